@@ -1,0 +1,217 @@
+//! Every failure a caller can see, as data.
+//!
+//! Each variant carries what a program needs to react and has a stable [`Error::code`] that JavaScript receives unchanged.
+
+use std::fmt;
+
+/// The crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, with the data that explains it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No WebGPU (or Vulkan, Metal, DX12) adapter answered. Offer another browser or machine.
+    #[error("no usable GPU adapter: {reason}")]
+    WebgpuUnavailable {
+        /// What the platform said.
+        reason: String,
+    },
+    /// The device cannot hold what the model needs in one binding, buffer or workgroup.
+    #[error("the device's {limit} is {available}, {what} needs {needed}")]
+    LimitsTooSmall {
+        /// Name of the limit, as WebGPU spells it.
+        limit: &'static str,
+        /// What asked for it.
+        what: String,
+        /// The amount asked for.
+        needed: u64,
+        /// The amount the device offers.
+        available: u64,
+    },
+    /// The device went away; the engine must be built anew.
+    #[error("the GPU device was lost: {reason}")]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// GPU memory ran out.
+    #[error("the GPU is out of memory: {detail}")]
+    OutOfMemory {
+        /// What the driver said.
+        detail: String,
+    },
+    /// The driver refused something that should be valid: a fault of this crate or of the driver.
+    #[error("GPU error in {stage}: {detail}")]
+    Gpu {
+        /// What was being done.
+        stage: String,
+        /// What the driver said.
+        detail: String,
+    },
+    /// A package (`model.json`, shards, `tokenizer.json`) does not hold together.
+    #[error("{file}: {reason}")]
+    InvalidPackage {
+        /// The offending file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint to import is damaged or incomplete.
+    #[error("{file}: {}{reason}", Named("tensor", .tensor))]
+    InvalidCheckpoint {
+        /// The offending file.
+        file: String,
+        /// The offending tensor; empty when the fault is in no tensor.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The checkpoint is of a family this crate does not run.
+    #[error("{file}: unsupported architecture {architecture:?}{}", Hint(.reason))]
+    UnsupportedArchitecture {
+        /// The file that names it.
+        file: String,
+        /// The architecture, as the file spells it.
+        architecture: String,
+        /// The part that is not supported; may be empty.
+        reason: String,
+    },
+    /// A shard's bytes do not have the hash the manifest promises.
+    #[error("{file}: SHA-256 is {actual}, the manifest says {expected}")]
+    Integrity {
+        /// The offending shard.
+        file: String,
+        /// The hash in the manifest, hexadecimal.
+        expected: String,
+        /// The hash of the bytes at hand, hexadecimal.
+        actual: String,
+    },
+    /// The tokenizer file cannot be used.
+    #[error("tokenizer: {reason}")]
+    Tokenizer {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bytes are not a picture that can be read.
+    #[error("not a readable picture: {reason}")]
+    InvalidImage {
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The picture has more pixels than the decoder is allowed to hold.
+    #[error("the picture is {width} x {height}, more than the limit of {limit_megapixels} megapixels")]
+    ImageTooLarge {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The limit in millions of pixels.
+        limit_megapixels: u32,
+    },
+    /// A request is malformed: which field, and why.
+    #[error("{field}: {reason}")]
+    InvalidRequest {
+        /// Path of the field in the request, such as `messages[1].content`.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A request names a field this crate does not know or does not support.
+    #[error("{field}: {reason}")]
+    UnsupportedOption {
+        /// Path of the field in the request.
+        field: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// The prompt and the answer asked for do not fit the context.
+    #[error("{tokens} tokens do not fit the context of {context}")]
+    ContextOverflow {
+        /// Tokens in the prompt.
+        tokens: usize,
+        /// Tokens the context holds.
+        context: usize,
+    },
+    /// The caller cancelled. Nothing is lost: the engine can be used again.
+    #[error("aborted by the caller")]
+    Aborted,
+    /// A file could not be read or written.
+    #[error("{path}: {reason}")]
+    Io {
+        /// The path or URL.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// A fault of this crate, never of its caller.
+    #[error("internal error: {detail}")]
+    Internal {
+        /// What was found impossible.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// The stable name of the variant, the same in Rust, JavaScript and on the command line.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WebgpuUnavailable { .. } => "webgpu-unavailable",
+            Self::LimitsTooSmall { .. } => "limits-too-small",
+            Self::DeviceLost { .. } => "device-lost",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::Gpu { .. } => "gpu",
+            Self::InvalidPackage { .. } => "invalid-package",
+            Self::InvalidCheckpoint { .. } => "invalid-checkpoint",
+            Self::UnsupportedArchitecture { .. } => "unsupported-architecture",
+            Self::Integrity { .. } => "integrity",
+            Self::Tokenizer { .. } => "tokenizer",
+            Self::InvalidImage { .. } => "invalid-image",
+            Self::ImageTooLarge { .. } => "image-too-large",
+            Self::InvalidRequest { .. } => "invalid-request",
+            Self::UnsupportedOption { .. } => "unsupported-option",
+            Self::ContextOverflow { .. } => "context-overflow",
+            Self::Aborted => "aborted",
+            Self::Io { .. } => "io",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// An [`Error::Io`] from the system's error.
+    pub fn io(path: impl fmt::Display, error: &std::io::Error) -> Self {
+        Self::Io { path: path.to_string(), reason: error.to_string() }
+    }
+
+    /// An [`Error::InvalidRequest`].
+    pub fn request(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidRequest { field: field.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::InvalidPackage`].
+    pub fn package(file: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidPackage { file: file.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::InvalidCheckpoint`].
+    pub fn checkpoint(file: impl Into<String>, tensor: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidCheckpoint { file: file.into(), tensor: tensor.into(), reason: reason.into() }
+    }
+}
+
+/// `tensor NAME: ` or nothing.
+struct Named<'a>(&'a str, &'a String);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1.is_empty() { Ok(()) } else { write!(f, "{} {}: ", self.0, self.1) }
+    }
+}
+
+/// ` (REASON)` or nothing.
+struct Hint<'a>(&'a String);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0) }
+    }
+}

@@ -1,0 +1,16 @@
+//! Ocelli runs Mistral3 vision-language models on the user's own GPU, in a browser or natively.
+//!
+//! A request flows through the rooms in this order:
+//!
+//! ```text
+//! messages + pictures
+//!   -> chat (template, tokenizer)      -> token ids, with a run of image tokens for every picture
+//!   -> image (decode, resize)          -> model::vision -> projector -> image embeddings
+//!   -> engine (prefix reuse, schedule) -> model::decoder over the KV cache -> logits
+//!   -> sampling                        -> token -> chat::stream -> text events
+//! ```
+
+pub mod config;
+pub mod error;
+
+pub use error::{Error, Result};
