@@ -166,59 +166,104 @@ fn yes() -> bool {
 }
 
 impl ModelConfig {
-    /// Checks that the sizes fit one another and this crate's kernels.
+    /// Checks that the sizes fit one another and this crate's kernels, so that products of them cannot overflow.
     ///
     /// # Errors
     /// [`Error::UnsupportedArchitecture`] that names `file` and the size.
     pub fn validate(&self, file: &str) -> Result<()> {
-        let refuse = |reason: String| Error::UnsupportedArchitecture {
-            file: file.into(),
-            architecture: "mistral3".into(),
-            reason,
-        };
+        self.find_fault().map_or(Ok(()), |reason| {
+            Err(Error::UnsupportedArchitecture { file: file.into(), architecture: "mistral3".into(), reason })
+        })
+    }
+
+    fn find_fault(&self) -> Option<String> {
         let text = &self.text;
-        let mut sizes = vec![
-            ("vocab_size", text.vocab_size, 1),
-            ("hidden_size", text.hidden_size, 4),
-            ("intermediate_size", text.intermediate_size, 4),
-            ("num_attention_heads", text.num_attention_heads, 1),
-            ("num_key_value_heads", text.num_key_value_heads, 1),
-            ("head_dim", text.head_dim, 4),
-            ("max_position_embeddings", text.max_position_embeddings, 1),
-        ];
-        if let Some(vision) = &self.vision {
-            sizes.extend([
-                ("vision.hidden_size", vision.hidden_size, 4),
-                ("vision.intermediate_size", vision.intermediate_size, 4),
-                ("vision.num_attention_heads", vision.num_attention_heads, 1),
-                ("vision.head_dim", vision.head_dim, 4),
-                ("vision.patch_size", vision.patch_size, 1),
-                ("vision.image_size", vision.image_size, 1),
-                ("spatial_merge_size", vision.spatial_merge_size, 1),
-            ]);
-            if vision.num_channels != 3 {
-                return Err(refuse(format!("num_channels is {}, only 3 is supported", vision.num_channels)));
-            }
-            if !(vision.num_channels * vision.patch_size * vision.patch_size).is_multiple_of(4) {
-                return Err(refuse(format!("patch_size {} is odd", vision.patch_size)));
-            }
-        }
-        for (name, size, multiple) in sizes {
-            if size == 0 || size > 1 << 24 || !size.is_multiple_of(multiple) {
-                return Err(refuse(format!("{name} is {size}, it must be a positive multiple of {multiple}")));
-            }
-        }
-        for (name, size) in [("head_dim", text.head_dim), ("vision.head_dim", self.vision.as_ref().map_or(4, |v| v.head_dim))] {
-            if size > MAX_HEAD_DIM {
-                return Err(refuse(format!("{name} is {size}, at most {MAX_HEAD_DIM} is supported")));
-            }
-        }
-        if !text.num_attention_heads.is_multiple_of(text.num_key_value_heads) {
-            return Err(refuse("num_key_value_heads does not divide num_attention_heads".into()));
-        }
-        Ok(())
+        text.find_fault().or_else(|| self.vision.as_ref().and_then(|vision| vision.find_fault(text.vocab_size)))
     }
 }
+
+/// Name, value, what it must be a multiple of, largest value.
+type Size = (&'static str, usize, usize, usize);
+
+fn size_fault(sizes: &[Size]) -> Option<String> {
+    let bad = |&&(_, size, multiple, max): &&Size| size == 0 || size > max || !size.is_multiple_of(multiple);
+    let (name, size, multiple, max) = sizes.iter().find(bad)?;
+    Some(format!("{name} is {size}, it must be a multiple of {multiple} in {multiple}..={max}"))
+}
+
+fn number_fault(numbers: &[(&'static str, f64)]) -> Option<String> {
+    let (name, number) = numbers.iter().find(|(_, x)| !(x.is_finite() && *x > 0.0))?;
+    Some(format!("{name} is {number}, it must be a positive number"))
+}
+
+impl TextConfig {
+    fn find_fault(&self) -> Option<String> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, 1, MAX_WIDTH),
+            ("hidden_size", self.hidden_size, 4, MAX_WIDTH),
+            ("intermediate_size", self.intermediate_size, 4, MAX_WIDTH),
+            ("num_hidden_layers", self.layers.len(), 1, MAX_LAYERS),
+            ("num_attention_heads", self.num_attention_heads, 1, MAX_HEADS),
+            ("num_key_value_heads", self.num_key_value_heads, 1, MAX_HEADS),
+            ("head_dim", self.head_dim, 4, MAX_HEAD_DIM),
+            ("max_position_embeddings", self.max_position_embeddings, 1, 1 << 24),
+        ];
+        let mut numbers = vec![("rms_norm_eps", self.rms_norm_eps.into()), ("rope_theta", self.rope.theta)];
+        if let Some(yarn) = &self.rope.yarn {
+            numbers.extend([
+                ("rope factor", yarn.factor),
+                ("rope original_max_position_embeddings", yarn.original_max_position_embeddings),
+                ("rope beta_fast", yarn.beta_fast),
+                ("rope beta_slow", yarn.beta_slow),
+                ("rope attention_factor", yarn.attention_factor),
+            ]);
+        }
+        if let Some(scaling) = &self.query_scaling {
+            numbers.push(("query_scaling original_max_position_embeddings", scaling.original_max_position_embeddings));
+            if !scaling.beta.is_finite() {
+                return Some(format!("query_scaling beta is {}", scaling.beta));
+            }
+        }
+        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| {
+            let grouped = self.num_attention_heads.is_multiple_of(self.num_key_value_heads);
+            (!grouped).then(|| "num_key_value_heads does not divide num_attention_heads".into())
+        })
+    }
+}
+
+impl VisionConfig {
+    fn find_fault(&self, vocab_size: usize) -> Option<String> {
+        if self.num_channels != 3 {
+            return Some(format!("num_channels is {}, only 3 is supported", self.num_channels));
+        }
+        let sizes = [
+            ("vision.hidden_size", self.hidden_size, 4, MAX_WIDTH),
+            ("vision.intermediate_size", self.intermediate_size, 4, MAX_WIDTH),
+            ("vision.num_hidden_layers", self.num_hidden_layers, 1, MAX_LAYERS),
+            ("vision.num_attention_heads", self.num_attention_heads, 1, MAX_HEADS),
+            ("vision.head_dim", self.head_dim, 4, MAX_HEAD_DIM),
+            ("vision.patch_size", self.patch_size, 2, 256),
+            ("vision.image_size", self.image_size, 1, 1 << 16),
+            ("spatial_merge_size", self.spatial_merge_size, 1, 16),
+        ];
+        let mut numbers =
+            vec![("vision.rope_theta", self.rope_theta), ("vision.rms_norm_eps", self.rms_norm_eps.into())];
+        numbers.extend(self.image_std.map(|std| ("vision.image_std", std.into())));
+        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| {
+            if self.image_mean.iter().any(|mean| !mean.is_finite()) {
+                return Some(format!("vision.image_mean is {:?}", self.image_mean));
+            }
+            let ids = [self.image_token_id, self.image_break_token_id, self.image_end_token_id];
+            let id = ids.into_iter().find(|&id| id as usize >= vocab_size)?;
+            Some(format!("picture token {id} lies outside the vocabulary of {vocab_size}"))
+        })
+    }
+}
+
+/// Largest vocabulary and widest layer. Products of the limits here stay within 32 bits.
+const MAX_WIDTH: usize = 1 << 20;
+const MAX_LAYERS: usize = 1 << 10;
+const MAX_HEADS: usize = 1 << 12;
 
 /// Widest attention head the kernels hold in registers.
 pub const MAX_HEAD_DIM: usize = 256;

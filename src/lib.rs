@@ -12,5 +12,6 @@
 
 pub mod config;
 pub mod error;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,0 +1,20 @@
+//! SHA-256 as the manifest spells it.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// Lower-case hexadecimal SHA-256 of `bytes`.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Whether `text` is what [`sha256_hex`] could have written.
+pub(crate) fn is_sha256_hex(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,196 @@
+//! `model.json`: what a package holds and where.
+//!
+//! The shards, put end to end, are one stream of bytes; planes lie anywhere in it and may cross from one shard into the next.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::check;
+use super::layout::Layout;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+
+/// File name of the manifest.
+pub const MANIFEST_FILE: &str = "model.json";
+/// File name of the tokenizer.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// What `format` says.
+pub const FORMAT: &str = "ocelli";
+/// What `version` says.
+pub const VERSION: u32 = 1;
+/// Most bytes in one shard.
+pub const MAX_SHARD_BYTES: u64 = 32 << 20;
+/// Most bytes in a manifest.
+pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
+/// Most bytes in a tokenizer file.
+pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
+
+/// The contents of `model.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// The model's name, for people.
+    pub name: String,
+    /// Licence of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Where the weights come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Layout of the projection matrices; single tensors may differ.
+    pub quantization: Layout,
+    /// The model.
+    pub config: ModelConfig,
+    /// How a conversation becomes tokens.
+    pub chat: ChatSettings,
+    /// The tokenizer file.
+    pub tokenizer: FileEntry,
+    /// Every tensor.
+    pub tensors: Vec<TensorEntry>,
+    /// The files that make up the stream, in order.
+    pub shards: Vec<FileEntry>,
+}
+
+/// How a conversation becomes tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatSettings {
+    /// Name of the layout, such as `mistral-v13`.
+    pub template: String,
+    /// System message of a conversation that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_system_prompt: Option<String>,
+    /// First token of every prompt.
+    pub bos_token_id: u32,
+    /// Tokens that end an answer; at least one.
+    pub eos_token_ids: Vec<u32>,
+    /// Token that fills unused places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_token_id: Option<u32>,
+}
+
+/// A file of the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Name, without a path.
+    pub file: String,
+    /// Length.
+    pub bytes: u64,
+    /// SHA-256 of the contents, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A tensor of the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorEntry {
+    /// Name, as [`super::tensors`] makes it.
+    pub name: String,
+    /// `[len]` or `[rows, cols]`, unpadded.
+    pub shape: Vec<usize>,
+    /// Number format and byte order.
+    pub layout: Layout,
+    /// Where its planes are, in the order of [`Layout::planes`].
+    pub planes: Vec<PlaneEntry>,
+}
+
+/// Where a plane is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaneEntry {
+    /// First byte in the stream; a multiple of [`super::layout::PLANE_ALIGNMENT`].
+    pub offset: u64,
+    /// Length.
+    pub bytes: u64,
+}
+
+/// A piece of a shard that belongs into a plane. All four numbers of bytes are multiples of 4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardWrite {
+    /// Index in [`Manifest::tensors`].
+    pub tensor: usize,
+    /// Index in [`TensorEntry::planes`].
+    pub plane: usize,
+    /// First byte in the plane.
+    pub offset_in_plane: u64,
+    /// Bytes of the shard.
+    pub range_in_shard: Range<usize>,
+}
+
+/// The two fields that say whether the rest can be understood.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+}
+
+impl Manifest {
+    /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
+    /// one another and with the configuration.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let invalid = |e: serde_json::Error| Error::package(MANIFEST_FILE, e.to_string());
+        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Error::package(MANIFEST_FILE, format!("longer than {MAX_MANIFEST_BYTES} bytes")));
+        }
+        let header: Header = serde_json::from_slice(bytes).map_err(invalid)?;
+        if header.format != FORMAT {
+            return Err(Error::package(MANIFEST_FILE, format!("format is {:?}, not {FORMAT:?}", header.format)));
+        }
+        if header.version != VERSION {
+            let reason = format!("version is {}, this build reads version {VERSION}", header.version);
+            return Err(Error::package(MANIFEST_FILE, reason));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(invalid)?;
+        check::manifest(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// The text of `model.json`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal { detail: e.to_string() })?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&TensorEntry> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// Bytes in all shards together.
+    pub fn total_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes).sum()
+    }
+
+    /// The part of the stream that shard `index` holds; empty if there is no such shard.
+    pub fn shard_range(&self, index: usize) -> Range<u64> {
+        let start = self.shards.iter().take(index).map(|shard| shard.bytes).sum();
+        start..start + self.shards.get(index).map_or(0, |shard| shard.bytes)
+    }
+
+    /// Where the bytes of shard `index` belong.
+    pub fn writes_for_shard(&self, index: usize) -> impl Iterator<Item = ShardWrite> + '_ {
+        let shard = self.shard_range(index);
+        let planes = self.tensors.iter().enumerate().flat_map(|(tensor, entry)| {
+            entry.planes.iter().enumerate().map(move |(plane, place)| (tensor, plane, *place))
+        });
+        planes.filter_map(move |(tensor, plane, place)| {
+            let start = shard.start.max(place.offset);
+            let end = shard.end.min(place.offset + place.bytes);
+            (start < end).then(|| ShardWrite {
+                tensor,
+                plane,
+                offset_in_plane: start - place.offset,
+                // A shard is far smaller than any usize.
+                range_in_shard: (start - shard.start) as usize..(end - shard.start) as usize,
+            })
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! Weights: packages on disk or in a browser cache, and the importers that make them.
+//!
+//! ```text
+//! checkpoint -> hf_config, safetensors -> quant -> writer -> package (model.json + shards + tokenizer.json)
+//! package    -> manifest -> shards -> planes, ready for a GPU buffer
+//! ```
+//!
+//! Nothing here knows of a GPU but `upload`.
+
+pub mod layout;
+pub mod manifest;
+pub mod package;
+pub mod quant;
+pub mod source;
+pub mod tensors;
+
+mod check;
+mod hash;

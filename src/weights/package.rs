@@ -1,0 +1,98 @@
+//! Reading a package: the manifest, then shards whose hashes are checked before anybody sees their bytes.
+
+use super::hash::sha256_hex;
+use super::layout::Layout;
+use super::manifest::{FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest};
+use super::quant;
+use super::source::{ByteSource, FileSet, read_whole};
+use crate::error::{Error, Result};
+
+/// An opened package.
+#[derive(Debug)]
+pub struct Package<F> {
+    /// Its contents, checked.
+    pub manifest: Manifest,
+    files: F,
+}
+
+impl<F: FileSet> Package<F> {
+    /// Reads and checks the manifest.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] or [`Error::Io`].
+    pub async fn open(files: F) -> Result<Self> {
+        let Some(json) = read_whole(&files, MANIFEST_FILE, MAX_MANIFEST_BYTES).await? else {
+            return Err(Error::package(MANIFEST_FILE, "there is no such file, so this is not a package"));
+        };
+        Ok(Self { manifest: Manifest::parse(&json)?, files })
+    }
+
+    /// The bytes of shard `index`.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if they are not the promised ones, [`Error::InvalidPackage`] or [`Error::Io`] if they cannot be read.
+    pub async fn read_shard(&self, index: usize) -> Result<Vec<u8>> {
+        let Some(entry) = self.manifest.shards.get(index) else {
+            return Err(Error::Internal { detail: format!("there is no shard {index}") });
+        };
+        self.read_verified(entry).await
+    }
+
+    /// The bytes of the tokenizer file.
+    ///
+    /// # Errors
+    /// As [`Self::read_shard`].
+    pub async fn read_tokenizer(&self) -> Result<Vec<u8>> {
+        self.read_verified(&self.manifest.tokenizer).await
+    }
+
+    async fn read_verified(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+        let Some(source) = self.files.open(&entry.file).await? else {
+            return Err(Error::package(&entry.file, "the file is missing"));
+        };
+        let len = source.len().await?;
+        if len != entry.bytes {
+            let reason = format!("{len} bytes, the manifest says {}", entry.bytes);
+            return Err(Error::package(&entry.file, reason));
+        }
+        let bytes = source.read(0..len).await?;
+        let actual = sha256_hex(&bytes);
+        if actual != entry.sha256 {
+            return Err(Error::Integrity { file: entry.file.clone(), expected: entry.sha256.clone(), actual });
+        }
+        Ok(bytes)
+    }
+
+    /// The planes of a tensor, byte for byte. Reads whole shards: for tests and tools, not for loading a model.
+    ///
+    /// # Errors
+    /// As [`Self::read_shard`].
+    pub async fn read_planes(&self, name: &str) -> Result<(Layout, Vec<usize>, Vec<Vec<u8>>)> {
+        let Some(index) = self.manifest.tensors.iter().position(|tensor| tensor.name == name) else {
+            return Err(Error::package(MANIFEST_FILE, format!("tensor {name} is missing")));
+        };
+        let entry = &self.manifest.tensors[index];
+        let mut planes = vec![Vec::new(); entry.planes.len()];
+        for shard in 0..self.manifest.shards.len() {
+            let mut writes = self.manifest.writes_for_shard(shard).filter(|write| write.tensor == index).peekable();
+            if writes.peek().is_none() {
+                continue;
+            }
+            let bytes = self.read_shard(shard).await?;
+            for write in writes {
+                // Shards come in stream order, so every piece joins the end.
+                planes[write.plane].extend_from_slice(&bytes[write.range_in_shard]);
+            }
+        }
+        Ok((entry.layout, entry.shape.clone(), planes))
+    }
+
+    /// The numbers of a tensor, row-major and unpadded.
+    ///
+    /// # Errors
+    /// As [`Self::read_shard`].
+    pub async fn read_values(&self, name: &str) -> Result<Vec<f32>> {
+        let (layout, shape, planes) = self.read_planes(name).await?;
+        quant::decode(layout, &shape, &planes)
+    }
+}
