@@ -12,6 +12,8 @@
 
 pub mod config;
 pub mod error;
+pub mod gpu;
+pub mod kernels;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 import scenes
 
-N_CONTROL, VOCAB = 40, 1024
+N_CONTROL, VOCAB = 40, 960
 TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|"
           r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|"
           r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -67,7 +67,7 @@ def corpus(count: int = 6000) -> list[str]:
         if text.isupper():
             continue
         for w in words:
-            text = text.replace(f'"{w}"', '""')
+            text = text.replace(f'"{w}"', '"X"')
         lines += [text] * min(n, 50)
     for text in scenes.NOPIC + scenes.OFF + scenes.GREET:
         lines += [text, text.lower()] * 20

@@ -18,7 +18,7 @@ import json
 import math
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -135,11 +135,30 @@ def make_scene(seed: int, mix: list[float] | None = None) -> Scene:
     """Facts of scene number `seed`."""
     rng = random.Random(seed * 7919 + 13)
     kind = rng.choices(KINDS, mix or MIX)[0]
-    for _ in range(1000):
+    for _ in range(20_000):
         s = _try_scene(rng, seed, kind)
         if s:
             return s
     raise RuntimeError(f"no room for a {kind} scene, seed {seed}")
+
+
+def _line_up(rng: random.Random, objs: list[Obj], axis: str, w: int, h: int) -> None:
+    """Spread shapes along one axis, each not far off its neighbour across it."""
+    long, wide = (w, h) if axis == "x" else (h, w)
+    free = max(long - 4 - sum(2 * o.rx for o in objs) - 3 * (len(objs) - 1), 0)
+    cuts = sorted(rng.uniform(0, free) for _ in objs)
+    at, used, last = 2.0, 0.0, None
+    for o, c in zip(objs, cuts):
+        at += c - used + o.rx
+        used = c
+        lo, hi = o.rx + 2, wide - o.rx - 2
+        if last:
+            reach = (at - last[0]) / 1.42
+            lo, hi = max(lo, last[1] - reach), min(hi, last[1] + reach)
+        across = rng.uniform(lo, max(lo, hi))
+        o.cx, o.cy = (at, across) if axis == "x" else (across, at)
+        last = at, across
+        at += o.rx + 3
 
 
 def _try_scene(rng: random.Random, seed: int, kind: str) -> Scene | None:
@@ -206,6 +225,7 @@ def _try_scene(rng: random.Random, seed: int, kind: str) -> Scene | None:
         if hi < 28:
             return None
         s.objects = [shape(28, hi) for _ in range(n)]
+        _line_up(rng, s.objects, axis, w, h)
 
     objs = s.objects
     for i, p in enumerate(objs):
@@ -285,8 +305,17 @@ def _paste(canvas: np.ndarray, mask: np.ndarray, x0: int, y0: int, rgb: np.ndarr
     view += a * (rgb - view)
 
 
-def draw(s: Scene, masks: list | None = None) -> np.ndarray:
-    """The picture, uint8 (h, w, 3).  `masks`, if given, receives (mask, x0, y0) of every object."""
+def scaled(s: Scene, k: int) -> Scene:
+    """The same scene k times as large."""
+    objs = [replace(o, cx=o.cx * k, cy=o.cy * k, rx=o.rx * k, ry=o.ry * k, size=o.size * k) for o in s.objects]
+    return replace(s, w=s.w * k, h=s.h * k, objects=objs)
+
+
+def draw(s: Scene, masks: list | None = None, k: int = 1) -> np.ndarray:
+    """The picture, uint8 (h, w, 3).  `masks`, if given, receives (mask, x0, y0) of every object.
+
+    k is the factor the scene was `scaled` by; shadows grow with it.
+    """
     ramp = np.linspace(1 - s.style["gradient"], 1 + s.style["gradient"], s.h, dtype=np.float32)[:, None, None]
     canvas = np.broadcast_to(np.float32(s.bg_rgb), (s.h, s.w, 3)) * ramp
     for o in s.objects:
@@ -294,8 +323,8 @@ def draw(s: Scene, masks: list | None = None) -> np.ndarray:
         if masks is not None:
             masks.append((mask, x0, y0))
         if s.style["shadow"] and s.background != "black":
-            soft = np.asarray(Image.fromarray(np.pad(mask, 4)).filter(ImageFilter.BoxBlur(2)))
-            _paste(canvas, soft, x0 - 2, y0 - 1, np.zeros(3, np.float32), 0.28)
+            soft = np.asarray(Image.fromarray(np.pad(mask, 4 * k)).filter(ImageFilter.BoxBlur(2 * k)))
+            _paste(canvas, soft, x0 - 2 * k, y0 - k, np.zeros(3, np.float32), 0.28)
         t = np.linspace(1 + s.style["shade"] / 2, 1 - s.style["shade"], mask.shape[0], dtype=np.float32)
         _paste(canvas, mask, x0, y0, np.clip(np.float32(o.rgb) * t[:, None, None], 0, 255))
     return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
@@ -368,13 +397,19 @@ CAPTION = ["Describe this image.", "Describe this image.", "Describe this image.
            "Describe the picture.", "Describe the scene.", "What is in this image?", "What is in this picture?",
            "What's in the picture?", "What's in this image?", "What do you see?", "What can you see in this image?",
            "Caption this image.", "What is shown here?", "What does this picture show?", "Tell me what is in the picture.",
-           "Can you describe this image?", "What is this?", "Give me a short description.", "Write a caption."]
+           "Can you describe this image?", "What is this?", "Give me a short description.", "Write a caption.", "What objects do you see?",
+           "List the objects.", "What objects are there?", "Tell me about this image.", "Describe it.", "Describe this image in one sentence.",
+           "Describe the image in detail.", "What does the image show?", "What's this?", "Explain this picture.", "Look at this picture. What do you see?",
+           "What is in the image?", "What is on this picture?", "Describe this.", "Describe the picture in one sentence."]
 READ = ["What does it say?", "Read the word.", "What word is written here?", "What is written in the image?", "Read the text.",
-        "What does the text say?", "Which word do you see?", "What is the word?", "What does the picture say?"]
+        "What does the text say?", "Which word do you see?", "What is the word?", "What does the picture say?", "What word is this?", "What is written here?",
+        "What does the image say?", "What word is in the image?", "Can you read the text?", "Which word is written?", "Read it.", "What's the word?"]
 JSON = ["Describe the scene as JSON.", "Describe this image as JSON.", "Give me the scene as JSON.", "JSON please.", "Answer in JSON.",
         "Describe the image in JSON.", "Return JSON.", "Output the objects as JSON."]
 COLOR = ["What color {is} {x}?", "What color {is} {x}?", "What colour {is} {x}?", "Which color {is} {x}?", "What is the color of {x}?",
          "Tell me the color of {x}.", "Color of {x}?"]
+BACKGROUND = ["What color is the background?", "What is the background color?", "Which color is the background?", "Background color?",
+              "What colour is the background?", "What is the color of the background?", "Tell me the background color."]
 WHERE = ["Where is {x}?", "Where is {x}?", "Where is {x} in the image?", "What is the position of {x}?", "Where can I find {x}?",
          "In which part of the picture is {x}?"]
 RELATIVE = ["Where is {x} relative to {y}?", "Where is {x} compared to {y}?", "How is {x} placed relative to {y}?",
@@ -390,6 +425,8 @@ HELLO_ANSWER = "Hello! Please show me a picture."
 NOPIC_ANSWER = "Please show me a picture."
 OFF = ["Tell me a joke.", "Who are you?", "What can you do?", "Write a poem.", "What is the weather?", "Who painted this?", "Help",
        "What is the capital of France?", "How are you?", "Hello!", "Hi", "What time is it?"]
+THANKS = ["Thanks!", "Thank you!", "thank you", "thanks", "Thank you very much.", "Great, thanks!"]
+THANKS_ANSWER = "You are welcome."
 OFF_ANSWER = "I can describe shapes, colors, positions and short words."
 
 
@@ -453,7 +490,7 @@ def ask_color(s: Scene, rng: random.Random):
     u = rng.random()
     t = rng.choice(COLOR)
     if u < 0.2 or not s.objects:
-        return t.format(x="the background", **{"is": "is"}), f"The background is {s.background}."
+        return rng.choice(BACKGROUND), f"The background is {s.background}."
     if u < 0.27:
         gone = [x for x in SHAPES if all(o.shape != x for o in s.objects)]
         x = rng.choice(gone)
@@ -462,6 +499,8 @@ def ask_color(s: Scene, rng: random.Random):
     if s.kind == "group":
         x = rng.choice([f"the {PLURAL[o.shape]}", f"the {PLURAL[o.shape]}", "the shapes"])
         return t.format(x=x, **{"is": "are"}), f"The {PLURAL[o.shape]} are {o.color}."
+    if len(s.objects) == 1 and rng.random() < 0.25:
+        return rng.choice(["What color is it?", "Which color is it?", "What color is this?", "What color do you see?"]), f"The {o.shape} is {o.color}."
     if sum(q.shape == o.shape for q in s.objects) > 1:
         return None
     return t.format(x=f"the {o.shape}", **{"is": "is"}), f"The {o.shape} is {o.color}."
@@ -496,6 +535,8 @@ def ask_count(s: Scene, rng: random.Random):
     t = rng.choice(COUNT)
     shapes = [o for o in s.objects if not o.word]
     u = rng.random()
+    if u < 0.04 and len(shapes) == len(s.objects):
+        return rng.choice(["How many?", "How many are there?", "How many things are there?", "Count."]), _there(len(shapes), "shape", "shapes")
     if u < 0.4:
         return t.format(x="shapes" if len(shapes) < len(s.objects) else rng.choice(["shapes", "shapes", "objects"])), _there(len(shapes), "shape", "shapes")
     if u < 0.8 or not shapes:
@@ -523,6 +564,8 @@ def ask_position(s: Scene, rng: random.Random):
     if not p:
         return None
     x = _refer(s, o, rng)
+    if len(s.objects) == 1 and rng.random() < 0.15:
+        return rng.choice(["Where is it?", "Where is the object?"]), f"The {o.shape} is {p}."
     return rng.choice(WHERE).format(x=x), f"{_cap(x)} is {p}."
 
 
@@ -561,7 +604,14 @@ def ask_yesno(s: Scene, rng: random.Random):
             return None
         c = o.color if yes else rng.choice([x for x in COLORS if x != o.color])
         return f"Is the {o.shape} {c}?", "Yes." if yes else f"No, it is {o.color}."
-    if u < 0.88:
+    if u < 0.85:
+        word = [o.word for o in s.objects if o.word]
+        if not word:
+            return None
+        w = word[0] if yes else rng.choice([x for x in WORDS if x != word[0]])
+        t = rng.choice(['Is the word "{}"?', 'Does it say "{}"?', "Does it say {}?", "Is the word {}?"])
+        return t.format(w), "Yes." if yes else f'No, it says "{word[0]}".'
+    if u < 0.89:
         if yes != any(o.word for o in s.objects):
             return None
         return rng.choice(["Is there a word?", "Is there any text?", "Is there a word in the image?", "Do you see a word?"]), \
@@ -619,6 +669,8 @@ def follow_up(s: Scene, rng: random.Random) -> list[tuple[str, str, str]]:
         if rng.random() < 0.2 and p[0].isupper() and not p.isupper():
             p = "And " + p[0].lower() + p[1:]
         turns.append((t, p, a))
+    if rng.random() < 0.06:
+        turns[-1] = ("offtopic", rng.choice(THANKS), THANKS_ANSWER)
     return turns
 
 
@@ -649,7 +701,11 @@ def main() -> None:
             facts.write(json.dumps(dict(image=name, seed=s.seed, kind=s.kind, size=[s.w, s.h], caption=caption(s), scene=json.loads(as_json(s)))) + "\n")
             rng = random.Random(s.seed)
             rows = [("caption", "Describe this image.", caption(s))]
-            rows += [ask(s, rng, t) for t in ("color", "shape", "count", "position", "yesno", "read", "json")]
+            rows += [ask(s, rng, t) for t in ("color", "shape", "count", "position", "yesno", "json")]
+            if any(o.word for o in s.objects):
+                rows.append(ask(s, rng, "read"))
+            elif s.seed % 5 == 0:          # asked apart, so that easy answers do not lift the reading figure
+                rows.append(("noword", *ask(s, rng, "read")[1:]))
             for t, p, ans in rows:
                 if t:
                     out.write(json.dumps(dict(image=name, task=t, prompt=p, answer=ans)) + "\n")

@@ -1,0 +1,118 @@
+//! Storage buffers that the ledger counts, and byte ranges of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::device::Gpu;
+use super::ledger::{Ledger, Purpose};
+use crate::error::{Error, Result};
+
+/// A storage buffer. Clones share it; the last one frees it at once, without waiting for a garbage collector.
+#[derive(Debug, Clone)]
+pub struct Buffer(Arc<Owned>);
+
+#[derive(Debug)]
+struct Owned {
+    raw: wgpu::Buffer,
+    purpose: Purpose,
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.ledger.remove(self.purpose, self.raw.size());
+        self.raw.destroy();
+    }
+}
+
+impl Buffer {
+    /// Length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.raw.size()
+    }
+
+    /// The whole buffer.
+    pub fn all(&self) -> Slice {
+        Slice { buffer: self.clone(), offset: 0, bytes: self.bytes() }
+    }
+
+    /// `range` of the buffer, in bytes. Bindings want offsets that are multiples of 256.
+    pub fn slice(&self, range: Range<u64>) -> Slice {
+        Slice { buffer: self.clone(), offset: range.start, bytes: range.end - range.start }
+    }
+
+    pub(super) fn raw(&self) -> &wgpu::Buffer {
+        &self.0.raw
+    }
+}
+
+/// A range of a buffer, as a kernel binds it.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// The buffer.
+    pub buffer: Buffer,
+    /// First byte.
+    pub offset: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+impl Gpu {
+    /// Allocates a storage buffer of at least `bytes`, filled with zeros.
+    ///
+    /// # Errors
+    /// [`Error::LimitsTooSmall`] if no binding can hold it. That memory ran out shows later, in [`Gpu::check`].
+    pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let bytes = bytes.next_multiple_of(16).max(16);
+        let limits = self.limits();
+        for (limit, available) in [
+            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+            ("maxBufferSize", limits.max_buffer_size),
+        ] {
+            if bytes > available {
+                return Err(Error::LimitsTooSmall { limit, what: label.into(), needed: bytes, available });
+            }
+        }
+        let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.ledger().add(purpose, bytes);
+        Ok(Buffer(Arc::new(Owned { raw, purpose, ledger: self.ledger().clone() })))
+    }
+
+    /// A buffer holding `data`.
+    ///
+    /// # Errors
+    /// As [`Gpu::alloc`].
+    pub fn upload<T: bytemuck::NoUninit>(&self, label: &str, purpose: Purpose, data: &[T]) -> Result<Buffer> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let buffer = self.alloc(label, purpose, bytes.len() as u64)?;
+        self.write(&buffer, 0, bytes)?;
+        Ok(buffer)
+    }
+
+    /// Puts `bytes` at `offset`; takes effect before the next run. Bytes past the last whole word are padded with zeros.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it does not fit.
+    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        let fits = offset.is_multiple_of(4) && offset + bytes.len() as u64 <= buffer.bytes();
+        if !fits {
+            let detail = format!("write of {} bytes at {offset} into {}", bytes.len(), buffer.bytes());
+            return Err(Error::Internal { detail });
+        }
+        let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        if !words.is_empty() {
+            self.queue().write_buffer(buffer.raw(), offset, words);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            self.queue().write_buffer(buffer.raw(), offset + words.len() as u64, &last);
+        }
+        Ok(())
+    }
+}

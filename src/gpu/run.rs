@@ -1,0 +1,134 @@
+//! Recordings to submissions, and results back.
+
+use super::buffer::Slice;
+use super::device::Gpu;
+use super::ledger::Purpose;
+use super::recording::{Command, Dispatch, Recording};
+use crate::error::{Error, Result};
+
+/// Parameters of a dispatch start at multiples of this.
+const UNIFORM_ALIGNMENT: usize = 256;
+
+impl Gpu {
+    /// Submits a recording. Returns before the GPU has run it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for malformed parameters.
+    pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
+        let params = self.upload_params(recording);
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+        let mut commands = recording.commands().iter().peekable();
+        let mut slot = 0;
+        while commands.peek().is_some() {
+            let mut pass =
+                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+            while let Some(Command::Dispatch(dispatch)) = commands.next_if(|c| matches!(c, Command::Dispatch(_))) {
+                self.encode(&mut pass, dispatch, params.as_ref(), slot);
+                slot += dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT);
+            }
+            drop(pass);
+            while let Some(Command::Copy(from, to)) = commands.next_if(|c| matches!(c, Command::Copy(..))) {
+                encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.bytes);
+            }
+        }
+        self.queue().submit([encoder.finish()]);
+        Ok(())
+    }
+
+    /// One buffer with the parameters of every dispatch, so that a run writes once.
+    fn upload_params(&self, recording: &Recording) -> Option<wgpu::Buffer> {
+        let mut bytes = Vec::new();
+        for dispatch in recording.dispatches() {
+            bytes.extend_from_slice(&dispatch.params);
+            bytes.resize(bytes.len().next_multiple_of(UNIFORM_ALIGNMENT), 0);
+        }
+        if bytes.is_empty() {
+            return None;
+        }
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue().write_buffer(&buffer, 0, &bytes);
+        Some(buffer)
+    }
+
+    fn encode(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        dispatch: &Dispatch,
+        params: Option<&wgpu::Buffer>,
+        slot: usize,
+    ) {
+        let Some(params) = params else { return };
+        let pipeline = self.pipeline(&dispatch.kernel);
+        let binding = |buffer, offset: u64, bytes: u64| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
+        };
+        let uniform = binding(params, slot as u64, dispatch.params.len() as u64);
+        let storage = dispatch.buffers.iter().map(|slice| binding(slice.buffer.raw(), slice.offset, slice.bytes));
+        let entries: Vec<_> = std::iter::once(uniform)
+            .chain(storage)
+            .enumerate()
+            .map(|(index, resource)| wgpu::BindGroupEntry { binding: index as u32, resource })
+            .collect();
+        let group = self.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&dispatch.kernel.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        pass.set_pipeline(&pipeline.raw);
+        pass.set_bind_group(0, &group, &[]);
+        let [x, y, z] = dispatch.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Waits for all work submitted so far and reads `slice` back. The device's complaints surface here.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
+    pub async fn read(&self, slice: &Slice) -> Result<Vec<u8>> {
+        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size: slice.bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.ledger().add(Purpose::Staging, slice.bytes);
+        let result = self.read_through(slice, &staging).await;
+        self.ledger().remove(Purpose::Staging, slice.bytes);
+        staging.destroy();
+        result
+    }
+
+    async fn read_through(&self, slice: &Slice, staging: &wgpu::Buffer) -> Result<Vec<u8>> {
+        let mut encoder =
+            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
+        encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, staging, 0, slice.bytes);
+        self.queue().submit([encoder.finish()]);
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only if the caller dropped the whole read.
+            let _ = sender.send(result);
+        });
+        // Natively this waits; in a browser it does nothing and the event loop resolves the map below.
+        let polled = self.device().poll(wgpu::PollType::wait_indefinitely());
+        let mapped = receiver.await;
+        self.check()?;
+        let fault = |detail: String| Error::Gpu { stage: "reading results back".into(), detail };
+        polled.map_err(|e| fault(e.to_string()))?;
+        mapped.map_err(|e| fault(e.to_string()))?.map_err(|e| fault(e.to_string()))?;
+        let view = staging.get_mapped_range(..).map_err(|e| fault(e.to_string()))?;
+        Ok(view.to_vec())
+    }
+
+    /// Reads a whole number of values back.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    pub async fn read_as<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self, slice: &Slice) -> Result<Vec<T>> {
+        Ok(bytemuck::pod_collect_to_vec(&self.read(slice).await?))
+    }
+}

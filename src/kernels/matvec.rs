@@ -1,0 +1,24 @@
+//! A few rows times a weight matrix: every workgroup makes four outputs of one row.
+
+use super::{Linear, folded_grid, weighted};
+use crate::error::Result;
+use crate::gpu::{Access, Kernel, Recording};
+use crate::weights::layout::Layout;
+
+/// Outputs of a workgroup.
+const ROWS: usize = 4;
+
+/// The kernel for a layout.
+pub fn kernel(layout: Layout) -> Kernel {
+    let own = [Access::Read, Access::ReadWrite, Access::Read];
+    weighted("matvec", include_str!("../../shaders/matvec.wgsl"), own, layout)
+}
+
+/// Records the product.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
+    let [x, y, _] = folded_grid(linear.weight.shape.rows.div_ceil(ROWS));
+    recording.dispatch(linear.dispatch(kernel(linear.weight.layout), [x, y, linear.m as u32]))
+}

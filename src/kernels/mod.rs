@@ -1,0 +1,172 @@
+//! One module a WGSL file: its parameters, its bindings and its grid. A `record` function adds a launch to a recording.
+//!
+//! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
+
+use std::borrow::Cow;
+
+use crate::error::Result;
+use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::weights::layout::{Layout, MatrixShape};
+
+pub mod activation;
+pub mod attention;
+pub mod embed_rows;
+pub mod glu;
+pub mod kv_append;
+pub mod matmul;
+pub mod matvec;
+pub mod patch_merge;
+pub mod patchify;
+pub mod rms_norm;
+pub mod rope;
+
+/// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    /// Number format and byte order.
+    pub layout: Layout,
+    /// Unpadded sizes.
+    pub shape: MatrixShape,
+    /// One slice a plane, in the order of [`Layout::planes`].
+    pub planes: Vec<Slice>,
+}
+
+impl Weight {
+    /// The WGSL that reads a matrix of this layout through bindings 4 and, for quantised ones, 5.
+    pub fn snippet(layout: Layout) -> &'static str {
+        match layout {
+            Layout::F32 => include_str!("../../shaders/shared/weights_f32.wgsl"),
+            Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
+            Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
+            Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
+        }
+    }
+}
+
+/// A kernel over a weight matrix: `name<layout>`, bindings 1 to 3 its own, the planes from 4 on.
+fn weighted(name: &str, wgsl: &'static str, own: [Access; 3], layout: Layout) -> Kernel {
+    let planes = match layout {
+        Layout::F32 | Layout::F16 => 1,
+        Layout::Q8_0 | Layout::Q4_0 => 2,
+    };
+    Kernel {
+        name: format!("{name}<{layout}>").into(),
+        wgsl: vec![Weight::snippet(layout).into(), wgsl.into()],
+        bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
+    }
+}
+
+/// A kernel that is one WGSL file.
+fn plain(name: &'static str, wgsl: &'static str, bindings: &[Access]) -> Kernel {
+    Kernel { name: name.into(), wgsl: vec![Cow::Borrowed(wgsl)], bindings: bindings.to_vec() }
+}
+
+/// Workgroups for `threads` threads in groups of 64, folded into two dimensions where one is not enough.
+fn linear_grid(threads: usize) -> [u32; 3] {
+    folded_grid(threads.div_ceil(64))
+}
+
+/// `groups` workgroups, folded into two dimensions where one is not enough.
+fn folded_grid(groups: usize) -> [u32; 3] {
+    const WIDEST: usize = 32_768;
+    if groups <= WIDEST {
+        return [groups as u32, 1, 1];
+    }
+    [WIDEST as u32, groups.div_ceil(WIDEST).min(u32::MAX as usize) as u32, 1]
+}
+
+fn params_of<T: bytemuck::NoUninit>(params: &T) -> Vec<u8> {
+    bytemuck::bytes_of(params).to_vec()
+}
+
+/// The activation's number in `shared/activation.wgsl`.
+pub(crate) fn activation_id(activation: crate::config::Activation) -> u32 {
+    match activation {
+        crate::config::Activation::Silu => 0,
+        crate::config::Activation::Gelu => 1,
+        crate::config::Activation::GeluTanh => 2,
+    }
+}
+
+/// `y = x * w^T`, by [`matvec`] for a few rows and by [`matmul`] for more.
+#[derive(Debug)]
+pub struct Linear<'a> {
+    /// Inputs. `// [m, k]`
+    pub x: &'a Slice,
+    /// Rows of `x`.
+    pub m: usize,
+    /// The matrix. `// [n, k]`
+    pub weight: &'a Weight,
+    /// Added to every row. `// [n]`
+    pub bias: Option<&'a Slice>,
+    /// Outputs. `// [m, y_stride]`
+    pub y: &'a Slice,
+    /// Width of a row of `y`.
+    pub y_stride: usize,
+    /// First column of `y` that is written.
+    pub y_offset: usize,
+    /// Whether to add to what `y` holds.
+    pub accumulate: bool,
+}
+
+/// Parameters that `matmul` and `matvec` share.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct LinearParams {
+    m: u32,
+    n: u32,
+    k4: u32,
+    blocks: u32,
+    y_stride: u32,
+    y_offset: u32,
+    flags: u32,
+    padding: u32,
+}
+
+/// Rows up to which a launch of `matvec` beats a tile of `matmul`.
+const FEW_ROWS: usize = 4;
+
+impl Linear<'_> {
+    /// Records the product.
+    ///
+    /// # Errors
+    /// As [`Recording::dispatch`].
+    pub fn record(&self, recording: &mut Recording) -> Result<()> {
+        if self.m <= FEW_ROWS { matvec::record(recording, self) } else { matmul::record(recording, self) }
+    }
+
+    fn dispatch(&self, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
+        let MatrixShape { rows: n, cols: k } = self.weight.shape;
+        let params = LinearParams {
+            m: self.m as u32,
+            n: n as u32,
+            k4: (k / 4) as u32,
+            blocks: self.weight.shape.blocks() as u32,
+            y_stride: self.y_stride as u32,
+            y_offset: self.y_offset as u32,
+            flags: u32::from(self.bias.is_some()) | u32::from(self.accumulate) << 1,
+            padding: 0,
+        };
+        // Where there is no bias its binding holds `x`, which the kernel then leaves alone.
+        let own = [self.x, self.y, self.bias.unwrap_or(self.x)];
+        Dispatch {
+            kernel,
+            params: params_of(&params),
+            buffers: own.into_iter().chain(&self.weight.planes).cloned().collect(),
+            grid,
+            note: format!("m={} n={n} k={k}", self.m),
+        }
+    }
+}
+
+/// Uploads a matrix given in rows of numbers, in any layout. For tests and tools; models stream their planes.
+///
+/// # Errors
+/// [`crate::Error::Internal`] for numbers the layout cannot hold, or as [`Gpu::upload`].
+pub fn upload_weight(gpu: &Gpu, layout: Layout, shape: MatrixShape, values: &[f32]) -> Result<Weight> {
+    let mut planes = vec![Vec::new(); layout.matrix_planes(shape).map_or(0, |planes| planes.len())];
+    crate::weights::quant::encode_rows(layout, shape.cols, values, &mut planes)
+        .map_err(|fault| crate::Error::Internal { detail: format!("{fault:?}") })?;
+    let upload = |plane: &Vec<u8>| Ok(gpu.upload("weight", Purpose::TextWeights, plane)?.all());
+    Ok(Weight { layout, shape, planes: planes.iter().map(upload).collect::<Result<_>>()? })
+}
