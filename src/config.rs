@@ -161,6 +161,22 @@ pub enum Activation {
     GeluTanh,
 }
 
+/// Size of one picture in the prompt, in tokens after the patch merger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageGrid {
+    /// Rows of picture tokens.
+    pub rows: usize,
+    /// Picture tokens in a row, without the one that ends it.
+    pub cols: usize,
+}
+
+impl ImageGrid {
+    /// Tokens the picture takes in the prompt: every row ends with one more, `[IMG_BREAK]` or `[IMG_END]`.
+    pub fn tokens(self) -> usize {
+        self.rows * (self.cols + 1)
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -10,10 +10,14 @@
 //!   -> sampling                        -> token -> chat::stream -> text events
 //! ```
 
+pub mod api;
+pub mod chat;
 pub mod config;
 pub mod error;
 pub mod gpu;
+pub mod image;
 pub mod kernels;
+pub mod sampling;
 pub mod weights;
 
 pub use error::{Error, Result};

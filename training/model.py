@@ -273,6 +273,8 @@ def export(state: dict[str, Tensor], out: str, tokenizer: str, dtype: torch.dtyp
         json.dump(dict(image_processor_type="PixtralImageProcessor", do_convert_rgb=True, do_normalize=True, do_rescale=True,
                        do_resize=True, image_mean=MEAN, image_std=STD, patch_size=dict(height=28, width=28), resample=3,
                        rescale_factor=1 / 255, size=dict(longest_edge=IMAGE_SIZE)), f, indent=1)
+    for name in os.listdir(tmp):
+        os.chmod(os.path.join(tmp, name), 0o644)
     old = out.rstrip("/") + ".old"
     shutil.rmtree(old, ignore_errors=True)
     if os.path.exists(out):

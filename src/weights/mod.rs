@@ -1,18 +1,24 @@
 //! Weights: packages on disk or in a browser cache, and the importers that make them.
 //!
 //! ```text
-//! checkpoint -> hf_config, safetensors -> quant -> writer -> package (model.json + shards + tokenizer.json)
+//! checkpoint -> hf, safetensors -> quant -> writer -> package (model.json + shards + tokenizer.json)
 //! package    -> manifest -> shards -> planes, ready for a GPU buffer
 //! ```
 //!
 //! Nothing here knows of a GPU but `upload`.
 
+pub mod hf;
 pub mod layout;
 pub mod manifest;
 pub mod package;
 pub mod quant;
+pub mod safetensors;
 pub mod source;
 pub mod tensors;
+pub mod writer;
 
 mod check;
+mod directory;
 mod hash;
+
+pub use directory::DirectorySink;

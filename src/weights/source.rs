@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 
 /// A file of known length, read in ranges.
+#[allow(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait ByteSource {
     /// The name that errors show.

@@ -1,0 +1,209 @@
+//! `POST /v1/chat/completions`.
+
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::field::{Field, Fields, parse};
+use super::messages::Conversation;
+use crate::chat::Message;
+use crate::error::{Error, Result};
+use crate::sampling::SamplingOptions;
+
+/// Stop strings a request may name, and bytes of each.
+const MAX_STOPS: usize = 16;
+const MAX_STOP_LEN: usize = 1024;
+
+const KNOWN: [&str; 19] = [
+    "messages",
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "n",
+    "response_format",
+    "logprobs",
+    "user",
+];
+
+const NOT_YET: [&str; 8] = [
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "parallel_tool_calls",
+    "top_logprobs",
+    "reasoning_effort",
+    "prediction",
+];
+
+/// A request for an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// URLs of the pictures in order of appearance: `Part::Image(i)` means `picture_urls[i]`.
+    pub picture_urls: Vec<String>,
+    /// How tokens are chosen.
+    pub sampling: SamplingOptions,
+    /// Most tokens of the answer; absent for as many as fit the context.
+    pub max_tokens: Option<usize>,
+    /// Strings before which the answer ends.
+    pub stop: Vec<String>,
+    /// Whether the answer is sent in chunks.
+    pub stream: bool,
+    /// Whether the stream ends with the token counts.
+    pub include_usage: bool,
+    /// The model the caller asks for.
+    pub model: Option<String>,
+}
+
+impl FromStr for ChatRequest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_json(&parse(text)?)
+    }
+}
+
+impl ChatRequest {
+    /// Reads a request; what it leaves open is as the OpenAI API has it.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedOption`] for fields that are unknown or not supported, [`Error::InvalidRequest`] for malformed
+    /// ones; both name the field.
+    pub fn from_json(request: &Value) -> Result<Self> {
+        Self::with_defaults(request, &SamplingOptions::default())
+    }
+
+    /// Reads a request; `defaults` says how to sample where it does not, the seed included.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
+        let fields = Fields::of_request(request)?;
+        refuse_unsupported(&fields)?;
+        let Conversation { messages, picture_urls } = Conversation::read(&fields.need("messages")?)?;
+        let flag = |field: Option<Field<'_>>| field.map_or(Ok(false), |field| field.bool());
+        let stream = flag(fields.get("stream"))?;
+        Ok(Self {
+            messages,
+            picture_urls,
+            sampling: read_sampling(&fields, defaults.clone())?,
+            max_tokens: read_max_tokens(&fields)?,
+            stop: fields.get("stop").map_or(Ok(Vec::new()), |stop| read_stop(&stop))?,
+            stream,
+            include_usage: read_include_usage(&fields, stream)?,
+            model: fields.get("model").map(|model| model.str().map(str::to_owned)).transpose()?,
+        })
+    }
+}
+
+fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
+    for (name, field) in fields.iter() {
+        let empty = field.value.as_array().is_some_and(Vec::is_empty);
+        if NOT_YET.contains(&name) && !empty {
+            return Err(field.unsupported("is not supported yet"));
+        }
+        if !NOT_YET.contains(&name) && !KNOWN.contains(&name) {
+            return Err(field.unsupported("is not a field this API knows"));
+        }
+    }
+    if let Some(n) = fields.get("n").filter(|n| n.value != 1) {
+        return Err(n.unsupported("more than one answer is not supported yet, n must be 1"));
+    }
+    if let Some(logprobs) = fields.get("logprobs") {
+        if logprobs.bool()? {
+            return Err(logprobs.unsupported("is not supported yet"));
+        }
+    }
+    if let Some(format) = fields.get("response_format") {
+        let format = format.object()?;
+        let kind = format.need("type")?;
+        if kind.str()? != "text" {
+            return Err(kind.unsupported("only \"text\" is supported yet"));
+        }
+        format.only(&["type"])?;
+    }
+    if let Some(user) = fields.get("user") {
+        user.str()?;
+    }
+    Ok(())
+}
+
+fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<SamplingOptions> {
+    let numbers = [
+        ("temperature", &mut options.temperature),
+        ("top_p", &mut options.top_p),
+        ("min_p", &mut options.min_p),
+        ("frequency_penalty", &mut options.frequency_penalty),
+        ("presence_penalty", &mut options.presence_penalty),
+    ];
+    for (name, option) in numbers {
+        if let Some(field) = fields.get(name) {
+            *option = field.f32()?;
+        }
+    }
+    if let Some(field) = fields.get("top_k") {
+        options.top_k = Some(field.count()?);
+    }
+    if let Some(field) = fields.get("seed") {
+        // Negative seeds are seeds too: they wrap around.
+        options.seed = field.integer()? as u64;
+    }
+    if let Some(field) = fields.get("logit_bias") {
+        options.logit_bias.clear();
+        for (name, bias) in field.object()?.iter() {
+            let token = name.parse().map_err(|_| bias.fault("is no token id"))?;
+            options.logit_bias.insert(token, bias.f32()?);
+        }
+    }
+    options.validate()?;
+    Ok(options)
+}
+
+fn read_max_tokens(fields: &Fields<'_>) -> Result<Option<usize>> {
+    let old = fields.get("max_tokens").map(|field| field.count()).transpose()?;
+    let Some(field) = fields.get("max_completion_tokens") else { return Ok(old) };
+    let new = field.count()?;
+    match old {
+        Some(old) if old != new => Err(field.fault(format!("is {new}, but max_tokens is {old}"))),
+        _ => Ok(Some(new)),
+    }
+}
+
+fn read_stop(stop: &Field<'_>) -> Result<Vec<String>> {
+    let texts = match stop.value.is_string() {
+        true => vec![stop.clone()],
+        false => stop.array()?.collect(),
+    };
+    if texts.len() > MAX_STOPS {
+        return Err(stop.fault(format!("has {} strings, at most {MAX_STOPS} are supported", texts.len())));
+    }
+    let read = |text: &Field<'_>| match text.str()? {
+        "" => Err(text.fault("is empty")),
+        long if long.len() > MAX_STOP_LEN => Err(text.fault(format!("is longer than {MAX_STOP_LEN} bytes"))),
+        fine => Ok(fine.to_owned()),
+    };
+    texts.iter().map(read).collect()
+}
+
+fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
+    let Some(field) = fields.get("stream_options") else { return Ok(false) };
+    if !stream {
+        return Err(field.fault("is only for streams: set stream to true"));
+    }
+    let options = field.object()?;
+    options.only(&["include_usage"])?;
+    options.get("include_usage").map_or(Ok(false), |field| field.bool())
+}

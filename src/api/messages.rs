@@ -1,0 +1,93 @@
+//! The `messages` of a request.
+
+use super::field::{Field, Fields};
+use crate::chat::{Message, Part, Role};
+use crate::error::Result;
+
+/// Messages, and the URLs of the pictures in them in order of appearance: `Part::Image(i)` means `picture_urls[i]`.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pub(super) messages: Vec<Message>,
+    pub(super) picture_urls: Vec<String>,
+}
+
+impl Conversation {
+    pub(super) fn read(messages: &Field<'_>) -> Result<Self> {
+        let mut conversation = Self::default();
+        for message in messages.array()? {
+            let fields = message.object()?;
+            let role = read_role(&fields)?;
+            if let Some(calls) = fields.get("tool_calls").or_else(|| fields.get("function_call")) {
+                return Err(calls.unsupported("tools are not supported yet"));
+            }
+            fields.only(&["role", "content"])?;
+            let content = conversation.read_content(&fields.need("content")?)?;
+            conversation.messages.push(Message { role, content });
+        }
+        match conversation.messages.is_empty() {
+            true => Err(messages.fault("at least one message is needed")),
+            false => Ok(conversation),
+        }
+    }
+
+    fn read_content(&mut self, content: &Field<'_>) -> Result<Vec<Part>> {
+        if let Some(text) = content.value.as_str() {
+            return Ok(vec![Part::Text(text.to_owned())]);
+        }
+        if !content.value.is_array() {
+            return Err(content.fault("must be a string or an array of parts"));
+        }
+        content.array()?.map(|part| self.read_part(&part)).collect()
+    }
+
+    fn read_part(&mut self, part: &Field<'_>) -> Result<Part> {
+        let fields = part.object()?;
+        let kind = fields.need("type")?;
+        match kind.str()? {
+            "text" => {
+                fields.only(&["type", "text"])?;
+                Ok(Part::Text(fields.need("text")?.str()?.to_owned()))
+            }
+            "image_url" => {
+                fields.only(&["type", "image_url"])?;
+                self.picture_urls.push(read_picture_url(&fields.need("image_url")?)?);
+                Ok(Part::Image(self.picture_urls.len() - 1))
+            }
+            other => {
+                Err(kind.unsupported(format!("parts of type {other:?} are not supported, only text and image_url")))
+            }
+        }
+    }
+}
+
+fn read_role(fields: &Fields<'_>) -> Result<Role> {
+    let role = fields.need("role")?;
+    match role.str()? {
+        "system" | "developer" => Ok(Role::System),
+        "user" => Ok(Role::User),
+        "assistant" => Ok(Role::Assistant),
+        "tool" | "function" => Err(role.unsupported("tools are not supported yet")),
+        other => Err(role.fault(format!("must be system, user or assistant, not {other:?}"))),
+    }
+}
+
+/// A URL, or an object with one. `detail` is checked but changes nothing: the model has one way to look at a picture.
+fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
+    let url = match image_url.value.is_string() {
+        true => image_url.clone(),
+        false => {
+            let fields = image_url.object()?;
+            fields.only(&["url", "detail"])?;
+            if let Some(detail) = fields.get("detail") {
+                if !["auto", "low", "high"].contains(&detail.str()?) {
+                    return Err(detail.fault("must be auto, low or high"));
+                }
+            }
+            fields.need("url")?
+        }
+    };
+    match url.str()? {
+        "" => Err(url.fault("is empty")),
+        text => Ok(text.to_owned()),
+    }
+}

@@ -1,0 +1,194 @@
+//! Answers in the OpenAI chat API's wire format.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended it, or a stop string was met.
+    Stop,
+    /// `max_tokens` or the end of the context was reached.
+    Length,
+}
+
+/// Tokens a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Tokens in the prompt, picture tokens included.
+    pub prompt_tokens: usize,
+    /// Tokens in the answer.
+    pub completion_tokens: usize,
+    /// Both.
+    pub total_tokens: usize,
+    /// What the prompt's tokens were.
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+/// What the prompt's tokens were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PromptTokensDetails {
+    /// Tokens whose keys and values were still in the cache.
+    pub cached_tokens: usize,
+}
+
+impl Usage {
+    /// Counts of one request; `cached` of the `prompt` tokens were not computed again.
+    pub fn new(prompt: usize, cached: usize, completion: usize) -> Self {
+        Self {
+            prompt_tokens: prompt,
+            completion_tokens: completion,
+            total_tokens: prompt + completion,
+            prompt_tokens_details: PromptTokensDetails { cached_tokens: cached },
+        }
+    }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChatCompletion {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+    choices: [Choice; 1],
+    usage: Usage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Choice {
+    index: u32,
+    message: AnswerMessage,
+    logprobs: (),
+    finish_reason: FinishReason,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct AnswerMessage {
+    role: &'static str,
+    content: String,
+    refusal: (),
+}
+
+/// A piece of a streamed answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChatCompletionChunk {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+    choices: Vec<ChunkChoice>,
+    /// Absent unless the request asked for it; then null in every chunk but the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Usage>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ChunkChoice {
+    index: u32,
+    delta: Delta,
+    logprobs: (),
+    finish_reason: Option<FinishReason>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+/// What all chunks of one answer have in common, and the chunks in the order they are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Unique name of the answer, such as `chatcmpl-..`.
+    pub id: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Name of the model.
+    pub model: String,
+    /// Whether the request asked for the token counts at the end of the stream.
+    pub include_usage: bool,
+}
+
+impl Stamp {
+    /// The whole answer at once.
+    pub fn completion(&self, content: String, finish_reason: FinishReason, usage: Usage) -> ChatCompletion {
+        let message = AnswerMessage { role: "assistant", content, refusal: () };
+        ChatCompletion {
+            id: self.id.clone(),
+            object: "chat.completion",
+            created: self.created,
+            model: self.model.clone(),
+            choices: [Choice { index: 0, message, logprobs: (), finish_reason }],
+            usage,
+        }
+    }
+
+    /// The first chunk: who speaks.
+    pub fn opening(&self) -> ChatCompletionChunk {
+        self.chunk(Delta { role: Some("assistant"), content: Some(String::new()) }, None)
+    }
+
+    /// A chunk of text.
+    pub fn text(&self, content: String) -> ChatCompletionChunk {
+        self.chunk(Delta { role: None, content: Some(content) }, None)
+    }
+
+    /// The chunk that says why the answer ended.
+    pub fn closing(&self, finish_reason: FinishReason) -> ChatCompletionChunk {
+        self.chunk(Delta::default(), Some(finish_reason))
+    }
+
+    /// The last chunk of a stream that was asked for the token counts; otherwise there is none.
+    pub fn usage(&self, usage: Usage) -> Option<ChatCompletionChunk> {
+        self.include_usage.then(|| ChatCompletionChunk { usage: Some(Some(usage)), ..self.bare(Vec::new()) })
+    }
+
+    fn chunk(&self, delta: Delta, finish_reason: Option<FinishReason>) -> ChatCompletionChunk {
+        self.bare(vec![ChunkChoice { index: 0, delta, logprobs: (), finish_reason }])
+    }
+
+    fn bare(&self, choices: Vec<ChunkChoice>) -> ChatCompletionChunk {
+        ChatCompletionChunk {
+            id: self.id.clone(),
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: self.model.clone(),
+            choices,
+            usage: self.include_usage.then_some(None),
+        }
+    }
+}
+
+/// An error as the OpenAI API reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ErrorDetail {
+    message: String,
+    r#type: &'static str,
+    param: Option<String>,
+    code: &'static str,
+}
+
+impl From<&Error> for ErrorBody {
+    fn from(error: &Error) -> Self {
+        let (kind, param) = match error {
+            Error::InvalidRequest { field, .. } | Error::UnsupportedOption { field, .. } => {
+                ("invalid_request_error", Some(field.clone()))
+            }
+            Error::InvalidImage { .. } | Error::ImageTooLarge { .. } | Error::ContextOverflow { .. } => {
+                ("invalid_request_error", None)
+            }
+            _ => ("server_error", None),
+        };
+        Self { error: ErrorDetail { message: error.to_string(), r#type: kind, param, code: error.code() } }
+    }
+}

@@ -1,0 +1,155 @@
+//! `ocelli inspect`: what a package holds.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use ocelli::config::ModelConfig;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
+use ocelli::weights::package::Package;
+use ocelli::weights::source::Directory;
+use ocelli::{Error, Result};
+use serde::Serialize;
+
+/// Show what a package holds.
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// Directory of the package.
+    package: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Read every file and check its hash.
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What is printed.
+#[derive(Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    quantization: Layout,
+    weights: u64,
+    bytes: u64,
+    shards: usize,
+    layouts: BTreeMap<Layout, Share>,
+    /// Absent where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    config: &'a ModelConfig,
+}
+
+/// The tensors of one layout.
+#[derive(Default, Serialize)]
+struct Share {
+    tensors: usize,
+    weights: u64,
+    bytes: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A package that cannot be read, and with `--verify` one whose files are damaged.
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    let package = pollster::block_on(Package::open(Directory(args.package.clone())))?;
+    if args.verify {
+        pollster::block_on(verify(&package))?;
+    }
+    let summary = summarise(&package.manifest, args.verify.then_some(true));
+    let text = if args.json {
+        serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
+    } else {
+        render(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
+    };
+    crate::print(&text)
+}
+
+async fn verify(package: &Package<Directory>) -> Result<()> {
+    for shard in 0..package.manifest.shards.len() {
+        package.read_shard(shard).await?;
+    }
+    package.read_tokenizer().await.map(drop)
+}
+
+fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
+    let mut layouts = BTreeMap::<Layout, Share>::new();
+    for tensor in &manifest.tensors {
+        let share = layouts.entry(tensor.layout).or_default();
+        share.tensors += 1;
+        share.weights += tensor.shape.iter().map(|&size| size as u64).product::<u64>();
+        share.bytes += tensor.planes.iter().map(|plane| plane.bytes).sum::<u64>();
+    }
+    Summary {
+        name: &manifest.name,
+        license: manifest.license.as_deref(),
+        source: manifest.source.as_deref(),
+        quantization: manifest.quantization,
+        weights: layouts.values().map(|share| share.weights).sum(),
+        bytes: manifest.total_bytes(),
+        shards: manifest.shards.len(),
+        layouts,
+        verified,
+        config: &manifest.config,
+    }
+}
+
+fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
+    let mut out = String::new();
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    writeln!(out, "{}", summary.name)?;
+    for (label, value) in [("license", summary.license), ("source", summary.source)] {
+        if let Some(value) = value {
+            writeln!(out, "  {label:<10} {value}")?;
+        }
+    }
+    render_config(&mut out, summary.config)?;
+    let (weights, shards, size) = (summary.weights, summary.shards, megabytes(summary.bytes));
+    writeln!(out, "  {:<10} {weights} in {shards} shards, {size:.1} MB", "weights")?;
+    for (layout, Share { tensors, weights, bytes }) in &summary.layouts {
+        writeln!(out, "  {:<10} {weights} in {tensors} tensors, {:.1} MB", layout.name(), megabytes(*bytes))?;
+    }
+    if summary.verified.is_some() {
+        writeln!(out, "  {:<10} every file has the hash the manifest promises", "verified")?;
+    }
+    Ok(out.trim_end().into())
+}
+
+fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
+    let text = &config.text;
+    let tied = if text.tie_word_embeddings { "tied" } else { "not tied" };
+    writeln!(
+        out,
+        "  {:<10} {} layers, {} wide, {}/{} heads of {}, feed-forward {}, vocabulary {} ({tied}), context {}",
+        "decoder",
+        text.layers.len(),
+        text.hidden_size,
+        text.num_attention_heads,
+        text.num_key_value_heads,
+        text.head_dim,
+        text.intermediate_size,
+        text.vocab_size,
+        text.max_position_embeddings,
+    )?;
+    if let Some(vision) = &config.vision {
+        writeln!(
+            out,
+            "  {:<10} {} layers, {} wide, {} heads of {}, patches of {} merged by {}, pictures up to {} pixels",
+            "tower",
+            vision.num_hidden_layers,
+            vision.hidden_size,
+            vision.num_attention_heads,
+            vision.head_dim,
+            vision.patch_size,
+            vision.spatial_merge_size,
+            vision.image_size,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Text to token ids and back, over a byte-level BPE `tokenizer.json`.
+//!
+//! A thin wrapper over the `tokenizers` crate. Its one promise beyond encoding: text never becomes a control token,
+//! whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use tokenizers::SplitDelimiterBehavior::Isolated;
+use tokenizers::models::bpe::{BpeConfig, PipelineBPE};
+use tokenizers::pipeline::{
+    EncodeOptions, PipelineModel, PipelinePostProcessor, PipelinePreTokenizer, PipelineToken, PipelineTokenizer,
+};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::utils::byte_level::char_to_byte;
+use tokenizers::vocab::bucket_added_vocabulary::AddedVocabulary;
+
+use super::tokenizer_file::{TokenizerFile, fault};
+use crate::error::{Error, Result};
+
+/// Mistral's pre-tokeniser: how text is cut into pieces before the merges.
+///
+/// Files saved by older converters carry Llama 3's pattern instead, with which the model was never trained, so a
+/// Mistral vocabulary always gets this one (as `fix_mistral_regex` of Hugging Face `transformers` does).
+const TEKKEN: &str = concat!(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
+
+/// The control token by which a Mistral vocabulary is known.
+const MISTRAL_MARK: &str = "[INST]";
+
+/// A byte-level BPE vocabulary with its control tokens.
+pub struct Tokenizer {
+    pipeline: PipelineTokenizer,
+    /// What each id prints: a range of `bytes`; absent for control tokens and ids that are not taken.
+    printed: Vec<Option<Range<usize>>>,
+    bytes: Vec<u8>,
+    /// Added tokens by name.
+    added: HashMap<String, u32>,
+    /// Ids of control tokens, ascending.
+    control: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Builds a tokenizer from the bytes of a `tokenizer.json`, version 1.0 or 2.0.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the file is damaged or is no byte-level BPE with Mistral's pre-tokeniser.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let file = TokenizerFile::parse(json)?;
+        let mistral = file.added.iter().any(|token| token.content == MISTRAL_MARK);
+        if !mistral && file.pattern.as_deref() != Some(TEKKEN) {
+            let found = file.pattern.as_deref().unwrap_or("no pattern");
+            return Err(fault(format!("only Mistral's pre-tokeniser is supported, the file has {found}")));
+        }
+        let (printed, bytes) = printed_bytes(&file);
+        let mut control: Vec<u32> = file.added.iter().filter(|token| token.special).map(|token| token.id).collect();
+        control.sort_unstable();
+        let added = file.added.into_iter().map(|token| (token.content, token.id)).collect();
+        let model = PipelineBPE::from_config(BpeConfig {
+            vocab: file.vocab.into_iter().collect(),
+            merges: file.merges,
+            byte_level: true,
+            ignore_merges: file.ignore_merges,
+            ..BpeConfig::default()
+        })
+        .map_err(|error| fault(error.to_string()))?;
+        Ok(Self { pipeline: pipeline(model)?, printed, bytes, added, control })
+    }
+
+    /// The ids of a text. No id is a control token's, whatever the text spells.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the text is longer than 4 GiB.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = Vec::with_capacity(text.len() / 3);
+        self.pipeline
+            .encode_into(text, &EncodeOptions::no_specials(), &mut tokens)
+            .map_err(|error| fault(error.to_string()))?;
+        Ok(PipelineToken::cast_slice(&tokens).to_vec())
+    }
+
+    /// The id of a control token by its name, such as `[INST]`.
+    pub fn control(&self, name: &str) -> Option<u32> {
+        self.added.get(name).copied()
+    }
+
+    /// Whether an id is a control token's. Control tokens print nothing.
+    pub fn is_control(&self, id: u32) -> bool {
+        self.control.binary_search(&id).is_ok()
+    }
+
+    /// The bytes a token prints, not always whole UTF-8. `None` for control tokens and ids the vocabulary lacks.
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        let range = self.printed.get(id as usize)?.clone()?;
+        self.bytes.get(range)
+    }
+
+    /// One past the highest id.
+    pub fn vocab_size(&self) -> usize {
+        self.printed.len()
+    }
+
+    /// The text of a run of tokens; bytes that are not UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let bytes: Vec<u8> = ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// No added tokens: the pipeline sees the text vocabulary alone, so it cannot produce a control token.
+fn pipeline(model: PipelineBPE) -> Result<PipelineTokenizer> {
+    let split =
+        Split::native(SplitPattern::Regex(TEKKEN.into()), Isolated, false).map_err(|error| fault(error.to_string()))?;
+    if split.grammar().is_none() {
+        return Err(Error::Internal { detail: "the tokenizer library no longer knows Mistral's pre-tokeniser".into() });
+    }
+    Ok(PipelineTokenizer::from_parts(
+        AddedVocabulary::new(),
+        Vec::new(),
+        PipelinePreTokenizer::Split(split),
+        PipelineModel::BPE(model),
+        PipelinePostProcessor::default(),
+        None,
+        Default::default(),
+        None,
+        None,
+    ))
+}
+
+/// What each id prints, as ranges of one buffer.
+fn printed_bytes(file: &TokenizerFile) -> (Vec<Option<Range<usize>>>, Vec<u8>) {
+    let ids = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id));
+    let mut printed = vec![None; ids.max().map_or(0, |highest| highest as usize + 1)];
+    let mut bytes = Vec::new();
+    for (token, &id) in &file.vocab {
+        let start = bytes.len();
+        for c in token.chars() {
+            match char_to_byte(c) {
+                Some(byte) => bytes.push(byte),
+                // Outside the byte-level alphabet a character stands for itself.
+                None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        printed[id as usize] = Some(start..bytes.len());
+    }
+    for token in file.added.iter().filter(|token| !token.special) {
+        let start = bytes.len();
+        bytes.extend_from_slice(token.content.as_bytes());
+        printed[token.id as usize] = Some(start..bytes.len());
+    }
+    (printed, bytes)
+}

@@ -1,0 +1,242 @@
+//! Reads and checks a `tokenizer.json` before anything is built from it.
+//!
+//! The library behind [`super::Tokenizer`] trusts its input: a merge that names an unknown token or a token id in the
+//! billions would make it panic or allocate without bound. Everything it relies on is checked here first.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Tokens a vocabulary may hold, and one past the highest id.
+const MAX_TOKENS: usize = 1 << 22;
+/// Bytes of one token's spelling.
+const MAX_TOKEN_LEN: usize = u16::MAX as usize;
+/// The library keeps merges between its first 512 symbols in a table with 16-bit indices.
+const HOT_SYMBOLS: usize = 512;
+const MAX_HOT_MERGES: usize = u16::MAX as usize - 1;
+
+/// What a byte-level BPE needs, checked. Control tokens appear in `added` alone.
+pub(super) struct TokenizerFile {
+    /// Ordinary tokens in the byte-level alphabet.
+    pub(super) vocab: HashMap<String, u32>,
+    /// Pairs in rank order; both halves and their join are in `vocab`.
+    pub(super) merges: Vec<(String, String)>,
+    /// Whether a piece of text that is a token as a whole skips the merges.
+    pub(super) ignore_merges: bool,
+    /// Tokens that text never produces.
+    pub(super) added: Vec<AddedToken>,
+    /// The splitting pattern the file names, if any.
+    pub(super) pattern: Option<String>,
+}
+
+/// A token outside the text vocabulary.
+#[derive(Deserialize)]
+pub(super) struct AddedToken {
+    pub(super) id: u32,
+    pub(super) content: String,
+    /// Control tokens print nothing; other added tokens print their content.
+    #[serde(default)]
+    pub(super) special: bool,
+}
+
+#[derive(Deserialize)]
+struct RawFile {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    #[serde(default)]
+    normalizer: Option<Value>,
+    #[serde(default)]
+    pre_tokenizer: Option<Value>,
+    model: RawModel,
+}
+
+#[derive(Deserialize)]
+struct RawModel {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    vocab: HashMap<String, u32>,
+    merges: Vec<Merge>,
+    #[serde(default)]
+    ignore_merges: bool,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    dropout: Option<f32>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
+}
+
+/// `"left right"` in files of version 1.0, `["left", "right"]` in newer ones.
+struct Merge(String, String);
+
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(MergeVisitor)
+    }
+}
+
+struct MergeVisitor;
+
+impl<'de> Visitor<'de> for MergeVisitor {
+    type Value = Merge;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a merge: \"left right\" or [\"left\", \"right\"]")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Merge, E> {
+        let (left, right) = text.split_once(' ').ok_or_else(|| E::custom("a merge without a space"))?;
+        Ok(Merge(left.into(), right.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> std::result::Result<Merge, A::Error> {
+        let two = |n| serde::de::Error::invalid_length(n, &"two strings");
+        let left = pair.next_element()?.ok_or_else(|| two(0))?;
+        let right = pair.next_element()?.ok_or_else(|| two(1))?;
+        match pair.next_element::<String>()? {
+            None => Ok(Merge(left, right)),
+            Some(_) => Err(two(3)),
+        }
+    }
+}
+
+pub(super) fn fault(reason: impl Into<String>) -> Error {
+    Error::Tokenizer { reason: reason.into() }
+}
+
+impl TokenizerFile {
+    /// Parses and checks the bytes of a `tokenizer.json`.
+    pub(super) fn parse(json: &[u8]) -> Result<Self> {
+        let raw: RawFile = serde_json::from_slice(json).map_err(|error| fault(format!("tokenizer.json: {error}")))?;
+        refuse_unsupported(&raw)?;
+        let RawFile { added_tokens: added, pre_tokenizer, model, .. } = raw;
+        let RawModel { mut vocab, merges, ignore_merges, .. } = model;
+        check_ids(&vocab, &added)?;
+        // A control token left in the vocabulary could be met as a whole piece of text, or be the end of a merge.
+        let control: HashSet<&str> = added.iter().map(|token| token.content.as_str()).collect();
+        vocab.retain(|token, _| !control.contains(token.as_str()));
+        let mut kept = Vec::with_capacity(merges.len());
+        for Merge(left, right) in merges {
+            let joined = format!("{left}{right}");
+            if [left.as_str(), right.as_str(), joined.as_str()].iter().any(|token| control.contains(token)) {
+                continue;
+            }
+            for token in [&left, &right, &joined] {
+                if !vocab.contains_key(token) {
+                    return Err(fault(format!(
+                        "the merge of {left:?} and {right:?} names the unknown token {token:?}"
+                    )));
+                }
+            }
+            kept.push((left, right));
+        }
+        check_hot_merges(&vocab, &kept)?;
+        let pattern = pre_tokenizer.as_ref().and_then(find_pattern).map(str::to_owned);
+        Ok(Self { vocab, merges: kept, ignore_merges, added, pattern })
+    }
+}
+
+fn refuse_unsupported(raw: &RawFile) -> Result<()> {
+    let model = &raw.model;
+    if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
+        return Err(fault(format!("model type {kind:?} is not supported, only byte-level BPE")));
+    }
+    if raw.normalizer.is_some() {
+        return Err(fault("normalizers are not supported"));
+    }
+    let affix = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if model.byte_fallback || affix(&model.continuing_subword_prefix) || affix(&model.end_of_word_suffix) {
+        return Err(fault("the vocabulary is not byte-level"));
+    }
+    if model.dropout.is_some_and(|dropout| dropout > 0.0) {
+        return Err(fault("BPE dropout is for training, not for use"));
+    }
+    Ok(())
+}
+
+/// Ids are unique, bounded, and the same in both lists.
+fn check_ids(vocab: &HashMap<String, u32>, added: &[AddedToken]) -> Result<()> {
+    let mut seen = HashSet::with_capacity(vocab.len() + added.len());
+    for (token, &id) in vocab {
+        check_token(token, id)?;
+        if !seen.insert(id) {
+            return Err(fault(format!("two tokens have id {id}")));
+        }
+    }
+    let mut names = HashSet::with_capacity(added.len());
+    for AddedToken { id, content, .. } in added {
+        check_token(content, *id)?;
+        if !names.insert(content.as_str()) {
+            return Err(fault(format!("added token {content:?} appears twice")));
+        }
+        match vocab.get(content) {
+            Some(same) if same == id => {}
+            Some(other) => {
+                return Err(fault(format!("added token {content:?} has id {id}, the vocabulary says {other}")));
+            }
+            None if seen.insert(*id) => {}
+            None => return Err(fault(format!("two tokens have id {id}"))),
+        }
+    }
+    Ok(())
+}
+
+fn check_token(token: &str, id: u32) -> Result<()> {
+    if token.is_empty() {
+        return Err(fault(format!("token {id} is empty")));
+    }
+    if token.len() > MAX_TOKEN_LEN {
+        return Err(fault(format!("token {id} is {} bytes long, at most {MAX_TOKEN_LEN} are supported", token.len())));
+    }
+    if id as usize >= MAX_TOKENS {
+        return Err(fault(format!("token id {id} is too high, at most {MAX_TOKENS} tokens are supported")));
+    }
+    Ok(())
+}
+
+/// Symbols are numbered as the library does: tokens that no merge makes by id, then the others by rank.
+fn check_hot_merges(vocab: &HashMap<String, u32>, merges: &[(String, String)]) -> Result<()> {
+    if merges.len() <= MAX_HOT_MERGES {
+        return Ok(());
+    }
+    let mut made = HashSet::with_capacity(merges.len());
+    let mut by_rank = Vec::new();
+    for (left, right) in merges {
+        let joined = format!("{left}{right}");
+        if !made.contains(&joined) {
+            if by_rank.len() < HOT_SYMBOLS {
+                by_rank.push(joined.clone());
+            }
+            made.insert(joined);
+        }
+    }
+    let mut atoms: Vec<(&str, u32)> =
+        vocab.iter().filter(|(token, _)| !made.contains(*token)).map(|(token, id)| (token.as_str(), *id)).collect();
+    atoms.sort_unstable_by_key(|(_, id)| *id);
+    let hot: HashSet<&str> =
+        atoms.iter().map(|(token, _)| *token).chain(by_rank.iter().map(String::as_str)).take(HOT_SYMBOLS).collect();
+    let count = merges.iter().filter(|(l, r)| hot.contains(l.as_str()) && hot.contains(r.as_str())).count();
+    if count > MAX_HOT_MERGES {
+        return Err(fault(format!("{count} merges between the first {HOT_SYMBOLS} symbols are too many")));
+    }
+    Ok(())
+}
+
+/// The first `{"Regex": PATTERN}` of a pre-tokeniser, however deep. The JSON parser bounds the depth.
+fn find_pattern(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(fields) => match fields.get("Regex").and_then(Value::as_str) {
+            Some(pattern) => Some(pattern),
+            None => fields.values().find_map(find_pattern),
+        },
+        Value::Array(items) => items.iter().find_map(find_pattern),
+        _ => None,
+    }
+}

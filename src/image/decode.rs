@@ -1,0 +1,163 @@
+//! PNG, JPEG and WebP files to upright, opaque 8-bit RGB.
+//!
+//! What a file means follows Pillow, which the model's own processors use: EXIF orientation is applied, transparency is
+//! composited on white, 16-bit samples keep their high byte, colour profiles are ignored, animations give their first
+//! frame.
+
+use std::io::Cursor;
+
+use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, Limits};
+
+use crate::error::{Error, Result};
+
+/// Decoders may hold a few copies of the pixels in wider types, and some memory that does not grow with the picture.
+const DECODER_BYTES_PER_PIXEL: u64 = 24;
+const DECODER_BYTES: u64 = 16 << 20;
+
+/// A decoded picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb8 {
+    /// Width in pixels, at least 1.
+    pub width: u32,
+    /// Height in pixels, at least 1.
+    pub height: u32,
+    /// Rows from the top, 3 bytes a pixel. // [height, width, 3]
+    pub pixels: Vec<u8>,
+}
+
+impl Rgb8 {
+    /// A picture from pixels a browser decoded: 4 bytes each, alpha not premultiplied. It is composited on white.
+    ///
+    /// # Errors
+    /// [`Error::InvalidImage`] when there are no pixels or their number does not fit the size.
+    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self> {
+        check_len(width, height, 4, rgba.len())?;
+        Ok(Self { width, height, pixels: rgba.as_chunks::<4>().0.iter().flat_map(|&pixel| on_white(pixel)).collect() })
+    }
+
+    /// Checks that the pixels fit the size.
+    pub(super) fn check(&self) -> Result<()> {
+        check_len(self.width, self.height, 3, self.pixels.len())
+    }
+}
+
+/// Decodes a picture file. The header's size is checked against `limit_megapixels` before any pixel is allocated.
+///
+/// # Errors
+/// [`Error::ImageTooLarge`] over the limit, [`Error::InvalidImage`] for bytes that are no whole picture.
+pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
+    if bytes.is_empty() {
+        return Err(invalid("the file is empty"));
+    }
+    let reader = Cursor::new(bytes);
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => read(PngDecoder::with_limits(reader, header_limits()), limit_megapixels),
+        Ok(ImageFormat::Jpeg) => {
+            check_jpeg_ends(bytes)?;
+            read(JpegDecoder::new(reader), limit_megapixels)
+        }
+        Ok(ImageFormat::WebP) => read(WebPDecoder::new(reader), limit_megapixels),
+        Ok(other) => {
+            let name = other.extensions_str().first().copied().unwrap_or("this format");
+            Err(invalid(format!("{name} is not supported, only PNG, JPEG and WebP are")))
+        }
+        Err(_) => Err(invalid("not a PNG, JPEG or WebP")),
+    }
+}
+
+fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -> Result<Rgb8> {
+    let mut decoder = decoder.map_err(|error| invalid(error.to_string()))?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > u64::from(limit_megapixels) * 1_000_000 {
+        return Err(Error::ImageTooLarge { width, height, limit_megapixels });
+    }
+    if pixels == 0 {
+        return Err(invalid(format!("its size is {width} x {height}")));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
+    decoder.set_limits(limits).map_err(|error| invalid(error.to_string()))?;
+    // A damaged EXIF block is no reason to refuse the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| invalid(error.to_string()))?;
+    picture.apply_orientation(orientation);
+    Ok(flatten(picture))
+}
+
+/// Bounds what a PNG's text and profile chunks may unpack to before the size is known.
+fn header_limits() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(DECODER_BYTES);
+    limits
+}
+
+/// Any kind of samples to RGB.
+fn flatten(picture: DynamicImage) -> Rgb8 {
+    let (width, height) = (picture.width(), picture.height());
+    let grey = |value: u8| [value; 3];
+    let high = |value: u16| (value >> 8) as u8;
+    let pixels = match picture {
+        DynamicImage::ImageRgb8(rgb) => rgb.into_raw(),
+        DynamicImage::ImageLuma8(luma) => luma.pixels().flat_map(|p| grey(p.0[0])).collect(),
+        DynamicImage::ImageLumaA8(luma) => {
+            luma.pixels().flat_map(|&image::LumaA([l, a])| on_white([l, l, l, a])).collect()
+        }
+        DynamicImage::ImageRgba8(rgba) => rgba.pixels().flat_map(|p| on_white(p.0)).collect(),
+        DynamicImage::ImageLuma16(luma) => luma.pixels().flat_map(|p| grey(high(p.0[0]))).collect(),
+        DynamicImage::ImageLumaA16(luma) => {
+            luma.pixels().map(|p| p.0.map(high)).flat_map(|[l, a]| on_white([l, l, l, a])).collect()
+        }
+        DynamicImage::ImageRgb16(rgb) => rgb.into_raw().into_iter().map(high).collect(),
+        DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|p| on_white(p.0.map(high))).collect(),
+        // The three formats have no float samples; the library's own conversion serves should one ever appear.
+        other => other.into_rgb8().into_raw(),
+    };
+    Rgb8 { width, height, pixels }
+}
+
+/// One pixel over an opaque white background, rounded to nearest as Pillow's `alpha_composite`.
+fn on_white([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
+    let (alpha, white) = (u32::from(alpha), 255 * (255 - u32::from(alpha)));
+    [red, green, blue].map(|value| ((u32::from(value) * alpha + white + 127) / 255) as u8)
+}
+
+/// The decoder fills the missing part of a cut file with grey; such a file is refused instead.
+fn check_jpeg_ends(bytes: &[u8]) -> Result<()> {
+    const END: [u8; 2] = [0xff, 0xd9];
+    let scan = jpeg_scan_start(bytes).unwrap_or(bytes.len());
+    match bytes[scan..].windows(2).any(|marker| marker == END) {
+        true => Ok(()),
+        false => Err(invalid("the JPEG ends in the middle")),
+    }
+}
+
+/// Where the first scan begins: past the segments before it, whose payload (a thumbnail) may hold any bytes.
+fn jpeg_scan_start(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        match bytes.get(at..at + 2)? {
+            [0xff, 0xda] => return Some(at),
+            [0xff, 0xff] => at += 1,
+            [0xff, _] => {
+                let len = bytes.get(at + 2..at + 4)?;
+                at += 2 + usize::from(u16::from_be_bytes([len[0], len[1]])).max(2);
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+fn check_len(width: u32, height: u32, channels: u64, len: usize) -> Result<()> {
+    let wanted = u64::from(width).checked_mul(u64::from(height)).and_then(|pixels| pixels.checked_mul(channels));
+    if wanted == Some(len as u64) && len > 0 {
+        return Ok(());
+    }
+    Err(invalid(format!("{len} bytes do not make {width} x {height} pixels of {channels} bytes")))
+}
+
+fn invalid(reason: impl Into<String>) -> Error {
+    Error::InvalidImage { reason: reason.into() }
+}

@@ -1,0 +1,35 @@
+//! Log probabilities of the model's own distribution: no temperature, no bias, no filter.
+
+use std::cmp::Ordering;
+
+/// The `n` likeliest tokens with their log probabilities, likeliest first; of equals the lower id first.
+///
+/// Sums are in f64. A logit of minus infinity has log probability minus infinity; NaN anywhere makes all results NaN.
+pub fn log_softmax_top(logits: &[f32], n: usize) -> Vec<(u32, f32)> {
+    let n = n.min(logits.len());
+    if n == 0 {
+        return Vec::new();
+    }
+    let total = log_sum_exp(logits);
+    let likelier = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
+    let mut top: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+    top.select_nth_unstable_by(n - 1, likelier);
+    top.truncate(n);
+    top.sort_unstable_by(likelier);
+    top.iter_mut().for_each(|(_, value)| *value = (f64::from(*value) - total) as f32);
+    top
+}
+
+/// The log probability of one token; minus infinity for an id beyond the logits.
+pub fn logprob(logits: &[f32], id: u32) -> f32 {
+    match logits.get(id as usize) {
+        Some(&logit) => (f64::from(logit) - log_sum_exp(logits)) as f32,
+        None => f32::NEG_INFINITY,
+    }
+}
+
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
+    max + sum.ln()
+}

@@ -1,0 +1,76 @@
+//! What a caller may ask of the sampler.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+
+/// How the next token is chosen. Names and ranges are the OpenAI API's; `top_k` and `min_p` are the usual additions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplingOptions {
+    /// Divides the logits, 0 to 2. At 0 the likeliest token is always taken.
+    pub temperature: f32,
+    /// Only this many of the likeliest tokens, at least 1.
+    pub top_k: Option<usize>,
+    /// Only the likeliest tokens that together reach this probability, 0 to 1. At least one token stays.
+    pub top_p: f32,
+    /// Only tokens at least this likely as a share of the likeliest one, 0 to 1.
+    pub min_p: f32,
+    /// Equal seeds give equal draws.
+    pub seed: u64,
+    /// Taken off a token's logit for every time it was sampled, -2 to 2.
+    pub frequency_penalty: f32,
+    /// Taken off a token's logit once it was sampled, -2 to 2.
+    pub presence_penalty: f32,
+    /// Added to the logits of single tokens, -100 to 100.
+    pub logit_bias: BTreeMap<u32, f32>,
+}
+
+impl Default for SamplingOptions {
+    /// The OpenAI API's defaults: plain sampling at temperature 1.
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: BTreeMap::new(),
+        }
+    }
+}
+
+impl SamplingOptions {
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let ranges = [
+            ("temperature", self.temperature, 0.0, 2.0),
+            ("top_p", self.top_p, 0.0, 1.0),
+            ("min_p", self.min_p, 0.0, 1.0),
+            ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
+            ("presence_penalty", self.presence_penalty, -2.0, 2.0),
+        ];
+        for (field, value, least, most) in ranges {
+            check_range(field, value, least, most)?;
+        }
+        if self.top_k == Some(0) {
+            return Err(Error::request("top_k", "must be at least 1"));
+        }
+        for (token, &bias) in &self.logit_bias {
+            check_range(&format!("logit_bias.{token}"), bias, -100.0, 100.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// NaN is in no range.
+fn check_range(field: &str, value: f32, least: f32, most: f32) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::request(field, format!("is {value}, must be from {least} to {most}")))
+}

@@ -1,0 +1,68 @@
+//! One tensor from the checkpoint's numbers to the package's planes.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::weights::layout::{Layout, ROW_GROUP};
+use crate::weights::quant::{Unstorable, encode_rows};
+use crate::weights::safetensors::TensorRef;
+use crate::weights::source::ByteSource;
+use crate::weights::tensors::TensorSpec;
+use crate::weights::writer::{PackageSink, PackageWriter};
+
+/// Elements converted at a time: 4 MiB as `f32`.
+const CHUNK: usize = 1 << 20;
+
+/// The layout of a tensor where the matrices are to have `matrices`.
+pub(super) fn layout_of(spec: &TensorSpec, matrices: Layout) -> Layout {
+    match (spec.shape.len(), spec.name.as_str(), matrices) {
+        (1, ..) => Layout::F32,
+        (_, _, Layout::F32) => Layout::F32,
+        // The first thing a picture meets, and a third of a percent of the tower: not worth the loss.
+        (_, "vision.patch_conv", _) => Layout::F16,
+        _ => matrices,
+    }
+}
+
+/// Writes a tensor, some rows at a time; `advance` hears how many elements each step took.
+pub(super) async fn convert<S: ByteSource, K: PackageSink>(
+    tensor: &TensorRef<'_, S>,
+    spec: &TensorSpec,
+    layout: Layout,
+    writer: &mut PackageWriter<K>,
+    mut advance: impl FnMut(u64) -> Result<()>,
+) -> Result<()> {
+    writer.begin(&spec.name, &spec.shape, layout).await?;
+    let &[rows, cols] = spec.shape.as_slice() else {
+        let values = tensor.read(0..spec.shape.iter().product::<usize>() as u64).await?;
+        let mut plane = Vec::with_capacity(values.len() * 4);
+        for (index, value) in values.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(tensor.error(format!("element {index} is {value}, not a finite number")));
+            }
+            plane.extend(value.to_le_bytes());
+        }
+        writer.append(&mut [plane]).await?;
+        advance(values.len() as u64)?;
+        return writer.end().await;
+    };
+    let mut planes = vec![Vec::new(); layout.planes(&spec.shape).map_or(0, |planes| planes.len())];
+    for chunk in row_chunks(rows, cols) {
+        let elements = (chunk.start * cols) as u64..(chunk.end * cols) as u64;
+        let taken = elements.end - elements.start;
+        let values = tensor.read(elements).await?; // [chunk rows, cols]
+        encode_rows(layout, cols, &values, &mut planes).map_err(|fault| {
+            let Unstorable { row, col, value, reason } = fault;
+            tensor.error(format!("row {}, in the block at column {col}: {value} {reason}", chunk.start + row))
+        })?;
+        writer.append(&mut planes).await?;
+        advance(taken)?;
+    }
+    writer.end().await
+}
+
+/// Rows in chunks of about [`CHUNK`] elements, whole row groups but for the last.
+fn row_chunks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (CHUNK / cols / ROW_GROUP).max(1) * ROW_GROUP;
+    (0..rows).step_by(step).map(move |start| start..rows.min(start + step))
+}

@@ -1,0 +1,115 @@
+//! Rotary embedding parameters in all their spellings, as `transformers` `modeling_rope_utils.py` reads them.
+
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use crate::config::{QueryScaling, RopeConfig, RopePairs, YarnConfig};
+use crate::error::Result;
+
+/// The base where none is given.
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// The object that holds the parameters: old `rope_scaling`, unless it is empty, goes before new `rope_parameters`.
+fn parameters(config: Fields<'_>) -> Option<&Value> {
+    let old = config.get("rope_scaling").filter(|value| value.as_object().is_none_or(|map| !map.is_empty()));
+    old.or_else(|| config.get("rope_parameters"))
+}
+
+/// What a `ministral3` decoder has when its configuration says nothing.
+pub(super) fn ministral3_default() -> Value {
+    json!({
+        "rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
+        "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
+    })
+}
+
+/// The decoder's rope, and the query scaling that is kept among its parameters; `fallback` where there are none.
+pub(super) fn decoder_rope(
+    config: Fields<'_>,
+    architecture: &str,
+    fallback: &Value,
+    max_positions: usize,
+) -> Result<(RopeConfig, Option<QueryScaling>)> {
+    let given = parameters(config).unwrap_or(fallback);
+    let rope = Fields::new(config.file, "rope_parameters.", given)?;
+    let kind = kind_and_theta(config, rope, architecture)?;
+    let original = match config.number("original_max_position_embeddings")? {
+        Some(original) => original,
+        None => rope.number("original_max_position_embeddings")?.unwrap_or(max_positions as f64),
+    };
+    let yarn = match kind.name {
+        "default" => None,
+        "yarn" => Some(yarn(rope, original, max_positions)?),
+        _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name))),
+    };
+    let scaling = rope.number("llama_4_scaling_beta")?.filter(|beta| *beta != 0.0);
+    let scaling = scaling.map(|beta| QueryScaling { beta, original_max_position_embeddings: original });
+    Ok((RopeConfig { theta: kind.theta, pairs: RopePairs::Half, yarn }, scaling))
+}
+
+/// The base of the tower's two-dimensional rope.
+pub(super) fn tower_theta(config: Fields<'_>, architecture: &str) -> Result<f64> {
+    let none = json!({});
+    let rope = Fields::new(config.file, "vision_config.rope_parameters.", parameters(config).unwrap_or(&none))?;
+    let kind = kind_and_theta(config, rope, architecture)?;
+    if !matches!(kind.name, "default" | "axial") {
+        return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name)));
+    }
+    Ok(kind.theta)
+}
+
+struct Kind<'a> {
+    name: &'a str,
+    theta: f64,
+}
+
+fn kind_and_theta<'a>(config: Fields<'a>, rope: Fields<'a>, architecture: &str) -> Result<Kind<'a>> {
+    if let Some((layers, _)) = rope.iter().find(|(_, value)| value.is_object()) {
+        return Err(rope.unsupported(architecture, layers, "differs between layers"));
+    }
+    let partial = match rope.number("partial_rotary_factor")? {
+        Some(partial) => Some(partial),
+        None => config.number("partial_rotary_factor")?,
+    };
+    if partial.is_some_and(|partial| partial != 1.0) {
+        return Err(rope.unsupported(architecture, "partial_rotary_factor", "is not 1"));
+    }
+    let theta = match rope.number("rope_theta")? {
+        Some(theta) => theta,
+        None => config.number("rope_theta")?.unwrap_or(DEFAULT_THETA),
+    };
+    let name = match rope.text("rope_type")? {
+        Some(name) => name,
+        None => rope.text("type")?.unwrap_or("default"),
+    };
+    Ok(Kind { name, theta })
+}
+
+fn yarn(rope: Fields<'_>, original: f64, max_positions: usize) -> Result<YarnConfig> {
+    if !rope.has("factor") {
+        return Err(rope.refuse("factor", "is missing"));
+    }
+    let factor = rope.number("factor")?.unwrap_or(max_positions as f64 / original);
+    let attention_factor = match rope.number("attention_factor")? {
+        Some(given) => given,
+        None => attention_factor(factor, rope.number("mscale")?, rope.number("mscale_all_dim")?),
+    };
+    let non_zero = |key| rope.number(key).map(|given| given.filter(|x| *x != 0.0));
+    Ok(YarnConfig {
+        factor,
+        original_max_position_embeddings: original,
+        beta_fast: non_zero("beta_fast")?.unwrap_or(32.0),
+        beta_slow: non_zero("beta_slow")?.unwrap_or(1.0),
+        attention_factor,
+        truncate: rope.flag("truncate")?.unwrap_or(!rope.has("truncate")),
+    })
+}
+
+/// `_compute_yarn_parameters`: the ratio of both scales if both are given and not zero, else the paper's own.
+fn attention_factor(factor: f64, mscale: Option<f64>, mscale_all_dim: Option<f64>) -> f64 {
+    let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+    match (mscale.filter(|m| *m != 0.0), mscale_all_dim.filter(|m| *m != 0.0)) {
+        (Some(mscale), Some(all_dim)) => scale(mscale) / scale(all_dim),
+        _ => scale(1.0),
+    }
+}
