@@ -13,10 +13,12 @@
 pub mod api;
 pub mod chat;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod gpu;
 pub mod image;
 pub mod kernels;
+pub mod model;
 pub mod sampling;
 pub mod weights;
 

@@ -15,7 +15,7 @@ import scenes
 from evaluate import Runner
 
 FACTOR = 3
-SEEDS: list[int] = []        # held-out scenes picked by eye
+SEEDS = [900_000_000 + n for n in (2, 8, 116, 111, 55, 83, 37, 72, 120, 26, 103, 90)]    # held-out scenes picked by eye
 
 
 def main() -> None:

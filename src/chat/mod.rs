@@ -14,5 +14,5 @@ mod tokenizer_file;
 pub use message::{Message, Part, Role};
 pub use stream::TextStream;
 pub use system_prompt::default_system_prompt;
-pub use template::{Segment, encode_chat};
+pub use template::{Segment, encode_chat, picture_order};
 pub use tokenizer::Tokenizer;

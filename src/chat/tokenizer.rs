@@ -4,6 +4,7 @@
 //! whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 
 use tokenizers::SplitDelimiterBehavior::Isolated;
@@ -41,6 +42,12 @@ pub struct Tokenizer {
     added: HashMap<String, u32>,
     /// Ids of control tokens, ascending.
     control: Vec<u32>,
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer").field("vocab_size", &self.vocab_size()).finish_non_exhaustive()
+    }
 }
 
 impl Tokenizer {

@@ -9,4 +9,4 @@ pub mod resize;
 
 pub use crate::config::ImageGrid;
 pub use decode::{Rgb8, decode};
-pub use prepare::{PreparedImage, fingerprint, normalise, prepare};
+pub use prepare::{Fingerprint, PreparedImage, fingerprint, normalise, prepare};

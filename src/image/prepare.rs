@@ -55,8 +55,11 @@ pub fn normalise(picture: &PreparedImage, config: &VisionConfig) -> Vec<f32> {
     (0..3).flat_map(plane).collect()
 }
 
+/// Tells pictures apart.
+pub type Fingerprint = [u8; 32];
+
 /// SHA-256 of a picture's size and pixels: equal pictures have equal fingerprints, whatever file they came from.
-pub fn fingerprint(picture: &Rgb8) -> [u8; 32] {
+pub fn fingerprint(picture: &Rgb8) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update(picture.width.to_le_bytes());
     hash.update(picture.height.to_le_bytes());

@@ -1,9 +1,10 @@
 //! The rows that start a forward pass: embeddings of tokens and features of pictures.
 
-use super::{Weight, linear_grid, params_of, weighted};
+use super::{linear_grid, params_of, weighted};
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::Layout;
+use crate::weights::upload::Weight;
 
 /// Set in a source that names a row of the features instead of a token.
 pub const FEATURE: u32 = 1 << 31;

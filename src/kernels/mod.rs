@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
+use crate::weights::upload::Weight;
 
 pub mod activation;
 pub mod attention;
@@ -20,26 +21,13 @@ pub mod patchify;
 pub mod rms_norm;
 pub mod rope;
 
-/// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
-#[derive(Debug, Clone)]
-pub struct Weight {
-    /// Number format and byte order.
-    pub layout: Layout,
-    /// Unpadded sizes.
-    pub shape: MatrixShape,
-    /// One slice a plane, in the order of [`Layout::planes`].
-    pub planes: Vec<Slice>,
-}
-
-impl Weight {
-    /// The WGSL that reads a matrix of this layout through bindings 4 and, for quantised ones, 5.
-    pub fn snippet(layout: Layout) -> &'static str {
-        match layout {
-            Layout::F32 => include_str!("../../shaders/shared/weights_f32.wgsl"),
-            Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
-            Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
-            Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
-        }
+/// The WGSL that reads a matrix of this layout through bindings 4 and, for quantised ones, 5.
+pub fn weight_snippet(layout: Layout) -> &'static str {
+    match layout {
+        Layout::F32 => include_str!("../../shaders/shared/weights_f32.wgsl"),
+        Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
+        Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
+        Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
     }
 }
 
@@ -51,7 +39,7 @@ fn weighted(name: &str, wgsl: &'static str, own: [Access; 3], layout: Layout) ->
     };
     Kernel {
         name: format!("{name}<{layout}>").into(),
-        wgsl: vec![Weight::snippet(layout).into(), wgsl.into()],
+        wgsl: vec![weight_snippet(layout).into(), wgsl.into()],
         bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use super::hash::sha256_hex;
 use super::layout::Layout;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -81,6 +82,27 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of the contents, lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl FileEntry {
+    /// Checks that `bytes` are the promised ones.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] if there are more or fewer, [`Error::Integrity`] if they are others.
+    pub fn verify(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() as u64 != self.bytes {
+            return Err(self.wrong_length(bytes.len() as u64));
+        }
+        let actual = sha256_hex(bytes);
+        if actual == self.sha256 {
+            return Ok(());
+        }
+        Err(Error::Integrity { file: self.file.clone(), expected: self.sha256.clone(), actual })
+    }
+
+    pub(super) fn wrong_length(&self, len: u64) -> Error {
+        Error::package(&self.file, format!("{len} bytes, the manifest says {}", self.bytes))
+    }
 }
 
 /// A tensor of the package.

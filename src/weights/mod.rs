@@ -15,6 +15,7 @@ pub mod quant;
 pub mod safetensors;
 pub mod source;
 pub mod tensors;
+pub mod upload;
 pub mod writer;
 
 mod check;

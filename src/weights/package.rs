@@ -1,6 +1,5 @@
 //! Reading a package: the manifest, then shards whose hashes are checked before anybody sees their bytes.
 
-use super::hash::sha256_hex;
 use super::layout::Layout;
 use super::manifest::{FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest};
 use super::quant;
@@ -51,15 +50,12 @@ impl<F: FileSet> Package<F> {
             return Err(Error::package(&entry.file, "the file is missing"));
         };
         let len = source.len().await?;
+        // Before reading, so that no file can ask for more memory than the manifest may promise.
         if len != entry.bytes {
-            let reason = format!("{len} bytes, the manifest says {}", entry.bytes);
-            return Err(Error::package(&entry.file, reason));
+            return Err(entry.wrong_length(len));
         }
         let bytes = source.read(0..len).await?;
-        let actual = sha256_hex(&bytes);
-        if actual != entry.sha256 {
-            return Err(Error::Integrity { file: entry.file.clone(), expected: entry.sha256.clone(), actual });
-        }
+        entry.verify(&bytes)?;
         Ok(bytes)
     }
 

@@ -13,6 +13,14 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
 }
 
+impl TensorSpec {
+    /// Numbers in the tensor.
+    #[allow(clippy::len_without_is_empty, reason = "no tensor of a checked model is empty")]
+    pub fn len(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
+}
+
 fn spec(name: impl Into<String>, shape: &[usize]) -> TensorSpec {
     TensorSpec { name: name.into(), shape: shape.to_vec() }
 }

@@ -86,7 +86,8 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
     let imported = pollster::block_on(import(&Directory(args.checkpoint.clone()), writer, options, progress));
     bar.finish_and_clear();
     let manifest = imported?;
-    let weights = manifest.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum::<usize>();
+    let len = |shape: &[usize]| shape.iter().map(|&size| size as u64).product::<u64>();
+    let weights: u64 = manifest.tensors.iter().map(|tensor| len(&tensor.shape)).sum();
     crate::print(&format!(
         "{}: {weights} weights in {} tensors, {} as {}, {:.1} MB in {} shards, {:.1} s",
         args.out.display(),

@@ -34,7 +34,7 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
 ) -> Result<()> {
     writer.begin(&spec.name, &spec.shape, layout).await?;
     let &[rows, cols] = spec.shape.as_slice() else {
-        let values = tensor.read(0..spec.shape.iter().product::<usize>() as u64).await?;
+        let values = tensor.read(0..spec.len()).await?;
         let mut plane = Vec::with_capacity(values.len() * 4);
         for (index, value) in values.iter().enumerate() {
             if !value.is_finite() {
@@ -48,7 +48,7 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
     };
     let mut planes = vec![Vec::new(); layout.planes(&spec.shape).map_or(0, |planes| planes.len())];
     for chunk in row_chunks(rows, cols) {
-        let elements = (chunk.start * cols) as u64..(chunk.end * cols) as u64;
+        let elements = chunk.start as u64 * cols as u64..chunk.end as u64 * cols as u64;
         let taken = elements.end - elements.start;
         let values = tensor.read(elements).await?; // [chunk rows, cols]
         encode_rows(layout, cols, &values, &mut planes).map_err(|fault| {

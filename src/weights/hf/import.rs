@@ -54,7 +54,7 @@ pub async fn import<F: FileSet, K: PackageSink>(
     }
     let specs: Vec<TensorSpec> = model_tensors(&settings.config).collect();
     let tensors = specs.iter().map(|spec| find(&checkpoint, spec)).collect::<Result<Vec<_>>>()?;
-    let total = specs.iter().map(|spec| spec.shape.iter().product::<usize>() as u64).sum();
+    let total = specs.iter().map(TensorSpec::len).sum();
     let mut done = 0;
     for (tensor, spec) in tensors.iter().zip(&specs) {
         let advance = |elements| {

@@ -1,0 +1,113 @@
+//! What the engine tells its caller, and how the caller stops it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Milliseconds since some fixed moment, from the platform.
+pub type Clock = fn() -> f64;
+
+/// A flag that ends a request: within one token, one chunk of the prompt or a few layers of the tower.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Not cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the request to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error once it was asked to end.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`].
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::Aborted) } else { Ok(()) }
+    }
+}
+
+/// What the engine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Pictures go through the tower; counted in layers.
+    Vision,
+    /// The prompt goes through the decoder; counted in tokens.
+    Prefill,
+}
+
+/// Something that happened during a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A stage came forward.
+    Progress {
+        /// The stage.
+        stage: Stage,
+        /// Steps done.
+        done: usize,
+        /// Steps in all.
+        total: usize,
+    },
+    /// More of the answer: whole characters, never empty.
+    Text(String),
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its turn, or a stop string came.
+    Stop,
+    /// The answer reached its limit or the end of the context.
+    Length,
+}
+
+/// Tokens read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the answer, the one that ended it left out.
+    pub completion_tokens: usize,
+    /// Tokens of the prompt that were still in the cache.
+    pub cached_tokens: usize,
+}
+
+/// How long the stages took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Timings {
+    /// Decoding and resizing pictures, and encoding the text.
+    pub prepare_ms: f64,
+    /// Pictures through the tower.
+    pub vision_ms: f64,
+    /// The prompt through the decoder.
+    pub prefill_ms: f64,
+    /// All tokens of the answer.
+    pub decode_ms: f64,
+}
+
+/// A finished answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Completion {
+    /// The whole answer.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Tokens read and written.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+}

@@ -1,0 +1,108 @@
+//! Messages or ids, and pictures, to the slots of a conversation.
+
+use super::Engine;
+use super::session::Slot;
+use crate::chat::{Message, encode_chat, picture_order};
+use crate::error::{Error, Result};
+use crate::image::{Fingerprint, PreparedImage, Rgb8, decode, fingerprint, prepare};
+
+/// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
+const MEGAPIXELS: u32 = 100;
+
+/// What the model is to continue.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prompt {
+    /// A conversation; [`crate::chat::Part::Image`] counts the request's pictures.
+    Messages(Vec<Message>),
+    /// Token ids; runs of picture tokens take the request's pictures in order.
+    Ids(Vec<u32>),
+}
+
+/// A picture of a request.
+#[derive(Debug, Clone)]
+pub enum Picture {
+    /// The bytes of a PNG, JPEG or WebP file.
+    Encoded(Vec<u8>),
+    /// Pixels.
+    Rgb(Rgb8),
+}
+
+/// A picture at the size the model sees it.
+#[derive(Debug)]
+pub(super) struct SizedPicture {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) prepared: PreparedImage,
+}
+
+/// A prompt ready to compute.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// Token ids, picture tokens included.
+    pub(super) ids: Vec<u32>,
+    /// The same, with pictures told apart.
+    pub(super) slots: Vec<Slot>,
+    /// Pictures in the order of their tokens.
+    pub(super) pictures: Vec<SizedPicture>,
+}
+
+impl Engine {
+    /// Decodes the pictures, encodes the text and lays both out.
+    pub(super) fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
+        let sized: Vec<SizedPicture> =
+            pictures.iter().enumerate().map(|(i, picture)| self.size_picture(i, picture)).collect::<Result<_>>()?;
+        let (ids, order) = match prompt {
+            Prompt::Ids(ids) if ids.is_empty() => {
+                return Err(Error::request("input_ids", "at least one token is needed"));
+            }
+            Prompt::Ids(ids) => (ids.clone(), (0..sized.len()).collect()),
+            Prompt::Messages(messages) => {
+                let grids: Vec<_> = sized.iter().map(|picture| picture.prepared.grid).collect();
+                (encode_chat(messages, &grids, &self.tokenizer)?, picture_order(messages)?)
+            }
+        };
+        let mut places: Vec<Option<SizedPicture>> = sized.into_iter().map(Some).collect();
+        let mut ordered: Vec<SizedPicture> = Vec::with_capacity(order.len());
+        for index in order {
+            match places.get_mut(index).and_then(Option::take) {
+                Some(picture) => ordered.push(picture),
+                None => return Err(Error::request("messages", format!("picture {index} is missing or used twice"))),
+            }
+        }
+        let slots = self.slots(&ids, &ordered)?;
+        Ok(Encoded { ids, slots, pictures: ordered })
+    }
+
+    fn size_picture(&self, index: usize, picture: &Picture) -> Result<SizedPicture> {
+        let Some(vision) = &self.config().vision else {
+            return Err(Error::request(format!("pictures[{index}]"), "this model reads no pictures"));
+        };
+        let decoded;
+        let rgb = match picture {
+            Picture::Rgb(rgb) => rgb,
+            Picture::Encoded(bytes) => {
+                decoded = decode(bytes, MEGAPIXELS)?;
+                &decoded
+            }
+        };
+        Ok(SizedPicture { fingerprint: fingerprint(rgb), prepared: prepare(rgb, vision)? })
+    }
+
+    /// Gives every picture token the next row of the pictures' features.
+    fn slots(&self, ids: &[u32], pictures: &[SizedPicture]) -> Result<Vec<Slot>> {
+        let image_token = self.config().vision.as_ref().map(|vision| vision.image_token_id);
+        let mut rows = pictures.iter().flat_map(|picture| {
+            let fingerprint = picture.fingerprint;
+            let count = picture.prepared.grid.rows * picture.prepared.grid.cols;
+            (0..count as u32).map(move |row| Slot::Picture { fingerprint, row })
+        });
+        let mismatch = || Error::request("input_ids", "the picture tokens do not match the pictures' sizes");
+        let slot = |&id: &u32| {
+            if Some(id) == image_token { rows.next().ok_or_else(mismatch) } else { Ok(Slot::Token(id)) }
+        };
+        let slots = ids.iter().map(slot).collect::<Result<_>>()?;
+        if rows.next().is_some() {
+            return Err(mismatch());
+        }
+        Ok(slots)
+    }
+}

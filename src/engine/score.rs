@@ -1,0 +1,63 @@
+//! A prompt through the model, every position's logits out: how agreement with another implementation is checked.
+
+use super::Engine;
+use super::events::Cancel;
+use super::pictures::PromptFeatures;
+use super::prompt::{Picture, Prompt};
+use super::session::Slot;
+use crate::error::{Error, Result};
+use crate::model::forward::CHUNK;
+
+/// How a prompt is cut into forward passes. All ways give the same logits but for rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positions {
+    /// Most tokens in one pass, at least 1; more than the engine's own chunk is cut to that.
+    pub chunk: usize,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self { chunk: CHUNK }
+    }
+}
+
+/// Logits of a whole prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// The prompt's token ids.
+    pub input_ids: Vec<u32>,
+    /// Width of a row of logits.
+    pub vocab_size: usize,
+}
+
+impl Engine {
+    /// Runs a prompt from an empty cache and hands the logits over, some rows at a time, in order. `on_logits` gets the index
+    /// of the first row and the rows. `// [rows, vocab]`
+    ///
+    /// # Errors
+    /// As [`Engine::generate`].
+    pub async fn score(
+        &mut self,
+        prompt: &Prompt,
+        pictures: &[Picture],
+        positions: Positions,
+        cancel: &Cancel,
+        on_logits: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<Score> {
+        let encoded = self.encode(prompt, pictures)?;
+        let (total, context) = (encoded.slots.len(), self.session.context());
+        if total > context {
+            return Err(Error::ContextOverflow { tokens: total, context });
+        }
+        self.session.truncate(0);
+        let features: PromptFeatures = self.encode_pictures(&encoded, 0, cancel, &mut |_| ()).await?;
+        for first in (0..total).step_by(positions.chunk.clamp(1, CHUNK)) {
+            cancel.check()?;
+            let slots: &[Slot] = &encoded.slots[first..total.min(first + positions.chunk.clamp(1, CHUNK))];
+            self.forward(slots, &features).await?;
+            let logits = self.model.logits(0..slots.len()).await?; // [slots, vocab]
+            on_logits(first, &logits)?;
+        }
+        Ok(Score { input_ids: encoded.ids, vocab_size: self.config().text.vocab_size })
+    }
+}

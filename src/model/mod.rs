@@ -1,0 +1,15 @@
+//! The network, as a reader expects it: tower, projector, decoder over the cache, logits.
+//!
+//! Knows kernels, buffers and weights; nothing of text, files or sampling.
+
+pub mod decoder;
+pub mod forward;
+pub mod kv_cache;
+pub mod linear;
+pub mod projector;
+pub mod rope;
+pub mod vision;
+
+pub use forward::{Input, Model};
+pub use kv_cache::KvCache;
+pub use projector::Features;

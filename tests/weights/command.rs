@@ -1,0 +1,69 @@
+//! `ocelli pack` and `ocelli inspect` as a user runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::common::{Scratch, checkpoint_dir};
+
+fn ocelli(args: &[&dyn AsRef<Path>]) -> Output {
+    let args = args.iter().map(|arg| arg.as_ref().as_os_str());
+    Command::new(env!("CARGO_BIN_EXE_ocelli")).args(args).output().expect("the command")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn packs_and_inspects() {
+    let scratch = Scratch::new();
+    let out = scratch.0.join("package");
+    let packed = ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &out, &"--quant", &"q8_0", &"--name", &"Tiny"]);
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    assert!(text(&packed.stdout).contains("380480 weights in 54 tensors, Tiny as q8_0"), "{}", text(&packed.stdout));
+
+    let inspected = ocelli(&[&"inspect", &out, &"--json", &"--verify"]);
+    assert!(inspected.status.success(), "{}", text(&inspected.stderr));
+    let summary: Value = serde_json::from_slice(&inspected.stdout).expect("JSON");
+    assert_eq!((&summary["name"], &summary["quantization"]), (&"Tiny".into(), &"q8_0".into()));
+    assert_eq!((&summary["weights"], &summary["verified"]), (&380_480.into(), &true.into()));
+    assert_eq!(summary["layouts"]["f16"]["tensors"], 1);
+    assert_eq!(summary["config"]["text"]["vocab_size"], 448);
+
+    let plain = ocelli(&[&"inspect", &out]);
+    let lines = text(&plain.stdout);
+    assert!(plain.status.success() && lines.starts_with("Tiny\n"), "{lines}");
+    assert!(lines.contains("3 layers, 64 wide, 6/2 heads of 32") && lines.contains("q8_0"), "{lines}");
+    assert!(!lines.contains("hash"), "nothing was verified: {lines}");
+
+    let shard = out.join("shard-0000.bin");
+    let mut bytes = std::fs::read(&shard).expect("a shard");
+    bytes[1000] ^= 0x10;
+    std::fs::write(&shard, bytes).expect("a shard");
+    let damaged = ocelli(&[&"inspect", &out, &"--verify"]);
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(
+        text(&damaged.stderr).starts_with("error[integrity]: shard-0000.bin: SHA-256 is"),
+        "{}",
+        text(&damaged.stderr)
+    );
+    assert!(damaged.stdout.is_empty());
+}
+
+#[test]
+fn failures_have_codes() {
+    let scratch = Scratch::new();
+    let out = scratch.0.join("package");
+    let missing = ocelli(&[&"pack", &scratch.0.join("nothing"), &"--out", &out]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("error[invalid-checkpoint]: config.json"), "{}", text(&missing.stderr));
+    assert!(scratch.entries().is_empty());
+    let usage = ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &out, &"--quant", &"q3"]);
+    assert_eq!(usage.status.code(), Some(2));
+    assert_eq!(ocelli(&[&"pack"]).status.code(), Some(2));
+    let foreign = ocelli(&[&"inspect", &checkpoint_dir("untied")]);
+    assert_eq!(foreign.status.code(), Some(1));
+    assert!(text(&foreign.stderr).contains("error[invalid-package]: model.json"), "{}", text(&foreign.stderr));
+}
