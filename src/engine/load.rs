@@ -1,6 +1,8 @@
 //! A package to an engine: manifest and tokenizer first, then shards in any order.
 
 use super::Engine;
+use std::sync::Arc;
+
 use super::events::Clock;
 use super::pictures::FeatureCache;
 use super::session::Session;
@@ -28,7 +30,7 @@ pub struct LoadOptions {
 pub struct Loader {
     gpu: Gpu,
     manifest: Manifest,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     uploader: Uploader,
     options: LoadOptions,
 }
@@ -42,7 +44,7 @@ impl Loader {
     pub fn new(gpu: &Gpu, manifest: &[u8], tokenizer: &[u8], options: LoadOptions) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
-        let tokenizer = Tokenizer::from_json(tokenizer)?;
+        let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
         let uploader = Uploader::new(gpu, &manifest, &forward::joins(&manifest.config))?;
         Ok(Self { gpu: gpu.clone(), manifest, tokenizer, uploader, options })
     }

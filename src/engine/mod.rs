@@ -13,7 +13,9 @@ mod session;
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
 pub use load::{LoadOptions, Loader};
 pub use prompt::{Picture, Prompt};
-pub use score::{Positions, Score};
+pub use score::{Positions, ScoredRows};
+
+use std::sync::Arc;
 
 use crate::chat::Tokenizer;
 use crate::config::ModelConfig;
@@ -45,7 +47,7 @@ pub struct Request {
 pub struct Engine {
     gpu: Gpu,
     model: Model,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     manifest: Manifest,
     session: Session,
     features: FeatureCache,
@@ -64,7 +66,7 @@ impl Engine {
     }
 
     /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
     }
 

@@ -21,18 +21,19 @@ impl Default for Positions {
     }
 }
 
-/// Logits of a whole prompt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Score {
-    /// The prompt's token ids.
-    pub input_ids: Vec<u32>,
-    /// Width of a row of logits.
-    pub vocab_size: usize,
+/// Some rows of a prompt's logits.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredRows<'a> {
+    /// The whole prompt's token ids.
+    pub input_ids: &'a [u32],
+    /// Position of the first row.
+    pub first: usize,
+    /// The rows. `// [rows, vocab]`
+    pub logits: &'a [f32],
 }
 
 impl Engine {
-    /// Runs a prompt from an empty cache and hands the logits over, some rows at a time, in order. `on_logits` gets the index
-    /// of the first row and the rows. `// [rows, vocab]`
+    /// Runs a prompt from an empty cache and hands the logits over, some rows at a time, in order. Returns its token ids.
     ///
     /// # Errors
     /// As [`Engine::generate`].
@@ -42,8 +43,8 @@ impl Engine {
         pictures: &[Picture],
         positions: Positions,
         cancel: &Cancel,
-        on_logits: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<Score> {
+        on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
         let encoded = self.encode(prompt, pictures)?;
         let (total, context) = (encoded.slots.len(), self.session.context());
         if total > context {
@@ -56,8 +57,8 @@ impl Engine {
             let slots: &[Slot] = &encoded.slots[first..total.min(first + positions.chunk.clamp(1, CHUNK))];
             self.forward(slots, &features).await?;
             let logits = self.model.logits(0..slots.len()).await?; // [slots, vocab]
-            on_logits(first, &logits)?;
+            on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
         }
-        Ok(Score { input_ids: encoded.ids, vocab_size: self.config().text.vocab_size })
+        Ok(encoded.ids)
     }
 }

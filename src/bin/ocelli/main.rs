@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ocelli::{Error, Result};
 
+mod chat;
+mod describe;
 mod inspect;
+mod open;
 mod pack;
+mod score;
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]
@@ -21,24 +25,46 @@ struct Cli {
 enum Command {
     Pack(pack::PackArgs),
     Inspect(inspect::InspectArgs),
+    Describe(describe::DescribeArgs),
+    Chat(chat::ChatArgs),
+    Score(score::ScoreArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Pack(args) => pack::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Describe(args) => describe::run(&args),
+        Command::Chat(args) => chat::run(&args),
+        Command::Score(args) => score::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With standard error closed as well, the exit code is all that is left to say.
-            let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());
+            complain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Writes a line to standard output. A closed pipe is an error like any other, not a panic.
+/// Writes an error to standard error.
+fn complain(error: &Error) {
+    // With standard error closed as well, the exit code is all that is left to say.
+    let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());
+}
+
+/// Writes text to standard output at once. A closed pipe is an error like any other, not a panic.
+fn print_text(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::io("standard output", &e))
+}
+
+/// Writes a line to standard output.
 fn print(line: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{line}").map_err(|e| Error::io("standard output", &e))
+    print_text(&format!("{line}\n"))
+}
+
+/// JSON for standard output.
+fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::Internal { detail: e.to_string() })
 }

@@ -1,0 +1,123 @@
+//! `ocelli describe`: pictures to text.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ocelli::Result;
+use ocelli::chat::{Message, Part, Role};
+use ocelli::engine::{Cancel, Completion, Engine, Event, Picture, Prompt, Request};
+
+use crate::open::{self, SamplingArgs};
+
+/// Describe pictures, or ask about them.
+#[derive(Args)]
+pub(crate) struct DescribeArgs {
+    /// The package.
+    package: PathBuf,
+    /// Pictures: PNG, JPEG or WebP files, or folders of them.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// What to ask about each picture.
+    #[arg(long, default_value = "Describe this image.")]
+    prompt: String,
+    /// Show all pictures to the model at once, in one question.
+    #[arg(long)]
+    together: bool,
+    /// Print a line of JSON for each answer.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+#[derive(serde::Serialize)]
+struct Description<'a> {
+    images: &'a [PathBuf],
+    prompt: &'a str,
+    #[serde(flatten)]
+    completion: &'a Completion,
+}
+
+#[derive(serde::Serialize)]
+struct Failure<'a> {
+    images: &'a [PathBuf],
+    error: String,
+    code: &'static str,
+}
+
+/// Runs the command. A picture that cannot be described is complained about, and the others go on.
+///
+/// # Errors
+/// The last picture's error, or whatever is wrong with the package.
+pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
+    let images = expand(&args.images)?;
+    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context))?;
+    let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
+    let several = groups.len() > 1;
+    let mut outcome = Ok(());
+    for group in groups {
+        if several && !args.json {
+            crate::print_text(&format!("{}: ", group[0].display()))?;
+        }
+        if let Err(error) = describe(&mut engine, args, group) {
+            if args.json {
+                crate::print(&crate::json(&Failure { images: group, error: error.to_string(), code: error.code() })?)?;
+            } else if several {
+                crate::print(&format!("error[{}]: {error}", error.code()))?;
+            }
+            outcome = Err(error);
+        }
+    }
+    outcome
+}
+
+fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
+    let pictures: Vec<Picture> = images.iter().map(|path| open::picture(path)).collect::<Result<_>>()?;
+    let shown = (0..pictures.len()).map(Part::Image);
+    let content = shown.chain([Part::Text(args.prompt.clone())]).collect();
+    let request = Request {
+        prompt: Prompt::Messages(vec![Message { role: Role::User, content }]),
+        pictures,
+        sampling: args.sampling.options(),
+        max_tokens: args.sampling.max_tokens,
+        stop: Vec::new(),
+    };
+    let mut printed = Ok(());
+    let mut show = |event: Event| {
+        if let (Event::Text(text), false, true) = (event, args.json, printed.is_ok()) {
+            printed = crate::print_text(&text);
+        }
+    };
+    let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
+    printed?;
+    if args.json {
+        crate::print(&crate::json(&Description { images, prompt: &args.prompt, completion: &completion })?)
+    } else {
+        crate::print("")
+    }
+}
+
+/// Folders to the pictures in them, by name.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            images.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|e| ocelli::Error::io(path.display(), &e))?;
+        let mut found: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_picture(p)).collect();
+        found.sort();
+        images.extend(found);
+    }
+    if images.is_empty() {
+        return Err(ocelli::Error::request("images", "there are no PNG, JPEG or WebP files"));
+    }
+    Ok(images)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&extension.as_str()))
+}

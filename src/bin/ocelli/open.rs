@@ -1,0 +1,101 @@
+//! What the commands that run a model share: opening a package, reading pictures, sampling options.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use ocelli::engine::{Engine, LoadOptions, Loader, Picture};
+use ocelli::gpu::Gpu;
+use ocelli::sampling::SamplingOptions;
+use ocelli::weights::manifest::MANIFEST_FILE;
+use ocelli::weights::package::Package;
+use ocelli::weights::source::Directory;
+use ocelli::{Error, Result};
+
+/// How tokens are chosen.
+#[derive(Args)]
+pub(crate) struct SamplingArgs {
+    /// 0 always takes the likeliest token.
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f32,
+    /// Only this many of the likeliest tokens.
+    #[arg(long)]
+    top_k: Option<usize>,
+    /// Only the likeliest tokens that together reach this probability.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// Equal seeds give equal answers.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Most tokens of an answer.
+    #[arg(long)]
+    pub(crate) max_tokens: Option<usize>,
+    /// Tokens the context holds.
+    #[arg(long)]
+    pub(crate) context: Option<usize>,
+}
+
+impl SamplingArgs {
+    pub(crate) fn options(&self) -> SamplingOptions {
+        SamplingOptions {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            seed: self.seed,
+            ..SamplingOptions::default()
+        }
+    }
+}
+
+/// Loads a package from a directory, telling standard error how far it is.
+pub(crate) async fn engine(package: &Path, context: Option<usize>) -> Result<Engine> {
+    let gpu = Gpu::open().await?;
+    let opened = Package::open(Directory(package.to_path_buf())).await?;
+    let manifest = read(&package.join(MANIFEST_FILE))?;
+    let options = LoadOptions { context, clock: milliseconds };
+    let mut loader = Loader::new(&gpu, &manifest, &opened.read_tokenizer().await?, options)?;
+    let bar = ProgressBar::new(opened.manifest.total_bytes());
+    if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {bytes} of {total_bytes}") {
+        bar.set_style(style);
+    }
+    for index in 0..opened.manifest.shards.len() {
+        let bytes = opened.read_shard(index).await?;
+        loader.push_verified_shard(index, &bytes)?;
+        bar.inc(bytes.len() as u64);
+    }
+    bar.finish_and_clear();
+    loader.finish().await
+}
+
+/// A picture's file.
+pub(crate) fn picture(path: &Path) -> Result<Picture> {
+    Ok(Picture::Encoded(read(path)?))
+}
+
+/// The pictures that a request names: paths, relative ones from `base`, or `file:` URLs.
+pub(crate) fn pictures(urls: &[String], base: &Path) -> Result<Vec<Picture>> {
+    let path = |url: &String| {
+        if url.starts_with("http:") || url.starts_with("https:") || url.starts_with("data:") {
+            return Err(Error::request("image_url", "only files are read here, not http or data URLs"));
+        }
+        Ok(base.join(url.strip_prefix("file://").unwrap_or(url)))
+    };
+    urls.iter().map(|url| picture(&path(url)?)).collect()
+}
+
+/// A whole file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
+}
+
+/// The directory of a file.
+pub(crate) fn directory_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn milliseconds() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,109 @@
+//! `ocelli score`: every position's logits, to compare with another implementation.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ocelli::api::ScoreRequest;
+use ocelli::chat::Tokenizer;
+use ocelli::engine::{Cancel, Positions, Prompt, ScoredRows};
+use ocelli::sampling::{log_softmax_top, logprob};
+use ocelli::{Error, Result};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::open;
+
+/// Likeliest tokens printed for each position.
+const TOP: usize = 5;
+
+/// Run a prompt and print, for every position, how likely the next token was and the five likeliest.
+#[derive(Args)]
+pub(crate) struct ScoreArgs {
+    /// The package.
+    package: PathBuf,
+    /// JSON: `{"messages": [..]}` or `{"input_ids": [..], "images": ["a.png", ..]}`; picture paths count from its directory.
+    request: PathBuf,
+    /// Also write all logits, as tensor `logits` of type F32. `// [tokens, vocab]`
+    #[arg(long, value_name = "OUT.safetensors")]
+    logits: Option<PathBuf>,
+    /// Tokens in one forward pass.
+    #[arg(long)]
+    chunk: Option<usize>,
+}
+
+#[derive(serde::Serialize)]
+struct Output<'a> {
+    input_ids: &'a [u32],
+    positions: &'a [Position],
+}
+
+#[derive(serde::Serialize)]
+struct Position {
+    /// The token at this position.
+    token: u32,
+    /// The token that follows it in the prompt.
+    next: Option<u32>,
+    /// Natural logarithm of the probability of `next`.
+    logprob: Option<f32>,
+    /// The likeliest followers.
+    top: Vec<Top>,
+}
+
+#[derive(serde::Serialize)]
+struct Top {
+    token: u32,
+    logprob: f32,
+    text: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever is wrong with the request, the package or the files.
+pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
+    let text = open::read(&args.request)?;
+    let request: ScoreRequest = String::from_utf8_lossy(&text).parse()?;
+    let (prompt, urls) = match request {
+        ScoreRequest::Messages { messages, picture_urls } => (Prompt::Messages(messages), picture_urls),
+        ScoreRequest::Ids { input_ids, picture_urls } => (Prompt::Ids(input_ids), picture_urls),
+    };
+    let pictures = open::pictures(&urls, &open::directory_of(&args.request))?;
+    // As long a context as the model allows: scoring is for whole prompts.
+    let mut engine = pollster::block_on(open::engine(&args.package, Some(usize::MAX)))?;
+    let vocab = engine.config().text.vocab_size;
+    let tokenizer = engine.tokenizer().clone();
+    let (mut positions, mut kept) = (Vec::new(), Vec::new());
+    let mut see = |rows: ScoredRows<'_>| {
+        for (position, logits) in (rows.first..).zip(rows.logits.chunks_exact(vocab)) {
+            positions.push(look(rows.input_ids, position, logits, &tokenizer));
+        }
+        if args.logits.is_some() {
+            kept.extend_from_slice(rows.logits);
+        }
+        Ok(())
+    };
+    let cut = args.chunk.map_or_else(Positions::default, |chunk| Positions { chunk });
+    let input_ids = pollster::block_on(engine.score(&prompt, &pictures, cut, &Cancel::new(), &mut see))?;
+    if let Some(path) = &args.logits {
+        write_logits(path, &kept, vec![input_ids.len(), vocab])?;
+    }
+    crate::print(&crate::json(&Output { input_ids: &input_ids, positions: &positions })?)
+}
+
+fn look(input_ids: &[u32], position: usize, logits: &[f32], tokenizer: &Tokenizer) -> Position {
+    let next = input_ids.get(position + 1).copied();
+    let name = |(token, logprob)| Top { token, logprob, text: tokenizer.decode(&[token]) };
+    Position {
+        token: input_ids[position],
+        next,
+        logprob: next.map(|next| logprob(logits, next)),
+        top: log_softmax_top(logits, TOP).into_iter().map(name).collect(),
+    }
+}
+
+fn write_logits(path: &Path, logits: &[f32], shape: Vec<usize>) -> Result<()> {
+    let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let fault = |reason: String| Error::Io { path: path.display().to_string(), reason };
+    let view = TensorView::new(Dtype::F32, shape, &bytes).map_err(|e| fault(e.to_string()))?;
+    safetensors::serialize_to_file([("logits", view)], None, path).map_err(|e| fault(e.to_string()))
+}

@@ -1,0 +1,108 @@
+//! The whole model on the GPU against `transformers`, on tiny random checkpoints (`tests/fixtures/checkpoints`).
+
+mod golden;
+mod packages;
+
+use golden::{Case, cases, largest_difference};
+use ocelli::engine::{Cancel, Engine, Positions, Request, ScoredRows};
+use ocelli::sampling::SamplingOptions;
+use ocelli::weights::layout::Layout;
+use packages::engine;
+
+/// Largest difference of a logit that rounding explains: logits reach 40, sums run in another order.
+const TOLERANCE: f32 = 2e-3;
+
+async fn logits(engine: &mut Engine, case: &Case, chunk: usize) -> Vec<f32> {
+    let mut all = Vec::new();
+    let vocab = case.logits.len() / case.input_ids.len();
+    let mut keep = |rows: ScoredRows<'_>| {
+        assert_eq!(all.len(), rows.first * vocab, "rows come in order");
+        all.extend_from_slice(rows.logits);
+        Ok(())
+    };
+    let input_ids = engine
+        .score(&case.prompt, &case.pictures, Positions { chunk }, &Cancel::new(), &mut keep)
+        .await
+        .expect("score");
+    assert_eq!(input_ids, case.input_ids, "{}: token ids", case.name);
+    all
+}
+
+async fn greedy(engine: &mut Engine, case: &Case) -> Vec<u32> {
+    let request = Request {
+        prompt: case.prompt.clone(),
+        pictures: case.pictures.clone(),
+        sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
+        max_tokens: Some(case.greedy.len()),
+        stop: Vec::new(),
+    };
+    engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("generate").tokens
+}
+
+fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
+    pollster::block_on(async {
+        let mut engine = engine(checkpoint, layout).await;
+        let cases = cases(checkpoint, quant);
+        assert!(!cases.is_empty());
+        for case in cases {
+            let found = logits(&mut engine, &case, usize::MAX).await;
+            let difference = largest_difference(&found, &case.logits);
+            println!(
+                "{checkpoint} {layout} {}: {} tokens, max |difference| {difference:.1e}",
+                case.name,
+                case.input_ids.len()
+            );
+            assert!(difference <= TOLERANCE, "{checkpoint} {layout} {}: {difference}", case.name);
+            assert_eq!(greedy(&mut engine, &case).await, case.greedy, "{checkpoint} {layout} {}", case.name);
+        }
+    });
+}
+
+macro_rules! checkpoints {
+    ($($name:ident),*) => {
+        $(mod $name {
+            use super::*;
+
+            #[test]
+            fn f32_agrees_with_transformers() {
+                agrees(stringify!($name), Layout::F32, "");
+            }
+
+            #[test]
+            fn f16_agrees_with_transformers() {
+                agrees(stringify!($name), Layout::F16, "f16");
+            }
+
+            #[test]
+            fn q8_0_agrees_with_transformers() {
+                agrees(stringify!($name), Layout::Q8_0, "q8_0");
+            }
+
+            #[test]
+            fn q4_0_agrees_with_transformers() {
+                agrees(stringify!($name), Layout::Q4_0, "q4_0");
+            }
+
+            #[test]
+            fn chunks_of_a_prompt_give_the_logits_of_the_whole() {
+                chunks_agree(stringify!($name));
+            }
+        })*
+    };
+}
+
+checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1);
+
+fn chunks_agree(checkpoint: &str) {
+    pollster::block_on(async {
+        let mut engine = engine(checkpoint, Layout::F32).await;
+        for case in cases(checkpoint, "") {
+            let whole = logits(&mut engine, &case, usize::MAX).await;
+            for chunk in [1, 3, 32] {
+                let parts = logits(&mut engine, &case, chunk).await;
+                let difference = largest_difference(&parts, &whole);
+                assert!(difference <= 1e-3, "{checkpoint} {} in chunks of {chunk}: {difference}", case.name);
+            }
+        }
+    });
+}

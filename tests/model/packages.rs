@@ -1,0 +1,71 @@
+//! Fixture checkpoints to loaded engines, all in memory.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use ocelli::Result;
+use ocelli::engine::{Engine, LoadOptions, Loader};
+use ocelli::gpu::Gpu;
+use ocelli::weights::hf::{ImportOptions, import};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
+use ocelli::weights::source::Directory;
+use ocelli::weights::writer::{PackageSink, PackageWriter};
+
+/// The files of a package.
+pub(crate) type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+struct MemorySink(Files);
+
+impl PackageSink for MemorySink {
+    async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
+        self.0.lock().unwrap().insert(file.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The folder of a fixture checkpoint.
+pub(crate) fn folder(checkpoint: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(checkpoint)
+}
+
+/// Packs a fixture checkpoint into shards small enough that planes span several of them.
+pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, Vec<u8>> {
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let options = ImportOptions { name: checkpoint.into(), license: None, source: None, layout };
+    import(&Directory(folder(checkpoint)), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// The device all tests of this binary share. There is no test without one.
+pub(crate) fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let gpu = pollster::block_on(Gpu::open()).expect("these tests need a GPU; a software one will do");
+        println!("device: {:?}", gpu.report());
+        gpu
+    })
+}
+
+/// Loads a package, its shards in reverse order.
+pub(crate) async fn load(files: &BTreeMap<String, Vec<u8>>, context: usize) -> Engine {
+    let options = LoadOptions { context: Some(context), clock: || 0.0 };
+    let mut loader = Loader::new(gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options).expect("load");
+    for index in (0..loader.manifest().shards.len()).rev() {
+        let shard = files[&loader.manifest().shards[index].file].clone();
+        loader.push_shard(index, &shard).expect("shard");
+    }
+    loader.finish().await.expect("load")
+}
+
+/// A fixture checkpoint, packed and loaded.
+pub(crate) async fn engine(checkpoint: &str, layout: Layout) -> Engine {
+    load(&pack(checkpoint, layout).await, 1024).await
+}
