@@ -122,10 +122,10 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
     if let Some(n) = fields.get("n").filter(|n| n.value != 1) {
         return Err(n.unsupported("more than one answer is not supported yet, n must be 1"));
     }
-    if let Some(logprobs) = fields.get("logprobs") {
-        if logprobs.bool()? {
-            return Err(logprobs.unsupported("is not supported yet"));
-        }
+    if let Some(logprobs) = fields.get("logprobs")
+        && logprobs.bool()?
+    {
+        return Err(logprobs.unsupported("is not supported yet"));
     }
     if let Some(format) = fields.get("response_format") {
         let format = format.object()?;

@@ -78,10 +78,10 @@ fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
         false => {
             let fields = image_url.object()?;
             fields.only(&["url", "detail"])?;
-            if let Some(detail) = fields.get("detail") {
-                if !["auto", "low", "high"].contains(&detail.str()?) {
-                    return Err(detail.fault("must be auto, low or high"));
-                }
+            if let Some(detail) = fields.get("detail")
+                && !["auto", "low", "high"].contains(&detail.str()?)
+            {
+                return Err(detail.fault("must be auto, low or high"));
             }
             fields.need("url")?
         }

@@ -9,6 +9,7 @@ pub mod system_prompt;
 pub mod template;
 pub mod tokenizer;
 
+mod byte_alphabet;
 mod tokenizer_file;
 
 pub use message::{Message, Part, Role};

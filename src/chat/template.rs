@@ -75,9 +75,10 @@ pub fn segments(messages: &[Message]) -> Result<Vec<Segment<'_>>> {
 /// # Errors
 /// [`Error::InvalidRequest`] that names the message, [`Error::Tokenizer`] when the vocabulary lacks a control token.
 pub fn encode_chat(messages: &[Message], grids: &[ImageGrid], tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let segments = segments(messages)?;
     check_pictures(messages, grids.len())?;
     let mut ids = Vec::new();
-    for segment in segments(messages)? {
+    for segment in segments {
         match segment {
             Segment::Control(name) => ids.push(control(tokenizer, name)?),
             Segment::Text(text) => ids.extend(tokenizer.encode_text(&text)?),
@@ -117,6 +118,11 @@ fn check_order(messages: &[Message]) -> Result<()> {
         return Err(Error::request("messages", "at least one message is needed"));
     };
     for (i, message) in messages.iter().enumerate() {
+        let picture = message.content.iter().position(|part| matches!(part, Part::Image(_)));
+        if let Some(j) = picture.filter(|_| message.role != Role::User) {
+            let reason = format!("a {} message cannot hold a picture", message.role.name());
+            return Err(Error::request(format!("messages[{i}].content[{j}]"), reason));
+        }
         if message.role == Role::System && i > 0 && messages[i - 1].role == Role::Assistant {
             return Err(Error::request(
                 format!("messages[{i}].role"),
@@ -137,16 +143,11 @@ fn check_order(messages: &[Message]) -> Result<()> {
 fn check_pictures(messages: &[Message], pictures: usize) -> Result<()> {
     for (i, message) in messages.iter().enumerate() {
         for (j, part) in message.content.iter().enumerate() {
-            let Part::Image(index) = part else { continue };
-            let field = || format!("messages[{i}].content[{j}]");
-            if message.role != Role::User {
-                return Err(Error::request(
-                    field(),
-                    format!("a {} message cannot hold a picture", message.role.name()),
-                ));
-            }
-            if *index >= pictures {
-                return Err(Error::request(field(), format!("names picture {index}, the request has {pictures}")));
+            if let Part::Image(index) = part
+                && *index >= pictures
+            {
+                let reason = format!("names picture {index}, the request has {pictures}");
+                return Err(Error::request(format!("messages[{i}].content[{j}]"), reason));
             }
         }
     }

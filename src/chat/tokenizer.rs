@@ -1,21 +1,17 @@
 //! Text to token ids and back, over a byte-level BPE `tokenizer.json`.
 //!
-//! A thin wrapper over the `tokenizers` crate. Its one promise beyond encoding: text never becomes a control token,
-//! whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
+//! The splitting pattern and the merges are the `tokenizers` crate's. The promise of this wrapper: text never becomes a
+//! control token, whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use tokenizers::SplitDelimiterBehavior::Isolated;
-use tokenizers::models::bpe::{BpeConfig, PipelineBPE};
-use tokenizers::pipeline::{
-    EncodeOptions, PipelineModel, PipelinePostProcessor, PipelinePreTokenizer, PipelineToken, PipelineTokenizer,
-};
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::utils::byte_level::char_to_byte;
-use tokenizers::vocab::bucket_added_vocabulary::AddedVocabulary;
+use tokenizers::Model;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::utils::SysRegex;
 
+use super::byte_alphabet::{byte_to_char, char_to_byte};
 use super::tokenizer_file::{TokenizerFile, fault};
 use crate::error::{Error, Result};
 
@@ -34,7 +30,9 @@ const MISTRAL_MARK: &str = "[INST]";
 
 /// A byte-level BPE vocabulary with its control tokens.
 pub struct Tokenizer {
-    pipeline: PipelineTokenizer,
+    split: SysRegex,
+    /// Knows the ordinary tokens alone, so it cannot produce a control token.
+    model: BPE,
     /// What each id prints: a range of `bytes`; absent for control tokens and ids that are not taken.
     printed: Vec<Option<Range<usize>>>,
     bytes: Vec<u8>,
@@ -66,27 +64,36 @@ impl Tokenizer {
         let mut control: Vec<u32> = file.added.iter().filter(|token| token.special).map(|token| token.id).collect();
         control.sort_unstable();
         let added = file.added.into_iter().map(|token| (token.content, token.id)).collect();
-        let model = PipelineBPE::from_config(BpeConfig {
-            vocab: file.vocab.into_iter().collect(),
-            merges: file.merges,
-            byte_level: true,
-            ignore_merges: file.ignore_merges,
-            ..BpeConfig::default()
-        })
-        .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { pipeline: pipeline(model)?, printed, bytes, added, control })
+        let model = BPE::builder()
+            .vocab_and_merges(file.vocab.into_iter().collect::<Vocab>(), file.merges)
+            .ignore_merges(file.ignore_merges)
+            .build()
+            .map_err(|error| fault(error.to_string()))?;
+        let split = SysRegex::new(TEKKEN).map_err(|error| Error::Internal { detail: error.to_string() })?;
+        Ok(Self { split, model, printed, bytes, added, control })
     }
 
     /// The ids of a text. No id is a control token's, whatever the text spells.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] when the text is longer than 4 GiB.
+    /// [`Error::Tokenizer`] when the text cannot be cut into pieces.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
-        let mut tokens = Vec::with_capacity(text.len() / 3);
-        self.pipeline
-            .encode_into(text, &EncodeOptions::no_specials(), &mut tokens)
-            .map_err(|error| fault(error.to_string()))?;
-        Ok(PipelineToken::cast_slice(&tokens).to_vec())
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        let mut done = 0;
+        for (start, end) in self.split.find_iter(text) {
+            // The pattern matches every character, unless the engine gave up.
+            if start != done {
+                break;
+            }
+            done = end;
+            let spelled: String = text[start..end].bytes().map(byte_to_char).collect();
+            let tokens = self.model.tokenize(&spelled).map_err(|error| fault(error.to_string()))?;
+            ids.extend(tokens.iter().map(|token| token.id));
+        }
+        match done == text.len() {
+            true => Ok(ids),
+            false => Err(fault(format!("the text cannot be split after byte {done}"))),
+        }
     }
 
     /// The id of a control token by its name, such as `[INST]`.
@@ -115,26 +122,6 @@ impl Tokenizer {
         let bytes: Vec<u8> = ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
-}
-
-/// No added tokens: the pipeline sees the text vocabulary alone, so it cannot produce a control token.
-fn pipeline(model: PipelineBPE) -> Result<PipelineTokenizer> {
-    let split =
-        Split::native(SplitPattern::Regex(TEKKEN.into()), Isolated, false).map_err(|error| fault(error.to_string()))?;
-    if split.grammar().is_none() {
-        return Err(Error::Internal { detail: "the tokenizer library no longer knows Mistral's pre-tokeniser".into() });
-    }
-    Ok(PipelineTokenizer::from_parts(
-        AddedVocabulary::new(),
-        Vec::new(),
-        PipelinePreTokenizer::Split(split),
-        PipelineModel::BPE(model),
-        PipelinePostProcessor::default(),
-        None,
-        Default::default(),
-        None,
-        None,
-    ))
 }
 
 /// What each id prints, as ranges of one buffer.

@@ -1,7 +1,7 @@
 //! Reads and checks a `tokenizer.json` before anything is built from it.
 //!
-//! The library behind [`super::Tokenizer`] trusts its input: a merge that names an unknown token or a token id in the
-//! billions would make it panic or allocate without bound. Everything it relies on is checked here first.
+//! The library behind [`super::Tokenizer`] trusts its input: it panics at a merge longer than any token and drops bytes
+//! that have no token. Everything it relies on is checked here first.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,15 +10,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::byte_alphabet::byte_to_char;
 use crate::error::{Error, Result};
 
 /// Tokens a vocabulary may hold, and one past the highest id.
 const MAX_TOKENS: usize = 1 << 22;
 /// Bytes of one token's spelling.
 const MAX_TOKEN_LEN: usize = u16::MAX as usize;
-/// The library keeps merges between its first 512 symbols in a table with 16-bit indices.
-const HOT_SYMBOLS: usize = 512;
-const MAX_HOT_MERGES: usize = u16::MAX as usize - 1;
 
 /// What a byte-level BPE needs, checked. Control tokens appear in `added` alone.
 pub(super) struct TokenizerFile {
@@ -137,7 +135,7 @@ impl TokenizerFile {
             }
             kept.push((left, right));
         }
-        check_hot_merges(&vocab, &kept)?;
+        check_bytes(&vocab)?;
         let pattern = pre_tokenizer.as_ref().and_then(find_pattern).map(str::to_owned);
         Ok(Self { vocab, merges: kept, ignore_merges, added, pattern })
     }
@@ -201,32 +199,13 @@ fn check_token(token: &str, id: u32) -> Result<()> {
     Ok(())
 }
 
-/// Symbols are numbered as the library does: tokens that no merge makes by id, then the others by rank.
-fn check_hot_merges(vocab: &HashMap<String, u32>, merges: &[(String, String)]) -> Result<()> {
-    if merges.len() <= MAX_HOT_MERGES {
-        return Ok(());
+/// Every byte that text can hold must be a token of its own, or the library would drop it in silence.
+fn check_bytes(vocab: &HashMap<String, u32>) -> Result<()> {
+    let in_utf8 = |byte: &u8| matches!(byte, 0..0xc0 | 0xc2..0xf5);
+    match (0..=u8::MAX).filter(in_utf8).find(|&byte| !vocab.contains_key(&byte_to_char(byte).to_string())) {
+        Some(byte) => Err(fault(format!("the vocabulary is not byte-level, it lacks the byte {byte:#04x}"))),
+        None => Ok(()),
     }
-    let mut made = HashSet::with_capacity(merges.len());
-    let mut by_rank = Vec::new();
-    for (left, right) in merges {
-        let joined = format!("{left}{right}");
-        if !made.contains(&joined) {
-            if by_rank.len() < HOT_SYMBOLS {
-                by_rank.push(joined.clone());
-            }
-            made.insert(joined);
-        }
-    }
-    let mut atoms: Vec<(&str, u32)> =
-        vocab.iter().filter(|(token, _)| !made.contains(*token)).map(|(token, id)| (token.as_str(), *id)).collect();
-    atoms.sort_unstable_by_key(|(_, id)| *id);
-    let hot: HashSet<&str> =
-        atoms.iter().map(|(token, _)| *token).chain(by_rank.iter().map(String::as_str)).take(HOT_SYMBOLS).collect();
-    let count = merges.iter().filter(|(l, r)| hot.contains(l.as_str()) && hot.contains(r.as_str())).count();
-    if count > MAX_HOT_MERGES {
-        return Err(fault(format!("{count} merges between the first {HOT_SYMBOLS} symbols are too many")));
-    }
-    Ok(())
 }
 
 /// The first `{"Regex": PATTERN}` of a pre-tokeniser, however deep. The JSON parser bounds the depth.

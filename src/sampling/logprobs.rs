@@ -10,26 +10,28 @@ pub fn log_softmax_top(logits: &[f32], n: usize) -> Vec<(u32, f32)> {
     if n == 0 {
         return Vec::new();
     }
-    let total = log_sum_exp(logits);
+    let log_softmax = log_softmax(logits);
     let likelier = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
     let mut top: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
     top.select_nth_unstable_by(n - 1, likelier);
     top.truncate(n);
     top.sort_unstable_by(likelier);
-    top.iter_mut().for_each(|(_, value)| *value = (f64::from(*value) - total) as f32);
+    top.iter_mut().for_each(|(_, value)| *value = log_softmax(*value));
     top
 }
 
 /// The log probability of one token; minus infinity for an id beyond the logits.
 pub fn logprob(logits: &[f32], id: u32) -> f32 {
     match logits.get(id as usize) {
-        Some(&logit) => (f64::from(logit) - log_sum_exp(logits)) as f32,
+        Some(&logit) => log_softmax(logits)(logit),
         None => f32::NEG_INFINITY,
     }
 }
 
-fn log_sum_exp(logits: &[f32]) -> f64 {
+/// Gives the log probability of any one logit.
+fn log_softmax(logits: &[f32]) -> impl Fn(f32) -> f32 {
     let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
-    max + sum.ln()
+    let log_sum = sum.ln();
+    move |logit| (f64::from(logit) - max - log_sum) as f32
 }
