@@ -10,6 +10,8 @@
 //!   -> sampling                        -> token -> chat::stream -> text events
 //! ```
 
+#![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
+
 pub mod api;
 pub mod chat;
 pub mod config;

@@ -330,6 +330,9 @@ def draw(s: Scene, masks: list | None = None, k: int = 1) -> np.ndarray:
     return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
 
 
+PLACE_EDGES = [0.22, 0.39, 0.5, 0.61, 0.78]
+
+
 def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
     """Class per 14-pixel patch and per 28-pixel cell: shape (0 none, 7 letter), colour, letter, centre."""
     gh, gw = s.grid
@@ -356,6 +359,13 @@ def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
                 a = left - off + f.getlength(o.word[:k])
                 cols = (xs >= a) & (xs < a + f.getlength(c))
                 letter[np.ix_(rows, cols)] = 1 + LETTERS.index(c)
+    # where the whole object of a cell lies: bins of its centre, and its turn in reading order
+    n = len(shape_id)
+    bin_x, bin_y, turn = (np.full(n, -100, np.int64) for _ in range(3))
+    for i, o in enumerate(s.objects):
+        bin_x[i], bin_y[i] = np.digitize([o.cx / s.w, o.cy / s.h], PLACE_EDGES)
+        if s.kind in ("pair", "triple", "wordshape"):
+            turn[i] = i + (0 if s.axis == "x" else 3)
     best = cov.argmax(0)
     on = cov.max(0) > 0.12
     big = cov.reshape(len(cov), gh, 2, gw, 2).mean((2, 4))
@@ -363,6 +373,7 @@ def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
     zero = np.zeros((), np.int64)
     return dict(shape=np.where(on, shape_id[best], zero), color=np.where(on, color_id[best], zero), letter=letter,
                 shape2=np.where(on2, shape_id[best2], zero), color2=np.where(on2, color_id[best2], zero), centre=centre,
+                turn2=np.where(on2, turn[best2], -100), bin_x2=np.where(on2, bin_x[best2], -100), bin_y2=np.where(on2, bin_y[best2], -100),
                 background=np.int64(list(BACKGROUNDS).index(s.background)))
 
 
@@ -469,7 +480,7 @@ def relation(p: Obj, q: Obj) -> str:
 def place(s: Scene, o: Obj) -> str:
     """Absolute position in words, or "" when too near a border between two answers."""
     fx, fy = o.cx / s.w, o.cy / s.h
-    if any(abs(f - b) < 0.035 for f in (fx, fy) for b in (0.39, 0.61)):
+    if any(abs(f - b) < 0.05 for f in (fx, fy) for b in (0.39, 0.61)):
         return ""
     x = "left" if fx < 0.39 else "right" if fx > 0.61 else ""
     y = "top" if fy < 0.39 else "bottom" if fy > 0.61 else ""
@@ -638,7 +649,7 @@ ASK = {
     "position": ask_position, "yesno": ask_yesno, "read": ask_read,
     "json": lambda s, r: (r.choice(JSON), as_json(s)), "offtopic": lambda s, r: (r.choice(OFF), OFF_ANSWER),
 }
-WEIGHTS = dict(caption=0.27, color=0.13, shape=0.12, count=0.12, position=0.14, yesno=0.14, read=0.2, json=0.06, offtopic=0.012)
+WEIGHTS = dict(caption=0.27, color=0.13, shape=0.12, count=0.12, position=0.21, yesno=0.14, read=0.2, json=0.075, offtopic=0.012)
 
 
 def ask(s: Scene, rng: random.Random, task: str = "") -> tuple[str, str, str]:

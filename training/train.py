@@ -173,8 +173,10 @@ class Aux(nn.Module):
         self.patch = nn.Linear(VISION["hidden_size"], 8 + 9 + self.n_letter)
         self.cell = nn.Linear(TEXT["hidden_size"], 8 + 9 + 1 + 4 * self.n_letter)
         self.bg = nn.Linear(TEXT["hidden_size"], len(scenes.BACKGROUNDS))
+        self.place = nn.Linear(TEXT["hidden_size"], 6 + 2 * (len(scenes.PLACE_EDGES) + 1))
 
-    def forward(self, x: Tensor, f: Tensor, b: dict[str, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, f: Tensor, b: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(what is there, where the object it belongs to lies)."""
         n, l = len(x), self.n_letter
         x, f = (F.rms_norm(t.float(), (t.shape[-1],)) for t in (x, f))
         s, c, k = self.patch(x).float().split((8, 9, l), -1)
@@ -188,11 +190,14 @@ class Aux(nn.Module):
             gh, gw = y.shape[1] // 2, y.shape[2] // 2
             y4 = y.view(n, gh, 2, gw, 2).permute(0, 1, 3, 2, 4)[has_word]
             loss = loss + 2 * ce(k[has_word], y[has_word]) + 2 * ce(k2[has_word].reshape(-1, l), y4)
-        return loss
+        turn, bx, by = self.place(f).float().split((6, len(scenes.PLACE_EDGES) + 1, len(scenes.PLACE_EDGES) + 1), -1)
+        return loss, ce(turn, b["y_turn2"]) + ce(bx, b["y_bin_x2"]) + ce(by, b["y_bin_y2"])
 
 
 def ce(logits: Tensor, y: Tensor) -> Tensor:
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+    """Mean cross entropy; labels of -100 do not count."""
+    y = y.reshape(-1)
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y, reduction="sum") / (y >= 0).sum().clamp(min=1)
 
 
 class Muon(torch.optim.Optimizer):
@@ -303,8 +308,9 @@ def worker(rank: int, a: argparse.Namespace) -> None:
     if os.path.exists(last):
         c = torch.load(last, weights_only=False)
         model.load_state_dict(c["model"])
-        aux.load_state_dict(c["aux"])
+        aux.load_state_dict(c["aux"], strict=False)
         muon.load_state_dict(c["muon"])
+        c["adam"]["param_groups"][0]["params"] = list(range(len(others)))    # read-outs added since start afresh
         adam.load_state_dict(c["adam"])
         ema, step, spent, seen = c["ema"], c["step"], c["spent"], c["seen"]
         if a.restart:
@@ -347,8 +353,8 @@ def worker(rank: int, a: argparse.Namespace) -> None:
                 g["lr"] = lr
         x, f, logits, loss = step_loss(model, b)
         lm = loss.mean()
-        side = aux(x, f, b)
-        (lm + aux_w * side).backward()
+        side, place = aux(x, f, b)
+        (lm + aux_w * side + (0.3 if frac < 0.7 else 0.1) * place).backward()
         flat = torch.cat([p.grad.reshape(-1) if p.grad is not None else torch.zeros(p.numel()) for p in weights]
                          + [torch.tensor([float(spent >= next_save), float(spent >= total)])])
         dist.all_reduce(flat)
@@ -368,7 +374,7 @@ def worker(rank: int, a: argparse.Namespace) -> None:
         step += 1
         seen += len(b["pixels"])            # of this process
         n_log += len(b["pixels"]) * a.procs
-        cur = dict(lm=lm.item(), aux=side.item(), tok_acc=(logits.argmax(-1) == b["want"]).float().mean().item(), norm=norm.item())
+        cur = dict(lm=lm.item(), aux=side.item(), place=place.item(), tok_acc=(logits.argmax(-1) == b["want"]).float().mean().item(), norm=norm.item())
         for k, v in cur.items():
             mean[k] = mean.get(k, v) * 0.95 + v * 0.05
         now = time.time()

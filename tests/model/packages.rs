@@ -1,8 +1,10 @@
 //! Fixture checkpoints to loaded engines, all in memory.
 
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use ocelli::Result;
@@ -35,12 +37,17 @@ pub(crate) fn folder(checkpoint: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(checkpoint)
 }
 
-/// Packs a fixture checkpoint into shards small enough that planes span several of them.
+/// Packs a fixture checkpoint.
 pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, Vec<u8>> {
+    pack_directory(&folder(checkpoint), layout).await
+}
+
+/// Packs a checkpoint into shards small enough that planes span several of them.
+pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
-    let options = ImportOptions { name: checkpoint.into(), license: None, source: None, layout };
-    import(&Directory(folder(checkpoint)), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
+    let options = ImportOptions { name: "test".into(), license: None, source: None, layout };
+    import(&Directory(checkpoint.to_path_buf()), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
     std::mem::take(&mut *files.lock().unwrap())
 }
 

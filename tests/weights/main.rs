@@ -1,7 +1,5 @@
 //! Weights: layouts, quantisers, importers, packages.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "in a test that is the way to fail")]
-
 mod command;
 mod common;
 mod damaged;

@@ -1,5 +1,7 @@
 //! The native command.
 
+#![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
+
 use std::io::Write;
 use std::process::ExitCode;
 

@@ -1,0 +1,132 @@
+//! The demo model on held-out scenes, against what `transformers` answered for the same checkpoint.
+//!
+//! `tests/fixtures/demo` holds a part of the 500 scenes; `OCELLI_HELDOUT=DIR` runs another folder written by
+//! `training/evaluate.py` (`answers.json` and its pictures) instead.
+
+#[path = "../model/packages.rs"]
+mod packages;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ocelli::chat::{Message, Part, Role};
+use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request};
+use ocelli::sampling::SamplingOptions;
+use ocelli::weights::layout::Layout;
+use serde::Deserialize;
+
+/// The file `training/evaluate.py` writes.
+#[derive(Deserialize)]
+struct Answers {
+    results: Vec<Question>,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    image: String,
+    task: String,
+    prompt: String,
+    /// Earlier questions and answers about the picture.
+    history: Vec<(String, String)>,
+    /// The right answer.
+    expected: String,
+    /// What `transformers` answered.
+    answer: String,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn heldout() -> PathBuf {
+    std::env::var_os("OCELLI_HELDOUT").map_or_else(|| root().join("tests/fixtures/demo"), PathBuf::from)
+}
+
+fn files_of(package: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(package).expect("the package").map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file());
+    files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap())).collect()
+}
+
+fn request(question: &Question, picture: Vec<u8>) -> Request {
+    let said = question.history.iter().flat_map(|(asked, answered)| [(Role::User, asked), (Role::Assistant, answered)]);
+    let mut messages: Vec<Message> =
+        said.chain([(Role::User, &question.prompt)]).map(|(role, text)| Message::text(role, text)).collect();
+    messages[0].content.insert(0, Part::Image(0));
+    Request {
+        prompt: Prompt::Messages(messages),
+        pictures: vec![Picture::Encoded(picture)],
+        sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
+        max_tokens: Some(120),
+        stop: Vec::new(),
+    }
+}
+
+/// Right answers of this runtime, right answers of `transformers`, equal answers, and questions in all.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    right: usize,
+    right_elsewhere: usize,
+    equal: usize,
+    all: usize,
+}
+
+impl Tally {
+    fn add(&mut self, question: &Question, answer: &str) {
+        self.right += usize::from(answer == question.expected);
+        self.right_elsewhere += usize::from(question.answer == question.expected);
+        self.equal += usize::from(answer == question.answer);
+        self.all += 1;
+    }
+
+    fn percent(&self, count: usize) -> f64 {
+        100.0 * count as f64 / self.all as f64
+    }
+}
+
+async fn ask_everything(engine: &mut Engine, name: &str) -> Tally {
+    let folder = heldout();
+    let json = std::fs::read(folder.join("answers.json")).expect("answers.json");
+    let answers: Answers = serde_json::from_slice(&json).expect("answers.json");
+    let (mut total, mut tasks) = (Tally::default(), BTreeMap::<String, Tally>::new());
+    for question in &answers.results {
+        let picture = std::fs::read(folder.join(&question.image)).expect("picture");
+        let request = request(question, picture);
+        let completion = engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
+        total.add(question, &completion.text);
+        tasks.entry(question.task.clone()).or_default().add(question, &completion.text);
+        if completion.text != question.answer {
+            println!("{name} {}: {:?}, transformers {:?}", question.image, completion.text, question.answer);
+        }
+    }
+    for (task, tally) in tasks.iter().chain([(&"all".to_owned(), &total)]) {
+        println!(
+            "{name:5} {task:10} right {:6.2} %, by transformers {:6.2} %, equal answers {:6.2} % of {}",
+            tally.percent(tally.right),
+            tally.percent(tally.right_elsewhere),
+            tally.percent(tally.equal),
+            tally.all
+        );
+    }
+    total
+}
+
+/// In 32-bit floats at least 99 of 100 answers are those of `transformers`, letter by letter.
+#[test]
+fn the_checkpoint_answers_as_with_transformers() {
+    pollster::block_on(async {
+        let files = packages::pack_directory(&root().join("training/checkpoint"), Layout::F32).await;
+        let tally = ask_everything(&mut packages::load(&files, 512).await, "f32").await;
+        assert!(tally.percent(tally.equal) >= 99.0, "{tally:?}");
+    });
+}
+
+/// The package that the page ships is within 2 points of `transformers` in right answers.
+#[test]
+fn the_shipped_package_is_as_often_right() {
+    pollster::block_on(async {
+        let files = files_of(&root().join("www/models/demo"));
+        let tally = ask_everything(&mut packages::load(&files, 512).await, "ships").await;
+        assert!(tally.percent(tally.right) >= tally.percent(tally.right_elsewhere) - 2.0, "{tally:?}");
+    });
+}
