@@ -1,4 +1,5 @@
 //! Requests and responses on the wire, and whole requests against what the reference tokenises and resamples.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use ocelli::Error;
 use ocelli::api::{ChatRequest, ErrorBody, FinishReason, ScoreRequest, Stamp, Usage};

@@ -1,4 +1,5 @@
 //! The V13 layout against fixtures, its errors, and the text stream.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use ocelli::Error;
 use ocelli::chat::template::{encode_chat, picture_order, segments};
