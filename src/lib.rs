@@ -21,6 +21,7 @@ pub mod gpu;
 pub mod image;
 pub mod kernels;
 pub mod model;
+pub mod reference;
 pub mod sampling;
 pub mod weights;
 

@@ -1,0 +1,68 @@
+//! Grouped-query attention: scores, a full softmax, the weighted mean of the values (<https://arxiv.org/abs/2305.13245>).
+
+/// A matrix of heads: row `t` holds head `h` from column `offset + h * head_dim` on.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads<'a> {
+    /// `// [tokens, stride]`
+    pub values: &'a [f32],
+    /// Width of a row.
+    pub stride: usize,
+    /// Column of the first head.
+    pub offset: usize,
+}
+
+impl<'a> Heads<'a> {
+    fn head(&self, token: usize, head: usize, head_dim: usize) -> &'a [f32] {
+        let first = token * self.stride + self.offset + head * head_dim;
+        &self.values[first..first + head_dim]
+    }
+}
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Rows of `q`.
+    pub q_tokens: usize,
+    /// Rows of `k` and `v`.
+    pub kv_tokens: usize,
+    /// Query heads; a multiple of `kv_heads`.
+    pub q_heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Position of the first query if the attention is causal; `None` if every query sees every key.
+    pub causal_past: Option<usize>,
+}
+
+/// Writes `softmax(q * k^T * head_dim^-0.5) * v`. `out`: `// [q_tokens, q_heads * head_dim]`.
+pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
+    let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = shape;
+    for token in 0..q_tokens {
+        let visible = causal_past.map_or(kv_tokens, |past| kv_tokens.min(past + token + 1));
+        for head in 0..q_heads {
+            let kv_head = head / (q_heads / kv_heads);
+            let query = q.head(token, head, head_dim);
+            let scores = (0..visible).map(|position| dot(query, k.head(position, kv_head, head_dim)));
+            let weights = softmax(&scores.map(|score| score / (head_dim as f64).sqrt()).collect::<Vec<_>>());
+            let first = (token * q_heads + head) * head_dim;
+            for (lane, out) in out[first..first + head_dim].iter_mut().enumerate() {
+                let value = |position| f64::from(v.head(position, kv_head, head_dim)[lane]);
+                *out =
+                    weights.iter().enumerate().map(|(position, weight)| weight * value(position)).sum::<f64>() as f32;
+            }
+        }
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// `exp(x) / sum(exp(x))`, taken from the largest score down so that nothing overflows.
+pub fn softmax(scores: &[f64]) -> Vec<f64> {
+    let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}

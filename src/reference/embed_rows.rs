@@ -1,0 +1,15 @@
+//! The rows that start a forward pass: embeddings of tokens and features of pictures.
+
+/// Set in a source that names a row of the features instead of a token.
+pub const FEATURE: u32 = 1 << 31;
+
+/// Writes `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set.
+///
+/// `embedding`: `// [vocabulary, width]`; `sources`: `// [tokens]`; `features`: `// [rows, width]`; `out`: `// [tokens, width]`.
+pub fn compute(width: usize, embedding: &[f32], sources: &[u32], features: &[f32], out: &mut [f32]) {
+    for (out, &source) in out.chunks_exact_mut(width).zip(sources) {
+        let table = if source & FEATURE == 0 { embedding } else { features };
+        let first = (source & !FEATURE) as usize * width;
+        out.copy_from_slice(&table[first..first + width]);
+    }
+}

@@ -1,0 +1,143 @@
+//! One kernel run, watched: poisoned outputs, guards around everything, and the reference's answer beside the GPU's.
+
+use bytemuck::NoUninit;
+use ocelli::Result;
+use ocelli::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+
+use crate::common::Random;
+
+/// What an output holds before a run: a NaN, so that a number that is not written is wrong, however it is used.
+pub(crate) const POISON: f32 = f32::from_bits(0x7fc0_dead);
+/// What belongs to nobody: a number, since a NaN that is read and written back may come out the same.
+pub(crate) const FOREIGN: f32 = -0.012_345_678;
+/// What lies behind an input: another NaN.
+const BEYOND: f32 = f32::from_bits(0x7fc0_0bad);
+/// Words around every buffer: before it, outside the binding, and behind it, inside.
+const GUARD: usize = 64;
+
+/// Gathers the inputs and outputs of one run.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    /// The device.
+    pub(crate) gpu: &'a Gpu,
+    /// Where inputs come from.
+    pub(crate) random: Random,
+    /// What will run.
+    pub(crate) recording: Recording,
+    outputs: Vec<Output>,
+}
+
+/// A buffer the kernel writes, and what it should hold afterwards.
+#[derive(Debug)]
+pub(crate) struct Output {
+    buffer: Buffer,
+    /// What the kernel binds.
+    pub(crate) slice: Slice,
+    len: usize,
+    words: Vec<f32>,
+}
+
+impl Output {
+    /// What the output holds now, for the reference to work on.
+    pub(crate) fn expected(&mut self) -> &mut [f32] {
+        &mut self.words[GUARD..GUARD + self.len]
+    }
+}
+
+/// How far a run is from its reference, relative to the largest expected number of the output.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Difference {
+    /// Largest difference.
+    pub(crate) worst: f64,
+    /// Numbers that were checked.
+    pub(crate) checked: usize,
+}
+
+impl<'a> Bench<'a> {
+    /// Nothing yet.
+    pub(crate) fn new(gpu: &'a Gpu, seed: u64) -> Self {
+        Self { gpu, random: Random::new(seed), recording: Recording::new(), outputs: Vec::new() }
+    }
+
+    fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {
+        let mut all = vec![guard; GUARD];
+        all.extend_from_slice(words);
+        all.resize(words.len() + 2 * GUARD, guard);
+        let buffer = self.gpu.upload("bench", Purpose::Activations, &all)?;
+        let slice = buffer.slice(GUARD as u64 * 4..all.len() as u64 * 4);
+        Ok((buffer, slice))
+    }
+
+    /// Numbers on the GPU; whoever reads past them reads NaN.
+    pub(crate) fn input(&self, numbers: &[f32]) -> Result<Slice> {
+        Ok(self.guarded(numbers, BEYOND)?.1)
+    }
+
+    /// Words on the GPU.
+    pub(crate) fn words(&self, words: &[u32]) -> Result<Slice> {
+        Ok(self.guarded(words, u32::MAX)?.1)
+    }
+
+    /// A buffer of `len` poisoned numbers to write.
+    pub(crate) fn output(&self, len: usize) -> Result<Output> {
+        self.in_place(&vec![POISON; len])
+    }
+
+    /// A buffer to change.
+    pub(crate) fn in_place(&self, numbers: &[f32]) -> Result<Output> {
+        let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
+        let mut words = vec![FOREIGN; GUARD];
+        words.extend_from_slice(numbers);
+        words.resize(numbers.len() + 2 * GUARD, FOREIGN);
+        Ok(Output { buffer, slice, len: numbers.len(), words })
+    }
+
+    /// Hands in an output whose expected numbers the reference has written.
+    pub(crate) fn expect(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+
+    /// Names of the kernels that will run.
+    pub(crate) fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.recording.dispatches().filter_map(|dispatch| dispatch.kernel.name.split('<').next())
+    }
+
+    /// Runs and compares.
+    ///
+    /// # Errors
+    /// A line that says which number is wrong, or what the device complained about.
+    pub(crate) fn finish(self, tolerance: f64) -> std::result::Result<Difference, String> {
+        let complaint = |error: ocelli::Error| error.to_string();
+        self.gpu.run("case", &self.recording).map_err(complaint)?;
+        let mut difference = Difference::default();
+        for output in &self.outputs {
+            let found: Vec<f32> = pollster::block_on(self.gpu.read_as(&output.buffer.all())).map_err(complaint)?;
+            let one = compare(&output.words, &found, tolerance)?;
+            difference.worst = difference.worst.max(one.worst);
+            difference.checked += one.checked;
+        }
+        if difference.checked == 0 { Err("the reference wrote nothing".into()) } else { Ok(difference) }
+    }
+}
+
+fn compare(expected: &[f32], found: &[f32], tolerance: f64) -> std::result::Result<Difference, String> {
+    let is_left_alone = |x: &f32| [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits());
+    let largest = expected.iter().filter(|x| !is_left_alone(x)).fold(0.0f32, |max, x| max.max(x.abs()));
+    let mut difference = Difference::default();
+    for (index, (e, f)) in expected.iter().zip(found).enumerate() {
+        // Inside the output; negative in the guard before it.
+        let at = index.cast_signed() - GUARD.cast_signed();
+        if is_left_alone(e) {
+            if e.to_bits() != f.to_bits() {
+                return Err(format!("wrote {f} at {at}, outside its output"));
+            }
+            continue;
+        }
+        let off = f64::from((e - f).abs()) / f64::from(largest.max(f32::MIN_POSITIVE));
+        if off.is_nan() || off > tolerance {
+            return Err(format!("{f} at {at} where the reference has {e} (largest {largest}, off by {off:.1e})"));
+        }
+        difference = Difference { worst: difference.worst.max(off), checked: difference.checked + 1 };
+    }
+    Ok(difference)
+}

@@ -1,0 +1,193 @@
+//! Who may import whom. `src` is read as text: a path into another room is an arrow, and only those drawn here may exist.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a room may import: a room, or some modules of one.
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("error", &[]),
+    ("config", &["error"]),
+    ("chat", &["error", "config"]),
+    ("image", &["error", "config"]),
+    ("sampling", &["error", "config"]),
+    ("gpu", &["error"]),
+    ("weights", &["error", "config"]),
+    ("kernels", &["error", "config", "gpu", "weights::layout", "weights::quant", "weights::upload"]),
+    ("reference", &[]),
+    ("model", &["error", "config", "gpu", "kernels", "weights"]),
+    ("engine", &["error", "config", "gpu", "kernels", "weights", "model", "chat", "image", "sampling"]),
+    ("api", &["error", "config", "chat", "image", "sampling", "engine"]),
+    ("web", &["error", "config", "gpu", "kernels", "weights", "model", "chat", "image", "sampling", "engine", "api"]),
+];
+
+/// What single files may import besides.
+const EXCEPTIONS: [(&str, &str); 1] = [("weights/upload.rs", "gpu")];
+
+/// Words that belong to some places only.
+const WORDS: [(&str, &[&str]); 5] = [
+    ("wgpu", &["gpu/"]),
+    ("wasm_bindgen", &["web/"]),
+    ("js_sys", &["web/"]),
+    ("web_sys", &["web/"]),
+    ("target_arch", &["lib.rs", "web/", "bin/"]),
+];
+
+/// Longest Rust file.
+const MAX_LINES: usize = 400;
+
+/// Every Rust file below `folder`, by its path in it, without comments.
+fn sources(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut sources = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path: PathBuf = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
+                sources.insert(name, fs::read_to_string(&path).expect("a text file"));
+            }
+        }
+    }
+    sources
+}
+
+/// The code alone: no line comments, so that documentation may point anywhere.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// What follows every whole word `prefix`.
+fn after<'a>(code: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(prefix).filter_map(move |(at, _)| {
+        let starts = at == 0 || !is_word(code.as_bytes()[at - 1]) && code.as_bytes()[at - 1] != b':';
+        starts.then(|| &code[at + prefix.len()..])
+    })
+}
+
+/// The paths that `text` starts with: one, or those in braces. `{a::b, c::{d, e}}` gives `a::b`, `c::d` and `c::e`.
+fn paths(text: &str) -> Vec<String> {
+    let word = text.bytes().position(|byte| !is_word(byte)).unwrap_or(text.len());
+    let (head, rest) = text.split_at(word);
+    if let Some(inner) = rest.strip_prefix("::") {
+        let mut tails = paths(inner);
+        tails.retain(|tail| !tail.is_empty());
+        return if tails.is_empty() {
+            vec![head.into()]
+        } else {
+            tails.into_iter().map(|tail| format!("{head}::{tail}")).collect()
+        };
+    }
+    let Some(inner) = rest.strip_prefix('{').filter(|_| head.is_empty()) else { return vec![head.into()] };
+    let mut depth = 0;
+    let mut parts = vec![String::new()];
+    for character in inner.chars() {
+        match character {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => parts.push(String::new()),
+            _ => {
+                depth += i32::from(character == '{') - i32::from(character == '}');
+                parts.last_mut().expect("one part").push(character);
+            }
+        }
+    }
+    parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).flat_map(paths).collect()
+}
+
+/// The crate's paths that a file names, by `crate::` or by climbing out of its room.
+fn imports(file: &str, text: &str) -> BTreeSet<String> {
+    let code = code(text);
+    let inside = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    let climb = "super::".repeat(inside.split('/').count());
+    // Modules within a file climb less far than it looks; what they reach then bears no room's name.
+    let names_a_room = |path: &String| ARROWS.iter().any(|(room, _)| covers(room, path));
+    let climbed = after(&code, &climb).flat_map(paths).filter(names_a_room);
+    after(&code, "crate::").flat_map(paths).chain(climbed).collect()
+}
+
+fn covers(allowed: &str, path: &str) -> bool {
+    path.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// The arrows of a file that lead where they may not.
+fn forbidden(file: &str, text: &str) -> Vec<String> {
+    let room = file.split('/').next().unwrap_or_default().trim_end_matches(".rs");
+    let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{file}: no such room"));
+    let excepted = EXCEPTIONS.iter().filter(|(name, _)| *name == file).map(|(_, path)| path);
+    let allowed: Vec<_> = allowed.iter().chain(excepted).chain([&room]).collect();
+    // What the crate's root hands on under its own name is the error room's.
+    let own = |path: &str| allowed.contains(&&"error") && ["Error", "Result"].iter().any(|name| covers(name, path));
+    let fine = |path: &String| own(path) || allowed.iter().any(|allowed| covers(allowed, path));
+    imports(file, text).into_iter().filter(|path| !fine(path)).collect()
+}
+
+/// Files of rooms: all but the root, which re-exports, and the command, which is a crate of its own.
+fn in_a_room(file: &str) -> bool {
+    file != "lib.rs" && !file.starts_with("bin/")
+}
+
+#[test]
+fn no_room_imports_what_it_may_not() {
+    let sources = sources("src");
+    let arrows: Vec<String> = sources
+        .iter()
+        .filter(|(file, _)| in_a_room(file))
+        .flat_map(|(file, text)| forbidden(file, text).into_iter().map(move |path| format!("src/{file} -> {path}")))
+        .collect();
+    assert!(arrows.is_empty(), "forbidden imports:\n{}", arrows.join("\n"));
+    let rooms: BTreeSet<&str> = sources.keys().filter_map(|file| file.split('/').next()).collect();
+    assert!(rooms.len() > 8, "only {rooms:?} were read");
+}
+
+#[test]
+fn platform_code_stays_in_its_rooms() {
+    for (file, text) in sources("src") {
+        for (word, places) in WORDS {
+            let allowed = places.iter().any(|place| file.starts_with(place));
+            let found = after(&code(&text), word).any(|rest| !rest.bytes().next().is_some_and(is_word));
+            assert!(allowed || !found, "src/{file} says {word}, which belongs to {places:?}");
+        }
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    for folder in ["src", "tests"] {
+        for (file, text) in sources(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= MAX_LINES, "{folder}/{file} has {lines} lines, {MAX_LINES} are allowed");
+        }
+    }
+}
+
+/// The reader of arrows sees every way to write one.
+#[test]
+fn a_forbidden_arrow_is_seen() {
+    for text in [
+        "use crate::gpu::Gpu;",
+        "use crate::{error::Error, gpu::{Gpu, Slice}};",
+        "use crate::{\n    error,\n    gpu,\n};",
+        "fn f(gpu: &crate::gpu::Gpu) {}",
+        "use super::super::gpu::Gpu;",
+        "let x = (crate::kernels::rope::record)();",
+    ] {
+        assert!(!forbidden("chat/template.rs", text).is_empty(), "{text}");
+    }
+    for text in
+        ["use crate::error::Result;", "use super::message::Message;", "// crate::gpu", "use crate::{Error, Result};"]
+    {
+        assert_eq!(forbidden("chat/template.rs", text), Vec::<String>::new(), "{text}");
+    }
+    assert!(!forbidden("weights/quant.rs", "use crate::gpu::Gpu;").is_empty());
+    assert!(forbidden("weights/upload.rs", "use crate::gpu::Gpu;").is_empty());
+    assert!(!forbidden("kernels/rope.rs", "use crate::weights::hf;").is_empty());
+    assert!(!forbidden("chat/mod.rs", "use super::gpu::Gpu;").is_empty());
+}

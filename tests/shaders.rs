@@ -1,0 +1,165 @@
+//! Every shader, assembled as the kernels do it: valid for naga and tint, within what any WebGPU device offers, and with its
+//! Rust module, its reference and its rows in the kernel table.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess};
+use ocelli::config::MAX_HEAD_DIM;
+use ocelli::gpu::{Access, Kernel};
+use ocelli::kernels::{
+    activation, attention, embed_rows, glu, kv_append, matmul, matvec, patch_merge, patchify, rms_norm, rope,
+};
+use ocelli::weights::layout::Layout;
+
+/// The default limits of WebGPU, which every device meets.
+const MAX_STORAGE_BUFFERS: usize = 8;
+const MAX_WORKGROUP_BYTES: u32 = 16 * 1024;
+const MAX_INVOCATIONS: u32 = 256;
+const MAX_WORKGROUP_Z: u32 = 64;
+
+const MAX_LINES: usize = 200;
+/// Endings of files that do a kernel's work with an optional feature.
+const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
+
+/// Every kernel in every layout and head width.
+fn kernels() -> Vec<Kernel> {
+    let plain = [activation::kernel, glu::kernel, kv_append::kernel, patch_merge::kernel, patchify::kernel];
+    let more = [rms_norm::kernel, rope::kernel];
+    let weighted = [embed_rows::kernel, matmul::kernel, matvec::kernel];
+    let layouts = weighted.into_iter().flat_map(|kernel| Layout::ALL.map(kernel));
+    let head_dims = (4..=MAX_HEAD_DIM).step_by(4).map(attention::kernel);
+    plain.into_iter().chain(more).map(|kernel| kernel()).chain(layouts).chain(head_dims).collect()
+}
+
+fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let (name, source) = (&kernel.name, kernel.source());
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
+    // Nothing that a WebGPU device may lack: `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
+    (module, info)
+}
+
+#[test]
+fn naga_accepts_every_kernel_without_optional_features() {
+    for kernel in kernels() {
+        parse(&kernel);
+        let source = kernel.source();
+        let asks = |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
+        assert_eq!(source.lines().find(asks), None, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn tint_accepts_every_kernel() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
+    fs::create_dir_all(&folder).expect("a folder for shaders");
+    for kernel in kernels() {
+        let path = folder.join(kernel.name.replace(['<', '>'], "-") + ".wgsl");
+        fs::write(&path, kernel.source()).expect("write a shader");
+        let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
+            Ok(output) => output,
+            Err(error) => {
+                let required = std::env::var("OCELLI_REQUIRE_TINT").is_ok_and(|value| value == "1");
+                assert!(!required, "OCELLI_REQUIRE_TINT=1, but tint does not run: {error}");
+                println!("NOT CHECKED WITH TINT: {error}. It is what Chromium compiles shaders with.");
+                return;
+            }
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: tint says\n{said}", kernel.name);
+        assert!(!said.contains("warning"), "{}: tint says\n{said}", kernel.name);
+    }
+}
+
+#[test]
+fn every_kernel_stays_within_the_default_limits() {
+    for kernel in kernels() {
+        let (module, _) = parse(&kernel);
+        let name = &kernel.name;
+        let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        assert!(bytes <= MAX_WORKGROUP_BYTES, "{name}: {bytes} bytes of workgroup memory");
+        let [entry] = &module.entry_points[..] else { panic!("{name}: {} entry points", module.entry_points.len()) };
+        assert_eq!(entry.name, "main", "{name}");
+        let [x, y, z] = entry.workgroup_size;
+        assert!(x * y * z <= MAX_INVOCATIONS && z <= MAX_WORKGROUP_Z, "{name}: {x} x {y} x {z} invocations");
+        assert!(kernel.bindings.len() <= MAX_STORAGE_BUFFERS, "{name}: {} storage buffers", kernel.bindings.len());
+    }
+}
+
+#[test]
+fn bindings_are_what_the_kernel_says() {
+    for kernel in kernels() {
+        let (module, info) = parse(&kernel);
+        let mut found = BTreeMap::new();
+        for (handle, variable) in module.global_variables.iter() {
+            let Some(binding) = &variable.binding else { continue };
+            assert_eq!(binding.group, 0, "{}", kernel.name);
+            assert!(!info.get_entry_point(0)[handle].is_empty(), "{}: {:?} is unused", kernel.name, variable.name);
+            found.insert(binding.binding, variable.space);
+        }
+        let storage = kernel.bindings.iter().map(|access| AddressSpace::Storage {
+            access: match access {
+                Access::Read => StorageAccess::LOAD,
+                Access::ReadWrite => StorageAccess::LOAD | StorageAccess::STORE,
+            },
+        });
+        let said: BTreeMap<_, _> = (0..).zip(std::iter::once(AddressSpace::Uniform).chain(storage)).collect();
+        assert_eq!(found, said, "{}", kernel.name);
+    }
+}
+
+/// Contents of the files of a folder that end in `.extension`, by name without it.
+fn texts(folder: &str, extension: &str) -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let paths = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let text = |path: &Path| fs::read_to_string(path).expect("a text file");
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name").to_owned();
+    paths
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .map(|path| (stem(&path), text(&path)))
+        .collect()
+}
+
+#[test]
+fn every_shader_file_is_short_and_in_use() {
+    let kernels = kernels();
+    for (name, text) in texts("shaders", "wgsl").into_iter().chain(texts("shaders/shared", "wgsl")) {
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{name}.wgsl has {lines} lines");
+        let used = kernels.iter().any(|kernel| kernel.wgsl.iter().any(|part| *part == text));
+        assert!(used, "no kernel uses {name}.wgsl");
+    }
+}
+
+#[test]
+fn every_kernel_has_shader_module_reference_and_rows() {
+    let names = |folder, extension| {
+        let mut names: BTreeSet<String> = texts(folder, extension).into_keys().collect();
+        names.remove("mod");
+        names
+    };
+    let files = names("shaders", "wgsl");
+    let twin_of = |name: &String| TWINS.iter().find_map(|ending| Some(name.strip_suffix(ending)?.to_owned()));
+    let (twins, shaders): (BTreeSet<_>, BTreeSet<_>) = files.into_iter().partition(|name| twin_of(name).is_some());
+    for twin in &twins {
+        assert!(twin_of(twin).is_some_and(|name| shaders.contains(&name)), "{twin}.wgsl is the twin of no shader");
+    }
+    assert!(!shaders.is_empty());
+    assert_eq!(names("src/kernels", "rs"), shaders, "src/kernels/*.rs and shaders/*.wgsl");
+    assert_eq!(names("src/reference", "rs"), shaders, "src/reference/*.rs and shaders/*.wgsl");
+    // The table itself checks that a row runs the kernel it names.
+    let table: String = texts("tests/kernels", "rs").into_values().collect();
+    for name in &shaders {
+        assert!(table.contains(&format!("\"{name}\"")), "tests/kernels has no row for {name}");
+        assert!(table.contains(&format!("kernels::{name}::record")), "tests/kernels never runs {name}");
+    }
+}
