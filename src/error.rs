@@ -7,8 +7,9 @@ use std::fmt;
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, with the data that explains it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// What went wrong, with the data that explains it. Serializes as that data alone: the code and the text travel beside it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum Error {
     /// No WebGPU (or Vulkan, Metal, DX12) adapter answered. Offer another browser or machine.

@@ -23,6 +23,8 @@ pub mod kernels;
 pub mod model;
 pub mod reference;
 pub mod sampling;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,0 +1,261 @@
+#!/usr/bin/env bash
+# Builds, serves and tests Ocelli. `./build.sh` alone lists the verbs.
+# Tools and results go to .tools/, target/, www/node_modules/ and www/dist/, none of which git sees.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+wasm_target=wasm32-unknown-unknown
+wasm_module=target/wasm/$wasm_target/wasm/ocelli.wasm
+glue=www/dist/ocelli/wasm
+
+usage() {
+  cat <<'TEXT'
+usage: ./build.sh VERB
+  setup            install what is missing
+  build            the wasm module and the page, into www/dist
+  serve [PORT]     build, then serve the page (default port 8080)
+  test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
+  bench [ARGS]     kernel and whole-model benchmarks
+  fixtures         remake the golden data of tests/fixtures with Python
+TEXT
+}
+
+main() {
+  local verb=${1:-}
+  (($#)) && shift
+  case $verb in
+    # With `;`: in an `&&` list `set -e` would look away.
+    setup) setup_build; setup_test ;;
+    build) setup_build; build_all ;;
+    serve) setup_build; build_all; serve "$@" ;;
+    test) setup_build; setup_test; test_all ;;
+    bench) setup_rust; setup_gpu; cargo bench "$@" ;;
+    fixtures) fixtures ;;
+    *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
+  esac
+}
+
+# --- saying and checking -------------------------------------------------------------------------------------------------
+
+say() { printf '\n== %s\n' "$*"; }
+
+fail() {
+  printf 'build.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Whether the inputs of step $1 (the other arguments: files and folders) are those of its last run.
+unchanged() { [[ -f target/stamps/$1 && $(cat "target/stamps/$1") == "$(fingerprint "${@:2}")" ]]; }
+
+done_with() {
+  mkdir -p target/stamps
+  fingerprint "${@:2}" >"target/stamps/$1"
+}
+
+fingerprint() { find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum; }
+
+# --- setting up ----------------------------------------------------------------------------------------------------------
+
+setup_build() {
+  has node && has npm || fail "Node.js 20 or later with npm is missing: https://nodejs.org"
+  (($(node -p 'parseInt(process.versions.node)') >= 20)) || fail "Node.js $(node --version) is too old: 20 or later is needed"
+  setup_rust
+  setup_wasm
+  setup_npm
+}
+
+# The pinned toolchain; a stable one of the same version serves as well where rustup cannot fetch by number.
+setup_rust() {
+  has rustup || fail "rustup is missing: https://rustup.rs"
+  has cc || apt_install gcc libc6-dev
+  local pinned
+  pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+  rustup run "$pinned" rustc --version >/dev/null 2>&1 && return
+  if [[ $(rustup run stable rustc --version 2>/dev/null) == "rustc $pinned "* ]]; then
+    say "rustup's stable toolchain is $pinned: linking it under that name"
+    rustup toolchain link "$pinned" "$(rustup run stable rustc --print sysroot)"
+  else
+    say "installing Rust $pinned by rustup"
+    rustup toolchain install "$pinned" --profile minimal --component rustfmt,clippy ||
+      fail "Rust $pinned is missing and rustup could not install it"
+  fi
+}
+
+# Two roads to the standard library for wasm32: rustup's, or where that cannot be fetched, Debian's compiler with its sources.
+# OCELLI_WASM_ROAD=debian takes the second on purpose.
+setup_wasm() {
+  if [[ $(wasm_road) == rustup ]]; then
+    say "wasm32: by rustup's target"
+    return
+  fi
+  say "wasm32: by Debian's rustc-web and -Zbuild-std"
+  apt_install rustc-web rust-web-src rust-web-clippy
+}
+
+wasm_road() {
+  if [[ ! -f target/stamps/wasm-road || ${OCELLI_WASM_ROAD:-} ]]; then
+    mkdir -p target/stamps
+    choose_wasm_road >target/stamps/wasm-road
+  fi
+  cat target/stamps/wasm-road
+}
+
+choose_wasm_road() {
+  local road=${OCELLI_WASM_ROAD:-}
+  if [[ ! $road ]]; then
+    if has_wasm_std; then
+      road=rustup
+    else
+      printf '\n== trying: rustup target add %s\n' "$wasm_target" >&2
+      timeout 120 rustup target add "$wasm_target" >&2 || timeout 120 rustup target add --toolchain stable "$wasm_target" >&2 || true
+      if has_wasm_std; then road=rustup; else road=debian; fi
+    fi
+  fi
+  echo "$road"
+}
+
+has_wasm_std() { [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm_target/lib ]]; }
+
+setup_npm() {
+  [[ -d www/node_modules ]] && unchanged npm www/package.json www/package-lock.json && return
+  say "installing the page's build and test tools from npm into www/node_modules"
+  (cd www && npm ci --no-fund --no-audit)
+  done_with npm www/package.json www/package-lock.json
+}
+
+# What the tests need beyond the build: a software Vulkan device and two browsers.
+setup_test() {
+  setup_gpu
+  [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
+  [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
+}
+
+setup_gpu() {
+  [[ $(uname) == Linux ]] || return 0
+  has apt-get && apt_install mesa-vulkan-drivers libvulkan1
+  return 0
+}
+
+# Installs those of the Debian packages that are missing, or says which they are.
+apt_install() {
+  local package missing=() as_root=()
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == "install ok installed" ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  has apt-get || fail "missing, under their Debian names: ${missing[*]}"
+  if [[ $(id -u) != 0 ]]; then
+    has sudo && sudo -n true 2>/dev/null || fail "missing, and no right to install: ${missing[*]}"
+    as_root=(sudo -n)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# --- building ------------------------------------------------------------------------------------------------------------
+
+build_all() {
+  build_wasm
+  build_glue
+  build_page
+}
+
+build_wasm() {
+  say "building the wasm module"
+  cargo_wasm build --lib --profile wasm
+}
+
+# `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs.
+cargo_wasm() {
+  local verb=$1 options=(--no-default-features --target "$wasm_target" --target-dir target/wasm "${@:2}")
+  if [[ $(wasm_road) == rustup ]]; then
+    cargo "$verb" "${options[@]}"
+    return
+  fi
+  local cargo=(cargo "$verb") linker
+  [[ $verb != clippy ]] || cargo=("$(dpkg -L rust-web-clippy | grep 'bin/cargo-clippy$')" clippy)
+  linker=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld)
+  RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$') RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
+    "${cargo[@]}" -Zbuild-std=std,panic_abort "${options[@]}"
+}
+
+# JavaScript for the module, and the module made smaller.
+build_glue() {
+  local inputs=("$wasm_module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
+  [[ -f $glue/ocelli_bg.wasm ]] && unchanged glue "${inputs[@]}" && return
+  say "writing its JavaScript side and optimising it"
+  cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
+  mkdir -p "$glue"
+  target/tools/debug/bindgen "$wasm_module" "$glue"
+  # Features are read from the module. --all-features would emit what no browser loads.
+  www/node_modules/.bin/wasm-opt -Os "$glue/ocelli_bg.wasm" -o "$glue/ocelli_bg.wasm"
+  done_with glue "${inputs[@]}"
+}
+
+build_page() {
+  local inputs=("$glue" www/src www/demo www/models www/build.mjs www/package.json www/package-lock.json www/tsconfig.types.json)
+  [[ -f www/dist/index.html ]] && unchanged page "${inputs[@]}" && return
+  say "building the npm package and the page"
+  (cd www && node_modules/.bin/tsc -p tsconfig.types.json && node build.mjs)
+  done_with page "${inputs[@]}"
+}
+
+serve() { node www/serve.mjs "${1:-8080}"; }
+
+# --- testing -------------------------------------------------------------------------------------------------------------
+
+test_all() {
+  say "format"
+  cargo fmt --check
+  say "lints, native"
+  cargo clippy --all-targets -- -D warnings
+  build_all
+  say "lints, wasm32"
+  cargo_wasm clippy --lib -- -D warnings
+  say "native tests"
+  cargo test
+  say "types"
+  local project
+  for project in tsconfig.json tsconfig.service-worker.json tsconfig.test.json; do
+    www/node_modules/.bin/tsc -p "www/$project"
+  done
+  test_page
+}
+
+test_page() {
+  say "page tests in Chromium and Firefox"
+  pack_fixtures
+  (cd www && node test.mjs)
+}
+
+# The checkpoints of the native tests as packages, for the same comparison in browsers.
+pack_fixtures() {
+  cargo build --quiet --bin ocelli
+  local checkpoint inputs=(target/debug/ocelli tests/fixtures/checkpoints)
+  mkdir -p target/fixture-packages
+  unchanged fixture-packages "${inputs[@]}" && return
+  for checkpoint in tests/fixtures/checkpoints/*/; do
+    # 8-bit floats are not imported.
+    [[ $checkpoint != */fp8/ ]] || continue
+    target/debug/ocelli pack "$checkpoint" --quant f32 --out "target/fixture-packages/$(basename "$checkpoint")"
+  done
+  done_with fixture-packages "${inputs[@]}"
+}
+
+# --- golden data ---------------------------------------------------------------------------------------------------------
+
+fixtures() {
+  has python3 || apt_install python3 python3-venv
+  if [[ ! -x .tools/py/bin/python ]] || ! unchanged python tests/fixtures/requirements.txt; then
+    say "installing the Python reference environment into .tools/py"
+    python3 -m venv .tools/py
+    .tools/py/bin/pip install --quiet -r tests/fixtures/requirements.txt
+    done_with python tests/fixtures/requirements.txt
+  fi
+  PYTHON=$PWD/.tools/py/bin/python tests/fixtures/make_all.sh
+}
+
+main "$@"

@@ -1,0 +1,28 @@
+//! `bindgen MODULE.wasm OUT_DIR`: writes `ocelli.js`, `ocelli.d.ts` and `ocelli_bg.wasm` for `<script type="module">` and workers.
+
+use std::process::ExitCode;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [module, out_dir] = arguments.as_slice() else {
+        eprintln!("usage: bindgen MODULE.wasm OUT_DIR");
+        return ExitCode::from(2);
+    };
+    match generate(module, out_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("bindgen: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn generate(module: &str, out_dir: &str) -> Result<(), String> {
+    let mut bindgen = Bindgen::new();
+    // The script finds the module beside itself, in the form that bundlers understand.
+    bindgen.input_path(module).out_name("ocelli").typescript(true).omit_default_module_path(false);
+    bindgen.web(true).map_err(|error| format!("{error:#}"))?;
+    bindgen.generate(out_dir).map_err(|error| format!("{module}: {error:#}"))
+}

@@ -1,0 +1,70 @@
+/** Builds the npm package and the demo page into `dist/`. The wasm module is there already: `build.sh` puts it into `dist/ocelli/wasm/`. */
+import { createHash } from "node:crypto";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const www = fileURLToPath(new URL(".", import.meta.url));
+const dist = join(www, "dist");
+const shared = { bundle: true, format: "esm", target: "es2022", sourcemap: true, logLevel: "warning", absWorkingDir: www };
+
+await buildPackage();
+await buildPage();
+await buildServiceWorker();
+
+/** What `npm i ocelli` installs. The wasm glue stays a file of its own: bundlers recognise its reference to the module. */
+async function buildPackage() {
+  await build({
+    ...shared,
+    entryPoints: ["src/index.ts", "src/worker.ts"],
+    outdir: "dist/ocelli",
+    external: ["./wasm/ocelli.js"],
+  });
+}
+
+/** The page uses the package as built, as anybody's page would. */
+async function buildPage() {
+  const builtPackage = {
+    name: "built-package",
+    setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/src\/index\.js$/ }, () => ({ path: "./ocelli/index.js", external: true })),
+  };
+  await build({ ...shared, entryPoints: ["demo/app.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
+  for (const file of ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]) {
+    await cp(join(www, "demo", file), join(dist, file));
+  }
+  await rm(join(dist, "models"), { recursive: true, force: true });
+  await mkdir(join(dist, "models"), { recursive: true });
+  await cp(join(www, "models"), join(dist, "models"), { recursive: true });
+}
+
+/** The precache list: the page, the package, the example pictures; not the weights, which the engine keeps itself. */
+async function buildServiceWorker() {
+  const shell = [];
+  for (const file of await filesBelow(dist)) {
+    if (!isShell(file)) continue;
+    const integrity = `sha256-${createHash("sha256").update(await readFile(join(dist, file))).digest("base64")}`;
+    shell.push({ url: file, integrity });
+  }
+  const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
+  await build({
+    ...shared,
+    entryPoints: ["demo/sw.ts"],
+    outdir: "dist",
+    minify: true,
+    sourcemap: false,
+    define: { SHELL: JSON.stringify(shell), VERSION: JSON.stringify(version) },
+  });
+  await writeFile(join(dist, "version.txt"), `${version}\n`);
+}
+
+function isShell(file) {
+  if (file.startsWith("models/")) return file.includes("/gallery/");
+  return !/(^sw\.js|\.map|\.d\.ts|version\.txt)$/.test(file) && !file.startsWith("test/");
+}
+
+async function filesBelow(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+  return files.sort();
+}

@@ -1,0 +1,45 @@
+/** What went wrong and what to do next, in plain words. */
+import { OcelliError, type ErrorCode } from "../src/index.js";
+import { element, find } from "./dom.js";
+
+const box = find("problem", HTMLElement);
+
+const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
+  "webgpu-unavailable": {
+    title: "This browser offers no WebGPU, which the model needs.",
+    next:
+      "Use a current Chrome or Edge, Firefox 141 or later on Windows (145 on Mac), or Safari 26. On Linux, WebGPU may have to be " +
+      "switched on: chrome://flags/#enable-unsafe-webgpu in Chrome, dom.webgpu.enabled in Firefox's about:config. " +
+      "The page must be opened over https or from localhost.",
+  },
+  "limits-too-small": { title: "This GPU is too small for the model.", next: "Try another device, or close other pages that use the GPU." },
+  "out-of-memory": { title: "The GPU has run out of memory.", next: "Close other pages that use it and reload this one." },
+  "device-lost": { title: "The GPU was reset.", next: "Reload this page to go on." },
+  "invalid-image": { title: "That is not a picture this page can read.", next: "Try a PNG, JPEG or WebP file." },
+  "image-too-large": { title: "That picture is too large to open safely.", next: "Scale it down and try again." },
+  "context-overflow": { title: "The conversation is too long for the model.", next: "Start a new conversation." },
+  integrity: {
+    title: "The model was damaged on its way here, twice.",
+    next: "The server's copy may be broken. Reload the page to try again.",
+  },
+  io: { title: "The model could not be fetched.", next: "Check the network connection and reload the page." },
+  "invalid-package": { title: "The model's files do not fit together.", next: "Check the address after ?model=, or reload the page." },
+};
+
+/** Tells `thrown` to the user; `subject` is what it was about, such as a file's name. */
+export function showProblem(thrown: unknown, subject = ""): void {
+  const code = thrown instanceof OcelliError ? thrown.code : "internal";
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const { title, next } = ADVICE[code] ?? { title: "Something went wrong.", next: "Try again, or reload the page." };
+  box.replaceChildren(
+    element("p", { class: "problem-title" }, subject ? `${subject}: ${title}` : title),
+    element("p", {}, next),
+    element("details", {}, element("summary", {}, "Details"), element("code", {}, `${code}: ${message}`)),
+  );
+  box.dataset["code"] = code;
+}
+
+export function clearProblem(): void {
+  box.replaceChildren();
+  delete box.dataset["code"];
+}

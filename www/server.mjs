@@ -1,0 +1,58 @@
+/** A small static server. No special headers: the page needs no cross-origin isolation. */
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize, sep } from "node:path";
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".map": "application/json",
+  ".webmanifest": "application/manifest+json",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+  ".webp": "image/webp",
+};
+
+/**
+ * Serves `folder` on `port` (0 for any free one). `onRequest` sees every path and may answer itself by returning true.
+ * Resolves once listening, to `{ url, close }`.
+ */
+export async function serve(folder, port = 0, onRequest = () => false) {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+    if (!onRequest(path, request, response)) void sendFile(folder, path, response);
+  });
+  await new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  return {
+    url: `http://localhost:${server.address().port}/`,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function sendFile(folder, path, response) {
+  const file = normalize(join(folder, path.endsWith("/") ? `${path}index.html` : path));
+  const found = file.startsWith(folder + sep) ? await stat(file).catch(() => null) : null;
+  if (!found?.isFile()) {
+    response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
+    return;
+  }
+  response.writeHead(200, {
+    "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+    "content-length": found.size,
+    "cache-control": "no-cache",
+    "last-modified": found.mtime.toUTCString(),
+  });
+  createReadStream(file).on("error", () => response.destroy()).pipe(response);
+}

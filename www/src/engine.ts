@@ -1,0 +1,111 @@
+/** The engine as a page sees it: a proxy for the worker that holds the model. */
+import { answerHead, completion, firstChunk, lastChunk, textChunk, usageChunk } from "./completion.js";
+import { Connection } from "./connection.js";
+import { ocelliError } from "./errors.js";
+import type { ChatCompletion, ChatCompletionRequest } from "./openai.js";
+import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type LoadReport, type ScoreResult } from "./protocol.js";
+import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
+import { ChatStream } from "./stream.js";
+import { startWorker } from "./start-worker.js";
+
+export interface LoadOptions {
+  onProgress?: (report: LoadReport) => void;
+  signal?: AbortSignal;
+  /** A worker running this package's `worker.js`, for bundlers that leave `new URL(..., import.meta.url)` alone. */
+  worker?: Worker;
+  /** Where `ocelli_bg.wasm` is, when not beside its script. */
+  wasmUrl?: string | URL;
+  /** Tokens a conversation may hold. More cost more GPU memory. */
+  context?: number;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal;
+  /** Stages within the answer and notes about the pictures; the text comes as chunks. */
+  onProgress?: (event: Exclude<ChatEvent, { kind: "text" }>) => void;
+}
+
+export interface Completions {
+  create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<ChatStream>;
+  create(request: ChatCompletionRequest & { stream?: false }, options?: RequestOptions): Promise<ChatCompletion>;
+}
+
+export class Engine {
+  readonly chat: { readonly completions: Completions };
+
+  private constructor(
+    private readonly connection: Connection,
+    /** What the model runs on. */
+    readonly device: DeviceReport,
+    /** The model's configuration, as in `model.json`. */
+    readonly config: unknown,
+    private readonly model: string,
+  ) {
+    const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
+      request.stream ? this.stream(request, options) : this.complete(request, options);
+    this.chat = { completions: { create: create as Completions["create"] } };
+  }
+
+  /** Loads the package at `url`, the folder of a `model.json`, from storage as far as it is there. */
+  static async load(url: string | URL, options: LoadOptions = {}): Promise<Engine> {
+    options.signal?.throwIfAborted();
+    const packageUrl = folderUrl(url);
+    const connection = new Connection(options.worker ?? startWorker());
+    const wasmUrl = options.wasmUrl === undefined ? null : absolute(options.wasmUrl);
+    try {
+      const { device, config } = await connection.call(
+        "load",
+        { version: PROTOCOL_VERSION, packageUrl, wasmUrl, context: options.context ?? null },
+        { signal: options.signal, onEvent: options.onProgress },
+      );
+      const model = new URL(packageUrl).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli";
+      return new Engine(connection, device, config, model);
+    } catch (thrown) {
+      connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
+      throw thrown;
+    }
+  }
+
+  /** Logits of every position of a prompt: of a conversation, or of token ids with their pictures. */
+  async score(request: ScoreRequest, options: { signal?: AbortSignal } = {}): Promise<ScoreResult> {
+    return this.connection.call("score", await wireScoreRequest(request), options);
+  }
+
+  /** Gives memory and worker back. Calls under way are rejected with code `unloaded`. */
+  unload(): void {
+    this.connection.close(ocelliError("unloaded", "the engine was unloaded"));
+  }
+
+  private async complete(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
+    const head = answerHead(request.model ?? this.model);
+    const onEvent = (event: ChatEvent) => {
+      if (event.kind !== "text") options.onProgress?.(event);
+    };
+    const wire = await wireChatRequest(request);
+    return completion(head, await this.connection.call("chat", wire, { signal: options.signal, onEvent }));
+  }
+
+  private async stream(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatStream> {
+    const head = answerHead(request.model ?? this.model);
+    const wire = await wireChatRequest(request);
+    return new ChatStream(async (push, signal) => {
+      push(firstChunk(head));
+      const onEvent = (event: ChatEvent) => {
+        if (event.kind === "text") push(textChunk(head, event.text));
+        else options.onProgress?.(event);
+      };
+      const result = await this.connection.call("chat", wire, { signal, onEvent });
+      push(lastChunk(head, result));
+      if (request.stream_options?.include_usage) push(usageChunk(head, result));
+    }, options.signal);
+  }
+}
+
+function folderUrl(url: string | URL): string {
+  const folder = absolute(url).replace(/[?#].*$/, "").replace(/\/model\.json$/, "/");
+  return folder.endsWith("/") ? folder : `${folder}/`;
+}
+
+function absolute(url: string | URL): string {
+  return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+}

@@ -1,0 +1,7 @@
+/** Runs vision-language models on the user's own GPU. Start at {@link Engine.load}. */
+export { Engine, type Completions, type LoadOptions, type RequestOptions } from "./engine.js";
+export { OcelliError, type ErrorCode, type ErrorData } from "./errors.js";
+export type * from "./openai.js";
+export type { ChatEvent, DeviceReport, LoadReport, ScoreResult } from "./protocol.js";
+export type { ScoreRequest } from "./request.js";
+export { ChatStream } from "./stream.js";

@@ -1,0 +1,80 @@
+/**
+ * What page and worker say to each other. The page makes calls, each with an id of its own; the worker answers a call with
+ * any number of events and then one result or one error.
+ */
+import type { ErrorData } from "./errors.js";
+
+/** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
+export const PROTOCOL_VERSION = 1;
+
+/** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
+export type PictureSource = string | Blob | ImageBitmap | ImageData;
+
+/** Opening a package: where it is, in bytes so far. */
+export type LoadReport =
+  /** `weights` counts bytes, the other stages are not measured. */
+  | { kind: "progress"; stage: "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
+  /** A stored shard was damaged; it has been fetched again. */
+  | { kind: "repaired"; file: string }
+  /** Loading goes on, but something will be missed. */
+  | { kind: "warning"; code: "storage-unavailable" | "storage-full"; message: string };
+
+/** Progress within an answer. */
+export type ChatEvent =
+  | { kind: "text"; text: string }
+  | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
+  /** Something about a picture that the user should know. */
+  | { kind: "note"; picture: number; message: string };
+
+export interface DeviceReport {
+  /** Browsers may hide it: then it is empty. */
+  name: string;
+  backend: string;
+  driver: string;
+  maxStorageBufferBindingSize: number;
+  maxBufferSize: number;
+}
+
+export interface LoadResult {
+  device: DeviceReport;
+  config: unknown;
+}
+
+export interface CompletionResult {
+  text: string;
+  finish_reason: "stop" | "length";
+  usage: { prompt_tokens: number; completion_tokens: number; cached_tokens: number };
+  /** In milliseconds. */
+  timings: { prepare_ms: number; vision_ms: number; prefill_ms: number; decode_ms: number };
+}
+
+/** The model's raw output over a prompt. */
+export interface ScoreResult {
+  inputIds: Uint32Array;
+  /** `[tokens, vocabSize]`, row after row. */
+  logits: Float32Array;
+  vocabSize: number;
+}
+
+/** The calls there are. `request` crosses as it is, beside `kind` and `id`. */
+export interface Calls {
+  load: {
+    request: { version: number; packageUrl: string; wasmUrl: string | null; context: number | null };
+    event: LoadReport;
+    result: LoadResult;
+  };
+  chat: { request: { body: string; pictures: PictureSource[] }; event: ChatEvent; result: CompletionResult };
+  score: { request: { body: string; pictures: PictureSource[] }; event: never; result: ScoreResult };
+  unload: { request: Record<never, never>; event: never; result: null };
+}
+
+export type CallKind = keyof Calls;
+
+export type Call<K extends CallKind = CallKind> = { [P in K]: { kind: P; id: number } & Calls[P]["request"] }[K];
+
+export type ToWorker = Call | { kind: "cancel"; id: number };
+
+export type FromWorker<K extends CallKind = CallKind> =
+  | { kind: "event"; id: number; event: Calls[K]["event"] }
+  | { kind: "result"; id: number; result: Calls[K]["result"] }
+  | { kind: "error"; id: number; error: ErrorData };

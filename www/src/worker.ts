@@ -1,0 +1,150 @@
+/** The dedicated worker: owns the wasm module and the GPU, answers the calls of `protocol.ts` one after another. */
+import { errorData, ocelliError } from "./errors.js";
+import { sha256With } from "./hash.js";
+import { readPicture, type Picture } from "./picture.js";
+import {
+  PROTOCOL_VERSION,
+  type Call,
+  type Calls,
+  type CallKind,
+  type ChatEvent,
+  type CompletionResult,
+  type DeviceReport,
+  type FromWorker,
+  type LoadReport,
+  type LoadResult,
+  type PictureSource,
+  type ScoreResult,
+  type ToWorker,
+} from "./protocol.js";
+import { PackageStore } from "./store.js";
+import initWasm, { CancelFlag, OcelliEngine, OcelliLoader, pictureSize, sha256 } from "./wasm/ocelli.js";
+
+let engine: OcelliEngine | null = null;
+/** Calls wait for the one before them: there is one GPU and one key-value cache. */
+let queue: Promise<unknown> = Promise.resolve();
+const running = new Map<number, AbortController>();
+
+addEventListener("message", ({ data }: MessageEvent<ToWorker>) => {
+  if (data.kind === "cancel") running.get(data.id)?.abort();
+  else enqueue(data);
+});
+
+function enqueue(call: Call): void {
+  const controller = new AbortController();
+  running.set(call.id, controller);
+  queue = queue.then(() => answer(call, controller.signal)).finally(() => running.delete(call.id));
+}
+
+async function answer(call: Call, signal: AbortSignal): Promise<void> {
+  try {
+    signal.throwIfAborted();
+    post({ kind: "result", id: call.id, result: await run(call, signal) });
+  } catch (thrown) {
+    post({ kind: "error", id: call.id, error: errorData(thrown) });
+  }
+}
+
+function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]> {
+  switch (call.kind) {
+    case "load":
+      return load(call, signal);
+    case "chat":
+      return chat(call, signal);
+    case "score":
+      return score(call, signal);
+    case "unload":
+      return unload();
+  }
+}
+
+async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
+  if (call.version !== PROTOCOL_VERSION) {
+    const detail = { page: call.version, worker: PROTOCOL_VERSION };
+    throw ocelliError("protocol-mismatch", "the worker script is of another version of ocelli than the page's", detail);
+  }
+  if (!("gpu" in navigator)) {
+    const reason = "this browser has no WebGPU, or the page is not in a secure context";
+    throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
+  }
+  await unload();
+  await (call.wasmUrl ? initWasm({ module_or_path: call.wasmUrl }) : initWasm());
+
+  const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
+  // A shard may be on its way when the upload of another fails.
+  const downloads = new AbortController();
+  const store = await PackageStore.open({
+    packageUrl: call.packageUrl,
+    sha256: sha256With(sha256),
+    signal: AbortSignal.any([signal, downloads.signal]),
+    onReport,
+  });
+  try {
+    const { manifest, tokenizer, shards } = await store.index();
+    const loader = await OcelliLoader.create(manifest, tokenizer, call.context ?? undefined);
+    let index = 0;
+    for await (const bytes of store.shards(shards)) loader.pushShard(index++, bytes);
+    signal.throwIfAborted();
+    onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
+    engine = await loader.finish();
+  } finally {
+    downloads.abort();
+  }
+  onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
+  return { device: engine.device() as DeviceReport, config: engine.config() as unknown };
+}
+
+async function chat(call: Call<"chat">, signal: AbortSignal): Promise<CompletionResult> {
+  const onEvent = (event: ChatEvent) => post({ kind: "event", id: call.id, event });
+  const pictures = await readPictures(call.pictures, signal, onEvent);
+  const answer = await cancellable(signal, (cancel) => loaded().chat(call.body, pictures, cancel, onEvent));
+  return answer as CompletionResult;
+}
+
+async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {
+  const pictures = await readPictures(call.pictures, signal, () => undefined);
+  return (await cancellable(signal, (cancel) => loaded().score(call.body, pictures, cancel))) as ScoreResult;
+}
+
+/** Runs `act` with a flag that the signal sets. */
+async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const cancel = new CancelFlag();
+  const stop = () => cancel.cancel();
+  signal.addEventListener("abort", stop);
+  try {
+    return await act(cancel);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    cancel.free();
+  }
+}
+
+async function unload(): Promise<null> {
+  engine?.free();
+  engine = null;
+  return null;
+}
+
+async function readPictures(
+  sources: PictureSource[],
+  signal: AbortSignal,
+  onEvent: (event: ChatEvent) => void,
+): Promise<Picture[]> {
+  const pictures: Picture[] = [];
+  for (const [index, source] of sources.entries()) {
+    const { picture, note } = await readPicture(source, pictureSize, signal);
+    if (note) onEvent({ kind: "note", picture: index, message: note });
+    pictures.push(picture);
+  }
+  return pictures;
+}
+
+function loaded(): OcelliEngine {
+  if (!engine) throw ocelliError("unloaded", "no model is loaded");
+  return engine;
+}
+
+function post(message: FromWorker): void {
+  postMessage(message);
+}

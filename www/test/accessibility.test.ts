@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { fakeWorker } from "./fake-worker.js";
+import { startSite, type Site } from "./site.js";
+
+interface Axe {
+  run(options: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[]; passes: unknown[] }>;
+}
+
+inBrowsers("accessibility", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.beforeLoad(fakeWorker);
+    await openPage(tab, site.url);
+    await until(tab, "the gallery is there", () => document.querySelectorAll("#gallery img").length > 0);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  /** Rules of WCAG 2.2 A and AA and best practices, in both colour schemes' current one. */
+  async function assertNoViolations(): Promise<void> {
+    const { violations, passes } = await tab.run(async () => {
+      if (!("axe" in window)) {
+        const script = document.createElement("script");
+        script.src = "test/axe.js";
+        document.head.append(script);
+        await new Promise((resolve) => (script.onload = resolve));
+      }
+      const { violations, passes } = await (window as unknown as { axe: Axe }).axe.run({ resultTypes: ["violations"] });
+      return { violations: violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`), passes: passes.length };
+    });
+    assert.deepEqual(violations, []);
+    assert.ok(passes > 20, `only ${passes} rules were applied`);
+  }
+
+  test("first visit", assertNoViolations);
+
+  test("with a picture waiting", async () => {
+    await tab.click("#describe-at-once");
+    await drop(tab, { from: "models/demo/gallery/gallery.json", name: "picture.png" });
+    await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
+    await assertNoViolations();
+    await tab.click("#tray .remove");
+    await tab.click("#describe-at-once");
+  });
+
+  test("while streaming, outside any live region", async () => {
+    await askByKeyboard(tab, "endless");
+    await until(tab, "words", () => document.querySelector("#underway .words")?.textContent);
+    await assertNoViolations();
+    const turn = await tab.run(() => {
+      const turn = document.querySelector("#underway .turn");
+      return { busy: turn?.getAttribute("aria-busy"), live: turn?.closest("[role=log],[role=status],[role=alert],[aria-live]") !== null };
+    });
+    assert.deepEqual(turn, { busy: "true", live: false });
+    await tab.press("Escape");
+    await nextAnswer(tab);
+    assert.equal(await tab.run(() => document.querySelectorAll("#log [aria-busy]").length), 0);
+  });
+
+  test("with an error", async () => {
+    await askByKeyboard(tab, "overflow");
+    await problem(tab);
+    await assertNoViolations();
+    assert.equal(await tab.run(() => document.activeElement?.id), "question", "the focus stays where the user types");
+  });
+
+  test("with a conversation", async () => {
+    await askByKeyboard(tab, "short");
+    await nextAnswer(tab, 1);
+    await assertNoViolations();
+  });
+
+  test("every control can be reached with the keyboard and is large enough to touch", async () => {
+    const small = await tab.run(() =>
+      [...document.querySelectorAll<HTMLElement>("button, label.button, .switch, textarea")]
+        .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
+        .map((control) => control.outerHTML),
+    );
+    assert.deepEqual(small, []);
+    const reached = new Set<string>();
+    await tab.run(() => document.body.focus());
+    for (let i = 0; i < 40; i++) {
+      await tab.press("Tab");
+      reached.add(await tab.run(() => document.activeElement?.id || document.activeElement?.className || ""));
+    }
+    for (const wanted of ["files", "describe-at-once", "question", "send", "suggestion"]) {
+      assert.ok([...reached].some((name) => name.includes(wanted)), `${wanted} is not among ${[...reached].join(", ")}`);
+    }
+  });
+});

@@ -1,0 +1,259 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+/** What the tests keep in the page. */
+interface Kept {
+  engine: Engine;
+  /** A greedy question about the picture at `url`. */
+  about(url: unknown): ChatCompletionRequest & { stream?: false };
+  /** The error of a promise that must fail. */
+  failure(promise: Promise<unknown>): Promise<ErrorData | string>;
+}
+
+const PICTURE = "/models/demo/gallery/0002.png";
+
+inBrowsers("package", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+    await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const engine = await Engine.load("/models/demo/");
+      const about = (url: unknown) => ({
+        messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }, { type: "text", text: "Describe this image." }] }],
+        temperature: 0,
+        max_tokens: 40,
+      });
+      const failure = async (promise: Promise<unknown>) => {
+        const thrown: unknown = await promise.then(
+          () => "it did not fail",
+          (thrown: unknown) => thrown,
+        );
+        if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return String(thrown);
+        const { code, message, detail } = thrown as ErrorData;
+        return { code, message, detail };
+      };
+      Object.assign(window, { engine, about, failure });
+    });
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("a completion has OpenAI's shape", async () => {
+    const { completion } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      return { completion: await engine.chat.completions.create(about(url)) };
+    }, PICTURE);
+    assert.match(completion.id, /^chatcmpl-\w{21}$/);
+    assert.equal(completion.object, "chat.completion");
+    assert.ok(Math.abs(completion.created - Date.now() / 1000) < 60);
+    assert.equal(completion.model, "demo");
+    const [choice] = completion.choices;
+    assert.equal(choice?.message.role, "assistant");
+    assert.match(choice?.message.content ?? "", /\w/);
+    assert.equal(choice?.finish_reason, "stop");
+    const { prompt_tokens, completion_tokens, total_tokens } = completion.usage;
+    assert.ok(prompt_tokens > 5 && completion_tokens > 0 && total_tokens === prompt_tokens + completion_tokens);
+  });
+
+  test("a stream has OpenAI's chunks and adds up to the completion", async () => {
+    const { chunks, whole } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      const chunks: ChatCompletionChunk[] = [];
+      const stream = await engine.chat.completions.create({ ...about(url), stream: true, stream_options: { include_usage: true } });
+      for await (const chunk of stream) chunks.push(chunk);
+      return { chunks, whole: (await engine.chat.completions.create(about(url))).choices[0]?.message.content };
+    }, PICTURE);
+    assert.deepEqual(chunks[0]?.choices[0]?.delta, { role: "assistant", content: "" });
+    assert.ok(chunks.length > 4, `${chunks.length} chunks`);
+    assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
+    assert.equal(chunks.at(-2)?.choices[0]?.finish_reason, "stop");
+    assert.deepEqual(chunks.at(-1)?.choices, []);
+    assert.ok((chunks.at(-1)?.usage?.completion_tokens ?? 0) > 0);
+    assert.equal(new Set(chunks.map(({ id }) => id)).size, 1);
+  });
+
+  test("a stream can be taken as text, or as lines of JSON", async () => {
+    const { text, lines, whole } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      const { create } = engine.chat.completions;
+      const text = await (await create({ ...about(url), stream: true })).text();
+      const readable = (await create({ ...about(url), stream: true })).toReadableStream();
+      const lines = (await new Response(readable).text()).trim().split("\n");
+      return { text, lines, whole: (await create(about(url))).choices[0]?.message.content };
+    }, PICTURE);
+    assert.equal(text, whole);
+    const chunks = lines.map((line) => JSON.parse(line) as ChatCompletionChunk);
+    assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
+  });
+
+  test("leaving the loop stops the engine, which then answers the next request from its cache", async () => {
+    const { seen, again, whole } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      let seen = "";
+      for await (const chunk of await engine.chat.completions.create({ ...about(url), stream: true })) {
+        seen += chunk.choices[0]?.delta.content ?? "";
+        if (seen) break;
+      }
+      const again = await engine.chat.completions.create(about(url));
+      return { seen, again: again.usage, whole: again.choices[0]?.message.content ?? "" };
+    }, PICTURE);
+    assert.ok(whole.startsWith(seen) && seen.length < whole.length, `${seen} | ${whole}`);
+    assert.equal(again.prompt_tokens_details.cached_tokens, again.prompt_tokens - 1);
+  });
+
+  test("an aborted request rejects with the signal's reason and leaves the engine usable", async () => {
+    const { early, late, answer } = await tab.run(async (url) => {
+      const { engine, about, failure } = window as unknown as Kept;
+      const { create } = engine.chat.completions;
+      const early = await failure(create(about(url), { signal: AbortSignal.abort("before") }));
+      const controller = new AbortController();
+      const under = create(about(url), { signal: controller.signal, onProgress: () => controller.abort("half way") });
+      return { early, late: await failure(under), answer: (await create(about(url))).choices[0]?.message.content };
+    }, "/models/demo/gallery/0004.png");
+    assert.equal(early, "before");
+    assert.equal(late, "half way");
+    assert.match(answer ?? "", /\w/);
+  });
+
+  test("requests made at once are answered one after another", async () => {
+    const { both, alone } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      const text = async (url: string) => (await engine.chat.completions.create(about(url))).choices[0]?.message.content;
+      const other = url.replace("0002", "0004");
+      return { both: await Promise.all([text(url), text(other)]), alone: [await text(url), await text(other)] };
+    }, PICTURE);
+    assert.deepEqual(both, alone);
+  });
+
+  test("pictures may be URLs, blobs, bitmaps, pixels or canvases: the answer is the same", async () => {
+    const answers = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      const blob = await (await fetch(url)).blob();
+      const bitmap = await createImageBitmap(blob);
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+      const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+      context.drawImage(bitmap, 0, 0);
+      const image = context.getImageData(0, 0, canvas.width, canvas.height);
+      const inputs = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL(), blob, bitmap, image, canvas };
+      const answers: Record<string, string | undefined> = {};
+      for (const [name, input] of Object.entries({ ...inputs, object: URL.createObjectURL(blob) })) {
+        answers[name] = (await engine.chat.completions.create(about(input))).choices[0]?.message.content;
+      }
+      return answers;
+    }, PICTURE);
+    assert.equal(new Set(Object.values(answers)).size, 1, JSON.stringify(answers));
+    assert.match(answers["url"] ?? "", /\w/);
+  });
+
+  test("formats that only the browser knows are decoded by it", async () => {
+    const { bmp, png } = await tab.run(async (url) => {
+      const { engine, about } = window as unknown as Kept;
+      const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+      const { width, height } = bitmap;
+      const context = new OffscreenCanvas(width, height).getContext("2d") as OffscreenCanvasRenderingContext2D;
+      context.drawImage(bitmap, 0, 0);
+      const { data } = context.getImageData(0, 0, width, height);
+      // A BMP: two headers, then rows of BGRA from the bottom.
+      const file = new DataView(new ArrayBuffer(54 + 4 * width * height));
+      file.setUint16(0, 0x424d);
+      for (const [at, value] of [[2, file.byteLength], [10, 54], [14, 40], [18, width], [22, height]] as const) file.setUint32(at, value, true);
+      file.setUint16(26, 1, true);
+      file.setUint16(28, 32, true);
+      for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+          const [from, to] = [4 * (y * width + x), 54 + 4 * ((height - 1 - y) * width + x)];
+          [2, 1, 0, 3].forEach((channel, byte) => file.setUint8(to + byte, data[from + channel] as number));
+        }
+      }
+      const answer = async (picture: unknown) => (await engine.chat.completions.create(about(picture))).choices[0]?.message.content;
+      return { bmp: await answer(new Blob([file])), png: await answer(url) };
+    }, PICTURE);
+    assert.equal(bmp, png);
+  });
+
+  test("what is wrong with a request is told by name", async () => {
+    const told = await tab.run(async (url) => {
+      const { engine, about, failure } = window as unknown as Kept;
+      const create = (request: object) => failure(engine.chat.completions.create({ ...about(url), ...request }));
+      return {
+        unknown: await create({ colour: "red" }),
+        tools: await create({ tools: [{ type: "function" }] }),
+        temperature: await create({ temperature: -1 }),
+        messages: await create({ messages: "hello" }),
+        scheme: await failure(engine.chat.completions.create(about("ftp://host/a.png"))),
+        missing: await failure(engine.chat.completions.create(about("/nowhere.png"))),
+        data: await failure(engine.chat.completions.create(about("data:image/png;base64,AAAA"))),
+        broken: await failure(engine.chat.completions.create(about(new Blob(["GIF89a"])))),
+      };
+    }, PICTURE);
+    const codes = Object.fromEntries(
+      Object.entries(told).map(([name, error]) => [name, typeof error === "string" ? error : [error.code, error.detail?.["field"] ?? null]]),
+    );
+    assert.deepEqual(codes, {
+      unknown: ["unsupported-option", "colour"],
+      tools: ["unsupported-option", "tools"],
+      temperature: ["invalid-request", "temperature"],
+      messages: ["invalid-request", "messages"],
+      scheme: ["invalid-request", "messages[0].content[0].image_url.url"],
+      missing: ["io", null],
+      data: ["invalid-image", null],
+      broken: ["invalid-image", null],
+    });
+  });
+
+  test("equal seeds give equal answers, and no seed another one each time", async () => {
+    const { seeded, free } = await tab.run(async () => {
+      const { engine } = window as unknown as Kept;
+      const text = async (seed?: number) => {
+        const request = { messages: [{ role: "user" as const, content: "Hello" }], temperature: 2, max_tokens: 12 };
+        const completion = await engine.chat.completions.create(seed === undefined ? request : { ...request, seed });
+        return completion.choices[0]?.message.content;
+      };
+      return { seeded: [await text(7), await text(7)], free: [await text(), await text(), await text(), await text()] };
+    });
+    assert.equal(seeded[0], seeded[1]);
+    assert.ok(new Set(free).size > 1, JSON.stringify(free));
+  });
+
+  test("loading can be aborted", async () => {
+    const told = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const { failure } = window as unknown as Kept;
+      const controller = new AbortController();
+      const onProgress = () => controller.abort("changed my mind");
+      return failure(Engine.load("/models/demo/", { signal: controller.signal, onProgress }));
+    });
+    assert.equal(told, "changed my mind");
+  });
+
+  test("a worker whose script is missing is told, not waited for", async () => {
+    const told = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const { failure } = window as unknown as Kept;
+      return failure(Engine.load("/models/demo/", { worker: new Worker("/nowhere.js", { type: "module" }) }));
+    });
+    assert.equal((told as ErrorData).code, "internal");
+  });
+
+  test("unloading answers what is under way, and all that comes", async () => {
+    const { under, later } = await tab.run(async (url) => {
+      const { engine, about, failure } = window as unknown as Kept;
+      const under = failure(engine.chat.completions.create(about(url)));
+      await new Promise((resolve) => setTimeout(resolve));
+      engine.unload();
+      return { under: await under, later: await failure(engine.chat.completions.create(about(url))) };
+    }, PICTURE);
+    assert.equal((under as ErrorData).code, "unloaded");
+    assert.equal((later as ErrorData).code, "unloaded");
+  });
+});

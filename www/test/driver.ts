@@ -1,0 +1,135 @@
+/** One small interface over two browsers, so that each test is written once and runs in both. */
+import { after, before, describe } from "node:test";
+import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
+
+/** A page in a profile of its own: nothing is stored from other tests. */
+export interface Tab {
+  goto(url: string): Promise<void>;
+  /** Runs `act` in the page. It sees nothing of this process but `argument`. */
+  run<Result, Argument = undefined>(act: (argument: Argument) => Result | Promise<Result>, argument?: Argument): Promise<Result>;
+  /** Runs `act` in every document that this tab opens from now on, before the document's own scripts. */
+  beforeLoad(act: () => void): Promise<void>;
+  click(selector: string): Promise<void>;
+  /** Types into whatever has the focus. */
+  type(text: string): Promise<void>;
+  press(key: "Enter" | "Escape" | "Tab" | "Shift+Enter"): Promise<void>;
+  screenshot(path: string): Promise<void>;
+  /** Uncaught exceptions and violations of the content security policy so far. */
+  faults: string[];
+  close(): Promise<void>;
+}
+
+export interface TestBrowser {
+  name: string;
+  newTab(): Promise<Tab>;
+  close(): Promise<void>;
+}
+
+/** Registers the tests of `define` for Chromium and for Firefox. A browser that does not start fails them. */
+export function inBrowsers(subject: string, define: (browser: () => TestBrowser) => void): void {
+  for (const [name, launch] of Object.entries({ Chromium: launchChromium, Firefox: launchFirefox })) {
+    describe(`${subject}, ${name}`, () => {
+      let browser: TestBrowser;
+      before(async () => {
+        browser = await launch();
+      });
+      define(() => browser);
+      // Registered last: the tests' own hooks close their tabs first.
+      after(() => browser?.close());
+    });
+  }
+}
+
+/** Waits until `condition` holds in the page. */
+export async function until<Argument = undefined>(
+  tab: Tab,
+  what: string,
+  condition: (argument: Argument) => unknown,
+  argument?: Argument,
+  seconds = 30,
+): Promise<void> {
+  const deadline = Date.now() + 1000 * seconds;
+  while (!(await tab.run(condition, argument))) {
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+async function launchChromium(): Promise<TestBrowser> {
+  const browser = await chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--enable-unsafe-webgpu",
+      "--use-webgpu-adapter=swiftshader",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+  return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
+
+  async function chromiumTab(): Promise<Tab> {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(error.message));
+    page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
+    return {
+      faults,
+      goto: async (url) => void (await page.goto(url)),
+      run: (act, argument) => page.evaluate(act as never, argument as never),
+      beforeLoad: async (act) => void (await page.addInitScript(act)),
+      click: (selector) => page.click(selector),
+      type: (text) => page.keyboard.type(text),
+      press: (key) => page.keyboard.press(key),
+      screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
+      close: () => context.close(),
+    };
+  }
+}
+
+async function launchFirefox(): Promise<TestBrowser> {
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
+    headless: true,
+    extraPrefsFirefox: {
+      "dom.webgpu.enabled": true,
+      "dom.webgpu.workers.enabled": true,
+      "gfx.webgpu.ignore-blocklist": true,
+      "dom.webgpu.allow-software-adapter": true,
+    },
+  });
+  return { name: "Firefox", close: () => browser.close(), newTab: firefoxTab };
+
+  async function firefoxTab(): Promise<Tab> {
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
+    page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
+    return {
+      faults,
+      goto: async (url) => void (await page.goto(url)),
+      run: (act, argument) => page.evaluate(act as never, argument as never),
+      beforeLoad: async (act) => void (await page.evaluateOnNewDocument(act)),
+      click: (selector) => page.click(selector),
+      type: (text) => page.keyboard.type(text),
+      async press(key) {
+        if (key === "Shift+Enter") await page.keyboard.down("Shift");
+        await page.keyboard.press(key === "Shift+Enter" ? "Enter" : key);
+        if (key === "Shift+Enter") await page.keyboard.up("Shift");
+      },
+      screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
+      close: () => context.close(),
+    };
+  }
+}
+
+function isFault(message: string): boolean {
+  return /content.security.policy/i.test(message);
+}

@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { askByKeyboard, drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { fakeWorker } from "./fake-worker.js";
+import { startSite, type Site } from "./site.js";
+
+inBrowsers("page", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  let pictures: string[];
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await openPage(tab, site.url);
+    pictures = await galleryFiles(tab);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  /** The page as at the start, without loading it anew. */
+  async function fresh(): Promise<void> {
+    await tab.click("#new-conversation");
+  }
+
+  test("describes a dropped PNG within 20 s, in more than one step", async () => {
+    await fresh();
+    await tab.run(() => {
+      const seen = new Set<string>();
+      const look = () => seen.add(document.querySelector("#underway .words")?.textContent ?? "");
+      new MutationObserver(look).observe(document.getElementById("underway") as HTMLElement, { childList: true, subtree: true, characterData: true });
+      Object.assign(window, { seen });
+    });
+    await drop(tab, { from: pictures[0] as string, name: "scene.png" });
+    const answer = await nextAnswer(tab);
+    assert.match(answer, /\w+ \w+/);
+    const steps = await tab.run(() => [...(window as unknown as { seen: Set<string> }).seen].filter(Boolean));
+    assert.ok(steps.length > 1, `the text changed ${steps.length} times`);
+    for (const step of steps) assert.ok(answer.startsWith(step.trim()), `${step} is no beginning of ${answer}`);
+  });
+
+  for (const type of ["image/jpeg", "image/webp"] as const) {
+    test(`describes a dropped ${type}`, async () => {
+      await fresh();
+      await drop(tab, { from: pictures[0] as string, as: type, name: `scene.${type.slice(6)}` });
+      assert.match(await nextAnswer(tab), /\w+ \w+/);
+    });
+  }
+
+  test("shows the picture that it asks about", async () => {
+    await fresh();
+    await drop(tab, { from: pictures[1] as string, name: "second.png" });
+    await nextAnswer(tab);
+    const shown = "#log .turn.user img";
+    await until(tab, "the picture is shown", (shown) => (document.querySelector<HTMLImageElement>(shown)?.naturalWidth ?? 0) > 0, shown);
+    assert.equal(await tab.run((shown) => document.querySelector<HTMLImageElement>(shown)?.alt, shown), "second.png");
+  });
+
+  test("answers a follow-up and knows the conversation", async () => {
+    await fresh();
+    await drop(tab, { from: pictures[0] as string, name: "scene.png" });
+    await nextAnswer(tab);
+    await askByKeyboard(tab, "What color is it?");
+    assert.match(await nextAnswer(tab, 1), /\w/);
+    assert.equal(await tab.run(() => document.querySelectorAll("#log hr").length), 0, "it is one conversation");
+  });
+
+  test("asks about several pictures at once", async () => {
+    await fresh();
+    const files = pictures.slice(0, 2).map((from, index) => ({ from, name: `${index}.png` }));
+    await drop(tab, ...files);
+    assert.match(await nextAnswer(tab), /\w/);
+    assert.equal(await tab.run(() => document.querySelectorAll("#log .turn.user img").length), 2);
+  });
+
+  test("keeps new pictures for the next question when told so", async () => {
+    await fresh();
+    await tab.click("#describe-at-once");
+    await drop(tab, { from: pictures[0] as string, name: "scene.png" });
+    await until(tab, "the picture is in the tray", () => document.querySelectorAll("#tray img").length === 1);
+    assert.equal(await tab.run(() => document.querySelectorAll("#log .turn").length), 0);
+    await askByKeyboard(tab, "What shape is it?");
+    assert.match(await nextAnswer(tab), /\w/);
+    assert.equal(await tab.run(() => document.querySelectorAll("#tray img").length), 0);
+    await tab.click("#describe-at-once");
+  });
+
+  test("Shift+Enter starts a line, and markup in a question stays text", async () => {
+    await fresh();
+    await tab.click("#question");
+    await tab.type("<b>what</b>");
+    await tab.press("Shift+Enter");
+    await tab.type("<img src=x onerror=alert(1)>?");
+    await tab.press("Enter");
+    await nextAnswer(tab);
+    const asked = await tab.run(() => document.querySelector("#log .turn.user .words")?.textContent);
+    assert.equal(asked, "<b>what</b>\n<img src=x onerror=alert(1)>?");
+    assert.equal(await tab.run(() => document.querySelectorAll("#log .turn.user .words *").length), 0);
+  });
+
+  const refused = [
+    { title: "a text file", file: { text: "not a picture\n", name: "notes.txt" } },
+    { title: "an empty file", file: { text: "", name: "empty.png" } },
+    { title: "half a PNG", file: { text: "\u0089PNG\r\n\u001a\n", name: "half.png" } },
+  ];
+  for (const { title, file } of refused) {
+    test(`says clearly that ${title} is no picture, and goes on`, async () => {
+      await fresh();
+      await drop(tab, file);
+      const told = await problem(tab);
+      assert.equal(told.code, "invalid-image");
+      assert.ok(told.text.includes(file.name), told.text);
+      assert.match(told.text, /PNG, JPEG or WebP/);
+      await drop(tab, { from: pictures[0] as string, name: "scene.png" });
+      assert.match(await nextAnswer(tab), /\w/);
+      assert.equal(await tab.run(() => document.getElementById("problem")?.textContent), "", "the message is gone");
+    });
+  }
+
+  test("scales a picture of 60 megapixels, says so, and goes on", async () => {
+    await fresh();
+    await drop(tab, { from: "test/huge.png", name: "huge.png" });
+    await nextAnswer(tab, 0, 60);
+    const note = await tab.run(() => document.querySelector("#log .note")?.textContent ?? "");
+    assert.match(note, /60 megapixels.*4096 × 2458/);
+    await drop(tab, { from: pictures[0] as string, name: "scene.png" });
+    assert.match(await nextAnswer(tab, 1), /\w/);
+  });
+
+  test("nothing was uncaught, nothing broke the content security policy", () => {
+    assert.deepEqual(tab.faults, []);
+  });
+
+  test("asked for nothing but its own files", () => {
+    const strange = [...site.requests.keys()].filter((path) => !/^\/($|\w[\w.-]*$|ocelli\/|models\/demo\/|test\/huge\.png)/.test(path));
+    assert.deepEqual(strange, []);
+  });
+});
+
+inBrowsers("page with a worker that the test speaks for", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.beforeLoad(fakeWorker);
+    await openPage(tab, site.url);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("Esc stops within one token and keeps what there is", async () => {
+    await askByKeyboard(tab, "endless");
+    await until(tab, "some words", () => (document.querySelector("#underway .words")?.textContent?.length ?? 0) > 10);
+    await tab.press("Escape");
+    const answer = await nextAnswer(tab);
+    assert.match(answer, /^word word/);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const later = await tab.run(() => document.querySelector("#log .turn.model .words")?.textContent);
+    assert.equal(later, answer, "no word comes after the stop");
+    assert.deepEqual(await tab.run(() => (window as unknown as { cancelled: number[] }).cancelled.length), 1);
+    await askByKeyboard(tab, "short");
+    assert.equal(await nextAnswer(tab, 1), "A short answer.");
+  });
+
+  test("markup in an answer stays text", async () => {
+    await tab.click("#new-conversation");
+    await askByKeyboard(tab, "markup");
+    assert.equal(await nextAnswer(tab), "<img src=x onerror=\"window.hacked=1\"><b>bold</b>");
+    assert.equal(await tab.run(() => document.querySelectorAll("#log .words *").length), 0);
+    assert.equal(await tab.run(() => "hacked" in window), false);
+  });
+
+  test("a failing request is told and leaves the page usable", async () => {
+    await tab.click("#new-conversation");
+    await askByKeyboard(tab, "overflow");
+    const { code, text } = await problem(tab);
+    assert.equal(code, "context-overflow");
+    assert.match(text, /new conversation/);
+    await askByKeyboard(tab, "short");
+    assert.equal(await nextAnswer(tab), "A short answer.");
+  });
+});
+
+inBrowsers("page without WebGPU", (browser) => {
+  test("says what is missing and which browsers have it", async () => {
+    const site = await startSite();
+    const tab = await browser().newTab();
+    try {
+      // The worker looks for `navigator.gpu`; an older browser's has none.
+      const worker = new TextDecoder().decode(await (await fetch(`${site.url}ocelli/worker.js`)).arrayBuffer());
+      const without = "delete WorkerNavigator.prototype.gpu;\n";
+      site.replaced.set("/ocelli/worker.js", new TextEncoder().encode(without + worker));
+      await tab.goto(site.url);
+      const { code, text } = await problem(tab);
+      assert.equal(code, "webgpu-unavailable");
+      assert.match(text, /no WebGPU/);
+      assert.match(text, /Chrome or Edge.*Firefox.*Safari/s);
+      assert.equal(await tab.run(() => document.querySelector<HTMLElement>("#load")?.hidden), true, "no bar that never moves");
+    } finally {
+      await tab.close();
+      await site.stop();
+    }
+  });
+});

@@ -1,0 +1,61 @@
+/** The built page on a server of its own, with what the tests add to it, and a count of what was asked for. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { hugePng } from "./pictures.js";
+import { serve, type Server } from "../server.mjs";
+
+/** The tests run in `www/`, wherever their bundle lies. */
+const dist = resolve("dist");
+const packages = resolve("../target/fixture-packages");
+const checkpoints = resolve("../tests/fixtures/checkpoints");
+
+export interface Site {
+  url: string;
+  /** How often each path was asked for, since the start or the last `requests.clear()`. */
+  requests: Map<string, number>;
+  /** Bytes to answer with in place of a file. */
+  replaced: Map<string, Uint8Array>;
+  /** The same for one request. */
+  replacedOnce: Map<string, Uint8Array>;
+  /** Ends the server; the browser then finds nobody. */
+  stop(): Promise<void>;
+}
+
+export async function startSite(): Promise<Site> {
+  if (!existsSync(join(dist, "index.html"))) throw new Error("www/dist/index.html is missing: run ./build.sh build");
+  const requests = new Map<string, number>();
+  const replaced = new Map<string, Uint8Array>([
+    ["/test/blank.html", new TextEncoder().encode("<!doctype html><title>blank</title>")],
+    ["/test/huge.png", hugePng(10_000, 6_000)],
+    ["/test/axe.js", await readFile(resolve("node_modules/axe-core/axe.min.js"))],
+  ]);
+  const replacedOnce = new Map<string, Uint8Array>();
+  const server: Server = await serve(dist, 0, (path, _request, response) => {
+    requests.set(path, (requests.get(path) ?? 0) + 1);
+    const bytes = replacedOnce.get(path) ?? replaced.get(path);
+    replacedOnce.delete(path);
+    if (bytes) {
+      const type = path.endsWith(".html") ? "text/html" : path.endsWith(".js") ? "text/javascript" : "application/octet-stream";
+      response.writeHead(200, { "content-type": type, "content-length": bytes.length }).end(bytes);
+      return true;
+    }
+    const outside = [
+      ["/packages/", packages],
+      ["/checkpoints/", checkpoints],
+    ].find(([prefix]) => path.startsWith(prefix as string));
+    if (!outside) return false;
+    const [prefix, folder] = outside as [string, string];
+    void readFile(join(folder, path.slice(prefix.length))).then(
+      (file) => response.writeHead(200).end(file),
+      () => response.writeHead(404).end(),
+    );
+    return true;
+  });
+  let running = true;
+  const stop = async () => {
+    if (running) await server.close();
+    running = false;
+  };
+  return { url: server.url, requests, replaced, replacedOnce, stop };
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+inBrowsers("storage", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  beforeEach(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+  });
+  afterEach(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("works after a reload with the server gone", async () => {
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    const [picture] = await galleryFiles(tab);
+    await site.stop();
+    await openPage(tab, site.url);
+    await drop(tab, { from: picture as string, name: "scene.png" });
+    assert.match(await nextAnswer(tab), /\w/);
+    assert.equal(await tab.run(() => document.querySelectorAll("#gallery img").length > 0), true, "the gallery is stored too");
+  });
+
+  test("a second visit fetches the manifest and no weights", async () => {
+    await openPage(tab, site.url);
+    const shards = weightPaths(site);
+    assert.ok(shards.length > 0);
+    site.requests.clear();
+    await openPage(tab, site.url);
+    assert.deepEqual(weightPaths(site), []);
+    assert.equal(site.requests.get("/models/demo/model.json"), 1);
+  });
+
+  test("a flipped byte in a stored file is noticed, and only that file is fetched again", async () => {
+    await openPage(tab, site.url);
+    const damaged = await flipByte(tab);
+    site.requests.clear();
+    await openPage(tab, site.url);
+    assert.deepEqual(weightPaths(site), [`/models/demo/${damaged}`]);
+    site.requests.clear();
+    await openPage(tab, site.url);
+    assert.deepEqual(weightPaths(site), [], "the repaired file is stored");
+  });
+
+  test("goes on at the first missing file after an interrupted download", async () => {
+    const missing = "/models/demo/shard-0000.bin";
+    const [shard] = await shardsOf(site);
+    assert.equal(`/models/demo/${shard}`, missing);
+    site.replaced.set(missing, new Uint8Array(7));
+    await tab.goto(site.url);
+    assert.equal((await problem(tab)).code, "integrity");
+    assert.equal(site.requests.get(missing), 2, "a wrong file is tried twice");
+    site.replaced.delete(missing);
+    site.requests.clear();
+    await openPage(tab, site.url);
+    assert.equal(site.requests.get("/models/demo/tokenizer.json"), undefined, "what was whole is not fetched again");
+    assert.equal(site.requests.get(missing), 1);
+  });
+
+  test("a shard that is wrong once on its way is fetched again without a word", async () => {
+    const path = "/models/demo/shard-0000.bin";
+    site.replacedOnce.set(path, new Uint8Array(7));
+    await openPage(tab, site.url);
+    assert.equal(site.requests.get(path), 2);
+  });
+
+  test("runs from memory, with a warning, where nothing can be stored", async () => {
+    // Storage fails in the worker, as in private windows of some browsers.
+    const script = await (await fetch(`${site.url}ocelli/worker.js`)).text();
+    const refusing = `CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError"));\n`;
+    site.replaced.set("/ocelli/worker.js", new TextEncoder().encode(refusing + script));
+    await openPage(tab, site.url);
+    assert.match(await tab.run(() => document.getElementById("device")?.textContent ?? ""), /keeps no files/);
+  });
+
+  test("a missing package is told with what to do next", async () => {
+    await tab.goto(`${site.url}?model=models/nowhere/`);
+    const { code, text } = await problem(tab);
+    assert.equal(code, "io");
+    assert.match(text, /could not be fetched/);
+    assert.match(await tab.run(() => document.querySelector("#problem code")?.textContent ?? ""), /HTTP 404/);
+  });
+});
+
+/** The weights that were asked for. */
+function weightPaths(site: Site): string[] {
+  return [...site.requests.keys()].filter((path) => /shard-\d+\.bin$|tokenizer\.json$/.test(path));
+}
+
+async function shardsOf(site: Site): Promise<string[]> {
+  const manifest = (await (await fetch(`${site.url}models/demo/model.json`)).json()) as { shards: { file: string }[] };
+  site.requests.clear();
+  return manifest.shards.map(({ file }) => file);
+}
+
+/** Damages the last stored shard, as a failing disk might; returns its name. */
+function flipByte(tab: Tab): Promise<string> {
+  return tab.run(async () => {
+    const cache = await caches.open("ocelli-packages-v1");
+    const entry = (await cache.keys()).filter(({ url }) => url.includes("shard-")).at(-1) as Request;
+    const bytes = new Uint8Array(await ((await cache.match(entry)) as Response).arrayBuffer());
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+    await cache.put(entry, new Response(bytes));
+    return new URL(entry.url).pathname.split("/").at(-1) as string;
+  });
+}
