@@ -450,9 +450,9 @@ def _style(rng: random.Random, p: str) -> str:
         return p.rstrip("?.")
     if u < 0.22:
         return p.lower()
-    if u < 0.24:
+    if u < 0.27:
         return p.upper()
-    if u < 0.28 and p[-1] == ".":
+    if u < 0.31 and p[-1] == ".":
         return "Please " + p[0].lower() + p[1:]
     return p
 
@@ -500,9 +500,9 @@ def _there(n: int, one: str, many: str) -> str:
 def ask_color(s: Scene, rng: random.Random):
     u = rng.random()
     t = rng.choice(COLOR)
-    if u < 0.2 or not s.objects:
+    if u < 0.12 or not s.objects:
         return rng.choice(BACKGROUND), f"The background is {s.background}."
-    if u < 0.27:
+    if u < 0.2:
         gone = [x for x in SHAPES if all(o.shape != x for o in s.objects)]
         x = rng.choice(gone)
         return t.format(x="the " + x, **{"is": "is"}), f"There is no {x}."
@@ -649,7 +649,7 @@ ASK = {
     "position": ask_position, "yesno": ask_yesno, "read": ask_read,
     "json": lambda s, r: (r.choice(JSON), as_json(s)), "offtopic": lambda s, r: (r.choice(OFF), OFF_ANSWER),
 }
-WEIGHTS = dict(caption=0.27, color=0.13, shape=0.12, count=0.12, position=0.21, yesno=0.14, read=0.2, json=0.075, offtopic=0.012)
+WEIGHTS = dict(caption=0.16, color=0.18, shape=0.09, count=0.16, position=0.27, yesno=0.16, read=0.13, json=0.06, offtopic=0.01)
 
 
 def ask(s: Scene, rng: random.Random, task: str = "") -> tuple[str, str, str]:

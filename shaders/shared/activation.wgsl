@@ -15,9 +15,9 @@ fn activate(kind: u32, x: f32) -> f32 {
     case 1u: { // gelu
       return 0.5 * x * (1.0 + erf(x * 0.70710678));
     }
-    default: { // gelu_tanh; the clamp keeps tanh out of the range where some drivers overflow
+    default: { // gelu_tanh, by (1 + tanh(z)) / 2 = 1 / (1 + exp(-2z)), which loses nothing where tanh is close to -1
       let inner = 0.79788456 * (x + 0.044715 * x * x * x);
-      return 0.5 * x * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+      return x / (1.0 + exp(min(-2.0 * inner, 80.0)));
     }
   }
 }

@@ -247,7 +247,7 @@ fn a_shard_with_a_flipped_byte_or_left_out_is_refused() {
         use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
         let files = packages::pack(CHECKPOINT, Layout::Q4_0).await;
         let options = LoadOptions { context: None, clock: || 0.0 };
-        let loader = || Loader::new(packages::gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options);
+        let loader = || Loader::new(packages::common::gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options);
         let mut flipped = files["shard-0001.bin"].clone();
         flipped[1000] ^= 1;
         let result = loader().expect("loader").push_shard(1, &flipped);

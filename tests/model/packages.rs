@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
+
+#[path = "../common/mod.rs"]
+pub(crate) mod common;
 
 use ocelli::Result;
 use ocelli::engine::{Engine, LoadOptions, Loader};
-use ocelli::gpu::Gpu;
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
@@ -51,20 +53,10 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// The device all tests of this binary share. There is no test without one.
-pub(crate) fn gpu() -> &'static Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| {
-        let gpu = pollster::block_on(Gpu::open()).expect("these tests need a GPU; a software one will do");
-        println!("device: {:?}", gpu.report());
-        gpu
-    })
-}
-
 /// Loads a package, its shards in reverse order.
 pub(crate) async fn load(files: &BTreeMap<String, Vec<u8>>, context: usize) -> Engine {
     let options = LoadOptions { context: Some(context), clock: || 0.0 };
-    let mut loader = Loader::new(gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options).expect("load");
+    let mut loader = Loader::new(common::gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options).expect("load");
     for index in (0..loader.manifest().shards.len()).rev() {
         let shard = files[&loader.manifest().shards[index].file].clone();
         loader.push_shard(index, &shard).expect("shard");
