@@ -228,7 +228,8 @@ test_all() {
 test_page() {
   say "page tests in Chromium and Firefox"
   pack_fixtures
-  (cd www && node test.mjs)
+  local chromium=${CHROMIUM:-$(command -v chromium)} firefox=${FIREFOX:-$(command -v firefox-esr)}
+  (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs)
 }
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
@@ -250,7 +251,7 @@ pack_fixtures() {
 fixtures() {
   has python3 || apt_install python3 python3-venv
   if [[ ! -x .tools/py/bin/python ]] || ! unchanged python tests/fixtures/requirements.txt; then
-    say "installing the Python reference environment into .tools/py"
+    say "installing the Python reference environment into .tools/py (torch makes it several GB)"
     python3 -m venv .tools/py
     .tools/py/bin/pip install --quiet -r tests/fixtures/requirements.txt
     done_with python tests/fixtures/requirements.txt

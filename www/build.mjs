@@ -21,6 +21,9 @@ async function buildPackage() {
     outdir: "dist/ocelli",
     external: ["./wasm/ocelli.js"],
   });
+  for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
+    await cp(join(www, "..", licence), join(dist, "ocelli", licence));
+  }
 }
 
 /** The page uses the package as built, as anybody's page would. */
@@ -49,6 +52,8 @@ async function buildServiceWorker() {
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({
     ...shared,
+    // Not every browser with WebGPU knows service workers that are modules.
+    format: "iife",
     entryPoints: ["demo/sw.ts"],
     outdir: "dist",
     minify: true,
@@ -60,7 +65,7 @@ async function buildServiceWorker() {
 
 function isShell(file) {
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|\.map|\.d\.ts|version\.txt)$/.test(file) && !file.startsWith("test/");
+  return !/(^sw\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -12,6 +12,7 @@ import { Stopwatch } from "./stopwatch.js";
 const MAX_TOKENS = 256;
 const DESCRIBE = "Describe this image.";
 const SUGGESTIONS = [DESCRIBE, "How many shapes are there?", "What does the word say?"];
+const MOST_SUGGESTIONS = 4;
 
 const question = find("question", HTMLTextAreaElement);
 const send = find("send", HTMLButtonElement);
@@ -23,14 +24,17 @@ let engine: Engine | null = null;
 let running: AbortController | null = null;
 /** A question asked before the model was there. */
 let waiting: string | null = null;
+/** Why there is no model and will be none. */
+let loadFailure: unknown = null;
 
 async function start(): Promise<void> {
   const demo = new URL("models/demo/", document.baseURI);
   const model = new URLSearchParams(location.search).get("model") ?? demo;
-  void showGallery(new URL("gallery/", demo), addPicture).catch(() => undefined);
+  void showGallery(new URL("gallery/", demo), pickScene).catch(() => undefined);
   try {
     engine = await Engine.load(model, { onProgress: showReport });
   } catch (thrown) {
+    loadFailure = thrown;
     showNotLoaded();
     showProblem(thrown);
     return;
@@ -42,12 +46,14 @@ async function start(): Promise<void> {
   if (waiting !== null) await submit(waiting);
 }
 
-function addPicture(picture: Blob, name: string): void {
-  addPictures([new File([picture], name, { type: picture.type })]);
+function pickScene(picture: File, prompts: string[]): void {
+  addPictures([picture]);
+  suggest([...new Set([DESCRIBE, ...prompts])].slice(0, MOST_SUGGESTIONS));
 }
 
 function addPictures(files: File[]): void {
   clearProblem();
+  suggest(SUGGESTIONS);
   const atOnce = describeAtOnce.checked && question.value.trim() === "" && !hasAttached() && !running;
   for (const file of files) attach(file, file.name);
   if (!atOnce) return question.focus();
@@ -59,6 +65,7 @@ async function submit(text: string): Promise<void> {
   if (running) return;
   if (!engine) {
     waiting = text;
+    if (loadFailure) showProblem(loadFailure);
     return;
   }
   waiting = null;
@@ -144,10 +151,14 @@ function listen(): void {
     announce("New conversation.");
     question.focus();
   });
-  const suggestions = SUGGESTIONS.map((text) => button(text, { class: "suggestion" }, () => void submit(text)));
-  find("suggestions", HTMLElement).replaceChildren(...suggestions);
+}
+
+function suggest(questions: string[]): void {
+  const buttons = questions.map((text) => button(text, { class: "suggestion" }, () => void submit(text)));
+  find("suggestions", HTMLElement).replaceChildren(...buttons);
+  showControls();
 }
 
 listen();
-showControls();
+suggest(SUGGESTIONS);
 void start();

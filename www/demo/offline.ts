@@ -3,7 +3,7 @@ import { find } from "./dom.js";
 
 export async function keepForOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
-  const registration = await navigator.serviceWorker.register("sw.js", { type: "module" });
+  const registration = await navigator.serviceWorker.register("sw.js");
   const offerUpdate = () => {
     const waiting = registration.waiting;
     if (!waiting || !navigator.serviceWorker.controller) return;

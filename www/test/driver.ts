@@ -41,7 +41,7 @@ export function inBrowsers(subject: string, define: (browser: () => TestBrowser)
   }
 }
 
-/** Waits until `condition` holds in the page. */
+/** Waits until `condition` holds in the page. A document that is just being replaced counts as one where it does not. */
 export async function until<Argument = undefined>(
   tab: Tab,
   what: string,
@@ -50,8 +50,14 @@ export async function until<Argument = undefined>(
   seconds = 30,
 ): Promise<void> {
   const deadline = Date.now() + 1000 * seconds;
-  while (!(await tab.run(condition, argument))) {
-    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+  let cause: unknown;
+  const holds = () =>
+    tab.run(condition, argument).catch((thrown: unknown) => {
+      cause = thrown;
+      return false;
+    });
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`, { cause });
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

@@ -201,6 +201,8 @@ inBrowsers("page without WebGPU", (browser) => {
       assert.match(text, /no WebGPU/);
       assert.match(text, /Chrome or Edge.*Firefox.*Safari/s);
       assert.equal(await tab.run(() => document.querySelector<HTMLElement>("#load")?.hidden), true, "no bar that never moves");
+      await drop(tab, { from: "models/demo/gallery/gallery.json", name: "picture.png" });
+      assert.equal((await problem(tab)).code, "webgpu-unavailable", "it is still told when a picture comes");
     } finally {
       await tab.close();
       await site.stop();

@@ -79,6 +79,25 @@ inBrowsers("storage", (browser) => {
     assert.match(await tab.run(() => document.getElementById("device")?.textContent ?? ""), /keeps no files/);
   });
 
+  test("a new version of the page waits until the visitor agrees", async () => {
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    const script = await (await fetch(`${site.url}sw.js`)).text();
+    const [shell] = await shells(tab);
+    const version = (shell as string).replace("ocelli-shell-", "");
+    site.replaced.set("/sw.js", new TextEncoder().encode(script.replaceAll(version, "the-next-one")));
+    await openPage(tab, site.url);
+    await until(tab, "the new version is offered", () => document.getElementById("update")?.hidden === false);
+    assert.ok((await shells(tab)).includes(shell as string), "the old version stays until then");
+    await tab.click("#update-now");
+    await until(tab, "only the new version is left", async () => {
+      const names = (await caches.keys()).filter((name) => name.startsWith("ocelli-shell-"));
+      return names.join() === "ocelli-shell-the-next-one";
+    });
+    await until(tab, "the page is loaded anew", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
+    assert.equal(await tab.run(() => document.getElementById("update")?.hidden), true);
+  });
+
   test("a missing package is told with what to do next", async () => {
     await tab.goto(`${site.url}?model=models/nowhere/`);
     const { code, text } = await problem(tab);
@@ -87,6 +106,11 @@ inBrowsers("storage", (browser) => {
     assert.match(await tab.run(() => document.querySelector("#problem code")?.textContent ?? ""), /HTTP 404/);
   });
 });
+
+/** The versions of the page that are stored. */
+function shells(tab: Tab): Promise<string[]> {
+  return tab.run(async () => (await caches.keys()).filter((name) => name.startsWith("ocelli-shell-")));
+}
 
 /** The weights that were asked for. */
 function weightPaths(site: Site): string[] {
