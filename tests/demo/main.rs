@@ -1,7 +1,7 @@
 //! The demo model on held-out scenes, against what `transformers` answered for the same checkpoint.
 //!
 //! `tests/fixtures/demo` holds a part of the 500 scenes; `OCELLI_HELDOUT=DIR` runs another folder written by
-//! `training/evaluate.py` (`answers.json` and its pictures) instead.
+//! `training/evaluate.py` (`evaluation.json` and its pictures) instead, `OCELLI_TASKS=caption,read` only these tasks.
 
 #[path = "../model/packages.rs"]
 mod packages;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 /// The file `training/evaluate.py` writes.
 #[derive(Deserialize)]
-struct Answers {
+struct Evaluation {
     results: Vec<Question>,
 }
 
@@ -86,10 +86,14 @@ impl Tally {
 
 async fn ask_everything(engine: &mut Engine, name: &str) -> Tally {
     let folder = heldout();
-    let json = std::fs::read(folder.join("answers.json")).expect("answers.json");
-    let answers: Answers = serde_json::from_slice(&json).expect("answers.json");
+    let json = std::fs::read(folder.join("evaluation.json")).expect("evaluation.json");
+    let evaluation: Evaluation = serde_json::from_slice(&json).expect("evaluation.json");
     let (mut total, mut tasks) = (Tally::default(), BTreeMap::<String, Tally>::new());
-    for question in &answers.results {
+    let tasks_wanted = std::env::var("OCELLI_TASKS").ok();
+    let wanted = |question: &&Question| {
+        tasks_wanted.as_ref().is_none_or(|tasks| tasks.split(',').any(|task| task == question.task))
+    };
+    for question in evaluation.results.iter().filter(wanted) {
         let picture = std::fs::read(folder.join(&question.image)).expect("picture");
         let request = request(question, picture);
         let completion = engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
