@@ -215,7 +215,7 @@ inBrowsers("package", (browser) => {
     // Random weights are never sure of anything.
     const { seeded, free } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/packages/untied/");
+      const engine = await Engine.load("/packages/untied-f32/");
       const text = async (seed?: number) => {
         const request = { messages: [{ role: "user" as const, content: "Hello" }], max_tokens: 12 };
         const completion = await engine.chat.completions.create(seed === undefined ? request : { ...request, seed });

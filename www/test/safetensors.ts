@@ -1,8 +1,9 @@
-/** Reads the golden data: https://huggingface.co/docs/safetensors, float tensors only. */
+/** Reads the golden data: https://huggingface.co/docs/safetensors, float and id tensors only. */
 import { readFileSync } from "node:fs";
 
 export interface Tensor {
   shape: number[];
+  /** Ids come as floats too: they are far below 2^24. */
   values: Float32Array;
 }
 
@@ -16,9 +17,20 @@ export function readTensors(path: string): (name: string) => Tensor {
   return (name) => {
     const entry = header[name];
     if (!entry) throw new Error(`${path} has no tensor ${name}`);
-    if (entry.dtype !== "F32") throw new Error(`${name} is ${entry.dtype}, not F32`);
     const [begin, end] = entry.data_offsets.map((offset) => 8 + headerLength + offset) as [number, number];
     // A copy, because the tensor may lie at an odd place in the file.
-    return { shape: entry.shape, values: new Float32Array(new Uint8Array(file.subarray(begin, end)).buffer) };
+    const { buffer } = new Uint8Array(file.subarray(begin, end));
+    return { shape: entry.shape, values: numbers(name, entry.dtype, buffer) };
   };
+}
+
+function numbers(name: string, dtype: string, buffer: ArrayBuffer): Float32Array {
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(buffer);
+    case "I64":
+      return Float32Array.from(new BigInt64Array(buffer), Number);
+    default:
+      throw new Error(`${name} is ${dtype}, neither F32 nor I64`);
+  }
 }
