@@ -13,7 +13,7 @@ interface Kept {
   failure(promise: Promise<unknown>): Promise<ErrorData | string>;
 }
 
-const PICTURE = "/models/demo/gallery/0002.png";
+const PICTURE = "/models/demo/gallery/scene-01.png";
 
 inBrowsers("package", (browser) => {
   let site: Site;
@@ -118,7 +118,7 @@ inBrowsers("package", (browser) => {
       const controller = new AbortController();
       const under = create(about(url), { signal: controller.signal, onProgress: () => controller.abort("half way") });
       return { early, late: await failure(under), answer: (await create(about(url))).choices[0]?.message.content };
-    }, "/models/demo/gallery/0004.png");
+    }, "/models/demo/gallery/scene-02.png");
     assert.equal(early, "before");
     assert.equal(late, "half way");
     assert.match(answer ?? "", /\w/);
