@@ -6,6 +6,7 @@ a [batch, patches, width] tensor and several conversations share one picture beh
 """
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -251,7 +252,7 @@ CHAT_TEMPLATE = """{{- bos_token }}
 """
 
 
-def export(state: dict[str, Tensor], out: str, tokenizer: str, dtype: torch.dtype = torch.float32) -> None:
+def export(state: dict[str, Tensor], out: str, tokenizer: str, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write the Hugging Face directory; an existing one is replaced in one rename."""
     from transformers import Mistral3ForConditionalGeneration
     m = Mistral3ForConditionalGeneration(hf_config())
@@ -308,10 +309,19 @@ def check_against_hf(directory: str) -> float:
     return worst
 
 
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--check", metavar="DIR", help="compare logits with transformers on this Hugging Face directory")
+    ap.add_argument("--export", nargs=2, metavar=("CHECKPOINT", "DIR"), help="write the averaged weights of a training checkpoint")
+    ap.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+    a = ap.parse_args()
+    tokenizer = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer.json")
+    if a.export:
+        export(torch.load(a.export[0], weights_only=False)["ema"], a.export[1], tokenizer, getattr(torch, a.dtype))
+    if a.check:
+        print("largest logit difference to transformers:", check_against_hf(a.check))
+    print("parameters", sum(p.numel() for p in Mistral3().parameters()))
+
+
 if __name__ == "__main__":
-    import sys
-    if len(sys.argv) > 1:
-        print("largest logit difference to transformers:", check_against_hf(sys.argv[1]))
-    else:
-        n = Mistral3()
-        print("parameters", sum(p.numel() for p in n.parameters()))
+    main()

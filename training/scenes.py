@@ -649,7 +649,7 @@ ASK = {
     "position": ask_position, "yesno": ask_yesno, "read": ask_read,
     "json": lambda s, r: (r.choice(JSON), as_json(s)), "offtopic": lambda s, r: (r.choice(OFF), OFF_ANSWER),
 }
-WEIGHTS = dict(caption=0.16, color=0.18, shape=0.09, count=0.16, position=0.27, yesno=0.16, read=0.13, json=0.06, offtopic=0.01)
+WEIGHTS = dict(caption=0.14, color=0.16, shape=0.07, count=0.2, position=0.25, yesno=0.24, read=0.12, json=0.06, offtopic=0.01)
 
 
 def ask(s: Scene, rng: random.Random, task: str = "") -> tuple[str, str, str]:

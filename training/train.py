@@ -1,6 +1,6 @@
 """Train the demo model on scenes drawn on the fly.  Resumable; the schedule follows training time.
 
-    python train.py --work DIR --minutes 80
+    python train.py --work DIR --minutes 90
 
 Writes DIR/last.pt (weights, EMA, optimiser), DIR/train.log and, every --export-every minutes, the
 Hugging Face directory DIR/hf from the EMA weights.
@@ -266,9 +266,9 @@ def evaluate(model: Mistral3, text: Text, count: int, seed: int = 700_000_000) -
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--work", required=True)
-    ap.add_argument("--minutes", type=float, default=80, help="training time the schedule is stretched over")
-    ap.add_argument("--tokens", type=int, default=3800, help="about this many tokens in a batch of one process")
-    ap.add_argument("--convs", type=int, default=4, help="conversations per picture")
+    ap.add_argument("--minutes", type=float, default=90, help="training time the schedule is stretched over")
+    ap.add_argument("--tokens", type=int, default=4400, help="about this many tokens in a batch of one process")
+    ap.add_argument("--convs", type=int, default=6, help="conversations per picture")
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--hold", type=float, default=0.6, help="share of the time at full learning rate")
     ap.add_argument("--steps", type=int, default=10**9)

@@ -74,15 +74,19 @@ pub(crate) fn picture(path: &Path) -> Result<Picture> {
     Ok(Picture::Encoded(read(path)?))
 }
 
-/// The pictures that a request names: paths, relative ones from `base`, or `file:` URLs.
+/// The pictures that a request names: paths or `file:` URLs. Relative ones count from `base`, or else from where the command
+/// runs.
 pub(crate) fn pictures(urls: &[String], base: &Path) -> Result<Vec<Picture>> {
-    let path = |url: &String| {
-        if url.starts_with("http:") || url.starts_with("https:") || url.starts_with("data:") {
-            return Err(Error::request("image_url", "only files are read here, not http or data URLs"));
-        }
-        Ok(base.join(url.strip_prefix("file://").unwrap_or(url)))
-    };
-    urls.iter().map(|url| picture(&path(url)?)).collect()
+    urls.iter().map(|url| picture(&picture_path(url, base)?)).collect()
+}
+
+fn picture_path(url: &str, base: &Path) -> Result<PathBuf> {
+    if ["http:", "https:", "data:"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Error::request("image_url", "only files are read here, not http or data URLs"));
+    }
+    let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
+    let beside = base.join(path);
+    Ok(if !beside.exists() && path.exists() { path.to_path_buf() } else { beside })
 }
 
 /// A whole file.
