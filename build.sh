@@ -235,15 +235,19 @@ test_page() {
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
 pack_fixtures() {
   cargo build --quiet --bin ocelli
-  local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints)
+  local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints tests/fixtures/gguf)
   mkdir -p target/fixture-packages
   unchanged fixture-packages "${inputs[@]}" && return
   for checkpoint in tests/fixtures/checkpoints/*/; do
-    # 8-bit floats are not imported.
-    [[ $checkpoint != */fp8/ ]] || continue
     for quant in f32 f16 q8_0 q4_0; do
       target/debug/ocelli pack "$checkpoint" --quant "$quant" --out "target/fixture-packages/$(basename "$checkpoint")-$quant"
     done
+  done
+  local text name
+  for text in tests/fixtures/gguf/*.gguf; do
+    name=$(basename "$text" .gguf)
+    [[ $name != mmproj && $name != tokenizer ]] || continue
+    target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$name"
   done
   done_with fixture-packages "${inputs[@]}"
 }

@@ -21,22 +21,22 @@ pub mod patchify;
 pub mod rms_norm;
 pub mod rope;
 
-/// The WGSL that reads a matrix of this layout through bindings 4 and, for quantised ones, 5.
+/// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.
 pub fn weight_snippet(layout: Layout) -> &'static str {
     match layout {
         Layout::F32 => include_str!("../../shaders/shared/weights_f32.wgsl"),
         Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
         Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
         Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
+        Layout::Q4K => include_str!("../../shaders/shared/weights_q4_k.wgsl"),
+        Layout::Q5K => include_str!("../../shaders/shared/weights_q5_k.wgsl"),
+        Layout::Q6K => include_str!("../../shaders/shared/weights_q6_k.wgsl"),
     }
 }
 
 /// A kernel over a weight matrix: `name<layout>`, bindings 1 to 3 its own, the planes from 4 on.
 fn weighted(name: &str, wgsl: &'static str, own: [Access; 3], layout: Layout) -> Kernel {
-    let planes = match layout {
-        Layout::F32 | Layout::F16 => 1,
-        Layout::Q8_0 | Layout::Q4_0 => 2,
-    };
+    let planes = layout.plane_units().len();
     Kernel {
         name: format!("{name}<{layout}>").into(),
         wgsl: vec![weight_snippet(layout).into(), wgsl.into()],
@@ -147,14 +147,22 @@ impl Linear<'_> {
     }
 }
 
-/// Uploads a matrix given in rows of numbers, in any layout. For tests and tools; models stream their planes.
+/// Uploads a matrix given in rows of numbers, in one of [`Layout::FROM_NUMBERS`]. For tests and tools; models stream their planes.
 ///
 /// # Errors
 /// [`crate::Error::Internal`] for numbers the layout cannot hold, or as [`Gpu::upload`].
 pub fn upload_weight(gpu: &Gpu, layout: Layout, shape: MatrixShape, values: &[f32]) -> Result<Weight> {
-    let mut planes = vec![Vec::new(); layout.matrix_planes(shape).map_or(0, |planes| planes.len())];
+    let mut planes = vec![Vec::new(); layout.plane_units().len()];
     crate::weights::quant::encode_rows(layout, shape.cols, values, &mut planes)
         .map_err(|fault| crate::Error::Internal { detail: format!("{fault:?}") })?;
+    upload_planes(gpu, layout, shape, &planes)
+}
+
+/// Uploads a matrix given in the planes of its layout. For tests and tools, as [`upload_weight`].
+///
+/// # Errors
+/// As [`Gpu::upload`].
+pub fn upload_planes(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Result<Weight> {
     let upload = |plane: &Vec<u8>| Ok(gpu.upload("weight", Purpose::TextWeights, plane)?.all());
     Ok(Weight { layout, shape, planes: planes.iter().map(upload).collect::<Result<_>>()? })
 }

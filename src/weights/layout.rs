@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Elements that share a scale, along a row.
 pub const BLOCK: usize = 32;
+/// Elements that share a scale of scales in the K-quants, along a row.
+pub const SUPER_BLOCK: usize = 256;
 /// Rows whose scales lie side by side.
 pub const ROW_GROUP: usize = 4;
 /// Every plane starts at a multiple of this many bytes in the package.
@@ -28,6 +30,17 @@ pub enum Layout {
     /// `quants`: 16 bytes for each row and block, byte `j` holding element `j` in its low and `16 + j` in its high nibble,
     /// each plus 8; `scales` as in [`Layout::Q8_0`].
     Q4_0,
+    /// As ggml's: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
+    /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `supers`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
+    Q4K,
+    /// As [`Layout::Q4K`] with a fifth bit in `tops`: 4 bytes for each row and block, byte `i` holding that of element
+    /// `4j + i` in bit `j`.
+    Q5K,
+    /// As ggml's: `x = d * scale * (q - 32)`. `quants` as in [`Layout::Q4K`]; `tops`: 8 bytes for each row and block, byte `i`
+    /// of the first four holding the upper two bits of element `4j + i` in bits `2j` and `2j + 1`, of the last four those of
+    /// element `16 + 4j + i`; `scales`: `i8 [rows_padded / 4][cols / 32][4][2]`, one for each 16 elements;
+    /// `supers`: `f16 d [rows_padded / 4][cols / 256][4]`.
+    Q6K,
 }
 
 /// What a plane holds.
@@ -37,8 +50,23 @@ pub enum PlaneKind {
     Values,
     /// Small integers, worth something only with their scales.
     Quants,
-    /// One `f16` a block, four rows side by side.
+    /// The upper bits of small integers whose lower four are among the quants.
+    Tops,
+    /// What a block's integers are multiplied by, four rows side by side.
     Scales,
+    /// What the scales of eight blocks are multiplied by, four rows side by side.
+    Supers,
+}
+
+/// What a plane holds for each row and [`Layout::unit`] of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaneUnit {
+    /// What it holds.
+    pub kind: PlaneKind,
+    /// Its bytes.
+    pub bytes: usize,
+    /// `None` where rows lie behind one another; else the bytes of the pieces of which [`ROW_GROUP`] rows lie side by side.
+    pub interleaved: Option<usize>,
 }
 
 /// One plane of a tensor.
@@ -78,7 +106,9 @@ impl MatrixShape {
 
 impl Layout {
     /// Every layout, largest first.
-    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0];
+    pub const ALL: [Self; 7] = [Self::F32, Self::F16, Self::Q8_0, Self::Q6K, Self::Q5K, Self::Q4_0, Self::Q4K];
+    /// The layouts that numbers can be brought into; the others only ever come out of a file, bit by bit.
+    pub const FROM_NUMBERS: [Self; 4] = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0];
 
     /// The name in `model.json` and on the command line.
     pub fn name(self) -> &'static str {
@@ -87,6 +117,9 @@ impl Layout {
             Self::F16 => "f16",
             Self::Q8_0 => "q8_0",
             Self::Q4_0 => "q4_0",
+            Self::Q4K => "q4_k",
+            Self::Q5K => "q5_k",
+            Self::Q6K => "q6_k",
         }
     }
 
@@ -95,20 +128,52 @@ impl Layout {
         Self::ALL.into_iter().find(|layout| layout.name() == name)
     }
 
-    /// The planes of a matrix, in package order. `None` if a size overflows.
-    pub fn matrix_planes(self, shape: MatrixShape) -> Option<Vec<PlaneSpec>> {
-        let rows = (shape.rows as u64).checked_next_multiple_of(ROW_GROUP as u64)?;
-        let cols = (shape.cols as u64).checked_next_multiple_of(BLOCK as u64)?;
-        let elements = rows.checked_mul(cols)?;
-        let scales = PlaneSpec { kind: PlaneKind::Scales, bytes: (elements / BLOCK as u64).checked_mul(2)? };
-        let values = |bytes| Some(vec![PlaneSpec { kind: PlaneKind::Values, bytes }]);
-        let quants = |bytes| Some(vec![PlaneSpec { kind: PlaneKind::Quants, bytes }, scales]);
-        match self {
-            Self::F32 => values(elements.checked_mul(4)?),
-            Self::F16 => values(elements.checked_mul(2)?),
-            Self::Q8_0 => quants(elements),
-            Self::Q4_0 => quants(elements / 2),
+    /// Columns that make up one unit: the width of a matrix is a multiple of it or padded to one.
+    pub fn unit(self) -> usize {
+        if self.is_k_quant() { SUPER_BLOCK } else { BLOCK }
+    }
+
+    /// Whether blocks of 32 have integer scales, with a scale of their own for each 256.
+    pub fn is_k_quant(self) -> bool {
+        matches!(self, Self::Q4K | Self::Q5K | Self::Q6K)
+    }
+
+    /// What the planes hold for each row and [`Self::unit`], in package order.
+    pub fn plane_units(self) -> &'static [PlaneUnit] {
+        use PlaneKind::{Quants, Scales, Supers, Tops, Values};
+        const fn by_row(kind: PlaneKind, bytes: usize) -> PlaneUnit {
+            PlaneUnit { kind, bytes, interleaved: None }
         }
+        const fn by_group(kind: PlaneKind, bytes: usize, piece: usize) -> PlaneUnit {
+            PlaneUnit { kind, bytes, interleaved: Some(piece) }
+        }
+        match self {
+            Self::F32 => const { &[by_row(Values, 128)] },
+            Self::F16 => const { &[by_row(Values, 64)] },
+            Self::Q8_0 => const { &[by_row(Quants, 32), by_group(Scales, 2, 2)] },
+            Self::Q4_0 => const { &[by_row(Quants, 16), by_group(Scales, 2, 2)] },
+            Self::Q4K => const { &[by_row(Quants, 128), by_group(Scales, 16, 2), by_group(Supers, 4, 4)] },
+            Self::Q5K => {
+                const { &[by_row(Quants, 128), by_row(Tops, 32), by_group(Scales, 16, 2), by_group(Supers, 4, 4)] }
+            }
+            Self::Q6K => {
+                const { &[by_row(Quants, 128), by_row(Tops, 64), by_group(Scales, 16, 2), by_group(Supers, 2, 2)] }
+            }
+        }
+    }
+
+    /// The planes of a matrix, in package order. `None` if a size overflows, or if a K-quant's rows are no whole super-blocks.
+    pub fn matrix_planes(self, shape: MatrixShape) -> Option<Vec<PlaneSpec>> {
+        if self.is_k_quant() && !shape.cols.is_multiple_of(SUPER_BLOCK) {
+            return None;
+        }
+        let rows = (shape.rows as u64).checked_next_multiple_of(ROW_GROUP as u64)?;
+        let unit = self.unit() as u64;
+        // Whatever a plane takes for each element, their number has to be one.
+        let units = rows.checked_mul((shape.cols as u64).checked_next_multiple_of(unit)?)? / unit;
+        let plane =
+            |unit: &PlaneUnit| Some(PlaneSpec { kind: unit.kind, bytes: units.checked_mul(unit.bytes as u64)? });
+        self.plane_units().iter().map(plane).collect()
     }
 
     /// The planes of a tensor of one or two dimensions, in package order. `None` if there is no such storage: a vector that

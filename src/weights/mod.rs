@@ -1,12 +1,15 @@
 //! Weights: packages on disk or in a browser cache, and the importers that make them.
 //!
 //! ```text
-//! checkpoint -> hf, safetensors -> quant -> writer -> package (model.json + shards + tokenizer.json)
+//! checkpoint -> hf, safetensors -> quant  \
+//! .gguf file -> gguf            -> blocks --> writer -> package (model.json + shards + tokenizer.json)
 //! package    -> manifest -> shards -> planes, ready for a GPU buffer
 //! ```
 //!
 //! Nothing here knows of a GPU but `upload`.
 
+pub mod blocks;
+pub mod gguf;
 pub mod hf;
 pub mod layout;
 pub mod manifest;
@@ -19,7 +22,9 @@ pub mod upload;
 pub mod writer;
 
 mod check;
+mod convert;
 mod directory;
 mod hash;
+mod k_quant;
 
 pub use directory::DirectorySink;

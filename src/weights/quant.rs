@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::k_quant;
 use super::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
 use crate::error::{Error, Result};
 
@@ -19,6 +20,7 @@ pub struct Unstorable {
 }
 
 const NOT_FINITE: &str = "is not a finite number";
+const ONLY_FROM_FILES: &str = "cannot be brought into this layout, which is only ever read from a file";
 const TOO_LARGE: &str = "is too large for the 16-bit floats of this layout (try f32)";
 
 /// The scale and the 32 integers of a block.
@@ -28,7 +30,7 @@ type Block<const N: usize> = std::result::Result<(f16, [u8; N]), (f32, &'static 
 /// call but the last, which completes the group with zeros.
 ///
 /// # Errors
-/// [`Unstorable`] for NaN, infinity, and what overflows an `f16`.
+/// [`Unstorable`] for NaN, infinity, what overflows an `f16`, and a layout that is not among [`Layout::FROM_NUMBERS`].
 pub fn encode_rows(
     layout: Layout,
     cols: usize,
@@ -93,6 +95,7 @@ fn encode_block(
             *scale = d;
             out.extend(quants);
         }
+        Layout::Q4K | Layout::Q5K | Layout::Q6K => return Err((block[0], ONLY_FROM_FILES)),
     }
     Ok(())
 }
@@ -150,6 +153,7 @@ pub fn decode(layout: Layout, shape: &[usize], planes: &[impl AsRef<[u8]>]) -> R
             let block = |d: f32, q: &[u8; 16]| nibbles(q).map(|q: u8| d * (f32::from(q) - 8.0));
             decode_blocks(shape, planes[0], planes[1], block)
         }
+        Layout::Q4K | Layout::Q5K | Layout::Q6K => k_quant::decode(layout, shape, &planes),
     };
     let rows = padded.chunks_exact(shape.cols_padded()).take(rows);
     Ok(rows.flat_map(|row| &row[..cols]).copied().collect())

@@ -254,15 +254,12 @@ impl<S: ByteSource> TensorRef<'_, S> {
         match self.info.dtype {
             Dtype::F32 => Ok(4),
             Dtype::F16 | Dtype::BF16 => Ok(2),
-            dtype @ (Dtype::F8_E4M3 | Dtype::F8_E5M2) => {
-                let reason = format!("is stored as {dtype}; 8-bit floats cannot be imported, take the BF16 release");
-                Err(self.error(reason))
-            }
-            other => Err(self.error(format!("is stored as {other}; only F32, F16 and BF16 can be imported"))),
+            Dtype::F8_E4M3 => Ok(1),
+            other => Err(self.error(format!("is stored as {other}; only F32, F16, BF16 and F8_E4M3 can be imported"))),
         }
     }
 
-    /// The elements of `range` as `f32`. F32, F16 and BF16 convert exactly.
+    /// The elements of `range` as `f32`, exactly; 8-bit floats without the scale that may belong to them.
     ///
     /// # Errors
     /// [`Error::InvalidCheckpoint`] for other number formats or elements that are not there; [`Error::Io`].
@@ -272,6 +269,7 @@ impl<S: ByteSource> TensorRef<'_, S> {
         Ok(match self.info.dtype {
             Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&x| f32::from_le_bytes(x)).collect(),
             Dtype::F16 => bytes.as_chunks::<2>().0.iter().map(|&x| f16::from_le_bytes(x).to_f32()).collect(),
+            Dtype::F8_E4M3 => bytes.iter().map(|&x| e4m3(x)).collect(),
             _ => bytes.as_chunks::<2>().0.iter().map(|&x| bf16::from_le_bytes(x).to_f32()).collect(),
         })
     }
@@ -287,4 +285,15 @@ impl<S: ByteSource> TensorRef<'_, S> {
         }
         self.source.read(start + range.start..start + range.end).await
     }
+}
+
+/// An 8-bit float of 4 bits of exponent and 3 of mantissa, without infinities (<https://arxiv.org/abs/2209.05433>).
+fn e4m3(byte: u8) -> f32 {
+    let mantissa = f32::from(byte & 7) / 8.0;
+    let size = match byte >> 3 & 15 {
+        15 if byte & 7 == 7 => f32::NAN,
+        0 => mantissa * 2f32.powi(-6),
+        exponent => (1.0 + mantissa) * 2f32.powi(i32::from(exponent) - 7),
+    };
+    if byte & 0x80 == 0 { size } else { -size }
 }

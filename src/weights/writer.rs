@@ -92,7 +92,7 @@ impl<S: PackageSink> PackageWriter<S> {
         let offset = self.align().await?;
         let places = planes.iter().map(|plane| PlaneEntry { offset, bytes: plane.bytes }).collect();
         let entry = TensorEntry { name: name.into(), shape: shape.to_vec(), layout, planes: places };
-        let waiting = vec![Vec::new(); planes.len() - 1];
+        let waiting = planes.iter().skip(1).map(|plane| room_for(plane.bytes)).collect();
         self.open = Some(OpenTensor { entry, first_plane_bytes: 0, waiting });
         Ok(())
     }
@@ -200,4 +200,14 @@ impl<S: PackageSink> PackageWriter<S> {
         self.shards.push(entry);
         Ok(())
     }
+}
+
+/// An empty buffer of that capacity, if it can be had: growing to it would take twice as much.
+fn room_for(bytes: u64) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    if let Ok(bytes) = usize::try_from(bytes) {
+        // Where it cannot be had now, what is really written will say so.
+        let _ = buffer.try_reserve_exact(bytes);
+    }
+    buffer
 }

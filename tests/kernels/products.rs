@@ -1,26 +1,57 @@
 //! Cases of the kernels that read a weight matrix.
 
+use half::f16;
 use ocelli::kernels::{self, Linear};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::blocks::{append_rows, block_size};
+use ocelli::weights::layout::{Layout, MatrixShape, SUPER_BLOCK};
 use ocelli::weights::quant;
+use ocelli::weights::upload::Weight;
 use ocelli::{Result, reference};
 
 use crate::bench::{Bench, FOREIGN, POISON};
 use crate::case::{Case, EXACT, SUM, case};
 
-/// The numbers a layout keeps of `values`. `// [rows, cols]`
-fn stored(layout: Layout, MatrixShape { rows, cols }: MatrixShape, values: &[f32]) -> Result<Vec<f32>> {
-    let mut planes = vec![Vec::new(); layout.planes(&[rows, cols]).expect("a matrix").len()];
-    quant::encode_rows(layout, cols, values, &mut planes).expect("small finite numbers");
-    quant::decode(layout, &[rows, cols], &planes)
+/// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
+fn random_matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> Result<(Weight, Vec<f32>)> {
+    let mut planes = vec![Vec::new(); layout.plane_units().len()];
+    if layout.is_k_quant() {
+        let blocks = random_blocks(bench, layout, shape.rows * shape.cols / SUPER_BLOCK);
+        append_rows(layout, shape.cols / SUPER_BLOCK, &blocks, &mut planes);
+    } else {
+        let values = bench.random.numbers(shape.rows * shape.cols, 1.0); // [rows, cols]
+        quant::encode_rows(layout, shape.cols, &values, &mut planes).expect("small finite numbers");
+    }
+    let numbers = quant::decode(layout, &[shape.rows, shape.cols], &planes)?;
+    Ok((kernels::upload_planes(bench.gpu, layout, shape, &planes)?, numbers))
+}
+
+/// Blocks of ggml's with every bit random but the 16-bit scales, which make of them numbers up to about 1.
+fn random_blocks(bench: &mut Bench<'_>, layout: Layout, count: usize) -> Vec<u8> {
+    let (bytes, _) = block_size(layout).expect("a K-quant");
+    let mut blocks: Vec<u8> = (0..count * bytes).map(|_| (bench.random.bits() >> 11) as u8).collect();
+    for block in blocks.chunks_exact_mut(bytes) {
+        let mut set = |at: usize, largest: f32| {
+            let scale = f16::from_f32(bench.random.number() / largest);
+            block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+        };
+        match layout {
+            Layout::Q6K => set(208, 128.0 * 32.0),
+            _ => {
+                set(0, 63.0 * 31.0);
+                set(2, 63.0);
+            }
+        }
+    }
+    blocks
 }
 
 pub(crate) fn embed_rows(layout: Layout, tokens: usize, hidden: usize, vocabulary: usize, features: usize) -> Case {
     let sizes = format!("{layout} tokens={tokens} hidden={hidden} vocabulary={vocabulary} features={features}");
-    // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale.
+    // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
+    // 6 times 7 times 11 and one subtraction.
     case("embed_rows", EXACT, sizes, move |bench| {
         let shape = MatrixShape { rows: vocabulary, cols: hidden };
-        let values = bench.random.numbers(vocabulary * hidden, 1.0); // [vocabulary, hidden]
+        let (weight, embedding) = random_matrix(bench, layout, shape)?; // [vocabulary, hidden]
         let rows = bench.random.numbers(features * hidden, 1.0); // [features, hidden]
         let source = |bench: &mut Bench<'_>, index: usize| match index {
             0 => vocabulary as u32 - 1,
@@ -29,11 +60,9 @@ pub(crate) fn embed_rows(layout: Layout, tokens: usize, hidden: usize, vocabular
         };
         let sources: Vec<u32> = (0..tokens).map(|index| source(bench, index)).collect();
         let mut out = bench.output(tokens * hidden)?;
-        let weight = kernels::upload_weight(bench.gpu, layout, shape, &values)?;
         let (sources_slice, rows_slice) = (bench.words(&sources)?, bench.input(&rows)?);
         let recording = &mut bench.recording;
         kernels::embed_rows::record(recording, &weight, tokens, &sources_slice, &rows_slice, &out.slice)?;
-        let embedding = stored(layout, shape, &values)?;
         reference::embed_rows::compute(hidden, &embedding, &sources, &rows, out.expected());
         bench.expect(out);
         Ok(())
@@ -65,14 +94,13 @@ pub(crate) fn linear(kernel: &'static str, layout: Layout, (m, n, k): (usize, us
     case(kernel, SUM, format!("{layout} m={m} n={n} k={k}{flags} around={before}+{after}"), move |bench| {
         let (shape, y_stride) = (MatrixShape { rows: n, cols: k }, before + n + after);
         let x = bench.random.numbers(m * k, 1.0); // [m, k]
-        let values = bench.random.numbers(n * k, 1.0); // [n, k]
+        let (weight, w) = random_matrix(bench, layout, shape)?; // [n, k]
         let bias = bias.then(|| bench.random.numbers(n, 1.0));
         let mut held = vec![FOREIGN; m * y_stride]; // [m, y_stride]
         for row in held.chunks_exact_mut(y_stride) {
             row[before..before + n].fill_with(|| if accumulate { bench.random.number() } else { POISON });
         }
         let mut y = bench.in_place(&held)?;
-        let weight = kernels::upload_weight(bench.gpu, layout, shape, &values)?;
         let (x_slice, bias_slice) = (bench.input(&x)?, bias.as_ref().map(|bias| bench.input(bias)).transpose()?);
         let linear = Linear {
             x: &x_slice,
@@ -88,7 +116,6 @@ pub(crate) fn linear(kernel: &'static str, layout: Layout, (m, n, k): (usize, us
             "matvec" => kernels::matvec::record(&mut bench.recording, &linear)?,
             _ => kernels::matmul::record(&mut bench.recording, &linear)?,
         }
-        let w = stored(layout, shape, &values)?;
         let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
         reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
         bench.expect(y);

@@ -7,7 +7,7 @@ use golden::{Case, cases, largest_difference};
 use ocelli::engine::{Cancel, Engine, Positions, Request, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
-use packages::engine;
+use packages::{GGUF, engine, load, pack_gguf};
 
 /// Largest difference of a logit that rounding explains: logits reach 40, sums run in another order.
 const TOLERANCE: f32 = 2e-3;
@@ -42,21 +42,48 @@ async fn greedy(engine: &mut Engine, case: &Case) -> Vec<u32> {
 fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
     pollster::block_on(async {
         let mut engine = engine(checkpoint, layout).await;
-        let cases = cases(checkpoint, quant);
-        assert!(!cases.is_empty());
-        for case in cases {
-            let found = logits(&mut engine, &case, usize::MAX).await;
-            let difference = largest_difference(&found, &case.logits);
-            println!(
-                "{checkpoint} {layout} {}: {} tokens, max |difference| {difference:.1e}",
-                case.name,
-                case.input_ids.len()
-            );
-            assert!(difference <= TOLERANCE, "{checkpoint} {layout} {}: {difference}", case.name);
-            assert_eq!(greedy(&mut engine, &case).await, case.greedy, "{checkpoint} {layout} {}", case.name);
-        }
+        engine_agrees(&mut engine, &format!("{checkpoint} {layout}"), cases(checkpoint, quant)).await;
     });
 }
+
+async fn engine_agrees(engine: &mut Engine, what: &str, cases: Vec<Case>) {
+    assert!(!cases.is_empty());
+    for case in cases {
+        let found = logits(engine, &case, usize::MAX).await;
+        let difference = largest_difference(&found, &case.logits);
+        println!("{what} {}: {} tokens, max |difference| {difference:.1e}", case.name, case.input_ids.len());
+        assert!(difference <= TOLERANCE, "{what} {}: {difference}", case.name);
+        assert_eq!(greedy(engine, &case).await, case.greedy, "{what} {}", case.name);
+    }
+}
+
+/// A GGUF file against `transformers` on the weights that gguf-py reads from it.
+fn gguf_agrees(name: &str, layout: Option<Layout>) {
+    pollster::block_on(async {
+        let mut engine = load(&pack_gguf(name, layout).await, 256).await;
+        engine_agrees(&mut engine, &format!("{name}.gguf {layout:?}"), cases(GGUF, name)).await;
+    });
+}
+
+macro_rules! gguf_files {
+    ($($name:ident),*) => {
+        mod gguf {
+            use super::*;
+
+            $(#[test]
+            fn $name() {
+                gguf_agrees(stringify!($name), None);
+            })*
+
+            #[test]
+            fn floats_as_f32() {
+                gguf_agrees("bf16", Some(Layout::F32));
+            }
+        }
+    };
+}
+
+gguf_files!(mixed, bf16, q8_0, q4_0, q4_k, q5_k, q6_k);
 
 macro_rules! checkpoints {
     ($($name:ident),*) => {
@@ -91,7 +118,7 @@ macro_rules! checkpoints {
     };
 }
 
-checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1);
+checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8);
 
 fn chunks_agree(checkpoint: &str) {
     pollster::block_on(async {

@@ -12,11 +12,15 @@ pub(crate) mod common;
 
 use ocelli::Result;
 use ocelli::engine::{Engine, LoadOptions, Loader};
+use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::source::Directory;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
+
+/// The folder of the GGUF files, beside those of the checkpoints.
+pub(crate) const GGUF: &str = "../gguf";
 
 /// The files of a package.
 pub(crate) type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
@@ -50,6 +54,18 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
     let options = ImportOptions { name: "test".into(), license: None, source: None, layout };
     import(&Directory(checkpoint.to_path_buf()), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// Packs a fixture GGUF file together with the fixtures' eyes.
+pub(crate) async fn pack_gguf(name: &str, layout: Option<Layout>) -> BTreeMap<String, Vec<u8>> {
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some("mmproj.gguf".into()) };
+    let options = GgufOptions { layout, ..GgufOptions::default() };
+    gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
+        .await
+        .expect("import");
     std::mem::take(&mut *files.lock().unwrap())
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::common::{Scratch, checkpoint_dir};
+use super::common::{Scratch, checkpoint_dir, fixture};
 
 fn ocelli(args: &[&dyn AsRef<Path>]) -> Output {
     let args = args.iter().map(|arg| arg.as_ref().as_os_str());
@@ -50,6 +50,34 @@ fn packs_and_inspects() {
         text(&damaged.stderr)
     );
     assert!(damaged.stdout.is_empty());
+}
+
+#[test]
+fn packs_gguf_files() {
+    let scratch = Scratch::new();
+    let out = scratch.0.join("package");
+    let (text_model, mmproj) = (fixture("gguf/q4_k.gguf"), fixture("gguf/mmproj.gguf"));
+    let packed = ocelli(&[&"pack", &text_model, &"--mmproj", &mmproj, &"--out", &out]);
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    assert!(text(&packed.stdout).contains("weights in 35 tensors, Tiny GGUF as q4_k"), "{}", text(&packed.stdout));
+    let inspected = ocelli(&[&"inspect", &out, &"--json", &"--verify"]);
+    assert!(inspected.status.success(), "{}", text(&inspected.stderr));
+    let summary: Value = serde_json::from_slice(&inspected.stdout).expect("JSON");
+    let tensors = |layout: &str| summary["layouts"][layout]["tensors"].as_u64();
+    assert_eq!((tensors("q4_k"), tensors("q6_k"), tensors("q8_0"), tensors("q5_k")), (Some(5), Some(2), Some(1), None));
+
+    let blind = ocelli(&[&"pack", &text_model, &"--out", &out, &"--name", &"Blind"]);
+    assert!(text(&blind.stdout).contains("11 tensors, Blind as q4_k"), "{}", text(&blind.stdout));
+    let refused = |args: &[&dyn AsRef<Path>], code: &str| {
+        let output = ocelli(args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).starts_with(&format!("error[{code}]")), "{}", text(&output.stderr));
+    };
+    refused(&[&"pack", &mmproj, &"--out", &out], "unsupported-architecture");
+    refused(&[&"pack", &text_model, &"--mmproj", &text_model, &"--out", &out], "invalid-checkpoint");
+    refused(&[&"pack", &scratch.0.join("none.gguf"), &"--out", &out], "invalid-checkpoint");
+    refused(&[&"pack", &checkpoint_dir("untied"), &"--mmproj", &mmproj, &"--out", &out], "invalid-request");
+    assert_eq!(scratch.entries(), ["package"]);
 }
 
 #[test]

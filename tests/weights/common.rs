@@ -16,7 +16,8 @@ use ocelli::{Error, Result};
 use serde_json::{Map, Value};
 
 /// Checkpoints that can be imported.
-pub(crate) const CHECKPOINTS: [&str; 6] = ["merge1", "small31", "text_long", "tied_two_images", "untied", "wide_heads"];
+pub(crate) const CHECKPOINTS: [&str; 7] =
+    ["fp8", "merge1", "small31", "text_long", "tied_two_images", "untied", "wide_heads"];
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)

@@ -9,7 +9,7 @@ use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use super::common::{MemorySink, checkpoint, options, pack, with_json, with_weights};
+use super::common::{MemorySink, Parts, checkpoint, options, pack, with_json, with_weights};
 
 const WEIGHTS: &str = "model.safetensors";
 const Q_PROJ: &str = "model.layers.1.self_attn.q_proj.weight";
@@ -99,7 +99,7 @@ fn missing_and_misshapen_tensors() {
 fn numbers_that_are_none() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for name in [Q_PROJ, NORM] {
-            for layout in Layout::ALL {
+            for layout in Layout::FROM_NUMBERS {
                 let files = with_weights("text_long", |parts| {
                     let range = parts.range(name);
                     parts.data[range.end - 4..range.end].copy_from_slice(&bad.to_le_bytes());
@@ -133,8 +133,44 @@ fn number_formats_that_are_not_read() {
     assert_names(&refused(&files, Layout::Q4_0), &[WEIGHTS, NORM, "I32"]);
     let files = with_weights("text_long", |parts| parts.header[NORM]["dtype"] = json!("X7"));
     assert_names(&refused(&files, Layout::Q4_0), &[WEIGHTS, NORM, "X7"]);
-    let error = refused(&checkpoint("fp8"), Layout::Q4_0);
-    assert_names(&error, &[WEIGHTS, "q_proj.weight", "F8_E4M3", "cannot be imported"]);
+    let files = with_weights("text_long", |parts| {
+        parts.header[NORM]["dtype"] = json!("F8_E5M2");
+        parts.header[NORM]["shape"] = json!([256]);
+    });
+    assert_names(&refused(&files, Layout::Q4_0), &[WEIGHTS, NORM, "shape"]);
+}
+
+#[test]
+fn eight_bit_floats_need_one_scale() {
+    const Q: &str = "language_model.model.layers.1.self_attn.q_proj.weight";
+    const SCALE: &str = "language_model.model.layers.1.self_attn.q_proj.weight_scale_inv";
+    let changed = |change: &dyn Fn(&mut Parts)| refused(&with_weights("fp8", change), Layout::Q8_0);
+    let renamed = changed(&|parts| {
+        let scale = parts.header.remove(SCALE).expect("a scale");
+        parts.header.insert("elsewhere".into(), scale);
+    });
+    assert_names(&renamed, &[WEIGHTS, Q, SCALE, "missing"]);
+    let two = changed(&|parts| {
+        parts.header[SCALE]["dtype"] = json!("F8_E4M3");
+        parts.header[SCALE]["shape"] = json!([2]);
+    });
+    assert_names(&two, &[WEIGHTS, SCALE, "[2]"]);
+    for bits in [[0xc0, 0x7f], [0x80, 0x7f]] {
+        let error = changed(&|parts| {
+            let range = parts.range(SCALE);
+            parts.data[range].copy_from_slice(&bits);
+        });
+        assert_names(&error, &[WEIGHTS, SCALE, "finite"]);
+    }
+    for nan in [0x7f, 0xff] {
+        let error = changed(&|parts| {
+            let first = parts.range(Q).start;
+            parts.data[first + 70] = nan;
+        });
+        assert_names(&error, &[WEIGHTS, Q, "row 1", "NaN"]);
+    }
+    let five_two = changed(&|parts| parts.header[Q]["dtype"] = json!("F8_E5M2"));
+    assert_names(&five_two, &[WEIGHTS, Q, "F8_E5M2"]);
 }
 
 #[test]

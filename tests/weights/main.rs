@@ -4,6 +4,7 @@ mod command;
 mod common;
 mod damaged;
 mod directory;
+mod gguf;
 mod manifest;
 mod pack;
 mod quant;

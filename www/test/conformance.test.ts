@@ -7,9 +7,7 @@ import { inBrowsers, type Tab } from "./driver.js";
 import { readTensors } from "./safetensors.js";
 import { startSite, type Site } from "./site.js";
 
-const checkpoints = resolve("../tests/fixtures/checkpoints");
-/** 8-bit floats are not imported, which the native tests check: there is no package to compare. */
-const NOT_IMPORTED = ["fp8"];
+const fixtures = resolve("../tests/fixtures");
 /** Largest difference of a logit from what transformers computes in f32. */
 const MAX_DIFFERENCE = 2e-3;
 
@@ -27,6 +25,35 @@ interface Cases {
   quant_case: string;
   cases: Case[];
 }
+
+/** A package and what it is compared with. */
+interface Subject {
+  /** The package's folder. */
+  name: string;
+  /** Where the cases are, below the fixtures and on the server. */
+  folder: string;
+  /** File of the golden numbers. */
+  expected: string;
+  /** Whether the numbers are those of the weights as stored, for every case. */
+  stored: boolean;
+}
+
+const subjects: Subject[] = [
+  ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
+    ["f32", "f16", "q8_0", "q4_0"].map((quant) => ({
+      name: `${checkpoint}-${quant}`,
+      folder: `checkpoints/${checkpoint}`,
+      expected: quant === "f32" ? "expected" : `expected_${quant}`,
+      stored: quant === "f32",
+    })),
+  ),
+  ...["mixed", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"].map((name) => ({
+    name: `gguf-${name}`,
+    folder: "gguf",
+    expected: `expected_${name}`,
+    stored: false,
+  })),
+];
 
 /** What `compute` finds in the browser for one case. */
 interface Found {
@@ -49,53 +76,50 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
     await site?.stop();
   });
 
-  for (const checkpoint of readdirSync(checkpoints).filter((name) => !NOT_IMPORTED.includes(name))) {
-    for (const quant of ["f32", "f16", "q8_0", "q4_0"]) {
-      const { quant_case, cases } = JSON.parse(readFileSync(`${checkpoints}/${checkpoint}/cases.json`, "utf8")) as Cases;
-      const name = `${checkpoint}-${quant}`;
+  for (const { name, folder, expected, stored } of subjects) {
+    const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
 
-      test(`${name}: loads`, async () => {
-        await tab.run(async (name) => {
-          const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-          Object.assign(window, { engine: await Engine.load(`/packages/${name}/`) });
-        }, name);
-      });
+    test(`${name}: loads`, async () => {
+      await tab.run(async (name) => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        Object.assign(window, { engine: await Engine.load(`/packages/${name}/`) });
+      }, name);
+    });
 
-      // Quantised weights have their own golden numbers, for one case each.
-      for (const golden of cases.filter((golden) => quant === "f32" || golden.name === quant_case)) {
-        test(`${name}: ${golden.name}`, async (t) => {
-          const tensors = readTensors(`${checkpoints}/${checkpoint}/expected${quant === "f32" ? "" : `_${quant}`}.safetensors`);
-          const logits = tensors(`${golden.name}.logits`);
-          const greedy = [...tensors(`${golden.name}.greedy`).values];
-          const found = await compute(tab, checkpoint, { ...golden, greedy }, logits.values);
-          assert.deepEqual(found.inputIds, golden.input_ids);
-          assert.ok(found.maxDifference <= MAX_DIFFERENCE, `a logit differs by ${found.maxDifference}`);
-          assert.deepEqual(found.greedy, greedy);
-          t.diagnostic(`largest difference ${found.maxDifference.toExponential(2)} of ${logits.values.length} logits`);
-        });
-      }
-
-      for (const golden of cases.filter((golden) => quant === "f32" && "messages" in golden.request)) {
-        test(`${name}: ${golden.name}, token by token over the cache`, async () => {
-          assert.equal(await converse(tab, checkpoint, golden), golden.greedy_text);
-        });
-      }
-
-      test(`${name}: unloads`, async () => {
-        await tab.run(() => (window as unknown as { engine: { unload(): void } }).engine.unload());
+    // Quantised weights have their own golden numbers, for one case each.
+    for (const golden of cases.filter((golden) => stored || golden.name === quant_case)) {
+      test(`${name}: ${golden.name}`, async (t) => {
+        const tensors = readTensors(`${fixtures}/${folder}/${expected}.safetensors`);
+        const logits = tensors(`${golden.name}.logits`);
+        const greedy = [...tensors(`${golden.name}.greedy`).values];
+        const found = await compute(tab, folder, { ...golden, greedy }, logits.values);
+        assert.deepEqual(found.inputIds, golden.input_ids);
+        assert.ok(found.maxDifference <= MAX_DIFFERENCE, `a logit differs by ${found.maxDifference}`);
+        assert.deepEqual(found.greedy, greedy);
+        t.diagnostic(`largest difference ${found.maxDifference.toExponential(2)} of ${logits.values.length} logits`);
       });
     }
+
+    for (const golden of cases.filter((golden) => stored && "messages" in golden.request)) {
+      test(`${name}: ${golden.name}, token by token over the cache`, async () => {
+        assert.equal(await converse(tab, folder, golden), golden.greedy_text);
+      });
+    }
+
+    test(`${name}: unloads`, async () => {
+      await tab.run(() => (window as unknown as { engine: { unload(): void } }).engine.unload());
+    });
   }
 });
 
 /** The request with its pictures where the server has them. */
-function located(checkpoint: string, golden: Case): ScoreRequest {
-  return JSON.parse(JSON.stringify(golden.request).replaceAll('"images/', `"/checkpoints/${checkpoint}/images/`)) as ScoreRequest;
+function located(folder: string, golden: Case): ScoreRequest {
+  return JSON.parse(JSON.stringify(golden.request).replaceAll('"images/', `"/${folder}/images/`)) as ScoreRequest;
 }
 
 /** What the likeliest tokens spell after a case's messages. */
-function converse(tab: Tab, checkpoint: string, golden: Case): Promise<string> {
-  const request = { ...located(checkpoint, golden), temperature: 0, max_tokens: golden.greedy.length };
+function converse(tab: Tab, folder: string, golden: Case): Promise<string> {
+  const request = { ...located(folder, golden), temperature: 0, max_tokens: golden.greedy.length };
   return tab.run(async (request) => {
     const { engine } = window as unknown as { engine: Engine };
     const completion = await engine.chat.completions.create(request as never);
@@ -103,10 +127,10 @@ function converse(tab: Tab, checkpoint: string, golden: Case): Promise<string> {
   }, request);
 }
 
-function compute(tab: Tab, checkpoint: string, golden: Case, expected: Float32Array): Promise<Found> {
-  const url = (file: string) => `/checkpoints/${checkpoint}/${file}`;
+function compute(tab: Tab, folder: string, golden: Case, expected: Float32Array): Promise<Found> {
+  const url = (file: string) => `/${folder}/${file}`;
   const argument = {
-    request: located(checkpoint, golden),
+    request: located(folder, golden),
     images: golden.images.map(url),
     greedy: golden.greedy,
     expected: Buffer.from(expected.buffer, expected.byteOffset, expected.byteLength).toString("base64"),

@@ -8,7 +8,7 @@ import { serve, type Server } from "../server.mjs";
 /** The tests run in `www/`, wherever their bundle lies. */
 const dist = resolve("dist");
 const packages = resolve("../target/fixture-packages");
-const checkpoints = resolve("../tests/fixtures/checkpoints");
+const fixtures = resolve("../tests/fixtures");
 
 export interface Site {
   url: string;
@@ -42,7 +42,8 @@ export async function startSite(): Promise<Site> {
     }
     const outside = [
       ["/packages/", packages],
-      ["/checkpoints/", checkpoints],
+      ["/checkpoints/", join(fixtures, "checkpoints")],
+      ["/gguf/", join(fixtures, "gguf")],
     ].find(([prefix]) => path.startsWith(prefix as string));
     if (!outside) return false;
     const [prefix, folder] = outside as [string, string];

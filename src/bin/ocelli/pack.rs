@@ -6,28 +6,35 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use ocelli::Result;
 use ocelli::weights::DirectorySink;
-use ocelli::weights::hf::{ImportOptions, import};
+use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
+use ocelli::weights::hf::{self, ImportOptions, Progress};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
 use ocelli::weights::source::Directory;
 use ocelli::weights::writer::PackageWriter;
+use ocelli::{Error, Result};
 
-/// Turn a Hugging Face checkpoint into a package that ocelli can load.
+/// Turn a Hugging Face checkpoint or a GGUF file into a package that ocelli can load.
 #[derive(Args)]
 pub(crate) struct PackArgs {
-    /// Directory with config.json, tokenizer.json and safetensors weights.
+    /// Directory with config.json, tokenizer.json and safetensors weights; or a text model ending in .gguf, of a split one the
+    /// first part.
     checkpoint: PathBuf,
+    /// The GGUF file with the vision half; without it a GGUF model does not see.
+    #[arg(long, value_name = "GGUF")]
+    mmproj: Option<PathBuf>,
     /// Directory to write; an older package there is replaced.
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
-    /// How the matrices are stored.
-    #[arg(long, value_enum, default_value_t = Quant::Q4_0)]
-    quant: Quant,
-    /// The model's name [default: the checkpoint directory's].
+    /// How the matrices are stored, by default in 4 bits. Of a GGUF file, how those are stored that it holds in floats, by default
+    /// as they are (BF16 as f16); what it holds quantised is never changed.
+    #[arg(long, value_enum)]
+    quant: Option<Quant>,
+    /// The model's name [default: the checkpoint directory's, or what the GGUF file says].
     #[arg(long)]
     name: Option<String>,
-    /// Licence of the weights, kept in the package.
+    /// Licence of the weights, kept in the package [default: what the GGUF file says].
     #[arg(long)]
     license: Option<String>,
     /// Where the weights come from, kept in the package.
@@ -67,23 +74,20 @@ impl Quant {
 /// Whatever the importer finds wrong.
 pub(crate) fn run(args: &PackArgs) -> Result<()> {
     let start = Instant::now();
-    let options = ImportOptions {
-        name: args.name.clone().unwrap_or_else(|| directory_name(&args.checkpoint)),
-        license: args.license.clone(),
-        source: args.source.clone(),
-        layout: args.quant.layout(),
-    };
-    let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
+    let is_gguf = args.checkpoint.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    if args.mmproj.is_some() && !is_gguf {
+        return Err(Error::request("--mmproj", "goes with a text model that ends in .gguf"));
+    }
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}% of {human_len} weights, {eta} left") {
         bar.set_style(style);
     }
-    let progress = |progress: ocelli::weights::hf::Progress| {
+    let progress = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         ControlFlow::Continue(())
     };
-    let imported = pollster::block_on(import(&Directory(args.checkpoint.clone()), writer, options, progress));
+    let imported = if is_gguf { from_gguf(args, progress) } else { from_directory(args, progress) };
     bar.finish_and_clear();
     let manifest = imported?;
     let len = |shape: &[usize]| shape.iter().map(|&size| size as u64).product::<u64>();
@@ -98,6 +102,31 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
         manifest.shards.len(),
         start.elapsed().as_secs_f64(),
     ))
+}
+
+fn from_directory(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
+    let options = ImportOptions {
+        name: args.name.clone().unwrap_or_else(|| directory_name(&args.checkpoint)),
+        license: args.license.clone(),
+        source: args.source.clone(),
+        layout: args.quant.unwrap_or(Quant::Q4_0).layout(),
+    };
+    let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
+    pollster::block_on(hf::import(&Directory(args.checkpoint.clone()), writer, options, progress))
+}
+
+fn from_gguf(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
+    let options = GgufOptions {
+        name: args.name.clone(),
+        license: args.license.clone(),
+        source: args.source.clone(),
+        layout: args.quant.map(Quant::layout),
+    };
+    let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let import = GgufImport { text: path(&args.checkpoint), mmproj: args.mmproj.as_ref().map(path) };
+    let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
+    // Paths take the place of names, so both halves may lie anywhere.
+    pollster::block_on(gguf::import(&Directory(PathBuf::new()), &import, writer, options, progress))
 }
 
 fn directory_name(path: &Path) -> String {

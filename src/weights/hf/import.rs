@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::convert::{convert, layout_of};
+use super::fp8::Scaled;
 use super::names::candidates;
 use super::settings::read_settings;
 use crate::error::{Error, Result};
+use crate::weights::convert::{Progress, convert, layout_of};
 use crate::weights::layout::Layout;
 use crate::weights::manifest::Manifest;
 use crate::weights::safetensors::{Checkpoint, TensorRef};
@@ -26,15 +27,6 @@ pub struct ImportOptions {
     pub layout: Layout,
 }
 
-/// How far an importer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Weights written.
-    pub done: u64,
-    /// Weights in all.
-    pub total: u64,
-}
-
 /// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time. `progress` is called every few
 /// megabytes and may stop the work.
 ///
@@ -53,7 +45,10 @@ pub async fn import<F: FileSet, K: PackageSink>(
         settings.config.text.tie_word_embeddings = is_tied(&checkpoint).await?;
     }
     let specs: Vec<TensorSpec> = model_tensors(&settings.config).collect();
-    let tensors = specs.iter().map(|spec| find(&checkpoint, spec)).collect::<Result<Vec<_>>>()?;
+    let mut tensors = Vec::with_capacity(specs.len());
+    for spec in &specs {
+        tensors.push(Scaled::new(&checkpoint, find(&checkpoint, spec)?).await?);
+    }
     let total = specs.iter().map(TensorSpec::len).sum();
     let mut done = 0;
     for (tensor, spec) in tensors.iter().zip(&specs) {

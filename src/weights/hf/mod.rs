@@ -2,9 +2,9 @@
 //!
 //! What a file leaves out has the value that `transformers` 5.23 gives it.
 
-mod convert;
 mod decoder;
 mod fields;
+mod fp8;
 mod import;
 mod names;
 mod processor;
@@ -12,5 +12,6 @@ mod rope;
 mod settings;
 mod tower;
 
-pub use import::{ImportOptions, Progress, import};
+pub use super::convert::Progress;
+pub use import::{ImportOptions, import};
 pub use settings::{CheckpointSettings, read_settings};

@@ -1,17 +1,33 @@
-//! One tensor from the checkpoint's numbers to the package's planes.
+//! One tensor from a checkpoint's numbers to the package's planes.
 
 use std::ops::Range;
 
-use crate::error::Result;
-use crate::weights::layout::{Layout, ROW_GROUP};
-use crate::weights::quant::{Unstorable, encode_rows};
-use crate::weights::safetensors::TensorRef;
-use crate::weights::source::ByteSource;
-use crate::weights::tensors::TensorSpec;
-use crate::weights::writer::{PackageSink, PackageWriter};
+use super::layout::{Layout, ROW_GROUP};
+use super::quant::{Unstorable, encode_rows};
+use super::tensors::TensorSpec;
+use super::writer::{PackageSink, PackageWriter};
+use crate::error::{Error, Result};
 
 /// Elements converted at a time: 4 MiB as `f32`.
 const CHUNK: usize = 1 << 20;
+
+/// How far an importer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Weights written.
+    pub done: u64,
+    /// Weights in all.
+    pub total: u64,
+}
+
+/// A tensor of a checkpoint whose elements can be read as numbers.
+pub(super) trait Numbers {
+    /// The elements of `range`.
+    async fn read(&self, range: Range<u64>) -> Result<Vec<f32>>;
+
+    /// An error about this tensor.
+    fn error(&self, reason: String) -> Error;
+}
 
 /// The layout of a tensor where the matrices are to have `matrices`.
 pub(super) fn layout_of(spec: &TensorSpec, matrices: Layout) -> Layout {
@@ -25,8 +41,8 @@ pub(super) fn layout_of(spec: &TensorSpec, matrices: Layout) -> Layout {
 }
 
 /// Writes a tensor, some rows at a time; `advance` hears how many elements each step took.
-pub(super) async fn convert<S: ByteSource, K: PackageSink>(
-    tensor: &TensorRef<'_, S>,
+pub(super) async fn convert<T: Numbers, K: PackageSink>(
+    tensor: &T,
     spec: &TensorSpec,
     layout: Layout,
     writer: &mut PackageWriter<K>,
@@ -46,7 +62,7 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
         advance(values.len() as u64)?;
         return writer.end().await;
     };
-    let mut planes = vec![Vec::new(); layout.planes(&spec.shape).map_or(0, |planes| planes.len())];
+    let mut planes = vec![Vec::new(); layout.plane_units().len()];
     for chunk in row_chunks(rows, cols) {
         let elements = chunk.start as u64 * cols as u64..chunk.end as u64 * cols as u64;
         let taken = elements.end - elements.start;
@@ -62,7 +78,7 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
 }
 
 /// Rows in chunks of about [`CHUNK`] elements, whole row groups but for the last.
-fn row_chunks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn row_chunks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
     let step = (CHUNK / cols / ROW_GROUP).max(1) * ROW_GROUP;
     (0..rows).step_by(step).map(move |start| start..rows.min(start + step))
 }

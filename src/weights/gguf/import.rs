@@ -1,0 +1,217 @@
+//! GGUF files to a package, tensor by tensor.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+
+use super::file::{ElementType, TensorRef};
+use super::metadata::Metadata;
+use super::model::GgufModel;
+use super::names::{IMAGE_BREAK, gguf_name, is_vision};
+use super::text::text_config;
+use super::tokenizer::{chat_settings, tokenizer_json, tokens};
+use super::vision::vision_config;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::weights::blocks::{append_rows, block_size, first_not_finite};
+use crate::weights::convert::{Numbers, Progress, convert, layout_of, row_chunks};
+use crate::weights::layout::Layout;
+use crate::weights::manifest::Manifest;
+use crate::weights::source::{ByteSource, FileSet};
+use crate::weights::tensors::{TensorSpec, model_tensors};
+use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
+
+/// What is to be imported.
+#[derive(Debug, Clone)]
+pub struct GgufImport {
+    /// File name of the text model; of a split one, the first part.
+    pub text: String,
+    /// File name of the vision half; without it the model does not see.
+    pub mmproj: Option<String>,
+}
+
+/// What the importer is told.
+#[derive(Debug, Clone, Default)]
+pub struct GgufOptions {
+    /// The model's name; `None` for the file's own.
+    pub name: Option<String>,
+    /// Licence of the weights; `None` for what the file says.
+    pub license: Option<String>,
+    /// Where the weights come from.
+    pub source: Option<String>,
+    /// Layout of the matrices that the file holds in floats. `None` keeps F32 and F16 and makes f16 of BF16. What the file holds
+    /// in blocks stays as it is.
+    pub layout: Option<Layout>,
+}
+
+/// Turns GGUF files into a package in `writer`, some megabytes at a time. `progress` is called every few megabytes and may stop
+/// the work.
+///
+/// # Errors
+/// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`], [`Error::Io`]; [`Error::Aborted`]
+/// if `progress` breaks.
+pub async fn import<F: FileSet, K: PackageSink>(
+    files: &F,
+    import: &GgufImport,
+    mut writer: PackageWriter<K>,
+    options: GgufOptions,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Manifest> {
+    let text = GgufModel::open(files, &import.text).await?;
+    let vision = match &import.mmproj {
+        Some(name) => Some(GgufModel::open(files, name).await?),
+        None => None,
+    };
+    let config = model_config(&text, vision.as_ref())?;
+    let tokenizer = tokenizer_json(text.metadata())?;
+    let chat = chat_settings(text.metadata(), config.text.vocab_size)?;
+    let specs: Vec<TensorSpec> = model_tensors(&config).collect();
+    let tensors = specs.iter().map(|spec| find(&text, vision.as_ref(), spec)).collect::<Result<Vec<_>>>()?;
+    refuse_unknown(&text, vision.as_ref(), &specs)?;
+
+    let total = specs.iter().map(TensorSpec::len).sum();
+    let mut done = 0;
+    let mut stored = BTreeMap::new();
+    for (tensor, spec) in tensors.iter().zip(&specs) {
+        let advance = |elements| {
+            done += elements;
+            if progress(Progress { done, total }).is_break() { Err(Error::Aborted) } else { Ok(()) }
+        };
+        let layout = match tensor.info.kind {
+            ElementType::Blocks(layout) => {
+                copy_blocks(tensor, spec, layout, &mut writer, advance).await?;
+                layout
+            }
+            kind => {
+                let layout = float_layout(kind, spec, options.layout);
+                convert(tensor, spec, layout, &mut writer, advance).await?;
+                layout
+            }
+        };
+        if spec.name.starts_with("layers.") && spec.shape.len() == 2 {
+            *stored.entry(layout).or_insert(0) += spec.len();
+        }
+    }
+    let quantization = stored.into_iter().max_by_key(|&(_, len)| len).map_or(Layout::F16, |(layout, _)| layout);
+    let GgufOptions { name, license, source, .. } = options;
+    let own = |key: &str| own_text(text.metadata(), key);
+    let name = name.or(own("general.name")?).unwrap_or_else(|| file_stem(&import.text));
+    let license = license.or(own("general.license")?);
+    let source = source.or(own("general.source.url")?);
+    writer.finish(PackageInfo { name, license, source, quantization, config, chat }, tokenizer).await
+}
+
+fn own_text(metadata: &Metadata, key: &str) -> Result<Option<String>> {
+    metadata.text(key).map(|text| text.map(String::from))
+}
+
+fn file_stem(path: &str) -> String {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    name.strip_suffix(".gguf").unwrap_or(name).into()
+}
+
+fn model_config<S: ByteSource>(text: &GgufModel<S>, vision: Option<&GgufModel<S>>) -> Result<ModelConfig> {
+    let metadata = text.metadata();
+    let embedding = gguf_name("embed_tokens");
+    let rows = text.tensor(&embedding).and_then(|tensor| tensor.info.shape.first().copied());
+    // A wrong architecture explains more than a missing tensor.
+    let config = text_config(metadata, rows.unwrap_or(1), text.tensor(&gguf_name("lm_head")).is_none())?;
+    let Some(rows) = rows else { return Err(Error::checkpoint(&metadata.file, embedding, "is missing")) };
+    let tokens = tokens(metadata)?.len();
+    if tokens > rows {
+        return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
+    }
+    let vision = match vision {
+        Some(model) => {
+            let bias = model.tensor(&gguf_name("projector.linear_1.bias")).is_some();
+            Some(vision_config(model.metadata(), metadata, bias)?)
+        }
+        None => None,
+    };
+    let config = ModelConfig { text: config, vision };
+    config.validate(&metadata.file)?;
+    Ok(config)
+}
+
+/// The file's tensor, of the right shape. A convolution `[out, in, side, side]` counts as `[out, in * side * side]`.
+fn find<'a, S: ByteSource>(
+    text: &'a GgufModel<S>,
+    vision: Option<&'a GgufModel<S>>,
+    spec: &TensorSpec,
+) -> Result<TensorRef<'a, S>> {
+    let name = gguf_name(&spec.name);
+    let model = vision.filter(|_| is_vision(&name)).unwrap_or(text);
+    let Some(tensor) = model.tensor(&name) else {
+        return Err(Error::checkpoint(&model.metadata().file, name, "is missing"));
+    };
+    let shape = &tensor.info.shape;
+    let fits = match shape.as_slice() {
+        [out, channels, height, width] if spec.name == "vision.patch_conv" => {
+            let patch = channels.checked_mul(*height).and_then(|area| area.checked_mul(*width));
+            height == width && spec.shape[0] == *out && patch == Some(spec.shape[1])
+        }
+        shape => *shape == spec.shape,
+    };
+    if !fits {
+        return Err(tensor.error(format!("has shape {shape:?}, the metadata ask for {:?}", spec.shape)));
+    }
+    Ok(tensor)
+}
+
+/// Refuses tensors of the text model that nothing here would read: biases, rope factors, experts make another network.
+fn refuse_unknown<S: ByteSource>(
+    text: &GgufModel<S>,
+    vision: Option<&GgufModel<S>>,
+    specs: &[TensorSpec],
+) -> Result<()> {
+    let mut known: HashSet<String> = specs.iter().map(|spec| gguf_name(&spec.name)).collect();
+    known.insert(IMAGE_BREAK.into());
+    // Ollama puts eyes of its own spelling into the text file; those of the file named are taken.
+    let in_text = text.unknown(&known, |name| vision.is_some() && is_vision(name)).map(|name| (text, name));
+    let in_vision = vision.and_then(|model| model.unknown(&known, |_| false).map(|name| (model, name)));
+    let Some((model, name)) = in_text.or(in_vision) else { return Ok(()) };
+    let reason = if is_vision(name) && vision.is_none() {
+        "is part of a vision half, which is read from an mmproj file only: name one"
+    } else {
+        "is unknown to this architecture"
+    };
+    Err(Error::checkpoint(&model.metadata().file, name, reason))
+}
+
+/// The layout of a tensor that the file holds in floats.
+fn float_layout(kind: ElementType, spec: &TensorSpec, asked: Option<Layout>) -> Layout {
+    match (asked, kind) {
+        (Some(layout), _) => layout_of(spec, layout),
+        (None, ElementType::F32) => Layout::F32,
+        (None, _) => layout_of(spec, Layout::F16),
+    }
+}
+
+/// Writes a tensor without touching its bits, some rows at a time.
+async fn copy_blocks<S: ByteSource, K: PackageSink>(
+    tensor: &TensorRef<'_, S>,
+    spec: &TensorSpec,
+    layout: Layout,
+    writer: &mut PackageWriter<K>,
+    mut advance: impl FnMut(u64) -> Result<()>,
+) -> Result<()> {
+    let (&[rows, cols], Some((bytes, elements))) = (spec.shape.as_slice(), block_size(layout)) else {
+        return Err(tensor.error("is stored in blocks where plain numbers are needed".into()));
+    };
+    let blocks = cols / elements;
+    writer.begin(&spec.name, &spec.shape, layout).await?;
+    let mut planes = vec![Vec::new(); layout.plane_units().len()];
+    for chunk in row_chunks(rows, cols) {
+        let row_bytes = (blocks * bytes) as u64;
+        let raw = tensor.read_bytes(chunk.start as u64 * row_bytes..chunk.end as u64 * row_bytes).await?;
+        if let Some(index) = first_not_finite(layout, &raw) {
+            let (row, col) = (chunk.start + index / blocks, index % blocks * elements);
+            return Err(
+                tensor.error(format!("row {row}, in the block at column {col}: a scale is not a finite number"))
+            );
+        }
+        append_rows(layout, blocks, &raw, &mut planes);
+        writer.append(&mut planes).await?;
+        advance((chunk.len() * cols) as u64)?;
+    }
+    writer.end().await
+}

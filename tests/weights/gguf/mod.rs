@@ -1,0 +1,72 @@
+//! GGUF files: reading, configuration, tokenizer, planes, damage.
+
+mod config;
+mod damaged;
+mod parts;
+mod planes;
+mod reader;
+mod tokenizer;
+
+use std::ops::ControlFlow;
+
+use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
+use ocelli::weights::source::MemoryFiles;
+use ocelli::weights::writer::PackageWriter;
+use ocelli::{Error, Result};
+
+use super::common::{MemorySink, fixture};
+use parts::Parts;
+
+const TEXT: &str = "text.gguf";
+const MMPROJ: &str = "mmproj.gguf";
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(fixture("gguf").join(name)).expect("a fixture")
+}
+
+/// A fixture's text model and the eyes, after changes.
+fn files(name: &str, text: impl FnOnce(&mut Parts), mmproj: impl FnOnce(&mut Parts)) -> MemoryFiles {
+    let mut parts = [Parts::of(&read(&format!("{name}.gguf"))), Parts::of(&read(MMPROJ))];
+    text(&mut parts[0]);
+    mmproj(&mut parts[1]);
+    let mut files = MemoryFiles::default();
+    files.0.insert(TEXT.into(), parts[0].bytes().into());
+    files.0.insert(MMPROJ.into(), parts[1].bytes().into());
+    files
+}
+
+/// As [`files`], with changes to the text model alone.
+fn text_files(name: &str, change: impl FnOnce(&mut Parts)) -> MemoryFiles {
+    files(name, change, |_| ())
+}
+
+fn both() -> GgufImport {
+    GgufImport { text: TEXT.into(), mmproj: Some(MMPROJ.into()) }
+}
+
+fn pack_as(files: &MemoryFiles, names: &GgufImport, layout: Option<Layout>) -> Result<(Manifest, MemoryFiles)> {
+    let sink = MemorySink::default();
+    let writer = PackageWriter::with_shard_bytes(sink.clone(), 65_536);
+    let options = GgufOptions { layout, ..GgufOptions::default() };
+    let result = pollster::block_on(import(files, names, writer, options, |_| ControlFlow::Continue(())));
+    let stored = sink.files.lock().expect("no panic").clone();
+    assert_eq!(stored.contains_key("model.json"), result.is_ok(), "a manifest is there exactly when all went well");
+    Ok((result?, MemoryFiles(stored)))
+}
+
+fn pack(files: &MemoryFiles) -> Result<(Manifest, MemoryFiles)> {
+    pack_as(files, &both(), None)
+}
+
+fn refused(files: &MemoryFiles) -> Error {
+    pack(files).map(drop).expect_err("a refusal")
+}
+
+fn assert_says(error: &Error, code: &str, parts: &[&str]) {
+    assert_eq!(error.code(), code, "{error}");
+    for part in parts {
+        assert!(error.to_string().contains(part), "{error} does not say {part:?}");
+    }
+}

@@ -1,0 +1,168 @@
+//! Blocks to planes: no bit changes, and they are worth what gguf-py says.
+
+use ocelli::weights::blocks::{append_rows, block_size};
+use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::package::Package;
+use ocelli::weights::quant::decode;
+use safetensors::SafeTensors;
+
+use super::parts::Parts;
+use super::{both, pack_as, read, text_files};
+
+const BLOCKS: [Layout; 5] = [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K];
+
+fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
+    let mut planes = vec![Vec::new(); layout.plane_units().len()];
+    append_rows(layout, blocks, raw, &mut planes);
+    planes
+}
+
+/// ggml's blocks from planes: the way back, from the description in `layout.rs` alone.
+fn blocks_of(layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Vec<u8> {
+    let (_, elements) = block_size(layout).expect("blocks");
+    let per_row = shape.cols / elements;
+    let one = |index: usize| block(layout, (index / per_row, index % per_row), per_row, planes);
+    (0..shape.rows * per_row).flat_map(one).collect()
+}
+
+fn block(layout: Layout, (row, at): (usize, usize), per_row: usize, planes: &[Vec<u8>]) -> Vec<u8> {
+    let index = row * per_row + at;
+    // Piece `i` of `count` a block, of `size` bytes, in a plane that has four rows side by side.
+    let piece = |plane: &[u8], count: usize, i: usize, size: usize| {
+        let place = ((row / 4 * per_row + at) * count + i) * 4 + row % 4;
+        plane[place * size..][..size].to_vec()
+    };
+    let low = |b: usize, e: usize| planes[0][(index * 8 + b) * 16 + e % 16] >> (e / 16 * 4) & 15;
+    match layout {
+        Layout::Q8_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 32..][..32].to_vec()].concat(),
+        Layout::Q4_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 16..][..16].to_vec()].concat(),
+        Layout::Q6K => {
+            let top = |b: usize, e: usize| planes[1][(index * 8 + b) * 8 + e / 16 * 4 + e % 4] >> (e % 16 / 4 * 2) & 3;
+            let ql = (0..128)
+                .map(|i| low(i / 64 * 4 + i % 64 / 32, i % 32) | low(i / 64 * 4 + i % 64 / 32 + 2, i % 32) << 4);
+            let qh = (0..64)
+                .map(|i| (0..4).fold(0, |byte, quarter| byte | top(i / 32 * 4 + quarter, i % 32) << (2 * quarter)));
+            let scales = (0..8).flat_map(|b| piece(&planes[2], 8, b, 2));
+            ql.chain(qh).chain(scales).chain(piece(&planes[3], 1, 0, 2)).collect()
+        }
+        _ => {
+            let (scales, supers) = (&planes[planes.len() - 2], &planes[planes.len() - 1]);
+            let s: Vec<[u8; 2]> = (0..8).map(|b| piece(scales, 8, b, 2).try_into().expect("two")).collect();
+            let packed = (0..12).map(|i| match i / 4 {
+                0 => s[i][0] | s[i + 4][0] >> 4 << 6,
+                1 => s[i - 4][1] | s[i][1] >> 4 << 6,
+                _ => s[i - 4][0] & 15 | s[i - 4][1] << 4,
+            });
+            let top = |b: usize, e: usize| planes[1][(index * 8 + b) * 4 + e % 4] >> (e / 4) & 1;
+            let fifth = (0..32).map(|e| (0..8).fold(0, |byte, b| byte | top(b, e) << b));
+            let fifth: Vec<u8> = if layout == Layout::Q5K { fifth.collect() } else { Vec::new() };
+            let quants = (0..128).map(|i| low(i / 32 * 2, i % 32) | low(i / 32 * 2 + 1, i % 32) << 4);
+            piece(supers, 1, 0, 4).into_iter().chain(packed).chain(fifth).chain(quants).collect()
+        }
+    }
+}
+
+#[test]
+fn random_blocks_are_worth_what_gguf_py_says_and_come_back() {
+    let bytes = read("blocks.safetensors");
+    let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
+    for layout in BLOCKS {
+        let raw = golden.tensor(layout.name()).expect("blocks");
+        let values = golden.tensor(&format!("{layout}.values")).expect("values");
+        let &[rows, cols] = values.shape() else { panic!("a matrix") };
+        let (size, elements) = block_size(layout).expect("blocks");
+        assert_eq!((raw.shape(), rows, cols), (&[6, 512 / elements * size][..], 6, 512));
+        let planes = planes_of(layout, cols / elements, raw.data());
+        // The same operations in the same order: not a bit differs.
+        let ours: Vec<u32> =
+            decode(layout, &[rows, cols], &planes).expect("numbers").iter().map(|x| x.to_bits()).collect();
+        let theirs: Vec<u32> = values.data().as_chunks().0.iter().map(|&x| u32::from_le_bytes(x)).collect();
+        assert_eq!(ours, theirs, "{layout}");
+        assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), raw.data(), "{layout}");
+        // In two steps, and padded by rows of zeros.
+        let mut halves = planes_of(layout, cols / elements, &raw.data()[..4 * raw.shape()[1]]);
+        append_rows(layout, cols / elements, &raw.data()[4 * raw.shape()[1]..], &mut halves);
+        assert_eq!(halves, planes, "{layout}");
+        let sizes: Vec<u64> = layout.planes(&[rows, cols]).expect("planes").iter().map(|plane| plane.bytes).collect();
+        assert_eq!(sizes, planes.iter().map(|plane| plane.len() as u64).collect::<Vec<_>>());
+        let padded = decode(layout, &[8, cols], &planes).expect("numbers");
+        assert!(padded[rows * cols..].iter().all(|&x| x == 0.0), "{layout}");
+    }
+}
+
+#[test]
+fn rows_of_k_quants_are_whole_super_blocks() {
+    for layout in [Layout::Q4K, Layout::Q5K, Layout::Q6K] {
+        assert!(layout.planes(&[3, 512]).is_some());
+        assert_eq!((layout.planes(&[3, 128]), layout.planes(&[512])), (None, None));
+        // 4.625, 5.625 and 6.5625 bits a weight.
+        let bytes: u64 = layout.planes(&[4, 256]).expect("planes").iter().map(|plane| plane.bytes).sum();
+        assert_eq!(
+            bytes * 8 * 10_000 / 1024,
+            match layout {
+                Layout::Q4K => 46_250,
+                Layout::Q5K => 56_250,
+                _ => 65_625,
+            }
+        );
+    }
+}
+
+#[test]
+fn a_package_holds_the_bits_of_the_file() {
+    for name in ["mixed", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"] {
+        let (manifest, packed) = pack_as(&text_files(name, |_| ()), &both(), None).expect(name);
+        let package = pollster::block_on(Package::open(packed)).expect("a package");
+        let source = Parts::of(&read(&format!("{name}.gguf")));
+        let pairs = [
+            ("embed_tokens", "token_embd.weight"),
+            ("norm", "output_norm.weight"),
+            ("layers.0.self_attn.q_proj", "blk.0.attn_q.weight"),
+            ("layers.0.self_attn.v_proj", "blk.0.attn_v.weight"),
+            ("layers.0.self_attn.o_proj", "blk.0.attn_output.weight"),
+            ("layers.0.mlp.gate_proj", "blk.0.ffn_gate.weight"),
+            ("layers.0.mlp.down_proj", "blk.0.ffn_down.weight"),
+        ];
+        for (ours, theirs) in pairs {
+            let tensor = source.tensors.iter().find(|tensor| tensor.name == theirs).expect(theirs);
+            let (layout, shape, planes) = pollster::block_on(package.read_planes(ours)).expect(ours);
+            let expected = match tensor.kind {
+                0 => Layout::F32,
+                1 | 30 => Layout::F16,
+                2 => Layout::Q4_0,
+                8 => Layout::Q8_0,
+                12 => Layout::Q4K,
+                13 => Layout::Q5K,
+                _ => Layout::Q6K,
+            };
+            assert_eq!(layout, expected, "{name} {ours}");
+            if let (&[rows, cols], Some(_)) = (shape.as_slice(), block_size(layout)) {
+                assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), tensor.data, "{name} {ours}");
+            } else if tensor.kind < 2 {
+                assert_eq!(planes[0][..tensor.data.len()], tensor.data, "{name} {ours}");
+            }
+        }
+        let most = match name {
+            "mixed" | "bf16" => Layout::F16,
+            name => Layout::from_name(name).expect("a layout"),
+        };
+        assert_eq!(manifest.quantization, most, "{name}");
+    }
+}
+
+#[test]
+fn only_floats_take_the_layout_asked_for() {
+    for layout in Layout::FROM_NUMBERS {
+        let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &both(), Some(layout)).expect("a package");
+        let stored = |name: &str| manifest.tensor(name).expect(name).layout;
+        assert_eq!(stored("layers.0.self_attn.q_proj"), Layout::Q4K);
+        assert_eq!(stored("embed_tokens"), Layout::Q6K);
+        assert_eq!(stored("vision.layers.0.attention.q_proj"), layout);
+        assert_eq!(stored("projector.merging_layer"), layout);
+        assert_eq!(stored("vision.patch_conv"), if layout == Layout::F32 { Layout::F32 } else { Layout::F16 });
+        assert_eq!(stored("norm"), Layout::F32);
+    }
+    let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &both(), None).expect("a package");
+    assert_eq!(manifest.tensor("vision.patch_conv").expect("a tensor").layout, Layout::F32, "as the file has it");
+    assert_eq!(manifest.tensor("vision.layers.0.attention.q_proj").expect("a tensor").layout, Layout::F16);
+}
