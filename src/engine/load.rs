@@ -1,11 +1,12 @@
-//! A package to an engine: manifest and tokenizer first, then shards in any order.
+//! A package to an engine: manifest and tokenizer first, then shard by shard.
 
-use super::Engine;
 use std::sync::Arc;
 
+use super::Engine;
 use super::events::Clock;
 use super::pictures::FeatureCache;
 use super::session::Session;
+use super::source::ShardSource;
 use crate::chat::Tokenizer;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -25,65 +26,47 @@ pub struct LoadOptions {
     pub clock: Clock,
 }
 
-/// An engine that waits for its shards.
-#[derive(Debug)]
-pub struct Loader {
-    gpu: Gpu,
-    manifest: Manifest,
-    tokenizer: Arc<Tokenizer>,
-    uploader: Uploader,
-    options: LoadOptions,
-}
-
-impl Loader {
-    /// Checks the manifest and the tokenizer and allocates the weights.
+impl Engine {
+    /// Checks manifest and tokenizer, allocates the weights and fills them from `shards`, which the engine keeps: weights may
+    /// have to be sent again. `on_bytes` is told the bytes of every shard that has been sent.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidPackage`], [`crate::Error::Integrity`], [`crate::Error::Tokenizer`], [`crate::Error::LimitsTooSmall`],
-    /// [`crate::Error::OutOfMemory`].
-    pub fn new(gpu: &Gpu, manifest: &[u8], tokenizer: &[u8], options: LoadOptions) -> Result<Self> {
+    /// [`crate::Error::InvalidPackage`], [`crate::Error::Integrity`], [`crate::Error::Tokenizer`],
+    /// [`crate::Error::LimitsTooSmall`], [`crate::Error::OutOfMemory`], what `shards` says, or what the device complains about.
+    pub async fn load(
+        gpu: &Gpu,
+        manifest: &[u8],
+        tokenizer: &[u8],
+        shards: Box<dyn ShardSource>,
+        options: LoadOptions,
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
         let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
-        let uploader = Uploader::new(gpu, &manifest, &forward::joins(&manifest.config))?;
-        Ok(Self { gpu: gpu.clone(), manifest, tokenizer, uploader, options })
-    }
-
-    /// What is being loaded.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Checks a shard's hash and sends its bytes to the GPU.
-    ///
-    /// # Errors
-    /// [`crate::Error::Integrity`], [`crate::Error::InvalidPackage`].
-    pub fn push_shard(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
-        if let Some(entry) = self.manifest.shards.get(index) {
-            entry.verify(bytes)?;
-        }
-        self.uploader.push_shard(&self.manifest, index, bytes)
-    }
-
-    /// As [`Self::push_shard`] for bytes whose hash the caller has checked.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`].
-    pub fn push_verified_shard(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
-        self.uploader.push_shard(&self.manifest, index, bytes)
-    }
-
-    /// Waits for the uploads and makes the engine.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if a shard never came, or what the device complained about.
-    pub async fn finish(self) -> Result<Engine> {
-        let Self { gpu, manifest, tokenizer, uploader, options } = self;
-        let model = Model::new(&gpu, &manifest.config, uploader.finish(&manifest)?)?;
+        let model = load_model(gpu, &manifest, &*shards, on_bytes).await?;
         let made_for = manifest.config.text.max_position_embeddings;
         let context = options.context.unwrap_or(DEFAULT_CONTEXT).clamp(1, made_for);
-        let session = Session::new(&gpu, &manifest.config.text, context)?;
+        let session = Session::new(gpu, &manifest.config.text, context)?;
         model.settle().await?;
-        Ok(Engine { gpu, model, tokenizer, manifest, session, features: FeatureCache::default(), clock: options.clock })
+        let (gpu, clock) = (gpu.clone(), options.clock);
+        Ok(Self { gpu, model, tokenizer, manifest, shards, session, features: FeatureCache::default(), clock })
     }
+}
+
+/// Fills a model's weights.
+async fn load_model(
+    gpu: &Gpu,
+    manifest: &Manifest,
+    shards: &dyn ShardSource,
+    on_bytes: &mut dyn FnMut(u64),
+) -> Result<Model> {
+    let mut uploader = Uploader::new(gpu, manifest, &forward::joins(&manifest.config))?;
+    for index in 0..manifest.shards.len() {
+        let bytes = shards.shard(index).await?;
+        uploader.push_shard(manifest, index, &bytes)?;
+        gpu.check()?;
+        on_bytes(bytes.len() as u64);
+    }
+    Model::new(gpu, &manifest.config, uploader.finish(manifest)?)
 }

@@ -9,11 +9,13 @@ mod pictures;
 mod prompt;
 mod score;
 mod session;
+mod source;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
-pub use load::{LoadOptions, Loader};
+pub use load::LoadOptions;
 pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
+pub use source::{ShardFuture, ShardSource};
 
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub struct Engine {
     model: Model,
     tokenizer: Arc<Tokenizer>,
     manifest: Manifest,
+    #[expect(dead_code, reason = "kept to send weights again")]
+    shards: Box<dyn ShardSource>,
     session: Session,
     features: FeatureCache,
     clock: Clock,

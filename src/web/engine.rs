@@ -1,10 +1,13 @@
 //! A loaded engine: requests as JSON, pictures as bytes, events as plain objects.
 
+use std::rc::Rc;
+
 use js_sys::{Array, Float32Array, Function, Uint32Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, error_to_js, to_js};
+use super::loader::JsShards;
 use super::picture::pictures_from_js;
 use crate::api::{ChatRequest, ScoreRequest};
 use crate::engine::{Cancel, Engine, Event, Picture, Positions, Prompt, Request, ScoredRows, Stage};
@@ -31,7 +34,10 @@ impl CancelFlag {
 
 /// A model on the GPU. One request at a time: the worker queues.
 #[wasm_bindgen]
-pub struct OcelliEngine(Engine);
+pub struct OcelliEngine {
+    engine: Engine,
+    shards: Rc<JsShards>,
+}
 
 /// An [`Event`] as it crosses.
 #[derive(Serialize)]
@@ -72,8 +78,8 @@ impl OcelliEngine {
                 let _ = on_event.call1(&JsValue::NULL, &event);
             }
         };
-        let completion = self.0.generate(&request, &cancel.0, &mut forward).await;
-        completion.map_err(|error| error_to_js(&error)).and_then(|completion| to_js(&completion))
+        let completion = self.engine.generate(&request, &cancel.0, &mut forward).await;
+        completion.map_err(|error| self.shards.error_to_js(&error)).and_then(|completion| to_js(&completion))
     }
 
     /// Logits of every prompt position: `{ inputIds: Uint32Array, logits: Float32Array, vocabSize }`, `logits` being
@@ -89,12 +95,12 @@ impl OcelliEngine {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let scored = self.0.score(&prompt, &pictures, Positions::default(), &cancel.0, &mut keep).await;
-        let input_ids = scored.map_err(|error| error_to_js(&error))?;
+        let scored = self.engine.score(&prompt, &pictures, Positions::default(), &cancel.0, &mut keep).await;
+        let input_ids = scored.map_err(|error| self.shards.error_to_js(&error))?;
         let object = js_sys::Object::new();
         js_sys::Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;
         js_sys::Reflect::set(&object, &"logits".into(), &Float32Array::from(logits.as_slice()))?;
-        js_sys::Reflect::set(&object, &"vocabSize".into(), &JsValue::from(self.0.config().text.vocab_size))?;
+        js_sys::Reflect::set(&object, &"vocabSize".into(), &JsValue::from(self.engine.config().text.vocab_size))?;
         Ok(object.into())
     }
 
@@ -103,7 +109,7 @@ impl OcelliEngine {
     /// # Errors
     /// As [`chat`](Self::chat).
     pub fn device(&self) -> JsResult<JsValue> {
-        to_js(self.0.gpu().report())
+        to_js(self.engine.gpu().report())
     }
 
     /// The model's configuration, as in `model.json`.
@@ -111,13 +117,13 @@ impl OcelliEngine {
     /// # Errors
     /// As [`chat`](Self::chat).
     pub fn config(&self) -> JsResult<JsValue> {
-        to_js(self.0.config())
+        to_js(self.engine.config())
     }
 }
 
 impl OcelliEngine {
-    pub(super) fn new(engine: Engine) -> Self {
-        Self(engine)
+    pub(super) fn new(engine: Engine, shards: Rc<JsShards>) -> Self {
+        Self { engine, shards }
     }
 }
 

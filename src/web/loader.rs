@@ -1,11 +1,16 @@
-//! Loading: the worker fetches and checks, this takes the bytes.
+//! Loading: the worker fetches and checks, this asks for shards and takes their bytes.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
-use crate::engine::{LoadOptions, Loader};
-use crate::error::Result;
+use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource};
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 
 #[wasm_bindgen]
@@ -14,41 +19,58 @@ extern "C" {
     fn milliseconds() -> f64;
 }
 
-/// A package on its way into GPU memory, one shard at a time.
-#[wasm_bindgen]
-pub struct OcelliLoader(Loader);
+/// Shards from the worker's store: `read(index)` promises a `Uint8Array` whose hash has been checked.
+#[derive(Debug)]
+pub(super) struct JsShards {
+    read: Function,
+    /// What `read` threw: JavaScript is to see it as it was.
+    thrown: RefCell<Option<JsValue>>,
+}
 
-#[wasm_bindgen]
-impl OcelliLoader {
-    /// Opens the GPU, reads `model.json` and `tokenizer.json` and allocates the weights. `context`: tokens to hold, if not the
-    /// default.
-    ///
-    /// # Errors
-    /// `{ code, message, detail }`, with a code of [`crate::Error::code`]; so has every method here.
-    pub async fn create(manifest: Vec<u8>, tokenizer: Vec<u8>, context: Option<usize>) -> JsResult<OcelliLoader> {
-        let options = LoadOptions { context, clock: milliseconds };
-        open(&manifest, &tokenizer, options).await.map(Self).map_err(|error| error_to_js(&error))
+impl JsShards {
+    async fn read(&self, index: usize) -> std::result::Result<Vec<u8>, JsValue> {
+        let promise = self.read.call1(&JsValue::NULL, &JsValue::from(index))?;
+        let bytes = JsFuture::from(Promise::resolve(&promise)).await?;
+        Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
     }
 
-    /// Writes the tensors of shard `index`, whose hash the caller has verified, to the GPU.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    #[wasm_bindgen(js_name = pushShard)]
-    pub fn push_shard(&mut self, index: usize, bytes: &[u8]) -> JsResult<()> {
-        self.0.push_verified_shard(index, bytes).map_err(|error| error_to_js(&error))
-    }
-
-    /// Compiles the pipelines and hands over the engine. The loader is gone afterwards.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub async fn finish(self) -> JsResult<OcelliEngine> {
-        let engine = self.0.finish().await;
-        engine.map(OcelliEngine::new).map_err(|error| error_to_js(&error))
+    /// What JavaScript is to see of `error`.
+    pub(super) fn error_to_js(&self, error: &Error) -> JsValue {
+        self.thrown.borrow_mut().take().unwrap_or_else(|| error_to_js(error))
     }
 }
 
-async fn open(manifest: &[u8], tokenizer: &[u8], options: LoadOptions) -> Result<Loader> {
-    Loader::new(&Gpu::open().await?, manifest, tokenizer, options)
+impl ShardSource for JsShards {
+    fn shard(&self, index: usize) -> ShardFuture<'_> {
+        Box::pin(async move {
+            self.read(index).await.map_err(|thrown| {
+                *self.thrown.borrow_mut() = Some(thrown);
+                Error::Io { path: format!("shard {index}"), reason: "the store could not deliver it".into() }
+            })
+        })
+    }
+}
+
+/// Opens the GPU, reads `model.json` and `tokenizer.json`, allocates the weights and fills them. `read_shard(index)` promises
+/// the bytes of a shard; it is kept, since weights may have to be sent again. `context`: tokens to hold, if not the default.
+///
+/// # Errors
+/// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
+#[wasm_bindgen(js_name = loadEngine)]
+pub async fn load_engine(
+    manifest: Vec<u8>,
+    tokenizer: Vec<u8>,
+    read_shard: Function,
+    context: Option<usize>,
+) -> JsResult<OcelliEngine> {
+    let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
+    let options = LoadOptions { context, clock: milliseconds };
+    match open(&manifest, &tokenizer, shards.clone(), options).await {
+        Ok(engine) => Ok(OcelliEngine::new(engine, shards)),
+        Err(error) => Err(shards.error_to_js(&error)),
+    }
+}
+
+async fn open(manifest: &[u8], tokenizer: &[u8], shards: Rc<JsShards>, options: LoadOptions) -> Result<Engine> {
+    Engine::load(&Gpu::open().await?, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await
 }

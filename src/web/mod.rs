@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
 pub use engine::{CancelFlag, OcelliEngine};
-pub use loader::OcelliLoader;
+pub use loader::load_engine;
 pub use picture::picture_size;
 
 /// Runs once when the module is loaded: a panic, which would be a fault of this crate, at least says where.

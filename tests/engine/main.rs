@@ -5,7 +5,7 @@
 mod packages;
 
 use ocelli::chat::{Message, Part, Role};
-use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, Picture, Prompt, Request, Stage};
+use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Stage};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -243,17 +243,11 @@ fn a_model_without_a_tower_refuses_pictures() {
 #[test]
 fn a_shard_with_a_flipped_byte_or_left_out_is_refused() {
     pollster::block_on(async {
-        use ocelli::engine::{LoadOptions, Loader};
-        use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
-        let files = packages::pack(CHECKPOINT, Layout::Q4_0).await;
         let options = LoadOptions { context: None, clock: || 0.0 };
-        let loader = || Loader::new(packages::common::gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options);
-        let mut flipped = files["shard-0001.bin"].clone();
-        flipped[1000] ^= 1;
-        let result = loader().expect("loader").push_shard(1, &flipped);
-        assert_eq!(result.expect_err("refused").code(), "integrity");
-        let mut incomplete = loader().expect("loader");
-        incomplete.push_shard(0, &files["shard-0000.bin"]).expect("shard");
-        assert_eq!(incomplete.finish().await.expect_err("refused").code(), "invalid-package");
+        let mut files = packages::pack(CHECKPOINT, Layout::Q4_0).await;
+        files.get_mut("shard-0001.bin").expect("a shard")[1000] ^= 1;
+        assert_eq!(packages::try_load(&files, options).await.expect_err("refused").code(), "integrity");
+        files.remove("shard-0001.bin");
+        assert_eq!(packages::try_load(&files, options).await.expect_err("refused").code(), "invalid-package");
     });
 }

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 pub(crate) mod common;
 
 use ocelli::Result;
-use ocelli::engine::{Engine, LoadOptions, Loader};
+use ocelli::engine::{Engine, LoadOptions};
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
-use ocelli::weights::source::Directory;
+use ocelli::weights::package::Package;
+use ocelli::weights::source::{Directory, MemoryFiles};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, beside those of the checkpoints.
@@ -69,15 +70,18 @@ pub(crate) async fn pack_gguf(name: &str, layout: Option<Layout>) -> BTreeMap<St
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// Loads a package, its shards in reverse order.
+/// Loads a package.
 pub(crate) async fn load(files: &BTreeMap<String, Vec<u8>>, context: usize) -> Engine {
     let options = LoadOptions { context: Some(context), clock: || 0.0 };
-    let mut loader = Loader::new(common::gpu(), &files[MANIFEST_FILE], &files[TOKENIZER_FILE], options).expect("load");
-    for index in (0..loader.manifest().shards.len()).rev() {
-        let shard = files[&loader.manifest().shards[index].file].clone();
-        loader.push_shard(index, &shard).expect("shard");
-    }
-    loader.finish().await.expect("load")
+    try_load(files, options).await.expect("load")
+}
+
+/// As [`load`], or why not.
+pub(crate) async fn try_load(files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
+    let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
+    let package = Package::open(MemoryFiles(in_memory)).await?;
+    let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
+    Engine::load(common::gpu(), manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
 }
 
 /// A fixture checkpoint, packed and loaded.

@@ -18,7 +18,7 @@ import {
   type ToWorker,
 } from "./protocol.js";
 import { PackageStore } from "./store.js";
-import initWasm, { CancelFlag, OcelliEngine, OcelliLoader, pictureSize, sha256 } from "./wasm/ocelli.js";
+import initWasm, { CancelFlag, loadEngine, type OcelliEngine, pictureSize, sha256 } from "./wasm/ocelli.js";
 
 let engine: OcelliEngine | null = null;
 /** Calls wait for the one before them: there is one GPU and one key-value cache. */
@@ -81,12 +81,15 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   });
   try {
     const { manifest, tokenizer, shards } = await store.index();
-    const loader = await OcelliLoader.create(manifest, tokenizer, call.context ?? undefined);
-    let index = 0;
-    for await (const bytes of store.shards(shards)) loader.pushShard(index++, bytes);
+    const inOrder = store.shards(shards);
+    const readShard = async (index: number): Promise<unknown> => {
+      const { value } = await inOrder.next();
+      const isLast = index === shards.length - 1;
+      if (isLast) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
+      return value;
+    };
+    engine = await loadEngine(manifest, tokenizer, readShard, call.context ?? undefined);
     signal.throwIfAborted();
-    onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
-    engine = await loader.finish();
   } finally {
     downloads.abort();
   }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use ocelli::engine::{Engine, LoadOptions, Loader, Picture};
+use ocelli::engine::{Engine, LoadOptions, Picture};
 use ocelli::gpu::Gpu;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -55,18 +55,15 @@ pub(crate) async fn engine(package: &Path, context: Option<usize>) -> Result<Eng
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
     let options = LoadOptions { context, clock: milliseconds };
-    let mut loader = Loader::new(&gpu, &manifest, &opened.read_tokenizer().await?, options)?;
+    let tokenizer = opened.read_tokenizer().await?;
     let bar = ProgressBar::new(opened.manifest.total_bytes());
     if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {bytes} of {total_bytes}") {
         bar.set_style(style);
     }
-    for index in 0..opened.manifest.shards.len() {
-        let bytes = opened.read_shard(index).await?;
-        loader.push_verified_shard(index, &bytes)?;
-        bar.inc(bytes.len() as u64);
-    }
+    let engine =
+        Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
-    loader.finish().await
+    engine
 }
 
 /// A picture's file.
