@@ -1,7 +1,7 @@
 // softmax(q * k^T * scale) * v with an online softmax. A workgroup owns ROWS query rows of one key-value head; a row is a
 // (token, query head of the group) pair, so that the heads of a group share every key and value they read.
 // HEAD_DIM4, ROWS, LANES, TILE and CHUNK come from the host: 64 threads are ROWS x LANES, TILE keys are seen at a time, and a
-// lane owns CHUNK vectors of its row's output.
+// lane owns CHUNK vectors of its row's output. Keys and values, by `key4` and `value4`, come from a snippet.
 struct Params {
   q_tokens: u32,
   kv_tokens: u32,
@@ -23,9 +23,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // [q_tokens, q_stride4]
-@group(0) @binding(2) var<storage, read> k: array<vec4f>; // [kv_tokens, k_stride4]
-@group(0) @binding(3) var<storage, read> v: array<vec4f>; // [kv_tokens, v_stride4]
-@group(0) @binding(4) var<storage, read_write> out: array<vec4f>; // [q_tokens, out_stride4]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [q_tokens, out_stride4]
 
 const HIDDEN: f32 = -1e30;
 
@@ -50,7 +48,7 @@ fn load_k(base: u32, end: u32, kv_head: u32, thread: u32) {
     let position = base + i / HEAD_DIM4;
     var value = vec4f(0.0);
     if position < end {
-      value = k[position * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4];
+      value = key4(position * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4);
     }
     kv_tile[i] = value;
   }
@@ -61,7 +59,7 @@ fn load_v(base: u32, end: u32, kv_head: u32, thread: u32) {
     let position = base + i / HEAD_DIM4;
     var value = vec4f(0.0);
     if position < end {
-      value = v[position * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4];
+      value = value4(position * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4);
     }
     kv_tile[i] = value;
   }

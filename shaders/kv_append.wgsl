@@ -1,7 +1,8 @@
-// Copies the keys and values of new tokens behind those of earlier ones.
+// Stores the keys and values of new tokens behind those of earlier ones; a workgroup stores one head of one token.
+// HEAD_DIM4, at most 64, comes from the host, the cache and `store` from a snippet.
 struct Params {
   tokens: u32,
-  width4: u32, // kv_heads * head_dim / 4
+  kv_heads: u32,
   stride4: u32, // of a row of qkv
   k_offset4: u32, // of the keys in a row; the values follow them
   past: u32,
@@ -12,17 +13,19 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4f>; // [tokens, stride4]
-@group(0) @binding(2) var<storage, read_write> k_cache: array<vec4f>; // [capacity, width4]
-@group(0) @binding(3) var<storage, read_write> v_cache: array<vec4f>; // [capacity, width4]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (wg.y * groups.x + wg.x) * 64u + lane;
-  if i >= p.tokens * p.width4 {
+  let head = wg.y * groups.x + wg.x; // among those of the new tokens
+  if head >= p.tokens * p.kv_heads {
     return;
   }
-  let source = i / p.width4 * p.stride4 + p.k_offset4 + i % p.width4;
-  let slot = p.past * p.width4 + i;
-  k_cache[slot] = qkv[source];
-  v_cache[slot] = qkv[source + p.width4];
+  var k = vec4f(0.0);
+  var v = vec4f(0.0);
+  if lane < HEAD_DIM4 {
+    let source = head / p.kv_heads * p.stride4 + p.k_offset4 + head % p.kv_heads * HEAD_DIM4 + lane;
+    k = qkv[source];
+    v = qkv[source + p.kv_heads * HEAD_DIM4];
+  }
+  store(p.past * p.kv_heads + head, lane, k, v);
 }

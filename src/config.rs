@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -159,6 +162,57 @@ pub enum Activation {
     Gelu,
     /// The tanh approximation of gelu.
     GeluTanh,
+}
+
+/// How the cache of keys and values holds a number. A choice of whoever loads a model, not part of `model.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvPrecision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 8-bit integers, with a 16-bit scale for the keys and one for the values of each head of each token.
+    Int8,
+}
+
+impl KvPrecision {
+    /// All of them, most exact first.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
+
+    /// The name that callers and the command line use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Bytes of a head of a token in each plane of a cache: keys, values, and of integers their scales.
+    pub fn head_bytes(self, head_dim: usize) -> Vec<u64> {
+        let width = head_dim as u64;
+        match self {
+            Self::F32 => vec![4 * width; 2],
+            Self::F16 => vec![2 * width; 2],
+            Self::Int8 => vec![width, width, 4],
+        }
+    }
+}
+
+impl fmt::Display for KvPrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KvPrecision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        known.ok_or_else(|| Error::request("kvPrecision", format!("{name:?} is none of f32, f16 and int8")))
+    }
 }
 
 /// Size of one picture in the prompt, in tokens after the patch merger.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
-use ocelli::config::MAX_HEAD_DIM;
+use ocelli::config::{KvPrecision, MAX_HEAD_DIM};
 use ocelli::gpu::{Access, Kernel};
 use ocelli::kernels::{
     activation, attention, embed_rows, glu, kv_append, matmul, matvec, patch_merge, patchify, rms_norm, rope,
@@ -28,12 +28,14 @@ const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
-    let plain = [activation::kernel, glu::kernel, kv_append::kernel, patch_merge::kernel, patchify::kernel];
+    let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
     let more = [rms_norm::kernel, rope::kernel];
     let weighted = [embed_rows::kernel, matmul::kernel, matvec::kernel];
     let layouts = weighted.into_iter().flat_map(|kernel| Layout::ALL.map(kernel));
-    let head_dims = (4..=MAX_HEAD_DIM).step_by(4).map(attention::kernel);
-    plain.into_iter().chain(more).map(|kernel| kernel()).chain(layouts).chain(head_dims).collect()
+    let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
+    let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));
+    let cached = shapes.flat_map(|(head_dim, kv)| [attention::kernel(head_dim, kv), kv_append::kernel(head_dim, kv)]);
+    plain.into_iter().chain(more).map(|kernel| kernel()).chain(layouts).chain(cached).collect()
 }
 
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
@@ -62,7 +64,7 @@ fn tint_accepts_every_kernel() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     fs::create_dir_all(&folder).expect("a folder for shaders");
     for kernel in kernels() {
-        let path = folder.join(kernel.name.replace(['<', '>'], "-") + ".wgsl");
+        let path = folder.join(kernel.name.replace(['<', '>', ','], "-") + ".wgsl");
         fs::write(&path, kernel.source()).expect("write a shader");
         let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
             Ok(output) => output,

@@ -57,6 +57,8 @@ impl Engine {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Prefilled> {
         let cached = self.session.rewind_to(&encoded.slots);
+        // All at once: the cache moves once, and what does not fit is refused before the tower has worked for nothing.
+        self.session.cache.reserve(encoded.slots.len() - cached).await?;
         let vision_started = (self.clock)();
         let features = self.encode_pictures(encoded, cached, cancel, on_event).await?;
         let prefill_started = (self.clock)();
@@ -78,7 +80,7 @@ impl Engine {
     pub(super) async fn forward(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
         let held = self.session.cache.len();
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
-        let run = match self.model.forward(&mut self.session.cache, &inputs, features.rows.as_ref()) {
+        let run = match self.model.forward(&mut self.session.cache, &inputs, features.rows.as_ref()).await {
             Ok(()) => self.model.settle().await,
             Err(error) => Err(error),
         };

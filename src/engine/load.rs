@@ -8,9 +8,10 @@ use super::pictures::FeatureCache;
 use super::session::Session;
 use super::source::ShardSource;
 use crate::chat::Tokenizer;
+use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::model::{Model, forward};
+use crate::model::{KvCache, Model, forward};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::Uploader;
 
@@ -22,6 +23,8 @@ const DEFAULT_CONTEXT: usize = 4096;
 pub struct LoadOptions {
     /// Tokens the context is to hold, at most what the model was made for; `None` for a default.
     pub context: Option<usize>,
+    /// How the cache of keys and values holds a number; `None` for [`KvCache::default_precision`].
+    pub kv_precision: Option<KvPrecision>,
     /// The platform's clock.
     pub clock: Clock,
 }
@@ -47,7 +50,9 @@ impl Engine {
         let model = load_model(gpu, &manifest, &*shards, on_bytes).await?;
         let made_for = manifest.config.text.max_position_embeddings;
         let context = options.context.unwrap_or(DEFAULT_CONTEXT).clamp(1, made_for);
-        let session = Session::new(gpu, &manifest.config.text, context)?;
+        let text = &manifest.config.text;
+        let precision = options.kv_precision.unwrap_or_else(|| KvCache::default_precision(text, context));
+        let session = Session::new(gpu, text, context, precision)?;
         model.settle().await?;
         let (gpu, clock) = (gpu.clone(), options.clock);
         Ok(Self { gpu, model, tokenizer, manifest, shards, session, features: FeatureCache::default(), clock })

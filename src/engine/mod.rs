@@ -20,7 +20,7 @@ pub use source::{ShardFuture, ShardSource};
 use std::sync::Arc;
 
 use crate::chat::Tokenizer;
-use crate::config::ModelConfig;
+use crate::config::{KvPrecision, ModelConfig};
 use crate::error::Result;
 use crate::gpu::{Gpu, ledger::LedgerRow};
 use crate::model::Model;
@@ -89,13 +89,19 @@ impl Engine {
         self.session.context()
     }
 
+    /// How the cache of keys and values holds a number.
+    pub fn kv_precision(&self) -> KvPrecision {
+        self.session.cache.precision()
+    }
+
     /// Forgets the conversation, its cache and its pictures.
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
     pub fn reset(&mut self) -> Result<()> {
         self.features.clear();
-        self.session = Session::new(&self.gpu, &self.model.config().text, self.session.context())?;
+        let (context, precision) = (self.context(), self.kv_precision());
+        self.session = Session::new(&self.gpu, &self.model.config().text, context, precision)?;
         Ok(())
     }
 }

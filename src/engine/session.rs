@@ -1,6 +1,6 @@
 //! One conversation's cache, and which tokens and pictures it holds.
 
-use crate::config::TextConfig;
+use crate::config::{KvPrecision, TextConfig};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::image::Fingerprint;
@@ -23,8 +23,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(gpu: &Gpu, config: &TextConfig, context: usize) -> Result<Self> {
-        Ok(Self { cache: KvCache::new(gpu, config, context)?, slots: Vec::new() })
+    pub(super) fn new(gpu: &Gpu, config: &TextConfig, context: usize, precision: KvPrecision) -> Result<Self> {
+        Ok(Self { cache: KvCache::new(gpu, config, context, precision)?, slots: Vec::new() })
     }
 
     pub(super) fn context(&self) -> usize {

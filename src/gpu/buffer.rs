@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::device::Gpu;
+use super::device::{Gpu, from_wgpu};
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
@@ -61,7 +61,8 @@ impl Gpu {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///
     /// # Errors
-    /// [`Error::LimitsTooSmall`] if no binding can hold it. That memory ran out shows later, in [`Gpu::check`].
+    /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`] if the ledger's limit leaves no room. That the
+    /// device's memory ran out shows later, in [`Gpu::check`].
     pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let bytes = bytes.next_multiple_of(16).max(16);
         let limits = self.limits();
@@ -73,6 +74,7 @@ impl Gpu {
                 return Err(Error::LimitsTooSmall { limit, what: label.into(), needed: bytes, available });
             }
         }
+        self.ledger().check_room(label, bytes)?;
         let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
@@ -81,6 +83,19 @@ impl Gpu {
         });
         self.ledger().add(purpose, bytes);
         Ok(Buffer(Arc::new(Owned { raw, purpose, ledger: self.ledger().clone() })))
+    }
+
+    /// As [`Gpu::alloc`], but waits for the device to say whether it has the memory.
+    ///
+    /// # Errors
+    /// As [`Gpu::alloc`], and [`Error::OutOfMemory`].
+    pub async fn try_alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.alloc(label, purpose, bytes);
+        match scope.pop().await {
+            None => buffer,
+            Some(error) => Err(from_wgpu(label, error)),
+        }
     }
 
     /// A buffer holding `data`.

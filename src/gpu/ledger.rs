@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use crate::error::{Error, Result};
+
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,9 +51,27 @@ impl Count {
 #[derive(Debug, Default)]
 pub struct Ledger {
     counts: Mutex<([Count; PURPOSES.len()], Count)>,
+    limit: Mutex<Option<u64>>,
 }
 
 impl Ledger {
+    /// The most bytes all purposes together may take from now on; what would be more is refused as if the device were full.
+    pub fn set_limit(&self, bytes: Option<u64>) {
+        *self.limit.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = bytes;
+    }
+
+    /// Whether the limit leaves room for `bytes` more.
+    pub(super) fn check_room(&self, label: &str, bytes: u64) -> Result<()> {
+        let limit = *self.limit.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (held, _) = self.total();
+        match limit {
+            Some(limit) if held + bytes > limit => Err(Error::OutOfMemory {
+                detail: format!("{label}: {bytes} bytes more than {held}, of {limit} allowed"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn add(&self, purpose: Purpose, bytes: u64) {
         let mut counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         counts.0[purpose as usize].add(bytes);

@@ -1,7 +1,11 @@
 //! Grouped-query attention with an online softmax (<https://arxiv.org/abs/2205.14135>): causal over a cache for the decoder,
 //! over all patches of a picture for the tower.
 
-use super::{params_of, plain};
+use std::iter::repeat_n;
+
+use super::kv_append::Cache;
+use super::params_of;
+use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
 
@@ -35,20 +39,32 @@ pub struct Heads {
     pub offset: usize,
 }
 
+/// Where keys and values are. `// [kv_tokens, kv_heads, head_dim]` each
+#[derive(Debug, Clone, Copy)]
+pub enum KeysValues<'a> {
+    /// In 32-bit floats somewhere in the rows of matrices.
+    Rows {
+        /// Keys.
+        k: &'a Heads,
+        /// Values.
+        v: &'a Heads,
+    },
+    /// In a cache.
+    Cache(&'a Cache),
+}
+
 /// One attention.
 #[derive(Debug)]
 pub struct Attention<'a> {
     /// Queries. `// [q_tokens, q_heads, head_dim]`
     pub q: &'a Heads,
-    /// Keys. `// [kv_tokens, kv_heads, head_dim]`
-    pub k: &'a Heads,
-    /// Values. `// [kv_tokens, kv_heads, head_dim]`
-    pub v: &'a Heads,
+    /// Keys and values.
+    pub kv: KeysValues<'a>,
     /// Results. `// [q_tokens, q_heads * head_dim]`
     pub out: &'a Slice,
     /// Rows of `q`.
     pub q_tokens: usize,
-    /// Rows of `k` and `v`.
+    /// Keys, and values.
     pub kv_tokens: usize,
     /// Query heads; a multiple of `kv_heads`.
     pub q_heads: usize,
@@ -80,8 +96,17 @@ fn tiling(head_dim: usize) -> Tiling {
     }
 }
 
-/// The kernel for a head width.
-pub fn kernel(head_dim: usize) -> Kernel {
+/// The WGSL that reads keys and values of this precision through bindings 3 and up, one a plane.
+fn kv_snippet(precision: KvPrecision) -> &'static str {
+    match precision {
+        KvPrecision::F32 => include_str!("../../shaders/shared/kv_read_f32.wgsl"),
+        KvPrecision::F16 => include_str!("../../shaders/shared/kv_read_f16.wgsl"),
+        KvPrecision::Int8 => include_str!("../../shaders/shared/kv_read_int8.wgsl"),
+    }
+}
+
+/// The kernel for a head width and a precision of the keys and values.
+pub fn kernel(head_dim: usize, precision: KvPrecision) -> Kernel {
     let Tiling { rows, lanes, tile } = tiling(head_dim);
     let dim4 = head_dim / 4;
     let constants = format!(
@@ -89,11 +114,23 @@ pub fn kernel(head_dim: usize) -> Kernel {
          const TILE: u32 = {tile}u;\nconst CHUNK: u32 = {}u;\n",
         dim4.div_ceil(lanes)
     );
-    let bindings = [Access::Read, Access::Read, Access::Read, Access::ReadWrite];
-    let mut kernel = plain("attention", include_str!("../../shaders/attention.wgsl"), &bindings);
-    kernel.name = format!("attention<{head_dim}>").into();
-    kernel.wgsl.insert(0, constants.into());
-    kernel
+    let planes = precision.head_bytes(head_dim).len();
+    Kernel {
+        name: format!("attention<{head_dim},{precision}>").into(),
+        wgsl: vec![constants.into(), kv_snippet(precision).into(), include_str!("../../shaders/attention.wgsl").into()],
+        bindings: [Access::Read, Access::ReadWrite].into_iter().chain(repeat_n(Access::Read, planes)).collect(),
+    }
+}
+
+/// Stride and offset of keys, stride and offset of values, and the planes that hold them.
+fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
+    let width = a.kv_heads * a.head_dim;
+    match a.kv {
+        KeysValues::Rows { k, v } => {
+            ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()])
+        }
+        KeysValues::Cache(cache) => ([width, 0, width, 0], cache.planes.clone()),
+    }
 }
 
 /// Records the attention, scaled by `head_dim^-0.5`.
@@ -101,6 +138,11 @@ pub fn kernel(head_dim: usize) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
+    let (columns, planes) = source(a);
+    let precision = match a.kv {
+        KeysValues::Rows { .. } => KvPrecision::F32,
+        KeysValues::Cache(cache) => cache.precision,
+    };
     let group = a.q_heads / a.kv_heads;
     let quarter = |width: usize| (width / 4) as u32;
     let params = Params {
@@ -112,17 +154,17 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         scale: (a.head_dim as f32).sqrt().recip(),
         q_stride4: quarter(a.q.stride),
         q_offset4: quarter(a.q.offset),
-        k_stride4: quarter(a.k.stride),
-        k_offset4: quarter(a.k.offset),
-        v_stride4: quarter(a.v.stride),
-        v_offset4: quarter(a.v.offset),
+        k_stride4: quarter(columns[0]),
+        k_offset4: quarter(columns[1]),
+        v_stride4: quarter(columns[2]),
+        v_offset4: quarter(columns[3]),
         out_stride4: quarter(a.q_heads * a.head_dim),
         padding: [0; 3],
     };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim),
+        kernel: kernel(a.head_dim, precision),
         params: params_of(&params),
-        buffers: [&a.q.buffer, &a.k.buffer, &a.v.buffer, a.out].map(Slice::clone).to_vec(),
+        buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(planes).collect(),
         grid: [(a.q_tokens * group).div_ceil(tiling(a.head_dim).rows) as u32, a.kv_heads as u32, 1],
         note: format!("q={} kv={} heads={}/{}", a.q_tokens, a.kv_tokens, a.q_heads, a.kv_heads),
     })

@@ -7,7 +7,7 @@ use super::rope;
 use crate::config::{Activation, LayerKind, TextConfig};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads};
+use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::kv_append::{self, Append};
 use crate::kernels::{embed_rows, glu, rms_norm, rope as rope_kernel};
 use crate::weights::upload::{Weight, WeightStore};
@@ -164,16 +164,14 @@ impl Decoder {
         layer.qkv_proj.record(recording, &h, tokens, &qkv)?; // [tokens, q | k | v]
         let heads = rope_kernel::Heads { q: q_heads, k: kv_heads, dim: head_dim, pairs: config.rope.pairs };
         rope_kernel::record(recording, heads, (tokens, stride), &qkv, &work.angles.all(), &work.q_scale.all())?;
-        let append = Append { tokens, past, width: cache.width(), stride, k_offset: q_heads * head_dim };
+        let append = Append { tokens, past, kv_heads, head_dim, stride, k_offset: q_heads * head_dim };
         let cached = cache.layer(index);
-        kv_append::record(recording, append, &qkv, &cached.k.all(), &cached.v.all())?;
-        let rows = |buffer: &Buffer| Heads { buffer: buffer.all(), stride: cache.width(), offset: 0 };
+        kv_append::record(recording, append, &qkv, cached)?;
         attention::record(
             recording,
             &Attention {
                 q: &Heads { buffer: qkv, stride, offset: 0 },
-                k: &rows(&cached.k),
-                v: &rows(&cached.v),
+                kv: KeysValues::Cache(cached),
                 out: &attn,
                 q_tokens: tokens,
                 kv_tokens: past + tokens,

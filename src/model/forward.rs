@@ -113,9 +113,9 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidRequest`] for a token outside the vocabulary, [`Error::ContextOverflow`], or what the device complains
     /// about.
-    pub fn forward(&self, cache: &mut KvCache, inputs: &[Input], features: Option<&Features>) -> Result<()> {
+    pub async fn forward(&self, cache: &mut KvCache, inputs: &[Input], features: Option<&Features>) -> Result<()> {
         let sources = self.sources(inputs, features)?;
-        cache.reserve(inputs.len())?;
+        cache.reserve(inputs.len()).await?;
         self.decoder.upload_inputs(&self.gpu, &self.work, &sources, cache.len())?;
         // The kernel binds some buffer even if no source names a feature.
         let rows = features.map_or(&self.work.gathered, |features| &features.buffer).all();

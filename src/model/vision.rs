@@ -7,7 +7,7 @@ use super::rope;
 use crate::config::VisionConfig;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads};
+use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::patchify::{self, Patches};
 use crate::kernels::{glu, rms_norm, rope as rope_kernel};
 use crate::weights::upload::{Weight, WeightStore};
@@ -184,8 +184,7 @@ impl VisionTower {
             recording,
             &Attention {
                 q: &part(0),
-                k: &part(1),
-                v: &part(2),
+                kv: KeysValues::Rows { k: &part(1), v: &part(2) },
                 out: &attn,
                 q_tokens: patches,
                 kv_tokens: patches,

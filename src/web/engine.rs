@@ -112,6 +112,12 @@ impl OcelliEngine {
         to_js(self.engine.gpu().report())
     }
 
+    /// How the cache of keys and values holds a number: `f32`, `f16` or `int8`.
+    #[wasm_bindgen(js_name = kvPrecision)]
+    pub fn kv_precision(&self) -> String {
+        self.engine.kv_precision().name().into()
+    }
+
     /// The model's configuration, as in `model.json`.
     ///
     /// # Errors

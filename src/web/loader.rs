@@ -53,6 +53,7 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, allocates the weights and fills them. `read_shard(index)` promises
 /// the bytes of a shard; it is kept, since weights may have to be sent again. `context`: tokens to hold, if not the default.
+/// `kv_precision`: how the cache of keys and values holds a number, `f32`, `f16` or `int8`, if not the default.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -62,9 +63,11 @@ pub async fn load_engine(
     tokenizer: Vec<u8>,
     read_shard: Function,
     context: Option<usize>,
+    kv_precision: Option<String>,
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
-    let options = LoadOptions { context, clock: milliseconds };
+    let kv_precision = kv_precision.map(|name| name.parse()).transpose().map_err(|error| error_to_js(&error))?;
+    let options = LoadOptions { context, kv_precision, clock: milliseconds };
     match open(&manifest, &tokenizer, shards.clone(), options).await {
         Ok(engine) => Ok(OcelliEngine::new(engine, shards)),
         Err(error) => Err(shards.error_to_js(&error)),

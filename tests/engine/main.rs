@@ -1,6 +1,7 @@
 //! Requests, sessions, cancelling and errors, on a tiny random checkpoint. What the model says is noise, but the same noise
 //! whenever the same prompt is put to it.
 
+mod memory;
 #[path = "../model/packages.rs"]
 mod packages;
 
@@ -243,11 +244,17 @@ fn a_model_without_a_tower_refuses_pictures() {
 #[test]
 fn a_shard_with_a_flipped_byte_or_left_out_is_refused() {
     pollster::block_on(async {
-        let options = LoadOptions { context: None, clock: || 0.0 };
+        let options = LoadOptions { context: None, kv_precision: None, clock: || 0.0 };
         let mut files = packages::pack(CHECKPOINT, Layout::Q4_0).await;
         files.get_mut("shard-0001.bin").expect("a shard")[1000] ^= 1;
-        assert_eq!(packages::try_load(&files, options).await.expect_err("refused").code(), "integrity");
+        assert_eq!(
+            packages::try_load(packages::common::gpu(), &files, options).await.expect_err("refused").code(),
+            "integrity"
+        );
         files.remove("shard-0001.bin");
-        assert_eq!(packages::try_load(&files, options).await.expect_err("refused").code(), "invalid-package");
+        assert_eq!(
+            packages::try_load(packages::common::gpu(), &files, options).await.expect_err("refused").code(),
+            "invalid-package"
+        );
     });
 }

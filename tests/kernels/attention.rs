@@ -1,8 +1,14 @@
 //! Cases of attention.
 
+use ocelli::config::KvPrecision;
+use ocelli::gpu::Slice;
+use ocelli::kernels::attention::{Attention, Heads, KeysValues};
+use ocelli::kernels::kv_append::Cache;
+use ocelli::reference::kv_append::{pack, unpack};
 use ocelli::{kernels, reference};
 
 use crate::bench::Bench;
+use crate::cache::twin;
 use crate::case::{Case, SUM, case};
 
 /// How queries, keys and values lie in memory.
@@ -10,8 +16,8 @@ use crate::case::{Case, SUM, case};
 pub(crate) enum Source {
     /// All in one matrix, as in the vision tower.
     Fused,
-    /// Keys and values in a cache with room left, as in the decoder.
-    Cache,
+    /// Keys and values in a cache, as in the decoder.
+    Cache(KvPrecision),
 }
 
 /// The scores an attention meets.
@@ -52,31 +58,28 @@ pub(crate) fn attention(shape: Shape, source: Source, scores: Scores) -> Case {
     case("attention", SUM, sizes, move |bench| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(bench, q_tokens * q_width, 1.0); // [q_tokens, q_width]
-        let k = scores.numbers(bench, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
-        let v = bench.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
+        let mut k = scores.numbers(bench, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
+        let mut v = bench.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
         let mut out = bench.output(q_tokens * q_width)?;
-        let heads = |buffer: &ocelli::gpu::Slice, stride, offset| kernels::attention::Heads {
-            buffer: buffer.clone(),
-            stride,
-            offset,
-        };
-        let [q_heads_gpu, k_heads_gpu, v_heads_gpu] = match source {
+        let rows = |buffer: &Slice, stride, offset| Heads { buffer: buffer.clone(), stride, offset };
+        let (q_rows, k_rows, v_rows, cache);
+        let kv = match source {
             Source::Fused => {
-                let rows = q.chunks_exact(q_width).zip(k.chunks_exact(kv_width)).zip(v.chunks_exact(kv_width));
-                let fused: Vec<f32> = rows.flat_map(|((q, k), v)| [q, k, v].concat()).collect();
+                let rows_of = q.chunks_exact(q_width).zip(k.chunks_exact(kv_width)).zip(v.chunks_exact(kv_width));
+                let fused: Vec<f32> = rows_of.flat_map(|((q, k), v)| [q, k, v].concat()).collect();
                 let (stride, buffer) = (q_width + 2 * kv_width, bench.input(&fused)?);
-                [0, q_width, q_width + kv_width].map(|offset| heads(&buffer, stride, offset))
+                [q_rows, k_rows, v_rows] = [0, q_width, q_width + kv_width].map(|offset| rows(&buffer, stride, offset));
+                KeysValues::Rows { k: &k_rows, v: &v_rows }
             }
-            Source::Cache => {
-                let mut caches = [&k, &v].into_iter().map(|cache| bench.input(cache));
-                let [k, v] = [caches.next(), caches.next()].map(|cache| cache.expect("two caches"));
-                [heads(&bench.input(&q)?, q_width, 0), heads(&k?, kv_width, 0), heads(&v?, kv_width, 0)]
+            Source::Cache(precision) => {
+                q_rows = rows(&bench.input(&q)?, q_width, 0);
+                cache = cached(bench, precision, head_dim, &mut k, &mut v)?;
+                KeysValues::Cache(&cache)
             }
         };
-        let attention = kernels::attention::Attention {
-            q: &q_heads_gpu,
-            k: &k_heads_gpu,
-            v: &v_heads_gpu,
+        let attention = Attention {
+            q: &q_rows,
+            kv,
             out: &out.slice,
             q_tokens,
             kv_tokens,
@@ -93,4 +96,30 @@ pub(crate) fn attention(shape: Shape, source: Source, scores: Scores) -> Case {
         bench.expect(out);
         Ok(())
     })
+}
+
+/// A cache that holds the keys and values, which become what the cache makes of them.
+fn cached(
+    bench: &mut Bench<'_>,
+    precision: KvPrecision,
+    head_dim: usize,
+    k: &mut [f32],
+    v: &mut [f32],
+) -> ocelli::Result<Cache> {
+    let twin = twin(precision);
+    let hold = |numbers: &mut [f32]| {
+        let (mut words, mut scales) = (Vec::new(), Vec::new());
+        for head in numbers.chunks_exact_mut(head_dim) {
+            let (packed, scale) = pack(twin, head);
+            head.copy_from_slice(&unpack(twin, &packed, scale));
+            words.extend(packed);
+            scales.push(u32::from(scale));
+        }
+        (words, scales)
+    };
+    let ((k, k_scales), (v, v_scales)) = (hold(k), hold(v));
+    let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
+    let planes = [bench.words(&k)?, bench.words(&v)?, bench.words(&scales)?];
+    let count = precision.head_bytes(head_dim).len();
+    Ok(Cache { precision, planes: planes.into_iter().take(count).collect() })
 }

@@ -35,12 +35,19 @@ pub(crate) struct Output {
     pub(crate) slice: Slice,
     len: usize,
     words: Vec<f32>,
+    /// Whether these are words, which are right or wrong, rather than numbers.
+    exact: bool,
 }
 
 impl Output {
     /// What the output holds now, for the reference to work on.
     pub(crate) fn expected(&mut self) -> &mut [f32] {
         &mut self.words[GUARD..GUARD + self.len]
+    }
+
+    /// The same in words.
+    pub(crate) fn expected_words(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(self.expected())
     }
 }
 
@@ -83,13 +90,18 @@ impl<'a> Bench<'a> {
         self.in_place(&vec![POISON; len])
     }
 
+    /// A buffer of `len` poisoned words to write, every bit of which counts.
+    pub(crate) fn output_words(&self, len: usize) -> Result<Output> {
+        Ok(Output { exact: true, ..self.output(len)? })
+    }
+
     /// A buffer to change.
     pub(crate) fn in_place(&self, numbers: &[f32]) -> Result<Output> {
         let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
         let mut words = vec![FOREIGN; GUARD];
         words.extend_from_slice(numbers);
         words.resize(numbers.len() + 2 * GUARD, FOREIGN);
-        Ok(Output { buffer, slice, len: numbers.len(), words })
+        Ok(Output { buffer, slice, len: numbers.len(), words, exact: false })
     }
 
     /// Hands in an output whose expected numbers the reference has written.
@@ -112,7 +124,7 @@ impl<'a> Bench<'a> {
         let mut difference = Difference::default();
         for output in &self.outputs {
             let found: Vec<f32> = pollster::block_on(self.gpu.read_as(&output.buffer.all())).map_err(complaint)?;
-            let one = compare(&output.words, &found, tolerance)?;
+            let one = compare(output, &found, tolerance)?;
             difference.worst = difference.worst.max(one.worst);
             difference.checked += one.checked;
         }
@@ -120,7 +132,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn compare(expected: &[f32], found: &[f32], tolerance: f64) -> std::result::Result<Difference, String> {
+fn compare(output: &Output, found: &[f32], tolerance: f64) -> std::result::Result<Difference, String> {
+    let expected = &output.words;
     let is_left_alone = |x: &f32| [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits());
     let largest = expected.iter().filter(|x| !is_left_alone(x)).fold(0.0f32, |max, x| max.max(x.abs()));
     let mut difference = Difference::default();
@@ -133,7 +146,11 @@ fn compare(expected: &[f32], found: &[f32], tolerance: f64) -> std::result::Resu
             }
             continue;
         }
-        let off = f64::from((e - f).abs()) / f64::from(largest.max(f32::MIN_POSITIVE));
+        let same = e.to_bits() == f.to_bits();
+        if output.exact && !same {
+            return Err(format!("{:08x} at {at} where the reference has {:08x}", f.to_bits(), e.to_bits()));
+        }
+        let off = if same { 0.0 } else { f64::from((e - f).abs()) / f64::from(largest.max(f32::MIN_POSITIVE)) };
         if off.is_nan() || off > tolerance {
             return Err(format!("{f} at {at} where the reference has {e} (largest {largest}, off by {off:.1e})"));
         }

@@ -6,6 +6,7 @@
 
 mod attention;
 mod bench;
+mod cache;
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use attention::{Scores, Shape, Source, attention};
 use bench::{Bench, Difference};
+use cache::{Tokens, kv_append};
 use case::Case;
-use ocelli::config::RopePairs;
+use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::weights::layout::Layout;
-use pointwise::{ACTIVATIONS, activation, glu, kv_append, patch_merge, patchify, rms_norm, rope};
+use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patchify, rms_norm, rope};
 use products::{Into, embed_rows, linear};
 
 /// Their rows are whole super-blocks of 256.
@@ -59,11 +61,6 @@ fn moving_rows() -> Vec<Case> {
         }
     }
     rows.push(rope(FOLDED / (6 * 16) + 1, (4, 2), 32, RopePairs::Half, 0));
-    for (tokens, past) in [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)] {
-        rows.extend([kv_append(tokens, past, 4, 4, 0), kv_append(tokens, past, 132, 256, 8)]);
-        rows.push(kv_append(tokens, past, 128, 0, 0));
-    }
-    rows.push(kv_append(FOLDED / 32 + 1, 1, 128, 0, 0));
     for (grid, merge, channels) in [
         ((1, 1), 2, 3),
         ((1, 3), 1, 48),
@@ -94,6 +91,26 @@ fn moving_rows() -> Vec<Case> {
     }
     rows.push(embed_rows(Layout::Q4_0, FOLDED / 32 + 1, 128, 130, 7));
     rows.push(embed_rows(Layout::Q4_0, 33, 36, 131_072, 7));
+    rows
+}
+
+fn cache_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for precision in KvPrecision::ALL {
+        let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)];
+        for (tokens, past) in tokens {
+            for (kv_heads, head_dim, columns) in [(1, 4, (4, 0)), (3, 44, (256, 8)), (2, 64, (0, 0)), (1, 256, (12, 4))]
+            {
+                rows.push(kv_append(Tokens { tokens, past, kv_heads, head_dim }, precision, columns, 1.0));
+            }
+        }
+        // Where scales and halves are near their least and their largest, and beyond.
+        let shape = Tokens { tokens: 5, past: 3, kv_heads: 2, head_dim: 128 };
+        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| kv_append(shape, precision, (0, 0), size)));
+        // More heads than one dimension of a grid takes here.
+        let shape = Tokens { tokens: 32_768 / 3 + 7, past: 1, kv_heads: 3, head_dim: 12 };
+        rows.push(kv_append(shape, precision, (0, 0), 1.0));
+    }
     rows
 }
 
@@ -138,7 +155,8 @@ fn linear_rows() -> Vec<Case> {
 
 fn attention_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 6] = [(1, 1), (3, 1), (4, 2), (5, 1), (3, 3), (8, 2)];
-    let causal = |q, past| ((q, past + q), Some(past), Source::Cache);
+    const F32: Source = Source::Cache(KvPrecision::F32);
+    let causal = |q, past| ((q, past + q), Some(past), F32);
     let modes = [
         causal(1, 0),
         causal(33, 0),
@@ -147,7 +165,7 @@ fn attention_rows() -> Vec<Case> {
         causal(1, 127),
         causal(31, 127),
         ((65, 65), None, Source::Fused),
-        ((3, 129), None, Source::Cache),
+        ((3, 129), None, F32),
         ((1, 1), None, Source::Fused),
         ((33, 33), Some(0), Source::Fused),
     ];
@@ -163,6 +181,17 @@ fn attention_rows() -> Vec<Case> {
             rows.push(attention(Shape { tokens, heads, head_dim: 12, past }, source, Scores::Mild));
         }
     }
+    for precision in [KvPrecision::F16, KvPrecision::Int8] {
+        for head_dim in [4, 12, 40, 64, 96, 128, 160, 256] {
+            for (tokens, past, source) in modes {
+                if let Source::Cache(_) = source {
+                    let heads = HEADS[(rows.len() + rows.len() / modes.len()) % HEADS.len()];
+                    let shape = Shape { tokens, heads, head_dim, past };
+                    rows.push(attention(shape, Source::Cache(precision), Scores::Mild));
+                }
+            }
+        }
+    }
     // Widths whose scale, head_dim^-0.5, is exact: so are the scores.
     for head_dim in [4, 16, 64, 256] {
         for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, Source::Fused)] {
@@ -174,7 +203,7 @@ fn attention_rows() -> Vec<Case> {
 }
 
 fn table() -> Vec<Case> {
-    [pointwise_rows(), moving_rows(), linear_rows(), attention_rows()].into_iter().flatten().collect()
+    [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), attention_rows()].into_iter().flatten().collect()
 }
 
 /// Runs a row. The error says what is wrong.

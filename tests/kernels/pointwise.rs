@@ -77,24 +77,6 @@ pub(crate) fn rope(tokens: usize, (q, k): (usize, usize), dim: usize, pairs: Rop
     })
 }
 
-pub(crate) fn kv_append(tokens: usize, past: usize, width: usize, k_offset: usize, spare: usize) -> Case {
-    let sizes = format!("tokens={tokens} past={past} width={width} k_offset={k_offset} spare={spare}");
-    case("kv_append", EXACT, sizes, move |bench| {
-        let stride = k_offset + 2 * width + spare;
-        let capacity = (past + tokens + 2) * width;
-        let qkv = bench.random.numbers(tokens * stride, 1.0); // [tokens, stride]
-        let (mut k, mut v) = (bench.output(capacity)?, bench.output(capacity)?);
-        let append = kernels::kv_append::Append { tokens, past, width, stride, k_offset };
-        let qkv_slice = bench.input(&qkv)?;
-        kernels::kv_append::record(&mut bench.recording, append, &qkv_slice, &k.slice, &v.slice)?;
-        let append = reference::kv_append::Append { tokens, past, width, stride, k_offset };
-        reference::kv_append::compute(append, &qkv, k.expected(), v.expected());
-        bench.expect(k);
-        bench.expect(v);
-        Ok(())
-    })
-}
-
 pub(crate) fn patch_merge(rows: usize, columns: usize, merge: usize, channels: usize) -> Case {
     let sizes = format!("grid={rows}x{columns} merge={merge} channels={channels}");
     case("patch_merge", EXACT, sizes, move |bench| {

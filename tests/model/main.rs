@@ -1,5 +1,6 @@
 //! The whole model on the GPU against `transformers`, on tiny random checkpoints (`tests/fixtures/checkpoints`).
 
+mod cache;
 mod golden;
 mod packages;
 

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 pub(crate) mod common;
 
 use ocelli::Result;
+use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
+use ocelli::gpu::Gpu;
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
@@ -72,16 +74,31 @@ pub(crate) async fn pack_gguf(name: &str, layout: Option<Layout>) -> BTreeMap<St
 
 /// Loads a package.
 pub(crate) async fn load(files: &BTreeMap<String, Vec<u8>>, context: usize) -> Engine {
-    let options = LoadOptions { context: Some(context), clock: || 0.0 };
-    try_load(files, options).await.expect("load")
+    load_on(common::gpu(), files, context, None).await
 }
 
-/// As [`load`], or why not.
-pub(crate) async fn try_load(files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
+/// Loads a package with a cache of this precision.
+pub(crate) async fn load_kv(files: &BTreeMap<String, Vec<u8>>, context: usize, kv: KvPrecision) -> Engine {
+    load_on(common::gpu(), files, context, Some(kv)).await
+}
+
+/// Loads a package on a device.
+pub(crate) async fn load_on(
+    gpu: &Gpu,
+    files: &BTreeMap<String, Vec<u8>>,
+    context: usize,
+    kv_precision: Option<KvPrecision>,
+) -> Engine {
+    let options = LoadOptions { context: Some(context), kv_precision, clock: || 0.0 };
+    try_load(gpu, files, options).await.expect("load")
+}
+
+/// As [`load_on`], or why not.
+pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
     let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
     let package = Package::open(MemoryFiles(in_memory)).await?;
     let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
-    Engine::load(common::gpu(), manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
+    Engine::load(gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
 }
 
 /// A fixture checkpoint, packed and loaded.

@@ -3,7 +3,7 @@
 
 use ocelli::reference::activation::Activation;
 use ocelli::reference::attention::{self, Heads, Shape};
-use ocelli::reference::kv_append::{self, Append};
+use ocelli::reference::kv_append::{self, Append, Cache, Precision, unpack};
 use ocelli::reference::{embed_rows, glu, rope};
 
 use crate::fixture::{Tensors, add_linear, assert_close, linear, rms_norm};
@@ -27,14 +27,16 @@ fn angles(frequencies: &[f32], tokens: usize) -> Vec<f32> {
 /// Attention over a cache that is filled and read chunk by chunk. `// [tokens, Q_WIDTH]`
 fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
     let tokens: usize = chunks.iter().sum();
-    let mut caches = [vec![f32::NAN; tokens * KV_WIDTH], vec![f32::NAN; tokens * KV_WIDTH]];
+    let mut caches = [vec![u32::MAX; tokens * KV_WIDTH], vec![u32::MAX; tokens * KV_WIDTH]];
     let mut out = vec![f32::NAN; tokens * Q_WIDTH];
     let mut past = 0;
     for &chunk in chunks {
         let rows = &qkv[past * STRIDE..(past + chunk) * STRIDE];
-        let append = Append { tokens: chunk, past, width: KV_WIDTH, stride: STRIDE, k_offset: Q_WIDTH };
+        let append =
+            Append { tokens: chunk, past, kv_heads: KV_HEADS, head_dim: HEAD_DIM, stride: STRIDE, k_offset: Q_WIDTH };
         let [k, v] = &mut caches;
-        kv_append::compute(append, rows, k, v);
+        kv_append::compute(append, Precision::F32, rows, Cache { k, v, scales: &mut [] });
+        let [k, v] = [k, v].map(|words| unpack(Precision::F32, words, 0));
         let shape = Shape {
             q_tokens: chunk,
             kv_tokens: past + chunk,
@@ -43,9 +45,11 @@ fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
             head_dim: HEAD_DIM,
             causal_past: Some(past),
         };
-        let cache = |values| Heads { values, stride: KV_WIDTH, offset: 0 };
+        fn cache(values: &[f32]) -> Heads<'_> {
+            Heads { values, stride: KV_WIDTH, offset: 0 }
+        }
         let q = Heads { values: rows, stride: STRIDE, offset: 0 };
-        attention::compute(shape, q, cache(k), cache(v), &mut out[past * Q_WIDTH..(past + chunk) * Q_WIDTH]);
+        attention::compute(shape, q, cache(&k), cache(&v), &mut out[past * Q_WIDTH..(past + chunk) * Q_WIDTH]);
         past += chunk;
     }
     out

@@ -31,11 +31,14 @@ fn packs_and_inspects() {
     assert_eq!((&summary["weights"], &summary["verified"]), (&380_480.into(), &true.into()));
     assert_eq!(summary["layouts"]["f16"]["tensors"], 1);
     assert_eq!(summary["config"]["text"]["vocab_size"], 448);
+    // 3 layers of 2 heads, each with 32 keys, 32 values and, of integers, a word of scales.
+    assert_eq!(summary["cache_bytes_per_token"], serde_json::json!({ "f32": 1536, "f16": 768, "int8": 408 }));
 
     let plain = ocelli(&[&"inspect", &out]);
     let lines = text(&plain.stdout);
     assert!(plain.status.success() && lines.starts_with("Tiny\n"), "{lines}");
     assert!(lines.contains("3 layers, 64 wide, 6/2 heads of 32") && lines.contains("q8_0"), "{lines}");
+    assert!(lines.contains("bytes a token: 1536 in f32, 768 in f16, 408 in int8"), "{lines}");
     assert!(!lines.contains("hash"), "nothing was verified: {lines}");
 
     let shard = out.join("shard-0000.bin");

@@ -3,7 +3,7 @@ import { answerHead, completion, firstChunk, lastChunk, textChunk, usageChunk } 
 import { Connection } from "./connection.js";
 import { ocelliError } from "./errors.js";
 import type { ChatCompletion, ChatCompletionRequest } from "./openai.js";
-import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type LoadReport, type ScoreResult } from "./protocol.js";
+import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type KvPrecision, type LoadReport, type ScoreResult } from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 import { startWorker } from "./start-worker.js";
@@ -17,6 +17,11 @@ export interface LoadOptions {
   wasmUrl?: string | URL;
   /** Tokens a conversation may hold. More cost more GPU memory. */
   context?: number;
+  /**
+   * How the cache of earlier tokens holds a number. 16-bit floats take half the GPU memory of 32-bit ones, 8-bit integers a
+   * quarter. By default small models have 32-bit floats, others 16-bit ones.
+   */
+  kvPrecision?: KvPrecision;
 }
 
 export interface RequestOptions {
@@ -37,6 +42,8 @@ export class Engine {
     private readonly connection: Connection,
     /** What the model runs on. */
     readonly device: DeviceReport,
+    /** How the cache of earlier tokens holds a number. */
+    readonly kvPrecision: KvPrecision,
     /** The model's configuration, as in `model.json`. */
     readonly config: unknown,
     private readonly model: string,
@@ -53,13 +60,19 @@ export class Engine {
     const connection = new Connection(options.worker ?? startWorker());
     const wasmUrl = options.wasmUrl === undefined ? null : absolute(options.wasmUrl);
     try {
-      const { device, config } = await connection.call(
+      const { device, config, kvPrecision } = await connection.call(
         "load",
-        { version: PROTOCOL_VERSION, packageUrl, wasmUrl, context: options.context ?? null },
+        {
+          version: PROTOCOL_VERSION,
+          packageUrl,
+          wasmUrl,
+          context: options.context ?? null,
+          kvPrecision: options.kvPrecision ?? null,
+        },
         { signal: options.signal, onEvent: options.onProgress },
       );
       const model = new URL(packageUrl).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli";
-      return new Engine(connection, device, config, model);
+      return new Engine(connection, device, kvPrecision, config, model);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;

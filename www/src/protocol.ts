@@ -5,7 +5,7 @@
 import type { ErrorData } from "./errors.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -35,8 +35,12 @@ export interface DeviceReport {
   maxBufferSize: number;
 }
 
+/** How the cache of keys and values holds a number: 32-bit floats, 16-bit floats, or 8-bit integers with scales. */
+export type KvPrecision = "f32" | "f16" | "int8";
+
 export interface LoadResult {
   device: DeviceReport;
+  kvPrecision: KvPrecision;
   config: unknown;
 }
 
@@ -59,7 +63,7 @@ export interface ScoreResult {
 /** The calls there are. `request` crosses as it is, beside `kind` and `id`. */
 export interface Calls {
   load: {
-    request: { version: number; packageUrl: string; wasmUrl: string | null; context: number | null };
+    request: { version: number; packageUrl: string; wasmUrl: string | null; context: number | null; kvPrecision: KvPrecision | null };
     event: LoadReport;
     result: LoadResult;
   };

@@ -11,6 +11,7 @@ import {
   type CompletionResult,
   type DeviceReport,
   type FromWorker,
+  type KvPrecision,
   type LoadReport,
   type LoadResult,
   type PictureSource,
@@ -88,13 +89,14 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       if (isLast) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
       return value;
     };
-    engine = await loadEngine(manifest, tokenizer, readShard, call.context ?? undefined);
+    engine = await loadEngine(manifest, tokenizer, readShard, call.context ?? undefined, call.kvPrecision ?? undefined);
     signal.throwIfAborted();
   } finally {
     downloads.abort();
   }
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
-  return { device: engine.device() as DeviceReport, config: engine.config() as unknown };
+  const kvPrecision = engine.kvPrecision() as KvPrecision;
+  return { device: engine.device() as DeviceReport, kvPrecision, config: engine.config() as unknown };
 }
 
 async function chat(call: Call<"chat">, signal: AbortSignal): Promise<CompletionResult> {

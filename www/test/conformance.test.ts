@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { after, before, test } from "node:test";
-import type { ChatCompletion, Engine, ScoreRequest } from "../src/index.js";
+import type { ChatCompletion, Engine, KvPrecision, ScoreRequest } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { readTensors } from "./safetensors.js";
 import { startSite, type Site } from "./site.js";
@@ -59,6 +59,8 @@ const subjects: Subject[] = [
 interface Found {
   inputIds: number[];
   maxDifference: number;
+  /** Root mean square of the differences, relative to that of the logits. */
+  relativeDifference: number;
   /** The likeliest token after the prompt and after each of the golden tokens but the last. */
   greedy: number[];
 }
@@ -112,6 +114,59 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
   }
 });
 
+/** What rounding takes from a number in the cache, as in `tests/model/cache.rs`. */
+const rounding: Partial<Record<KvPrecision, number>> = { f16: 2 ** -11 / Math.sqrt(3), int8: 3 / 254 / Math.sqrt(3) };
+
+inBrowsers("a rounded cache of keys and values", (browser) => {
+  const [folder, layers] = ["checkpoints/tied_two_images", 3];
+  const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
+  const golden = cases.find(({ name }) => name === quant_case) as Case;
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  for (const [precision, size] of Object.entries(rounding)) {
+    test(`${precision}: logits are off by that rounding`, async (t) => {
+      const chosen = await tab.run(async (kvPrecision) => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const engine = await Engine.load("/packages/tied_two_images-f32/", { kvPrecision: kvPrecision as KvPrecision });
+        Object.assign(window, { engine });
+        return engine.kvPrecision;
+      }, precision);
+      assert.equal(chosen, precision);
+      const tensors = readTensors(`${fixtures}/${folder}/expected.safetensors`);
+      const greedy = [...tensors(`${golden.name}.greedy`).values];
+      const found = await compute(tab, folder, { ...golden, greedy }, tensors(`${golden.name}.logits`).values);
+      assert.deepEqual(found.inputIds, golden.input_ids);
+      const off = found.relativeDifference;
+      assert.ok(off >= size / 2 && off <= 2 * layers * size, `off by ${off} of the logits`);
+      t.diagnostic(`off by ${off.toExponential(2)} of the logits`);
+      await tab.run(() => (window as unknown as { engine: { unload(): void } }).engine.unload());
+    });
+  }
+
+  test("a precision there is not is refused by name", async () => {
+    const { code, message } = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const loading = Engine.load("/packages/tied_two_images-f32/", { kvPrecision: "f64" as KvPrecision });
+      return loading.then(
+        () => ({ code: "none", message: "it was loaded" }),
+        (thrown: { code: string; message: string }) => ({ code: thrown.code, message: thrown.message }),
+      );
+    });
+    assert.equal(code, "invalid-request");
+    assert.match(message, /kvPrecision.*f64/);
+  });
+});
+
 /** The request with its pictures where the server has them. */
 function located(folder: string, golden: Case): ScoreRequest {
   return JSON.parse(JSON.stringify(golden.request).replaceAll('"images/', `"/${folder}/images/`)) as ScoreRequest;
@@ -155,6 +210,9 @@ function compute(tab: Tab, folder: string, golden: Case, expected: Float32Array)
       const values = scored.logits.subarray(row * scored.vocabSize, (row + 1) * scored.vocabSize);
       return values.indexOf(values.reduce((best, value) => Math.max(best, value), -Infinity));
     });
-    return { inputIds: [...inputIds], maxDifference, greedy: likeliest };
+    const squares = (value: (index: number) => number) => wanted.reduce((sum, _, index) => sum + value(index) ** 2, 0);
+    const off = squares((index) => (wanted[index] as number) - (logits[index] as number));
+    const relativeDifference = Math.sqrt(off / squares((index) => wanted[index] as number));
+    return { inputIds: [...inputIds], maxDifference, relativeDifference, greedy: likeliest };
   }, argument);
 }

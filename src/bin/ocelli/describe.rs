@@ -51,7 +51,7 @@ struct Failure<'a> {
 /// The last picture's error, or whatever is wrong with the package.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
-    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context))?;
+    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.kv))?;
     let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
     let mut outcome = Ok(());

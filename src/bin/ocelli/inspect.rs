@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use ocelli::config::ModelConfig;
+use ocelli::config::{KvPrecision, ModelConfig};
+use ocelli::model::KvCache;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::package::Package;
@@ -39,6 +40,8 @@ struct Summary<'a> {
     bytes: u64,
     shards: usize,
     layouts: BTreeMap<Layout, Share>,
+    /// Bytes that a token of a conversation takes in the cache of keys and values, by the cache's precision.
+    cache_bytes_per_token: BTreeMap<KvPrecision, u64>,
     /// Absent where nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
@@ -95,6 +98,9 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         bytes: manifest.total_bytes(),
         shards: manifest.shards.len(),
         layouts,
+        cache_bytes_per_token: KvPrecision::ALL
+            .map(|kv| (kv, KvCache::bytes_per_token(&manifest.config.text, kv)))
+            .into(),
         verified,
         config: &manifest.config,
     }
@@ -115,6 +121,8 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
     for (layout, Share { tensors, weights, bytes }) in &summary.layouts {
         writeln!(out, "  {:<10} {weights} in {tensors} tensors, {:.1} MB", layout.name(), megabytes(*bytes))?;
     }
+    let cache = summary.cache_bytes_per_token.iter().map(|(precision, bytes)| format!("{bytes} in {precision}"));
+    writeln!(out, "  {:<10} bytes a token: {}", "cache", cache.collect::<Vec<_>>().join(", "))?;
     if summary.verified.is_some() {
         writeln!(out, "  {:<10} every file has the hash the manifest promises", "verified")?;
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions, Picture};
 use ocelli::gpu::Gpu;
 use ocelli::sampling::SamplingOptions;
@@ -35,6 +36,17 @@ pub(crate) struct SamplingArgs {
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
+    #[command(flatten)]
+    pub(crate) kv: KvArgs,
+}
+
+/// How the cache of keys and values holds a number.
+#[derive(Args)]
+pub(crate) struct KvArgs {
+    /// Precision of the cache of earlier tokens: f32, f16 or int8. Less takes less memory [default: f32 for a small model, else
+    /// f16].
+    #[arg(long = "kv", value_name = "PRECISION")]
+    precision: Option<KvPrecision>,
 }
 
 impl SamplingArgs {
@@ -50,11 +62,11 @@ impl SamplingArgs {
 }
 
 /// Loads a package from a directory, telling standard error how far it is.
-pub(crate) async fn engine(package: &Path, context: Option<usize>) -> Result<Engine> {
+pub(crate) async fn engine(package: &Path, context: Option<usize>, kv: &KvArgs) -> Result<Engine> {
     let gpu = Gpu::open().await?;
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
-    let options = LoadOptions { context, clock: milliseconds };
+    let options = LoadOptions { context, kv_precision: kv.precision, clock: milliseconds };
     let tokenizer = opened.read_tokenizer().await?;
     let bar = ProgressBar::new(opened.manifest.total_bytes());
     if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {bytes} of {total_bytes}") {

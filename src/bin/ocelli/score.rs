@@ -29,6 +29,8 @@ pub(crate) struct ScoreArgs {
     /// Tokens in one forward pass.
     #[arg(long)]
     chunk: Option<usize>,
+    #[command(flatten)]
+    kv: open::KvArgs,
 }
 
 #[derive(serde::Serialize)]
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     };
     let pictures = open::pictures(&urls, &open::directory_of(&args.request))?;
     // As long a context as the model allows: scoring is for whole prompts.
-    let mut engine = pollster::block_on(open::engine(&args.package, Some(usize::MAX)))?;
+    let mut engine = pollster::block_on(open::engine(&args.package, Some(usize::MAX), &args.kv))?;
     let vocab = engine.config().text.vocab_size;
     let tokenizer = engine.tokenizer().clone();
     let (mut positions, mut kept) = (Vec::new(), Vec::new());

@@ -1,0 +1,11 @@
+// A cache in 32-bit floats.
+@group(0) @binding(2) var<storage, read_write> k_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding(3) var<storage, read_write> v_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
+
+// Stores four numbers of a head, counted over all tokens; lanes past its width have none. All lanes of the workgroup call this.
+fn store(head: u32, lane: u32, k: vec4f, v: vec4f) {
+  if lane < HEAD_DIM4 {
+    k_cache[head * HEAD_DIM4 + lane] = k;
+    v_cache[head * HEAD_DIM4 + lane] = v;
+  }
+}
