@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -30,12 +31,14 @@ const MISTRAL_MARK: &str = "[INST]";
 
 /// A byte-level BPE vocabulary with its control tokens.
 pub struct Tokenizer {
-    split: SysRegex,
+    split: &'static SysRegex,
     /// Knows the ordinary tokens alone, so it cannot produce a control token.
     model: BPE,
-    /// What each id prints: a range of `bytes`; absent for control tokens and ids that are not taken.
-    printed: Vec<Option<Range<usize>>>,
+    /// What each id prints: a range of `bytes`; absent for control tokens. By id, since a small file may name high ones.
+    printed: HashMap<u32, Range<usize>>,
     bytes: Vec<u8>,
+    /// One past the highest id.
+    vocab_size: usize,
     /// Added tokens by name.
     added: HashMap<String, u32>,
     /// Ids of control tokens, ascending.
@@ -61,16 +64,19 @@ impl Tokenizer {
             return Err(fault(format!("only Mistral's pre-tokeniser is supported, the file has {found}")));
         }
         let (printed, bytes) = printed_bytes(&file);
+        let highest = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id)).max();
+        let vocab_size = highest.map_or(0, |id| id as usize + 1);
         let mut control: Vec<u32> = file.added.iter().filter(|token| token.special).map(|token| token.id).collect();
         control.sort_unstable();
         let added = file.added.into_iter().map(|token| (token.content, token.id)).collect();
         let model = BPE::builder()
             .vocab_and_merges(file.vocab.into_iter().collect::<Vocab>(), file.merges)
             .ignore_merges(file.ignore_merges)
+            // The library's cache of words would outlive this tokenizer, for as long as the thread does.
+            .cache_capacity(0)
             .build()
             .map_err(|error| fault(error.to_string()))?;
-        let split = SysRegex::new(TEKKEN).map_err(|error| Error::Internal { detail: error.to_string() })?;
-        Ok(Self { split, model, printed, bytes, added, control })
+        Ok(Self { split: splitter()?, model, printed, bytes, vocab_size, added, control })
     }
 
     /// The ids of a text. No id is a control token's, whatever the text spells.
@@ -108,13 +114,13 @@ impl Tokenizer {
 
     /// The bytes a token prints, not always whole UTF-8. `None` for control tokens and ids the vocabulary lacks.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        let range = self.printed.get(id as usize)?.clone()?;
+        let range = self.printed.get(&id)?.clone();
         self.bytes.get(range)
     }
 
     /// One past the highest id.
     pub fn vocab_size(&self) -> usize {
-        self.printed.len()
+        self.vocab_size
     }
 
     /// The text of a run of tokens; bytes that are not UTF-8 become U+FFFD.
@@ -124,10 +130,19 @@ impl Tokenizer {
     }
 }
 
+/// [`TEKKEN`], compiled once: it is the same for every vocabulary.
+fn splitter() -> Result<&'static SysRegex> {
+    static SPLIT: OnceLock<SysRegex> = OnceLock::new();
+    if let Some(split) = SPLIT.get() {
+        return Ok(split);
+    }
+    let split = SysRegex::new(TEKKEN).map_err(|error| Error::Internal { detail: error.to_string() })?;
+    Ok(SPLIT.get_or_init(|| split))
+}
+
 /// What each id prints, as ranges of one buffer.
-fn printed_bytes(file: &TokenizerFile) -> (Vec<Option<Range<usize>>>, Vec<u8>) {
-    let ids = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id));
-    let mut printed = vec![None; ids.max().map_or(0, |highest| highest as usize + 1)];
+fn printed_bytes(file: &TokenizerFile) -> (HashMap<u32, Range<usize>>, Vec<u8>) {
+    let mut printed = HashMap::with_capacity(file.vocab.len() + file.added.len());
     let mut bytes = Vec::new();
     for (token, &id) in &file.vocab {
         let start = bytes.len();
@@ -138,12 +153,12 @@ fn printed_bytes(file: &TokenizerFile) -> (Vec<Option<Range<usize>>>, Vec<u8>) {
                 None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        printed[id as usize] = Some(start..bytes.len());
+        printed.insert(id, start..bytes.len());
     }
     for token in file.added.iter().filter(|token| !token.special) {
         let start = bytes.len();
         bytes.extend_from_slice(token.content.as_bytes());
-        printed[token.id as usize] = Some(start..bytes.len());
+        printed.insert(token.id, start..bytes.len());
     }
     (printed, bytes)
 }

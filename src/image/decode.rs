@@ -10,11 +10,15 @@ use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, Limits};
 
+use super::webp;
 use crate::error::{Error, Result};
 
 /// Decoders may hold a few copies of the pixels in wider types, and some memory that does not grow with the picture.
 const DECODER_BYTES_PER_PIXEL: u64 = 24;
 const DECODER_BYTES: u64 = 16 << 20;
+
+/// Longest side, however few pixels there are: resampling takes memory for each position of a side.
+const MAX_SIDE: u32 = 65_536;
 
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +62,10 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
             check_jpeg_ends(bytes)?;
             read(JpegDecoder::new(reader), limit_megapixels)
         }
-        Ok(ImageFormat::WebP) => read(WebPDecoder::new(reader), limit_megapixels),
+        Ok(ImageFormat::WebP) => {
+            webp::fault(bytes).map_or(Ok(()), |reason| Err(invalid(reason)))?;
+            read(WebPDecoder::new(reader), limit_megapixels)
+        }
         Ok(other) => {
             let name = other.extensions_str().first().copied().unwrap_or("this format");
             Err(invalid(format!("{name} is not supported, only PNG, JPEG and WebP are")))
@@ -74,7 +81,7 @@ fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -
     if pixels > u64::from(limit_megapixels) * 1_000_000 {
         return Err(Error::ImageTooLarge { width, height, limit_megapixels });
     }
-    if pixels == 0 {
+    if pixels == 0 || width.max(height) > MAX_SIDE {
         return Err(invalid(format!("its size is {width} x {height}")));
     }
     let mut limits = Limits::no_limits();

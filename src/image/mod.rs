@@ -7,6 +7,8 @@ pub mod decode;
 pub mod prepare;
 pub mod resize;
 
+mod webp;
+
 pub use crate::config::ImageGrid;
 pub use decode::{Rgb8, decode};
 pub use prepare::{Fingerprint, PreparedImage, fingerprint, normalise, prepare};

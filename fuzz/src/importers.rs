@@ -1,0 +1,125 @@
+//! Checkpoints: GGUF and safetensors, from the first byte to the last shard.
+
+use std::ops::ControlFlow;
+
+use ocelli::Result;
+use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
+use ocelli::weights::hf::{self, ImportOptions, read_settings};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
+use ocelli::weights::source::MemoryFiles;
+use ocelli::weights::writer::{PackageSink, PackageWriter};
+
+use super::tiny;
+
+const TEXT: &str = "text.gguf";
+const MMPROJ: &str = "mmproj.gguf";
+/// Small, so that tensors cross from one shard into the next.
+const SHARD_BYTES: usize = 1024;
+
+/// Forgets what it is given.
+struct NullSink;
+
+impl PackageSink for NullSink {
+    async fn put(&mut self, _: &str, _: Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn writer() -> PackageWriter<NullSink> {
+    PackageWriter::with_shard_bytes(NullSink, SHARD_BYTES)
+}
+
+fn files<const N: usize>(files: [(&str, &[u8]); N]) -> MemoryFiles {
+    MemoryFiles(files.into_iter().map(|(name, bytes)| (name.into(), bytes.into())).collect())
+}
+
+/// A layout that the input chooses by its length.
+fn layout(bytes: &[u8]) -> Layout {
+    Layout::FROM_NUMBERS[bytes.len() % Layout::FROM_NUMBERS.len()]
+}
+
+fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layout: Option<Layout>) -> Result<Manifest> {
+    let names = GgufImport { text: TEXT.into(), mmproj: mmproj.map(String::from) };
+    let options = GgufOptions { layout, ..GgufOptions::default() };
+    pollster::block_on(gguf::import(files, &names, writer(), options, |_| ControlFlow::Continue(())))
+}
+
+/// A GGUF file as a text model: header, configuration, tokenizer, all tensors.
+///
+/// # Errors
+/// As [`gguf::import`].
+pub fn gguf_text(bytes: &[u8]) -> Result<()> {
+    let layout = bytes.len().is_multiple_of(2).then(|| layout(bytes));
+    import_gguf(&files([(TEXT, bytes)]), None, layout).map(drop)
+}
+
+/// A GGUF file as the vision half of a good text model.
+///
+/// # Errors
+/// As [`gguf::import`].
+pub fn gguf_vision(bytes: &[u8]) -> Result<()> {
+    let text = tiny::gguf_floats();
+    import_gguf(&files([(TEXT, &text), (MMPROJ, bytes)]), Some(MMPROJ), Some(layout(bytes))).map(drop)
+}
+
+fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
+    let options = ImportOptions { name: "tiny".into(), license: None, source: None, layout };
+    pollster::block_on(hf::import(files, writer(), options, |_| ControlFlow::Continue(())))
+}
+
+/// A safetensors file as the weights of a good checkpoint.
+///
+/// # Errors
+/// As [`hf::import`].
+pub fn safetensors(bytes: &[u8]) -> Result<()> {
+    let files = files([("config.json", tiny::HF_CONFIG), ("tokenizer.json", b"{}"), ("model.safetensors", bytes)]);
+    import_hf(&files, layout(bytes)).map(drop)
+}
+
+/// `model.safetensors.index.json` of a good checkpoint in two files.
+///
+/// # Errors
+/// As [`hf::import`].
+pub fn safetensors_index(bytes: &[u8]) -> Result<()> {
+    let [first, second] = tiny::safetensors_halves();
+    let files = files([
+        ("config.json", tiny::HF_CONFIG),
+        ("tokenizer.json", b"{}"),
+        ("model.safetensors.index.json", bytes),
+        ("first.safetensors", &first),
+        ("second.safetensors", &second),
+    ]);
+    import_hf(&files, layout(bytes)).map(drop)
+}
+
+/// The small files of a checkpoint, with a byte of zero between them: `config.json`, `tokenizer.json`,
+/// `generation_config.json`, `processor_config.json`, `SYSTEM_PROMPT.txt`.
+///
+/// # Errors
+/// As [`read_settings`].
+pub fn hf_settings(bytes: &[u8]) -> Result<()> {
+    let names =
+        ["config.json", "tokenizer.json", "generation_config.json", "processor_config.json", "SYSTEM_PROMPT.txt"];
+    let given = names.into_iter().zip(bytes.split(|&byte| byte == 0));
+    let files = MemoryFiles(given.map(|(name, bytes)| (name.into(), bytes.into())).collect());
+    let settings = pollster::block_on(read_settings(&files))?;
+    settings.config.validate("config.json")?;
+    super::package::derive(&settings.config);
+    Ok(())
+}
+
+/// The manifests of a text model and of one with eyes.
+///
+/// # Panics
+/// If a good file is refused.
+pub fn tiny_manifests() -> [Vec<u8>; 2] {
+    let text = import_gguf(&files([(TEXT, &tiny::gguf_blocks())]), None, None);
+    let both = files([(TEXT, &tiny::gguf_k_quants()), (MMPROJ, &tiny::gguf_vision_half())]);
+    let vision = import_gguf(&both, Some(MMPROJ), Some(Layout::Q8_0));
+    [text, vision].map(|manifest| manifest.and_then(|manifest| manifest.to_json()).expect("a good file"))
+}

@@ -1,0 +1,50 @@
+//! `model.json`, and what is worked out from it before any weight arrives.
+
+use ocelli::Result;
+use ocelli::config::ModelConfig;
+use ocelli::model::forward::joins;
+use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
+use ocelli::weights::manifest::Manifest;
+use ocelli::weights::tensors::model_tensors;
+
+/// A manifest, and everything a loader derives from it.
+///
+/// # Errors
+/// As [`Manifest::parse`].
+pub fn manifest(bytes: &[u8]) -> Result<()> {
+    let manifest = Manifest::parse(bytes)?;
+    let again = Manifest::parse(&manifest.to_json()?)?;
+    assert!(again.tensors == manifest.tensors && again.shards == manifest.shards, "written and read again");
+    derive(&manifest.config);
+
+    // Every byte of every plane comes from exactly one place.
+    let mut filled: Vec<Vec<u64>> = manifest.tensors.iter().map(|tensor| vec![0; tensor.planes.len()]).collect();
+    for index in 0..manifest.shards.len() {
+        for write in manifest.writes_for_shard(index) {
+            let bytes = &mut filled[write.tensor][write.plane];
+            assert_eq!(*bytes, write.offset_in_plane, "planes are filled front to back");
+            *bytes += write.range_in_shard.len() as u64;
+            assert!(write.range_in_shard.end as u64 <= manifest.shards[index].bytes, "a write ends past its shard");
+        }
+    }
+    for (tensor, filled) in manifest.tensors.iter().zip(&filled) {
+        let whole = tensor.planes.iter().zip(filled).all(|(plane, &filled)| plane.bytes == filled);
+        assert!(whole, "{} is not filled", tensor.name);
+    }
+    assert_eq!(manifest.total_bytes(), manifest.shard_range(manifest.shards.len()).start);
+    Ok(())
+}
+
+/// Names of the tensors, their joins, and the tables of angles.
+pub(super) fn derive(config: &ModelConfig) {
+    let joined = joins(config).iter().flatten().count();
+    assert!(model_tensors(config).count() >= joined, "only tensors that are there are joined");
+    let text = &config.text;
+    let frequencies = inverse_frequencies(&text.rope, text.head_dim);
+    let last = text.max_position_embeddings - 1;
+    assert_eq!(text_angles(&text.rope, &frequencies, last, 1).len(), text.head_dim / 2);
+    assert_eq!(query_scales(text.query_scaling.as_ref(), last, 1).len(), 1);
+    if let Some(vision) = &config.vision {
+        assert_eq!(vision_angles(vision.rope_theta, vision.head_dim, 2, 3).len(), 6 * (vision.head_dim / 2));
+    }
+}

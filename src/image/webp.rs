@@ -1,0 +1,71 @@
+//! What is wrong with a WebP that its decoder would not notice in time.
+//!
+//! `image-webp` 0.2.4 believes the size that lies in a lossy bitstream before it compares it with the file's: a small file then
+//! takes hundreds of megabytes, or in an animation with alpha ends in a panic.
+
+/// Why the file is refused, if it is: every lossy bitstream must have the size that the file gives its frame, and every frame lie
+/// within the picture.
+pub(super) fn fault(bytes: &[u8]) -> Option<&'static str> {
+    // RIFF, length, WEBP.
+    let mut canvas = None;
+    let mut at = 12;
+    while let Some(chunk) = Chunk::at(bytes, at) {
+        at = chunk.end;
+        match &chunk.name {
+            b"VP8X" => canvas = canvas.or(chunk.payload.get(4..).and_then(size)),
+            b"VP8 " if !chunk.fits(canvas) => return Some(DIFFERS),
+            b"ANMF" => {
+                let frame = chunk.payload.get(6..).and_then(size);
+                if frame.zip(canvas).is_some_and(|(frame, canvas)| frame[0] > canvas[0] || frame[1] > canvas[1]) {
+                    return Some("a frame is larger than the picture");
+                }
+                let mut inner = chunk.start + 16;
+                while let Some(part) = Chunk::at(bytes, inner).filter(|_| inner < chunk.end) {
+                    inner = part.end;
+                    if &part.name == b"VP8 " && !part.fits(frame) {
+                        return Some(DIFFERS);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+const DIFFERS: &str = "a frame has another size than the file says";
+
+struct Chunk<'a> {
+    name: [u8; 4],
+    /// Where its payload starts and where the next chunk does.
+    start: usize,
+    end: usize,
+    /// As much of it as is there.
+    payload: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let (name, rest) = bytes.get(at..)?.split_first_chunk()?;
+        let (len, payload) = rest.split_first_chunk()?;
+        let len = u32::from_le_bytes(*len) as usize;
+        let end = at.checked_add(8)?.checked_add(len)?.checked_add(len % 2)?;
+        Some(Self { name: *name, start: at + 8, end, payload: payload.get(..len).unwrap_or(payload) })
+    }
+
+    /// Whether a lossy bitstream has that size. A file that is nothing else says no other.
+    fn fits(&self, expected: Option<[u32; 2]>) -> bool {
+        let side = |at: usize| Some(u32::from(u16::from_le_bytes(*self.payload.get(at..)?.first_chunk()?) & 0x3fff));
+        match (expected, side(6), side(8)) {
+            (Some(expected), Some(width), Some(height)) => expected == [width, height],
+            // Too short to be decoded.
+            _ => true,
+        }
+    }
+}
+
+/// Two sides of 24 bits, each less by one.
+fn size(bytes: &[u8]) -> Option<[u32; 2]> {
+    let [w0, w1, w2, h0, h1, h2] = *bytes.first_chunk()?;
+    Some([u32::from_le_bytes([w0, w1, w2, 0]) + 1, u32::from_le_bytes([h0, h1, h2, 0]) + 1])
+}

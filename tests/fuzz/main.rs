@@ -1,0 +1,90 @@
+//! Every parser survives damaged and hostile files: no panic, no hang, no memory out of proportion to the input.
+//!
+//! The parsers are those of `fuzz/src`; the inputs are mutations of good files, the same in every run. `docs/testing.md` says
+//! how to run more of them, or one again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod memory;
+mod mutate;
+mod random;
+mod regressions;
+mod run;
+mod seeds;
+mod structure;
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
+
+use run::{Parser, survives};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// A tree of JSON values takes 32 bytes for a value and a node of some 600 for the shortest object.
+const JSON_TREE: u64 = 128;
+
+#[test]
+fn gguf_text() {
+    let (target, seeds) = (targets::gguf_text, seeds::gguf_text());
+    // An element may take 32 times its bytes: a matrix 4 wide is padded to 32, in four times the precision. The constant is the
+    // list of the tensors of 1024 layers, the most that a file may claim, whether it holds them or not.
+    survives(&Parser { name: "gguf_text", target, seeds, factor: 64, constant: 2 * MIB });
+}
+
+#[test]
+fn gguf_vision() {
+    let (target, seeds) = (targets::gguf_vision, seeds::gguf_vision());
+    survives(&Parser { name: "gguf_vision", target, seeds, factor: 64, constant: 2 * MIB });
+}
+
+#[test]
+fn safetensors() {
+    let (target, seeds) = (targets::safetensors, seeds::safetensors());
+    survives(&Parser { name: "safetensors", target, seeds, factor: 64, constant: 64 * KIB });
+}
+
+#[test]
+fn safetensors_index() {
+    let (target, seeds) = (targets::safetensors_index, seeds::safetensors_index());
+    survives(&Parser { name: "safetensors_index", target, seeds, factor: 64, constant: 64 * KIB });
+}
+
+#[test]
+fn hf_settings() {
+    let (target, seeds) = (targets::hf_settings, seeds::hf_settings());
+    // The constant is the names of the tensors of 1024 layers in tower and decoder.
+    survives(&Parser { name: "hf_settings", target, seeds, factor: JSON_TREE, constant: 2 * MIB });
+}
+
+#[test]
+fn manifest() {
+    let (target, seeds) = (targets::manifest, seeds::manifest());
+    // Whatever the configuration claims, there must be an entry for each tensor.
+    survives(&Parser { name: "manifest", target, seeds, factor: 32, constant: 64 * KIB });
+}
+
+#[test]
+fn tokenizer() {
+    let (target, seeds) = (targets::tokenizer, seeds::tokenizer());
+    survives(&Parser { name: "tokenizer", target, seeds, factor: JSON_TREE, constant: MIB });
+}
+
+#[test]
+fn picture() {
+    let (target, seeds) = (targets::picture, seeds::picture());
+    // The decoder may take 24 bytes for a pixel; then come pixels as RGB, the resampled picture, and its planes as floats.
+    let pixels = u64::from(targets::LIMIT_MEGAPIXELS) * 1_000_000;
+    survives(&Parser { name: "picture", target, seeds, factor: 64, constant: 64 * pixels + 16 * MIB });
+}
+
+#[test]
+fn request() {
+    let (target, seeds) = (targets::request, seeds::request());
+    // Besides, the regular expression's own cache grows with the text it sees.
+    survives(&Parser { name: "request", target, seeds, factor: JSON_TREE, constant: 256 * KIB });
+}
+
+#[test]
+fn text_stream() {
+    let (target, seeds) = (targets::text_stream, seeds::text_stream());
+    survives(&Parser { name: "text_stream", target, seeds, factor: 16, constant: 4096 });
+}
