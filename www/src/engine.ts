@@ -3,6 +3,7 @@ import { answerHead, completion, firstChunk, lastChunk, textChunk, usageChunk } 
 import { Connection } from "./connection.js";
 import { ocelliError } from "./errors.js";
 import type { ChatCompletion, ChatCompletionRequest } from "./openai.js";
+import { packageUrl } from "./packages.js";
 import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type KvPrecision, type LoadReport, type ScoreResult } from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
@@ -15,6 +16,10 @@ export interface LoadOptions {
   worker?: Worker;
   /** Where `ocelli_bg.wasm` is, when not beside its script. */
   wasmUrl?: string | URL;
+  /** Other folders with the same package, asked in this order where `url` does not deliver. */
+  mirrors?: readonly (string | URL)[];
+  /** `require`: fails with `storage-full` or `storage-unavailable` where the model cannot be kept. Default `prefer`. */
+  storage?: "prefer" | "require";
   /** Tokens a conversation may hold. More cost more GPU memory. */
   context?: number;
   /**
@@ -56,7 +61,8 @@ export class Engine {
   /** Loads the package at `url`, the folder of a `model.json`, from storage as far as it is there. */
   static async load(url: string | URL, options: LoadOptions = {}): Promise<Engine> {
     options.signal?.throwIfAborted();
-    const packageUrl = folderUrl(url);
+    const folder = packageUrl(url);
+    const mirrors = (options.mirrors ?? []).map(packageUrl);
     const connection = new Connection(options.worker ?? startWorker());
     const wasmUrl = options.wasmUrl === undefined ? null : absolute(options.wasmUrl);
     try {
@@ -64,14 +70,16 @@ export class Engine {
         "load",
         {
           version: PROTOCOL_VERSION,
-          packageUrl,
+          packageUrl: folder,
+          mirrors,
+          storage: options.storage ?? "prefer",
           wasmUrl,
           context: options.context ?? null,
           kvPrecision: options.kvPrecision ?? null,
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      const model = new URL(packageUrl).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli";
+      const model = new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli";
       return new Engine(connection, device, kvPrecision, config, model);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
@@ -112,11 +120,6 @@ export class Engine {
       if (request.stream_options?.include_usage) push(usageChunk(head, result));
     }, options.signal);
   }
-}
-
-function folderUrl(url: string | URL): string {
-  const folder = absolute(url).replace(/[?#].*$/, "").replace(/\/model\.json$/, "/");
-  return folder.endsWith("/") ? folder : `${folder}/`;
 }
 
 function absolute(url: string | URL): string {

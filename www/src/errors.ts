@@ -18,6 +18,9 @@ export type ErrorCode =
   | "aborted"
   | "io"
   | "internal"
+  /** The caller asked for storage and the browser gives none, or too little: `detail` has `wanted` and `free`, in bytes. */
+  | "storage-unavailable"
+  | "storage-full"
   /** The worker script is of another version of this package than the page's. */
   | "protocol-mismatch"
   /** The engine was unloaded, or its worker died. */

@@ -10,6 +10,8 @@ export interface FileEntry {
 }
 
 export interface PackageFiles {
+  /** For people; older packages have none. */
+  name: string | null;
   tokenizer: FileEntry;
   shards: FileEntry[];
 }
@@ -20,9 +22,10 @@ const MAX_TOKENIZER_BYTES = 256 << 20;
 
 /** Throws `invalid-package` where the text is not a manifest. */
 export function parseFiles(manifest: Uint8Array): PackageFiles {
-  const { tokenizer, shards } = asRecord(parseJson(manifest), "the manifest");
+  const { name, tokenizer, shards } = asRecord(parseJson(manifest), "the manifest");
   if (!Array.isArray(shards)) throw invalid("`shards` is not a list");
   return {
+    name: typeof name === "string" && name !== "" ? name : null,
     tokenizer: parseFile(tokenizer, "tokenizer", MAX_TOKENIZER_BYTES),
     shards: shards.map((shard: unknown, index) => parseFile(shard, `shards[${index}]`, MAX_SHARD_BYTES)),
   };

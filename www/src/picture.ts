@@ -3,6 +3,7 @@
  * answer; other formats, and pictures too large to decode whole, are the browser's to decode.
  */
 import { download } from "./download.js";
+import { Mirrors, patience } from "./net-mirrors.js";
 import { OcelliError, isAbort, ocelliError } from "./errors.js";
 import type { PictureSource } from "./protocol.js";
 
@@ -40,7 +41,8 @@ export async function readPicture(source: PictureSource, size: PictureSize, sign
 async function encodedBytes(source: string | Blob, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   try {
-    return await download(source, { signal, cache: "default" });
+    const mirrors = new Mirrors([source], patience({ attempts: 2 }));
+    return (await download(mirrors, "", { signal, cache: "default" })).bytes;
   } catch (thrown) {
     if (isAbort(thrown) || !source.startsWith("data:")) throw thrown;
     throw invalidImage("not a valid data: URL");

@@ -16,8 +16,13 @@ export type LoadReport =
   | { kind: "progress"; stage: "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
   /** A stored shard was damaged; it has been fetched again. */
   | { kind: "repaired"; file: string }
-  /** Loading goes on, but something will be missed. */
-  | { kind: "warning"; code: "storage-unavailable" | "storage-full"; message: string };
+  /** Loading goes on, but the model will not be kept. `detail`, in bytes, where the browser tells how much it would keep. */
+  | {
+      kind: "warning";
+      code: "storage-unavailable" | "storage-full";
+      message: string;
+      detail: { wanted: number; free: number } | null;
+    };
 
 /** Progress within an answer. */
 export type ChatEvent =
@@ -63,7 +68,15 @@ export interface ScoreResult {
 /** The calls there are. `request` crosses as it is, beside `kind` and `id`. */
 export interface Calls {
   load: {
-    request: { version: number; packageUrl: string; wasmUrl: string | null; context: number | null; kvPrecision: KvPrecision | null };
+    request: {
+      version: number;
+      packageUrl: string;
+      mirrors: string[];
+      storage: "prefer" | "require";
+      wasmUrl: string | null;
+      context: number | null;
+      kvPrecision: KvPrecision | null;
+    };
     event: LoadReport;
     result: LoadResult;
   };

@@ -6,168 +6,193 @@ import { download } from "./download.js";
 import { OcelliError, ocelliError } from "./errors.js";
 import type { Sha256 } from "./hash.js";
 import { parseFiles, type FileEntry } from "./manifest.js";
+import { Mirrors, patience, type NetworkOptions } from "./net-mirrors.js";
+import { isImported, PackageFolder, type StorageProblem } from "./package-folder.js";
+import { Progress } from "./progress.js";
 import type { LoadReport } from "./protocol.js";
-
-export const PACKAGE_CACHE = "ocelli-packages-v1";
+import { freeBytes, readableBytes } from "./room.js";
 
 /** How long the network may keep a page waiting that has everything stored. */
 const NETWORK_PATIENCE_MS = 8000;
 
+/** Shards under way beside the one that was asked for; with it at most 128 MiB. */
+const READ_AHEAD = 3;
+
 export interface PackageIndex {
   manifest: Uint8Array<ArrayBuffer>;
   tokenizer: Uint8Array<ArrayBuffer>;
-  shards: FileEntry[];
+  shards: number;
 }
 
 export interface StoreOptions {
   /** The folder of `model.json`, absolute, with a slash at the end. */
   packageUrl: string;
+  /** Other folders with the same files, in the order of preference. */
+  mirrors?: readonly string[];
+  /** Whether a package that cannot be kept is run from memory, with a warning, or refused. Default `prefer`. */
+  storage?: "prefer" | "require";
   sha256: Sha256;
+  /** Ends everything under way; the store is then of no more use. */
   signal: AbortSignal;
   onReport: (report: LoadReport) => void;
+  network?: NetworkOptions;
 }
 
 export class PackageStore {
-  private loaded = 0;
-  private total = 0;
+  private shards: FileEntry[] = [];
+  /** Shards that are likely to be asked for next. */
+  private readonly ahead = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
+  private expected = 0;
+  private readonly progress: Progress;
 
   private constructor(
-    /** Absent in private windows of some browsers: then everything is fetched and nothing kept. */
-    private cache: Cache | null,
+    private readonly folder: PackageFolder,
+    private readonly mirrors: Mirrors,
     private readonly options: StoreOptions,
-  ) {}
+  ) {
+    this.progress = new Progress(options.onReport);
+  }
 
+  /** Throws `storage-unavailable` where storage is required. */
   static async open(options: StoreOptions): Promise<PackageStore> {
-    let cache: Cache | null = null;
-    try {
-      cache = await caches.open(PACKAGE_CACHE);
-    } catch {
-      const message = "This browser window keeps no files: the model will be downloaded again next time.";
-      options.onReport({ kind: "warning", code: "storage-unavailable", message });
-    }
-    return new PackageStore(cache, options);
+    const { packageUrl, mirrors = [], network = {}, storage, onReport } = options;
+    const onProblem = (code: StorageProblem, detail: unknown) => {
+      const room = detail instanceof Shortage ? detail : null;
+      const message = code === "storage-full" ? fullMessage(room) : "This browser window keeps no files";
+      const numbers = room && { wanted: room.wanted, free: room.free };
+      if (storage === "require") throw ocelliError(code, message, numbers, detail);
+      onReport({ kind: "warning", code, message: `${message}: the model will be downloaded again next time.`, detail: numbers });
+    };
+    const folder = await PackageFolder.open(packageUrl, { onProblem });
+    return new PackageStore(folder, new Mirrors([packageUrl, ...mirrors], patience(network)), options);
   }
 
   /** The manifest, from the network if it answers, so that a new version is seen, else as stored; and the tokenizer. */
   async index(): Promise<PackageIndex> {
     this.options.onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
-    const manifest = await this.networkFirst("model.json");
+    const { bytes: manifest, isNew } = await this.manifest();
     const { tokenizer, shards } = parseFiles(manifest);
+    if (isNew) await this.folder.put("model.json", manifest);
     const files = [tokenizer, ...shards];
-    this.total = files.reduce((sum, file) => sum + file.bytes, 0);
-    await this.dropOutdated(files);
-    return { manifest, tokenizer: await this.file(tokenizer), shards };
+    this.shards = shards;
+    this.progress.expect(files);
+    await this.folder.deleteOthers([["model.json"], ...files.map(({ file, sha256 }) => [file, sha256] as const)]);
+    await this.lookForRoom(files);
+    return { manifest, tokenizer: await this.file(tokenizer), shards: shards.length };
   }
 
-  /** The shards in order. The next one is under way while the caller uploads the last. */
-  async *shards(shards: FileEntry[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    let next = this.ahead(shards[0]);
-    for (let index = 0; index < shards.length; index++) {
-      const bytes = await next;
-      next = this.ahead(shards[index + 1]);
-      if (bytes) yield bytes;
+  /** Shard `index`, verified. A caller that asks in order finds the next ones under way. */
+  async shard(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = this.ahead.get(index) ?? this.begin(index);
+    this.ahead.delete(index);
+    if (index !== this.expected) this.ahead.clear();
+    else {
+      for (let next = index + 1; next <= Math.min(index + READ_AHEAD, this.shards.length - 1); next++) {
+        if (!this.ahead.has(next)) this.ahead.set(next, this.begin(next));
+      }
     }
+    this.expected = index + 1;
+    return bytes;
   }
 
-  private ahead(shard: FileEntry | undefined): Promise<Uint8Array<ArrayBuffer> | null> {
-    const bytes = shard ? this.file(shard) : Promise.resolve(null);
-    // Awaited by the loop above; until then a failure is not unhandled, only early.
+  private begin(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const shard = this.shards[index];
+    const detail = { path: `shard ${index}`, reason: "there is no such shard", status: null };
+    const bytes = shard ? this.file(shard) : Promise.reject(ocelliError("io", `${detail.path}: ${detail.reason}`, detail));
+    // Until somebody asks for it a failure is not unhandled, only early.
     bytes.catch(() => undefined);
     return bytes;
   }
 
-  private async file(file: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
-    const stored = await this.stored(file);
-    if (stored === "damaged") await this.cache?.delete(this.key(file));
-    const bytes = stored instanceof Uint8Array ? stored : await this.fetchFile(file);
-    if (stored === "damaged") this.options.onReport({ kind: "repaired", file: file.file });
-    this.loaded += file.bytes;
-    this.progress(0, stored instanceof Uint8Array);
+  private async file(entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
+    const { file, sha256 } = entry;
+    const stored = await this.folder.get(file, sha256);
+    this.options.signal.throwIfAborted();
+    const actual = stored && (await this.options.sha256(stored));
+    if (stored && actual === sha256) {
+      this.progress.done(entry, true);
+      return stored;
+    }
+    if (stored) await this.folder.delete(file, sha256);
+    if (isImported(this.folder.url)) throw actual === null ? this.notStored(file) : damaged(file, sha256, actual);
+    const bytes = await this.fetchFile(entry);
+    if (stored) this.options.onReport({ kind: "repaired", file });
+    this.progress.done(entry, false);
     return bytes;
   }
 
-  private async stored(file: FileEntry): Promise<Uint8Array<ArrayBuffer> | "damaged" | "missing"> {
-    const response = await this.cache?.match(this.key(file));
-    if (!response) return "missing";
-    this.options.signal.throwIfAborted();
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    return (await this.options.sha256(bytes)) === file.sha256 ? bytes : "damaged";
-  }
-
-  /** Twice at most: a file that is wrong both times is wrong at its source. */
-  private async fetchFile({ file, bytes: size, sha256 }: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
+  /** From every mirror once, from a single one twice: a file that is wrong everywhere is wrong at its source. */
+  private async fetchFile(entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
+    const { file, bytes: size, sha256 } = entry;
+    const { signal } = this.options;
+    const onBytes = (loaded: number) => this.progress.underWay(entry, loaded);
+    const wrong = new Set<string>();
     let actual = "";
-    for (let attempt = 0; attempt < 2; attempt++) {
-      const bytes = await download(this.url(file), {
-        signal: this.options.signal,
-        cache: attempt === 0 ? "default" : "reload",
-        bytes: size,
-        onBytes: (loaded) => this.progress(loaded, false),
-      });
+    for (let attempt = 0; attempt < Math.max(2, this.mirrors.count); attempt++) {
+      const except = wrong.size < this.mirrors.count ? wrong : new Set<string>();
+      const cache = attempt === 0 ? "default" : "reload";
+      const { bytes, from } = await download(this.mirrors, file, { signal, cache, bytes: size, onBytes, except });
       actual = await this.options.sha256(bytes);
       if (actual === sha256) {
-        await this.keep(this.key({ file, bytes: size, sha256 }), bytes);
+        await this.folder.put(file, bytes, sha256);
         return bytes;
       }
+      wrong.add(from);
     }
-    const detail = { file, expected: sha256, actual };
-    throw ocelliError("integrity", `${file}: SHA-256 is ${actual}, the manifest says ${sha256}`, detail);
+    throw damaged(file, sha256, actual);
   }
 
-  private async networkFirst(file: string): Promise<Uint8Array<ArrayBuffer>> {
-    const url = this.url(file);
-    const stored = await this.cache?.match(url);
-    const { signal } = this.options;
-    const patience = stored ? AbortSignal.any([signal, AbortSignal.timeout(NETWORK_PATIENCE_MS)]) : signal;
+  private async manifest(): Promise<{ bytes: Uint8Array<ArrayBuffer>; isNew: boolean }> {
+    const file = "model.json";
+    const stored = await this.folder.get(file);
+    if (!stored && isImported(this.folder.url)) throw this.notStored(file);
+    if (stored && isImported(this.folder.url)) return { bytes: stored, isNew: false };
+    const { signal, packageUrl, mirrors: others = [], network = {} } = this.options;
+    const patient = stored ? AbortSignal.any([signal, AbortSignal.timeout(NETWORK_PATIENCE_MS)]) : signal;
+    const attempts = stored ? { attempts: this.mirrors.count } : {};
+    const mirrors = new Mirrors([packageUrl, ...others], patience({ ...network, ...attempts }));
     try {
-      const bytes = await download(url, { signal: patience, cache: "no-cache" });
-      await this.keep(url, bytes);
-      return bytes;
+      return { bytes: (await download(mirrors, file, { signal: patient, cache: "no-cache" })).bytes, isNew: true };
     } catch (thrown) {
       signal.throwIfAborted();
       if (!stored || isRefusal(thrown)) throw thrown;
-      return new Uint8Array(await stored.arrayBuffer());
+      return { bytes: stored, isNew: false };
     }
   }
 
-  private async keep(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    try {
-      await this.cache?.put(key, new Response(bytes));
-    } catch (thrown) {
-      if (!(thrown instanceof DOMException)) throw thrown;
-      // Running from memory is better than not running; the next load tries to store again.
-      this.cache = null;
-      const message = "There is no room to keep the model: it will be downloaded again next time.";
-      this.options.onReport({ kind: "warning", code: "storage-full", message });
-    }
+  private notStored(file: string): OcelliError {
+    const path = this.folder.url + file;
+    const reason = "this imported model is not stored, or not wholly";
+    return ocelliError("io", `${path}: ${reason}`, { path, reason, status: null });
   }
 
-  /** Files of an earlier version of this package would never be read again. */
-  private async dropOutdated(files: FileEntry[]): Promise<void> {
-    if (!this.cache) return;
-    const wanted = new Set([this.url("model.json"), ...files.map((file) => this.key(file))]);
-    for (const { url } of await this.cache.keys()) {
-      if (url.startsWith(this.options.packageUrl) && !wanted.has(url)) await this.cache.delete(url);
-    }
+  /** Before the first byte of weights: better no file than most of them. */
+  private async lookForRoom(files: readonly FileEntry[]): Promise<void> {
+    let wanted = 0;
+    for (const { file, sha256, bytes } of files) wanted += (await this.folder.has(file, sha256)) ? 0 : bytes;
+    const free = wanted > 0 ? await freeBytes() : null;
+    if (free !== null && wanted > free) this.folder.stopStoring("storage-full", new Shortage(wanted, free));
   }
+}
 
-  private progress(inFlight: number, cached: boolean): void {
-    const loaded = Math.min(this.loaded + inFlight, this.total);
-    this.options.onReport({ kind: "progress", stage: "weights", loaded, total: this.total, cached });
-  }
+function damaged(file: string, expected: string, actual: string): OcelliError {
+  return ocelliError("integrity", `${file}: SHA-256 is ${actual}, the manifest says ${expected}`, { file, expected, actual });
+}
 
-  private url(file: string): string {
-    return this.options.packageUrl + file;
-  }
+/** In bytes. */
+class Shortage {
+  constructor(
+    readonly wanted: number,
+    readonly free: number,
+  ) {}
+}
 
-  /** The hash is part of the key: a file of another version is another entry. */
-  private key({ file, sha256 }: FileEntry): string {
-    return `${this.url(file)}?sha256=${sha256}`;
-  }
+function fullMessage(room: Shortage | null): string {
+  if (!room) return "There is no room to keep the model";
+  return `There is no room to keep the model (${readableBytes(room.wanted)}, free are ${readableBytes(room.free)})`;
 }
 
 /** The server is there and says no: an answer, not an outage. */
 function isRefusal(thrown: unknown): boolean {
-  const status = thrown instanceof OcelliError ? thrown.detail?.["status"] : null;
-  return typeof status === "number" && status < 500;
+  return thrown instanceof OcelliError && thrown.detail?.["fault"] === "refused";
 }

@@ -22,6 +22,8 @@ import { PackageStore } from "./store.js";
 import initWasm, { CancelFlag, loadEngine, type OcelliEngine, pictureSize, sha256 } from "./wasm/ocelli.js";
 
 let engine: OcelliEngine | null = null;
+/** Ends what the engine's package has under way. */
+let endUse: () => void = () => undefined;
 /** Calls wait for the one before them: there is one GPU and one key-value cache. */
 let queue: Promise<unknown> = Promise.resolve();
 const running = new Map<number, AbortController>();
@@ -72,28 +74,25 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   await (call.wasmUrl ? initWasm({ module_or_path: call.wasmUrl }) : initWasm());
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
-  // A shard may be on its way when the upload of another fails.
-  const downloads = new AbortController();
-  const store = await PackageStore.open({
-    packageUrl: call.packageUrl,
-    sha256: sha256With(sha256),
-    signal: AbortSignal.any([signal, downloads.signal]),
-    onReport,
-  });
+  const { packageUrl, mirrors, storage } = call;
+  const use = new AbortController();
+  const open = AbortSignal.any([signal, use.signal]);
+  const store = await PackageStore.open({ packageUrl, mirrors, storage, sha256: sha256With(sha256), signal: open, onReport });
   try {
     const { manifest, tokenizer, shards } = await store.index();
-    const inOrder = store.shards(shards);
     const readShard = async (index: number): Promise<unknown> => {
-      const { value } = await inOrder.next();
-      const isLast = index === shards.length - 1;
-      if (isLast) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
-      return value;
+      const bytes = await store.shard(index);
+      if (index === shards - 1) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
+      return bytes;
     };
     engine = await loadEngine(manifest, tokenizer, readShard, call.context ?? undefined, call.kvPrecision ?? undefined);
     signal.throwIfAborted();
-  } finally {
-    downloads.abort();
+  } catch (thrown) {
+    // Shards may be on their way when the upload of another fails.
+    use.abort();
+    throw thrown;
   }
+  endUse = () => use.abort();
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
   const kvPrecision = engine.kvPrecision() as KvPrecision;
   return { device: engine.device() as DeviceReport, kvPrecision, config: engine.config() as unknown };
@@ -126,6 +125,7 @@ async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => 
 }
 
 async function unload(): Promise<null> {
+  endUse();
   engine?.free();
   engine = null;
   return null;

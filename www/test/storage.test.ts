@@ -23,7 +23,7 @@ inBrowsers("storage", (browser) => {
     await site.stop();
     await openPage(tab, site.url);
     await drop(tab, { from: picture as string, name: "scene.png" });
-    assert.match(await nextAnswer(tab), /\w/);
+    assert.match(await nextAnswer(tab, 0, 60), /\w/);
     assert.equal(await tab.run(() => document.querySelectorAll("#gallery img").length > 0), true, "the gallery is stored too");
   });
 
@@ -94,8 +94,29 @@ inBrowsers("storage", (browser) => {
       const names = (await caches.keys()).filter((name) => name.startsWith("ocelli-shell-"));
       return names.join() === "ocelli-shell-the-next-one";
     });
-    await until(tab, "the page is loaded anew", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
-    assert.equal(await tab.run(() => document.getElementById("update")?.hidden), true);
+    const isAnew = () => ["load", "update"].every((id) => document.getElementById(id)?.hidden === true);
+    await until(tab, "the page is loaded anew and offers nothing", isAnew);
+  });
+
+  test("a mirror stands in for a server that has nothing; what is stored can be listed and deleted", async () => {
+    await tab.goto(`${site.url}test/blank.html`);
+    const { answer, stored, left, second } = await tab.run(async () => {
+      const { Engine, packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const load = () => Engine.load("/models/nowhere/", { mirrors: ["/models/demo/model.json"], storage: "require" });
+      const engine = await load();
+      const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content: "Hello" }], max_tokens: 4 });
+      engine.unload();
+      const stored = await packages.list();
+      (await load()).unload();
+      const second = await packages.size();
+      await packages.delete("/models/nowhere/");
+      return { answer: choices[0]?.message.content, stored, left: await packages.list(), second };
+    });
+    assert.match(answer ?? "", /\w/);
+    assert.deepEqual(stored.map(({ url, complete }) => [url, complete]), [[`${site.url}models/nowhere/`, true]]);
+    assert.equal(stored[0]?.bytes, second);
+    assert.deepEqual(left, []);
+    assert.equal(site.requests.get("/models/demo/shard-0000.bin"), 1);
   });
 
   test("a missing package is told with what to do next", async () => {

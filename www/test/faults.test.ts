@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, afterEach, test } from "node:test";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { fakePackage, laterVersion, random, randomBytes, sha256, startFaultServer, type Fault, type FaultServer } from "./fault-server.js";
+import type { NetworkPage, Outcome, PackageLoad, RemoteOutcome, RemoteRead } from "./network-page.js";
+
+const QUICK = { attempts: 6, firstDelayMs: 5, maxDelayMs: 50, maxRetryAfterMs: 2500, stallMs: 400 };
+
+/** Where requests are counted, a busy machine is not to be taken for a silent server. */
+const PATIENT = { ...QUICK, stallMs: 5000 };
+
+/** `OCELLI_FAULT_LOADS=2000` for a long run. */
+const LOADS = Number(process.env["OCELLI_FAULT_LOADS"] ?? 200);
+
+const ANYWHERE: Fault[] = ["drop", "truncate", "truncate-unsized", "stall", "stall-at-once", "400", "404", "429", "429-later", "503-date", "500"];
+/** Hashes tell. */
+const OF_PACKAGES: Fault[] = [...ANYWHERE, "corrupt", "short", "long", "change", "ignore-range", "416"];
+/** Nothing but headers tells, */
+const OF_RANGES: Fault[] = [...ANYWHERE, "ignore-range", "shifted-range", "short", "long", "wrong-total", "change", "416"];
+/** and these not where there are none, or where they may not be seen. */
+const NEED_HEADERS: Fault[] = ["shifted-range", "short", "long"];
+
+inBrowsers("faults", (browser) => {
+  let server: FaultServer;
+  let tab: Tab;
+  before(async () => {
+    server = await startFaultServer("test/network-page.ts", 8);
+  });
+  beforeEach(async () => {
+    tab = await browser().newTab();
+    await openPage();
+  });
+  afterEach(() => tab?.close());
+  after(() => server?.stop());
+
+  async function openPage(): Promise<void> {
+    await tab.goto(server.urls[0] as string);
+    await until(tab, "the page's script has run", () => "network" in window);
+  }
+  const load = (job: PackageLoad): Promise<Outcome> =>
+    tab.run((job) => (window as unknown as { network: NetworkPage }).network.loadPackage(job), job);
+  const read = (job: RemoteRead): Promise<RemoteOutcome> =>
+    tab.run((job) => (window as unknown as { network: NetworkPage }).network.readRemote(job), job);
+
+  /** A file of 1,000,000 bytes, 16 blocks of 64 KiB but for the end. */
+  function bigFile(id: string, more: Parameters<FaultServer["add"]>[2] = {}) {
+    const bytes = randomBytes(1_000_000, random(7));
+    const scenario = server.add(id, new Map([["file", bytes]]), more);
+    const at = (index: number) => `${server.urls[index]}${id}/file`;
+    return { bytes, scenario, at, options: { ...PATIENT, blockBytes: 65_536 } };
+  }
+
+  test("random faults end in the right bytes or a typed error, and never hang", async () => {
+    const count = browser().name === "Chromium" ? LOADS : LOADS / 4;
+    const expected: string[][][] = [];
+    const jobs: (PackageLoad | RemoteRead)[] = [];
+    for (let seed = 0; seed < count; seed++) {
+      const next = random(seed);
+      const isPackage = seed % 2 === 0;
+      const ranges = seed % 7 !== 0;
+      const exposes = seed % 5 !== 0;
+      const kinds = isPackage ? OF_PACKAGES : ranges && exposes ? OF_RANGES : OF_RANGES.filter((kind) => !NEED_HEADERS.includes(kind));
+      const probability = [0.05, 0.2, 0.5][seed % 3] as number;
+      const files = isPackage
+        ? fakePackage([20_000, 150_000, 1, 70_000, 0, 30_000], next)
+        : new Map([["file", randomBytes(Math.floor(300_000 * next()), next)]]);
+      const fault = () => (next() < probability ? (kinds[Math.floor(kinds.length * next())] as Fault) : null);
+      server.add(`${seed}`, files, { fault, ranges, exposes });
+      const [first, second] = [server.urls[seed % 8], server.urls[(seed + 3) % 8]].map((url) => `${url}${seed}/`) as [string, string];
+      const mirrors = seed % 4 < 2 ? [second] : [];
+      jobs.push(
+        isPackage
+          ? { url: first, mirrors, network: QUICK }
+          : { urls: [first, ...mirrors].map((url) => `${url}file`), options: { ...QUICK, blockBytes: 32_768 }, reads: 20_011 },
+      );
+      const hashes = [...files].filter(([name]) => name !== "model.json").map(([, bytes]) => sha256(bytes));
+      // A file may have changed before it was opened.
+      expected.push(isPackage ? [hashes] : [hashes, [...files].map(([, bytes]) => sha256(laterVersion(bytes)))]);
+    }
+    const outcomes = await tab.run(
+      (jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 20, 30_000),
+      jobs,
+    );
+    let delivered = 0;
+    outcomes.forEach((outcome, seed) => {
+      assert.notEqual(outcome, "hangs", `load ${seed}`);
+      if (outcome === "hangs") return;
+      if ("error" in outcome) {
+        // No hash guards the manifest, so a damaged one may be found to be none.
+        assert.ok(["io", "integrity", "invalid-package"].includes(outcome.error.code), `load ${seed}: ${JSON.stringify(outcome.error)}`);
+        if (outcome.error.code === "io") assert.equal(typeof outcome.error.detail?.["fault"], "string", `load ${seed}`);
+      } else {
+        const hashes = "hash" in outcome ? [outcome.hash] : outcome.hashes;
+        assert.ok(expected[seed]?.some((version) => version.join() === hashes.join()), `load ${seed} brought wrong bytes`);
+        delivered++;
+      }
+    });
+    assert.ok(delivered > count / 2, `${delivered} of ${count} delivered`);
+  });
+
+  test("a package goes on at the first missing shard after a reload or an abort in its midst", async () => {
+    const next = random(11);
+    for (let round = 0; round < 6; round++) {
+      const sizes = Array.from({ length: 12 }, () => 20_000 + Math.floor(20_000 * next()));
+      const files = fakePackage(sizes, next);
+      const scenario = server.add(`resumed-${round}`, files, { pauseMs: 15 });
+      const url = `${server.urls[0]}resumed-${round}/`;
+      if (round % 2) {
+        assert.ok("error" in (await load({ url, abortAfterMs: 20 + 80 * next() })));
+      } else {
+        await tab.run((url) => void (window as unknown as { network: NetworkPage }).network.loadPackage({ url }), url);
+        await new Promise((resolve) => setTimeout(resolve, 20 + 80 * next()));
+        await openPage();
+      }
+      const stored = (await listed()).find((entry) => entry.url === url)?.bytes ?? 0;
+      const whole = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+      const manifest = files.get("model.json")?.length as number;
+      scenario.bytesSent = 0;
+      assertDelivered(await load({ url }), files);
+      const missing = whole - stored;
+      const most = missing + manifest + Math.max(...sizes);
+      assert.ok(scenario.bytesSent <= most, `${scenario.bytesSent} bytes for ${missing} missing ones`);
+      scenario.bytesSent = 0;
+      assertDelivered(await load({ url }), files);
+      assert.equal(scenario.bytesSent, manifest, "the third time everything is stored");
+    }
+  });
+
+  test("a broken body goes on at the byte it had reached", async () => {
+    const files = fakePackage([400_000], random(3));
+    const faults: (Fault | null)[] = ["truncate", "truncate-unsized", "stall"];
+    const fault = (file: string) => (file.startsWith("shard") ? (faults.shift() ?? null) : null);
+    const scenario = server.add("broken", files, { fault });
+    assertDelivered(await load({ url: `${server.urls[0]}broken/`, network: { ...QUICK, stallMs: 1500 } }), files);
+    const asked = scenario.requests.filter(({ file }) => file.startsWith("shard")).map(({ range }) => range);
+    assert.equal(asked[0], null);
+    assert.deepEqual(asked.slice(1), ["bytes=200000-399999", "bytes=300000-399999", "bytes=350000-399999"]);
+  });
+
+  test("mirrors take the place of a server that is gone, refuses, is busy for long or sends other bytes", async () => {
+    const files = fakePackage(Array(12).fill(3000), random(5));
+    const cases: [string, Fault][] = [
+      ["gone", "drop"],
+      ["refuses", "404"],
+      ["busy", "429-minute"],
+      ["damages", "corrupt"],
+    ];
+    for (const [id, fault] of cases) {
+      const isShard = (file: string) => file.startsWith("shard");
+      const bad = server.add(`${id}-bad`, files, { fault: (file) => (isShard(file) ? fault : null) });
+      server.add(`${id}-good`, files);
+      const began = performance.now();
+      const mirrors = [`${server.urls[1]}${id}-good/`];
+      assertDelivered(await load({ url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } }), files);
+      // Four are under way before the first one is known to fail; what is dropped browsers repeat by themselves.
+      const asked = bad.requests.filter(({ file }) => isShard(file)).length;
+      assert.ok(asked <= (fault === "drop" ? 40 : 8), `${id}: the one that works is preferred, the other one was asked ${asked} times`);
+      assert.ok(performance.now() - began < 20_000, `${id}: nobody waits for the one that does not`);
+    }
+  });
+
+  test("Retry-After is kept to, but not without bound", async () => {
+    const { bytes, scenario, at, options } = bigFile("later", { fault: () => (scenario.requests.length === 1 ? "429-later" : null) });
+    assertHash(await read({ urls: [at(0)], options, reads: 1_000_000 }), bytes);
+    const [first, second] = scenario.requests;
+    assert.ok((second?.at ?? 0) - (first?.at ?? 0) >= 990);
+    scenario.requests.length = 0;
+    const outcome = await read({ urls: [at(0)], options: { ...options, maxRetryAfterMs: 500 }, reads: 1_000_000 });
+    assert.ok("error" in outcome);
+    assert.equal(outcome.error.detail?.["fault"], "busy");
+    assert.equal(outcome.error.detail?.["status"], 429);
+    assert.equal(scenario.requests.length, 1);
+  });
+
+  test("a file that is read from front to back is fetched once, ahead of its reader; jumps cost a block", async () => {
+    const { bytes, scenario, at, options } = bigFile("once");
+    const forward = await read({ urls: [at(0)], options, reads: 10_007 });
+    assertHash(forward, bytes);
+    assert.equal(forward.received, bytes.length);
+    assert.equal(scenario.requests.length, 16);
+
+    const crossOrigin = await read({ urls: [at(1)], options, reads: 300_000 });
+    assertHash(crossOrigin, bytes);
+    assert.equal(crossOrigin.received, bytes.length);
+
+    scenario.requests.length = 0;
+    const reads: [number, number][] = [[100, 900], [900_000, 900_010], [65_530, 65_540], [1_000_000, 1_000_000]];
+    const jumps = await read({ urls: [at(0)], options, reads });
+    assertHash(jumps, Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
+    assert.equal(scenario.requests.length, 4, "blocks 0, 13, 1, and as two were read in a row 2");
+  });
+
+  test("a server that hides its headers from other origins is understood", async () => {
+    const { bytes, at, options } = bigFile("hidden", { exposes: false });
+    const outcome = await read({ urls: [at(1)], options, reads: 100_000 });
+    assertHash(outcome, bytes);
+    assert.equal("ranges" in outcome && outcome.ranges, true);
+  });
+
+  test("a server that ignores Range is read as one stream, back to front within bounds", async () => {
+    const { bytes, scenario, at, options } = bigFile("whole", { ranges: false });
+    const forward = await read({ urls: [at(0)], options, reads: 50_021 });
+    assertHash(forward, bytes);
+    assert.equal("ranges" in forward && forward.ranges, false);
+    assert.equal(scenario.requests.length, 1);
+    const reads: [number, number][] = [[900_000, 950_000], [0, 10]];
+    assertHash(await read({ urls: [at(0)], options, reads }), Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
+  });
+
+  test("a file that changes, and a mirror with another file, are noticed", async () => {
+    const changing = bigFile("changing", { fault: () => (changing.scenario.requests.length === 4 ? "change" : null) });
+    const changed = await read({ urls: [changing.at(0)], options: changing.options, reads: 65_536 });
+    assert.equal("error" in changed && changed.error.detail?.["fault"], "changed");
+
+    const broken = bigFile("breaking", { fault: () => (broken.scenario.requests.length > 4 ? "500" : null) });
+    const { bytes, at } = bigFile("breaking-other", { etag: '"other"' });
+    const other = await read({ urls: [broken.at(0), at(0)], options: broken.options, reads: 65_536 });
+    assert.equal("error" in other && other.error.detail?.["fault"], "busy");
+    assert.match(("error" in other && other.error.message) || "", /its ETag is "other"/);
+    server.scenarios.set("breaking-other", { ...bigFile("same").scenario });
+    assertHash(await read({ urls: [broken.at(0), at(0)], options: broken.options, reads: 65_536 }), bytes);
+  });
+
+  test("an aborted read ends at once, and so does what was read ahead", async () => {
+    const { scenario, at, options } = bigFile("aborted", { fault: () => (scenario.requests.length > 3 ? "stall" : null) });
+    const began = performance.now();
+    const outcome = await read({ urls: [at(0)], options: { ...options, stallMs: 60_000 }, reads: 65_536, abortAfterMs: 500 });
+    assert.ok("error" in outcome);
+    assert.ok(performance.now() - began < 20_000);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const asked = scenario.requests.length;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(scenario.requests.length, asked);
+  });
+
+  test("no URL, no server and no file are told apart", async () => {
+    const failure = async (urls: string[]) => {
+      const outcome = await read({ urls, options: { ...QUICK, attempts: 2 }, reads: 1000 });
+      return "error" in outcome ? { code: outcome.error.code, fault: outcome.error.detail?.["fault"], status: outcome.error.detail?.["status"] } : outcome;
+    };
+    assert.deepEqual(await failure([]), { code: "io", fault: undefined, status: null });
+    assert.deepEqual(await failure(["http://localhost:9/file"]), { code: "io", fault: "unreachable", status: null });
+    assert.deepEqual(await failure([`${server.urls[0]}nowhere/file`]), { code: "io", fault: "refused", status: 404 });
+  });
+
+  function listed() {
+    return tab.run(() => (window as unknown as { network: NetworkPage }).network.packages.list());
+  }
+});
+
+function assertDelivered(outcome: Outcome, files: ReadonlyMap<string, Uint8Array>): void {
+  const hashes = [...files].filter(([name]) => name !== "model.json").map(([, bytes]) => sha256(bytes));
+  assert.deepEqual("hashes" in outcome ? outcome.hashes : outcome.error, hashes);
+}
+
+function assertHash(outcome: RemoteOutcome, bytes: Uint8Array): void {
+  assert.deepEqual("hash" in outcome ? outcome.hash : outcome.error, sha256(bytes));
+}

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { fakePackage, random, sha256, startFaultServer, type FaultServer } from "./fault-server.js";
+import type { NetworkPage, Outcome, PackageLoad } from "./network-page.js";
+
+const SIZES = [30_000, 50_000, 20_000];
+
+inBrowsers("stored packages", (browser) => {
+  let server: FaultServer;
+  let tab: Tab;
+  let files: Map<string, Uint8Array>;
+  let url: string;
+  before(async () => {
+    server = await startFaultServer("test/network-page.ts");
+    url = `${server.urls[0]}package/`;
+  });
+  beforeEach(async () => {
+    files = fakePackage(SIZES, random(1));
+    server.add("package", files);
+    tab = await browser().newTab();
+    await tab.goto(server.urls[0] as string);
+    await until(tab, "the page's script has run", () => "network" in window);
+  });
+  afterEach(() => tab?.close());
+  after(() => server?.stop());
+
+  const load = (job: PackageLoad): Promise<Outcome> =>
+    tab.run((job) => (window as unknown as { network: NetworkPage }).network.loadPackage(job), job);
+  const list = () => tab.run(() => (window as unknown as { network: NetworkPage }).network.packages.list());
+  const asked = () => server.scenarios.get("package")?.requests.map(({ file }) => file) ?? [];
+  const warnings = ({ reports }: Outcome) => reports.filter((report) => report.kind === "warning");
+
+  test("whichever write the browser has no room for, the package is run from memory with one warning", async () => {
+    for (let failing = 0; failing < files.size; failing++) {
+      await tab.run(async (failing) => {
+        await caches.delete("ocelli-packages-v1");
+        const { put } = Cache.prototype;
+        let writes = 0;
+        Object.assign(window, { restore: () => (Cache.prototype.put = put) });
+        Cache.prototype.put = function (...args) {
+          if (writes++ < failing) return put.apply(this, args);
+          return Promise.reject(new DOMException("full", "QuotaExceededError"));
+        };
+      }, failing);
+      const outcome = await load({ url });
+      assertDelivered(outcome);
+      assert.deepEqual(warnings(outcome).map((warning) => "code" in warning && warning.code), ["storage-full"]);
+      const [stored] = await list();
+      assert.equal(stored?.complete ?? false, false);
+
+      const required = await load({ url, storage: "require" });
+      assert.equal("error" in required && required.error.code, "storage-full");
+
+      await tab.run(() => (window as unknown as { restore(): void }).restore());
+      const again = await load({ url });
+      assertDelivered(again);
+      assert.deepEqual(warnings(again), []);
+      assert.equal((await list())[0]?.complete, true);
+    }
+  });
+
+  test("what will not fit is known before the first byte of it", async () => {
+    await tab.run(() => {
+      navigator.storage.estimate = async () => ({ quota: 150_000, usage: 60_000 });
+    });
+    const wanted = SIZES.reduce((sum, size) => sum + size, 500);
+    const required = await load({ url, storage: "require" });
+    assert.ok("error" in required);
+    assert.equal(required.error.code, "storage-full");
+    assert.deepEqual(required.error.detail, { wanted, free: 90_000 });
+    assert.deepEqual(asked(), ["model.json"]);
+
+    const preferred = await load({ url });
+    assertDelivered(preferred);
+    const [warning, ...more] = warnings(preferred);
+    assert.ok(warning?.kind === "warning" && more.length === 0);
+    assert.deepEqual(warning.detail, { wanted, free: 90_000 });
+    assert.match(warning.message, /101 kB.*90\.0 kB/);
+    assert.equal((await list())[0]?.bytes, files.get("model.json")?.length, "nothing but the manifest was stored");
+
+    await tab.run(() => {
+      navigator.storage.estimate = async () => ({ quota: 170_000, usage: 60_000 });
+    });
+    assert.deepEqual(warnings(await load({ url })), []);
+    assert.equal((await list())[0]?.complete, true);
+  });
+
+  test("without storage everything works from memory, and storage that is required is missed at once", async () => {
+    await tab.run(() => {
+      CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError"));
+      CacheStorage.prototype.has = () => Promise.reject(new DOMException("no", "SecurityError"));
+    });
+    const outcome = await load({ url });
+    assertDelivered(outcome);
+    assert.deepEqual(warnings(outcome).map((warning) => "code" in warning && warning.code), ["storage-unavailable"]);
+    const required = await load({ url, storage: "require" });
+    assert.equal("error" in required && required.error.code, "storage-unavailable");
+    assert.deepEqual(await list(), []);
+  });
+
+  test("stored packages are listed with their sizes, whole or not, and can be deleted", async () => {
+    const whole = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+    assert.deepEqual(await list(), []);
+    await load({ url });
+    const other = fakePackage([10_000, 40_000], random(2));
+    server.add("other", other, { fault: (file) => (file === "shard-0001.bin" ? "404" : null) });
+    const otherUrl = `${server.urls[0]}other/`;
+    await load({ url: otherUrl });
+    const stored = (await list()).sort((one, two) => two.bytes - one.bytes);
+    const otherBytes = [...other.values()].reduce((sum, { length }) => sum + length, 0) - 40_000;
+    assert.deepEqual(stored, [
+      { url, name: "Fake", bytes: whole, complete: true },
+      { url: otherUrl, name: "Fake", bytes: otherBytes, complete: false },
+    ]);
+    const page = (url: string) =>
+      tab.run(async (url) => {
+        const { packages } = (window as unknown as { network: NetworkPage }).network;
+        return { size: await packages.size(), deleted: await packages.delete(url), again: await packages.delete(url) };
+      }, url);
+    assert.deepEqual(await page(otherUrl), { size: whole + otherBytes, deleted: true, again: false });
+    assert.deepEqual((await list()).map(({ url }) => url), [url]);
+    server.scenarios.get("package")?.requests.splice(0);
+    assertDelivered(await load({ url }));
+    assert.deepEqual(asked(), ["model.json"], "the other package's files are still there");
+  });
+
+  test("a new version takes the place of the old one, and leaves packages in folders below alone", async () => {
+    const below = fakePackage([1000], random(4));
+    for (const [name, bytes] of below) files.set(`below/${name}`, bytes);
+    await load({ url: `${url}below/` });
+    await load({ url });
+    const newer = fakePackage(SIZES, random(9));
+    server.add("package", newer);
+    assertDelivered(await load({ url }), newer);
+    const sizes = new Map((await list()).map((stored) => [stored.url, stored]));
+    assert.equal(sizes.get(url)?.bytes, [...newer.values()].reduce((sum, { length }) => sum + length, 0));
+    assert.equal(sizes.get(`${url}below/`)?.complete, true);
+  });
+
+  test("an imported package lies in the same store and is loaded without a request", async () => {
+    for (const isFull of [false, true]) {
+      const outcome = await tab.run(
+        async ({ files, isFull }) => {
+          const { PackageFolder, importedUrl, loadPackage, sha256 } = (window as unknown as { network: NetworkPage }).network;
+          await caches.delete("ocelli-packages-v1");
+          const problems: string[] = [];
+          const folder = await PackageFolder.open(importedUrl("a/b"), { keepInMemory: true, onProblem: (problem) => problems.push(problem) });
+          let writes = 0;
+          const { put } = Cache.prototype;
+          Cache.prototype.put = function (...args) {
+            if (!isFull || writes++ < 2) return put.apply(this, args);
+            return Promise.reject(new DOMException("full", "QuotaExceededError"));
+          };
+          const early = await loadPackage({ url: folder.url });
+          const decode = (text: string) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          for (const [name, text] of files) {
+            const bytes = decode(text);
+            if (!(await folder.put(name, bytes, name === "model.json" ? undefined : await sha256(bytes)))) throw new Error(name);
+          }
+          const whole = await loadPackage({ url: folder.url });
+          Cache.prototype.put = put;
+          const bytes = decode(files.find(([name]) => name === "shard-0002.bin")?.[1] as string);
+          const key = await sha256(bytes);
+          bytes[5] = (bytes[5] as number) ^ 1;
+          await folder.put("shard-0002.bin", bytes, key);
+          const damaged = await loadPackage({ url: folder.url });
+          await folder.deleteOthers([]);
+          const gone = await loadPackage({ url: folder.url });
+          return { early, whole, damaged, gone, problems };
+        },
+        { files: [...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")] as [string, string]), isFull },
+      );
+      const { early, whole, damaged, gone, problems } = outcome;
+      assert.equal("error" in early && early.error.code, "io");
+      assertDelivered(whole);
+      if (!isFull) assert.equal("error" in damaged && damaged.error.code, "integrity");
+      assert.equal("error" in gone && gone.error.code, "io");
+      assert.deepEqual(problems, isFull ? ["storage-full"] : []);
+    }
+    assert.deepEqual(asked(), []);
+  });
+
+  test("persistent storage can be asked for", async () => {
+    const persistent = await tab.run(async () => {
+      const { packages } = (window as unknown as { network: NetworkPage }).network;
+      StorageManager.prototype.persisted = async () => false;
+      StorageManager.prototype.persist = async () => true;
+      return packages.requestPersistence();
+    });
+    assert.equal(persistent, true);
+  });
+
+  function assertDelivered(outcome: Outcome, delivered: ReadonlyMap<string, Uint8Array> = files): void {
+    const hashes = [...delivered].filter(([name]) => name !== "model.json" && !name.includes("/")).map(([, bytes]) => sha256(bytes));
+    assert.deepEqual("hashes" in outcome ? outcome.hashes : outcome.error, hashes);
+  }
+});
