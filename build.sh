@@ -239,7 +239,7 @@ pack_fixtures() {
   mkdir -p target/fixture-packages
   unchanged fixture-packages "${inputs[@]}" && return
   for checkpoint in tests/fixtures/checkpoints/*/; do
-    for quant in f32 f16 q8_0 q4_0; do
+    for quant in f32 f16 q8_0 q4_0 q4_64; do
       target/debug/ocelli pack "$checkpoint" --quant "$quant" --out "target/fixture-packages/$(basename "$checkpoint")-$quant"
     done
   done
@@ -249,6 +249,8 @@ pack_fixtures() {
     [[ $name != mmproj && $name != tokenizer ]] || continue
     target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$name"
   done
+  target/debug/ocelli pack tests/fixtures/gguf/q4_k.gguf --mmproj tests/fixtures/gguf/mmproj.gguf --quant compact \
+    --out target/fixture-packages/gguf-q4_k_compact
   done_with fixture-packages "${inputs[@]}"
 }
 

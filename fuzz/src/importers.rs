@@ -45,7 +45,7 @@ fn layout(bytes: &[u8]) -> Layout {
 
 fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layout: Option<Layout>) -> Result<Manifest> {
     let names = GgufImport { text: TEXT.into(), mmproj: mmproj.map(String::from) };
-    let options = GgufOptions { layout, ..GgufOptions::default() };
+    let options = GgufOptions { layouts: layout.into(), ..GgufOptions::default() };
     pollster::block_on(gguf::import(files, &names, writer(), options, |_| ControlFlow::Continue(())))
 }
 
@@ -68,7 +68,7 @@ pub fn gguf_vision(bytes: &[u8]) -> Result<()> {
 }
 
 fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
-    let options = ImportOptions { name: "tiny".into(), license: None, source: None, layout };
+    let options = ImportOptions { name: "tiny".into(), license: None, source: None, layouts: layout.into() };
     pollster::block_on(hf::import(files, writer(), options, |_| ControlFlow::Continue(())))
 }
 

@@ -28,6 +28,7 @@ pub fn weight_snippet(layout: Layout) -> &'static str {
         Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
         Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
         Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
+        Layout::Q4_64 => include_str!("../../shaders/shared/weights_q4_64.wgsl"),
         Layout::Q4K => include_str!("../../shaders/shared/weights_q4_k.wgsl"),
         Layout::Q5K => include_str!("../../shaders/shared/weights_q5_k.wgsl"),
         Layout::Q6K => include_str!("../../shaders/shared/weights_q6_k.wgsl"),

@@ -7,10 +7,10 @@ use super::layout::{BLOCK, Layout, ROW_GROUP, SUPER_BLOCK};
 /// The parts of a block, one a plane.
 type Parts = [[u8; SUPER_BLOCK / 2]; 4];
 
-/// Bytes of one of ggml's blocks, and the elements it holds. `None` for layouts whose rows are plain numbers.
+/// Bytes of one of ggml's blocks, and the elements it holds. `None` for layouts whose rows are plain numbers, and for our own.
 pub fn block_size(layout: Layout) -> Option<(usize, usize)> {
     match layout {
-        Layout::F32 | Layout::F16 => None,
+        Layout::F32 | Layout::F16 | Layout::Q4_64 => None,
         Layout::Q8_0 => Some((34, BLOCK)),
         Layout::Q4_0 => Some((18, BLOCK)),
         Layout::Q4K => Some((144, SUPER_BLOCK)),
@@ -63,7 +63,7 @@ pub fn append_rows(layout: Layout, blocks: usize, rows: &[u8], planes: &mut [Vec
 /// Takes a block apart.
 fn split(layout: Layout, block: &[u8], parts: &mut Parts) {
     match layout {
-        Layout::F32 | Layout::F16 => {}
+        Layout::F32 | Layout::F16 | Layout::Q4_64 => {}
         Layout::Q8_0 | Layout::Q4_0 => {
             let (d, quants) = block.split_at(2);
             parts[0][..quants.len()].copy_from_slice(quants);

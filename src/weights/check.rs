@@ -92,7 +92,7 @@ fn tensors(manifest: &Manifest) -> Result<()> {
 }
 
 fn tensor(entry: &TensorEntry, spec: &TensorSpec) -> Result<()> {
-    let TensorEntry { name, shape, layout, planes } = entry;
+    let TensorEntry { name, shape, layout, planes, .. } = entry;
     if *shape != spec.shape {
         return refuse(format!("tensor {name} has shape {shape:?}, the model needs {:?}", spec.shape));
     }

@@ -25,19 +25,11 @@ pub(super) trait Numbers {
     /// The elements of `range`.
     async fn read(&self, range: Range<u64>) -> Result<Vec<f32>>;
 
+    /// The layout nearest to how the checkpoint holds it; floats narrower than 32 bits count as f16.
+    fn held(&self) -> Layout;
+
     /// An error about this tensor.
     fn error(&self, reason: String) -> Error;
-}
-
-/// The layout of a tensor where the matrices are to have `matrices`.
-pub(super) fn layout_of(spec: &TensorSpec, matrices: Layout) -> Layout {
-    match (spec.shape.len(), spec.name.as_str(), matrices) {
-        (1, ..) => Layout::F32,
-        (_, _, Layout::F32) => Layout::F32,
-        // The first thing a picture meets, and a third of a percent of the tower: not worth the loss.
-        (_, "vision.patch_conv", _) => Layout::F16,
-        _ => matrices,
-    }
 }
 
 /// Writes a tensor, some rows at a time; `advance` hears how many elements each step took.
@@ -49,6 +41,9 @@ pub(super) async fn convert<T: Numbers, K: PackageSink>(
     mut advance: impl FnMut(u64) -> Result<()>,
 ) -> Result<()> {
     writer.begin(&spec.name, &spec.shape, layout).await?;
+    if tensor.held().is_quantised() {
+        writer.requantized_from(tensor.held());
+    }
     let &[rows, cols] = spec.shape.as_slice() else {
         let values = tensor.read(0..spec.len()).await?;
         let mut plane = Vec::with_capacity(values.len() * 4);

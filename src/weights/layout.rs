@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Elements that share a scale, along a row.
 pub const BLOCK: usize = 32;
+/// Elements that share a scale in [`Layout::Q4_64`], along a row.
+pub const WIDE_BLOCK: usize = 64;
 /// Elements that share a scale of scales in the K-quants, along a row.
 pub const SUPER_BLOCK: usize = 256;
 /// Rows whose scales lie side by side.
@@ -30,6 +32,9 @@ pub enum Layout {
     /// `quants`: 16 bytes for each row and block, byte `j` holding element `j` in its low and `16 + j` in its high nibble,
     /// each plus 8; `scales` as in [`Layout::Q8_0`].
     Q4_0,
+    /// `quants` as in [`Layout::Q4_0`]; `scales`: `f16 [rows_padded / 4][ceil(cols / 64)][4]`, one for each 64 elements of a row.
+    #[serde(rename = "q4_64")]
+    Q4_64,
     /// As ggml's: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
     /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `supers`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
     Q4K,
@@ -58,11 +63,13 @@ pub enum PlaneKind {
     Supers,
 }
 
-/// What a plane holds for each row and [`Layout::unit`] of columns.
+/// What a plane holds for each row and some columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneUnit {
     /// What it holds.
     pub kind: PlaneKind,
+    /// The columns.
+    pub cols: usize,
     /// Its bytes.
     pub bytes: usize,
     /// `None` where rows lie behind one another; else the bytes of the pieces of which [`ROW_GROUP`] rows lie side by side.
@@ -106,9 +113,10 @@ impl MatrixShape {
 
 impl Layout {
     /// Every layout, largest first.
-    pub const ALL: [Self; 7] = [Self::F32, Self::F16, Self::Q8_0, Self::Q6K, Self::Q5K, Self::Q4_0, Self::Q4K];
+    pub const ALL: [Self; 8] =
+        [Self::F32, Self::F16, Self::Q8_0, Self::Q6K, Self::Q5K, Self::Q4K, Self::Q4_0, Self::Q4_64];
     /// The layouts that numbers can be brought into; the others only ever come out of a file, bit by bit.
-    pub const FROM_NUMBERS: [Self; 4] = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0];
+    pub const FROM_NUMBERS: [Self; 5] = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0, Self::Q4_64];
 
     /// The name in `model.json` and on the command line.
     pub fn name(self) -> &'static str {
@@ -117,6 +125,7 @@ impl Layout {
             Self::F16 => "f16",
             Self::Q8_0 => "q8_0",
             Self::Q4_0 => "q4_0",
+            Self::Q4_64 => "q4_64",
             Self::Q4K => "q4_k",
             Self::Q5K => "q5_k",
             Self::Q6K => "q6_k",
@@ -128,36 +137,35 @@ impl Layout {
         Self::ALL.into_iter().find(|layout| layout.name() == name)
     }
 
-    /// Columns that make up one unit: the width of a matrix is a multiple of it or padded to one.
-    pub fn unit(self) -> usize {
-        if self.is_k_quant() { SUPER_BLOCK } else { BLOCK }
-    }
-
     /// Whether blocks of 32 have integer scales, with a scale of their own for each 256.
     pub fn is_k_quant(self) -> bool {
         matches!(self, Self::Q4K | Self::Q5K | Self::Q6K)
     }
 
-    /// What the planes hold for each row and [`Self::unit`], in package order.
+    /// What the planes hold, in package order.
     pub fn plane_units(self) -> &'static [PlaneUnit] {
         use PlaneKind::{Quants, Scales, Supers, Tops, Values};
-        const fn by_row(kind: PlaneKind, bytes: usize) -> PlaneUnit {
-            PlaneUnit { kind, bytes, interleaved: None }
+        const fn by_row(kind: PlaneKind, cols: usize, bytes: usize) -> PlaneUnit {
+            PlaneUnit { kind, cols, bytes, interleaved: None }
         }
-        const fn by_group(kind: PlaneKind, bytes: usize, piece: usize) -> PlaneUnit {
-            PlaneUnit { kind, bytes, interleaved: Some(piece) }
+        const fn by_group(kind: PlaneKind, cols: usize, bytes: usize, piece: usize) -> PlaneUnit {
+            PlaneUnit { kind, cols, bytes, interleaved: Some(piece) }
         }
+        const NIBBLES: PlaneUnit = by_row(Quants, BLOCK, BLOCK / 2);
+        const K_NIBBLES: PlaneUnit = by_row(Quants, SUPER_BLOCK, SUPER_BLOCK / 2);
+        const K_SCALES: PlaneUnit = by_group(Scales, SUPER_BLOCK, 16, 2);
         match self {
-            Self::F32 => const { &[by_row(Values, 128)] },
-            Self::F16 => const { &[by_row(Values, 64)] },
-            Self::Q8_0 => const { &[by_row(Quants, 32), by_group(Scales, 2, 2)] },
-            Self::Q4_0 => const { &[by_row(Quants, 16), by_group(Scales, 2, 2)] },
-            Self::Q4K => const { &[by_row(Quants, 128), by_group(Scales, 16, 2), by_group(Supers, 4, 4)] },
+            Self::F32 => const { &[by_row(Values, BLOCK, 128)] },
+            Self::F16 => const { &[by_row(Values, BLOCK, 64)] },
+            Self::Q8_0 => const { &[by_row(Quants, BLOCK, 32), by_group(Scales, BLOCK, 2, 2)] },
+            Self::Q4_0 => const { &[NIBBLES, by_group(Scales, BLOCK, 2, 2)] },
+            Self::Q4_64 => const { &[NIBBLES, by_group(Scales, WIDE_BLOCK, 2, 2)] },
+            Self::Q4K => const { &[K_NIBBLES, K_SCALES, by_group(Supers, SUPER_BLOCK, 4, 4)] },
             Self::Q5K => {
-                const { &[by_row(Quants, 128), by_row(Tops, 32), by_group(Scales, 16, 2), by_group(Supers, 4, 4)] }
+                const { &[K_NIBBLES, by_row(Tops, SUPER_BLOCK, 32), K_SCALES, by_group(Supers, SUPER_BLOCK, 4, 4)] }
             }
             Self::Q6K => {
-                const { &[by_row(Quants, 128), by_row(Tops, 64), by_group(Scales, 16, 2), by_group(Supers, 2, 2)] }
+                const { &[K_NIBBLES, by_row(Tops, SUPER_BLOCK, 64), K_SCALES, by_group(Supers, SUPER_BLOCK, 2, 2)] }
             }
         }
     }
@@ -168,12 +176,18 @@ impl Layout {
             return None;
         }
         let rows = (shape.rows as u64).checked_next_multiple_of(ROW_GROUP as u64)?;
-        let unit = self.unit() as u64;
         // Whatever a plane takes for each element, their number has to be one.
-        let units = rows.checked_mul((shape.cols as u64).checked_next_multiple_of(unit)?)? / unit;
-        let plane =
-            |unit: &PlaneUnit| Some(PlaneSpec { kind: unit.kind, bytes: units.checked_mul(unit.bytes as u64)? });
+        rows.checked_mul((shape.cols as u64).checked_next_multiple_of(SUPER_BLOCK as u64)?)?;
+        let plane = |unit: &PlaneUnit| {
+            let units = rows * (shape.cols as u64).div_ceil(unit.cols as u64);
+            Some(PlaneSpec { kind: unit.kind, bytes: units.checked_mul(unit.bytes as u64)? })
+        };
         self.plane_units().iter().map(plane).collect()
+    }
+
+    /// Whether numbers are small integers with scales.
+    pub fn is_quantised(self) -> bool {
+        !matches!(self, Self::F32 | Self::F16)
     }
 
     /// The planes of a tensor of one or two dimensions, in package order. `None` if there is no such storage: a vector that

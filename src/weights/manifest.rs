@@ -114,6 +114,9 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     /// Number format and byte order.
     pub layout: Layout,
+    /// The layout whose numbers were rounded a second time to make it; absent where floats were, or nothing was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requantized_from: Option<Layout>,
     /// Where its planes are, in the order of [`Layout::planes`].
     pub planes: Vec<PlaneEntry>,
 }

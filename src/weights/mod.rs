@@ -4,6 +4,7 @@
 //! checkpoint -> hf, safetensors -> quant  \
 //! .gguf file -> gguf            -> blocks --> writer -> package (model.json + shards + tokenizer.json)
 //! package    -> manifest -> shards -> planes, ready for a GPU buffer
+//! synth      -> a package or .gguf files of a published model's shape with random weights
 //! ```
 //!
 //! Nothing here knows of a GPU but `upload`.
@@ -12,11 +13,13 @@ pub mod blocks;
 pub mod gguf;
 pub mod hf;
 pub mod layout;
+pub mod layouts;
 pub mod manifest;
 pub mod package;
 pub mod quant;
 pub mod safetensors;
 pub mod source;
+pub mod synth;
 pub mod tensors;
 pub mod upload;
 pub mod writer;
@@ -26,5 +29,6 @@ mod convert;
 mod directory;
 mod hash;
 mod k_quant;
+mod scale_search;
 
 pub use directory::DirectorySink;

@@ -1,9 +1,10 @@
-//! Numbers to planes and back, by ggml's rules (`ggml-quants.c`, `quantize_row_q4_0_ref` and `quantize_row_q8_0_ref`).
+//! Numbers to planes and back, by ggml's rules (`ggml-quants.c`, `quantize_row_q4_0_ref` and `quantize_row_q8_0_ref`), and for
+//! [`Layout::Q4_64`], which ggml does not have, by those of `scale_search`.
 
 use half::f16;
 
-use super::k_quant;
-use super::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+use super::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP, WIDE_BLOCK};
+use super::{k_quant, scale_search};
 use crate::error::{Error, Result};
 
 /// Why a number cannot be stored.
@@ -50,18 +51,27 @@ pub fn encode_rows(
     Ok(())
 }
 
+/// Elements that share a scale.
+fn scale_width(layout: Layout) -> usize {
+    if layout == Layout::Q4_64 { WIDE_BLOCK } else { BLOCK }
+}
+
 fn encode_group(layout: Layout, group: &[f32], planes: &mut [Vec<u8>]) -> std::result::Result<(), Unstorable> {
-    let cols = group.len() / ROW_GROUP;
-    let mut scales = vec![f16::ZERO; group.len() / BLOCK]; // [blocks, 4]
-    for (index, block) in group.as_chunks::<BLOCK>().0.iter().enumerate() {
-        let (row, col) = (index * BLOCK / cols, index * BLOCK % cols);
-        let scale = &mut scales[col / BLOCK * ROW_GROUP + row];
-        encode_block(layout, block, &mut planes[0], scale).map_err(|(value, reason)| Unstorable {
-            row,
-            col,
-            value,
-            reason,
-        })?;
+    let (cols, width) = (group.len() / ROW_GROUP, scale_width(layout));
+    let mut scales = vec![f16::ZERO; cols.div_ceil(width) * ROW_GROUP]; // [cols / width, 4]
+    for (row, numbers) in group.chunks_exact(cols).enumerate() {
+        if let Some(at) = numbers.iter().position(|x| !x.is_finite()) {
+            return Err(Unstorable { row, col: at / BLOCK * BLOCK, value: numbers[at], reason: NOT_FINITE });
+        }
+        for (index, block) in numbers.chunks(width).enumerate() {
+            let scale = &mut scales[index * ROW_GROUP + row];
+            encode_block(layout, block, &mut planes[0], scale).map_err(|(value, reason)| Unstorable {
+                row,
+                col: index * width,
+                value,
+                reason,
+            })?;
+        }
     }
     if let Some(plane) = planes.get_mut(1) {
         plane.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
@@ -69,15 +79,16 @@ fn encode_group(layout: Layout, group: &[f32], planes: &mut [Vec<u8>]) -> std::r
     Ok(())
 }
 
+/// Appends what a block's numbers become. `// [scale width]`, of the last one in a row maybe half
 fn encode_block(
     layout: Layout,
-    block: &[f32; BLOCK],
+    block: &[f32],
     out: &mut Vec<u8>,
     scale: &mut f16,
 ) -> std::result::Result<(), (f32, &'static str)> {
-    if let Some(value) = block.iter().find(|x| !x.is_finite()) {
-        return Err((*value, NOT_FINITE));
-    }
+    let mut padded = [0.0; WIDE_BLOCK];
+    padded[..block.len()].copy_from_slice(block);
+    let [first, _] = padded.as_chunks::<BLOCK>().0 else { return Ok(()) };
     match layout {
         Layout::F32 => out.extend(block.iter().flat_map(|x| x.to_le_bytes())),
         Layout::F16 => {
@@ -86,18 +97,31 @@ fn encode_block(
             }
         }
         Layout::Q8_0 => {
-            let (d, quants) = q8_0_block(block)?;
+            let (d, quants) = q8_0_block(first)?;
             *scale = d;
             out.extend(quants);
         }
         Layout::Q4_0 => {
-            let (d, quants) = q4_0_block(block)?;
+            let (d, quants) = q4_0_block(first)?;
             *scale = d;
             out.extend(quants);
+        }
+        Layout::Q4_64 => {
+            let largest = block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+            let (d, quants) = scale_search::q4(&padded).ok_or((largest, TOO_LARGE))?;
+            *scale = d;
+            for quants in quants[..block.len()].as_chunks::<BLOCK>().0 {
+                out.extend(nibbles(quants));
+            }
         }
         Layout::Q4K | Layout::Q5K | Layout::Q6K => return Err((block[0], ONLY_FROM_FILES)),
     }
     Ok(())
+}
+
+/// Element `j` in the low and `16 + j` in the high half of byte `j`.
+fn nibbles(quants: &[u8; BLOCK]) -> [u8; BLOCK / 2] {
+    std::array::from_fn(|j| quants[j] | quants[j + BLOCK / 2] << 4)
 }
 
 fn to_f16(x: f32) -> std::result::Result<f16, (f32, &'static str)> {
@@ -125,8 +149,7 @@ fn q4_0_block(block: &[f32; BLOCK]) -> Block<16> {
     let d = max / -8.0;
     let inverse = reciprocal(d);
     let quant = |x: f32| ((x * inverse + 8.5) as u8).min(15);
-    let quants = std::array::from_fn(|j| quant(block[j]) | quant(block[j + 16]) << 4);
-    Ok((to_f16(d)?, quants))
+    Ok((to_f16(d)?, nibbles(&block.map(quant))))
 }
 
 /// The numbers of a whole tensor, row-major and unpadded.
@@ -146,12 +169,12 @@ pub fn decode(layout: Layout, shape: &[usize], planes: &[impl AsRef<[u8]>]) -> R
         Layout::F16 => planes[0].as_chunks::<2>().0.iter().map(|&x| f16::from_le_bytes(x).to_f32()).collect(),
         Layout::Q8_0 => {
             let block = |d: f32, q: &[u8; 32]| q.map(|q| d * f32::from(q.cast_signed()));
-            decode_blocks(shape, planes[0], planes[1], block)
+            decode_blocks(shape, BLOCK, planes[0], planes[1], block)
         }
-        Layout::Q4_0 => {
+        Layout::Q4_0 | Layout::Q4_64 => {
             let nibbles = |q: &[u8; 16]| std::array::from_fn(|j| q[j % 16] >> (j / 16 * 4) & 15);
             let block = |d: f32, q: &[u8; 16]| nibbles(q).map(|q: u8| d * (f32::from(q) - 8.0));
-            decode_blocks(shape, planes[0], planes[1], block)
+            decode_blocks(shape, scale_width(layout), planes[0], planes[1], block)
         }
         Layout::Q4K | Layout::Q5K | Layout::Q6K => k_quant::decode(layout, shape, &planes),
     };
@@ -165,15 +188,16 @@ fn decode_f32(plane: &[u8]) -> Vec<f32> {
 
 fn decode_blocks<const N: usize>(
     shape: MatrixShape,
+    scale_width: usize,
     quants: &[u8],
     scales: &[u8],
     block: impl Fn(f32, &[u8; N]) -> [f32; BLOCK],
 ) -> Vec<f32> {
-    let scales = scales.as_chunks::<2>().0; // [rows_padded / 4, blocks, 4]
-    let blocks = shape.blocks();
+    let scales = scales.as_chunks::<2>().0; // [rows_padded / 4, scales_in_row, 4]
+    let (blocks, scales_in_row) = (shape.blocks(), shape.cols.div_ceil(scale_width));
     let decoded = quants.as_chunks::<N>().0.iter().enumerate().map(|(index, quants)| {
         let (row, b) = (index / blocks, index % blocks);
-        let scale = scales[(row / ROW_GROUP * blocks + b) * ROW_GROUP + row % ROW_GROUP];
+        let scale = scales[(row / ROW_GROUP * scales_in_row + b * BLOCK / scale_width) * ROW_GROUP + row % ROW_GROUP];
         block(f16::from_le_bytes(scale).to_f32(), quants)
     });
     decoded.flatten().collect()

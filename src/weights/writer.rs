@@ -91,10 +91,18 @@ impl<S: PackageSink> PackageWriter<S> {
         };
         let offset = self.align().await?;
         let places = planes.iter().map(|plane| PlaneEntry { offset, bytes: plane.bytes }).collect();
-        let entry = TensorEntry { name: name.into(), shape: shape.to_vec(), layout, planes: places };
+        let (name, shape) = (name.into(), shape.to_vec());
+        let entry = TensorEntry { name, shape, layout, requantized_from: None, planes: places };
         let waiting = planes.iter().skip(1).map(|plane| room_for(plane.bytes)).collect();
         self.open = Some(OpenTensor { entry, first_plane_bytes: 0, waiting });
         Ok(())
+    }
+
+    /// Notes that the open tensor was quantised before, in another layout.
+    pub fn requantized_from(&mut self, layout: Layout) {
+        if let Some(open) = &mut self.open {
+            open.entry.requantized_from = Some(layout);
+        }
     }
 
     /// Appends to the planes of the open tensor and empties `planes`.

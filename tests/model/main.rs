@@ -8,6 +8,7 @@ use golden::{Case, cases, largest_difference};
 use ocelli::engine::{Cancel, Engine, Positions, Request, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
 use packages::{GGUF, engine, load, pack_gguf};
 
 /// Largest difference of a logit that rounding explains: logits reach 40, sums run in another order.
@@ -59,10 +60,10 @@ async fn engine_agrees(engine: &mut Engine, what: &str, cases: Vec<Case>) {
 }
 
 /// A GGUF file against `transformers` on the weights that gguf-py reads from it.
-fn gguf_agrees(name: &str, layout: Option<Layout>) {
+fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
     pollster::block_on(async {
-        let mut engine = load(&pack_gguf(name, layout).await, 256).await;
-        engine_agrees(&mut engine, &format!("{name}.gguf {layout:?}"), cases(GGUF, name)).await;
+        let mut engine = load(&pack_gguf(name, layouts).await, 256).await;
+        engine_agrees(&mut engine, &format!("{name}.gguf as {golden}"), cases(GGUF, golden)).await;
     });
 }
 
@@ -73,12 +74,17 @@ macro_rules! gguf_files {
 
             $(#[test]
             fn $name() {
-                gguf_agrees(stringify!($name), None);
+                gguf_agrees(stringify!($name), Layouts::default(), stringify!($name));
             })*
 
             #[test]
             fn floats_as_f32() {
-                gguf_agrees("bf16", Some(Layout::F32));
+                gguf_agrees("bf16", Layout::F32.into(), "bf16");
+            }
+
+            #[test]
+            fn k_quants_made_compact() {
+                gguf_agrees("q4_k", Layouts::COMPACT, "q4_k_compact");
             }
         }
     };
@@ -112,6 +118,11 @@ macro_rules! checkpoints {
             }
 
             #[test]
+            fn q4_64_agrees_with_transformers() {
+                agrees(stringify!($name), Layout::Q4_64, "q4_64");
+            }
+
+            #[test]
             fn chunks_of_a_prompt_give_the_logits_of_the_whole() {
                 chunks_agree(stringify!($name));
             }
@@ -119,7 +130,7 @@ macro_rules! checkpoints {
     };
 }
 
-checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8);
+checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b);
 
 fn chunks_agree(checkpoint: &str) {
     pollster::block_on(async {

@@ -17,6 +17,7 @@ use ocelli::gpu::Gpu;
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::{Directory, MemoryFiles};
@@ -55,17 +56,17 @@ pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, V
 pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
-    let options = ImportOptions { name: "test".into(), license: None, source: None, layout };
+    let options = ImportOptions { name: "test".into(), license: None, source: None, layouts: layout.into() };
     import(&Directory(checkpoint.to_path_buf()), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
     std::mem::take(&mut *files.lock().unwrap())
 }
 
 /// Packs a fixture GGUF file together with the fixtures' eyes.
-pub(crate) async fn pack_gguf(name: &str, layout: Option<Layout>) -> BTreeMap<String, Vec<u8>> {
+pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
     let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some("mmproj.gguf".into()) };
-    let options = GgufOptions { layout, ..GgufOptions::default() };
+    let options = GgufOptions { layouts, ..GgufOptions::default() };
     gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
         .await
         .expect("import");

@@ -84,6 +84,65 @@ fn packs_gguf_files() {
 }
 
 #[test]
+fn makes_packages_compact() {
+    let scratch = Scratch::new();
+    let (out, text_model) = (scratch.0.join("package"), fixture("gguf/q4_k.gguf"));
+    let mmproj = fixture("gguf/mmproj.gguf");
+    let packed = ocelli(&[
+        &"pack",
+        &text_model,
+        &"--mmproj",
+        &mmproj,
+        &"--out",
+        &out,
+        &"--quant",
+        &"compact",
+        &"--vision-quant",
+        &"q8_0",
+    ]);
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    let summary: Value =
+        serde_json::from_slice(&ocelli(&[&"inspect", &out, &"--json", &"--tensors"]).stdout).expect("JSON");
+    assert_eq!(summary["requantized_from"], serde_json::json!({"q4_k": 5, "q6_k": 2, "q8_0": 1}));
+    assert_eq!(
+        (&summary["layouts"]["q4_64"]["tensors"], &summary["layouts"]["f16"]["tensors"]),
+        (&8.into(), &1.into())
+    );
+    assert_eq!(summary["tensors"].as_array().map(Vec::len), Some(35));
+    let lines = text(&ocelli(&[&"inspect", &out, &"--tensors"]).stdout);
+    assert!(lines.contains("5 tensors were q4_k before") && lines.contains("q4_64, was q6_k"), "{lines}");
+
+    // Floats of a GGUF file and everything of it.
+    let layouts = |args: &[&dyn AsRef<Path>]| {
+        let fixed: [&dyn AsRef<Path>; 6] = [&"pack", &text_model, &"--out", &out, &"--quant", &"q4_0"];
+        let packed = ocelli(&[&fixed, args].concat());
+        assert!(packed.status.success(), "{}", text(&packed.stderr));
+        let summary: Value = serde_json::from_slice(&ocelli(&[&"inspect", &out, &"--json"]).stdout).expect("JSON");
+        (summary["layouts"]["q4_0"]["tensors"].as_u64(), summary["layouts"]["q4_k"]["tensors"].as_u64())
+    };
+    assert_eq!(layouts(&[]), (None, Some(5)));
+    assert_eq!(layouts(&[&"--requant"]), (Some(8), None));
+    let usage = ocelli(&[&"pack", &text_model, &"--out", &out, &"--vision-quant", &"q4_k"]);
+    assert_eq!(usage.status.code(), Some(2), "only what numbers can be brought into: {}", text(&usage.stderr));
+}
+
+#[test]
+fn loads_and_says_what_it_took() {
+    let scratch = Scratch::new();
+    let out = scratch.0.join("package");
+    assert!(ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &out, &"--quant", &"q4_64"]).status.success());
+    let summary: Value =
+        serde_json::from_slice(&ocelli(&[&"inspect", &out, &"--json", &"--load"]).stdout).expect("JSON");
+    let load = &summary["load"];
+    assert_eq!(load["bytes"], summary["bytes"]);
+    assert!(load["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{load}");
+    let row = load["gpu"].as_array().and_then(|rows| rows.iter().find(|row| row["purpose"] == "text_weights"));
+    assert!(row.is_some_and(|row| row["peak"].as_u64() > Some(100_000)), "{load}");
+    let lines = text(&ocelli(&[&"inspect", &out, &"--load"]).stdout);
+    assert!(lines.contains(" GB/s; GPU memory at most ") && lines.contains("TextWeights"), "{lines}");
+}
+
+#[test]
 fn failures_have_codes() {
     let scratch = Scratch::new();
     let out = scratch.0.join("package");

@@ -16,8 +16,18 @@ use ocelli::{Error, Result};
 use serde_json::{Map, Value};
 
 /// Checkpoints that can be imported.
-pub(crate) const CHECKPOINTS: [&str; 7] =
-    ["fp8", "merge1", "small31", "text_long", "tied_two_images", "untied", "wide_heads"];
+pub(crate) const CHECKPOINTS: [&str; 10] = [
+    "fp8",
+    "like_14b",
+    "like_24b",
+    "like_8b",
+    "merge1",
+    "small31",
+    "text_long",
+    "tied_two_images",
+    "untied",
+    "wide_heads",
+];
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
@@ -65,7 +75,7 @@ impl PackageSink for MemorySink {
 }
 
 pub(crate) fn options(layout: Layout) -> ImportOptions {
-    ImportOptions { name: "test".into(), license: None, source: None, layout }
+    ImportOptions { name: "test".into(), license: None, source: None, layouts: layout.into() }
 }
 
 /// Imports a checkpoint with shards of `shard_bytes`.

@@ -10,3 +10,4 @@ mod pack;
 mod quant;
 mod safetensors;
 mod settings;
+mod synth;

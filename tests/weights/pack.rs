@@ -4,6 +4,7 @@ use half::f16;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{Manifest, ShardWrite};
 use ocelli::weights::package::Package;
+use ocelli::weights::quant::{decode, encode_rows};
 use ocelli::weights::source::MemoryFiles;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -60,7 +61,12 @@ fn our_name(name: &str) -> String {
 
 /// What a row is worth after storage, by the formats' definitions and block by block.
 fn stored_row(layout: Layout, row: &[f32]) -> Vec<f32> {
-    let blocks = row.chunks(32).flat_map(|block| {
+    let encoded = |block: &[f32]| {
+        let mut planes = vec![Vec::new(); 2];
+        encode_rows(layout, block.len(), block, &mut planes).expect("numbers");
+        planes
+    };
+    let blocks = row.chunks(if layout == Layout::Q4_64 { 64 } else { 32 }).flat_map(|block| {
         let half = |x: f32| f16::from_f32(x).to_f32();
         let max = block.iter().copied().fold(0.0f32, |max, x| if x.abs() > max.abs() { x } else { max });
         let inverse = |d: f32| if d == 0.0 { 0.0 } else { 1.0 / d };
@@ -75,6 +81,8 @@ fn stored_row(layout: Layout, row: &[f32]) -> Vec<f32> {
                 let d = max / -8.0;
                 block.iter().map(|x| half(d) * ((x * inverse(d) + 8.5).floor().min(15.0) - 8.0)).collect::<Vec<_>>()
             }
+            // Its rules have goldens of their own; here only which block a number is in counts.
+            Layout::Q4_64 => decode(layout, &[1, block.len()], &encoded(block)).expect("planes"),
             other => panic!("{other} is not made from numbers"),
         }
     });

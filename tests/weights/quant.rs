@@ -69,6 +69,64 @@ fn blocks_equal_gguf_py_bit_for_bit() {
 }
 
 #[test]
+fn searched_scales_equal_numpys_bit_for_bit() {
+    let file = fs::read(fixture("quant.safetensors")).expect("a fixture");
+    let file = SafeTensors::deserialize(&file).expect("safetensors");
+    let source = file.tensor("wide").expect("rows");
+    let &[rows, cols] = source.shape() else { panic!("a matrix") };
+    let planes = encode(Layout::Q4_64, cols, &f32s(source.data()));
+    let wide = cols.div_ceil(64);
+    let (scales, integers) =
+        (file.tensor("wide.scales").expect("scales"), file.tensor("wide.integers").expect("quants"));
+    for row in 0..rows {
+        for b in 0..wide {
+            let ours = &planes[1][((row / 4 * wide + b) * 4 + row % 4) * 2..][..2];
+            assert_eq!(*ours, scales.data()[(row * wide + b) * 2..][..2], "scale of row {row}, block {b}");
+        }
+        let bytes = &planes[0][row * cols.div_ceil(32) * 16..][..cols.div_ceil(32) * 16];
+        for (b, block) in bytes.chunks_exact(16).enumerate() {
+            let ours: Vec<u8> = (0..32).map(|e| block[e % 16] >> (e / 16 * 4) & 15).collect();
+            let golden = &integers.data()[row * wide * 64 + b * 32..][..32];
+            assert_eq!(ours, golden.iter().map(|q| q.wrapping_add(8)).collect::<Vec<_>>(), "row {row}, block {b}");
+        }
+    }
+    let decoded = decode(Layout::Q4_64, &[rows, cols], &planes).expect("its own planes");
+    let golden = f32s(file.tensor("wide.values").expect("values").data());
+    assert_eq!(decoded.len(), golden.len());
+    assert!(decoded.iter().zip(&golden).all(|(a, b)| a == b), "values");
+}
+
+/// What rounding to the scale that fits the largest number makes of a block.
+fn plainly_rounded(block: &[f32]) -> Vec<f32> {
+    let largest = block.iter().copied().fold(0.0f32, |max, x| if x.abs() > max.abs() { x } else { max });
+    let d = f16::from_f32(largest / -8.0).to_f32();
+    block.iter().map(|x| if d == 0.0 { 0.0 } else { d * ((x / d).round().clamp(-8.0, 7.0)) }).collect()
+}
+
+#[test]
+fn a_searched_scale_loses_less_than_a_plain_one() {
+    let squares = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+    let mut random = XorShift(7);
+    let mut normal = || (0..12).map(|_| (random.next() >> 40) as f32 / 16_777_216.0).sum::<f32>() - 6.0;
+    let values: Vec<f32> = (0..4096 * 64).map(|_| normal() * 0.02).collect();
+    let decoded = decode(Layout::Q4_64, &[4096, 64], &encode(Layout::Q4_64, 64, &values)).expect("its own planes");
+    let (mut searched, mut plain) = (0.0, 0.0);
+    for (block, ours) in values.chunks(64).zip(decoded.chunks(64)) {
+        let (own, other) = (squares(block, ours), squares(block, &plainly_rounded(block)));
+        // An f16's rounding of the best scale is all that could make it lose.
+        assert!(own <= other * 1.001, "{own} {other}");
+        searched += own;
+        plain += other;
+    }
+    println!("squared error {:.4} of plain rounding's", searched / plain);
+    assert!(searched < 0.92 * plain, "{searched} {plain}");
+    // What already lies on such a grid stays: rounding twice is rounding once.
+    let again = decode(Layout::Q4_64, &[4096, 64], &encode(Layout::Q4_64, 64, &decoded)).expect("its own planes");
+    let moved = squares(&decoded, &again) / squares(&decoded, &vec![0.0; decoded.len()]);
+    assert!(moved < 1e-4, "{moved}");
+}
+
+#[test]
 fn half_rounds_as_numpy_does_and_refuses_what_overflows() {
     let file = fs::read(fixture("quant.safetensors")).expect("a fixture");
     let file = SafeTensors::deserialize(&file).expect("safetensors");
@@ -120,8 +178,9 @@ fn every_layout_survives_odd_sizes_and_chunked_writing() {
             let decoded = decode(layout, &[rows, cols], &whole).expect("its own planes");
             assert_eq!(decoded.len(), values.len());
             for (index, (value, back)) in values.iter().zip(&decoded).enumerate() {
-                let block =
-                    &values[index / cols * cols + index % cols / 32 * 32..][..32.min(cols - index % cols / 32 * 32)];
+                let width = if layout == Layout::Q4_64 { 64 } else { 32 };
+                let start = index % cols / width * width;
+                let block = &values[index / cols * cols + start..][..width.min(cols - start)];
                 let max = block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
                 // Half a step of the grid, or all of it where 4 bits have no +8; and what the f16 scale loses.
                 let tolerance = match layout {
@@ -129,6 +188,8 @@ fn every_layout_survives_odd_sizes_and_chunked_writing() {
                     Layout::F16 => value.abs() * 4.9e-4 + 3e-8,
                     Layout::Q8_0 => max * (0.5 / 127.0 + 5e-4),
                     Layout::Q4_0 => max * (1.0 / 8.0 + 5e-4),
+                    // The coarsest grid tried has 5.5 steps; the finest cuts what lies above 7 of 8.8.
+                    Layout::Q4_64 => max * (1.0 - 7.0 / 8.8 + 0.03),
                     other => panic!("{other} is not made from numbers"),
                 };
                 assert!((value - back).abs() <= tolerance, "{layout} {rows} x {cols} [{index}]: {value} became {back}");
@@ -166,7 +227,13 @@ fn numbers_that_cannot_be_stored_are_named() {
             assert_eq!((fault.row, fault.col, fault.value.to_bits()), (5, 32, bad.to_bits()), "{layout}");
         }
     }
-    let largest = [(Layout::F16, 65504.0, 65520.0), (Layout::Q8_0, 8.3e6, 8.4e6), (Layout::Q4_0, 524_000.0, 525_000.0)];
+    let largest = [
+        (Layout::F16, 65504.0, 65520.0),
+        (Layout::Q8_0, 8.3e6, 8.4e6),
+        (Layout::Q4_0, 524_000.0, 525_000.0),
+        // A few large numbers are best served by the coarsest grid.
+        (Layout::Q4_64, 327_000.0, 525_000.0),
+    ];
     for (layout, fits, overflows) in largest {
         let mut planes = vec![Vec::new(); 2];
         encode_rows(layout, 4, &[0.0, fits, 0.0, 1.0], &mut planes).expect("the largest number that fits");
@@ -189,6 +256,8 @@ fn plane_sizes_are_checked_and_never_overflow() {
     assert_eq!(kinds(Layout::F16), [(PlaneKind::Values, 8 * 64 * 2)]);
     assert_eq!(kinds(Layout::Q8_0), [(PlaneKind::Quants, 8 * 64), (PlaneKind::Scales, 8 * 2 * 2)]);
     assert_eq!(kinds(Layout::Q4_0), [(PlaneKind::Quants, 8 * 32), (PlaneKind::Scales, 8 * 2 * 2)]);
+    assert_eq!(kinds(Layout::Q4_64), [(PlaneKind::Quants, 8 * 32), (PlaneKind::Scales, 8 * 2)]);
+    assert_eq!(Layout::Q4_64.planes(&[1, 65]).expect("planes").iter().map(|p| p.bytes).sum::<u64>(), 4 * (48 + 4));
     assert_eq!(Layout::F32.planes(&[7]).expect("a vector")[0].bytes, 28);
     assert_eq!(Layout::F16.planes(&[7]), None, "vectors are f32");
     for shape in [&[][..], &[0], &[0, 4], &[4, 0], &[2, 2, 2]] {

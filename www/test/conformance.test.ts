@@ -40,14 +40,14 @@ interface Subject {
 
 const subjects: Subject[] = [
   ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
-    ["f32", "f16", "q8_0", "q4_0"].map((quant) => ({
+    ["f32", "f16", "q8_0", "q4_0", "q4_64"].map((quant) => ({
       name: `${checkpoint}-${quant}`,
       folder: `checkpoints/${checkpoint}`,
       expected: quant === "f32" ? "expected" : `expected_${quant}`,
       stored: quant === "f32",
     })),
   ),
-  ...["mixed", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"].map((name) => ({
+  ...["mixed", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q4_k_compact"].map((name) => ({
     name: `gguf-${name}`,
     folder: "gguf",
     expected: `expected_${name}`,

@@ -8,11 +8,14 @@ use clap::Args;
 use ocelli::config::{KvPrecision, ModelConfig};
 use ocelli::model::KvCache;
 use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
+use ocelli::weights::manifest::{Manifest, TensorEntry};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
 use serde::Serialize;
+
+use crate::open;
+use crate::report::LoadReport;
 
 /// Show what a package holds.
 #[derive(Args)]
@@ -25,6 +28,12 @@ pub(crate) struct InspectArgs {
     /// Read every file and check its hash.
     #[arg(long)]
     verify: bool,
+    /// Load it, and show how long that took and how much memory.
+    #[arg(long)]
+    load: bool,
+    /// List every tensor, and what it was where it was quantised twice.
+    #[arg(long)]
+    tensors: bool,
 }
 
 /// What is printed.
@@ -45,7 +54,14 @@ struct Summary<'a> {
     /// Absent where nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
+    /// Tensors that were quantised in another layout before, by that layout.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    requantized_from: BTreeMap<Layout, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<LoadReport>,
     config: &'a ModelConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tensors: Option<&'a [TensorEntry]>,
 }
 
 /// The tensors of one layout.
@@ -65,7 +81,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     if args.verify {
         pollster::block_on(verify(&package))?;
     }
-    let summary = summarise(&package.manifest, args.verify.then_some(true));
+    let mut summary = summarise(&package.manifest, args.verify.then_some(true));
+    summary.tensors = args.tensors.then_some(&package.manifest.tensors);
+    if args.load {
+        summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::KvArgs::default()))?.1);
+    }
     let text = if args.json {
         serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
     } else {
@@ -83,7 +103,11 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
     let mut layouts = BTreeMap::<Layout, Share>::new();
+    let mut requantized_from = BTreeMap::new();
     for tensor in &manifest.tensors {
+        if let Some(layout) = tensor.requantized_from {
+            *requantized_from.entry(layout).or_insert(0) += 1;
+        }
         let share = layouts.entry(tensor.layout).or_default();
         share.tensors += 1;
         share.weights += tensor.shape.iter().map(|&size| size as u64).product::<u64>();
@@ -102,7 +126,10 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
             .map(|kv| (kv, KvCache::bytes_per_token(&manifest.config.text, kv)))
             .into(),
         verified,
+        requantized_from,
+        load: None,
         config: &manifest.config,
+        tensors: None,
     }
 }
 
@@ -123,6 +150,16 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
     }
     let cache = summary.cache_bytes_per_token.iter().map(|(precision, bytes)| format!("{bytes} in {precision}"));
     writeln!(out, "  {:<10} bytes a token: {}", "cache", cache.collect::<Vec<_>>().join(", "))?;
+    for (layout, tensors) in &summary.requantized_from {
+        writeln!(out, "  {:<10} {tensors} tensors were {layout} before and have been rounded twice", "requant")?;
+    }
+    if let Some(report) = &summary.load {
+        writeln!(out, "  {:<10} {report}", "load")?;
+    }
+    for TensorEntry { name, shape, layout, requantized_from, .. } in summary.tensors.unwrap_or_default() {
+        let before = requantized_from.map_or_else(String::new, |layout| format!(", was {layout}"));
+        writeln!(out, "  {name} {shape:?} {layout}{before}")?;
+    }
     if summary.verified.is_some() {
         writeln!(out, "  {:<10} every file has the hash the manifest promises", "verified")?;
     }

@@ -13,7 +13,11 @@ mod describe;
 mod inspect;
 mod open;
 mod pack;
+mod progress;
+mod quant;
+mod report;
 mod score;
+mod synth;
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]
@@ -30,6 +34,7 @@ enum Command {
     Describe(describe::DescribeArgs),
     Chat(chat::ChatArgs),
     Score(score::ScoreArgs),
+    Synth(synth::SynthArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         Command::Describe(args) => describe::run(&args),
         Command::Chat(args) => chat::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Synth(args) => synth::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

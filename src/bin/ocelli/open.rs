@@ -1,11 +1,11 @@
 //! What the commands that run a model share: opening a package, reading pictures, sampling options.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions, Picture};
 use ocelli::gpu::Gpu;
@@ -14,6 +14,8 @@ use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
+
+use crate::report::LoadReport;
 
 /// How tokens are chosen.
 #[derive(Args)]
@@ -41,7 +43,7 @@ pub(crate) struct SamplingArgs {
 }
 
 /// How the cache of keys and values holds a number.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct KvArgs {
     /// Precision of the cache of earlier tokens: f32, f16 or int8. Less takes less memory [default: f32 for a small model, else
     /// f16].
@@ -61,21 +63,30 @@ impl SamplingArgs {
     }
 }
 
-/// Loads a package from a directory, telling standard error how far it is.
+/// Loads a package from a directory, telling standard error how far it is and what it took.
 pub(crate) async fn engine(package: &Path, context: Option<usize>, kv: &KvArgs) -> Result<Engine> {
+    let (engine, report) = load(package, context, kv).await?;
+    // What cannot be said there is not worth failing for.
+    let _ = writeln!(std::io::stderr(), "{report}");
+    Ok(engine)
+}
+
+/// Loads a package from a directory, telling standard error how far it is.
+pub(crate) async fn load(package: &Path, context: Option<usize>, kv: &KvArgs) -> Result<(Engine, LoadReport)> {
     let gpu = Gpu::open().await?;
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
     let options = LoadOptions { context, kv_precision: kv.precision, clock: milliseconds };
     let tokenizer = opened.read_tokenizer().await?;
-    let bar = ProgressBar::new(opened.manifest.total_bytes());
-    if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {bytes} of {total_bytes}") {
-        bar.set_style(style);
-    }
+    let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
+    bar.set_length(opened.manifest.total_bytes());
+    let start = Instant::now();
     let engine =
         Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
-    engine
+    let engine = engine?;
+    let report = LoadReport::new(&engine, start.elapsed().as_secs_f64());
+    Ok((engine, report))
 }
 
 /// A picture's file.

@@ -4,16 +4,18 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Args;
 use ocelli::weights::DirectorySink;
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{self, ImportOptions, Progress};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::source::Directory;
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
+
+use crate::quant::QuantArgs;
 
 /// Turn a Hugging Face checkpoint or a GGUF file into a package that ocelli can load.
 #[derive(Args)]
@@ -27,10 +29,8 @@ pub(crate) struct PackArgs {
     /// Directory to write; an older package there is replaced.
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
-    /// How the matrices are stored, by default in 4 bits. Of a GGUF file, how those are stored that it holds in floats, by default
-    /// as they are (BF16 as f16); what it holds quantised is never changed.
-    #[arg(long, value_enum)]
-    quant: Option<Quant>,
+    #[command(flatten)]
+    quant: QuantArgs,
     /// The model's name [default: the checkpoint directory's, or what the GGUF file says].
     #[arg(long)]
     name: Option<String>,
@@ -40,32 +40,6 @@ pub(crate) struct PackArgs {
     /// Where the weights come from, kept in the package.
     #[arg(long)]
     source: Option<String>,
-}
-
-/// A layout on the command line.
-#[derive(Clone, Copy, ValueEnum)]
-enum Quant {
-    /// 4.5 bits a weight.
-    #[value(name = "q4_0")]
-    Q4_0,
-    /// 8.5 bits a weight.
-    #[value(name = "q8_0")]
-    Q8_0,
-    /// 16-bit floats.
-    F16,
-    /// 32-bit floats.
-    F32,
-}
-
-impl Quant {
-    fn layout(self) -> Layout {
-        match self {
-            Self::Q4_0 => Layout::Q4_0,
-            Self::Q8_0 => Layout::Q8_0,
-            Self::F16 => Layout::F16,
-            Self::F32 => Layout::F32,
-        }
-    }
 }
 
 /// Runs the command.
@@ -78,10 +52,7 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
     if args.mmproj.is_some() && !is_gguf {
         return Err(Error::request("--mmproj", "goes with a text model that ends in .gguf"));
     }
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}% of {human_len} weights, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = crate::progress::bar("{bar:40} {percent:>3}% of {human_len} weights, {eta} left");
     let progress = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
@@ -109,7 +80,7 @@ fn from_directory(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow
         name: args.name.clone().unwrap_or_else(|| directory_name(&args.checkpoint)),
         license: args.license.clone(),
         source: args.source.clone(),
-        layout: args.quant.unwrap_or(Quant::Q4_0).layout(),
+        layouts: args.quant.layouts(Layout::Q4_0),
     };
     let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
     pollster::block_on(hf::import(&Directory(args.checkpoint.clone()), writer, options, progress))
@@ -120,7 +91,7 @@ fn from_gguf(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow<()>)
         name: args.name.clone(),
         license: args.license.clone(),
         source: args.source.clone(),
-        layout: args.quant.map(Quant::layout),
+        layouts: args.quant.layouts(Layouts::default()),
     };
     let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let import = GgufImport { text: path(&args.checkpoint), mmproj: args.mmproj.as_ref().map(path) };

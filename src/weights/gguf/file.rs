@@ -8,9 +8,10 @@ use half::{bf16, f16};
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
-use crate::weights::blocks::block_size;
+use crate::weights::blocks::{append_rows, block_size, first_not_finite};
 use crate::weights::convert::Numbers;
 use crate::weights::layout::Layout;
+use crate::weights::quant::decode;
 use crate::weights::source::ByteSource;
 
 /// Longest header that is read; eight times that of a published model. In memory it takes at most eight times its bytes.
@@ -18,8 +19,10 @@ pub const MAX_HEADER_BYTES: u64 = 64 << 20;
 
 const MAGIC: u32 = 0x4655_4747;
 const MAX_NAME_BYTES: u64 = 1024;
+const MAX_TYPE: u32 = 30;
 const MAX_DIMENSIONS: u32 = 4;
-const DEFAULT_ALIGNMENT: usize = 32;
+pub(super) const DEFAULT_ALIGNMENT: usize = 32;
+pub(super) const NOT_NUMBERS: &str = "is stored in blocks where plain numbers are needed";
 
 /// How the elements of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,11 @@ impl ElementType {
             16..=23 | 29 => return Err("IQ"),
             _ => return Err("unknown"),
         })
+    }
+
+    /// The type's number in the format.
+    pub(super) fn number(self) -> Option<u32> {
+        (0..=MAX_TYPE).find(|&number| Self::from_number(number) == Ok(self))
     }
 
     /// Bytes of a block and elements in it.
@@ -174,7 +182,7 @@ async fn entry<S: ByteSource>(cursor: &mut Cursor<'_, S>, file: &str) -> Result<
     Ok(Entry { kind, shape, offset: cursor.u64().await?, name })
 }
 
-fn tensor_bytes(kind: ElementType, shape: &[usize]) -> std::result::Result<u64, String> {
+pub(super) fn tensor_bytes(kind: ElementType, shape: &[usize]) -> std::result::Result<u64, String> {
     let (bytes, elements) = kind.block();
     let row = shape.last().copied().unwrap_or(0);
     if shape.contains(&0) || !row.is_multiple_of(elements) {
@@ -213,11 +221,38 @@ impl<S: ByteSource> TensorRef<'_, S> {
     }
 }
 
+impl<S: ByteSource> TensorRef<'_, S> {
+    /// The blocks of some rows of a matrix, none with a scale that is no number.
+    pub(super) async fn read_blocks(&self, layout: Layout, rows: Range<usize>) -> Result<Vec<u8>> {
+        let (&[_, cols], Some((bytes, elements))) = (self.info.shape.as_slice(), block_size(layout)) else {
+            return Err(self.error(NOT_NUMBERS.into()));
+        };
+        let blocks = cols / elements;
+        let row_bytes = (blocks * bytes) as u64;
+        let raw = self.read_bytes(rows.start as u64 * row_bytes..rows.end as u64 * row_bytes).await?;
+        let Some(index) = first_not_finite(layout, &raw) else { return Ok(raw) };
+        let (row, col) = (rows.start + index / blocks, index % blocks * elements);
+        Err(self.error(format!("row {row}, in the block at column {col}: a scale is not a finite number")))
+    }
+
+    /// What blocks are worth. `range` is one of whole rows.
+    async fn read_quantised(&self, layout: Layout, range: Range<u64>) -> Result<Vec<f32>> {
+        let (&[_, cols], Some((_, elements))) = (self.info.shape.as_slice(), block_size(layout)) else {
+            return Err(self.error(NOT_NUMBERS.into()));
+        };
+        // Rows of a tensor that lies in the file: their numbers fit.
+        let rows = (range.start / cols as u64) as usize..(range.end / cols as u64) as usize;
+        let mut planes = vec![Vec::new(); layout.plane_units().len()];
+        append_rows(layout, cols / elements, &self.read_blocks(layout, rows.clone()).await?, &mut planes);
+        decode(layout, &[rows.len(), cols], &planes)
+    }
+}
+
 impl<S: ByteSource> Numbers for TensorRef<'_, S> {
     async fn read(&self, range: Range<u64>) -> Result<Vec<f32>> {
-        let (ElementType::F32 | ElementType::F16 | ElementType::Bf16) = self.info.kind else {
-            return Err(self.error("is stored in blocks where plain numbers are needed".into()));
-        };
+        if let ElementType::Blocks(layout) = self.info.kind {
+            return self.read_quantised(layout, range).await;
+        }
         let size = self.info.kind.block().0 as u64;
         let bytes = self.read_bytes(range.start * size..range.end * size).await?;
         Ok(match self.info.kind {
@@ -225,6 +260,14 @@ impl<S: ByteSource> Numbers for TensorRef<'_, S> {
             ElementType::F16 => bytes.as_chunks::<2>().0.iter().map(|&x| f16::from_le_bytes(x).to_f32()).collect(),
             _ => bytes.as_chunks::<2>().0.iter().map(|&x| bf16::from_le_bytes(x).to_f32()).collect(),
         })
+    }
+
+    fn held(&self) -> Layout {
+        match self.info.kind {
+            ElementType::F32 => Layout::F32,
+            ElementType::F16 | ElementType::Bf16 => Layout::F16,
+            ElementType::Blocks(layout) => layout,
+        }
     }
 
     fn error(&self, reason: String) -> Error {

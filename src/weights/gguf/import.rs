@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::file::{ElementType, TensorRef};
+use super::file::{ElementType, NOT_NUMBERS, TensorRef};
 use super::metadata::Metadata;
 use super::model::GgufModel;
 use super::names::{IMAGE_BREAK, gguf_name, is_vision};
@@ -12,9 +12,10 @@ use super::tokenizer::{chat_settings, tokenizer_json, tokens};
 use super::vision::vision_config;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::weights::blocks::{append_rows, block_size, first_not_finite};
-use crate::weights::convert::{Numbers, Progress, convert, layout_of, row_chunks};
+use crate::weights::blocks::{append_rows, block_size};
+use crate::weights::convert::{Numbers, Progress, convert, row_chunks};
 use crate::weights::layout::Layout;
+use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
 use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::tensors::{TensorSpec, model_tensors};
@@ -38,9 +39,9 @@ pub struct GgufOptions {
     pub license: Option<String>,
     /// Where the weights come from.
     pub source: Option<String>,
-    /// Layout of the matrices that the file holds in floats. `None` keeps F32 and F16 and makes f16 of BF16. What the file holds
-    /// in blocks stays as it is.
-    pub layout: Option<Layout>,
+    /// What becomes of the matrices. What the file holds in blocks stays as it is unless asked for with
+    /// [`crate::weights::layouts::Target::All`].
+    pub layouts: Layouts,
 }
 
 /// Turns GGUF files into a package in `writer`, some megabytes at a time. `progress` is called every few megabytes and may stop
@@ -76,17 +77,13 @@ pub async fn import<F: FileSet, K: PackageSink>(
             done += elements;
             if progress(Progress { done, total }).is_break() { Err(Error::Aborted) } else { Ok(()) }
         };
-        let layout = match tensor.info.kind {
-            ElementType::Blocks(layout) => {
+        let layout = options.layouts.of(spec, tensor.held());
+        match tensor.info.kind {
+            ElementType::Blocks(held) if held == layout => {
                 copy_blocks(tensor, spec, layout, &mut writer, advance).await?;
-                layout
             }
-            kind => {
-                let layout = float_layout(kind, spec, options.layout);
-                convert(tensor, spec, layout, &mut writer, advance).await?;
-                layout
-            }
-        };
+            _ => convert(tensor, spec, layout, &mut writer, advance).await?,
+        }
         if spec.name.starts_with("layers.") && spec.shape.len() == 2 {
             *stored.entry(layout).or_insert(0) += spec.len();
         }
@@ -177,15 +174,6 @@ fn refuse_unknown<S: ByteSource>(
     Err(Error::checkpoint(&model.metadata().file, name, reason))
 }
 
-/// The layout of a tensor that the file holds in floats.
-fn float_layout(kind: ElementType, spec: &TensorSpec, asked: Option<Layout>) -> Layout {
-    match (asked, kind) {
-        (Some(layout), _) => layout_of(spec, layout),
-        (None, ElementType::F32) => Layout::F32,
-        (None, _) => layout_of(spec, Layout::F16),
-    }
-}
-
 /// Writes a tensor without touching its bits, some rows at a time.
 async fn copy_blocks<S: ByteSource, K: PackageSink>(
     tensor: &TensorRef<'_, S>,
@@ -194,24 +182,16 @@ async fn copy_blocks<S: ByteSource, K: PackageSink>(
     writer: &mut PackageWriter<K>,
     mut advance: impl FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    let (&[rows, cols], Some((bytes, elements))) = (spec.shape.as_slice(), block_size(layout)) else {
-        return Err(tensor.error("is stored in blocks where plain numbers are needed".into()));
+    let (&[rows, cols], Some((_, elements))) = (spec.shape.as_slice(), block_size(layout)) else {
+        return Err(tensor.error(NOT_NUMBERS.into()));
     };
-    let blocks = cols / elements;
     writer.begin(&spec.name, &spec.shape, layout).await?;
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
     for chunk in row_chunks(rows, cols) {
-        let row_bytes = (blocks * bytes) as u64;
-        let raw = tensor.read_bytes(chunk.start as u64 * row_bytes..chunk.end as u64 * row_bytes).await?;
-        if let Some(index) = first_not_finite(layout, &raw) {
-            let (row, col) = (chunk.start + index / blocks, index % blocks * elements);
-            return Err(
-                tensor.error(format!("row {row}, in the block at column {col}: a scale is not a finite number"))
-            );
-        }
-        append_rows(layout, blocks, &raw, &mut planes);
+        let advanced = (chunk.len() * cols) as u64;
+        append_rows(layout, cols / elements, &tensor.read_blocks(layout, chunk).await?, &mut planes);
         writer.append(&mut planes).await?;
-        advance((chunk.len() * cols) as u64)?;
+        advance(advanced)?;
     }
     writer.end().await
 }

@@ -12,9 +12,13 @@ mod names;
 mod text;
 mod tokenizer;
 mod vision;
+mod write;
 
 pub use file::{ElementType, MAX_HEADER_BYTES, TensorInfo};
 pub use import::{GgufImport, GgufOptions, import};
 pub use metadata::{Metadata, Value};
 pub use model::GgufModel;
+pub(super) use names::{IMAGE_BREAK, gguf_name};
 pub use tokenizer::tokenizer_json;
+pub(super) use tokenizer::write_tokenizer;
+pub use write::{Field, GgufHeader, padding};

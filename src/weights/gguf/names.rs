@@ -41,7 +41,7 @@ const SINGLE: [(&str, &str); 11] = [
 ];
 
 /// The name under which a file holds the tensor `name`.
-pub(super) fn gguf_name(name: &str) -> String {
+pub(in crate::weights) fn gguf_name(name: &str) -> String {
     let look_up = |table: &[(&str, &'static str)], ours: &str| {
         table.iter().find(|(own, _)| *own == ours).map(|(_, theirs)| *theirs)
     };
@@ -61,4 +61,4 @@ pub(super) fn is_vision(gguf_name: &str) -> bool {
 }
 
 /// A copy of the embedding's row of the token that ends a row of a picture; the embedding itself is read.
-pub(super) const IMAGE_BREAK: &str = "v.token_embd.img_break";
+pub(in crate::weights) const IMAGE_BREAK: &str = "v.token_embd.img_break";

@@ -98,17 +98,26 @@ pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
     if let Some(token) = tokens.iter().find(|token| !seen.insert(token.as_str())) {
         return refuse(format!("{TOKENS} holds {token:?} twice"));
     }
-    let added = tokens.iter().zip(types).enumerate().filter_map(|(id, (content, &kind))| {
-        let apart = matches!(kind, UNKNOWN | CONTROL | USER_DEFINED | UNUSED);
-        apart.then_some(AddedToken {
-            id,
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special: kind != USER_DEFINED,
-        })
+    write_tokenizer(tokens, merges, |id| match types[id] {
+        UNKNOWN | CONTROL | UNUSED => Some(true),
+        USER_DEFINED => Some(false),
+        _ => None,
+    })
+}
+
+/// The text of a `tokenizer.json` of Mistral's kind. `apart` says which tokens are no plain text, and whether they are special.
+///
+/// # Errors
+/// [`Error::Internal`].
+pub(in crate::weights) fn write_tokenizer(
+    tokens: &[String],
+    merges: &[String],
+    apart: impl Fn(usize) -> Option<bool>,
+) -> Result<Vec<u8>> {
+    let added = tokens.iter().enumerate().filter_map(|(id, content)| {
+        let special = apart(id)?;
+        let (single_word, lstrip, rstrip, normalized) = (false, false, false, false);
+        Some(AddedToken { id, content, single_word, lstrip, rstrip, normalized, special })
     });
     let file = File {
         version: "1.0",

@@ -6,6 +6,7 @@ use safetensors::Dtype;
 
 use crate::error::{Error, Result};
 use crate::weights::convert::Numbers;
+use crate::weights::layout::Layout;
 use crate::weights::safetensors::{Checkpoint, TensorRef};
 use crate::weights::source::ByteSource;
 
@@ -47,6 +48,10 @@ impl<S: ByteSource> Numbers for Scaled<'_, S> {
             numbers.iter_mut().for_each(|number| *number *= scale);
         }
         Ok(numbers)
+    }
+
+    fn held(&self) -> Layout {
+        if self.tensor.info.dtype == Dtype::F32 { Layout::F32 } else { Layout::F16 }
     }
 
     fn error(&self, reason: String) -> Error {

@@ -6,8 +6,9 @@ use super::fp8::Scaled;
 use super::names::candidates;
 use super::settings::read_settings;
 use crate::error::{Error, Result};
-use crate::weights::convert::{Progress, convert, layout_of};
+use crate::weights::convert::{Numbers, Progress, convert};
 use crate::weights::layout::Layout;
+use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
 use crate::weights::safetensors::{Checkpoint, TensorRef};
 use crate::weights::source::{ByteSource, FileSet};
@@ -23,8 +24,8 @@ pub struct ImportOptions {
     pub license: Option<String>,
     /// Where the weights come from.
     pub source: Option<String>,
-    /// Layout of every projection matrix, the embedding and the head.
-    pub layout: Layout,
+    /// What becomes of the matrices.
+    pub layouts: Layouts,
 }
 
 /// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time. `progress` is called every few
@@ -51,16 +52,21 @@ pub async fn import<F: FileSet, K: PackageSink>(
     }
     let total = specs.iter().map(TensorSpec::len).sum();
     let mut done = 0;
+    let mut quantization = Layout::F32;
     for (tensor, spec) in tensors.iter().zip(&specs) {
         let advance = |elements| {
             done += elements;
             if progress(Progress { done, total }).is_break() { Err(Error::Aborted) } else { Ok(()) }
         };
-        convert(tensor, spec, layout_of(spec, options.layout), &mut writer, advance).await?;
+        let layout = options.layouts.of(spec, tensor.held());
+        if spec.name == "layers.0.self_attn.q_proj" {
+            quantization = layout;
+        }
+        convert(tensor, spec, layout, &mut writer, advance).await?;
     }
-    let ImportOptions { name, license, source, layout } = options;
+    let ImportOptions { name, license, source, .. } = options;
     let (config, chat) = (settings.config, settings.chat);
-    let info = PackageInfo { name, license, source, quantization: layout, config, chat };
+    let info = PackageInfo { name, license, source, quantization, config, chat };
     writer.finish(info, settings.tokenizer).await
 }
 

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::writer::PackageWriter;
@@ -47,9 +48,13 @@ fn both() -> GgufImport {
 }
 
 fn pack_as(files: &MemoryFiles, names: &GgufImport, layout: Option<Layout>) -> Result<(Manifest, MemoryFiles)> {
+    pack_with(files, names, layout.into())
+}
+
+fn pack_with(files: &MemoryFiles, names: &GgufImport, layouts: Layouts) -> Result<(Manifest, MemoryFiles)> {
     let sink = MemorySink::default();
     let writer = PackageWriter::with_shard_bytes(sink.clone(), 65_536);
-    let options = GgufOptions { layout, ..GgufOptions::default() };
+    let options = GgufOptions { layouts, ..GgufOptions::default() };
     let result = pollster::block_on(import(files, names, writer, options, |_| ControlFlow::Continue(())));
     let stored = sink.files.lock().expect("no panic").clone();
     assert_eq!(stored.contains_key("model.json"), result.is_ok(), "a manifest is there exactly when all went well");

@@ -2,12 +2,13 @@
 
 use ocelli::weights::blocks::{append_rows, block_size};
 use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layouts::{Layouts, Target};
 use ocelli::weights::package::Package;
-use ocelli::weights::quant::decode;
+use ocelli::weights::quant::{decode, encode_rows};
 use safetensors::SafeTensors;
 
 use super::parts::Parts;
-use super::{both, pack_as, read, text_files};
+use super::{both, pack_as, pack_with, read, text_files};
 
 const BLOCKS: [Layout; 5] = [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K];
 
@@ -165,4 +166,46 @@ fn only_floats_take_the_layout_asked_for() {
     let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &both(), None).expect("a package");
     assert_eq!(manifest.tensor("vision.patch_conv").expect("a tensor").layout, Layout::F32, "as the file has it");
     assert_eq!(manifest.tensor("vision.layers.0.attention.q_proj").expect("a tensor").layout, Layout::F16);
+}
+
+#[test]
+fn what_is_quantised_is_rounded_again_only_when_asked_and_said_so() {
+    let files = text_files("q4_k", |_| ());
+    let (kept, bits) = pack_as(&files, &both(), None).expect("a package");
+    assert!(kept.tensors.iter().all(|tensor| tensor.requantized_from.is_none()));
+    let bits = pollster::block_on(Package::open(bits)).expect("a package");
+    let tower = Layouts { vision: Target::All(Layout::Q8_0), ..Layouts::COMPACT };
+    for (layouts, eyes) in [(Layouts::COMPACT, Layout::F16), (tower, Layout::Q8_0)] {
+        let (manifest, packed) = pack_with(&files, &both(), layouts).expect("a package");
+        assert_eq!(manifest.quantization, Layout::Q4_64);
+        assert_eq!(manifest.tensor("vision.layers.0.attention.q_proj").expect("a tensor").layout, eyes);
+        let package = pollster::block_on(Package::open(packed)).expect("a package");
+        let mut again = 0;
+        for tensor in &manifest.tensors {
+            let before = kept.tensor(&tensor.name).expect("the same tensors");
+            let text = !tensor.name.starts_with("vision.") && !tensor.name.starts_with("projector.");
+            let (&[rows, cols], true) = (tensor.shape.as_slice(), text) else {
+                assert_eq!(tensor.requantized_from, None, "{}", tensor.name);
+                continue;
+            };
+            again += 1;
+            assert_eq!(
+                (tensor.layout, tensor.requantized_from),
+                (Layout::Q4_64, Some(before.layout)),
+                "{}",
+                tensor.name
+            );
+            let numbers = pollster::block_on(bits.read_values(&tensor.name)).expect("values");
+            let mut planes = vec![Vec::new(); 2];
+            encode_rows(Layout::Q4_64, cols, &numbers, &mut planes).expect("numbers");
+            let expected = decode(Layout::Q4_64, &[rows, cols], &planes).expect("its own planes");
+            assert_eq!(
+                pollster::block_on(package.read_values(&tensor.name)).expect("values"),
+                expected,
+                "{}",
+                tensor.name
+            );
+        }
+        assert_eq!(again, 8);
+    }
 }

@@ -1,0 +1,158 @@
+//! `ocelli synth`: a model of a published one's shape, with random weights.
+
+use std::fs::{File, create_dir_all};
+use std::io::BufWriter;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use ocelli::config::ModelConfig;
+use ocelli::weights::DirectorySink;
+use ocelli::weights::hf::Progress;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::synth::{FileType, GgufFile, Shape, package};
+use ocelli::weights::writer::PackageWriter;
+use ocelli::{Error, Result};
+
+use crate::quant::QuantArgs;
+
+/// Make a random model of a published model's exact shape, to try memory, speed and importing on. What it says is noise.
+#[derive(Args)]
+pub(crate) struct SynthArgs {
+    /// The published model.
+    #[arg(long, value_enum)]
+    shape: ShapeName,
+    /// Directory of the package to write; with --gguf, the directory that gets the two files.
+    #[arg(long, value_name = "PKG")]
+    out: PathBuf,
+    /// Write GGUF files, text and vision half, of these types instead of a package.
+    #[arg(long, value_enum, value_name = "TYPE", num_args = 0..=1, default_missing_value = "q4_k_m")]
+    #[arg(conflicts_with_all = ["quant", "vision_quant", "requant"])]
+    gguf: Option<GgufType>,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Layers of the decoder, to cut the depth.
+    #[arg(long)]
+    layers: Option<usize>,
+    /// Layers of the tower, to cut the depth; 0 for a model that does not see.
+    #[arg(long)]
+    vision_layers: Option<usize>,
+    /// Equal seeds give equal bytes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// A published model on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum ShapeName {
+    #[value(name = "ministral-3-3b")]
+    Ministral3B,
+    #[value(name = "ministral-3-8b")]
+    Ministral8B,
+    #[value(name = "ministral-3-14b")]
+    Ministral14B,
+    #[value(name = "mistral-small-3.1-24b")]
+    MistralSmall24B,
+}
+
+impl ShapeName {
+    fn shape(self) -> Shape {
+        match self {
+            Self::Ministral3B => Shape::Ministral3B,
+            Self::Ministral8B => Shape::Ministral8B,
+            Self::Ministral14B => Shape::Ministral14B,
+            Self::MistralSmall24B => Shape::MistralSmall24B,
+        }
+    }
+}
+
+/// The types in a GGUF file's text half, as `llama-quantize` names them.
+#[derive(Clone, Copy, ValueEnum)]
+enum GgufType {
+    #[value(name = "q4_k_m")]
+    Q4KM,
+    #[value(name = "q5_k_m")]
+    Q5KM,
+    #[value(name = "q8_0")]
+    Q8_0,
+    Bf16,
+}
+
+impl GgufType {
+    fn file_type(self) -> FileType {
+        match self {
+            Self::Q4KM => FileType::Q4KM,
+            Self::Q5KM => FileType::Q5KM,
+            Self::Q8_0 => FileType::Q8_0,
+            Self::Bf16 => FileType::Bf16,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the files from being written.
+pub(crate) fn run(args: &SynthArgs) -> Result<()> {
+    let start = Instant::now();
+    let shape = args.shape.shape();
+    let config = cut(shape.config(), args);
+    let name = format!("synth-{}", shape.name());
+    let bytes = match args.gguf {
+        Some(kind) => gguf(args, &name, &config, kind.file_type())?,
+        None => write_package(args, &name, config)?,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let megabytes = bytes as f64 / 1e6;
+    crate::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
+}
+
+/// The configuration with fewer layers.
+fn cut(mut config: ModelConfig, args: &SynthArgs) -> ModelConfig {
+    if let Some(layers) = args.layers {
+        config.text.layers.truncate(layers);
+    }
+    match (args.vision_layers, &mut config.vision) {
+        (Some(0), vision) => *vision = None,
+        (Some(layers), Some(vision)) => vision.num_hidden_layers = vision.num_hidden_layers.min(layers),
+        _ => {}
+    }
+    config
+}
+
+fn write_package(args: &SynthArgs, name: &str, config: ModelConfig) -> Result<u64> {
+    let bar = crate::progress::bar("{bar:40} {percent:>3}% of {human_len} weights, {eta} left");
+    let progress = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        ControlFlow::Continue(())
+    };
+    let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
+    let layouts = args.quant.layouts(Layout::Q4_0);
+    let manifest = pollster::block_on(package(name, config, layouts, args.seed, writer, progress));
+    bar.finish_and_clear();
+    Ok(manifest?.total_bytes())
+}
+
+fn gguf(args: &SynthArgs, name: &str, config: &ModelConfig, kind: FileType) -> Result<u64> {
+    let text = GgufFile::text(name, config, kind)?;
+    let mmproj = GgufFile::mmproj(name, config)?;
+    create_dir_all(&args.out).map_err(|e| Error::io(args.out.display(), &e))?;
+    let bytes = text.data_bytes() + mmproj.as_ref().map_or(0, GgufFile::data_bytes);
+    let bar = crate::progress::bar("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    bar.set_length(bytes);
+    write_file(text, &args.out.join(format!("{name}-{}.gguf", kind.name())), args.seed, &bar)?;
+    if let Some(mmproj) = mmproj {
+        write_file(mmproj, &args.out.join(format!("{name}-BF16-mmproj.gguf")), args.seed.wrapping_add(1), &bar)?;
+    }
+    bar.finish_and_clear();
+    Ok(bytes)
+}
+
+fn write_file(gguf: GgufFile, path: &Path, seed: u64, bar: &ProgressBar) -> Result<()> {
+    let name = path.display().to_string();
+    let file = File::create(path).map_err(|e| Error::io(&name, &e))?;
+    gguf.write(&name, seed, &mut BufWriter::new(file), |bytes| bar.inc(bytes))
+}

@@ -1,0 +1,277 @@
+//! Random GGUF files, with the names, keys and types of the published ones.
+
+use std::io::Write;
+
+use super::package::norm;
+use super::random::{Palette, Random, Scales, block, unit_scale};
+use super::tokenizer::{CONTROL, Vocabulary};
+use super::{TensorSpec, deviation};
+use crate::config::{ModelConfig, TextConfig, VisionConfig};
+use crate::error::{Error, Result};
+use crate::weights::blocks::block_size;
+use crate::weights::gguf::{ElementType, Field, GgufHeader, IMAGE_BREAK, gguf_name, padding};
+use crate::weights::layout::Layout;
+use crate::weights::tensors::model_tensors;
+
+/// Types that llama.cpp's `llama-quantize` gives the tensors of a text model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileType {
+    /// `Q4_K`, and `Q6_K` for the head and for some values and down projections.
+    Q4KM,
+    /// `Q5_K` and `Q6_K` likewise.
+    Q5KM,
+    /// `Q8_0`.
+    Q8_0,
+    /// BF16.
+    Bf16,
+}
+
+impl FileType {
+    /// The end of a file's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q4KM => "Q4_K_M",
+            Self::Q5KM => "Q5_K_M",
+            Self::Q8_0 => "Q8_0",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// `llama_ftype` of llama.cpp.
+    fn number(self) -> u32 {
+        match self {
+            Self::Q4KM => 15,
+            Self::Q5KM => 17,
+            Self::Q8_0 => 7,
+            Self::Bf16 => 32,
+        }
+    }
+
+    /// The type of a matrix of the text model.
+    fn of(self, spec: &TensorSpec, text: &TextConfig) -> ElementType {
+        let most = match self {
+            Self::Q4KM => Layout::Q4K,
+            Self::Q5KM => Layout::Q5K,
+            Self::Q8_0 => return ElementType::Blocks(Layout::Q8_0),
+            Self::Bf16 => return ElementType::Bf16,
+        };
+        let (layers, name) = (text.layers.len(), spec.name.as_str());
+        let layer = name.strip_prefix("layers.").and_then(|rest| rest.split_once('.')?.0.parse().ok());
+        // `use_more_bits` of llama.cpp.
+        let more = |i: usize| i < layers / 8 || i >= 7 * layers / 8 || (i - layers / 8) % 3 == 2;
+        let finer = match name {
+            "lm_head" => true,
+            "embed_tokens" => text.tie_word_embeddings,
+            _ => layer.is_some_and(more) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
+        };
+        ElementType::Blocks(if finer { Layout::Q6K } else { most })
+    }
+}
+
+/// A file that can be written.
+#[derive(Debug)]
+pub struct GgufFile {
+    header: GgufHeader,
+    tensors: Vec<(TensorSpec, ElementType, u64)>,
+}
+
+impl GgufFile {
+    /// The text model.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for a vocabulary of a size that cannot be made up, or rows that are no whole blocks.
+    pub fn text(name: &str, config: &ModelConfig, file_type: FileType) -> Result<Self> {
+        let text = &config.text;
+        let mut header = GgufHeader::default();
+        describe_text(&mut header, name, text);
+        header.set("general.file_type", Field::U32(file_type.number()));
+        describe_tokens(&mut header, text)?;
+        let specs = model_tensors(config).filter(|spec| !is_vision(spec));
+        let kind = |spec: &TensorSpec| if spec.shape.len() == 1 { ElementType::F32 } else { file_type.of(spec, text) };
+        Self::new(header, specs, kind)
+    }
+
+    /// The vision half, `None` for a model that has none.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn mmproj(name: &str, config: &ModelConfig) -> Result<Option<Self>> {
+        let Some(vision) = &config.vision else { return Ok(None) };
+        let mut header = GgufHeader::default();
+        describe_vision(&mut header, name, vision, &config.text);
+        let narrow = |spec: &TensorSpec| spec.shape.len() == 2 && spec.name != "vision.patch_conv";
+        let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
+        // Published files repeat this row of the embedding.
+        let row = TensorSpec { name: IMAGE_BREAK.into(), shape: vec![config.text.hidden_size] };
+        Self::new(header, model_tensors(config).filter(is_vision).chain([row]), kind).map(Some)
+    }
+
+    fn new(
+        mut header: GgufHeader,
+        specs: impl Iterator<Item = TensorSpec>,
+        kind: impl Fn(&TensorSpec) -> ElementType,
+    ) -> Result<Self> {
+        let mut tensors = Vec::new();
+        for spec in specs {
+            let kind = kind(&spec);
+            let patch = (spec.shape.get(1).copied().unwrap_or(0) as f64 / 3.0).sqrt() as usize;
+            let shape = match spec.name.as_str() {
+                "vision.patch_conv" => vec![spec.shape[0], 3, patch, patch],
+                _ => spec.shape.clone(),
+            };
+            let bytes = header.tensor(&gguf_name(&spec.name), kind, &shape)?;
+            tensors.push((spec, kind, bytes));
+        }
+        Ok(Self { header, tensors })
+    }
+
+    /// Bytes of the tensors, with what pads them.
+    pub fn data_bytes(&self) -> u64 {
+        self.header.data_bytes()
+    }
+
+    /// Writes the file, a few megabytes at a time; `advance` hears of every piece of data. Equal seeds give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] about `path`.
+    pub fn write(self, path: &str, seed: u64, out: &mut impl Write, mut advance: impl FnMut(u64)) -> Result<()> {
+        let fail = |e| Error::io(path, &e);
+        out.write_all(&self.header.into_bytes()).map_err(fail)?;
+        let mut random = Random::new(seed);
+        for (spec, kind, bytes) in &self.tensors {
+            let mut filler = Filler::new(spec, *kind, &mut random);
+            let mut left = *bytes;
+            while left > 0 {
+                let piece = filler.next(&mut random, left.min(PIECE as u64) as usize);
+                out.write_all(&piece).map_err(fail)?;
+                left -= piece.len() as u64;
+                advance(piece.len() as u64);
+            }
+            out.write_all(&[0; 32][..padding(*bytes)]).map_err(fail)?;
+        }
+        out.flush().map_err(fail)
+    }
+}
+
+/// Bytes made at a time: whole blocks of every type.
+const PIECE: usize = 4 * 34 * 144 * 11 * 5 * 7 * 4;
+
+fn is_vision(spec: &TensorSpec) -> bool {
+    spec.name.starts_with("vision.") || spec.name.starts_with("projector.")
+}
+
+/// What the bytes of a tensor are made from.
+enum Filler {
+    Norm,
+    Wide(Palette<4>),
+    Narrow(Palette<2>),
+    Blocks(Layout, Scales),
+}
+
+impl Filler {
+    fn new(spec: &TensorSpec, kind: ElementType, random: &mut Random) -> Self {
+        match kind {
+            ElementType::F32 if spec.shape.len() == 1 => Self::Norm,
+            ElementType::F32 => Self::Wide(Palette::f32(random, deviation(spec))),
+            ElementType::F16 => Self::Narrow(Palette::f16(random, deviation(spec))),
+            ElementType::Bf16 => Self::Narrow(Palette::bf16(random, deviation(spec))),
+            ElementType::Blocks(layout) => Self::Blocks(layout, Scales::new(deviation(spec) * unit_scale(layout))),
+        }
+    }
+
+    /// The next `bytes`, whole elements or blocks.
+    fn next(&mut self, random: &mut Random, bytes: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Norm => out = norm(random, bytes / 4),
+            Self::Wide(palette) => palette.extend(random, bytes / 4, &mut out),
+            Self::Narrow(palette) => palette.extend(random, bytes / 2, &mut out),
+            Self::Blocks(layout, scales) => {
+                out.resize(bytes, 0);
+                let size = block_size(*layout).map_or(bytes, |(size, _)| size);
+                out.chunks_exact_mut(size).for_each(|out| block(*layout, random, scales, out));
+            }
+        }
+        out
+    }
+}
+
+fn describe_text(header: &mut GgufHeader, name: &str, text: &TextConfig) {
+    let architecture = if text.query_scaling.is_some() { "mistral3" } else { "llama" };
+    header.set("general.architecture", architecture);
+    header.set("general.name", name);
+    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
+    let sizes = [
+        ("vocab_size", text.vocab_size),
+        ("context_length", text.max_position_embeddings),
+        ("embedding_length", text.hidden_size),
+        ("block_count", text.layers.len()),
+        ("feed_forward_length", text.intermediate_size),
+        ("attention.head_count", text.num_attention_heads),
+        ("attention.head_count_kv", text.num_key_value_heads),
+        ("attention.key_length", text.head_dim),
+        ("attention.value_length", text.head_dim),
+        ("rope.dimension_count", text.head_dim),
+    ];
+    for (key, size) in sizes {
+        set(key, Field::U32(size as u32));
+    }
+    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
+    set("rope.freq_base", Field::F32(text.rope.theta as f32));
+    if let Some(scaling) = &text.query_scaling {
+        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
+    }
+    if let Some(yarn) = &text.rope.yarn {
+        set("rope.scaling.type", "yarn".into());
+        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
+        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
+        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
+        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
+        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
+    }
+}
+
+fn describe_tokens(header: &mut GgufHeader, text: &TextConfig) -> Result<()> {
+    let Vocabulary { tokens, merges, .. } = Vocabulary::new(text.vocab_size)?;
+    let (control, normal) = (3, 1);
+    header.set("tokenizer.ggml.model", "gpt2");
+    header.set("tokenizer.ggml.pre", "tekken");
+    header.set(
+        "tokenizer.ggml.token_type",
+        Field::I32s((0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect()),
+    );
+    header.set("tokenizer.ggml.scores", Field::F32s(vec![0.0; tokens.len()]));
+    header.set("tokenizer.ggml.tokens", Field::Texts(tokens));
+    header.set("tokenizer.ggml.merges", Field::Texts(merges));
+    for (key, id) in [("bos", 1), ("eos", 2), ("unknown", 0), ("padding", 11)] {
+        header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+    }
+    header.set("tokenizer.ggml.add_bos_token", Field::Flag(true));
+    header.set("tokenizer.ggml.add_eos_token", Field::Flag(false));
+    Ok(())
+}
+
+fn describe_vision(header: &mut GgufHeader, name: &str, vision: &VisionConfig, text: &TextConfig) {
+    header.set("general.architecture", "clip");
+    header.set("general.type", "mmproj");
+    header.set("general.name", name);
+    header.set("clip.has_vision_encoder", Field::Flag(true));
+    header.set("clip.projector_type", "pixtral");
+    header.set("clip.use_silu", Field::Flag(true));
+    let sizes = [
+        ("image_size", vision.image_size),
+        ("patch_size", vision.patch_size),
+        ("embedding_length", vision.hidden_size),
+        ("feed_forward_length", vision.intermediate_size),
+        ("block_count", vision.num_hidden_layers),
+        ("attention.head_count", vision.num_attention_heads),
+        ("spatial_merge_size", vision.spatial_merge_size),
+        ("projection_dim", text.hidden_size),
+    ];
+    for (key, size) in sizes {
+        header.set(&format!("clip.vision.{key}"), Field::U32(size as u32));
+    }
+    header.set("clip.vision.attention.layer_norm_epsilon", Field::F32(vision.rms_norm_eps));
+    header.set("clip.vision.image_mean", Field::F32s(vision.image_mean.to_vec()));
+    header.set("clip.vision.image_std", Field::F32s(vision.image_std.to_vec()));
+}

@@ -1,0 +1,21 @@
+//! Random models of a published model's exact shape, to try memory, speed and importing on without its weights.
+//!
+//! The numbers are sane: matrices keep the size of what goes through them, norms are about 1. The tokenizer really encodes.
+//! What such a model says is noise.
+
+mod gguf;
+mod package;
+mod random;
+mod shape;
+mod tokenizer;
+
+pub use gguf::{FileType, GgufFile};
+pub use package::package;
+pub use shape::Shape;
+
+use super::tensors::TensorSpec;
+
+/// Standard deviation of a matrix's numbers: with it outputs are as large as inputs.
+fn deviation(spec: &TensorSpec) -> f64 {
+    spec.shape.last().map_or(0.0, |&cols| (cols as f64).powf(-0.5))
+}

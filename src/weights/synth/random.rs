@@ -1,0 +1,142 @@
+//! Random weights, fast: most bytes are random as they stand, the others come from small tables.
+
+use half::{bf16, f16};
+
+use crate::weights::layout::Layout;
+
+/// xoshiro256++ (<https://prng.di.unimi.it/xoshiro256plusplus.c>).
+#[derive(Debug, Clone)]
+pub(super) struct Random([u64; 4]);
+
+impl Random {
+    /// A generator; every seed has its own sequence.
+    pub(super) fn new(seed: u64) -> Self {
+        let mut state = seed;
+        // splitmix64, as its authors advise.
+        Self(std::array::from_fn(|_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ z >> 31
+        }))
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        let [a, b, c, d] = self.0;
+        let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
+        let (c, d) = (c ^ a, d ^ b);
+        self.0 = [a ^ d, b ^ c, c ^ b << 17, d.rotate_left(45)];
+        result
+    }
+
+    /// Fills bytes.
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    /// Uniform in -1..1.
+    fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / f64::from(1u32 << 26) / f64::from(1u32 << 26) - 1.0
+    }
+}
+
+/// Numbers to pick from, about normally distributed, in the bytes of one number format.
+#[derive(Debug)]
+pub(super) struct Palette<const N: usize>(Vec<[u8; N]>);
+
+const PALETTE: usize = 1 << 12;
+
+impl<const N: usize> Palette<N> {
+    /// Numbers of that standard deviation, as `bytes` writes them.
+    pub(super) fn new(random: &mut Random, deviation: f64, bytes: impl Fn(f32) -> [u8; N]) -> Self {
+        // Twelve uniform numbers in -1..1 have a variance of 4.
+        let mut normal = || (0..12).map(|_| random.uniform()).sum::<f64>() / 2.0;
+        Self((0..PALETTE).map(|_| bytes((normal() * deviation) as f32)).collect())
+    }
+
+    /// Appends `count` numbers.
+    pub(super) fn extend(&self, random: &mut Random, count: usize, out: &mut Vec<u8>) {
+        out.reserve(count * N);
+        let mut left = count;
+        while left > 0 {
+            let bits = random.next();
+            for index in 0..left.min(5) {
+                out.extend(self.0[(bits >> (12 * index)) as usize % PALETTE]);
+            }
+            left -= left.min(5);
+        }
+    }
+}
+
+impl Palette<2> {
+    pub(super) fn f16(random: &mut Random, deviation: f64) -> Self {
+        Self::new(random, deviation, |x| f16::from_f32(x).to_le_bytes())
+    }
+
+    pub(super) fn bf16(random: &mut Random, deviation: f64) -> Self {
+        Self::new(random, deviation, |x| bf16::from_f32(x).to_le_bytes())
+    }
+}
+
+impl Palette<4> {
+    pub(super) fn f32(random: &mut Random, deviation: f64) -> Self {
+        Self::new(random, deviation, f32::to_le_bytes)
+    }
+}
+
+/// 16-bit scales of either sign and a little apart in size.
+#[derive(Debug)]
+pub(super) struct Scales(Vec<f16>);
+
+impl Scales {
+    /// Around `scale`.
+    pub(super) fn new(scale: f64) -> Self {
+        let number = |index: u32| {
+            let size = scale * (0.75 + f64::from(index / 2) / 256.0);
+            f16::from_f64(if index.is_multiple_of(2) { size } else { -size })
+        };
+        Self((0..256).map(number).collect())
+    }
+
+    pub(super) fn pick(&self, random: u64) -> f16 {
+        self.0[random as usize % 256]
+    }
+}
+
+/// The scale that gives integers with every bit random a standard deviation of 1.
+pub(super) fn unit_scale(layout: Layout) -> f64 {
+    match layout {
+        Layout::F32 | Layout::F16 => 1.0,
+        // Root mean squares of -128..=127 and of -8..=7.
+        Layout::Q8_0 => 1.0 / 73.9,
+        Layout::Q4_0 | Layout::Q4_64 => 1.0 / 4.64,
+        // As `block` fills them.
+        Layout::Q4K => 1.0 / 63.5,
+        Layout::Q5K => 1.0 / 129.5,
+        Layout::Q6K => 1.0 / 85.0,
+    }
+}
+
+/// Fills one of ggml's blocks. The scales of K-quants are kept small, lest those of their super-blocks be subnormal.
+pub(super) fn block(layout: Layout, random: &mut Random, scales: &Scales, block: &mut [u8]) {
+    random.fill(block);
+    let d = scales.pick(random.next());
+    let mut set = |at: usize, scale: f16| block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+    match layout {
+        Layout::F32 | Layout::F16 | Layout::Q4_64 => {}
+        Layout::Q8_0 | Layout::Q4_0 => set(0, d),
+        Layout::Q4K | Layout::Q5K => {
+            // Minima half as large as the range: numbers of mean 0.
+            let half = if layout == Layout::Q4K { 7.5 } else { 15.5 };
+            set(0, d);
+            set(2, f16::from_f32(d.to_f32() * half));
+            block[4..12].iter_mut().for_each(|byte| *byte &= 15);
+        }
+        Layout::Q6K => {
+            set(208, d);
+            block[192..208].iter_mut().for_each(|byte| *byte = (byte.cast_signed() >> 4).cast_unsigned());
+        }
+    }
+}

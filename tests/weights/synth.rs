@@ -1,0 +1,177 @@
+//! Random models of the published shapes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use ocelli::chat::Tokenizer;
+use ocelli::config::{LayerKind, ModelConfig};
+use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::{Layouts, Target};
+use ocelli::weights::manifest::Manifest;
+use ocelli::weights::package::Package;
+use ocelli::weights::source::MemoryFiles;
+use ocelli::weights::synth::{FileType, GgufFile, Shape, package};
+use ocelli::weights::writer::PackageWriter;
+
+use super::common::MemorySink;
+
+/// A published model with all its sizes but the vocabulary's cut.
+fn small(shape: Shape, vocab_size: usize) -> ModelConfig {
+    let mut config = shape.config();
+    let text = &mut config.text;
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (vocab_size, 256, 512);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 64);
+    text.layers = vec![LayerKind::FullAttention; 9];
+    let vision = config.vision.as_mut().expect("a tower");
+    (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 256, 2);
+    (vision.num_attention_heads, vision.head_dim) = (2, 64);
+    config
+}
+
+fn random_package(config: ModelConfig, layouts: Layouts, seed: u64) -> (Manifest, MemoryFiles) {
+    let sink = MemorySink::default();
+    let writer = PackageWriter::with_shard_bytes(sink.clone(), 1 << 20);
+    let progress = |_| ControlFlow::Continue(());
+    let manifest = pollster::block_on(package("random", config, layouts, seed, writer, progress)).expect("a package");
+    let files = sink.files.lock().expect("no panic").clone();
+    (manifest, MemoryFiles(files))
+}
+
+/// Every matrix has the size that keeps outputs as large as inputs, every vector is about 1, nothing is infinite.
+fn assert_sane(manifest: &Manifest, files: MemoryFiles) {
+    let package = pollster::block_on(Package::open(files)).expect("a package");
+    for tensor in &manifest.tensors {
+        let values = pollster::block_on(package.read_values(&tensor.name)).expect("values");
+        let count = values.len() as f64;
+        let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+        let size = (values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / count).sqrt();
+        let (expected, center) = match tensor.shape.as_slice() {
+            &[_, cols] => ((cols as f64).powf(-0.5), 0.0),
+            _ => (1.0, 1.0),
+        };
+        assert!((size / expected - 1.0).abs() < 0.1, "{} {}: {size}, not {expected}", tensor.name, tensor.layout);
+        assert!((mean - center).abs() < 0.05, "{} {}: mean {mean}", tensor.name, tensor.layout);
+    }
+}
+
+#[test]
+fn published_files_have_their_size_to_the_byte() {
+    use FileType::{Bf16, Q4KM, Q5KM, Q8_0};
+    // Listed sizes of the published files, less the bytes beyond tensors, which are the same in every file of a model.
+    let text = [
+        (Shape::Ministral3B, Q4KM, 2_147_023_008 - 8_407_200),
+        (Shape::Ministral3B, Q8_0, 3_652_204_704 - 8_407_200),
+        (Shape::Ministral8B, Q5KM, 6_059_268_512 - 8_411_552),
+        (Shape::Ministral8B, Bf16, 16_988_084_640 - 8_411_552),
+        (Shape::Ministral14B, Q4KM, 8_239_593_024 - 8_414_784),
+    ];
+    for (shape, file_type, bytes) in text {
+        let file = GgufFile::text("random", &shape.config(), file_type).expect("a file");
+        assert_eq!(file.data_bytes(), bytes, "{} {}", shape.name(), file_type.name());
+    }
+    let mmproj =
+        [(Shape::Ministral3B, 841_501_856), (Shape::Ministral8B, 858_283_168), (Shape::Ministral14B, 879_258_784)];
+    for (shape, bytes) in mmproj {
+        let file = GgufFile::mmproj("random", &shape.config()).expect("a file").expect("eyes");
+        assert_eq!(file.data_bytes(), bytes - 15_520, "{}", shape.name());
+    }
+    // Weights as the hub counts them, and of the 24B as computed.
+    let weights = [3_849_090_048, 8_918_026_240, 13_945_031_680, 24_011_361_280];
+    for (shape, count) in Shape::ALL.into_iter().zip(weights) {
+        let sum: u64 = ocelli::weights::tensors::model_tensors(&shape.config()).map(|spec| spec.len()).sum();
+        assert_eq!(sum, count, "{}", shape.name());
+    }
+}
+
+#[test]
+fn packages_are_sane_and_equal_for_equal_seeds() {
+    let config = small(Shape::Ministral8B, 2000);
+    let plain = Layout::FROM_NUMBERS.map(Layouts::from);
+    let tower = Layouts { vision: Target::Floats(Layout::Q8_0), ..Layouts::COMPACT };
+    for layouts in plain.into_iter().chain([Layouts::COMPACT, tower]) {
+        let (manifest, files) = random_package(config.clone(), layouts, 3);
+        assert_eq!(manifest.config, config);
+        assert_eq!(files.0, random_package(config.clone(), layouts, 3).1.0);
+        assert_ne!(files.0["shard-0000.bin"], random_package(config.clone(), layouts, 4).1.0["shard-0000.bin"]);
+        assert_sane(&manifest, files);
+    }
+}
+
+#[test]
+fn gguf_files_are_imported_as_what_they_are() {
+    for (shape, file_type) in [
+        (Shape::Ministral3B, FileType::Q4KM),
+        (Shape::Ministral14B, FileType::Q5KM),
+        (Shape::MistralSmall24B, FileType::Q8_0),
+        (Shape::Ministral8B, FileType::Bf16),
+    ] {
+        let config = small(shape, 1700);
+        let (mut text, mut mmproj) = (Vec::new(), Vec::new());
+        let file = GgufFile::text("random", &config, file_type).expect("a file");
+        file.write("text.gguf", 1, &mut text, |_| ()).expect("a file");
+        let eyes = GgufFile::mmproj("random", &config).expect("a file").expect("eyes");
+        eyes.write("mmproj.gguf", 2, &mut mmproj, |_| ()).expect("a file");
+        let files = [("text.gguf", text), ("mmproj.gguf", mmproj)].map(|(name, bytes)| (name.into(), bytes.into()));
+        let names = GgufImport { text: "text.gguf".into(), mmproj: Some("mmproj.gguf".into()) };
+        let sink = MemorySink::default();
+        let writer = PackageWriter::new(sink.clone());
+        let files = MemoryFiles(BTreeMap::from(files));
+        let progress = |_| ControlFlow::Continue(());
+        let manifest = pollster::block_on(import(&files, &names, writer, GgufOptions::default(), progress));
+        let manifest = manifest.expect("a package");
+
+        let mut expected = config.clone();
+        if let Some(scaling) = &mut expected.text.query_scaling {
+            scaling.beta = f64::from(scaling.beta as f32);
+        }
+        expected.vision.as_mut().expect("a tower").rms_norm_eps = 1e-5;
+        assert_eq!(manifest.config, expected);
+        let stored = |name: &str| manifest.tensor(name).expect(name).layout;
+        let (most, finer) = match file_type {
+            FileType::Q4KM => (Layout::Q4K, Layout::Q6K),
+            FileType::Q5KM => (Layout::Q5K, Layout::Q6K),
+            FileType::Q8_0 => (Layout::Q8_0, Layout::Q8_0),
+            FileType::Bf16 => (Layout::F16, Layout::F16),
+        };
+        assert_eq!((stored("layers.0.self_attn.v_proj"), stored("layers.1.self_attn.v_proj")), (finer, most));
+        assert_eq!((stored("layers.0.self_attn.q_proj"), manifest.quantization), (most, most));
+        let head = if config.text.tie_word_embeddings { "embed_tokens" } else { "lm_head" };
+        assert_eq!(stored(head), finer);
+
+        let packed = sink.files.lock().expect("no panic").clone();
+        let (_, made) = random_package(config, Layout::Q8_0.into(), 1);
+        assert_eq!(packed["tokenizer.json"], made.0["tokenizer.json"], "one vocabulary");
+        assert_sane(&manifest, MemoryFiles(packed));
+    }
+}
+
+#[test]
+fn the_tokenizer_has_the_real_size_and_works() {
+    let mut config = small(Shape::Ministral3B, 131_072);
+    (config.text.hidden_size, config.vision) = (32, None);
+    let (_, files) = random_package(config, Layout::Q8_0.into(), 0);
+    let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
+    assert_eq!(tokenizer.vocab_size(), 131_072);
+    for (name, id) in [
+        ("<s>", 1),
+        ("</s>", 2),
+        ("[INST]", 3),
+        ("[IMG]", 10),
+        ("<pad>", 11),
+        ("[IMG_END]", 13),
+        ("[SYSTEM_PROMPT]", 17),
+    ] {
+        assert_eq!(tokenizer.control(name), Some(id), "{name}");
+    }
+    assert!(tokenizer.is_control(999) && !tokenizer.is_control(1000));
+    assert_eq!(tokenizer.token_bytes(1010), Some(&b"\n"[..]));
+    for text in ["Describe this image.", " kanota milu besi", "Grüße, 你好 🙂\n\tx", ""] {
+        let ids = tokenizer.encode_text(text).expect("ids");
+        assert_eq!(tokenizer.decode(&ids), text);
+        assert!(ids.iter().all(|&id| id >= 1000), "{ids:?}");
+    }
+    let last = tokenizer.decode(&[131_071]);
+    assert!(last.len() == 7 && last.starts_with(' '), "{last:?}");
+    assert_eq!(tokenizer.encode_text(&last).expect("ids"), [131_071], "made-up words are tokens");
+}
