@@ -7,6 +7,6 @@ export function sha256With(fallback: (bytes: Uint8Array) => Uint8Array): Sha256 
   return async (bytes) => hex(subtle ? new Uint8Array(await subtle.digest("SHA-256", bytes)) : fallback(bytes));
 }
 
-function hex(bytes: Uint8Array): string {
+export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

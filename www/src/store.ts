@@ -4,6 +4,7 @@
  */
 import { download } from "./download.js";
 import { OcelliError, ocelliError } from "./errors.js";
+import { HashPool } from "./hash-pool.js";
 import type { Sha256 } from "./hash.js";
 import { parseFiles, type FileEntry } from "./manifest.js";
 import { Mirrors, patience, type NetworkOptions } from "./net-mirrors.js";
@@ -44,6 +45,7 @@ export class PackageStore {
   private readonly ahead = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
   private expected = 0;
   private readonly progress: Progress;
+  private readonly pool: HashPool;
 
   private constructor(
     private readonly folder: PackageFolder,
@@ -51,6 +53,7 @@ export class PackageStore {
     private readonly options: StoreOptions,
   ) {
     this.progress = new Progress(options.onReport);
+    this.pool = new HashPool(options.sha256, options.signal);
   }
 
   /** Throws `storage-unavailable` where storage is required. */
@@ -97,8 +100,7 @@ export class PackageStore {
 
   private begin(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const shard = this.shards[index];
-    const detail = { path: `shard ${index}`, reason: "there is no such shard", status: null };
-    const bytes = shard ? this.file(shard) : Promise.reject(ocelliError("io", `${detail.path}: ${detail.reason}`, detail));
+    const bytes = shard ? this.file(shard) : Promise.reject(ocelliError("internal", `there is no shard ${index}`));
     // Until somebody asks for it a failure is not unhandled, only early.
     bytes.catch(() => undefined);
     return bytes;
@@ -106,15 +108,14 @@ export class PackageStore {
 
   private async file(entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
     const { file, sha256 } = entry;
-    const stored = await this.folder.get(file, sha256);
-    this.options.signal.throwIfAborted();
-    const actual = stored && (await this.options.sha256(stored));
-    if (stored && actual === sha256) {
+    const kept = await this.folder.get(file, sha256);
+    const stored = kept && (await this.pool.hash(kept));
+    if (stored?.sha256 === sha256) {
       this.progress.done(entry, true);
-      return stored;
+      return stored.bytes;
     }
     if (stored) await this.folder.delete(file, sha256);
-    if (isImported(this.folder.url)) throw actual === null ? this.notStored(file) : damaged(file, sha256, actual);
+    if (isImported(this.folder.url)) throw stored ? damaged(file, sha256, stored.sha256) : this.notStored(file);
     const bytes = await this.fetchFile(entry);
     if (stored) this.options.onReport({ kind: "repaired", file });
     this.progress.done(entry, false);
@@ -132,11 +133,12 @@ export class PackageStore {
       const except = wrong.size < this.mirrors.count ? wrong : new Set<string>();
       const cache = attempt === 0 ? "default" : "reload";
       const { bytes, from } = await download(this.mirrors, file, { signal, cache, bytes: size, onBytes, except });
-      actual = await this.options.sha256(bytes);
-      if (actual === sha256) {
-        await this.folder.put(file, bytes, sha256);
-        return bytes;
+      const hashed = await this.pool.hash(bytes);
+      if (hashed.sha256 === sha256) {
+        await this.folder.put(file, hashed.bytes, sha256);
+        return hashed.bytes;
       }
+      actual = hashed.sha256;
       wrong.add(from);
     }
     throw damaged(file, sha256, actual);

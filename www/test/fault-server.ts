@@ -175,8 +175,10 @@ export function random(seed: number): () => number {
   };
 }
 
+/** Random up to 1 MiB, from there on the same again. */
 export function randomBytes(length: number, next: () => number): Uint8Array {
-  return Uint8Array.from({ length }, () => Math.floor(256 * next()));
+  const begin = Uint8Array.from({ length: Math.min(length, 1 << 20) }, () => Math.floor(256 * next()));
+  return length > begin.length ? new Uint8Array(Buffer.alloc(length, begin)) : begin;
 }
 
 export function sha256(bytes: Uint8Array): string {

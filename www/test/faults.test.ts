@@ -137,6 +137,42 @@ inBrowsers("faults", (browser) => {
     assert.deepEqual(asked.slice(1), ["bytes=200000-399999", "bytes=300000-399999", "bytes=350000-399999"]);
   });
 
+  test("large files are hashed in helper threads, and without them where a page forbids those", async () => {
+    const files = fakePackage([3_000_000, 2_500_000, 100_000, 4_000_000], random(13));
+    const damaged = new Set(["shard-0001.bin"]);
+    server.add("large", files, { fault: (file) => (damaged.delete(file) ? "corrupt" : null) });
+    const url = `${server.urls[0]}large/`;
+    const answered = await tab.run(async (url) => {
+      const { network } = window as unknown as { network: NetworkPage };
+      const PlainWorker = Worker;
+      let answers = 0;
+      window.Worker = class extends PlainWorker {
+        constructor(url: string | URL) {
+          super(url);
+          this.addEventListener("message", ({ data }) => data && answers++);
+        }
+      };
+      const first = await network.loadPackage({ url });
+      const again = await network.loadPackage({ url });
+      window.Worker = class {
+        constructor() {
+          throw new DOMException("not here", "SecurityError");
+        }
+      } as unknown as typeof Worker;
+      const refused = await network.loadPackage({ url });
+      window.Worker = class extends PlainWorker {
+        constructor() {
+          super(URL.createObjectURL(new Blob(["throw new Error('not here')"])));
+        }
+      };
+      return { answers, loads: [first, again, refused, await network.loadPackage({ url })] };
+    }, url);
+    for (const outcome of answered.loads) assertDelivered(outcome, files);
+    assert.ok(answered.answers >= 2, `${answered.answers} hashes by helpers`);
+    const stopped = await load({ url, abortAfterMs: 5 });
+    if ("error" in stopped) assert.equal(stopped.error.code, "aborted");
+  });
+
   test("mirrors take the place of a server that is gone, refuses, is busy for long or sends other bytes", async () => {
     const files = fakePackage(Array(12).fill(3000), random(5));
     const cases: [string, Fault][] = [
