@@ -33,7 +33,7 @@ async function buildPage() {
     setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/src\/index\.js$/ }, () => ({ path: "./ocelli/index.js", external: true })),
   };
   await build({ ...shared, entryPoints: ["demo/app.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
-  for (const file of ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]) {
+  for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest"]) {
     await cp(join(www, "demo", file), join(dist, file));
   }
   await rm(join(dist, "models"), { recursive: true, force: true });

@@ -127,6 +127,12 @@ impl OcelliEngine {
     }
 }
 
+impl CancelFlag {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
 impl OcelliEngine {
     pub(super) fn new(engine: Engine, shards: Rc<JsShards>) -> Self {
         Self { engine, shards }

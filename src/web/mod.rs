@@ -4,6 +4,7 @@
 
 mod convert;
 mod engine;
+mod import;
 mod loader;
 mod picture;
 
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
 pub use engine::{CancelFlag, OcelliEngine};
+pub use import::{import_gguf, import_safetensors, wasm_memory};
 pub use loader::load_engine;
 pub use picture::picture_size;
 

@@ -1,6 +1,6 @@
 //! One tensor from a checkpoint's numbers to the package's planes.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::layout::{Layout, ROW_GROUP};
 use super::quant::{Unstorable, encode_rows};
@@ -12,12 +12,48 @@ use crate::error::{Error, Result};
 const CHUNK: usize = 1 << 20;
 
 /// How far an importer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Weights written.
     pub done: u64,
     /// Weights in all.
     pub total: u64,
+    /// Bytes of the source behind the weights written.
+    pub done_bytes: u64,
+    /// Bytes of the source behind all weights.
+    pub total_bytes: u64,
+}
+
+/// Tells a caller how far an import is, and hears whether to stop.
+pub(super) struct Meter<P> {
+    progress: P,
+    at: Progress,
+}
+
+impl<P: FnMut(Progress) -> ControlFlow<()>> Meter<P> {
+    /// `tensors` are the elements of every tensor and the bytes they take in the source.
+    pub(super) fn new(progress: P, tensors: impl Iterator<Item = (u64, u64)>) -> Self {
+        let (total, total_bytes) = tensors.fold((0, 0), |(total, all), (len, bytes)| (total + len, all + bytes));
+        Self { progress, at: Progress { done: 0, total, done_bytes: 0, total_bytes } }
+    }
+
+    /// Hears of each step of a tensor, elements it took, and passes it on. A step of no elements reports what is there already.
+    pub(super) fn of_tensor(&mut self, len: u64, bytes: u64) -> impl FnMut(u64) -> Result<()> {
+        let before = self.at;
+        move |elements| {
+            self.at.done += elements;
+            // A share of a file's bytes, for people: exact at the end.
+            let share = u128::from(bytes) * u128::from(self.at.done - before.done) / u128::from(len.max(1));
+            self.at.done_bytes = before.done_bytes + share as u64;
+            if (self.progress)(self.at).is_break() { Err(Error::Aborted) } else { Ok(()) }
+        }
+    }
+
+    /// Counts a tensor that an interrupted import had completed.
+    pub(super) fn skip(&mut self, len: u64, bytes: u64) {
+        self.at.done += len;
+        self.at.done_bytes += bytes;
+    }
 }
 
 /// A tensor of a checkpoint whose elements can be read as numbers.
@@ -40,25 +76,21 @@ pub(super) async fn convert<T: Numbers, K: PackageSink>(
     writer: &mut PackageWriter<K>,
     mut advance: impl FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    writer.begin(&spec.name, &spec.shape, layout).await?;
+    let there = writer.begin(&spec.name, &spec.shape, layout).await?;
     if tensor.held().is_quantised() {
         writer.requantized_from(tensor.held());
     }
     let &[rows, cols] = spec.shape.as_slice() else {
-        let values = tensor.read(0..spec.len()).await?;
-        let mut plane = Vec::with_capacity(values.len() * 4);
-        for (index, value) in values.iter().enumerate() {
-            if !value.is_finite() {
-                return Err(tensor.error(format!("element {index} is {value}, not a finite number")));
-            }
-            plane.extend(value.to_le_bytes());
+        if there == 0 {
+            let plane = vector(tensor, spec).await?;
+            writer.append(&mut [plane]).await?;
         }
-        writer.append(&mut [plane]).await?;
-        advance(values.len() as u64)?;
+        advance(spec.len())?;
         return writer.end().await;
     };
+    advance((there * cols) as u64)?;
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
-    for chunk in row_chunks(rows, cols) {
+    for chunk in row_chunks(there, rows, cols) {
         let elements = chunk.start as u64 * cols as u64..chunk.end as u64 * cols as u64;
         let taken = elements.end - elements.start;
         let values = tensor.read(elements).await?; // [chunk rows, cols]
@@ -72,8 +104,17 @@ pub(super) async fn convert<T: Numbers, K: PackageSink>(
     writer.end().await
 }
 
-/// Rows in chunks of about [`CHUNK`] elements, whole row groups but for the last.
-pub(super) fn row_chunks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
+/// The elements of a vector, which are kept as they are.
+async fn vector<T: Numbers>(tensor: &T, spec: &TensorSpec) -> Result<Vec<u8>> {
+    let values = tensor.read(0..spec.len()).await?;
+    if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        return Err(tensor.error(format!("element {index} is {value}, not a finite number")));
+    }
+    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Rows after the first `there` in chunks of about [`CHUNK`] elements, whole row groups but for the last.
+pub(super) fn row_chunks(there: usize, rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
     let step = (CHUNK / cols / ROW_GROUP).max(1) * ROW_GROUP;
-    (0..rows).step_by(step).map(move |start| start..rows.min(start + step))
+    (there..rows).step_by(step).map(move |start| start..rows.min(start + step))
 }

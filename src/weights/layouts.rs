@@ -29,6 +29,13 @@ impl Layouts {
     /// The least memory: the whole decoder in 4.25 bits a weight, whatever the checkpoint holds; the tower as it is.
     pub const COMPACT: Self = Self { text: Target::All(Layout::Q4_64), vision: Target::Keep };
 
+    /// These layouts with another one for the vision half. Where the text is made anew, the vision half is as well.
+    #[must_use]
+    pub fn with_vision(self, layout: Layout) -> Self {
+        let vision = if let Target::All(_) = self.text { Target::All(layout) } else { Target::Floats(layout) };
+        Self { vision, ..self }
+    }
+
     /// The layout of a tensor that the checkpoint holds as `held`.
     pub(super) fn of(self, spec: &TensorSpec, held: Layout) -> Layout {
         let vision = spec.name.starts_with("vision.") || spec.name.starts_with("projector.");

@@ -25,6 +25,7 @@ pub mod upload;
 pub mod writer;
 
 mod check;
+mod checkpoint;
 mod convert;
 mod directory;
 mod hash;

@@ -12,6 +12,7 @@ use safetensors::Dtype;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::checkpoint::Fingerprint;
 use super::source::{ByteSource, FileSet, read_whole};
 use crate::error::{Error, Result};
 
@@ -221,6 +222,13 @@ impl<S: ByteSource> Checkpoint<S> {
         Ok(Self { files: opened, file_of, listed_in: INDEX_FILE.into() })
     }
 
+    /// Adds all that the files say about their tensors.
+    pub(super) fn add_to(&self, fingerprint: &mut Fingerprint) {
+        for file in &self.files {
+            fingerprint.add((file.source.name(), &file.tensors));
+        }
+    }
+
     /// The tensor of that name.
     pub fn tensor(&self, name: &str) -> Option<TensorRef<'_, S>> {
         let (_, &at) = self.file_of.get_key_value(name)?;
@@ -246,6 +254,16 @@ impl<S: ByteSource> TensorRef<'_, S> {
         Error::checkpoint(self.source.name(), self.name, reason)
     }
 
+    /// Where it is: its file and its first byte there. In this order all files are read from front to back.
+    pub fn place(&self) -> (&str, u64) {
+        (self.source.name(), self.info.range.start)
+    }
+
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.info.range.end - self.info.range.start
+    }
+
     /// Bytes of one element.
     ///
     /// # Errors
@@ -266,12 +284,17 @@ impl<S: ByteSource> TensorRef<'_, S> {
     pub async fn read(&self, range: Range<u64>) -> Result<Vec<f32>> {
         let size = self.element_bytes()?;
         let bytes = self.read_bytes(range.start.saturating_mul(size)..range.end.saturating_mul(size)).await?;
-        Ok(match self.info.dtype {
+        Ok(self.numbers(&bytes))
+    }
+
+    /// What bytes of this tensor are worth, if its number format is one that [`Self::read`] converts.
+    pub(super) fn numbers(&self, bytes: &[u8]) -> Vec<f32> {
+        match self.info.dtype {
             Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&x| f32::from_le_bytes(x)).collect(),
             Dtype::F16 => bytes.as_chunks::<2>().0.iter().map(|&x| f16::from_le_bytes(x).to_f32()).collect(),
             Dtype::F8_E4M3 => bytes.iter().map(|&x| e4m3(x)).collect(),
             _ => bytes.as_chunks::<2>().0.iter().map(|&x| bf16::from_le_bytes(x).to_f32()).collect(),
-        })
+        }
     }
 
     /// Bytes of the tensor.
@@ -284,6 +307,11 @@ impl<S: ByteSource> TensorRef<'_, S> {
             return Err(self.error(format!("has no bytes {range:?}")));
         }
         self.source.read(start + range.start..start + range.end).await
+    }
+
+    /// `len` bytes from the tensor's first on, those of others after it among them.
+    pub(super) async fn read_on(&self, len: u64) -> Result<Vec<u8>> {
+        self.source.read(self.info.range.start..self.info.range.start + len).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! Writing a package: tensors go in one after the other, shards come out as soon as they are full.
 //!
-//! At most one shard, and the small planes of one tensor, are in memory.
+//! At most one shard, and the small planes of one tensor, are in memory. Where the sink keeps checkpoints, each shard is followed
+//! by one, and of the small planes only what came since the last: an interrupted import goes on at the very row.
 
+use super::checkpoint::{Checkpoint, OpenTensor, Part};
 use super::hash::sha256_hex;
-use super::layout::{Layout, PLANE_ALIGNMENT};
+use super::layout::{Layout, PLANE_ALIGNMENT, ROW_GROUP};
 use super::manifest::{
     ChatSettings, FORMAT, FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, Manifest, PlaneEntry, TOKENIZER_FILE, TensorEntry,
     VERSION,
@@ -14,17 +16,52 @@ use crate::error::{Error, Result};
 /// Where the files of a package go: a directory, a browser's cache.
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait PackageSink {
+    /// Whether it keeps checkpoints and parts over an interruption. If so, it has all of the methods below.
+    const RESUMABLE: bool = false;
+
     /// Stores a file. It is not to be seen as part of a package before [`Self::publish`].
     ///
     /// # Errors
     /// [`Error::Io`].
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()>;
 
-    /// Makes everything stored one package. Called once, after the last [`Self::put`].
+    /// Makes everything stored one package, and forgets checkpoint and parts. Called once, after the last [`Self::put`].
     ///
     /// # Errors
     /// [`Error::Io`].
     async fn publish(&mut self) -> Result<()>;
+
+    /// Keeps bytes that are not yet in a shard.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    async fn put_part(&mut self, _part: &str, _bytes: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Bytes that were kept, if they still are.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    async fn get_part(&mut self, _part: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Keeps a checkpoint in place of the one before. Parts that it does not name among `parts` are needed no more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    async fn put_checkpoint(&mut self, _checkpoint: Vec<u8>, _parts: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The last checkpoint, if all shards it names are still stored.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    async fn get_checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }
 
 /// What a manifest says beside tensors and files.
@@ -48,22 +85,18 @@ pub struct PackageInfo {
 #[derive(Debug)]
 pub struct PackageWriter<S> {
     sink: S,
-    max_shard_bytes: usize,
+    /// What is stored, and the tensor being written.
+    state: Checkpoint,
     /// The part of the stream that is in no file yet.
     shard: Vec<u8>,
     /// Length of the stream so far.
     written: u64,
-    shards: Vec<FileEntry>,
-    tensors: Vec<TensorEntry>,
-    open: Option<OpenTensor>,
-}
-
-/// A tensor that is being written: its first plane goes straight into the stream, the others wait for its end.
-#[derive(Debug)]
-struct OpenTensor {
-    entry: TensorEntry,
-    first_plane_bytes: u64,
+    /// What there is of the open tensor's other planes, beyond what was kept as parts.
     waiting: Vec<Vec<u8>>,
+    /// Whether a shard was stored since the last checkpoint.
+    unsaved: bool,
+    /// Whether the open tensor is one that an interrupted import had begun.
+    resumed: bool,
 }
 
 impl<S: PackageSink> PackageWriter<S> {
@@ -75,32 +108,82 @@ impl<S: PackageSink> PackageWriter<S> {
     /// A writer of smaller shards: `bytes` is rounded down to a multiple of 256 in `256..=`[`MAX_SHARD_BYTES`].
     pub fn with_shard_bytes(sink: S, bytes: usize) -> Self {
         let unit = PLANE_ALIGNMENT as usize;
-        let max_shard_bytes = (bytes / unit * unit).clamp(unit, MAX_SHARD_BYTES as usize);
-        let (shards, tensors) = (Vec::new(), Vec::new());
-        Self { sink, max_shard_bytes, shard: Vec::new(), written: 0, shards, tensors, open: None }
+        let state = Checkpoint::new(String::new(), (bytes / unit * unit).clamp(unit, MAX_SHARD_BYTES as usize));
+        let (shard, waiting) = (Vec::new(), Vec::new());
+        Self { sink, state, shard, written: 0, waiting, unsaved: false, resumed: false }
     }
 
-    /// Starts a tensor; the one before must have ended.
+    /// Goes on from the sink's checkpoint, if there is one with this fingerprint and all of its parts are whole; else starts anew.
+    pub(super) async fn resume(&mut self, fingerprint: String) -> Result<()> {
+        self.state = Checkpoint::new(fingerprint, self.state.shard_bytes);
+        if !S::RESUMABLE {
+            return Ok(());
+        }
+        let json = self.sink.get_checkpoint().await?;
+        let Some(state) = json.and_then(|json| self.state.successor(&json)) else { return Ok(()) };
+        let mut shard = self.empty_shard();
+        for part in state.parts() {
+            let kept = self.sink.get_part(&part.name).await?.filter(|bytes| part.is(bytes));
+            let Some(bytes) = kept else { return Ok(()) };
+            if state.rest.as_ref() == Some(part) {
+                shard.extend_from_slice(&bytes);
+            }
+        }
+        self.written = state.shards.iter().map(|shard| shard.bytes).sum::<u64>() + shard.len() as u64;
+        self.shard = shard;
+        if let Some(OpenTensor { entry, .. }) = &state.open {
+            self.waiting = self.rooms(&entry.planes);
+            self.resumed = true;
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Tensors that are complete.
+    pub(super) fn complete(&self) -> usize {
+        self.state.tensors.len()
+    }
+
+    /// Whether the weights say that the head is the embedding, if [`Self::set_tied_head`] was told.
+    pub(super) fn tied_head(&self) -> Option<bool> {
+        self.state.tied_head
+    }
+
+    /// Keeps an answer that took much reading.
+    pub(super) async fn set_tied_head(&mut self, tied: bool) -> Result<()> {
+        self.state.tied_head = Some(tied);
+        self.unsaved = true;
+        self.save().await
+    }
+
+    /// Starts a tensor; the one before must have ended. Gives the number of its rows, of a vector its elements, that are there
+    /// already: none, but in an import that goes on.
     ///
     /// # Errors
     /// [`Error::Internal`] if such a tensor has no such layout; [`Error::Io`].
-    pub async fn begin(&mut self, name: &str, shape: &[usize], layout: Layout) -> Result<()> {
-        let planes = layout.planes(shape).filter(|_| self.open.is_none());
-        let Some(planes) = planes else {
-            return Err(Error::Internal { detail: format!("tensor {name} {shape:?} cannot be written as {layout}") });
-        };
+    pub async fn begin(&mut self, name: &str, shape: &[usize], layout: Layout) -> Result<usize> {
+        let wrong = || Error::Internal { detail: format!("tensor {name} {shape:?} cannot be written as {layout}") };
+        let planes = layout.planes(shape).ok_or_else(wrong)?;
+        if let Some(OpenTensor { entry, first_plane_bytes, .. }) = &self.state.open {
+            let same = entry.name == name && entry.shape == shape && entry.layout == layout;
+            if !std::mem::take(&mut self.resumed) || !same {
+                return Err(wrong());
+            }
+            return Ok(rows_in(shape, planes.first().map_or(0, |plane| plane.bytes), *first_plane_bytes));
+        }
         let offset = self.align().await?;
-        let places = planes.iter().map(|plane| PlaneEntry { offset, bytes: plane.bytes }).collect();
-        let (name, shape) = (name.into(), shape.to_vec());
-        let entry = TensorEntry { name, shape, layout, requantized_from: None, planes: places };
-        let waiting = planes.iter().skip(1).map(|plane| room_for(plane.bytes)).collect();
-        self.open = Some(OpenTensor { entry, first_plane_bytes: 0, waiting });
-        Ok(())
+        let places: Vec<_> = planes.iter().map(|plane| PlaneEntry { offset, bytes: plane.bytes }).collect();
+        self.waiting = self.rooms(&places);
+        let waiting = vec![Vec::new(); self.waiting.len()];
+        let entry =
+            TensorEntry { name: name.into(), shape: shape.to_vec(), layout, requantized_from: None, planes: places };
+        self.state.open = Some(OpenTensor { entry, first_plane_bytes: 0, waiting });
+        Ok(0)
     }
 
     /// Notes that the open tensor was quantised before, in another layout.
     pub fn requantized_from(&mut self, layout: Layout) {
-        if let Some(open) = &mut self.open {
+        if let Some(open) = &mut self.state.open {
             open.entry.requantized_from = Some(layout);
         }
     }
@@ -110,17 +193,17 @@ impl<S: PackageSink> PackageWriter<S> {
     /// # Errors
     /// [`Error::Internal`] if it has not that many planes; [`Error::Io`].
     pub async fn append(&mut self, planes: &mut [Vec<u8>]) -> Result<()> {
-        let open = self.open.as_mut().filter(|open| open.entry.planes.len() == planes.len());
+        let open = self.state.open.as_mut().filter(|open| open.entry.planes.len() == planes.len());
         let (Some(open), Some((first, others))) = (open, planes.split_first_mut()) else {
             return Err(Error::Internal { detail: "planes that belong to no open tensor".into() });
         };
         open.first_plane_bytes += first.len() as u64;
-        for (waiting, plane) in open.waiting.iter_mut().zip(others) {
+        for (waiting, plane) in self.waiting.iter_mut().zip(others) {
             waiting.append(plane);
         }
         self.push(first).await?;
         first.clear();
-        Ok(())
+        self.save().await
     }
 
     /// Ends the open tensor.
@@ -128,19 +211,26 @@ impl<S: PackageSink> PackageWriter<S> {
     /// # Errors
     /// [`Error::Internal`] if its planes are not complete; [`Error::Io`].
     pub async fn end(&mut self) -> Result<()> {
-        let Some(OpenTensor { mut entry, first_plane_bytes, waiting }) = self.open.take() else {
+        let Some(OpenTensor { mut entry, first_plane_bytes, waiting: kept }) = self.state.open.take() else {
             return Err(Error::Internal { detail: "no tensor is open".into() });
         };
-        let lengths = [first_plane_bytes].into_iter().chain(waiting.iter().map(|plane| plane.len() as u64));
-        if !entry.planes.iter().map(|place| place.bytes).eq(lengths) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let kept_bytes = |parts: &Vec<Part>| parts.iter().map(|part| part.bytes).sum::<u64>();
+        let others = kept.iter().zip(&waiting).map(|(parts, plane)| kept_bytes(parts) + plane.len() as u64);
+        if !entry.planes.iter().map(|place| place.bytes).eq([first_plane_bytes].into_iter().chain(others)) {
             return Err(Error::Internal { detail: format!("tensor {} ended before it was complete", entry.name) });
         }
-        for (place, plane) in entry.planes.iter_mut().skip(1).zip(&waiting) {
+        for ((place, parts), plane) in entry.planes.iter_mut().skip(1).zip(&kept).zip(&waiting) {
             place.offset = self.align().await?;
+            for part in parts {
+                let bytes = self.sink.get_part(&part.name).await?.filter(|bytes| part.is(bytes));
+                let gone = || Error::Io { path: part.name.clone(), reason: "what was kept aside is not there".into() };
+                self.push(&bytes.ok_or_else(gone)?).await?;
+            }
             self.push(plane).await?;
         }
-        self.tensors.push(entry);
-        Ok(())
+        self.state.tensors.push(entry);
+        self.save().await
     }
 
     /// Writes the tokenizer and the manifest and publishes the package.
@@ -164,8 +254,8 @@ impl<S: PackageSink> PackageWriter<S> {
             config: info.config,
             chat: info.chat,
             tokenizer: file(TOKENIZER_FILE, &tokenizer),
-            tensors: self.tensors,
-            shards: self.shards,
+            tensors: self.state.tensors,
+            shards: self.state.shards,
         };
         let json = manifest.to_json()?;
         let manifest = Manifest::parse(&json)?;
@@ -184,12 +274,15 @@ impl<S: PackageSink> PackageWriter<S> {
 
     async fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = self.max_shard_bytes - self.shard.len();
+            if self.shard.capacity() == 0 {
+                self.shard = self.empty_shard();
+            }
+            let room = self.state.shard_bytes - self.shard.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.shard.extend_from_slice(now);
             self.written += now.len() as u64;
             bytes = later;
-            if self.shard.len() == self.max_shard_bytes {
+            if self.shard.len() == self.state.shard_bytes {
                 self.cut().await?;
             }
         }
@@ -202,12 +295,66 @@ impl<S: PackageSink> PackageWriter<S> {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.shard);
-        let file = format!("shard-{:04}.bin", self.shards.len());
+        let file = format!("shard-{:04}.bin", self.state.shards.len());
         let entry = FileEntry { file, bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
         self.sink.put(&entry.file, bytes).await?;
-        self.shards.push(entry);
+        self.state.shards.push(entry);
+        self.unsaved = true;
         Ok(())
     }
+
+    /// Keeps a checkpoint if a shard was stored since the last, and before it what it needs.
+    async fn save(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.unsaved) || !S::RESUMABLE {
+            return Ok(());
+        }
+        let Self { sink, state, waiting, .. } = self;
+        for (kept, plane) in state.open.iter_mut().flat_map(|open| &mut open.waiting).zip(waiting) {
+            kept.extend(keep(sink, &mut state.next_part, plane).await?);
+            plane.clear();
+        }
+        state.rest = keep(sink, &mut state.next_part, &self.shard).await?;
+        let parts: Vec<&str> = state.parts().map(|part| part.name.as_str()).collect();
+        sink.put_checkpoint(state.to_json()?, &parts).await
+    }
+
+    /// Room for a whole shard: growing to it would take twice as much.
+    fn empty_shard(&self) -> Vec<u8> {
+        room_for(self.state.shard_bytes as u64)
+    }
+
+    /// Room for all planes but the first, as far as they stay in memory: whole, or what comes between two checkpoints.
+    fn rooms(&self, planes: &[PlaneEntry]) -> Vec<Vec<u8>> {
+        let Some((first, others)) = planes.split_first() else { return Vec::new() };
+        let between = |plane: &PlaneEntry| {
+            let share = plane.bytes as f64 / first.bytes.max(1) as f64;
+            // Beside a shard's there is that of the rows which filled it.
+            (1.25 * share * self.state.shard_bytes as f64) as u64
+        };
+        let bytes = |plane: &PlaneEntry| if S::RESUMABLE { plane.bytes.min(between(plane)) } else { plane.bytes };
+        others.iter().map(|plane| room_for(bytes(plane))).collect()
+    }
+}
+
+/// Keeps bytes as the next part; nothing if there are none.
+async fn keep<S: PackageSink>(sink: &mut S, next: &mut u64, bytes: &[u8]) -> Result<Option<Part>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let part = Part::new(format!("part-{next}"), bytes);
+    *next += 1;
+    sink.put_part(&part.name, bytes).await?;
+    Ok(Some(part))
+}
+
+/// Rows, or elements of a vector, that `there` bytes of the first plane hold. Rows of a matrix come in groups, of which the last
+/// may be filled up.
+fn rows_in(shape: &[usize], plane_bytes: u64, there: u64) -> usize {
+    let Some(&rows) = shape.first() else { return 0 };
+    let stored = if shape.len() == 1 { rows } else { rows.next_multiple_of(ROW_GROUP) };
+    let row_bytes = (plane_bytes / stored.max(1) as u64).max(1);
+    // No more than `rows`, which is a usize.
+    (there / row_bytes).min(rows as u64) as usize
 }
 
 /// An empty buffer of that capacity, if it can be had: growing to it would take twice as much.

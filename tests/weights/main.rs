@@ -8,6 +8,7 @@ mod gguf;
 mod manifest;
 mod pack;
 mod quant;
+mod resume;
 mod safetensors;
 mod settings;
 mod synth;

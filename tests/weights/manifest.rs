@@ -108,10 +108,10 @@ fn hostile_values_in_every_place_never_panic() {
 #[test]
 fn each_fault_is_named() {
     let valid: Value = serde_json::from_slice(&valid()).expect("JSON");
-    let last = valid["tensors"].as_array().expect("tensors").len() - 1;
-    let q_proj =
-        valid["tensors"].as_array().expect("tensors").iter().position(|t| t["name"] == "layers.0.self_attn.q_proj");
-    let q_proj = q_proj.expect("q_proj");
+    let tensors = valid["tensors"].as_array().expect("tensors");
+    let index_of = |name: &str| tensors.iter().position(|tensor| tensor["name"] == name).expect(name);
+    let (q_proj, norm, patch_conv) =
+        (index_of("layers.0.self_attn.q_proj"), index_of("norm"), index_of("vision.patch_conv"));
     let at = |index: usize, rest: &str| format!("/tensors/{index}{rest}");
     let other_plane = valid["tensors"][q_proj + 1]["planes"][0]["offset"].clone();
     for (place, value, word) in [
@@ -142,8 +142,8 @@ fn each_fault_is_named() {
         ("/shards/0/bytes".into(), json!(49_923), "multiple of 4"),
         ("/shards/0/sha256".into(), json!("G".repeat(64)), "sha256"),
         ("/shards".into(), json!([]), "end past"),
-        (at(0, "/name"), json!("surprise"), "vision.patch_conv is missing"),
-        (at(0, "/name"), json!("norm"), "named twice"),
+        (at(patch_conv, "/name"), json!("surprise"), "vision.patch_conv is missing"),
+        (at(patch_conv, "/name"), json!("norm"), "named twice"),
         (at(q_proj, "/shape"), json!([128, 63]), "shape"),
         (at(q_proj, "/shape"), json!([u64::MAX, u64::MAX]), "shape"),
         (at(q_proj, "/shape"), json!([128]), "shape"),
@@ -153,7 +153,7 @@ fn each_fault_is_named() {
         (at(q_proj, "/planes/0/offset"), json!(u64::MAX - 255), "end past"),
         (at(q_proj, "/planes/0/offset"), json!(1), "multiple of 256"),
         (at(q_proj, "/planes/0/offset"), other_plane, "overlaps"),
-        (at(last, "/layout"), json!("q8_0"), "cannot be stored"),
+        (at(norm, "/layout"), json!("q8_0"), "cannot be stored"),
     ] {
         let mut changed = valid.clone();
         *changed.pointer_mut(&place).expect("a place") = value.clone();
@@ -169,7 +169,7 @@ fn each_fault_is_named() {
     let error = Manifest::parse(&serde_json::to_vec(&changed).expect("JSON")).expect_err("an overlap");
     assert!(error.to_string().contains("overlaps"), "{error}");
     let mut extra = valid.clone();
-    let mut stray = valid["tensors"][last].clone();
+    let mut stray = valid["tensors"][norm].clone();
     stray["name"] = json!("stray");
     extra["tensors"].as_array_mut().expect("tensors").push(stray);
     let error = Manifest::parse(&serde_json::to_vec(&extra).expect("JSON")).expect_err("an extra tensor");

@@ -1,12 +1,15 @@
 /** The demo page: pictures and questions in, streamed answers out. */
-import { Engine, type ChatMessage } from "../src/index.js";
+import { Engine, packages, type ChatMessage } from "../src/index.js";
+import { DEMO, isDemo, nameOf, remember, remembered, type Choice } from "./choice.js";
+import { showChoices, showCurrent } from "./chooser.js";
 import { Answer, ask, beginNewTopic, clearConversation } from "./conversation.js";
 import { announce, button, find } from "./dom.js";
 import { showGallery } from "./gallery.js";
 import { keepForOffline } from "./offline.js";
+import { forgetModelFiles, isModelFile, listenForModelFiles, takeModelFiles } from "./model-files.js";
 import { attach, hasAttached, listenForFiles, takeAttached } from "./pictures.js";
 import { clearProblem, showProblem } from "./problems.js";
-import { showNotLoaded, showReady, showReport } from "./status.js";
+import { showLoading, showNotLoaded, showReady, showReport } from "./status.js";
 import { Stopwatch } from "./stopwatch.js";
 
 const MAX_TOKENS = 256;
@@ -21,6 +24,10 @@ const newConversation = find("new-conversation", HTMLButtonElement);
 const describeAtOnce = find("describe-at-once", HTMLInputElement);
 
 let engine: Engine | null = null;
+/** The model that `engine` holds. */
+let current: Choice | null = null;
+/** The load under way. */
+let loading: AbortController | null = null;
 let running: AbortController | null = null;
 /** A question asked before the model was there. */
 let waiting: string | null = null;
@@ -28,27 +35,88 @@ let waiting: string | null = null;
 let loadFailure: unknown = null;
 
 async function start(): Promise<void> {
-  const demo = new URL("models/demo/", document.baseURI);
-  const model = new URLSearchParams(location.search).get("model") ?? demo;
-  void showGallery(new URL("gallery/", demo), pickScene).catch(() => undefined);
-  try {
-    engine = await Engine.load(model, { onProgress: showReport });
-  } catch (thrown) {
-    loadFailure = thrown;
-    showNotLoaded();
-    showProblem(thrown);
-    return;
-  }
-  showReady(engine.device);
+  const model = new URLSearchParams(location.search).get("model");
+  void showGallery(new URL("gallery/", DEMO.source as string), pickScene).catch(() => undefined);
+  const last = model === null ? await remembered() : null;
+  await use(model === null ? (last ?? DEMO) : { name: model, source: model });
+  if (!engine && last) await use(DEMO, true);
+}
+
+/** Loads a model and lets it answer from then on. Until it is there the demo model, which is small, stays. */
+async function use(choice: Choice, keepProblem = false): Promise<void> {
+  loading?.abort();
+  const mine = new AbortController();
+  loading = mine;
+  if (!keepProblem) clearProblem();
+  if (engine && current && !isDemo(current)) dropEngine();
+  showLoading(isDemo(choice) ? null : () => mine.abort());
   showControls();
+  void showChoices(current, choose).catch(() => undefined);
+  try {
+    const onProgress: typeof showReport = (report) => loading === mine && showReport(report);
+    const loaded = await Engine.load(choice.source, { signal: mine.signal, onProgress });
+    dropEngine();
+    [engine, current] = [loaded, choice];
+    loadFailure = null;
+    remember(choice, loaded.packageUrl);
+    becomeReady(loaded, choice);
+  } catch (thrown) {
+    if (loading !== mine) return;
+    showNotLoaded();
+    if (mine.signal.aborted) announce("Cancelled. What was imported is kept, and can go on.");
+    else showProblem(thrown, isDemo(choice) ? "" : choice.name);
+    if (!engine) loadFailure = mine.signal.aborted ? null : thrown;
+  }
+  loading = null;
+  showControls();
+  await showChoices(current, choose).catch(() => undefined);
+  if (waiting !== null && engine) await submit(waiting);
+}
+
+function becomeReady(loaded: Engine, choice: Choice): void {
+  showReady(loaded.device);
+  showCurrent(choice);
+  forgetModelFiles();
   // After the model: its download must not wait for the page's own files to be stored.
   void keepForOffline().catch(() => undefined);
-  if (waiting !== null) await submit(waiting);
+}
+
+function dropEngine(): void {
+  running?.abort();
+  if (!engine) return;
+  engine.unload();
+  [engine, current] = [null, null];
+  clearConversation();
+}
+
+/** What the user wants; without it the demo model comes back. */
+async function choose(choice: Choice): Promise<void> {
+  void packages.requestPersistence().catch(() => false);
+  find("models", HTMLDetailsElement).open = false;
+  await use(choice);
+  if (!engine && !loading && !isDemo(choice)) await use(DEMO, true);
 }
 
 function pickScene(picture: File, prompts: string[]): void {
   addPictures([picture]);
   suggest([...new Set([DESCRIBE, ...prompts])].slice(0, MOST_SUGGESTIONS));
+}
+
+/** Files may be pictures, or a model. */
+async function addFiles(files: File[]): Promise<void> {
+  const isModel = await Promise.all(files.map((file) => isModelFile(file).catch(() => false)));
+  const models = files.filter((_, index) => isModel[index]);
+  if (models.length > 0) await addModelFiles(models);
+  const others = files.filter((_, index) => !isModel[index]);
+  if (others.length > 0) addPictures(others);
+}
+
+async function addModelFiles(files: File[]): Promise<void> {
+  clearProblem();
+  find("models", HTMLDetailsElement).open = true;
+  await takeModelFiles(files);
+  const load = find("load-files", HTMLButtonElement);
+  (load.hidden ? find("model-files", HTMLInputElement) : load).focus();
 }
 
 function addPictures(files: File[]): void {
@@ -123,11 +191,23 @@ function showControls(): void {
   send.hidden = busy;
   stop.hidden = !busy;
   newConversation.disabled = busy || !engine;
+  find("interrupted", HTMLElement).hidden = loading !== null;
   for (const suggestion of document.querySelectorAll<HTMLButtonElement>("#suggestions button")) suggestion.disabled = busy;
 }
 
 function listen(): void {
-  listenForFiles(addPictures);
+  listenForFiles((files) => void addFiles(files));
+  listenForModelFiles(
+    (files) => void addModelFiles(files),
+    (gguf, mmproj) => void choose({ name: gguf.name, source: mmproj ? { gguf, mmproj } : { gguf } }),
+  );
+  find("own-address", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [model, mmproj] = [find("own-model", HTMLInputElement).value, find("own-mmproj", HTMLInputElement).value];
+    const isFile = /\.gguf($|[?#])/i.test(model);
+    const source = isFile ? (mmproj ? { gguf: model, mmproj } : { gguf: model }) : { safetensors: model };
+    void choose({ name: nameOf(source), source });
+  });
   find("composer", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
     const text = question.value.trim() || (hasAttached() ? DESCRIBE : "");
@@ -161,4 +241,5 @@ function suggest(questions: string[]): void {
 
 listen();
 suggest(SUGGESTIONS);
+showCurrent(DEMO);
 void start();

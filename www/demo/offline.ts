@@ -1,8 +1,12 @@
 /** The service worker keeps the page itself for offline use; the model is kept by the engine. */
 import { find } from "./dom.js";
 
+let isAsked = false;
+
+/** Once: a model that is loaded later changes nothing about the page. */
 export async function keepForOffline(): Promise<void> {
-  if (!("serviceWorker" in navigator)) return;
+  if (!("serviceWorker" in navigator) || isAsked) return;
+  isAsked = true;
   const registration = await navigator.serviceWorker.register("sw.js");
   const offerUpdate = () => {
     const waiting = registration.waiting;

@@ -1,11 +1,26 @@
 /** The line that tells how far loading is. */
 import type { DeviceReport, LoadReport } from "../src/index.js";
 import { announce, find } from "./dom.js";
+import { bytes, Rate, timeLeft } from "./numbers.js";
 
 const section = find("load", HTMLElement);
 const text = find("load-text", HTMLElement);
 const bar = find("load-bar", HTMLProgressElement);
+const cancel = find("load-cancel", HTMLButtonElement);
 let announcedQuarter = 0;
+let rate = new Rate();
+
+/** Begins a line; `onCancel` is for what takes long. */
+export function showLoading(onCancel: (() => void) | null): void {
+  section.hidden = false;
+  find("device", HTMLElement).textContent = "";
+  text.textContent = "Starting …";
+  bar.removeAttribute("value");
+  announcedQuarter = 0;
+  rate = new Rate();
+  cancel.hidden = onCancel === null;
+  cancel.onclick = onCancel;
+}
 
 export function showReport(report: LoadReport): void {
   switch (report.kind) {
@@ -24,11 +39,11 @@ function showProgress({ stage, loaded, total, cached }: Extract<LoadReport, { ki
     case "manifest":
       text.textContent = "Looking for the model …";
       break;
+    case "import":
+      text.textContent = `Reading and converting the model: ${howFar(loaded, total)}`;
+      break;
     case "weights":
-      text.textContent = `${cached ? "Reading the stored model" : "Downloading the model"}: ${megabytes(loaded)} of ${megabytes(total)}`;
-      bar.max = total || 1;
-      bar.value = loaded;
-      announceQuarter(loaded, total);
+      text.textContent = `${cached ? "Reading the stored model" : "Downloading the model"}: ${howFar(loaded, total)}`;
       break;
     case "prepare":
       text.textContent = "Preparing the GPU …";
@@ -36,6 +51,16 @@ function showProgress({ stage, loaded, total, cached }: Extract<LoadReport, { ki
     case "ready":
       text.textContent = "Ready.";
   }
+}
+
+/** In bytes; with speed and time where it takes long. */
+function howFar(loaded: number, total: number): string {
+  bar.max = total || 1;
+  bar.value = loaded;
+  announceQuarter(loaded, total);
+  const speed = rate.add(loaded);
+  const pace = speed ? `, ${bytes(speed)} a second, ${timeLeft((total - loaded) / speed)}` : "";
+  return `${bytes(loaded)} of ${bytes(total)}${pace}`;
 }
 
 /** Every byte would be noise. */
@@ -54,8 +79,4 @@ export function showReady(device: DeviceReport): void {
 
 export function showNotLoaded(): void {
   section.hidden = true;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

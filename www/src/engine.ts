@@ -3,6 +3,8 @@ import { answerHead, completion, firstChunk, lastChunk, textChunk, usageChunk } 
 import { Connection } from "./connection.js";
 import { ocelliError } from "./errors.js";
 import type { ChatCompletion, ChatCompletionRequest } from "./openai.js";
+import { importThrough } from "./import-model.js";
+import { wireSource, type ImportOptions, type ModelSource } from "./model-source.js";
 import { packageUrl } from "./packages.js";
 import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type KvPrecision, type LoadReport, type ScoreResult } from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
@@ -27,6 +29,8 @@ export interface LoadOptions {
    * quarter. By default small models have 32-bit floats, others 16-bit ones.
    */
   kvPrecision?: KvPrecision;
+  /** How a checkpoint is made into a package. */
+  import?: ImportOptions;
 }
 
 export interface RequestOptions {
@@ -51,6 +55,8 @@ export class Engine {
     readonly kvPrecision: KvPrecision,
     /** The model's configuration, as in `model.json`. */
     readonly config: unknown,
+    /** Where its package is: for a checkpoint, that which was made of it and can be loaded in its place. */
+    readonly packageUrl: string,
     private readonly model: string,
   ) {
     const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
@@ -58,14 +64,19 @@ export class Engine {
     this.chat = { completions: { create: create as Completions["create"] } };
   }
 
-  /** Loads the package at `url`, the folder of a `model.json`, from storage as far as it is there. */
-  static async load(url: string | URL, options: LoadOptions = {}): Promise<Engine> {
+  /**
+   * Loads a model: the package at an address, the folder of a `model.json`, from storage as far as it is there; or a checkpoint,
+   * which is made into a package first, unless it has been: then nothing is asked of the network.
+   */
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
     options.signal?.throwIfAborted();
-    const folder = packageUrl(url);
+    const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const connection = new Connection(options.worker ?? startWorker());
     const wasmUrl = options.wasmUrl === undefined ? null : absolute(options.wasmUrl);
     try {
+      const imported = checkpoint && (await importThrough(connection, checkpoint, options));
+      const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
       const { device, config, kvPrecision } = await connection.call(
         "load",
         {
@@ -79,8 +90,8 @@ export class Engine {
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      const model = new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli";
-      return new Engine(connection, device, kvPrecision, config, model);
+      const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
+      return new Engine(connection, device, kvPrecision, config, folder, model);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;

@@ -3,17 +3,18 @@
  * any number of events and then one result or one error.
  */
 import type { ErrorData } from "./errors.js";
+import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
 
 /** Opening a package: where it is, in bytes so far. */
 export type LoadReport =
-  /** `weights` counts bytes, the other stages are not measured. */
-  | { kind: "progress"; stage: "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
+  /** `import` counts bytes of the checkpoint, `weights` those of the package; the other stages are not measured. */
+  | { kind: "progress"; stage: "import" | "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
   /** A stored shard was damaged; it has been fetched again. */
   | { kind: "repaired"; file: string }
   /** Loading goes on, but the model will not be kept. `detail`, in bytes, where the browser tells how much it would keep. */
@@ -43,6 +44,16 @@ export interface DeviceReport {
 /** How the cache of keys and values holds a number: 32-bit floats, 16-bit floats, or 8-bit integers with scales. */
 export type KvPrecision = "f32" | "f16" | "int8";
 
+/** A package that was made from a checkpoint, now or earlier. */
+export interface ImportResult {
+  /** What `Engine.load` takes. */
+  packageUrl: string;
+  /** The model's name. */
+  name: string;
+  /** The most memory that the wasm module has had, in bytes. */
+  wasmBytes: number;
+}
+
 export interface LoadResult {
   device: DeviceReport;
   kvPrecision: KvPrecision;
@@ -67,6 +78,17 @@ export interface ScoreResult {
 
 /** The calls there are. `request` crosses as it is, beside `kind` and `id`. */
 export interface Calls {
+  import: {
+    request: {
+      version: number;
+      source: WireSource;
+      options: ImportOptions;
+      storage: "prefer" | "require";
+      wasmUrl: string | null;
+    };
+    event: LoadReport;
+    result: ImportResult;
+  };
   load: {
     request: {
       version: number;

@@ -1,6 +1,7 @@
 /** The dedicated worker: owns the wasm module and the GPU, answers the calls of `protocol.ts` one after another. */
 import { errorData, ocelliError } from "./errors.js";
 import { sha256With } from "./hash.js";
+import { importModel } from "./import.js";
 import { readPicture, type Picture } from "./picture.js";
 import {
   PROTOCOL_VERSION,
@@ -11,6 +12,7 @@ import {
   type CompletionResult,
   type DeviceReport,
   type FromWorker,
+  type ImportResult,
   type KvPrecision,
   type LoadReport,
   type LoadResult,
@@ -50,6 +52,8 @@ async function answer(call: Call, signal: AbortSignal): Promise<void> {
 
 function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]> {
   switch (call.kind) {
+    case "import":
+      return importing(call, signal);
     case "load":
       return load(call, signal);
     case "chat":
@@ -61,17 +65,29 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
   }
 }
 
-async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
-  if (call.version !== PROTOCOL_VERSION) {
-    const detail = { page: call.version, worker: PROTOCOL_VERSION };
+/** What the first call of a page needs. */
+async function start({ version, wasmUrl }: { version: number; wasmUrl: string | null }): Promise<void> {
+  if (version !== PROTOCOL_VERSION) {
+    const detail = { page: version, worker: PROTOCOL_VERSION };
     throw ocelliError("protocol-mismatch", "the worker script is of another version of ocelli than the page's", detail);
   }
+  await (wasmUrl ? initWasm({ module_or_path: wasmUrl }) : initWasm());
+}
+
+async function importing(call: Call<"import">, signal: AbortSignal): Promise<ImportResult> {
+  await start(call);
+  const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
+  const { source, options, storage } = call;
+  return importModel(source, { options, storage, sha256: sha256With(sha256), signal, onReport });
+}
+
+async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
   if (!("gpu" in navigator)) {
     const reason = "this browser has no WebGPU, or the page is not in a secure context";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
   await unload();
-  await (call.wasmUrl ? initWasm({ module_or_path: call.wasmUrl }) : initWasm());
+  await start(call);
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;

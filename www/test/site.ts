@@ -1,6 +1,8 @@
 /** The built page on a server of its own, with what the tests add to it, and a count of what was asked for. */
 import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { join, resolve } from "node:path";
 import { hugePng } from "./pictures.js";
 import { serve, type Server } from "../server.mjs";
@@ -14,6 +16,10 @@ export interface Site {
   url: string;
   /** How often each path was asked for, since the start or the last `requests.clear()`. */
   requests: Map<string, number>;
+  /** Bytes of fixtures that were sent, by path. */
+  sent: Map<string, number>;
+  /** How long fixtures take. */
+  delayMs: number;
   /** Bytes to answer with in place of a file. */
   replaced: Map<string, Uint8Array>;
   /** The same for one request. */
@@ -31,11 +37,16 @@ export async function startSite(): Promise<Site> {
     ["/test/axe.js", await readFile(resolve("node_modules/axe-core/axe.min.js"))],
   ]);
   const replacedOnce = new Map<string, Uint8Array>();
-  const server: Server = await serve(dist, 0, (path, _request, response) => {
+  const sent = new Map<string, number>();
+  const server: Server = await serve(dist, 0, (path, request, response) => {
     requests.set(path, (requests.get(path) ?? 0) + 1);
     const bytes = replacedOnce.get(path) ?? replaced.get(path);
     replacedOnce.delete(path);
     if (bytes) {
+      if (request.headers.range) {
+        sendRange(bytes, request, response);
+        return true;
+      }
       const type = path.endsWith(".html") ? "text/html" : path.endsWith(".js") ? "text/javascript" : "application/octet-stream";
       response.writeHead(200, { "content-type": type, "content-length": bytes.length }).end(bytes);
       return true;
@@ -47,8 +58,12 @@ export async function startSite(): Promise<Site> {
     ].find(([prefix]) => path.startsWith(prefix as string));
     if (!outside) return false;
     const [prefix, folder] = outside as [string, string];
-    void readFile(join(folder, path.slice(prefix.length))).then(
-      (file) => response.writeHead(200).end(file),
+    const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs));
+    void Promise.all([readFile(join(folder, path.slice(prefix.length))), wait]).then(
+      ([file]) => {
+        const bytes = sendRange(file, request, response);
+        sent.set(path, (sent.get(path) ?? 0) + bytes);
+      },
       () => response.writeHead(404).end(),
     );
     return true;
@@ -58,5 +73,22 @@ export async function startSite(): Promise<Site> {
     if (running) await server.close();
     running = false;
   };
-  return { url: server.url, requests, replaced, replacedOnce, stop };
+  const site: Site = { url: server.url, requests, sent, delayMs: 0, replaced, replacedOnce, stop };
+  return site;
+}
+
+/** The part of `file` that is asked for, as a good server sends it. Its length. */
+function sendRange(file: Uint8Array, request: IncomingMessage, response: ServerResponse): number {
+  response.setHeader("access-control-allow-origin", "*");
+  response.setHeader("access-control-expose-headers", "content-range, etag");
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+  const etag = `"${createHash("sha256").update(file).digest("hex").slice(0, 16)}"`;
+  if (first === undefined) {
+    response.writeHead(200, { etag, "content-length": file.length }).end(file);
+    return file.length;
+  }
+  const part = file.subarray(Number(first), Number(last) + 1);
+  const range = `bytes ${first}-${Number(first) + part.length - 1}/${file.length}`;
+  response.writeHead(206, { etag, "content-length": part.length, "content-range": range }).end(part);
+  return part.length;
 }

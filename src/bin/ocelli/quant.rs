@@ -62,9 +62,7 @@ impl QuantArgs {
     pub(crate) fn layouts(&self, default: impl Into<Layouts>) -> Layouts {
         let mut layouts = self.quant.map_or_else(|| default.into(), Quant::layouts);
         if let Some(layout) = self.vision_quant {
-            // Where the text is made anew, what is said of the tower is meant as well.
-            layouts.vision =
-                if let Target::All(_) = layouts.text { Target::All(layout) } else { Target::Floats(layout) };
+            layouts = layouts.with_vision(layout);
         }
         if self.requant {
             layouts = Layouts { text: everything(layouts.text), vision: everything(layouts.vision) };

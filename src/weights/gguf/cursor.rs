@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::weights::source::ByteSource;
 
-/// Bytes asked for at a time: the header of a 3B model takes nine of these.
-const WINDOW: u64 = 1 << 20;
+/// Bytes asked for at first: enough for the header of a vision half, which may have to be read again.
+const FIRST_WINDOW: u64 = 16 << 10;
+/// The most that is asked for at a time, each time twice as much: the header of a 3B model has eight of these.
+const LAST_WINDOW: u64 = 1 << 20;
 
 /// A place in a file that moves forward.
 pub(super) struct Cursor<'a, S> {
@@ -12,6 +14,8 @@ pub(super) struct Cursor<'a, S> {
     /// No byte from here on is read.
     end: u64,
     window: Vec<u8>,
+    /// Bytes to ask for the next time.
+    step: u64,
     /// Bytes of the window that were taken.
     taken: usize,
     /// Where in the file the window ends.
@@ -21,7 +25,7 @@ pub(super) struct Cursor<'a, S> {
 impl<'a, S: ByteSource> Cursor<'a, S> {
     /// A cursor at the start of `source` that never goes past `end`.
     pub(super) fn new(source: &'a S, end: u64) -> Self {
-        Self { source, end, window: Vec::new(), taken: 0, window_end: 0 }
+        Self { source, end, window: Vec::new(), step: FIRST_WINDOW, taken: 0, window_end: 0 }
     }
 
     /// An error about the file.
@@ -47,7 +51,8 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         }
         let held = (self.window.len() - self.taken) as u64;
         if held < count {
-            let more = (count - held).max(WINDOW).min(self.end - self.window_end);
+            let more = (count - held).max(self.step).min(self.end - self.window_end);
+            self.step = LAST_WINDOW.min(2 * self.step);
             let bytes = self.source.read(self.window_end..self.window_end + more).await?;
             self.window.drain(..self.taken);
             self.window.extend_from_slice(&bytes);

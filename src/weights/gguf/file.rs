@@ -211,6 +211,8 @@ pub(super) struct TensorRef<'a, S> {
     pub(super) name: &'a str,
     pub(super) info: &'a TensorInfo,
     pub(super) source: &'a S,
+    /// Which of the model's files holds it.
+    pub(super) file: usize,
 }
 
 impl<S: ByteSource> TensorRef<'_, S> {

@@ -13,7 +13,8 @@ use super::vision::vision_config;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::weights::blocks::{append_rows, block_size};
-use crate::weights::convert::{Numbers, Progress, convert, row_chunks};
+use crate::weights::checkpoint::Fingerprint;
+use crate::weights::convert::{Meter, Numbers, Progress, convert, row_chunks};
 use crate::weights::layout::Layout;
 use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
@@ -44,8 +45,8 @@ pub struct GgufOptions {
     pub layouts: Layouts,
 }
 
-/// Turns GGUF files into a package in `writer`, some megabytes at a time. `progress` is called every few megabytes and may stop
-/// the work.
+/// Turns GGUF files into a package in `writer`, some megabytes at a time, reading each file from front to back. `progress` is
+/// called every few megabytes and may stop the work, which goes on from there if `writer`'s sink keeps checkpoints.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`], [`Error::Io`]; [`Error::Aborted`]
@@ -55,46 +56,90 @@ pub async fn import<F: FileSet, K: PackageSink>(
     import: &GgufImport,
     mut writer: PackageWriter<K>,
     options: GgufOptions,
-    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     let text = GgufModel::open(files, &import.text).await?;
     let vision = match &import.mmproj {
         Some(name) => Some(GgufModel::open(files, name).await?),
         None => None,
     };
-    let config = model_config(&text, vision.as_ref())?;
+    let (info, tokenizer, pieces) = describe(&text, vision.as_ref(), import, &options)?;
+    let mut fingerprint = Fingerprint::new("gguf");
+    fingerprint.add((&info, &options));
+    fingerprint.add(&tokenizer);
+    for model in [&text].into_iter().chain(&vision) {
+        model.add_to(&mut fingerprint);
+    }
+    writer.resume(fingerprint.finish()).await?;
+
+    let mut meter = Meter::new(progress, pieces.iter().map(Piece::size));
+    for (index, piece) in pieces.iter().enumerate() {
+        let Piece { tensor, spec, layout } = piece;
+        let (len, bytes) = piece.size();
+        if index < writer.complete() {
+            meter.skip(len, bytes);
+            continue;
+        }
+        let advance = meter.of_tensor(len, bytes);
+        match tensor.info.kind {
+            ElementType::Blocks(held) if held == *layout => {
+                copy_blocks(tensor, spec, held, &mut writer, advance).await?;
+            }
+            _ => convert(tensor, spec, *layout, &mut writer, advance).await?,
+        }
+    }
+    writer.finish(info, tokenizer).await
+}
+
+/// A tensor on its way: where it is, what it is to be.
+struct Piece<'a, S> {
+    tensor: TensorRef<'a, S>,
+    spec: TensorSpec,
+    layout: Layout,
+}
+
+impl<S> Piece<'_, S> {
+    /// Elements, and bytes of the file.
+    fn size(&self) -> (u64, u64) {
+        (self.spec.len(), self.tensor.info.range.end - self.tensor.info.range.start)
+    }
+}
+
+/// What the headers say: all of the manifest but tensors and files, `tokenizer.json`, and the tensors in the order of the files.
+fn describe<'a, S: ByteSource>(
+    text: &'a GgufModel<S>,
+    vision: Option<&'a GgufModel<S>>,
+    import: &GgufImport,
+    options: &GgufOptions,
+) -> Result<(PackageInfo, Vec<u8>, Vec<Piece<'a, S>>)> {
+    let config = model_config(text, vision)?;
     let tokenizer = tokenizer_json(text.metadata())?;
     let chat = chat_settings(text.metadata(), config.text.vocab_size)?;
-    let specs: Vec<TensorSpec> = model_tensors(&config).collect();
-    let tensors = specs.iter().map(|spec| find(&text, vision.as_ref(), spec)).collect::<Result<Vec<_>>>()?;
-    refuse_unknown(&text, vision.as_ref(), &specs)?;
+    let mut pieces = Vec::new();
+    for spec in model_tensors(&config) {
+        let tensor = find(text, vision, &spec)?;
+        let layout = options.layouts.of(&spec, tensor.held());
+        pieces.push(Piece { tensor, spec, layout });
+    }
+    refuse_unknown(text, vision, pieces.iter().map(|piece| &piece.spec))?;
+    // The tower first, as it is used; each file from front to back.
+    let place = |piece: &Piece<'a, S>| {
+        (!is_vision(&gguf_name(&piece.spec.name)), piece.tensor.file, piece.tensor.info.range.start)
+    };
+    pieces.sort_by_key(place);
 
-    let total = specs.iter().map(TensorSpec::len).sum();
-    let mut done = 0;
     let mut stored = BTreeMap::new();
-    for (tensor, spec) in tensors.iter().zip(&specs) {
-        let advance = |elements| {
-            done += elements;
-            if progress(Progress { done, total }).is_break() { Err(Error::Aborted) } else { Ok(()) }
-        };
-        let layout = options.layouts.of(spec, tensor.held());
-        match tensor.info.kind {
-            ElementType::Blocks(held) if held == layout => {
-                copy_blocks(tensor, spec, layout, &mut writer, advance).await?;
-            }
-            _ => convert(tensor, spec, layout, &mut writer, advance).await?,
-        }
+    for Piece { spec, layout, .. } in &pieces {
         if spec.name.starts_with("layers.") && spec.shape.len() == 2 {
-            *stored.entry(layout).or_insert(0) += spec.len();
+            *stored.entry(*layout).or_insert(0) += spec.len();
         }
     }
     let quantization = stored.into_iter().max_by_key(|&(_, len)| len).map_or(Layout::F16, |(layout, _)| layout);
-    let GgufOptions { name, license, source, .. } = options;
     let own = |key: &str| own_text(text.metadata(), key);
-    let name = name.or(own("general.name")?).unwrap_or_else(|| file_stem(&import.text));
-    let license = license.or(own("general.license")?);
-    let source = source.or(own("general.source.url")?);
-    writer.finish(PackageInfo { name, license, source, quantization, config, chat }, tokenizer).await
+    let name = options.name.clone().or(own("general.name")?).unwrap_or_else(|| file_stem(&import.text));
+    let license = options.license.clone().or(own("general.license")?);
+    let source = options.source.clone().or(own("general.source.url")?);
+    Ok((PackageInfo { name, license, source, quantization, config, chat }, tokenizer, pieces))
 }
 
 fn own_text(metadata: &Metadata, key: &str) -> Result<Option<String>> {
@@ -155,12 +200,12 @@ fn find<'a, S: ByteSource>(
 }
 
 /// Refuses tensors of the text model that nothing here would read: biases, rope factors, experts make another network.
-fn refuse_unknown<S: ByteSource>(
+fn refuse_unknown<'a, S: ByteSource>(
     text: &GgufModel<S>,
     vision: Option<&GgufModel<S>>,
-    specs: &[TensorSpec],
+    specs: impl Iterator<Item = &'a TensorSpec>,
 ) -> Result<()> {
-    let mut known: HashSet<String> = specs.iter().map(|spec| gguf_name(&spec.name)).collect();
+    let mut known: HashSet<String> = specs.map(|spec| gguf_name(&spec.name)).collect();
     known.insert(IMAGE_BREAK.into());
     // Ollama puts eyes of its own spelling into the text file; those of the file named are taken.
     let in_text = text.unknown(&known, |name| vision.is_some() && is_vision(name)).map(|name| (text, name));
@@ -185,9 +230,10 @@ async fn copy_blocks<S: ByteSource, K: PackageSink>(
     let (&[rows, cols], Some((_, elements))) = (spec.shape.as_slice(), block_size(layout)) else {
         return Err(tensor.error(NOT_NUMBERS.into()));
     };
-    writer.begin(&spec.name, &spec.shape, layout).await?;
+    let there = writer.begin(&spec.name, &spec.shape, layout).await?;
+    advance((there * cols) as u64)?;
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
-    for chunk in row_chunks(rows, cols) {
+    for chunk in row_chunks(there, rows, cols) {
         let advanced = (chunk.len() * cols) as u64;
         append_rows(layout, cols / elements, &tensor.read_blocks(layout, chunk).await?, &mut planes);
         writer.append(&mut planes).await?;

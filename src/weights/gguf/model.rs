@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::file::{GgufFile, TensorInfo, TensorRef};
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
+use crate::weights::checkpoint::Fingerprint;
 use crate::weights::source::{ByteSource, FileSet};
 
 /// The metadata and tensors of a model.
@@ -71,7 +72,14 @@ impl<S: ByteSource> GgufModel<S> {
         let (_, &index) = self.place.get_key_value(name)?;
         let file = &self.files[index];
         let (name, info) = file.tensors.get_key_value(name)?;
-        Some(TensorRef { name, info, source: &file.source })
+        Some(TensorRef { name, info, source: &file.source, file: index })
+    }
+
+    /// Adds all that the files say about their tensors.
+    pub(super) fn add_to(&self, fingerprint: &mut Fingerprint) {
+        for file in &self.files {
+            fingerprint.add((&file.metadata.file, &file.tensors));
+        }
     }
 
     /// The first tensor that is not among `known` and not to be `ignored`.

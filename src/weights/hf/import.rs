@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::fp8::Scaled;
+use super::fp8::Scales;
 use super::names::candidates;
 use super::settings::read_settings;
 use crate::error::{Error, Result};
-use crate::weights::convert::{Numbers, Progress, convert};
+use crate::weights::checkpoint::Fingerprint;
+use crate::weights::convert::{Meter, Numbers, Progress, convert};
 use crate::weights::layout::Layout;
 use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
@@ -28,8 +29,8 @@ pub struct ImportOptions {
     pub layouts: Layouts,
 }
 
-/// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time. `progress` is called every few
-/// megabytes and may stop the work.
+/// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time, reading each file from front to back.
+/// `progress` is called every few megabytes and may stop the work, which goes on from there if `writer`'s sink keeps checkpoints.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`], [`Error::Io`]; [`Error::Aborted`]
@@ -38,31 +39,38 @@ pub async fn import<F: FileSet, K: PackageSink>(
     files: &F,
     mut writer: PackageWriter<K>,
     options: ImportOptions,
-    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     let mut settings = read_settings(files).await?;
     let checkpoint = Checkpoint::open(files).await?;
+    let mut fingerprint = Fingerprint::new("hf");
+    fingerprint.add((&settings, &options));
+    checkpoint.add_to(&mut fingerprint);
+    writer.resume(fingerprint.finish()).await?;
     if settings.config.text.tie_word_embeddings {
-        settings.config.text.tie_word_embeddings = is_tied(&checkpoint).await?;
+        settings.config.text.tie_word_embeddings = is_tied(&checkpoint, &mut writer).await?;
     }
-    let specs: Vec<TensorSpec> = model_tensors(&settings.config).collect();
-    let mut tensors = Vec::with_capacity(specs.len());
-    for spec in &specs {
-        tensors.push(Scaled::new(&checkpoint, find(&checkpoint, spec)?).await?);
+    let mut pieces = Vec::new();
+    for spec in model_tensors(&settings.config) {
+        pieces.push((find(&checkpoint, &spec)?, spec));
     }
-    let total = specs.iter().map(TensorSpec::len).sum();
-    let mut done = 0;
+    pieces.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
+    let scales = Scales::read(&checkpoint, pieces.iter().map(|(tensor, _)| tensor)).await?;
+
     let mut quantization = Layout::F32;
-    for (tensor, spec) in tensors.iter().zip(&specs) {
-        let advance = |elements| {
-            done += elements;
-            if progress(Progress { done, total }).is_break() { Err(Error::Aborted) } else { Ok(()) }
-        };
-        let layout = options.layouts.of(spec, tensor.held());
+    let mut meter = Meter::new(progress, pieces.iter().map(|(tensor, spec)| (spec.len(), tensor.bytes())));
+    for (index, (tensor, spec)) in pieces.into_iter().enumerate() {
+        if index < writer.complete() {
+            meter.skip(spec.len(), tensor.bytes());
+            continue;
+        }
+        let advance = meter.of_tensor(spec.len(), tensor.bytes());
+        let tensor = scales.scaled(tensor);
+        let layout = options.layouts.of(&spec, tensor.held());
         if spec.name == "layers.0.self_attn.q_proj" {
             quantization = layout;
         }
-        convert(tensor, spec, layout, &mut writer, advance).await?;
+        convert(&tensor, &spec, layout, &mut writer, advance).await?;
     }
     let ImportOptions { name, license, source, .. } = options;
     let (config, chat) = (settings.config, settings.chat);
@@ -96,18 +104,27 @@ fn find<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> 
 }
 
 /// Whether a model that claims to be tied is: as in `transformers`, a head of its own that differs from the embedding counts.
-async fn is_tied<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<bool> {
+/// That takes reading both, once: the answer is part of the checkpoint.
+async fn is_tied<S: ByteSource, K: PackageSink>(
+    checkpoint: &Checkpoint<S>,
+    writer: &mut PackageWriter<K>,
+) -> Result<bool> {
     let (Some(head), Some(embedding)) = (look_up(checkpoint, "lm_head"), look_up(checkpoint, "embed_tokens")) else {
         return Ok(true);
     };
-    let (head_info, embedding_info) = (head.info, embedding.info);
-    if head_info.dtype != embedding_info.dtype || head_info.shape != embedding_info.shape {
-        return Ok(false);
+    if let Some(tied) = writer.tied_head() {
+        return Ok(tied);
     }
-    let len = head_info.range.end - head_info.range.start;
-    for start in (0..len).step_by(4 << 20) {
-        let range = start..len.min(start + (4 << 20));
-        if head.read_bytes(range.clone()).await? != embedding.read_bytes(range).await? {
+    let same_kind = head.info.dtype == embedding.info.dtype && head.info.shape == embedding.info.shape;
+    let tied = same_kind && same_bytes(&head, &embedding).await?;
+    writer.set_tied_head(tied).await?;
+    Ok(tied)
+}
+
+async fn same_bytes<S: ByteSource>(a: &TensorRef<'_, S>, b: &TensorRef<'_, S>) -> Result<bool> {
+    for start in (0..a.bytes()).step_by(4 << 20) {
+        let range = start..a.bytes().min(start + (4 << 20));
+        if a.read_bytes(range.clone()).await? != b.read_bytes(range).await? {
             return Ok(false);
         }
     }

@@ -43,7 +43,7 @@ pub async fn package<K: PackageSink>(
         }
         write_tensor(spec, layout, &mut random, &mut writer).await?;
         done += spec.len();
-        if progress(Progress { done, total }).is_break() {
+        if progress(Progress { done, total, ..Progress::default() }).is_break() {
             return Err(Error::Aborted);
         }
     }
@@ -78,7 +78,7 @@ async fn write_tensor<K: PackageSink>(
         narrow: Palette::f16(random, deviation(spec)),
         scales: Scales::new(scale),
     };
-    for chunk in row_chunks(rows, cols) {
+    for chunk in row_chunks(0, rows, cols) {
         let shape = MatrixShape { rows: chunk.len(), cols };
         filler
             .fill(layout, shape, random, &mut planes)

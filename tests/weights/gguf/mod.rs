@@ -2,7 +2,7 @@
 
 mod config;
 mod damaged;
-mod parts;
+pub(crate) mod parts;
 mod planes;
 mod reader;
 mod tokenizer;
@@ -13,6 +13,7 @@ use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::Manifest;
+use ocelli::weights::package::Package;
 use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
@@ -39,11 +40,11 @@ fn files(name: &str, text: impl FnOnce(&mut Parts), mmproj: impl FnOnce(&mut Par
 }
 
 /// As [`files`], with changes to the text model alone.
-fn text_files(name: &str, change: impl FnOnce(&mut Parts)) -> MemoryFiles {
+pub(crate) fn text_files(name: &str, change: impl FnOnce(&mut Parts)) -> MemoryFiles {
     files(name, change, |_| ())
 }
 
-fn both() -> GgufImport {
+pub(crate) fn both() -> GgufImport {
     GgufImport { text: TEXT.into(), mmproj: Some(MMPROJ.into()) }
 }
 
@@ -63,6 +64,18 @@ fn pack_with(files: &MemoryFiles, names: &GgufImport, layouts: Layouts) -> Resul
 
 fn pack(files: &MemoryFiles) -> Result<(Manifest, MemoryFiles)> {
     pack_as(files, &both(), None)
+}
+
+/// Asserts that two packages hold the same model; where its tensors lie may differ.
+fn assert_same_model((a, a_files): (Manifest, MemoryFiles), (b, b_files): (Manifest, MemoryFiles)) {
+    let outline = |manifest: &Manifest| (manifest.config.clone(), manifest.chat.clone(), manifest.tokenizer.clone());
+    assert_eq!((outline(&a), &a.name, a.quantization), (outline(&b), &b.name, b.quantization));
+    assert_eq!(a.tensors.len(), b.tensors.len());
+    let [left, right] = [a_files, b_files].map(|files| pollster::block_on(Package::open(files)).expect("a package"));
+    for tensor in &a.tensors {
+        let planes = |package: &Package<_>| pollster::block_on(package.read_planes(&tensor.name)).expect("planes");
+        assert_eq!(planes(&left), planes(&right), "{}", tensor.name);
+    }
 }
 
 fn refused(files: &MemoryFiles) -> Error {

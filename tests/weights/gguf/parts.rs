@@ -2,24 +2,24 @@
 
 /// A tensor of a file.
 #[derive(Clone)]
-pub(super) struct Tensor {
-    pub(super) name: String,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
     /// Fastest first.
-    pub(super) dims: Vec<u64>,
-    pub(super) kind: u32,
-    pub(super) data: Vec<u8>,
+    pub(crate) dims: Vec<u64>,
+    pub(crate) kind: u32,
+    pub(crate) data: Vec<u8>,
     /// Where the header says it is, if that is not where it is.
-    pub(super) offset: Option<u64>,
+    pub(crate) offset: Option<u64>,
 }
 
 /// A whole file.
 #[derive(Clone)]
-pub(super) struct Parts {
-    pub(super) version: u32,
-    pub(super) alignment: usize,
+pub(crate) struct Parts {
+    pub(crate) version: u32,
+    pub(crate) alignment: usize,
     /// Key, type of the value, its bytes.
-    pub(super) pairs: Vec<(String, u32, Vec<u8>)>,
-    pub(super) tensors: Vec<Tensor>,
+    pub(crate) pairs: Vec<(String, u32, Vec<u8>)>,
+    pub(crate) tensors: Vec<Tensor>,
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -75,12 +75,12 @@ fn block(kind: u32) -> (u64, u64) {
 }
 
 /// A string as the format has it.
-pub(super) fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
 impl Parts {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut reader = Reader(bytes);
         assert_eq!(reader.take(4), b"GGUF");
         let version = reader.u32();
@@ -108,7 +108,7 @@ impl Parts {
         Self { version, alignment: 32, pairs, tensors: entries.into_iter().map(tensor).collect() }
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = b"GGUF".to_vec();
         head.extend(self.version.to_le_bytes());
         head.extend((self.tensors.len() as u64).to_le_bytes());
@@ -130,34 +130,34 @@ impl Parts {
         [head, data].concat()
     }
 
-    pub(super) fn tensor(&mut self, name: &str) -> &mut Tensor {
+    pub(crate) fn tensor(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|tensor| tensor.name == name).expect(name)
     }
 
     /// Puts a value in place of a key's, or adds it.
-    pub(super) fn set(&mut self, key: &str, kind: u32, value: Vec<u8>) {
+    pub(crate) fn set(&mut self, key: &str, kind: u32, value: Vec<u8>) {
         self.remove(key);
         self.pairs.push((key.into(), kind, value));
     }
 
-    pub(super) fn set_u32(&mut self, key: &str, value: u32) {
+    pub(crate) fn set_u32(&mut self, key: &str, value: u32) {
         self.set(key, 4, value.to_le_bytes().to_vec());
     }
 
-    pub(super) fn set_f32(&mut self, key: &str, value: f32) {
+    pub(crate) fn set_f32(&mut self, key: &str, value: f32) {
         self.set(key, 6, value.to_le_bytes().to_vec());
     }
 
-    pub(super) fn set_text(&mut self, key: &str, value: &str) {
+    pub(crate) fn set_text(&mut self, key: &str, value: &str) {
         self.set(key, 8, text(value));
     }
 
-    pub(super) fn remove(&mut self, key: &str) {
+    pub(crate) fn remove(&mut self, key: &str) {
         self.pairs.retain(|(other, ..)| other != key);
     }
 
     /// Renames a key.
-    pub(super) fn rename(&mut self, key: &str, new: &str) {
+    pub(crate) fn rename(&mut self, key: &str, new: &str) {
         let pair = self.pairs.iter_mut().find(|(other, ..)| other == key).expect(key);
         pair.0 = new.into();
     }
