@@ -1,9 +1,14 @@
-// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures.
+// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. Where the embedding is bound in
+// parts, each launch gathers the rows that it has.
 struct Params {
   tokens: u32,
   width4: u32, // hidden / 4
   blocks: u32,
-  padding: u32,
+  first_row: u32, // of the embedding's rows that are bound
+  rows: u32,
+  with_features: u32, // 0: leave rows of features alone
+  padding0: u32,
+  padding1: u32,
 }
 
 const FEATURE: u32 = 0x80000000u; // set where the rest is a row of `features`
@@ -22,8 +27,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let source = sources[i / p.width4];
   let k4 = i % p.width4;
   if (source & FEATURE) != 0u {
-    out[i] = features[(source & ~FEATURE) * p.width4 + k4];
-  } else {
-    out[i] = weight4(source, k4, p.blocks);
+    if p.with_features == 1u {
+      out[i] = features[(source & ~FEATURE) * p.width4 + k4];
+    }
+  } else if source - p.first_row < p.rows {
+    // What lies before the first row wraps around to far behind the last.
+    out[i] = weight4(source - p.first_row, k4, p.blocks);
   }
 }

@@ -7,13 +7,13 @@ struct Params {
   y_stride: u32,
   y_offset: u32,
   flags: u32, // 1: add the bias, 2: add to what y holds
-  padding: u32,
+  first_row: u32, // of the whole matrix, where w is a part of it
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [n]
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
 
 const TILE_M: u32 = 32u;
 const TILE_N: u32 = 64u;
@@ -85,7 +85,7 @@ fn store(row: u32, col: u32, product: f32) {
   let at = row * p.y_stride + p.y_offset + col;
   var value = product;
   if (p.flags & 1u) != 0u {
-    value += bias[col];
+    value += bias[p.first_row + col];
   }
   if (p.flags & 2u) != 0u {
     value += y[at];

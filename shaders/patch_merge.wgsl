@@ -1,9 +1,13 @@
 // Gathers each square of merge x merge patches into one row: channel slowest, then row, then column (torch's unfold).
 struct Params {
-  tokens: u32,
+  tokens: u32, // to make
   columns: u32, // merged tokens in a row of the picture
   merge: u32,
   channels: u32,
+  first: u32, // token to begin with
+  padding0: u32,
+  padding1: u32,
+  padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -17,7 +21,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   if i >= p.tokens * p.channels * square {
     return;
   }
-  let token = i / (p.channels * square);
+  let token = p.first + i / (p.channels * square);
   let channel = i / square % p.channels;
   let row = token / p.columns * p.merge + i % square / p.merge;
   let column = token % p.columns * p.merge + i % p.merge;

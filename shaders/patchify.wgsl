@@ -1,11 +1,15 @@
 // Normalises a picture and lays every patch out as a row, channel by channel, so that the patch convolution is a matmul.
 struct Params {
-  patches: u32,
+  patches: u32, // to make
   columns: u32, // patches in a row of the picture
   side: u32, // side of a patch
   width: u32, // of the picture
   scale: vec4f, // per channel: 1 / (255 * std)
   shift: vec4f, // per channel: -mean / std
+  first: u32, // patch to begin with
+  padding0: u32,
+  padding1: u32,
+  padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -19,7 +23,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   if i >= p.patches * area * 3u {
     return;
   }
-  let index = i / (3u * area);
+  let index = p.first + i / (3u * area);
   let channel = i / area % 3u;
   let y = index / p.columns * p.side + i % area / p.side;
   let x = index % p.columns * p.side + i % p.side;

@@ -42,6 +42,18 @@ pub enum Error {
         /// What the driver said.
         detail: String,
     },
+    /// The memory that the caller allows cannot hold what is asked for, in the most frugal way there is. Nothing was allocated.
+    #[error("{what}: {needed} bytes of GPU memory are needed, {budget} are allowed{}", Breakdown(.parts))]
+    BudgetTooSmall {
+        /// What was asked for.
+        what: String,
+        /// Bytes allowed.
+        budget: u64,
+        /// Bytes needed at least.
+        needed: u64,
+        /// What they are needed for.
+        parts: Vec<(String, u64)>,
+    },
     /// The driver refused something that should be valid: a fault of this crate or of the driver.
     #[error("GPU error in {stage}: {detail}")]
     Gpu {
@@ -161,6 +173,7 @@ impl Error {
             Self::LimitsTooSmall { .. } => "limits-too-small",
             Self::DeviceLost { .. } => "device-lost",
             Self::OutOfMemory { .. } => "out-of-memory",
+            Self::BudgetTooSmall { .. } => "budget-too-small",
             Self::Gpu { .. } => "gpu",
             Self::InvalidPackage { .. } => "invalid-package",
             Self::InvalidCheckpoint { .. } => "invalid-checkpoint",
@@ -214,5 +227,17 @@ struct Hint<'a>(&'a String);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0) }
+    }
+}
+
+/// ` (BYTES for THIS, BYTES for THAT)` or nothing.
+struct Breakdown<'a>(&'a [(String, u64)]);
+
+impl fmt::Display for Breakdown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (purpose, bytes)) in self.0.iter().enumerate() {
+            write!(f, "{}{bytes} for {purpose}", if index == 0 { " (" } else { ", " })?;
+        }
+        if self.0.is_empty() { Ok(()) } else { f.write_str(")") }
     }
 }

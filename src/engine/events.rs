@@ -59,6 +59,13 @@ pub enum Event {
         /// Steps in all.
         total: usize,
     },
+    /// Something about a picture that the caller should know.
+    Note {
+        /// Which of the request's pictures.
+        picture: usize,
+        /// What happened to it.
+        message: String,
+    },
     /// More of the answer: whole characters, never empty.
     Text(String),
 }

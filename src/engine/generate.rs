@@ -8,7 +8,6 @@ use super::{Engine, Request};
 use crate::chat::TextStream;
 use crate::error::{Error, Result};
 use crate::model::Input;
-use crate::model::forward::CHUNK;
 use crate::sampling::Sampler;
 
 impl Engine {
@@ -28,6 +27,7 @@ impl Engine {
         let started = (self.clock)();
         let encoded = self.encode(&request.prompt, &request.pictures)?;
         self.check_room(encoded.ids.len())?;
+        encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
         timings.prepare_ms = (self.clock)() - started;
         let prefilled = self.prefill(&encoded, &mut timings, cancel, on_event).await?;
         let decode_started = (self.clock)();
@@ -57,17 +57,17 @@ impl Engine {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Prefilled> {
         let cached = self.session.rewind_to(&encoded.slots);
-        // All at once: the cache moves once, and what does not fit is refused before the tower has worked for nothing.
-        self.session.cache.reserve(encoded.slots.len() - cached).await?;
         let vision_started = (self.clock)();
         let features = self.encode_pictures(encoded, cached, cancel, on_event).await?;
+        // All at once: the cache moves once. Not before the tower is done: its work memory serves the cache now.
+        self.session.cache.reserve(encoded.slots.len() - cached).await?;
         let prefill_started = (self.clock)();
         timings.vision_ms = prefill_started - vision_started;
-        let total = encoded.slots.len();
+        let (total, chunk) = (encoded.slots.len(), self.plan.rows.text.prompt);
         let mut last_row = 0;
-        for first in (cached..total).step_by(CHUNK) {
+        for first in (cached..total).step_by(chunk) {
             cancel.check()?;
-            let slots = &encoded.slots[first..total.min(first + CHUNK)];
+            let slots = &encoded.slots[first..total.min(first + chunk)];
             self.forward(slots, &features).await?;
             last_row = slots.len() - 1;
             on_event(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });

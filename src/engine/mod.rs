@@ -3,19 +3,25 @@
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
 mod events;
+mod footprint;
 mod generate;
 mod load;
 mod pictures;
+mod plan;
 mod prompt;
 mod score;
 mod session;
 mod source;
+mod tower;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
+pub use footprint::{Phase, PhaseBytes, PurposeBytes};
 pub use load::LoadOptions;
+pub use plan::{Plan, Wishes, plan, smaller};
 pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
+pub use tower::Residency;
 
 use std::sync::Arc;
 
@@ -28,6 +34,7 @@ use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
 use pictures::FeatureCache;
 use session::Session;
+use tower::Tower;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -48,10 +55,12 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Engine {
     gpu: Gpu,
+    plan: Plan,
     model: Model,
+    /// The weights of the picture side, where they stay.
+    tower: Option<Tower>,
     tokenizer: Arc<Tokenizer>,
     manifest: Manifest,
-    #[expect(dead_code, reason = "kept to send weights again")]
     shards: Box<dyn ShardSource>,
     session: Session,
     features: FeatureCache,
@@ -82,6 +91,11 @@ impl Engine {
     /// GPU memory by purpose.
     pub fn memory(&self) -> Vec<LedgerRow> {
         self.gpu.ledger().rows()
+    }
+
+    /// How the model is run, and what that takes.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Tokens the context holds.

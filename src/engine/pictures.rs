@@ -6,14 +6,15 @@ use super::Engine;
 use super::events::{Cancel, Event, Stage};
 use super::prompt::{Encoded, SizedPicture};
 use super::session::Slot;
+use super::tower::{ShardWindow, TowerRun};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Purpose, Recording};
+use crate::gpu::{Buffer, Gpu, Purpose, Recording};
 use crate::image::Fingerprint;
 use crate::model::vision::Pixels;
 use crate::model::{Features, Input, Model};
 
 /// Pictures whose features are kept for later questions.
-const KEPT: usize = 4;
+pub(super) const KEPT: usize = 4;
 
 /// The features of a prompt's pictures in one buffer, and where each picture's rows begin.
 #[derive(Debug, Default)]
@@ -44,27 +45,61 @@ impl Engine {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<PromptFeatures> {
-        let mut first_rows = HashMap::new();
-        let mut wanted = Vec::new();
-        let mut next_row = 0;
+        let mut wanted: Vec<&SizedPicture> = Vec::new();
         for slot in &encoded.slots[first..] {
             let Slot::Picture { fingerprint, .. } = slot else { continue };
-            let picture = encoded.pictures.iter().find(|picture| picture.fingerprint == *fingerprint);
-            if let (Some(picture), false) = (picture, first_rows.contains_key(fingerprint)) {
-                first_rows.insert(*fingerprint, next_row);
-                next_row += (picture.prepared.grid.rows * picture.prepared.grid.cols) as u32;
-                wanted.push(picture);
+            if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
+                continue;
             }
+            wanted.extend(encoded.pictures.iter().find(|picture| picture.fingerprint == *fingerprint));
         }
-        let rows = self.features.encode(&self.gpu, &self.model, &wanted, cancel, on_event).await?;
-        Ok(PromptFeatures { rows, first_rows })
+        if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
+            // Pages that nobody needs now are memory for the tower.
+            self.session.cache.trim().await?;
+        }
+        let mut encoder = Encoder {
+            model: &mut self.model,
+            allowance: self.plan.feature_rows,
+            tower: TowerRun {
+                gpu: &self.gpu,
+                manifest: &self.manifest,
+                shards: &*self.shards,
+                residency: self.plan.vision,
+                slots: self.plan.vision_slots,
+                resident: self.tower.as_ref(),
+                loaded: None,
+                window: ShardWindow::default(),
+            },
+        };
+        self.features.encode(&mut encoder, &wanted, cancel, on_event).await
     }
+}
+
+/// What encodes pictures.
+struct Encoder<'a> {
+    model: &'a mut Model,
+    tower: TowerRun<'a>,
+    /// Rows of features that may be on the GPU at once.
+    allowance: usize,
+}
+
+/// A picture's rows among those of a buffer.
+#[derive(Debug, Clone)]
+struct Kept {
+    fingerprint: Fingerprint,
+    buffer: Buffer,
+    first: usize,
+    rows: usize,
 }
 
 /// Features of recent pictures, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct FeatureCache {
-    kept: Vec<(Fingerprint, Features)>,
+    kept: Vec<Kept>,
+}
+
+fn rows_of(picture: &SizedPicture) -> usize {
+    picture.prepared.grid.rows * picture.prepared.grid.cols
 }
 
 impl FeatureCache {
@@ -72,62 +107,109 @@ impl FeatureCache {
         self.kept.clear();
     }
 
-    /// The features of all `pictures`, one behind the other in one buffer; `None` if there are none.
-    pub(super) async fn encode(
+    fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
+        self.kept.iter().find(|kept| kept.fingerprint == picture.fingerprint)
+    }
+
+    /// The features of all `pictures`, in one buffer.
+    async fn encode(
         &mut self,
-        gpu: &Gpu,
-        model: &Model,
+        encoder: &mut Encoder<'_>,
         pictures: &[&SizedPicture],
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
-    ) -> Result<Option<Features>> {
-        let mut encoded = Vec::with_capacity(pictures.len());
-        for (index, picture) in pictures.iter().enumerate() {
-            let mut progress = |layers: usize, depth: usize| {
-                let (done, total) = (index * depth + layers, pictures.len() * depth);
-                on_event(Event::Progress { stage: Stage::Vision, done, total });
-                cancel.check()
-            };
-            encoded.push(self.features(model, picture, &mut progress).await?);
-        }
-        join(gpu, encoded)
+    ) -> Result<PromptFeatures> {
+        let Some(first) = pictures.first() else { return Ok(PromptFeatures::default()) };
+        let held = self.find(first).map(|kept| kept.buffer.clone());
+        let all_in = |buffer: &Buffer| {
+            pictures.iter().all(|picture| self.find(picture).is_some_and(|kept| kept.buffer.is(buffer)))
+        };
+        let buffer = match held.filter(all_in) {
+            Some(buffer) => buffer,
+            None => self.encode_anew(encoder, pictures, cancel, on_event).await?,
+        };
+        let place = |picture: &&SizedPicture| Some((picture.fingerprint, self.find(picture)?.first as u32));
+        let first_rows = pictures.iter().filter_map(place).collect();
+        let rows = (buffer.bytes() / row_bytes(encoder.model)) as usize;
+        self.kept.drain(..self.kept.len().saturating_sub(KEPT.max(pictures.len())));
+        Ok(PromptFeatures { rows: Some(Features { buffer, rows }), first_rows })
     }
 
-    async fn features(
+    /// A new buffer with the features of `pictures`: those that are kept are copied, the others encoded.
+    async fn encode_anew(
         &mut self,
-        model: &Model,
-        picture: &SizedPicture,
-        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
-    ) -> Result<Features> {
-        if let Some((_, features)) = self.kept.iter().find(|(fingerprint, _)| *fingerprint == picture.fingerprint) {
-            return Ok(features.clone());
+        encoder: &mut Encoder<'_>,
+        pictures: &[&SizedPicture],
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Buffer> {
+        let gpu = encoder.tower.gpu.clone();
+        let row_bytes = row_bytes(encoder.model);
+        let total = pictures.iter().map(|picture| rows_of(picture)).sum();
+        self.make_room(total, row_bytes, encoder.allowance)?;
+        let buffer = gpu.alloc("features", Purpose::Features, total as u64 * row_bytes)?;
+        let mut first = 0;
+        for (index, picture) in pictures.iter().enumerate() {
+            let rows = rows_of(picture);
+            let into = Kept { fingerprint: picture.fingerprint, buffer: buffer.clone(), first, rows };
+            match self.find(picture) {
+                Some(kept) => copy(&gpu, kept, &into, row_bytes)?,
+                None => {
+                    let mut progress = |layers: usize, depth: usize| {
+                        let (done, total) = (index * depth + layers, pictures.len() * depth);
+                        on_event(Event::Progress { stage: Stage::Vision, done, total });
+                        cancel.check()
+                    };
+                    let prepared = &picture.prepared;
+                    let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
+                    let place = (&buffer, first);
+                    encoder.model.encode_picture(&mut encoder.tower, pixels, place, &mut progress).await?;
+                }
+            }
+            self.kept.retain(|kept| kept.fingerprint != picture.fingerprint);
+            self.kept.push(into);
+            first += rows;
         }
-        let prepared = &picture.prepared;
-        let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
-        let features = model.encode_picture(pixels, progress).await?;
-        if self.kept.len() == KEPT {
+        Ok(buffer)
+    }
+
+    /// Forgets old pictures until `rows` more fit the allowance.
+    fn make_room(&mut self, rows: usize, row_bytes: u64, allowance: usize) -> Result<()> {
+        if rows > allowance {
+            let bytes = |rows: usize| rows as u64 * row_bytes;
+            return Err(Error::BudgetTooSmall {
+                what: "features of the pictures".into(),
+                budget: bytes(allowance),
+                needed: bytes(rows),
+                parts: Vec::new(),
+            });
+        }
+        while !self.kept.is_empty() && self.held_rows(row_bytes) + rows > allowance {
             self.kept.remove(0);
         }
-        self.kept.push((picture.fingerprint, features.clone()));
-        Ok(features)
+        Ok(())
+    }
+
+    /// Rows of all buffers that are kept, the forgotten ones among them included.
+    fn held_rows(&self, row_bytes: u64) -> usize {
+        let first_of_buffer =
+            |(index, kept): &(usize, &Kept)| !self.kept[..*index].iter().any(|earlier| earlier.buffer.is(&kept.buffer));
+        let buffers = self.kept.iter().enumerate().filter(first_of_buffer);
+        buffers.map(|(_, kept)| (kept.buffer.bytes() / row_bytes) as usize).sum()
     }
 }
 
-fn join(gpu: &Gpu, mut encoded: Vec<Features>) -> Result<Option<Features>> {
-    if encoded.len() < 2 {
-        return Ok(encoded.pop());
-    }
-    let rows = encoded.iter().map(|features| features.rows).sum();
-    let row_bytes = |features: &Features| features.buffer.bytes() / features.rows as u64;
-    let bytes = encoded.iter().map(|features| row_bytes(features) * features.rows as u64).sum();
-    let buffer = gpu.alloc("features", Purpose::Activations, bytes)?;
+/// Bytes of one row of features.
+fn row_bytes(model: &Model) -> u64 {
+    (model.config().text.hidden_size * size_of::<f32>()) as u64
+}
+
+fn copy(gpu: &Gpu, from: &Kept, to: &Kept, row_bytes: u64) -> Result<()> {
+    let slice = |kept: &Kept| {
+        let first = kept.first as u64 * row_bytes;
+        kept.buffer.slice(first..first + kept.rows as u64 * row_bytes)
+    };
     let mut copies = Recording::new();
-    let mut offset = 0;
-    for features in &encoded {
-        let bytes = features.buffer.bytes();
-        copies.copy(features.buffer.all(), buffer.slice(offset..offset + bytes));
-        offset += bytes;
-    }
-    gpu.run("join features", &copies)?;
-    Ok(Some(Features { buffer, rows }))
+    copies.copy(slice(from), slice(to));
+    gpu.run("keep features", &copies)
 }

@@ -1,8 +1,10 @@
 //! Messages or ids, and pictures, to the slots of a conversation.
 
 use super::Engine;
+use super::events::Event;
 use super::session::Slot;
 use crate::chat::{Message, encode_chat, picture_order};
+use crate::config::VisionConfig;
 use crate::error::{Error, Result};
 use crate::image::{Fingerprint, PreparedImage, Rgb8, decode, fingerprint, prepare};
 
@@ -32,6 +34,8 @@ pub enum Picture {
 pub(super) struct SizedPicture {
     pub(super) fingerprint: Fingerprint,
     pub(super) prepared: PreparedImage,
+    /// What the caller should know about it.
+    pub(super) note: Option<Event>,
 }
 
 /// A prompt ready to compute.
@@ -84,7 +88,13 @@ impl Engine {
                 &decoded
             }
         };
-        Ok(SizedPicture { fingerprint: fingerprint(rgb), prepared: prepare(rgb, vision)? })
+        let (full, edge) = (vision.image_size, self.plan.longest_edge.min(vision.image_size));
+        let prepared = prepare(rgb, &VisionConfig { image_size: edge, ..vision.clone() })?;
+        let note = (edge < full && rgb.width.max(rgb.height) as usize > edge).then(|| Event::Note {
+            picture: index,
+            message: format!("scaled down to {edge} pixels for want of GPU memory; the model itself would take {full}"),
+        });
+        Ok(SizedPicture { fingerprint: fingerprint(rgb), prepared, note })
     }
 
     /// Gives every picture token the next row of the pictures' features.

@@ -6,7 +6,6 @@ use super::pictures::PromptFeatures;
 use super::prompt::{Picture, Prompt};
 use super::session::Slot;
 use crate::error::{Error, Result};
-use crate::model::forward::CHUNK;
 
 /// How a prompt is cut into forward passes. All ways give the same logits but for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct Positions {
 
 impl Default for Positions {
     fn default() -> Self {
-        Self { chunk: CHUNK }
+        Self { chunk: usize::MAX }
     }
 }
 
@@ -52,9 +51,10 @@ impl Engine {
         }
         self.session.truncate(0);
         let features: PromptFeatures = self.encode_pictures(&encoded, 0, cancel, &mut |_| ()).await?;
-        for first in (0..total).step_by(positions.chunk.clamp(1, CHUNK)) {
+        let chunk = positions.chunk.clamp(1, self.plan.rows.text.prompt);
+        for first in (0..total).step_by(chunk) {
             cancel.check()?;
-            let slots: &[Slot] = &encoded.slots[first..total.min(first + positions.chunk.clamp(1, CHUNK))];
+            let slots: &[Slot] = &encoded.slots[first..total.min(first + chunk)];
             self.forward(slots, &features).await?;
             let logits = self.model.logits(0..slots.len()).await?; // [slots, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;

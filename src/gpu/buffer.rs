@@ -20,7 +20,7 @@ struct Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        self.ledger.remove(self.purpose, self.raw.size());
+        self.ledger.release(self.purpose, self.raw.size());
         self.raw.destroy();
     }
 }
@@ -29,6 +29,11 @@ impl Buffer {
     /// Length in bytes.
     pub fn bytes(&self) -> u64 {
         self.0.raw.size()
+    }
+
+    /// Whether both are the same buffer.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The whole buffer.
@@ -57,6 +62,11 @@ pub struct Slice {
     pub bytes: u64,
 }
 
+/// Bytes that a buffer takes which is to hold `bytes`.
+pub fn allocated(bytes: u64) -> u64 {
+    bytes.next_multiple_of(16).max(16)
+}
+
 impl Gpu {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///
@@ -64,7 +74,7 @@ impl Gpu {
     /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`] if the ledger's limit leaves no room. That the
     /// device's memory ran out shows later, in [`Gpu::check`].
     pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
-        let bytes = bytes.next_multiple_of(16).max(16);
+        let bytes = allocated(bytes);
         let limits = self.limits();
         for (limit, available) in [
             ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
@@ -119,6 +129,8 @@ impl Gpu {
             let detail = format!("write of {} bytes at {offset} into {}", bytes.len(), buffer.bytes());
             return Err(Error::Internal { detail });
         }
+        // The queue keeps a copy until it has been carried out.
+        self.ledger().pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
             self.queue().write_buffer(buffer.raw(), offset, words);

@@ -37,19 +37,35 @@ pub struct DeviceReport {
     pub max_buffer_size: u64,
 }
 
+/// How a GPU is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GpuOptions {
+    /// Bytes that one binding, and so one buffer, may hold at most, if less than the device allows: what a lesser device would
+    /// make of a model.
+    pub max_binding: Option<u64>,
+}
+
 impl Gpu {
     /// Opens the adapter that the platform prefers for speed.
     ///
     /// # Errors
     /// [`Error::WebgpuUnavailable`] if there is none or it refuses to open.
     pub async fn open() -> Result<Self> {
+        Self::open_with(GpuOptions::default()).await
+    }
+
+    /// As [`Gpu::open`], by `options`.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub async fn open_with(options: GpuOptions) -> Result<Self> {
         let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-        let options = wgpu::RequestAdapterOptions {
+        let preferred = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let adapter = instance.request_adapter(&options).await.map_err(|e| unavailable(e.to_string()))?;
+        let adapter = instance.request_adapter(&preferred).await.map_err(|e| unavailable(e.to_string()))?;
         let offered = adapter.limits();
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
@@ -67,6 +83,12 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
         };
+        let cap = options.max_binding.unwrap_or(u64::MAX);
+        let limits = wgpu::Limits {
+            max_buffer_size: limits.max_buffer_size.min(cap),
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
+            ..limits
+        };
         let fault = remember_faults(&device);
         let (ledger, pipelines) = (Arc::default(), Pipelines::default());
         Ok(Self(Arc::new(Opened { device, queue, limits, report, fault, ledger, pipelines })))
@@ -75,6 +97,11 @@ impl Gpu {
     /// What the device is.
     pub fn report(&self) -> &DeviceReport {
         &self.0.report
+    }
+
+    /// Bytes that one buffer, bound as a whole, may hold.
+    pub fn max_binding(&self) -> u64 {
+        self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
     }
 
     /// The limits the device was opened with.

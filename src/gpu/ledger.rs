@@ -1,6 +1,9 @@
 //! Counts the bytes of every GPU buffer, by purpose.
+//!
+//! A buffer that is freed while the GPU may still work with it keeps its memory until that work is done, and so does the copy of
+//! what was written to a buffer. Both count until the next time that everything submitted is known to have run.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 
@@ -16,12 +19,29 @@ pub enum Purpose {
     KvCache,
     /// Intermediate results.
     Activations,
-    /// Parameters and results on their way between CPU and GPU.
+    /// Features of pictures.
+    Features,
+    /// Parameters, weights and results on their way between CPU and GPU.
     Staging,
 }
 
-const PURPOSES: [Purpose; 5] =
-    [Purpose::TextWeights, Purpose::VisionWeights, Purpose::KvCache, Purpose::Activations, Purpose::Staging];
+impl Purpose {
+    /// All of them, in the order of [`Ledger::rows`].
+    pub const ALL: [Self; 6] =
+        [Self::TextWeights, Self::VisionWeights, Self::KvCache, Self::Activations, Self::Features, Self::Staging];
+
+    /// The name that reports and errors use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextWeights => "text_weights",
+            Self::VisionWeights => "vision_weights",
+            Self::KvCache => "kv_cache",
+            Self::Activations => "activations",
+            Self::Features => "features",
+            Self::Staging => "staging",
+        }
+    }
+}
 
 /// Bytes of one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -47,53 +67,123 @@ impl Count {
     }
 }
 
-/// The account of one device.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    counts: Mutex<([Count; PURPOSES.len()], Count)>,
-    limit: Mutex<Option<u64>>,
+struct Account {
+    by_purpose: [Count; Purpose::ALL.len()],
+    total: Count,
+    /// Freed, but not before the work under way is done.
+    leaving: Vec<(Purpose, u64)>,
+    /// The most that may be allocated.
+    limit: Option<u64>,
+    /// Submissions so far, and how many of them are known to have run.
+    submitted: u64,
+    settled: u64,
 }
 
+impl Account {
+    fn remove(&mut self, purpose: Purpose, bytes: u64) {
+        self.by_purpose[purpose as usize].current -= bytes;
+        self.total.current -= bytes;
+    }
+}
+
+/// The account of one device.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Account>);
+
 impl Ledger {
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// The most bytes all purposes together may take from now on; what would be more is refused as if the device were full.
     pub fn set_limit(&self, bytes: Option<u64>) {
-        *self.limit.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = bytes;
+        self.account().limit = bytes;
     }
 
     /// Whether the limit leaves room for `bytes` more.
     pub(super) fn check_room(&self, label: &str, bytes: u64) -> Result<()> {
-        let limit = *self.limit.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (held, _) = self.total();
-        match limit {
-            Some(limit) if held + bytes > limit => Err(Error::OutOfMemory {
-                detail: format!("{label}: {bytes} bytes more than {held}, of {limit} allowed"),
-            }),
+        let account = self.account();
+        match account.limit {
+            Some(limit) if account.total.current + bytes > limit => {
+                let held = account.total.current;
+                Err(Error::OutOfMemory {
+                    detail: format!("{label}: {bytes} bytes more than {held}, of {limit} allowed"),
+                })
+            }
             _ => Ok(()),
         }
     }
 
     pub(super) fn add(&self, purpose: Purpose, bytes: u64) {
-        let mut counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        counts.0[purpose as usize].add(bytes);
-        counts.1.add(bytes);
+        let mut account = self.account();
+        account.by_purpose[purpose as usize].add(bytes);
+        account.total.add(bytes);
     }
 
-    pub(super) fn remove(&self, purpose: Purpose, bytes: u64) {
-        let mut counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        counts.0[purpose as usize].current -= bytes;
-        counts.1.current -= bytes;
+    /// Counts a buffer out: at once if the GPU is known to be idle, else when the work under way is done.
+    pub(super) fn release(&self, purpose: Purpose, bytes: u64) {
+        let mut account = self.account();
+        if account.submitted > account.settled {
+            account.leaving.push((purpose, bytes));
+        } else {
+            account.remove(purpose, bytes);
+        }
+    }
+
+    /// Counts bytes that the next submission needs and nothing after it.
+    pub(super) fn pass(&self, purpose: Purpose, bytes: u64) {
+        self.add(purpose, bytes);
+        self.account().leaving.push((purpose, bytes));
+    }
+
+    /// Notes a submission.
+    pub(super) fn submitted(&self) {
+        self.account().submitted += 1;
+    }
+
+    /// What is done once everything submitted so far has run.
+    pub(super) fn settling(self: &Arc<Self>) -> Settling {
+        let mut account = self.account();
+        let leaving = std::mem::take(&mut account.leaving);
+        Settling { ledger: self.clone(), leaving, submitted: account.submitted }
     }
 
     /// Bytes by purpose.
     pub fn rows(&self) -> Vec<LedgerRow> {
-        let counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let account = self.account();
         let row = |(purpose, count): (Purpose, Count)| LedgerRow { purpose, current: count.current, peak: count.peak };
-        PURPOSES.into_iter().zip(counts.0).map(row).collect()
+        Purpose::ALL.into_iter().zip(account.by_purpose).map(row).collect()
     }
 
     /// Bytes allocated now and the most there have been, all purposes together.
     pub fn total(&self) -> (u64, u64) {
-        let counts = self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        (counts.1.current, counts.1.peak)
+        let account = self.account();
+        (account.total.current, account.total.peak)
+    }
+
+    /// Takes what is allocated now for the most there has been, so that a stretch of work can be measured alone.
+    pub fn restart_peaks(&self) {
+        let mut account = self.account();
+        let Account { by_purpose, total, .. } = &mut *account;
+        by_purpose.iter_mut().chain([total]).for_each(|count| count.peak = count.current);
+    }
+}
+
+/// Work under way. When it is dropped, what waited for it is counted out.
+#[derive(Debug)]
+pub(super) struct Settling {
+    ledger: Arc<Ledger>,
+    leaving: Vec<(Purpose, u64)>,
+    submitted: u64,
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        let mut account = self.ledger.account();
+        for (purpose, bytes) in std::mem::take(&mut self.leaving) {
+            account.remove(purpose, bytes);
+        }
+        account.settled = account.settled.max(self.submitted);
     }
 }

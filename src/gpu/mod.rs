@@ -8,7 +8,7 @@ pub mod recording;
 pub mod run;
 
 pub use buffer::{Buffer, Slice};
-pub use device::{DeviceReport, Gpu};
+pub use device::{DeviceReport, Gpu, GpuOptions};
 pub use ledger::{Ledger, Purpose};
 pub use pipeline::{Access, Kernel};
 pub use recording::{Dispatch, Recording};

@@ -9,6 +9,16 @@ use crate::error::{Error, Result};
 /// Parameters of a dispatch start at multiples of this.
 const UNIFORM_ALIGNMENT: usize = 256;
 
+/// Bytes between the parameters of a dispatch and those of the next.
+fn params_stride(dispatch: &Dispatch) -> usize {
+    dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT)
+}
+
+/// Bytes that a run of `recording` holds until it is done: the parameters, and the queue's copy of them.
+fn params_bytes(recording: &Recording) -> u64 {
+    2 * recording.dispatches().map(params_stride).sum::<usize>() as u64
+}
+
 impl Gpu {
     /// Submits a recording. Returns before the GPU has run it.
     ///
@@ -24,23 +34,33 @@ impl Gpu {
                 encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
             while let Some(Command::Dispatch(dispatch)) = commands.next_if(|c| matches!(c, Command::Dispatch(_))) {
                 self.encode(&mut pass, dispatch, params.as_ref(), slot);
-                slot += dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT);
+                slot += params_stride(dispatch);
             }
             drop(pass);
             while let Some(Command::Copy(from, to)) = commands.next_if(|c| matches!(c, Command::Copy(..))) {
                 encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.bytes);
             }
         }
-        self.queue().submit([encoder.finish()]);
+        self.submit(encoder);
+        if let Some(params) = params {
+            // Freed when the submission has run, not when a garbage collector finds it.
+            params.destroy();
+        }
         Ok(())
+    }
+
+    fn submit(&self, encoder: wgpu::CommandEncoder) {
+        self.queue().submit([encoder.finish()]);
+        self.ledger().submitted();
     }
 
     /// One buffer with the parameters of every dispatch, so that a run writes once.
     fn upload_params(&self, recording: &Recording) -> Option<wgpu::Buffer> {
         let mut bytes = Vec::new();
         for dispatch in recording.dispatches() {
+            let end = bytes.len() + params_stride(dispatch);
             bytes.extend_from_slice(&dispatch.params);
-            bytes.resize(bytes.len().next_multiple_of(UNIFORM_ALIGNMENT), 0);
+            bytes.resize(end, 0);
         }
         if bytes.is_empty() {
             return None;
@@ -52,6 +72,7 @@ impl Gpu {
             mapped_at_creation: false,
         });
         self.queue().write_buffer(&buffer, 0, &bytes);
+        self.ledger().pass(Purpose::Staging, params_bytes(recording));
         Some(buffer)
     }
 
@@ -90,24 +111,47 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub async fn read(&self, slice: &Slice) -> Result<Vec<u8>> {
+        self.read_back(slice.bytes, |encoder, staging| {
+            encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, staging, 0, slice.bytes);
+        })
+        .await
+    }
+
+    /// Carries out what was written so far and waits for all work submitted. The device's complaints surface here.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    pub async fn settle(&self) -> Result<()> {
+        self.read_back(4, |encoder, staging| encoder.clear_buffer(staging, 0, None)).await.map(drop)
+    }
+
+    async fn read_back(
+        &self,
+        bytes: u64,
+        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
+    ) -> Result<Vec<u8>> {
         let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read back"),
-            size: slice.bytes,
+            size: bytes,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        self.ledger().add(Purpose::Staging, slice.bytes);
-        let result = self.read_through(slice, &staging).await;
-        self.ledger().remove(Purpose::Staging, slice.bytes);
+        self.ledger().pass(Purpose::Staging, bytes);
+        let result = self.read_through(&staging, fill).await;
         staging.destroy();
         result
     }
 
-    async fn read_through(&self, slice: &Slice, staging: &wgpu::Buffer) -> Result<Vec<u8>> {
+    async fn read_through(
+        &self,
+        staging: &wgpu::Buffer,
+        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
+    ) -> Result<Vec<u8>> {
         let mut encoder =
             self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
-        encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, staging, 0, slice.bytes);
-        self.queue().submit([encoder.finish()]);
+        fill(&mut encoder, staging);
+        self.submit(encoder);
+        let settling = self.ledger().settling();
         let (sender, receiver) = futures_channel::oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // The receiver is gone only if the caller dropped the whole read.
@@ -116,6 +160,7 @@ impl Gpu {
         // Natively this waits; in a browser it does nothing and the event loop resolves the map below.
         let polled = self.device().poll(wgpu::PollType::wait_indefinitely());
         let mapped = receiver.await;
+        drop(settling);
         self.check()?;
         let fault = |detail: String| Error::Gpu { stage: "reading results back".into(), detail };
         polled.map_err(|e| fault(e.to_string()))?;

@@ -15,7 +15,10 @@ struct Params {
     tokens: u32,
     width4: u32,
     blocks: u32,
-    padding: u32,
+    first_row: u32,
+    rows: u32,
+    with_features: u32,
+    padding: [u32; 2],
 }
 
 /// The kernel for a layout of the embedding.
@@ -24,7 +27,7 @@ pub fn kernel(layout: Layout) -> Kernel {
     weighted("embed_rows", include_str!("../../shaders/embed_rows.wgsl"), own, layout)
 }
 
-/// Records `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set.
+/// Records `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set; a launch for each part of the embedding.
 ///
 /// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source names it; `out`: `// [tokens, hidden]`.
 ///
@@ -39,13 +42,23 @@ pub fn record(
     out: &Slice,
 ) -> Result<()> {
     let width4 = embedding.shape.cols / 4;
-    let params =
-        Params { tokens: tokens as u32, width4: width4 as u32, blocks: embedding.shape.blocks() as u32, padding: 0 };
-    recording.dispatch(Dispatch {
-        kernel: kernel(embedding.layout),
-        params: params_of(&params),
-        buffers: [sources, features, out].into_iter().chain(&embedding.planes).cloned().collect(),
-        grid: linear_grid(tokens * width4),
-        note: format!("tokens={tokens} width={}", width4 * 4),
-    })
+    for part in &embedding.parts {
+        let params = Params {
+            tokens: tokens as u32,
+            width4: width4 as u32,
+            blocks: embedding.shape.blocks() as u32,
+            first_row: part.first_row as u32,
+            rows: part.rows as u32,
+            with_features: (part.first_row == 0).into(),
+            padding: [0; 2],
+        };
+        recording.dispatch(Dispatch {
+            kernel: kernel(embedding.layout),
+            params: params_of(&params),
+            buffers: [sources, features, out].into_iter().chain(&part.planes).cloned().collect(),
+            grid: linear_grid(tokens * width4),
+            note: format!("tokens={tokens} width={} rows={}..+{}", width4 * 4, part.first_row, part.rows),
+        })?;
+    }
+    Ok(())
 }

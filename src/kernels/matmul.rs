@@ -19,6 +19,7 @@ pub fn kernel(layout: Layout) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let grid = [linear.weight.shape.rows.div_ceil(TILE_N) as u32, linear.m.div_ceil(TILE_M) as u32, 1];
-    recording.dispatch(linear.dispatch(kernel(linear.weight.layout), grid))
+    let tiles = linear.m.div_ceil(TILE_M) as u32;
+    let grid = |rows: usize| [rows.div_ceil(TILE_N) as u32, tiles, 1];
+    linear.record_parts(recording, &kernel(linear.weight.layout), grid)
 }

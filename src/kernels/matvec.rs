@@ -19,6 +19,9 @@ pub fn kernel(layout: Layout) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let [x, y, _] = folded_grid(linear.weight.shape.rows.div_ceil(ROWS));
-    recording.dispatch(linear.dispatch(kernel(linear.weight.layout), [x, y, linear.m as u32]))
+    let grid = |rows: usize| {
+        let [x, y, _] = folded_grid(rows.div_ceil(ROWS));
+        [x, y, linear.m as u32]
+    };
+    linear.record_parts(recording, &kernel(linear.weight.layout), grid)
 }

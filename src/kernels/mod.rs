@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
-use crate::weights::upload::Weight;
+use crate::weights::upload::{Part, Weight, rows_of_part};
 
 pub mod activation;
 pub mod attention;
@@ -109,7 +109,7 @@ struct LinearParams {
     y_stride: u32,
     y_offset: u32,
     flags: u32,
-    padding: u32,
+    first_row: u32,
 }
 
 /// Rows up to which a launch of `matvec` beats a tile of `matmul`.
@@ -124,24 +124,33 @@ impl Linear<'_> {
         if self.m <= FEW_ROWS { matvec::record(recording, self) } else { matmul::record(recording, self) }
     }
 
-    fn dispatch(&self, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
-        let MatrixShape { rows: n, cols: k } = self.weight.shape;
+    /// A launch for each part of the matrix: each makes its columns of `y`.
+    fn record_parts(&self, recording: &mut Recording, kernel: &Kernel, grid: impl Fn(usize) -> [u32; 3]) -> Result<()> {
+        self.weight
+            .parts
+            .iter()
+            .try_for_each(|part| recording.dispatch(self.dispatch(part, kernel.clone(), grid(part.rows))))
+    }
+
+    fn dispatch(&self, part: &Part, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
+        let MatrixShape { cols: k, .. } = self.weight.shape;
+        let (n, first) = (part.rows, part.first_row);
         let params = LinearParams {
             m: self.m as u32,
             n: n as u32,
             k4: (k / 4) as u32,
             blocks: self.weight.shape.blocks() as u32,
             y_stride: self.y_stride as u32,
-            y_offset: self.y_offset as u32,
+            y_offset: (self.y_offset + first) as u32,
             flags: u32::from(self.bias.is_some()) | u32::from(self.accumulate) << 1,
-            padding: 0,
+            first_row: first as u32,
         };
         // Where there is no bias its binding holds `x`, which the kernel then leaves alone.
         let own = [self.x, self.y, self.bias.unwrap_or(self.x)];
         Dispatch {
             kernel,
             params: params_of(&params),
-            buffers: own.into_iter().chain(&self.weight.planes).cloned().collect(),
+            buffers: own.into_iter().chain(&part.planes).cloned().collect(),
             grid,
             note: format!("m={} n={n} k={k}", self.m),
         }
@@ -164,6 +173,28 @@ pub fn upload_weight(gpu: &Gpu, layout: Layout, shape: MatrixShape, values: &[f3
 /// # Errors
 /// As [`Gpu::upload`].
 pub fn upload_planes(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Result<Weight> {
-    let upload = |plane: &Vec<u8>| Ok(gpu.upload("weight", Purpose::TextWeights, plane)?.all());
-    Ok(Weight { layout, shape, planes: planes.iter().map(upload).collect::<Result<_>>()? })
+    let rows = rows_of_part(layout, shape, gpu.max_binding()).unwrap_or(shape.rows);
+    upload_parts(gpu, layout, shape, planes, rows)
+}
+
+/// Uploads a matrix given in the planes of its layout, cut into parts of `rows` rows, a multiple of
+/// [`ROW_GROUP`](crate::weights::layout::ROW_GROUP).
+///
+/// # Errors
+/// As [`Gpu::upload`].
+pub fn upload_parts(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>], rows: usize) -> Result<Weight> {
+    let mut starts = vec![0; planes.len()];
+    let mut parts = Vec::new();
+    for first_row in (0..shape.rows).step_by(rows.max(1)) {
+        let rows = rows.min(shape.rows - first_row);
+        let sizes = layout.matrix_planes(MatrixShape { rows, ..shape }).unwrap_or_default();
+        let mut slices = Vec::with_capacity(planes.len());
+        for ((plane, start), size) in planes.iter().zip(&mut starts).zip(sizes) {
+            let bytes = plane.get(*start..*start + size.bytes as usize).unwrap_or_default();
+            slices.push(gpu.upload("weight", Purpose::TextWeights, bytes)?.all());
+            *start += size.bytes as usize;
+        }
+        parts.push(Part { first_row, rows, planes: slices });
+    }
+    Ok(Weight { layout, shape, parts })
 }

@@ -1,5 +1,7 @@
 //! A picture to normalised rows, one a patch.
 
+use std::ops::Range;
+
 use super::{linear_grid, params_of, plain};
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
@@ -13,6 +15,8 @@ struct Params {
     width: u32,
     scale: [f32; 4],
     shift: [f32; 4],
+    first: u32,
+    padding: [u32; 3],
 }
 
 /// How a picture is cut and normalised.
@@ -59,26 +63,35 @@ pub fn kernel() -> Kernel {
     plain("patchify", include_str!("../../shaders/patchify.wgsl"), &[Access::Read, Access::ReadWrite])
 }
 
-/// Records the cut. `pixels`: `// [height, width]`, RGBX bytes in a word; `rows`: `// [patches, 3 * side * side]`.
+/// Records the cut of the patches `range`. `pixels`: `// [height, width]`, RGBX bytes in a word; `rows`:
+/// `// [range, 3 * side * side]`.
 ///
 /// # Errors
 /// As [`Recording::dispatch`].
-pub fn record(recording: &mut Recording, patches: &Patches, pixels: &Slice, rows: &Slice) -> Result<()> {
+pub fn record(
+    recording: &mut Recording,
+    patches: &Patches,
+    range: Range<usize>,
+    pixels: &Slice,
+    rows: &Slice,
+) -> Result<()> {
     let (scale, shift) = patches.scale_and_shift();
     let four = |[r, g, b]: [f32; 3]| [r, g, b, 0.0];
     let params = Params {
-        patches: patches.count() as u32,
+        patches: range.len() as u32,
         columns: patches.columns() as u32,
         side: patches.side as u32,
         width: patches.width as u32,
         scale: four(scale),
         shift: four(shift),
+        first: range.start as u32,
+        padding: [0; 3],
     };
     recording.dispatch(Dispatch {
         kernel: kernel(),
         params: params_of(&params),
         buffers: vec![pixels.clone(), rows.clone()],
-        grid: linear_grid(patches.count() * patches.numbers()),
-        note: format!("{}x{} side={}", patches.width, patches.height, patches.side),
+        grid: linear_grid(range.len() * patches.numbers()),
+        note: format!("{}x{} side={} {range:?}", patches.width, patches.height, patches.side),
     })
 }

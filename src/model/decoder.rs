@@ -6,6 +6,7 @@ use super::linear::{Stacked, project};
 use super::rope;
 use crate::config::{Activation, LayerKind, TextConfig};
 use crate::error::Result;
+use crate::gpu::buffer::allocated;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::kv_append::{self, Append};
@@ -33,7 +34,7 @@ struct Layer {
     down_proj: Weight,
 }
 
-/// Buffers that every layer uses in turn, for up to `tokens` tokens.
+/// Buffers that every layer uses in turn, for up to so many tokens.
 #[derive(Debug)]
 pub(super) struct Workspace {
     /// Residual stream. `// [tokens, hidden]`
@@ -46,36 +47,78 @@ pub(super) struct Workspace {
     angles: Buffer,  // [tokens, head_dim / 2, 2]
     q_scale: Buffer, // [tokens]
     sources: Buffer, // [tokens]
-    /// Rows the head reads. `// [tokens, hidden]`
+    /// Rows the head reads. `// [head rows, hidden]`
     pub(super) gathered: Buffer,
+    /// What the head makes of them. `// [head rows, vocab]`
+    pub(super) logits: Buffer,
+}
+
+/// Rows of the decoder computed at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct TextRows {
+    /// Tokens of a prompt.
+    pub prompt: usize,
+    /// Rows of logits; no more than of a prompt.
+    pub head: usize,
+}
+
+/// Bytes of every buffer, in the order of [`Workspace`].
+fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 11] {
+    let q_width = config.num_attention_heads * config.head_dim;
+    let kv_width = config.num_key_value_heads * config.head_dim;
+    let of = |rows: usize, width: usize| rows as u64 * width as u64 * size_of::<f32>() as u64;
+    [
+        of(rows.prompt, config.hidden_size),
+        of(rows.prompt, config.hidden_size),
+        of(rows.prompt, q_width + 2 * kv_width),
+        of(rows.prompt, q_width),
+        of(rows.prompt, 2 * config.intermediate_size),
+        of(rows.prompt, config.intermediate_size),
+        of(rows.prompt, config.head_dim),
+        of(rows.prompt, 1),
+        of(rows.prompt, 1),
+        of(rows.head, config.hidden_size),
+        of(rows.head, config.vocab_size),
+    ]
+}
+
+/// Numbers in the widest row of a token, but for its logits.
+pub fn widest(config: &TextConfig) -> usize {
+    let heads = config.num_attention_heads + 2 * config.num_key_value_heads;
+    [config.hidden_size, heads * config.head_dim, 2 * config.intermediate_size].into_iter().max().unwrap_or(0)
+}
+
+/// Bytes of all buffers of a forward pass together, and of the largest.
+pub fn work_bytes(config: &TextConfig, rows: TextRows) -> (u64, u64) {
+    let bytes = buffers(config, rows).map(allocated);
+    (bytes.iter().sum(), bytes.into_iter().max().unwrap_or(0))
 }
 
 impl Workspace {
-    /// Buffers for up to `tokens` tokens at a time.
+    /// Buffers for so many rows at a time.
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
-    pub(super) fn new(gpu: &Gpu, config: &TextConfig, tokens: usize) -> Result<Self> {
-        let alloc =
-            |label, width: usize| gpu.alloc(label, Purpose::Activations, (tokens * width * size_of::<f32>()) as u64);
-        let q_width = config.num_attention_heads * config.head_dim;
-        let kv_width = config.num_key_value_heads * config.head_dim;
+    pub(super) fn new(gpu: &Gpu, config: &TextConfig, rows: TextRows) -> Result<Self> {
+        let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
+        let [x, h, qkv, attn, gate_up, act, angles, q_scale, sources, gathered, logits] = buffers(config, rows);
         Ok(Self {
-            x: alloc("x", config.hidden_size)?,
-            h: alloc("h", config.hidden_size)?,
-            qkv: alloc("qkv", q_width + 2 * kv_width)?,
-            attn: alloc("attn", q_width)?,
-            gate_up: alloc("gate_up", 2 * config.intermediate_size)?,
-            act: alloc("act", config.intermediate_size)?,
-            angles: alloc("angles", config.head_dim)?,
-            q_scale: alloc("q_scale", 1)?,
-            sources: alloc("sources", 1)?,
-            gathered: alloc("gathered", config.hidden_size)?,
+            x: alloc("x", x)?,
+            h: alloc("h", h)?,
+            qkv: alloc("qkv", qkv)?,
+            attn: alloc("attn", attn)?,
+            gate_up: alloc("gate_up", gate_up)?,
+            act: alloc("act", act)?,
+            angles: alloc("angles", angles)?,
+            q_scale: alloc("q_scale", q_scale)?,
+            sources: alloc("sources", sources)?,
+            gathered: alloc("gathered", gathered)?,
+            logits: alloc("logits", logits)?,
         })
     }
 }
 
-/// Matrices that one launch can compute, for [`crate::weights::upload::Uploader`].
+/// Matrices that one launch can compute, for [`crate::weights::upload::Selection`].
 pub fn joins(config: &TextConfig) -> Vec<Vec<String>> {
     (0..config.layers.len()).flat_map(|layer| [qkv_names(layer), gate_up_names(layer)]).collect()
 }
@@ -200,17 +243,16 @@ impl Decoder {
         project(recording, &layer.down_proj, &act, tokens, &x, true)
     }
 
-    /// Records the logits of `rows` rows of the last layer's output. `x`: `// [rows, hidden]`; `logits`: `// [rows, vocab]`.
+    /// Records the logits of `rows` rows of the last layer's output into `work.logits`. `x`: `// [rows, hidden]`.
     pub(super) fn record_head(
         &self,
         recording: &mut Recording,
         work: &Workspace,
         x: &Slice,
         rows: usize,
-        logits: &Slice,
     ) -> Result<()> {
         let h = work.h.all(); // [rows, hidden]
         rms_norm::record(recording, (rows, self.config.hidden_size), self.config.rms_norm_eps, x, &self.norm, &h)?;
-        project(recording, self.lm_head.as_ref().unwrap_or(&self.embed_tokens), &h, rows, logits, false)
+        project(recording, self.lm_head.as_ref().unwrap_or(&self.embed_tokens), &h, rows, &work.logits.all(), false)
     }
 }

@@ -1,23 +1,35 @@
 //! The forward pass from top to bottom: a picture to features, tokens and features to hidden rows, hidden rows to logits.
 
 use std::ops::Range;
+use std::rc::Rc;
 
-use super::decoder::{self, Decoder, Workspace};
+use super::decoder::{Decoder, TextRows, Workspace};
 use super::kv_cache::KvCache;
 use super::projector::{Features, Projector};
-use super::vision::{self, Pixels, VisionTower};
+use super::vision::{Layer, Pixels, Stem};
+use super::vision_work;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, Gpu, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
-/// Tokens of a prompt computed at a time.
-pub const CHUNK: usize = 256;
-/// Rows of logits computed at a time.
-const HEAD_ROWS: usize = 32;
-/// Layers of the tower between two looks at the clock.
-const VISION_LAYERS: usize = 4;
+/// Layers of the tower between two looks at the clock, where all of them are on the GPU.
+pub const VISION_LAYERS: usize = 4;
+
+/// Whether a tensor of this name belongs to the decoder.
+pub fn is_text(name: &str) -> bool {
+    !(name.starts_with("vision.") || name.starts_with("projector."))
+}
+
+/// Rows computed at a time: what the memory of a pass goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Rows {
+    /// Of the decoder.
+    pub text: TextRows,
+    /// Patches of a picture; a multiple of [`vision_work::row_alignment`].
+    pub vision: usize,
+}
 
 /// What starts one row of the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,45 +40,38 @@ pub enum Input {
     Feature(u32),
 }
 
-/// A model on the GPU.
+/// Where the weights of the picture side come from, in the order of their use.
+#[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
+pub trait VisionWeights {
+    /// The weights before the first layer.
+    async fn stem(&mut self) -> Result<Rc<Stem>>;
+    /// The weights of layer `index`.
+    async fn layer(&mut self, index: usize) -> Result<Rc<Layer>>;
+    /// The weights behind the last layer.
+    async fn projector(&mut self) -> Result<Rc<Projector>>;
+    /// Layers that may be on the GPU at once.
+    fn layers_at_once(&self) -> usize;
+}
+
+/// A model on the GPU, but for its picture side.
 #[derive(Debug)]
 pub struct Model {
     gpu: Gpu,
     config: ModelConfig,
-    vision: Option<(VisionTower, Projector)>,
+    rows: Rows,
     decoder: Decoder,
-    work: Workspace,
-    logits: Slice, // [HEAD_ROWS, vocab]
-}
-
-/// Matrices that one launch can compute, for [`crate::weights::upload::Uploader`].
-pub fn joins(config: &ModelConfig) -> Vec<Vec<String>> {
-    let vision = config.vision.iter().flat_map(vision::joins);
-    vision.chain(decoder::joins(&config.text)).collect()
+    /// What the decoder works in; not there while a picture is encoded.
+    work: Option<Workspace>,
 }
 
 impl Model {
-    /// Takes a model's weights and allocates what a forward pass needs.
+    /// Takes a model's weights.
     ///
     /// # Errors
-    /// [`Error::InvalidPackage`] if a weight is missing, or as [`Gpu::alloc`].
-    pub fn new(gpu: &Gpu, config: &ModelConfig, mut weights: WeightStore) -> Result<Self> {
-        let vision = match &config.vision {
-            None => None,
-            Some(vision) => {
-                let tower = VisionTower::new(vision, &mut weights)?;
-                Some((tower, Projector::new(config, vision, &mut weights)?))
-            }
-        };
-        let logits_bytes = (HEAD_ROWS * config.text.vocab_size * size_of::<f32>()) as u64;
-        Ok(Self {
-            vision,
-            decoder: Decoder::new(&config.text, &mut weights)?,
-            work: Workspace::new(gpu, &config.text, CHUNK)?,
-            logits: gpu.alloc("logits", Purpose::Activations, logits_bytes)?.all(),
-            gpu: gpu.clone(),
-            config: config.clone(),
-        })
+    /// [`Error::InvalidPackage`] if a weight is missing.
+    pub fn new(gpu: &Gpu, config: &ModelConfig, rows: Rows, mut weights: WeightStore) -> Result<Self> {
+        let decoder = Decoder::new(&config.text, &mut weights)?;
+        Ok(Self { decoder, work: None, rows, gpu: gpu.clone(), config: config.clone() })
     }
 
     /// The model's shape.
@@ -74,60 +79,88 @@ impl Model {
         &self.config
     }
 
-    /// Runs a picture through the tower and the projector. `progress` is told layers done and layers in all, and stops the
-    /// work by returning an error.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`] if the model reads no pictures; what `progress` returns; what the device complains about.
-    pub async fn encode_picture(
-        &self,
-        pixels: Pixels<'_>,
-        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
-    ) -> Result<Features> {
-        let (Some((tower, projector)), Some(config)) = (&self.vision, &self.config.vision) else {
-            return Err(Error::request("messages", "this model reads no pictures"));
-        };
-        let side = config.patch_size * config.spatial_merge_size;
-        let work = tower.workspace(&self.gpu, &pixels)?;
-        let mut recording = Recording::new();
-        tower.record_patches(&self.gpu, &mut recording, &work, &pixels)?;
-        for layer in 0..tower.depth() {
-            tower.record_layer(&mut recording, &work, layer)?;
-            if (layer + 1).is_multiple_of(VISION_LAYERS) {
-                self.gpu.run("vision", &std::mem::take(&mut recording))?;
-                self.settle().await?;
-                progress(layer + 1, tower.depth())?;
-            }
-        }
-        let grid = (pixels.height / side, pixels.width / side);
-        let features = projector.record(&self.gpu, &mut recording, &work, grid)?;
-        self.gpu.run("vision", &recording)?;
-        self.settle().await?;
-        progress(tower.depth(), tower.depth())?;
-        Ok(features)
+    /// Rows computed at a time.
+    pub fn rows(&self) -> Rows {
+        self.rows
     }
 
-    /// Runs up to [`CHUNK`] inputs behind those in the cache. Their hidden rows are then what [`Self::logits`] reads.
+    /// Runs a picture through the tower and the projector, into the rows of `into.0` from `into.1` on. `progress` is told layers
+    /// done and layers in all, and stops the work by returning an error.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] if the model reads no pictures; what `weights` and `progress` return; what the device complains
+    /// about.
+    pub async fn encode_picture<W: VisionWeights>(
+        &mut self,
+        weights: &mut W,
+        pixels: Pixels<'_>,
+        into: (&Buffer, usize),
+        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let Some(config) = &self.config.vision else {
+            return Err(Error::request("messages", "this model reads no pictures"));
+        };
+        // The decoder's work memory serves the tower meanwhile.
+        self.work = None;
+        let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
+        let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
+        let mut recording = Recording::new();
+        weights.stem().await?.record(gpu, &mut recording, &work, &pixels)?;
+        gpu.run("vision", &std::mem::take(&mut recording))?;
+        gpu.settle().await?;
+
+        let (ahead, group) =
+            (weights.layers_at_once() > 1, if weights.layers_at_once() > 2 { VISION_LAYERS } else { 1 });
+        let mut next = None;
+        for index in 0..depth {
+            let layer = match next.take() {
+                Some(layer) => layer,
+                None => weights.layer(index).await?,
+            };
+            layer.record(&mut recording, &work)?;
+            gpu.run("vision", &std::mem::take(&mut recording))?;
+            if ahead && index + 1 < depth {
+                // Fetched and sent while the GPU works.
+                next = Some(weights.layer(index + 1).await?);
+            }
+            if (index + 1).is_multiple_of(group) || index + 1 == depth {
+                gpu.settle().await?;
+                progress(index + 1, depth)?;
+            }
+        }
+        let side = config.patch_size * config.spatial_merge_size;
+        let grid = (pixels.height / side, pixels.width / side);
+        weights.projector().await?.record(&mut recording, &work, grid, into)?;
+        gpu.run("vision", &recording)?;
+        gpu.settle().await
+    }
+
+    /// Runs up to [`TextRows::prompt`] inputs behind those in the cache. Their hidden rows are then what [`Self::logits`] reads.
     /// `features` are the rows that [`Input::Feature`] counts.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] for a token outside the vocabulary, [`Error::ContextOverflow`], or what the device complains
     /// about.
-    pub async fn forward(&self, cache: &mut KvCache, inputs: &[Input], features: Option<&Features>) -> Result<()> {
+    pub async fn forward(&mut self, cache: &mut KvCache, inputs: &[Input], features: Option<&Features>) -> Result<()> {
         let sources = self.sources(inputs, features)?;
         cache.reserve(inputs.len()).await?;
-        self.decoder.upload_inputs(&self.gpu, &self.work, &sources, cache.len())?;
+        let work = match self.work.take() {
+            Some(work) => work,
+            None => Workspace::new(&self.gpu, &self.config.text, self.rows.text)?,
+        };
+        let work = self.work.insert(work);
+        self.decoder.upload_inputs(&self.gpu, work, &sources, cache.len())?;
         // The kernel binds some buffer even if no source names a feature.
-        let rows = features.map_or(&self.work.gathered, |features| &features.buffer).all();
+        let rows = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = Recording::new();
-        self.decoder.record(&mut recording, &self.work, cache, &rows, inputs.len())?;
+        self.decoder.record(&mut recording, work, cache, &rows, inputs.len())?;
         self.gpu.run("decoder", &recording)?;
         cache.advance(inputs.len());
         Ok(())
     }
 
     fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
-        if inputs.is_empty() || inputs.len() > CHUNK {
+        if inputs.is_empty() || inputs.len() > self.rows.text.prompt {
             return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
         }
         let rows = features.map_or(0, |features| features.rows);
@@ -145,20 +178,23 @@ impl Model {
     /// # Errors
     /// What the device complains about.
     pub async fn logits(&self, rows: Range<usize>) -> Result<Vec<f32>> {
+        let Some(work) = &self.work else {
+            return Err(Error::Internal { detail: "logits before a forward pass".into() });
+        };
         let (hidden, vocab) = (self.config.text.hidden_size, self.config.text.vocab_size);
         let mut all = Vec::with_capacity(rows.len() * vocab);
-        for first in rows.clone().step_by(HEAD_ROWS) {
-            let count = HEAD_ROWS.min(rows.end - first);
+        for first in rows.clone().step_by(self.rows.text.head) {
+            let count = self.rows.text.head.min(rows.end - first);
             let row_bytes = (hidden * size_of::<f32>()) as u64;
             let mut recording = Recording::new();
             // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
             let range = first as u64 * row_bytes..(first + count) as u64 * row_bytes;
-            let gathered = self.work.gathered.slice(0..count as u64 * row_bytes);
-            recording.copy(self.work.x.slice(range), gathered.clone());
-            self.decoder.record_head(&mut recording, &self.work, &gathered, count, &self.logits)?;
+            let gathered = work.gathered.slice(0..count as u64 * row_bytes);
+            recording.copy(work.x.slice(range), gathered.clone());
+            self.decoder.record_head(&mut recording, work, &gathered, count)?;
             self.gpu.run("head", &recording)?;
             let bytes = (count * vocab * size_of::<f32>()) as u64;
-            let logits: Vec<f32> = self.gpu.read_as(&Slice { bytes, ..self.logits.clone() }).await?;
+            let logits: Vec<f32> = self.gpu.read_as(&Slice { bytes, ..work.logits.all() }).await?;
             all.extend_from_slice(&logits);
         }
         Ok(all)
@@ -169,6 +205,6 @@ impl Model {
     /// # Errors
     /// What the device complains about.
     pub async fn settle(&self) -> Result<()> {
-        self.gpu.read(&self.work.x.slice(0..4)).await.map(|_| ())
+        self.gpu.settle().await
     }
 }

@@ -133,6 +133,24 @@ impl KvCache {
         Ok(())
     }
 
+    /// Gives back the pages behind the last token, layer by layer. One that cannot move stays where it is.
+    ///
+    /// # Errors
+    /// As [`Gpu::try_alloc`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
+    pub async fn trim(&mut self) -> Result<()> {
+        let capacity = self.len.next_multiple_of(PAGE).min(self.context);
+        for index in 0..self.layers.len() {
+            if self.layers[index].capacity > capacity {
+                match self.moved(&self.layers[index].cache, capacity).await {
+                    Ok(layer) => self.layers[index] = layer,
+                    Err(Error::OutOfMemory { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A layer's tokens in another place, for `capacity`.
     async fn moved(&self, from: &Cache, capacity: usize) -> Result<KvLayer> {
         let mut planes = Vec::with_capacity(from.planes.len());

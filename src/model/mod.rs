@@ -9,6 +9,7 @@ pub mod linear;
 pub mod projector;
 pub mod rope;
 pub mod vision;
+pub mod vision_work;
 
 pub use forward::{Input, Model};
 pub use kv_cache::KvCache;

@@ -1,14 +1,15 @@
 //! Patches to features the decoder reads: norm, patch merger, two linear layers (`transformers` `modeling_mistral3.py`).
 
 use super::linear::project;
-use super::vision;
+use super::vision_work::Workspace;
 use crate::config::{ModelConfig, VisionConfig};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
-use crate::kernels::{Linear, activation, patch_merge, rms_norm};
+use crate::gpu::{Buffer, Recording, Slice};
+use crate::kernels::patch_merge::{self, Squares};
+use crate::kernels::{Linear, activation, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
-/// A picture as the decoder sees it. `// [rows, text hidden]`
+/// Pictures as the decoder sees them. `// [rows, text hidden]`
 #[derive(Debug, Clone)]
 pub struct Features {
     /// The rows, one a picture token.
@@ -40,10 +41,11 @@ impl Biased {
         Ok(Self { weight: weights.matrix(name)?, bias })
     }
 
-    fn record(&self, recording: &mut Recording, x: &Slice, m: usize, y: &Slice) -> Result<()> {
+    /// Records the product into the rows of `y` from `first` on.
+    fn record(&self, recording: &mut Recording, x: &Slice, m: usize, y: &Slice, first: usize) -> Result<()> {
         let (weight, bias) = (&self.weight, self.bias.as_ref());
         let y_stride = weight.shape.rows;
-        Linear { x, m, weight, bias, y, y_stride, y_offset: 0, accumulate: false }.record(recording)
+        Linear { x, m, weight, bias, y, y_stride, y_offset: first * y_stride, accumulate: false }.record(recording)
     }
 }
 
@@ -64,30 +66,33 @@ impl Projector {
         })
     }
 
-    /// Records the tower's output in `work.x` to features, for a grid of `rows x columns` tokens.
+    /// Records the tower's output in `work.x` to the features of a grid of `rows x columns` tokens, from row `first` of
+    /// `features` on.
     pub(super) fn record(
         &self,
-        gpu: &Gpu,
         recording: &mut Recording,
-        work: &vision::Workspace,
+        work: &Workspace,
         (rows, columns): (usize, usize),
-    ) -> Result<Features> {
+        (features, first): (&Buffer, usize),
+    ) -> Result<()> {
         let VisionConfig { hidden_size, spatial_merge_size: merge, .. } = self.vision;
-        let tokens = rows * columns;
-        let alloc =
-            |label, width: usize| gpu.alloc(label, Purpose::Activations, (tokens * width * size_of::<f32>()) as u64);
         let text_hidden = self.linear_2.weight.shape.rows;
-        let merged = alloc("merged", hidden_size * merge * merge)?.all(); // [tokens, hidden * merge^2]
-        let narrow = alloc("merging_layer", hidden_size)?.all(); // [tokens, hidden]
-        let wide = alloc("linear_1", text_hidden)?.all(); // [tokens, text hidden]
-        let features = alloc("features", text_hidden)?; // [tokens, text hidden]
-        let (x, h) = (work.x.all(), work.h.all());
-        rms_norm::record(recording, (work.patches, hidden_size), self.eps, &x, &self.norm, &h)?;
-        patch_merge::record(recording, (rows, columns), merge, hidden_size, &h, &merged)?;
-        project(recording, &self.merging_layer, &merged, tokens, &narrow, false)?;
-        self.linear_1.record(recording, &narrow, tokens, &wide)?;
-        activation::record(recording, tokens * text_hidden, self.vision.projector_act, &wide)?;
-        self.linear_2.record(recording, &wide, tokens, &features.all())?;
-        Ok(Features { buffer: features, rows: tokens })
+        for range in work.chunks() {
+            // The keys are done with: their place takes the normalised patches.
+            let (x, y) = (work.rows(&work.x, &range, hidden_size), work.rows(&work.k, &range, hidden_size));
+            rms_norm::record(recording, (range.len(), hidden_size), self.eps, &x, &self.norm, &y)?;
+        }
+        let normalised = work.rows(&work.k, &(0..work.patches), hidden_size); // [patches, hidden]
+        let (merged, narrow, wide) = (work.wide.all(), work.h.all(), work.act.all());
+        let squares = Squares { columns, merge, channels: hidden_size };
+        for range in work.chunks_of(rows * columns) {
+            let tokens = range.len();
+            patch_merge::record(recording, squares, range.clone(), &normalised, &merged)?; // [tokens, hidden * merge^2]
+            project(recording, &self.merging_layer, &merged, tokens, &narrow, false)?; // [tokens, hidden]
+            self.linear_1.record(recording, &narrow, tokens, &wide, 0)?; // [tokens, text hidden]
+            activation::record(recording, tokens * text_hidden, self.vision.projector_act, &wide)?;
+            self.linear_2.record(recording, &wide, tokens, &features.all(), first + range.start)?;
+        }
+        Ok(())
     }
 }

@@ -1,33 +1,34 @@
 //! The Pixtral tower: a bidirectional transformer over the patches of one picture (`transformers` `modeling_pixtral.py`).
 //!
-//! Pictures never see one another, so each runs alone, at its own size.
+//! Pictures never see one another, so each runs alone, at its own size. Only the residual stream, the keys and the values of all
+//! patches are kept; everything else is computed for some rows at a time.
+
+use std::ops::Range;
 
 use super::linear::{Stacked, project};
-use super::rope;
+use super::vision_work::Workspace;
 use crate::config::VisionConfig;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+use crate::gpu::{Gpu, Purpose, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::patchify::{self, Patches};
 use crate::kernels::{glu, rms_norm, rope as rope_kernel};
 use crate::weights::upload::{Weight, WeightStore};
 
-/// Rows of the feed-forward computed at a time, so that its wide intermediate results stay small.
-const FFN_ROWS: usize = 1024;
-
-/// The tower's weights.
+/// Weights between the pixels and the first layer.
 #[derive(Debug)]
-pub struct VisionTower {
-    config: VisionConfig,
+pub struct Stem {
     patch_conv: Weight,
     ln_pre: Slice,
-    layers: Vec<Layer>,
 }
 
+/// Weights of one layer.
 #[derive(Debug)]
-struct Layer {
+pub struct Layer {
     attention_norm: Slice,
-    qkv_proj: Stacked,
+    q_proj: Weight,
+    k_proj: Weight,
+    v_proj: Weight,
     o_proj: Weight,
     ffn_norm: Slice,
     gate_up_proj: Stacked,
@@ -45,171 +46,150 @@ pub struct Pixels<'a> {
     pub rgb: &'a [u8],
 }
 
-/// The buffers of one picture's pass through the tower.
-#[derive(Debug)]
-pub(super) struct Workspace {
-    /// Residual stream. `// [patches, hidden]`
-    pub(super) x: Buffer,
-    /// Normalised rows. `// [patches, hidden]`
-    pub(super) h: Buffer,
-    qkv: Buffer,     // [patches, 3 * heads * head_dim]
-    attn: Buffer,    // [patches, heads * head_dim]
-    gate_up: Buffer, // [FFN_ROWS, 2 * intermediate]
-    act: Buffer,     // [FFN_ROWS, intermediate]
-    angles: Buffer,  // [patches, head_dim / 2, 2]
-    ones: Buffer,    // [patches]
-    /// Patches in the picture.
-    pub(super) patches: usize,
+impl Pixels<'_> {
+    /// How the tower cuts and normalises it.
+    pub(super) fn patches(&self, config: &VisionConfig) -> Patches {
+        let VisionConfig { patch_size, image_mean, image_std, .. } = *config;
+        Patches { width: self.width, height: self.height, side: patch_size, mean: image_mean, std: image_std }
+    }
 }
 
-/// Matrices that one launch can compute, for [`crate::weights::upload::Uploader`].
-pub fn joins(config: &VisionConfig) -> Vec<Vec<String>> {
-    (0..config.num_hidden_layers).flat_map(|layer| [qkv_names(layer), gate_up_names(layer)]).collect()
-}
-
-fn qkv_names(layer: usize) -> Vec<String> {
-    ["q", "k", "v"].map(|name| format!("vision.layers.{layer}.attention.{name}_proj")).to_vec()
+/// Matrices of a layer that one launch can compute, for [`crate::weights::upload::Selection`].
+pub fn joins(layer: usize) -> Vec<Vec<String>> {
+    vec![gate_up_names(layer)]
 }
 
 fn gate_up_names(layer: usize) -> Vec<String> {
     ["gate", "up"].map(|name| format!("vision.layers.{layer}.feed_forward.{name}_proj")).to_vec()
 }
 
-impl Layer {
-    fn new(weights: &mut WeightStore, layer: usize) -> Result<Self> {
-        let at = |name: &str| format!("vision.layers.{layer}.{name}");
-        Ok(Self {
-            attention_norm: weights.vector(&at("attention_norm"))?,
-            qkv_proj: Stacked::new(weights, &qkv_names(layer))?,
-            o_proj: weights.matrix(&at("attention.o_proj"))?,
-            ffn_norm: weights.vector(&at("ffn_norm"))?,
-            gate_up_proj: Stacked::new(weights, &gate_up_names(layer))?,
-            down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
-        })
-    }
-}
-
-impl VisionTower {
-    /// Takes the tower's weights.
+impl Stem {
+    /// Takes the stem's weights.
     ///
     /// # Errors
     /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(config: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
-        Ok(Self {
-            config: config.clone(),
-            patch_conv: weights.matrix("vision.patch_conv")?,
-            ln_pre: weights.vector("vision.ln_pre")?,
-            layers: (0..config.num_hidden_layers).map(|layer| Layer::new(weights, layer)).collect::<Result<_>>()?,
-        })
-    }
-
-    /// Layers of the tower.
-    pub(super) fn depth(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn patches(&self, pixels: &Pixels<'_>) -> Patches {
-        let VisionConfig { patch_size, image_mean, image_std, .. } = self.config;
-        Patches { width: pixels.width, height: pixels.height, side: patch_size, mean: image_mean, std: image_std }
-    }
-
-    pub(super) fn workspace(&self, gpu: &Gpu, pixels: &Pixels<'_>) -> Result<Workspace> {
-        let (config, cut) = (&self.config, self.patches(pixels));
-        let patches = cut.count();
-        let alloc = |label, rows: usize, width: usize| {
-            gpu.alloc(label, Purpose::Activations, (rows * width * size_of::<f32>()) as u64)
-        };
-        let width = config.num_attention_heads * config.head_dim;
-        let ffn_rows = patches.min(FFN_ROWS);
-        let angles =
-            rope::vision_angles(config.rope_theta, config.head_dim, patches / cut.columns().max(1), cut.columns());
-        Ok(Workspace {
-            x: alloc("vision x", patches, config.hidden_size)?,
-            h: alloc("vision h", patches, config.hidden_size)?,
-            qkv: alloc("vision qkv", patches, 3 * width)?,
-            attn: alloc("vision attn", patches, width)?,
-            gate_up: alloc("vision gate_up", ffn_rows, 2 * config.intermediate_size)?,
-            act: alloc("vision act", ffn_rows, config.intermediate_size)?,
-            angles: gpu.upload("vision angles", Purpose::Activations, &angles)?,
-            ones: gpu.upload("ones", Purpose::Activations, &vec![1.0_f32; patches])?,
-            patches,
-        })
+    pub fn new(weights: &mut WeightStore) -> Result<Self> {
+        Ok(Self { patch_conv: weights.matrix("vision.patch_conv")?, ln_pre: weights.vector("vision.ln_pre")? })
     }
 
     /// Records pixels to the first layer's input: patch convolution and its norm.
-    pub(super) fn record_patches(
+    pub(super) fn record(
         &self,
         gpu: &Gpu,
         recording: &mut Recording,
         work: &Workspace,
         pixels: &Pixels<'_>,
     ) -> Result<()> {
-        let (config, cut) = (&self.config, self.patches(pixels));
+        let config = &work.config;
+        let cut = pixels.patches(config);
         let words: Vec<u32> =
             pixels.rgb.as_chunks().0.iter().map(|&[r, g, b]| u32::from_le_bytes([r, g, b, 0])).collect();
-        let picture = gpu.upload("pixels", Purpose::Activations, &words)?; // [height, width]
-        let bytes = (work.patches * cut.numbers() * size_of::<f32>()) as u64;
-        let rows = gpu.alloc("patches", Purpose::Activations, bytes)?.all(); // [patches, 3 * side * side]
-        patchify::record(recording, &cut, &picture.all(), &rows)?;
-        let (x, h) = (work.x.all(), work.h.all());
-        project(recording, &self.patch_conv, &rows, work.patches, &h, false)?;
-        rms_norm::record(recording, (work.patches, config.hidden_size), config.rms_norm_eps, &h, &self.ln_pre, &x)
+        let picture = gpu.upload("pixels", Purpose::Activations, &words)?.all(); // [height, width]
+        let (h, rows) = (work.h.all(), work.act.all());
+        for range in work.chunks() {
+            let x = work.rows(&work.x, &range, config.hidden_size); // [range, hidden]
+            patchify::record(recording, &cut, range.clone(), &picture, &rows)?; // [range, 3 * side * side]
+            project(recording, &self.patch_conv, &rows, range.len(), &h, false)?;
+            rms_norm::record(recording, (range.len(), config.hidden_size), config.rms_norm_eps, &h, &self.ln_pre, &x)?;
+        }
+        Ok(())
+    }
+}
+
+impl Layer {
+    /// Takes the weights of layer `layer`.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidPackage`] if one is missing.
+    pub fn new(weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let at = |name: &str| format!("vision.layers.{layer}.{name}");
+        Ok(Self {
+            attention_norm: weights.vector(&at("attention_norm"))?,
+            q_proj: weights.matrix(&at("attention.q_proj"))?,
+            k_proj: weights.matrix(&at("attention.k_proj"))?,
+            v_proj: weights.matrix(&at("attention.v_proj"))?,
+            o_proj: weights.matrix(&at("attention.o_proj"))?,
+            ffn_norm: weights.vector(&at("ffn_norm"))?,
+            gate_up_proj: Stacked::new(weights, &gate_up_names(layer))?,
+            down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
+        })
     }
 
-    /// Records layer `index` over the residual stream in `work.x`.
-    pub(super) fn record_layer(&self, recording: &mut Recording, work: &Workspace, index: usize) -> Result<()> {
-        let layer = &self.layers[index];
-        self.self_attention(recording, work, layer)?;
-        let row_bytes = (self.config.hidden_size * size_of::<f32>()) as u64;
-        for first in (0..work.patches).step_by(FFN_ROWS) {
-            let rows = FFN_ROWS.min(work.patches - first);
-            let range = first as u64 * row_bytes..(first + rows) as u64 * row_bytes;
-            self.feed_forward(recording, work, layer, rows, &work.x.slice(range))?;
+    /// Records the layer over the residual stream in `work.x`. Once the keys and values of all patches are there, no row needs
+    /// another.
+    pub(super) fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
+        for range in work.chunks() {
+            self.keys_and_values(recording, work, &range)?;
+        }
+        for range in work.chunks() {
+            self.self_attention(recording, work, &range)?;
+            self.feed_forward(recording, work, &range)?;
         }
         Ok(())
     }
 
-    fn self_attention(&self, recording: &mut Recording, work: &Workspace, layer: &Layer) -> Result<()> {
-        let (config, patches) = (&self.config, work.patches);
-        let (heads, head_dim) = (config.num_attention_heads, config.head_dim);
-        let (x, h, qkv, attn) = (work.x.all(), work.h.all(), work.qkv.all(), work.attn.all());
-        let stride = layer.qkv_proj.width();
-        let shape = (patches, config.hidden_size);
-        rms_norm::record(recording, shape, config.rms_norm_eps, &x, &layer.attention_norm, &h)?;
-        layer.qkv_proj.record(recording, &h, patches, &qkv)?; // [patches, q | k | v]
-        let turned = rope_kernel::Heads { q: heads, k: heads, dim: head_dim, pairs: config.rope_pairs };
-        rope_kernel::record(recording, turned, (patches, stride), &qkv, &work.angles.all(), &work.ones.all())?;
-        let part = |index: usize| Heads { buffer: qkv.clone(), stride, offset: index * heads * head_dim };
+    fn normalise(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, by: &Slice) -> Result<()> {
+        let config = &work.config;
+        let x = work.rows(&work.x, range, config.hidden_size); // [range, hidden]
+        rms_norm::record(recording, (range.len(), config.hidden_size), config.rms_norm_eps, &x, by, &work.h.all())
+    }
+
+    fn keys_and_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let (h, width) = (work.h.all(), work.width());
+        let (k, v) = (work.rows(&work.k, range, width), work.rows(&work.v, range, width)); // [range, heads * head_dim]
+        self.normalise(recording, work, range, &self.attention_norm)?;
+        project(recording, &self.k_proj, &h, range.len(), &k, false)?;
+        project(recording, &self.v_proj, &h, range.len(), &v, false)?;
+        self.turn(recording, work, range, &k)
+    }
+
+    /// Rotates the heads of queries or keys by their patches' places.
+    fn turn(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, heads: &Slice) -> Result<()> {
+        let config = &work.config;
+        let shape =
+            rope_kernel::Heads { q: config.num_attention_heads, k: 0, dim: config.head_dim, pairs: config.rope_pairs };
+        let angles = work.rows(&work.angles, range, config.head_dim); // [range, head_dim / 2, 2]
+        rope_kernel::record(recording, shape, (range.len(), work.width()), heads, &angles, &work.ones.all())
+    }
+
+    fn self_attention(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let (config, width) = (&work.config, work.width());
+        let (x, h) = (work.rows(&work.x, range, config.hidden_size), work.h.all());
+        let (q, attn) = (work.wide.all(), work.act.all()); // [range, heads * head_dim]
+        if !work.is_one_chunk() {
+            self.normalise(recording, work, range, &self.attention_norm)?;
+        }
+        project(recording, &self.q_proj, &h, range.len(), &q, false)?;
+        self.turn(recording, work, range, &q)?;
+        let rows = |buffer: Slice| Heads { buffer, stride: width, offset: 0 };
+        let every = 0..work.patches;
         attention::record(
             recording,
             &Attention {
-                q: &part(0),
-                kv: KeysValues::Rows { k: &part(1), v: &part(2) },
+                q: &rows(q),
+                kv: KeysValues::Rows {
+                    k: &rows(work.rows(&work.k, &every, width)),
+                    v: &rows(work.rows(&work.v, &every, width)),
+                },
                 out: &attn,
-                q_tokens: patches,
-                kv_tokens: patches,
-                q_heads: heads,
-                kv_heads: heads,
-                head_dim,
+                q_tokens: range.len(),
+                kv_tokens: work.patches,
+                q_heads: config.num_attention_heads,
+                kv_heads: config.num_attention_heads,
+                head_dim: config.head_dim,
                 causal_past: None,
             },
         )?;
-        project(recording, &layer.o_proj, &attn, patches, &x, true)
+        project(recording, &self.o_proj, &attn, range.len(), &x, true)
     }
 
-    fn feed_forward(
-        &self,
-        recording: &mut Recording,
-        work: &Workspace,
-        layer: &Layer,
-        rows: usize,
-        x: &Slice,
-    ) -> Result<()> {
-        let config = &self.config;
-        let (h, gate_up, act) = (work.h.all(), work.gate_up.all(), work.act.all());
-        rms_norm::record(recording, (rows, config.hidden_size), config.rms_norm_eps, x, &layer.ffn_norm, &h)?;
-        layer.gate_up_proj.record(recording, &h, rows, &gate_up)?; // [rows, gate | up]
-        glu::record(recording, (rows, config.intermediate_size), config.hidden_act, &gate_up, &act)?;
-        project(recording, &layer.down_proj, &act, rows, x, true)
+    fn feed_forward(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let config = &work.config;
+        let x = work.rows(&work.x, range, config.hidden_size); // [range, hidden]
+        let (h, gate_up, act) = (work.h.all(), work.wide.all(), work.act.all());
+        self.normalise(recording, work, range, &self.ffn_norm)?;
+        self.gate_up_proj.record(recording, &h, range.len(), &gate_up)?; // [range, gate | up]
+        glu::record(recording, (range.len(), config.intermediate_size), config.hidden_act, &gate_up, &act)?;
+        project(recording, &self.down_proj, &act, range.len(), &x, true)
     }
 }

@@ -10,8 +10,9 @@ use super::convert::{JsResult, error_to_js, to_js};
 use super::loader::JsShards;
 use super::picture::pictures_from_js;
 use crate::api::{ChatRequest, ScoreRequest};
-use crate::engine::{Cancel, Engine, Event, Picture, Positions, Prompt, Request, ScoredRows, Stage};
+use crate::engine::{Cancel, Engine, Event, Picture, Plan, Positions, Prompt, Request, ScoredRows, Stage};
 use crate::error::Result;
+use crate::gpu::ledger::LedgerRow;
 
 /// Stops a running request within one token. Set it from any other task of the worker.
 #[wasm_bindgen]
@@ -39,11 +40,20 @@ pub struct OcelliEngine {
     shards: Rc<JsShards>,
 }
 
+/// What `memory` gives.
+#[derive(Serialize)]
+struct Memory<'a> {
+    plan: &'a Plan,
+    purposes: Vec<LedgerRow>,
+    peak: u64,
+}
+
 /// An [`Event`] as it crosses.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum EventObject {
     Progress { stage: Stage, done: usize, total: usize },
+    Note { picture: usize, message: String },
     Text { text: String },
 }
 
@@ -51,6 +61,7 @@ impl From<Event> for EventObject {
     fn from(event: Event) -> Self {
         match event {
             Event::Progress { stage, done, total } => Self::Progress { stage, done, total },
+            Event::Note { picture, message } => Self::Note { picture, message },
             Event::Text(text) => Self::Text { text },
         }
     }
@@ -116,6 +127,15 @@ impl OcelliEngine {
     #[wasm_bindgen(js_name = kvPrecision)]
     pub fn kv_precision(&self) -> String {
         self.engine.kv_precision().name().into()
+    }
+
+    /// GPU memory: `{ plan, purposes, peak }`, a [`crate::engine::Plan`], how much of it is taken by purpose, and the most there was.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub fn memory(&self) -> JsResult<JsValue> {
+        let peak = self.engine.gpu().ledger().total().1;
+        to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak })
     }
 
     /// The model's configuration, as in `model.json`.

@@ -51,9 +51,9 @@ impl ShardSource for JsShards {
     }
 }
 
-/// Opens the GPU, reads `model.json` and `tokenizer.json`, allocates the weights and fills them. `read_shard(index)` promises
-/// the bytes of a shard; it is kept, since weights may have to be sent again. `context`: tokens to hold, if not the default.
-/// `kv_precision`: how the cache of keys and values holds a number, `f32`, `f16` or `int8`, if not the default.
+/// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
+/// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
+/// `{ context, kvPrecision, gpuMemoryBudget, vision }`, whatever is left out or null being chosen here.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -62,15 +62,45 @@ pub async fn load_engine(
     manifest: Vec<u8>,
     tokenizer: Vec<u8>,
     read_shard: Function,
-    context: Option<usize>,
-    kv_precision: Option<String>,
+    options: JsValue,
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
-    let kv_precision = kv_precision.map(|name| name.parse()).transpose().map_err(|error| error_to_js(&error))?;
-    let options = LoadOptions { context, kv_precision, clock: milliseconds };
-    match open(&manifest, &tokenizer, shards.clone(), options).await {
+    let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
+    let engine = match options.checked() {
+        Ok(options) => open(&manifest, &tokenizer, shards.clone(), options).await,
+        Err(error) => Err(error),
+    };
+    match engine {
         Ok(engine) => Ok(OcelliEngine::new(engine, shards)),
         Err(error) => Err(shards.error_to_js(&error)),
+    }
+}
+
+/// [`LoadOptions`] as JavaScript gives them.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JsLoadOptions {
+    context: Option<usize>,
+    kv_precision: Option<String>,
+    gpu_memory_budget: Option<f64>,
+    vision: Option<String>,
+}
+
+impl JsLoadOptions {
+    fn checked(self) -> Result<LoadOptions> {
+        let budget = match self.gpu_memory_budget {
+            Some(bytes) if !(bytes.is_finite() && bytes >= 1.0) => {
+                return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
+            }
+            budget => budget.map(|bytes| bytes as u64),
+        };
+        Ok(LoadOptions {
+            context: self.context,
+            kv_precision: self.kv_precision.map(|name| name.parse()).transpose()?,
+            vision: self.vision.map(|name| name.parse()).transpose()?,
+            gpu_memory_budget: budget,
+            clock: milliseconds,
+        })
     }
 }
 

@@ -31,5 +31,6 @@ mod directory;
 mod hash;
 mod k_quant;
 mod scale_search;
+mod parts;
 
 pub use directory::DirectorySink;

@@ -1,10 +1,15 @@
 //! Shards to GPU buffers: every byte goes straight to its place, in whatever order shards come.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 
-use super::layout::{Layout, MatrixShape, ROW_GROUP};
-use super::manifest::{MANIFEST_FILE, Manifest, TensorEntry};
+use super::layout::{Layout, MatrixShape};
+use super::manifest::{MANIFEST_FILE, Manifest};
+pub use super::parts::rows_of_part;
+use super::parts::{self, Placed, joined_name};
 use crate::error::{Error, Result};
+use crate::gpu::buffer::allocated;
 use crate::gpu::{Buffer, Gpu, Purpose, Slice};
 
 /// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
@@ -14,6 +19,17 @@ pub struct Weight {
     pub layout: Layout,
     /// Unpadded sizes.
     pub shape: MatrixShape,
+    /// The rows, in order: one part, or as many as it takes for each to fit a binding.
+    pub parts: Vec<Part>,
+}
+
+/// Some rows of a matrix, in buffers of their own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// First row; a multiple of [`super::layout::ROW_GROUP`].
+    pub first_row: usize,
+    /// Rows.
+    pub rows: usize,
     /// One slice a plane, in the order of [`Layout::planes`].
     pub planes: Vec<Slice>,
 }
@@ -58,86 +74,132 @@ fn missing(name: &str) -> Error {
     Error::package(MANIFEST_FILE, format!("tensor {name} is missing"))
 }
 
-fn joined_name(names: &[String]) -> String {
-    names.join("+")
-}
+/// A plane of a placed tensor: its buffers, each with the byte it begins at.
+type Segments = Rc<[(u64, Buffer)]>;
 
 /// Where a plane's bytes go.
 #[derive(Debug, Clone)]
 struct Place {
-    buffer: Buffer,
+    segments: Segments,
+    /// Where in them the plane begins.
     offset: u64,
 }
 
-/// Fills the weights of a model from the shards of its package.
+/// Which tensors are loaded, and how they are put together.
+pub struct Selection<'a> {
+    /// Names of matrices over the same inputs that are to become one, where their layouts allow it.
+    pub joins: &'a [Vec<String>],
+    /// Whether a tensor of this name is among them.
+    pub wanted: &'a dyn Fn(&str) -> bool,
+    /// What they are counted as.
+    pub purpose: Purpose,
+}
+
+/// What a [`Selection`] takes on the GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SelectionSize {
+    /// Bytes of all buffers.
+    pub bytes: u64,
+    /// Parts of all matrices together: launches it takes to multiply by each of them once.
+    pub parts: usize,
+}
+
+impl Selection<'_> {
+    /// What it takes where a buffer holds at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::LimitsTooSmall`] if a buffer of `limit` bytes cannot hold four rows of a matrix.
+    pub fn size(&self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
+        let placed = parts::place(manifest, self.joins, self.wanted, limit)?;
+        let matrices = placed.iter().filter(|tensor| tensor.shape.is_some());
+        Ok(SelectionSize {
+            bytes: parts::allocated_bytes(&placed, allocated),
+            parts: matrices.map(|tensor| tensor.parts.len()).sum(),
+        })
+    }
+}
+
+/// Fills some weights of a model from the shards of its package.
 #[derive(Debug)]
 pub struct Uploader {
     gpu: Gpu,
+    /// By tensor and plane; empty for tensors that are not wanted.
     places: Vec<Vec<Place>>,
     store: WeightStore,
-    seen: Vec<bool>,
+    /// Of each shard, whether it is still to come.
+    due: Vec<bool>,
 }
 
 impl Uploader {
-    /// Allocates everything. Each of `joins` names matrices over the same inputs that are to become one, where their layouts
-    /// allow it, so that one launch computes them all.
-    ///
-    /// # Errors
-    /// [`Error::LimitsTooSmall`] if a matrix does not fit a binding, [`Error::OutOfMemory`].
-    pub fn new(gpu: &Gpu, manifest: &Manifest, joins: &[Vec<String>]) -> Result<Self> {
-        let mut uploader = Self {
+    /// An uploader that wants nothing yet.
+    pub fn new(gpu: &Gpu, manifest: &Manifest) -> Self {
+        Self {
             gpu: gpu.clone(),
             places: vec![Vec::new(); manifest.tensors.len()],
             store: WeightStore::default(),
-            seen: vec![false; manifest.shards.len()],
-        };
-        let index: HashMap<&str, usize> =
-            manifest.tensors.iter().enumerate().map(|(i, tensor)| (tensor.name.as_str(), i)).collect();
-        for names in joins {
-            let parts: Option<Vec<usize>> = names.iter().map(|name| index.get(name.as_str()).copied()).collect();
-            if let Some(parts) = parts.filter(|parts| joinable(manifest, parts)) {
-                uploader.place(manifest, &joined_name(names), &parts)?;
-            }
+            due: vec![false; manifest.shards.len()],
         }
-        for (i, tensor) in manifest.tensors.iter().enumerate() {
-            if uploader.places[i].is_empty() {
-                uploader.place(manifest, &tensor.name, &[i])?;
-            }
-        }
-        gpu.check()?;
-        Ok(uploader)
     }
 
-    /// Allocates the planes of matrices stacked by rows, or of a single tensor.
-    fn place(&mut self, manifest: &Manifest, name: &str, parts: &[usize]) -> Result<()> {
-        let Some(first) = parts.first().map(|&i| &manifest.tensors[i]) else { return Ok(()) };
-        let vision = name.starts_with("vision.") || name.starts_with("projector.");
-        let purpose = if vision { Purpose::VisionWeights } else { Purpose::TextWeights };
-        let mut planes = Vec::new();
-        for plane in 0..first.planes.len() {
-            let bytes = parts.iter().map(|&i| manifest.tensors[i].planes[plane].bytes).sum();
-            let buffer = self.gpu.alloc(name, purpose, bytes)?;
+    /// Allocates what is selected.
+    ///
+    /// # Errors
+    /// [`Error::LimitsTooSmall`] if not even four rows of a matrix fit a binding, [`Error::OutOfMemory`].
+    pub fn want(&mut self, manifest: &Manifest, selection: &Selection<'_>) -> Result<()> {
+        let placed = parts::place(manifest, selection.joins, selection.wanted, self.gpu.max_binding())?;
+        for tensor in placed {
+            self.allocate(manifest, selection.purpose, tensor)?;
+        }
+        for index in 0..self.due.len() {
+            self.due[index] = manifest.writes_for_shard(index).any(|write| !self.places[write.tensor].is_empty());
+        }
+        self.gpu.check()
+    }
+
+    fn allocate(&mut self, manifest: &Manifest, purpose: Purpose, placed: Placed) -> Result<()> {
+        let Placed { name, tensors, layout, shape, parts } = placed;
+        let mut buffers = Vec::with_capacity(parts.len()); // [parts, planes]
+        for part in &parts {
+            let alloc = |&bytes: &u64| self.gpu.alloc(&name, purpose, bytes);
+            buffers.push(part.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
+        }
+        for plane in 0..buffers.first().map_or(0, Vec::len) {
+            let mut start = 0;
+            let mut segments = Vec::with_capacity(parts.len());
+            for (part, buffers) in parts.iter().zip(&buffers) {
+                segments.push((start, buffers[plane].clone()));
+                start += part.planes[plane];
+            }
+            let segments: Segments = segments.into();
             let mut offset = 0;
-            for &i in parts {
-                self.places[i].push(Place { buffer: buffer.clone(), offset });
+            for &i in &tensors {
+                self.places[i].push(Place { segments: segments.clone(), offset });
                 offset += manifest.tensors[i].planes[plane].bytes;
             }
-            planes.push(buffer.all());
         }
-        match (first.shape.as_slice(), planes.first()) {
-            ([_], Some(values)) => {
-                self.store.vectors.insert(name.into(), values.clone());
+        let part = |(spec, buffers): (&parts::PartSpec, &Vec<Buffer>)| Part {
+            first_row: spec.first_row,
+            rows: spec.rows,
+            planes: buffers.iter().map(Buffer::all).collect(),
+        };
+        match shape {
+            Some(shape) => {
+                let parts = parts.iter().zip(&buffers).map(part).collect();
+                self.store.matrices.insert(name, Weight { layout, shape, parts });
             }
-            _ => {
-                let rows = parts.iter().map(|&i| manifest.tensors[i].shape[0]).sum();
-                let shape = MatrixShape { rows, cols: first.shape[1] };
-                self.store.matrices.insert(name.into(), Weight { layout: first.layout, shape, planes });
+            None => {
+                self.store.vectors.extend(buffers.concat().first().map(|values| (name, values.all())));
             }
         }
         Ok(())
     }
 
-    /// Writes one shard's bytes to their places. Its hash must have been checked.
+    /// The shards that hold what is wanted and have not come yet, in order.
+    pub fn due(&self) -> Vec<usize> {
+        (0..self.due.len()).filter(|&index| self.due[index]).collect()
+    }
+
+    /// Writes what one shard holds of the wanted weights to its place. The shard's hash must have been checked.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`] for a shard that is not in the manifest or of another length.
@@ -149,10 +211,11 @@ impl Uploader {
             return Err(Error::package(&entry.file, format!("{} bytes, not {}", bytes.len(), entry.bytes)));
         }
         for write in manifest.writes_for_shard(index) {
-            let place = &self.places[write.tensor][write.plane];
-            self.gpu.write(&place.buffer, place.offset + write.offset_in_plane, &bytes[write.range_in_shard])?;
+            if let Some(place) = self.places[write.tensor].get(write.plane) {
+                place.write(&self.gpu, write.offset_in_plane, &bytes[write.range_in_shard])?;
+            }
         }
-        self.seen[index] = true;
+        self.due[index] = false;
         Ok(())
     }
 
@@ -161,7 +224,7 @@ impl Uploader {
     /// # Errors
     /// [`Error::InvalidPackage`] if a shard never came, or what the device complained about meanwhile.
     pub fn finish(self, manifest: &Manifest) -> Result<WeightStore> {
-        if let Some(index) = self.seen.iter().position(|seen| !seen) {
+        if let Some(index) = self.due.iter().position(|&due| due) {
             return Err(Error::package(&manifest.shards[index].file, "the shard was never loaded"));
         }
         self.gpu.check()?;
@@ -169,10 +232,18 @@ impl Uploader {
     }
 }
 
-/// Whether matrices can lie behind one another in the same planes.
-fn joinable(manifest: &Manifest, parts: &[usize]) -> bool {
-    let tensors: Vec<&TensorEntry> = parts.iter().map(|&i| &manifest.tensors[i]).collect();
-    let alike = |a: &TensorEntry, b: &TensorEntry| a.layout == b.layout && a.shape.get(1) == b.shape.get(1);
-    let whole_groups = |tensor: &&TensorEntry| tensor.shape[0].is_multiple_of(ROW_GROUP);
-    tensors.windows(2).all(|pair| alike(pair[0], pair[1])) && tensors.iter().rev().skip(1).all(whole_groups)
+impl Place {
+    /// Writes `bytes` at `offset` of the plane, in pieces where they cross from one buffer into the next.
+    fn write(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
+        let range = self.offset + offset..self.offset + offset + bytes.len() as u64;
+        for (index, (start, buffer)) in self.segments.iter().enumerate() {
+            let end = self.segments.get(index + 1).map_or(u64::MAX, |(next, _)| *next);
+            let piece: Range<u64> = range.start.max(*start)..range.end.min(end);
+            if piece.start < piece.end {
+                let bytes = &bytes[(piece.start - range.start) as usize..(piece.end - range.start) as usize];
+                gpu.write(buffer, piece.start - start, bytes)?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -244,7 +244,7 @@ fn a_model_without_a_tower_refuses_pictures() {
 #[test]
 fn a_shard_with_a_flipped_byte_or_left_out_is_refused() {
     pollster::block_on(async {
-        let options = LoadOptions { context: None, kv_precision: None, clock: || 0.0 };
+        let options = LoadOptions::new(|| 0.0);
         let mut files = packages::pack(CHECKPOINT, Layout::Q4_0).await;
         files.get_mut("shard-0001.bin").expect("a shard")[1000] ^= 1;
         assert_eq!(

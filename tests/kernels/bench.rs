@@ -35,6 +35,8 @@ pub(crate) struct Output {
     pub(crate) slice: Slice,
     len: usize,
     words: Vec<f32>,
+    /// What a difference counts against, if more than the largest expected number: the terms of a sum may cancel.
+    pub(crate) magnitude: f32,
     /// Whether these are words, which are right or wrong, rather than numbers.
     exact: bool,
 }
@@ -51,7 +53,7 @@ impl Output {
     }
 }
 
-/// How far a run is from its reference, relative to the largest expected number of the output.
+/// How far a run is from its reference, relative to the largest expected number of the output, or to [`Output::magnitude`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Difference {
     /// Largest difference.
@@ -101,7 +103,7 @@ impl<'a> Bench<'a> {
         let mut words = vec![FOREIGN; GUARD];
         words.extend_from_slice(numbers);
         words.resize(numbers.len() + 2 * GUARD, FOREIGN);
-        Ok(Output { buffer, slice, len: numbers.len(), words, exact: false })
+        Ok(Output { buffer, slice, len: numbers.len(), words, magnitude: 0.0, exact: false })
     }
 
     /// Hands in an output whose expected numbers the reference has written.
@@ -135,7 +137,7 @@ impl<'a> Bench<'a> {
 fn compare(output: &Output, found: &[f32], tolerance: f64) -> std::result::Result<Difference, String> {
     let expected = &output.words;
     let is_left_alone = |x: &f32| [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits());
-    let largest = expected.iter().filter(|x| !is_left_alone(x)).fold(0.0f32, |max, x| max.max(x.abs()));
+    let largest = expected.iter().filter(|x| !is_left_alone(x)).fold(output.magnitude, |max, x| max.max(x.abs()));
     let mut difference = Difference::default();
     for (index, (e, f)) in expected.iter().zip(found).enumerate() {
         // Inside the output; negative in the guard before it.

@@ -1,5 +1,7 @@
 //! Cases of the kernels that change or move numbers one by one.
 
+use std::ops::Range;
+
 use ocelli::config::{Activation, RopePairs};
 use ocelli::reference::activation::Activation as ReferenceActivation;
 use ocelli::{kernels, reference};
@@ -78,31 +80,52 @@ pub(crate) fn rope(tokens: usize, (q, k): (usize, usize), dim: usize, pairs: Rop
 }
 
 pub(crate) fn patch_merge(rows: usize, columns: usize, merge: usize, channels: usize) -> Case {
-    let sizes = format!("grid={rows}x{columns} merge={merge} channels={channels}");
+    patch_merge_part((rows, columns), merge, channels, 0..rows * columns)
+}
+
+/// Only the merged tokens `range`.
+pub(crate) fn patch_merge_part(
+    (rows, columns): (usize, usize),
+    merge: usize,
+    channels: usize,
+    range: Range<usize>,
+) -> Case {
+    let sizes = format!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}");
     case("patch_merge", EXACT, sizes, move |bench| {
-        let len = rows * columns * merge * merge * channels;
-        let x = bench.random.numbers(len, 1.0); // [rows * merge, columns * merge, channels]
-        let mut y = bench.output(len)?;
+        let width = merge * merge * channels;
+        let x = bench.random.numbers(rows * columns * width, 1.0); // [rows * merge, columns * merge, channels]
+        let mut y = bench.output(range.len() * width)?;
         let x_slice = bench.input(&x)?;
-        kernels::patch_merge::record(&mut bench.recording, (rows, columns), merge, channels, &x_slice, &y.slice)?;
-        reference::patch_merge::compute((rows, columns), merge, channels, &x, y.expected());
+        let squares = kernels::patch_merge::Squares { columns, merge, channels };
+        kernels::patch_merge::record(&mut bench.recording, squares, range.clone(), &x_slice, &y.slice)?;
+        let mut whole = vec![0.0; rows * columns * width]; // [rows * columns, width]
+        reference::patch_merge::compute((rows, columns), merge, channels, &x, &mut whole);
+        y.expected().copy_from_slice(&whole[range.start * width..range.end * width]);
         bench.expect(y);
         Ok(())
     })
 }
 
 pub(crate) fn patchify(rows: usize, columns: usize, side: usize) -> Case {
-    case("patchify", POINTWISE, format!("grid={rows}x{columns} side={side}"), move |bench| {
+    patchify_part((rows, columns), side, 0..rows * columns)
+}
+
+/// Only the patches `range`.
+pub(crate) fn patchify_part((rows, columns): (usize, usize), side: usize, range: Range<usize>) -> Case {
+    case("patchify", POINTWISE, format!("grid={rows}x{columns} side={side} {range:?}"), move |bench| {
         let (height, width) = (rows * side, columns * side);
         // The fourth byte of a pixel is noise too: it must not matter.
         let pixels: Vec<u32> = (0..height * width).map(|_| bench.random.bits()).collect(); // [height, width, RGBX]
         let (mean, std) = ([0.481, 0.457, 0.408], [0.268, 0.261, 0.275]);
         let patches = kernels::patchify::Patches { width, height, side, mean, std };
-        let mut out = bench.output(patches.count() * patches.numbers())?;
+        let numbers = patches.numbers();
+        let mut out = bench.output(range.len() * numbers)?;
         let pixels_slice = bench.words(&pixels)?;
-        kernels::patchify::record(&mut bench.recording, &patches, &pixels_slice, &out.slice)?;
+        kernels::patchify::record(&mut bench.recording, &patches, range.clone(), &pixels_slice, &out.slice)?;
+        let mut whole = vec![0.0; patches.count() * numbers]; // [patches, numbers]
         let patches = reference::patchify::Patches { width, height, side, mean, std };
-        reference::patchify::compute(&patches, bytemuck::cast_slice(&pixels), out.expected());
+        reference::patchify::compute(&patches, bytemuck::cast_slice(&pixels), &mut whole);
+        out.expected().copy_from_slice(&whole[range.start * numbers..range.end * numbers]);
         bench.expect(out);
         Ok(())
     })

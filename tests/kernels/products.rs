@@ -3,7 +3,7 @@
 use half::f16;
 use ocelli::kernels::{self, Linear};
 use ocelli::weights::blocks::{append_rows, block_size};
-use ocelli::weights::layout::{Layout, MatrixShape, SUPER_BLOCK};
+use ocelli::weights::layout::{Layout, MatrixShape, ROW_GROUP, SUPER_BLOCK};
 use ocelli::weights::quant;
 use ocelli::weights::upload::Weight;
 use ocelli::{Result, reference};
@@ -12,7 +12,12 @@ use crate::bench::{Bench, FOREIGN, POISON};
 use crate::case::{Case, EXACT, SUM, case};
 
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
-fn random_matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> Result<(Weight, Vec<f32>)> {
+fn random_matrix(
+    bench: &mut Bench<'_>,
+    layout: Layout,
+    shape: MatrixShape,
+    rows_of_part: usize,
+) -> Result<(Weight, Vec<f32>)> {
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
     if layout.is_k_quant() {
         let blocks = random_blocks(bench, layout, shape.rows * shape.cols / SUPER_BLOCK);
@@ -22,7 +27,7 @@ fn random_matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> R
         quant::encode_rows(layout, shape.cols, &values, &mut planes).expect("small finite numbers");
     }
     let numbers = quant::decode(layout, &[shape.rows, shape.cols], &planes)?;
-    Ok((kernels::upload_planes(bench.gpu, layout, shape, &planes)?, numbers))
+    Ok((kernels::upload_parts(bench.gpu, layout, shape, &planes, rows_of_part)?, numbers))
 }
 
 /// Blocks of ggml's with every bit random but the 16-bit scales, which make of them numbers up to about 1.
@@ -46,12 +51,24 @@ fn random_blocks(bench: &mut Bench<'_>, layout: Layout, count: usize) -> Vec<u8>
 }
 
 pub(crate) fn embed_rows(layout: Layout, tokens: usize, hidden: usize, vocabulary: usize, features: usize) -> Case {
-    let sizes = format!("{layout} tokens={tokens} hidden={hidden} vocabulary={vocabulary} features={features}");
+    embed_rows_in_parts(layout, tokens, hidden, (vocabulary, vocabulary), features)
+}
+
+/// As [`embed_rows`], of an embedding in parts of so many rows.
+pub(crate) fn embed_rows_in_parts(
+    layout: Layout,
+    tokens: usize,
+    hidden: usize,
+    (vocabulary, parts): (usize, usize),
+    features: usize,
+) -> Case {
+    let parts = parts.next_multiple_of(ROW_GROUP);
+    let sizes = format!("{layout} tokens={tokens} hidden={hidden} rows={vocabulary}/{parts} features={features}");
     // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
     // 6 times 7 times 11 and one subtraction.
     case("embed_rows", EXACT, sizes, move |bench| {
         let shape = MatrixShape { rows: vocabulary, cols: hidden };
-        let (weight, embedding) = random_matrix(bench, layout, shape)?; // [vocabulary, hidden]
+        let (weight, embedding) = random_matrix(bench, layout, shape, parts)?; // [vocabulary, hidden]
         let rows = bench.random.numbers(features * hidden, 1.0); // [features, hidden]
         let source = |bench: &mut Bench<'_>, index: usize| match index {
             0 => vocabulary as u32 - 1,
@@ -67,6 +84,13 @@ pub(crate) fn embed_rows(layout: Layout, tokens: usize, hidden: usize, vocabular
         bench.expect(out);
         Ok(())
     })
+}
+
+/// How large a sum of such products usually is: the root of the sum of their squares, for the largest row of each.
+fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
+    let products = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| (x * w) * (x * w)).sum::<f32>().sqrt();
+    let rows = x.chunks_exact(k).take(4).flat_map(|x| w.chunks_exact(k).map(move |w| (x, w)));
+    rows.map(|(x, w)| products(x, w)).fold(0.0, f32::max)
 }
 
 /// What a product adds and where it goes.
@@ -88,13 +112,25 @@ impl Into {
     }
 }
 
-pub(crate) fn linear(kernel: &'static str, layout: Layout, (m, n, k): (usize, usize, usize), into: Into) -> Case {
+pub(crate) fn linear(kernel: &'static str, layout: Layout, sizes: (usize, usize, usize), into: Into) -> Case {
+    linear_in_parts(kernel, layout, sizes, into, sizes.1)
+}
+
+/// As [`linear`], of a matrix in parts of so many rows.
+pub(crate) fn linear_in_parts(
+    kernel: &'static str,
+    layout: Layout,
+    (m, n, k): (usize, usize, usize),
+    into: Into,
+    parts: usize,
+) -> Case {
+    let parts = parts.next_multiple_of(ROW_GROUP);
     let Into { bias, accumulate, around: (before, after) } = into;
     let flags = format!("{}{}", if bias { " bias" } else { "" }, if accumulate { " accumulate" } else { "" });
-    case(kernel, SUM, format!("{layout} m={m} n={n} k={k}{flags} around={before}+{after}"), move |bench| {
+    case(kernel, SUM, format!("{layout} m={m} n={n}/{parts} k={k}{flags} around={before}+{after}"), move |bench| {
         let (shape, y_stride) = (MatrixShape { rows: n, cols: k }, before + n + after);
         let x = bench.random.numbers(m * k, 1.0); // [m, k]
-        let (weight, w) = random_matrix(bench, layout, shape)?; // [n, k]
+        let (weight, w) = random_matrix(bench, layout, shape, parts)?; // [n, k]
         let bias = bias.then(|| bench.random.numbers(n, 1.0));
         let mut held = vec![FOREIGN; m * y_stride]; // [m, y_stride]
         for row in held.chunks_exact_mut(y_stride) {
@@ -118,6 +154,7 @@ pub(crate) fn linear(kernel: &'static str, layout: Layout, (m, n, k): (usize, us
         }
         let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
         reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
+        y.magnitude = magnitude(&x, &w, k);
         bench.expect(y);
         Ok(())
     })

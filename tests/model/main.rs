@@ -3,6 +3,7 @@
 mod cache;
 mod golden;
 mod packages;
+mod small_device;
 
 use golden::{Case, cases, largest_difference};
 use ocelli::engine::{Cancel, Engine, Positions, Request, ScoredRows};
@@ -120,6 +121,12 @@ macro_rules! checkpoints {
             #[test]
             fn q4_64_agrees_with_transformers() {
                 agrees(stringify!($name), Layout::Q4_64, "q4_64");
+            }
+
+            #[test]
+            fn a_device_of_small_bindings_agrees() {
+                small_device::agrees(stringify!($name), Layout::F32, "");
+                small_device::agrees(stringify!($name), Layout::Q8_0, "q8_0");
             }
 
             #[test]

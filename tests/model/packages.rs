@@ -26,8 +26,10 @@ use ocelli::weights::writer::{PackageSink, PackageWriter};
 /// The folder of the GGUF files, beside those of the checkpoints.
 pub(crate) const GGUF: &str = "../gguf";
 
-/// The files of a package.
-pub(crate) type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+/// The files of a package by name.
+pub(crate) type Contents = BTreeMap<String, Vec<u8>>;
+/// The files of a package that is being written.
+pub(crate) type Files = Arc<Mutex<Contents>>;
 
 struct MemorySink(Files);
 
@@ -90,7 +92,7 @@ pub(crate) async fn load_on(
     context: usize,
     kv_precision: Option<KvPrecision>,
 ) -> Engine {
-    let options = LoadOptions { context: Some(context), kv_precision, clock: || 0.0 };
+    let options = LoadOptions { context: Some(context), kv_precision, ..LoadOptions::new(|| 0.0) };
     try_load(gpu, files, options).await.expect("load")
 }
 

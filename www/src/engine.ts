@@ -6,7 +6,16 @@ import type { ChatCompletion, ChatCompletionRequest } from "./openai.js";
 import { importThrough } from "./import-model.js";
 import { wireSource, type ImportOptions, type ModelSource } from "./model-source.js";
 import { packageUrl } from "./packages.js";
-import { PROTOCOL_VERSION, type ChatEvent, type DeviceReport, type KvPrecision, type LoadReport, type ScoreResult } from "./protocol.js";
+import {
+  PROTOCOL_VERSION,
+  type ChatEvent,
+  type DeviceReport,
+  type KvPrecision,
+  type LoadReport,
+  type MemoryReport,
+  type ScoreResult,
+  type VisionResidency,
+} from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 import { startWorker } from "./start-worker.js";
@@ -29,6 +38,13 @@ export interface LoadOptions {
    * quarter. By default small models have 32-bit floats, others 16-bit ones.
    */
   kvPrecision?: KvPrecision;
+  /**
+   * Bytes of GPU memory that everything together may take. How the model is run follows from it; `engine.memory` says how. What
+   * cannot be done within it is refused with code `budget-too-small` and the numbers, before anything is allocated.
+   */
+  gpuMemoryBudget?: number;
+  /** Where the weights are that read pictures. By default always on the GPU, if `gpuMemoryBudget` allows it. */
+  vision?: VisionResidency;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
 }
@@ -53,6 +69,8 @@ export class Engine {
     readonly device: DeviceReport,
     /** How the cache of earlier tokens holds a number. */
     readonly kvPrecision: KvPrecision,
+    /** GPU memory as it was when the model was loaded: the plan, and what is taken. */
+    readonly memory: MemoryReport,
     /** The model's configuration, as in `model.json`. */
     readonly config: unknown,
     /** Where its package is: for a checkpoint, that which was made of it and can be loaded in its place. */
@@ -77,7 +95,7 @@ export class Engine {
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
-      const { device, config, kvPrecision } = await connection.call(
+      const { device, config, kvPrecision, memory } = await connection.call(
         "load",
         {
           version: PROTOCOL_VERSION,
@@ -85,17 +103,26 @@ export class Engine {
           mirrors,
           storage: options.storage ?? "prefer",
           wasmUrl,
-          context: options.context ?? null,
-          kvPrecision: options.kvPrecision ?? null,
+          options: {
+            context: options.context ?? null,
+            kvPrecision: options.kvPrecision ?? null,
+            gpuMemoryBudget: options.gpuMemoryBudget ?? null,
+            vision: options.vision ?? null,
+          },
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
       const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
-      return new Engine(connection, device, kvPrecision, config, folder, model);
+      return new Engine(connection, device, kvPrecision, memory, config, folder, model);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;
     }
+  }
+
+  /** GPU memory as it is now. */
+  memoryNow(options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
+    return this.connection.call("memory", {}, options);
   }
 
   /** Logits of every position of a prompt: of a conversation, or of token ids with their pictures. */

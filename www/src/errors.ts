@@ -4,6 +4,8 @@ export type ErrorCode =
   | "limits-too-small"
   | "device-lost"
   | "out-of-memory"
+  /** The GPU memory that `gpuMemoryBudget` allows is too little; `detail` has the numbers. */
+  | "budget-too-small"
   | "gpu"
   | "invalid-package"
   | "invalid-checkpoint"

@@ -6,6 +6,17 @@ export type * from "./model-source.js";
 export type * from "./openai.js";
 export { packages, type StoredPackage } from "./packages.js";
 export { gpuBytes, registry, type RegisteredModel } from "./registry.js";
-export type { ChatEvent, DeviceReport, ImportResult, KvPrecision, LoadReport, ScoreResult } from "./protocol.js";
+export type {
+  ChatEvent,
+  DeviceReport,
+  ImportResult,
+  KvPrecision,
+  LoadReport,
+  MemoryPlan,
+  MemoryPurpose,
+  MemoryReport,
+  ScoreResult,
+  VisionResidency,
+} from "./protocol.js";
 export type { ScoreRequest } from "./request.js";
 export { ChatStream } from "./stream.js";

@@ -54,8 +54,47 @@ export interface ImportResult {
   wasmBytes: number;
 }
 
+/** Where the weights are that read pictures: always on the GPU, only while pictures are read, or there layer by layer. */
+export type VisionResidency = "resident" | "dropped" | "streamed";
+
+/** What GPU memory is for. */
+export type MemoryPurpose = "text_weights" | "vision_weights" | "kv_cache" | "activations" | "features" | "staging";
+
+/** How the model is run within its memory. All sizes in bytes. */
+export interface MemoryPlan {
+  /** What the caller allowed. */
+  budget: number | null;
+  /** Tokens a conversation may hold. */
+  context: number;
+  kv: KvPrecision;
+  vision: VisionResidency;
+  /** Longest edge of a picture in pixels; larger ones are scaled down. */
+  longestEdge: number;
+  /** The most that each phase takes. */
+  phases: { phase: "load" | "picture" | "text"; purposes: { purpose: MemoryPurpose; bytes: number }[]; total: number }[];
+  /** The most there will be at any time. */
+  peak: number;
+}
+
+/** GPU memory: the plan, and what is taken now and was at most. */
+export interface MemoryReport {
+  plan: MemoryPlan;
+  purposes: { purpose: MemoryPurpose; current: number; peak: number }[];
+  /** The most there was at any time, all purposes together. */
+  peak: number;
+}
+
+/** How a model is loaded; null where the engine is to choose. */
+export interface WireLoadOptions {
+  context: number | null;
+  kvPrecision: KvPrecision | null;
+  gpuMemoryBudget: number | null;
+  vision: VisionResidency | null;
+}
+
 export interface LoadResult {
   device: DeviceReport;
+  memory: MemoryReport;
   kvPrecision: KvPrecision;
   config: unknown;
 }
@@ -96,13 +135,13 @@ export interface Calls {
       mirrors: string[];
       storage: "prefer" | "require";
       wasmUrl: string | null;
-      context: number | null;
-      kvPrecision: KvPrecision | null;
+      options: WireLoadOptions;
     };
     event: LoadReport;
     result: LoadResult;
   };
   chat: { request: { body: string; pictures: PictureSource[] }; event: ChatEvent; result: CompletionResult };
+  memory: { request: Record<never, never>; event: never; result: MemoryReport };
   score: { request: { body: string; pictures: PictureSource[] }; event: never; result: ScoreResult };
   unload: { request: Record<never, never>; event: never; result: null };
 }

@@ -16,6 +16,7 @@ import {
   type KvPrecision,
   type LoadReport,
   type LoadResult,
+  type MemoryReport,
   type PictureSource,
   type ScoreResult,
   type ToWorker,
@@ -58,6 +59,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return load(call, signal);
     case "chat":
       return chat(call, signal);
+    case "memory":
+      return Promise.resolve(loaded().memory() as MemoryReport);
     case "score":
       return score(call, signal);
     case "unload":
@@ -101,7 +104,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       if (index === shards - 1) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
       return bytes;
     };
-    engine = await loadEngine(manifest, tokenizer, readShard, call.context ?? undefined, call.kvPrecision ?? undefined);
+    engine = await loadEngine(manifest, tokenizer, readShard, call.options);
     signal.throwIfAborted();
   } catch (thrown) {
     // Shards may be on their way when the upload of another fails.
@@ -111,7 +114,8 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   endUse = () => use.abort();
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
   const kvPrecision = engine.kvPrecision() as KvPrecision;
-  return { device: engine.device() as DeviceReport, kvPrecision, config: engine.config() as unknown };
+  const memory = engine.memory() as MemoryReport;
+  return { device: engine.device() as DeviceReport, memory, kvPrecision, config: engine.config() as unknown };
 }
 
 async function chat(call: Call<"chat">, signal: AbortSignal): Promise<CompletionResult> {

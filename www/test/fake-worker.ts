@@ -20,7 +20,7 @@ export function fakeWorker(): void {
         });
       const say = (text: string) => reply({ kind: "event", id, event: { kind: "text", text } });
       if (kind === "load") {
-        reply({ kind: "result", id, result: { device: { name: "fake", backend: "none", features: [] }, kvPrecision: "f32", config: {} } });
+        reply({ kind: "result", id, result: { device: { name: "fake", backend: "none", features: [] }, kvPrecision: "f32", memory: { plan: {}, purposes: [], peak: 0 }, config: {} } });
       } else if (kind === "cancel") {
         cancelled.push(id);
       } else if (question.includes("endless")) {

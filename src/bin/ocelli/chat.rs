@@ -48,7 +48,7 @@ impl Conversation {
 /// # Errors
 /// Whatever is wrong with the package or the terminal.
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
-    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.kv))?;
+    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let mut talk = Conversation::new(args.system.as_deref());
     loop {
         let Some(line) = ask()? else { return Ok(()) };

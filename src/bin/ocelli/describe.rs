@@ -51,7 +51,7 @@ struct Failure<'a> {
 /// The last picture's error, or whatever is wrong with the package.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
-    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.kv))?;
+    let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
     let mut outcome = Ok(());
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
             outcome = Err(error);
         }
     }
+    open::show_memory(&engine, &args.sampling.memory);
     outcome
 }
 
@@ -83,10 +84,10 @@ fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Res
         stop: Vec::new(),
     };
     let mut printed = Ok(());
-    let mut show = |event: Event| {
-        if let (Event::Text(text), false, true) = (event, args.json, printed.is_ok()) {
-            printed = crate::print_text(&text);
-        }
+    let mut show = |event: Event| match event {
+        Event::Text(text) if !args.json && printed.is_ok() => printed = crate::print_text(&text),
+        Event::Note { picture, message } => open::inform(&format!("{}: {message}", images[picture].display())),
+        _ => {}
     };
     let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
     printed?;

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let mut summary = summarise(&package.manifest, args.verify.then_some(true));
     summary.tensors = args.tensors.then_some(&package.manifest.tensors);
     if args.load {
-        summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::KvArgs::default()))?.1);
+        summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::MemoryArgs::default()))?.1);
     }
     let text = if args.json {
         serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions, Picture};
-use ocelli::gpu::Gpu;
+use ocelli::engine::{Engine, LoadOptions, Picture, Plan, Residency};
+use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
@@ -39,16 +39,48 @@ pub(crate) struct SamplingArgs {
     #[arg(long)]
     pub(crate) context: Option<usize>,
     #[command(flatten)]
-    pub(crate) kv: KvArgs,
+    pub(crate) memory: MemoryArgs,
 }
 
-/// How the cache of keys and values holds a number.
+/// How much GPU memory is taken, and for what.
 #[derive(Args, Default)]
-pub(crate) struct KvArgs {
+pub(crate) struct MemoryArgs {
     /// Precision of the cache of earlier tokens: f32, f16 or int8. Less takes less memory [default: f32 for a small model, else
     /// f16].
     #[arg(long = "kv", value_name = "PRECISION")]
-    precision: Option<KvPrecision>,
+    kv: Option<KvPrecision>,
+    /// GPU memory that everything together may take, such as 2GiB or 900MB. How the model is run follows from it.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    gpu_memory_budget: Option<u64>,
+    /// Where the weights that read pictures are: resident on the GPU, dropped after each picture, or streamed layer by layer
+    /// [default: resident if the budget allows it].
+    #[arg(long, value_name = "WHERE")]
+    vision: Option<Residency>,
+    /// Largest buffer to use, as if the device allowed no larger ones.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    max_binding: Option<u64>,
+    /// Print on standard error how the model is run and what it takes.
+    #[arg(long)]
+    show_memory: bool,
+}
+
+/// A number of bytes: `2GiB`, `1.5GB`, `900MiB`, `4096`.
+fn bytes(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        other => return Err(format!("{other:?} is no unit of bytes")),
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok((number * unit as f64) as u64),
+        _ => Err(format!("{digits:?} is no number of bytes")),
+    }
 }
 
 impl SamplingArgs {
@@ -64,19 +96,24 @@ impl SamplingArgs {
 }
 
 /// Loads a package from a directory, telling standard error how far it is and what it took.
-pub(crate) async fn engine(package: &Path, context: Option<usize>, kv: &KvArgs) -> Result<Engine> {
-    let (engine, report) = load(package, context, kv).await?;
-    // What cannot be said there is not worth failing for.
-    let _ = writeln!(std::io::stderr(), "{report}");
+pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
+    let (engine, report) = load(package, context, memory).await?;
+    inform(&report.to_string());
     Ok(engine)
 }
 
 /// Loads a package from a directory, telling standard error how far it is.
-pub(crate) async fn load(package: &Path, context: Option<usize>, kv: &KvArgs) -> Result<(Engine, LoadReport)> {
-    let gpu = Gpu::open().await?;
+pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<(Engine, LoadReport)> {
+    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding }).await?;
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
-    let options = LoadOptions { context, kv_precision: kv.precision, clock: milliseconds };
+    let options = LoadOptions {
+        context,
+        kv_precision: memory.kv,
+        vision: memory.vision,
+        gpu_memory_budget: memory.gpu_memory_budget,
+        clock: milliseconds,
+    };
     let tokenizer = opened.read_tokenizer().await?;
     let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
@@ -85,8 +122,57 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, kv: &KvArgs) ->
         Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
     let engine = engine?;
+    if memory.show_memory {
+        inform(&plan_text(engine.plan()));
+    }
     let report = LoadReport::new(&engine, start.elapsed().as_secs_f64());
     Ok((engine, report))
+}
+
+/// Writes how the model was run and the most it took to standard error.
+pub(crate) fn show_memory(engine: &Engine, memory: &MemoryArgs) {
+    if !memory.show_memory {
+        return;
+    }
+    let (_, peak) = engine.gpu().ledger().total();
+    let mut text = format!("GPU memory: {} at most\n", mebibytes(peak));
+    for row in engine.memory() {
+        text +=
+            &format!("  {:<15} {} now, {} at most\n", row.purpose.name(), mebibytes(row.current), mebibytes(row.peak));
+    }
+    inform(text.trim_end());
+}
+
+fn plan_text(plan: &Plan) -> String {
+    let budget = plan.budget.map_or(String::new(), |budget| format!(" of {}", mebibytes(budget)));
+    let mut text = format!(
+        "plan: {} at most{budget}; context {}, cache {}, tower {}, pictures up to {} pixels, {}/{}/{} rows at a time",
+        mebibytes(plan.peak),
+        plan.context,
+        plan.kv,
+        plan.vision.name(),
+        plan.longest_edge,
+        plan.rows.text.prompt,
+        plan.rows.text.head,
+        plan.rows.vision,
+    );
+    for phase in &plan.phases {
+        let purposes = phase.purposes.iter().filter(|row| row.bytes > 0);
+        let parts: Vec<String> =
+            purposes.map(|row| format!("{} {}", row.purpose.name(), mebibytes(row.bytes))).collect();
+        text += &format!("\n  {:<8} {}: {}", format!("{:?}", phase.phase), mebibytes(phase.total), parts.join(", "));
+    }
+    text
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+/// Says something on standard error that is no complaint.
+pub(crate) fn inform(text: &str) {
+    // With standard error closed nobody wants to know.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A picture's file.

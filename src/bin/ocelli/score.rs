@@ -15,6 +15,8 @@ use crate::open;
 
 /// Likeliest tokens printed for each position.
 const TOP: usize = 5;
+/// Tokens of the longest prompt, if the model takes as many.
+const LONGEST: usize = 32_768;
 
 /// Run a prompt and print, for every position, how likely the next token was and the five likeliest.
 #[derive(Args)]
@@ -30,7 +32,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long)]
     chunk: Option<usize>,
     #[command(flatten)]
-    kv: open::KvArgs,
+    memory: open::MemoryArgs,
 }
 
 #[derive(serde::Serialize)]
@@ -70,8 +72,8 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         ScoreRequest::Ids { input_ids, picture_urls } => (Prompt::Ids(input_ids), picture_urls),
     };
     let pictures = open::pictures(&urls, &open::directory_of(&args.request))?;
-    // As long a context as the model allows: scoring is for whole prompts.
-    let mut engine = pollster::block_on(open::engine(&args.package, Some(usize::MAX), &args.kv))?;
+    // Scoring is for whole prompts.
+    let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;
     let vocab = engine.config().text.vocab_size;
     let tokenizer = engine.tokenizer().clone();
     let (mut positions, mut kept) = (Vec::new(), Vec::new());

@@ -1,0 +1,236 @@
+//! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
+
+use super::footprint::{PhaseBytes, PurposeBytes, Way, Weights, footprint, largest_picture};
+use super::pictures::KEPT;
+use super::tower::Residency;
+use crate::config::{KvPrecision, ModelConfig, VisionConfig};
+use crate::error::{Error, Result};
+use crate::model::decoder::{self, TextRows};
+use crate::model::forward::Rows;
+use crate::model::{KvCache, vision_work};
+use crate::weights::manifest::Manifest;
+
+/// Context length where the caller names none: a picture and a long talk about it.
+const DEFAULT_CONTEXT: usize = 4096;
+/// What it may be cut to where memory is short.
+const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
+/// Longest edge below which a picture is not scaled before the context has been cut.
+const WELCOME_EDGE: usize = 1036;
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Bytes of GPU memory that everything together may take.
+    pub budget: Option<u64>,
+    /// Tokens the context is to hold.
+    pub context: Option<usize>,
+    /// How the cache of keys and values holds a number.
+    pub kv: Option<KvPrecision>,
+    /// Where the weights of the picture side are.
+    pub vision: Option<Residency>,
+}
+
+/// How a model is run, and what that takes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Bytes that everything together may take, if there is a limit.
+    pub budget: Option<u64>,
+    /// Tokens the context holds.
+    pub context: usize,
+    /// How the cache of keys and values holds a number.
+    pub kv: KvPrecision,
+    /// Where the weights of the picture side are.
+    pub vision: Residency,
+    /// Layers of a streamed tower on the GPU at once.
+    pub vision_slots: usize,
+    /// Rows computed at a time.
+    pub rows: Rows,
+    /// Longest edge of a picture in pixels; larger ones are scaled down.
+    pub longest_edge: usize,
+    /// Rows of pictures' features on the GPU at once.
+    pub feature_rows: usize,
+    /// The most that each phase takes.
+    pub phases: Vec<PhaseBytes>,
+    /// The most there will be at any time.
+    pub peak: u64,
+}
+
+/// Rows at a time and pictures' features that are held, from the fastest to the smallest.
+const STEPS: [(usize, usize, usize, usize); 7] = [
+    (256, 32, 1024, KEPT),
+    (256, 8, 512, 2),
+    (128, 8, 256, 2),
+    (128, 4, 256, 1),
+    (64, 2, 128, 1),
+    (32, 1, 64, 1),
+    (16, 1, 64, 1),
+];
+
+/// Plans. With memory to spare everything is as fast as it can be. Where it is short, what gives way first is where the tower is,
+/// then how the cache holds a number, then how many rows are computed at a time, then the size of very large pictures, then the
+/// length of a context that nobody asked for, and last the size of pictures.
+///
+/// # Errors
+/// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
+pub fn plan(manifest: &Manifest, max_binding: u64, wishes: Wishes) -> Result<Plan> {
+    let config = &manifest.config;
+    let weights = Weights::of(manifest, max_binding)?;
+    let mut refusal = None;
+    for way in ways(config, max_binding, wishes) {
+        let plan_of = |way: Way| {
+            let phases = footprint(config, &weights, &way, max_binding)?;
+            choose(way, phases, wishes.budget)
+        };
+        match plan_of(way) {
+            Ok(plan) => return Ok(improved(config, max_binding, (way, plan), wishes.budget.is_some(), plan_of)),
+            Err(error) => refusal = Some(more_telling(refusal, error)),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Error::Internal { detail: "there is no way to run the model".into() }))
+}
+
+/// The plan with what still fits beside it: a step is small for the phase that has least room, others may have more.
+fn improved(
+    config: &ModelConfig,
+    limit: u64,
+    (mut way, mut plan): (Way, Plan),
+    short: bool,
+    plan_of: impl Fn(Way) -> Result<Plan>,
+) -> Plan {
+    let better: [fn(Way, Rows, usize) -> Way; 3] = [
+        |way, rows, _| Way { rows: Rows { text: rows.text, ..way.rows }, ..way },
+        |way, rows, _| Way { rows: Rows { vision: rows.vision, ..way.rows }, ..way },
+        |way, _, feature_rows| Way { feature_rows, ..way },
+    ];
+    for change in better {
+        for step in STEPS {
+            let more = change(way, rows(config, step, limit), feature_rows(config, &way, step.3, short, limit));
+            if let Ok(fits) = plan_of(more) {
+                (way, plan) = (more, fits);
+                break;
+            }
+        }
+    }
+    plan
+}
+
+/// A plan that takes less than `failed`, which the device had no memory for.
+///
+/// # Errors
+/// As [`plan`], if there is none.
+pub fn smaller(manifest: &Manifest, max_binding: u64, wishes: Wishes, failed: &Plan) -> Result<Plan> {
+    plan(manifest, max_binding, Wishes { budget: Some(failed.peak - failed.peak / 8), ..wishes })
+}
+
+/// A way that fits, or by how much it does not.
+fn choose(way: Way, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan> {
+    let Some(largest) = phases.iter().max_by_key(|phase| phase.total) else {
+        return Err(Error::Internal { detail: "a plan without phases".into() });
+    };
+    let peak = largest.total;
+    if let Some(budget) = budget.filter(|&budget| budget < peak) {
+        let part = |row: &PurposeBytes| (row.purpose.name().to_owned(), row.bytes);
+        let parts = largest.purposes.iter().filter(|row| row.bytes > 0).map(part).collect();
+        return Err(Error::BudgetTooSmall { what: "the model".into(), budget, needed: peak, parts });
+    }
+    let Way { context, kv, vision, slots, rows, edge, feature_rows } = way;
+    Ok(Plan { budget, context, kv, vision, vision_slots: slots, rows, longest_edge: edge, feature_rows, phases, peak })
+}
+
+/// Of two refusals the one that says how little would do.
+fn more_telling(earlier: Option<Error>, error: Error) -> Error {
+    match (&earlier, &error) {
+        (Some(Error::BudgetTooSmall { needed, .. }), Error::BudgetTooSmall { needed: less, .. }) if less < needed => {
+            error
+        }
+        (Some(Error::LimitsTooSmall { .. }) | None, _) => error,
+        _ => earlier.unwrap_or(error),
+    }
+}
+
+/// The ways to run a model, the best first.
+fn ways(config: &ModelConfig, limit: u64, wishes: Wishes) -> impl Iterator<Item = Way> + '_ {
+    let (welcome, small) = edges(config.vision.as_ref());
+    let short = wishes.budget.is_some();
+    let mut shapes = Vec::new();
+    for edges in [welcome, small] {
+        for context in contexts(config, wishes) {
+            shapes.extend(edges.iter().map(|&edge| (context, edge)));
+        }
+    }
+    let steps = shapes.into_iter().flat_map(|shape| STEPS.map(|step| (shape, step)));
+    steps.flat_map(move |((context, edge), step)| {
+        let rows = rows(config, step, limit);
+        let mut ways = Vec::new();
+        for kv in precisions(config, wishes, context) {
+            for (vision, slots) in residencies(config.vision.as_ref(), wishes) {
+                let way = Way { context, kv, vision, slots, rows, edge, feature_rows: 0 };
+                ways.push(Way { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
+            }
+        }
+        ways
+    })
+}
+
+fn contexts(config: &ModelConfig, wishes: Wishes) -> Vec<usize> {
+    let made_for = config.text.max_position_embeddings;
+    if let Some(asked) = wishes.context {
+        return vec![asked.clamp(1, made_for)];
+    }
+    let longest = DEFAULT_CONTEXT.min(made_for);
+    std::iter::once(longest).chain(SHORTER_CONTEXTS.into_iter().filter(|&shorter| shorter < longest)).collect()
+}
+
+/// Longest edges of pictures: those that serve well, and those that are better than nothing.
+fn edges(vision: Option<&VisionConfig>) -> (Vec<usize>, Vec<usize>) {
+    let Some(vision) = vision else { return (vec![0], Vec::new()) };
+    let (full, step) = (vision.image_size, vision.patch_size * vision.spatial_merge_size);
+    let welcome = [full, full.midpoint(WELCOME_EDGE), WELCOME_EDGE].into_iter().filter(|&edge| edge <= full);
+    let largest = full.min(WELCOME_EDGE);
+    let small = [3, 2, 1].map(|quarters| (largest * quarters / 4).next_multiple_of(step)).into_iter();
+    let mut welcome: Vec<usize> = welcome.collect();
+    welcome.dedup();
+    (welcome, small.filter(|&edge| edge < largest).collect())
+}
+
+fn precisions(config: &ModelConfig, wishes: Wishes, context: usize) -> Vec<KvPrecision> {
+    match wishes.kv {
+        Some(kv) => vec![kv],
+        None => {
+            let best = KvCache::default_precision(&config.text, context);
+            KvPrecision::ALL.into_iter().filter(|&kv| kv >= best).collect()
+        }
+    }
+}
+
+/// Where the tower may be, and how many of its layers at once if it is streamed.
+fn residencies(vision: Option<&VisionConfig>, wishes: Wishes) -> Vec<(Residency, usize)> {
+    let Some(vision) = vision else { return vec![(Residency::Resident, 0)] };
+    let depth = vision.num_hidden_layers;
+    let all =
+        [(Residency::Resident, depth), (Residency::Dropped, depth), (Residency::Streamed, 2), (Residency::Streamed, 1)];
+    all.into_iter().filter(|(residency, _)| wishes.vision.is_none_or(|asked| asked == *residency)).collect()
+}
+
+/// Rows at a time: of a step, or as many as a binding holds.
+fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
+    let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
+    let prompt = prompt.min(fitting(decoder::widest(&config.text))).max(1);
+    let head = head.min(fitting(config.text.vocab_size)).clamp(1, prompt);
+    let vision = config.vision.as_ref().map_or(0, |tower| {
+        let alignment = vision_work::row_alignment(tower);
+        let fitting = fitting(vision_work::widest(tower, config.text.hidden_size));
+        (vision.min(fitting) / alignment * alignment).max(alignment)
+    });
+    Rows { text: TextRows { prompt, head }, vision }
+}
+
+/// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
+fn feature_rows(config: &ModelConfig, way: &Way, pictures: usize, short: bool, limit: u64) -> usize {
+    let Some(vision) = &config.vision else { return 0 };
+    let largest = largest_picture(vision, way);
+    let most = limit / (4 * config.text.hidden_size as u64);
+    let wanted = if short { pictures * largest } else { (pictures * largest).max(way.context) };
+    wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
+}

@@ -1,0 +1,218 @@
+//! The weights of the picture side: on the GPU all the time, only while pictures are encoded, or a few layers at a time.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::source::ShardSource;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Purpose};
+use crate::model::forward::VisionWeights;
+use crate::model::projector::Projector;
+use crate::model::vision::{self, Layer, Stem};
+use crate::weights::manifest::Manifest;
+use crate::weights::upload::{Selection, SelectionSize, Uploader, WeightStore};
+
+/// Shards in memory at once while layers are streamed.
+const SHARDS_HELD: usize = 2;
+
+/// Where the weights of the vision tower and the projector are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Residency {
+    /// On the GPU, always.
+    Resident,
+    /// On the GPU while pictures are encoded, and sent there again for the next ones.
+    Dropped,
+    /// Layer by layer through a few slots on the GPU, for each picture.
+    Streamed,
+}
+
+impl Residency {
+    /// All of them, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Resident, Self::Dropped, Self::Streamed];
+
+    /// The name that callers and the command line use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resident => "resident",
+            Self::Dropped => "dropped",
+            Self::Streamed => "streamed",
+        }
+    }
+}
+
+impl std::str::FromStr for Residency {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|residency| residency.name() == name);
+        known.ok_or_else(|| Error::request("vision", format!("{name:?} is none of resident, dropped and streamed")))
+    }
+}
+
+/// A piece of the picture side that is sent at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    Stem,
+    Layer(usize),
+    Projector,
+}
+
+impl Piece {
+    /// The pieces of a tower of `depth` layers, in the order of their use.
+    pub(super) fn all(depth: usize) -> impl Iterator<Item = Self> {
+        [Self::Stem].into_iter().chain((0..depth).map(Self::Layer)).chain([Self::Projector])
+    }
+
+    fn has(self, tensor: &str) -> bool {
+        match self {
+            Self::Stem => matches!(tensor, "vision.patch_conv" | "vision.ln_pre"),
+            Self::Layer(index) => {
+                let rest = tensor.strip_prefix("vision.layers.").and_then(|rest| rest.split_once('.'));
+                rest.is_some_and(|(number, _)| number.parse() == Ok(index))
+            }
+            Self::Projector => tensor.starts_with("projector."),
+        }
+    }
+
+    fn joins(self) -> Vec<Vec<String>> {
+        if let Self::Layer(index) = self { vision::joins(index) } else { Vec::new() }
+    }
+
+    /// What it takes on the GPU, in buffers of at most `limit` bytes.
+    pub(super) fn size(self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
+        self.select(|selection| selection.size(manifest, limit))
+    }
+
+    fn select<T>(self, with: impl FnOnce(&Selection<'_>) -> T) -> T {
+        let (joins, wanted) = (self.joins(), |name: &str| self.has(name));
+        with(&Selection { joins: &joins, wanted: &wanted, purpose: Purpose::VisionWeights })
+    }
+}
+
+/// The whole picture side on the GPU.
+#[derive(Debug)]
+pub(super) struct Tower {
+    stem: Rc<Stem>,
+    layers: Vec<Rc<Layer>>,
+    projector: Rc<Projector>,
+}
+
+impl Tower {
+    /// Allocates everything in `uploader`.
+    pub(super) fn want(uploader: &mut Uploader, manifest: &Manifest, depth: usize) -> Result<()> {
+        Piece::all(depth).try_for_each(|piece| piece.select(|selection| uploader.want(manifest, selection)))
+    }
+
+    /// Takes the weights. `None` for a model without a picture side.
+    pub(super) fn take(config: &ModelConfig, weights: &mut WeightStore) -> Result<Option<Self>> {
+        let Some(vision) = &config.vision else { return Ok(None) };
+        let stem = Rc::new(Stem::new(weights)?);
+        let layers = (0..vision.num_hidden_layers).map(|index| Layer::new(weights, index).map(Rc::new));
+        Ok(Some(Self {
+            layers: layers.collect::<Result<_>>()?,
+            stem,
+            projector: Rc::new(Projector::new(config, vision, weights)?),
+        }))
+    }
+}
+
+/// The picture side while pictures are encoded.
+#[derive(Debug)]
+pub(super) struct TowerRun<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) manifest: &'a Manifest,
+    pub(super) shards: &'a dyn ShardSource,
+    /// Where the weights are, and how many layers of a streamed tower are on the GPU at once.
+    pub(super) residency: Residency,
+    pub(super) slots: usize,
+    pub(super) resident: Option<&'a Tower>,
+    /// A tower that is there for this run only.
+    pub(super) loaded: Option<Tower>,
+    pub(super) window: ShardWindow,
+}
+
+impl TowerRun<'_> {
+    fn tower(&self) -> Option<&Tower> {
+        self.resident.or(self.loaded.as_ref())
+    }
+
+    /// Sends one piece.
+    async fn send(&mut self, piece: Piece) -> Result<WeightStore> {
+        let mut uploader = Uploader::new(self.gpu, self.manifest);
+        piece.select(|selection| uploader.want(self.manifest, selection))?;
+        for index in uploader.due() {
+            let bytes = self.window.shard(self.shards, index).await?;
+            uploader.push_shard(self.manifest, index, &bytes)?;
+        }
+        uploader.finish(self.manifest)
+    }
+
+    /// Sends everything, for this run.
+    async fn load(&mut self) -> Result<()> {
+        let config = &self.manifest.config;
+        let mut uploader = Uploader::new(self.gpu, self.manifest);
+        Tower::want(&mut uploader, self.manifest, config.vision.as_ref().map_or(0, |vision| vision.num_hidden_layers))?;
+        for index in uploader.due() {
+            let bytes = self.window.shard(self.shards, index).await?;
+            uploader.push_shard(self.manifest, index, &bytes)?;
+            self.gpu.settle().await?;
+        }
+        self.loaded = Tower::take(config, &mut uploader.finish(self.manifest)?)?;
+        Ok(())
+    }
+}
+
+impl VisionWeights for TowerRun<'_> {
+    async fn stem(&mut self) -> Result<Rc<Stem>> {
+        if self.residency == Residency::Dropped && self.loaded.is_none() {
+            self.load().await?;
+        }
+        match self.tower() {
+            Some(tower) => Ok(tower.stem.clone()),
+            None => Ok(Rc::new(Stem::new(&mut self.send(Piece::Stem).await?)?)),
+        }
+    }
+
+    async fn layer(&mut self, index: usize) -> Result<Rc<Layer>> {
+        match self.tower() {
+            Some(tower) => Ok(tower.layers[index].clone()),
+            None => Ok(Rc::new(Layer::new(&mut self.send(Piece::Layer(index)).await?, index)?)),
+        }
+    }
+
+    async fn projector(&mut self) -> Result<Rc<Projector>> {
+        if let Some(tower) = self.tower() {
+            return Ok(tower.projector.clone());
+        }
+        let mut weights = self.send(Piece::Projector).await?;
+        let Some(vision) = &self.manifest.config.vision else {
+            return Err(Error::Internal { detail: "a picture for a model that reads none".into() });
+        };
+        Ok(Rc::new(Projector::new(&self.manifest.config, vision, &mut weights)?))
+    }
+
+    fn layers_at_once(&self) -> usize {
+        self.tower().map_or(self.slots, |tower| tower.layers.len().max(3))
+    }
+}
+
+/// The shards read last: neighbouring layers share them.
+#[derive(Debug, Default)]
+pub(super) struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
+
+impl ShardWindow {
+    async fn shard(&mut self, shards: &dyn ShardSource, index: usize) -> Result<Rc<Vec<u8>>> {
+        if let Some((_, bytes)) = self.0.iter().find(|(held, _)| *held == index) {
+            return Ok(bytes.clone());
+        }
+        // Room first: the one that comes counts too.
+        while self.0.len() >= SHARDS_HELD {
+            self.0.pop_front();
+        }
+        let bytes = Rc::new(shards.shard(index).await?);
+        self.0.push_back((index, bytes.clone()));
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,160 @@
+//! The buffers of one picture's pass through the tower and the projector.
+
+use std::ops::Range;
+
+use super::rope;
+use super::vision::Pixels;
+use crate::config::VisionConfig;
+use crate::error::Result;
+use crate::gpu::buffer::allocated;
+use crate::gpu::{Buffer, Gpu, Purpose, Slice};
+
+/// What a picture's buffers go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureSize {
+    /// Patches of the picture.
+    pub patches: usize,
+    /// Rows computed at a time.
+    pub rows: usize,
+    /// Width of the decoder.
+    pub text_hidden: usize,
+}
+
+/// Buffers that every layer uses in turn; the projector uses them once more.
+#[derive(Debug)]
+pub(super) struct Workspace {
+    pub(super) config: VisionConfig,
+    /// Residual stream. `// [patches, hidden]`
+    pub(super) x: Buffer,
+    /// Keys; for the projector the normalised output of the tower. `// [patches, max(heads * head_dim, hidden)]`
+    pub(super) k: Buffer,
+    /// Values. `// [patches, heads * head_dim]`
+    pub(super) v: Buffer,
+    /// Normalised rows. `// [rows, hidden]`
+    pub(super) h: Buffer,
+    /// Queries, gate and up, squares of patches. `// [rows, widest of them]`
+    pub(super) wide: Buffer,
+    /// Pixels of patches, attention's and the gate's results, the projector's inner rows. `// [rows, widest of them]`
+    pub(super) act: Buffer,
+    /// `// [patches, head_dim / 2, 2]`
+    pub(super) angles: Buffer,
+    /// `// [rows]`
+    pub(super) ones: Buffer,
+    /// Patches of the picture.
+    pub(super) patches: usize,
+    /// Rows computed at a time.
+    rows: usize,
+}
+
+/// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
+pub fn row_alignment(config: &VisionConfig) -> usize {
+    let alignment = |width: usize| 64 / gcd(64, width);
+    let widths = [config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim];
+    // Powers of two: the largest is a multiple of the others.
+    widths.into_iter().map(alignment).max().unwrap_or(1)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Widths of [`Workspace::wide`] and [`Workspace::act`].
+fn widths(config: &VisionConfig, text_hidden: usize) -> [usize; 2] {
+    let width = config.num_attention_heads * config.head_dim;
+    let square = config.hidden_size * config.spatial_merge_size * config.spatial_merge_size;
+    let pixels = config.num_channels * config.patch_size * config.patch_size;
+    [
+        [2 * config.intermediate_size, square, width].into_iter().max().unwrap_or(0),
+        [config.intermediate_size, text_hidden, width, pixels].into_iter().max().unwrap_or(0),
+    ]
+}
+
+/// Numbers in the widest row of a patch.
+pub fn widest(config: &VisionConfig, text_hidden: usize) -> usize {
+    widths(config, text_hidden).into_iter().max().unwrap_or(0)
+}
+
+/// Bytes of every buffer, in the order of [`Workspace`].
+pub(super) fn buffers(config: &VisionConfig, size: PictureSize) -> [u64; 8] {
+    let PictureSize { patches, rows, text_hidden } = size;
+    let width = config.num_attention_heads * config.head_dim;
+    let [wide, act] = widths(config, text_hidden);
+    let of = |rows: usize, width: usize| rows as u64 * width as u64 * size_of::<f32>() as u64;
+    [
+        of(patches, config.hidden_size),
+        of(patches, width.max(config.hidden_size)),
+        of(patches, width),
+        of(rows, config.hidden_size),
+        of(rows, wide),
+        of(rows, act),
+        of(patches, config.head_dim),
+        of(rows, 1),
+    ]
+}
+
+/// Bytes of all buffers together, and of the largest.
+pub fn work_bytes(config: &VisionConfig, size: PictureSize) -> (u64, u64) {
+    let bytes = buffers(config, size).map(allocated);
+    (bytes.iter().sum(), bytes.into_iter().max().unwrap_or(0))
+}
+
+impl Workspace {
+    pub(super) fn new(
+        gpu: &Gpu,
+        config: &VisionConfig,
+        pixels: &Pixels<'_>,
+        rows: usize,
+        text_hidden: usize,
+    ) -> Result<Self> {
+        let cut = pixels.patches(config);
+        let patches = cut.count();
+        let rows = rows.min(patches.next_multiple_of(row_alignment(config)));
+        let [x, k, v, h, wide, act, ..] = buffers(config, PictureSize { patches, rows, text_hidden });
+        let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
+        let grid_rows = patches / cut.columns().max(1);
+        let angles = rope::vision_angles(config.rope_theta, config.head_dim, grid_rows, cut.columns());
+        Ok(Self {
+            config: config.clone(),
+            x: alloc("vision x", x)?,
+            k: alloc("vision k", k)?,
+            v: alloc("vision v", v)?,
+            h: alloc("vision h", h)?,
+            wide: alloc("vision wide", wide)?,
+            act: alloc("vision act", act)?,
+            angles: gpu.upload("vision angles", Purpose::Activations, &angles)?,
+            ones: gpu.upload("ones", Purpose::Activations, &vec![1.0_f32; rows])?,
+            patches,
+            rows,
+        })
+    }
+
+    /// Width of all heads of a patch.
+    pub(super) fn width(&self) -> usize {
+        self.config.num_attention_heads * self.config.head_dim
+    }
+
+    /// The patches, some rows at a time.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        chunks(self.patches, self.rows)
+    }
+
+    /// `count` rows, as many at a time as the buffers of a chunk hold.
+    pub(super) fn chunks_of(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        chunks(count, self.rows)
+    }
+
+    /// Whether one chunk takes all patches, so that what it leaves behind is still there for the next step.
+    pub(super) fn is_one_chunk(&self) -> bool {
+        self.patches <= self.rows
+    }
+
+    /// Some rows of a buffer of rows of `width` numbers.
+    pub(super) fn rows(&self, buffer: &Buffer, range: &Range<usize>, width: usize) -> Slice {
+        let row_bytes = (width * size_of::<f32>()) as u64;
+        buffer.slice(range.start as u64 * row_bytes..range.end as u64 * row_bytes)
+    }
+}
+
+fn chunks(count: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(step).map(move |first| first..count.min(first + step))
+}

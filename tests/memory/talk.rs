@@ -1,0 +1,86 @@
+//! Requests in an order that takes as much memory as requests can.
+
+use ocelli::Result;
+use ocelli::engine::{Cancel, Engine, Picture, Positions, Prompt, Request};
+use ocelli::image::Rgb8;
+use ocelli::sampling::SamplingOptions;
+
+/// Something in a prompt.
+#[derive(Clone, Copy)]
+enum Piece {
+    Words(usize),
+    /// A picture of so many rows and columns of tokens, in some colour.
+    Picture(usize, usize, u8),
+}
+
+/// How pictures become tokens.
+#[derive(Clone, Copy)]
+struct Eyes {
+    /// Pixels of a token's side.
+    step: usize,
+    /// Tokens of the largest picture's side.
+    most: usize,
+}
+
+/// A picture first, then words to the end; words first, then a picture at the end; small pictures together; a new talk while the
+/// cache is full.
+fn prompts(context: usize, most: usize) -> Vec<Vec<Piece>> {
+    use Piece::{Picture, Words};
+    let left = context - most * (most + 1) - 4;
+    vec![
+        vec![Words(1), Picture(most, most, 1), Words(3)],
+        vec![Words(1), Picture(most, most, 1), Words(left)],
+        vec![Words(left), Picture(most, most, 2), Words(2)],
+        vec![Words(2), Picture(1, 2, 3), Words(4), Picture(2, 1, 4), Words(1)],
+        vec![Words(context - 2)],
+        vec![Words(1), Picture(most, most, 5), Words(1)],
+    ]
+}
+
+fn picture(eyes: Eyes, rows: usize, columns: usize, level: u8) -> Picture {
+    let (width, height) = ((columns * eyes.step) as u32, (rows * eyes.step) as u32);
+    let pixels = (0..width * height * 3).map(|i| level.wrapping_mul(37).wrapping_add((i % 251) as u8)).collect();
+    Picture::Rgb(Rgb8 { width, height, pixels })
+}
+
+fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture>) {
+    let vision = engine.config().vision.clone().expect("a model with eyes");
+    let (mut ids, mut pictures) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        match *piece {
+            Piece::Words(count) => ids.extend((0..count as u32).map(|i| 100 + (i * 7 + count as u32) % 90)),
+            Piece::Picture(rows, columns, level) => {
+                for row in 0..rows {
+                    ids.extend(std::iter::repeat_n(vision.image_token_id, columns));
+                    let last = row + 1 == rows;
+                    ids.push(if last { vision.image_end_token_id } else { vision.image_break_token_id });
+                }
+                pictures.push(picture(eyes, rows, columns, level));
+            }
+        }
+    }
+    (Prompt::Ids(ids), pictures)
+}
+
+/// The greedy tokens of every answer; one prompt is also scored, for the memory that takes.
+pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
+    let vision = engine.config().vision.as_ref().expect("a model with eyes");
+    let step = vision.patch_size * vision.spatial_merge_size;
+    let eyes = Eyes { step, most: engine.plan().longest_edge / step };
+    let prompts = prompts(engine.context(), eyes.most);
+    let mut said = Vec::new();
+    for pieces in &prompts {
+        let (prompt, pictures) = prompt(engine, eyes, pieces);
+        let request = Request {
+            prompt,
+            pictures,
+            sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
+            max_tokens: Some(4),
+            stop: Vec::new(),
+        };
+        said.push(engine.generate(&request, &Cancel::new(), &mut |_| ()).await?.tokens);
+    }
+    let (prompt, pictures) = prompt(engine, eyes, &prompts[1]);
+    engine.score(&prompt, &pictures, Positions::default(), &Cancel::new(), &mut |_| Ok(())).await?;
+    Ok(said)
+}
