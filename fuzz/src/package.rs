@@ -2,8 +2,8 @@
 
 use ocelli::Result;
 use ocelli::config::ModelConfig;
-use ocelli::model::forward::joins;
 use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
+use ocelli::model::{decoder, vision};
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::tensors::model_tensors;
 
@@ -37,7 +37,9 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
 
 /// Names of the tensors, their joins, and the tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
-    let joined = joins(config).iter().flatten().count();
+    let layers = config.vision.as_ref().map_or(0, |vision| vision.num_hidden_layers);
+    let joins = decoder::joins(&config.text).into_iter().chain((0..layers).flat_map(vision::joins));
+    let joined = joins.flatten().count();
     assert!(model_tensors(config).count() >= joined, "only tensors that are there are joined");
     let text = &config.text;
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);

@@ -30,7 +30,7 @@ mod convert;
 mod directory;
 mod hash;
 mod k_quant;
-mod scale_search;
 mod parts;
+mod scale_search;
 
 pub use directory::DirectorySink;
