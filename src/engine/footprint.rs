@@ -151,7 +151,7 @@ fn kv_bytes(text: &TextConfig, way: &Way, tokens: usize) -> u64 {
 
 /// Bytes of the features.
 fn feature_bytes(text: &TextConfig, rows: usize) -> u64 {
-    (rows * text.hidden_size * size_of::<f32>()) as u64
+    rows as u64 * (text.hidden_size * size_of::<f32>()) as u64
 }
 
 /// What `way` takes in every phase, or which limit of the device it exceeds.
@@ -198,10 +198,10 @@ fn picture(
     let rows = way.rows.vision.min(shape.patches.next_multiple_of(vision_work::row_alignment(vision)));
     let size = PictureSize { patches: shape.patches, rows, text_hidden: config.text.hidden_size };
     let (work, _) = vision_work::work_bytes(vision, size);
-    let pixels = (shape.patches * vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;
-    let kv = kv_bytes(&config.text, way, way.context - shape.tokens);
+    let pixels = shape.patches as u64 * (vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;
+    let kv = kv_bytes(&config.text, way, way.context.saturating_sub(shape.tokens));
     let features = feature_bytes(&config.text, way.feature_rows.max(shape.rows));
-    let tables = (shape.patches * vision.head_dim + rows) as u64 * size_of::<f32>() as u64;
+    let tables = (shape.patches as u64 * vision.head_dim as u64 + rows as u64) * size_of::<f32>() as u64;
     let chunks = shape.patches.div_ceil(rows) as u64;
     let launches = |parts: usize, others: usize| chunks * (parts + others) as u64 * LAUNCH;
     let widest = weights.layers.iter().map(|layer| layer.parts).max().unwrap_or(0);
@@ -227,14 +227,14 @@ fn picture(
 fn check_limits(config: &ModelConfig, way: &Way, limit: u64) -> Result<()> {
     let text = &config.text;
     let widest = way.kv.head_bytes(text.head_dim).into_iter().max().unwrap_or(0);
-    let keys = (way.context * text.num_key_value_heads) as u64 * widest;
+    let keys = way.context as u64 * text.num_key_value_heads as u64 * widest;
     let (_, work) = decoder::work_bytes(text, way.rows.text);
     let features = feature_bytes(text, way.feature_rows);
     let mut buffers = vec![("keys of the context", keys), ("rows of a prompt", work), ("features", features)];
     if let Some(vision) = &config.vision {
         let patches = pictures(vision, way).iter().map(|shape| shape.patches).max().unwrap_or(0);
         let size = PictureSize { patches, rows: way.rows.vision, text_hidden: text.hidden_size };
-        let pixels = (patches * vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;
+        let pixels = patches as u64 * (vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;
         buffers.extend([("a picture", vision_work::work_bytes(vision, size).1), ("pixels", pixels)]);
     }
     match buffers.into_iter().find(|(_, bytes)| allocated(*bytes) > limit) {

@@ -231,6 +231,7 @@ fn feature_rows(config: &ModelConfig, way: &Way, pictures: usize, short: bool, l
     let Some(vision) = &config.vision else { return 0 };
     let largest = largest_picture(vision, way);
     let most = limit / (4 * config.text.hidden_size as u64);
-    let wanted = if short { pictures * largest } else { (pictures * largest).max(way.context) };
+    let several = largest.saturating_mul(pictures);
+    let wanted = if short { several } else { several.max(way.context) };
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
 }
