@@ -6,6 +6,7 @@ use ocelli::Result;
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
 use ocelli::weights::hf::{self, ImportOptions, read_settings};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::{Layouts, Target};
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
@@ -43,9 +44,9 @@ fn layout(bytes: &[u8]) -> Layout {
     Layout::FROM_NUMBERS[bytes.len() % Layout::FROM_NUMBERS.len()]
 }
 
-fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layout: Option<Layout>) -> Result<Manifest> {
+fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layouts: Layouts) -> Result<Manifest> {
     let names = GgufImport { text: TEXT.into(), mmproj: mmproj.map(String::from) };
-    let options = GgufOptions { layouts: layout.into(), ..GgufOptions::default() };
+    let options = GgufOptions { layouts, ..GgufOptions::default() };
     pollster::block_on(gguf::import(files, &names, writer(), options, |_| ControlFlow::Continue(())))
 }
 
@@ -54,8 +55,12 @@ fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layout: Option<Layout>
 /// # Errors
 /// As [`gguf::import`].
 pub fn gguf_text(bytes: &[u8]) -> Result<()> {
-    let layout = bytes.len().is_multiple_of(2).then(|| layout(bytes));
-    import_gguf(&files([(TEXT, bytes)]), None, layout).map(drop)
+    let layouts = match bytes.len() % 3 {
+        0 => Layouts::default(),
+        1 => layout(bytes).into(),
+        _ => Layouts { text: Target::All(layout(bytes)), vision: Target::Keep },
+    };
+    import_gguf(&files([(TEXT, bytes)]), None, layouts).map(drop)
 }
 
 /// A GGUF file as the vision half of a good text model.
@@ -64,7 +69,7 @@ pub fn gguf_text(bytes: &[u8]) -> Result<()> {
 /// As [`gguf::import`].
 pub fn gguf_vision(bytes: &[u8]) -> Result<()> {
     let text = tiny::gguf_floats();
-    import_gguf(&files([(TEXT, &text), (MMPROJ, bytes)]), Some(MMPROJ), Some(layout(bytes))).map(drop)
+    import_gguf(&files([(TEXT, &text), (MMPROJ, bytes)]), Some(MMPROJ), layout(bytes).into()).map(drop)
 }
 
 fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
@@ -118,8 +123,8 @@ pub fn hf_settings(bytes: &[u8]) -> Result<()> {
 /// # Panics
 /// If a good file is refused.
 pub fn tiny_manifests() -> [Vec<u8>; 2] {
-    let text = import_gguf(&files([(TEXT, &tiny::gguf_blocks())]), None, None);
+    let text = import_gguf(&files([(TEXT, &tiny::gguf_blocks())]), None, Layouts::COMPACT);
     let both = files([(TEXT, &tiny::gguf_k_quants()), (MMPROJ, &tiny::gguf_vision_half())]);
-    let vision = import_gguf(&both, Some(MMPROJ), Some(Layout::Q8_0));
+    let vision = import_gguf(&both, Some(MMPROJ), Layout::Q8_0.into());
     [text, vision].map(|manifest| manifest.and_then(|manifest| manifest.to_json()).expect("a good file"))
 }

@@ -6,11 +6,11 @@ mod packages;
 mod small_device;
 
 use golden::{Case, cases, largest_difference};
-use ocelli::engine::{Cancel, Engine, Positions, Request, ScoredRows};
+use ocelli::engine::{Cancel, Engine, Positions, Prompt, Request, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
-use packages::{GGUF, engine, load, pack_gguf};
+use packages::{GGUF, engine, load, pack_gguf, random_package};
 
 /// Largest difference of a logit that rounding explains: logits reach 40, sums run in another order.
 const TOLERANCE: f32 = 2e-3;
@@ -92,6 +92,24 @@ macro_rules! gguf_files {
 }
 
 gguf_files!(mixed, bf16, q8_0, q4_0, q4_k, q5_k, q6_k);
+
+/// What a model with the proportions and the weights of `ocelli synth` computes is finite, and not the same for every token.
+#[test]
+fn a_random_model_runs() {
+    pollster::block_on(async {
+        let mut engine = load(&random_package().await, 256).await;
+        let prompt = Prompt::Ids((1000..1040).collect());
+        let mut logits = Vec::new();
+        let mut keep = |rows: ScoredRows<'_>| {
+            logits.extend_from_slice(rows.logits);
+            Ok(())
+        };
+        engine.score(&prompt, &[], Positions { chunk: 32 }, &Cancel::new(), &mut keep).await.expect("score");
+        assert!(logits.len() == 40 * 1600 && logits.iter().all(|x| x.is_finite()));
+        let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
+        assert!((0.3..3.0).contains(&size), "logits of about 1, not {size}");
+    });
+}
 
 macro_rules! checkpoints {
     ($($name:ident),*) => {

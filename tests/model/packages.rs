@@ -21,6 +21,7 @@ use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::{Directory, MemoryFiles};
+use ocelli::weights::synth::{self, Shape};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, beside those of the checkpoints.
@@ -72,6 +73,21 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
     gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
         .await
         .expect("import");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// A random model of the 3B's kind, small and without eyes, made compact.
+pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
+    let mut config = Shape::Ministral3B.config();
+    config.vision = None;
+    let text = &mut config.text;
+    text.layers.truncate(4);
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (8, 2, 32);
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let progress = |_| ControlFlow::Continue(());
+    synth::package("random", config, Layouts::COMPACT, 1, writer, progress).await.expect("a package");
     std::mem::take(&mut *files.lock().unwrap())
 }
 
