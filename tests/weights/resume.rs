@@ -5,8 +5,9 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex};
 
 use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
-use ocelli::weights::hf::{self, Progress};
+use ocelli::weights::hf::{self, ImportOptions, Progress};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
 use ocelli::weights::source::{ByteSource, FileSet, MemoryFiles, MemorySource};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
@@ -126,7 +127,7 @@ struct Subject {
     name: &'static str,
     files: MemoryFiles,
     gguf: Option<GgufImport>,
-    layout: Layout,
+    layouts: Layouts,
     shard_bytes: usize,
 }
 
@@ -156,10 +157,18 @@ impl Subject {
         let outcome = pollster::block_on(async {
             match &self.gguf {
                 Some(import) => {
-                    let options = GgufOptions { layouts: self.layout.into(), ..GgufOptions::default() };
+                    let options = GgufOptions { layouts: self.layouts, ..GgufOptions::default() };
                     gguf::import(&watched, import, writer, options, report).await
                 }
-                None => hf::import(&watched, writer, options(self.layout), report).await,
+                None => {
+                    hf::import(
+                        &watched,
+                        writer,
+                        ImportOptions { layouts: self.layouts, ..options(Layout::F32) },
+                        report,
+                    )
+                    .await
+                }
             }
         });
         let reads = watched.reads.lock().expect("no panic").clone();
@@ -172,11 +181,11 @@ impl Subject {
 }
 
 fn directory(name: &'static str, layout: Layout, shard_bytes: usize) -> Subject {
-    Subject { name, files: checkpoint(name), gguf: None, layout, shard_bytes }
+    Subject { name, files: checkpoint(name), gguf: None, layouts: layout.into(), shard_bytes }
 }
 
 fn gguf_pair(name: &'static str, shard_bytes: usize) -> Subject {
-    Subject { name, files: text_files(name, |_| ()), gguf: Some(both()), layout: Layout::F16, shard_bytes }
+    Subject { name, files: text_files(name, |_| ()), gguf: Some(both()), layouts: Layout::F16.into(), shard_bytes }
 }
 
 /// An embedding that takes several steps, in a layout whose other planes wait long.
@@ -188,7 +197,7 @@ fn large_gguf() -> Subject {
         embedding.data = embedding.data.iter().copied().cycle().take(ROWS * 210).collect();
         embedding.dims[1] = ROWS as u64;
     });
-    Subject { name: "large q6_k", files, gguf: Some(both()), layout: Layout::F16, shard_bytes: 200_000 }
+    Subject { name: "large q6_k", files, gguf: Some(both()), layouts: Layout::F16.into(), shard_bytes: 200_000 }
 }
 
 fn large_directory() -> Subject {
@@ -209,7 +218,7 @@ fn large_directory() -> Subject {
     });
     let mut files = with_json("text_long", "config.json", |config| config["vocab_size"] = ROWS.into());
     files.0.insert("model.safetensors".into(), weights.0["model.safetensors"].clone());
-    Subject { name: "large text", files, gguf: None, layout: Layout::Q8_0, shard_bytes: 400_000 }
+    Subject { name: "large text", files, gguf: None, layouts: Layout::Q8_0.into(), shard_bytes: 400_000 }
 }
 
 fn subjects() -> Vec<Subject> {
@@ -219,6 +228,7 @@ fn subjects() -> Vec<Subject> {
         directory("tied_two_images", Layout::F32, 500_000),
         gguf_pair("mixed", 50_000),
         gguf_pair("q5_k", 4096 * 5),
+        Subject { name: "compact", layouts: Layouts::COMPACT, ..gguf_pair("q6_k", 40_000) },
         large_gguf(),
         large_directory(),
     ]
@@ -344,7 +354,7 @@ fn half_way() -> (Subject, Journal) {
 fn checkpoints_of_other_imports_are_ignored() {
     let (subject, _) = half_way();
     let mut others = vec![subject.clone(), subject.clone(), subject.clone(), gguf_pair("bf16", 50_000)];
-    others[0].layout = Layout::Q8_0;
+    others[0].layouts = Layout::Q8_0.into();
     others[1].shard_bytes = 60_160;
     others[2].files = text_files("mixed", |parts| parts.set_text("general.name", "Another"));
     for other in others {

@@ -59,6 +59,11 @@ inBrowsers("imports", (browser) => {
     assert.ok(bytesSent() <= SIZE, `${bytesSent()} of ${SIZE} bytes were sent`);
   });
 
+  test("made anew in fewer bits, it is the package that `ocelli pack --quant compact` makes", async () => {
+    const { manifest } = await make(tab, PAIR, { layout: "compact" });
+    assert.equal(manifest, nativeManifest("gguf-q4_k_compact"));
+  });
+
   test("the imported model gives the logits that transformers computes, and asks the network nothing", async () => {
     const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/cases.json`, "utf8")) as Cases;
     const golden = cases.find(({ name }) => name === quant_case);

@@ -85,6 +85,13 @@ fn find_scale<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, tensor: &TensorR
     Ok(scale)
 }
 
+impl<S: ByteSource> Scaled<'_, S> {
+    /// Its length in the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.tensor.bytes()
+    }
+}
+
 impl<S: ByteSource> Numbers for Scaled<'_, S> {
     async fn read(&self, range: Range<u64>) -> Result<Vec<f32>> {
         let mut numbers = self.tensor.read(range).await?;

@@ -57,20 +57,19 @@ pub async fn import<F: FileSet, K: PackageSink>(
     pieces.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
     let scales = Scales::read(&checkpoint, pieces.iter().map(|(tensor, _)| tensor)).await?;
 
-    let mut quantization = Layout::F32;
     let mut meter = Meter::new(progress, pieces.iter().map(|(tensor, spec)| (spec.len(), tensor.bytes())));
+    let mut quantization = Layout::F32;
     for (index, (tensor, spec)) in pieces.into_iter().enumerate() {
-        if index < writer.complete() {
-            meter.skip(spec.len(), tensor.bytes());
-            continue;
-        }
-        let advance = meter.of_tensor(spec.len(), tensor.bytes());
         let tensor = scales.scaled(tensor);
-        let layout = options.layouts.of(&spec, tensor.held());
+        let (len, bytes, layout) = (spec.len(), tensor.bytes(), options.layouts.of(&spec, tensor.held()));
         if spec.name == "layers.0.self_attn.q_proj" {
             quantization = layout;
         }
-        convert(&tensor, &spec, layout, &mut writer, advance).await?;
+        if index < writer.complete() {
+            meter.skip(len, bytes);
+            continue;
+        }
+        convert(&tensor, &spec, layout, &mut writer, meter.of_tensor(len, bytes)).await?;
     }
     let ImportOptions { name, license, source, .. } = options;
     let (config, chat) = (settings.config, settings.chat);
