@@ -30,15 +30,23 @@ pub enum Error {
         /// The amount the device offers.
         available: u64,
     },
-    /// The device went away; the engine must be built anew.
+    /// The device went away, and again each time it was opened anew. The next request tries once more.
     #[error("the GPU device was lost: {reason}")]
     DeviceLost {
         /// What the driver said.
         reason: String,
     },
     /// GPU memory ran out.
-    #[error("the GPU is out of memory: {detail}")]
+    #[error("the GPU is out of memory: {}{detail}", Asked(.what, .bytes, .in_use))]
     OutOfMemory {
+        /// The buffer there was no memory for; empty where the driver does not tell.
+        what: String,
+        /// What it is for, as in the ledger.
+        purpose: String,
+        /// Its length in bytes.
+        bytes: u64,
+        /// Bytes that all buffers together held.
+        in_use: u64,
         /// What the driver said.
         detail: String,
     },
@@ -60,6 +68,17 @@ pub enum Error {
         /// What was being done.
         stage: String,
         /// What the driver said.
+        detail: String,
+    },
+    /// A kernel gives wrong numbers on this device, so whatever a model said would be wrong as well. A driver's fault: update it, or
+    /// use another browser or device.
+    #[error("{kernel} computes wrongly on this device: {detail}")]
+    SelfTestFailed {
+        /// The kernel and its layout, such as `matmul<q4_0>`.
+        kernel: String,
+        /// How it is computed; `baseline` needs no optional feature.
+        tier: String,
+        /// The worst number, and what it should have been.
         detail: String,
     },
     /// A package (`model.json`, shards, `tokenizer.json`) does not hold together.
@@ -175,6 +194,7 @@ impl Error {
             Self::OutOfMemory { .. } => "out-of-memory",
             Self::BudgetTooSmall { .. } => "budget-too-small",
             Self::Gpu { .. } => "gpu",
+            Self::SelfTestFailed { .. } => "self-test-failed",
             Self::InvalidPackage { .. } => "invalid-package",
             Self::InvalidCheckpoint { .. } => "invalid-checkpoint",
             Self::UnsupportedArchitecture { .. } => "unsupported-architecture",
@@ -209,6 +229,16 @@ impl Error {
     /// An [`Error::InvalidCheckpoint`].
     pub fn checkpoint(file: impl Into<String>, tensor: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidCheckpoint { file: file.into(), tensor: tensor.into(), reason: reason.into() }
+    }
+}
+
+/// `NAME needs N bytes, M are in use: ` or nothing.
+struct Asked<'a>(&'a String, &'a u64, &'a u64);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what, bytes, in_use) = self;
+        if what.is_empty() { Ok(()) } else { write!(f, "{what} needs {bytes} bytes, {in_use} are in use: ") }
     }
 }
 

@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("sampling", &["error", "config"]),
     ("gpu", &["error"]),
     ("weights", &["error", "config"]),
-    ("kernels", &["error", "config", "gpu", "weights::layout", "weights::quant", "weights::upload"]),
+    ("kernels", &["error", "config", "gpu", "reference", "weights::layout", "weights::quant", "weights::upload"]),
     ("reference", &[]),
     ("model", &["error", "config", "gpu", "kernels", "weights"]),
     ("engine", &["error", "config", "gpu", "kernels", "weights", "model", "chat", "image", "sampling"]),

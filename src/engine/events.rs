@@ -66,6 +66,13 @@ pub enum Event {
         /// What happened to it.
         message: String,
     },
+    /// The device was lost; it is opened again, and the request goes on where it was.
+    Recovering {
+        /// Which loss of this request it was, from 1.
+        attempt: u32,
+        /// What the driver said.
+        reason: String,
+    },
     /// More of the answer: whole characters, never empty.
     Text(String),
 }

@@ -1,8 +1,13 @@
 //! Request to answer: encode, reuse what the cache holds, encode pictures, prefill in chunks, decode token by token.
 
+use std::ops::Range;
+use std::rc::Rc;
+
 use super::events::{Cancel, Completion, Event, FinishReason, Stage, Timings, Usage};
-use super::pictures::PromptFeatures;
-use super::prompt::Encoded;
+use super::load::Resident;
+use super::pictures::{PromptFeatures, Shown};
+use super::prompt::{Encoded, SizedPicture};
+use super::recover::Run;
 use super::session::Slot;
 use super::{Engine, Request};
 use crate::chat::TextStream;
@@ -11,11 +16,12 @@ use crate::model::Input;
 use crate::sampling::Sampler;
 
 impl Engine {
-    /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again.
+    /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
+    /// meanwhile is opened again, and the answer goes on where it was.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`], [`Error::ContextOverflow`],
-    /// [`Error::Aborted`], or what the device complains about.
+    /// [`Error::Aborted`], [`Error::DeviceLost`] if that happens again and again, or what else the device complains about.
     pub async fn generate(
         &mut self,
         request: &Request,
@@ -29,9 +35,10 @@ impl Engine {
         self.check_room(encoded.ids.len())?;
         encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
         timings.prepare_ms = (self.clock)() - started;
-        let prefilled = self.prefill(&encoded, &mut timings, cancel, on_event).await?;
+        let run = &mut Run::new(cancel, on_event);
+        let prefilled = self.prefill(&encoded, &mut timings, run).await?;
         let decode_started = (self.clock)();
-        let answer = self.decode(request, prefilled, &mut sampler, cancel, on_event).await?;
+        let answer = self.decode(request, prefilled, &mut sampler, run).await?;
         timings.decode_ms = (self.clock)() - decode_started;
         let usage = Usage {
             prompt_tokens: encoded.ids.len(),
@@ -44,51 +51,88 @@ impl Engine {
 
     /// The prompt and one token of an answer must fit.
     fn check_room(&self, tokens: usize) -> Result<()> {
-        let context = self.session.context();
+        let context = self.plan.context;
         if tokens < context { Ok(()) } else { Err(Error::ContextOverflow { tokens: tokens + 1, context }) }
     }
 
+    /// Forgets all but the first `len` slots, and all pictures but theirs and `pictures`.
+    pub(super) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) {
+        self.session.truncate(len);
+        self.session.keep_pictures(pictures);
+        if let Some(resident) = &mut self.resident {
+            resident.cache.truncate(len);
+        }
+    }
+
     /// Brings the cache to the end of the prompt, so that the logits of its last row can be read.
-    async fn prefill(
-        &mut self,
-        encoded: &Encoded,
-        timings: &mut Timings,
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<Prefilled> {
-        let cached = self.session.rewind_to(&encoded.slots);
+    async fn prefill(&mut self, encoded: &Encoded, timings: &mut Timings, run: &mut Run<'_>) -> Result<Prefilled> {
+        let cached = self.session.common(&encoded.slots);
+        self.rewind(cached, &encoded.pictures);
         let vision_started = (self.clock)();
-        let features = self.encode_pictures(encoded, cached, cancel, on_event).await?;
+        let mut shown = Shown::new(&encoded.slots[cached..], &encoded.pictures);
+        self.look(&mut shown, run).await?;
         // All at once: the cache moves once. Not before the tower is done: its work memory serves the cache now.
-        self.session.cache.reserve(encoded.slots.len() - cached).await?;
+        let new = encoded.slots.len() - cached;
+        self.surviving(run, async |engine, _| engine.resident_mut()?.cache.reserve(new).await).await?;
         let prefill_started = (self.clock)();
         timings.vision_ms = prefill_started - vision_started;
         let (total, chunk) = (encoded.slots.len(), self.plan.rows.text.prompt);
         let mut last_row = 0;
         for first in (cached..total).step_by(chunk) {
-            cancel.check()?;
+            run.cancel.check()?;
             let slots = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &features).await?;
+            self.forward(slots, &mut shown, run).await?;
             last_row = slots.len() - 1;
-            on_event(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });
+            (run.on_event)(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });
         }
         timings.prefill_ms = (self.clock)() - prefill_started;
         Ok(Prefilled { tokens: total, cached, last_row })
     }
 
+    /// Encodes the pictures.
+    async fn look(&mut self, shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
+        let Shown { slots, pictures, .. } = *shown;
+        let step = async |engine: &mut Self, run: &mut Run<'_>| {
+            engine.encode_pictures(slots, pictures, run.cancel, run.on_event).await
+        };
+        shown.features = Some(self.surviving(run, step).await?);
+        Ok(())
+    }
+
+    /// One forward pass, its pictures encoded before if they are not.
+    pub(super) async fn forward(&mut self, slots: &[Slot], shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
+        let step = async |engine: &mut Self, run: &mut Run<'_>| {
+            let features = match shown.features.take() {
+                Some(features) => features,
+                None => engine.encode_pictures(shown.slots, shown.pictures, run.cancel, run.on_event).await?,
+            };
+            engine.pass(slots, &features).await?;
+            shown.features = Some(features);
+            Ok(())
+        };
+        self.surviving(run, step).await
+    }
+
     /// One forward pass; if it fails the cache is as it was.
-    pub(super) async fn forward(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
-        let held = self.session.cache.len();
+    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
-        let run = match self.model.forward(&mut self.session.cache, &inputs, features.rows.as_ref()).await {
-            Ok(()) => self.model.settle().await,
+        let Resident { model, cache, .. } = self.resident_mut()?;
+        let held = cache.len();
+        let passed = match model.forward(cache, &inputs, features.rows.as_ref()).await {
+            Ok(()) => model.settle().await,
             Err(error) => Err(error),
         };
-        match run {
-            Ok(()) => self.session.extend(slots),
-            Err(_) => self.session.truncate(held),
+        match passed {
+            Ok(()) => self.session.extend(slots, slots.len()),
+            Err(_) => cache.truncate(held),
         }
-        run
+        passed
+    }
+
+    /// Logits of rows of the last pass. `// [rows, vocab]`
+    pub(super) async fn logits(&mut self, rows: Range<usize>, run: &mut Run<'_>) -> Result<Vec<f32>> {
+        let step = async |engine: &mut Self, _: &mut Run<'_>| engine.resident()?.model.logits(rows.clone()).await;
+        self.surviving(run, step).await
     }
 
     async fn decode(
@@ -96,18 +140,16 @@ impl Engine {
         request: &Request,
         prefilled: Prefilled,
         sampler: &mut Sampler,
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
+        run: &mut Run<'_>,
     ) -> Result<Answer> {
-        let room = self.session.context() - prefilled.tokens;
+        let room = self.plan.context - prefilled.tokens;
         let limit = request.max_tokens.map_or(room, |max| max.min(room));
         let mut answer = Answer { text: String::new(), tokens: Vec::new(), finish_reason: FinishReason::Length };
         let mut stream = TextStream::new(request.stop.clone());
-        let no_pictures = PromptFeatures::default();
         let mut last_row = prefilled.last_row;
         while answer.tokens.len() < limit {
-            cancel.check()?;
-            let logits = self.model.logits(last_row..last_row + 1).await?; // [1, vocab]
+            run.cancel.check()?;
+            let logits = self.logits(last_row..last_row + 1, run).await?; // [1, vocab]
             let token = sampler.sample(&logits)?;
             if self.manifest.chat.eos_token_ids.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
@@ -116,17 +158,17 @@ impl Engine {
             answer.tokens.push(token);
             // Control tokens other than the end print nothing.
             let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
-            answer.say(text, on_event);
+            answer.say(text, run.on_event);
             if stream.is_stopped() {
                 answer.finish_reason = FinishReason::Stop;
                 break;
             }
             if answer.tokens.len() < limit {
-                self.forward(&[Slot::Token(token)], &no_pictures).await?;
+                self.forward(&[Slot::Token(token)], &mut Shown::new(&[], &[]), run).await?;
                 last_row = 0;
             }
         }
-        answer.say(stream.finish(), on_event);
+        answer.say(stream.finish(), run.on_event);
         Ok(answer)
     }
 }

@@ -6,14 +6,16 @@ use super::Engine;
 use super::events::Clock;
 use super::pictures::FeatureCache;
 use super::plan::{Plan, Wishes, plan, smaller};
+use super::recover::LOSSES;
 use super::session::Session;
 use super::source::ShardSource;
 use super::tower::{Residency, Tower};
 use crate::chat::Tokenizer;
-use crate::config::KvPrecision;
+use crate::config::{KvPrecision, ModelConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Purpose};
-use crate::model::{Model, decoder, forward};
+use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
+use crate::model::{KvCache, Model, decoder, forward};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader};
 
@@ -44,15 +46,26 @@ impl LoadOptions {
     }
 }
 
+/// The part of an engine that is on the device, and gone with it.
+#[derive(Debug)]
+pub(super) struct Resident {
+    pub(super) model: Model,
+    /// The weights of the picture side, where they stay.
+    pub(super) tower: Option<Tower>,
+    pub(super) cache: KvCache,
+}
+
 impl Engine {
-    /// Checks manifest and tokenizer, plans, allocates the weights and fills them from `shards`, which the engine keeps: weights
-    /// may have to be sent again. `on_bytes` is told the bytes of every shard that has been read.
+    /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`, which
+    /// the engine keeps: weights may have to be sent again. `on_bytes` is told the bytes of every shard that has been read.
     ///
-    /// Where the device's memory runs out although nobody set a budget, the plan is made again with less.
+    /// Where the device's memory runs out although nobody set a budget, the plan is made again with less. A device that is lost
+    /// meanwhile is opened again, and loading starts over.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`], [`Error::Integrity`], [`Error::Tokenizer`], [`Error::BudgetTooSmall`],
-    /// [`Error::LimitsTooSmall`], [`Error::OutOfMemory`], what `shards` says, or what the device complains about.
+    /// [`Error::LimitsTooSmall`], [`Error::OutOfMemory`], [`Error::SelfTestFailed`], what `shards` says, or what the device
+    /// complains about.
     pub async fn load(
         gpu: &Gpu,
         manifest: &[u8],
@@ -65,40 +78,46 @@ impl Engine {
         manifest.tokenizer.verify(tokenizer)?;
         let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.wishes())?;
-        let loaded = loop {
-            match load_weights(gpu, &manifest, &*shards, &plan, on_bytes).await {
-                Err(Error::OutOfMemory { detail }) => {
-                    match smaller(&manifest, gpu.max_binding(), options.wishes(), &plan) {
-                        Ok(less) => plan = less,
-                        Err(_) => return Err(Error::OutOfMemory { detail }),
-                    }
+        let (mut gpu, clock) = (gpu.clone(), options.clock);
+        let (mut losses, mut told) = (0, 0);
+        let (resident, self_test) = loop {
+            let mut sent = 0;
+            let mut tell = |bytes| {
+                sent += bytes;
+                if sent > told {
+                    on_bytes(sent - told);
+                    told = sent;
                 }
-                loaded => break loaded?,
+                Ok(())
+            };
+            match bring_up(&gpu, &manifest, &*shards, &plan, clock, &mut tell).await {
+                Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
+                    losses += 1;
+                    gpu = gpu.reopen().await?;
+                }
+                Err(full @ Error::OutOfMemory { .. }) => {
+                    plan = smaller(&manifest, gpu.max_binding(), options.wishes(), &plan).map_err(|_| full)?;
+                }
+                outcome => break outcome?,
             }
         };
-        let Loaded { model, tower } = loaded;
-        let session = Session::new(gpu, &manifest.config.text, plan.context, plan.kv)?;
-        model.settle().await?;
-        let (gpu, clock, features) = (gpu.clone(), options.clock, FeatureCache::default());
-        Ok(Self { gpu, plan, model, tower, tokenizer, manifest, shards, session, features, clock })
+        let (session, features) = (Session::default(), FeatureCache::default());
+        let resident = Some(resident);
+        Ok(Self { gpu, plan, resident, tokenizer, manifest, shards, session, features, self_test, clock })
     }
 }
 
-/// A model's weights on the GPU.
-pub(super) struct Loaded {
-    pub(super) model: Model,
-    /// The picture side, where it stays.
-    pub(super) tower: Option<Tower>,
-}
-
-/// Sends a model's weights by plan. Every shard is read, so that all hashes have been checked once.
-pub(super) async fn load_weights(
+/// Tests the device, sends a model's weights by plan and makes an empty cache. Every shard is read, so that all hashes have been
+/// checked. `on_bytes` may end it with an error.
+pub(super) async fn bring_up(
     gpu: &Gpu,
     manifest: &Manifest,
     shards: &dyn ShardSource,
     plan: &Plan,
-    on_bytes: &mut dyn FnMut(u64),
-) -> Result<Loaded> {
+    clock: Clock,
+    on_bytes: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<(Resident, SelfTestReport)> {
+    let report = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock).await?;
     let config = &manifest.config;
     let mut uploader = Uploader::new(gpu, manifest);
     let joins = decoder::joins(&config.text);
@@ -108,14 +127,40 @@ pub(super) async fn load_weights(
     if let Some(vision) = stays {
         Tower::want(&mut uploader, manifest, vision.num_hidden_layers)?;
     }
+    gpu.answers().await?;
     for index in 0..manifest.shards.len() {
         let bytes = shards.shard(index).await?;
         uploader.push_shard(manifest, index, &bytes)?;
         // Before the next one comes: copies on their way take memory too.
         gpu.settle().await?;
-        on_bytes(bytes.len() as u64);
+        on_bytes(bytes.len() as u64)?;
     }
     let mut weights = uploader.finish(manifest)?;
     let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
-    Ok(Loaded { model: Model::new(gpu, config, plan.rows, weights)?, tower })
+    let model = Model::new(gpu, config, plan.rows, weights)?;
+    let cache = KvCache::new(gpu, &config.text, plan.context, plan.kv)?;
+    model.settle().await?;
+    Ok((Resident { model, tower, cache }, report))
+}
+
+/// The kernels that a package needs, with caches of these precisions.
+pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
+    let ModelConfig { text, vision } = &manifest.config;
+    let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
+    let is_embedding = |name: &str| name == "embed_tokens";
+    let product = |name: &str| !is_embedding(name) || text.tie_word_embeddings;
+    let embedding = matrices.clone().find(|tensor| is_embedding(&tensor.name)).map(|tensor| tensor.layout);
+    Needs {
+        products: matrices.filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
+        embedding: embedding.unwrap_or(manifest.quantization),
+        decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },
+        caches,
+        vision: vision.as_ref().map(|vision| Vision {
+            heads: Heads { head_dim: vision.head_dim, pairs: vision.rope_pairs },
+            patch_size: vision.patch_size,
+            merge: vision.spatial_merge_size,
+            gate: vision.hidden_act,
+            projector: vision.projector_act,
+        }),
+    }
 }

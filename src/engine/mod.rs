@@ -9,6 +9,7 @@ mod load;
 mod pictures;
 mod plan;
 mod prompt;
+mod recover;
 mod score;
 mod session;
 mod source;
@@ -16,7 +17,7 @@ mod tower;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
-pub use load::LoadOptions;
+pub use load::{LoadOptions, kernel_needs};
 pub use plan::{Plan, Wishes, plan, smaller};
 pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
@@ -27,14 +28,15 @@ use std::sync::Arc;
 
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, ModelConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, ledger::LedgerRow};
-use crate::model::Model;
+use crate::kernels::self_test::SelfTestReport;
+use crate::model::KvCache;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
+use load::Resident;
 use pictures::FeatureCache;
 use session::Session;
-use tower::Tower;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -56,14 +58,14 @@ pub struct Request {
 pub struct Engine {
     gpu: Gpu,
     plan: Plan,
-    model: Model,
-    /// The weights of the picture side, where they stay.
-    tower: Option<Tower>,
+    /// `None` from the loss of a device until another one holds the model.
+    resident: Option<Resident>,
     tokenizer: Arc<Tokenizer>,
     manifest: Manifest,
     shards: Box<dyn ShardSource>,
     session: Session,
     features: FeatureCache,
+    self_test: SelfTestReport,
     clock: Clock,
 }
 
@@ -75,7 +77,7 @@ impl Engine {
 
     /// The model's shape.
     pub fn config(&self) -> &ModelConfig {
-        self.model.config()
+        &self.manifest.config
     }
 
     /// The tokenizer.
@@ -100,12 +102,17 @@ impl Engine {
 
     /// Tokens the context holds.
     pub fn context(&self) -> usize {
-        self.session.context()
+        self.plan.context
+    }
+
+    /// What the kernels' self-test on this device found.
+    pub fn self_test(&self) -> &SelfTestReport {
+        &self.self_test
     }
 
     /// How the cache of keys and values holds a number.
     pub fn kv_precision(&self) -> KvPrecision {
-        self.session.cache.precision()
+        self.plan.kv
     }
 
     /// Forgets the conversation, its cache and its pictures.
@@ -114,8 +121,22 @@ impl Engine {
     /// As [`Gpu::alloc`].
     pub fn reset(&mut self) -> Result<()> {
         self.features.clear();
-        let (context, precision) = (self.context(), self.kv_precision());
-        self.session = Session::new(&self.gpu, &self.model.config().text, context, precision)?;
+        self.session = Session::default();
+        if let Some(resident) = &mut self.resident {
+            resident.cache = KvCache::new(&self.gpu, &self.manifest.config.text, self.plan.context, self.plan.kv)?;
+        }
         Ok(())
     }
+
+    fn resident(&self) -> Result<&Resident> {
+        self.resident.as_ref().ok_or_else(not_there)
+    }
+
+    fn resident_mut(&mut self) -> Result<&mut Resident> {
+        self.resident.as_mut().ok_or_else(not_there)
+    }
+}
+
+fn not_there() -> Error {
+    Error::DeviceLost { reason: "it has not been opened again".into() }
 }

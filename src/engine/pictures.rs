@@ -1,10 +1,12 @@
 //! Pictures to features, computed once for each different picture.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::Engine;
 use super::events::{Cancel, Event, Stage};
-use super::prompt::{Encoded, SizedPicture};
+use super::load::Resident;
+use super::prompt::SizedPicture;
 use super::session::Slot;
 use super::tower::{ShardWindow, TowerRun};
 use crate::error::{Error, Result};
@@ -36,29 +38,46 @@ impl PromptFeatures {
     }
 }
 
+/// The pictures in a part of a prompt, and their features while they are on the device.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
+    pub(super) slots: &'a [Slot],
+    pub(super) pictures: &'a [Rc<SizedPicture>],
+    pub(super) features: Option<PromptFeatures>,
+}
+
+impl<'a> Shown<'a> {
+    /// Those of `pictures` that `slots` name, not encoded yet.
+    pub(super) fn new(slots: &'a [Slot], pictures: &'a [Rc<SizedPicture>]) -> Self {
+        Self { slots, pictures, features: None }
+    }
+}
+
 impl Engine {
-    /// Encodes the pictures that occur from slot `first` on, each once.
+    /// Encodes those of `pictures` that occur in `slots`, each once.
     pub(super) async fn encode_pictures(
         &mut self,
-        encoded: &Encoded,
-        first: usize,
+        slots: &[Slot],
+        pictures: &[Rc<SizedPicture>],
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<PromptFeatures> {
         let mut wanted: Vec<&SizedPicture> = Vec::new();
-        for slot in &encoded.slots[first..] {
+        for slot in slots {
             let Slot::Picture { fingerprint, .. } = slot else { continue };
             if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
                 continue;
             }
-            wanted.extend(encoded.pictures.iter().find(|picture| picture.fingerprint == *fingerprint));
+            wanted
+                .extend(pictures.iter().find(|picture| picture.fingerprint == *fingerprint).map(|picture| &**picture));
         }
+        let Resident { model, tower, cache } = self.resident.as_mut().ok_or_else(super::not_there)?;
         if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
             // Pages that nobody needs now are memory for the tower.
-            self.session.cache.trim().await?;
+            cache.trim().await?;
         }
         let mut encoder = Encoder {
-            model: &mut self.model,
+            model,
             allowance: self.plan.feature_rows,
             tower: TowerRun {
                 gpu: &self.gpu,
@@ -66,7 +85,7 @@ impl Engine {
                 shards: &*self.shards,
                 residency: self.plan.vision,
                 slots: self.plan.vision_slots,
-                resident: self.tower.as_ref(),
+                resident: tower.as_ref(),
                 loaded: None,
                 window: ShardWindow::default(),
             },

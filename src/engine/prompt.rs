@@ -1,5 +1,7 @@
 //! Messages or ids, and pictures, to the slots of a conversation.
 
+use std::rc::Rc;
+
 use super::Engine;
 use super::events::Event;
 use super::session::Slot;
@@ -46,7 +48,7 @@ pub(super) struct Encoded {
     /// The same, with pictures told apart.
     pub(super) slots: Vec<Slot>,
     /// Pictures in the order of their tokens.
-    pub(super) pictures: Vec<SizedPicture>,
+    pub(super) pictures: Vec<Rc<SizedPicture>>,
 }
 
 impl Engine {
@@ -73,7 +75,7 @@ impl Engine {
             }
         }
         let slots = self.slots(&ids, &ordered)?;
-        Ok(Encoded { ids, slots, pictures: ordered })
+        Ok(Encoded { ids, slots, pictures: ordered.into_iter().map(Rc::new).collect() })
     }
 
     fn size_picture(&self, index: usize, picture: &Picture) -> Result<SizedPicture> {

@@ -2,8 +2,9 @@
 
 use super::Engine;
 use super::events::Cancel;
-use super::pictures::PromptFeatures;
+use super::pictures::Shown;
 use super::prompt::{Picture, Prompt};
+use super::recover::Run;
 use super::session::Slot;
 use crate::error::{Error, Result};
 
@@ -45,18 +46,20 @@ impl Engine {
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
         let encoded = self.encode(prompt, pictures)?;
-        let (total, context) = (encoded.slots.len(), self.session.context());
+        let (total, context) = (encoded.slots.len(), self.plan.context);
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });
         }
-        self.session.truncate(0);
-        let features: PromptFeatures = self.encode_pictures(&encoded, 0, cancel, &mut |_| ()).await?;
+        let ignore = &mut |_| ();
+        let run = &mut Run::new(cancel, ignore);
+        self.rewind(0, &encoded.pictures);
+        let mut shown = Shown::new(&encoded.slots, &encoded.pictures);
         let chunk = positions.chunk.clamp(1, self.plan.rows.text.prompt);
         for first in (0..total).step_by(chunk) {
             cancel.check()?;
             let slots: &[Slot] = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &features).await?;
-            let logits = self.model.logits(0..slots.len()).await?; // [slots, vocab]
+            self.forward(slots, &mut shown, run).await?;
+            let logits = self.logits(0..slots.len(), run).await?; // [slots, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
         }
         Ok(encoded.ids)

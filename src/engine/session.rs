@@ -1,10 +1,10 @@
-//! One conversation's cache, and which tokens and pictures it holds.
+//! One conversation: which tokens and pictures the cache holds, and how they got there.
 
-use crate::config::{KvPrecision, TextConfig};
-use crate::error::Result;
-use crate::gpu::Gpu;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::prompt::SizedPicture;
 use crate::image::Fingerprint;
-use crate::model::KvCache;
 
 /// What one position of a conversation holds. Equal slots after equal slots have equal keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,39 +15,67 @@ pub(super) enum Slot {
     Picture { fingerprint: Fingerprint, row: u32 },
 }
 
-/// A cache and its contents.
-#[derive(Debug)]
+/// One forward pass. Rows computed together are rounded alike when they are computed together again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pass {
+    /// Its first slot.
+    pub(super) first: usize,
+    /// Rows computed; of the last ones nothing may be kept.
+    pub(super) rows: usize,
+}
+
+/// The contents of the cache, so that it can be filled once more.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Session {
-    pub(super) cache: KvCache,
     slots: Vec<Slot>,
+    passes: Vec<Pass>,
+    /// The pictures that slots name, at the size the model sees them.
+    pictures: Vec<Rc<SizedPicture>>,
 }
 
 impl Session {
-    pub(super) fn new(gpu: &Gpu, config: &TextConfig, context: usize, precision: KvPrecision) -> Result<Self> {
-        Ok(Self { cache: KvCache::new(gpu, config, context, precision)?, slots: Vec::new() })
+    /// How it came there: every pass, with the slots kept of it.
+    pub(super) fn passes(&self) -> impl Iterator<Item = (Pass, &[Slot])> {
+        let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.slots.len()]);
+        self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.slots[pass.first..end]))
     }
 
-    pub(super) fn context(&self) -> usize {
-        self.cache.context()
+    /// The pictures that slots name.
+    pub(super) fn pictures(&self) -> &[Rc<SizedPicture>] {
+        &self.pictures
     }
 
-    /// Keeps what `prompt` and the cache have in common and forgets the rest; returns how much that is. The last slot of the
-    /// prompt is always left to compute, since its logits are wanted.
-    pub(super) fn rewind_to(&mut self, prompt: &[Slot]) -> usize {
+    /// Slots that `prompt` and the cache have in common and that need not be computed. The last slot of the prompt is always left
+    /// to compute, since its logits are wanted.
+    pub(super) fn common(&self, prompt: &[Slot]) -> usize {
         let common = self.slots.iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
-        let kept = common.min(prompt.len().saturating_sub(1));
-        self.truncate(kept);
-        kept
+        common.min(prompt.len().saturating_sub(1))
     }
 
     /// Forgets all but the first `len` slots.
     pub(super) fn truncate(&mut self, len: usize) {
         self.slots.truncate(len);
-        self.cache.truncate(len);
+        self.passes.retain(|pass| pass.first < len);
     }
 
-    /// Notes what a forward pass has appended to the cache.
-    pub(super) fn extend(&mut self, slots: &[Slot]) {
+    /// Keeps `pictures` in addition to those that slots name.
+    pub(super) fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
+        let fingerprint = |slot: &Slot| match slot {
+            Slot::Picture { fingerprint, .. } => Some(*fingerprint),
+            Slot::Token(_) => None,
+        };
+        let named: HashSet<Fingerprint> = self.slots.iter().filter_map(fingerprint).collect();
+        self.pictures.retain(|picture| named.contains(&picture.fingerprint));
+        for picture in pictures {
+            if self.pictures.iter().all(|held| held.fingerprint != picture.fingerprint) {
+                self.pictures.push(picture.clone());
+            }
+        }
+    }
+
+    /// Notes what a forward pass of `rows` rows has appended to the cache.
+    pub(super) fn extend(&mut self, slots: &[Slot], rows: usize) {
+        self.passes.push(Pass { first: self.slots.len(), rows });
         self.slots.extend_from_slice(slots);
     }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::device::{Gpu, from_wgpu};
+use super::device::Gpu;
+use super::health::Question;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
@@ -71,8 +72,8 @@ impl Gpu {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///
     /// # Errors
-    /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`] if the ledger's limit leaves no room. That the
-    /// device's memory ran out shows later, in [`Gpu::check`].
+    /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`]. In a browser that memory ran out shows later,
+    /// in [`Gpu::answers`] or [`Gpu::check`].
     pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let bytes = allocated(bytes);
         let limits = self.limits();
@@ -84,13 +85,22 @@ impl Gpu {
                 return Err(Error::LimitsTooSmall { limit, what: label.into(), needed: bytes, available });
             }
         }
-        self.ledger().check_room(label, bytes)?;
-        let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size: bytes,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        self.alloc_beside(label, purpose, bytes)
+    }
+
+    /// As [`Gpu::alloc`], but without regard to [`GpuOptions::max_binding`](super::GpuOptions): for what is no model's.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn alloc_beside(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let bytes = allocated(bytes);
+        self.ledger().check_room(label, purpose, bytes)?;
+        let raw = self.create_buffer(
+            label,
+            purpose,
+            bytes,
+            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        )?;
         self.ledger().add(purpose, bytes);
         Ok(Buffer(Arc::new(Owned { raw, purpose, ledger: self.ledger().clone() })))
     }
@@ -98,14 +108,26 @@ impl Gpu {
     /// As [`Gpu::alloc`], but waits for the device to say whether it has the memory.
     ///
     /// # Errors
-    /// As [`Gpu::alloc`], and [`Error::OutOfMemory`].
+    /// As [`Gpu::alloc`] and [`Gpu::check`].
     pub async fn try_alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
-        let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = self.alloc(label, purpose, bytes);
-        match scope.pop().await {
-            None => buffer,
-            Some(error) => Err(from_wgpu(label, error)),
-        }
+        let buffer = self.alloc(label, purpose, bytes)?;
+        self.answers().await?;
+        Ok(buffer)
+    }
+
+    /// A buffer whose allocation is watched.
+    pub(super) fn create_buffer(
+        &self,
+        label: &str,
+        purpose: Purpose,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let question = Question::Memory { what: label.into(), purpose, bytes: size, in_use: self.ledger().total().0 };
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let raw = self.watched(question, wgpu::ErrorFilter::OutOfMemory, || self.device().create_buffer(&descriptor));
+        self.check().inspect_err(|_| raw.destroy())?;
+        Ok(raw)
     }
 
     /// A buffer holding `data`.
@@ -133,12 +155,12 @@ impl Gpu {
         self.ledger().pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
-            self.queue().write_buffer(buffer.raw(), offset, words);
+            self.queue_to_write().write_buffer(buffer.raw(), offset, words);
         }
         if !rest.is_empty() {
             let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
-            self.queue().write_buffer(buffer.raw(), offset + words.len() as u64, &last);
+            self.queue_to_write().write_buffer(buffer.raw(), offset + words.len() as u64, &last);
         }
         Ok(())
     }

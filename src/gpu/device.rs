@@ -1,7 +1,9 @@
-//! Finds a GPU, opens it, and remembers what it complains about.
+//! Finds a GPU and opens it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use super::health::{self, Complaints, Questions};
+use super::injection::Injection;
 use super::ledger::Ledger;
 use super::pipeline::Pipelines;
 use crate::error::{Error, Result};
@@ -16,7 +18,9 @@ struct Opened {
     queue: wgpu::Queue,
     limits: wgpu::Limits,
     report: DeviceReport,
-    fault: Arc<Mutex<Option<Error>>>,
+    options: GpuOptions,
+    complaints: Arc<Complaints>,
+    questions: Questions,
     ledger: Arc<Ledger>,
     pipelines: Pipelines,
 }
@@ -37,12 +41,14 @@ pub struct DeviceReport {
     pub max_buffer_size: u64,
 }
 
-/// How a GPU is opened.
-#[derive(Debug, Clone, Copy, Default)]
+/// How a GPU is opened, and opened again once it is lost.
+#[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
     /// Bytes that one binding, and so one buffer, may hold at most, if less than the device allows: what a lesser device would
     /// make of a model.
     pub max_binding: Option<u64>,
+    /// Faults on order, for tests.
+    pub injection: Injection,
 }
 
 impl Gpu {
@@ -54,18 +60,41 @@ impl Gpu {
         Self::open_with(GpuOptions::default()).await
     }
 
-    /// As [`Gpu::open`], by `options`.
+    /// As [`Self::open`], with options.
     ///
     /// # Errors
-    /// As [`Gpu::open`].
+    /// As [`Self::open`].
     pub async fn open_with(options: GpuOptions) -> Result<Self> {
+        Self::open_into(options, Arc::default()).await
+    }
+
+    /// Gives the device up, with all its buffers, and opens one like it. The ledger goes on.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn reopen(&self) -> Result<Self> {
+        self.lose();
+        Self::open_into(self.0.options.clone(), self.0.ledger.clone()).await
+    }
+
+    /// Destroys the device. Whatever is done with it from now on fails with [`Error::DeviceLost`].
+    pub fn lose(&self) {
+        self.0.device.destroy();
+        // Nothing is under way any more.
+        drop(self.0.ledger.settling());
+    }
+
+    async fn open_into(options: GpuOptions, ledger: Arc<Ledger>) -> Result<Self> {
         let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
+        if options.injection.refuses() {
+            return Err(unavailable("refused on order".into()));
+        }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-        let preferred = wgpu::RequestAdapterOptions {
+        let request = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let adapter = instance.request_adapter(&preferred).await.map_err(|e| unavailable(e.to_string()))?;
+        let adapter = instance.request_adapter(&request).await.map_err(|e| unavailable(e.to_string()))?;
         let offered = adapter.limits();
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
@@ -89,9 +118,9 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
             ..limits
         };
-        let fault = remember_faults(&device);
-        let (ledger, pipelines) = (Arc::default(), Pipelines::default());
-        Ok(Self(Arc::new(Opened { device, queue, limits, report, fault, ledger, pipelines })))
+        let complaints = health::listen(&device);
+        let (questions, pipelines) = (Questions::default(), Pipelines::default());
+        Ok(Self(Arc::new(Opened { device, queue, limits, report, options, complaints, questions, ledger, pipelines })))
     }
 
     /// What the device is.
@@ -114,54 +143,40 @@ impl Gpu {
         &self.0.ledger
     }
 
-    /// The first complaint since the last call, if there was any. A lost device stays lost.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
-    pub fn check(&self) -> Result<()> {
-        let mut fault = self.0.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match &*fault {
-            None => Ok(()),
-            Some(lost @ Error::DeviceLost { .. }) => Err(lost.clone()),
-            Some(_) => fault.take().map_or(Ok(()), Err),
-        }
-    }
-
     pub(super) fn device(&self) -> &wgpu::Device {
         &self.0.device
     }
 
-    pub(super) fn queue(&self) -> &wgpu::Queue {
+    /// The queue, for a write.
+    pub(super) fn queue_to_write(&self) -> &wgpu::Queue {
+        if self.injection().write() {
+            self.lose();
+        }
         &self.0.queue
+    }
+
+    /// Submits what the encoder holds.
+    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) {
+        if self.injection().submit() {
+            self.lose();
+        }
+        self.0.queue.submit([encoder.finish()]);
+        self.0.ledger.submitted();
+    }
+
+    pub(super) fn injection(&self) -> &Injection {
+        &self.0.options.injection
+    }
+
+    pub(super) fn complaints(&self) -> &Arc<Complaints> {
+        &self.0.complaints
+    }
+
+    pub(super) fn questions(&self) -> &Questions {
+        &self.0.questions
     }
 
     pub(super) fn pipelines(&self) -> &Pipelines {
         &self.0.pipelines
-    }
-}
-
-fn remember_faults(device: &wgpu::Device) -> Arc<Mutex<Option<Error>>> {
-    let fault: Arc<Mutex<Option<Error>>> = Arc::default();
-    let remember = |fault: &Mutex<Option<Error>>, error: Error| {
-        let mut slot = fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // A lost device explains everything that follows; otherwise the first complaint is the telling one.
-        if slot.is_none() || matches!(error, Error::DeviceLost { .. }) {
-            *slot = Some(error);
-        }
-    };
-    let slot = fault.clone();
-    device.on_uncaptured_error(Arc::new(move |error| remember(&slot, from_wgpu("the device", error))));
-    let slot = fault.clone();
-    device.set_device_lost_callback(move |_, reason| remember(&slot, Error::DeviceLost { reason }));
-    fault
-}
-
-/// The crate's error for one of wgpu's.
-pub(super) fn from_wgpu(stage: &str, error: wgpu::Error) -> Error {
-    match error {
-        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory { detail: source.to_string() },
-        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-            Error::Gpu { stage: stage.into(), detail: description }
-        }
     }
 }

@@ -102,14 +102,14 @@ impl Ledger {
     }
 
     /// Whether the limit leaves room for `bytes` more.
-    pub(super) fn check_room(&self, label: &str, bytes: u64) -> Result<()> {
+    pub(super) fn check_room(&self, what: &str, purpose: Purpose, bytes: u64) -> Result<()> {
         let account = self.account();
+        let in_use = account.total.current;
         match account.limit {
-            Some(limit) if account.total.current + bytes > limit => {
-                let held = account.total.current;
-                Err(Error::OutOfMemory {
-                    detail: format!("{label}: {bytes} bytes more than {held}, of {limit} allowed"),
-                })
+            Some(limit) if in_use + bytes > limit => {
+                let (what, purpose, detail) =
+                    (what.into(), purpose.name().into(), format!("{limit} bytes are allowed"));
+                Err(Error::OutOfMemory { what, purpose, bytes, in_use, detail })
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::device::Gpu;
+use super::health::Question;
 
 /// How a kernel uses one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,12 +53,16 @@ impl Gpu {
         if let Some(pipeline) = pipelines.get(kernel) {
             return pipeline.clone();
         }
-        let pipeline = Arc::new(self.compile(kernel));
+        let question = Question::Kernel { name: kernel.name.to_string() };
+        let compiled = self.watched(question.clone(), wgpu::ErrorFilter::Validation, || {
+            self.watched(question, wgpu::ErrorFilter::Internal, || self.build(kernel))
+        });
+        let pipeline = Arc::new(compiled);
         pipelines.insert(kernel.clone(), pipeline.clone());
         pipeline
     }
 
-    fn compile(&self, kernel: &Kernel) -> Pipeline {
+    fn build(&self, kernel: &Kernel) -> Pipeline {
         let device = self.device();
         let label = Some(&*kernel.name);
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
@@ -73,7 +78,7 @@ impl Gpu {
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
-            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+            source: wgpu::ShaderSource::Wgsl(self.injection().source(&kernel.name, kernel.source()).into()),
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,

@@ -23,9 +23,9 @@ impl Gpu {
     /// Submits a recording. Returns before the GPU has run it.
     ///
     /// # Errors
-    /// [`Error::Internal`] for malformed parameters.
+    /// [`Error::OutOfMemory`] if there is none for the parameters.
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
-        let params = self.upload_params(recording);
+        let params = self.upload_params(recording)?;
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
         let mut commands = recording.commands().iter().peekable();
         let mut slot = 0;
@@ -49,13 +49,19 @@ impl Gpu {
         Ok(())
     }
 
-    fn submit(&self, encoder: wgpu::CommandEncoder) {
-        self.queue().submit([encoder.finish()]);
-        self.ledger().submitted();
+    /// Compiles what a recording launches.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
+    pub async fn compile(&self, recording: &Recording) -> Result<()> {
+        for dispatch in recording.dispatches() {
+            self.pipeline(&dispatch.kernel);
+        }
+        self.answers().await
     }
 
     /// One buffer with the parameters of every dispatch, so that a run writes once.
-    fn upload_params(&self, recording: &Recording) -> Option<wgpu::Buffer> {
+    fn upload_params(&self, recording: &Recording) -> Result<Option<wgpu::Buffer>> {
         let mut bytes = Vec::new();
         for dispatch in recording.dispatches() {
             let end = bytes.len() + params_stride(dispatch);
@@ -63,17 +69,13 @@ impl Gpu {
             bytes.resize(end, 0);
         }
         if bytes.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("params"),
-            size: bytes.len() as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.queue().write_buffer(&buffer, 0, &bytes);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;
+        self.queue_to_write().write_buffer(&buffer, 0, &bytes);
         self.ledger().pass(Purpose::Staging, params_bytes(recording));
-        Some(buffer)
+        Ok(Some(buffer))
     }
 
     fn encode(
@@ -130,12 +132,8 @@ impl Gpu {
         bytes: u64,
         fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
     ) -> Result<Vec<u8>> {
-        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read back"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.create_buffer("read back", Purpose::Staging, bytes, usage)?;
         self.ledger().pass(Purpose::Staging, bytes);
         let result = self.read_through(&staging, fill).await;
         staging.destroy();
@@ -152,19 +150,15 @@ impl Gpu {
         fill(&mut encoder, staging);
         self.submit(encoder);
         let settling = self.ledger().settling();
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only if the caller dropped the whole read.
-            let _ = sender.send(result);
-        });
-        // Natively this waits; in a browser it does nothing and the event loop resolves the map below.
-        let polled = self.device().poll(wgpu::PollType::wait_indefinitely());
-        let mapped = receiver.await;
+        let mapped = self.map(staging).await?;
         drop(settling);
-        self.check()?;
-        let fault = |detail: String| Error::Gpu { stage: "reading results back".into(), detail };
-        polled.map_err(|e| fault(e.to_string()))?;
-        mapped.map_err(|e| fault(e.to_string()))?.map_err(|e| fault(e.to_string()))?;
+        // What has been asked before was answered before the bytes came.
+        self.answers().await?;
+        let stage = "reading results back";
+        if !mapped {
+            return Err(Error::DeviceLost { reason: format!("it failed in {stage}") });
+        }
+        let fault = |detail: String| Error::Gpu { stage: stage.into(), detail };
         let view = staging.get_mapped_range(..).map_err(|e| fault(e.to_string()))?;
         Ok(view.to_vec())
     }

@@ -20,6 +20,7 @@ pub mod patch_merge;
 pub mod patchify;
 pub mod rms_norm;
 pub mod rope;
+pub mod self_test;
 
 /// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.
 pub fn weight_snippet(layout: Layout) -> &'static str {

@@ -12,7 +12,9 @@ use super::picture::pictures_from_js;
 use crate::api::{ChatRequest, ScoreRequest};
 use crate::engine::{Cancel, Engine, Event, Picture, Plan, Positions, Prompt, Request, ScoredRows, Stage};
 use crate::error::Result;
+use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
+use crate::kernels::self_test::SelfTestReport;
 
 /// Stops a running request within one token. Set it from any other task of the worker.
 #[wasm_bindgen]
@@ -48,12 +50,22 @@ struct Memory<'a> {
     peak: u64,
 }
 
+/// What the engine runs on, as it crosses.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceObject<'a> {
+    #[serde(flatten)]
+    report: &'a DeviceReport,
+    self_test: &'a SelfTestReport,
+}
+
 /// An [`Event`] as it crosses.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum EventObject {
     Progress { stage: Stage, done: usize, total: usize },
     Note { picture: usize, message: String },
+    Recovering { attempt: u32, reason: String },
     Text { text: String },
 }
 
@@ -62,6 +74,7 @@ impl From<Event> for EventObject {
         match event {
             Event::Progress { stage, done, total } => Self::Progress { stage, done, total },
             Event::Note { picture, message } => Self::Note { picture, message },
+            Event::Recovering { attempt, reason } => Self::Recovering { attempt, reason },
             Event::Text(text) => Self::Text { text },
         }
     }
@@ -70,8 +83,8 @@ impl From<Event> for EventObject {
 #[wasm_bindgen]
 impl OcelliEngine {
     /// Answers a chat request (JSON in the `OpenAI` shape). `pictures` are its pictures in order of appearance, each a
-    /// `Uint8Array` (PNG, JPEG, WebP) or `{ width, height, rgba }`; `on_event` receives `{ kind: "text", text }` and
-    /// `{ kind: "progress", stage, done, total }`. Resolves to the completion.
+    /// `Uint8Array` (PNG, JPEG, WebP) or `{ width, height, rgba }`; `on_event` receives `{ kind: "text", text }`,
+    /// `{ kind: "progress", stage, done, total }` and `{ kind: "recovering", attempt, reason }`. Resolves to the completion.
     ///
     /// # Errors
     /// `{ code, message, detail }`; code `aborted` after `cancel`.
@@ -115,12 +128,12 @@ impl OcelliEngine {
         Ok(object.into())
     }
 
-    /// What the engine runs on: a [`crate::gpu::device::DeviceReport`].
+    /// What the engine runs on: a [`DeviceReport`] with `selfTest`, a [`SelfTestReport`].
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
     pub fn device(&self) -> JsResult<JsValue> {
-        to_js(self.engine.gpu().report())
+        to_js(&DeviceObject { report: self.engine.gpu().report(), self_test: self.engine.self_test() })
     }
 
     /// How the cache of keys and values holds a number: `f32`, `f16` or `int8`.

@@ -39,7 +39,9 @@ pub(crate) fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
         // A long text's cache takes more of a binding than its matrices.
         let must_be = layout == Layout::F32 && manifest.config.vision.is_some();
         assert!(is_cut || !must_be, "some matrix is cut: {largest:?} of {max_binding}");
-        let gpu = Gpu::open_with(GpuOptions { max_binding: Some(max_binding) }).await.expect("a device");
+        let gpu = Gpu::open_with(GpuOptions { max_binding: Some(max_binding), ..GpuOptions::default() })
+            .await
+            .expect("a device");
         let mut engine = load_on(&gpu, &files, context, Some(KvPrecision::F32)).await;
         println!("{checkpoint} {layout}: {max_binding} bytes a binding, {:?}", engine.plan().rows);
         engine_agrees(&mut engine, &format!("{checkpoint} {layout} in parts"), cases).await;

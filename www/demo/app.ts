@@ -165,6 +165,7 @@ async function stream(engine: Engine, messages: ChatMessage[], answer: Answer, s
         signal,
         onProgress: (event) => {
           if (event.kind === "note") answer.note(event.message);
+          else if (event.kind === "recovering") answer.showStage("The graphics device was reset; going on in a moment …");
           else answer.showStage(event.stage === "vision" ? "Looking at the picture …" : "Reading the question …");
         },
       },

@@ -56,6 +56,7 @@ export class Answer {
 
   showStage(text: string): void {
     this.stage.textContent = text;
+    if (!this.stage.isConnected) this.words.after(this.stage);
   }
 
   /** A remark about the question, kept with the answer. */

@@ -14,7 +14,11 @@ const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
   },
   "limits-too-small": { title: "This GPU is too small for the model.", next: "Try another device, or close other pages that use the GPU." },
   "out-of-memory": { title: "The GPU has run out of memory.", next: "Close other pages that use it and reload this one." },
-  "device-lost": { title: "The GPU was reset.", next: "Reload this page to go on." },
+  "device-lost": { title: "The GPU was reset again and again.", next: "Ask once more, or reload this page." },
+  "self-test-failed": {
+    title: "This GPU computes wrongly, so no answer of it could be trusted.",
+    next: "Update its driver, or try another browser or device.",
+  },
   "invalid-image": { title: "That is not a picture this page can read.", next: "Try a PNG, JPEG or WebP file." },
   "image-too-large": { title: "That picture is too large to open safely.", next: "Scale it down and try again." },
   "context-overflow": { title: "The conversation is too long for the model.", next: "Start a new conversation." },

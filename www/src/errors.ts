@@ -7,6 +7,8 @@ export type ErrorCode =
   /** The GPU memory that `gpuMemoryBudget` allows is too little; `detail` has the numbers. */
   | "budget-too-small"
   | "gpu"
+  /** The device computes wrongly: an answer of it could not be trusted. */
+  | "self-test-failed"
   | "invalid-package"
   | "invalid-checkpoint"
   | "unsupported-architecture"

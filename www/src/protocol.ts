@@ -6,7 +6,7 @@ import type { ErrorData } from "./errors.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -29,6 +29,8 @@ export type LoadReport =
 export type ChatEvent =
   | { kind: "text"; text: string }
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
+  /** The GPU was lost (a driver reset, say). It is opened again, and the answer goes on where it was. */
+  | { kind: "recovering"; attempt: number; reason: string }
   /** Something about a picture that the user should know. */
   | { kind: "note"; picture: number; message: string };
 
@@ -39,6 +41,17 @@ export interface DeviceReport {
   driver: string;
   maxStorageBufferBindingSize: number;
   maxBufferSize: number;
+  selfTest: SelfTest;
+}
+
+/** Every kernel that the model needs, run on known numbers before it is loaded. */
+export interface SelfTest {
+  /** Kernels that compute rightly. */
+  passed: number;
+  /** Faster kernels that do not on this device, and are therefore not used. */
+  failed: { kernel: string; tier: string; detail: string }[];
+  /** Milliseconds, compiling included. */
+  ms: number;
 }
 
 /** How the cache of keys and values holds a number: 32-bit floats, 16-bit floats, or 8-bit integers with scales. */

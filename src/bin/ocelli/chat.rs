@@ -90,10 +90,9 @@ fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &
         stop: Vec::new(),
     };
     let mut printed = Ok(());
-    let mut show = |event: Event| {
-        if let (Event::Text(text), true) = (event, printed.is_ok()) {
-            printed = crate::print_text(&text);
-        }
+    let mut show = |event: Event| match event {
+        Event::Text(text) if printed.is_ok() => printed = crate::print_text(&text),
+        event => crate::tell(&event),
     };
     let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
     printed?;

@@ -87,7 +87,7 @@ fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Res
     let mut show = |event: Event| match event {
         Event::Text(text) if !args.json && printed.is_ok() => printed = crate::print_text(&text),
         Event::Note { picture, message } => open::inform(&format!("{}: {message}", images[picture].display())),
-        _ => {}
+        event => crate::tell(&event),
     };
     let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
     printed?;

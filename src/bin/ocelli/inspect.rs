@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::config::{KvPrecision, ModelConfig};
+use ocelli::engine::kernel_needs;
+use ocelli::gpu::{DeviceReport, Gpu};
+use ocelli::kernels::self_test::{SelfTestReport, self_test};
 use ocelli::model::KvCache;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{Manifest, TensorEntry};
@@ -34,6 +37,9 @@ pub(crate) struct InspectArgs {
     /// List every tensor, and what it was where it was quantised twice.
     #[arg(long)]
     tensors: bool,
+    /// Open the GPU and run the kernels that the package needs on known numbers.
+    #[arg(long)]
+    device: bool,
 }
 
 /// What is printed.
@@ -59,9 +65,21 @@ struct Summary<'a> {
     requantized_from: BTreeMap<Layout, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<LoadReport>,
+    /// Absent where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Device>,
     config: &'a ModelConfig,
     #[serde(skip_serializing_if = "Option::is_none")]
     tensors: Option<&'a [TensorEntry]>,
+}
+
+/// What the model would run on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Device {
+    #[serde(flatten)]
+    report: DeviceReport,
+    self_test: SelfTestReport,
 }
 
 /// The tensors of one layout.
@@ -75,7 +93,7 @@ struct Share {
 /// Runs the command.
 ///
 /// # Errors
-/// A package that cannot be read, and with `--verify` one whose files are damaged.
+/// A package that cannot be read, with `--verify` one whose files are damaged, and with `--device` a GPU that computes wrongly.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let package = pollster::block_on(Package::open(Directory(args.package.clone())))?;
     if args.verify {
@@ -85,6 +103,9 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     summary.tensors = args.tensors.then_some(&package.manifest.tensors);
     if args.load {
         summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::MemoryArgs::default()))?.1);
+    }
+    if args.device {
+        summary.device = Some(pollster::block_on(test_device(&package.manifest))?);
     }
     let text = if args.json {
         serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
@@ -99,6 +120,12 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
         package.read_shard(shard).await?;
     }
     package.read_tokenizer().await.map(drop)
+}
+
+async fn test_device(manifest: &Manifest) -> Result<Device> {
+    let gpu = Gpu::open().await?;
+    let self_test = self_test(&gpu, &kernel_needs(manifest, KvPrecision::ALL.to_vec()), open::milliseconds).await?;
+    Ok(Device { report: gpu.report().clone(), self_test })
 }
 
 fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
@@ -128,6 +155,7 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         verified,
         requantized_from,
         load: None,
+        device: None,
         config: &manifest.config,
         tensors: None,
     }
@@ -162,6 +190,14 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
     }
     if summary.verified.is_some() {
         writeln!(out, "  {:<10} every file has the hash the manifest promises", "verified")?;
+    }
+    if let Some(Device { report, self_test }) = &summary.device {
+        let DeviceReport { name, backend, driver, .. } = report;
+        writeln!(out, "  {:<10} {name} ({backend}, {driver})", "device")?;
+        writeln!(out, "  {:<10} {} kernels compute rightly, in {:.0} ms", "self-test", self_test.passed, self_test.ms)?;
+        for failure in &self_test.failed {
+            writeln!(out, "  {:<10} not used: {} ({}): {}", "", failure.kernel, failure.tier.name(), failure.detail)?;
+        }
     }
     Ok(out.trim_end().into())
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ocelli::engine::Event;
 use ocelli::{Error, Result};
 
 mod chat;
@@ -59,6 +60,13 @@ fn main() -> ExitCode {
 fn complain(error: &Error) {
     // With standard error closed as well, the exit code is all that is left to say.
     let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());
+}
+
+/// Tells standard error what the user should know of.
+fn tell(event: &Event) {
+    if let Event::Recovering { attempt, reason } = event {
+        let _ = writeln!(std::io::stderr(), "the GPU was lost ({reason}); opening it again, attempt {attempt}");
+    }
 }
 
 /// Writes text to standard output at once. A closed pipe is an error like any other, not a panic.

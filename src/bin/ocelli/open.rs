@@ -104,7 +104,7 @@ pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &Memo
 
 /// Loads a package from a directory, telling standard error how far it is.
 pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<(Engine, LoadReport)> {
-    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding }).await?;
+    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..GpuOptions::default() }).await?;
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
     let options = LoadOptions {
@@ -205,7 +205,8 @@ pub(crate) fn directory_of(path: &Path) -> PathBuf {
     path.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-fn milliseconds() -> f64 {
+/// Since the first call.
+pub(crate) fn milliseconds() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }

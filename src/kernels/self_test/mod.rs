@@ -1,0 +1,167 @@
+//! Whether the kernels compute on this device what they should: every family, in the layouts and sizes of heads that a model
+//! uses, against [`crate::reference`] and through the very pipelines that will run. One submission, one read: milliseconds.
+//!
+//! Drivers differ, and a wrong number is not an error to any of them. A model that answers nonsense is worse than one that
+//! refuses to start.
+
+mod bench;
+mod cases;
+mod decoder;
+
+use std::collections::BTreeSet;
+
+use crate::config::{Activation, KvPrecision, RopePairs};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::weights::layout::Layout;
+use bench::Bench;
+
+/// Milliseconds since some fixed moment.
+type Clock = fn() -> f64;
+
+/// How kernels are computed, from what every device can do up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Tier {
+    /// 32-bit arithmetic, no optional feature.
+    Baseline,
+    /// 16-bit arithmetic in registers.
+    F16,
+    /// Sums across the lanes of a subgroup.
+    Subgroups,
+}
+
+impl Tier {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::F16 => "f16",
+            Self::Subgroups => "subgroups",
+        }
+    }
+}
+
+/// The kernels that a model needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Layouts of the matrices that something is multiplied by.
+    pub products: BTreeSet<Layout>,
+    /// Layout of the embedding.
+    pub embedding: Layout,
+    /// The decoder's heads.
+    pub decoder: Heads,
+    /// Precisions of its cache.
+    pub caches: Vec<KvPrecision>,
+    /// The tower and the projector.
+    pub vision: Option<Vision>,
+}
+
+/// What the heads of a transformer ask of attention and rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Which lanes of a head form a pair.
+    pub pairs: RopePairs,
+}
+
+/// What a tower asks besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vision {
+    /// Its heads.
+    pub heads: Heads,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    /// Patches along a side of the square that becomes a token.
+    pub merge: usize,
+    /// Its gate.
+    pub gate: Activation,
+    /// The projector's activation.
+    pub projector: Activation,
+}
+
+/// What one kernel made of a known input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Name with layout or head width.
+    pub kernel: String,
+    /// How it was computed.
+    pub tier: Tier,
+    /// Largest difference to the reference, relative to the reference's largest number; not a number where the kernel's is not.
+    pub worst: f64,
+    /// The worst number and what it should have been.
+    pub detail: String,
+}
+
+/// Largest difference allowed. Kernels that are right stay below 1e-5; half precision where 32 bits were asked for is off by 1e-3.
+const TOLERANCE: f64 = 1e-4;
+
+impl Outcome {
+    /// Whether the numbers can be used.
+    pub fn passed(&self) -> bool {
+        self.worst <= TOLERANCE
+    }
+}
+
+/// A kernel that is not used because it computes wrongly.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Name with layout or head width.
+    pub kernel: String,
+    /// The tier that is switched off with it.
+    pub tier: Tier,
+    /// The worst number and what it should have been.
+    pub detail: String,
+}
+
+/// What came of a self-test that the engine can go on after.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SelfTestReport {
+    /// Kernels that compute rightly.
+    pub passed: usize,
+    /// Those of higher tiers that do not. Their work is done by a tier that does.
+    pub failed: Vec<Failure>,
+    /// How long it took, compiling included.
+    pub ms: f64,
+}
+
+impl SelfTestReport {
+    /// Whether kernels of `tier` may be used.
+    pub fn allows(&self, tier: Tier) -> bool {
+        self.failed.iter().all(|failure| failure.tier != tier)
+    }
+}
+
+/// Weighs the outcomes: a higher tier with a wrong kernel is given up, the baseline must be right.
+///
+/// # Errors
+/// [`Error::SelfTestFailed`] for a wrong kernel of [`Tier::Baseline`].
+pub fn weigh(outcomes: Vec<Outcome>) -> Result<SelfTestReport> {
+    let mut report = SelfTestReport::default();
+    for outcome in outcomes {
+        let passed = outcome.passed();
+        let Outcome { kernel, tier, detail, .. } = outcome;
+        match tier {
+            _ if passed => report.passed += 1,
+            Tier::Baseline => return Err(Error::SelfTestFailed { kernel, tier: tier.name().into(), detail }),
+            _ => report.failed.push(Failure { kernel, tier, detail }),
+        }
+    }
+    Ok(report)
+}
+
+/// Runs every kernel that is needed on known inputs.
+///
+/// # Errors
+/// [`Error::SelfTestFailed`], or what the device complains about.
+pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTestReport> {
+    let started = clock();
+    let mut bench = Bench::new(gpu);
+    cases::all(&mut bench, needs)?;
+    let report = weigh(bench.finish().await?)?;
+    Ok(SelfTestReport { ms: clock() - started, ..report })
+}

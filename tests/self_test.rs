@@ -1,0 +1,152 @@
+//! The self-test at start: a device whose kernels are right passes, one that computes wrongly is noticed before a model says
+//! anything. What is wrong is made so by changing the shader on its way to the driver.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "model/packages.rs"]
+mod packages;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ocelli::config::{Activation, KvPrecision, RopePairs};
+use ocelli::engine::LoadOptions;
+use ocelli::gpu::{Gpu, GpuOptions, Injection};
+use ocelli::kernels::self_test::{Heads, Needs, Outcome, Tier, Vision, self_test, weigh};
+use ocelli::weights::layout::Layout;
+use ocelli::{Error, Result};
+
+/// Everything there is.
+fn all() -> Needs {
+    Needs {
+        products: BTreeSet::from(Layout::ALL),
+        embedding: Layout::Q6K,
+        decoder: Heads { head_dim: 128, pairs: RopePairs::Half },
+        caches: KvPrecision::ALL.to_vec(),
+        vision: Some(Vision {
+            heads: Heads { head_dim: 64, pairs: RopePairs::Interleaved },
+            patch_size: 14,
+            merge: 2,
+            gate: Activation::Silu,
+            projector: Activation::Gelu,
+        }),
+    }
+}
+
+fn milliseconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+}
+
+async fn device(order: impl Fn(&Injection)) -> Gpu {
+    let injection = Injection::default();
+    order(&injection);
+    Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device")
+}
+
+#[test]
+fn every_kernel_in_every_layout_passes() {
+    pollster::block_on(async {
+        let gpu = packages::common::gpu();
+        let before = gpu.ledger().total().0;
+        let report = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        println!("{} kernels right in {:.0} ms, compiled for the first time", report.passed, report.ms);
+        let again = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        println!("{} kernels right in {:.0} ms, compiled before", again.passed, again.ms);
+        assert!(report.failed.is_empty() && report.passed >= 2 * Layout::ALL.len() + 11, "{report:?}");
+        assert_eq!(gpu.ledger().total().0, before, "nothing of it stays");
+    });
+}
+
+/// One change to each family that a driver's fault might amount to.
+const SPOILED: [(&str, &str, &str); 14] = [
+    ("matmul<q4_0>", "k < TILE_K4; k++", "k < TILE_K4 - 1u; k++"),
+    ("matmul<q8_0>", "y[at] = value;", "y[at] = unpack2x16float(pack2x16float(vec2f(value, 0.0))).x;"),
+    ("matvec<q8_0>", "half > 0u", "half > 1u"),
+    ("matvec<q4_0>", "value += bias[p.first_row + col + lane];", "value += bias[lane];"),
+    ("embed_rows<q8_0>", "(source & ~FEATURE)", "0u"),
+    ("rms_norm", "+ p.eps", "+ 0.001"),
+    ("rope", "- b * turn.y", "+ b * turn.y"),
+    ("kv_append<32,int8>", "store(p.past ", "store(0u "),
+    ("kv_append<32,f16>", "store(p.past ", "store(0u "),
+    ("attention<32,f16>", "p.past + token + 1u", "p.past + token"),
+    ("glu", "* gate_up[at + p.width]", "* gate_up[at]"),
+    ("activation", "0.70710678", "0.7"),
+    ("patchify", "255u;", "127u;"),
+    ("patch_merge", "i % p.merge;", "0u;"),
+];
+
+#[test]
+fn a_wrong_kernel_of_any_family_is_found_and_named() {
+    pollster::block_on(async {
+        let few = Needs {
+            products: BTreeSet::from([Layout::Q4_0, Layout::Q8_0]),
+            embedding: Layout::Q8_0,
+            decoder: Heads { head_dim: 32, pairs: RopePairs::Half },
+            ..all()
+        };
+        for (kernel, from, to) in SPOILED {
+            let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
+            let failed = self_test(&gpu, &few, milliseconds).await;
+            let Err(Error::SelfTestFailed { kernel: found, tier, detail }) = failed else {
+                panic!("{kernel} with {to:?} for {from:?}: {failed:?}")
+            };
+            assert!(found.starts_with(kernel), "{found} was blamed for {kernel}");
+            assert_eq!(tier, "baseline");
+            assert!(detail.contains(" is right, off by "), "{detail}");
+        }
+    });
+}
+
+#[test]
+fn a_shader_the_driver_refuses_is_told_by_name() {
+    pollster::block_on(async {
+        for (from, to) in [("fn main", "fn other"), ("turn.x", "turn.colour")] {
+            let gpu = device(|injection| injection.spoil("rope", from, to)).await;
+            let failed = self_test(&gpu, &all(), milliseconds).await.expect_err("refused");
+            let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
+            assert_eq!(stage, "compiling rope");
+        }
+    });
+}
+
+#[test]
+fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
+    pollster::block_on(async {
+        let files = packages::pack("tied_two_images", Layout::Q8_0).await;
+        let options = LoadOptions { context: Some(64), ..LoadOptions::new(milliseconds) };
+        let right = packages::try_load(packages::common::gpu(), &files, options).await.expect("load");
+        assert!(right.self_test().passed > 10 && right.self_test().failed.is_empty(), "{:?}", right.self_test());
+        assert!(right.self_test().allows(Tier::Baseline) && right.self_test().ms > 0.0);
+        for (kernel, from, to) in [("matmul<q8_0>", "= product;", "= 1.01 * product;"), SPOILED[13]] {
+            let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
+            let Err(failed) = packages::try_load(&gpu, &files, options).await else {
+                panic!("{kernel} was not noticed")
+            };
+            assert_eq!(failed.code(), "self-test-failed", "{kernel}: {failed}");
+            assert_eq!(gpu.ledger().total().0, 0);
+        }
+    });
+}
+
+fn outcome(kernel: &str, tier: Tier, worst: f64) -> Outcome {
+    Outcome { kernel: kernel.into(), tier, worst, detail: "2 at 3 where 1 is right".into() }
+}
+
+#[test]
+fn a_higher_tier_that_is_wrong_is_given_up_and_the_baseline_must_be_right() {
+    let right = |kernel| outcome(kernel, Tier::Baseline, 1e-7);
+    let report: Result<_> = weigh(vec![
+        right("matmul<q4_0>"),
+        outcome("matmul<q4_0>", Tier::F16, 0.3),
+        outcome("rope", Tier::Subgroups, 0.0),
+    ]);
+    let report = report.expect("the baseline is right");
+    assert_eq!((report.passed, report.failed.len()), (2, 1));
+    assert_eq!((report.failed[0].kernel.as_str(), report.failed[0].tier), ("matmul<q4_0>", Tier::F16));
+    assert!(!report.allows(Tier::F16) && report.allows(Tier::Subgroups) && report.allows(Tier::Baseline));
+    for worst in [1e-3, f64::NAN, f64::INFINITY] {
+        let failed = weigh(vec![right("rope"), outcome("glu", Tier::Baseline, worst)]).expect_err("wrong");
+        assert_eq!(failed.code(), "self-test-failed");
+        assert!(failed.to_string().contains("glu computes wrongly"), "{failed}");
+    }
+}

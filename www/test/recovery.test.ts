@@ -1,0 +1,191 @@
+/** A GPU that is lost, or whose memory runs out, in the middle of an answer: the answer goes on as if nothing had happened. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+/** What the page is told: the worker's submissions so far, and what becomes of its devices. */
+interface Losing {
+  /** Submissions so far, on all devices. */
+  count(): Promise<number>;
+  /** Destroys the device at these submissions. */
+  at(submissions: number[]): Promise<void>;
+  /** Has the next `allocations` end for want of memory. */
+  memory(allocations: number): Promise<void>;
+}
+
+interface Said {
+  pieces: string[];
+  recovering: { attempt: number; reason: string }[];
+  error: ErrorData | null;
+}
+
+/** What the tests keep in the page. */
+interface Kept {
+  engine: Engine;
+  losing: Losing;
+  ask(question: string, picture?: string): Promise<Said>;
+}
+
+/** The package's own worker, behind a script that counts the submissions of its devices, and can destroy them or fill them up. */
+const WORKER = `
+  let submissions = 0;
+  let orders = { losses: [], memory: 0 };
+  const devices = new WeakMap();
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...descriptor) {
+    const device = await request.apply(this, descriptor);
+    devices.set(device.queue, device);
+    return device;
+  };
+  const submit = GPUQueue.prototype.submit;
+  GPUQueue.prototype.submit = function (...buffers) {
+    if (orders.losses.includes(submissions++)) devices.get(this).destroy();
+    return submit.apply(this, buffers);
+  };
+  const { pushErrorScope, popErrorScope } = GPUDevice.prototype;
+  const scopes = [];
+  GPUDevice.prototype.pushErrorScope = function (filter) {
+    scopes.push(filter);
+    return pushErrorScope.call(this, filter);
+  };
+  GPUDevice.prototype.popErrorScope = async function () {
+    const fails = scopes.pop() === "out-of-memory" && orders.memory-- > 0;
+    const error = await popErrorScope.call(this);
+    return fails ? new GPUOutOfMemoryError("on order") : error;
+  };
+  new BroadcastChannel("orders").onmessage = ({ data }) => {
+    orders = data;
+    new BroadcastChannel("submissions").postMessage(submissions);
+  };
+`;
+const FILES = { "/test/losing.js": WORKER, "/test/worker.js": 'import "./losing.js";\nimport "/ocelli/worker.js";\n' };
+
+inBrowsers("recovery", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    for (const [path, text] of Object.entries(FILES)) site.replaced.set(path, new TextEncoder().encode(text));
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+    await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const [orders, answers] = [new BroadcastChannel("orders"), new BroadcastChannel("submissions")];
+      const order = (losses: number[], memory: number) =>
+        new Promise<number>((resolve) => {
+          answers.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
+          orders.postMessage({ losses, memory });
+        });
+      const losing: Losing = {
+        count: () => order([], 0),
+        at: async (losses) => void (await order(losses, 0)),
+        memory: async (allocations) => void (await order([], allocations)),
+      };
+      const worker = new Worker("/test/worker.js", { type: "module" });
+      const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, context: 512 });
+      const ask = async (question: string, picture?: string) => {
+        const text = { type: "text" as const, text: question };
+        const content = picture ? [{ type: "image_url" as const, image_url: { url: picture } }, text] : [text];
+        const request: ChatCompletionRequest & { stream: true } = {
+          messages: [{ role: "user", content }],
+          temperature: 0,
+          max_tokens: 8,
+          stream: true,
+        };
+        const said: Said = { pieces: [], recovering: [], error: null };
+        try {
+          const onProgress = (event: { kind: string }) => {
+            if (event.kind === "recovering") said.recovering.push(event as unknown as Said["recovering"][number]);
+          };
+          for await (const chunk of await engine.chat.completions.create(request, { onProgress })) {
+            const piece = chunk.choices[0]?.delta.content;
+            if (piece) said.pieces.push(piece);
+          }
+        } catch (thrown) {
+          const { code, message, detail } = thrown as ErrorData;
+          said.error = { code, message, detail };
+        }
+        return said;
+      };
+      Object.assign(window, { engine, losing, ask });
+    });
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("the device has tested its kernels", async () => {
+    const selfTest = await tab.run(() => (window as unknown as Kept).engine.device.selfTest);
+    assert.ok(selfTest.passed > 10 && selfTest.failed.length === 0, JSON.stringify(selfTest));
+    console.log(`self-test: ${selfTest.passed} kernels, ${selfTest.ms.toFixed(0)} ms`);
+  });
+
+  test("lost in the tower, in the prompt or within the answer, it says the same", async () => {
+    const { heard, submissions } = await tab.run(async () => {
+      const { losing, ask } = window as unknown as Kept;
+      // Between two questions another one, so that nothing of the first is in the cache; and each about a picture of its own, so
+      // that the tower runs.
+      const forget = () => ask("one two three");
+      const scene = (index: number) => `/models/demo/gallery/scene-0${index}.png`;
+      await forget();
+      const start = await losing.count();
+      await ask("What is this?", scene(1));
+      const submissions = (await losing.count()) - start;
+      const heard: { step: number; said: Said; whole: Said }[] = [];
+      for (const [index, step] of [0, submissions >> 1, submissions - 3].entries()) {
+        await forget();
+        await losing.at([(await losing.count()) + step]);
+        const said = await ask("What is this?", scene(index + 2));
+        await forget();
+        heard.push({ step, said, whole: await ask("What is this?", scene(index + 2)) });
+      }
+      return { heard, submissions };
+    });
+    assert.ok(submissions > 8, `${submissions} submissions`);
+    for (const { step, said, whole } of heard) {
+      assert.ok(whole.pieces.length > 0 && whole.error === null && whole.recovering.length === 0, JSON.stringify(whole));
+      assert.deepEqual(said.pieces, whole.pieces, `lost at ${step} of ${submissions}: ${JSON.stringify(said)}`);
+      assert.deepEqual(said.recovering.map(({ attempt }) => attempt), [1], `lost at ${step}`);
+      assert.match(said.recovering[0]?.reason ?? "", /\w/);
+    }
+  });
+
+  test("lost three times in one answer it gives up, and answers the next question", async () => {
+    const { lost, again, whole } = await tab.run(async () => {
+      const { losing, ask } = window as unknown as Kept;
+      const whole = await ask("Who are you?");
+      await ask("one two three");
+      const start = await losing.count();
+      await losing.at([start + 1, start + 3, start + 5]);
+      const lost = await ask("Who are you?");
+      await losing.at([]);
+      return { lost, again: await ask("Who are you?"), whole };
+    });
+    assert.equal(lost.error?.code, "device-lost");
+    assert.deepEqual(lost.recovering.map(({ attempt }) => attempt), [1, 2]);
+    assert.equal(whole.error, null);
+    assert.deepEqual(again.pieces, whole.pieces);
+  });
+
+  test("memory that runs out once costs nothing, and otherwise is told of with numbers", async () => {
+    const { once, always, whole } = await tab.run(async () => {
+      const { losing, ask } = window as unknown as Kept;
+      await ask("one two three");
+      await losing.memory(1);
+      const once = await ask("Who are you?");
+      await ask("one two three");
+      await losing.memory(1e6);
+      const always = await ask("Who are you?");
+      await losing.memory(0);
+      return { once, always, whole: await ask("Who are you?") };
+    });
+    assert.ok(whole.pieces.length > 0 && whole.error === null);
+    assert.deepEqual(once, whole);
+    assert.equal(always.error?.code, "out-of-memory");
+    const { what, purpose, bytes, in_use } = always.error?.detail as Record<string, unknown>;
+    assert.ok(what && purpose && Number(bytes) > 0 && Number(in_use) > 0, JSON.stringify(always.error));
+  });
+});
