@@ -7,6 +7,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, error_to_js, to_js};
+use super::import::wasm_memory;
 use super::loader::JsShards;
 use super::picture::pictures_from_js;
 use crate::api::{ChatRequest, ScoreRequest};
@@ -48,6 +49,8 @@ struct Memory<'a> {
     plan: &'a Plan,
     purposes: Vec<LedgerRow>,
     peak: u64,
+    #[serde(rename = "wasmBytes")]
+    wasm_bytes: f64,
 }
 
 /// What the engine runs on, as it crosses.
@@ -148,7 +151,7 @@ impl OcelliEngine {
     /// As [`chat`](Self::chat).
     pub fn memory(&self) -> JsResult<JsValue> {
         let peak = self.engine.gpu().ledger().total().1;
-        to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak })
+        to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
     }
 
     /// The model's configuration, as in `model.json`.

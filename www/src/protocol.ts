@@ -95,6 +95,8 @@ export interface MemoryReport {
   purposes: { purpose: MemoryPurpose; current: number; peak: number }[];
   /** The most there was at any time, all purposes together. */
   peak: number;
+  /** The most memory that the wasm module has had, in bytes. Not on the GPU. */
+  wasmBytes: number;
 }
 
 /** How a model is loaded; null where the engine is to choose. */
