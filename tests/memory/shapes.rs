@@ -3,6 +3,7 @@
 use ocelli::config::{KvPrecision, ModelConfig};
 use ocelli::engine::{Plan, Residency, Wishes, plan};
 use ocelli::gpu::Purpose;
+use ocelli::model::forward::is_text;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
 use ocelli::weights::tensors::model_tensors;
@@ -31,11 +32,12 @@ fn ministral_3b() -> ModelConfig {
     .expect("a configuration")
 }
 
-/// A package of this model whose matrices all have one layout, in shards of 32 MiB.
-fn manifest(config: ModelConfig, layout: Layout) -> Manifest {
+/// A package of this model whose matrices have one layout in the decoder and one in the tower, in shards of 32 MiB.
+fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Manifest {
     let mut offset = 0;
     let mut tensors = Vec::new();
     for spec in model_tensors(&config) {
+        let layout = if is_text(&spec.name) { text } else { vision };
         let fits = layout.planes(&spec.shape).is_some();
         let layout = if spec.shape.len() == 1 || !fits { Layout::F32 } else { layout };
         let mut planes = Vec::new();
@@ -54,7 +56,7 @@ fn manifest(config: ModelConfig, layout: Layout) -> Manifest {
         name: "on paper".into(),
         license: None,
         source: None,
-        quantization: layout,
+        quantization: text,
         config,
         chat: ChatSettings {
             template: "mistral-v13".into(),
@@ -70,7 +72,7 @@ fn manifest(config: ModelConfig, layout: Layout) -> Manifest {
 }
 
 fn planned(layout: Layout, max_binding: u64, wishes: Wishes) -> Result<Plan> {
-    plan(&manifest(ministral_3b(), layout), max_binding, wishes)
+    plan(&manifest(ministral_3b(), layout, layout), max_binding, wishes)
 }
 
 #[test]
@@ -98,6 +100,27 @@ fn two_gibibytes_hold_a_short_context_at_four_and_a_half_bits() {
             assert!(parts.iter().any(|(purpose, _)| purpose == "kv_cache"), "{parts:?}");
         }
         error => panic!("{error}"),
+    }
+}
+
+/// At 4.25 bits four thousand do, with a picture that comes last, whatever the tower is stored in.
+#[test]
+fn two_gibibytes_hold_a_picture_and_a_long_context_at_four_and_a_quarter_bits() {
+    for (tower, edge) in [(Layout::Q4_64, 1540), (Layout::Q8_0, 1540), (Layout::F16, 1036)] {
+        let wishes = Wishes { budget: Some(2 * GIB), context: Some(4096), ..Wishes::default() };
+        let plan = plan(&manifest(ministral_3b(), Layout::Q4_64, tower), 2 * GIB, wishes).expect("a plan");
+        println!("{tower}: {} bytes, {:?}, pictures up to {}", plan.peak, plan.rows, plan.longest_edge);
+        for phase in &plan.phases {
+            println!(
+                "  {:?} {} {:?}",
+                phase.phase,
+                phase.total,
+                phase.purposes.iter().map(|row| row.bytes).collect::<Vec<_>>()
+            );
+        }
+        assert!(plan.peak <= 2 * GIB && plan.context == 4096, "{plan:?}");
+        assert_eq!((plan.kv, plan.vision), (KvPrecision::Int8, Residency::Streamed), "{tower}");
+        assert_eq!(plan.longest_edge, edge, "{tower}");
     }
 }
 
