@@ -15,7 +15,9 @@ usage: ./build.sh VERB
   build            the wasm module and the page, into www/dist
   serve [PORT]     build, then serve the page (default port 8080)
   test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
-  bench [ARGS]     kernel and whole-model benchmarks
+  bench [ARGS]     kernels on this device
+  bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
+                   a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
   fixtures         remake the golden data of tests/fixtures with Python
 TEXT
 }
@@ -29,7 +31,7 @@ main() {
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
     test) setup_build; setup_test; test_all ;;
-    bench) setup_rust; setup_gpu; cargo bench "$@" ;;
+    bench) bench "$@" ;;
     fixtures) fixtures ;;
     *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
   esac
@@ -265,6 +267,37 @@ fixtures() {
     done_with python tests/fixtures/requirements.txt
   fi
   PYTHON=$PWD/.tools/py/bin/python tests/fixtures/make_all.sh
+}
+
+# --- benchmarks ----------------------------------------------------------------------------------------------------------
+
+bench() {
+  if [[ ${1:-} != --scale ]]; then
+    setup_rust
+    setup_gpu
+    cargo bench "$@"
+    return
+  fi
+  [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
+  setup_build
+  setup_test
+  build_all
+  bench_scale ministral-3-3b
+}
+
+# A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then both roads to an answer.
+bench_scale() {
+  local shape=$1 folder=target/scale
+  mkdir -p "$folder"
+  [[ -f $folder/$shape/model.json ]] ||
+    cargo run --quiet -- synth --shape "$shape" --quant compact --vision-quant q4_64 --out "$folder/$shape"
+  [[ -d $folder/$shape-gguf ]] || cargo run --quiet -- synth --shape "$shape" --gguf --out "$folder/$shape-gguf"
+  say "natively: 1024 x 1024 pixels at the end of 4096 tokens, within 2 GiB"
+  OCELLI_FULL_SIZE=$PWD/$folder/$shape cargo test --test memory full_size -- --nocapture
+  say "in Chromium: the GGUF pair imported, loaded from Cache Storage, a small picture and two tokens"
+  local pair=("$PWD/$folder/$shape-gguf"/*mmproj*.gguf) text
+  text=$(find "$PWD/$folder/$shape-gguf" -name '*.gguf' ! -name '*mmproj*')
+  (cd www && node bench/scale.mjs "$text" "${pair[0]}")
 }
 
 main "$@"
