@@ -74,6 +74,7 @@ async function use(choice: Choice, keepProblem = false): Promise<void> {
 }
 
 function becomeReady(loaded: Engine, choice: Choice): void {
+  if (document.activeElement === find("load-cancel", HTMLButtonElement)) question.focus();
   showReady(loaded.device);
   showCurrent(choice);
   forgetModelFiles();
@@ -93,7 +94,11 @@ function dropEngine(): void {
 async function choose(choice: Choice): Promise<void> {
   void packages.requestPersistence().catch(() => false);
   find("models", HTMLDetailsElement).open = false;
-  await use(choice);
+  const used = use(choice);
+  // What was clicked is hidden now: the focus, and with it the view, goes to where something happens.
+  const cancel = find("load-cancel", HTMLButtonElement);
+  (cancel.hidden ? find("models-summary", HTMLElement) : cancel).focus();
+  await used;
   if (!engine && !loading && !isDemo(choice)) await use(DEMO, true);
 }
 
