@@ -10,6 +10,7 @@ mod pictures;
 mod plan;
 mod prompt;
 mod recover;
+mod rehearse;
 mod score;
 mod session;
 mod source;

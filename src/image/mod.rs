@@ -11,4 +11,4 @@ mod webp;
 
 pub use crate::config::ImageGrid;
 pub use decode::{Rgb8, decode};
-pub use prepare::{Fingerprint, PreparedImage, fingerprint, normalise, prepare};
+pub use prepare::{Fingerprint, PreparedImage, fingerprint, grid, normalise, prepare};

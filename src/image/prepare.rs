@@ -30,19 +30,28 @@ pub struct PreparedImage {
 /// [`Error::InvalidImage`] when the pixels do not fit the size, [`Error::Internal`] for sizes of zero in `config`.
 pub fn prepare(picture: &Rgb8, config: &VisionConfig) -> Result<PreparedImage> {
     picture.check()?;
+    let from = (picture.width as usize, picture.height as usize);
+    let grid = grid(from, config)?;
+    let step = config.patch_size * config.spatial_merge_size;
+    let (width, height) = (grid.cols * step, grid.rows * step);
+    let rgb = bicubic_u8(&picture.pixels, from, (width, height));
+    Ok(PreparedImage { width, height, rgb, grid })
+}
+
+/// The size in tokens at which a picture of `from` pixels, width and height, is shown to the model.
+///
+/// # Errors
+/// [`Error::Internal`] for sizes of zero in `config`.
+pub fn grid(from: (usize, usize), config: &VisionConfig) -> Result<ImageGrid> {
     let step = config.patch_size * config.spatial_merge_size;
     if step == 0 || config.image_size == 0 {
         return Err(Error::Internal { detail: "the vision config has a size of zero".into() });
     }
-    let from = (picture.width as usize, picture.height as usize);
     let longest = config.image_size as f64;
     let ratio = (from.0 as f64 / longest).max(from.1 as f64 / longest);
     // A very thin picture would shrink to nothing.
     let fit = |edge: usize| if ratio > 1.0 { ((edge as f64 / ratio).floor() as usize).max(1) } else { edge };
-    let grid = ImageGrid { rows: fit(from.1).div_ceil(step), cols: fit(from.0).div_ceil(step) };
-    let (width, height) = (grid.cols * step, grid.rows * step);
-    let rgb = bicubic_u8(&picture.pixels, from, (width, height));
-    Ok(PreparedImage { width, height, rgb, grid })
+    Ok(ImageGrid { rows: fit(from.1).div_ceil(step), cols: fit(from.0).div_ceil(step) })
 }
 
 /// The tower's input: `(value / 255 - mean) / std`, planes of one colour after another. // [3, height, width]

@@ -10,7 +10,7 @@ use super::vision::{Layer, Pixels, Stem};
 use super::vision_work;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Recording, Slice};
+use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -133,6 +133,48 @@ impl Model {
         weights.projector().await?.record(&mut recording, &work, grid, into)?;
         gpu.run("vision", &recording)?;
         gpu.settle().await
+    }
+
+    /// Takes the memory of a picture's pass for a moment, and that of `features` rows of features; computes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::encode_picture`].
+    pub async fn rehearse_picture<W: VisionWeights>(
+        &mut self,
+        weights: &mut W,
+        (width, height): (usize, usize),
+        features: usize,
+    ) -> Result<()> {
+        let Some(config) = &self.config.vision else { return Ok(()) };
+        self.work = None;
+        let text_hidden = self.config.text.hidden_size;
+        let pixels = Pixels { width, height, rgb: &[] };
+        let _features = self.features(features)?;
+        let _work = vision_work::Workspace::new(&self.gpu, config, &pixels, self.rows.vision, text_hidden)?;
+        drop(weights.stem().await?);
+        let mut layers = Vec::new();
+        for index in 0..config.num_hidden_layers.min(weights.layers_at_once()) {
+            layers.push(weights.layer(index).await?);
+        }
+        self.gpu.settle().await?;
+        drop(layers);
+        drop(weights.projector().await?);
+        self.gpu.settle().await
+    }
+
+    /// Takes the memory of the decoder, and that of `features` rows of features.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub async fn rehearse_text(&mut self, features: usize) -> Result<()> {
+        let _features = self.features(features)?;
+        self.work = Some(Workspace::new(&self.gpu, &self.config.text, self.rows.text)?);
+        self.gpu.settle().await
+    }
+
+    fn features(&self, rows: usize) -> Result<Buffer> {
+        let bytes = (rows * self.config.text.hidden_size * size_of::<f32>()) as u64;
+        self.gpu.alloc("features", Purpose::Features, bytes)
     }
 
     /// Runs up to [`TextRows::prompt`] inputs behind those in the cache. Their hidden rows are then what [`Self::logits`] reads.

@@ -154,6 +154,15 @@ impl OcelliEngine {
         to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
     }
 
+    /// Allocates for a moment all that a picture of this size and a full context take. The conversation is forgotten.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub async fn rehearse(&mut self, width: usize, height: usize) -> JsResult<()> {
+        let rehearsed = self.engine.rehearse(width, height).await;
+        rehearsed.map_err(|error| self.shards.error_to_js(&error))
+    }
+
     /// The model's configuration, as in `model.json`.
     ///
     /// # Errors

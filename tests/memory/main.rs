@@ -139,3 +139,28 @@ fn wherever_the_tower_is_it_sees_the_same() {
         }
     });
 }
+
+/// What is taken in a rehearsal is what a talk takes at its worst, and the talk afterwards is the same.
+#[test]
+fn a_rehearsal_takes_what_a_talk_will_and_changes_nothing_that_is_said() {
+    pollster::block_on(async {
+        let (gpu, files) = (device(), packages::pack(CHECKPOINT, Layout::Q8_0).await);
+        for vision in Residency::ALL {
+            let options = LoadOptions { vision: Some(vision), ..options() };
+            let taken = run(&gpu, &files, options).await.expect("a talk");
+            let mut engine = load(&gpu, &files, options).await.expect("load");
+            engine.rehearse(2000, 1000).await.expect("as planned");
+            let peak = gpu.ledger().total().1;
+            assert!(peak <= engine.plan().peak, "{vision:?}: {peak} of {:?}", engine.plan());
+            assert!(peak * 4 >= taken.peak * 3, "{vision:?}: {peak} where a talk took {}", taken.peak);
+            assert_eq!(engine.rehearse(0, 5).await.expect_err("no picture").code(), "invalid-request");
+
+            gpu.ledger().set_limit(Some(gpu.ledger().total().0 + 1000));
+            assert_eq!(engine.rehearse(2000, 1000).await.expect_err("too little").code(), "out-of-memory");
+            gpu.ledger().set_limit(None);
+            assert_eq!(answers(&mut engine).await.expect("a talk"), taken.answers, "{vision:?}");
+            drop(engine);
+            everything_is_given_back(&gpu).await;
+        }
+    });
+}

@@ -125,6 +125,14 @@ export class Engine {
     return this.connection.call("memory", {}, options);
   }
 
+  /**
+   * Allocates for a moment all the GPU memory that a picture of this size behind a long conversation takes, and a full context: so
+   * that a device with less than was planned is found out now and not in the middle of a talk. The conversation is forgotten.
+   */
+  rehearse(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
+    return this.connection.call("rehearse", picture, options);
+  }
+
   /** Logits of every position of a prompt: of a conversation, or of token ids with their pictures. */
   async score(request: ScoreRequest, options: { signal?: AbortSignal } = {}): Promise<ScoreResult> {
     return this.connection.call("score", await wireScoreRequest(request), options);

@@ -6,7 +6,7 @@ import type { ErrorData } from "./errors.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -157,6 +157,7 @@ export interface Calls {
   };
   chat: { request: { body: string; pictures: PictureSource[] }; event: ChatEvent; result: CompletionResult };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
+  rehearse: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: { body: string; pictures: PictureSource[] }; event: never; result: ScoreResult };
   unload: { request: Record<never, never>; event: never; result: null };
 }

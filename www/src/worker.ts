@@ -61,6 +61,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return chat(call, signal);
     case "memory":
       return Promise.resolve(loaded().memory() as MemoryReport);
+    case "rehearse":
+      return rehearse(call);
     case "score":
       return score(call, signal);
     case "unload":
@@ -116,6 +118,11 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   const kvPrecision = engine.kvPrecision() as KvPrecision;
   const memory = engine.memory() as MemoryReport;
   return { device: engine.device() as DeviceReport, memory, kvPrecision, config: engine.config() as unknown };
+}
+
+async function rehearse({ width, height }: Call<"rehearse">): Promise<MemoryReport> {
+  await loaded().rehearse(width, height);
+  return loaded().memory() as MemoryReport;
 }
 
 async function chat(call: Call<"chat">, signal: AbortSignal): Promise<CompletionResult> {

@@ -1,0 +1,56 @@
+//! Whether the memory that is planned is there: taken for a moment, before anybody depends on it.
+
+use super::load::Resident;
+use super::tower::{ShardWindow, TowerRun};
+use super::{Engine, not_there};
+use crate::config::VisionConfig;
+use crate::error::{Error, Result};
+use crate::image::grid;
+
+impl Engine {
+    /// Allocates all that a picture of this size takes behind a conversation that leaves just enough of the context for it, and
+    /// then all that a full context takes; computes nothing. The conversation is forgotten. The ledger's peak then is what
+    /// really was allocated.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the device has less than was planned, [`Error::InvalidRequest`] for a picture without an area, or
+    /// as [`Engine::generate`]. The engine can be used again.
+    pub async fn rehearse(&mut self, width: usize, height: usize) -> Result<()> {
+        self.reset()?;
+        let rehearsed = match self.rehearse_picture(width, height).await {
+            Ok(()) => self.rehearse_text().await,
+            Err(error) => Err(error),
+        };
+        self.reset()?;
+        rehearsed
+    }
+
+    async fn rehearse_picture(&mut self, width: usize, height: usize) -> Result<()> {
+        let Some(vision) = &self.manifest.config.vision else { return Ok(()) };
+        let edge = self.plan.longest_edge.min(vision.image_size);
+        if width == 0 || height == 0 {
+            return Err(Error::request("width", "a picture has at least one pixel"));
+        }
+        let grid = grid((width, height), &VisionConfig { image_size: edge, ..vision.clone() })?;
+        let side = vision.patch_size * vision.spatial_merge_size;
+        let Some(Resident { model, tower, cache }) = &mut self.resident else { return Err(not_there()) };
+        cache.reserve(self.plan.context.saturating_sub(grid.tokens())).await?;
+        let mut run = TowerRun {
+            gpu: &self.gpu,
+            manifest: &self.manifest,
+            shards: &*self.shards,
+            residency: self.plan.vision,
+            slots: self.plan.vision_slots,
+            resident: tower.as_ref(),
+            loaded: None,
+            window: ShardWindow::default(),
+        };
+        model.rehearse_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
+    }
+
+    async fn rehearse_text(&mut self) -> Result<()> {
+        let Some(Resident { model, cache, .. }) = &mut self.resident else { return Err(not_there()) };
+        cache.reserve(self.plan.context).await?;
+        model.rehearse_text(self.plan.feature_rows).await
+    }
+}
