@@ -179,11 +179,12 @@ fn text(text: &TextConfig, weights: &Weights, way: &Way) -> PhaseBytes {
     let kv = kv_bytes(text, way, way.context);
     let twice = kv_bytes(text, way, way.context.saturating_sub(PAGE)) / text.layers.len().max(1) as u64;
     let launches = (weights.text.parts + 6 * text.layers.len() + 2) as u64 * LAUNCH;
-    let forward = launches + (rows.prompt * (text.head_dim + 2) * size_of::<f32>()) as u64;
+    let forward = |tokens: usize| launches + (tokens * (text.head_dim + 2) * size_of::<f32>()) as u64;
     let read_back = (rows.head * text.vocab_size * size_of::<f32>()) as u64;
     let (work, _) = decoder::work_bytes(text, rows);
     let features = feature_bytes(text, way.feature_rows);
-    let staging = forward.max(read_back + 4 * LAUNCH);
+    // A chunk of the prompt is waited for; the logits of a token are read without waiting for its pass first.
+    let staging = forward(rows.prompt).max(forward(1) + read_back + 4 * LAUNCH);
     PhaseBytes::new(Phase::Text, [weights.text.bytes, resident(weights, way), kv + twice, work, features, staging])
 }
 

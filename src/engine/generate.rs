@@ -81,7 +81,7 @@ impl Engine {
         for first in (cached..total).step_by(chunk) {
             run.cancel.check()?;
             let slots = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run).await?;
+            self.forward(slots, &mut shown, run, Wait::UntilDone).await?;
             last_row = slots.len() - 1;
             (run.on_event)(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });
         }
@@ -100,13 +100,19 @@ impl Engine {
     }
 
     /// One forward pass, its pictures encoded before if they are not.
-    pub(super) async fn forward(&mut self, slots: &[Slot], shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
+    pub(super) async fn forward(
+        &mut self,
+        slots: &[Slot],
+        shown: &mut Shown<'_>,
+        run: &mut Run<'_>,
+        wait: Wait,
+    ) -> Result<()> {
         let step = async |engine: &mut Self, run: &mut Run<'_>| {
             let features = match shown.features.take() {
                 Some(features) => features,
                 None => engine.encode_pictures(shown.slots, shown.pictures, run.cancel, run.on_event).await?,
             };
-            engine.pass(slots, &features).await?;
+            engine.pass(slots, &features, wait).await?;
             shown.features = Some(features);
             Ok(())
         };
@@ -114,13 +120,13 @@ impl Engine {
     }
 
     /// One forward pass; if it fails the cache is as it was.
-    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
+    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures, wait: Wait) -> Result<()> {
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
         let Resident { model, cache, .. } = self.resident_mut()?;
         let held = cache.len();
         let passed = match model.forward(cache, &inputs, features.rows.as_ref()).await {
-            Ok(()) => model.settle().await,
-            Err(error) => Err(error),
+            Ok(()) if wait == Wait::UntilDone => model.settle().await,
+            submitted => submitted,
         };
         match passed {
             Ok(()) => self.session.extend(slots, slots.len()),
@@ -129,10 +135,14 @@ impl Engine {
         passed
     }
 
-    /// Logits of rows of the last pass. `// [rows, vocab]`
+    /// Logits of rows of the last pass, which is forgotten if it turns out to have failed. `// [rows, vocab]`
     pub(super) async fn logits(&mut self, rows: Range<usize>, run: &mut Run<'_>) -> Result<Vec<f32>> {
         let step = async |engine: &mut Self, _: &mut Run<'_>| engine.resident()?.model.logits(rows.clone()).await;
-        self.surviving(run, step).await
+        let logits = self.surviving(run, step).await;
+        if let (Err(_), Some(first)) = (&logits, self.session.last_pass()) {
+            self.rewind(first, &[]);
+        }
+        logits
     }
 
     async fn decode(
@@ -164,13 +174,20 @@ impl Engine {
                 break;
             }
             if answer.tokens.len() < limit {
-                self.forward(&[Slot::Token(token)], &mut Shown::new(&[], &[]), run).await?;
+                self.forward(&[Slot::Token(token)], &mut Shown::new(&[], &[]), run, Wait::No).await?;
                 last_row = 0;
             }
         }
         answer.say(stream.finish(), run.on_event);
         Ok(answer)
     }
+}
+
+/// Whether a pass is waited for. Reading its logits waits as well, and in a browser every wait costs time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    UntilDone,
+    No,
 }
 
 /// Where a prompt stands after its forward passes.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::events::Cancel;
+use super::generate::Wait;
 use super::pictures::Shown;
 use super::prompt::{Picture, Prompt};
 use super::recover::Run;
@@ -58,7 +59,7 @@ impl Engine {
         for first in (0..total).step_by(chunk) {
             cancel.check()?;
             let slots: &[Slot] = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run).await?;
+            self.forward(slots, &mut shown, run, Wait::UntilDone).await?;
             let logits = self.logits(0..slots.len(), run).await?; // [slots, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
         }

@@ -40,6 +40,11 @@ impl Session {
         self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.slots[pass.first..end]))
     }
 
+    /// Where the last forward pass began.
+    pub(super) fn last_pass(&self) -> Option<usize> {
+        self.passes.last().map(|pass| pass.first)
+    }
+
     /// The pictures that slots name.
     pub(super) fn pictures(&self) -> &[Rc<SizedPicture>] {
         &self.pictures
