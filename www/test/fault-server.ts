@@ -141,8 +141,8 @@ async function send(scenario: Scenario, fault: Fault | null, body: Buffer, respo
     response.write(sent);
   }
   if (fault === "stall") return;
-  // What was written must leave before the connection does.
-  if (isBroken) setTimeout(() => response.destroy(), 5);
+  // What was written must have been read before the connection ends: a browser may drop what still waits in front of an error.
+  if (isBroken) setTimeout(() => response.destroy(), 60);
   else response.end();
 }
 

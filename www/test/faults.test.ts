@@ -153,7 +153,9 @@ inBrowsers("faults", (browser) => {
         }
       };
       const first = await network.loadPackage({ url });
-      const again = await network.loadPackage({ url });
+      let again = await network.loadPackage({ url });
+      // A helper counts once it has started; until then hashes are made without it.
+      for (let more = 0; more < 30 && answers < 2; more++) again = await network.loadPackage({ url });
       window.Worker = class {
         constructor() {
           throw new DOMException("not here", "SecurityError");
