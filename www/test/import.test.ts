@@ -16,7 +16,7 @@ const MAX_DIFFERENCE = 2e-3;
 const SHARD_BYTES = 64 << 10;
 const SMALL = { shardBytes: SHARD_BYTES, network: { blockBytes: 8 << 10, readAhead: 2 } };
 /** How often an import is killed in each browser. */
-const KILLS = Number(process.env["OCELLI_KILLS"] ?? 10);
+const KILLS = Number(process.env["OCELLI_KILLS"] ?? 20);
 
 interface Cases {
   quant_case: string;
