@@ -119,7 +119,7 @@ impl Engine {
         self.surviving(run, step).await
     }
 
-    /// One forward pass; if it fails the cache is as it was.
+    /// One forward pass; if it is seen to fail the cache is as it was.
     async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures, wait: Wait) -> Result<()> {
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
         let Resident { model, cache, .. } = self.resident_mut()?;
@@ -157,8 +157,8 @@ impl Engine {
         let mut answer = Answer { text: String::new(), tokens: Vec::new(), finish_reason: FinishReason::Length };
         let mut stream = TextStream::new(request.stop.clone());
         let mut last_row = prefilled.last_row;
+        run.cancel.check()?;
         while answer.tokens.len() < limit {
-            run.cancel.check()?;
             let logits = self.logits(last_row..last_row + 1, run).await?; // [1, vocab]
             let token = sampler.sample(&logits)?;
             if self.manifest.chat.eos_token_ids.contains(&token) {
@@ -174,6 +174,8 @@ impl Engine {
                 break;
             }
             if answer.tokens.len() < limit {
+                // Not behind the pass: it is known to have run once its logits have been read.
+                run.cancel.check()?;
                 self.forward(&[Slot::Token(token)], &mut Shown::new(&[], &[]), run, Wait::No).await?;
                 last_row = 0;
             }

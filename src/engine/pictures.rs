@@ -8,7 +8,7 @@ use super::events::{Cancel, Event, Stage};
 use super::load::Resident;
 use super::prompt::SizedPicture;
 use super::session::Slot;
-use super::tower::{ShardWindow, TowerRun};
+use super::tower::TowerRun;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Purpose, Recording};
 use crate::image::Fingerprint;
@@ -79,16 +79,7 @@ impl Engine {
         let mut encoder = Encoder {
             model,
             allowance: self.plan.feature_rows,
-            tower: TowerRun {
-                gpu: &self.gpu,
-                manifest: &self.manifest,
-                shards: &*self.shards,
-                residency: self.plan.vision,
-                slots: self.plan.vision_slots,
-                resident: tower.as_ref(),
-                loaded: None,
-                window: ShardWindow::default(),
-            },
+            tower: TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref()),
         };
         self.features.encode(&mut encoder, &wanted, cancel, on_event).await
     }

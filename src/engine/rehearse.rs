@@ -1,7 +1,7 @@
 //! Whether the memory that is planned is there: taken for a moment, before anybody depends on it.
 
 use super::load::Resident;
-use super::tower::{ShardWindow, TowerRun};
+use super::tower::TowerRun;
 use super::{Engine, not_there};
 use crate::config::VisionConfig;
 use crate::error::{Error, Result};
@@ -35,16 +35,7 @@ impl Engine {
         let side = vision.patch_size * vision.spatial_merge_size;
         let Some(Resident { model, tower, cache }) = &mut self.resident else { return Err(not_there()) };
         cache.reserve(self.plan.context.saturating_sub(grid.tokens())).await?;
-        let mut run = TowerRun {
-            gpu: &self.gpu,
-            manifest: &self.manifest,
-            shards: &*self.shards,
-            residency: self.plan.vision,
-            slots: self.plan.vision_slots,
-            resident: tower.as_ref(),
-            loaded: None,
-            window: ShardWindow::default(),
-        };
+        let mut run = TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref());
         model.rehearse_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
     }
 

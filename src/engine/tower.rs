@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::plan::Plan;
 use super::source::ShardSource;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -122,18 +123,30 @@ impl Tower {
 #[derive(Debug)]
 pub(super) struct TowerRun<'a> {
     pub(super) gpu: &'a Gpu,
-    pub(super) manifest: &'a Manifest,
-    pub(super) shards: &'a dyn ShardSource,
+    manifest: &'a Manifest,
+    shards: &'a dyn ShardSource,
     /// Where the weights are, and how many layers of a streamed tower are on the GPU at once.
-    pub(super) residency: Residency,
-    pub(super) slots: usize,
-    pub(super) resident: Option<&'a Tower>,
+    residency: Residency,
+    slots: usize,
+    resident: Option<&'a Tower>,
     /// A tower that is there for this run only.
-    pub(super) loaded: Option<Tower>,
-    pub(super) window: ShardWindow,
+    loaded: Option<Tower>,
+    window: ShardWindow,
 }
 
-impl TowerRun<'_> {
+impl<'a> TowerRun<'a> {
+    /// As `plan` has it; `resident` is the tower that stays on the GPU, if it does.
+    pub(super) fn new(
+        gpu: &'a Gpu,
+        manifest: &'a Manifest,
+        shards: &'a dyn ShardSource,
+        plan: &Plan,
+        resident: Option<&'a Tower>,
+    ) -> Self {
+        let (residency, slots) = (plan.vision, plan.vision_slots);
+        Self { gpu, manifest, shards, residency, slots, resident, loaded: None, window: ShardWindow::default() }
+    }
+
     fn tower(&self) -> Option<&Tower> {
         self.resident.or(self.loaded.as_ref())
     }
@@ -200,7 +213,7 @@ impl VisionWeights for TowerRun<'_> {
 
 /// The shards read last: neighbouring layers share them.
 #[derive(Debug, Default)]
-pub(super) struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
+struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
 
 impl ShardWindow {
     async fn shard(&mut self, shards: &dyn ShardSource, index: usize) -> Result<Rc<Vec<u8>>> {
