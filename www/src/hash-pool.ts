@@ -1,7 +1,9 @@
 /**
  * Hashes of large files in helper threads. Chromium computes a digest on the thread that asks for it, which here has
- * files to read and a GPU to feed.
+ * files to read and a GPU to feed. Firefox has threads of its own for that; and there a worker that starts a worker
+ * sometimes never comes back from it.
  */
+import { isChromium } from "./browser.js";
 import { hex, type Sha256 } from "./hash.js";
 
 /** Smaller files are not worth the way. */
@@ -62,7 +64,7 @@ export class HashPool {
 
   /** A helper counts once it has said that it is there: a page's content security policy may forbid it. */
   private start(): void {
-    if (this.state !== "unused") return;
+    if (this.state !== "unused" || !isChromium()) return;
     this.state = "started";
     helperUrl ??= URL.createObjectURL(new Blob([HELPER], { type: "text/javascript" }));
     try {

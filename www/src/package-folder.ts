@@ -1,4 +1,5 @@
 /** The files of one package, kept in Cache Storage under its URL, or in memory where that cannot be. */
+import { isChromium } from "./browser.js";
 
 export const PACKAGE_CACHE = "ocelli-packages-v1";
 
@@ -126,8 +127,7 @@ export function folderOf(url: string): string {
  * time. Firefox would write it to a temporary file first. (A byte reader would do in both, but crashes Chromium 156.)
  */
 async function readWhole(kept: Blob | Response): Promise<Uint8Array<ArrayBuffer>> {
-  const isChromium = "userAgentData" in navigator;
-  const source = isChromium && kept instanceof Response ? await kept.blob() : kept;
+  const source = isChromium() && kept instanceof Response ? await kept.blob() : kept;
   return new Uint8Array(await source.arrayBuffer());
 }
 
