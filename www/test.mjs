@@ -1,5 +1,8 @@
-/** Bundles `test/*.test.ts` into `test/out/` and runs them with Node's test runner: all, or those named. */
-import { spawnSync } from "node:child_process";
+/**
+ * Bundles `test/*.test.ts` into `test/out/` and runs them with Node's test runner, all or those named: in Chromium and Firefox side
+ * by side, or in the one that `OCELLI_BROWSER` names.
+ */
+import { spawn } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -25,8 +28,26 @@ await build({
   keepNames: false,
   logLevel: "warning",
 });
-// One at a time: all tests share one software GPU, and some measure time.
 const built = files.map((file) => `${www}test/out/${file.replace(/\.ts$/, ".mjs")}`);
-const options = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
-const { status } = spawnSync(process.execPath, [...options, ...built], { stdio: "inherit", cwd: www });
-process.exit(status ?? 1);
+
+// Side by side, because neither keeps two cores busy; within a browser one file at a time, because all share one software GPU.
+const browsers = process.env.OCELLI_BROWSER ? [process.env.OCELLI_BROWSER] : ["Chromium", "Firefox"];
+const runs = await Promise.all(browsers.map((name, index) => run(name, index === 0)));
+for (const { output } of runs) process.stdout.write(output);
+process.exit(runs.every(({ status }) => status === 0) ? 0 : 1);
+
+/** Runs all files in one browser. What is not shown as it comes is the `output`. */
+function run(browser, isShown) {
+  const options = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+  const child = spawn(process.execPath, [...options, ...built], {
+    stdio: isShown ? "inherit" : ["ignore", "pipe", "pipe"],
+    cwd: www,
+    env: { ...process.env, OCELLI_BROWSER: browser },
+  });
+  const pieces = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (piece) => pieces.push(piece));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, output: Buffer.concat(pieces) }));
+  });
+}

@@ -26,9 +26,14 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-/** Registers the tests of `define` for Chromium and for Firefox. A browser that does not start fails them. */
+/**
+ * Registers the tests of `define` for Chromium and for Firefox, or for that one of them which `OCELLI_BROWSER` names. A browser
+ * that does not start fails them.
+ */
 export function inBrowsers(subject: string, define: (browser: () => TestBrowser) => void): void {
+  const only = process.env["OCELLI_BROWSER"];
   for (const [name, launch] of Object.entries({ Chromium: launchChromium, Firefox: launchFirefox })) {
+    if (only !== undefined && only !== name) continue;
     describe(`${subject}, ${name}`, () => {
       let browser: TestBrowser;
       before(async () => {

@@ -74,10 +74,24 @@ inBrowsers("choosing a model", (browser) => {
     await nextAnswer(tab);
   });
 
-  test("after a reload the model is there, without a network", async () => {
+  test("after a reload the model is there, without a network, and a half imported one is offered", async () => {
+    await tab.run(async () => {
+      // As a tab leaves it that is closed in the middle.
+      const head = {
+        description: { source: { gguf: "https://example.invalid/m/other.gguf" }, options: {} },
+        versions: {},
+        loaded: 400,
+        total: 1000,
+      };
+      const cache = await caches.open("ocelli-packages-v1");
+      await cache.put(`${location.origin}/ocelli-imported/half/import-checkpoint`, new Response(`${JSON.stringify(head)}\n{}`));
+    });
     await openPage(tab, site.url);
     await shows("the model is named", "#model-name", "some-model");
     assert.deepEqual(fetched(), []);
+    await shows("the rest is offered", "#interrupted", "other\\.gguf is 40 % imported[^]*Go on[^]*Discard");
+    await tab.run(() => document.querySelector<HTMLButtonElement>("#interrupted .quiet")?.click());
+    await until(tab, "it is gone", () => document.querySelectorAll("#interrupted .notice").length === 0);
   });
 
   test("an import from another site can be cancelled and goes on", async () => {
@@ -102,24 +116,6 @@ inBrowsers("choosing a model", (browser) => {
     await shows("the model is named", "#model-name", "q5_k");
     await ready();
     assert.deepEqual(tab.faults, []);
-  });
-
-  test("a half imported model is offered after a reload", async () => {
-    await tab.run(async () => {
-      // As a tab leaves it that is closed in the middle.
-      const head = {
-        description: { source: { gguf: "https://example.invalid/m/other.gguf" }, options: {} },
-        versions: {},
-        loaded: 400,
-        total: 1000,
-      };
-      const cache = await caches.open("ocelli-packages-v1");
-      await cache.put(`${location.origin}/ocelli-imported/half/import-checkpoint`, new Response(`${JSON.stringify(head)}\n{}`));
-    });
-    await openPage(tab, site.url);
-    await shows("the rest is offered", "#interrupted", "other\\.gguf is 40 % imported[^]*Go on[^]*Discard");
-    await tab.run(() => document.querySelector<HTMLButtonElement>("#interrupted .quiet")?.click());
-    await until(tab, "it is gone", () => document.querySelectorAll("#interrupted .notice").length === 0);
   });
 
   test("a stored model can be deleted; what cannot be imported is told, and the demo model comes back", async () => {
