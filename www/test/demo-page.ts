@@ -12,7 +12,7 @@ export interface DroppedFile {
 
 export async function openPage(tab: Tab, url: string): Promise<void> {
   await tab.goto(url);
-  await until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true, undefined, 60);
+  await until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
 }
 
 /** Drops files onto the page, all at once. */
@@ -37,15 +37,15 @@ export function drop(tab: Tab, ...files: DroppedFile[]): Promise<void> {
 }
 
 /** Waits for the answer after the first `before` ones, and returns its text. */
-export async function nextAnswer(tab: Tab, before = 0, seconds = 20): Promise<string> {
+export async function nextAnswer(tab: Tab, before = 0, seconds = 60): Promise<string> {
   const arrived = (before: number) => document.querySelectorAll("#log .turn.model").length > before;
   await until(tab, `answer ${before + 1}`, arrived, before, seconds);
   return tab.run((before) => document.querySelectorAll("#log .turn.model .words")[before]?.textContent ?? "", before);
 }
 
 /** Waits for the alert and returns its code and text. */
-export async function problem(tab: Tab, seconds = 30): Promise<{ code: string; text: string }> {
-  await until(tab, "a problem is told", () => document.getElementById("problem")?.dataset["code"], undefined, seconds);
+export async function problem(tab: Tab): Promise<{ code: string; text: string }> {
+  await until(tab, "a problem is told", () => document.getElementById("problem")?.dataset["code"]);
   return tab.run(() => {
     const box = document.getElementById("problem");
     return { code: box?.dataset["code"] ?? "", text: box?.innerText ?? "" };

@@ -52,7 +52,7 @@ export async function until<Argument = undefined>(
   what: string,
   condition: (argument: Argument) => unknown,
   argument?: Argument,
-  seconds = 30,
+  seconds = 60,
 ): Promise<void> {
   const deadline = Date.now() + 1000 * seconds;
   let cause: unknown;

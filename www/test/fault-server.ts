@@ -41,6 +41,8 @@ export interface Scenario {
   bytesSent: number;
   /** Pieces with a pause between them, in milliseconds. */
   pauseMs: number;
+  /** How long a connection that breaks stays open after its last byte: a browser may drop what it has not read by then. */
+  lingerMs: number;
 }
 
 export interface FaultServer {
@@ -79,7 +81,7 @@ export async function startFaultServer(script: string, count = 1): Promise<Fault
     urls: servers.map((server) => `http://localhost:${(server.address() as AddressInfo).port}/`),
     scenarios,
     add(id, files, more = {}) {
-      const base = { fault: () => null, ranges: true, exposes: true, etag: '"1"', requests: [], bytesSent: 0, pauseMs: 0 };
+      const base = { fault: () => null, ranges: true, exposes: true, etag: '"1"', requests: [], bytesSent: 0, pauseMs: 0, lingerMs: 5 };
       const scenario: Scenario = { files, ...base, ...more };
       scenarios.set(id, scenario);
       return scenario;
@@ -141,8 +143,7 @@ async function send(scenario: Scenario, fault: Fault | null, body: Buffer, respo
     response.write(sent);
   }
   if (fault === "stall") return;
-  // What was written must have been read before the connection ends: a browser may drop what still waits in front of an error.
-  if (isBroken) setTimeout(() => response.destroy(), 60);
+  if (isBroken) setTimeout(() => response.destroy(), scenario.lingerMs);
   else response.end();
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import { inBrowsers, until, type Tab } from "./driver.js";
-import { fakePackage, laterVersion, random, randomBytes, sha256, startFaultServer, type Fault, type FaultServer } from "./fault-server.js";
+import { fakePackage, laterVersion, random, randomBytes, sha256, startFaultServer, type Fault, type FaultServer, type Scenario } from "./fault-server.js";
 import type { NetworkPage, Outcome, PackageLoad, RemoteOutcome, RemoteRead } from "./network-page.js";
 
 const QUICK = { attempts: 6, firstDelayMs: 5, maxDelayMs: 50, maxRetryAfterMs: 2500, stallMs: 400 };
@@ -78,7 +78,7 @@ inBrowsers("faults", (browser) => {
       expected.push(isPackage ? [hashes] : [hashes, [...files].map(([, bytes]) => sha256(laterVersion(bytes)))]);
     }
     const outcomes = await tab.run(
-      (jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 20, 30_000),
+      (jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 20, 60_000),
       jobs,
     );
     let delivered = 0;
@@ -103,15 +103,19 @@ inBrowsers("faults", (browser) => {
     for (let round = 0; round < 6; round++) {
       const sizes = Array.from({ length: 12 }, () => 20_000 + Math.floor(20_000 * next()));
       const files = fakePackage(sizes, next);
-      const scenario = server.add(`resumed-${round}`, files, { pauseMs: 15 });
+      const lastServed = 2 + Math.floor(11 * next());
+      let isHeld = true;
+      const fault = () => (isHeld && scenario.requests.length > lastServed ? "stall-at-once" : null);
+      const scenario: Scenario = server.add(`resumed-${round}`, files, { fault, pauseMs: 15 });
       const url = `${server.urls[0]}resumed-${round}/`;
       if (round % 2) {
-        assert.ok("error" in (await load({ url, abortAfterMs: 20 + 80 * next() })));
+        assert.ok("error" in (await load({ url, abortAfterMs: 50 + 100 * next() })));
       } else {
         await tab.run((url) => void (window as unknown as { network: NetworkPage }).network.loadPackage({ url }), url);
-        await new Promise((resolve) => setTimeout(resolve, 20 + 80 * next()));
+        while (scenario.requests.length <= lastServed) await new Promise((resolve) => setTimeout(resolve, 5));
         await openPage();
       }
+      isHeld = false;
       const stored = (await listed()).find((entry) => entry.url === url)?.bytes ?? 0;
       const whole = [...files.values()].reduce((sum, { length }) => sum + length, 0);
       const manifest = files.get("model.json")?.length as number;
@@ -130,7 +134,7 @@ inBrowsers("faults", (browser) => {
     const files = fakePackage([400_000], random(3));
     const faults: (Fault | null)[] = ["truncate", "truncate-unsized", "stall"];
     const fault = (file: string) => (file.startsWith("shard") ? (faults.shift() ?? null) : null);
-    const scenario = server.add("broken", files, { fault });
+    const scenario = server.add("broken", files, { fault, lingerMs: 500 });
     assertDelivered(await load({ url: `${server.urls[0]}broken/`, network: { ...QUICK, stallMs: 1500 } }), files);
     const asked = scenario.requests.filter(({ file }) => file.startsWith("shard")).map(({ range }) => range);
     assert.equal(asked[0], null);

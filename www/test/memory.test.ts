@@ -26,7 +26,7 @@ inBrowsers("memory", (browser) => {
           { type: "image_url" as const, image_url: { url } },
           { type: "text" as const, text: "Describe this image." },
         ];
-        const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content }], temperature: 0, max_tokens: 24 });
+        const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content }], temperature: 0, max_tokens: 8 });
         const memory = await engine.memoryNow();
         engine.unload();
         return { said: choices[0]?.message.content ?? null, memory };

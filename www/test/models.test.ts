@@ -29,9 +29,8 @@ inBrowsers("choosing a model", (browser) => {
       what,
       ({ selector, pattern }) => new RegExp(pattern).test(document.querySelector<HTMLElement>(selector)?.innerText ?? ""),
       { selector, pattern },
-      60,
     );
-  const ready = () => until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true, undefined, 90);
+  const ready = () => until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
   const fetched = () => [...site.requests.keys()].filter((path) => path.endsWith(".gguf"));
 
   test("the chooser tells sizes and licences, is accessible, and works with the keyboard", async () => {
@@ -69,7 +68,7 @@ inBrowsers("choosing a model", (browser) => {
     assert.equal(await tab.run(() => document.getElementById("demo-scope")?.hidden), true);
     await askByKeyboard(tab, "x");
     // Its weights are random: it would go on for long.
-    await until(tab, "it answers", () => document.querySelector("#underway .words")?.textContent, undefined, 60);
+    await until(tab, "it answers", () => document.querySelector("#underway .words")?.textContent);
     await tab.press("Escape");
     await nextAnswer(tab);
   });

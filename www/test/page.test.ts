@@ -34,7 +34,7 @@ inBrowsers("page", (browser) => {
       Object.assign(window, { seen });
     });
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });
-    const answer = await nextAnswer(tab);
+    const answer = await nextAnswer(tab, 0, 20);
     assert.match(answer, /\w+ \w+/);
     const steps = await tab.run(() => [...(window as unknown as { seen: Set<string> }).seen].filter(Boolean));
     assert.ok(steps.length > 1, `the text changed ${steps.length} times`);
@@ -122,7 +122,7 @@ inBrowsers("page", (browser) => {
   test("scales a picture of 60 megapixels, says so, and goes on", async () => {
     await fresh();
     await drop(tab, { from: "test/huge.png", name: "huge.png" });
-    await nextAnswer(tab, 0, 60);
+    await nextAnswer(tab);
     const note = await tab.run(() => document.querySelector("#log .note")?.textContent ?? "");
     assert.match(note, /60 megapixels.*4096 × 2458/);
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });

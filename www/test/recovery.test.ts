@@ -25,7 +25,7 @@ interface Said {
 interface Kept {
   engine: Engine;
   losing: Losing;
-  ask(question: string, picture?: string): Promise<Said>;
+  ask(question: string, picture?: string, tokens?: number): Promise<Said>;
 }
 
 /** The package's own worker, behind a script that counts the submissions of its devices, and can destroy them or fill them up. */
@@ -85,13 +85,13 @@ inBrowsers("recovery", (browser) => {
       };
       const worker = new Worker("/test/worker.js", { type: "module" });
       const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, context: 512 });
-      const ask = async (question: string, picture?: string) => {
+      const ask = async (question: string, picture?: string, tokens = 8) => {
         const text = { type: "text" as const, text: question };
         const content = picture ? [{ type: "image_url" as const, image_url: { url: picture } }, text] : [text];
         const request: ChatCompletionRequest & { stream: true } = {
           messages: [{ role: "user", content }],
           temperature: 0,
-          max_tokens: 8,
+          max_tokens: tokens,
           stream: true,
         };
         const said: Said = { pieces: [], recovering: [], error: null };
@@ -128,7 +128,7 @@ inBrowsers("recovery", (browser) => {
       const { losing, ask } = window as unknown as Kept;
       // Between two questions another one, so that nothing of the first is in the cache; and each about a picture of its own, so
       // that the tower runs.
-      const forget = () => ask("one two three");
+      const forget = () => ask("one two three", undefined, 1);
       const scene = (index: number) => `/models/demo/gallery/scene-0${index}.png`;
       await forget();
       const start = await losing.count();
@@ -157,7 +157,7 @@ inBrowsers("recovery", (browser) => {
     const { lost, again, whole } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
       const whole = await ask("Who are you?");
-      await ask("one two three");
+      await ask("one two three", undefined, 1);
       const start = await losing.count();
       await losing.at([start + 1, start + 3, start + 5]);
       const lost = await ask("Who are you?");
@@ -173,10 +173,10 @@ inBrowsers("recovery", (browser) => {
   test("memory that runs out once costs nothing, and otherwise is told of with numbers", async () => {
     const { once, always, whole } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
-      await ask("one two three");
+      await ask("one two three", undefined, 1);
       await losing.memory(1);
       const once = await ask("Who are you?");
-      await ask("one two three");
+      await ask("one two three", undefined, 1);
       await losing.memory(1e6);
       const always = await ask("Who are you?");
       await losing.memory(0);
