@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::common::{Scratch, checkpoint_dir, fixture};
 
-fn ocelli(args: &[&dyn AsRef<Path>]) -> Output {
+pub(super) fn ocelli(args: &[&dyn AsRef<Path>]) -> Output {
     let args = args.iter().map(|arg| arg.as_ref().as_os_str());
     Command::new(env!("CARGO_BIN_EXE_ocelli")).args(args).output().expect("the command")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use ocelli::chat::Tokenizer;
 use ocelli::config::{LayerKind, ModelConfig};
@@ -13,8 +14,10 @@ use ocelli::weights::package::Package;
 use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::synth::{FileType, GgufFile, Shape, package};
 use ocelli::weights::writer::PackageWriter;
+use serde_json::Value;
 
-use super::common::MemorySink;
+use super::command::{ocelli, text};
+use super::common::{MemorySink, Scratch};
 
 /// A published model with all its sizes but the vocabulary's cut.
 fn small(shape: Shape, vocab_size: usize) -> ModelConfig {
@@ -174,4 +177,65 @@ fn the_tokenizer_has_the_real_size_and_works() {
     let last = tokenizer.decode(&[131_071]);
     assert!(last.len() == 7 && last.starts_with(' '), "{last:?}");
     assert_eq!(tokenizer.encode_text(&last).expect("ids"), [131_071], "made-up words are tokens");
+}
+
+/// `ocelli synth` and `ocelli bench` as a user runs them.
+#[test]
+fn a_shape_from_a_file_is_made_and_timed() {
+    let scratch = Scratch::new();
+    let [shape, package, figures] = ["small.json", "package", "figures.json"].map(|name| scratch.0.join(name));
+    let config = small(Shape::Ministral3B, 1400);
+    std::fs::write(&shape, serde_json::to_vec(&config).expect("JSON")).expect("a file");
+    let made = ocelli(&[&"synth", &"--shape", &shape, &"--out", &package]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let manifest = Manifest::parse(&std::fs::read(package.join("model.json")).expect("a file")).expect("a manifest");
+    assert_eq!((manifest.name.as_str(), manifest.config), ("synth-small", config));
+
+    let sizes: [&dyn AsRef<Path>; 10] =
+        [&"--decode", &"8,40", &"--prefill", &"20", &"--pictures", &"56", &"--tokens", &"3", &"--rounds", &"2"];
+    let bench: [&dyn AsRef<Path>; 4] = [&"bench", &package, &"--json", &figures];
+    let timed = ocelli(&[bench.as_slice(), sizes.as_slice()].concat());
+    assert!(timed.status.success(), "{}", text(&timed.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(&figures).expect("a file")).expect("JSON");
+    let measures = report["measures"].as_array().expect("measures");
+    let rows: Vec<(&str, u64)> =
+        measures.iter().filter_map(|row| Some((row["what"].as_str()?, row["size"].as_u64()?))).collect();
+    let picture = ("picture to first token", rows.last().map_or(0, |row| row.1));
+    let expected = [("prompt", 64), ("prompt", 20), ("decode", 8), ("decode", 40), ("picture encoded", 56), picture];
+    assert_eq!(rows, [[("first token after loading", 64)].as_slice(), &expected].concat());
+    assert!(picture.1 > 4, "2 x 2 picture tokens and what is around them: {rows:?}");
+    for row in measures {
+        assert!(row["median_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{row}");
+    }
+    let lines = text(&timed.stdout);
+    assert!(lines.contains("| decode | 40 |") && lines.contains("tokens/s"), "{lines}");
+}
+
+#[test]
+fn shapes_that_are_none_are_refused() {
+    let scratch = Scratch::new();
+    let file = scratch.0.join("shape.json");
+    let out = scratch.0.join("package");
+    let mut odd = small(Shape::Ministral3B, 1400);
+    odd.text.head_dim = 6;
+    let odd = serde_json::to_string(&odd).expect("JSON");
+    for (contents, code) in [("{", "invalid-request"), (odd.as_str(), "unsupported-architecture")] {
+        std::fs::write(&file, contents).expect("a file");
+        let refused = ocelli(&[&"synth", &"--shape", &file, &"--out", &out]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).starts_with(&format!("error[{code}]")), "{}", text(&refused.stderr));
+    }
+    let unknown = ocelli(&[&"synth", &"--shape", &"ministral", &"--out", &out]);
+    assert!(text(&unknown.stderr).contains("none of ministral-3-3b,"), "{}", text(&unknown.stderr));
+    assert!(!out.exists());
+}
+
+/// The shape that the comparison with other engines uses.
+#[test]
+fn the_mid_size_shape_is_sound() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/shapes/mid.json");
+    let config: ModelConfig = serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("a shape");
+    config.validate(file).expect("a shape");
+    let weights: u64 = ocelli::weights::tensors::model_tensors(&config).map(|spec| spec.len()).sum();
+    assert_eq!(weights, 211_837_952 + 36_486_144);
 }

@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 use ocelli::engine::Event;
 use ocelli::{Error, Result};
 
+mod bench;
+mod bench_report;
 mod chat;
 mod describe;
 mod inspect;
@@ -36,6 +38,7 @@ enum Command {
     Chat(chat::ChatArgs),
     Score(score::ScoreArgs),
     Synth(synth::SynthArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => chat::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Synth(args) => synth::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `ocelli synth`: a model of a published one's shape, with random weights.
+//! `ocelli synth`: a model of a published one's shape or another, with random weights.
 
 use std::fs::{File, create_dir_all};
 use std::io::BufWriter;
@@ -18,12 +18,14 @@ use ocelli::{Error, Result};
 
 use crate::quant::QuantArgs;
 
-/// Make a random model of a published model's exact shape, to try memory, speed and importing on. What it says is noise.
+/// Make a random model of a published model's exact shape or of any other, to try memory, speed and importing on. What it says is
+/// noise.
 #[derive(Args)]
 pub(crate) struct SynthArgs {
-    /// The published model.
-    #[arg(long, value_enum)]
-    shape: ShapeName,
+    /// The published model: ministral-3-3b, ministral-3-8b, ministral-3-14b or mistral-small-3.1-24b; or a JSON file with a shape, which
+    /// is the `config` of a `model.json`.
+    #[arg(long, value_name = "NAME|FILE")]
+    shape: String,
     /// Directory of the package to write; with --gguf, the directory that gets the two files.
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
@@ -42,30 +44,6 @@ pub(crate) struct SynthArgs {
     /// Equal seeds give equal bytes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-}
-
-/// A published model on the command line.
-#[derive(Clone, Copy, ValueEnum)]
-enum ShapeName {
-    #[value(name = "ministral-3-3b")]
-    Ministral3B,
-    #[value(name = "ministral-3-8b")]
-    Ministral8B,
-    #[value(name = "ministral-3-14b")]
-    Ministral14B,
-    #[value(name = "mistral-small-3.1-24b")]
-    MistralSmall24B,
-}
-
-impl ShapeName {
-    fn shape(self) -> Shape {
-        match self {
-            Self::Ministral3B => Shape::Ministral3B,
-            Self::Ministral8B => Shape::Ministral8B,
-            Self::Ministral14B => Shape::Ministral14B,
-            Self::MistralSmall24B => Shape::MistralSmall24B,
-        }
-    }
 }
 
 /// The types in a GGUF file's text half, as `llama-quantize` names them.
@@ -97,9 +75,9 @@ impl GgufType {
 /// Whatever keeps the files from being written.
 pub(crate) fn run(args: &SynthArgs) -> Result<()> {
     let start = Instant::now();
-    let shape = args.shape.shape();
-    let config = cut(shape.config(), args);
-    let name = format!("synth-{}", shape.name());
+    let (shape, config) = find_shape(&args.shape)?;
+    let config = cut(config, args);
+    let name = format!("synth-{shape}");
     let bytes = match args.gguf {
         Some(kind) => gguf(args, &name, &config, kind.file_type())?,
         None => write_package(args, &name, config)?,
@@ -107,6 +85,23 @@ pub(crate) fn run(args: &SynthArgs) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     let megabytes = bytes as f64 / 1e6;
     crate::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
+}
+
+/// The name and the configuration of a published model or of a file.
+fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
+    if let Some(published) = Shape::from_name(shape) {
+        return Ok((shape.into(), published.config()));
+    }
+    let path = Path::new(shape);
+    if path.extension().is_none_or(|extension| extension != "json") {
+        let names = Shape::ALL.map(Shape::name).join(", ");
+        return Err(Error::request("shape", format!("{shape:?} is none of {names}, and no JSON file")));
+    }
+    let parsed = serde_json::from_slice(&crate::open::read(path)?);
+    let config: ModelConfig = parsed.map_err(|e| Error::request("shape", format!("{shape}: {e}")))?;
+    config.validate(shape)?;
+    let name = path.file_stem().map_or_else(|| shape.into(), |stem| stem.to_string_lossy().into_owned());
+    Ok((name, config))
 }
 
 /// The configuration with fewer layers.

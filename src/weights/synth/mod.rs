@@ -1,4 +1,4 @@
-//! Random models of a published model's exact shape, to try memory, speed and importing on without its weights.
+//! Random models of a published model's exact shape or of any other, to try memory, speed and importing on without its weights.
 //!
 //! The numbers are sane: matrices keep the size of what goes through them, norms are about 1. The tokenizer really encodes.
 //! What such a model says is noise.

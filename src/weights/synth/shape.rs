@@ -21,6 +21,11 @@ impl Shape {
     /// All of them, smallest first.
     pub const ALL: [Self; 4] = [Self::Ministral3B, Self::Ministral8B, Self::Ministral14B, Self::MistralSmall24B];
 
+    /// The model of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.name() == name)
+    }
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {

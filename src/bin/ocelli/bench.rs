@@ -1,0 +1,180 @@
+//! `ocelli bench`: how fast a package runs on this device.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ocelli::chat::{Message, Part, Role};
+use ocelli::engine::{Cancel, Completion, Engine, Picture, Prompt, Request};
+use ocelli::image::Rgb8;
+use ocelli::sampling::SamplingOptions;
+use ocelli::{Error, Result};
+
+use crate::bench_report::{BenchReport, Measure};
+use crate::open;
+
+/// Tokens of the prompt whose first token is timed right after loading.
+const FIRST_PROMPT: usize = 64;
+/// Tokens that begin no control sequence.
+const FIRST_WORD: u32 = 1000;
+/// Tokens of a picture's prompt that are not the picture's.
+const AROUND_PICTURE: usize = 64;
+
+/// Time a model on this device: loading, the first token, tokens behind long contexts, long prompts, pictures. Answers are noise.
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// The package.
+    package: PathBuf,
+    /// Tokens in the context when decoding is timed.
+    #[arg(long, value_delimiter = ',', default_value = "128,1024,4096")]
+    decode: Vec<usize>,
+    /// Tokens of the prompts that are timed.
+    #[arg(long, value_delimiter = ',', default_value = "512,2048")]
+    prefill: Vec<usize>,
+    /// Sides of the pictures that are timed, in pixels; none for a model that does not see.
+    #[arg(long, value_delimiter = ',', default_value = "448,1024", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pictures: Vec<u32>,
+    /// Tokens decoded at a time, at least 2.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..))]
+    tokens: u32,
+    /// Times each is done; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Also write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    memory: open::MemoryArgs,
+}
+
+/// Runs the command: a Markdown table on standard output.
+///
+/// # Errors
+/// Whatever keeps the package from running; [`Error::InvalidRequest`] for a context longer than the model's.
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    let report = pollster::block_on(measure(args))?;
+    if let Some(path) = &args.json {
+        std::fs::write(path, crate::json(&report)?).map_err(|e| Error::io(path.display(), &e))?;
+    }
+    crate::print_text(&report.to_string())
+}
+
+async fn measure(args: &BenchArgs) -> Result<BenchReport> {
+    let longest = args.decode.iter().chain(&args.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
+    let context = longest.max(picture_tokens(args)) + args.tokens as usize + 1;
+    let (engine, load) = open::load(&args.package, Some(context), &args.memory).await?;
+    let mut bench = Bench { engine, rounds: args.rounds, conversations: 0 };
+    let ids = bench.fresh(FIRST_PROMPT);
+    let cold = bench.answer(&ids, 1).await?;
+    let mut report = BenchReport::new(&bench.engine, load);
+    report.push(Measure::once("first token after loading", FIRST_PROMPT, 1, first_token(&cold)));
+    bench.prefill(&mut report, FIRST_PROMPT).await?;
+    for &tokens in &args.prefill {
+        bench.prefill(&mut report, tokens).await?;
+    }
+    let mut depths = args.decode.clone();
+    // Each context is the beginning of the next one.
+    depths.sort_unstable();
+    let words = bench.fresh(longest);
+    for depth in depths {
+        bench.decode(&mut report, &words[..depth.max(1)], args.tokens as usize).await?;
+    }
+    if bench.engine.config().vision.is_some() {
+        for &side in &args.pictures {
+            bench.picture(&mut report, side).await?;
+        }
+    }
+    Ok(report)
+}
+
+/// The most tokens that a picture's prompt may take: patches cannot be smaller than the smallest there are.
+fn picture_tokens(args: &BenchArgs) -> usize {
+    const SQUARE: usize = 28;
+    let rows = args.pictures.iter().copied().max().unwrap_or_default() as usize / SQUARE + 1;
+    rows * (rows + 1) + AROUND_PICTURE
+}
+
+/// Milliseconds from the request to its first token.
+fn first_token(completion: &Completion) -> f64 {
+    let timings = completion.timings;
+    timings.prepare_ms + timings.vision_ms + timings.prefill_ms + timings.decode_ms
+}
+
+struct Bench {
+    engine: Engine,
+    rounds: u32,
+    /// Conversations so far: each has words of its own, so that the cache holds nothing of it.
+    conversations: u32,
+}
+
+impl Bench {
+    /// Ids of a conversation that has not been before.
+    fn fresh(&mut self, tokens: usize) -> Vec<u32> {
+        self.conversations += 1;
+        let vocab = self.engine.config().text.vocab_size as u32;
+        let (first, count) = if vocab > 2 * FIRST_WORD { (FIRST_WORD, vocab - FIRST_WORD) } else { (0, vocab) };
+        let image = self.engine.config().vision.as_ref().map(|vision| vision.image_token_id);
+        let mut state = self.conversations;
+        let word = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let id = first + (state >> 8) % count;
+            if Some(id) == image { id + 1 } else { id }
+        };
+        (0..tokens).map(word).collect()
+    }
+
+    async fn answer(&mut self, ids: &[u32], max_tokens: usize) -> Result<Completion> {
+        self.complete(Prompt::Ids(ids.to_vec()), Vec::new(), max_tokens).await
+    }
+
+    async fn complete(&mut self, prompt: Prompt, pictures: Vec<Picture>, max_tokens: usize) -> Result<Completion> {
+        let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let request = Request { prompt, pictures, sampling, max_tokens: Some(max_tokens), stop: Vec::new() };
+        self.engine.generate(&request, &Cancel::new(), &mut |event| crate::tell(&event)).await
+    }
+
+    /// Prompts of so many tokens, nothing of them in the cache.
+    async fn prefill(&mut self, report: &mut BenchReport, tokens: usize) -> Result<()> {
+        let mut times = Vec::new();
+        for _ in 0..self.rounds {
+            let ids = self.fresh(tokens);
+            times.push(self.answer(&ids, 1).await?.timings.prefill_ms);
+        }
+        report.push(Measure::new("prompt", tokens, tokens, times));
+        Ok(())
+    }
+
+    /// Tokens behind `context`; the same ones in every round.
+    async fn decode(&mut self, report: &mut BenchReport, context: &[u32], tokens: usize) -> Result<()> {
+        let (mut times, mut said, mut steps) = (Vec::new(), None, 1);
+        for _ in 0..self.rounds {
+            let completion = self.answer(context, tokens).await?;
+            let same = said.get_or_insert_with(|| completion.tokens.clone());
+            if *same != completion.tokens {
+                return Err(Error::Internal { detail: "equal prompts were answered differently".into() });
+            }
+            // The first token comes with the prompt.
+            steps = completion.tokens.len().max(2) - 1;
+            times.push(completion.timings.decode_ms);
+        }
+        report.push(Measure::new("decode", context.len(), steps, times));
+        Ok(())
+    }
+
+    /// A picture of noise: the tower, and the whole way to the first token.
+    async fn picture(&mut self, report: &mut BenchReport, side: u32) -> Result<()> {
+        let (mut seen, mut first, mut tokens) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..self.rounds {
+            let pixels = self.fresh(3 * (side * side) as usize).into_iter().map(|id| id as u8).collect();
+            let picture = Picture::Rgb(Rgb8 { width: side, height: side, pixels });
+            let content = vec![Part::Image(0), Part::Text("?".into())];
+            let prompt = Prompt::Messages(vec![Message { role: Role::User, content }]);
+            let completion = self.complete(prompt, vec![picture], 1).await?;
+            tokens = completion.usage.prompt_tokens;
+            seen.push(completion.timings.vision_ms);
+            first.push(first_token(&completion));
+        }
+        report.push(Measure::new("picture encoded", side as usize, 1, seen));
+        report.push(Measure::new("picture to first token", tokens, 1, first));
+        Ok(())
+    }
+}
