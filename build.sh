@@ -16,6 +16,11 @@ usage: ./build.sh VERB
   serve [PORT]     build, then serve the page (default port 8080)
   test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
   bench [ARGS]     kernels on this device
+  bench --model [PKG] [ARGS]
+                   a whole model on this device, by default a random one of the shape in benches/shapes/mid.json; ARGS as of
+                   `ocelli bench`
+  bench --against-ort [ARGS]
+                   the same shape beside onnxruntime-web in Chromium, in turns; ARGS as of www/bench/peer.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
   fixtures         remake the golden data of tests/fixtures with Python
@@ -259,6 +264,11 @@ pack_fixtures() {
 # --- golden data ---------------------------------------------------------------------------------------------------------
 
 fixtures() {
+  setup_python
+  PYTHON=$PWD/.tools/py/bin/python tests/fixtures/make_all.sh
+}
+
+setup_python() {
   has python3 || apt_install python3 python3-venv
   if [[ ! -x .tools/py/bin/python ]] || ! unchanged python tests/fixtures/requirements.txt; then
     say "installing the Python reference environment into .tools/py (torch makes it several GB)"
@@ -266,23 +276,86 @@ fixtures() {
     .tools/py/bin/pip install --quiet -r tests/fixtures/requirements.txt
     done_with python tests/fixtures/requirements.txt
   fi
-  PYTHON=$PWD/.tools/py/bin/python tests/fixtures/make_all.sh
 }
 
 # --- benchmarks ----------------------------------------------------------------------------------------------------------
 
 bench() {
-  if [[ ${1:-} != --scale ]]; then
-    setup_rust
-    setup_gpu
-    cargo bench "$@"
-    return
+  case ${1:-} in
+    --model) bench_model "${@:2}" ;;
+    --against-ort) bench_against_ort "${@:2}" ;;
+    --scale)
+      [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
+      setup_build
+      setup_test
+      build_all
+      bench_scale ministral-3-3b
+      ;;
+    *)
+      setup_rust
+      setup_gpu
+      cargo bench "$@"
+      ;;
+  esac
+}
+
+mid_shape=benches/shapes/mid.json
+
+# A random package of the mid-size shape, kept in target/bench/mid.
+mid_package() {
+  cargo build --quiet --release --bin ocelli
+  unchanged mid-package "$mid_shape" src/weights/synth && [[ -f target/bench/mid/model.json ]] && return
+  say "making a random model of the shape in $mid_shape"
+  rm -rf target/bench/mid
+  mkdir -p target/bench
+  target/release/ocelli synth --shape "$mid_shape" --out target/bench/mid
+  done_with mid-package "$mid_shape" src/weights/synth
+}
+
+bench_model() {
+  setup_rust
+  setup_gpu
+  local package=target/bench/mid
+  if [[ ${1:-} && $1 != -* ]]; then
+    package=$1
+    shift
+    cargo build --quiet --release --bin ocelli
+  else
+    mid_package
   fi
-  [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
+  mkdir -p target/bench
+  target/release/ocelli bench "$package" --json target/bench/model.json "$@" | tee target/bench/model.md
+}
+
+# Both runtimes read models of one shape: Ocelli a package, onnxruntime-web what its own model builder makes.
+bench_against_ort() {
   setup_build
   setup_test
   build_all
-  bench_scale ministral-3-3b
+  mid_package
+  onnx_models
+  local ort_version=1.30.0 ort=.tools/ort
+  if [[ ! -f $ort/node_modules/onnxruntime-web/package.json ]] || ! grep -q "\"version\": \"$ort_version\"" "$ort/node_modules/onnxruntime-web/package.json"; then
+    say "installing onnxruntime-web $ort_version from npm into $ort (150 MB)"
+    npm install --prefix "$ort" --no-save --ignore-scripts --no-fund --no-audit "onnxruntime-web@$ort_version"
+  fi
+  local chromium=${CHROMIUM:-$(command -v chromium)}
+  CHROMIUM=$chromium node www/bench/peer.mjs --shape "$mid_shape" --package target/bench/mid --onnx target/bench/onnx \
+    --ort "$ort" --out target/bench "$@"
+}
+
+# The decoder and the tower as ONNX, kept in target/bench/onnx.
+onnx_models() {
+  unchanged onnx "$mid_shape" benches/onnx && [[ -f target/bench/onnx/tower.onnx ]] && return
+  setup_python
+  .tools/py/bin/pip install --quiet --no-deps -r benches/onnx/requirements.txt
+  say "making the same shape as ONNX"
+  rm -rf target/bench/onnx
+  mkdir -p target/bench/onnx
+  local log=target/bench/onnx.log
+  .tools/py/bin/python benches/onnx/decoder.py "$mid_shape" target/bench/onnx/decoder >"$log" 2>&1 || fail "no decoder: see $log"
+  .tools/py/bin/python benches/onnx/tower.py "$mid_shape" target/bench/onnx >>"$log" 2>&1 || fail "no tower: see $log"
+  done_with onnx "$mid_shape" benches/onnx
 }
 
 # A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then both roads to an answer.

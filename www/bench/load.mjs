@@ -3,11 +3,11 @@
  * default 16. Nothing is downloaded and no GPU takes part. On Linux it also tells the processor time that the browser
  * took, which says what a step costs even on a busy machine.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { processorSeconds } from "./processors.mjs";
 
 const SHARD_BYTES = 32 << 20;
 const ROUNDS = 3;
@@ -49,30 +49,4 @@ try {
 } finally {
   await browser.close();
   server.close();
-}
-
-/** Of all the browser's processes so far; `null` where there is no `/proc`. */
-function processorSeconds() {
-  try {
-    const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap(readProcess);
-    const ours = new Set([process.pid]);
-    for (let count = 0; count < ours.size; ) {
-      count = ours.size;
-      for (const { pid, parent, name } of all) if (ours.has(parent) && name !== "esbuild") ours.add(pid);
-    }
-    const ticks = all.reduce((sum, { pid, used }) => (ours.has(pid) ? sum + used : sum), 0);
-    return ticks / 100;
-  } catch {
-    return null;
-  }
-}
-
-function readProcess(pid) {
-  try {
-    const [, name, fields] = /^\d+ \((.*)\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"));
-    const [, parent, ...rest] = fields.split(" ");
-    return [{ pid: Number(pid), name, parent: Number(parent), used: Number(rest[9]) + Number(rest[10]) }];
-  } catch {
-    return [];
-  }
 }

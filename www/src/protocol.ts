@@ -116,6 +116,8 @@ export interface LoadResult {
 
 export interface CompletionResult {
   text: string;
+  /** The answer's tokens, those among them that print nothing included. */
+  tokens: number[];
   finish_reason: "stop" | "length";
   usage: { prompt_tokens: number; completion_tokens: number; cached_tokens: number };
   /** In milliseconds. */

@@ -1,0 +1,127 @@
+/** Ocelli's side of the comparison: the npm package as any page uses it. Times are its own, or taken around its calls. */
+import { Engine } from "../src/index.js";
+import type { Calls, FromWorker } from "../src/protocol.js";
+import type { Done, OcelliSide, Opened } from "./peer-types.js";
+
+type Completion = Calls["chat"]["result"];
+
+/** The worker's last answer, as it crossed: with its tokens and the times of its stages. */
+let completion: Completion | undefined;
+let engine: Engine;
+/** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
+let words = 0;
+
+const ocelliSide: OcelliSide = { open, forget, prompt, decode, picture };
+Object.assign(globalThis, { ocelliSide });
+
+async function open(packageUrl: string, tokens: number): Promise<Opened> {
+  const began = performance.now();
+  const worker = new Worker(new URL("/ocelli/worker.js", location.href), { type: "module" });
+  worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
+    if (data.kind === "result" && data.result && "timings" in data.result) completion = data.result;
+  });
+  // The last shard's arrival. Where nothing says so, the start.
+  let stored = began;
+  engine = await Engine.load(packageUrl, {
+    worker,
+    onProgress: (report) => {
+      if (report.kind === "progress" && report.stage === "prepare") stored = performance.now();
+    },
+  });
+  const loaded = performance.now();
+  words = tokens - 2;
+  await ask(1);
+  const first = performance.now();
+  await measureWords(tokens);
+  return {
+    device: [engine.device.name, engine.device.backend, engine.device.driver].filter(Boolean).join(", "),
+    loadSeconds: (loaded - began) / 1000,
+    firstTokenSeconds: (first - stored) / 1000,
+    selfTestSeconds: engine.device.selfTest.ms / 1000,
+  };
+}
+
+/** Makes the prompt compute just `tokens` tokens. */
+async function measureWords(tokens: number): Promise<void> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await forget();
+    const { computed } = await ask(1);
+    if (computed === tokens) return;
+    words += tokens - computed;
+  }
+  throw new Error(`no prompt computes just ${tokens} tokens`);
+}
+
+async function prompt(): Promise<Done> {
+  const { said, timings } = await ask(1);
+  // The first token comes with the prompt; what it takes to choose it is counted.
+  return { seconds: (timings.prefill_ms + timings.decode_ms) / 1000, said };
+}
+
+async function decode(tokens: number): Promise<Done> {
+  // The last token of the prompt is computed anew: it is that many passes in all, of which this counts all but the first.
+  const { said, computed, completed, timings } = await ask(tokens);
+  if (computed !== 1 || completed !== tokens) throw new Error(`${completed} tokens behind a prompt of which ${computed} were computed`);
+  return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
+}
+
+async function forget(): Promise<void> {
+  await engine.chat.completions.create({ messages: [{ role: "user", content: "z" }], max_tokens: 1, temperature: 0 });
+}
+
+interface Reply {
+  said: string;
+  /** Tokens of the prompt that were not in the cache. */
+  computed: number;
+  completed: number;
+  timings: Completion["timings"];
+}
+
+async function ask(max_tokens: number): Promise<Reply> {
+  const content = Array<string>(words).fill("a").join(" ");
+  const request = { messages: [{ role: "user" as const, content }], max_tokens, temperature: 0 };
+  completion = undefined;
+  await engine.chat.completions.create(request);
+  const { usage, tokens, timings } = lastAnswer();
+  return { said: tokens.join(" "), computed: usage.prompt_tokens - usage.cached_tokens, completed: tokens.length, timings };
+}
+
+function lastAnswer(): Completion {
+  if (!completion) throw new Error("an answer that the worker did not send");
+  return completion;
+}
+
+/**
+ * Features of a picture of noise. The request is stopped when the last layer of the tower is done: what follows the tower is then not
+ * computed, but the projector is. Decoding and scaling the picture count.
+ */
+async function picture(side: number): Promise<Done> {
+  const url = URL.createObjectURL(await noise(side));
+  const stop = new AbortController();
+  const content = [{ type: "image_url" as const, image_url: { url } }, { type: "text" as const, text: "a" }];
+  const request = { messages: [{ role: "user" as const, content }], max_tokens: 1, temperature: 0 };
+  const began = performance.now();
+  const stopped = engine.chat.completions.create(request, {
+    signal: stop.signal,
+    onProgress: (event) => {
+      if (event.kind === "progress" && event.stage === "vision" && event.done === event.total) stop.abort();
+    },
+  });
+  const ended = await stopped.then(() => "answered", String);
+  // The worker answers this once it is done with the picture.
+  await engine.memoryNow();
+  const seconds = (performance.now() - began) / 1000;
+  URL.revokeObjectURL(url);
+  if (!stop.signal.aborted) throw new Error(`the picture was not encoded: ${ended}`);
+  return { seconds, said: "" };
+}
+
+async function noise(side: number): Promise<Blob> {
+  const canvas = new OffscreenCanvas(side, side);
+  const paint = canvas.getContext("2d");
+  if (!paint) throw new Error("no canvas");
+  const image = paint.createImageData(side, side);
+  for (let at = 0; at < image.data.length; at++) image.data[at] = at % 4 === 3 ? 255 : 256 * Math.random();
+  paint.putImageData(image, 0, 0);
+  return canvas.convertToBlob();
+}

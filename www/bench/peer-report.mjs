@@ -1,0 +1,62 @@
+/** Medians and ratios of what `peer.mjs` measured. */
+
+const LABELS = { ocelli: "Ocelli", webgpu: "onnxruntime-web, WebGPU", wasm: "onnxruntime-web, CPU wasm" };
+
+/** A row a measure: seconds by contestant, and how many times Ocelli's the others take. */
+export function summary({ samples, prompt, opened }) {
+  const rows = [];
+  for (const what of new Set(samples.map((sample) => sample.what))) {
+    const of = samples.filter((sample) => sample.what === what);
+    const label = what === "decode" ? "a token" : what === "prompt" ? `prompt of ${prompt} tokens` : `${what} x ${what.split(" ")[1]}`;
+    rows.push(row(label, of, "seconds"));
+    if (of[0].processors !== null) rows.push(row(`${label}: processors`, of, "processors"));
+  }
+  const prefill = rows.find(({ what }) => what.startsWith("prompt of"))?.seconds.ocelli;
+  const { firstTokenSeconds } = opened.ocelli ?? {};
+  const start = firstTokenSeconds && prefill ? { firstTokenSeconds, prefillSeconds: prefill, ratio: firstTokenSeconds / prefill } : null;
+  return { rows, start };
+}
+
+function row(what, samples, field) {
+  const names = [...new Set(samples.map(({ name }) => name))];
+  const values = (name) => samples.filter((sample) => sample.name === name).map((sample) => sample[field]);
+  const seconds = Object.fromEntries(names.map((name) => [name, median(values(name))]));
+  const range = Object.fromEntries(names.map((name) => [name, [Math.min(...values(name)), Math.max(...values(name))]]));
+  const times = Object.fromEntries(names.map((name) => [name, seconds[name] / seconds.ocelli]));
+  return { what, rounds: samples.length / names.length, seconds, range, times };
+}
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 ? sorted[Math.floor(middle)] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** The report in Markdown. */
+export function table({ began, ended, browser, opened, tower, summary: { rows, start } }) {
+  const names = Object.keys(opened);
+  const version = opened.webgpu?.version ?? opened.wasm?.version;
+  const lines = [
+    `${began.date.slice(0, 16).replace("T", " ")} UTC, ${browser}, ${opened.ocelli?.device ?? ""}; ${began.processors} x ${began.processor},`,
+    `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version}, its tower ${tower}. Medians, ranges in brackets.`,
+    "",
+    `| seconds | rounds | ${names.map((name) => LABELS[name]).join(" | ")} |`,
+    `|---|---|${names.map(() => "---|").join("")}`,
+  ];
+  for (const { what, rounds, seconds, range, times } of rows) {
+    const cell = (name) => {
+      const ratio = name === "ocelli" || !(times[name] > 0) ? "" : `, ${times[name].toFixed(2)} x`;
+      return `${number(seconds[name])} (${range[name].map(number).join(" to ")})${ratio}`;
+    };
+    lines.push(`| ${what} | ${rounds} | ${names.map(cell).join(" | ")} |`);
+  }
+  if (start) {
+    const { firstTokenSeconds, prefillSeconds, ratio } = start;
+    lines.push("", `First token after the last shard: ${number(firstTokenSeconds)} s, ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the prompt.`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function number(value) {
+  return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
+}

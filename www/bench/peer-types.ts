@@ -1,0 +1,52 @@
+/** What the parts of the comparison with onnxruntime-web say to one another. */
+
+/** A step done. */
+export interface Done {
+  /** Of the whole step; of an answer, per token. */
+  seconds: number;
+  /** What was answered, in whatever form: it must be the same in every round. */
+  said: string;
+}
+
+/** What a picture's patches depend on. */
+export interface TowerShape {
+  patchSize: number;
+  headDim: number;
+  theta: number;
+  merge: number;
+}
+
+export type OrtCall =
+  | {
+      kind: "open";
+      provider: "webgpu" | "wasm";
+      /** URLs: the library, the decoder's folder, the tower. */
+      library: string;
+      decoder: string;
+      tower: string | null;
+      cache: { layers: number; heads: number; width: number };
+    }
+  | { kind: "prompt"; ids: number[] }
+  | { kind: "decode"; tokens: number }
+  | { kind: "picture"; shape: TowerShape; side: number };
+
+export interface Opened {
+  device: string;
+  loadSeconds: number;
+  /** From the arrival of the last shard to the first token of the prompt. */
+  firstTokenSeconds: number;
+  selfTestSeconds: number;
+}
+
+/** What `peer-page.ts` gives the benchmark. */
+export interface OcelliSide {
+  /** Loads a package, and makes a prompt that computes so many tokens. */
+  open(packageUrl: string, tokens: number): Promise<Opened>;
+  /** Another conversation: of the one before, only what all begin with stays in the cache. */
+  forget(): Promise<void>;
+  /** The prompt, to its first token. */
+  prompt(): Promise<Done>;
+  /** Tokens behind the prompt. */
+  decode(tokens: number): Promise<Done>;
+  picture(side: number): Promise<Done>;
+}

@@ -1,0 +1,127 @@
+/**
+ * Ocelli beside onnxruntime-web, the engine of transformers.js, with models of one shape and random weights: in one headless Chromium,
+ * in turns. `node bench/peer.mjs --shape SHAPE.json --package PKG --onnx DIR --ort DIR --out DIR`, with the folders that
+ * `./build.sh bench --against-ort` makes; writes `peer.json` and `peer.md` and prints the table.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { startBrowser } from "./peer-site.mjs";
+import { summary, table } from "./peer-report.mjs";
+import { machine, processorSeconds } from "./processors.mjs";
+
+const { values: options } = parseArgs({
+  options: {
+    shape: { type: "string" },
+    package: { type: "string" },
+    onnx: { type: "string" },
+    ort: { type: "string" },
+    out: { type: "string", default: "../target/bench" },
+    /** Tokens of the prompt, and those decoded behind it: at least 2. */
+    prompt: { type: "string", default: "64" },
+    decode: { type: "string", default: "3" },
+    /** Those of `prompt` and `decode` that are timed. */
+    measures: { type: "string", default: "prompt,decode" },
+    /** Sides of pictures, in pixels. */
+    pictures: { type: "string", default: "112,448" },
+    rounds: { type: "string", default: "3" },
+    /** No round of a measure begins once it has taken this long. */
+    patience: { type: "string", default: "180" },
+    /** Those to leave out: `webgpu`, `wasm`, `ocelli`. */
+    without: { type: "string", default: "" },
+    tower: { type: "string", default: "tower.onnx" },
+  },
+});
+const [prompt, decode, rounds] = [options.prompt, options.decode, options.rounds].map(Number);
+const list = (option) => option.split(",").filter(Boolean);
+const [measures, sides] = [list(options.measures), list(options.pictures).map(Number)];
+const shape = JSON.parse(readFileSync(options.shape, "utf8"));
+const { vision, text } = shape;
+const towerShape = { patchSize: vision.patch_size, headDim: vision.head_dim, theta: vision.rope_theta, merge: vision.spatial_merge_size };
+const ids = Array.from({ length: prompt }, (_, i) => 1000 + ((i * 7919) % (text.vocab_size - 1000)));
+
+const folders = { "/package/": options.package, "/onnx/": options.onnx, "/ort/": join(options.ort, "node_modules/onnxruntime-web/dist") };
+const site = await startBrowser(folders);
+const began = { date: new Date().toISOString(), ...machine() };
+
+/** Each has `open()`, `forget()`, `prompt()`, `decode(tokens)` and `picture(side)`. */
+const contestants = { ocelli: ocelli(), webgpu: ort("webgpu"), wasm: ort("wasm") };
+
+try {
+  const names = Object.keys(contestants).filter((name) => !list(options.without).includes(name));
+  const opened = {};
+  for (const name of names) {
+    opened[name] = await contestants[name].open();
+    note(`${name} opened`, opened[name]);
+  }
+  const steps = [
+    ...(measures.includes("prompt") ? [{ what: "prompt", of: 1, act: (side) => side.prompt() }] : []),
+    ...(measures.includes("decode") ? [{ what: "decode", of: decode, act: (side) => side.decode(decode) }] : []),
+    ...sides.map((pixels) => ({ what: `picture ${pixels}`, of: 1, act: (side) => side.picture(pixels) })),
+  ];
+  // Compiles what there is to compile; not counted.
+  for (const name of names) {
+    const side = contestants[name];
+    if (measures.length) note(`${name}, warming up: prompt`, await side.prompt());
+    if (measures.includes("decode")) note(`${name}, warming up: decode`, await side.decode(2));
+    if (sides.length) note(`${name}, warming up: picture`, await side.picture(sides[0]));
+  }
+  const samples = [];
+  for (const step of steps) await inTurns(step);
+
+  const report = { began, ended: machine(), browser: site.version, prompt, decode, tower: options.tower, opened, samples };
+  report.summary = summary(report);
+  mkdirSync(options.out, { recursive: true });
+  writeFileSync(join(options.out, "peer.json"), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(join(options.out, "peer.md"), table(report));
+  console.log(table(report));
+
+  /** Rounds of one measure, every contestant once a round; what is said must be the same in all rounds. */
+  async function inTurns({ what, of, act }) {
+    const began = performance.now();
+    const first = {};
+    for (let round = 0; round < rounds && performance.now() - began < 1000 * Number(options.patience); round++) {
+      for (const name of names) {
+        if (what === "prompt") await contestants[name].forget();
+        const before = processorSeconds();
+        const { seconds, said } = await act(contestants[name]);
+        const processors = before === null ? null : (processorSeconds() - before) / of;
+        if (said !== (first[name] ??= said)) throw new Error(`${what}: ${name} said ${said} after ${first[name]}`);
+        samples.push({ what, round, name, seconds, processors, said });
+        note(`${what}, round ${round + 1}, ${name}`, { seconds, processors, said });
+      }
+    }
+  }
+} finally {
+  await site.close();
+}
+
+function ocelli() {
+  const url = `${site.url}package/`;
+  return {
+    open: () => site.inPage(([url, tokens]) => globalThis.ocelliSide.open(url, tokens), [url, prompt]),
+    forget: () => site.inPage(() => globalThis.ocelliSide.forget()),
+    prompt: () => site.inPage(() => globalThis.ocelliSide.prompt()),
+    decode: (tokens) => site.inPage((tokens) => globalThis.ocelliSide.decode(tokens), tokens),
+    picture: (side) => site.inPage((side) => globalThis.ocelliSide.picture(side), side),
+  };
+}
+
+/** onnxruntime-web with one provider, in a worker of its own. */
+function ort(provider) {
+  const call = (message) => site.callWorker(provider, message);
+  const cache = { layers: text.layers.length, heads: text.num_key_value_heads, width: text.head_dim };
+  const [library, decoder, tower] = ["/ort/ort.webgpu.bundle.min.mjs", "/onnx/decoder", `/onnx/${options.tower}`];
+  return {
+    open: () => call({ kind: "open", provider, library, decoder, tower, cache }),
+    forget: () => Promise.resolve(),
+    prompt: () => call({ kind: "prompt", ids }),
+    decode: (tokens) => call({ kind: "decode", tokens }),
+    picture: (side) => call({ kind: "picture", shape: towerShape, side }),
+  };
+}
+
+function note(what, figures) {
+  const shown = Object.entries(figures).map(([name, value]) => `${name} ${typeof value === "number" ? value.toFixed(2) : value}`);
+  console.error(`${what}: ${shown.join(", ")}`);
+}
