@@ -303,12 +303,11 @@ mid_shape=benches/shapes/mid.json
 
 # A random package of the mid-size shape, kept in target/bench/mid.
 mid_package() {
-  cargo build --quiet --release --bin ocelli
   unchanged mid-package "$mid_shape" src/weights/synth && [[ -f target/bench/mid/model.json ]] && return
   say "making a random model of the shape in $mid_shape"
   rm -rf target/bench/mid
   mkdir -p target/bench
-  target/release/ocelli synth --shape "$mid_shape" --out target/bench/mid
+  cargo run --quiet -- synth --shape "$mid_shape" --out target/bench/mid
   done_with mid-package "$mid_shape" src/weights/synth
 }
 
@@ -319,11 +318,11 @@ bench_model() {
   if [[ ${1:-} && $1 != -* ]]; then
     package=$1
     shift
-    cargo build --quiet --release --bin ocelli
   else
     mid_package
   fi
   mkdir -p target/bench
+  cargo build --quiet --release --bin ocelli
   target/release/ocelli bench "$package" --json target/bench/model.json "$@" | tee target/bench/model.md
 }
 

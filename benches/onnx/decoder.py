@@ -1,6 +1,8 @@
 """The decoder of a shape as onnxruntime's own model builder makes it: random weights, 4 bits in blocks of 32, 32-bit floats between.
 
-decoder.py SHAPE.json OUT, where SHAPE.json is the configuration that `ocelli synth --shape` takes. Writes OUT/model.onnx and its data.
+decoder.py SHAPE.json OUT, where SHAPE.json is the configuration that `ocelli synth --shape` takes. Writes OUT/model.onnx, which lets
+onnxruntime round activations to 8 bits in products with the weights, as published models do; OUT/model-f32.onnx, which does not; and
+the data of both.
 """
 
 import json
@@ -10,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import onnx
 import torch
 from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -54,6 +57,12 @@ def main(shape: str, out: str) -> None:
         Path(out).mkdir(parents=True, exist_ok=True)
         for name in ("model.onnx", "model.onnx.data"):
             shutil.move(built / name, Path(out, name))
+    model = onnx.load(Path(out, "model.onnx"), load_external_data=False)
+    for product in model.graph.node:
+        for attribute in product.attribute:
+            if product.op_type == "MatMulNBits" and attribute.name == "accuracy_level":
+                attribute.i = 1
+    onnx.save(model, Path(out, "model-f32.onnx"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The tower and projector of a shape as an ONNX graph of onnxruntime's own fused operators, with random weights.
 
-tower.py SHAPE.json OUT writes OUT/tower.onnx with 32-bit weights and OUT/tower-q4.onnx with 4 bits in blocks of 32. Inputs: the picture
-`pixels` [1, 3, height, width], and for its patches the angles of the two-dimensional rope, `cos` and `sin` [patches, head_dim / 2];
-`positions` [1, patches] counts them; `squares` [patches] lists them square by square. Output: `features` [patches / merge^2, text hidden].
+tower.py SHAPE.json OUT writes OUT/tower.onnx with 32-bit weights and OUT/tower-q4.onnx with 4 bits in blocks of 32, activations as they
+are. Inputs: the picture `pixels` [1, 3, height, width], and for its patches the angles of the two-dimensional rope, `cos` and `sin`
+[patches, head_dim / 2]; `positions` [1, patches] counts them; `squares` [patches] lists them square by square. Output: `features`
+[patches / merge^2, text hidden].
 """
 
 import json
@@ -96,7 +97,7 @@ def main(shape: str, out: str) -> None:
     model = tower(config["vision"], config["text"])
     Path(out).mkdir(parents=True, exist_ok=True)
     onnx.save(model, Path(out, "tower.onnx"))
-    quantizer = MatMulNBitsQuantizer(model, bits=4, block_size=32, is_symmetric=True, accuracy_level=4)
+    quantizer = MatMulNBitsQuantizer(model, bits=4, block_size=32, is_symmetric=True, accuracy_level=1)
     quantizer.process()
     onnx.save(quantizer.model.model, Path(out, "tower-q4.onnx"))
 

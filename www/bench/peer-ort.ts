@@ -65,9 +65,10 @@ async function open(call: OrtCall & { kind: "open" }): Promise<{ version: string
   cacheShape = [1, heads, 0, width];
   const present = Array.from({ length: layers }, (_, i) => [`present.${i}.key`, `present.${i}.value`]).flat();
   const options = { executionProviders: [call.provider] };
-  decoder = await ort.InferenceSession.create(`${call.decoder}/model.onnx`, {
+  const file = "model.onnx.data";
+  decoder = await ort.InferenceSession.create(call.decoder, {
     ...options,
-    externalData: [{ path: "model.onnx.data", data: `${call.decoder}/model.onnx.data` }],
+    externalData: [{ path: file, data: new URL(file, new URL(call.decoder, location.href)).href }],
     ...(onGpu && { preferredOutputLocation: Object.fromEntries(present.map((name) => [name, "gpu-buffer"])) }),
   });
   tower = call.tower === null ? undefined : await ort.InferenceSession.create(call.tower, options);

@@ -11,10 +11,13 @@ export function summary({ samples, prompt, opened }) {
     rows.push(row(label, of, "seconds"));
     if (of[0].processors !== null) rows.push(row(`${label}: processors`, of, "processors"));
   }
+  // The same weights: where the two differ, one of them is wrong on this device.
+  const said = (name) => samples.filter((sample) => sample.name === name && sample.round === 0).map((sample) => sample.said);
+  const agrees = opened.webgpu && opened.wasm ? said("webgpu").join() === said("wasm").join() : null;
   const prefill = rows.find(({ what }) => what.startsWith("prompt of"))?.seconds.ocelli;
   const { firstTokenSeconds } = opened.ocelli ?? {};
   const start = firstTokenSeconds && prefill ? { firstTokenSeconds, prefillSeconds: prefill, ratio: firstTokenSeconds / prefill } : null;
-  return { rows, start };
+  return { rows, start, agrees };
 }
 
 function row(what, samples, field) {
@@ -33,12 +36,12 @@ function median(values) {
 }
 
 /** The report in Markdown. */
-export function table({ began, ended, browser, opened, tower, summary: { rows, start } }) {
+export function table({ began, ended, browser, opened, models, summary: { rows, start, agrees } }) {
   const names = Object.keys(opened);
   const version = opened.webgpu?.version ?? opened.wasm?.version;
   const lines = [
     `${began.date.slice(0, 16).replace("T", " ")} UTC, ${browser}, ${opened.ocelli?.device ?? ""}; ${began.processors} x ${began.processor},`,
-    `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version}, its tower ${tower}. Medians, ranges in brackets.`,
+    `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version} with ${models.join(" and ")}. Medians, ranges in brackets.`,
     "",
     `| seconds | rounds | ${names.map((name) => LABELS[name]).join(" | ")} |`,
     `|---|---|${names.map(() => "---|").join("")}`,
@@ -52,8 +55,11 @@ export function table({ began, ended, browser, opened, tower, summary: { rows, s
   }
   if (start) {
     const { firstTokenSeconds, prefillSeconds, ratio } = start;
-    lines.push("", `First token after the last shard: ${number(firstTokenSeconds)} s, ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the prompt.`);
+    const { loadSeconds, selfTestSeconds } = opened.ocelli;
+    lines.push("", `Ocelli was loaded in ${number(loadSeconds)} s, ${number(selfTestSeconds)} of them the self-test of its kernels. The first token came`);
+    lines.push(`${number(firstTokenSeconds)} s after the last shard: ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the same prompt later.`);
   }
+  if (agrees !== null) lines.push("", `onnxruntime-web answers ${agrees ? "the same" : "differently"} with WebGPU and on the CPU.`);
   return `${lines.join("\n")}\n`;
 }
 

@@ -20,7 +20,7 @@ export type OrtCall =
   | {
       kind: "open";
       provider: "webgpu" | "wasm";
-      /** URLs: the library, the decoder's folder, the tower. */
+      /** Paths on this page's server: the library, the decoder with its data beside it, the tower. */
       library: string;
       decoder: string;
       tower: string | null;

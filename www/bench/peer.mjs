@@ -26,10 +26,12 @@ const { values: options } = parseArgs({
     pictures: { type: "string", default: "112,448" },
     rounds: { type: "string", default: "3" },
     /** No round of a measure begins once it has taken this long. */
-    patience: { type: "string", default: "180" },
+    patience: { type: "string", default: "120" },
     /** Those to leave out: `webgpu`, `wasm`, `ocelli`. */
     without: { type: "string", default: "" },
-    tower: { type: "string", default: "tower.onnx" },
+    /** Files below the folder `onnx`, of those that benches/onnx makes. Others are `decoder/model.onnx` and `tower.onnx`. */
+    decoder: { type: "string", default: "decoder/model-f32.onnx" },
+    tower: { type: "string", default: "tower-q4.onnx" },
   },
 });
 const [prompt, decode, rounds] = [options.prompt, options.decode, options.rounds].map(Number);
@@ -69,7 +71,7 @@ try {
   const samples = [];
   for (const step of steps) await inTurns(step);
 
-  const report = { began, ended: machine(), browser: site.version, prompt, decode, tower: options.tower, opened, samples };
+  const report = { began, ended: machine(), browser: site.version, prompt, decode, models: [options.decoder, options.tower], opened, samples };
   report.summary = summary(report);
   mkdirSync(options.out, { recursive: true });
   writeFileSync(join(options.out, "peer.json"), `${JSON.stringify(report, null, 2)}\n`);
@@ -111,7 +113,8 @@ function ocelli() {
 function ort(provider) {
   const call = (message) => site.callWorker(provider, message);
   const cache = { layers: text.layers.length, heads: text.num_key_value_heads, width: text.head_dim };
-  const [library, decoder, tower] = ["/ort/ort.webgpu.bundle.min.mjs", "/onnx/decoder", `/onnx/${options.tower}`];
+  const library = "/ort/ort.webgpu.bundle.min.mjs";
+  const [decoder, tower] = [options.decoder, options.tower].map((file) => `/onnx/${file}`);
   return {
     open: () => call({ kind: "open", provider, library, decoder, tower, cache }),
     forget: () => Promise.resolve(),

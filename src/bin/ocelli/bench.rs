@@ -1,6 +1,7 @@
 //! `ocelli bench`: how fast a package runs on this device.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use ocelli::chat::{Message, Part, Role};
@@ -39,6 +40,9 @@ pub(crate) struct BenchArgs {
     /// Times each is done; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Seconds after which nothing is done another time.
+    #[arg(long, default_value_t = 60)]
+    patience: u64,
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -62,7 +66,8 @@ async fn measure(args: &BenchArgs) -> Result<BenchReport> {
     let longest = args.decode.iter().chain(&args.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
     let context = longest.max(picture_tokens(args)) + args.tokens as usize + 1;
     let (engine, load) = open::load(&args.package, Some(context), &args.memory).await?;
-    let mut bench = Bench { engine, rounds: args.rounds, conversations: 0 };
+    let mut bench =
+        Bench { engine, rounds: args.rounds, patience: Duration::from_secs(args.patience), conversations: 0 };
     let ids = bench.fresh(FIRST_PROMPT);
     let cold = bench.answer(&ids, 1).await?;
     let mut report = BenchReport::new(&bench.engine, load);
@@ -102,6 +107,7 @@ fn first_token(completion: &Completion) -> f64 {
 struct Bench {
     engine: Engine,
     rounds: u32,
+    patience: Duration,
     /// Conversations so far: each has words of its own, so that the cache holds nothing of it.
     conversations: u32,
 }
@@ -122,6 +128,12 @@ impl Bench {
         (0..tokens).map(word).collect()
     }
 
+    /// Counts rounds while there is patience.
+    fn rounds(&self) -> impl Iterator<Item = u32> + use<> {
+        let (began, patience) = (Instant::now(), self.patience);
+        (0..self.rounds).take_while(move |&round| round == 0 || began.elapsed() < patience)
+    }
+
     async fn answer(&mut self, ids: &[u32], max_tokens: usize) -> Result<Completion> {
         self.complete(Prompt::Ids(ids.to_vec()), Vec::new(), max_tokens).await
     }
@@ -135,7 +147,7 @@ impl Bench {
     /// Prompts of so many tokens, nothing of them in the cache.
     async fn prefill(&mut self, report: &mut BenchReport, tokens: usize) -> Result<()> {
         let mut times = Vec::new();
-        for _ in 0..self.rounds {
+        for _ in self.rounds() {
             let ids = self.fresh(tokens);
             times.push(self.answer(&ids, 1).await?.timings.prefill_ms);
         }
@@ -146,7 +158,7 @@ impl Bench {
     /// Tokens behind `context`; the same ones in every round.
     async fn decode(&mut self, report: &mut BenchReport, context: &[u32], tokens: usize) -> Result<()> {
         let (mut times, mut said, mut steps) = (Vec::new(), None, 1);
-        for _ in 0..self.rounds {
+        for _ in self.rounds() {
             let completion = self.answer(context, tokens).await?;
             let same = said.get_or_insert_with(|| completion.tokens.clone());
             if *same != completion.tokens {
@@ -163,7 +175,7 @@ impl Bench {
     /// A picture of noise: the tower, and the whole way to the first token.
     async fn picture(&mut self, report: &mut BenchReport, side: u32) -> Result<()> {
         let (mut seen, mut first, mut tokens) = (Vec::new(), Vec::new(), 0);
-        for _ in 0..self.rounds {
+        for _ in self.rounds() {
             let pixels = self.fresh(3 * (side * side) as usize).into_iter().map(|id| id as u8).collect();
             let picture = Picture::Rgb(Rgb8 { width: side, height: side, pixels });
             let content = vec![Part::Image(0), Part::Text("?".into())];
