@@ -72,7 +72,7 @@ async function bundle() {
   const options = { bundle: true, format: "esm", target: "es2022", write: false, absWorkingDir: www, outdir: "peer" };
   const { outputFiles } = await build({ ...options, entryPoints, plugins: [builtPackage] });
   const scripts = outputFiles.map(({ path, text }) => [`/peer/${path.slice(path.lastIndexOf(sep) + 1)}`, text]);
-  const html = '<!doctype html><title>peer</title><script type="module" src="/peer/page.js"></script>';
+  const html = '<!doctype html><title>peer</title><link rel="icon" href="data:,"><script type="module" src="/peer/page.js"></script>';
   return new Map([...scripts, ["/peer/index.html", html]]);
 }
 
