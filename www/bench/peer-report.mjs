@@ -41,7 +41,8 @@ export function table({ began, ended, browser, opened, models, summary: { rows, 
   const version = opened.webgpu?.version ?? opened.wasm?.version;
   const lines = [
     `${began.date.slice(0, 16).replace("T", " ")} UTC, ${browser}, ${opened.ocelli?.device ?? ""}; ${began.processors} x ${began.processor},`,
-    `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version} with ${models.join(" and ")}. Medians, ranges in brackets.`,
+    `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version} with ${models.join(" and ")}.`,
+    "Medians, ranges in brackets.",
     "",
     `| seconds | rounds | ${names.map((name) => LABELS[name]).join(" | ")} |`,
     `|---|---|${names.map(() => "---|").join("")}`,
@@ -56,8 +57,8 @@ export function table({ began, ended, browser, opened, models, summary: { rows, 
   if (start) {
     const { firstTokenSeconds, prefillSeconds, ratio } = start;
     const { loadSeconds, selfTestSeconds } = opened.ocelli;
-    lines.push("", `Ocelli was loaded in ${number(loadSeconds)} s, ${number(selfTestSeconds)} of them the self-test of its kernels. The first token came`);
-    lines.push(`${number(firstTokenSeconds)} s after the last shard: ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the same prompt later.`);
+    lines.push("", `Ocelli was loaded in ${number(loadSeconds)} s, ${number(selfTestSeconds)} of them the self-test of its kernels.`);
+    lines.push(`The first token came ${number(firstTokenSeconds)} s after the last shard: ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the same prompt later.`);
   }
   if (agrees !== null) lines.push("", `onnxruntime-web answers ${agrees ? "the same" : "differently"} with WebGPU and on the CPU.`);
   return `${lines.join("\n")}\n`;
