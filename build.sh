@@ -333,10 +333,10 @@ bench_against_ort() {
   build_all
   mid_package
   onnx_models
-  local ort_version=1.30.0 ort=.tools/ort
-  if [[ ! -f $ort/node_modules/onnxruntime-web/package.json ]] || ! grep -q "\"version\": \"$ort_version\"" "$ort/node_modules/onnxruntime-web/package.json"; then
-    say "installing onnxruntime-web $ort_version from npm into $ort (150 MB)"
-    npm install --prefix "$ort" --no-save --ignore-scripts --no-fund --no-audit "onnxruntime-web@$ort_version"
+  local version=1.30.0 ort=.tools/ort
+  if ! grep -qs "\"version\": \"$version\"" "$ort/node_modules/onnxruntime-web/package.json"; then
+    say "installing onnxruntime-web $version from npm into $ort (150 MB)"
+    npm install --prefix "$ort" --no-save --ignore-scripts --no-fund --no-audit "onnxruntime-web@$version"
   fi
   local chromium=${CHROMIUM:-$(command -v chromium)}
   CHROMIUM=$chromium node www/bench/peer.mjs --shape "$mid_shape" --package target/bench/mid --onnx target/bench/onnx \
