@@ -1,8 +1,9 @@
 //! Storage buffers that the ledger counts, and byte ranges of them.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::counters::count;
 use super::device::Gpu;
 use super::health::Question;
 use super::ledger::{Ledger, Purpose};
@@ -47,8 +48,22 @@ impl Buffer {
         Slice { buffer: self.clone(), offset: range.start, bytes: range.end - range.start }
     }
 
+    pub(super) fn weak(&self) -> WeakBuffer {
+        WeakBuffer(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn raw(&self) -> &wgpu::Buffer {
         &self.0.raw
+    }
+}
+
+/// A buffer that others may free.
+#[derive(Debug)]
+pub(super) struct WeakBuffer(Weak<Owned>);
+
+impl WeakBuffer {
+    pub(super) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 
@@ -93,14 +108,20 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn alloc_beside(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.own(label, purpose, bytes, usage)
+    }
+
+    /// A buffer of parameters that are written once and read by many runs.
+    pub(super) fn alloc_uniform(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        self.own(label, Purpose::Activations, bytes, usage)
+    }
+
+    fn own(&self, label: &str, purpose: Purpose, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
         let bytes = allocated(bytes);
         self.ledger().check_room(label, purpose, bytes)?;
-        let raw = self.create_buffer(
-            label,
-            purpose,
-            bytes,
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        )?;
+        let raw = self.create_buffer(label, purpose, bytes, usage)?;
         self.ledger().add(purpose, bytes);
         Ok(Buffer(Arc::new(Owned { raw, purpose, ledger: self.ledger().clone() })))
     }
@@ -123,6 +144,7 @@ impl Gpu {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer> {
+        count(&self.tally().buffers, 1);
         let question = Question::Memory { what: label.into(), purpose, bytes: size, in_use: self.ledger().total().0 };
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let raw = self.watched(question, wgpu::ErrorFilter::OutOfMemory, || self.device().create_buffer(&descriptor));

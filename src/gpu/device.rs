@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use super::counters::{Counters, Tally, count};
 use super::health::{self, Complaints, Questions};
 use super::injection::Injection;
 use super::ledger::Ledger;
 use super::pipeline::Pipelines;
+use super::recording::DeviceClass;
 use crate::error::{Error, Result};
+
+/// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
+const MOST_BINDINGS: u32 = 10;
 
 /// An opened GPU. Clones share it.
 #[derive(Debug, Clone)]
@@ -23,6 +28,7 @@ struct Opened {
     questions: Questions,
     ledger: Arc<Ledger>,
     pipelines: Pipelines,
+    tally: Tally,
 }
 
 /// What the device is, for people and bug reports.
@@ -39,6 +45,8 @@ pub struct DeviceReport {
     pub max_storage_buffer_binding_size: u64,
     /// Largest buffer in bytes.
     pub max_buffer_size: u64,
+    /// Whether it is hardware.
+    pub class: DeviceClass,
 }
 
 /// How a GPU is opened, and opened again once it is lost.
@@ -99,18 +107,21 @@ impl Gpu {
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage.min(MOST_BINDINGS),
             ..wgpu::Limits::default()
         };
         let descriptor =
             wgpu::DeviceDescriptor { label: Some("ocelli"), required_limits: limits.clone(), ..Default::default() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(e.to_string()))?;
         let info = adapter.get_info();
+        let class = class_of(&info);
         let report = DeviceReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
+            class,
         };
         let cap = options.max_binding.unwrap_or(u64::MAX);
         let limits = wgpu::Limits {
@@ -119,8 +130,19 @@ impl Gpu {
             ..limits
         };
         let complaints = health::listen(&device);
-        let (questions, pipelines) = (Questions::default(), Pipelines::default());
-        Ok(Self(Arc::new(Opened { device, queue, limits, report, options, complaints, questions, ledger, pipelines })))
+        let opened = Opened {
+            device,
+            queue,
+            limits,
+            report,
+            options,
+            complaints,
+            questions: Questions::default(),
+            ledger,
+            pipelines: Pipelines::default(),
+            tally: Tally::default(),
+        };
+        Ok(Self(Arc::new(opened)))
     }
 
     /// What the device is.
@@ -133,6 +155,16 @@ impl Gpu {
         self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
     }
 
+    /// What the device is, as far as it decides how work is best divided.
+    pub fn class(&self) -> DeviceClass {
+        self.0.report.class
+    }
+
+    /// Storage buffers that a kernel may bind.
+    pub fn max_bindings(&self) -> usize {
+        self.0.limits.max_storage_buffers_per_shader_stage as usize
+    }
+
     /// The limits the device was opened with.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.0.limits
@@ -141,6 +173,15 @@ impl Gpu {
     /// The account of all buffers.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.0.ledger
+    }
+
+    /// What this device has been asked to do so far.
+    pub fn counters(&self) -> Counters {
+        self.0.tally.read()
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     pub(super) fn device(&self) -> &wgpu::Device {
@@ -152,16 +193,19 @@ impl Gpu {
         if self.injection().write() {
             self.lose();
         }
+        count(&self.0.tally.writes, 1);
         &self.0.queue
     }
 
     /// Submits what the encoder holds.
-    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) {
+    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         if self.injection().submit() {
             self.lose();
         }
-        self.0.queue.submit([encoder.finish()]);
+        count(&self.0.tally.submits, 1);
+        let index = self.0.queue.submit([encoder.finish()]);
         self.0.ledger.submitted();
+        index
     }
 
     pub(super) fn injection(&self) -> &Injection {
@@ -178,5 +222,17 @@ impl Gpu {
 
     pub(super) fn pipelines(&self) -> &Pipelines {
         &self.0.pipelines
+    }
+}
+
+/// Browsers do not tell the type of every device, but name it.
+fn class_of(info: &wgpu::AdapterInfo) -> DeviceClass {
+    let named = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
+    let is_any_of = |names: &[&str]| names.iter().any(|name| named.contains(name));
+    match info.device_type {
+        _ if is_any_of(&["llvmpipe"]) => DeviceClass::SlowCompiler,
+        wgpu::DeviceType::Cpu => DeviceClass::Software,
+        _ if is_any_of(&["swiftshader", "warp"]) => DeviceClass::Software,
+        _ => DeviceClass::Hardware,
     }
 }

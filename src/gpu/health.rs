@@ -221,23 +221,27 @@ impl Gpu {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let mapped = self.map(&buffer).await;
+        let mapped = self.map(&buffer, None).await;
         buffer.destroy();
         matches!(mapped, Ok(true))
     }
 
-    /// Maps a buffer for reading when all that was submitted before has run. Whether it could be mapped.
+    /// Maps a buffer for reading when `submission`, or else all that was submitted before, has run. Whether it could be mapped.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub(super) async fn map(&self, buffer: &wgpu::Buffer) -> Result<bool> {
+    pub(super) async fn map(&self, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<bool> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
             // The receiver is gone only if the caller dropped the whole read.
             let _ = sender.send(result);
         });
         // Natively this waits; in a browser it does nothing and the event loop resolves the map below.
-        self.poll(wgpu::PollType::wait_indefinitely())?;
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        if self.poll(wait).is_err() {
+            // A lost device knows no submissions.
+            self.poll(wgpu::PollType::wait_indefinitely())?;
+        }
         let mapped = self.unless_lost(receiver).await?;
         Ok(matches!(mapped, Ok(Ok(()))))
     }

@@ -142,6 +142,16 @@ impl Ledger {
         self.account().submitted += 1;
     }
 
+    /// Submissions so far.
+    pub(super) fn submissions(&self) -> u64 {
+        self.account().submitted
+    }
+
+    /// What is done once the first `submissions` submissions have run: nothing that is known, if there have been more.
+    pub(super) fn settling_after(self: &Arc<Self>, submissions: u64) -> Option<Settling> {
+        (self.submissions() == submissions).then(|| self.settling())
+    }
+
     /// What is done once everything submitted so far has run.
     pub(super) fn settling(self: &Arc<Self>) -> Settling {
         let mut account = self.account();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::counters::count;
 use super::device::Gpu;
 use super::health::Question;
 
@@ -63,6 +64,7 @@ impl Gpu {
     }
 
     fn build(&self, kernel: &Kernel) -> Pipeline {
+        count(&self.tally().pipelines, 1);
         let device = self.device();
         let label = Some(&*kernel.name);
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {

@@ -24,6 +24,19 @@ pub struct Dispatch {
     pub note: String,
 }
 
+/// What a device is, as far as it decides how work is best divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceClass {
+    /// A GPU.
+    #[default]
+    Hardware,
+    /// A processor that does a GPU's work.
+    Software,
+    /// A processor whose compiler takes seconds over what others compile in tenths of one: Mesa's llvmpipe.
+    SlowCompiler,
+}
+
 /// One step of a recording.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -37,12 +50,28 @@ pub enum Command {
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     commands: Vec<Command>,
+    class: DeviceClass,
 }
 
 impl Recording {
-    /// Nothing to do yet.
+    /// Nothing to do yet, for hardware.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing to do yet, for a device of this class.
+    pub fn on(class: DeviceClass) -> Self {
+        Self { class, ..Self::default() }
+    }
+
+    /// What has been recorded so far; nothing is left to do.
+    pub fn take(&mut self) -> Self {
+        Self { commands: std::mem::take(&mut self.commands), class: self.class }
+    }
+
+    /// What it is to be run on.
+    pub fn class(&self) -> DeviceClass {
+        self.class
     }
 
     /// Adds a kernel launch; an empty grid is left out.

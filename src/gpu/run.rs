@@ -1,10 +1,15 @@
-//! Recordings to submissions, and results back.
+//! Recordings to submissions: at once, or prepared once and run again and again.
 
-use super::buffer::Slice;
+use std::sync::Arc;
+
+use super::buffer::{Buffer, Slice, WeakBuffer};
+use super::counters::count;
 use super::device::Gpu;
 use super::ledger::Purpose;
+use super::pipeline::Pipeline;
+use super::read::Readback;
 use super::recording::{Command, Dispatch, Recording};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Parameters of a dispatch start at multiples of this.
 const UNIFORM_ALIGNMENT: usize = 256;
@@ -14,33 +19,52 @@ fn params_stride(dispatch: &Dispatch) -> usize {
     dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT)
 }
 
-/// Bytes that a run of `recording` holds until it is done: the parameters, and the queue's copy of them.
-fn params_bytes(recording: &Recording) -> u64 {
-    2 * recording.dispatches().map(params_stride).sum::<usize>() as u64
+/// The parameters of every dispatch of a recording, one behind the other.
+fn params_of(recording: &Recording) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for dispatch in recording.dispatches() {
+        let end = bytes.len() + params_stride(dispatch);
+        bytes.extend_from_slice(&dispatch.params);
+        bytes.resize(end, 0);
+    }
+    bytes
+}
+
+/// One step of a recording, with all that the device needs to take it.
+#[derive(Debug)]
+enum Step {
+    Dispatch { pipeline: Arc<Pipeline>, group: wgpu::BindGroup, grid: [u32; 3] },
+    Copy(Slice, Slice),
+}
+
+/// A recording whose parameters and bind groups are on the device. Running it makes and writes nothing.
+#[derive(Debug)]
+pub struct Prepared {
+    label: &'static str,
+    steps: Vec<Step>,
+    _params: Buffer,
+    /// What the bind groups name. Whoever frees one of these need not know who prepared what.
+    named: Vec<WeakBuffer>,
+}
+
+impl Prepared {
+    /// Whether all buffers that it names are still there.
+    pub fn is_current(&self) -> bool {
+        self.named.iter().all(WeakBuffer::is_there)
+    }
 }
 
 impl Gpu {
     /// Submits a recording. Returns before the GPU has run it.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if there is none for the parameters.
+    /// [`crate::Error::OutOfMemory`] if there is none for the parameters.
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
-        let params = self.upload_params(recording)?;
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        let mut commands = recording.commands().iter().peekable();
-        let mut slot = 0;
-        while commands.peek().is_some() {
-            let mut pass =
-                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
-            while let Some(Command::Dispatch(dispatch)) = commands.next_if(|c| matches!(c, Command::Dispatch(_))) {
-                self.encode(&mut pass, dispatch, params.as_ref(), slot);
-                slot += params_stride(dispatch);
-            }
-            drop(pass);
-            while let Some(Command::Copy(from, to)) = commands.next_if(|c| matches!(c, Command::Copy(..))) {
-                encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.bytes);
-            }
-        }
+        let bytes = params_of(recording);
+        let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
+        let steps = self.steps(recording, params.as_ref());
+        let mut encoder = self.encoder(label);
+        self.encode(&mut encoder, label, &steps);
         self.submit(encoder);
         if let Some(params) = params {
             // Freed when the submission has run, not when a garbage collector finds it.
@@ -49,10 +73,41 @@ impl Gpu {
         Ok(())
     }
 
+    /// Makes all that a recording needs to be run, for as long as the result lives.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] if there is none for the parameters.
+    pub fn prepare(&self, label: &'static str, recording: &Recording) -> Result<Prepared> {
+        let bytes = params_of(recording);
+        let params = self.alloc_uniform(label, bytes.len() as u64)?;
+        self.write(&params, 0, &bytes)?;
+        let steps = self.steps(recording, Some(params.raw()));
+        let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|slice| slice.buffer.weak());
+        Ok(Prepared { label, steps, named: named.collect(), _params: params })
+    }
+
+    /// Submits what was prepared, in order and in one submission, and then has `result` brought into `readback`. Returns before
+    /// the GPU has run it.
+    pub fn replay(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) {
+        let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label));
+        for part in prepared {
+            self.encode(&mut encoder, part.label, &part.steps);
+        }
+        match result {
+            None => {
+                self.submit(encoder);
+            }
+            Some((slice, readback)) => {
+                readback.fill(&mut encoder, slice);
+                readback.submitted(self.submit(encoder), self.ledger().submissions());
+            }
+        }
+    }
+
     /// Compiles what a recording launches.
     ///
     /// # Errors
-    /// [`Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
+    /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
     pub async fn compile(&self, recording: &Recording) -> Result<()> {
         for dispatch in recording.dispatches() {
             self.pipeline(&dispatch.kernel);
@@ -60,114 +115,77 @@ impl Gpu {
         self.answers().await
     }
 
-    /// One buffer with the parameters of every dispatch, so that a run writes once.
-    fn upload_params(&self, recording: &Recording) -> Result<Option<wgpu::Buffer>> {
-        let mut bytes = Vec::new();
-        for dispatch in recording.dispatches() {
-            let end = bytes.len() + params_stride(dispatch);
-            bytes.extend_from_slice(&dispatch.params);
-            bytes.resize(end, 0);
-        }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;
-        self.queue_to_write().write_buffer(&buffer, 0, &bytes);
-        self.ledger().pass(Purpose::Staging, params_bytes(recording));
-        Ok(Some(buffer))
+    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
-    fn encode(
+    /// A buffer with the parameters of every dispatch of one run, so that it writes once.
+    fn pass_params(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;
+        self.queue_to_write().write_buffer(&buffer, 0, bytes);
+        // The parameters, and the queue's copy of them.
+        self.ledger().pass(Purpose::Staging, 2 * bytes.len() as u64);
+        Ok(buffer)
+    }
+
+    fn steps(&self, recording: &Recording, params: Option<&wgpu::Buffer>) -> Vec<Step> {
+        let mut offset = 0;
+        let mut step = |command: &Command| match command {
+            Command::Copy(from, to) => Some(Step::Copy(from.clone(), to.clone())),
+            Command::Dispatch(dispatch) => {
+                let pipeline = self.pipeline(&dispatch.kernel);
+                let group = self.bind_group(dispatch, &pipeline, params?, offset);
+                offset += params_stride(dispatch) as u64;
+                Some(Step::Dispatch { pipeline, group, grid: dispatch.grid })
+            }
+        };
+        recording.commands().iter().filter_map(&mut step).collect()
+    }
+
+    fn bind_group(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
         dispatch: &Dispatch,
-        params: Option<&wgpu::Buffer>,
-        slot: usize,
-    ) {
-        let Some(params) = params else { return };
-        let pipeline = self.pipeline(&dispatch.kernel);
+        pipeline: &Pipeline,
+        params: &wgpu::Buffer,
+        offset: u64,
+    ) -> wgpu::BindGroup {
         let binding = |buffer, offset: u64, bytes: u64| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
         };
-        let uniform = binding(params, slot as u64, dispatch.params.len() as u64);
+        let uniform = binding(params, offset, dispatch.params.len() as u64);
         let storage = dispatch.buffers.iter().map(|slice| binding(slice.buffer.raw(), slice.offset, slice.bytes));
         let entries: Vec<_> = std::iter::once(uniform)
             .chain(storage)
             .enumerate()
             .map(|(index, resource)| wgpu::BindGroupEntry { binding: index as u32, resource })
             .collect();
-        let group = self.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        count(&self.tally().bind_groups, 1);
+        self.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&dispatch.kernel.name),
             layout: &pipeline.layout,
             entries: &entries,
-        });
-        pass.set_pipeline(&pipeline.raw);
-        pass.set_bind_group(0, &group, &[]);
-        let [x, y, z] = dispatch.grid;
-        pass.dispatch_workgroups(x, y, z);
-    }
-
-    /// Waits for all work submitted so far and reads `slice` back. The device's complaints surface here.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
-    pub async fn read(&self, slice: &Slice) -> Result<Vec<u8>> {
-        self.read_back(slice.bytes, |encoder, staging| {
-            encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, staging, 0, slice.bytes);
         })
-        .await
     }
 
-    /// Carries out what was written so far and waits for all work submitted. The device's complaints surface here.
-    ///
-    /// # Errors
-    /// As [`Gpu::read`].
-    pub async fn settle(&self) -> Result<()> {
-        self.read_back(4, |encoder, staging| encoder.clear_buffer(staging, 0, None)).await.map(drop)
-    }
-
-    async fn read_back(
-        &self,
-        bytes: u64,
-        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
-    ) -> Result<Vec<u8>> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.create_buffer("read back", Purpose::Staging, bytes, usage)?;
-        self.ledger().pass(Purpose::Staging, bytes);
-        let result = self.read_through(&staging, fill).await;
-        staging.destroy();
-        result
-    }
-
-    async fn read_through(
-        &self,
-        staging: &wgpu::Buffer,
-        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
-    ) -> Result<Vec<u8>> {
-        let mut encoder =
-            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
-        fill(&mut encoder, staging);
-        self.submit(encoder);
-        let settling = self.ledger().settling();
-        let mapped = self.map(staging).await?;
-        drop(settling);
-        // What has been asked before was answered before the bytes came.
-        self.answers().await?;
-        let stage = "reading results back";
-        if !mapped {
-            return Err(Error::DeviceLost { reason: format!("it failed in {stage}") });
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, label: &str, steps: &[Step]) {
+        let mut steps = steps.iter().peekable();
+        while let Some(first) = steps.peek() {
+            if let Step::Copy(from, to) = first {
+                encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.bytes);
+                steps.next();
+                continue;
+            }
+            let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None };
+            let mut pass = encoder.begin_compute_pass(&descriptor);
+            while let Some(Step::Dispatch { pipeline, group, grid: [x, y, z] }) =
+                steps.next_if(|step| matches!(step, Step::Dispatch { .. }))
+            {
+                pass.set_pipeline(&pipeline.raw);
+                pass.set_bind_group(0, group, &[]);
+                pass.dispatch_workgroups(*x, *y, *z);
+                count(&self.tally().dispatches, 1);
+            }
         }
-        let fault = |detail: String| Error::Gpu { stage: stage.into(), detail };
-        let view = staging.get_mapped_range(..).map_err(|e| fault(e.to_string()))?;
-        Ok(view.to_vec())
-    }
-
-    /// Reads a whole number of values back.
-    ///
-    /// # Errors
-    /// As [`Gpu::read`].
-    pub async fn read_as<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self, slice: &Slice) -> Result<Vec<T>> {
-        Ok(bytemuck::pod_collect_to_vec(&self.read(slice).await?))
     }
 }
