@@ -1,7 +1,9 @@
 // softmax(q * k^T * scale) * v with an online softmax. A workgroup owns ROWS query rows of one key-value head; a row is a
-// (token, query head of the group) pair, so that the heads of a group share every key and value they read.
-// HEAD_DIM4, ROWS, LANES, TILE and CHUNK come from the host: 64 threads are ROWS x LANES, TILE keys are seen at a time, and a
-// lane owns CHUNK vectors of its row's output. Keys and values, by `key4` and `value4`, come from a snippet.
+// (token, query head of the group) pair, so that the heads of a group share every key and value they read. A team of LANES threads
+// owns 4 * HALVES rows. It sees TILE keys at a time: a thread first makes the scores of KEYS of them, then of all of them what they
+// add to COLUMNS vectors of its rows' outputs. STEP and TURN are how much a turn of either loop takes. What threads tell one
+// another goes through workgroup memory: the largest score of a row, and the weights. Keys and values, by `key4` and `value4`,
+// come from a snippet.
 struct Params {
   q_tokens: u32,
   kv_tokens: u32,
@@ -27,103 +29,121 @@ struct Params {
 
 const HIDDEN: f32 = -1e30;
 
-var<workgroup> q_tile: array<vec4f, ROWS * HEAD_DIM4>;
-var<workgroup> kv_tile: array<vec4f, TILE * HEAD_DIM4>;
-var<workgroup> scores: array<f32, ROWS * TILE>;
+var<workgroup> of_lanes: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
+var<workgroup> weights: array<vec4f, TILE * ROWS / 4>; // [TILE, ROWS]
 
-fn load_q(row0: u32, kv_head: u32, thread: u32) {
-  for (var i = thread; i < ROWS * HEAD_DIM4; i += 64u) {
-    let row = row0 + i / HEAD_DIM4;
-    var value = vec4f(0.0);
-    if row < p.q_tokens * p.group {
-      let head = kv_head * p.group + row % p.group;
-      value = q[row / p.group * p.q_stride4 + p.q_offset4 + head * HEAD_DIM4 + i % HEAD_DIM4] * p.scale;
-    }
-    q_tile[i] = value;
-  }
-}
-
-fn load_k(base: u32, end: u32, kv_head: u32, thread: u32) {
-  for (var i = thread; i < TILE * HEAD_DIM4; i += 64u) {
-    let position = base + i / HEAD_DIM4;
-    var value = vec4f(0.0);
-    if position < end {
-      value = key4(position * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4);
-    }
-    kv_tile[i] = value;
-  }
-}
-
-fn load_v(base: u32, end: u32, kv_head: u32, thread: u32) {
-  for (var i = thread; i < TILE * HEAD_DIM4; i += 64u) {
-    let position = base + i / HEAD_DIM4;
-    var value = vec4f(0.0);
-    if position < end {
-      value = value4(position * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4 + i % HEAD_DIM4);
-    }
-    kv_tile[i] = value;
-  }
-}
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(LANES, TEAMS)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3u) {
   let kv_head = wg.y;
-  let row0 = wg.x * ROWS;
-  let last_row = min(row0 + ROWS, p.q_tokens * p.group) - 1u;
+  let lane = id.x;
+  let first_row = wg.x * ROWS + id.y * HALVES * 4u;
+  let rows = p.q_tokens * p.group;
   let causal = p.causal == 1u;
-  let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_row / p.group + 1u), causal);
-  let row = thread / LANES;
-  let lane = thread % LANES;
-  let token = min(row0 + row, last_row) / p.group;
-  let visible = select(end, min(end, p.past + token + 1u), causal);
+  let last_token = (min(wg.x * ROWS + ROWS, rows) - 1u) / p.group;
+  let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_token + 1u), causal);
+//: each h HALVES
+  let row$h = min(vec4u(first_row + $hu * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u));
+  let token$h = row$h / p.group;
+  let head$h = kv_head * p.group + row$h % p.group;
+  let visible$h = select(vec4u(end), token$h + p.past + 1u, vec4<bool>(causal));
+  let q$h = token$h * p.q_stride4 + p.q_offset4 + head$h * HEAD_DIM4;
+  let own$h = id.y * HALVES + $hu; // of ROWS / 4
+  var peak$h = vec4f(HIDDEN);
+  var total$h = vec4f(0.0);
+//: each r 4
+//: each c COLUMNS
+  var acc$h_$r_$c = vec4f(0.0);
+//: end
+//: end
+//: end
 
-  load_q(row0, kv_head, thread);
-  var peak = HIDDEN;
-  var total = 0.0;
-  var acc = array<vec4f, CHUNK>();
   for (var base = 0u; base < end; base += TILE) {
-    workgroupBarrier();
-    load_k(base, end, kv_head, thread);
-    workgroupBarrier();
-    for (var j = lane; j < TILE; j += LANES) {
-      var score = 0.0;
-      for (var d = 0u; d < HEAD_DIM4; d++) {
-        score += dot(q_tile[row * HEAD_DIM4 + d], kv_tile[j * HEAD_DIM4 + d]);
-      }
-      scores[row * TILE + j] = select(HIDDEN, score, base + j < visible);
+//: each i KEYS
+    let position$i = base + lane + $iu * LANES;
+    let k$i = min(position$i, end - 1u) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
+//: each h HALVES
+    var score$h_$i = vec4f(0.0);
+//: end
+//: end
+    for (var d = 0u; d < HEAD_DIM4; d += STEP) {
+//: each s STEP
+//: each h HALVES
+      let q$s_$h = mat4x4f(q[q$h.x + d + $su], q[q$h.y + d + $su], q[q$h.z + d + $su], q[q$h.w + d + $su]); // [4 rows, 4]
+//: end
+//: each i KEYS
+      let k$s_$i = key4(k$i + d + $su);
+//: each h HALVES
+      score$h_$i += k$s_$i * q$s_$h;
+//: end
+//: end
+//: end
     }
-    workgroupBarrier();
-    load_v(base, end, kv_head, thread);
-    var new_peak = peak;
-    for (var j = 0u; j < TILE; j++) {
-      new_peak = max(new_peak, scores[row * TILE + j]);
-    }
-    let fade = exp(peak - new_peak);
-    peak = new_peak;
-    total *= fade;
-    for (var c = 0u; c < CHUNK; c++) {
-      acc[c] *= fade;
-    }
+//: each h HALVES
+    var top$h = peak$h;
+//: each i KEYS
+    score$h_$i = select(vec4f(HIDDEN), score$h_$i * p.scale, vec4u(position$i) < visible$h);
+    top$h = max(top$h, score$h_$i);
+//: end
+    of_lanes[lane * ROWS / 4u + own$h] = top$h;
+//: end
     workgroupBarrier();
     // Position 0 is visible to every row, so from the first tile on `peak` is a real score and hidden ones vanish.
-    for (var j = 0u; j < TILE; j++) {
-      let weight = exp(scores[row * TILE + j] - peak);
-      total += weight;
-      for (var c = 0u; c < CHUNK; c++) {
-        let d = lane + c * LANES;
-        if d < HEAD_DIM4 {
-          acc[c] += weight * kv_tile[j * HEAD_DIM4 + d];
-        }
-      }
+//: each h HALVES
+    for (var l = 0u; l < LANES; l++) {
+      top$h = max(top$h, of_lanes[l * ROWS / 4u + own$h]);
+    }
+    let fade$h = exp(peak$h - top$h);
+    peak$h = top$h;
+    total$h *= fade$h;
+//: each i KEYS
+    let weight$h_$i = exp(score$h_$i - top$h);
+    total$h += weight$h_$i;
+    weights[(lane + $iu * LANES) * (ROWS / 4u) + own$h] = weight$h_$i;
+//: end
+//: each r 4
+//: each c COLUMNS
+    acc$h_$r_$c *= fade$h[$r];
+//: end
+//: end
+//: end
+    workgroupBarrier();
+    let count = min(TILE, end - base);
+    for (var key = 0u; key < count; key += TURN) {
+//: each n TURN
+      let v$n = min(base + key + $nu, end - 1u) * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
+//: each h HALVES
+      let w$n_$h = weights[(key + $nu) * (ROWS / 4u) + own$h];
+//: end
+//: each c COLUMNS
+      let value$n_$c = value4(v$n + min(lane + $cu * LANES, HEAD_DIM4 - 1u));
+//: each h HALVES
+//: each r 4
+      acc$h_$r_$c += w$n_$h[$r] * value$n_$c;
+//: end
+//: end
+//: end
+//: end
     }
   }
-  if row0 + row <= last_row {
-    let head = kv_head * p.group + (row0 + row) % p.group;
-    for (var c = 0u; c < CHUNK; c++) {
-      let d = lane + c * LANES;
-      if d < HEAD_DIM4 {
-        out[token * p.out_stride4 + head * HEAD_DIM4 + d] = acc[c] / total;
-      }
-    }
+
+//: each h HALVES
+  of_lanes[lane * ROWS / 4u + own$h] = total$h;
+//: end
+  workgroupBarrier();
+//: each h HALVES
+  var sum$h = vec4f(0.0);
+  for (var l = 0u; l < LANES; l++) {
+    sum$h += of_lanes[l * ROWS / 4u + own$h];
   }
+//: each r 4
+  if first_row + $hu * 4u + $ru < rows {
+    let at = token$h[$r] * p.out_stride4 + head$h[$r] * HEAD_DIM4;
+//: each c COLUMNS
+    if lane + $cu * LANES < HEAD_DIM4 {
+      out[at + lane + $cu * LANES] = acc$h_$r_$c / sum$h[$r];
+    }
+//: end
+  }
+//: end
+//: end
 }

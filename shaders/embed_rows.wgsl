@@ -1,5 +1,5 @@
-// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. Where the embedding is bound in
-// parts, each launch gathers the rows that it has.
+// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. Where the embedding is in more parts
+// than a launch can bind, each launch gathers the rows that it has. `embedding4` and its parts come from the host.
 struct Params {
   tokens: u32,
   width4: u32, // hidden / 4
@@ -7,8 +7,8 @@ struct Params {
   first_row: u32, // of the embedding's rows that are bound
   rows: u32,
   with_features: u32, // 0: leave rows of features alone
-  padding0: u32,
-  padding1: u32,
+  part_rows: u32, // of every part but the last
+  padding: u32,
 }
 
 const FEATURE: u32 = 0x80000000u; // set where the rest is a row of `features`
@@ -32,6 +32,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     }
   } else if source - p.first_row < p.rows {
     // What lies before the first row wraps around to far behind the last.
-    out[i] = weight4(source - p.first_row, k4, p.blocks);
+    out[i] = embedding4(source - p.first_row, k4);
   }
 }

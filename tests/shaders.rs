@@ -9,12 +9,15 @@ use std::process::Command;
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
-use ocelli::config::{KvPrecision, MAX_HEAD_DIM};
+use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
 use ocelli::gpu::{Access, Kernel};
+use ocelli::kernels::few_rows::Tuning;
+use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
-    activation, attention, embed_rows, glu, kv_append, matmul, matvec, patch_merge, patchify, rms_norm, rope,
+    activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, patch_merge,
+    patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
-use ocelli::weights::layout::Layout;
+use ocelli::weights::layout::{Layout, MatrixShape};
 
 /// The default limits of WebGPU, which every device meets.
 const MAX_STORAGE_BUFFERS: usize = 8;
@@ -29,13 +32,70 @@ const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
     let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
-    let more = [rms_norm::kernel, rope::kernel];
-    let weighted = [embed_rows::kernel, matmul::kernel, matvec::kernel];
-    let layouts = weighted.into_iter().flat_map(|kernel| Layout::ALL.map(kernel));
+    let more = [rms_norm::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let layouts = Layout::ALL.map(|layout| embed_rows::kernel(layout, 1));
     let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
     let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));
-    let cached = shapes.flat_map(|(head_dim, kv)| [attention::kernel(head_dim, kv), kv_append::kernel(head_dim, kv)]);
-    plain.into_iter().chain(more).map(|kernel| kernel()).chain(layouts).chain(cached).collect()
+    let cached = shapes.flat_map(|(head_dim, kv)| {
+        let tuning = if head_dim % 3 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
+        [attention::kernel(head_dim, kv, tuning)]
+    });
+    let plain = plain.into_iter().chain(more).map(|kernel| kernel());
+    plain.chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+}
+
+/// Products of many rows, in every layout, for hardware and software, with and without inputs that end inside a block.
+fn matmuls() -> impl Iterator<Item = Kernel> {
+    let tunings = [matmul::Tuning::HARDWARE, matmul::Tuning::SOFTWARE].into_iter();
+    let shapes = tunings.flat_map(|tuning| [(false, tuning), (true, tuning)]);
+    shapes.flat_map(|(ragged, tuning)| Layout::ALL.map(|layout| matmul::kernel(layout, ragged, tuning)))
+}
+
+/// The kernels for a few rows, in every layout, for hardware and software, one row and many, with and without what is optional.
+fn few_rows() -> Vec<Kernel> {
+    let mut kernels = Vec::new();
+    for layout in Layout::ALL {
+        for (m, tuning) in [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)]
+        {
+            for (cols, norm) in [(512, true), (512, false), (588, m > 1)] {
+                if layout.is_k_quant() && cols == 588 {
+                    continue;
+                }
+                let weight = (layout, MatrixShape { rows: 64, cols });
+                kernels.push(matvec::kernel(weight, m, norm, tuning));
+                kernels.push(gated_matvec::kernel(weight, m, norm, tuning));
+                let pairs = if norm { RopePairs::Half } else { RopePairs::Interleaved };
+                let precision = if m == 1 { KvPrecision::F16 } else { KvPrecision::F32 };
+                let heads = Heads { q: 2, kv: 1, dim: 8 * m, pairs };
+                let kernel = qkv_matvec::kernel(weight, m, (heads, precision), false, tuning);
+                if kernel.bindings.len() <= MAX_STORAGE_BUFFERS {
+                    kernels.push(kernel);
+                }
+            }
+        }
+    }
+    let weight = (Layout::F16, MatrixShape { rows: 64, cols: 64 });
+    let heads = Heads { q: 2, kv: 1, dim: 16, pairs: RopePairs::Interleaved };
+    kernels.push(qkv_matvec::kernel(weight, 1, (heads, KvPrecision::F16), true, Tuning::HARDWARE));
+    kernels
+}
+
+/// The kernels that read their position from the GPU, in every precision and head width.
+fn steps() -> Vec<Kernel> {
+    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE];
+    let mut kernels = Vec::new();
+    for dim in (4..=MAX_HEAD_DIM).step_by(4) {
+        kernels.push(attention_join::kernel(dim));
+        for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
+            let pairs = if dim % 8 == 0 { RopePairs::Half } else { RopePairs::Interleaved };
+            kernels.push(rope_append::kernel(Heads { q: 2, kv: 1, dim, pairs }, precision));
+            for tuning in tunings {
+                let rows = [1, 4, 8, 128][(dim / 4 + index) % 4];
+                kernels.push(attention_step::kernel(dim, precision, rows, dim % 3 == 0, tuning));
+            }
+        }
+    }
+    kernels
 }
 
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
@@ -137,7 +197,9 @@ fn every_shader_file_is_short_and_in_use() {
     for (name, text) in texts("shaders", "wgsl").into_iter().chain(texts("shaders/shared", "wgsl")) {
         let lines = text.lines().count();
         assert!(lines <= MAX_LINES, "{name}.wgsl has {lines} lines");
-        let used = kernels.iter().any(|kernel| kernel.wgsl.iter().any(|part| *part == text));
+        // What a kernel's constants repeat or leave out comes after the first line.
+        let first = text.lines().next().expect("a line that says what it is");
+        let used = kernels.iter().any(|kernel| kernel.wgsl.iter().any(|part| part.lines().next() == Some(first)));
         assert!(used, "no kernel uses {name}.wgsl");
     }
 }

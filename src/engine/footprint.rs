@@ -5,15 +5,18 @@ use crate::config::{KvPrecision, ModelConfig, TextConfig, VisionConfig};
 use crate::error::{Error, Result};
 use crate::gpu::Purpose;
 use crate::gpu::buffer::allocated;
+use crate::kernels::sample::Sampling;
 use crate::model::forward::{Rows, VISION_LAYERS};
 use crate::model::kv_cache::{KvCache, PAGE};
 use crate::model::vision_work::{self, PictureSize};
-use crate::model::{decoder, forward};
+use crate::model::{decoder, forward, step};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, SelectionSize};
 
+/// Bytes of a launch's parameters.
+const PARAMS: u64 = 256;
 /// Bytes that a launch's parameters take until it has run: a slot, and the queue's copy of it.
-const LAUNCH: u64 = 2 * 256;
+const LAUNCH: u64 = 2 * PARAMS;
 /// Sides of pictures that are looked at: more are thinned out.
 const SIDES: usize = 64;
 
@@ -179,12 +182,17 @@ fn text(text: &TextConfig, weights: &Weights, way: &Way) -> PhaseBytes {
     let kv = kv_bytes(text, way, way.context);
     let twice = kv_bytes(text, way, way.context.saturating_sub(PAGE)) / text.layers.len().max(1) as u64;
     let launches = (weights.text.parts + 6 * text.layers.len() + 2) as u64 * LAUNCH;
-    let forward = |tokens: usize| launches + (tokens * (text.head_dim + 2) * size_of::<f32>()) as u64;
+    let inputs = |tokens: usize| step::step_bytes(text, tokens) + (tokens * size_of::<u32>()) as u64;
+    let forward = |tokens: usize| launches + inputs(tokens);
+    // Of a step and of a draw, which are kept.
+    let kept = (2 * weights.text.parts + 4 * text.layers.len() + 4) as u64 * PARAMS;
     let read_back = (rows.head * text.vocab_size * size_of::<f32>()) as u64;
     let (work, _) = decoder::work_bytes(text, rows);
+    let work = work + kept + Sampling::most_bytes(text.vocab_size);
     let features = feature_bytes(text, way.feature_rows);
-    // A chunk of the prompt is waited for; the logits of a token are read without waiting for its pass first.
-    let staging = forward(rows.prompt).max(forward(1) + read_back + 4 * LAUNCH);
+    // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
+    let begun = inputs(1) + kept + 8 * text.vocab_size as u64 + 4 * LAUNCH;
+    let staging = forward(rows.prompt).max(read_back + 4 * LAUNCH).max(begun);
     PhaseBytes::new(Phase::Text, [weights.text.bytes, resident(weights, way), kv + twice, work, features, staging])
 }
 

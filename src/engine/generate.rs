@@ -1,6 +1,5 @@
 //! Request to answer: encode, reuse what the cache holds, encode pictures, prefill in chunks, decode token by token.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::events::{Cancel, Completion, Event, FinishReason, Stage, Timings, Usage};
@@ -10,10 +9,8 @@ use super::prompt::{Encoded, SizedPicture};
 use super::recover::Run;
 use super::session::Slot;
 use super::{Engine, Request};
-use crate::chat::TextStream;
 use crate::error::{Error, Result};
 use crate::model::Input;
-use crate::sampling::Sampler;
 
 impl Engine {
     /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
@@ -28,7 +25,7 @@ impl Engine {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Completion> {
-        let mut sampler = Sampler::new(request.sampling.clone())?;
+        request.sampling.validate()?;
         let mut timings = Timings::default();
         let started = (self.clock)();
         let encoded = self.encode(&request.prompt, &request.pictures)?;
@@ -38,7 +35,7 @@ impl Engine {
         let run = &mut Run::new(cancel, on_event);
         let prefilled = self.prefill(&encoded, &mut timings, run).await?;
         let decode_started = (self.clock)();
-        let answer = self.decode(request, prefilled, &mut sampler, run).await?;
+        let answer = self.decode(request, prefilled, run).await?;
         timings.decode_ms = (self.clock)() - decode_started;
         let usage = Usage {
             prompt_tokens: encoded.ids.len(),
@@ -81,7 +78,7 @@ impl Engine {
         for first in (cached..total).step_by(chunk) {
             run.cancel.check()?;
             let slots = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run, Wait::UntilDone).await?;
+            self.forward(slots, &mut shown, run).await?;
             last_row = slots.len() - 1;
             (run.on_event)(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });
         }
@@ -100,19 +97,13 @@ impl Engine {
     }
 
     /// One forward pass, its pictures encoded before if they are not.
-    pub(super) async fn forward(
-        &mut self,
-        slots: &[Slot],
-        shown: &mut Shown<'_>,
-        run: &mut Run<'_>,
-        wait: Wait,
-    ) -> Result<()> {
+    pub(super) async fn forward(&mut self, slots: &[Slot], shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
         let step = async |engine: &mut Self, run: &mut Run<'_>| {
             let features = match shown.features.take() {
                 Some(features) => features,
                 None => engine.encode_pictures(shown.slots, shown.pictures, run.cancel, run.on_event).await?,
             };
-            engine.pass(slots, &features, wait).await?;
+            engine.pass(slots, &features).await?;
             shown.features = Some(features);
             Ok(())
         };
@@ -120,13 +111,13 @@ impl Engine {
     }
 
     /// One forward pass; if it is seen to fail the cache is as it was.
-    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures, wait: Wait) -> Result<()> {
+    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
         let Resident { model, cache, .. } = self.resident_mut()?;
         let held = cache.len();
         let passed = match model.forward(cache, &inputs, features.rows.as_ref()).await {
-            Ok(()) if wait == Wait::UntilDone => model.settle().await,
-            submitted => submitted,
+            Ok(()) => model.settle().await,
+            Err(error) => Err(error),
         };
         match passed {
             Ok(()) => self.session.extend(slots, slots.len()),
@@ -134,85 +125,29 @@ impl Engine {
         }
         passed
     }
-
-    /// Logits of rows of the last pass, which is forgotten if it turns out to have failed. `// [rows, vocab]`
-    pub(super) async fn logits(&mut self, rows: Range<usize>, run: &mut Run<'_>) -> Result<Vec<f32>> {
-        let step = async |engine: &mut Self, _: &mut Run<'_>| engine.resident()?.model.logits(rows.clone()).await;
-        let logits = self.surviving(run, step).await;
-        if let (Err(_), Some(first)) = (&logits, self.session.last_pass()) {
-            self.rewind(first, &[]);
-        }
-        logits
-    }
-
-    async fn decode(
-        &mut self,
-        request: &Request,
-        prefilled: Prefilled,
-        sampler: &mut Sampler,
-        run: &mut Run<'_>,
-    ) -> Result<Answer> {
-        let room = self.plan.context - prefilled.tokens;
-        let limit = request.max_tokens.map_or(room, |max| max.min(room));
-        let mut answer = Answer { text: String::new(), tokens: Vec::new(), finish_reason: FinishReason::Length };
-        let mut stream = TextStream::new(request.stop.clone());
-        let mut last_row = prefilled.last_row;
-        run.cancel.check()?;
-        while answer.tokens.len() < limit {
-            let logits = self.logits(last_row..last_row + 1, run).await?; // [1, vocab]
-            let token = sampler.sample(&logits)?;
-            if self.manifest.chat.eos_token_ids.contains(&token) {
-                answer.finish_reason = FinishReason::Stop;
-                break;
-            }
-            answer.tokens.push(token);
-            // Control tokens other than the end print nothing.
-            let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
-            answer.say(text, run.on_event);
-            if stream.is_stopped() {
-                answer.finish_reason = FinishReason::Stop;
-                break;
-            }
-            if answer.tokens.len() < limit {
-                // Not behind the pass: it is known to have run once its logits have been read.
-                run.cancel.check()?;
-                self.forward(&[Slot::Token(token)], &mut Shown::new(&[], &[]), run, Wait::No).await?;
-                last_row = 0;
-            }
-        }
-        answer.say(stream.finish(), run.on_event);
-        Ok(answer)
-    }
-}
-
-/// Whether a pass is waited for. Reading its logits waits as well, and in a browser every wait costs time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
-    UntilDone,
-    No,
 }
 
 /// Where a prompt stands after its forward passes.
 #[derive(Debug, Clone, Copy)]
-struct Prefilled {
+pub(super) struct Prefilled {
     /// Tokens of the prompt.
-    tokens: usize,
+    pub(super) tokens: usize,
     /// Those that were in the cache before.
-    cached: usize,
+    pub(super) cached: usize,
     /// Row of the last one in the last forward pass.
-    last_row: usize,
+    pub(super) last_row: usize,
 }
 
 /// The answer so far.
 #[derive(Debug)]
-struct Answer {
-    text: String,
-    tokens: Vec<u32>,
-    finish_reason: FinishReason,
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) tokens: Vec<u32>,
+    pub(super) finish_reason: FinishReason,
 }
 
 impl Answer {
-    fn say(&mut self, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
+    pub(super) fn say(&mut self, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.text.push_str(&text);
             on_event(Event::Text(text));

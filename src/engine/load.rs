@@ -8,7 +8,7 @@ use super::pictures::FeatureCache;
 use super::plan::{Plan, Wishes, plan, smaller};
 use super::recover::LOSSES;
 use super::session::Session;
-use super::source::ShardSource;
+use super::source::{ShardSource, both};
 use super::tower::{Residency, Tower};
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, ModelConfig};
@@ -56,8 +56,8 @@ pub(super) struct Resident {
 }
 
 impl Engine {
-    /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`, which
-    /// the engine keeps: weights may have to be sent again. `on_bytes` is told the bytes of every shard that has been read.
+    /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`. The
+    /// engine keeps `shards`: weights may have to be sent again. `on_bytes` is told the bytes of every shard that has been read.
     ///
     /// Where the device's memory runs out although nobody set a budget, the plan is made again with less. A device that is lost
     /// meanwhile is opened again, and loading starts over.
@@ -103,11 +103,24 @@ impl Engine {
         };
         let (session, features) = (Session::default(), FeatureCache::default());
         let resident = Some(resident);
-        Ok(Self { gpu, plan, resident, tokenizer, manifest, shards, session, features, self_test, clock })
+        let filter_is_tested = false;
+        Ok(Self {
+            gpu,
+            plan,
+            resident,
+            tokenizer,
+            manifest,
+            shards,
+            session,
+            features,
+            self_test,
+            filter_is_tested,
+            clock,
+        })
     }
 }
 
-/// Tests the device, sends a model's weights by plan and makes an empty cache. Every shard is read, so that all hashes have been
+/// Tests the device's kernels, sends a model's weights by plan and makes an empty cache. Every shard is read, so that all hashes have been
 /// checked. `on_bytes` may end it with an error.
 pub(super) async fn bring_up(
     gpu: &Gpu,
@@ -117,7 +130,16 @@ pub(super) async fn bring_up(
     clock: Clock,
     on_bytes: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
-    let report = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock).await?;
+    let needs = kernel_needs(manifest, vec![plan.kv]);
+    // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
+    let (report, first) = match manifest.shards.is_empty() {
+        true => (self_test(gpu, &needs, clock).await, None),
+        false => {
+            let (report, first) = both(self_test(gpu, &needs, clock), shards.shard(0)).await;
+            (report, Some(first))
+        }
+    };
+    let (report, mut first) = (report?, first);
     let config = &manifest.config;
     let mut uploader = Uploader::new(gpu, manifest);
     let joins = decoder::joins(&config.text);
@@ -129,7 +151,10 @@ pub(super) async fn bring_up(
     }
     gpu.answers().await?;
     for index in 0..manifest.shards.len() {
-        let bytes = shards.shard(index).await?;
+        let bytes = match first.take() {
+            Some(bytes) => bytes?,
+            None => shards.shard(index).await?,
+        };
         uploader.push_shard(manifest, index, &bytes)?;
         // Before the next one comes: copies on their way take memory too.
         gpu.settle().await?;
@@ -147,12 +172,17 @@ pub(super) async fn bring_up(
 pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
     let ModelConfig { text, vision } = &manifest.config;
     let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
+    let of_layers = matrices.clone().filter(|tensor| tensor.name.starts_with("layers."));
     let is_embedding = |name: &str| name == "embed_tokens";
+    let named = |name: &str| matrices.clone().find(|tensor| tensor.name == name).map(|tensor| tensor.layout);
+    let embedding = named("embed_tokens").unwrap_or(manifest.quantization);
     let product = |name: &str| !is_embedding(name) || text.tie_word_embeddings;
-    let embedding = matrices.clone().find(|tensor| is_embedding(&tensor.name)).map(|tensor| tensor.layout);
     Needs {
-        products: matrices.filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
-        embedding: embedding.unwrap_or(manifest.quantization),
+        products: matrices.clone().filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
+        step: of_layers.map(|tensor| tensor.layout).collect(),
+        head: named("lm_head").unwrap_or(embedding),
+        embedding,
+        group: text.num_attention_heads / text.num_key_value_heads,
         decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },
         caches,
         vision: vision.as_ref().map(|vision| Vision {

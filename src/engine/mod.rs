@@ -2,6 +2,7 @@
 //!
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
+mod decode;
 mod events;
 mod footprint;
 mod generate;
@@ -67,6 +68,8 @@ pub struct Engine {
     session: Session,
     features: FeatureCache,
     self_test: SelfTestReport,
+    /// Whether the kernel that few answers need has been tested on this device.
+    filter_is_tested: bool,
     clock: Clock,
 }
 

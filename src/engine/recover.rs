@@ -83,15 +83,23 @@ impl Engine {
         self.refill(run, held).await
     }
 
-    /// Frees the feature cache and the room the cache has in advance. The first takes time to get back, nothing else.
+    /// Frees the feature cache, work memory and the room the cache has in advance. All of it can be made again.
     async fn free_memory(&mut self, run: &mut Run<'_>) -> Result<()> {
         let held = std::mem::take(&mut self.session);
         self.features.clear();
         let (context, precision) = (self.plan.context, self.plan.kv);
         if let Some(resident) = &mut self.resident {
+            resident.model.rest();
+        }
+        // Not before the GPU has gone on without it is that memory free.
+        let settled = self.gpu.settle().await;
+        if let (Ok(()), Some(resident)) = (&settled, &mut self.resident) {
             resident.cache = KvCache::new(&self.gpu, &self.manifest.config.text, context, precision)?;
         }
-        let refilled = self.refill(run, &held).await;
+        let refilled = match settled {
+            Ok(()) => self.refill(run, &held).await,
+            Err(error) => Err(error),
+        };
         if matches!(refilled, Err(Error::DeviceLost { .. })) {
             self.session = held;
         }
@@ -103,6 +111,7 @@ impl Engine {
         self.features.clear();
         self.session = Session::default();
         self.resident = None;
+        self.filter_is_tested = false;
         // Nothing of it works any more.
         self.gpu.lose();
     }
@@ -112,8 +121,20 @@ impl Engine {
         self.session.keep_pictures(held.pictures());
         for (index, (pass, kept)) in held.passes().enumerate() {
             run.cancel.check()?;
-            let features = self.encode_pictures(kept, held.pictures(), run.cancel, &mut |_| ()).await?;
-            self.replay(kept, pass.rows, &features).await?;
+            match kept {
+                [Slot::Token(token)] if pass.is_step => {
+                    self.resident_mut()?.cache.reserve(1).await?;
+                    self.step_again(*token)?;
+                }
+                _ => {
+                    if kept.iter().any(|slot| matches!(slot, Slot::Picture { .. })) {
+                        // The tower takes the decoder's work memory, which is free once the passes so far are done.
+                        self.resident()?.model.settle().await?;
+                    }
+                    let features = self.encode_pictures(kept, held.pictures(), run.cancel, &mut |_| ()).await?;
+                    self.replay(kept, pass.rows, &features).await?;
+                }
+            }
             if index % PASSES == PASSES - 1 {
                 self.resident()?.model.settle().await?;
             }

@@ -1,8 +1,9 @@
 //! A prompt through the model, every position's logits out: how agreement with another implementation is checked.
 
+use std::ops::Range;
+
 use super::Engine;
 use super::events::Cancel;
-use super::generate::Wait;
 use super::pictures::Shown;
 use super::prompt::{Picture, Prompt};
 use super::recover::Run;
@@ -59,10 +60,20 @@ impl Engine {
         for first in (0..total).step_by(chunk) {
             cancel.check()?;
             let slots: &[Slot] = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run, Wait::UntilDone).await?;
+            self.forward(slots, &mut shown, run).await?;
             let logits = self.logits(0..slots.len(), run).await?; // [slots, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
         }
         Ok(encoded.ids)
+    }
+
+    /// Logits of rows of the last pass, which is forgotten if it turns out to have failed. `// [rows, vocab]`
+    async fn logits(&mut self, rows: Range<usize>, run: &mut Run<'_>) -> Result<Vec<f32>> {
+        let step = async |engine: &mut Self, _: &mut Run<'_>| engine.resident()?.model.logits(rows.clone()).await;
+        let logits = self.surviving(run, step).await;
+        if let (Err(_), Some(first)) = (&logits, self.session.last_pass()) {
+            self.rewind(first, &[]);
+        }
+        logits
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Pass {
     pub(super) first: usize,
     /// Rows computed; of the last ones nothing may be kept.
     pub(super) rows: usize,
+    /// Whether it was a step: one row by the kernels for one row.
+    pub(super) is_step: bool,
 }
 
 /// The contents of the cache, so that it can be filled once more.
@@ -80,7 +82,18 @@ impl Session {
 
     /// Notes what a forward pass of `rows` rows has appended to the cache.
     pub(super) fn extend(&mut self, slots: &[Slot], rows: usize) {
-        self.passes.push(Pass { first: self.slots.len(), rows });
+        self.passes.push(Pass { first: self.slots.len(), rows, is_step: false });
         self.slots.extend_from_slice(slots);
+    }
+
+    /// Notes what a step has appended to the cache.
+    pub(super) fn extend_by_step(&mut self, slot: Slot) {
+        self.passes.push(Pass { first: self.slots.len(), rows: 1, is_step: true });
+        self.slots.push(slot);
+    }
+
+    /// Whether the last slot was computed by a step, so that its logits are there.
+    pub(super) fn ends_in_step(&self) -> bool {
+        self.passes.last().is_some_and(|pass| pass.is_step)
     }
 }

@@ -3,11 +3,12 @@
 
 use std::iter::repeat_n;
 
-use super::kv_append::Cache;
+use super::cache::Cache;
 use super::params_of;
+use super::unroll::{declared, unrolled};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, DeviceClass, Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -76,28 +77,49 @@ pub struct Attention<'a> {
     pub causal_past: Option<usize>,
 }
 
-/// How the kernel's 64 threads share the work, by head width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tiling {
-    /// Query rows of a workgroup.
-    rows: usize,
-    /// Threads of a row.
-    lanes: usize,
-    /// Keys seen at a time.
-    tile: usize,
+/// How threads divide an attention. Part of the kernel's text: each choice is a pipeline of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Threads that share rows, and divide keys and columns among them.
+    pub lanes: usize,
+    /// Such teams in a workgroup, which share keys and values.
+    pub teams: usize,
+    /// Rows of a team, in fours.
+    pub halves: usize,
+    /// Keys whose scores a thread makes at a time.
+    pub keys: usize,
+    /// Keys that a turn of the loop over weights takes; divides `lanes * keys`.
+    pub turn: usize,
 }
 
-/// Workgroup memory stays within 16 KiB: rows and keys of a tile take `(rows + tile) * head_dim * 4` bytes.
-fn tiling(head_dim: usize) -> Tiling {
-    match head_dim {
-        0..=64 => Tiling { rows: 16, lanes: 4, tile: 16 },
-        65..=128 => Tiling { rows: 16, lanes: 4, tile: 8 },
-        _ => Tiling { rows: 8, lanes: 8, tile: 4 },
+impl Tuning {
+    /// What suits a device.
+    pub fn of(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
+            DeviceClass::Software => Self::SOFTWARE,
+        }
+    }
+
+    /// For hardware: few registers, and values that neighbours read side by side.
+    pub const HARDWARE: Self = Self { lanes: 8, teams: 8, halves: 1, keys: 4, turn: 2 };
+    /// For devices that run on a processor: whatever is loaded meets as much as possible.
+    pub const SOFTWARE: Self = Self { lanes: 4, teams: 4, halves: 2, keys: 8, turn: 2 };
+
+    /// Query rows of a workgroup.
+    fn rows(self) -> usize {
+        4 * self.halves * self.teams
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self::HARDWARE
     }
 }
 
 /// The WGSL that reads keys and values of this precision through bindings 3 and up, one a plane.
-fn kv_snippet(precision: KvPrecision) -> &'static str {
+pub(super) fn kv_snippet(precision: KvPrecision) -> &'static str {
     match precision {
         KvPrecision::F32 => include_str!("../../shaders/shared/kv_read_f32.wgsl"),
         KvPrecision::F16 => include_str!("../../shaders/shared/kv_read_f16.wgsl"),
@@ -106,18 +128,19 @@ fn kv_snippet(precision: KvPrecision) -> &'static str {
 }
 
 /// The kernel for a head width and a precision of the keys and values.
-pub fn kernel(head_dim: usize, precision: KvPrecision) -> Kernel {
-    let Tiling { rows, lanes, tile } = tiling(head_dim);
+pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel {
+    let Tuning { lanes, teams, halves, keys, turn } = tuning;
     let dim4 = head_dim / 4;
-    let constants = format!(
-        "const HEAD_DIM4: u32 = {dim4}u;\nconst ROWS: u32 = {rows}u;\nconst LANES: u32 = {lanes}u;\n\
-         const TILE: u32 = {tile}u;\nconst CHUNK: u32 = {}u;\n",
-        dim4.div_ceil(lanes)
-    );
+    let step = if dim4.is_multiple_of(2) { 2 } else { 1 };
+    let sizes =
+        [("HEAD_DIM4", dim4), ("LANES", lanes), ("TEAMS", teams), ("ROWS", tuning.rows()), ("TILE", lanes * keys)];
+    let turns = [("HALVES", halves), ("KEYS", keys), ("COLUMNS", dim4.div_ceil(lanes)), ("STEP", step), ("TURN", turn)];
+    let constants = [sizes, turns].concat();
     let planes = precision.head_bytes(head_dim).len();
+    let shader = unrolled(include_str!("../../shaders/attention.wgsl"), &constants);
     Kernel {
         name: format!("attention<{head_dim},{precision}>").into(),
-        wgsl: vec![constants.into(), kv_snippet(precision).into(), include_str!("../../shaders/attention.wgsl").into()],
+        wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
         bindings: [Access::Read, Access::ReadWrite].into_iter().chain(repeat_n(Access::Read, planes)).collect(),
     }
 }
@@ -138,6 +161,15 @@ fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
+    let tuning = Tuning::of(recording.class());
+    record_tuned(recording, a, tuning)
+}
+
+/// As [`record`], with threads that divide it otherwise.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_tuned(recording: &mut Recording, a: &Attention<'_>, tuning: Tuning) -> Result<()> {
     let (columns, planes) = source(a);
     let precision = match a.kv {
         KeysValues::Rows { .. } => KvPrecision::F32,
@@ -162,10 +194,10 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         padding: [0; 3],
     };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, precision),
+        kernel: kernel(a.head_dim, precision, tuning),
         params: params_of(&params),
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(planes).collect(),
-        grid: [(a.q_tokens * group).div_ceil(tiling(a.head_dim).rows) as u32, a.kv_heads as u32, 1],
+        grid: [(a.q_tokens * group).div_ceil(tuning.rows()) as u32, a.kv_heads as u32, 1],
         note: format!("q={} kv={} heads={}/{}", a.q_tokens, a.kv_tokens, a.q_heads, a.kv_heads),
     })
 }

@@ -1,17 +1,93 @@
-//! Many rows times a weight matrix, tiled through workgroup memory.
+//! Many rows times a weight matrix, by tiles in registers.
 
-use super::{Linear, weighted};
+use std::borrow::Cow;
+
+use super::Linear;
+use super::unroll::{declared, unrolled};
 use crate::error::Result;
-use crate::gpu::{Access, Kernel, Recording};
-use crate::weights::layout::Layout;
+use crate::gpu::{Access, DeviceClass, Kernel, Recording};
+use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
 
-const TILE_M: usize = 32;
-const TILE_N: usize = 64;
+/// How threads divide a product. Part of the kernel's text: each choice is a pipeline of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Threads of a workgroup, each with its own columns.
+    pub threads: usize,
+    /// Rows of a thread, and of a workgroup.
+    pub rows: usize,
+    /// Columns of a thread, in groups of four.
+    pub groups: usize,
+    /// Pairs of quads, of the four in a block of 32 inputs, that a turn of the loop takes: 1, 2 or 4.
+    pub words: usize,
+}
 
-/// The kernel for a layout.
-pub fn kernel(layout: Layout) -> Kernel {
+impl Tuning {
+    /// What suits a device.
+    pub fn of(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
+            DeviceClass::Software => Self::SOFTWARE,
+        }
+    }
+
+    /// For hardware.
+    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2 };
+    /// For devices that run on a processor.
+    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1 };
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self::HARDWARE
+    }
+}
+
+/// What quants are stored too large by, and whether two blocks share a scale.
+fn offset(layout: Layout) -> (usize, bool) {
+    match layout {
+        Layout::Q8_0 => (128, false),
+        Layout::Q4_0 => (8, false),
+        Layout::Q4_64 => (8, true),
+        _ => (0, false),
+    }
+}
+
+/// The WGSL that reads two quads of a row, and the scales of four rows.
+fn snippets(layout: Layout) -> Vec<&'static str> {
+    let blocks = include_str!("../../shaders/shared/scales_blocks.wgsl");
+    let supers = include_str!("../../shaders/shared/scales_q4_k.wgsl");
+    let q4 = include_str!("../../shaders/shared/pairs_q4.wgsl");
+    match layout {
+        Layout::F32 => vec![include_str!("../../shaders/shared/pairs_f32.wgsl")],
+        Layout::F16 => vec![include_str!("../../shaders/shared/pairs_f16.wgsl")],
+        Layout::Q8_0 => vec![include_str!("../../shaders/shared/pairs_q8_0.wgsl"), blocks],
+        Layout::Q4_0 | Layout::Q4_64 => vec![q4, blocks],
+        Layout::Q4K => vec![q4, supers],
+        Layout::Q5K => vec![include_str!("../../shaders/shared/pairs_q5_k.wgsl"), supers],
+        Layout::Q6K => {
+            let scales = include_str!("../../shaders/shared/scales_q6_k.wgsl");
+            vec![include_str!("../../shaders/shared/pairs_q6_k.wgsl"), scales]
+        }
+    }
+}
+
+/// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
+pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
+    let Tuning { threads, rows, groups, words } = tuning;
+    let planes = layout.plane_units().len();
+    let (offset, wide) = offset(layout);
+    let sizes = [("THREADS", threads), ("ROWS", rows), ("GROUPS", groups), ("WORDS", words), ("OFFSET", offset)];
+    // The last planes of a K-quant, of which one more comes before where there are top bits.
+    let flags = [("RAGGED", ragged.into()), ("WIDE", wide.into()), ("SCALES", planes + 2), ("SUPERS", planes + 3)];
+    let constants: Vec<_> = sizes.into_iter().chain(flags).collect();
+    let shader = include_str!("../../shaders/matmul.wgsl");
+    let texts = snippets(layout).into_iter().chain([shader]).map(|text| unrolled(text, &constants));
     let own = [Access::Read, Access::ReadWrite, Access::Read];
-    weighted("matmul", include_str!("../../shaders/matmul.wgsl"), own, layout)
+    Kernel {
+        name: format!("matmul<{layout}>").into(),
+        wgsl: [declared(&sizes)].into_iter().chain(texts).collect::<Vec<Cow<'static, str>>>(),
+        bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
+    }
 }
 
 /// Records the product.
@@ -19,7 +95,18 @@ pub fn kernel(layout: Layout) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let tiles = linear.m.div_ceil(TILE_M) as u32;
-    let grid = |rows: usize| [rows.div_ceil(TILE_N) as u32, tiles, 1];
-    linear.record_parts(recording, &kernel(linear.weight.layout), grid)
+    let tuning = Tuning::of(recording.class());
+    record_tuned(recording, linear, tuning)
+}
+
+/// As [`record`], with threads that divide it otherwise.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_tuned(recording: &mut Recording, linear: &Linear<'_>, tuning: Tuning) -> Result<()> {
+    let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
+    let tiles = linear.m.div_ceil(tuning.rows) as u32;
+    let columns = tuning.threads * tuning.groups * ROW_GROUP;
+    let grid = |rows: usize| [rows.div_ceil(columns) as u32, tiles, 1];
+    linear.record_parts(recording, &kernel(linear.weight.layout, ragged, tuning), grid)
 }

@@ -11,16 +11,26 @@ use crate::weights::upload::{Part, Weight, rows_of_part};
 
 pub mod activation;
 pub mod attention;
+pub mod attention_join;
+pub mod attention_step;
+pub mod cache;
 pub mod embed_rows;
+pub mod few_rows;
+pub mod gated_matvec;
 pub mod glu;
-pub mod kv_append;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;
+pub mod rope_append;
+pub mod sample;
+pub mod sample_filter;
+pub mod sample_scan;
 pub mod self_test;
+mod unroll;
 
 /// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.
 pub fn weight_snippet(layout: Layout) -> &'static str {
@@ -33,16 +43,6 @@ pub fn weight_snippet(layout: Layout) -> &'static str {
         Layout::Q4K => include_str!("../../shaders/shared/weights_q4_k.wgsl"),
         Layout::Q5K => include_str!("../../shaders/shared/weights_q5_k.wgsl"),
         Layout::Q6K => include_str!("../../shaders/shared/weights_q6_k.wgsl"),
-    }
-}
-
-/// A kernel over a weight matrix: `name<layout>`, bindings 1 to 3 its own, the planes from 4 on.
-fn weighted(name: &str, wgsl: &'static str, own: [Access; 3], layout: Layout) -> Kernel {
-    let planes = layout.plane_units().len();
-    Kernel {
-        name: format!("{name}<{layout}>").into(),
-        wgsl: vec![weight_snippet(layout).into(), wgsl.into()],
-        bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn activation_id(activation: crate::config::Activation) -> u32 {
     }
 }
 
-/// `y = x * w^T`, by [`matvec`] for a few rows and by [`matmul`] for more.
+/// `y = x * w^T` by [`matmul`], which serves any count of rows with one pipeline. Steps of one token know [`matvec`].
 #[derive(Debug)]
 pub struct Linear<'a> {
     /// Inputs. `// [m, k]`
@@ -113,16 +113,13 @@ struct LinearParams {
     first_row: u32,
 }
 
-/// Rows up to which a launch of `matvec` beats a tile of `matmul`.
-const FEW_ROWS: usize = 4;
-
 impl Linear<'_> {
     /// Records the product.
     ///
     /// # Errors
     /// As [`Recording::dispatch`].
     pub fn record(&self, recording: &mut Recording) -> Result<()> {
-        if self.m <= FEW_ROWS { matvec::record(recording, self) } else { matmul::record(recording, self) }
+        matmul::record(recording, self)
     }
 
     /// A launch for each part of the matrix: each makes its columns of `y`.

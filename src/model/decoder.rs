@@ -1,37 +1,39 @@
 //! The decoder: pre-norm layers of causal grouped-query attention and a gated feed-forward (`transformers`
 //! `modeling_ministral3.py`).
 
+use std::ops::Range;
+
 use super::kv_cache::KvCache;
 use super::linear::{Stacked, project};
-use super::rope;
+use super::step::{self, StepHeader};
 use crate::config::{Activation, LayerKind, TextConfig};
 use crate::error::Result;
 use crate::gpu::buffer::allocated;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
-use crate::kernels::kv_append::{self, Append};
-use crate::kernels::{embed_rows, glu, rms_norm, rope as rope_kernel};
+use crate::kernels::rope_append::{self, Heads as QkvHeads, RopeAppend};
+use crate::kernels::{embed_rows, glu, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// The decoder's weights.
 #[derive(Debug)]
 pub struct Decoder {
-    config: TextConfig,
-    frequencies: Vec<f32>,
-    embed_tokens: Weight,
-    layers: Vec<Layer>,
-    norm: Slice,
-    lm_head: Option<Weight>,
+    pub(super) config: TextConfig,
+    pub(super) frequencies: Vec<f32>,
+    pub(super) embed_tokens: Weight,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: Slice,
+    pub(super) lm_head: Option<Weight>,
 }
 
 #[derive(Debug)]
-struct Layer {
-    input_layernorm: Slice,
-    qkv_proj: Stacked,
-    o_proj: Weight,
-    post_attention_layernorm: Slice,
-    gate_up_proj: Stacked,
-    down_proj: Weight,
+pub(super) struct Layer {
+    pub(super) input_layernorm: Slice,
+    pub(super) qkv_proj: Stacked,
+    pub(super) o_proj: Weight,
+    pub(super) post_attention_layernorm: Slice,
+    pub(super) gate_up_proj: Stacked,
+    pub(super) down_proj: Weight,
 }
 
 /// Buffers that every layer uses in turn, for up to so many tokens.
@@ -39,19 +41,30 @@ struct Layer {
 pub(super) struct Workspace {
     /// Residual stream. `// [tokens, hidden]`
     pub(super) x: Buffer,
-    h: Buffer,       // [tokens, hidden]
-    qkv: Buffer,     // [tokens, (q_heads + 2 * kv_heads) * head_dim]
-    attn: Buffer,    // [tokens, q_heads * head_dim]
-    gate_up: Buffer, // [tokens, 2 * intermediate]
-    act: Buffer,     // [tokens, intermediate]
-    angles: Buffer,  // [tokens, head_dim / 2, 2]
-    q_scale: Buffer, // [tokens]
+    h: Buffer, // [tokens, hidden]
+    /// `// [tokens, (q_heads + 2 * kv_heads) * head_dim]`
+    pub(super) qkv: Buffer,
+    /// `// [tokens, q_heads * head_dim]`
+    pub(super) attn: Buffer,
+    /// `// [tokens, 2 * intermediate]`
+    pub(super) gate_up: Buffer,
+    /// `// [tokens, intermediate]`
+    pub(super) act: Buffer,
+    /// Where the next pass is in the conversation: see [`step`].
+    pub(super) step: Buffer,
+    /// Positions in the step buffer's table.
+    pub(super) table: Range<usize>,
+    /// What the workgroups that share a step's attention found.
+    pub(super) partials: Buffer,
     sources: Buffer, // [tokens]
     /// Rows the head reads. `// [head rows, hidden]`
     pub(super) gathered: Buffer,
     /// What the head makes of them. `// [head rows, vocab]`
     pub(super) logits: Buffer,
 }
+
+/// Operations of a submission: some hundredths of a second on a small GPU.
+const AT_ONCE: u64 = 1 << 36;
 
 /// Rows of the decoder computed at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -64,6 +77,7 @@ pub struct TextRows {
 
 /// Bytes of every buffer, in the order of [`Workspace`].
 fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 11] {
+    let partials = step::partials_bytes(config);
     let q_width = config.num_attention_heads * config.head_dim;
     let kv_width = config.num_key_value_heads * config.head_dim;
     let of = |rows: usize, width: usize| rows as u64 * width as u64 * size_of::<f32>() as u64;
@@ -74,8 +88,8 @@ fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 11] {
         of(rows.prompt, q_width),
         of(rows.prompt, 2 * config.intermediate_size),
         of(rows.prompt, config.intermediate_size),
-        of(rows.prompt, config.head_dim),
-        of(rows.prompt, 1),
+        step::step_bytes(config, rows.prompt),
+        partials,
         of(rows.prompt, 1),
         of(rows.head, config.hidden_size),
         of(rows.head, config.vocab_size),
@@ -101,7 +115,7 @@ impl Workspace {
     /// As [`Gpu::alloc`].
     pub(super) fn new(gpu: &Gpu, config: &TextConfig, rows: TextRows) -> Result<Self> {
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
-        let [x, h, qkv, attn, gate_up, act, angles, q_scale, sources, gathered, logits] = buffers(config, rows);
+        let [x, h, qkv, attn, gate_up, act, step, partials, sources, gathered, logits] = buffers(config, rows);
         Ok(Self {
             x: alloc("x", x)?,
             h: alloc("h", h)?,
@@ -109,8 +123,9 @@ impl Workspace {
             attn: alloc("attn", attn)?,
             gate_up: alloc("gate_up", gate_up)?,
             act: alloc("act", act)?,
-            angles: alloc("angles", angles)?,
-            q_scale: alloc("q_scale", q_scale)?,
+            step: alloc("step", step)?,
+            table: 0..0,
+            partials: alloc("partials", partials)?,
             sources: alloc("sources", sources)?,
             gathered: alloc("gathered", gathered)?,
             logits: alloc("logits", logits)?,
@@ -153,7 +168,7 @@ impl Decoder {
     pub fn new(config: &TextConfig, weights: &mut WeightStore) -> Result<Self> {
         Ok(Self {
             config: config.clone(),
-            frequencies: rope::inverse_frequencies(&config.rope, config.head_dim),
+            frequencies: super::rope::inverse_frequencies(&config.rope, config.head_dim),
             embed_tokens: weights.matrix("embed_tokens")?,
             layers: (0..config.layers.len()).map(|layer| Layer::new(weights, layer)).collect::<Result<_>>()?,
             norm: weights.vector("norm")?,
@@ -162,33 +177,49 @@ impl Decoder {
     }
 
     /// Writes what the next tokens' forward pass reads besides weights: which rows to gather, and how far to turn them.
-    pub(super) fn upload_inputs(&self, gpu: &Gpu, work: &Workspace, sources: &[u32], past: usize) -> Result<()> {
-        let angles = rope::text_angles(&self.config.rope, &self.frequencies, past, sources.len());
-        let q_scale = rope::query_scales(self.config.query_scaling.as_ref(), past, sources.len());
-        gpu.write(&work.angles, 0, bytemuck::cast_slice(&angles))?;
-        gpu.write(&work.q_scale, 0, bytemuck::cast_slice(&q_scale))?;
+    pub(super) fn upload_inputs(&self, gpu: &Gpu, work: &mut Workspace, sources: &[u32], past: usize) -> Result<()> {
+        work.table = past..past + sources.len();
+        let header = StepHeader { token: 0, position: past, drawn: 0 };
+        gpu.write(&work.step, 0, bytemuck::cast_slice(&self.step_words(header, &work.table)))?;
         gpu.write(&work.sources, 0, bytemuck::cast_slice(sources))
     }
 
-    /// Records the forward pass of `tokens` tokens behind those in the cache, from [`Self::upload_inputs`] to the last
-    /// layer's output in `work.x`.
-    pub(super) fn record(
+    /// Records the rows that start a pass of `tokens` tokens, from what [`Self::upload_inputs`] wrote.
+    pub(super) fn record_inputs(
+        &self,
+        recording: &mut Recording,
+        work: &Workspace,
+        features: &Slice,
+        tokens: usize,
+    ) -> Result<()> {
+        embed_rows::record(recording, &self.embed_tokens, tokens, &work.sources.all(), features, &work.x.all())
+    }
+
+    /// Records some layers of a pass of `tokens` tokens behind those in the cache, over the rows in `work.x`.
+    pub(super) fn record_layers(
         &self,
         recording: &mut Recording,
         work: &Workspace,
         cache: &KvCache,
-        features: &Slice,
+        layers: Range<usize>,
         tokens: usize,
     ) -> Result<()> {
-        let x = work.x.all(); // [tokens, hidden]
-        embed_rows::record(recording, &self.embed_tokens, tokens, &work.sources.all(), features, &x)?;
-        for (index, (layer, kind)) in self.layers.iter().zip(&self.config.layers).enumerate() {
-            match kind {
+        for index in layers {
+            match self.config.layers[index] {
                 LayerKind::FullAttention => self.self_attention(recording, work, cache, index, tokens)?,
             }
-            self.feed_forward(recording, work, layer, tokens)?;
+            self.feed_forward(recording, work, &self.layers[index], tokens)?;
         }
         Ok(())
+    }
+
+    /// Layers of a pass of `tokens` tokens that are submitted at once: a page draws its frames between submissions, and drivers
+    /// lose patience with long ones.
+    pub(super) fn layers_at_once(&self, tokens: usize) -> usize {
+        let config = &self.config;
+        let heads = config.num_attention_heads + config.num_key_value_heads;
+        let weights = config.hidden_size * (2 * heads * config.head_dim + 3 * config.intermediate_size);
+        (AT_ONCE / (2 * weights as u64 * tokens as u64).max(1)).clamp(1, config.layers.len().max(1) as u64) as usize
     }
 
     fn self_attention(
@@ -201,15 +232,13 @@ impl Decoder {
     ) -> Result<()> {
         let (config, layer, past) = (&self.config, &self.layers[index], cache.len());
         let (q_heads, kv_heads, head_dim) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-        let (x, h, qkv, attn) = (work.x.all(), work.h.all(), work.qkv.all(), work.attn.all());
+        let (x, h, qkv, attn, step) = (work.x.all(), work.h.all(), work.qkv.all(), work.attn.all(), work.step.all());
         let stride = layer.qkv_proj.width();
         rms_norm::record(recording, (tokens, config.hidden_size), config.rms_norm_eps, &x, &layer.input_layernorm, &h)?;
         layer.qkv_proj.record(recording, &h, tokens, &qkv)?; // [tokens, q | k | v]
-        let heads = rope_kernel::Heads { q: q_heads, k: kv_heads, dim: head_dim, pairs: config.rope.pairs };
-        rope_kernel::record(recording, heads, (tokens, stride), &qkv, &work.angles.all(), &work.q_scale.all())?;
-        let append = Append { tokens, past, kv_heads, head_dim, stride, k_offset: q_heads * head_dim };
+        let heads = QkvHeads { q: q_heads, kv: kv_heads, dim: head_dim, pairs: config.rope.pairs };
         let cached = cache.layer(index);
-        kv_append::record(recording, append, &qkv, cached)?;
+        rope_append::record(recording, &RopeAppend { qkv: &qkv, tokens, heads, step: &step, cache: cached })?;
         attention::record(
             recording,
             &Attention {

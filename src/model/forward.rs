@@ -6,11 +6,12 @@ use std::rc::Rc;
 use super::decoder::{Decoder, TextRows, Workspace};
 use super::kv_cache::KvCache;
 use super::projector::{Features, Projector};
+use super::step::{self, StepHeader, TABLE_ROWS};
 use super::vision::{Layer, Pixels, Stem};
 use super::vision_work;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -62,6 +63,8 @@ pub struct Model {
     decoder: Decoder,
     /// What the decoder works in; not there while a picture is encoded.
     work: Option<Workspace>,
+    /// A step, for so many workgroups that share its attention.
+    step: Option<(usize, Prepared)>,
 }
 
 impl Model {
@@ -71,7 +74,7 @@ impl Model {
     /// [`Error::InvalidPackage`] if a weight is missing.
     pub fn new(gpu: &Gpu, config: &ModelConfig, rows: Rows, mut weights: WeightStore) -> Result<Self> {
         let decoder = Decoder::new(&config.text, &mut weights)?;
-        Ok(Self { decoder, work: None, rows, gpu: gpu.clone(), config: config.clone() })
+        Ok(Self { decoder, work: None, step: None, rows, gpu: gpu.clone(), config: config.clone() })
     }
 
     /// The model's shape.
@@ -104,9 +107,9 @@ impl Model {
         self.work = None;
         let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
-        let mut recording = Recording::new();
+        let mut recording = Recording::on(self.gpu.class());
         weights.stem().await?.record(gpu, &mut recording, &work, &pixels)?;
-        gpu.run("vision", &std::mem::take(&mut recording))?;
+        gpu.run("vision", &recording.take())?;
         gpu.settle().await?;
 
         let (ahead, group) =
@@ -118,7 +121,7 @@ impl Model {
                 None => weights.layer(index).await?,
             };
             layer.record(&mut recording, &work)?;
-            gpu.run("vision", &std::mem::take(&mut recording))?;
+            gpu.run("vision", &recording.take())?;
             if ahead && index + 1 < depth {
                 // Fetched and sent while the GPU works.
                 next = Some(weights.layer(index + 1).await?);
@@ -186,17 +189,19 @@ impl Model {
     pub async fn forward(&mut self, cache: &mut KvCache, inputs: &[Input], features: Option<&Features>) -> Result<()> {
         let sources = self.sources(inputs, features)?;
         cache.reserve(inputs.len()).await?;
-        let work = match self.work.take() {
-            Some(work) => work,
-            None => Workspace::new(&self.gpu, &self.config.text, self.rows.text)?,
-        };
-        let work = self.work.insert(work);
+        self.ready_work()?;
+        let work = self.work.as_mut().ok_or_else(no_pass)?;
         self.decoder.upload_inputs(&self.gpu, work, &sources, cache.len())?;
         // The kernel binds some buffer even if no source names a feature.
         let rows = features.map_or(&work.gathered, |features| &features.buffer).all();
-        let mut recording = Recording::new();
-        self.decoder.record(&mut recording, work, cache, &rows, inputs.len())?;
-        self.gpu.run("decoder", &recording)?;
+        let mut recording = Recording::on(self.gpu.class());
+        self.decoder.record_inputs(&mut recording, work, &rows, inputs.len())?;
+        let (depth, at_once) = (self.config.text.layers.len(), self.decoder.layers_at_once(inputs.len()));
+        for first in (0..depth).step_by(at_once) {
+            let layers = first..depth.min(first + at_once);
+            self.decoder.record_layers(&mut recording, work, cache, layers, inputs.len())?;
+            self.gpu.run("decoder", &recording.take())?;
+        }
         cache.advance(inputs.len());
         Ok(())
     }
@@ -220,26 +225,116 @@ impl Model {
     /// # Errors
     /// What the device complains about.
     pub async fn logits(&self, rows: Range<usize>) -> Result<Vec<f32>> {
-        let Some(work) = &self.work else {
-            return Err(Error::Internal { detail: "logits before a forward pass".into() });
-        };
-        let (hidden, vocab) = (self.config.text.hidden_size, self.config.text.vocab_size);
+        let work = self.work.as_ref().ok_or_else(no_pass)?;
+        let vocab = self.config.text.vocab_size;
         let mut all = Vec::with_capacity(rows.len() * vocab);
         for first in rows.clone().step_by(self.rows.text.head) {
             let count = self.rows.text.head.min(rows.end - first);
-            let row_bytes = (hidden * size_of::<f32>()) as u64;
-            let mut recording = Recording::new();
-            // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
-            let range = first as u64 * row_bytes..(first + count) as u64 * row_bytes;
-            let gathered = work.gathered.slice(0..count as u64 * row_bytes);
-            recording.copy(work.x.slice(range), gathered.clone());
-            self.decoder.record_head(&mut recording, work, &gathered, count)?;
-            self.gpu.run("head", &recording)?;
+            self.run_head(work, first..first + count)?;
             let bytes = (count * vocab * size_of::<f32>()) as u64;
             let logits: Vec<f32> = self.gpu.read_as(&Slice { bytes, ..work.logits.all() }).await?;
             all.extend_from_slice(&logits);
         }
         Ok(all)
+    }
+
+    /// Logits of `rows` rows of the last pass into the buffer of logits.
+    fn run_head(&self, work: &Workspace, rows: Range<usize>) -> Result<()> {
+        let row_bytes = (self.config.text.hidden_size * size_of::<f32>()) as u64;
+        let mut recording = Recording::on(self.gpu.class());
+        // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
+        let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
+        let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes);
+        recording.copy(work.x.slice(range), gathered.clone());
+        self.decoder.record_head(&mut recording, work, &gathered, rows.len())?;
+        self.gpu.run("head", &recording)
+    }
+
+    fn ready_work(&mut self) -> Result<()> {
+        if self.work.is_none() {
+            self.work = Some(Workspace::new(&self.gpu, &self.config.text, self.rows.text)?);
+        }
+        Ok(())
+    }
+
+    /// Gives up work memory until the next pass.
+    pub fn rest(&mut self) {
+        (self.work, self.step) = (None, None);
+    }
+
+    /// Has the logits of `row` of the last [`Self::forward`] computed for whoever draws the next token from
+    /// [`Self::choice`].
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn head(&self, row: usize) -> Result<()> {
+        self.run_head(self.work.as_ref().ok_or_else(no_pass)?, row..row + 1)
+    }
+
+    /// Where the next token is drawn: its logits `[vocab]`, and the step buffer that it is to be written to.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] before the first pass.
+    pub fn choice(&self) -> Result<(Slice, Slice)> {
+        let work = self.work.as_ref().ok_or_else(no_pass)?;
+        let bytes = (self.config.text.vocab_size * size_of::<f32>()) as u64;
+        Ok((work.logits.slice(0..bytes), work.step.all()))
+    }
+
+    /// States where the next step starts; its token may still be drawn before it.
+    ///
+    /// # Errors
+    /// As [`Gpu::write`].
+    pub fn start_steps(&mut self, header: StepHeader) -> Result<()> {
+        self.ready_work()?;
+        let work = self.work.as_mut().ok_or_else(no_pass)?;
+        // A draw comes first, and counts the position up.
+        if !(work.table.contains(&header.position) && work.table.contains(&(header.position + 1))) {
+            work.table = header.position..header.position + TABLE_ROWS;
+            let words = self.decoder.step_words(header, &work.table);
+            return self.gpu.write(&work.step, 0, bytemuck::cast_slice(&words));
+        }
+        self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table)))
+    }
+
+    /// What the step at `position` launches.
+    ///
+    /// # Errors
+    /// As [`Gpu::alloc`].
+    pub fn list_step(&mut self, cache: &KvCache, position: usize) -> Result<Recording> {
+        self.ready_work()?;
+        let work = self.work.as_ref().ok_or_else(no_pass)?;
+        let mut recording = Recording::on(self.gpu.class());
+        self.decoder.record_step(&self.gpu, &mut recording, work, cache, step::splits(position + 1))?;
+        Ok(recording)
+    }
+
+    /// Readies the recording of the step at `position`, which the cache must have room for. It serves until its [`StepHeader`]
+    /// names a position beyond, as the caller counts them.
+    ///
+    /// # Errors
+    /// As [`Gpu::prepare`] and [`Gpu::write`].
+    pub fn ready_step(&mut self, cache: &KvCache, position: usize) -> Result<&Prepared> {
+        let work = self.work.as_mut().ok_or_else(no_pass)?;
+        if !work.table.contains(&position) {
+            work.table = position..position + TABLE_ROWS;
+            // The header stays: the GPU knows it better by now.
+            let first = [work.table.start as u32];
+            self.gpu.write(&work.step, step::TABLE_FIRST, bytemuck::cast_slice(&first))?;
+            let rows = self.decoder.table_words(&work.table);
+            self.gpu.write(&work.step, step::HEADER, bytemuck::cast_slice(&rows))?;
+        }
+        let splits = step::splits(position + 1);
+        let ready = self.step.take().filter(|(made_for, step)| *made_for == splits && step.is_current());
+        let ready = match ready {
+            Some(ready) => ready,
+            None => {
+                let mut recording = Recording::on(self.gpu.class());
+                self.decoder.record_step(&self.gpu, &mut recording, work, cache, splits)?;
+                (splits, self.gpu.prepare("step", &recording)?)
+            }
+        };
+        Ok(&self.step.insert(ready).1)
     }
 
     /// Waits until everything submitted has run.
@@ -249,4 +344,8 @@ impl Model {
     pub async fn settle(&self) -> Result<()> {
         self.gpu.settle().await
     }
+}
+
+fn no_pass() -> Error {
+    Error::Internal { detail: "logits before a forward pass".into() }
 }

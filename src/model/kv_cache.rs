@@ -3,7 +3,7 @@
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Purpose, Recording};
-use crate::kernels::kv_append::Cache;
+use crate::kernels::cache::Cache;
 
 /// What the buffers are called in the device's messages.
 const LABEL: &str = "keys and values";
@@ -171,7 +171,7 @@ impl KvCache {
     }
 
     /// Counts tokens whose keys and values a submitted recording appends.
-    pub(super) fn advance(&mut self, tokens: usize) {
+    pub fn advance(&mut self, tokens: usize) {
         self.len += tokens;
     }
 }

@@ -20,6 +20,16 @@ impl Stacked {
         Ok(Self { parts: weights.stacked(names)? })
     }
 
+    /// The matrices, in order of their outputs.
+    pub fn weights(&self) -> &[Weight] {
+        &self.parts
+    }
+
+    /// The matrix, if all are one.
+    pub fn single(&self) -> Option<&Weight> {
+        if let [weight] = &self.parts[..] { Some(weight) } else { None }
+    }
+
     /// Outputs of all matrices together.
     pub fn width(&self) -> usize {
         self.parts.iter().map(|part| part.shape.rows).sum()

@@ -8,6 +8,7 @@ pub mod kv_cache;
 pub mod linear;
 pub mod projector;
 pub mod rope;
+pub mod step;
 pub mod vision;
 pub mod vision_work;
 

@@ -5,12 +5,20 @@
 
 pub mod activation;
 pub mod attention;
+pub mod attention_join;
+pub mod attention_step;
+pub mod cache;
 pub mod embed_rows;
+pub mod gated_matvec;
 pub mod glu;
-pub mod kv_append;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;
+pub mod rope_append;
+pub mod sample;
+pub mod sample_filter;
+pub mod sample_scan;

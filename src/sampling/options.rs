@@ -42,6 +42,11 @@ impl Default for SamplingOptions {
 }
 
 impl SamplingOptions {
+    /// Whether some tokens are left out because others are likelier.
+    pub fn filters(&self) -> bool {
+        self.temperature > 0.0 && (self.top_k.is_some() || self.top_p < 1.0 || self.min_p > 0.0)
+    }
+
     /// Checks every field against its range.
     ///
     /// # Errors

@@ -206,6 +206,34 @@ fn equal_seeds_give_equal_answers() {
     });
 }
 
+/// The GPU is a step ahead of whoever reads; where an answer ends makes no difference to what it says.
+#[test]
+fn a_shorter_answer_is_the_beginning_of_a_longer_one() {
+    with_engine(512, async |engine| {
+        let greedy = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let filtered = SamplingOptions {
+            seed: 3,
+            top_k: Some(9),
+            top_p: 0.9,
+            frequency_penalty: 0.7,
+            presence_penalty: 0.3,
+            ..SamplingOptions::default()
+        };
+        for sampling in [greedy, SamplingOptions { seed: 11, ..SamplingOptions::default() }, filtered] {
+            let of_length = |max| Request {
+                sampling: sampling.clone(),
+                ..ask(vec![Message::text(Role::User, "Say.")], Vec::new(), max)
+            };
+            let whole = fresh_answer(engine, &of_length(24)).await.tokens;
+            for max in [1, 2, 3, 7] {
+                let said = fresh_answer(engine, &of_length(max)).await.tokens;
+                assert_eq!(said, whole[..said.len()], "{sampling:?}");
+                assert_eq!(said.len(), max.min(whole.len()));
+            }
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
     with_engine(64, async |engine| {

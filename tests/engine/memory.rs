@@ -29,12 +29,15 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             let text = engine.config().text.clone();
             let page = KvCache::bytes_at(&text, kv, 1) / text.layers.len() as u64;
             let (held, _) = gpu.ledger().total();
-            // Two layers grow by a page each; a third has no room for its two new pages beside its old one.
-            let limit = held + 3 * page;
+            // Two layers grow by a page each; a third has no room for its two new pages beside its old one, but an answer has for
+            // what it draws with.
+            let limit = held + 3 * page + page * 3 / 4;
             gpu.ledger().set_limit(Some(limit));
             let refused = engine.generate(&long, &Cancel::new(), &mut |_| ()).await.expect_err("no room");
             assert_eq!(refused.code(), "out-of-memory", "{kv}: {refused}");
-            assert_eq!(gpu.ledger().total().0, held + 2 * page, "{kv}");
+            // Work memory may have gone for it.
+            let now = gpu.ledger().total().0;
+            assert!(now > held + page && now <= held + 2 * page, "{kv}: {now} after {held}");
             assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
 
             gpu.ledger().set_limit(None);

@@ -3,8 +3,8 @@
 use ocelli::config::KvPrecision;
 use ocelli::gpu::Slice;
 use ocelli::kernels::attention::{Attention, Heads, KeysValues};
-use ocelli::kernels::kv_append::Cache;
-use ocelli::reference::kv_append::{pack, unpack};
+use ocelli::kernels::cache::Cache;
+use ocelli::reference::cache::{pack, unpack};
 use ocelli::{kernels, reference};
 
 use crate::bench::Bench;
@@ -33,7 +33,7 @@ pub(crate) enum Scores {
 
 impl Scores {
     /// Queries or keys: whole numbers where scores should be exact.
-    fn numbers(self, bench: &mut Bench<'_>, len: usize, sign: f32) -> Vec<f32> {
+    pub(crate) fn numbers(self, bench: &mut Bench<'_>, len: usize, sign: f32) -> Vec<f32> {
         let mut number = || match self {
             Self::Mild => bench.random.number(),
             Self::Steep => (bench.random.number() * 40.0).round(),
@@ -99,7 +99,7 @@ pub(crate) fn attention(shape: Shape, source: Source, scores: Scores) -> Case {
 }
 
 /// A cache that holds the keys and values, which become what the cache makes of them.
-fn cached(
+pub(crate) fn cached(
     bench: &mut Bench<'_>,
     precision: KvPrecision,
     head_dim: usize,

@@ -10,15 +10,18 @@ mod cache;
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod few_rows;
 mod pointwise;
 mod products;
+mod sampling;
+mod step;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use attention::{Scores, Shape, Source, attention};
 use bench::{Bench, Difference};
-use cache::{Tokens, kv_append};
+use cache::{Tokens, stored};
 use case::Case;
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::weights::layout::Layout;
@@ -103,17 +106,16 @@ fn cache_rows() -> Vec<Case> {
     for precision in KvPrecision::ALL {
         let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)];
         for (tokens, past) in tokens {
-            for (kv_heads, head_dim, columns) in [(1, 4, (4, 0)), (3, 44, (256, 8)), (2, 64, (0, 0)), (1, 256, (12, 4))]
-            {
-                rows.push(kv_append(Tokens { tokens, past, kv_heads, head_dim }, precision, columns, 1.0));
+            for (kv_heads, head_dim) in [(1, 4), (3, 44), (2, 64), (1, 256)] {
+                rows.push(stored(Tokens { tokens, past, kv_heads, head_dim }, precision, 1.0));
             }
         }
         // Where scales and halves are near their least and their largest, and beyond.
         let shape = Tokens { tokens: 5, past: 3, kv_heads: 2, head_dim: 128 };
-        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| kv_append(shape, precision, (0, 0), size)));
+        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| stored(shape, precision, size)));
         // More heads than one dimension of a grid takes here.
         let shape = Tokens { tokens: 32_768 / 3 + 7, past: 1, kv_heads: 3, head_dim: 12 };
-        rows.push(kv_append(shape, precision, (0, 0), 1.0));
+        rows.push(stored(shape, precision, 1.0));
     }
     rows
 }
@@ -223,7 +225,7 @@ fn attention_rows() -> Vec<Case> {
 
 fn table() -> Vec<Case> {
     let rows = [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows()];
-    rows.into_iter().flatten().collect()
+    rows.into_iter().flatten().chain(few_rows::rows()).chain(step::rows()).chain(sampling::rows()).collect()
 }
 
 /// Runs a row. The error says what is wrong.

@@ -12,7 +12,7 @@ use crate::bench::{Bench, FOREIGN, POISON};
 use crate::case::{Case, EXACT, SUM, case};
 
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
-fn random_matrix(
+pub(crate) fn random_matrix(
     bench: &mut Bench<'_>,
     layout: Layout,
     shape: MatrixShape,
@@ -87,7 +87,7 @@ pub(crate) fn embed_rows_in_parts(
 }
 
 /// How large a sum of such products usually is: the root of the sum of their squares, for the largest row of each.
-fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
+pub(crate) fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
     let products = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| (x * w) * (x * w)).sum::<f32>().sqrt();
     let rows = x.chunks_exact(k).take(4).flat_map(|x| w.chunks_exact(k).map(move |w| (x, w)));
     rows.map(|(x, w)| products(x, w)).fold(0.0, f32::max)
@@ -109,6 +109,16 @@ impl Into {
     pub(crate) fn turn(index: usize) -> Self {
         let around = if index & 4 == 0 { (0, 0) } else { (5, 2) };
         Self { bias: index & 1 != 0, accumulate: index & 2 != 0, around }
+    }
+
+    /// What `y` holds before. `// [m, before + n + after]`
+    pub(crate) fn held(self, bench: &mut Bench<'_>, m: usize, n: usize) -> Vec<f32> {
+        let (before, after) = self.around;
+        let mut held = vec![FOREIGN; m * (before + n + after)];
+        for row in held.chunks_exact_mut(before + n + after) {
+            row[before..before + n].fill_with(|| if self.accumulate { bench.random.number() } else { POISON });
+        }
+        held
     }
 }
 
@@ -132,10 +142,7 @@ pub(crate) fn linear_in_parts(
         let x = bench.random.numbers(m * k, 1.0); // [m, k]
         let (weight, w) = random_matrix(bench, layout, shape, parts)?; // [n, k]
         let bias = bias.then(|| bench.random.numbers(n, 1.0));
-        let mut held = vec![FOREIGN; m * y_stride]; // [m, y_stride]
-        for row in held.chunks_exact_mut(y_stride) {
-            row[before..before + n].fill_with(|| if accumulate { bench.random.number() } else { POISON });
-        }
+        let held = into.held(bench, m, n);
         let mut y = bench.in_place(&held)?;
         let (x_slice, bias_slice) = (bench.input(&x)?, bias.as_ref().map(|bias| bench.input(bias)).transpose()?);
         let linear = Linear {

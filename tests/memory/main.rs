@@ -1,6 +1,7 @@
 //! Memory is planned: what the ledger counts never exceeds the plan, nor the plan the budget, and what is said stays the same.
 
 mod full_size;
+mod on_paper;
 #[path = "../model/packages.rs"]
 mod packages;
 mod shapes;

@@ -1,7 +1,7 @@
 //! What a cache makes of numbers, against the `half` crate and by the definition of its integers.
 
 use half::f16;
-use ocelli::reference::kv_append::{Precision, from_half, pack, to_half, unpack};
+use ocelli::reference::cache::{Precision, from_half, pack, to_half, unpack};
 
 #[test]
 fn halves_are_those_of_the_half_crate() {

@@ -3,7 +3,7 @@
 
 use ocelli::reference::activation::Activation;
 use ocelli::reference::attention::{self, Heads, Shape};
-use ocelli::reference::kv_append::{self, Append, Cache, Precision, unpack};
+use ocelli::reference::cache::{self, Append, Cache, Precision, unpack};
 use ocelli::reference::{embed_rows, glu, rope};
 
 use crate::fixture::{Tensors, add_linear, assert_close, linear, rms_norm};
@@ -35,7 +35,7 @@ fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
         let append =
             Append { tokens: chunk, past, kv_heads: KV_HEADS, head_dim: HEAD_DIM, stride: STRIDE, k_offset: Q_WIDTH };
         let [k, v] = &mut caches;
-        kv_append::compute(append, Precision::F32, rows, Cache { k, v, scales: &mut [] });
+        cache::append(append, Precision::F32, rows, Cache { k, v, scales: &mut [] });
         let [k, v] = [k, v].map(|words| unpack(Precision::F32, words, 0));
         let shape = Shape {
             q_tokens: chunk,

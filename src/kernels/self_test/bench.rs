@@ -3,6 +3,7 @@
 use super::{Outcome, Tier};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+use crate::reference::cache::from_half;
 
 /// What outputs hold before: a number that is not written is wrong.
 pub(super) const UNWRITTEN: f32 = f32::NAN;
@@ -32,13 +33,15 @@ enum Right {
     Numbers(Vec<f32>),
     /// To the bit.
     Words(Vec<u32>),
+    /// Two 16-bit floats each, rounded from numbers that may differ in their last bits.
+    Halves(Vec<u32>),
 }
 
 impl Right {
     fn bytes(&self) -> u64 {
         let words = match self {
             Self::Numbers(numbers) => numbers.len(),
-            Self::Words(words) => words.len(),
+            Self::Words(words) | Self::Halves(words) => words.len(),
         };
         (words * size_of::<u32>()) as u64
     }
@@ -46,7 +49,7 @@ impl Right {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, recording: Recording::new(), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
+        Self { gpu, recording: Recording::on(gpu.class()), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
     }
 
     /// The next 32 bits of xorshift64* (<https://www.jstatsoft.org/article/view/v008i14>).
@@ -80,6 +83,11 @@ impl<'a> Bench<'a> {
         self.state(output, Right::Words(words));
     }
 
+    /// As [`Self::expect`], of two 16-bit floats in each word.
+    pub(super) fn expect_halves(&mut self, output: &Slice, words: Vec<u32>) {
+        self.state(output, Right::Halves(words));
+    }
+
     fn state(&mut self, output: &Slice, right: Right) {
         let kernel = self.recording.dispatches().last().map(|dispatch| dispatch.kernel.name.to_string());
         self.expected.push(Expected { kernel: kernel.unwrap_or_default(), output: output.buffer.clone(), right });
@@ -108,6 +116,7 @@ impl<'a> Bench<'a> {
             outcomes.push(match one.right {
                 Right::Numbers(numbers) => compare(one.kernel, &numbers, mine),
                 Right::Words(words) => compare_words(one.kernel, &words, mine),
+                Right::Halves(words) => compare_halves(one.kernel, &words, mine),
             });
             rest = others;
         }
@@ -122,6 +131,21 @@ fn compare_words(kernel: String, expected: &[u32], found: &[u32]) -> Outcome {
         Some((at, (e, f))) => (f64::INFINITY, format!("{f:#010x} at {at} where {e:#010x} is right, off by some bits")),
     };
     Outcome { kernel, tier: Tier::Baseline, worst, detail }
+}
+
+/// Halves may be neighbours: a step is 2^-10 of a number at most.
+fn compare_halves(kernel: String, expected: &[u32], found: &[u32]) -> Outcome {
+    let numbers = |words: &[u32]| -> Vec<f32> {
+        words.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]).map(from_half).collect()
+    };
+    let (expected, mut found) = (numbers(expected), numbers(found));
+    for (e, f) in expected.iter().zip(&mut found) {
+        if (*e - *f).abs() <= e.abs() / 1024.0 + f32::MIN_POSITIVE {
+            *f = *e;
+        }
+    }
+    let found: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
+    compare(kernel, &expected, &found)
 }
 
 fn compare(kernel: String, expected: &[f32], found: &[u32]) -> Outcome {

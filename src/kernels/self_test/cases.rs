@@ -3,10 +3,13 @@
 use half::f16;
 
 use super::bench::{Bench, UNWRITTEN};
-use super::{Heads, Needs, Vision, decoder};
+use super::{Heads, Needs, Vision, decoder, sampling, steps};
 use crate::config::{Activation, RopePairs};
 use crate::error::Result;
+use crate::gpu::Recording;
 use crate::kernels::attention::{self, Attention, KeysValues};
+use crate::kernels::attention_step::Tuning as StepTuning;
+use crate::kernels::few_rows::Tuning;
 use crate::kernels::patchify::{self, Patches};
 use crate::kernels::{self, Linear, activation, embed_rows, glu, matmul, matvec, patch_merge, rms_norm, rope};
 use crate::reference;
@@ -17,17 +20,29 @@ use crate::weights::upload::Weight;
 /// Records all that a model needs.
 pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     for &layout in &needs.products {
-        product(bench, layout, 33)?;
-        product(bench, layout, 2)?;
+        product(bench, layout, matmul::record, 33)?;
     }
+    let class = bench.gpu.class();
+    for &layout in &needs.step {
+        product(bench, layout, matvec::record, 1)?;
+        steps::gated(bench, layout, Tuning::of(class))?;
+        for &precision in &needs.caches {
+            let is_fused = steps::qkv(bench, (layout, Tuning::of(class)), needs.decoder, precision)?;
+            if !is_fused && layout != needs.head {
+                steps::normed_product(bench, layout, Tuning::of(class))?;
+            }
+        }
+    }
+    steps::normed_product(bench, needs.head, Tuning::of(class))?;
     embedding(bench, needs.embedding)?;
     norm(bench)?;
-    rotation(bench, needs.decoder)?;
     for &precision in &needs.caches {
-        decoder::append(bench, needs.decoder.head_dim, precision)?;
         decoder::attention(bench, needs.decoder.head_dim, precision)?;
+        steps::append(bench, needs.decoder, precision)?;
+        steps::attention(bench, (needs.decoder.head_dim, needs.group), precision, StepTuning::of(class))?;
     }
     gate(bench, Activation::Silu)?;
+    sampling::plain(bench)?;
     let Some(vision) = needs.vision else { return Ok(()) };
     cut(bench, vision)?;
     rotation(bench, vision.heads)?;
@@ -38,7 +53,7 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
 }
 
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
-fn matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> Result<(Weight, Vec<f32>)> {
+pub(super) fn matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> Result<(Weight, Vec<f32>)> {
     let specs = layout.matrix_planes(shape).unwrap_or_default();
     let has_supers = specs.iter().any(|spec| spec.kind == PlaneKind::Supers);
     let mut planes = Vec::with_capacity(specs.len());
@@ -62,11 +77,14 @@ fn halves(bench: &mut Bench<'_>, bytes: usize, size: f32) -> Vec<u8> {
 }
 
 /// Columns that make up one unit of all planes.
-fn unit(layout: Layout) -> usize {
+pub(super) fn unit(layout: Layout) -> usize {
     layout.plane_units().iter().map(|plane| plane.cols).max().unwrap_or(1)
 }
 
-fn product(bench: &mut Bench<'_>, layout: Layout, m: usize) -> Result<()> {
+/// Records a product.
+type Product = fn(&mut Recording, &Linear<'_>) -> Result<()>;
+
+fn product(bench: &mut Bench<'_>, layout: Layout, record: Product, m: usize) -> Result<()> {
     let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
     let (y_stride, y_offset) = (n + 7, 5);
     let (w, numbers) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
@@ -74,8 +92,6 @@ fn product(bench: &mut Bench<'_>, layout: Layout, m: usize) -> Result<()> {
     let (x_slice, bias_slice, y_slice) = (bench.upload(&x)?, bench.upload(&bias)?, bench.upload(&y)?);
     let (weight, bias_slice) = (&w, Some(&bias_slice));
     let linear = Linear { x: &x_slice, m, weight, bias: bias_slice, y: &y_slice, y_stride, y_offset, accumulate: true };
-    // By name: which of the two is for how many rows may change.
-    let record = if m > 4 { matmul::record } else { matvec::record };
     record(&mut bench.recording, &linear)?;
     let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset, accumulate: true };
     reference::matmul::compute(shape, &x, &numbers, Some(&bias), &mut y);
@@ -166,7 +182,7 @@ pub(super) fn attend(
 }
 
 /// The reference's name for it: that room imports nothing.
-fn by_reference(activation: Activation) -> reference::activation::Activation {
+pub(super) fn by_reference(activation: Activation) -> reference::activation::Activation {
     match activation {
         Activation::Silu => reference::activation::Activation::Silu,
         Activation::Gelu => reference::activation::Activation::Gelu,

@@ -6,15 +6,15 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels::attention::{Heads, KeysValues};
-use crate::kernels::kv_append::{self, Append, Cache};
+use crate::kernels::cache::Cache;
 use crate::reference;
-use crate::reference::kv_append::{Precision, pack, unpack};
+use crate::reference::cache::{Precision, pack, unpack};
 
 /// Words that no kernel writes.
 const UNTOUCHED: u32 = 0x7fc0_dead;
 
 /// The reference's name for it: that room imports nothing.
-fn by_reference(precision: KvPrecision) -> Precision {
+pub(super) fn by_reference(precision: KvPrecision) -> Precision {
     match precision {
         KvPrecision::F32 => Precision::F32,
         KvPrecision::F16 => Precision::F16,
@@ -23,33 +23,22 @@ fn by_reference(precision: KvPrecision) -> Precision {
 }
 
 /// Heads whose numbers every precision holds exactly: 128ths, the largest of them 127.
-fn heads(bench: &mut Bench<'_>, count: usize, head_dim: usize) -> Vec<f32> {
+pub(super) fn heads(bench: &mut Bench<'_>, count: usize, head_dim: usize) -> Vec<f32> {
     let number = |i: usize, bits: u32| if i.is_multiple_of(head_dim) { 127 } else { (bits % 255) as i32 - 127 };
     (0..count * head_dim).map(|i| number(i, bench.bits()) as f32 / 128.0).collect()
 }
 
-/// Three new tokens behind two.
-pub(super) fn append(bench: &mut Bench<'_>, head_dim: usize, precision: KvPrecision) -> Result<()> {
-    let (tokens, past, kv_heads) = (3, 2, 2);
-    let width = kv_heads * head_dim;
-    let (stride, k_offset) = (3 * width, width);
-    let qkv = heads(bench, tokens * 3 * kv_heads, head_dim); // [tokens, stride]
-    let room = (past + tokens + 1) * kv_heads; // in heads
+/// The planes of a cache with room for so many heads, and the same on the GPU.
+pub(super) fn planes(
+    bench: &Bench<'_>,
+    precision: KvPrecision,
+    head_dim: usize,
+    room: usize,
+) -> Result<(Vec<Vec<u32>>, Vec<Slice>)> {
     let words = |bytes: u64| vec![UNTOUCHED; room * bytes as usize / size_of::<u32>()];
-    let mut planes: Vec<Vec<u32>> = precision.head_bytes(head_dim).into_iter().map(words).collect();
-    let qkv_slice = bench.upload(&qkv)?;
-    let slices = planes.iter().map(|plane| bench.upload(plane)).collect::<Result<Vec<Slice>>>()?;
-    let cache = Cache { precision, planes: slices.clone() };
-    let new = Append { tokens, past, kv_heads, head_dim, stride, k_offset };
-    kv_append::record(&mut bench.recording, new, &qkv_slice, &cache)?;
-    let new = reference::kv_append::Append { tokens, past, kv_heads, head_dim, stride, k_offset };
-    if let [k, v, scales @ ..] = &mut planes[..] {
-        let mut none = Vec::new();
-        let scales = scales.first_mut().unwrap_or(&mut none);
-        reference::kv_append::compute(new, by_reference(precision), &qkv, reference::kv_append::Cache { k, v, scales });
-    }
-    slices.iter().zip(planes).for_each(|(slice, words)| bench.expect_words(slice, words));
-    Ok(())
+    let planes: Vec<Vec<u32>> = precision.head_bytes(head_dim).into_iter().map(words).collect();
+    let slices = planes.iter().map(|plane| bench.upload(plane)).collect::<Result<_>>()?;
+    Ok((planes, slices))
 }
 
 /// Nine new tokens behind 31, keys and values in a cache.
@@ -57,12 +46,7 @@ pub(super) fn attention(bench: &mut Bench<'_>, head_dim: usize, precision: KvPre
     let (q_heads, kv_heads, past, q_tokens) = (4, 2, 31, 9);
     let kv_tokens = past + q_tokens;
     let q = bench.numbers(q_tokens * q_heads * head_dim); // [q_tokens, q_heads, head_dim]
-    let (k, k_words, k_scales) = cached(bench, kv_tokens * kv_heads, head_dim, precision);
-    let (v, v_words, v_scales) = cached(bench, kv_tokens * kv_heads, head_dim, precision);
-    let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
-    let mut planes = vec![bench.upload(&k_words)?, bench.upload(&v_words)?, bench.upload(&scales)?];
-    planes.truncate(precision.head_bytes(head_dim).len());
-    let cache = Cache { precision, planes };
+    let (cache, k, v) = cached(bench, kv_tokens * kv_heads, head_dim, precision)?;
     let (q_stride, kv_stride) = (q_heads * head_dim, kv_heads * head_dim);
     let q_rows = Heads { buffer: bench.upload(&q)?, stride: q_stride, offset: 0 };
     let shape =
@@ -73,8 +57,23 @@ pub(super) fn attention(bench: &mut Bench<'_>, head_dim: usize, precision: KvPre
     attend(bench, shape, &q_rows, KeysValues::Cache(&cache), parts, out)
 }
 
+/// A cache of so many random heads, and the keys and values it holds.
+pub(super) fn cached(
+    bench: &mut Bench<'_>,
+    count: usize,
+    head_dim: usize,
+    precision: KvPrecision,
+) -> Result<(Cache, Vec<f32>, Vec<f32>)> {
+    let (k, k_words, k_scales) = held(bench, count, head_dim, precision);
+    let (v, v_words, v_scales) = held(bench, count, head_dim, precision);
+    let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
+    let mut planes = vec![bench.upload(&k_words)?, bench.upload(&v_words)?, bench.upload(&scales)?];
+    planes.truncate(precision.head_bytes(head_dim).len());
+    Ok((Cache { precision, planes }, k, v))
+}
+
 /// Random heads as a cache holds them: their numbers, words and scales.
-fn cached(
+fn held(
     bench: &mut Bench<'_>,
     count: usize,
     head_dim: usize,

@@ -7,6 +7,8 @@
 mod bench;
 mod cases;
 mod decoder;
+mod sampling;
+mod steps;
 
 use std::collections::BTreeSet;
 
@@ -46,12 +48,18 @@ impl Tier {
 /// The kernels that a model needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
-    /// Layouts of the matrices that something is multiplied by.
+    /// Layouts of the matrices that rows of prompts and pictures are multiplied by.
     pub products: BTreeSet<Layout>,
+    /// Layouts of the matrices that the row of a step is multiplied by.
+    pub step: BTreeSet<Layout>,
+    /// Layout of the matrix that makes logits.
+    pub head: Layout,
     /// Layout of the embedding.
     pub embedding: Layout,
     /// The decoder's heads.
     pub decoder: Heads,
+    /// Query heads that share a key-value head.
+    pub group: usize,
     /// Precisions of its cache.
     pub caches: Vec<KvPrecision>,
     /// The tower and the projector.
@@ -152,6 +160,16 @@ pub fn weigh(outcomes: Vec<Outcome>) -> Result<SelfTestReport> {
         }
     }
     Ok(report)
+}
+
+/// Runs the kernel that few answers need and that takes long to compile.
+///
+/// # Errors
+/// As [`self_test`].
+pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
+    let mut bench = Bench::new(gpu);
+    sampling::filtered(&mut bench)?;
+    weigh(bench.finish().await?).map(drop)
 }
 
 /// Runs every kernel that is needed on known inputs.

@@ -40,7 +40,7 @@ pub struct Cache<'a> {
 }
 
 /// Stores. `qkv`: `// [tokens, stride]`.
-pub fn compute(append: Append, precision: Precision, qkv: &[f32], cache: Cache<'_>) {
+pub fn append(append: Append, precision: Precision, qkv: &[f32], cache: Cache<'_>) {
     let Append { tokens, past, kv_heads, head_dim, stride, k_offset } = append;
     for (token, kv_head) in (0..tokens).flat_map(|token| (0..kv_heads).map(move |kv_head| (token, kv_head))) {
         let column = token * stride + k_offset + kv_head * head_dim;

@@ -1,0 +1,34 @@
+// One attention of the partial ones over pieces of the context: each counts by its share of the sum of exponentials.
+struct Params {
+  rows: u32, // (token, query head)
+  splits: u32,
+  padding0: u32,
+  padding1: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> partials: array<vec4f>; // [splits, rows, HEAD_DIM4 + 1], last (peak, total, 0, 0)
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [rows, HEAD_DIM4]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = (wg.y * groups.x + wg.x) * 64u + lane;
+  if i >= p.rows * HEAD_DIM4 {
+    return;
+  }
+  let row = i / HEAD_DIM4 * (HEAD_DIM4 + 1u);
+  let split = p.rows * (HEAD_DIM4 + 1u);
+  var peak = -1e30;
+  for (var s = 0u; s < p.splits; s++) {
+    peak = max(peak, partials[s * split + row + HEAD_DIM4].x);
+  }
+  var total = 0.0;
+  var sum = vec4f(0.0);
+  for (var s = 0u; s < p.splits; s++) {
+    let share = partials[s * split + row + HEAD_DIM4].xy;
+    let weight = exp(share.x - peak);
+    total += weight * share.y;
+    sum += weight * partials[s * split + row + i % HEAD_DIM4];
+  }
+  out[i] = sum / total;
+}

@@ -1,0 +1,62 @@
+// Turns the query and key heads of new tokens by ready angles and scales the queries, in place; turned keys go with the values
+// into the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and
+// the values beside it. HEAD_DIM4, at most 64, and INTERLEAVED come from the host, the cache and `store` from a snippet.
+struct Params {
+  tokens: u32,
+  q_heads: u32,
+  kv_heads: u32,
+  padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 * kv_heads) * HEAD_DIM4 * 4]
+@group(0) @binding($STEP) var<storage, read> step: array<u32>; // token, position, drawn, table_first; from 64 on the table
+
+const HEAD_DIM: u32 = 4u * HEAD_DIM4;
+const TABLE: u32 = 64u;
+
+var<workgroup> head_k: array<f32, HEAD_DIM>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let item = wg.y * groups.x + wg.x;
+  let heads = p.q_heads + p.kv_heads;
+  if item >= p.tokens * heads {
+    return;
+  }
+  let token = item / heads;
+  let head = item % heads;
+  let is_query = head < p.q_heads;
+  let first = (token * (heads + p.kv_heads) + head) * HEAD_DIM;
+  let position = step[1] + token;
+  let angles = TABLE + (position - step[3]) * (HEAD_DIM + 4u);
+  let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM]), is_query);
+  for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
+    let a_at = select(pair, 2u * pair, INTERLEAVED == 1u);
+    let b_at = a_at + select(HEAD_DIM / 2u, 1u, INTERLEAVED == 1u);
+    let turn = vec2f(bitcast<f32>(step[angles + 2u * pair]), bitcast<f32>(step[angles + 2u * pair + 1u])) * scale;
+    let a = qkv[first + a_at];
+    let b = qkv[first + b_at];
+    let a_turned = a * turn.x - b * turn.y;
+    let b_turned = b * turn.x + a * turn.y;
+    if is_query {
+      qkv[first + a_at] = a_turned;
+      qkv[first + b_at] = b_turned;
+    } else {
+      head_k[a_at] = a_turned;
+      head_k[b_at] = b_turned;
+    }
+  }
+  if is_query {
+    return;
+  }
+  workgroupBarrier();
+  var k = vec4f(0.0);
+  var v = vec4f(0.0);
+  if lane < HEAD_DIM4 {
+    let at = first + p.kv_heads * HEAD_DIM + 4u * lane;
+    k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
+    v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
+  }
+  store(position * p.kv_heads + head - p.q_heads, lane, k, v);
+}

@@ -1,0 +1,74 @@
+// One partial result for each chunk of a vocabulary: the token that wins there, or where tokens will be filtered, the largest
+// logit and the weight of all; and the first logit that is no number. No barrier: a lane has a chunk of its own.
+@group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [chunks] token or NONE; first unusable token * 2 + is NaN, or NONE
+@group(0) @binding(4) var<storage, read_write> values: array<vec2f>; // [chunks] logit; its Gumbel number, or the weight of the chunk
+
+struct Best { logit: f32, luck: f32, token: u32, unusable: u32 }
+
+// The winner of `best` and token `id`, which is a later one; a token behind the vocabulary is forbidden.
+fn meet(best: Best, id: u32, word: u32, races: bool, adjusts: bool, drawn: u32) -> Best {
+  var next = best;
+  if is_unusable(word) {
+    next.unusable = min(best.unusable, id * 2u + u32((word & 0x7fffffu) != 0u));
+  } else if word != FORBIDDEN {
+    var x = bitcast<f32>(word);
+    if adjusts {
+      x = adjusted(id, word);
+    }
+    var luck = 0.0;
+    var wins = x > best.logit;
+    if races {
+      luck = gumbel(id, drawn);
+      wins = beats(x, luck, best.logit, best.luck);
+    }
+    if wins || best.token == NONE {
+      next = Best(x, luck, id, best.unusable);
+    }
+  }
+  return next;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) thread: vec3u) {
+  let chunk = thread.x;
+  if chunk >= p.chunks {
+    return;
+  }
+  let drawn = state[2];
+  let races = p.greedy == 0u && p.filters == 0u;
+  let adjusts = p.adjusts == 1u;
+  let first = token_of(chunk, 0u);
+  let end = min(first + p.rounds * 64u, p.vocab);
+  var best = Best(0.0, 0.0, NONE, NONE);
+  // Four at a time, so that their loads are under way together.
+  for (var id = first; id < end; id += 256u) {
+    let ids = id + vec4u(0u, 64u, 128u, 192u);
+    let inside = ids < vec4u(end);
+    let nearest = min(ids, vec4u(end - 1u));
+    let read = vec4u(logits[nearest.x], logits[nearest.y], logits[nearest.z], logits[nearest.w]);
+    let four = select(vec4u(FORBIDDEN), read, inside);
+    best = meet(best, ids.x, four.x, races, adjusts, drawn);
+    best = meet(best, ids.y, four.y, races, adjusts, drawn);
+    best = meet(best, ids.z, four.z, races, adjusts, drawn);
+    best = meet(best, ids.w, four.w, races, adjusts, drawn);
+  }
+  if p.filters != 0u {
+    best.luck = weight_of(chunk, best.logit);
+  }
+  words[chunk] = vec2u(best.token, best.unusable);
+  values[chunk] = vec2f(best.logit, best.luck);
+}
+
+// Sum of exp((logit - largest) / temperature).
+fn weight_of(chunk: u32, largest: f32) -> f32 {
+  var sum = 0.0;
+  let first = token_of(chunk, 0u);
+  let end = min(first + p.rounds * 64u, p.vocab);
+  for (var id = first; id < end; id += 64u) {
+    let word = logits[id];
+    if word != FORBIDDEN && !is_unusable(word) {
+      sum += weight(adjusted(id, word), largest);
+    }
+  }
+  return sum;
+}

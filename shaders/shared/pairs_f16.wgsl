@@ -1,0 +1,15 @@
+// Two quads of a row in 16-bit floats, two to a word, so that no device needs shader-f16.
+@group(0) @binding(4) var<storage, read> w_values: array<vec2u>; // [rows, blocks * 8]
+
+fn widened(four: vec2u) -> vec4f {
+  return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
+}
+
+fn scales(group: u32, block: u32) -> mat4x4f {
+  return mat4x4f();
+}
+
+// Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of block `at`, counted over all rows.
+fn pair(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
+  return array(widened(w_values[at * 8u + j]), widened(w_values[at * 8u + 4u + j]));
+}

@@ -1,0 +1,31 @@
+// Parameters of the sampling kernels and the chunks they cut a vocabulary into: a chunk is what one lane of a workgroup of 64
+// reads, so that neighbouring lanes read neighbouring logits.
+struct Params {
+  vocab: u32,
+  rounds: u32, // tokens of a chunk
+  chunks: u32,
+  finalists: u32, // partial results that `sample` chooses from
+  greedy: u32, // 1: the largest logit wins, without a race
+  filters: u32, // bit 0: top_k, bit 1: top_p, bit 2: min_p
+  adjusts: u32, // 1: bias or penalties
+  top_k: u32,
+  seed: vec2u,
+  top_p: u32, // in 2^-32
+  tail: f32, // 1 - top_p
+  temperature: f32,
+  frequency: f32,
+  presence: f32,
+  gap: f32, // temperature * ln(min_p): how far below the largest logit min_p reaches
+}
+
+const NONE = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> p: Params;
+
+// Whether logit `a` with its Gumbel number `ga` wins over `b` with `gb`. As differences: large logits lose nothing to rounding.
+fn beats(a: f32, ga: f32, b: f32, gb: f32) -> bool {
+  if p.greedy == 1u {
+    return a > b;
+  }
+  return (a - b) / p.temperature > gb - ga;
+}

@@ -1,0 +1,164 @@
+//! Grouped-query attention of a decode step: a few last tokens over the cache, at a position only the GPU knows
+//! (<https://arxiv.org/abs/2205.14135>), over pieces of the context where that fills the device
+//! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
+
+use std::iter::repeat_n;
+
+use super::attention::{Heads, kv_snippet};
+use super::cache::Cache;
+use super::params_of;
+use super::unroll::{declared, unrolled};
+use crate::config::KvPrecision;
+use crate::error::Result;
+use crate::gpu::{Access, DeviceClass, Dispatch, Kernel, Recording, Slice};
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    m: u32,
+    group: u32,
+    kv_heads: u32,
+    splits: u32,
+    scale: f32,
+    q_stride4: u32,
+    q_offset4: u32,
+    padding: u32,
+}
+
+/// How threads divide an attention. Part of the kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Threads of a workgroup.
+    pub threads: usize,
+    /// Positions that a thread scores at a time.
+    pub positions: usize,
+}
+
+impl Tuning {
+    /// What suits a device.
+    pub fn of(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Hardware => Self::HARDWARE,
+            DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
+        }
+    }
+
+    /// For hardware.
+    pub const HARDWARE: Self = Self { threads: 64, positions: 1 };
+    /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
+    pub const SOFTWARE: Self = Self { threads: 16, positions: 4 };
+
+    /// Positions that a workgroup sees at a time: of a piece of the context there are whole tiles.
+    pub fn tile(self) -> usize {
+        self.threads * self.positions
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self::HARDWARE
+    }
+}
+
+/// Most rows of a workgroup.
+const MAX_ROWS: usize = 8;
+
+/// One attention: token `i` of the `m` sees the cache up to its own position.
+#[derive(Debug)]
+pub struct AttentionStep<'a> {
+    /// Queries. `// [m, q_heads, head_dim]`
+    pub q: &'a Heads,
+    /// Keys and values of all tokens so far, these `m` among them.
+    pub cache: &'a Cache,
+    /// The step's words: word 1 is the position of the first of the `m`.
+    pub step: &'a Slice,
+    /// Last tokens; best up to 8.
+    pub m: usize,
+    /// Query heads; a multiple of `kv_heads`.
+    pub q_heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
+    pub head_dim: usize,
+    /// Pieces of the context. Of one, `out` is the result; of more, [`attention_join`](super::attention_join) makes it from
+    /// `partials`.
+    pub splits: usize,
+    /// Results. `// [m, q_heads * head_dim]`
+    pub out: &'a Slice,
+    /// Of [`partials_len`] numbers. `// [splits, m * q_heads, head_dim + 4]`
+    pub partials: &'a Slice,
+    /// How threads divide it.
+    pub tuning: Tuning,
+}
+
+/// Numbers that partial results take; 0 for one piece.
+pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) -> usize {
+    if splits > 1 { splits * m * q_heads * (head_dim + 4) } else { 0 }
+}
+
+/// Query rows that a workgroup shares keys and values among, of `rows`.
+fn rows_together(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
+}
+
+/// The kernel for so many query rows of a key-value head.
+pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bool, tuning: Tuning) -> Kernel {
+    let (planes, dim4) = (precision.head_bytes(head_dim).len(), head_dim / 4);
+    let rows = rows_together(rows);
+    let constants = [
+        ("HEAD_DIM4", dim4),
+        ("ROWS", rows),
+        ("THREADS", tuning.threads),
+        ("POSITIONS", tuning.positions),
+        ("COLUMNS", dim4.div_ceil(tuning.threads)),
+        ("TEAMS", (tuning.threads / dim4).max(1)),
+    ];
+    let all: Vec<_> = constants.into_iter().chain([("STEP", planes + 3), ("SPLIT", usize::from(is_split))]).collect();
+    let shader = unrolled(include_str!("../../shaders/attention_step.wgsl"), &all);
+    let split = if is_split { ",split" } else { "" };
+    let own = [Access::Read, Access::ReadWrite];
+    Kernel {
+        name: format!("attention_step<{head_dim},{precision},{rows}{split}>").into(),
+        wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
+        bindings: own.into_iter().chain(repeat_n(Access::Read, planes + 1)).collect(),
+    }
+}
+
+/// Records the attention, scaled by `head_dim^-0.5`: in one launch, or in two where there are several pieces.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
+    record_pieces(recording, a)?;
+    if a.splits > 1 {
+        super::attention_join::record(recording, (a.m * a.q_heads, a.splits, a.head_dim), a.partials, a.out)?;
+    }
+    Ok(())
+}
+
+/// Records the first launch alone: `out`, or `partials` where there are several pieces.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
+    let group = a.q_heads / a.kv_heads;
+    let (rows, splits) = (a.m * group, a.splits.max(1));
+    let params = Params {
+        m: a.m as u32,
+        group: group as u32,
+        kv_heads: a.kv_heads as u32,
+        splits: splits as u32,
+        scale: (a.head_dim as f32).sqrt().recip(),
+        q_stride4: (a.q.stride / 4) as u32,
+        q_offset4: (a.q.offset / 4) as u32,
+        padding: 0,
+    };
+    let out = if splits > 1 { a.partials } else { a.out };
+    recording.dispatch(Dispatch {
+        kernel: kernel(a.head_dim, a.cache.precision, rows, splits > 1, a.tuning),
+        params: params_of(&params),
+        buffers: [&a.q.buffer, out].into_iter().chain(&a.cache.planes).chain([a.step]).cloned().collect(),
+        grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(rows)) as u32],
+        note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),
+    })
+}

@@ -1,0 +1,14 @@
+//! The cache of keys and values as kernels bind it.
+
+use crate::config::KvPrecision;
+use crate::gpu::Slice;
+
+/// The cache of one layer.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// How it holds a number.
+    pub precision: KvPrecision,
+    /// Keys, values, and of 8-bit integers a word with the 16-bit scale of a head's keys in its lower half and of its values in
+    /// its upper. `// [capacity, kv_heads, head_dim]` twice, `// [capacity, kv_heads]`
+    pub planes: Vec<Slice>,
+}

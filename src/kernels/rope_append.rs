@@ -1,0 +1,96 @@
+//! Rotary embedding of new queries and keys, and the keys and values into the cache, at a position only the GPU knows.
+//!
+//! A cache of floats holds the nearest, one of integers 127 steps either way of the largest number of a head's keys or values.
+//! Numbers beyond 65504, or beyond 127 times that, are cut to it.
+//!
+//! The buffer `step` holds what changes from token to token, in words: 0 the next token, 1 the position of the first new row,
+//! 2 tokens drawn so far, 3 the position of the table's first row. From word [`TABLE`] on lies the table: for each position
+//! `head_dim + 4` words, cosine and sine of every pair, then the scale of the queries and three words of padding.
+
+use super::cache::Cache;
+use super::unroll::{declared, unrolled};
+use super::{folded_grid, params_of};
+use crate::config::{KvPrecision, RopePairs};
+use crate::error::Result;
+use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+
+/// The word of `step` that the table starts at.
+pub const TABLE: usize = 64;
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    tokens: u32,
+    q_heads: u32,
+    kv_heads: u32,
+    padding: u32,
+}
+
+/// The heads of a row of `qkv`: queries, keys, values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub q: usize,
+    /// Key heads, and value heads.
+    pub kv: usize,
+    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
+    pub dim: usize,
+    /// Which lanes of a head form a pair.
+    pub pairs: RopePairs,
+}
+
+/// Words of a row of the table in `step`.
+pub fn table_stride(head_dim: usize) -> usize {
+    head_dim + 4
+}
+
+/// New tokens whose queries, keys and values are ready but for the rotation.
+#[derive(Debug)]
+pub struct RopeAppend<'a> {
+    /// Queries, which are turned and scaled in place, keys and values. `// [tokens, (q + 2 * kv) * dim]`
+    pub qkv: &'a Slice,
+    /// New tokens.
+    pub tokens: usize,
+    /// How a row divides into heads.
+    pub heads: Heads,
+    /// The step's words and table.
+    pub step: &'a Slice,
+    /// Where turned keys and values go.
+    pub cache: &'a Cache,
+}
+
+/// The kernel for heads and a precision of the cache.
+pub fn kernel(heads: Heads, precision: KvPrecision) -> Kernel {
+    let half = include_str!("../../shaders/shared/half.wgsl");
+    let snippets: &[&'static str] = match precision {
+        KvPrecision::F32 => &[include_str!("../../shaders/shared/kv_write_f32.wgsl")],
+        KvPrecision::F16 => &[half, include_str!("../../shaders/shared/kv_write_f16.wgsl")],
+        KvPrecision::Int8 => &[half, include_str!("../../shaders/shared/kv_write_int8.wgsl")],
+    };
+    let planes = precision.head_bytes(heads.dim).len();
+    let interleaved = usize::from(heads.pairs == RopePairs::Interleaved);
+    let constants = [("HEAD_DIM4", heads.dim / 4), ("INTERLEAVED", interleaved)];
+    let shader = unrolled(include_str!("../../shaders/rope_append.wgsl"), &[("STEP", planes + 2)]);
+    let snippets = snippets.iter().map(|&snippet| snippet.into());
+    Kernel {
+        name: format!("rope_append<{},{precision}>", heads.dim).into(),
+        wgsl: [declared(&constants)].into_iter().chain(snippets).chain([shader]).collect(),
+        bindings: std::iter::repeat_n(Access::ReadWrite, planes + 1).chain([Access::Read]).collect(),
+    }
+}
+
+/// Records the rotation, and the copy with its rounding.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
+    let &RopeAppend { qkv, tokens, heads, step, cache } = append;
+    let params = Params { tokens: tokens as u32, q_heads: heads.q as u32, kv_heads: heads.kv as u32, padding: 0 };
+    recording.dispatch(Dispatch {
+        kernel: kernel(heads, cache.precision),
+        params: params_of(&params),
+        buffers: [qkv].into_iter().chain(&cache.planes).chain([step]).cloned().collect(),
+        grid: folded_grid(tokens * (heads.q + heads.kv)),
+        note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),
+    })
+}

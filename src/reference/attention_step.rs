@@ -1,0 +1,53 @@
+//! Attention of the last tokens over a piece of the context, with what it takes to join the pieces.
+
+use super::attention::Heads;
+
+/// Sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Last tokens.
+    pub m: usize,
+    /// Position of the first of them.
+    pub position: usize,
+    /// Query heads; a multiple of `kv_heads`.
+    pub q_heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Pieces of the context.
+    pub splits: usize,
+    /// A piece is a whole number of so many positions.
+    pub tile: usize,
+}
+
+/// What the peak of a piece is that a row sees nothing of.
+pub const HIDDEN: f32 = -1e30;
+
+/// Writes for each piece and row the sum of values weighted by `exp(score - peak)`, then the peak, the sum of weights and two zeros.
+///
+/// `out`: `// [splits, m, q_heads, head_dim + 4]`
+pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
+    let Shape { m, position, q_heads, kv_heads, head_dim, splits, tile } = shape;
+    let piece = (position + m).div_ceil(splits).next_multiple_of(tile);
+    for (index, out) in out.chunks_exact_mut(head_dim + 4).enumerate() {
+        let (split, token, head) = (index / q_heads / m, index / q_heads % m, index % q_heads);
+        let kv_head = head / (q_heads / kv_heads);
+        let seen = split * piece..((split + 1) * piece).min(position + token + 1);
+        let query = &q.values[token * q.stride + q.offset + head * head_dim..][..head_dim];
+        let score = |position: usize| -> f64 {
+            let key = &k.values[position * k.stride + k.offset + kv_head * head_dim..][..head_dim];
+            let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
+            dot / (head_dim as f64).sqrt()
+        };
+        let scores: Vec<f64> = seen.clone().map(score).collect();
+        let peak = scores.iter().copied().fold(f64::from(HIDDEN), f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();
+        for (lane, out) in out[..head_dim].iter_mut().enumerate() {
+            let value =
+                |position: usize| f64::from(v.values[position * v.stride + v.offset + kv_head * head_dim + lane]);
+            *out = seen.clone().zip(&weights).map(|(position, weight)| weight * value(position)).sum::<f64>() as f32;
+        }
+        out[head_dim..].copy_from_slice(&[peak as f32, weights.iter().sum::<f64>() as f32, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,46 @@
+//! Rotation of new queries and keys, and keys and values into the cache.
+
+use super::cache::{self, Append, Cache, Precision};
+use super::rope;
+
+/// How a row of `qkv` divides into heads.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// Query heads.
+    pub q: usize,
+    /// Key heads, and value heads.
+    pub kv: usize,
+    /// Width of a head.
+    pub dim: usize,
+    /// Whether lanes `2j` and `2j + 1` form a pair; otherwise `j` and `j + dim / 2` do.
+    pub interleaved: bool,
+}
+
+/// Where the new tokens stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Position of the first.
+    pub position: usize,
+    /// Position of the table's first row.
+    pub table_first: usize,
+    /// Cosine and sine of every pair, the scale of queries, three numbers nobody reads. `// [positions, dim + 4]`
+    pub table: &'a [f32],
+}
+
+/// Turns the queries in place; turned keys, and values, go to the cache.
+///
+/// `qkv`: `// [tokens, (q + 2 * kv) * dim]`
+pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: Precision, cache: Cache<'_>) {
+    let Heads { q, kv, dim, interleaved } = heads;
+    let stride = (q + 2 * kv) * dim;
+    let tokens = qkv.len() / stride;
+    let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
+    let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
+    let mut turned = qkv.to_vec(); // [tokens, stride]
+    rope::compute(rope::Heads { q, k: kv, dim, interleaved }, stride, &angles.concat(), &scales, &mut turned);
+    let append = Append { tokens, past: step.position, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
+    cache::append(append, precision, &turned, cache);
+    for (row, turned) in qkv.chunks_exact_mut(stride).zip(turned.chunks_exact(stride)) {
+        row[..q * dim].copy_from_slice(&turned[..q * dim]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The race of tokens in the chunks of a vocabulary.
+
+/// Stands for no token.
+pub const NONE: u32 = u32::MAX;
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Divides the logits; at 0 the largest wins.
+    pub temperature: f32,
+    /// Only so many of the likeliest tokens.
+    pub top_k: usize,
+    /// Only the likeliest tokens that together reach this probability.
+    pub top_p: f32,
+    /// Only tokens at least this likely as a share of the likeliest one.
+    pub min_p: f32,
+    /// Which random numbers.
+    pub seed: u64,
+    /// Taken off for every time that a token was drawn.
+    pub frequency: f32,
+    /// Taken off once a token was drawn.
+    pub presence: f32,
+}
+
+impl Rules {
+    /// Whether some tokens are left out beforehand.
+    pub fn filters(&self, vocab: usize) -> bool {
+        let is_on = self.top_k < vocab || self.top_p < 1.0 || self.min_p > 0.0;
+        is_on && !self.is_greedy()
+    }
+
+    /// Whether the likeliest token is taken without a race.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature == 0.0 || self.top_k <= 1 || self.top_p == 0.0
+    }
+
+    /// Whether a logit and its Gumbel number win over another. As differences: a small temperature loses nothing to rounding.
+    pub fn beats(&self, (a, luck): (f64, f64), (b, other): (f64, f64)) -> bool {
+        self.tempered(a - b) > other - luck
+    }
+
+    /// A logit divided by the temperature.
+    pub fn tempered(&self, logit: f64) -> f64 {
+        logit / f64::from(self.temperature.max(1e-37))
+    }
+}
+
+/// Logits and what is known of each token.
+#[derive(Debug, Clone, Copy)]
+pub struct Logits<'a> {
+    /// As the model gives them. `// [vocab]`
+    pub raw: &'a [f32],
+    /// Bias, and how often the token was drawn. `// [vocab, 2]` or nothing
+    pub adjust: &'a [[f32; 2]],
+}
+
+impl Logits<'_> {
+    /// With bias and penalties; none for tokens that are forbidden or unusable.
+    pub fn usable(&self, rules: &Rules, id: usize) -> Option<f32> {
+        let raw = *self.raw.get(id).filter(|logit| logit.is_finite())?;
+        let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
+        let penalty = if drawn > 0.0 { drawn * rules.frequency + rules.presence } else { 0.0 };
+        Some(raw + bias - penalty)
+    }
+
+    /// Twice the id of a token whose logit is NaN or plus infinity, plus 1 for NaN; or [`NONE`].
+    pub fn complaint(&self, id: usize) -> u32 {
+        let code = |logit: &f32| if logit.is_nan() { 1 } else { 0 } + 2 * id as u32;
+        self.raw.get(id).filter(|logit| logit.is_nan() || **logit == f32::INFINITY).map_or(NONE, code)
+    }
+}
+
+/// Jarzynski and Olano 2020, Hash Functions for GPU Rendering, <https://jcgt.org/published/0009/03/02/>.
+pub fn pcg4d(key: [u32; 4]) -> [u32; 4] {
+    let mut v = key.map(|word| word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let mix = |v: &mut [u32; 4]| {
+        for (to, a, b) in [(0, 1, 3), (1, 2, 0), (2, 0, 1), (3, 1, 2)] {
+            v[to] = v[to].wrapping_add(v[a].wrapping_mul(v[b]));
+        }
+    };
+    mix(&mut v);
+    v = v.map(|word| word ^ word >> 16);
+    mix(&mut v);
+    v
+}
+
+/// The standard Gumbel number of a token: `-ln(-ln(1 - u))`, `u` of 64 bits.
+pub fn gumbel(seed: u64, drawn: u32, token: u32) -> f64 {
+    let [high, low, ..] = pcg4d([token, drawn, seed as u32, (seed >> 32) as u32]);
+    let u = (f64::from(high) + (f64::from(low) + 0.5) / 2f64.powi(32)) / 2f64.powi(32);
+    -(-(-u).ln_1p()).ln()
+}
+
+/// Of every chunk the winner or [`NONE`] and the first complaint or [`NONE`], and the winner's logit with its Gumbel number, or
+/// where rules filter, with the sum of `exp((logit - largest) / temperature)`.
+///
+/// A chunk is what one of 64 lanes reads in `rounds` rounds. `words`, `values`: `// [chunks, 2]`
+pub fn compute(
+    rules: &Rules,
+    drawn: u32,
+    logits: Logits<'_>,
+    rounds: usize,
+    words: &mut [[u32; 2]],
+    values: &mut [[f32; 2]],
+) {
+    let races = !rules.is_greedy() && !rules.filters(logits.raw.len());
+    for (chunk, (word, value)) in words.iter_mut().zip(values).enumerate() {
+        let ids = || (0..rounds).map(|round| (chunk / 64 * rounds + round) * 64 + chunk % 64);
+        let luck = |id: usize| if races { gumbel(rules.seed, drawn, id as u32) } else { 0.0 };
+        (*word, *value) = ([NONE; 2], [0.0; 2]);
+        let mut best = (0.0, 0.0);
+        for id in ids() {
+            word[1] = word[1].min(logits.complaint(id));
+            let Some(logit) = logits.usable(rules, id) else { continue };
+            let next = (f64::from(logit), luck(id));
+            if word[0] == NONE || rules.beats(next, best) {
+                best = next;
+                (word[0], *value) = (id as u32, [logit, next.1 as f32]);
+            }
+        }
+        if rules.filters(logits.raw.len()) {
+            let largest = f64::from(value[0]);
+            let usable = ids().filter_map(|id| logits.usable(rules, id));
+            value[1] = usable.map(|logit| rules.tempered(f64::from(logit) - largest).exp()).sum::<f64>() as f32;
+        }
+    }
+}
