@@ -31,6 +31,8 @@ interface Mirror {
   fault: NetworkFault | null;
   /** By `Retry-After`, on the clock of `performance.now()`; all transfers keep to it. */
   notBefore: number;
+  /** Files that came from it and were not what they should be. */
+  wrong: number;
 }
 
 /** One attempt's view of its mirror. */
@@ -50,7 +52,7 @@ export class Mirrors {
     urls: readonly string[],
     readonly patience: Patience,
   ) {
-    this.mirrors = urls.map((url) => ({ url, fault: null, notBefore: 0 }));
+    this.mirrors = urls.map((url) => ({ url, fault: null, notBefore: 0, wrong: 0 }));
   }
 
   get count(): number {
@@ -60,6 +62,17 @@ export class Mirrors {
   /** The URL that delivered last, or the first. */
   get current(): string {
     return this.mirrors[this.preferred]?.url ?? "";
+  }
+
+  /** What `url` delivered turned out to be wrong: those that did so less often come first from now on. */
+  blame(url: string): void {
+    const mirror = this.mirrors.find((mirror) => mirror.url === url);
+    if (!mirror) return;
+    mirror.wrong++;
+    const least = Math.min(...this.mirrors.map(({ wrong }) => wrong));
+    if ((this.mirrors[this.preferred]?.wrong ?? 0) > least) {
+      this.preferred = this.mirrors.findIndex(({ wrong }) => wrong === least);
+    }
   }
 
   /**
@@ -82,7 +95,8 @@ export class Mirrors {
       let gained = 0;
       try {
         const result = await act({ url: mirror.url, gained: (bytes) => (gained += bytes) });
-        this.preferred = this.mirrors.indexOf(mirror);
+        // Bytes may come quickly and be wrong.
+        if (mirror.wrong <= (this.mirrors[this.preferred]?.wrong ?? 0)) this.preferred = this.mirrors.indexOf(mirror);
         return result;
       } catch (thrown) {
         if (!(thrown instanceof NetworkFault)) throw thrown;

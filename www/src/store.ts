@@ -140,6 +140,7 @@ export class PackageStore {
       }
       actual = hashed.sha256;
       wrong.add(from);
+      this.mirrors.blame(from);
     }
     throw damaged(file, sha256, actual);
   }
