@@ -11,7 +11,7 @@ use super::vision::{Layer, Pixels, Stem};
 use super::vision_work;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, DeviceClass, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -297,14 +297,14 @@ impl Model {
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table)))
     }
 
-    /// What the step at `position` launches.
+    /// What the step at `position` launches on a device of this class.
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
-    pub fn list_step(&mut self, cache: &KvCache, position: usize) -> Result<Recording> {
+    pub fn list_step(&mut self, cache: &KvCache, position: usize, class: DeviceClass) -> Result<Recording> {
         self.ready_work()?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let mut recording = Recording::on(self.gpu.class());
+        let mut recording = Recording::on(class);
         self.decoder.record_step(&self.gpu, &mut recording, work, cache, step::splits(position + 1))?;
         Ok(recording)
     }
