@@ -7,7 +7,7 @@
 //!   -> chat (template, tokenizer)      -> token ids, with a run of image tokens for every picture
 //!   -> image (decode, resize)          -> model::vision -> projector -> image embeddings
 //!   -> engine (prefix reuse, schedule) -> model::decoder over the KV cache -> logits
-//!   -> sampling                        -> token -> chat::stream -> text events
+//!   -> kernels::sample                 -> token -> chat::stream -> text events
 //! ```
 
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
