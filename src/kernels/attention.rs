@@ -112,12 +112,6 @@ impl Tuning {
     }
 }
 
-impl Default for Tuning {
-    fn default() -> Self {
-        Self::HARDWARE
-    }
-}
-
 /// The WGSL that reads keys and values of this precision through bindings 3 and up, one a plane.
 pub(super) fn kv_snippet(precision: KvPrecision) -> &'static str {
     match precision {
@@ -162,14 +156,6 @@ fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let tuning = Tuning::of(recording.class());
-    record_tuned(recording, a, tuning)
-}
-
-/// As [`record`], with threads that divide it otherwise.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_tuned(recording: &mut Recording, a: &Attention<'_>, tuning: Tuning) -> Result<()> {
     let (columns, planes) = source(a);
     let precision = match a.kv {
         KeysValues::Rows { .. } => KvPrecision::F32,

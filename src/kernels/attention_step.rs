@@ -54,12 +54,6 @@ impl Tuning {
     }
 }
 
-impl Default for Tuning {
-    fn default() -> Self {
-        Self::HARDWARE
-    }
-}
-
 /// Most rows of a workgroup.
 const MAX_ROWS: usize = 8;
 

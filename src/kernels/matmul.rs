@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Linear;
 use super::unroll::{declared, unrolled};
+use super::{Linear, offset};
 use crate::error::Result;
 use crate::gpu::{Access, DeviceClass, Kernel, Recording};
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
@@ -34,22 +34,6 @@ impl Tuning {
     pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2 };
     /// For devices that run on a processor.
     pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1 };
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self::HARDWARE
-    }
-}
-
-/// What quants are stored too large by, and whether two blocks share a scale.
-fn offset(layout: Layout) -> (usize, bool) {
-    match layout {
-        Layout::Q8_0 => (128, false),
-        Layout::Q4_0 => (8, false),
-        Layout::Q4_64 => (8, true),
-        _ => (0, false),
-    }
 }
 
 /// The WGSL that reads two quads of a row, and the scales of four rows.
@@ -96,14 +80,6 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
     let tuning = Tuning::of(recording.class());
-    record_tuned(recording, linear, tuning)
-}
-
-/// As [`record`], with threads that divide it otherwise.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_tuned(recording: &mut Recording, linear: &Linear<'_>, tuning: Tuning) -> Result<()> {
     let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
     let tiles = linear.m.div_ceil(tuning.rows) as u32;
     let columns = tuning.threads * tuning.groups * ROW_GROUP;

@@ -46,6 +46,16 @@ pub fn weight_snippet(layout: Layout) -> &'static str {
     }
 }
 
+/// What quants are stored too large by, and whether two blocks share a scale.
+fn offset(layout: Layout) -> (usize, bool) {
+    match layout {
+        Layout::Q8_0 => (128, false),
+        Layout::Q4_0 => (8, false),
+        Layout::Q4_64 => (8, true),
+        _ => (0, false),
+    }
+}
+
 /// A kernel that is one WGSL file.
 fn plain(name: &'static str, wgsl: &'static str, bindings: &[Access]) -> Kernel {
     Kernel { name: name.into(), wgsl: vec![Cow::Borrowed(wgsl)], bindings: bindings.to_vec() }

@@ -41,6 +41,8 @@ export interface DeviceReport {
   driver: string;
   maxStorageBufferBindingSize: number;
   maxBufferSize: number;
+  /** How work is divided: for a GPU, for a processor that does its work, or for one that also compiles slowly. */
+  class: "hardware" | "software" | "slow_compiler";
   selfTest: SelfTest;
 }
 

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::folded_grid;
 use super::unroll::{declared, unrolled};
+use super::{folded_grid, offset};
 use crate::gpu::{Access, DeviceClass, Kernel, Slice};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
@@ -47,12 +47,6 @@ impl Tuning {
     pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1 };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
     pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2 };
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self::HARDWARE
-    }
 }
 
 /// A product of a few rows as its kernel sees it.
@@ -146,16 +140,6 @@ impl FewRows {
 /// Storage bindings of a kernel with `own` bindings beside the norm's weight and the planes.
 pub(super) fn bindings(own: usize, norm: bool, layout: Layout) -> usize {
     own + usize::from(norm) + layout.plane_units().len()
-}
-
-/// What quants are stored too large by, and whether two blocks share a scale.
-fn offset(layout: Layout) -> (usize, bool) {
-    match layout {
-        Layout::Q8_0 => (128, false),
-        Layout::Q4_0 => (8, false),
-        Layout::Q4_64 => (8, true),
-        _ => (0, false),
-    }
 }
 
 /// The name of the constant that holds a plane's binding.
