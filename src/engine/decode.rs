@@ -11,11 +11,13 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording};
 use crate::kernels::sample::{self, Sampling};
 use crate::kernels::self_test::self_test_filter;
+use crate::model::Model;
 use crate::model::step::{RESULT, StepHeader};
+use crate::sampling::SamplingOptions;
 
 /// An answer that is being drawn.
 #[derive(Debug)]
-struct Drawing {
+pub(super) struct Drawing {
     /// Draws a token from the logits and hands it to the next step.
     draw: Prepared,
     /// What the draws read and count.
@@ -25,8 +27,8 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn new(gpu: &Gpu, model: &crate::model::Model, request: &Request, drawn: &[u32]) -> Result<Self> {
-        let sampling = Sampling::new(gpu, model.config().text.vocab_size, &request.sampling, drawn)?;
+    pub(super) fn new(gpu: &Gpu, model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
+        let sampling = Sampling::new(gpu, model.config().text.vocab_size, options, drawn)?;
         let (logits, step) = model.choice()?;
         let mut recording = Recording::on(gpu.class());
         sampling.record(&mut recording, &logits, &step)?;
@@ -104,7 +106,7 @@ impl Engine {
         if needs_head {
             model.head(prefilled.last_row)?;
         }
-        let mut drawing = Drawing::new(&gpu, model, request, drawn)?;
+        let mut drawing = Drawing::new(&gpu, model, &request.sampling, drawn)?;
         let (_, step) = model.choice()?;
         gpu.replay(&[&drawing.draw], Some((&step, &mut drawing.readbacks[0])));
         Ok(drawing)

@@ -1,11 +1,13 @@
 //! Whether the memory that is planned is there: taken for a moment, before anybody depends on it.
 
+use super::decode::Drawing;
 use super::load::Resident;
 use super::tower::TowerRun;
 use super::{Engine, not_there};
 use crate::config::VisionConfig;
 use crate::error::{Error, Result};
 use crate::image::grid;
+use crate::sampling::SamplingOptions;
 
 impl Engine {
     /// Allocates all that a picture of this size takes behind a conversation that leaves just enough of the context for it, and
@@ -40,8 +42,13 @@ impl Engine {
     }
 
     async fn rehearse_text(&mut self) -> Result<()> {
+        let gpu = self.gpu.clone();
         let Some(Resident { model, cache, .. }) = &mut self.resident else { return Err(not_there()) };
         cache.reserve(self.plan.context).await?;
-        model.rehearse_text(self.plan.feature_rows).await
+        let _features = model.rehearse_text(cache, self.plan.feature_rows)?;
+        // Penalties take the most.
+        let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
+        let _drawing = Drawing::new(&gpu, model, &sampling, &[])?;
+        gpu.settle().await
     }
 }

@@ -165,14 +165,17 @@ impl Model {
         self.gpu.settle().await
     }
 
-    /// Takes the memory of the decoder, and that of `features` rows of features.
+    /// Takes the memory of the decoder, of the step behind a full `cache`, and that of `features` rows of features, which are
+    /// returned so that they are held as long as need be.
     ///
     /// # Errors
     /// As [`Self::forward`].
-    pub async fn rehearse_text(&mut self, features: usize) -> Result<()> {
-        let _features = self.features(features)?;
-        self.work = Some(Workspace::new(&self.gpu, &self.config.text, self.rows.text)?);
-        self.gpu.settle().await
+    pub fn rehearse_text(&mut self, cache: &KvCache, features: usize) -> Result<Buffer> {
+        let features = self.features(features)?;
+        self.rest();
+        self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
+        self.ready_step(cache, cache.context().saturating_sub(1))?;
+        Ok(features)
     }
 
     fn features(&self, rows: usize) -> Result<Buffer> {
