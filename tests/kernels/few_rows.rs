@@ -113,6 +113,7 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tuning): (usize, Tuning)) -> Case {
@@ -134,6 +135,7 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn qkv(
@@ -145,6 +147,7 @@ fn qkv(
 ) -> Case {
     let sizes = format!("{layout} m={m} k={k} {heads:?} {precision} bias={has_bias} {tuning:?}").replace("Tuning ", "");
     case("qkv_matvec", SUM, sizes, move |bench| run_qkv(bench, (layout, m, k), heads, (precision, has_bias), tuning))
+        .using(tuning.uses)
 }
 
 fn run_qkv(
