@@ -2,6 +2,7 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
+use ocelli::kernels::Family;
 use ocelli::kernels::few_rows::{Norm, Tuning};
 use ocelli::kernels::gated_matvec::GatedMatvec;
 use ocelli::kernels::matvec::Matvec;
@@ -16,13 +17,14 @@ use crate::case::{Case, SUM, case};
 use crate::pointwise::ACTIVATIONS;
 use crate::products::{Into, magnitude, random_matrix};
 use crate::step::{NewCache, Table, Turning};
+use crate::tiers::tiers;
 
 /// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
 pub(crate) const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
-    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE },
-    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE },
+    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE, emulated: 0 },
 ];
 
 const EPS: f32 = 1e-5;
@@ -74,10 +76,58 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
+    rows.extend(lane_rows());
     // More slots than one dimension of a grid takes here.
-    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE };
+    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE, emulated: 0 };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
+    rows
+}
+
+/// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
+/// planned, larger than the workgroup, and the last of them not full.
+fn lane_tunings() -> Vec<Tuning> {
+    let emulated = |lanes, teams, groups, emulated| Tuning { lanes, teams, groups, uses: Features::NONE, emulated };
+    let own = tiers(Family::FewRows).into_iter().map(Tuning::of);
+    let emulated = [
+        emulated(4, 16, 2, 4),
+        emulated(8, 8, 1, 8),
+        emulated(16, 4, 2, 16),
+        emulated(32, 2, 1, 32),
+        emulated(64, 2, 2, 64),
+        emulated(128, 1, 1, 128),
+        emulated(32, 2, 2, 8),
+        emulated(16, 3, 2, 32),
+        emulated(32, 1, 2, 64),
+    ];
+    own.chain(emulated).collect()
+}
+
+fn lane_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, tuning) in lane_tunings().into_iter().enumerate() {
+        let layout = |turn: usize| Layout::ALL[(index + turn) % 8];
+        for (turn, (m, n)) in [(1, 65), (8, 36)].into_iter().enumerate() {
+            let layout = layout(3 * turn);
+            let product = (m, n, inputs(layout, index + 4 * turn));
+            rows.push(matvec(layout, product, (index + turn) % 3 != 2, Into::turn(index + turn), tuning));
+        }
+        let product = (1 + index % 3, 68, inputs(layout(5), index + 2));
+        rows.push(gated(layout(5), product, index % 2 == 0, (index % 3, tuning)));
+        let layout = [Layout::Q4_0, Layout::Q8_0, Layout::F32, Layout::F16, Layout::Q4_64][index % 5];
+        let pairs = [RopePairs::Half, RopePairs::Interleaved][index / 2 % 2];
+        let heads = Heads { q: 3, kv: 1, dim: [64, 24][index % 2], pairs };
+        let cache = ([KvPrecision::F32, KvPrecision::F16][index % 2], index % 3 == 0 && !layout.is_quantised());
+        rows.push(qkv(layout, (1 + index % 4, inputs(layout, index)), heads, cache, tuning));
+    }
+    // Inputs of all lengths meet subgroups, and rows as long as they come.
+    for (index, layout) in Layout::ALL.into_iter().enumerate() {
+        let tuning = Tuning { groups: 1 + index % 2, ..Tuning::SUBGROUPS };
+        rows.extend([(1, 129, 3072), (4, 5, inputs(layout, index))].map(|sizes| {
+            let into = Into::turn(index);
+            matvec(layout, sizes, true, into, tuning)
+        }));
+    }
     rows
 }
 

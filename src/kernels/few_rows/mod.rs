@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{Family, folded_grid, offset};
+use super::{Family, folded_grid, lanes, offset};
 use crate::gpu::{Access, DeviceClass, Features, Kernel, Slice, Ways};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
@@ -26,23 +26,37 @@ pub struct Norm<'a> {
 /// How threads divide a product of a few rows. Part of a kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks.
+    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks. Where subgroups share them, what
+    /// a subgroup is thought to have; it may have more or fewer.
     pub lanes: usize,
-    /// Such teams in a workgroup.
+    /// Such teams in a workgroup, which has as many threads as all of them.
     pub teams: usize,
     /// Groups of four rows of weights that a thread multiplies its inputs by.
     pub groups: usize,
-    /// Optional features that it makes use of.
+    /// Optional features that it makes use of. With subgroups, each is a team.
     pub uses: Features,
+    /// Lanes of the subgroups that are emulated; 0 for none.
+    pub emulated: usize,
 }
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+    pub const ALL: [Self; 9] = [
+        Self::HARDWARE,
+        Self::SOFTWARE,
+        Self::SUBGROUPS,
+        Self { groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 1, ..Self::SUBGROUPS },
+        Self { teams: 1, groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 4, ..Self::SUBGROUPS },
+        Self { teams: 4, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 16, teams: 16, groups: 2, ..Self::SUBGROUPS },
+    ];
 
     /// What suits a device.
     pub fn of(ways: Ways) -> Self {
         let suits = match ways.class {
+            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
@@ -50,9 +64,11 @@ impl Tuning {
     }
 
     /// For hardware: a team's loads are 256 bytes in a row, and there are threads enough to hide what memory takes.
-    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE };
+    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE, emulated: 0 };
+    /// For hardware with subgroups, mostly of 32 lanes: neither barriers nor workgroup memory.
+    pub const SUBGROUPS: Self = Self { lanes: 32, teams: 2, groups: 1, uses: Features::SUBGROUPS, emulated: 0 };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
-    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE };
+    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE, emulated: 0 };
 }
 
 /// A product of a few rows as its kernel sees it.
@@ -70,6 +86,7 @@ pub(super) struct FewRows {
     teams: usize,
     slots: usize,
     uses: Features,
+    emulated: usize,
 }
 
 /// What is a kernel's own, beside the loop.
@@ -90,16 +107,18 @@ impl FewRows {
         let (layout, shape) = weight;
         let rows = m.div_ceil(m.div_ceil(MAX_ROWS).max(1)).max(1);
         let (lanes, mut teams, mut slots) = (tuning.lanes.max(1), tuning.teams.max(1), (tuning.groups / parts).max(1));
+        let Tuning { uses, emulated, .. } = tuning;
+        let meet = lanes > 1 && lanes::snippet(uses, emulated).is_none();
         let bytes = |teams: usize, slots: usize| rows * lanes * teams * (slots * parts * 16 + 4);
         // Registers are as scarce: what serves more rows of inputs serves fewer of weights.
         if rows > MAX_ROWS / 2 {
             slots = 1;
         }
-        while lanes > 1 && bytes(teams, slots) > WORKGROUP_BYTES && teams > 1 {
+        while meet && bytes(teams, slots) > WORKGROUP_BYTES && teams > 1 {
             (teams, slots) = if slots > 1 { (teams, slots / 2) } else { (teams / 2, slots) };
         }
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, uses: tuning.uses }
+        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, uses, emulated }
     }
 
     /// Workgroups for `m` rows and `groups` groups of four rows of each part of the weights.
@@ -125,15 +144,20 @@ impl FewRows {
         ];
         constants.extend(own.constants);
         let declared = declared(&constants);
-        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("REDUCE", self.lanes > 1), ("WIDE", wide)];
+        let lanes = lanes::snippet(self.uses, self.emulated);
+        let (subgroups, reduce) = (lanes.is_some(), self.lanes > 1 && lanes.is_none());
+        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("WIDE", wide)];
+        let flags = flags.into_iter().chain([("SUBGROUPS", subgroups), ("REDUCE", reduce)]);
         constants.extend(flags.map(|(name, set)| (name, usize::from(set))));
         constants.extend(bindings.iter().enumerate().map(|(index, (name, _))| (*name, index + 1)));
         let (quads, scaled) = block_snippets(self.layout);
-        let texts = [quads, scaled, include_str!("../../../shaders/shared/few_rows.wgsl")];
+        let start = include_str!("../../../shaders/shared/few_rows_start.wgsl");
+        let sums = include_str!("../../../shaders/shared/few_rows_sums.wgsl");
+        let texts = [quads, scaled, start, include_str!("../../../shaders/shared/few_rows.wgsl"), sums];
         let texts = own.wgsl.iter().copied().chain(texts).map(|text| unrolled(text, &constants));
         Kernel {
             name: self.name(own),
-            wgsl: [declared].into_iter().chain(texts).collect(),
+            wgsl: [declared].into_iter().chain(lanes).chain(texts).collect(),
             needs: self.uses,
             bindings: bindings.into_iter().map(|(_, access)| access).collect(),
         }
