@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   }
   workgroupBarrier();
   var total = 0.0;
-  for (var t = 0u; t < lanes.teams; t++) {
+  for (var t = 0u; t < team_count(lanes); t++) {
     total += partial[t];
   }
 //: end

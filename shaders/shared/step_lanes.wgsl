@@ -25,7 +25,7 @@ fn meet_for_totals(lanes: Lanes) {
 
 fn peak_of(four: u32, lanes: Lanes) -> vec4f {
   var peaks = of_teams[four];
-  for (var t = 1u; t < lanes.teams; t++) {
+  for (var t = 1u; t < team_count(lanes); t++) {
     peaks = max(peaks, of_teams[t * FOURS + four]);
   }
   return peaks;
@@ -33,7 +33,7 @@ fn peak_of(four: u32, lanes: Lanes) -> vec4f {
 
 fn total_of(row: u32, lanes: Lanes) -> f32 {
   var total = 0.0;
-  for (var t = 0u; t < lanes.teams; t++) {
+  for (var t = 0u; t < team_count(lanes); t++) {
     total += of_teams[t * FOURS + row / 4u][row % 4u];
   }
   return total;
