@@ -41,7 +41,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HARDWARE,
         Self::SOFTWARE,
         Self::SUBGROUPS,
@@ -51,6 +51,7 @@ impl Tuning {
         Self { teams: 4, ..Self::SUBGROUPS },
         Self { teams: 4, groups: 2, ..Self::SUBGROUPS },
         Self { lanes: 16, teams: 16, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 4, teams: 4, groups: 4, ..Self::SUBGROUPS },
     ];
 
     /// What suits a device.
