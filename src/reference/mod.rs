@@ -19,6 +19,7 @@ pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;
 pub mod rope_append;
+pub mod rounded;
 pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;

@@ -27,15 +27,33 @@ pub(crate) const TUNINGS: [Tuning; 4] = [
 
 const EPS: f32 = 1e-5;
 
-/// Inputs, the norm's weight if there is one, and what the norm makes of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
-fn normed(bench: &mut Bench<'_>, m: usize, k: usize, norm: bool) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
+/// Whether a kernel rounds its inputs to 8-bit integers.
+fn rounds(layout: Layout, tuning: Tuning) -> bool {
+    tuning.uses.dot && layout.is_quantised()
+}
+
+/// Inputs, the norm's weight if there is one, and what the product sees of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
+fn normed(
+    bench: &mut Bench<'_>,
+    (m, k): (usize, usize),
+    norm: bool,
+    rounds: bool,
+) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
     let x = bench.random.numbers(m * k, 3.0);
+    let seen = |x: &[f32]| if rounds { reference::rounded::int8(k, x) } else { x.to_vec() };
     if !norm {
-        return (x.clone(), None, x);
+        let h = seen(&x);
+        return (x, None, h);
     }
     let weight: Vec<f32> = (0..k).map(|_| 1.5 + bench.random.number()).collect();
     let mut h = vec![0.0; m * k];
-    reference::rms_norm::compute(EPS, &x, &weight, &mut h);
+    if rounds {
+        // The norm's weight comes before rounding, the root mean square after it.
+        let gained: Vec<f32> = x.chunks_exact(k).flat_map(|x| x.iter().zip(&weight).map(|(x, w)| x * w)).collect();
+        reference::rms_norm::divide(EPS, k, &x, &seen(&gained), &mut h);
+    } else {
+        reference::rms_norm::compute(EPS, &x, &weight, &mut h);
+    }
     (x, Some(weight), h)
 }
 
@@ -74,10 +92,32 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
+    rows.extend(dot_rows());
     // More slots than one dimension of a grid takes here.
     let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
+    rows
+}
+
+/// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
+fn dot_rows() -> Vec<Case> {
+    let many = Tuning { lanes: 32, teams: 2, groups: 4, uses: Features::DOT };
+    let tunings = [Tuning::DOT, Tuning::DOT_NARROW, Tuning::DOT_SOFTWARE, many];
+    let mut rows = Vec::new();
+    for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
+        for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
+            let (tuning, k) = (tunings[(at + turn) % 4], inputs(layout, 3 * at + turn));
+            rows.extend([65, 132].map(|n| matvec(layout, (m, n, k), at % 3 != 2, Into::turn(at + turn), tuning)));
+        }
+        rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, Into::PLAIN, tunings[at % 3]));
+        rows.push(matvec(layout, (9, 33, 1536), true, Into::turn(7), tunings[(at + 1) % 3]));
+        rows.push(gated(layout, (1 + at % 2 * 7, 68, inputs(layout, at)), at % 2 == 0, (at % 3, tunings[at % 3])));
+        if !layout.is_k_quant() {
+            let (cache, heads) = (KvPrecision::F16, Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half });
+            rows.push(qkv(layout, (1 + at % 2, inputs(layout, at)), heads, (cache, false), tunings[at % 3]));
+        }
+    }
     rows
 }
 
@@ -86,7 +126,7 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
     case("matvec", SUM, sizes, move |bench| {
         let Into { bias, accumulate, around: (before, after) } = into;
         let y_stride = before + n + after;
-        let (x, gain, h) = normed(bench, m, k, norm);
+        let (x, gain, h) = normed(bench, (m, k), norm, rounds(layout, tuning));
         let (weight, w) = random_matrix(bench, layout, MatrixShape { rows: n, cols: k }, n.next_multiple_of(4))?; // [n, k]
         let bias = bias.then(|| bench.random.numbers(n, 1.0));
         let held = into.held(bench, m, n);
@@ -119,7 +159,7 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
     let (activation, twin) = ACTIVATIONS[kind];
     let sizes = format!("{layout} m={m} n={n} k={k} norm={norm} {activation:?} {tuning:?}").replace("Tuning ", "");
     case("gated_matvec", SUM, sizes, move |bench| {
-        let (x, gain, h) = normed(bench, m, k, norm);
+        let (x, gain, h) = normed(bench, (m, k), norm, rounds(layout, tuning));
         let shape = MatrixShape { rows: 2 * n, cols: k };
         let (weight, w) = random_matrix(bench, layout, shape, 2 * n)?; // [2 * n, k]
         assert!(kernels::gated_matvec::can_fuse(&weight, norm, 8), "eight bindings do");
@@ -155,7 +195,7 @@ fn run_qkv(
     tuning: Tuning,
 ) -> Result<()> {
     let n = (heads.q + 2 * heads.kv) * heads.dim;
-    let (x, gain, h) = normed(bench, m, k, true);
+    let (x, gain, h) = normed(bench, (m, k), true, rounds(layout, tuning));
     let (weight, w) = random_matrix(bench, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
     assert!(kernels::qkv_matvec::can_fuse(&weight, heads, precision, has_bias, 8), "the matrix and the heads suit");
     let bias = has_bias.then(|| bench.random.numbers(n, 1.0));
