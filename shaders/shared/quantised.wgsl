@@ -37,3 +37,16 @@ fn hold(at: u32, x: array<vec4f, 8>, square: f32) {
   notes[at] = vec4f(kept, square, kept * f32(dots(low, ones)), kept * f32(dots(high, ones)));
 }
 
+// Rounds a block of a row, and keeps it as block `at` of what is held.
+fn take(at: u32, row: u32, block: u32) {
+  var square = 0.0;
+//: each j 8
+  var x$j = input(row, block * 8u + $ju);
+//: when NORM
+  square += dot(x$j, x$j);
+  x$j *= gain[min(block * 8u + $ju, p.k4 - 1u)];
+//: end
+//: end
+  hold(at, array(x0, x1, x2, x3, x4, x5, x6, x7), square);
+}
+

@@ -18,6 +18,7 @@ pub mod embed_rows;
 pub mod few_rows;
 pub mod gated_matvec;
 pub mod glu;
+mod lanes;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;

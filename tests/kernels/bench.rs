@@ -75,10 +75,11 @@ pub(crate) struct Difference {
 
 impl<'a> Bench<'a> {
     /// Nothing yet.
-    pub(crate) fn new(gpu: &'a Gpu, seed: u64) -> Self {
+    pub(crate) fn new(gpu: &'a Gpu, seed: u64, ways: Option<Ways>) -> Self {
         // However a device would have the work divided, the numbers are the same.
         let class = if seed.is_multiple_of(2) { DeviceClass::Hardware } else { DeviceClass::Software };
-        Self { gpu, random: Random::new(seed), recording: Recording::on(Ways::of(class)), outputs: Vec::new() }
+        let recording = Recording::on(ways.unwrap_or(Ways::of(class)));
+        Self { gpu, random: Random::new(seed), recording, outputs: Vec::new() }
     }
 
     fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {

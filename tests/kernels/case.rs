@@ -1,6 +1,7 @@
 //! A row of the table.
 
 use ocelli::Result;
+use ocelli::gpu::{Features, Ways};
 
 use crate::bench::Bench;
 
@@ -13,7 +14,24 @@ pub(crate) struct Case {
     pub(crate) sizes: String,
     /// Largest difference allowed, relative to the largest number of the output.
     pub(crate) tolerance: f64,
+    /// Optional features that it uses: devices without them do without the row.
+    pub(crate) uses: Features,
+    /// Ways to compute in, if not as hardware or software without optional features.
+    pub(crate) ways: Option<Ways>,
     pub(crate) run: Run,
+}
+
+impl Case {
+    /// Of a kernel that uses optional features.
+    pub(crate) fn using(self, uses: Features) -> Self {
+        Self { uses, ..self }
+    }
+
+    /// Computed in these ways.
+    pub(crate) fn on(self, ways: Ways) -> Self {
+        let sizes = format!("{} {} {:?}", self.sizes, ways.features.name(), ways.picks);
+        Self { sizes, uses: ways.features, ways: Some(ways), ..self }
+    }
 }
 
 /// Copies change nothing.
@@ -29,5 +47,5 @@ pub(crate) fn case(
     sizes: String,
     run: impl Fn(&mut Bench<'_>) -> Result<()> + 'static,
 ) -> Case {
-    Case { kernel, sizes, tolerance, run: Box::new(run) }
+    Case { kernel, sizes, tolerance, uses: Features::NONE, ways: None, run: Box::new(run) }
 }

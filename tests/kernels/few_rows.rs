@@ -2,6 +2,7 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
+use ocelli::kernels::Family;
 use ocelli::kernels::few_rows::{Norm, Tuning};
 use ocelli::kernels::gated_matvec::GatedMatvec;
 use ocelli::kernels::matvec::Matvec;
@@ -16,13 +17,14 @@ use crate::case::{Case, SUM, case};
 use crate::pointwise::ACTIVATIONS;
 use crate::products::{Into, magnitude, random_matrix};
 use crate::step::{NewCache, Table, Turning};
+use crate::tiers::tiers;
 
 /// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
 pub(crate) const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
-    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE },
-    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE },
+    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE, emulated: 0 },
 ];
 
 const EPS: f32 = 1e-5;
@@ -92,18 +94,66 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
+    rows.extend(lane_rows());
     rows.extend(dot_rows());
     // More slots than one dimension of a grid takes here.
-    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE };
+    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE, emulated: 0 };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
     rows
 }
 
+/// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
+/// planned, larger than the workgroup, and the last of them not full.
+fn lane_tunings() -> Vec<Tuning> {
+    let emulated = |lanes, teams, groups, emulated| Tuning { lanes, teams, groups, uses: Features::NONE, emulated };
+    let own = tiers(Family::FewRows).into_iter().map(Tuning::of);
+    let emulated = [
+        emulated(4, 16, 2, 4),
+        emulated(8, 8, 1, 8),
+        emulated(16, 4, 2, 16),
+        emulated(32, 2, 1, 32),
+        emulated(64, 2, 2, 64),
+        emulated(128, 1, 1, 128),
+        emulated(32, 2, 2, 8),
+        emulated(16, 3, 2, 32),
+        emulated(32, 1, 2, 64),
+    ];
+    own.chain(emulated).collect()
+}
+
+fn lane_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, tuning) in lane_tunings().into_iter().enumerate() {
+        let layout = |turn: usize| Layout::ALL[(index + turn) % 8];
+        for (turn, (m, n)) in [(1, 65), (8, 36)].into_iter().enumerate() {
+            let layout = layout(3 * turn);
+            let product = (m, n, inputs(layout, index + 4 * turn));
+            rows.push(matvec(layout, product, (index + turn) % 3 != 2, Into::turn(index + turn), tuning));
+        }
+        let product = (1 + index % 3, 68, inputs(layout(5), index + 2));
+        rows.push(gated(layout(5), product, index % 2 == 0, (index % 3, tuning)));
+        let layout = [Layout::Q4_0, Layout::Q8_0, Layout::F32, Layout::F16, Layout::Q4_64][index % 5];
+        let pairs = [RopePairs::Half, RopePairs::Interleaved][index / 2 % 2];
+        let heads = Heads { q: 3, kv: 1, dim: [64, 24][index % 2], pairs };
+        let cache = ([KvPrecision::F32, KvPrecision::F16][index % 2], index % 3 == 0 && !layout.is_quantised());
+        rows.push(qkv(layout, (1 + index % 4, inputs(layout, index)), heads, cache, tuning));
+    }
+    // Inputs of all lengths meet subgroups, and rows as long as they come.
+    for (index, layout) in Layout::ALL.into_iter().enumerate() {
+        let tuning = Tuning { groups: 1 + index % 2, ..Tuning::SUBGROUPS };
+        rows.extend([(1, 129, 3072), (4, 5, inputs(layout, index))].map(|sizes| {
+            let into = Into::turn(index);
+            matvec(layout, sizes, true, into, tuning)
+        }));
+    }
+    rows
+}
+
 /// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
 fn dot_rows() -> Vec<Case> {
-    let many = Tuning { lanes: 32, teams: 2, groups: 4, uses: Features::DOT };
-    let tunings = [Tuning::DOT, Tuning::DOT_NARROW, Tuning::DOT_SOFTWARE, many];
+    let many = Tuning { lanes: 32, teams: 2, groups: 4, ..Tuning::DOT };
+    let tunings = [Tuning::DOT, Tuning { teams: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];
     let mut rows = Vec::new();
     for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
         for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
@@ -153,6 +203,7 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tuning): (usize, Tuning)) -> Case {
@@ -174,6 +225,7 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn qkv(
@@ -185,6 +237,7 @@ fn qkv(
 ) -> Case {
     let sizes = format!("{layout} m={m} k={k} {heads:?} {precision} bias={has_bias} {tuning:?}").replace("Tuning ", "");
     case("qkv_matvec", SUM, sizes, move |bench| run_qkv(bench, (layout, m, k), heads, (precision, has_bias), tuning))
+        .using(tuning.uses)
 }
 
 fn run_qkv(

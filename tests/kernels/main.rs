@@ -15,6 +15,7 @@ mod pointwise;
 mod products;
 mod sampling;
 mod step;
+mod tiers;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,9 +25,11 @@ use bench::{Bench, Difference};
 use cache::{Tokens, stored};
 use case::Case;
 use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::kernels::Family;
 use ocelli::weights::layout::Layout;
 use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rope};
 use products::{Into, embed_rows, embed_rows_in_parts, linear, linear_in_parts};
+use tiers::tiers;
 
 /// Their rows are whole super-blocks of 256.
 const K_QUANTS: [Layout; 3] = [Layout::Q4K, Layout::Q5K, Layout::Q6K];
@@ -223,14 +226,38 @@ fn attention_rows() -> Vec<Case> {
     rows
 }
 
+/// Prompts in ways that optional features allow. Kernels of a step are told their tuning in rows of their own.
+fn tier_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (turn, ways) in tiers(Family::Matmul).into_iter().enumerate() {
+        for (index, layout) in Layout::ALL.into_iter().enumerate() {
+            let k = if layout.is_k_quant() { 768 } else { [588, 100, 128][(index + turn) % 3] };
+            let sizes = [(3, 5, k), (33, 65, k), (70, 130, k)];
+            rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways)));
+        }
+    }
+    for (turn, ways) in tiers(Family::Attention).into_iter().enumerate() {
+        for (index, head_dim) in [4, 40, 64, 128].into_iter().enumerate() {
+            let heads = [(5, 1), (4, 2), (3, 3)][(index + turn) % 3];
+            let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
+            let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Fused)];
+            for (tokens, past, source) in modes {
+                rows.push(attention(Shape { tokens, heads, head_dim, past }, source, Scores::Mild).on(ways));
+            }
+        }
+    }
+    rows
+}
+
 fn table() -> Vec<Case> {
-    let rows = [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows()];
+    let rows =
+        [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows(), tier_rows()];
     rows.into_iter().flatten().chain(few_rows::rows()).chain(step::rows()).chain(sampling::rows()).collect()
 }
 
 /// Runs a row. The error says what is wrong.
 fn judge(case: &Case, seed: u64) -> Result<Difference, String> {
-    let mut bench = Bench::new(common::gpu(), seed);
+    let mut bench = Bench::new(common::gpu(), seed, case.ways);
     (case.run)(&mut bench).map_err(|error| error.to_string())?;
     if bench.kernels().next().is_none() || !bench.kernels().all(|kernel| kernel == case.kernel) {
         return Err(format!("ran {:?}", bench.kernels().collect::<Vec<_>>()));
@@ -250,17 +277,18 @@ struct Tally {
 fn every_kernel_equals_its_reference() {
     let only = std::env::var("OCELLI_KERNEL").ok();
     let list = std::env::var_os("OCELLI_LIST").is_some();
-    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut tallies: BTreeMap<(&str, String), Tally> = BTreeMap::new();
     let mut failures = Vec::new();
     let mut rows = table();
-    rows.retain(|case| only.as_ref().is_none_or(|only| only == case.kernel));
+    let features = tiers::features(common::gpu());
+    rows.retain(|case| features.contains(case.uses) && only.as_ref().is_none_or(|only| only == case.kernel));
     for (index, case) in rows.iter().enumerate() {
         let start = Instant::now();
         let result = judge(case, index as u64 + 1);
         if list {
             println!("{} {}: {result:?} {:?}", case.kernel, case.sizes, start.elapsed());
         }
-        let tally = tallies.entry(case.kernel).or_default();
+        let tally = tallies.entry((case.kernel, case.uses.name())).or_default();
         tally.cases += 1;
         match result {
             Ok(difference) => {
@@ -271,8 +299,8 @@ fn every_kernel_equals_its_reference() {
         }
         tally.time += start.elapsed();
     }
-    for (kernel, Tally { cases, numbers, worst, time }) in &tallies {
-        println!("{kernel:<12} {cases:>4} cases {numbers:>9} numbers, worst {worst:.1e}, {time:.1?}");
+    for ((kernel, tier), Tally { cases, numbers, worst, time }) in &tallies {
+        println!("{kernel:<14} {tier:<14} {cases:>4} cases {numbers:>9} numbers, worst {worst:.1e}, {time:.1?}");
     }
     assert!(!rows.is_empty(), "no kernel is called {only:?}");
     assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n"));

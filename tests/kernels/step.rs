@@ -195,6 +195,7 @@ fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> C
         bench.expect(partials);
         Ok(())
     })
+    .using(shape.tuning.uses)
 }
 
 fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {

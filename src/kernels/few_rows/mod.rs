@@ -6,7 +6,7 @@ pub(super) mod snippets;
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{Family, folded_grid, offset};
+use super::{Family, folded_grid, lanes, offset};
 use crate::gpu::{Access, DeviceClass, Features, Kernel, Slice, Ways};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
@@ -30,23 +30,40 @@ pub struct Norm<'a> {
 /// How threads divide a product of a few rows. Part of a kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks.
+    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks. Where subgroups share them, what
+    /// a subgroup is thought to have; it may have more or fewer.
     pub lanes: usize,
-    /// Such teams in a workgroup.
+    /// Such teams in a workgroup, which has as many threads as all of them.
     pub teams: usize,
     /// Groups of four rows of weights that a thread multiplies its inputs by.
     pub groups: usize,
-    /// Optional features that it makes use of.
+    /// Optional features that it makes use of. With subgroups, each is a team.
     pub uses: Features,
+    /// Lanes of the subgroups that are emulated; 0 for none.
+    pub emulated: usize,
 }
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 5] = [Self::HARDWARE, Self::SOFTWARE, Self::DOT, Self::DOT_NARROW, Self::DOT_SOFTWARE];
+    pub const ALL: [Self; 12] = [
+        Self::HARDWARE,
+        Self::SOFTWARE,
+        Self::SUBGROUPS,
+        Self { groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 1, ..Self::SUBGROUPS },
+        Self { teams: 1, groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 4, ..Self::SUBGROUPS },
+        Self { teams: 4, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 16, teams: 16, groups: 2, ..Self::SUBGROUPS },
+        Self::DOT,
+        Self { teams: 8, ..Self::DOT },
+        Self::DOT_SOFTWARE,
+    ];
 
     /// What suits a device.
     pub fn of(ways: Ways) -> Self {
         let suits = match ways.class {
+            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
@@ -54,15 +71,15 @@ impl Tuning {
     }
 
     /// For hardware: a team's loads are 256 bytes in a row, and there are threads enough to hide what memory takes.
-    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE };
+    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE, emulated: 0 };
+    /// For hardware with subgroups, mostly of 32 lanes: neither barriers nor workgroup memory.
+    pub const SUBGROUPS: Self = Self { lanes: 32, teams: 2, groups: 1, uses: Features::SUBGROUPS, emulated: 0 };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
-    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE };
+    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE, emulated: 0 };
     /// Inputs in 8-bit integers, where weights are: 64 rows of weights share what a workgroup rounds.
-    pub const DOT: Self = Self { lanes: 16, teams: 16, groups: 1, uses: Features::DOT };
-    /// As [`Self::DOT`], in more and smaller workgroups.
-    pub const DOT_NARROW: Self = Self { lanes: 16, teams: 8, groups: 1, uses: Features::DOT };
-    /// As [`Self::DOT`], for devices that run on a processor.
-    pub const DOT_SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::DOT };
+    pub const DOT: Self = Self { lanes: 16, teams: 16, groups: 1, uses: Features::DOT, emulated: 0 };
+    /// The same for devices that run on a processor.
+    pub const DOT_SOFTWARE: Self = Self { uses: Features::DOT, ..Self::SOFTWARE };
 }
 
 /// A product of a few rows as its kernel sees it.
@@ -82,6 +99,7 @@ pub(super) struct FewRows {
     /// Blocks of a row of inputs that workgroup memory holds as integers at a time; 0 where inputs stay floats.
     piece: usize,
     uses: Features,
+    emulated: usize,
 }
 
 /// What is a kernel's own, beside the loop.
@@ -102,28 +120,30 @@ impl FewRows {
         let (layout, shape) = weight;
         let rows = m.div_ceil(m.div_ceil(MAX_ROWS).max(1)).max(1);
         let (lanes, mut teams, mut slots) = (tuning.lanes.max(1), tuning.teams.max(1), (tuning.groups / parts).max(1));
-        // Floats are multiplied by floats.
-        let is_dot = tuning.uses.dot && layout.is_quantised();
+        let Tuning { uses, emulated, .. } = tuning;
+        let meet = lanes > 1 && lanes::snippet(uses, emulated).is_none();
+        // Floats are multiplied by floats, and the lanes of subgroups hold no inputs together.
+        let is_dot = uses.dot && !uses.subgroups && emulated == 0 && layout.is_quantised();
         let least = if is_dot { rows * lanes * HELD_BYTES } else { 0 };
         let sums = |teams: usize, slots: usize| rows * lanes * teams * (slots * parts * 16 + 4);
         // Registers are as scarce: what serves more rows of inputs serves fewer of weights.
         if rows > MAX_ROWS / 2 {
             slots = 1;
         }
-        while lanes > 1 && sums(teams, slots) + least > WORKGROUP_BYTES && teams > 1 {
+        while meet && sums(teams, slots) + least > WORKGROUP_BYTES && teams > 1 {
             (teams, slots) = if slots > 1 { (teams, slots / 2) } else { (teams / 2, slots) };
         }
         let piece = if is_dot {
-            let room = WORKGROUP_BYTES.saturating_sub(if lanes > 1 { sums(teams, slots) } else { 0 });
+            let room = WORKGROUP_BYTES.saturating_sub(if meet { sums(teams, slots) } else { 0 });
             // Whole turns of the lanes, so that each takes the same blocks whatever a piece is.
             let fits = room / (rows * HELD_BYTES) / lanes * lanes;
             fits.min(shape.blocks().next_multiple_of(lanes))
         } else {
             0
         };
-        let uses = if piece > 0 { tuning.uses } else { tuning.uses.without(Features::DOT) };
+        let uses = if piece > 0 { uses } else { uses.without(Features::DOT) };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, piece, uses }
+        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, piece, uses, emulated }
     }
 
     /// Workgroups for `m` rows and `groups` groups of four rows of each part of the weights.
@@ -154,13 +174,16 @@ impl FewRows {
         }
         constants.extend(own.constants);
         let declared = declared(&constants);
-        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("REDUCE", self.lanes > 1), ("WIDE", wide)];
+        let lanes = lanes::snippet(self.uses, self.emulated);
+        let (subgroups, reduce) = (lanes.is_some(), self.lanes > 1 && lanes.is_none());
+        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("WIDE", wide)];
+        let flags = flags.into_iter().chain([("SUBGROUPS", subgroups), ("REDUCE", reduce)]);
         constants.extend(flags.map(|(name, set)| (name, usize::from(set))));
         constants.extend(bindings.iter().enumerate().map(|(index, (name, _))| (*name, index + 1)));
         let texts = own.wgsl.iter().copied().chain(self.texts()).map(|text| unrolled(text, &constants));
         Kernel {
             name: self.name(own),
-            wgsl: [declared].into_iter().chain(texts).collect(),
+            wgsl: [declared].into_iter().chain(lanes).chain(texts).collect(),
             needs: self.uses,
             bindings: bindings.into_iter().map(|(_, access)| access).collect(),
         }
@@ -168,15 +191,14 @@ impl FewRows {
 
     /// What reads the weights, and the loop.
     fn texts(&self) -> Vec<&'static str> {
-        let few_rows = include_str!("../../../shaders/shared/few_rows.wgsl");
-        let few_rows_dot = include_str!("../../../shaders/shared/few_rows_dot.wgsl");
+        let start = include_str!("../../../shaders/shared/few_rows_start.wgsl");
+        let sums = include_str!("../../../shaders/shared/few_rows_sums.wgsl");
+        let floats = [snippets::quads(self.layout), start, include_str!("../../../shaders/shared/few_rows.wgsl"), sums];
         let quantised = include_str!("../../../shaders/shared/quantised.wgsl");
-        let read = snippets::blocks(self.layout).into_iter();
-        let floats = [snippets::quads(self.layout), snippets::scaled(self.layout), few_rows];
+        let few_rows_dot = include_str!("../../../shaders/shared/few_rows_dot.wgsl");
+        let read = snippets::blocks(self.layout).into_iter().chain([snippets::scaled(self.layout)]);
         match snippets::words(self.layout) {
-            Some(words) if self.piece > 0 => {
-                read.chain([words, snippets::scaled(self.layout), quantised, few_rows_dot]).collect()
-            }
+            Some(words) if self.piece > 0 => read.chain([words, quantised, start, few_rows_dot, sums]).collect(),
             _ => read.chain(floats).collect(),
         }
     }

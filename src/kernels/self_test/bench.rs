@@ -4,6 +4,7 @@ use super::Outcome;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
 use crate::reference::cache::from_half;
+use crate::weights::layout::BLOCK;
 
 /// What outputs hold before: a number that is not written is wrong.
 pub(super) const UNWRITTEN: f32 = f32::NAN;
@@ -64,6 +65,13 @@ impl<'a> Bench<'a> {
     /// `len` numbers in -1..1.
     pub(super) fn numbers(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| (self.bits() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+
+    /// Numbers that 8-bit integers with a scale to each block of 32 hold as they are.
+    pub(super) fn whole(&mut self, len: usize) -> Vec<f32> {
+        let mut whole = |index: usize| if index % BLOCK == 0 { 127.0 } else { (self.bits() % 255) as f32 - 127.0 };
+        // Neighbouring blocks have other scales.
+        (0..len).map(|index| whole(index) / (64 << (index / BLOCK % 3)) as f32).collect()
     }
 
     /// Words or numbers on the GPU.

@@ -6,7 +6,7 @@ use super::bench::{Bench, UNWRITTEN};
 use super::{Heads, Needs, Vision, decoder, sampling, steps};
 use crate::config::{Activation, RopePairs};
 use crate::error::Result;
-use crate::gpu::Recording;
+use crate::gpu::{Features, Recording};
 use crate::kernels::attention::{self, Attention, KeysValues};
 use crate::kernels::attention_step::Tuning as StepTuning;
 use crate::kernels::few_rows::Tuning;
@@ -19,12 +19,12 @@ use crate::weights::upload::Weight;
 
 /// Records all that a model needs.
 pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
-    for &layout in &needs.products {
-        product(bench, layout, matmul::record, 33)?;
-    }
     let ways = bench.recording.ways();
+    for &layout in &needs.products {
+        product(bench, layout, (matmul::record, matmul::Tuning::of(ways).uses), 33)?;
+    }
     for &layout in &needs.step {
-        product(bench, layout, matvec::record, 1)?;
+        product(bench, layout, (matvec::record, Tuning::of(ways).uses), 1)?;
         steps::gated(bench, layout, Tuning::of(ways))?;
         for &precision in &needs.caches {
             let is_fused = steps::qkv(bench, (layout, Tuning::of(ways)), needs.decoder, precision)?;
@@ -84,11 +84,16 @@ pub(super) fn unit(layout: Layout) -> usize {
 /// Records a product.
 type Product = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
-fn product(bench: &mut Bench<'_>, layout: Layout, record: Product, m: usize) -> Result<()> {
+/// Inputs of a product that uses these features.
+pub(super) fn inputs(bench: &mut Bench<'_>, len: usize, uses: Features) -> Vec<f32> {
+    if uses.dot { bench.whole(len) } else { bench.numbers(len) }
+}
+
+fn product(bench: &mut Bench<'_>, layout: Layout, (record, uses): (Product, Features), m: usize) -> Result<()> {
     let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
     let (y_stride, y_offset) = (n + 7, 5);
     let (w, numbers) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
-    let (x, bias, mut y) = (bench.numbers(m * k), bench.numbers(n), bench.numbers(m * y_stride));
+    let (x, bias, mut y) = (inputs(bench, m * k, uses), bench.numbers(n), bench.numbers(m * y_stride));
     let (x_slice, bias_slice, y_slice) = (bench.upload(&x)?, bench.upload(&bias)?, bench.upload(&y)?);
     let (weight, bias_slice) = (&w, Some(&bias_slice));
     let linear = Linear { x: &x_slice, m, weight, bias: bias_slice, y: &y_slice, y_stride, y_offset, accumulate: true };

@@ -2,10 +2,11 @@
 
 use super::Heads;
 use super::bench::{Bench, UNWRITTEN};
-use super::cases::{by_reference, matrix, unit};
+use super::cases::{by_reference, inputs, matrix, unit};
 use super::decoder::{by_reference as precision_by_reference, cached, heads as exact_heads, planes};
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::Result;
+use crate::gpu::Features;
 use crate::kernels::attention::Heads as Rows;
 use crate::kernels::attention_step::{self, AttentionStep, Tuning as StepTuning};
 use crate::kernels::cache::Cache;
@@ -27,8 +28,13 @@ fn limit(bench: &Bench<'_>) -> usize {
 }
 
 /// Inputs, the norm's weight and what the norm makes of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
-fn normed(bench: &mut Bench<'_>, m: usize, k: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let (x, weight) = (bench.numbers(m * k), bench.numbers(k));
+/// Where they become 8-bit integers, none is rounded.
+fn normed(bench: &mut Bench<'_>, (m, k): (usize, usize), uses: Features) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (mut x, mut weight) = (inputs(bench, m * k, uses), bench.numbers(k));
+    if uses.dot {
+        weight.iter_mut().for_each(|w| *w = if w.abs() < 0.5 { 1.0 } else { 2.0f32.copysign(*w) });
+        x.chunks_exact_mut(k).for_each(|x| x.iter_mut().zip(&weight).for_each(|(x, w)| *x /= w));
+    }
     let mut h = vec![0.0; m * k];
     reference::rms_norm::compute(EPS, &x, &weight, &mut h);
     (x, weight, h)
@@ -37,7 +43,7 @@ fn normed(bench: &mut Bench<'_>, m: usize, k: usize) -> (Vec<f32>, Vec<f32>, Vec
 /// A row through a gate.
 pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
     let (m, n, k) = (1, 36, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
-    let (x, gain, h) = normed(bench, m, k);
+    let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: 2 * n, cols: k })?; // [2 * n, k]
     if !gated_matvec::can_fuse(&weight, true, limit(bench)) {
         return Ok(());
@@ -56,7 +62,7 @@ pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Re
 /// A normed row through a matrix.
 pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
     let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
-    let (x, gain, h) = normed(bench, 1, k);
+    let (x, gain, h) = normed(bench, (1, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let mut y = vec![UNWRITTEN; n];
     let (x_slice, gain, y_slice) = (bench.upload(&x)?, bench.upload(&gain)?, bench.upload(&y)?);
@@ -113,7 +119,7 @@ pub(super) fn qkv(
 ) -> Result<bool> {
     let (m, k, (heads, twins)) = (1, unit(layout), heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
-    let (x, gain, h) = normed(bench, m, k);
+    let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]
     if !qkv_matvec::can_fuse(&weight, heads, precision, false, limit(bench)) {
         return Ok(false);
