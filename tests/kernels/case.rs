@@ -27,6 +27,11 @@ impl Case {
         Self { uses, ..self }
     }
 
+    /// Held to what rounding to half precision allows, or inputs to 8 bits.
+    pub(crate) fn within(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
+    }
+
     /// Computed in these ways.
     pub(crate) fn on(self, ways: Ways) -> Self {
         let sizes = format!("{} {} {:?}", self.sizes, ways.features.name(), ways.picks);
@@ -38,6 +43,10 @@ impl Case {
 pub(crate) const EXACT: f64 = 0.0;
 /// A handful of roundings.
 pub(crate) const POINTWISE: f64 = 1e-6;
+/// Products of halves.
+pub(crate) const HALVES: f64 = 2e-3;
+/// What inputs of 8 bits are off by.
+pub(crate) const EIGHT_BITS: f64 = 1e-2;
 /// Sums in `f32`.
 pub(crate) const SUM: f64 = 1e-5;
 

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 use attention::{Scores, Shape, Source, attention};
 use bench::{Bench, Difference};
 use cache::{Tokens, stored};
-use case::Case;
+use case::{Case, EIGHT_BITS, HALVES, SUM};
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::Family;
 use ocelli::weights::layout::Layout;
 use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rope};
-use products::{Into, embed_rows, embed_rows_in_parts, linear, linear_in_parts};
+use products::{Against, Into, embed_rows, embed_rows_in_parts, linear, linear_against, linear_in_parts};
 use tiers::tiers;
 
 /// Their rows are whole super-blocks of 256.
@@ -233,7 +233,10 @@ fn tier_rows() -> Vec<Case> {
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
             let k = if layout.is_k_quant() { 768 } else { [588, 100, 128][(index + turn) % 3] };
             let sizes = [(3, 5, k), (33, 65, k), (70, 130, k)];
-            rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways)));
+            let (seen, given) = if ways.features.f16 { (HALVES, HALVES) } else { (SUM, EIGHT_BITS) };
+            rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways).within(seen)));
+            let (sizes, into) = ((9, 130, 4 * k), Into::turn(index));
+            rows.push(linear_against(Against::Given, "matmul", layout, sizes, into, 130).on(ways).within(given));
         }
     }
     for (turn, ways) in tiers(Family::Attention).into_iter().enumerate() {

@@ -1,5 +1,7 @@
 //! Inputs as kernels with optional features see them.
 
+use super::cache::{from_half, to_half};
+
 /// Inputs that share a scale.
 const BLOCK: usize = 32;
 /// What is smaller has no reciprocal.
@@ -11,6 +13,11 @@ const LEAST: f32 = f32::from_bits(0x0380_0000); // 2^-120
 /// `x`: `// [m, k]`
 pub fn int8(k: usize, x: &[f32]) -> Vec<f32> {
     x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK)).flat_map(block).collect()
+}
+
+/// Numbers as 16-bit floats hold them; what is too large is the largest.
+pub fn half(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|x| from_half(to_half(x.clamp(-65504.0, 65504.0)))).collect()
 }
 
 fn block(x: &[f32]) -> Vec<f32> {
