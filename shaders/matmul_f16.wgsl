@@ -1,11 +1,22 @@
 // What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, PIECE blocks of 32 at a time, and its threads multiply
-// those by their columns' weights. Eight products are added in 16 bits, all else in 32. Snippets are those of `matmul`.
-var<workgroup> held: array<vec4h, ROWS * PIECE * 8>;
+// those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
+// products are added in 16 bits, all else in 32. Snippets are those of `matmul`.
+var<workgroup> held: array<vec4h, HELD * 8>;
+var<workgroup> units: array<f32, HELD>; // what a block was divided by
 
-// What is too large becomes the largest; no number stays none.
-fn rounded(x: vec4f) -> vec4h {
-  let is_none = (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
-  return vec4h(select(clamp(x, vec4f(-65504.0), vec4f(65504.0)), x, is_none));
+fn take(at: u32, row: u32, block: u32) {
+  var peaks = vec4u(0u);
+//: each j 8
+  let x$j = input(row, block * 8u + $ju);
+  peaks = max(peaks, bitcast<vec4u>(x$j) & vec4u(0x7f800000u));
+//: end
+  // The exponents of the largest number and of its reciprocal: both are those of numbers.
+  let exponent = clamp(max(max(peaks.x, peaks.y), max(peaks.z, peaks.w)), 0x00800000u, 0x7e800000u);
+  let inverse = bitcast<f32>(0x7f000000u - exponent);
+//: each j 8
+  held[at * 8u + $ju] = vec4h(x$j * inverse);
+//: end
+  units[at] = bitcast<f32>(exponent);
 }
 
 @compute @workgroup_size(THREADS)
@@ -23,10 +34,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let count = min(PIECE, p.blocks - first);
     // Nobody still reads what is held.
     workgroupBarrier();
-    for (var i = thread; i < ROWS * count * 8u; i += THREADS) {
-      let row = i / (count * 8u);
-      let at = i % (count * 8u);
-      held[row * PIECE * 8u + at] = rounded(input(min(row0 + row, p.m - 1u) * p.k4, first * 8u + at));
+    for (var i = thread; i < ROWS * count; i += THREADS) {
+      take(i / count * PIECE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
     }
     workgroupBarrier();
     for (var i = 0u; i < count * 4u; i++) {
@@ -43,8 +52,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each r ROWS
       let low_x$r = held[$ru * PIECE * 8u + at];
       let high_x$r = held[$ru * PIECE * 8u + at + 4u];
+      let unit$r = units[$ru * PIECE + i / 4u];
 //: each g GROUPS
-      acc$r_$g += vec4f(vec4h(
+      acc$r_$g += unit$r * vec4f(vec4h(
 //: each c 4
         dot(low_x$r, low_w$c_$g) + dot(high_x$r, high_w$c_$g),
 //: end

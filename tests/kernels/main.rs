@@ -14,6 +14,7 @@ mod few_rows;
 mod pointwise;
 mod products;
 mod sampling;
+mod specials;
 mod step;
 mod tiers;
 

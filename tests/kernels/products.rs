@@ -148,10 +148,10 @@ pub(crate) enum Against {
 }
 
 /// Inputs and weights as a kernel sees them that uses these features. `// [m, k]`, `// [n, k]`
-fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f32>) {
     match uses {
         Features { dot: true, .. } => (reference::rounded::int8(k, x), w.to_vec()),
-        Features { f16: true, .. } => (reference::rounded::half(x), reference::rounded::half(w)),
+        Features { f16: true, .. } => (reference::rounded::half_blocks(k, x), reference::rounded::half(w)),
         _ => (x.to_vec(), w.to_vec()),
     }
 }
