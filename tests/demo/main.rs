@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{Message, Part, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request};
-use ocelli::gpu::{Features, Gpu, Ways};
+use ocelli::engine::{Arithmetic, Cancel, Engine, LoadOptions, Picture, Prompt, Request, Tuned};
+use ocelli::gpu::{Features, Gpu};
 use ocelli::kernels::{Family, few_rows, matmul};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -183,14 +183,17 @@ fn the_shipped_package_answers_alike_in_every_tier() {
         let (_, plain) = ask(&mut told, "plain", Some("caption"), most).await;
         for tier in TIERS {
             let gpu = Gpu::open().await.expect("a device");
-            let mut ways = Ways { features: tier.features, ..gpu.ways() };
+            let mut tuned = Tuned::default();
             let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| Some(*tuning) == tier.few_rows);
-            ways.picks[Family::FewRows as usize] = place(few_rows);
-            ways.picks[Family::Matmul as usize] =
-                place(matmul::Tuning::ALL.iter().position(|tuning| *tuning == tier.matmul));
-            gpu.compute_in(ways);
-            let mut engine = packages::load_on(&gpu, &files, 512, None).await;
-            assert_eq!(gpu.ways(), ways, "a kernel was given up: {:?}", engine.self_test());
+            tuned.picks[Family::FewRows as usize] = place(few_rows);
+            let matmul = matmul::Tuning::ALL.iter().position(|tuning| *tuning == tier.matmul);
+            tuned.picks[Family::Matmul as usize] = place(matmul);
+            let arithmetic = Arithmetic::Fast;
+            let options = LoadOptions { context: Some(512), tuned, arithmetic, ..LoadOptions::new(|| 0.0) };
+            let mut engine = packages::try_load(&gpu, &files, options).await.expect("load");
+            let report = engine.self_test();
+            assert!(report.failed.is_empty() && report.ways.picks == tuned.picks, "{report:?}");
+            assert!(report.ways.features.contains(tier.features), "{report:?}");
             let (tally, answers) = ask(&mut engine, tier.name, Some("caption"), most).await;
             let same = plain.iter().zip(&answers).filter(|(plain, answer)| plain == answer).count();
             println!("{same} of {} answers are the same in tier {}", plain.len(), tier.name);

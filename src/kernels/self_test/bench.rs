@@ -69,7 +69,8 @@ impl<'a> Bench<'a> {
 
     /// Numbers that 8-bit integers with a scale to each block of 32 hold as they are.
     pub(super) fn whole(&mut self, len: usize) -> Vec<f32> {
-        let mut whole = |index: usize| if index % BLOCK == 0 { 127.0 } else { (self.bits() % 255) as f32 - 127.0 };
+        let mut whole =
+            |index: usize| if index.is_multiple_of(BLOCK) { 127.0 } else { (self.bits() % 255) as f32 - 127.0 };
         // Neighbouring blocks have other scales.
         (0..len).map(|index| whole(index) / (64 << (index / BLOCK % 3)) as f32).collect()
     }
