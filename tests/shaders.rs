@@ -10,7 +10,7 @@ use std::process::Command;
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
-use ocelli::gpu::{Access, Kernel};
+use ocelli::gpu::{Access, Features, Kernel};
 use ocelli::kernels::few_rows::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
@@ -32,7 +32,8 @@ const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dot"];
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
     let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
-    let more = [rms_norm::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let more = [rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let norms = lanes().map(|(uses, emulated)| rms_norm::kernel(rms_norm::Tuning { uses, emulated }));
     let layouts = Layout::ALL.map(|layout| embed_rows::kernel(layout, 1));
     let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
     let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));
@@ -41,7 +42,12 @@ fn kernels() -> Vec<Kernel> {
         [attention::kernel(head_dim, kv, tuning)]
     });
     let plain = plain.into_iter().chain(more).map(|kernel| kernel());
-    plain.chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+    plain.chain(norms).chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+}
+
+/// How threads may meet: in workgroup memory, in subgroups, or in emulated ones.
+fn lanes() -> [(Features, usize); 3] {
+    [(Features::NONE, 0), (Features::SUBGROUPS, 0), (Features::NONE, 8)]
 }
 
 /// Products of many rows, in every layout, for hardware and software, with and without inputs that end inside a block.
@@ -53,15 +59,15 @@ fn matmuls() -> impl Iterator<Item = Kernel> {
 /// The kernels for a few rows, in every layout, for hardware and software, one row and many, with and without what is optional.
 fn few_rows() -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for (at, layout) in Layout::ALL.into_iter().enumerate() {
-        let plain = [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)];
-        // One layout in three meets an optional tuning: checking is what takes the time.
-        let optional = Tuning::ALL.into_iter().enumerate().filter(|(place, tuning)| {
-            let is_plain = plain.iter().any(|(_, plain)| plain == tuning);
-            !is_plain && (place + at) % 3 == 0
-        });
-        let optional = optional.map(|(place, tuning)| ([1, 4, 8][(place + at) / 3 % 3], tuning));
-        for (m, tuning) in plain.into_iter().chain(optional) {
+    for layout in Layout::ALL {
+        let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
+        let others = [(1, Tuning::SUBGROUPS), (8, Tuning { groups: 2, ..Tuning::SUBGROUPS }), (2, emulated)];
+        let dot = [(1, Tuning::DOT), (8, Tuning { teams: 8, ..Tuning::DOT }), (4, Tuning::DOT_SOFTWARE)];
+        for (m, tuning) in [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)]
+            .into_iter()
+            .chain(others)
+            .chain(dot.into_iter().filter(|_| layout.is_quantised()))
+        {
             for (cols, norm) in [(512, true), (512, false), (588, m > 1)] {
                 if layout.is_k_quant() && cols == 588 {
                     continue;
@@ -87,7 +93,12 @@ fn few_rows() -> Vec<Kernel> {
 
 /// The kernels that read their position from the GPU, in every precision and head width.
 fn steps() -> Vec<Kernel> {
-    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE];
+    let [subgroups, emulated] = [lanes()[1], lanes()[2]].map(|(uses, emulated)| attention_step::Tuning {
+        uses,
+        emulated,
+        ..attention_step::Tuning::HARDWARE
+    });
+    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE, subgroups, emulated];
     let mut kernels = Vec::new();
     for dim in (4..=MAX_HEAD_DIM).step_by(4) {
         kernels.push(attention_join::kernel(dim));
@@ -103,32 +114,34 @@ fn steps() -> Vec<Kernel> {
     kernels
 }
 
+/// What naga must know to take a kernel. Nothing that a WebGPU device may lack but what the kernel says that it needs:
+/// `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
+fn capabilities(needs: Features) -> Capabilities {
+    let mut all = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    all.set(Capabilities::SHADER_FLOAT16, needs.f16);
+    all.set(Capabilities::SUBGROUP, needs.subgroups);
+    all
+}
+
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let (name, source) = (&kernel.name, kernel.source_for(false));
+    let (name, source) = (&kernel.name, kernel.needs.directives(false) + &kernel.source());
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
-    // Nothing that a WebGPU device may lack: `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
-    let mut allowed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    allowed.set(Capabilities::SHADER_FLOAT16, kernel.needs.f16);
-    allowed.set(Capabilities::SUBGROUP, kernel.needs.subgroups);
-    let stages = if kernel.needs.subgroups { ShaderStages::COMPUTE } else { ShaderStages::empty() };
-    let operations = if kernel.needs.subgroups { SubgroupOperationSet::all() } else { SubgroupOperationSet::empty() };
-    let info = Validator::new(ValidationFlags::all(), allowed)
-        .subgroup_stages(stages)
-        .subgroup_operations(operations)
+    let info = Validator::new(ValidationFlags::all(), capabilities(kernel.needs))
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
     (module, info)
 }
 
 #[test]
-fn naga_accepts_every_kernel_with_no_more_features_than_it_says() {
+fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
     for kernel in kernels() {
         parse(&kernel);
         let source = kernel.source();
         let asks = |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
         assert_eq!(source.lines().find(asks), None, "{}", kernel.name);
-        assert_eq!(source.contains("dot4I8Packed"), kernel.needs.dot, "{}", kernel.name);
     }
 }
 
@@ -138,7 +151,7 @@ fn tint_accepts_every_kernel() {
     fs::create_dir_all(&folder).expect("a folder for shaders");
     for kernel in kernels() {
         let path = folder.join(kernel.name.replace(['<', '>', ','], "-") + ".wgsl");
-        fs::write(&path, kernel.source_for(true)).expect("write a shader");
+        fs::write(&path, kernel.needs.directives(true) + &kernel.source()).expect("write a shader");
         let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
             Ok(output) => output,
             Err(error) => {
@@ -206,10 +219,7 @@ fn texts(folder: &str, extension: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn every_shader_file_is_short_and_in_use() {
-    let mut kernels = kernels();
-    // What tests alone compile, and naga alone.
-    let emulated = Tuning { emulated: 16, ..Tuning::HARDWARE };
-    kernels.push(matvec::kernel((Layout::F32, MatrixShape { rows: 64, cols: 64 }), 1, false, emulated));
+    let kernels = kernels();
     for (name, text) in texts("shaders", "wgsl").into_iter().chain(texts("shaders/shared", "wgsl")) {
         let lines = text.lines().count();
         assert!(lines <= MAX_LINES, "{name}.wgsl has {lines} lines");

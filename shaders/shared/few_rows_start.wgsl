@@ -35,7 +35,7 @@ fn input(row: u32, i: u32) -> vec4f {
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, ids: Ids) {
   let lanes = lanes_of(ids);
   let team0 = (wg.y * grid.x + wg.x) * TEAMS;
-  for (var turn = 0u; turn < TEAMS; turn += lanes.teams) {
+  for (var turn = 0u; turn < TEAMS; turn += team_count(lanes)) {
   let team = turn + lanes.team;
 //: end
 //: unless SUBGROUPS

@@ -9,7 +9,6 @@ struct Lanes {
   index: u32, // of this lane
   count: u32,
   team: u32, // number of the subgroup in the workgroup
-  teams: u32,
 }
 
 var<workgroup> of_lanes_of: array<vec4f, THREADS>;
@@ -19,7 +18,11 @@ fn lanes_of(ids: Ids) -> Lanes {
   this_thread = ids.thread;
   let team = ids.thread / EMULATED;
   let count = min(EMULATED, THREADS - team * EMULATED);
-  return Lanes(ids.thread % EMULATED, count, team, (THREADS + EMULATED - 1u) / EMULATED);
+  return Lanes(ids.thread % EMULATED, count, team);
+}
+
+fn team_count(lanes: Lanes) -> u32 {
+  return (THREADS + EMULATED - 1u) / EMULATED;
 }
 
 fn lane_sum4(x: vec4f) -> vec4f {

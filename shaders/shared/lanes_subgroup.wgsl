@@ -17,6 +17,10 @@ fn lanes_of(ids: Ids) -> Lanes {
   return Lanes(subgroupExclusiveAdd(1u), subgroupAdd(1u), ids.team, ids.teams);
 }
 
+fn team_count(lanes: Lanes) -> u32 {
+  return lanes.teams;
+}
+
 fn lane_sum(x: f32) -> f32 {
   return subgroupAdd(x);
 }

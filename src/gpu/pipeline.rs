@@ -37,11 +37,6 @@ impl Kernel {
     pub fn source(&self) -> String {
         self.wgsl.concat()
     }
-
-    /// The whole shader with its directives, as a browser's compiler takes it, or as naga does.
-    pub fn source_for(&self, is_browser: bool) -> String {
-        self.needs.directives(is_browser) + &self.source()
-    }
 }
 
 /// The pipelines of a device.
@@ -71,6 +66,11 @@ impl Gpu {
         pipeline
     }
 
+    /// The whole shader as this device's compiler takes it.
+    fn source(&self, kernel: &Kernel) -> String {
+        kernel.needs.directives(self.is_browser()) + &kernel.source()
+    }
+
     fn build(&self, kernel: &Kernel) -> Pipeline {
         count(&self.tally().pipelines, 1);
         let device = self.device();
@@ -88,9 +88,7 @@ impl Gpu {
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
-            source: wgpu::ShaderSource::Wgsl(
-                self.injection().source(&kernel.name, kernel.source_for(self.is_browser())).into(),
-            ),
+            source: wgpu::ShaderSource::Wgsl(self.injection().source(&kernel.name, self.source(kernel)).into()),
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,

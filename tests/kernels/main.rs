@@ -26,9 +26,13 @@ use bench::{Bench, Difference};
 use cache::{Tokens, stored};
 use case::{Case, EIGHT_BITS, HALVES, SUM};
 use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
 use ocelli::kernels::Family;
+use ocelli::kernels::rms_norm::Tuning as NormTuning;
 use ocelli::weights::layout::Layout;
-use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rope};
+use pointwise::{
+    ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rms_norm_as, rope,
+};
 use products::{Against, Into, embed_rows, embed_rows_in_parts, linear, linear_against, linear_in_parts};
 use tiers::tiers;
 
@@ -53,6 +57,11 @@ fn pointwise_rows() -> Vec<Case> {
     }
     // Where eps is all there is, and where squares are large.
     rows.extend([rms_norm(2, 128, 1e-6, 1e-6), rms_norm(2, 128, 1e-5, 1e12), rms_norm(5000, 4, 1e-5, 1.0)]);
+    let subgroups = NormTuning { uses: Features::SUBGROUPS, emulated: 0 };
+    let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| NormTuning { uses: Features::NONE, emulated });
+    for tuning in [subgroups].into_iter().chain(emulated) {
+        rows.extend([(1, 4), (3, 260), (5, 3072)].map(|sizes| rms_norm_as(Some(tuning), sizes, 1e-5, 3.0)));
+    }
     rows
 }
 
