@@ -60,6 +60,31 @@ inBrowsers("tuning", (browser) => {
     assert.deepEqual(remembered.selfTest.failed, []);
   });
 
+  // As the tables of `few_rows::Tuning` and `matmul::Tuning` number them.
+  const tiers = [
+    { tier: "dot", picks: [12, 0, 3, 0], isHere: () => true },
+    { tier: "f16", picks: [0, 0, 5, 0], isHere: () => browser().name === "Firefox" },
+  ];
+  for (const { tier, picks, isHere } of tiers) {
+    test(`what rounds to compute faster passes the self-test and changes logits little: ${tier}`, async (t) => {
+      if (!isHere()) return t.skip(`${browser().name} on a processor has no ${tier}`);
+      await load({ tune: "always", arithmetic: "fast" });
+      await tab.run(async (picks) => {
+        const cache = await caches.open("ocelli-tuning-v1");
+        const kept = await cache.match("/ocelli-tuning.json");
+        const known = Object.entries((await kept!.json()) as Record<string, Known>);
+        const picked = known.map(([key, one]) => [key, { ...one, picks }]);
+        await cache.put("/ocelli-tuning.json", Response.json(Object.fromEntries(picked)));
+      }, picks);
+      const rounded = await load({ tune: "never", arithmetic: "fast" });
+      assert.deepEqual(rounded.selfTest.failed, []);
+      assert.deepEqual(rounded.selfTest.ways.picks, picks);
+      const largest = Math.max(...plain.logits.map(Math.abs));
+      const apart = Math.max(...rounded.logits.map((logit, at) => Math.abs(logit - plain.logits[at]!)));
+      assert.ok(apart > 0 && apart < 0.05 * largest, `logits up to ${largest} differ by ${apart}`);
+    });
+  }
+
   test("what is no choice is refused by name", async () => {
     for (const options of [{ tune: "sometimes" }, { arithmetic: "sloppy" }]) {
       const { code, message } = await tab.run(async (options) => {
