@@ -143,6 +143,70 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
     });
 }
 
+/// The same of what subgroups do: the kernels that do without have none of it.
+const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
+    ("matvec<q4_0", "return subgroupAdd(x);", "return x;"),
+    ("gated_matvec<q4_0", "subgroupExclusiveAdd(1u)", "0u"),
+    ("qkv_matvec<q4_0", "subgroupAdd(1u), ids.team,", "subgroupAdd(1u), 0u,"),
+    ("attention_step<32,f16", "return subgroupAdd(x);", "return x;"),
+    ("rms_norm", "return subgroupAdd(x);", "return x;"),
+];
+
+/// A text decoder's.
+fn few() -> Needs {
+    Needs {
+        products: BTreeSet::from([Layout::Q4_0]),
+        step: BTreeSet::from([Layout::Q4_0]),
+        head: Layout::Q4_0,
+        embedding: Layout::Q4_0,
+        decoder: Heads { head_dim: 32, pairs: RopePairs::Half },
+        caches: vec![KvPrecision::F16],
+        vision: None,
+        ..all()
+    }
+}
+
+/// A device that computes as hardware with subgroups does.
+async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
+    let gpu = device(order).await;
+    assert!(gpu.features().subgroups, "{} has no subgroups", gpu.report().name);
+    gpu.compute_in(Ways { features: Features::SUBGROUPS, ..Ways::of(DeviceClass::Hardware) });
+    gpu
+}
+
+#[test]
+fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
+    pollster::block_on(async {
+        let right = self_test(&with_subgroups(|_| ()).await, &few(), milliseconds).await.expect("right kernels");
+        assert_eq!((right.failed.len(), right.ways.features), (0, Features::SUBGROUPS));
+        for (kernel, from, to) in SPOILED_SUBGROUPS {
+            let gpu = with_subgroups(|injection| injection.spoil(kernel, from, to)).await;
+            let report = self_test(&gpu, &few(), milliseconds).await.expect("the baseline is right");
+            assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
+            for failure in &report.failed {
+                assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
+                assert_eq!(failure.tier, "subgroups");
+                assert!(failure.detail.contains(" is right, off by "), "{}", failure.detail);
+            }
+            assert_eq!((report.ways.features, gpu.ways().features), (Features::NONE, Features::NONE));
+            assert_eq!(report.passed, right.passed, "all are tested again");
+        }
+    });
+}
+
+#[test]
+fn a_refused_kernel_with_subgroups_is_given_up_by_name() {
+    pollster::block_on(async {
+        let gpu =
+            with_subgroups(|injection| injection.spoil("attention_step", "subgroupMax(x)", "subgroupMost(x)")).await;
+        let report = self_test(&gpu, &few(), milliseconds).await.expect("the baseline is right");
+        let [failure] = &report.failed[..] else { panic!("{report:?}") };
+        assert!(failure.kernel.starts_with("attention_step<32,f16"), "{}", failure.kernel);
+        assert_eq!((failure.tier.as_str(), gpu.ways().features), ("subgroups", Features::NONE));
+        assert!(failure.detail.contains("subgroupMost"), "{}", failure.detail);
+    });
+}
+
 fn outcome(kernel: &str, uses: Features, worst: f64) -> Outcome {
     Outcome { kernel: kernel.into(), uses, worst, detail: "2 at 3 where 1 is right".into() }
 }

@@ -203,13 +203,15 @@ pub(super) fn attention(
         causal_past: Some(position),
     };
     let mut right = vec![UNWRITTEN; m * q_width];
-    let (kv_width, by_q) = (kv_heads * head_dim, heads(&q, q_width));
-    reference::attention::compute(shape, by_q, heads(&k, kv_width), heads(&v, kv_width), &mut right);
+    let kv_width = kv_heads * head_dim;
+    let (by_q, by_k, by_v) = (heads(&q, q_width), heads(&k, kv_width), heads(&v, kv_width));
+    reference::attention::compute(shape, by_q, by_k, by_v, &mut right);
     let rows = Rows { buffer: bench.upload(&q)?, stride: q_width, offset: 0 };
     let step = bench.upload(&[0, position as u32, 0, 0])?;
     for splits in [1, 2] {
         let out = bench.upload(&vec![UNWRITTEN; m * q_width])?;
-        let partials = bench.upload(&vec![UNWRITTEN; attention_step::partials_len(m, q_heads, head_dim, 2)])?;
+        let mut pieces = vec![UNWRITTEN; attention_step::partials_len(m, q_heads, head_dim, splits)];
+        let partials = bench.upload(if splits > 1 { &pieces } else { &[UNWRITTEN] })?;
         let launch = AttentionStep {
             q: &rows,
             cache: &cache,
@@ -224,9 +226,17 @@ pub(super) fn attention(
             tuning,
         };
         attention_step::record_pieces(&mut bench.recording, &launch)?;
-        if splits > 1 {
-            attention_join::record(&mut bench.recording, (m * q_heads, splits, head_dim), &partials, &out)?;
+        if splits == 1 {
+            bench.expect(&out, right.clone());
+            continue;
         }
+        let tile = tuning.tile();
+        let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
+        reference::attention_step::compute(shape, by_q, by_k, by_v, &mut pieces);
+        bench.expect(&partials, pieces.clone());
+        // Joined are the right ones: what is wrong in the first launch is no fault of the second.
+        let partials = bench.upload(&pieces)?;
+        attention_join::record(&mut bench.recording, (m * q_heads, splits, head_dim), &partials, &out)?;
         bench.expect(&out, right.clone());
     }
     Ok(())
