@@ -12,6 +12,7 @@ use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::engine::LoadOptions;
 use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Ways};
 use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, self_test, self_test_filter, weigh};
+use ocelli::kernels::{Family, few_rows, matmul};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
@@ -152,6 +153,16 @@ const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
     ("rms_norm", "return subgroupAdd(x);", "return x;"),
 ];
 
+/// The same of what rounds: scales and sums of other blocks and rows, and inputs that are left out.
+const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
+    (Features::DOT, "matvec<q4_0", "round(x[3] * inverse)", "round(x[2] * inverse)"),
+    (Features::DOT, "gated_matvec<q4_0", "kept * f32(dots(high, ones))", "kept * f32(dots(low, ones))"),
+    (Features::DOT, "qkv_matvec<q4_0", "square += dot(x3, x3);", ""),
+    (Features::DOT, "matmul<q4_0", "acc3_0 += note3.x", "acc3_0 += note2.x"),
+    (Features::F16, "matmul<q4_0", "acc3_0 += unit3", "acc3_0 += unit2"),
+    (Features::F16, "matmul<q4_0", "at + 4u]", "at + 3u]"),
+];
+
 /// A text decoder's.
 fn few() -> Needs {
     Needs {
@@ -190,6 +201,39 @@ fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
             }
             assert_eq!((report.ways.features, gpu.ways().features), (Features::NONE, Features::NONE));
             assert_eq!(report.passed, right.passed, "all are tested again");
+        }
+    });
+}
+
+/// A device that computes with these features alone.
+async fn with_rounding(features: Features, order: impl Fn(&Injection)) -> Gpu {
+    let gpu = device(order).await;
+    assert!(gpu.features().contains(features), "{} has no {}", gpu.report().name, features.name());
+    let mut ways = Ways { features, ..Ways::of(DeviceClass::Hardware) };
+    let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
+    let matmul = matmul::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
+    ways.picks[Family::FewRows as usize] = few_rows.map_or(0, |place| place as u8 + 1);
+    ways.picks[Family::Matmul as usize] = matmul.map_or(0, |place| place as u8 + 1);
+    gpu.compute_in(ways);
+    gpu
+}
+
+#[test]
+fn a_wrong_kernel_that_rounds_is_given_up_by_name() {
+    pollster::block_on(async {
+        for features in [Features::DOT, Features::F16] {
+            let right = self_test(&with_rounding(features, |_| ()).await, &few(), milliseconds).await;
+            assert_eq!(right.expect("right kernels").failed, []);
+        }
+        for (features, kernel, from, to) in SPOILED_ROUNDING {
+            let gpu = with_rounding(features, |injection| injection.spoil(kernel, from, to)).await;
+            let report = self_test(&gpu, &few(), milliseconds).await.expect("the baseline is right");
+            assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
+            for failure in &report.failed {
+                assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
+                assert_eq!(failure.tier, features.name());
+            }
+            assert_eq!(gpu.ways().features, Features::NONE);
         }
     });
 }

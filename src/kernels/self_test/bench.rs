@@ -67,12 +67,17 @@ impl<'a> Bench<'a> {
         (0..len).map(|_| (self.bits() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 
-    /// Numbers that 8-bit integers with a scale to each block of 32 hold as they are.
+    /// Numbers that 8-bit integers with a scale to each block of 32 hold as they are. Scales differ from block to block.
     pub(super) fn whole(&mut self, len: usize) -> Vec<f32> {
-        let mut whole =
-            |index: usize| if index.is_multiple_of(BLOCK) { 127.0 } else { (self.bits() % 255) as f32 - 127.0 };
-        // Neighbouring blocks have other scales.
-        (0..len).map(|index| whole(index) / (64 << (index / BLOCK % 3)) as f32).collect()
+        let mut scale = 1.0;
+        let mut number = |index: usize| {
+            if index.is_multiple_of(BLOCK) {
+                scale = 1.0 / (64 << (self.bits() % 4)) as f32;
+                return 127.0 * scale;
+            }
+            ((self.bits() % 255) as f32 - 127.0) * scale
+        };
+        (0..len).map(&mut number).collect()
     }
 
     /// Words or numbers on the GPU.

@@ -88,9 +88,9 @@ pub(super) fn unit(layout: Layout) -> usize {
 /// Records a product.
 type Product = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
-/// Inputs of a product that uses these features.
+/// Inputs of a product that uses these features: none is rounded.
 pub(super) fn inputs(bench: &mut Bench<'_>, len: usize, uses: Features) -> Vec<f32> {
-    if uses.dot { bench.whole(len) } else { bench.numbers(len) }
+    if uses.dot || uses.f16 { bench.whole(len) } else { bench.numbers(len) }
 }
 
 fn product(
