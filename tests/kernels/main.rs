@@ -242,10 +242,10 @@ fn tier_rows() -> Vec<Case> {
     for (turn, ways) in tiers(Family::Matmul).into_iter().enumerate() {
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
             let k = if layout.is_k_quant() { 768 } else { [588, 100, 128][(index + turn) % 3] };
-            let sizes = [(3, 5, k), (33, 65, k), (70, 130, k)];
+            let sizes = [(3, 5, k), (33, 65, k)];
             let (seen, given) = if ways.features.f16 { (HALVES, HALVES) } else { (SUM, EIGHT_BITS) };
             rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways).within(seen)));
-            let (sizes, into) = ((9, 130, 4 * k), Into::turn(index));
+            let (sizes, into) = ((9, 130, 2 * k), Into::turn(index));
             rows.push(linear_against(Against::Given, "matmul", layout, sizes, into, 130).on(ways).within(given));
         }
     }
