@@ -1,9 +1,9 @@
 // The loop over blocks, in floats. A snippet reads a block of a layout.
 //: when SUBGROUPS
-  // As many turns for every lane.
-  for (var first = 0u; first < p.blocks; first += lanes.count) {
-    let is_own = first + lanes.index < p.blocks;
-    let block = min(first + lanes.index, p.blocks - 1u);
+  // As many turns for every lane of a subgroup.
+  for (var first = 0u; first < blocks; first += lanes.count) {
+    let is_own = first + lanes.index < blocks;
+    let block = min(first + lanes.index, blocks - 1u);
 //: end
 //: unless SUBGROUPS
   for (var block = lane; block < p.blocks; block += LANES) {

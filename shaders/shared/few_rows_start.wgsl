@@ -37,6 +37,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
   let team0 = (wg.y * grid.x + wg.x) * TEAMS;
   for (var turn = 0u; turn < TEAMS; turn += team_count(lanes)) {
   let team = turn + lanes.team;
+  // Where there are more subgroups than teams, or teams than slots, some have nothing to do until sums meet.
+  let blocks = select(0u, p.blocks, team < TEAMS && (team0 + team) * SLOTS < p.slots);
 //: end
 //: unless SUBGROUPS
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -40,7 +40,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HARDWARE,
         Self::SOFTWARE,
         Self::SUBGROUPS,
@@ -48,6 +48,7 @@ impl Tuning {
         Self { threads: 128, ..Self::SUBGROUPS },
         Self { threads: 32, positions: 2, ..Self::SUBGROUPS },
         Self { positions: 2, ..Self::SUBGROUPS },
+        Self { uses: Features::SUBGROUPS, ..Self::SOFTWARE },
     ];
 
     /// What suits a device.

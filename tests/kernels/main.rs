@@ -4,6 +4,7 @@
 //! `OCELLI_KERNEL=rope` runs the rows of one kernel, `OCELLI_LIST=1` prints every row.
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod alone;
 mod attention;
 mod bench;
 mod cache;

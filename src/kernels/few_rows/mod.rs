@@ -45,7 +45,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::HARDWARE,
         Self::SOFTWARE,
         Self::SUBGROUPS,
@@ -55,6 +55,7 @@ impl Tuning {
         Self { teams: 4, ..Self::SUBGROUPS },
         Self { teams: 4, groups: 2, ..Self::SUBGROUPS },
         Self { lanes: 16, teams: 16, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 4, teams: 4, groups: 4, ..Self::SUBGROUPS },
         Self::DOT,
         Self { teams: 8, ..Self::DOT },
         Self::DOT_SOFTWARE,
