@@ -60,7 +60,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let low_x$j_$r = input(x$r, block * 8u + word + $ju);
     let high_x$j_$r = input(x$r, block * 8u + word + $ju + 4u);
 //: each g GROUPS
+//: when CHAINED
+    acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g);
+//: end
+//: unless CHAINED
     acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g;
+//: end
 //: end
 //: end
 //: end

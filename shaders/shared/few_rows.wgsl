@@ -28,6 +28,10 @@ fn input(row: u32, i: u32) -> vec4f {
 //: end
 }
 
+fn sum_of(four: vec4f) -> f32 {
+  return (four.x + four.y) + (four.z + four.w);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
   let team0 = (wg.y * grid.x + wg.x) * TEAMS;
@@ -54,49 +58,76 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
 //: end
 //: each m M
-    var low_total$m = vec4f(0.0);
-    var high_total$m = vec4f(0.0);
+    var total$m = vec2f(0.0);
 //: each s SLOTS
 //: each q PARTS
     var low$m_$s_$q = vec4f(0.0);
+//: when HALVES
     var high$m_$s_$q = vec4f(0.0);
+//: end
 //: end
 //: end
 //: end
 //: each j 4
 //: when NORM
     let low_gain$j = gain[min(block * 8u + $ju, p.k4 - 1u)];
-    let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)];
-//: end
-//: each m M
-    var low_x$j_$m = input(row$m, block * 8u + $ju);
-    var high_x$j_$m = input(row$m, block * 8u + 4u + $ju);
-//: when NORM
-    square$m += dot(low_x$j_$m, low_x$j_$m) + dot(high_x$j_$m, high_x$j_$m);
-    low_x$j_$m *= low_gain$j;
-    high_x$j_$m *= high_gain$j;
-//: end
-    low_total$m += low_x$j_$m;
-    high_total$m += high_x$j_$m;
-    low_x$j_$m *= LOW_UNIT;
-    high_x$j_$m *= HIGH_UNIT;
 //: end
 //: each s SLOTS
 //: each q PARTS
     let low_w$j_$s_$q = low_quads$j(w$s_$q); // four rows, [4, 4]
-    let high_w$j_$s_$q = high_quads$j(w$s_$q);
-//: each m M
-    low$m_$s_$q += low_x$j_$m * low_w$j_$s_$q;
-    high$m_$s_$q += high_x$j_$m * high_w$j_$s_$q;
-//: end
-//: end
 //: end
 //: end
 //: each m M
-    let total$m = vec2f(dot(low_total$m, vec4f(1.0)), dot(high_total$m, vec4f(1.0)));
+    var low_x$j_$m = input(row$m, block * 8u + $ju);
+//: when NORM
+    square$m += dot(low_x$j_$m, low_x$j_$m);
+    low_x$j_$m *= low_gain$j;
+//: end
+    total$m.x += sum_of(low_x$j_$m);
+    low_x$j_$m *= LOW_UNIT;
 //: each s SLOTS
 //: each q PARTS
+    low$m_$s_$q = multiply_add(low$m_$s_$q, low_x$j_$m, low_w$j_$s_$q);
+//: end
+//: end
+//: end
+//: when NORM
+    let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)];
+//: end
+//: each s SLOTS
+//: each q PARTS
+    let high_w$j_$s_$q = high_quads$j(w$s_$q); // four rows, [4, 4]
+//: end
+//: end
+//: each m M
+    var high_x$j_$m = input(row$m, block * 8u + 4u + $ju);
+//: when NORM
+    square$m += dot(high_x$j_$m, high_x$j_$m);
+    high_x$j_$m *= high_gain$j;
+//: end
+    total$m.y += sum_of(high_x$j_$m);
+    high_x$j_$m *= HIGH_UNIT;
+//: each s SLOTS
+//: each q PARTS
+//: when HALVES
+    high$m_$s_$q = multiply_add(high$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
+//: end
+//: unless HALVES
+    low$m_$s_$q = multiply_add(low$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
+//: end
+//: end
+//: end
+//: end
+//: end
+//: each m M
+//: each s SLOTS
+//: each q PARTS
+//: when HALVES
     acc$m_$s_$q += scaled(group$s_$q, block, low$m_$s_$q, high$m_$s_$q, total$m);
+//: end
+//: unless HALVES
+    acc$m_$s_$q += scaled(group$s_$q, block, low$m_$s_$q, vec4f(0.0), total$m);
+//: end
 //: end
 //: end
 //: end
@@ -135,15 +166,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     var out: array<vec4f, PARTS>;
 //: each q PARTS
     var sum$q = vec4f(0.0);
-    for (var l = 0u; l < LANES; l++) {
-      sum$q += sums[((m * SLOTS + i % SLOTS) * PARTS + $qu) * THREADS + team * LANES + l];
-    }
+//: each l LANES
+    sum$q += sums[((m * SLOTS + i % SLOTS) * PARTS + $qu) * THREADS + team * LANES + $lu];
+//: end
 //: end
 //: when NORM
     var square = 0.0;
-    for (var l = 0u; l < LANES; l++) {
-      square += squares[m * THREADS + team * LANES + l];
-    }
+//: each l LANES
+    square += squares[m * THREADS + team * LANES + $lu];
+//: end
 //: end
 //: each q PARTS
 //: when NORM

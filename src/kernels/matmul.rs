@@ -19,6 +19,9 @@ pub struct Tuning {
     pub groups: usize,
     /// Pairs of quads, of the four in a block of 32 inputs, that a turn of the loop takes: 1, 2 or 4.
     pub words: usize,
+    /// Whether each product is added to the sum before it, which is one instruction where a device fuses them; else four products
+    /// are summed first, which depend less on one another.
+    pub chained: bool,
 }
 
 impl Tuning {
@@ -31,9 +34,9 @@ impl Tuning {
     }
 
     /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2 };
+    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2, chained: true };
     /// For devices that run on a processor.
-    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1 };
+    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1, chained: false };
 }
 
 /// The WGSL that reads two quads of a row, and the scales of four rows.
@@ -57,15 +60,15 @@ fn snippets(layout: Layout) -> Vec<&'static str> {
 
 /// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
-    let Tuning { threads, rows, groups, words } = tuning;
+    let Tuning { threads, rows, groups, words, chained } = tuning;
     let planes = layout.plane_units().len();
     let (offset, wide) = offset(layout);
     let sizes = [("THREADS", threads), ("ROWS", rows), ("GROUPS", groups), ("WORDS", words), ("OFFSET", offset)];
     // The last planes of a K-quant, of which one more comes before where there are top bits.
     let flags = [("RAGGED", ragged.into()), ("WIDE", wide.into()), ("SCALES", planes + 2), ("SUPERS", planes + 3)];
-    let constants: Vec<_> = sizes.into_iter().chain(flags).collect();
-    let shader = include_str!("../../shaders/matmul.wgsl");
-    let texts = snippets(layout).into_iter().chain([shader]).map(|text| unrolled(text, &constants));
+    let constants: Vec<_> = sizes.into_iter().chain(flags).chain([("CHAINED", chained.into())]).collect();
+    let own = [include_str!("../../shaders/shared/multiply_add.wgsl"), include_str!("../../shaders/matmul.wgsl")];
+    let texts = snippets(layout).into_iter().chain(own).map(|text| unrolled(text, &constants));
     let own = [Access::Read, Access::ReadWrite, Access::Read];
     Kernel {
         name: format!("matmul<{layout}>").into(),

@@ -118,11 +118,19 @@ impl FewRows {
         ];
         constants.extend(own.constants);
         let declared = declared(&constants);
-        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("REDUCE", self.lanes > 1), ("WIDE", wide)];
+        let halves = self.layout == Layout::Q6K;
+        let flags = [
+            ("NORM", self.norm),
+            ("RAGGED", self.ragged),
+            ("REDUCE", self.lanes > 1),
+            ("WIDE", wide),
+            ("HALVES", halves),
+        ];
         constants.extend(flags.map(|(name, set)| (name, usize::from(set))));
         constants.extend(bindings.iter().enumerate().map(|(index, (name, _))| (*name, index + 1)));
         let (quads, scaled) = block_snippets(self.layout);
-        let texts = [quads, scaled, include_str!("../../../shaders/shared/few_rows.wgsl")];
+        let multiply = include_str!("../../../shaders/shared/multiply_add.wgsl");
+        let texts = [quads, scaled, multiply, include_str!("../../../shaders/shared/few_rows.wgsl")];
         let texts = own.wgsl.iter().copied().chain(texts).map(|text| unrolled(text, &constants));
         Kernel {
             name: self.name(own),

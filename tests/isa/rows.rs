@@ -1,0 +1,96 @@
+//! The kernels whose instructions are watched, as hardware runs them, at the shape of Ministral 3 3B.
+
+use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Kernel;
+use ocelli::kernels::few_rows::Tuning;
+use ocelli::kernels::rope_append::Heads;
+use ocelli::kernels::{
+    attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
+    rope, rope_append, sample, sample_filter, sample_scan,
+};
+use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+
+/// A kernel, and what its loops are for.
+pub(crate) struct Row {
+    pub(crate) kernel: Kernel,
+    /// Of each loop that multiplies: multiply-adds of a turn, and turns for each that what is around them is done.
+    pub(crate) work: Vec<(usize, usize)>,
+}
+
+const HIDDEN: usize = 3072;
+/// Most storage bindings of any device that gets fused kernels.
+const BINDINGS: usize = 10;
+
+/// All of them.
+pub(crate) fn rows() -> Vec<Row> {
+    let by_layout = Layout::ALL.into_iter().flat_map(|layout| few_rows(layout, 1).into_iter().chain([product(layout)]));
+    let suffixes = [4, 8].into_iter().flat_map(|m| few_rows(Layout::Q4_0, m));
+    let attentions = KvPrecision::ALL.into_iter().flat_map(of_decoder).chain([attention(64, KvPrecision::F32)]);
+    by_layout.chain(suffixes).chain(attentions).chain(others()).collect()
+}
+
+/// Products of `m` rows with and without norm, through a gate, and to queries, keys and values.
+fn few_rows(layout: Layout, m: usize) -> Vec<Row> {
+    let tuning = Tuning::HARDWARE;
+    let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
+    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
+    let turns = HIDDEN / BLOCK / tuning.lanes;
+    let row = |kernel: Kernel, parts: usize| {
+        let slots = if m > 4 { 1 } else { (tuning.groups / parts).max(1) };
+        Row { kernel, work: vec![(m * slots * parts * ROW_GROUP * BLOCK, turns)] }
+    };
+    let rows = [
+        row(matvec::kernel(weight, m, false, tuning), 1),
+        row(matvec::kernel(weight, m, true, tuning), 1),
+        row(gated_matvec::kernel(weight, m, true, tuning), 2),
+        row(qkv_matvec::kernel(weight, m, (heads, KvPrecision::F16), false, tuning), 2),
+    ];
+    rows.into_iter().filter(|row| row.kernel.bindings.len() <= BINDINGS).collect()
+}
+
+/// A product of many rows.
+fn product(layout: Layout) -> Row {
+    let tuning = matmul::Tuning::HARDWARE;
+    let quads = 2 * tuning.words;
+    let work = tuning.rows * tuning.groups * ROW_GROUP * quads * 4;
+    Row { kernel: matmul::kernel(layout, false, tuning), work: vec![(work, HIDDEN / (4 * quads))] }
+}
+
+/// Attention of many rows. What is around the loops is done for each tile of keys.
+fn attention(dim: usize, precision: KvPrecision) -> Row {
+    let tuning = attention::Tuning::HARDWARE;
+    let (rows, keys) = (4 * tuning.halves, tuning.lanes * tuning.keys);
+    let scores = (rows * tuning.keys * 8, dim / 8);
+    let values = (tuning.turn * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.turn);
+    Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
+}
+
+/// Attention with heads of 128, four to a key-value head: of many rows, and of a step.
+fn of_decoder(precision: KvPrecision) -> Vec<Row> {
+    let (dim, group, tuning) = (128, 4, attention_step::Tuning::HARDWARE);
+    let scores = (group * tuning.positions * 4, dim / 4);
+    let teams = tuning.threads / (dim / 4);
+    let values = (group * 4, tuning.tile() / teams);
+    let step = |split| attention_step::kernel(dim, precision, group, split, tuning);
+    let steps = [false, true].map(|split| Row { kernel: step(split), work: vec![scores, values] });
+    [attention(dim, precision)].into_iter().chain(steps).collect()
+}
+
+/// What multiplies little.
+fn others() -> Vec<Row> {
+    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
+    let kernels = [
+        embed_rows::kernel(Layout::Q4_0, 1),
+        embed_rows::kernel(Layout::Q6K, 1),
+        attention_join::kernel(128),
+        rope_append::kernel(heads, KvPrecision::F16),
+        rope_append::kernel(heads, KvPrecision::Int8),
+        rope::kernel(),
+        rms_norm::kernel(),
+        glu::kernel(),
+        sample_scan::kernel(),
+        sample::kernel(),
+        sample_filter::kernel(),
+    ];
+    kernels.into_iter().map(|kernel| Row { kernel, work: Vec::new() }).collect()
+}
