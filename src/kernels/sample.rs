@@ -6,7 +6,7 @@
 
 use super::{params_of, sample_filter, sample_scan};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::sampling::options::SamplingOptions;
 
 /// Stands for no token.
@@ -181,6 +181,7 @@ pub fn kernel() -> Kernel {
             include_str!("../../shaders/shared/sampling.wgsl").into(),
             include_str!("../../shaders/sample.wgsl").into(),
         ],
+        needs: Features::NONE,
         bindings: vec![Read, Read, ReadWrite, ReadWrite],
     }
 }

@@ -22,24 +22,24 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     for &layout in &needs.products {
         product(bench, layout, matmul::record, 33)?;
     }
-    let class = bench.gpu.class();
+    let ways = bench.recording.ways();
     for &layout in &needs.step {
         product(bench, layout, matvec::record, 1)?;
-        steps::gated(bench, layout, Tuning::of(class))?;
+        steps::gated(bench, layout, Tuning::of(ways))?;
         for &precision in &needs.caches {
-            let is_fused = steps::qkv(bench, (layout, Tuning::of(class)), needs.decoder, precision)?;
+            let is_fused = steps::qkv(bench, (layout, Tuning::of(ways)), needs.decoder, precision)?;
             if !is_fused && layout != needs.head {
-                steps::normed_product(bench, layout, Tuning::of(class))?;
+                steps::normed_product(bench, layout, Tuning::of(ways))?;
             }
         }
     }
-    steps::normed_product(bench, needs.head, Tuning::of(class))?;
+    steps::normed_product(bench, needs.head, Tuning::of(ways))?;
     embedding(bench, needs.embedding)?;
     norm(bench)?;
     for &precision in &needs.caches {
         decoder::attention(bench, needs.decoder.head_dim, precision)?;
         steps::append(bench, needs.decoder, precision)?;
-        steps::attention(bench, (needs.decoder.head_dim, needs.group), precision, StepTuning::of(class))?;
+        steps::attention(bench, (needs.decoder.head_dim, needs.group), precision, StepTuning::of(ways))?;
     }
     gate(bench, Activation::Silu)?;
     sampling::plain(bench)?;
