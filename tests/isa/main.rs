@@ -18,7 +18,7 @@ use rows::{Row, rows};
 const CHIP: &str = "RADV_FORCE_FAMILY";
 /// The driver that the golden tables were made with.
 const KNOWN: &str = "Mesa 22.3.6";
-const HEAD: &str = "kernel                          VGPRs waves    LDS  instr.   code  instructions a multiply-add: all and vector ones of \
+const HEAD: &str = "kernel                               VGPRs waves    LDS  instr.   code  instructions a multiply-add: all and vector ones of \
     each loop, then with what is around";
 /// How much more another version may take, and how many registers.
 const SLACK: f64 = 1.05;
@@ -49,7 +49,7 @@ fn in_process_for(chip: &str, test: &str) -> bool {
 fn per_multiply_add(row: &Row, compiled: &Compiled) -> Vec<[f64; 2]> {
     let program = Program::parse(&compiled.assembly);
     let mut loops = program.multiplying();
-    let name = &row.kernel.name;
+    let name = row.name();
     assert!(loops.len() >= row.work.len(), "{name}: {} loops multiply, not {}", loops.len(), row.work.len());
     loops.truncate(row.work.len());
     if row.work.is_empty() {
@@ -72,8 +72,8 @@ fn per_multiply_add(row: &Row, compiled: &Compiled) -> Vec<[f64; 2]> {
 fn line(row: &Row, compiled: &Compiled) -> String {
     let count = |name: &str| compiled.counts[name];
     let mut line = format!(
-        "{:<32} {:>4} {:>5} {:>6} {:>7} {:>6}",
-        row.kernel.name,
+        "{:<36} {:>5} {:>5} {:>6} {:>7} {:>6}",
+        row.name(),
         count("VGPRs"),
         count("Subgroups per SIMD"),
         count("LDS size"),
@@ -92,7 +92,7 @@ fn table(radv: &Radv) -> String {
     for row in rows() {
         let compiled = radv.compile(&row.kernel);
         for spilled in ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"] {
-            assert_eq!(compiled.counts[spilled], 0, "{spilled} of {} on {}", row.kernel.name, radv.name);
+            assert_eq!(compiled.counts[spilled], 0, "{spilled} of {} on {}", row.name(), radv.name);
         }
         table += &line(&row, &compiled);
         table.push('\n');

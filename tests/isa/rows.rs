@@ -1,7 +1,7 @@
 //! The kernels whose instructions are watched, as hardware runs them, at the shape of Ministral 3 3B.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::Kernel;
+use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::few_rows::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
@@ -17,21 +17,43 @@ pub(crate) struct Row {
     pub(crate) work: Vec<(usize, usize)>,
 }
 
+impl Row {
+    /// The kernel's name, and the optional features that it uses.
+    pub(crate) fn name(&self) -> String {
+        let Kernel { name, needs, .. } = &self.kernel;
+        if *needs == Features::NONE { name.to_string() } else { format!("{name},{}", needs.name()) }
+    }
+}
+
 const HIDDEN: usize = 3072;
 /// Most storage bindings of any device that gets fused kernels.
 const BINDINGS: usize = 10;
 
 /// All of them.
 pub(crate) fn rows() -> Vec<Row> {
-    let by_layout = Layout::ALL.into_iter().flat_map(|layout| few_rows(layout, 1).into_iter().chain([product(layout)]));
+    let by_layout = Layout::ALL.into_iter().flat_map(|layout| few_rows(layout, 1).into_iter().chain(products(layout)));
     let suffixes = [4, 8].into_iter().flat_map(|m| few_rows(Layout::Q4_0, m));
-    let attentions = KvPrecision::ALL.into_iter().flat_map(of_decoder).chain([attention(64, KvPrecision::F32)]);
-    by_layout.chain(suffixes).chain(attentions).chain(others()).collect()
+    let of_decoder = KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, kv).chain(attention_step(128, kv)));
+    by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, KvPrecision::F32)).chain(others()).collect()
+}
+
+/// What hardware takes of a table of tunings, and all that makes use of an optional feature.
+fn of_hardware<T: Copy + PartialEq>(
+    table: &'static [T],
+    suits: T,
+    uses: impl Fn(&T) -> Features,
+) -> impl Iterator<Item = T> {
+    table.iter().copied().filter(move |tuning| *tuning == suits || uses(tuning) != Features::NONE)
 }
 
 /// Products of `m` rows with and without norm, through a gate, and to queries, keys and values.
 fn few_rows(layout: Layout, m: usize) -> Vec<Row> {
-    let tuning = Tuning::HARDWARE;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses)
+        .flat_map(|tuning| few_rows_in(layout, m, tuning))
+        .collect()
+}
+
+fn few_rows_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
     let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
     let turns = HIDDEN / BLOCK / tuning.lanes;
@@ -48,32 +70,39 @@ fn few_rows(layout: Layout, m: usize) -> Vec<Row> {
     rows.into_iter().filter(|row| row.kernel.bindings.len() <= BINDINGS).collect()
 }
 
-/// A product of many rows.
-fn product(layout: Layout) -> Row {
-    let tuning = matmul::Tuning::HARDWARE;
-    let quads = 2 * tuning.words;
-    let work = tuning.rows * tuning.groups * ROW_GROUP * quads * 4;
-    Row { kernel: matmul::kernel(layout, false, tuning), work: vec![(work, HIDDEN / (4 * quads))] }
+/// Products of many rows.
+fn products(layout: Layout) -> impl Iterator<Item = Row> {
+    use matmul::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
+        let quads = 2 * tuning.words;
+        let work = tuning.rows * tuning.groups * ROW_GROUP * quads * 4;
+        Row { kernel: matmul::kernel(layout, false, tuning), work: vec![(work, HIDDEN / (4 * quads))] }
+    })
 }
 
 /// Attention of many rows. What is around the loops is done for each tile of keys.
-fn attention(dim: usize, precision: KvPrecision) -> Row {
-    let tuning = attention::Tuning::HARDWARE;
-    let (rows, keys) = (4 * tuning.halves, tuning.lanes * tuning.keys);
-    let scores = (rows * tuning.keys * 8, dim / 8);
-    let values = (tuning.turn * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.turn);
-    Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
+fn attention(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
+    use attention::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
+        let (rows, keys) = (4 * tuning.halves, tuning.lanes * tuning.keys);
+        let scores = (rows * tuning.keys * 8, dim / 8);
+        let values = (tuning.turn * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.turn);
+        Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
+    })
 }
 
-/// Attention with heads of 128, four to a key-value head: of many rows, and of a step.
-fn of_decoder(precision: KvPrecision) -> Vec<Row> {
-    let (dim, group, tuning) = (128, 4, attention_step::Tuning::HARDWARE);
-    let scores = (group * tuning.positions * 4, dim / 4);
-    let teams = tuning.threads / (dim / 4);
-    let values = (group * 4, tuning.tile() / teams);
-    let step = |split| attention_step::kernel(dim, precision, group, split, tuning);
-    let steps = [false, true].map(|split| Row { kernel: step(split), work: vec![scores, values] });
-    [attention(dim, precision)].into_iter().chain(steps).collect()
+/// Attention of a step, four heads to a key-value head, over all of the context and over a piece of it.
+fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
+    use attention_step::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).flat_map(move |tuning| {
+        let group = 4;
+        let scores = (group * tuning.positions * 4, dim / 4);
+        let values = (group * 4, tuning.tile() / (tuning.threads / (dim / 4)));
+        [false, true].map(|split| {
+            let kernel = attention_step::kernel(dim, precision, group, split, tuning);
+            Row { kernel, work: vec![scores, values] }
+        })
+    })
 }
 
 /// What multiplies little.
