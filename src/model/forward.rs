@@ -101,7 +101,7 @@ impl Model {
         progress: &mut dyn FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
         let Some(config) = &self.config.vision else {
-            return Err(Error::request("messages", "this model reads no pictures"));
+            return Err(no_pictures());
         };
         // The decoder's work memory serves the tower meanwhile.
         self.work = None;
@@ -312,6 +312,31 @@ impl Model {
         Ok(recording)
     }
 
+    /// What the first layer launches for a chunk of `tokens` tokens behind those in the cache.
+    ///
+    /// # Errors
+    /// As [`Gpu::alloc`].
+    pub fn list_layer(&mut self, cache: &KvCache, tokens: usize, ways: Ways) -> Result<Recording> {
+        self.ready_work()?;
+        let work = self.work.as_ref().ok_or_else(no_pass)?;
+        let mut recording = Recording::on(ways);
+        self.decoder.record_layers(&mut recording, work, cache, 0..1, tokens)?;
+        Ok(recording)
+    }
+
+    /// What a layer of the tower launches for all patches of a picture.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] if the model reads no pictures, or as [`Gpu::alloc`].
+    pub fn list_picture_layer(&self, layer: &Layer, pixels: &Pixels<'_>, ways: Ways) -> Result<Recording> {
+        let config = self.config.vision.as_ref().ok_or_else(no_pictures)?;
+        let text_hidden = self.config.text.hidden_size;
+        let work = vision_work::Workspace::new(&self.gpu, config, pixels, self.rows.vision, text_hidden)?;
+        let mut recording = Recording::on(ways);
+        layer.record(&mut recording, &work)?;
+        Ok(recording)
+    }
+
     /// Readies the recording of the step at `position`, which the cache must have room for. It serves until its [`StepHeader`]
     /// names a position beyond, as the caller counts them.
     ///
@@ -347,6 +372,10 @@ impl Model {
     pub async fn settle(&self) -> Result<()> {
         self.gpu.settle().await
     }
+}
+
+fn no_pictures() -> Error {
+    Error::request("messages", "this model reads no pictures")
 }
 
 fn no_pass() -> Error {
