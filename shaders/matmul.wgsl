@@ -29,8 +29,8 @@ fn input(row: u32, k4: u32) -> vec4f {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row0 = wg.y * ROWS;
-  let first_group = wg.x * THREADS * GROUPS + thread;
+  let row0 = wg.x * ROWS;
+  let first_group = wg.y * THREADS * GROUPS + thread;
   let last_group = (p.n + 3u) / 4u - 1u;
 //: each g GROUPS
   let group$g = min(first_group + $gu * THREADS, last_group);

@@ -93,6 +93,7 @@ pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
     let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
     let tiles = linear.m.div_ceil(tuning.rows) as u32;
     let columns = tuning.threads * tuning.groups * ROW_GROUP;
-    let grid = |rows: usize| [rows.div_ceil(columns) as u32, tiles, 1];
+    // Neighbours in x share columns, whose weights then come from memory once for all rows.
+    let grid = |rows: usize| [tiles, rows.div_ceil(columns) as u32, 1];
     linear.record_parts(recording, &kernel(linear.weight.layout, ragged, tuning), grid)
 }
