@@ -51,9 +51,14 @@ fn every_kernel_in_every_layout_passes() {
     pollster::block_on(async {
         let gpu = packages::common::gpu();
         let before = gpu.ledger().total().0;
-        let report = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        let mut compiled = Vec::new();
+        let mut on_compiled = |done, total| compiled.push((done, total));
+        let report = self_test(gpu, &all(), milliseconds, &mut on_compiled).await.expect("right kernels");
+        let (_, total) = *compiled.first().expect("kernels compiled");
+        assert_eq!(compiled, (1..=total).map(|done| (done, total)).collect::<Vec<_>>(), "one by one");
+        assert!(total > 20, "{total} kernels");
         println!("{} kernels right in {:.0} ms, compiled for the first time", report.passed, report.ms);
-        let again = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        let again = self_test(gpu, &all(), milliseconds, &mut |_, _| ()).await.expect("right kernels");
         println!("{} kernels right in {:.0} ms, compiled before", again.passed, again.ms);
         assert!(report.failed.is_empty() && report.passed >= 2 * Layout::ALL.len() + 11, "{report:?}");
         assert_eq!(gpu.ledger().total().0, before, "nothing of it stays");
@@ -98,7 +103,7 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
         };
         for (kernel, from, to) in SPOILED {
             let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
-            let failed = match self_test(&gpu, &few, milliseconds).await {
+            let failed = match self_test(&gpu, &few, milliseconds, &mut |_, _| ()).await {
                 Ok(_) => self_test_filter(&gpu).await,
                 Err(failed) => Err(failed),
             };
@@ -117,7 +122,7 @@ fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
         for (from, to) in [("fn main", "fn other"), ("turn.x", "turn.colour")] {
             let gpu = device(|injection| injection.spoil("rope", from, to)).await;
-            let failed = self_test(&gpu, &all(), milliseconds).await.expect_err("refused");
+            let failed = self_test(&gpu, &all(), milliseconds, &mut |_, _| ()).await.expect_err("refused");
             let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
             assert!(stage.starts_with("compiling rope"), "{stage}");
         }

@@ -47,6 +47,20 @@ pub enum Stage {
     Prefill,
 }
 
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadEvent {
+    /// So many bytes more of the package have been read and sent.
+    Bytes(u64),
+    /// Kernels are compiled, while the first shard comes.
+    Kernels {
+        /// Compiled so far.
+        done: usize,
+        /// To be compiled.
+        total: usize,
+    },
+}
+
 /// Something that happened during a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -18,7 +18,7 @@ mod source;
 mod tower;
 mod tuning;
 
-pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
+pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
 pub use load::{LoadOptions, kernel_needs};
 pub use plan::{Plan, Wishes, plan, smaller};

@@ -377,7 +377,7 @@ impl Model {
         self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
         let recording = self.decoder.record_trial(&self.gpu, (work, cache), (family, tokens), ways)?;
-        self.gpu.compile(&recording).await?;
+        self.gpu.compile(&recording, &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }
 

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
-use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
+use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{Beyond, Gpu, GpuOptions};
 
@@ -56,6 +56,7 @@ impl ShardSource for JsShards {
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
 /// `{ context, kvPrecision, gpuMemoryBudget, vision, tune, arithmetic, beyond, known }`, whatever is left out or null being chosen
 /// here; `beyond` is what `features.ts` found, `known` what `tuning.ts` remembers.
+/// `on_kernels(done, total)` is told how many kernels are compiled.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -65,10 +66,17 @@ pub async fn load_engine(
     tokenizer: Vec<u8>,
     read_shard: Function,
     options: JsValue,
+    on_kernels: Function,
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
     let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
-    match open(&manifest, &tokenizer, shards.clone(), &options).await {
+    let mut tell = |event| {
+        if let LoadEvent::Kernels { done, total } = event {
+            // Nobody's answer: whoever throws here is not listening.
+            let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
+        }
+    };
+    match open(&manifest, &tokenizer, shards.clone(), &options, &mut tell).await {
         Ok((engine, key)) => Ok(OcelliEngine::new(engine, shards, key)),
         Err(error) => Err(shards.error_to_js(&error)),
     }
@@ -116,11 +124,12 @@ async fn open(
     tokenizer: &[u8],
     shards: Rc<JsShards>,
     given: &JsLoadOptions,
+    on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
     let gpu = Gpu::open_with(GpuOptions { beyond: given.beyond, ..GpuOptions::default() }).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
-    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await?;
+    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;
     Ok((engine, key))
 }

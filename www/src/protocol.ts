@@ -7,15 +7,20 @@ import type { Features } from "./features.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
 
-/** Opening a package: where it is, in bytes so far. */
+export type LoadStage = "import" | "manifest" | "weights" | "kernels" | "prepare" | "ready";
+
+/** Opening a package: where it is so far. */
 export type LoadReport =
-  /** `import` counts bytes of the checkpoint, `weights` those of the package; the other stages are not measured. */
-  | { kind: "progress"; stage: "import" | "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
+  /**
+   * `import` counts bytes of the checkpoint, `weights` those of the package, `kernels` the GPU programs that are compiled while
+   * the first weights come; the other stages are not measured.
+   */
+  | { kind: "progress"; stage: LoadStage; loaded: number; total: number; cached: boolean }
   /** A stored shard was damaged; it has been fetched again. */
   | { kind: "repaired"; file: string }
   /** Loading goes on, but the model will not be kept. `detail`, in bytes, where the browser tells how much it would keep. */

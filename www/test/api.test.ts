@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
+import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData, LoadReport } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
 /** What the tests keep in the page. */
 interface Kept {
   engine: Engine;
+  /** Kernels compiled and all kernels, whenever loading told of them. */
+  kernels: number[][];
   /** A greedy question about the picture at `url`. */
   about(url: unknown): ChatCompletionRequest & { stream?: false };
   /** What it is answered with, asked once for each picture. */
@@ -34,7 +36,11 @@ inBrowsers("package", (browser) => {
     await tab.goto(`${site.url}test/blank.html`);
     await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/models/demo/");
+      const kernels: number[][] = [];
+      const onProgress = (report: LoadReport) => {
+        if (report.kind === "progress" && report.stage === "kernels") kernels.push([report.loaded, report.total]);
+      };
+      const engine = await Engine.load("/models/demo/", { onProgress });
       const about = (url: unknown) => ({
         messages: [
           {
@@ -64,12 +70,21 @@ inBrowsers("package", (browser) => {
         const { code, message, detail } = thrown as ErrorData;
         return { code, message, detail };
       };
-      Object.assign(window, { engine, about, answerTo, failure });
+      Object.assign(window, { engine, kernels, about, answerTo, failure });
     });
   });
   after(async () => {
     await tab?.close();
     await site?.stop();
+  });
+
+  test("loading tells how many kernels are compiled", async () => {
+    const kernels = await tab.run(() => (window as unknown as Kept).kernels);
+    const total = kernels[0]?.[1] ?? 0;
+    assert.ok(total > 10, JSON.stringify(kernels));
+    assert.deepEqual(kernels.at(-1), [total, total]);
+    const counts = kernels.map(([done]) => done ?? 0);
+    assert.deepEqual(counts, [...new Set(counts)].sort((a, b) => a - b), "never fewer than before");
   });
 
   test("a completion has OpenAI's shape", async () => {

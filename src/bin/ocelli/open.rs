@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, Engine, LoadOptions, Picture, Plan, Residency, Tune, tuning_key};
+use ocelli::engine::{Arithmetic, Engine, LoadEvent, LoadOptions, Picture, Plan, Residency, Tune, tuning_key};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -129,8 +129,12 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
     let start = Instant::now();
-    let engine =
-        Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
+    let mut on_event = |event| {
+        if let LoadEvent::Bytes(bytes) = event {
+            bar.inc(bytes);
+        }
+    };
+    let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();
     let engine = engine?;
     tuning::remember(key, engine.tuned());

@@ -95,8 +95,8 @@ impl<'a> Bench<'a> {
         self.expected.push(Expected { kernel, uses, output: output.buffer.clone(), right });
     }
 
-    /// Runs everything and compares.
-    pub(super) async fn finish(mut self) -> Result<Vec<Outcome>> {
+    /// Runs everything and compares. `on_compiled` is told kernels compiled, and all.
+    pub(super) async fn finish(mut self, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<Vec<Outcome>> {
         let bytes = |expected: &Expected| expected.right.bytes();
         let total = self.expected.iter().map(|one| bytes(one).next_multiple_of(ALIGNMENT)).sum();
         let results = self.gpu.alloc_beside("self-test results", Purpose::Activations, total)?;
@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
             self.recording.copy(one.output.slice(0..bytes(one)), results.slice(first..first + bytes(one)));
             first += bytes(one).next_multiple_of(ALIGNMENT);
         }
-        self.gpu.compile(&self.recording).await?;
+        self.gpu.compile(&self.recording, on_compiled).await?;
         self.gpu.run("self-test", &self.recording)?;
         let found: Vec<u32> = self.gpu.read_as(&results.slice(0..total)).await?;
         let mut rest = found.as_slice();

@@ -144,20 +144,25 @@ pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
 pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
     let mut bench = Bench::new(gpu);
     sampling::filtered(&mut bench)?;
-    weigh(bench.finish().await?, gpu.ways()).map(drop)
+    weigh(bench.finish(&mut |_, _| ()).await?, gpu.ways()).map(drop)
 }
 
 /// Runs every kernel that is needed on known inputs, computed as the device is to compute from now on. Where one with an optional
 /// feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place is tested; so
-/// it does without what was picked, where that is wrong.
+/// it does without what was picked, where that is wrong. `on_compiled` is told how many kernels are compiled, of how many.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`], or what the device complains about.
-pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTestReport> {
+pub async fn self_test(
+    gpu: &Gpu,
+    needs: &Needs,
+    clock: Clock,
+    on_compiled: &mut dyn FnMut(usize, usize),
+) -> Result<SelfTestReport> {
     let started = clock();
     let mut failed = Vec::new();
     loop {
-        let mut report = run(gpu, needs).await?;
+        let mut report = run(gpu, needs, on_compiled).await?;
         let is_last = report.failed.is_empty();
         failed.append(&mut report.failed);
         if is_last {
@@ -171,13 +176,13 @@ pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTes
 const PLAIN: [u8; FAMILIES] = [0; FAMILIES];
 
 /// Runs them once. What the device can do without is not an error.
-async fn run(gpu: &Gpu, needs: &Needs) -> Result<SelfTestReport> {
+async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
     let mut bench = Bench::new(gpu);
     cases::all(&mut bench, needs)?;
     let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
     let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
     let ways = gpu.ways();
-    let outcome = match bench.finish().await {
+    let outcome = match bench.finish(on_compiled).await {
         Ok(outcomes) => weigh(outcomes, ways),
         Err(error) => Err(error),
     };
