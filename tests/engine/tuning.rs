@@ -89,7 +89,7 @@ fn what_was_picked_and_is_wrong_is_not_used() {
         // What suits this device reads its lanes from elsewhere.
         let ways = plain.gpu().ways();
         let pick = Family::FewRows.candidates(ways)[0];
-        let gpu = device(|injection| injection.spoil("matvec<q8_0", "l < LANES", "l < LANES / 2u")).await;
+        let gpu = device(|injection| injection.spoil("matvec<q8_0", "team * LANES + 3u", "team * LANES + 2u")).await;
         let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
         tuned.picks[Family::FewRows as usize] = pick;
         let mut engine = load(&gpu, &files, LoadOptions { tuned, ..LoadOptions::new(milliseconds) }).await;
