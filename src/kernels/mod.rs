@@ -9,6 +9,7 @@ use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{Part, Weight, rows_of_part};
 
+pub mod accept;
 pub mod activation;
 pub mod attention;
 pub mod attention_join;
