@@ -1,16 +1,18 @@
-//! Token by token: the GPU draws each one and goes on with it, and the CPU reads along, a step behind.
+//! Token by token: the GPU draws each one and goes on with it, and the CPU reads along, a step behind. Where what comes next can be
+//! guessed, several tokens are verified at once.
 
 use super::events::FinishReason;
 use super::generate::{Answer, Prefilled};
-use super::load::Resident;
+use super::load::{Resident, kernel_needs};
 use super::recover::Run;
 use super::session::Slot;
+use super::speculate::{Draft, Speculation, Speculator, history};
 use super::{Engine, Request};
 use crate::chat::TextStream;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording};
-use crate::kernels::sample::{self, Sampling};
-use crate::kernels::self_test::self_test_filter;
+use crate::kernels::sample::{self, NONE, Rules, Sampling};
+use crate::kernels::self_test::{self_test_filter, self_test_rows};
 use crate::model::Model;
 use crate::model::step::{RESULT, StepHeader};
 use crate::sampling::SamplingOptions;
@@ -24,6 +26,10 @@ pub(super) struct Drawing {
     _sampling: Sampling,
     /// Results of the draw that is waited for, and of the one behind it.
     readbacks: [Readback; 2],
+    /// The last token, if nothing has been submitted behind it.
+    known: Option<u32>,
+    /// When the last token came, if the next one was on its way.
+    arrived: Option<f64>,
 }
 
 impl Drawing {
@@ -33,8 +39,26 @@ impl Drawing {
         let mut recording = Recording::on(gpu.class());
         sampling.record(&mut recording, &logits, &step)?;
         let draw = gpu.prepare("draw", &recording)?;
-        Ok(Self { draw, _sampling: sampling, readbacks: [gpu.readback(RESULT)?, gpu.readback(RESULT)?] })
+        let readbacks = [gpu.readback(RESULT)?, gpu.readback(RESULT)?];
+        Ok(Self { draw, _sampling: sampling, readbacks, known: None, arrived: None })
     }
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    /// Tokens drawn.
+    drawn: usize,
+    /// Tokens that may follow.
+    left: usize,
+}
+
+/// Tokens that came at once.
+#[derive(Debug)]
+struct Drawn {
+    tokens: Vec<u32>,
+    /// The first of them, which were drafts.
+    drafts: usize,
 }
 
 impl Engine {
@@ -45,26 +69,44 @@ impl Engine {
         prefilled: Prefilled,
         run: &mut Run<'_>,
     ) -> Result<Answer> {
+        let mut answer = Answer::default();
+        let decoded = self.decode_into(&mut answer, request, prefilled, run).await;
+        // Of what was verified at once the answer may have taken the first tokens only.
+        let kept = prefilled.tokens + answer.taken;
+        self.session.truncate(kept);
+        if let Some(resident) = &mut self.resident {
+            resident.cache.truncate(kept);
+        }
+        decoded.map(|()| answer)
+    }
+
+    async fn decode_into(
+        &mut self,
+        answer: &mut Answer,
+        request: &Request,
+        prefilled: Prefilled,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
         let room = self.plan.context - prefilled.tokens;
         let limit = request.max_tokens.map_or(room, |max| max.min(room));
-        let mut answer = Answer { text: String::new(), tokens: Vec::new(), finish_reason: FinishReason::Length };
         let mut stream = TextStream::new(request.stop.clone());
+        let mut speculator = self.speculator(&request.sampling)?;
         let mut drawing = None;
         run.cancel.check()?;
-        while answer.tokens.len() < limit {
-            let goes_on = answer.tokens.len() + 1 < limit;
+        while answer.tokens.len() < limit && answer.finish_reason != FinishReason::Stop {
+            let progress = Progress { drawn: answer.tokens.len(), left: limit - answer.tokens.len() };
             let step = async |engine: &mut Self, _: &mut Run<'_>| {
                 // Whatever goes wrong, it is begun anew.
                 let mut current = match drawing.take() {
                     Some(current) => current,
                     None => engine.begin(request, prefilled, &answer.tokens).await?,
                 };
-                let token = engine.draw(&mut current, goes_on).await?;
+                let drawn = engine.draw_some(&mut current, &mut speculator, progress).await?;
                 drawing = Some(current);
-                Ok(token)
+                Ok(drawn)
             };
-            let token = match self.surviving(run, step).await {
-                Ok(token) => token,
+            let drawn = match self.surviving(run, step).await {
+                Ok(drawn) => drawn,
                 Err(error) => {
                     // Nobody has seen whether the last pass succeeded.
                     if let Some(first) = self.session.last_pass() {
@@ -73,11 +115,23 @@ impl Engine {
                     return Err(error);
                 }
             };
+            self.take(answer, drawn, &mut stream, run)?;
+            answer.drafted = speculator.drafted;
+        }
+        answer.say(stream.finish(), run.on_event);
+        Ok(())
+    }
+
+    /// Adds tokens to the answer, up to one that ends it.
+    fn take(&self, answer: &mut Answer, drawn: Drawn, stream: &mut TextStream, run: &mut Run<'_>) -> Result<()> {
+        for (index, token) in drawn.tokens.into_iter().enumerate() {
+            answer.taken += 1;
             if self.manifest.chat.eos_token_ids.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
                 break;
             }
             answer.tokens.push(token);
+            answer.accepted += usize::from(index < drawn.drafts);
             // Control tokens other than the end print nothing.
             let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
             answer.say(text, run.on_event);
@@ -87,14 +141,25 @@ impl Engine {
             }
             run.cancel.check()?;
         }
-        answer.say(stream.finish(), run.on_event);
-        Ok(answer)
+        Ok(())
+    }
+
+    /// Whether and when this answer's tokens are guessed: only the likeliest token can be.
+    fn speculator(&self, sampling: &SamplingOptions) -> Result<Speculator> {
+        let rules = Rules::new(self.config().text.vocab_size, sampling)?;
+        let can = rules.is_greedy() && !rules.adjusts() && self.plan.rows.text.step > 1;
+        Ok(Speculator::new(if can { self.speculation } else { Speculation::Off }))
     }
 
     /// Has the next token drawn, behind those that have been.
     async fn begin(&mut self, request: &Request, prefilled: Prefilled, drawn: &[u32]) -> Result<Drawing> {
-        let needs_head = !self.session.ends_in_step();
         let gpu = self.gpu.clone();
+        // The last token may not have been waited for by a step when the device was lost.
+        if let Some(&token) = drawn.last().filter(|_| self.session.slots().len() < prefilled.tokens + drawn.len()) {
+            self.resident_mut()?.cache.reserve(1).await?;
+            self.step_again(token)?;
+        }
+        let needs_head = !self.session.ends_in_step();
         if request.sampling.filters() && !self.filter_is_tested {
             self_test_filter(&gpu).await?;
             self.filter_is_tested = true;
@@ -112,6 +177,113 @@ impl Engine {
         Ok(drawing)
     }
 
+    /// The next tokens: the one that is being drawn, or as many as a pass verifies.
+    async fn draw_some(
+        &mut self,
+        drawing: &mut Drawing,
+        speculator: &mut Speculator,
+        progress: Progress,
+    ) -> Result<Drawn> {
+        if let Some(known) = drawing.known {
+            if let Some(draft) = self.propose(speculator, Some(known), progress.left) {
+                if let Some(drawn) = self.verify(drawing, speculator, (known, draft), progress).await? {
+                    return Ok(drawn);
+                }
+            }
+            self.go_on(drawing, known).await?;
+        }
+        // What comes next can be guessed as soon as this token is known: nothing is submitted before it is.
+        let waits = progress.left > 1 && self.propose(speculator, None, progress.left - 1).is_some();
+        let goes_on = progress.left > 1 && !waits;
+        let token = self.draw(drawing, goes_on).await?;
+        drawing.known = (!goes_on).then_some(token);
+        let now = (self.clock)();
+        if let Some(before) = drawing.arrived.filter(|_| goes_on) {
+            self.pace.stepped(now - before);
+        }
+        drawing.arrived = goes_on.then_some(now);
+        speculator.stepped();
+        Ok(Drawn { tokens: vec![token], drafts: 0 })
+    }
+
+    /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
+    fn propose(&self, speculator: &Speculator, known: Option<u32>, left: usize) -> Option<Draft> {
+        if !speculator.looks(&self.pace) {
+            return None;
+        }
+        let Resident { model, cache, .. } = self.resident.as_ref()?;
+        let rows = model.rows_alike(cache.len(), left)?;
+        speculator.propose(&self.pace, &history(self.session.slots(), known), rows)
+    }
+
+    /// Verifies a draft behind a token that is known; none if it could not be judged.
+    async fn verify(
+        &mut self,
+        drawing: &mut Drawing,
+        speculator: &mut Speculator,
+        (known, draft): (u32, Draft),
+        progress: Progress,
+    ) -> Result<Option<Drawn>> {
+        let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
+        if !self.rows_are_right(inputs.len()).await? {
+            speculator.stop();
+            return Ok(None);
+        }
+        let (gpu, started) = (self.gpu.clone(), (self.clock)());
+        let Resident { model, cache, .. } = self.resident_mut()?;
+        cache.reserve(inputs.len()).await?;
+        let (_, step) = model.choice()?;
+        let position = cache.len();
+        let pass = model.ready_verify(cache, &inputs)?;
+        gpu.replay(&[pass], Some((&step, &mut drawing.readbacks[0])));
+        let [token, next, _] = result(&gpu.fetch(&mut drawing.readbacks[0]).await?)?;
+        if token == NONE {
+            // Perhaps by a draft's fault: then a step will do.
+            speculator.stop();
+            model.start_steps(StepHeader { token: known, position, drawn: progress.drawn })?;
+            return Ok(None);
+        }
+        let kept = (next as usize).checked_sub(position).filter(|kept| (1..=inputs.len()).contains(kept));
+        let Some(kept) = kept else {
+            return Err(Error::Internal { detail: format!("{position} to {next} by {} rows", inputs.len()) });
+        };
+        cache.advance(kept);
+        inputs[..kept].iter().for_each(|&input| self.session.extend_by_step(Slot::Token(input)));
+        self.pace.passed(inputs.len(), (self.clock)() - started);
+        speculator.verified(&draft, kept - 1);
+        drawing.known = Some(token);
+        Ok(Some(Drawn { tokens: inputs[1..kept].iter().copied().chain([token]).collect(), drafts: kept - 1 }))
+    }
+
+    /// Whether the kernels for so many rows compute rightly on this device: tested when they are first needed.
+    async fn rows_are_right(&mut self, rows: usize) -> Result<bool> {
+        if let Some((_, right)) = self.rows_tested.iter().find(|(tested, _)| *tested == rows) {
+            return Ok(*right);
+        }
+        let needs = kernel_needs(&self.manifest, vec![self.plan.kv]);
+        let right = match self_test_rows(&self.gpu, &needs, rows).await {
+            Ok(()) => true,
+            Err(Error::SelfTestFailed { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        self.rows_tested.push((rows, right));
+        Ok(right)
+    }
+
+    /// Submits the step of a token that is known, and the draw behind it.
+    async fn go_on(&mut self, drawing: &mut Drawing, known: u32) -> Result<()> {
+        let gpu = self.gpu.clone();
+        let Resident { model, cache, .. } = self.resident_mut()?;
+        cache.reserve(1).await?;
+        let (_, step) = model.choice()?;
+        let pass = model.ready_step(cache, cache.len())?;
+        gpu.replay(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[0])));
+        cache.advance(1);
+        self.session.extend_by_step(Slot::Token(known));
+        (drawing.known, drawing.arrived) = (None, None);
+        Ok(())
+    }
+
     /// Waits for the token that is being drawn. If the answer `goes_on`, the next one is on its way before this one is there.
     async fn draw(&mut self, drawing: &mut Drawing, goes_on: bool) -> Result<u32> {
         let gpu = self.gpu.clone();
@@ -122,11 +294,7 @@ impl Engine {
             let pass = model.ready_step(cache, cache.len())?;
             gpu.replay(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[1])));
         }
-        let result = gpu.fetch(&mut drawing.readbacks[0]).await?;
-        let [token, position, drawn, _] = bytemuck::pod_collect_to_vec(&result)[..] else {
-            return Err(Error::Internal { detail: format!("a result of {} bytes", result.len()) });
-        };
-        let token = sample::read([token, position, drawn])?;
+        let token = sample::read(result(&gpu.fetch(&mut drawing.readbacks[0]).await?)?)?;
         if goes_on {
             drawing.readbacks.swap(0, 1);
             cache.advance(1);
@@ -146,5 +314,13 @@ impl Engine {
         cache.advance(1);
         self.session.extend_by_step(Slot::Token(token));
         Ok(())
+    }
+}
+
+/// Token, position and tokens drawn.
+fn result(bytes: &[u8]) -> Result<[u32; 3]> {
+    match bytemuck::pod_collect_to_vec(bytes)[..] {
+        [token, position, drawn, _] => Ok([token, position, drawn]),
+        _ => Err(Error::Internal { detail: format!("a result of {} bytes", bytes.len()) }),
     }
 }

@@ -78,12 +78,13 @@ pub enum Event {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended its turn, or a stop string came.
     Stop,
     /// The answer reached its limit or the end of the context.
+    #[default]
     Length,
 }
 
@@ -96,6 +97,10 @@ pub struct Usage {
     pub completion_tokens: usize,
     /// Tokens of the prompt that were still in the cache.
     pub cached_tokens: usize,
+    /// Tokens that were guessed from the conversation and verified several at a time.
+    pub drafted_tokens: usize,
+    /// Tokens of the answer among them.
+    pub accepted_tokens: usize,
 }
 
 /// How long the stages took, in milliseconds.

@@ -9,6 +9,7 @@ use super::plan::{Plan, Wishes, plan, smaller};
 use super::recover::LOSSES;
 use super::session::Session;
 use super::source::{ShardSource, both};
+use super::speculate::{Pace, Speculation};
 use super::tower::{Residency, Tower};
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, ModelConfig};
@@ -30,6 +31,8 @@ pub struct LoadOptions {
     pub vision: Option<Residency>,
     /// Bytes of GPU memory that everything together may take; `None` for as many as the device has.
     pub gpu_memory_budget: Option<u64>,
+    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
+    pub speculation: Speculation,
     /// The platform's clock.
     pub clock: Clock,
 }
@@ -37,12 +40,13 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Everything by default, with the platform's clock.
     pub fn new(clock: Clock) -> Self {
-        Self { context: None, kv_precision: None, vision: None, gpu_memory_budget: None, clock }
+        let speculation = Speculation::default();
+        Self { context: None, kv_precision: None, vision: None, gpu_memory_budget: None, speculation, clock }
     }
 
     fn wishes(&self) -> Wishes {
-        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
-        Wishes { budget, context, kv, vision }
+        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, speculation, .. } = *self;
+        Wishes { budget, context, kv, vision, speculation }
     }
 }
 
@@ -103,7 +107,7 @@ impl Engine {
         };
         let (session, features) = (Session::default(), FeatureCache::default());
         let resident = Some(resident);
-        let filter_is_tested = false;
+        let pace = Pace::new(gpu.class());
         Ok(Self {
             gpu,
             plan,
@@ -114,7 +118,10 @@ impl Engine {
             session,
             features,
             self_test,
-            filter_is_tested,
+            filter_is_tested: false,
+            rows_tested: Vec::new(),
+            speculation: options.speculation,
+            pace,
             clock,
         })
     }

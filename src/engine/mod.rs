@@ -15,6 +15,7 @@ mod rehearse;
 mod score;
 mod session;
 mod source;
+mod speculate;
 mod tower;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
@@ -24,6 +25,7 @@ pub use plan::{Plan, Wishes, plan, smaller};
 pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
+pub use speculate::Speculation;
 pub use tower::Residency;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use crate::weights::manifest::Manifest;
 use load::Resident;
 use pictures::FeatureCache;
 use session::Session;
+use speculate::Pace;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -70,6 +73,11 @@ pub struct Engine {
     self_test: SelfTestReport,
     /// Whether the kernel that few answers need has been tested on this device.
     filter_is_tested: bool,
+    /// Counts of rows whose kernels have been tested on this device, and whether they are right.
+    rows_tested: Vec<(usize, bool)>,
+    speculation: Speculation,
+    /// How long steps and passes over drafts take on this device.
+    pace: Pace,
     clock: Clock,
 }
 

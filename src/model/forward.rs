@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::decoder::{Decoder, TextRows, Workspace};
 use super::kv_cache::KvCache;
 use super::projector::{Features, Projector};
-use super::step::{self, StepHeader, TABLE_ROWS};
+use super::step::{self, StepHeader, StepShape, TABLE_ROWS};
 use super::vision::{Layer, Pixels, Stem};
-use super::vision_work;
+use super::{verify, vision_work};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, DeviceClass, Gpu, Prepared, Purpose, Recording, Slice};
@@ -62,9 +62,9 @@ pub struct Model {
     rows: Rows,
     decoder: Decoder,
     /// What the decoder works in; not there while a picture is encoded.
-    work: Option<Workspace>,
-    /// A step, for so many workgroups that share its attention.
-    step: Option<(usize, Prepared)>,
+    pub(super) work: Option<Workspace>,
+    /// Steps of each count of rows.
+    steps: Vec<(StepShape, Prepared)>,
 }
 
 impl Model {
@@ -74,12 +74,17 @@ impl Model {
     /// [`Error::InvalidPackage`] if a weight is missing.
     pub fn new(gpu: &Gpu, config: &ModelConfig, rows: Rows, mut weights: WeightStore) -> Result<Self> {
         let decoder = Decoder::new(&config.text, &mut weights)?;
-        Ok(Self { decoder, work: None, step: None, rows, gpu: gpu.clone(), config: config.clone() })
+        Ok(Self { decoder, work: None, steps: Vec::new(), rows, gpu: gpu.clone(), config: config.clone() })
     }
 
     /// The model's shape.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The device.
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// Rows computed at a time.
@@ -175,6 +180,10 @@ impl Model {
         self.rest();
         self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
         self.ready_step(cache, cache.context().saturating_sub(1))?;
+        let most = self.rows.text.step.min(cache.context());
+        for rows in verify::ROWS.into_iter().filter(|&rows| rows <= most) {
+            self.rehearse_verify(cache, rows)?;
+        }
         Ok(features)
     }
 
@@ -262,7 +271,8 @@ impl Model {
 
     /// Gives up work memory until the next pass.
     pub fn rest(&mut self) {
-        (self.work, self.step) = (None, None);
+        self.work = None;
+        self.steps.clear();
     }
 
     /// Has the logits of `row` of the last [`Self::forward`] computed for whoever draws the next token from
@@ -308,7 +318,7 @@ impl Model {
         self.ready_work()?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
         let mut recording = Recording::on(class);
-        self.decoder.record_step(&self.gpu, &mut recording, work, cache, step::splits(position + 1))?;
+        self.decoder.record_step(&self.gpu, &mut recording, work, cache, StepShape::at(position, 1))?;
         Ok(recording)
     }
 
@@ -318,8 +328,14 @@ impl Model {
     /// # Errors
     /// As [`Gpu::prepare`] and [`Gpu::write`].
     pub fn ready_step(&mut self, cache: &KvCache, position: usize) -> Result<&Prepared> {
+        self.ready_table(position, 1)?;
+        self.ready(cache, StepShape::at(position, 1), |_, _| Ok(()))
+    }
+
+    /// Has the rotations of these rows at hand.
+    pub(super) fn ready_table(&mut self, position: usize, rows: usize) -> Result<()> {
         let work = self.work.as_mut().ok_or_else(no_pass)?;
-        if !work.table.contains(&position) {
+        if !work.table.contains(&position) || work.table.end < position + rows {
             work.table = position..position + TABLE_ROWS;
             // The header stays: the GPU knows it better by now.
             let first = [work.table.start as u32];
@@ -327,17 +343,30 @@ impl Model {
             let rows = self.decoder.table_words(&work.table);
             self.gpu.write(&work.step, step::HEADER, bytemuck::cast_slice(&rows))?;
         }
-        let splits = step::splits(position + 1);
-        let ready = self.step.take().filter(|(made_for, step)| *made_for == splits && step.is_current());
-        let ready = match ready {
-            Some(ready) => ready,
+        Ok(())
+    }
+
+    /// The recording of a step of this shape, and of what `then` adds to it.
+    pub(super) fn ready(
+        &mut self,
+        cache: &KvCache,
+        shape: StepShape,
+        then: impl FnOnce(&Self, &mut Recording) -> Result<()>,
+    ) -> Result<&Prepared> {
+        self.steps.retain(|(made_for, step)| step.is_current() && (made_for.rows != shape.rows || *made_for == shape));
+        let found = self.steps.iter().position(|(made_for, _)| *made_for == shape);
+        let index = match found {
+            Some(index) => index,
             None => {
                 let mut recording = Recording::on(self.gpu.class());
-                self.decoder.record_step(&self.gpu, &mut recording, work, cache, splits)?;
-                (splits, self.gpu.prepare("step", &recording)?)
+                let work = self.work.as_ref().ok_or_else(no_pass)?;
+                self.decoder.record_step(&self.gpu, &mut recording, work, cache, shape)?;
+                then(self, &mut recording)?;
+                self.steps.push((shape, self.gpu.prepare("step", &recording)?));
+                self.steps.len() - 1
             }
         };
-        Ok(&self.step.insert(ready).1)
+        Ok(&self.steps[index].1)
     }
 
     /// Waits until everything submitted has run.
@@ -349,6 +378,6 @@ impl Model {
     }
 }
 
-fn no_pass() -> Error {
+pub(super) fn no_pass() -> Error {
     Error::Internal { detail: "logits before a forward pass".into() }
 }

@@ -53,7 +53,7 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision }`, whatever is left out or null being chosen here.
+/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation }`, whatever is left out or null being chosen here.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -84,6 +84,7 @@ struct JsLoadOptions {
     kv_precision: Option<String>,
     gpu_memory_budget: Option<f64>,
     vision: Option<String>,
+    speculation: Option<String>,
 }
 
 impl JsLoadOptions {
@@ -99,6 +100,7 @@ impl JsLoadOptions {
             kv_precision: self.kv_precision.map(|name| name.parse()).transpose()?,
             vision: self.vision.map(|name| name.parse()).transpose()?,
             gpu_memory_budget: budget,
+            speculation: self.speculation.map(|name| name.parse()).transpose()?.unwrap_or_default(),
             clock: milliseconds,
         })
     }

@@ -25,7 +25,7 @@ fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout) -> Model {
     let joins = decoder::joins(&config.text);
     let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
     uploader.want(&manifest, &text).expect("room for the weights");
-    let rows = forward::Rows { text: decoder::TextRows { prompt: 16, head: 1 }, vision: 16 };
+    let rows = forward::Rows { text: decoder::TextRows { prompt: 16, head: 1, step: 1 }, vision: 16 };
     Model::new(gpu, config, rows, uploader.finish(&manifest).expect("weights")).expect("a model")
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions, Picture, Plan, Residency};
+use ocelli::engine::{Engine, LoadOptions, Picture, Plan, Residency, Speculation};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -56,6 +56,10 @@ pub(crate) struct MemoryArgs {
     /// [default: resident if the budget allows it].
     #[arg(long, value_name = "WHERE")]
     vision: Option<Residency>,
+    /// Whether tokens that stand earlier in the conversation are guessed and verified several at a time: auto, where that is faster,
+    /// or off. Answers are the same.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) speculation: Speculation,
     /// Largest buffer to use, as if the device allowed no larger ones.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_binding: Option<u64>,
@@ -112,6 +116,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         kv_precision: memory.kv,
         vision: memory.vision,
         gpu_memory_budget: memory.gpu_memory_budget,
+        speculation: memory.speculation,
         clock: milliseconds,
     };
     let tokenizer = opened.read_tokenizer().await?;

@@ -22,24 +22,12 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     for &layout in &needs.products {
         product(bench, layout, matmul::record, 33)?;
     }
-    let class = bench.gpu.class();
-    for &layout in &needs.step {
-        product(bench, layout, matvec::record, 1)?;
-        steps::gated(bench, layout, Tuning::of(class))?;
-        for &precision in &needs.caches {
-            let is_fused = steps::qkv(bench, (layout, Tuning::of(class)), needs.decoder, precision)?;
-            if !is_fused && layout != needs.head {
-                steps::normed_product(bench, layout, Tuning::of(class))?;
-            }
-        }
-    }
-    steps::normed_product(bench, needs.head, Tuning::of(class))?;
+    step(bench, needs, 1)?;
     embedding(bench, needs.embedding)?;
     norm(bench)?;
     for &precision in &needs.caches {
         decoder::attention(bench, needs.decoder.head_dim, precision)?;
         steps::append(bench, needs.decoder, precision)?;
-        steps::attention(bench, (needs.decoder.head_dim, needs.group), precision, StepTuning::of(class))?;
     }
     gate(bench, Activation::Silu)?;
     sampling::plain(bench)?;
@@ -50,6 +38,26 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     gate(bench, vision.gate)?;
     merge(bench, vision)?;
     pointwise(bench, vision.projector)
+}
+
+/// Records what a step of so many rows needs.
+pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<()> {
+    let class = bench.gpu.class();
+    for &layout in &needs.step {
+        product(bench, layout, matvec::record, rows)?;
+        steps::gated(bench, (layout, rows), Tuning::of(class))?;
+        for &precision in &needs.caches {
+            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(class)), needs.decoder, precision)?;
+            if !is_fused && layout != needs.head {
+                steps::normed_product(bench, (layout, rows), Tuning::of(class))?;
+            }
+        }
+    }
+    steps::normed_product(bench, (needs.head, rows), Tuning::of(class))?;
+    for &precision in &needs.caches {
+        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(class))?;
+    }
+    Ok(())
 }
 
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`

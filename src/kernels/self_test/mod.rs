@@ -172,6 +172,17 @@ pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
     weigh(bench.finish().await?).map(drop)
 }
 
+/// Runs the kernels that steps of so many rows need, and that judges them.
+///
+/// # Errors
+/// As [`self_test`].
+pub async fn self_test_rows(gpu: &Gpu, needs: &Needs, rows: usize) -> Result<()> {
+    let mut bench = Bench::new(gpu);
+    cases::step(&mut bench, needs, rows)?;
+    sampling::drafts(&mut bench, rows)?;
+    weigh(bench.finish().await?).map(drop)
+}
+
 /// Runs every kernel that is needed on known inputs.
 ///
 /// # Errors

@@ -34,9 +34,9 @@ fn normed(bench: &mut Bench<'_>, m: usize, k: usize) -> (Vec<f32>, Vec<f32>, Vec
     (x, weight, h)
 }
 
-/// A row through a gate.
-pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
-    let (m, n, k) = (1, 36, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
+/// Rows through a gate.
+pub(super) fn gated(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
+    let (n, k) = (36, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
     let (x, gain, h) = normed(bench, m, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: 2 * n, cols: k })?; // [2 * n, k]
     if !gated_matvec::can_fuse(&weight, true, limit(bench)) {
@@ -53,17 +53,17 @@ pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Re
     Ok(())
 }
 
-/// A normed row through a matrix.
-pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
+/// Normed rows through a matrix.
+pub(super) fn normed_product(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
     let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
-    let (x, gain, h) = normed(bench, 1, k);
+    let (x, gain, h) = normed(bench, m, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
-    let mut y = vec![UNWRITTEN; n];
+    let mut y = vec![UNWRITTEN; m * n];
     let (x_slice, gain, y_slice) = (bench.upload(&x)?, bench.upload(&gain)?, bench.upload(&y)?);
     let norm = Some(Norm { weight: &gain, eps: EPS });
     let launch = Matvec {
         x: &x_slice,
-        m: 1,
+        m,
         norm,
         weight: &weight,
         bias: None,
@@ -74,7 +74,7 @@ pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuni
         tuning,
     };
     launch.record(&mut bench.recording)?;
-    let shape = reference::matmul::Shape { m: 1, n, k, y_stride: n, y_offset: 0, accumulate: false };
+    let shape = reference::matmul::Shape { m, n, k, y_stride: n, y_offset: 0, accumulate: false };
     reference::matmul::compute(shape, &h, &w, None, &mut y);
     bench.expect(&y_slice, y);
     Ok(())
@@ -104,14 +104,14 @@ fn heads_of(heads: Heads) -> (rope_append::Heads, reference::rope_append::Heads)
     (rope_append::Heads { q, kv, dim, pairs }, reference::rope_append::Heads { q, kv, dim, interleaved })
 }
 
-/// Queries, keys and values of a token, where one launch can make them; whether it can.
+/// Queries, keys and values of tokens, where one launch can make them; whether it can.
 pub(super) fn qkv(
     bench: &mut Bench<'_>,
-    (layout, tuning): (Layout, Tuning),
+    (layout, m, tuning): (Layout, usize, Tuning),
     heads: Heads,
     precision: KvPrecision,
 ) -> Result<bool> {
-    let (m, k, (heads, twins)) = (1, unit(layout), heads_of(heads));
+    let (k, (heads, twins)) = (unit(layout), heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
     let (x, gain, h) = normed(bench, m, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]
@@ -174,14 +174,14 @@ pub(super) fn append(bench: &mut Bench<'_>, heads: Heads, precision: KvPrecision
     Ok(())
 }
 
-/// A last token behind 129, at once and in two pieces.
+/// The last tokens behind 129, at once and in two pieces.
 pub(super) fn attention(
     bench: &mut Bench<'_>,
-    (head_dim, group): (usize, usize),
+    (head_dim, group, m): (usize, usize, usize),
     precision: KvPrecision,
     tuning: StepTuning,
 ) -> Result<()> {
-    let (m, position, q_heads, kv_heads) = (1, 129, 2 * group, 2);
+    let (position, q_heads, kv_heads) = (129, 2 * group, 2);
     let q_width = q_heads * head_dim;
     let q = bench.numbers(m * q_width); // [m, q_heads, head_dim]
     let (cache, k, v) = cached(bench, (position + m) * kv_heads, head_dim, precision)?;
