@@ -3,16 +3,16 @@
 
 use super::events::FinishReason;
 use super::generate::{Answer, Prefilled};
-use super::load::{Resident, kernel_needs};
+use super::load::Resident;
 use super::recover::Run;
 use super::session::Slot;
-use super::speculate::{Draft, Speculation, Speculator, history};
+use super::speculate::{Speculation, Speculator};
 use super::{Engine, Request};
 use crate::chat::TextStream;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording};
-use crate::kernels::sample::{self, NONE, Rules, Sampling};
-use crate::kernels::self_test::{self_test_filter, self_test_rows};
+use crate::kernels::sample::{self, Rules, Sampling};
+use crate::kernels::self_test::self_test_filter;
 use crate::model::Model;
 use crate::model::step::{RESULT, StepHeader};
 use crate::sampling::SamplingOptions;
@@ -25,9 +25,9 @@ pub(super) struct Drawing {
     /// What the draws read and count.
     _sampling: Sampling,
     /// Results of the draw that is waited for, and of the one behind it.
-    readbacks: [Readback; 2],
+    pub(super) readbacks: [Readback; 2],
     /// The last token, if nothing has been submitted behind it.
-    known: Option<u32>,
+    pub(super) known: Option<u32>,
     /// When the last token came, if the next one was on its way.
     arrived: Option<f64>,
 }
@@ -46,19 +46,19 @@ impl Drawing {
 
 /// How far an answer is.
 #[derive(Debug, Clone, Copy)]
-struct Progress {
+pub(super) struct Progress {
     /// Tokens drawn.
-    drawn: usize,
+    pub(super) drawn: usize,
     /// Tokens that may follow.
-    left: usize,
+    pub(super) left: usize,
 }
 
 /// Tokens that came at once.
 #[derive(Debug)]
-struct Drawn {
-    tokens: Vec<u32>,
+pub(super) struct Drawn {
+    pub(super) tokens: Vec<u32>,
     /// The first of them, which were drafts.
-    drafts: usize,
+    pub(super) drafts: usize,
 }
 
 impl Engine {
@@ -206,70 +206,6 @@ impl Engine {
         Ok(Drawn { tokens: vec![token], drafts: 0 })
     }
 
-    /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
-    fn propose(&self, speculator: &Speculator, known: Option<u32>, left: usize) -> Option<Draft> {
-        if !speculator.looks(&self.pace) {
-            return None;
-        }
-        let Resident { model, cache, .. } = self.resident.as_ref()?;
-        let rows = model.rows_alike(cache.len(), left)?;
-        speculator.propose(&self.pace, &history(self.session.slots(), known), rows)
-    }
-
-    /// Verifies a draft behind a token that is known; none if it could not be judged.
-    async fn verify(
-        &mut self,
-        drawing: &mut Drawing,
-        speculator: &mut Speculator,
-        (known, draft): (u32, Draft),
-        progress: Progress,
-    ) -> Result<Option<Drawn>> {
-        let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
-        if !self.rows_are_right(inputs.len()).await? {
-            speculator.stop();
-            return Ok(None);
-        }
-        let (gpu, started) = (self.gpu.clone(), (self.clock)());
-        let Resident { model, cache, .. } = self.resident_mut()?;
-        cache.reserve(inputs.len()).await?;
-        let (_, step) = model.choice()?;
-        let position = cache.len();
-        let pass = model.ready_verify(cache, &inputs)?;
-        gpu.replay(&[pass], Some((&step, &mut drawing.readbacks[0])));
-        let [token, next, _] = result(&gpu.fetch(&mut drawing.readbacks[0]).await?)?;
-        if token == NONE {
-            // Perhaps by a draft's fault: then a step will do.
-            speculator.stop();
-            model.start_steps(StepHeader { token: known, position, drawn: progress.drawn })?;
-            return Ok(None);
-        }
-        let kept = (next as usize).checked_sub(position).filter(|kept| (1..=inputs.len()).contains(kept));
-        let Some(kept) = kept else {
-            return Err(Error::Internal { detail: format!("{position} to {next} by {} rows", inputs.len()) });
-        };
-        cache.advance(kept);
-        inputs[..kept].iter().for_each(|&input| self.session.extend_by_step(Slot::Token(input)));
-        self.pace.passed(inputs.len(), (self.clock)() - started);
-        speculator.verified(&draft, kept - 1);
-        drawing.known = Some(token);
-        Ok(Some(Drawn { tokens: inputs[1..kept].iter().copied().chain([token]).collect(), drafts: kept - 1 }))
-    }
-
-    /// Whether the kernels for so many rows compute rightly on this device: tested when they are first needed.
-    async fn rows_are_right(&mut self, rows: usize) -> Result<bool> {
-        if let Some((_, right)) = self.rows_tested.iter().find(|(tested, _)| *tested == rows) {
-            return Ok(*right);
-        }
-        let needs = kernel_needs(&self.manifest, vec![self.plan.kv]);
-        let right = match self_test_rows(&self.gpu, &needs, rows).await {
-            Ok(()) => true,
-            Err(Error::SelfTestFailed { .. }) => false,
-            Err(error) => return Err(error),
-        };
-        self.rows_tested.push((rows, right));
-        Ok(right)
-    }
-
     /// Submits the step of a token that is known, and the draw behind it.
     async fn go_on(&mut self, drawing: &mut Drawing, known: u32) -> Result<()> {
         let gpu = self.gpu.clone();
@@ -318,7 +254,7 @@ impl Engine {
 }
 
 /// Token, position and tokens drawn.
-fn result(bytes: &[u8]) -> Result<[u32; 3]> {
+pub(super) fn result(bytes: &[u8]) -> Result<[u32; 3]> {
     match bytemuck::pod_collect_to_vec(bytes)[..] {
         [token, position, drawn, _] => Ok([token, position, drawn]),
         _ => Err(Error::Internal { detail: format!("a result of {} bytes", bytes.len()) }),

@@ -17,6 +17,7 @@ mod session;
 mod source;
 mod speculate;
 mod tower;
+mod verify;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};

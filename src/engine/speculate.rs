@@ -61,7 +61,7 @@ impl Pace {
             // Weights are read once for all rows; what is waited for is a round trip.
             DeviceClass::Hardware => [1.4, 1.7],
             // Arithmetic is all there is, and every row has its own.
-            DeviceClass::Software | DeviceClass::SlowCompiler => [2.5, 4.5],
+            DeviceClass::Software | DeviceClass::SlowCompiler => [2.5, 5.5],
         };
         Self { step: None, passes: passes.map(|steps| (steps, 0)) }
     }
