@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::engine::LoadOptions;
-use ocelli::gpu::{Gpu, GpuOptions, Injection};
-use ocelli::kernels::self_test::{Heads, Needs, Outcome, Tier, Vision, self_test, self_test_filter, weigh};
+use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Ways};
+use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, self_test, self_test_filter, weigh};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
@@ -131,7 +131,7 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
         let options = LoadOptions { context: Some(64), ..LoadOptions::new(milliseconds) };
         let right = packages::try_load(packages::common::gpu(), &files, options).await.expect("load");
         assert!(right.self_test().passed > 10 && right.self_test().failed.is_empty(), "{:?}", right.self_test());
-        assert!(right.self_test().allows(Tier::Baseline) && right.self_test().ms > 0.0);
+        assert!(right.self_test().ms > 0.0);
         for (kernel, from, to) in [("matmul<q8_0>", "= products[i];", "= 1.01 * products[i];"), SPOILED[11]] {
             let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
             let Err(failed) = packages::try_load(&gpu, &files, options).await else {
@@ -143,24 +143,28 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
     });
 }
 
-fn outcome(kernel: &str, tier: Tier, worst: f64) -> Outcome {
-    Outcome { kernel: kernel.into(), tier, worst, detail: "2 at 3 where 1 is right".into() }
+fn outcome(kernel: &str, uses: Features, worst: f64) -> Outcome {
+    Outcome { kernel: kernel.into(), uses, worst, detail: "2 at 3 where 1 is right".into() }
 }
 
 #[test]
 fn a_higher_tier_that_is_wrong_is_given_up_and_the_baseline_must_be_right() {
-    let right = |kernel| outcome(kernel, Tier::Baseline, 1e-7);
-    let report: Result<_> = weigh(vec![
-        right("matmul<q4_0>"),
-        outcome("matmul<q4_0>", Tier::F16, 0.3),
-        outcome("rope", Tier::Subgroups, 0.0),
-    ]);
+    let right = |kernel| outcome(kernel, Features::NONE, 1e-7);
+    let ways = Ways { features: Features::F16.or(Features::SUBGROUPS), ..Ways::of(DeviceClass::Hardware) };
+    let report: Result<_> = weigh(
+        vec![
+            right("matmul<q4_0>"),
+            outcome("matmul<q4_0>", Features::F16, 0.3),
+            outcome("rope", Features::SUBGROUPS, 0.0),
+        ],
+        ways,
+    );
     let report = report.expect("the baseline is right");
     assert_eq!((report.passed, report.failed.len()), (2, 1));
-    assert_eq!((report.failed[0].kernel.as_str(), report.failed[0].tier), ("matmul<q4_0>", Tier::F16));
-    assert!(!report.allows(Tier::F16) && report.allows(Tier::Subgroups) && report.allows(Tier::Baseline));
+    assert_eq!((report.failed[0].kernel.as_str(), report.failed[0].tier.as_str()), ("matmul<q4_0>", "f16"));
+    assert_eq!(report.ways.features, Features::SUBGROUPS);
     for worst in [1e-3, f64::NAN, f64::INFINITY] {
-        let failed = weigh(vec![right("rope"), outcome("glu", Tier::Baseline, worst)]).expect_err("wrong");
+        let failed = weigh(vec![right("rope"), outcome("glu", Features::NONE, worst)], ways).expect_err("wrong");
         assert_eq!(failed.code(), "self-test-failed");
         assert!(failed.to_string().contains("glu computes wrongly"), "{failed}");
     }

@@ -36,7 +36,7 @@ impl Drawing {
     pub(super) fn new(gpu: &Gpu, model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
         let sampling = Sampling::new(gpu, model.config().text.vocab_size, options, drawn)?;
         let (logits, step) = model.choice()?;
-        let mut recording = Recording::on(gpu.class());
+        let mut recording = Recording::on(gpu.ways());
         sampling.record(&mut recording, &logits, &step)?;
         let draw = gpu.prepare("draw", &recording)?;
         let readbacks = [gpu.readback(RESULT)?, gpu.readback(RESULT)?];

@@ -1,13 +1,14 @@
 //! Finds a GPU and opens it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::counters::{Counters, Tally, count};
+use super::features::Features;
 use super::health::{self, Complaints, Questions};
 use super::injection::Injection;
 use super::ledger::Ledger;
 use super::pipeline::Pipelines;
-use super::recording::DeviceClass;
+use super::ways::{DeviceClass, Ways};
 use crate::error::{Error, Result};
 
 /// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
@@ -29,6 +30,8 @@ struct Opened {
     ledger: Arc<Ledger>,
     pipelines: Pipelines,
     tally: Tally,
+    ways: Mutex<Ways>,
+    is_browser: bool,
 }
 
 /// What the device is, for people and bug reports.
@@ -47,6 +50,10 @@ pub struct DeviceReport {
     pub max_buffer_size: u64,
     /// Whether it is hardware.
     pub class: DeviceClass,
+    /// Optional features that it has and kernels know.
+    pub features: Features,
+    /// Fewest and most lanes of a subgroup, as far as the platform says.
+    pub subgroup_sizes: [u32; 2],
 }
 
 /// How a GPU is opened, and opened again once it is lost.
@@ -55,8 +62,23 @@ pub struct GpuOptions {
     /// Bytes that one binding, and so one buffer, may hold at most, if less than the device allows: what a lesser device would
     /// make of a model.
     pub max_binding: Option<u64>,
+    /// What the platform says of the device that wgpu does not know.
+    pub beyond: Beyond,
+    /// Optional features that are left alone.
+    pub refused: Features,
     /// Faults on order, for tests.
     pub injection: Injection,
+}
+
+/// What a platform knows of a device that wgpu does not: in browsers wgpu 30 neither asks for subgroups nor sees language features
+/// (<https://github.com/gfx-rs/wgpu/issues/10146>).
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Beyond {
+    /// Features that the device will have.
+    pub features: Features,
+    /// Fewest and most lanes of a subgroup.
+    pub subgroup_sizes: Option<[u32; 2]>,
 }
 
 impl Gpu {
@@ -82,7 +104,9 @@ impl Gpu {
     /// As [`Self::open`].
     pub async fn reopen(&self) -> Result<Self> {
         self.lose();
-        Self::open_into(self.0.options.clone(), self.0.ledger.clone()).await
+        let again = Self::open_into(self.0.options.clone(), self.0.ledger.clone()).await?;
+        again.compute_in(self.ways());
+        Ok(again)
     }
 
     /// Destroys the device. Whatever is done with it from now on fails with [`Error::DeviceLost`].
@@ -110,11 +134,18 @@ impl Gpu {
             max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage.min(MOST_BINDINGS),
             ..wgpu::Limits::default()
         };
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("ocelli"), required_limits: limits.clone(), ..Default::default() };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(e.to_string()))?;
         let info = adapter.get_info();
+        let (features, asked) = features_of(&adapter, &info, &options);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("ocelli"),
+            required_features: asked,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(e.to_string()))?;
         let class = class_of(&info);
+        let is_browser = info.backend == wgpu::Backend::BrowserWebGpu;
+        let sizes = options.beyond.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
         let report = DeviceReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
@@ -122,6 +153,8 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
             class,
+            features,
+            subgroup_sizes: sizes,
         };
         let cap = options.max_binding.unwrap_or(u64::MAX);
         let limits = wgpu::Limits {
@@ -141,6 +174,8 @@ impl Gpu {
             ledger,
             pipelines: Pipelines::default(),
             tally: Tally::default(),
+            ways: Mutex::new(Ways { features, ..Ways::of(class) }),
+            is_browser,
         };
         Ok(Self(Arc::new(opened)))
     }
@@ -158,6 +193,27 @@ impl Gpu {
     /// What the device is, as far as it decides how work is best divided.
     pub fn class(&self) -> DeviceClass {
         self.0.report.class
+    }
+
+    /// Optional features that it has and kernels know.
+    pub fn features(&self) -> Features {
+        self.0.report.features
+    }
+
+    /// How kernels are computed from now on: at first with all features that it has.
+    pub fn ways(&self) -> Ways {
+        *self.0.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has kernels computed in other ways, as far as the device can.
+    pub fn compute_in(&self, ways: Ways) {
+        let features = ways.features.and(self.features());
+        *self.0.ways.lock().unwrap_or_else(PoisonError::into_inner) = Ways { features, ..ways };
+    }
+
+    /// Whether a browser compiles the shaders.
+    pub(super) fn is_browser(&self) -> bool {
+        self.0.is_browser
     }
 
     /// Storage buffers that a kernel may bind.
@@ -223,6 +279,22 @@ impl Gpu {
     pub(super) fn pipelines(&self) -> &Pipelines {
         &self.0.pipelines
     }
+}
+
+/// The optional features of a device, and what wgpu is asked for to have them. Apple's GPUs make packed products one by one.
+fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuOptions) -> (Features, wgpu::Features) {
+    let offered = adapter.features();
+    let is_native = info.backend != wgpu::Backend::BrowserWebGpu;
+    let own = Features {
+        f16: offered.contains(wgpu::Features::SHADER_F16),
+        subgroups: offered.contains(wgpu::Features::SUBGROUP),
+        dot: is_native && info.backend != wgpu::Backend::Metal,
+    };
+    let features = own.or(options.beyond.features).without(options.refused);
+    let mut asked = wgpu::Features::empty();
+    asked.set(wgpu::Features::SHADER_F16, own.and(features).f16);
+    asked.set(wgpu::Features::SUBGROUP, own.and(features).subgroups);
+    (features, asked)
 }
 
 /// Browsers do not tell the type of every device, but name it.

@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod counters;
 pub mod device;
+pub mod features;
 mod health;
 pub mod injection;
 pub mod ledger;
@@ -10,13 +11,16 @@ pub mod pipeline;
 pub mod read;
 pub mod recording;
 pub mod run;
+pub mod ways;
 
 pub use buffer::{Buffer, Slice};
 pub use counters::Counters;
-pub use device::{DeviceReport, Gpu, GpuOptions};
+pub use device::{Beyond, DeviceReport, Gpu, GpuOptions};
+pub use features::Features;
 pub use injection::Injection;
 pub use ledger::{Ledger, Purpose};
 pub use pipeline::{Access, Kernel};
 pub use read::Readback;
-pub use recording::{DeviceClass, Dispatch, Recording};
+pub use recording::{Dispatch, Recording};
 pub use run::Prepared;
+pub use ways::{DeviceClass, Ways};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::counters::count;
 use super::device::Gpu;
+use super::features::Features;
 use super::health::Question;
 
 /// How a kernel uses one of its storage bindings.
@@ -23,6 +24,8 @@ pub enum Access {
 pub struct Kernel {
     /// Name for listings, such as `matmul<q4_0>`.
     pub name: Cow<'static, str>,
+    /// Optional features that it uses: what its directives are made of.
+    pub needs: Features,
     /// Constants, snippets and the shader itself, joined in this order.
     pub wgsl: Vec<Cow<'static, str>>,
     /// Storage bindings from 1 on.
@@ -30,7 +33,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The whole shader.
+    /// The whole shader, but for its directives.
     pub fn source(&self) -> String {
         self.wgsl.concat()
     }
@@ -63,6 +66,11 @@ impl Gpu {
         pipeline
     }
 
+    /// The whole shader as this device's compiler takes it.
+    fn source(&self, kernel: &Kernel) -> String {
+        kernel.needs.directives(self.is_browser()) + &kernel.source()
+    }
+
     fn build(&self, kernel: &Kernel) -> Pipeline {
         count(&self.tally().pipelines, 1);
         let device = self.device();
@@ -80,7 +88,7 @@ impl Gpu {
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
-            source: wgpu::ShaderSource::Wgsl(self.injection().source(&kernel.name, kernel.source()).into()),
+            source: wgpu::ShaderSource::Wgsl(self.injection().source(&kernel.name, self.source(kernel)).into()),
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,

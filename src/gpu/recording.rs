@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::buffer::Slice;
 use super::pipeline::Kernel;
+use super::ways::Ways;
 use crate::error::{Error, Result};
 
 /// Most workgroups in one dimension of a grid, on every device.
@@ -24,19 +25,6 @@ pub struct Dispatch {
     pub note: String,
 }
 
-/// What a device is, as far as it decides how work is best divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceClass {
-    /// A GPU.
-    #[default]
-    Hardware,
-    /// A processor that does a GPU's work.
-    Software,
-    /// A processor whose compiler takes seconds over what others compile in tenths of one: Mesa's llvmpipe.
-    SlowCompiler,
-}
-
 /// One step of a recording.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -50,7 +38,7 @@ pub enum Command {
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     commands: Vec<Command>,
-    class: DeviceClass,
+    ways: Ways,
 }
 
 impl Recording {
@@ -59,19 +47,19 @@ impl Recording {
         Self::default()
     }
 
-    /// Nothing to do yet, for a device of this class.
-    pub fn on(class: DeviceClass) -> Self {
-        Self { class, ..Self::default() }
+    /// Nothing to do yet, for a device that computes in these ways.
+    pub fn on(ways: Ways) -> Self {
+        Self { ways, ..Self::default() }
     }
 
     /// What has been recorded so far; nothing is left to do.
     pub fn take(&mut self) -> Self {
-        Self { commands: std::mem::take(&mut self.commands), class: self.class }
+        Self { commands: std::mem::take(&mut self.commands), ways: self.ways }
     }
 
-    /// What it is to be run on.
-    pub fn class(&self) -> DeviceClass {
-        self.class
+    /// How its kernels are computed.
+    pub fn ways(&self) -> Ways {
+        self.ways
     }
 
     /// Adds a kernel launch; an empty grid is left out.

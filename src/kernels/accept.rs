@@ -4,7 +4,7 @@
 use super::params_of;
 use super::sample::Sampling;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
 
 /// Most rows of a pass.
 pub const MAX_ROWS: usize = 8;
@@ -24,6 +24,7 @@ pub fn kernel() -> Kernel {
         name: "accept".into(),
         wgsl: vec![include_str!("../../shaders/accept.wgsl").into()],
         bindings: vec![Read, Read, Read, ReadWrite],
+        needs: Features::NONE,
     }
 }
 

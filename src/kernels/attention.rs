@@ -4,11 +4,11 @@
 use std::iter::repeat_n;
 
 use super::cache::Cache;
-use super::params_of;
 use super::unroll::{declared, unrolled};
+use super::{Family, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -90,21 +90,27 @@ pub struct Tuning {
     pub keys: usize,
     /// Keys that a turn of the loop over weights takes; divides `lanes * keys`.
     pub turn: usize,
+    /// Optional features that it makes use of.
+    pub uses: Features,
 }
 
 impl Tuning {
+    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+
     /// What suits a device.
-    pub fn of(class: DeviceClass) -> Self {
-        match class {
+    pub fn of(ways: Ways) -> Self {
+        let suits = match ways.class {
             DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
             DeviceClass::Software => Self::SOFTWARE,
-        }
+        };
+        ways.pick(Family::Attention as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware: few registers, and values that neighbours read side by side.
-    pub const HARDWARE: Self = Self { lanes: 8, teams: 8, halves: 1, keys: 4, turn: 2 };
+    pub const HARDWARE: Self = Self { lanes: 8, teams: 8, halves: 1, keys: 4, turn: 2, uses: Features::NONE };
     /// For devices that run on a processor: whatever is loaded meets as much as possible.
-    pub const SOFTWARE: Self = Self { lanes: 4, teams: 4, halves: 2, keys: 8, turn: 2 };
+    pub const SOFTWARE: Self = Self { lanes: 4, teams: 4, halves: 2, keys: 8, turn: 2, uses: Features::NONE };
 
     /// Query rows of a workgroup.
     fn rows(self) -> usize {
@@ -123,7 +129,7 @@ pub(super) fn kv_snippet(precision: KvPrecision) -> &'static str {
 
 /// The kernel for a head width and a precision of the keys and values.
 pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel {
-    let Tuning { lanes, teams, halves, keys, turn } = tuning;
+    let Tuning { lanes, teams, halves, keys, turn, uses } = tuning;
     let dim4 = head_dim / 4;
     let step = if dim4.is_multiple_of(2) { 2 } else { 1 };
     let sizes =
@@ -135,6 +141,7 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel
     Kernel {
         name: format!("attention<{head_dim},{precision}>").into(),
         wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
+        needs: uses,
         bindings: [Access::Read, Access::ReadWrite].into_iter().chain(repeat_n(Access::Read, planes)).collect(),
     }
 }
@@ -155,7 +162,7 @@ fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.class());
+    let tuning = Tuning::of(recording.ways());
     let (columns, planes) = source(a);
     let precision = match a.kv {
         KeysValues::Rows { .. } => KvPrecision::F32,

@@ -4,7 +4,7 @@
 use super::unroll::declared;
 use super::{linear_grid, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -19,6 +19,7 @@ pub fn kernel(head_dim: usize) -> Kernel {
     Kernel {
         name: format!("attention_join<{head_dim}>").into(),
         wgsl: vec![declared(&[("HEAD_DIM4", head_dim / 4)]), include_str!("../../shaders/attention_join.wgsl").into()],
+        needs: Features::NONE,
         bindings: vec![Access::Read, Access::ReadWrite],
     }
 }

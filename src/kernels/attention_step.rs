@@ -6,11 +6,11 @@ use std::iter::repeat_n;
 
 use super::attention::{Heads, kv_snippet};
 use super::cache::Cache;
-use super::params_of;
 use super::unroll::{declared, unrolled};
+use super::{Family, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -32,21 +32,27 @@ pub struct Tuning {
     pub threads: usize,
     /// Positions that a thread scores at a time.
     pub positions: usize,
+    /// Optional features that it makes use of.
+    pub uses: Features,
 }
 
 impl Tuning {
+    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+
     /// What suits a device.
-    pub fn of(class: DeviceClass) -> Self {
-        match class {
+    pub fn of(ways: Ways) -> Self {
+        let suits = match ways.class {
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
-        }
+        };
+        ways.pick(Family::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, positions: 1 };
+    pub const HARDWARE: Self = Self { threads: 64, positions: 1, uses: Features::NONE };
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
-    pub const SOFTWARE: Self = Self { threads: 16, positions: 4 };
+    pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE };
 
     /// Positions that a workgroup sees at a time: of a piece of the context there are whole tiles.
     pub fn tile(self) -> usize {
@@ -114,6 +120,7 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
     Kernel {
         name: format!("attention_step<{head_dim},{precision},{rows}{split}>").into(),
         wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
+        needs: tuning.uses,
         bindings: own.into_iter().chain(repeat_n(Access::Read, planes + 1)).collect(),
     }
 }

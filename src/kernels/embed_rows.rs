@@ -2,7 +2,7 @@
 
 use super::{linear_grid, params_of, weight_snippet};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
 use crate::weights::layout::Layout;
 use crate::weights::upload::Weight;
 
@@ -38,6 +38,7 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
     Kernel {
         name: format!("embed_rows<{layout}{of_parts}>").into(),
         wgsl: snippets.chain([choice(parts).into(), shader]).collect(),
+        needs: Features::NONE,
         bindings: OWN.into_iter().chain(std::iter::repeat_n(Access::Read, parts * planes)).collect(),
     }
 }

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{Linear, offset};
+use super::{Family, Linear, offset};
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Kernel, Recording};
+use crate::gpu::{Access, DeviceClass, Features, Kernel, Recording, Ways};
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
 
 /// How threads divide a product. Part of the kernel's text: each choice is a pipeline of its own.
@@ -19,21 +19,27 @@ pub struct Tuning {
     pub groups: usize,
     /// Pairs of quads, of the four in a block of 32 inputs, that a turn of the loop takes: 1, 2 or 4.
     pub words: usize,
+    /// Optional features that it makes use of.
+    pub uses: Features,
 }
 
 impl Tuning {
+    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+
     /// What suits a device.
-    pub fn of(class: DeviceClass) -> Self {
-        match class {
+    pub fn of(ways: Ways) -> Self {
+        let suits = match ways.class {
             DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
             DeviceClass::Software => Self::SOFTWARE,
-        }
+        };
+        ways.pick(Family::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2 };
+    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2, uses: Features::NONE };
     /// For devices that run on a processor.
-    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1 };
+    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1, uses: Features::NONE };
 }
 
 /// The WGSL that reads two quads of a row, and the scales of four rows.
@@ -57,7 +63,7 @@ fn snippets(layout: Layout) -> Vec<&'static str> {
 
 /// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
-    let Tuning { threads, rows, groups, words } = tuning;
+    let Tuning { threads, rows, groups, words, uses } = tuning;
     let planes = layout.plane_units().len();
     let (offset, wide) = offset(layout);
     let sizes = [("THREADS", threads), ("ROWS", rows), ("GROUPS", groups), ("WORDS", words), ("OFFSET", offset)];
@@ -70,6 +76,7 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     Kernel {
         name: format!("matmul<{layout}>").into(),
         wgsl: [declared(&sizes)].into_iter().chain(texts).collect::<Vec<Cow<'static, str>>>(),
+        needs: uses,
         bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
     }
 }
@@ -79,7 +86,7 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.class());
+    let tuning = Tuning::of(recording.ways());
     let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
     let tiles = linear.m.div_ceil(tuning.rows) as u32;
     let columns = tuning.threads * tuning.groups * ROW_GROUP;

@@ -69,7 +69,7 @@ pub fn kernel(weight: (Layout, MatrixShape), m: usize, norm: bool, tuning: Tunin
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
     let &Linear { x, m, weight, bias, y, y_stride, y_offset, accumulate } = linear;
-    let tuning = Tuning::of(recording.class());
+    let tuning = Tuning::of(recording.ways());
     Matvec { x, m, norm: None, weight, bias, y, y_stride, y_offset, accumulate, tuning }.record(recording)
 }
 

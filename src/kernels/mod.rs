@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{Part, Weight, rows_of_part};
 
@@ -33,6 +33,19 @@ pub mod sample_scan;
 pub mod self_test;
 mod unroll;
 
+/// Kernels that are tuned together: the places of [`Ways::picks`](crate::gpu::Ways::picks).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// [`matvec`], [`gated_matvec`] and [`qkv_matvec`].
+    FewRows,
+    /// [`attention_step`].
+    AttentionStep,
+    /// [`matmul`].
+    Matmul,
+    /// [`attention`](mod@attention).
+    Attention,
+}
+
 /// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.
 pub fn weight_snippet(layout: Layout) -> &'static str {
     match layout {
@@ -59,7 +72,7 @@ fn offset(layout: Layout) -> (usize, bool) {
 
 /// A kernel that is one WGSL file.
 fn plain(name: &'static str, wgsl: &'static str, bindings: &[Access]) -> Kernel {
-    Kernel { name: name.into(), wgsl: vec![Cow::Borrowed(wgsl)], bindings: bindings.to_vec() }
+    Kernel { name: name.into(), needs: Features::NONE, wgsl: vec![Cow::Borrowed(wgsl)], bindings: bindings.to_vec() }
 }
 
 /// Workgroups for `threads` threads in groups of 64, folded into two dimensions where one is not enough.

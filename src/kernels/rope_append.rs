@@ -12,7 +12,7 @@ use super::unroll::{declared, unrolled};
 use super::{folded_grid, params_of};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
 
 /// The word of `step` that the table starts at.
 pub const TABLE: usize = 64;
@@ -75,6 +75,7 @@ pub fn kernel(heads: Heads, precision: KvPrecision) -> Kernel {
     Kernel {
         name: format!("rope_append<{},{precision}>", heads.dim).into(),
         wgsl: [declared(&constants)].into_iter().chain(snippets).chain([shader]).collect(),
+        needs: Features::NONE,
         bindings: std::iter::repeat_n(Access::ReadWrite, planes + 1).chain([Access::Read]).collect(),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{params_of, sample_filter, sample_scan};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Buffer, Dispatch, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Access, Buffer, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::sampling::options::SamplingOptions;
 
 /// Stands for no token.
@@ -209,6 +209,7 @@ pub fn kernel() -> Kernel {
             include_str!("../../shaders/shared/sampling.wgsl").into(),
             include_str!("../../shaders/sample.wgsl").into(),
         ],
+        needs: Features::NONE,
         bindings: vec![Read, Read, ReadWrite, ReadWrite],
     }
 }

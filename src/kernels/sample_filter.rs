@@ -3,7 +3,7 @@
 use super::params_of;
 use super::sample::Sampling;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
 
 /// The kernel.
 pub fn kernel() -> Kernel {
@@ -18,6 +18,7 @@ pub fn kernel() -> Kernel {
             include_str!("../../shaders/shared/cut.wgsl").into(),
             include_str!("../../shaders/sample_filter.wgsl").into(),
         ],
+        needs: Features::NONE,
         bindings: vec![Read, Read, ReadWrite, Read, Read],
     }
 }

@@ -11,7 +11,7 @@ use super::vision::{Layer, Pixels, Stem};
 use super::{verify, vision_work};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, DeviceClass, Gpu, Prepared, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice, Ways};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -112,7 +112,7 @@ impl Model {
         self.work = None;
         let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
-        let mut recording = Recording::on(self.gpu.class());
+        let mut recording = Recording::on(self.gpu.ways());
         weights.stem().await?.record(gpu, &mut recording, &work, &pixels)?;
         gpu.run("vision", &recording.take())?;
         gpu.settle().await?;
@@ -206,7 +206,7 @@ impl Model {
         self.decoder.upload_inputs(&self.gpu, work, &sources, cache.len())?;
         // The kernel binds some buffer even if no source names a feature.
         let rows = features.map_or(&work.gathered, |features| &features.buffer).all();
-        let mut recording = Recording::on(self.gpu.class());
+        let mut recording = Recording::on(self.gpu.ways());
         self.decoder.record_inputs(&mut recording, work, &rows, inputs.len())?;
         let (depth, at_once) = (self.config.text.layers.len(), self.decoder.layers_at_once(inputs.len()));
         for first in (0..depth).step_by(at_once) {
@@ -253,7 +253,7 @@ impl Model {
     /// Logits of `rows` rows of the last pass into the buffer of logits.
     fn run_head(&self, work: &Workspace, rows: Range<usize>) -> Result<()> {
         let row_bytes = (self.config.text.hidden_size * size_of::<f32>()) as u64;
-        let mut recording = Recording::on(self.gpu.class());
+        let mut recording = Recording::on(self.gpu.ways());
         // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
         let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
         let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes);
@@ -310,14 +310,14 @@ impl Model {
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table)))
     }
 
-    /// What the step at `position` launches on a device of this class.
+    /// What the step at `position` launches on a device that computes in these ways.
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
-    pub fn list_step(&mut self, cache: &KvCache, position: usize, class: DeviceClass) -> Result<Recording> {
+    pub fn list_step(&mut self, cache: &KvCache, position: usize, ways: Ways) -> Result<Recording> {
         self.ready_work()?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let mut recording = Recording::on(class);
+        let mut recording = Recording::on(ways);
         self.decoder.record_step(&self.gpu, &mut recording, work, cache, StepShape::at(position, 1))?;
         Ok(recording)
     }
@@ -358,7 +358,7 @@ impl Model {
         let index = match found {
             Some(index) => index,
             None => {
-                let mut recording = Recording::on(self.gpu.class());
+                let mut recording = Recording::on(self.gpu.ways());
                 let work = self.work.as_ref().ok_or_else(no_pass)?;
                 self.decoder.record_step(&self.gpu, &mut recording, work, cache, shape)?;
                 then(self, &mut recording)?;

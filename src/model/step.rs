@@ -165,7 +165,7 @@ impl Decoder {
         let norm = Norm { weight: &layer.input_layernorm, eps: config.rms_norm_eps };
         let stride = match layer.qkv_proj.single().filter(fuses) {
             Some(weight) => {
-                let (x, step, q, tuning) = (&x, &step, &qkv, Tuning::of(recording.class()));
+                let (x, step, q, tuning) = (&x, &step, &qkv, Tuning::of(recording.ways()));
                 let qkv = QkvMatvec { x, m, norm, weight, bias: None, heads, step, q, cache, tuning };
                 qkv_matvec::record(recording, &qkv)?; // [m, q_heads * head_dim]
                 q_heads * head_dim
@@ -179,7 +179,7 @@ impl Decoder {
         };
         let partials = work.partials.all();
         let q = &Heads { buffer: qkv, stride, offset: 0 };
-        let (step, out, partials, tuning) = (&step, &attn, &partials, attention_step::Tuning::of(recording.class()));
+        let (step, out, partials, tuning) = (&step, &attn, &partials, attention_step::Tuning::of(recording.ways()));
         let attention = AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
         attention_step::record(recording, &attention)?; // [m, q_heads * head_dim]
         self.add(recording, m, &layer.o_proj, &attn, &x)
@@ -199,7 +199,7 @@ impl Decoder {
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, gpu.max_bindings());
         match layer.gate_up_proj.single().filter(fuses) {
             Some(weight) => {
-                let tuning = Tuning::of(recording.class());
+                let tuning = Tuning::of(recording.ways());
                 let gated = GatedMatvec { x: &x, m, norm, weight, activation, y: &act, tuning };
                 gated_matvec::record(recording, &gated)?; // [m, intermediate]
             }
@@ -214,7 +214,7 @@ impl Decoder {
 
     /// Records the product of `m` rows with a matrix, added to `y`.
     fn add(&self, recording: &mut Recording, m: usize, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
-        let (y_stride, tuning) = (weight.shape.rows, Tuning::of(recording.class()));
+        let (y_stride, tuning) = (weight.shape.rows, Tuning::of(recording.ways()));
         Matvec { x, m, norm: None, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true, tuning }
             .record(recording)
     }
@@ -233,7 +233,7 @@ impl Decoder {
         let mut y_offset = 0;
         for weight in weights {
             let norm = Some(Norm { weight: norm, eps: self.config.rms_norm_eps });
-            let tuning = Tuning::of(recording.class());
+            let tuning = Tuning::of(recording.ways());
             Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning }
                 .record(recording)?;
             y_offset += weight.shape.rows;

@@ -17,7 +17,7 @@ impl Model {
     /// The most rows of [`ROWS`] for which a step at `position` has memory and rounds as single steps do; none where that is not so.
     pub fn rows_alike(&self, position: usize, most: usize) -> Option<usize> {
         let most = most.min(self.rows().text.step);
-        let tile = Tuning::of(self.gpu().class()).tile();
+        let tile = Tuning::of(self.gpu().ways()).tile();
         let alike = step::alike(position, most, tile);
         ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }

@@ -11,7 +11,7 @@ use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
 use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Beyond, Gpu, GpuOptions};
 
 #[wasm_bindgen]
 extern "C" {
@@ -53,7 +53,8 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation }`, whatever is left out or null being chosen here.
+/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation, beyond }`, whatever is left out or null being chosen here;
+/// `beyond` is what `features.ts` found.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -66,8 +67,9 @@ pub async fn load_engine(
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
     let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
+    let device = GpuOptions { beyond: options.beyond, ..GpuOptions::default() };
     let engine = match options.checked() {
-        Ok(options) => open(&manifest, &tokenizer, shards.clone(), options).await,
+        Ok(options) => open(&manifest, &tokenizer, shards.clone(), (device, options)).await,
         Err(error) => Err(error),
     };
     match engine {
@@ -85,6 +87,8 @@ struct JsLoadOptions {
     gpu_memory_budget: Option<f64>,
     vision: Option<String>,
     speculation: Option<String>,
+    #[serde(default)]
+    beyond: Beyond,
 }
 
 impl JsLoadOptions {
@@ -106,6 +110,11 @@ impl JsLoadOptions {
     }
 }
 
-async fn open(manifest: &[u8], tokenizer: &[u8], shards: Rc<JsShards>, options: LoadOptions) -> Result<Engine> {
-    Engine::load(&Gpu::open().await?, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await
+async fn open(
+    manifest: &[u8],
+    tokenizer: &[u8],
+    shards: Rc<JsShards>,
+    (device, options): (GpuOptions, LoadOptions),
+) -> Result<Engine> {
+    Engine::load(&Gpu::open_with(device).await?, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await
 }

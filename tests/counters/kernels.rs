@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use naga::AddressSpace;
 use ocelli::config::KvPrecision;
-use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, Recording};
+use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, Recording, Ways};
 use ocelli::model::KvCache;
 use ocelli::weights::layout::Layout;
 
@@ -79,7 +79,7 @@ fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
     for tokens in [256, 1024] {
         let mut cache = KvCache::new(&gpu, &config.text, 4096, KvPrecision::F16).expect("a cache");
         pollster::block_on(cache.reserve(tokens)).expect("room in the cache");
-        let step = model.list_step(&cache, tokens - 1, DeviceClass::Hardware).expect("a step");
+        let step = model.list_step(&cache, tokens - 1, Ways::of(DeviceClass::Hardware)).expect("a step");
         let (bytes, launches) = (bound_bytes(&step), step.dispatches().count() + 2);
         let text = format!("{}\n{bytes} bytes, {launches} launches\n\n{}", table(&step), roofline(bytes, launches));
         insta::assert_snapshot!(format!("kernels_3b_behind_{tokens}"), text);

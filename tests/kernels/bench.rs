@@ -2,7 +2,7 @@
 
 use bytemuck::NoUninit;
 use ocelli::Result;
-use ocelli::gpu::{Buffer, DeviceClass, Gpu, Purpose, Recording, Slice};
+use ocelli::gpu::{Buffer, DeviceClass, Gpu, Purpose, Recording, Slice, Ways};
 use ocelli::reference::attention_step::HIDDEN;
 use ocelli::reference::cache::from_half;
 
@@ -78,7 +78,7 @@ impl<'a> Bench<'a> {
     pub(crate) fn new(gpu: &'a Gpu, seed: u64) -> Self {
         // However a device would have the work divided, the numbers are the same.
         let class = if seed.is_multiple_of(2) { DeviceClass::Hardware } else { DeviceClass::Software };
-        Self { gpu, random: Random::new(seed), recording: Recording::on(class), outputs: Vec::new() }
+        Self { gpu, random: Random::new(seed), recording: Recording::on(Ways::of(class)), outputs: Vec::new() }
     }
 
     fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {

@@ -1,6 +1,7 @@
 //! Cases of the kernels that multiply a few rows by a matrix and do more in the same launch.
 
 use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
 use ocelli::kernels::few_rows::{Norm, Tuning};
 use ocelli::kernels::gated_matvec::GatedMatvec;
 use ocelli::kernels::matvec::Matvec;
@@ -20,8 +21,8 @@ use crate::step::{NewCache, Table, Turning};
 pub(crate) const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
-    Tuning { lanes: 32, teams: 8, groups: 2 },
-    Tuning { lanes: 3, teams: 5, groups: 4 },
+    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE },
+    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE },
 ];
 
 const EPS: f32 = 1e-5;
@@ -74,7 +75,7 @@ pub(crate) fn rows() -> Vec<Case> {
         }
     }
     // More slots than one dimension of a grid takes here.
-    let single = Tuning { lanes: 4, teams: 1, groups: 1 };
+    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
     rows

@@ -1,6 +1,7 @@
 //! Cases of the kernels that read their position from the GPU.
 
 use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
 use ocelli::kernels::attention_step::{AttentionStep, Tuning, partials_len};
 use ocelli::kernels::cache::Cache;
 use ocelli::kernels::rope_append::{Heads, RopeAppend, TABLE, table_stride};
@@ -254,7 +255,7 @@ const POSITIONS: [usize; 10] = [0, 5, 31, 63, 64, 65, 127, 128, 143, 300];
 
 fn attention_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 7] = [(1, 1), (4, 1), (4, 2), (5, 1), (3, 3), (8, 2), (16, 1)];
-    let odd = Tuning { threads: 48, positions: 3 };
+    let odd = Tuning { threads: 48, positions: 3, uses: Features::NONE };
     let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, odd];
     let mut rows = Vec::new();
     for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {

@@ -3,10 +3,11 @@
  * any number of events and then one result or one error.
  */
 import type { ErrorData } from "./errors.js";
+import type { Features } from "./features.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -43,6 +44,10 @@ export interface DeviceReport {
   maxBufferSize: number;
   /** How work is divided: for a GPU, for a processor that does its work, or for one that also compiles slowly. */
   class: "hardware" | "software" | "slow_compiler";
+  /** Optional abilities that the device has. */
+  features: Features;
+  /** Fewest and most lanes of a subgroup, as far as the platform says. */
+  subgroupSizes: [number, number];
   selfTest: SelfTest;
 }
 
@@ -52,6 +57,8 @@ export interface SelfTest {
   passed: number;
   /** Faster kernels that do not on this device, and are therefore not used. */
   failed: { kernel: string; tier: string; detail: string }[];
+  /** How kernels are computed: with which features, and which of each family's variants (0: what suits the class). */
+  ways: { class: string; features: Features; picks: number[] };
   /** Milliseconds, compiling included. */
   ms: number;
 }

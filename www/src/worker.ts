@@ -1,5 +1,6 @@
 /** The dedicated worker: owns the wasm module and the GPU, answers the calls of `protocol.ts` one after another. */
 import { errorData, ocelliError } from "./errors.js";
+import { beyond } from "./features.js";
 import { sha256With } from "./hash.js";
 import { importModel } from "./import.js";
 import { readPicture, type Picture } from "./picture.js";
@@ -106,7 +107,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       if (index === shards - 1) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
       return bytes;
     };
-    engine = await loadEngine(manifest, tokenizer, readShard, call.options);
+    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond() });
     signal.throwIfAborted();
   } catch (thrown) {
     // Shards may be on their way when the upload of another fails.

@@ -196,7 +196,7 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
         writeln!(out, "  {:<10} {name} ({backend}, {driver})", "device")?;
         writeln!(out, "  {:<10} {} kernels compute rightly, in {:.0} ms", "self-test", self_test.passed, self_test.ms)?;
         for failure in &self_test.failed {
-            writeln!(out, "  {:<10} not used: {} ({}): {}", "", failure.kernel, failure.tier.name(), failure.detail)?;
+            writeln!(out, "  {:<10} not used: {} ({}): {}", "", failure.kernel, failure.tier, failure.detail)?;
         }
     }
     Ok(out.trim_end().into())

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{folded_grid, offset};
-use crate::gpu::{Access, DeviceClass, Kernel, Slice};
+use super::{Family, folded_grid, offset};
+use crate::gpu::{Access, DeviceClass, Features, Kernel, Slice, Ways};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
 /// Most rows of inputs that a workgroup sees at a time; more rows take the weights' way through memory again.
@@ -32,21 +32,27 @@ pub struct Tuning {
     pub teams: usize,
     /// Groups of four rows of weights that a thread multiplies its inputs by.
     pub groups: usize,
+    /// Optional features that it makes use of.
+    pub uses: Features,
 }
 
 impl Tuning {
+    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+
     /// What suits a device.
-    pub fn of(class: DeviceClass) -> Self {
-        match class {
+    pub fn of(ways: Ways) -> Self {
+        let suits = match ways.class {
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
-        }
+        };
+        ways.pick(Family::FewRows as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware: a team's loads are 256 bytes in a row, and there are threads enough to hide what memory takes.
-    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1 };
+    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
-    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2 };
+    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE };
 }
 
 /// A product of a few rows as its kernel sees it.
@@ -63,6 +69,7 @@ pub(super) struct FewRows {
     lanes: usize,
     teams: usize,
     slots: usize,
+    uses: Features,
 }
 
 /// What is a kernel's own, beside the loop.
@@ -92,7 +99,7 @@ impl FewRows {
             (teams, slots) = if slots > 1 { (teams, slots / 2) } else { (teams / 2, slots) };
         }
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        Self { layout, rows, parts, norm, ragged, lanes, teams, slots }
+        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, uses: tuning.uses }
     }
 
     /// Workgroups for `m` rows and `groups` groups of four rows of each part of the weights.
@@ -127,6 +134,7 @@ impl FewRows {
         Kernel {
             name: self.name(own),
             wgsl: [declared].into_iter().chain(texts).collect(),
+            needs: self.uses,
             bindings: bindings.into_iter().map(|(_, access)| access).collect(),
         }
     }

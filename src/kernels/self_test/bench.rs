@@ -1,8 +1,8 @@
 //! Inputs made from a seed, outputs beside what the reference says they should be.
 
-use super::{Outcome, Tier};
+use super::Outcome;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
 use crate::reference::cache::from_half;
 
 /// What outputs hold before: a number that is not written is wrong.
@@ -23,6 +23,7 @@ pub(super) struct Bench<'a> {
 #[derive(Debug)]
 struct Expected {
     kernel: String,
+    uses: Features,
     output: Buffer,
     right: Right,
 }
@@ -49,7 +50,7 @@ impl Right {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, recording: Recording::on(gpu.class()), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
+        Self { gpu, recording: Recording::on(gpu.ways()), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
     }
 
     /// The next 32 bits of xorshift64* (<https://www.jstatsoft.org/article/view/v008i14>).
@@ -89,8 +90,9 @@ impl<'a> Bench<'a> {
     }
 
     fn state(&mut self, output: &Slice, right: Right) {
-        let kernel = self.recording.dispatches().last().map(|dispatch| dispatch.kernel.name.to_string());
-        self.expected.push(Expected { kernel: kernel.unwrap_or_default(), output: output.buffer.clone(), right });
+        let kernel = self.recording.dispatches().last().map(|dispatch| &dispatch.kernel);
+        let (kernel, uses) = kernel.map(|kernel| (kernel.name.to_string(), kernel.needs)).unwrap_or_default();
+        self.expected.push(Expected { kernel, uses, output: output.buffer.clone(), right });
     }
 
     /// Runs everything and compares.
@@ -113,10 +115,11 @@ impl<'a> Bench<'a> {
             let Some((mine, others)) = rest.split_at_checked(words) else {
                 return Err(Error::Internal { detail: "the self-test read too little".into() });
             };
+            let kernel = (one.kernel, one.uses);
             outcomes.push(match one.right {
-                Right::Numbers(numbers) => compare(one.kernel, &numbers, mine),
-                Right::Words(words) => compare_words(one.kernel, &words, mine),
-                Right::Halves(words) => compare_halves(one.kernel, &words, mine),
+                Right::Numbers(numbers) => compare(kernel, &numbers, mine),
+                Right::Words(words) => compare_words(kernel, &words, mine),
+                Right::Halves(words) => compare_halves(kernel, &words, mine),
             });
             rest = others;
         }
@@ -124,17 +127,17 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn compare_words(kernel: String, expected: &[u32], found: &[u32]) -> Outcome {
+fn compare_words((kernel, uses): (String, Features), expected: &[u32], found: &[u32]) -> Outcome {
     let wrong = expected.iter().zip(found).enumerate().find(|(_, (e, f))| e != f);
     let (worst, detail) = match wrong {
         None => (0.0, String::new()),
         Some((at, (e, f))) => (f64::INFINITY, format!("{f:#010x} at {at} where {e:#010x} is right, off by some bits")),
     };
-    Outcome { kernel, tier: Tier::Baseline, worst, detail }
+    Outcome { kernel, uses, worst, detail }
 }
 
 /// Halves may be neighbours: a step is 2^-10 of a number at most.
-fn compare_halves(kernel: String, expected: &[u32], found: &[u32]) -> Outcome {
+fn compare_halves((kernel, uses): (String, Features), expected: &[u32], found: &[u32]) -> Outcome {
     let numbers = |words: &[u32]| -> Vec<f32> {
         words.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]).map(from_half).collect()
     };
@@ -145,10 +148,10 @@ fn compare_halves(kernel: String, expected: &[u32], found: &[u32]) -> Outcome {
         }
     }
     let found: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
-    compare(kernel, &expected, &found)
+    compare((kernel, uses), &expected, &found)
 }
 
-fn compare(kernel: String, expected: &[f32], found: &[u32]) -> Outcome {
+fn compare((kernel, uses): (String, Features), expected: &[f32], found: &[u32]) -> Outcome {
     let found: Vec<f32> = found.iter().copied().map(f32::from_bits).collect();
     let largest = expected.iter().filter(|x| !x.is_nan()).fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()));
     let (mut worst, mut at) = (0.0, 0);
@@ -164,5 +167,5 @@ fn compare(kernel: String, expected: &[f32], found: &[u32]) -> Outcome {
     let at_worst = |numbers: &[f32]| numbers.get(at).copied().unwrap_or(UNWRITTEN);
     let (e, f) = (at_worst(expected), at_worst(&found));
     let detail = format!("{f} at {at} where {e} is right, off by {worst:.1e} of the largest number");
-    Outcome { kernel, tier: Tier::Baseline, worst, detail }
+    Outcome { kernel, uses, worst, detail }
 }

@@ -42,20 +42,20 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
 
 /// Records what a step of so many rows needs.
 pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<()> {
-    let class = bench.gpu.class();
+    let ways = bench.recording.ways();
     for &layout in &needs.step {
         product(bench, layout, matvec::record, rows)?;
-        steps::gated(bench, (layout, rows), Tuning::of(class))?;
+        steps::gated(bench, (layout, rows), Tuning::of(ways))?;
         for &precision in &needs.caches {
-            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(class)), needs.decoder, precision)?;
+            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(ways)), needs.decoder, precision)?;
             if !is_fused && layout != needs.head {
-                steps::normed_product(bench, (layout, rows), Tuning::of(class))?;
+                steps::normed_product(bench, (layout, rows), Tuning::of(ways))?;
             }
         }
     }
-    steps::normed_product(bench, (needs.head, rows), Tuning::of(class))?;
+    steps::normed_product(bench, (needs.head, rows), Tuning::of(ways))?;
     for &precision in &needs.caches {
-        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(class))?;
+        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(ways))?;
     }
     Ok(())
 }

@@ -14,36 +14,12 @@ use std::collections::BTreeSet;
 
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Features, Gpu, Kernel, Ways};
 use crate::weights::layout::Layout;
 use bench::Bench;
 
 /// Milliseconds since some fixed moment.
 type Clock = fn() -> f64;
-
-/// How kernels are computed, from what every device can do up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Tier {
-    /// 32-bit arithmetic, no optional feature.
-    Baseline,
-    /// 16-bit arithmetic in registers.
-    F16,
-    /// Sums across the lanes of a subgroup.
-    Subgroups,
-}
-
-impl Tier {
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::F16 => "f16",
-            Self::Subgroups => "subgroups",
-        }
-    }
-}
 
 /// The kernels that a model needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +71,8 @@ pub struct Vision {
 pub struct Outcome {
     /// Name with layout or head width.
     pub kernel: String,
-    /// How it was computed.
-    pub tier: Tier,
+    /// Optional features it used.
+    pub uses: Features,
     /// Largest difference to the reference, relative to the reference's largest number; not a number where the kernel's is not.
     pub worst: f64,
     /// The worst number and what it should have been.
@@ -119,8 +95,8 @@ impl Outcome {
 pub struct Failure {
     /// Name with layout or head width.
     pub kernel: String,
-    /// The tier that is switched off with it.
-    pub tier: Tier,
+    /// The optional features that are switched off with it, such as `f16` or `subgroups+dot`.
+    pub tier: String,
     /// The worst number and what it should have been.
     pub detail: String,
 }
@@ -131,32 +107,30 @@ pub struct Failure {
 pub struct SelfTestReport {
     /// Kernels that compute rightly.
     pub passed: usize,
-    /// Those of higher tiers that do not. Their work is done by a tier that does.
+    /// Those with optional features that do not. Their work is done without.
     pub failed: Vec<Failure>,
+    /// How kernels are computed, now that it is known which may be.
+    pub ways: Ways,
     /// How long it took, compiling included.
     pub ms: f64,
 }
 
-impl SelfTestReport {
-    /// Whether kernels of `tier` may be used.
-    pub fn allows(&self, tier: Tier) -> bool {
-        self.failed.iter().all(|failure| failure.tier != tier)
-    }
-}
-
-/// Weighs the outcomes: a higher tier with a wrong kernel is given up, the baseline must be right.
+/// Weighs the outcomes: features with a wrong kernel are given up, what needs none must be right.
 ///
 /// # Errors
-/// [`Error::SelfTestFailed`] for a wrong kernel of [`Tier::Baseline`].
-pub fn weigh(outcomes: Vec<Outcome>) -> Result<SelfTestReport> {
-    let mut report = SelfTestReport::default();
+/// [`Error::SelfTestFailed`] for a wrong kernel that uses no optional feature.
+pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
+    let mut report = SelfTestReport { ways, ..SelfTestReport::default() };
     for outcome in outcomes {
         let passed = outcome.passed();
-        let Outcome { kernel, tier, detail, .. } = outcome;
-        match tier {
+        let Outcome { kernel, uses, detail, .. } = outcome;
+        match uses {
             _ if passed => report.passed += 1,
-            Tier::Baseline => return Err(Error::SelfTestFailed { kernel, tier: tier.name().into(), detail }),
-            _ => report.failed.push(Failure { kernel, tier, detail }),
+            Features::NONE => return Err(Error::SelfTestFailed { kernel, tier: uses.name(), detail }),
+            _ => {
+                report.ways.features = report.ways.features.without(uses);
+                report.failed.push(Failure { kernel, tier: uses.name(), detail });
+            }
         }
     }
     Ok(report)
@@ -169,7 +143,7 @@ pub fn weigh(outcomes: Vec<Outcome>) -> Result<SelfTestReport> {
 pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
     let mut bench = Bench::new(gpu);
     sampling::filtered(&mut bench)?;
-    weigh(bench.finish().await?).map(drop)
+    weigh(bench.finish().await?, gpu.ways()).map(drop)
 }
 
 /// Runs the kernels that steps of so many rows need, and that judges them.
@@ -180,17 +154,42 @@ pub async fn self_test_rows(gpu: &Gpu, needs: &Needs, rows: usize) -> Result<()>
     let mut bench = Bench::new(gpu);
     cases::step(&mut bench, needs, rows)?;
     sampling::drafts(&mut bench, rows)?;
-    weigh(bench.finish().await?).map(drop)
+    weigh(bench.finish().await?, gpu.ways()).map(drop)
 }
 
-/// Runs every kernel that is needed on known inputs.
+/// Runs every kernel that is needed on known inputs, computed as the device is to compute from now on. Where one with an optional
+/// feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place is tested.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`], or what the device complains about.
 pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTestReport> {
     let started = clock();
+    let mut failed = Vec::new();
+    loop {
+        let mut report = run(gpu, needs).await?;
+        let is_last = report.failed.is_empty();
+        failed.append(&mut report.failed);
+        if is_last {
+            return Ok(SelfTestReport { ms: clock() - started, failed, ..report });
+        }
+        gpu.compute_in(report.ways);
+    }
+}
+
+async fn run(gpu: &Gpu, needs: &Needs) -> Result<SelfTestReport> {
     let mut bench = Bench::new(gpu);
     cases::all(&mut bench, needs)?;
-    let report = weigh(bench.finish().await?)?;
-    Ok(SelfTestReport { ms: clock() - started, ..report })
+    let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
+    let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
+    let ways = gpu.ways();
+    match bench.finish().await {
+        Err(Error::Gpu { stage, detail }) => {
+            let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name)));
+            let Some(Kernel { name, needs, .. }) = refused else { return Err(Error::Gpu { stage, detail }) };
+            let failed = vec![Failure { kernel: name.into(), tier: needs.name(), detail }];
+            let ways = Ways { features: ways.features.without(needs), ..ways };
+            Ok(SelfTestReport { failed, ways, ..SelfTestReport::default() })
+        }
+        outcome => weigh(outcome?, ways),
+    }
 }

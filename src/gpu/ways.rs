@@ -1,0 +1,43 @@
+//! How work is best divided and computed on a device. Kernels make of it what they need.
+
+use super::features::Features;
+
+/// What a device is, as far as it decides how work is best divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceClass {
+    /// A GPU.
+    #[default]
+    Hardware,
+    /// A processor that does a GPU's work.
+    Software,
+    /// A processor whose compiler takes seconds over what others compile in tenths of one: Mesa's llvmpipe.
+    SlowCompiler,
+}
+
+/// Families of kernels that are tuned apart from one another.
+pub const FAMILIES: usize = 4;
+
+/// How kernels are to be computed on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+pub struct Ways {
+    /// What the device is.
+    pub class: DeviceClass,
+    /// Optional features that may be used: those the device has, whose kernels compute rightly.
+    pub features: Features,
+    /// For each family 0 for what suits the class, or one more than an index into the family's table: what was found quicker.
+    pub picks: [u8; FAMILIES],
+}
+
+impl Ways {
+    /// What suits a class of devices, without optional features.
+    pub const fn of(class: DeviceClass) -> Self {
+        Self { class, features: Features::NONE, picks: [0; FAMILIES] }
+    }
+
+    /// The entry of a family's table that was picked, if this device may use it. `uses` tells what an entry asks for.
+    pub fn pick<T: Copy>(&self, family: usize, table: &[T], uses: impl Fn(&T) -> Features) -> Option<T> {
+        let picked = usize::from(*self.picks.get(family)?).checked_sub(1)?;
+        table.get(picked).filter(|entry| self.features.contains(uses(entry))).copied()
+    }
+}
