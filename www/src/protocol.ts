@@ -7,7 +7,7 @@ import type { Features } from "./features.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -108,12 +108,16 @@ export interface MemoryReport {
   wasmBytes: number;
 }
 
+/** Whether tokens that stand earlier in the conversation are guessed and verified several at a time: where that is faster, or never. */
+export type Speculation = "auto" | "off";
+
 /** How a model is loaded; null where the engine is to choose. */
 export interface WireLoadOptions {
   context: number | null;
   kvPrecision: KvPrecision | null;
   gpuMemoryBudget: number | null;
   vision: VisionResidency | null;
+  speculation: Speculation | null;
 }
 
 export interface LoadResult {
@@ -128,7 +132,14 @@ export interface CompletionResult {
   /** The answer's tokens, those among them that print nothing included. */
   tokens: number[];
   finish_reason: "stop" | "length";
-  usage: { prompt_tokens: number; completion_tokens: number; cached_tokens: number };
+  usage: {
+    prompt_tokens: number;
+    completion_tokens: number;
+    cached_tokens: number;
+    /** Tokens that were guessed, and those of the answer among them. */
+    drafted_tokens: number;
+    accepted_tokens: number;
+  };
   /** In milliseconds. */
   timings: { prepare_ms: number; vision_ms: number; prefill_ms: number; decode_ms: number };
 }

@@ -120,6 +120,27 @@ inBrowsers("package", (browser) => {
     assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
   });
 
+  test("what an answer repeats is guessed, and is answered as without", async () => {
+    const { whole, again, plain, usage } = await tab.run(async (url) => {
+      const { engine, about, answerTo } = window as unknown as Kept;
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      // Wherever there is something to guess, whether that pays or not: an option that is there for tests alone.
+      const guessing = await Engine.load("/models/demo/", { speculation: "always" as "auto" });
+      const whole = await answerTo(url);
+      const question = about(url);
+      const messages = [...question.messages, { role: "assistant" as const, content: whole }, question.messages[0]!];
+      const answers = [guessing, engine].map((one) => one.chat.completions.create({ ...question, messages }));
+      const [again, plain] = await Promise.all(answers);
+      guessing.unload();
+      const text = (answer: typeof again) => answer?.choices[0]?.message.content;
+      return { whole, again: text(again), plain: text(plain), usage: again!.usage };
+    }, PICTURE);
+    assert.ok(whole && again);
+    assert.equal(again, plain);
+    const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } = usage.completion_tokens_details;
+    assert.ok(accepted > 0 && rejected >= 0 && accepted <= usage.completion_tokens, JSON.stringify(usage));
+  });
+
   test("leaving the loop stops the engine, which then answers the next request from its cache", async () => {
     const { seen, again, whole } = await tab.run(async (url) => {
       const { engine, about } = window as unknown as Kept;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions, Picture, Plan, Residency, Speculation};
+use ocelli::engine::{Completion, Engine, LoadOptions, Picture, Plan, Residency, Speculation};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -38,6 +38,9 @@ pub(crate) struct SamplingArgs {
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
+    /// Print on standard error what each answer took.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
 }
@@ -172,6 +175,26 @@ fn plan_text(plan: &Plan) -> String {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+/// Tells standard error what an answer took, if it is wanted.
+pub(crate) fn show_answer(completion: &Completion, args: &SamplingArgs) {
+    if !args.verbose {
+        return;
+    }
+    let Completion { usage, timings, .. } = completion;
+    let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
+    inform(&format!(
+        "{} tokens of prompt, {} of them from the cache, in {:.0} ms; {} tokens of answer in {:.0} ms, {rate:.2} a second; {} tokens \
+         guessed, {} accepted",
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        timings.prepare_ms + timings.vision_ms + timings.prefill_ms,
+        usage.completion_tokens,
+        timings.decode_ms,
+        usage.drafted_tokens,
+        usage.accepted_tokens,
+    ));
 }
 
 /// Says something on standard error that is no complaint.
