@@ -109,7 +109,7 @@ impl Model {
             return Err(Error::request("messages", "this model reads no pictures"));
         };
         // The decoder's work memory serves the tower meanwhile.
-        self.rest();
+        (self.work, self.steps) = (None, Vec::new());
         let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
         let mut recording = Recording::on(self.gpu.ways());
@@ -154,7 +154,7 @@ impl Model {
         features: usize,
     ) -> Result<()> {
         let Some(config) = &self.config.vision else { return Ok(()) };
-        self.rest();
+        (self.work, self.steps) = (None, Vec::new());
         let text_hidden = self.config.text.hidden_size;
         let pixels = Pixels { width, height, rgb: &[] };
         let _features = self.features(features)?;
@@ -271,8 +271,7 @@ impl Model {
 
     /// Gives up work memory until the next pass.
     pub fn rest(&mut self) {
-        self.work = None;
-        self.steps.clear();
+        (self.work, self.steps) = (None, Vec::new());
     }
 
     /// Has the logits of `row` of the last [`Self::forward`] computed for whoever draws the next token from
