@@ -14,8 +14,8 @@ use ocelli::gpu::{Access, Kernel};
 use ocelli::kernels::few_rows::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
-    activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, patch_merge,
-    patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
+    accept, activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec,
+    patch_merge, patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
 use ocelli::weights::layout::{Layout, MatrixShape};
 
@@ -32,7 +32,8 @@ const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
     let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
-    let more = [rms_norm::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let more =
+        [accept::kernel, rms_norm::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
     let layouts = Layout::ALL.map(|layout| embed_rows::kernel(layout, 1));
     let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
     let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));

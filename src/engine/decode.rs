@@ -185,10 +185,10 @@ impl Engine {
         progress: Progress,
     ) -> Result<Drawn> {
         if let Some(known) = drawing.known {
-            if let Some(draft) = self.propose(speculator, Some(known), progress.left) {
-                if let Some(drawn) = self.verify(drawing, speculator, (known, draft), progress).await? {
-                    return Ok(drawn);
-                }
+            if let Some(draft) = self.propose(speculator, Some(known), progress.left)
+                && let Some(drawn) = self.verify(drawing, speculator, (known, draft), progress).await?
+            {
+                return Ok(drawn);
             }
             self.go_on(drawing, known).await?;
         }

@@ -226,6 +226,23 @@ fn a_device_lost_among_drafts_changes_no_token() {
     });
 }
 
+/// Drafts are not judged by a kernel that counts wrongly.
+#[test]
+fn nothing_is_guessed_where_a_kernel_is_wrong() {
+    pollster::block_on(async {
+        let files = packages::pack("text_long", Layout::Q4_0).await;
+        let request = request(Prompt::Ids([65, 66, 67, 68, 69].repeat(6)), Some(40));
+        let wanted = say(&mut load(&files, Speculation::Off).await, &request).await;
+        let injection = Injection::default();
+        injection.spoil("accept", "state[1] += 1u", "state[1] += 2u");
+        let gpu = Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device");
+        let mut engine = packages::try_load(&gpu, &files, options(Speculation::Always)).await.expect("load");
+        let found = say(&mut engine, &request).await;
+        assert_eq!(outcome(&found), outcome(&wanted));
+        assert_eq!(found.usage.drafted_tokens, 0);
+    });
+}
+
 /// The shipped model, asked the same twice about a picture: the second answer, and the token that ends it, are guessed.
 #[test]
 fn the_demo_model_repeats_itself_word_by_word() {
