@@ -30,7 +30,7 @@ impl Engine {
         progress: Progress,
     ) -> Result<Option<Drawn>> {
         let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
-        if !self.rows_are_right(inputs.len()).await? {
+        if !self.rows_are_right(&inputs, progress.drawn).await? {
             speculator.stop();
             return Ok(None);
         }
@@ -60,19 +60,47 @@ impl Engine {
         Ok(Some(Drawn { tokens: inputs[1..kept].iter().copied().chain([token]).collect(), drafts: kept - 1 }))
     }
 
-    /// Whether the kernels for so many rows compute rightly on this device: tested when they are first needed.
-    async fn rows_are_right(&mut self, rows: usize) -> Result<bool> {
+    /// Whether passes over so many rows give what steps give on this device: tested when they are first needed. Afterwards the step
+    /// buffer says what it said before.
+    async fn rows_are_right(&mut self, inputs: &[u32], drawn: usize) -> Result<bool> {
+        let rows = inputs.len();
         if let Some((_, right)) = self.rows_tested.iter().find(|(tested, _)| *tested == rows) {
             return Ok(*right);
         }
         let needs = kernel_needs(&self.manifest, vec![self.plan.kv]);
         let right = match self_test_rows(&self.gpu, &needs, rows).await {
-            Ok(()) => true,
+            Ok(()) => self.rows_are_alike(inputs, drawn).await?,
             Err(Error::SelfTestFailed { .. }) => false,
             Err(error) => return Err(error),
         };
         self.rows_tested.push((rows, right));
         Ok(right)
+    }
+
+    /// Whether the first and the last row of a pass have the logits that steps have, to the last bit: a driver may choose another width
+    /// of subgroups for other shaders, or other instructions.
+    async fn rows_are_alike(&mut self, inputs: &[u32], drawn: usize) -> Result<bool> {
+        let gpu = self.gpu.clone();
+        let Resident { model, cache, .. } = self.resident_mut()?;
+        cache.reserve(inputs.len()).await?;
+        let first = cache.len();
+        let (logits, _) = model.choice()?;
+        let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
+        gpu.replay(&[model.ready_verify(cache, inputs)?], None);
+        let ends = [0, inputs.len() - 1];
+        let mut found = Vec::with_capacity(ends.len());
+        for index in ends {
+            found.push(gpu.read(&row(index)).await?);
+        }
+        let mut alike = true;
+        for (index, found) in ends.into_iter().zip(found) {
+            let position = first + index;
+            model.start_steps(StepHeader { token: inputs[index], position, drawn })?;
+            gpu.replay(&[model.ready_step(cache, position)?], None);
+            alike &= gpu.read(&row(0)).await? == found;
+        }
+        model.start_steps(StepHeader { token: inputs[0], position: first, drawn })?;
+        Ok(alike)
     }
 
     /// From now on tokens are guessed, or are not. What was planned for without drafts has no memory for them.
