@@ -17,6 +17,7 @@ mod session;
 mod source;
 mod speculate;
 mod tower;
+mod tuning;
 mod verify;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
@@ -28,6 +29,7 @@ pub use score::{Positions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tower::Residency;
+pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
 use std::sync::Arc;
 
@@ -72,6 +74,7 @@ pub struct Engine {
     session: Session,
     features: FeatureCache,
     self_test: SelfTestReport,
+    tuned: Tuned,
     /// Whether the kernel that few answers need has been tested on this device.
     filter_is_tested: bool,
     /// Counts of rows whose kernels have been tested on this device, and whether they are right.
@@ -121,6 +124,11 @@ impl Engine {
     /// What the kernels' self-test on this device found.
     pub fn self_test(&self) -> &SelfTestReport {
         &self.self_test
+    }
+
+    /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
+    pub fn tuned(&self) -> Tuned {
+        self.tuned
     }
 
     /// How the cache of keys and values holds a number.

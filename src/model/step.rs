@@ -139,12 +139,25 @@ impl Decoder {
         let sources = if m == 1 { work.step.slice(0..4) } else { work.sources.all() };
         // The kernel binds some features even where no source names one.
         embed_rows::record(recording, &self.embed_tokens, m, &sources, &work.gathered.all(), &x)?;
-        for (layer, index) in self.layers.iter().zip(0..) {
-            self.step_attention(gpu, recording, work, cache.layer(index), layer, shape)?;
-            self.step_feed_forward(gpu, recording, work, layer, m)?;
-        }
+        self.record_step_layers(gpu, recording, (work, cache), 0..self.layers.len(), shape)?;
         let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
         self.normed(recording, m, [head], (&x, &self.norm), &work.logits.all()).map(drop) // [m, vocab]
+    }
+
+    /// Records some layers of it, over the rows in `work.x`.
+    pub(super) fn record_step_layers(
+        &self,
+        gpu: &Gpu,
+        recording: &mut Recording,
+        (work, cache): (&Workspace, &KvCache),
+        layers: Range<usize>,
+        shape: StepShape,
+    ) -> Result<()> {
+        for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
+            self.step_attention(gpu, recording, work, cache.layer(index), layer, shape)?;
+            self.step_feed_forward(gpu, recording, work, layer, shape.rows)?;
+        }
+        Ok(())
     }
 
     fn step_attention(

@@ -8,6 +8,7 @@ import { wireSource, type ImportOptions, type ModelSource } from "./model-source
 import { packageUrl } from "./packages.js";
 import {
   PROTOCOL_VERSION,
+  type Arithmetic,
   type ChatEvent,
   type DeviceReport,
   type KvPrecision,
@@ -15,6 +16,7 @@ import {
   type MemoryReport,
   type ScoreResult,
   type Speculation,
+  type Tune,
   type VisionResidency,
 } from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
@@ -51,6 +53,16 @@ export interface LoadOptions {
    * where that is faster. Answers are the same; `usage.completion_tokens_details` counts the guesses.
    */
   speculation?: Speculation;
+  /**
+   * Whether the quickest of several ways to compute is looked for on the device; a load takes up to a fifth of a second longer
+   * until all have been tried. What is found is remembered. Default `auto`: on GPUs, not on processors that stand in for one.
+   */
+  tune?: Tune;
+  /**
+   * `fast` lets kernels multiply 16-bit floats and 8-bit inputs where the device is quicker with them: answers may then differ a
+   * little from those of other devices. Default `exact`: the numbers of 32-bit floats.
+   */
+  arithmetic?: Arithmetic;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
 }
@@ -115,6 +127,8 @@ export class Engine {
             gpuMemoryBudget: options.gpuMemoryBudget ?? null,
             vision: options.vision ?? null,
             speculation: options.speculation ?? null,
+            tune: options.tune ?? null,
+            arithmetic: options.arithmetic ?? null,
           },
         },
         { signal: options.signal, onEvent: options.onProgress },

@@ -7,7 +7,7 @@ import type { Features } from "./features.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 9;
+export const PROTOCOL_VERSION = 10;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -111,6 +111,12 @@ export interface MemoryReport {
 /** Whether tokens that stand earlier in the conversation are guessed and verified several at a time: where that is faster, or never. */
 export type Speculation = "auto" | "off";
 
+/** When ways to compute are tried on the device: on hardware, on every device, or never. */
+export type Tune = "auto" | "always" | "never";
+
+/** Which numbers kernels may come to: those of 32-bit floats, or also those of 16-bit floats and 8-bit inputs. */
+export type Arithmetic = "exact" | "fast";
+
 /** How a model is loaded; null where the engine is to choose. */
 export interface WireLoadOptions {
   context: number | null;
@@ -118,6 +124,8 @@ export interface WireLoadOptions {
   gpuMemoryBudget: number | null;
   vision: VisionResidency | null;
   speculation: Speculation | null;
+  tune: Tune | null;
+  arithmetic: Arithmetic | null;
 }
 
 export interface LoadResult {
