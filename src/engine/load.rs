@@ -10,10 +10,11 @@ use super::recover::LOSSES;
 use super::session::Session;
 use super::source::{ShardSource, both};
 use super::tower::{Residency, Tower};
+use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, ModelConfig};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Purpose};
+use crate::gpu::{Gpu, Purpose, Ways};
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
 use crate::model::{KvCache, Model, decoder, forward};
 use crate::weights::manifest::Manifest;
@@ -30,6 +31,12 @@ pub struct LoadOptions {
     pub vision: Option<Residency>,
     /// Bytes of GPU memory that everything together may take; `None` for as many as the device has.
     pub gpu_memory_budget: Option<u64>,
+    /// When ways to compute are tried on the device; where they are, loading takes up to [`BUDGET_MS`](super::BUDGET_MS) longer.
+    pub tune: Tune,
+    /// Which numbers kernels may come to.
+    pub arithmetic: Arithmetic,
+    /// What earlier loads found, as remembered under [`tuning_key`](super::tuning_key).
+    pub tuned: Tuned,
     /// The platform's clock.
     pub clock: Clock,
 }
@@ -37,7 +44,16 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Everything by default, with the platform's clock.
     pub fn new(clock: Clock) -> Self {
-        Self { context: None, kv_precision: None, vision: None, gpu_memory_budget: None, clock }
+        Self {
+            context: None,
+            kv_precision: None,
+            vision: None,
+            gpu_memory_budget: None,
+            tune: Tune::default(),
+            arithmetic: Arithmetic::default(),
+            tuned: Tuned::default(),
+            clock,
+        }
     }
 
     fn wishes(&self) -> Wishes {
@@ -80,7 +96,10 @@ impl Engine {
         let mut plan = plan(&manifest, gpu.max_binding(), options.wishes())?;
         let (mut gpu, clock) = (gpu.clone(), options.clock);
         let (mut losses, mut told) = (0, 0);
-        let (resident, self_test) = loop {
+        let features = gpu.features().and(options.arithmetic.features());
+        gpu.compute_in(Ways { features, picks: options.tuned.picks, ..gpu.ways() });
+        let mut tunes = options.tune.tunes(gpu.class());
+        let (resident, self_test, tuned) = loop {
             let mut sent = 0;
             let mut tell = |bytes| {
                 sent += bytes;
@@ -90,7 +109,16 @@ impl Engine {
                 }
                 Ok(())
             };
-            match bring_up(&gpu, &manifest, &*shards, &plan, clock, &mut tell).await {
+            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, clock, &mut tell).await {
+                Ok(loaded) if std::mem::take(&mut tunes) => {
+                    tune_and_test(&gpu, &manifest, &plan, loaded, options.tuned, clock).await
+                }
+                loaded => loaded.map(|(resident, report)| {
+                    let tuned = Tuned { picks: report.ways.picks, ..options.tuned };
+                    (resident, report, tuned)
+                }),
+            };
+            match outcome {
                 Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
                     losses += 1;
                     gpu = gpu.reopen().await?;
@@ -114,6 +142,7 @@ impl Engine {
             session,
             features,
             self_test,
+            tuned,
             filter_is_tested,
             clock,
         })
@@ -166,6 +195,29 @@ pub(super) async fn bring_up(
     let cache = KvCache::new(gpu, &config.text, plan.context, plan.kv)?;
     model.settle().await?;
     Ok((Resident { model, tower, cache }, report))
+}
+
+/// Tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly is not taken.
+async fn tune_and_test(
+    gpu: &Gpu,
+    manifest: &Manifest,
+    plan: &Plan,
+    (mut resident, report): (Resident, SelfTestReport),
+    known: Tuned,
+    clock: Clock,
+) -> Result<(Resident, SelfTestReport, Tuned)> {
+    let before = gpu.ways();
+    let until = clock() + BUDGET_MS;
+    let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), known, (clock, until)).await?;
+    resident.model.rest();
+    resident.cache = KvCache::new(gpu, &manifest.config.text, plan.context, plan.kv)?;
+    if gpu.ways() == before {
+        return Ok((resident, report, tuned));
+    }
+    let mut tested = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock).await?;
+    tested.failed.splice(0..0, report.failed);
+    tuned.picks = gpu.ways().picks;
+    Ok((resident, tested, tuned))
 }
 
 /// The kernels that a package needs, with caches of these precisions.

@@ -16,6 +16,7 @@ mod score;
 mod session;
 mod source;
 mod tower;
+mod tuning;
 
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
@@ -25,6 +26,7 @@ pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
 pub use tower::Residency;
+pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
 use std::sync::Arc;
 
@@ -68,6 +70,7 @@ pub struct Engine {
     session: Session,
     features: FeatureCache,
     self_test: SelfTestReport,
+    tuned: Tuned,
     /// Whether the kernel that few answers need has been tested on this device.
     filter_is_tested: bool,
     clock: Clock,
@@ -112,6 +115,11 @@ impl Engine {
     /// What the kernels' self-test on this device found.
     pub fn self_test(&self) -> &SelfTestReport {
         &self.self_test
+    }
+
+    /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
+    pub fn tuned(&self) -> Tuned {
+        self.tuned
     }
 
     /// How the cache of keys and values holds a number.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice, Ways};
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{Part, Weight, rows_of_part};
 
@@ -44,6 +44,26 @@ pub enum Family {
     Matmul,
     /// [`attention`](mod@attention).
     Attention,
+}
+
+impl Family {
+    /// What this family may be computed with on a device, beside what suits it anyhow: as [`Ways::picks`] counts.
+    pub fn candidates(self, ways: Ways) -> Vec<u8> {
+        use {attention as prompt, attention_step as step};
+        let plain = Ways { picks: Ways::of(ways.class).picks, ..ways };
+        match self {
+            Self::FewRows => others(ways, few_rows::Tuning::of(plain), &few_rows::Tuning::ALL, |each| each.uses),
+            Self::AttentionStep => others(ways, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
+            Self::Matmul => others(ways, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses),
+            Self::Attention => others(ways, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
+        }
+    }
+}
+
+/// Picks of the entries of `all` that a device may use, without that which suits it.
+fn others<T: PartialEq>(ways: Ways, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
+    let may = |entry: &T| *entry != suits && ways.features.contains(uses(entry));
+    (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
 }
 
 /// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.

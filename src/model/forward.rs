@@ -8,10 +8,11 @@ use super::kv_cache::KvCache;
 use super::projector::{Features, Projector};
 use super::step::{self, StepHeader, TABLE_ROWS};
 use super::vision::{Layer, Pixels, Stem};
-use super::vision_work;
+use super::{trial, vision_work};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice, Ways};
+use crate::kernels::Family;
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -338,6 +339,21 @@ impl Model {
             }
         };
         Ok(&self.step.insert(ready).1)
+    }
+
+    /// Readies work that tells ways of `family` apart, over this model's weights. It may be run any number of times, between passes
+    /// and with an empty `cache`.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub async fn trial(&mut self, cache: &mut KvCache, family: Family, ways: Ways) -> Result<Prepared> {
+        let tokens = trial::PROMPT_TOKENS.min(self.rows.text.prompt).min(cache.context());
+        cache.reserve(tokens).await?;
+        self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
+        let work = self.work.as_ref().ok_or_else(no_pass)?;
+        let recording = self.decoder.record_trial(&self.gpu, (work, cache), (family, tokens), ways)?;
+        self.gpu.compile(&recording).await?;
+        self.gpu.prepare("trial", &recording)
     }
 
     /// Waits until everything submitted has run.

@@ -9,6 +9,7 @@ pub mod linear;
 pub mod projector;
 pub mod rope;
 pub mod step;
+mod trial;
 pub mod vision;
 pub mod vision_work;
 

@@ -111,12 +111,25 @@ impl Decoder {
         let x = work.x.all(); // [1, hidden]
         // The kernel binds some features even where no source names one.
         embed_rows::record(recording, &self.embed_tokens, 1, &work.step.slice(0..4), &work.gathered.all(), &x)?;
-        for (layer, index) in self.layers.iter().zip(0..) {
+        self.record_step_layers(gpu, recording, (work, cache), 0..self.layers.len(), splits)?;
+        let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
+        self.normed(recording, [head], (&x, &self.norm), &work.logits.all()).map(drop) // [1, vocab]
+    }
+
+    /// Records some layers of it, over the row in `work.x`.
+    pub(super) fn record_step_layers(
+        &self,
+        gpu: &Gpu,
+        recording: &mut Recording,
+        (work, cache): (&Workspace, &KvCache),
+        layers: Range<usize>,
+        splits: usize,
+    ) -> Result<()> {
+        for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
             self.step_attention(gpu, recording, work, cache.layer(index), layer, splits)?;
             self.step_feed_forward(gpu, recording, work, layer)?;
         }
-        let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
-        self.normed(recording, [head], (&x, &self.norm), &work.logits.all()).map(drop) // [1, vocab]
+        Ok(())
     }
 
     fn step_attention(

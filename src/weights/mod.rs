@@ -28,7 +28,7 @@ mod check;
 mod checkpoint;
 mod convert;
 mod directory;
-mod hash;
+pub(crate) mod hash;
 mod k_quant;
 mod parts;
 mod scale_search;

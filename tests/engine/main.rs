@@ -4,6 +4,7 @@
 mod memory;
 #[path = "../model/packages.rs"]
 mod packages;
+mod tuning;
 
 use ocelli::chat::{Message, Part, Role};
 use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Stage};

@@ -194,6 +194,9 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
     if let Some(Device { report, self_test }) = &summary.device {
         let DeviceReport { name, backend, driver, .. } = report;
         writeln!(out, "  {:<10} {name} ({backend}, {driver})", "device")?;
+        let [fewest, most] = report.subgroup_sizes;
+        let (features, class) = (report.features.name(), report.class);
+        writeln!(out, "  {:<10} {class:?}, {features}, subgroups of {fewest} to {most}", "")?;
         writeln!(out, "  {:<10} {} kernels compute rightly, in {:.0} ms", "self-test", self_test.passed, self_test.ms)?;
         for failure in &self_test.failed {
             writeln!(out, "  {:<10} not used: {} ({}): {}", "", failure.kernel, failure.tier, failure.detail)?;

@@ -21,6 +21,7 @@ mod quant;
 mod report;
 mod score;
 mod synth;
+mod tuning;
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions, Picture, Plan, Residency};
+use ocelli::engine::{Arithmetic, Engine, LoadOptions, Picture, Plan, Residency, Tune, tuning_key};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -16,6 +16,7 @@ use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
 
 use crate::report::LoadReport;
+use crate::tuning;
 
 /// How tokens are chosen.
 #[derive(Args)]
@@ -59,6 +60,12 @@ pub(crate) struct MemoryArgs {
     /// Largest buffer to use, as if the device allowed no larger ones.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_binding: Option<u64>,
+    /// When ways to compute are tried on the device: auto (on hardware), always or never. What is found is remembered.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    tune: Tune,
+    /// exact: kernels come to the numbers of 32-bit floats; fast: 16-bit floats and 8-bit inputs too, where that is quicker.
+    #[arg(long, value_name = "NUMBERS", default_value = "exact")]
+    arithmetic: Arithmetic,
     /// Print on standard error how the model is run and what it takes.
     #[arg(long)]
     show_memory: bool,
@@ -107,11 +114,15 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..GpuOptions::default() }).await?;
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
+    let key = tuning_key(&gpu, &manifest, memory.arithmetic);
     let options = LoadOptions {
         context,
         kv_precision: memory.kv,
         vision: memory.vision,
         gpu_memory_budget: memory.gpu_memory_budget,
+        tune: memory.tune,
+        arithmetic: memory.arithmetic,
+        tuned: tuning::recall(&key),
         clock: milliseconds,
     };
     let tokenizer = opened.read_tokenizer().await?;
@@ -122,6 +133,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
     let engine = engine?;
+    tuning::remember(key, engine.tuned());
     if memory.show_memory {
         inform(&plan_text(engine.plan()));
     }

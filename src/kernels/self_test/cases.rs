@@ -20,11 +20,11 @@ use crate::weights::upload::Weight;
 /// Records all that a model needs.
 pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     for &layout in &needs.products {
-        product(bench, layout, matmul::record, 33)?;
+        product(bench, layout, matmul::record, (33, if layout.is_k_quant() { 2 } else { 3 } * unit(layout)))?;
     }
     let ways = bench.recording.ways();
     for &layout in &needs.step {
-        product(bench, layout, matvec::record, 1)?;
+        product(bench, layout, matvec::record, (1, STEP_INPUTS))?;
         steps::gated(bench, layout, Tuning::of(ways))?;
         for &precision in &needs.caches {
             let is_fused = steps::qkv(bench, (layout, Tuning::of(ways)), needs.decoder, precision)?;
@@ -76,6 +76,9 @@ fn halves(bench: &mut Bench<'_>, bytes: usize, size: f32) -> Vec<u8> {
     bench.numbers(bytes / 2).into_iter().flat_map(|x| f16::from_f32(x * size).to_le_bytes()).collect()
 }
 
+/// Inputs of the products of a step: whole units of every layout, and blocks for all lanes that may share a row, twice for some.
+pub(super) const STEP_INPUTS: usize = 72 * 32;
+
 /// Columns that make up one unit of all planes.
 pub(super) fn unit(layout: Layout) -> usize {
     layout.plane_units().iter().map(|plane| plane.cols).max().unwrap_or(1)
@@ -84,8 +87,8 @@ pub(super) fn unit(layout: Layout) -> usize {
 /// Records a product.
 type Product = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
-fn product(bench: &mut Bench<'_>, layout: Layout, record: Product, m: usize) -> Result<()> {
-    let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
+fn product(bench: &mut Bench<'_>, layout: Layout, record: Product, (m, k): (usize, usize)) -> Result<()> {
+    let n = 68;
     let (y_stride, y_offset) = (n + 7, 5);
     let (w, numbers) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let (x, bias, mut y) = (bench.numbers(m * k), bench.numbers(n), bench.numbers(m * y_stride));

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::{Error, Result};
+use crate::gpu::ways::FAMILIES;
 use crate::gpu::{Features, Gpu, Kernel, Ways};
 use crate::weights::layout::Layout;
 use bench::Bench;
@@ -95,7 +96,7 @@ impl Outcome {
 pub struct Failure {
     /// Name with layout or head width.
     pub kernel: String,
-    /// The optional features that are switched off with it, such as `f16` or `subgroups+dot`.
+    /// The optional features that are switched off with it, such as `f16` or `subgroups+dot`; `tuned` for what was picked.
     pub tier: String,
     /// The worst number and what it should have been.
     pub detail: String,
@@ -147,7 +148,8 @@ pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
 }
 
 /// Runs every kernel that is needed on known inputs, computed as the device is to compute from now on. Where one with an optional
-/// feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place is tested.
+/// feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place is tested; so
+/// it does without what was picked, where that is wrong.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`], or what the device complains about.
@@ -165,20 +167,38 @@ pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTes
     }
 }
 
+/// What suits the class of a device.
+const PLAIN: [u8; FAMILIES] = [0; FAMILIES];
+
+/// Runs them once. What the device can do without is not an error.
 async fn run(gpu: &Gpu, needs: &Needs) -> Result<SelfTestReport> {
     let mut bench = Bench::new(gpu);
     cases::all(&mut bench, needs)?;
     let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
     let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
     let ways = gpu.ways();
-    match bench.finish().await {
+    let outcome = match bench.finish().await {
+        Ok(outcomes) => weigh(outcomes, ways),
+        Err(error) => Err(error),
+    };
+    let without = |ways: Ways, kernel: String, tier: String, detail: String| {
+        Ok(SelfTestReport { ways, failed: vec![Failure { kernel, tier, detail }], ..SelfTestReport::default() })
+    };
+    match outcome {
         Err(Error::Gpu { stage, detail }) => {
             let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name)));
-            let Some(Kernel { name, needs, .. }) = refused else { return Err(Error::Gpu { stage, detail }) };
-            let failed = vec![Failure { kernel: name.into(), tier: needs.name(), detail }];
-            let ways = Ways { features: ways.features.without(needs), ..ways };
-            Ok(SelfTestReport { failed, ways, ..SelfTestReport::default() })
+            match refused {
+                Some(Kernel { name, needs, .. }) => {
+                    let features = ways.features.without(needs);
+                    without(Ways { features, ..ways }, name.into(), needs.name(), detail)
+                }
+                None if ways.picks != PLAIN => without(Ways { picks: PLAIN, ..ways }, stage, "tuned".into(), detail),
+                None => Err(Error::Gpu { stage, detail }),
+            }
         }
-        outcome => weigh(outcome?, ways),
+        Err(Error::SelfTestFailed { kernel, detail, .. }) if ways.picks != PLAIN => {
+            without(Ways { picks: PLAIN, ..ways }, kernel, "tuned".into(), detail)
+        }
+        outcome => outcome,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Heads;
 use super::bench::{Bench, UNWRITTEN};
-use super::cases::{by_reference, matrix, unit};
+use super::cases::{STEP_INPUTS, by_reference, matrix};
 use super::decoder::{by_reference as precision_by_reference, cached, heads as exact_heads, planes};
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::Result;
@@ -18,6 +18,8 @@ use crate::reference::rope_append::Step;
 use crate::weights::layout::{Layout, MatrixShape};
 
 const EPS: f32 = 1e-5;
+/// Inputs of queries, keys and values, which are many rows.
+const QKV_INPUTS: usize = 16 * 32;
 const POSITION: usize = 3;
 const TABLE_FIRST: usize = 2;
 
@@ -36,7 +38,7 @@ fn normed(bench: &mut Bench<'_>, m: usize, k: usize) -> (Vec<f32>, Vec<f32>, Vec
 
 /// A row through a gate.
 pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
-    let (m, n, k) = (1, 36, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
+    let (m, n, k) = (1, 36, STEP_INPUTS);
     let (x, gain, h) = normed(bench, m, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: 2 * n, cols: k })?; // [2 * n, k]
     if !gated_matvec::can_fuse(&weight, true, limit(bench)) {
@@ -55,7 +57,7 @@ pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Re
 
 /// A normed row through a matrix.
 pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
-    let (n, k) = (68, if layout.is_k_quant() { 2 } else { 3 } * unit(layout));
+    let (n, k) = (68, STEP_INPUTS);
     let (x, gain, h) = normed(bench, 1, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let mut y = vec![UNWRITTEN; n];
@@ -111,7 +113,7 @@ pub(super) fn qkv(
     heads: Heads,
     precision: KvPrecision,
 ) -> Result<bool> {
-    let (m, k, (heads, twins)) = (1, unit(layout), heads_of(heads));
+    let (m, k, (heads, twins)) = (1, QKV_INPUTS, heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
     let (x, gain, h) = normed(bench, m, k);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]

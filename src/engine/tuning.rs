@@ -1,0 +1,236 @@
+//! Which of the ways to divide and compute the work is the quickest on this very device: tried on the model's own weights, a few
+//! at a load, and remembered by whoever loads.
+
+use super::events::Clock;
+use crate::error::{Error, Result};
+use crate::gpu::ways::FAMILIES;
+use crate::gpu::{DeviceClass, Features, Gpu, Ways};
+use crate::kernels::Family;
+use crate::model::{KvCache, Model};
+use crate::weights::hash::sha256_hex;
+
+/// Milliseconds that a load may take longer for it.
+pub const BUDGET_MS: f64 = 200.0;
+/// What a way must take at most, of what the best one so far takes, to be taken in its place: less is noise.
+const GAIN: f64 = 0.97;
+/// Times that each way is timed, once it is compiled and warm.
+const RUNS: usize = 2;
+
+/// What is known of a device after some loads: handed to the next one, it goes on where the last one stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Tuned {
+    /// As [`Ways::picks`].
+    pub picks: [u8; FAMILIES],
+    /// Trials that are done, in the order of [`trials`].
+    pub tried: usize,
+}
+
+/// When ways are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tune {
+    /// On hardware. What suits processors is known, and their compilers take longer than a bad choice costs.
+    #[default]
+    Auto,
+    /// On every device.
+    Always,
+    /// Never: what suits the class of device, or what is handed in.
+    Never,
+}
+
+impl std::str::FromStr for Tune {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(Error::request("tune", format!("{name:?} is none of auto, always and never"))),
+        }
+    }
+}
+
+/// Which numbers kernels may come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arithmetic {
+    /// Those of 32-bit floats.
+    #[default]
+    Exact,
+    /// Also those of 16-bit floats and 8-bit inputs, where that is quicker: answers differ a little from device to device.
+    Fast,
+}
+
+impl Arithmetic {
+    /// Features that kernels may use.
+    pub fn features(self) -> Features {
+        match self {
+            Self::Exact => Features::SUBGROUPS,
+            Self::Fast => Features { f16: true, subgroups: true, dot: true },
+        }
+    }
+}
+
+impl std::str::FromStr for Arithmetic {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "fast" => Ok(Self::Fast),
+            _ => Err(Error::request("arithmetic", format!("{name:?} is neither exact nor fast"))),
+        }
+    }
+}
+
+impl Tune {
+    pub(super) fn tunes(self, class: DeviceClass) -> bool {
+        match self {
+            Self::Auto => class == DeviceClass::Hardware,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// What [`Tuned`] is remembered under: it is of use to no other device, driver, model or version of the kernels.
+pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String {
+    let report = gpu.report();
+    let device = format!("{} {} {} {:?}", report.backend, report.name, report.driver, report.class);
+    let text = format!("{} {device} {:?} {arithmetic:?}", env!("CARGO_PKG_VERSION"), report.features);
+    sha256_hex(&[text.as_bytes(), manifest].concat())
+}
+
+/// What is tried, in this order: what decides most first. Attention is little of a token and of a short prompt.
+fn trials(ways: Ways) -> Vec<(Family, u8)> {
+    let families = [Family::FewRows, Family::Matmul];
+    families
+        .into_iter()
+        .flat_map(|family| family.candidates(ways).into_iter().map(move |pick| (family, pick)))
+        .collect()
+}
+
+/// One load's trials.
+#[derive(Debug)]
+struct Search {
+    tuned: Tuned,
+    /// What the best way of a family takes, as measured in this load.
+    best: Option<(Family, f64)>,
+}
+
+impl Search {
+    /// Whether the best of `family` has to be timed first.
+    fn needs_best(&self, family: Family) -> bool {
+        self.best.is_none_or(|(of, _)| of != family)
+    }
+
+    /// Takes down that the next trial took `ms`; `None` if it could not be run.
+    fn tell(&mut self, (family, pick): (Family, u8), ms: Option<f64>) {
+        self.tuned.tried += 1;
+        let is_better = |ms: &f64| self.best.is_none_or(|(_, best)| *ms < GAIN * best);
+        if let Some(ms) = ms.filter(is_better)
+            && let Some(picked) = self.tuned.picks.get_mut(family as usize)
+        {
+            *picked = pick;
+            self.best = Some((family, ms));
+        }
+    }
+}
+
+/// Tries ways until `until`, milliseconds of `clock`, and makes the best ones the device's. They may compute wrongly, however
+/// quick they are: that is for a self-test to say.
+///
+/// # Errors
+/// [`Error::DeviceLost`] and [`Error::OutOfMemory`]. What the driver refuses otherwise is not taken.
+pub(super) async fn tune(
+    gpu: &Gpu,
+    (model, cache): (&mut Model, &mut KvCache),
+    known: Tuned,
+    (clock, until): (Clock, f64),
+) -> Result<Tuned> {
+    let ways = gpu.ways();
+    let mut search = Search { tuned: known, best: None };
+    for (family, pick) in trials(ways).into_iter().skip(known.tried) {
+        if clock() >= until {
+            break;
+        }
+        let picks = search.tuned.picks;
+        if search.needs_best(family) {
+            search.best = Some((family, time(gpu, (model, cache), family, Ways { picks, ..ways }, clock).await?));
+        }
+        let mut tried = Ways { picks, ..ways };
+        tried.picks[family as usize] = pick;
+        let ms = match time(gpu, (model, cache), family, tried, clock).await {
+            Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. }) => None,
+            outcome => Some(outcome?),
+        };
+        search.tell((family, pick), ms);
+    }
+    gpu.compute_in(Ways { picks: search.tuned.picks, ..ways });
+    Ok(search.tuned)
+}
+
+/// The least that work for `family` took in some runs, in milliseconds.
+async fn time(
+    gpu: &Gpu,
+    (model, cache): (&mut Model, &mut KvCache),
+    family: Family,
+    ways: Ways,
+    clock: Clock,
+) -> Result<f64> {
+    let work = model.trial(cache, family, ways).await?;
+    let mut least = f64::INFINITY;
+    // The first run is for caches, clocks and whatever drivers put off.
+    for run in 0..=RUNS {
+        let start = clock();
+        gpu.replay(&[&work], None);
+        gpu.settle().await?;
+        if run > 0 {
+            least = least.min(clock() - start);
+        }
+    }
+    Ok(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `times` say of the picks of a family, the first being what is there.
+    fn search(times: &[Option<f64>]) -> Tuned {
+        let mut search = Search { tuned: Tuned::default(), best: Some((Family::Matmul, times[0].expect("a time"))) };
+        for (pick, &ms) in (1..).zip(&times[1..]) {
+            search.tell((Family::Matmul, pick), ms);
+        }
+        search.tuned
+    }
+
+    #[test]
+    fn the_quickest_is_taken_if_it_is_quicker_by_more_than_noise() {
+        let picks = |times: &[Option<f64>]| search(times).picks;
+        assert_eq!(picks(&[Some(10.0), Some(9.0), Some(5.0), Some(6.0)]), [0, 0, 2, 0]);
+        assert_eq!(picks(&[Some(10.0), Some(9.9), Some(10.1)]), [0; FAMILIES]);
+        assert_eq!(picks(&[Some(10.0), Some(9.0), Some(8.9)]), [0, 0, 1, 0]);
+        assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { picks: [0, 0, 2, 0], tried: 2 });
+    }
+
+    #[test]
+    fn a_number_that_is_none_wins_nothing() {
+        assert_eq!(search(&[Some(10.0), Some(f64::NAN), Some(f64::INFINITY)]).picks, [0; FAMILIES]);
+    }
+
+    #[test]
+    fn each_family_begins_with_what_it_has() {
+        let mut search = Search { tuned: Tuned::default(), best: None };
+        assert!(search.needs_best(Family::FewRows));
+        search.best = Some((Family::FewRows, 1.0));
+        assert!(!search.needs_best(Family::FewRows) && search.needs_best(Family::Matmul));
+    }
+
+    #[test]
+    fn what_is_exact_uses_no_short_numbers() {
+        assert_eq!(Arithmetic::Exact.features(), Features::SUBGROUPS);
+        assert!(Arithmetic::Fast.features().contains(Features::F16.or(Features::DOT)));
+    }
+}
