@@ -41,6 +41,7 @@ impl CancelFlag {
 pub struct OcelliEngine {
     engine: Engine,
     shards: Rc<JsShards>,
+    tuning_key: String,
 }
 
 /// What `memory` gives.
@@ -139,6 +140,20 @@ impl OcelliEngine {
         to_js(&DeviceObject { report: self.engine.gpu().report(), self_test: self.engine.self_test() })
     }
 
+    /// What is known by now of how this device computes best, as [`crate::engine::Tuned`].
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub fn tuned(&self) -> JsResult<JsValue> {
+        to_js(&self.engine.tuned())
+    }
+
+    /// What [`tuned`](Self::tuned) is to be remembered under.
+    #[wasm_bindgen(js_name = tuningKey)]
+    pub fn tuning_key(&self) -> String {
+        self.tuning_key.clone()
+    }
+
     /// How the cache of keys and values holds a number: `f32`, `f16` or `int8`.
     #[wasm_bindgen(js_name = kvPrecision)]
     pub fn kv_precision(&self) -> String {
@@ -179,8 +194,8 @@ impl CancelFlag {
 }
 
 impl OcelliEngine {
-    pub(super) fn new(engine: Engine, shards: Rc<JsShards>) -> Self {
-        Self { engine, shards }
+    pub(super) fn new(engine: Engine, shards: Rc<JsShards>, tuning_key: String) -> Self {
+        Self { engine, shards, tuning_key }
     }
 }
 

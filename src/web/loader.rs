@@ -1,6 +1,7 @@
 //! Loading: the worker fetches and checks, this asks for shards and takes their bytes.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use js_sys::{Function, Promise, Uint8Array};
@@ -9,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
-use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource};
+use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{Beyond, Gpu, GpuOptions};
 
@@ -53,8 +54,8 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision, beyond }`, whatever is left out or null being chosen here; `beyond` is what
-/// `features.ts` found.
+/// `{ context, kvPrecision, gpuMemoryBudget, vision, tune, arithmetic, beyond, known }`, whatever is left out or null being chosen
+/// here; `beyond` is what `features.ts` found, `known` what `tuning.ts` remembers.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -67,13 +68,8 @@ pub async fn load_engine(
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
     let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
-    let device = GpuOptions { beyond: options.beyond, ..GpuOptions::default() };
-    let engine = match options.checked() {
-        Ok(options) => open(&manifest, &tokenizer, shards.clone(), (device, options)).await,
-        Err(error) => Err(error),
-    };
-    match engine {
-        Ok(engine) => Ok(OcelliEngine::new(engine, shards)),
+    match open(&manifest, &tokenizer, shards.clone(), &options).await {
+        Ok((engine, key)) => Ok(OcelliEngine::new(engine, shards, key)),
         Err(error) => Err(shards.error_to_js(&error)),
     }
 }
@@ -86,12 +82,17 @@ struct JsLoadOptions {
     kv_precision: Option<String>,
     gpu_memory_budget: Option<f64>,
     vision: Option<String>,
+    tune: Option<String>,
+    arithmetic: Option<String>,
     #[serde(default)]
     beyond: Beyond,
+    /// What earlier loads found, by its key.
+    #[serde(default)]
+    known: HashMap<String, Tuned>,
 }
 
 impl JsLoadOptions {
-    fn checked(self) -> Result<LoadOptions> {
+    fn checked(&self) -> Result<LoadOptions> {
         let budget = match self.gpu_memory_budget {
             Some(bytes) if !(bytes.is_finite() && bytes >= 1.0) => {
                 return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
@@ -100,10 +101,12 @@ impl JsLoadOptions {
         };
         Ok(LoadOptions {
             context: self.context,
-            kv_precision: self.kv_precision.map(|name| name.parse()).transpose()?,
-            vision: self.vision.map(|name| name.parse()).transpose()?,
+            kv_precision: self.kv_precision.as_deref().map(str::parse).transpose()?,
+            vision: self.vision.as_deref().map(str::parse).transpose()?,
             gpu_memory_budget: budget,
-            clock: milliseconds,
+            tune: self.tune.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            arithmetic: self.arithmetic.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            ..LoadOptions::new(milliseconds)
         })
     }
 }
@@ -112,7 +115,12 @@ async fn open(
     manifest: &[u8],
     tokenizer: &[u8],
     shards: Rc<JsShards>,
-    (device, options): (GpuOptions, LoadOptions),
-) -> Result<Engine> {
-    Engine::load(&Gpu::open_with(device).await?, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await
+    given: &JsLoadOptions,
+) -> Result<(Engine, String)> {
+    let options = given.checked()?;
+    let gpu = Gpu::open_with(GpuOptions { beyond: given.beyond, ..GpuOptions::default() }).await?;
+    let key = tuning_key(&gpu, manifest, options.arithmetic);
+    let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
+    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await?;
+    Ok((engine, key))
 }

@@ -8,12 +8,14 @@ import { wireSource, type ImportOptions, type ModelSource } from "./model-source
 import { packageUrl } from "./packages.js";
 import {
   PROTOCOL_VERSION,
+  type Arithmetic,
   type ChatEvent,
   type DeviceReport,
   type KvPrecision,
   type LoadReport,
   type MemoryReport,
   type ScoreResult,
+  type Tune,
   type VisionResidency,
 } from "./protocol.js";
 import { wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
@@ -45,6 +47,16 @@ export interface LoadOptions {
   gpuMemoryBudget?: number;
   /** Where the weights are that read pictures. By default always on the GPU, if `gpuMemoryBudget` allows it. */
   vision?: VisionResidency;
+  /**
+   * Whether the quickest of several ways to compute is looked for on the device; a load takes up to a fifth of a second longer
+   * until all have been tried. What is found is remembered. Default `auto`: on GPUs, not on processors that stand in for one.
+   */
+  tune?: Tune;
+  /**
+   * `fast` lets kernels multiply 16-bit floats and 8-bit inputs where the device is quicker with them: answers may then differ a
+   * little from those of other devices. Default `exact`: the numbers of 32-bit floats.
+   */
+  arithmetic?: Arithmetic;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
 }
@@ -108,6 +120,8 @@ export class Engine {
             kvPrecision: options.kvPrecision ?? null,
             gpuMemoryBudget: options.gpuMemoryBudget ?? null,
             vision: options.vision ?? null,
+            tune: options.tune ?? null,
+            arithmetic: options.arithmetic ?? null,
           },
         },
         { signal: options.signal, onEvent: options.onProgress },

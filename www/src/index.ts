@@ -10,6 +10,7 @@ export type {
   ChatEvent,
   DeviceReport,
   ImportResult,
+  Arithmetic,
   KvPrecision,
   LoadReport,
   MemoryPlan,

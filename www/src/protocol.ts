@@ -108,12 +108,20 @@ export interface MemoryReport {
   wasmBytes: number;
 }
 
+/** When ways to compute are tried on the device: on hardware, on every device, or never. */
+export type Tune = "auto" | "always" | "never";
+
+/** Which numbers kernels may come to: those of 32-bit floats, or also those of 16-bit floats and 8-bit inputs. */
+export type Arithmetic = "exact" | "fast";
+
 /** How a model is loaded; null where the engine is to choose. */
 export interface WireLoadOptions {
   context: number | null;
   kvPrecision: KvPrecision | null;
   gpuMemoryBudget: number | null;
   vision: VisionResidency | null;
+  tune: Tune | null;
+  arithmetic: Arithmetic | null;
 }
 
 export interface LoadResult {

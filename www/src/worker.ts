@@ -23,6 +23,7 @@ import {
   type ToWorker,
 } from "./protocol.js";
 import { PackageStore } from "./store.js";
+import { recall, remember, type Tuned } from "./tuning.js";
 import initWasm, { CancelFlag, loadEngine, type OcelliEngine, pictureSize, sha256 } from "./wasm/ocelli.js";
 
 let engine: OcelliEngine | null = null;
@@ -107,7 +108,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       if (index === shards - 1) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
       return bytes;
     };
-    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond() });
+    const known = await recall();
+    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond(), known });
+    await remember(known, engine.tuningKey(), engine.tuned() as Tuned);
     signal.throwIfAborted();
   } catch (thrown) {
     // Shards may be on their way when the upload of another fails.

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { OcelliError } from "../src/index.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+interface Known {
+  picks: number[];
+  tried: number;
+}
+
+inBrowsers("tuning", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  /** Loads a small model and asks it; what the load used, what it said, and what is remembered afterwards. */
+  const load = (options: object) =>
+    tab.run(async (options) => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const engine = await Engine.load("/packages/untied-q4_0/", options);
+      const { logits } = await engine.score({ input_ids: [1, 3, 65, 66, 67, 4] });
+      const { selfTest, features } = engine.device;
+      engine.unload();
+      const kept = await (await caches.open("ocelli-tuning-v1")).match("/ocelli-tuning.json");
+      const known = Object.values(((await kept?.json()) ?? {}) as Record<string, Known>);
+      return { selfTest, features, logits: [...logits], known };
+    }, options);
+
+  let plain: Awaited<ReturnType<typeof load>>;
+
+  test("the device tells its abilities, and a processor is not tuned unless asked", async () => {
+    plain = await load({});
+    const { features, selfTest } = plain;
+    const expected = browser().name === "Firefox" ? { f16: true, subgroups: false } : { f16: false, subgroups: true };
+    assert.deepEqual(features, { ...expected, dot: true });
+    assert.deepEqual(selfTest.ways.features, { f16: false, subgroups: expected.subgroups, dot: false }, "exact unless asked otherwise");
+  });
+
+  test("what is found is remembered, and the next load goes on from there", async () => {
+    assert.deepEqual([plain.known, plain.selfTest.ways.picks], [[], [0, 0, 0, 0]]);
+    const first = await load({ tune: "always" });
+    assert.equal(first.known.length, 1);
+    assert.ok(first.known[0]!.tried > 0);
+    const second = await load({ tune: "always" });
+    assert.equal(second.known.length, 1);
+    assert.ok(second.known[0]!.tried >= first.known[0]!.tried);
+    const remembered = await load({ tune: "never" });
+    assert.deepEqual(remembered.selfTest.ways.picks, second.known[0]!.picks);
+    const apart = Math.max(...remembered.logits.map((logit, at) => Math.abs(logit - plain.logits[at]!)));
+    assert.ok(apart < 1e-4, `logits differ by ${apart}`);
+    assert.deepEqual(remembered.selfTest.failed, []);
+  });
+
+  test("what is no choice is refused by name", async () => {
+    for (const options of [{ tune: "sometimes" }, { arithmetic: "sloppy" }]) {
+      const { code, message } = await tab.run(async (options) => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const thrown: unknown = await Engine.load("/packages/untied-q4_0/", options as object).catch((thrown: unknown) => thrown);
+        const { code, message } = thrown as OcelliError;
+        return { code, message };
+      }, options);
+      assert.equal(code, "invalid-request");
+      assert.match(message, new RegExp(Object.values(options)[0] as string));
+    }
+  });
+});
