@@ -10,6 +10,7 @@ mod cache;
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod export;
 mod few_rows;
 mod pointwise;
 mod products;
@@ -18,12 +19,14 @@ mod step;
 mod tiers;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use attention::{Scores, Shape, Source, attention};
 use bench::{Bench, Difference};
 use cache::{Tokens, stored};
 use case::Case;
+use export::Export;
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::Family;
 use ocelli::weights::layout::Layout;
@@ -256,12 +259,13 @@ fn table() -> Vec<Case> {
 }
 
 /// Runs a row. The error says what is wrong.
-fn judge(case: &Case, seed: u64) -> Result<Difference, String> {
+fn judge(case: &Case, seed: u64, export: &mut Export) -> Result<Difference, String> {
     let mut bench = Bench::new(common::gpu(), seed, case.ways);
     (case.run)(&mut bench).map_err(|error| error.to_string())?;
     if bench.kernels().next().is_none() || !bench.kernels().all(|kernel| kernel == case.kernel) {
         return Err(format!("ran {:?}", bench.kernels().collect::<Vec<_>>()));
     }
+    export.take(case, &bench).map_err(|error| error.to_string())?;
     bench.finish(case.tolerance)
 }
 
@@ -278,13 +282,13 @@ fn every_kernel_equals_its_reference() {
     let only = std::env::var("OCELLI_KERNEL").ok();
     let list = std::env::var_os("OCELLI_LIST").is_some();
     let mut tallies: BTreeMap<(&str, String), Tally> = BTreeMap::new();
-    let mut failures = Vec::new();
+    let (mut failures, mut export) = (Vec::new(), Export::default());
     let mut rows = table();
     let features = tiers::features(common::gpu());
     rows.retain(|case| features.contains(case.uses) && only.as_ref().is_none_or(|only| only == case.kernel));
     for (index, case) in rows.iter().enumerate() {
         let start = Instant::now();
-        let result = judge(case, index as u64 + 1);
+        let result = judge(case, index as u64 + 1, &mut export);
         if list {
             println!("{} {}: {result:?} {:?}", case.kernel, case.sizes, start.elapsed());
         }
@@ -301,6 +305,9 @@ fn every_kernel_equals_its_reference() {
     }
     for ((kernel, tier), Tally { cases, numbers, worst, time }) in &tallies {
         println!("{kernel:<14} {tier:<14} {cases:>4} cases {numbers:>9} numbers, worst {worst:.1e}, {time:.1?}");
+    }
+    if only.is_none() && features == tiers::ALL {
+        export.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-table"));
     }
     assert!(!rows.is_empty(), "no kernel is called {only:?}");
     assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n"));

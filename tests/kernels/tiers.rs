@@ -3,6 +3,9 @@
 use ocelli::gpu::{DeviceClass, Features, Gpu, Ways};
 use ocelli::kernels::{Family, attention, attention_step, few_rows, matmul};
 
+/// All that there is.
+pub(crate) const ALL: Features = Features { f16: true, subgroups: true, dot: true };
+
 /// The devices that the tests are run on, and what they have: a tier that one of them lost would be tested nowhere.
 const KNOWN: [(&str, Features); 2] = [
     ("llvmpipe", Features { f16: true, subgroups: true, dot: true }),
