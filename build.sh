@@ -139,6 +139,7 @@ setup_test() {
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
 }
 
+# Mesa brings a software device for the tests that run kernels, and RADV for those that only compile them.
 setup_gpu() {
   [[ $(uname) == Linux ]] || return 0
   has apt-get && apt_install mesa-vulkan-drivers libvulkan1

@@ -3,10 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use ocelli::config::KvPrecision;
 use ocelli::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues};
+use ocelli::kernels::attention_step::{self, AttentionStep};
+use ocelli::kernels::cache::Cache;
+use ocelli::kernels::few_rows;
+use ocelli::kernels::matvec::Matvec;
 use ocelli::kernels::{Linear, upload_weight};
 use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::upload::Weight;
 
 /// How long each row of the table may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -50,7 +56,8 @@ fn copy(gpu: &Gpu) -> Row {
     Row { name: "copy 64 MiB (read + write)".into(), bytes: 2.0 * bytes as f64, flops: 0.0, seconds }
 }
 
-fn linear(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> Row {
+/// Inputs and a matrix. `// [m, k]`, `// [n, k]`
+fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slice, Weight) {
     let mut seed = 1u32;
     let mut number = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -59,7 +66,63 @@ fn linear(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> Row {
     let values: Vec<f32> = (0..n * k).map(|_| number()).collect();
     let weight = upload_weight(gpu, layout, MatrixShape { rows: n, cols: k }, &values).expect("weight");
     let x: Vec<f32> = (0..m * k).map(|_| number()).collect();
-    let x = gpu.upload("x", Purpose::Activations, &x).expect("x").all();
+    (gpu.upload("x", Purpose::Activations, &x).expect("x").all(), weight)
+}
+
+/// A row of a step, normed, times a matrix, in each way that the device is offered.
+fn few_rows(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
+    let (x, weight) = factors(gpu, layout, (1, n, k));
+    let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
+    let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
+    for tuning in few_rows::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
+        let mut recording = Recording::new();
+        let norm = Some(few_rows::Norm { weight: &gain, eps: 1e-5 });
+        let (x, weight, y) = (&x, &weight, &y);
+        Matvec { x, m: 1, norm, weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false, tuning }
+            .record(&mut recording)
+            .expect("record");
+        let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
+        let few_rows::Tuning { lanes, teams, groups, uses, .. } = tuning;
+        let name = format!("matvec {layout} n={n} k={k} {lanes}x{teams} groups={groups} {}", uses.name());
+        show(&Row { name, bytes: (planes + 8 * k as u64) as f64, flops: 2.0 * (n * k) as f64, seconds });
+    }
+}
+
+/// A step's attention, in each way that the device is offered.
+fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usize, usize, usize), show: &dyn Fn(&Row)) {
+    let planes = KvPrecision::F16.head_bytes(head_dim).into_iter();
+    let planes: Vec<_> = planes.map(|bytes| zeros(gpu, tokens * kv_heads * bytes as usize / 4).all()).collect();
+    let (cache, width) = (Cache { precision: KvPrecision::F16, planes }, q_heads * head_dim);
+    let q = Heads { buffer: zeros(gpu, width).all(), stride: width, offset: 0 };
+    let (out, partials) = (zeros(gpu, width).all(), zeros(gpu, 4).all());
+    let step = gpu.upload("step", Purpose::Activations, &[0, tokens as u32 - 1, 0, 0]).expect("step").all();
+    for tuning in attention_step::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
+        let mut recording = Recording::new();
+        let launch = AttentionStep {
+            q: &q,
+            cache: &cache,
+            step: &step,
+            m: 1,
+            q_heads,
+            kv_heads,
+            head_dim,
+            splits: 1,
+            out: &out,
+            partials: &partials,
+            tuning,
+        };
+        attention_step::record(&mut recording, &launch).expect("record");
+        let seconds = time(gpu, &recording, &out.buffer.slice(0..4));
+        let attention_step::Tuning { threads, positions, uses, .. } = tuning;
+        let (heads, tier) = (format!("{q_heads}/{kv_heads}"), uses.name());
+        let name = format!("attention_step kv={tokens} heads={heads} dim={head_dim} {threads}x{positions} {tier}");
+        let (bytes, flops) = (4 * tokens * kv_heads * head_dim, 4 * tokens * q_heads * head_dim);
+        show(&Row { name, bytes: bytes as f64, flops: flops as f64, seconds });
+    }
+}
+
+fn linear(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> Row {
+    let (x, weight) = factors(gpu, layout, (m, n, k));
     let y = zeros(gpu, m * n).all();
     let mut recording = Recording::new();
     let product = Linear { x: &x, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
@@ -112,6 +175,16 @@ fn main() {
     for shape in [(1, 128, 8, 2, 128), (1, 1024, 8, 2, 128), (64, 64, 8, 2, 128), (1024, 1024, 8, 8, 64)] {
         if "attention".contains(&filter) {
             show(&attend(&gpu, shape));
+        }
+    }
+    if "matvec".contains(&filter) {
+        for shape in [(6144, 1024), (1024, 3072)] {
+            few_rows(&gpu, Layout::Q4_0, shape, &show);
+        }
+    }
+    for tokens in [128, 1024] {
+        if "attention_step".contains(&filter) {
+            attention_step(&gpu, (tokens, 8, 2, 128), &show);
         }
     }
 }

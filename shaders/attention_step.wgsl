@@ -2,7 +2,8 @@
 // (token, query head of the group) pair each, of one key-value head over one piece of the context, so that a key and a value are
 // read once; where rows are more than ROWS, several workgroups share them. First a thread is a position, POSITIONS of them, then
 // it is four columns of the head, COLUMNS times, and TEAMS of threads share the positions. With SPLIT, the pieces are several and
-// `out` is partial: attention_join makes one of them. Keys and values, by `key4` and `value4`, come from a snippet.
+// `out` is partial: attention_join makes one of them. Keys and values, by `key4` and `value4`, come from a snippet, and so does how
+// threads tell one another their peaks and totals, of rows in fours.
 struct Params {
   m: u32,
   group: u32, // query heads a key-value head
@@ -22,13 +23,14 @@ struct Params {
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
 
-var<workgroup> of_threads: array<f32, ROWS * THREADS>; // peaks, then totals
-var<workgroup> of_rows: array<f32, ROWS>;
 var<workgroup> weights: array<f32, TILE * ROWS>;
 var<workgroup> sums: array<vec4f, ROWS * TEAMS * HEAD_DIM4>;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
+  let thread = ids.thread;
+  let lanes = lanes_of(ids);
+  var fours: array<vec4f, FOURS>;
   let position = step[1];
   let kv_tokens = position + p.m;
   let piece = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
@@ -77,19 +79,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);
 //: end
-    of_threads[$ru * THREADS + thread] = highest$r;
+    fours[$ru / 4u][$ru % 4u] = highest$r;
 //: end
-    workgroupBarrier();
-    if thread < ROWS {
-      var highest = HIDDEN;
-      for (var t = 0u; t < THREADS; t++) {
-        highest = max(highest, of_threads[thread * THREADS + t]);
-      }
-      of_rows[thread] = highest;
-    }
-    workgroupBarrier();
+//: each f FOURS
+    tell_peak($fu, fours[$f], lanes);
+//: end
+    meet_for_peaks(lanes);
+//: each f FOURS
+    fours[$f] = peak_of($fu, lanes);
+//: end
 //: each r ROWS
-    let new_peak$r = max(peak$r, of_rows[$r]);
+    let new_peak$r = max(peak$r, fours[$ru / 4u][$ru % 4u]);
     let fade$r = exp(peak$r - new_peak$r);
     peak$r = new_peak$r;
     total$r *= fade$r;
@@ -105,9 +105,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
     workgroupBarrier();
     let tokens = min(TILE, end - base);
+//: when SUBGROUPS
+    // As many turns for every lane.
+    for (var turn = 0u; turn < tokens; turn += TEAMS) {
+      let j = min(turn + team, tokens - 1u);
+      let is_own = team < TEAMS && turn + team < tokens;
+//: each r ROWS
+      let w$r = select(0.0, weights[j * ROWS + $ru], is_own);
+//: end
+//: end
+//: unless SUBGROUPS
     for (var j = select(tokens, team, team < TEAMS); j < tokens; j += TEAMS) {
 //: each r ROWS
       let w$r = weights[j * ROWS + $ru];
+//: end
 //: end
 //: each c COLUMNS
       let value$c = value4(((base + j) * p.kv_heads + wg.y) * HEAD_DIM4 + column$c);
@@ -119,22 +130,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   }
 
 //: each r ROWS
-  of_threads[$ru * THREADS + thread] = total$r;
+  fours[$ru / 4u][$ru % 4u] = total$r;
 //: each c COLUMNS
   if team < TEAMS && thread + $cu * THREADS < TEAMS * HEAD_DIM4 {
     sums[($ru * TEAMS + team) * HEAD_DIM4 + column$c] = acc$r_$c;
   }
 //: end
 //: end
-  workgroupBarrier();
-  if thread < ROWS {
-    var total = 0.0;
-    for (var t = 0u; t < THREADS; t++) {
-      total += of_threads[thread * THREADS + t];
-    }
-    of_rows[thread] = total;
-  }
-  workgroupBarrier();
+//: each f FOURS
+  tell_total($fu, fours[$f], lanes);
+//: end
+  meet_for_totals(lanes);
   let q_heads = p.kv_heads * p.group;
   for (var i = thread; i < min(ROWS, rows - row0) * HEAD_DIM4; i += THREADS) {
     let row = i / HEAD_DIM4;
@@ -149,14 +155,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     out[((wg.x * p.m + token) * q_heads + head) * (HEAD_DIM4 + 1u) + column] = sum;
 //: end
 //: unless SPLIT
-    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / of_rows[row];
+    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / total_of(row, lanes);
 //: end
   }
 //: when SPLIT
 //: each r ROWS
   if thread == $ru && row0 + $ru < rows {
     let at = ((wg.x * p.m + token$r) * q_heads + head$r) * (HEAD_DIM4 + 1u) + HEAD_DIM4;
-    out[at] = vec4f(peak$r, of_rows[$r], 0.0, 0.0);
+    out[at] = vec4f(peak$r, total_of($ru, lanes), 0.0, 0.0);
   }
 //: end
 //: end

@@ -1,36 +1,11 @@
 // y = x * w^T (+ bias) (+ y). A thread makes ROWS rows of 4 * GROUPS columns, THREADS threads the same rows. A thread unpacks its
 // columns' weights in registers, each once for its rows; what it reads of x is the same for all threads, so that a device reads it
-// once for many. No thread waits for another. WORDS pairs of quads of a block of 32 inputs are taken at a time. With RAGGED, the
-// last block goes beyond the inputs. Snippets read two quads of a row of weights, and the scales of four rows.
-struct Params {
-  m: u32,
-  n: u32,
-  k4: u32, // inputs / 4
-  blocks: u32,
-  y_stride: u32,
-  y_offset: u32,
-  flags: u32, // 1: add the bias, 2: add to what y holds
-  first_row: u32, // of the whole matrix, where w is a part of it
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
-
-fn input(row: u32, k4: u32) -> vec4f {
-//: when RAGGED
-  return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4);
-//: end
-//: unless RAGGED
-  return x[row + k4];
-//: end
-}
-
+// once for many. No thread waits for another. WORDS pairs of quads of a block of 32 inputs are taken at a time. Snippets read two
+// quads of a row of weights, and the scales of four rows.
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row0 = wg.y * ROWS;
-  let first_group = wg.x * THREADS * GROUPS + thread;
+  let row0 = wg.x * ROWS;
+  let first_group = wg.y * THREADS * GROUPS + thread;
   let last_group = (p.n + 3u) / 4u - 1u;
 //: each g GROUPS
   let group$g = min(first_group + $gu * THREADS, last_group);
@@ -60,7 +35,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let low_x$j_$r = input(x$r, block * 8u + word + $ju);
     let high_x$j_$r = input(x$r, block * 8u + word + $ju + 4u);
 //: each g GROUPS
+//: when CHAINED
+    acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g);
+//: end
+//: unless CHAINED
     acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g;
+//: end
 //: end
 //: end
 //: end
@@ -76,23 +56,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let row = row0 + i / GROUPS;
     if row < p.m {
       store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
-    }
-  }
-}
-
-fn store(row: u32, col0: u32, products: vec4f) {
-  for (var i = 0u; i < 4u; i++) {
-    let col = col0 + i;
-    if col < p.n {
-      let at = row * p.y_stride + p.y_offset + col;
-      var value = products[i];
-      if (p.flags & 1u) != 0u {
-        value += bias[p.first_row + col];
-      }
-      if (p.flags & 2u) != 0u {
-        value += y[at];
-      }
-      y[at] = value;
     }
   }
 }

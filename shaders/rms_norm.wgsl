@@ -1,4 +1,4 @@
-// y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row.
+// y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares meet in subgroups of any size first.
 struct Params {
   width4: u32,
   eps: f32,
@@ -11,26 +11,48 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [rows, width4]
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>; // [width4]
 
-var<workgroup> partial: array<f32, 64>;
+var<workgroup> partial: array<f32, THREADS>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(THREADS)
+//: when SUBGROUPS
+fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
+  let thread = ids.thread;
+  let lanes = lanes_of(ids);
+//: end
+//: unless SUBGROUPS
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+//: end
   let first = wg.x * p.width4;
   var sum = 0.0;
-  for (var i = lane; i < p.width4; i += 64u) {
-    let v = x[first + i];
-    sum += dot(v, v);
+  // As many turns for every lane.
+  for (var turn = 0u; turn < p.width4; turn += THREADS) {
+    let v = x[first + min(turn + thread, p.width4 - 1u)];
+    sum += select(0.0, dot(v, v), turn + thread < p.width4);
   }
-  partial[lane] = sum;
-  for (var half = 32u; half > 0u; half >>= 1u) {
+//: when SUBGROUPS
+  sum = lane_sum(sum);
+  if lanes.index == 0u {
+    partial[lanes.team] = sum;
+  }
+  workgroupBarrier();
+  var total = 0.0;
+  for (var t = 0u; t < team_count(lanes); t++) {
+    total += partial[t];
+  }
+//: end
+//: unless SUBGROUPS
+  partial[thread] = sum;
+  for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
     workgroupBarrier();
-    if lane < half {
-      partial[lane] += partial[lane + half];
+    if thread < half {
+      partial[thread] += partial[thread + half];
     }
   }
   workgroupBarrier();
-  let scale = 1.0 / sqrt(partial[0] / f32(p.width4 * 4u) + p.eps);
-  for (var i = lane; i < p.width4; i += 64u) {
+  let total = partial[0];
+//: end
+  let scale = 1.0 / sqrt(total / f32(p.width4 * 4u) + p.eps);
+  for (var i = thread; i < p.width4; i += THREADS) {
     y[first + i] = x[first + i] * scale * weight[i];
   }
 }

@@ -1,7 +1,8 @@
 // One partial result for each chunk of a vocabulary: the token that wins there, or where tokens will be filtered, the largest
-// logit and the weight of all; and the first logit that is no number. No barrier: a lane has a chunk of its own.
-@group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [chunks] token or NONE; first unusable token * 2 + is NaN, or NONE
-@group(0) @binding(4) var<storage, read_write> values: array<vec2f>; // [chunks] logit; its Gumbel number, or the weight of the chunk
+// logit and the weight of all; and the first logit that is no number. No barrier: a lane has a chunk of its own. Rows of logits are
+// scanned side by side.
+@group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [rows, chunks] token or NONE; first unusable token * 2 + is NaN, or NONE
+@group(0) @binding(4) var<storage, read_write> values: array<vec2f>; // [rows, chunks] logit; its Gumbel number, or the weight of the chunk
 
 struct Best { logit: f32, luck: f32, token: u32, unusable: u32 }
 
@@ -31,6 +32,7 @@ fn meet(best: Best, id: u32, word: u32, races: bool, adjusts: bool, drawn: u32) 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
   let chunk = thread.x;
+  let row = thread.y * p.vocab;
   if chunk >= p.chunks {
     return;
   }
@@ -45,7 +47,7 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
     let ids = id + vec4u(0u, 64u, 128u, 192u);
     let inside = ids < vec4u(end);
     let nearest = min(ids, vec4u(end - 1u));
-    let read = vec4u(logits[nearest.x], logits[nearest.y], logits[nearest.z], logits[nearest.w]);
+    let read = vec4u(logits[row + nearest.x], logits[row + nearest.y], logits[row + nearest.z], logits[row + nearest.w]);
     let four = select(vec4u(FORBIDDEN), read, inside);
     best = meet(best, ids.x, four.x, races, adjusts, drawn);
     best = meet(best, ids.y, four.y, races, adjusts, drawn);
@@ -53,19 +55,19 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
     best = meet(best, ids.w, four.w, races, adjusts, drawn);
   }
   if p.filters != 0u {
-    best.luck = weight_of(chunk, best.logit);
+    best.luck = weight_of(row, chunk, best.logit);
   }
-  words[chunk] = vec2u(best.token, best.unusable);
-  values[chunk] = vec2f(best.logit, best.luck);
+  words[thread.y * p.chunks + chunk] = vec2u(best.token, best.unusable);
+  values[thread.y * p.chunks + chunk] = vec2f(best.logit, best.luck);
 }
 
 // Sum of exp((logit - largest) / temperature).
-fn weight_of(chunk: u32, largest: f32) -> f32 {
+fn weight_of(row: u32, chunk: u32, largest: f32) -> f32 {
   var sum = 0.0;
   let first = token_of(chunk, 0u);
   let end = min(first + p.rounds * 64u, p.vocab);
   for (var id = first; id < end; id += 64u) {
-    let word = logits[id];
+    let word = logits[row + id];
     if word != FORBIDDEN && !is_unusable(word) {
       sum += weight(adjusted(id, word), largest);
     }

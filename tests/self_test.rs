@@ -12,6 +12,7 @@ use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::engine::LoadOptions;
 use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Ways};
 use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, self_test, self_test_filter, weigh};
+use ocelli::kernels::{Family, few_rows, matmul};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
@@ -51,9 +52,14 @@ fn every_kernel_in_every_layout_passes() {
     pollster::block_on(async {
         let gpu = packages::common::gpu();
         let before = gpu.ledger().total().0;
-        let report = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        let mut compiled = Vec::new();
+        let mut on_compiled = |done, total| compiled.push((done, total));
+        let report = self_test(gpu, &all(), milliseconds, &mut on_compiled).await.expect("right kernels");
+        let (_, total) = *compiled.first().expect("kernels compiled");
+        assert_eq!(compiled, (1..=total).map(|done| (done, total)).collect::<Vec<_>>(), "one by one");
+        assert!(total > 20, "{total} kernels");
         println!("{} kernels right in {:.0} ms, compiled for the first time", report.passed, report.ms);
-        let again = self_test(gpu, &all(), milliseconds).await.expect("right kernels");
+        let again = self_test(gpu, &all(), milliseconds, &mut |_, _| ()).await.expect("right kernels");
         println!("{} kernels right in {:.0} ms, compiled before", again.passed, again.ms);
         assert!(report.failed.is_empty() && report.passed >= 2 * Layout::ALL.len() + 11, "{report:?}");
         assert_eq!(gpu.ledger().total().0, before, "nothing of it stays");
@@ -98,7 +104,7 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
         };
         for (kernel, from, to) in SPOILED {
             let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
-            let failed = match self_test(&gpu, &few, milliseconds).await {
+            let failed = match self_test(&gpu, &few, milliseconds, &mut |_, _| ()).await {
                 Ok(_) => self_test_filter(&gpu).await,
                 Err(failed) => Err(failed),
             };
@@ -117,7 +123,7 @@ fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
         for (from, to) in [("fn main", "fn other"), ("turn.x", "turn.colour")] {
             let gpu = device(|injection| injection.spoil("rope", from, to)).await;
-            let failed = self_test(&gpu, &all(), milliseconds).await.expect_err("refused");
+            let failed = self_test(&gpu, &all(), milliseconds, &mut |_, _| ()).await.expect_err("refused");
             let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
             assert!(stage.starts_with("compiling rope"), "{stage}");
         }
@@ -140,6 +146,115 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
             assert_eq!(failed.code(), "self-test-failed", "{kernel}: {failed}");
             assert_eq!(gpu.ledger().total().0, 0);
         }
+    });
+}
+
+/// The same of what subgroups do: the kernels that do without have none of it.
+const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
+    ("matvec<q4_0", "return subgroupAdd(x);", "return x;"),
+    ("gated_matvec<q4_0", "subgroupExclusiveAdd(1u)", "0u"),
+    ("qkv_matvec<q4_0", "subgroupAdd(1u), ids.team,", "subgroupAdd(1u), 0u,"),
+    ("attention_step<32,f16", "return subgroupAdd(x);", "return x;"),
+    ("rms_norm", "return subgroupAdd(x);", "return x;"),
+];
+
+/// The same of what rounds: scales and sums of other blocks and rows, and inputs that are left out.
+const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
+    (Features::DOT, "matvec<q4_0", "round(x[3] * inverse)", "round(x[2] * inverse)"),
+    (Features::DOT, "gated_matvec<q4_0", "kept * f32(dots(high, ones))", "kept * f32(dots(low, ones))"),
+    (Features::DOT, "qkv_matvec<q4_0", "square += dot(x3, x3);", ""),
+    (Features::DOT, "matmul<q4_0", "acc3_0 += note3.x", "acc3_0 += note2.x"),
+    (Features::F16, "matmul<q4_0", "acc3_0 += unit3", "acc3_0 += unit2"),
+    (Features::F16, "matmul<q4_0", "at + 4u]", "at + 3u]"),
+];
+
+/// A text decoder's.
+fn few() -> Needs {
+    Needs {
+        products: BTreeSet::from([Layout::Q4_0]),
+        step: BTreeSet::from([Layout::Q4_0]),
+        head: Layout::Q4_0,
+        embedding: Layout::Q4_0,
+        decoder: Heads { head_dim: 32, pairs: RopePairs::Half },
+        caches: vec![KvPrecision::F16],
+        vision: None,
+        ..all()
+    }
+}
+
+/// A device that computes as hardware with subgroups does.
+async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
+    let gpu = device(order).await;
+    assert!(gpu.features().subgroups, "{} has no subgroups", gpu.report().name);
+    gpu.compute_in(Ways { features: Features::SUBGROUPS, ..Ways::of(DeviceClass::Hardware) });
+    gpu
+}
+
+#[test]
+fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
+    pollster::block_on(async {
+        let right = self_test(&with_subgroups(|_| ()).await, &few(), milliseconds, &mut |_, _| ())
+            .await
+            .expect("right kernels");
+        assert_eq!((right.failed.len(), right.ways.features), (0, Features::SUBGROUPS));
+        for (kernel, from, to) in SPOILED_SUBGROUPS {
+            let gpu = with_subgroups(|injection| injection.spoil(kernel, from, to)).await;
+            let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+            assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
+            for failure in &report.failed {
+                assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
+                assert_eq!(failure.tier, "subgroups");
+                assert!(failure.detail.contains(" is right, off by "), "{}", failure.detail);
+            }
+            assert_eq!((report.ways.features, gpu.ways().features), (Features::NONE, Features::NONE));
+            assert_eq!(report.passed, right.passed, "all are tested again");
+        }
+    });
+}
+
+/// A device that computes with these features alone.
+async fn with_rounding(features: Features, order: impl Fn(&Injection)) -> Gpu {
+    let gpu = device(order).await;
+    assert!(gpu.features().contains(features), "{} has no {}", gpu.report().name, features.name());
+    let mut ways = Ways { features, ..Ways::of(DeviceClass::Hardware) };
+    let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
+    let matmul = matmul::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
+    ways.picks[Family::FewRows as usize] = few_rows.map_or(0, |place| place as u8 + 1);
+    ways.picks[Family::Matmul as usize] = matmul.map_or(0, |place| place as u8 + 1);
+    gpu.compute_in(ways);
+    gpu
+}
+
+#[test]
+fn a_wrong_kernel_that_rounds_is_given_up_by_name() {
+    pollster::block_on(async {
+        for features in [Features::DOT, Features::F16] {
+            let right = self_test(&with_rounding(features, |_| ()).await, &few(), milliseconds, &mut |_, _| ()).await;
+            assert_eq!(right.expect("right kernels").failed, []);
+        }
+        for (features, kernel, from, to) in SPOILED_ROUNDING {
+            let gpu = with_rounding(features, |injection| injection.spoil(kernel, from, to)).await;
+            let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+            assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
+            for failure in &report.failed {
+                assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
+                assert_eq!(failure.tier, features.name());
+            }
+            assert_eq!(gpu.ways().features, Features::NONE);
+        }
+    });
+}
+
+#[test]
+fn a_refused_kernel_with_subgroups_is_given_up_by_name() {
+    pollster::block_on(async {
+        let gpu =
+            with_subgroups(|injection| injection.spoil("attention_step", "subgroupMax(x)", "subgroupMost(x)")).await;
+        let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+        let [failure] = &report.failed[..] else { panic!("{report:?}") };
+        assert!(failure.kernel.starts_with("attention_step<32,f16"), "{}", failure.kernel);
+        assert_eq!((failure.tier.as_str(), gpu.ways().features), ("subgroups", Features::NONE));
+        assert!(failure.detail.contains("subgroupMost"), "{}", failure.detail);
     });
 }
 

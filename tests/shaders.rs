@@ -7,15 +7,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
-use ocelli::gpu::{Access, Kernel};
+use ocelli::gpu::{Access, Features, Kernel};
 use ocelli::kernels::few_rows::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
-    activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, patch_merge,
-    patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
+    accept, activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec,
+    patch_merge, patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
 use ocelli::weights::layout::{Layout, MatrixShape};
 
@@ -27,12 +27,13 @@ const MAX_WORKGROUP_Z: u32 = 64;
 
 const MAX_LINES: usize = 200;
 /// Endings of files that do a kernel's work with an optional feature.
-const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
+const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dot"];
 
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
     let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
-    let more = [rms_norm::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let more = [accept::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
+    let norms = lanes().map(|(uses, emulated)| rms_norm::kernel(rms_norm::Tuning { uses, emulated }));
     let layouts = Layout::ALL.map(|layout| embed_rows::kernel(layout, 1));
     let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
     let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));
@@ -41,13 +42,17 @@ fn kernels() -> Vec<Kernel> {
         [attention::kernel(head_dim, kv, tuning)]
     });
     let plain = plain.into_iter().chain(more).map(|kernel| kernel());
-    plain.chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+    plain.chain(norms).chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+}
+
+/// How threads may meet: in workgroup memory, in subgroups, or in emulated ones.
+fn lanes() -> [(Features, usize); 3] {
+    [(Features::NONE, 0), (Features::SUBGROUPS, 0), (Features::NONE, 8)]
 }
 
 /// Products of many rows, in every layout, for hardware and software, with and without inputs that end inside a block.
 fn matmuls() -> impl Iterator<Item = Kernel> {
-    let tunings = [matmul::Tuning::HARDWARE, matmul::Tuning::SOFTWARE].into_iter();
-    let shapes = tunings.flat_map(|tuning| [(false, tuning), (true, tuning)]);
+    let shapes = matmul::Tuning::ALL.into_iter().flat_map(|tuning| [(false, tuning), (true, tuning)]);
     shapes.flat_map(|(ragged, tuning)| Layout::ALL.map(|layout| matmul::kernel(layout, ragged, tuning)))
 }
 
@@ -55,7 +60,13 @@ fn matmuls() -> impl Iterator<Item = Kernel> {
 fn few_rows() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for layout in Layout::ALL {
+        let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
+        let others = [(1, Tuning::SUBGROUPS), (8, Tuning { groups: 2, ..Tuning::SUBGROUPS }), (2, emulated)];
+        let dot = [(1, Tuning::DOT), (8, Tuning { teams: 8, ..Tuning::DOT }), (4, Tuning::DOT_SOFTWARE)];
         for (m, tuning) in [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)]
+            .into_iter()
+            .chain(others)
+            .chain(dot.into_iter().filter(|_| layout.is_quantised()))
         {
             for (cols, norm) in [(512, true), (512, false), (588, m > 1)] {
                 if layout.is_k_quant() && cols == 588 {
@@ -82,7 +93,12 @@ fn few_rows() -> Vec<Kernel> {
 
 /// The kernels that read their position from the GPU, in every precision and head width.
 fn steps() -> Vec<Kernel> {
-    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE];
+    let [subgroups, emulated] = [lanes()[1], lanes()[2]].map(|(uses, emulated)| attention_step::Tuning {
+        uses,
+        emulated,
+        ..attention_step::Tuning::HARDWARE
+    });
+    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE, subgroups, emulated];
     let mut kernels = Vec::new();
     for dim in (4..=MAX_HEAD_DIM).step_by(4) {
         kernels.push(attention_join::kernel(dim));
@@ -98,19 +114,29 @@ fn steps() -> Vec<Kernel> {
     kernels
 }
 
+/// What naga must know to take a kernel. Nothing that a WebGPU device may lack but what the kernel says that it needs:
+/// `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
+fn capabilities(needs: Features) -> Capabilities {
+    let mut all = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    all.set(Capabilities::SHADER_FLOAT16, needs.f16);
+    all.set(Capabilities::SUBGROUP, needs.subgroups);
+    all
+}
+
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let (name, source) = (&kernel.name, kernel.source());
+    let (name, source) = (&kernel.name, kernel.needs.directives(false) + &kernel.source());
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
-    // Nothing that a WebGPU device may lack: `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+    let info = Validator::new(ValidationFlags::all(), capabilities(kernel.needs))
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
     (module, info)
 }
 
 #[test]
-fn naga_accepts_every_kernel_without_optional_features() {
+fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
     for kernel in kernels() {
         parse(&kernel);
         let source = kernel.source();
@@ -125,7 +151,7 @@ fn tint_accepts_every_kernel() {
     fs::create_dir_all(&folder).expect("a folder for shaders");
     for kernel in kernels() {
         let path = folder.join(kernel.name.replace(['<', '>', ','], "-") + ".wgsl");
-        fs::write(&path, kernel.source()).expect("write a shader");
+        fs::write(&path, kernel.needs.directives(true) + &kernel.source()).expect("write a shader");
         let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
             Ok(output) => output,
             Err(error) => {

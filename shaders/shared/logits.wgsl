@@ -2,7 +2,7 @@
 const FORBIDDEN = 0xff800000u; // minus infinity
 
 // As words: arithmetic may assume that there is no NaN and no infinity.
-@group(0) @binding(1) var<storage, read> logits: array<u32>; // [vocab]
+@group(0) @binding(1) var<storage, read> logits: array<u32>; // [vocab], or rows of it
 @group(0) @binding(2) var<storage, read> state: array<u32>; // token, position, tokens drawn, ..
 @group(0) @binding(5) var<storage, read> adjust: array<vec2f>; // [vocab] bias, times drawn
 

@@ -1,25 +1,7 @@
-// Blocks of four rows of a Q5_K matrix: nibbles as in Q4_0, and bit j of byte i of a row's top is the fifth of element 4j + i.
-@group(0) @binding($VALUES) var<storage, read> w_values: array<vec4u>; // [rows, blocks]
-@group(0) @binding($TOPS) var<storage, read> w_tops: array<u32>; // [rows, blocks]
-
+// Quads of a block of Q5_K. Bytes are masked, not shifted: inputs are divided by what they are then worth too much.
 const LOW_UNIT = vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 const HIGH_UNIT = LOW_UNIT;
 
-struct Block {
-  rows: array<vec4u, 4>,
-  tops: array<u32, 4>,
-}
-
-fn block_at(group: u32, block: u32) -> Block {
-  let at = group * 4u * p.blocks + block;
-  let row = p.blocks;
-  return Block(
-    array(w_values[at], w_values[at + row], w_values[at + 2u * row], w_values[at + 3u * row]),
-    array(w_tops[at], w_tops[at + row], w_tops[at + 2u * row], w_tops[at + 3u * row]),
-  );
-}
-
-// Bytes are masked, not shifted: inputs are divided by what they are then worth too much.
 fn quad(nibbles: u32, top: u32) -> vec4f {
   let w = (nibbles & 0x0f0f0f0fu) | ((top & 0x01010101u) << 4u);
   return vec4f(vec4i(vec4u(w) & vec4u(0xffu, 0xff00u, 0xff0000u, 0xff000000u)));

@@ -25,6 +25,8 @@ pub struct Usage {
     pub total_tokens: usize,
     /// What the prompt's tokens were.
     pub prompt_tokens_details: PromptTokensDetails,
+    /// How many of the answer's tokens had been guessed.
+    pub completion_tokens_details: CompletionTokensDetails,
 }
 
 /// What the prompt's tokens were.
@@ -32,6 +34,15 @@ pub struct Usage {
 pub struct PromptTokensDetails {
     /// Tokens whose keys and values were still in the cache.
     pub cached_tokens: usize,
+}
+
+/// How many of the answer's tokens had been guessed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CompletionTokensDetails {
+    /// Tokens that were guessed and are in the answer.
+    pub accepted_prediction_tokens: usize,
+    /// Tokens that were guessed and are not.
+    pub rejected_prediction_tokens: usize,
 }
 
 impl Usage {
@@ -42,7 +53,15 @@ impl Usage {
             completion_tokens: completion,
             total_tokens: prompt + completion,
             prompt_tokens_details: PromptTokensDetails { cached_tokens: cached },
+            completion_tokens_details: CompletionTokensDetails::default(),
         }
+    }
+
+    /// The same, where `drafted` tokens were guessed of which the answer has `accepted`.
+    pub fn guessed(self, drafted: usize, accepted: usize) -> Self {
+        let rejected_prediction_tokens = drafted.saturating_sub(accepted);
+        let details = CompletionTokensDetails { accepted_prediction_tokens: accepted, rejected_prediction_tokens };
+        Self { completion_tokens_details: details, ..self }
     }
 }
 

@@ -47,6 +47,20 @@ pub enum Stage {
     Prefill,
 }
 
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadEvent {
+    /// So many bytes more of the package have been read and sent.
+    Bytes(u64),
+    /// Kernels are compiled, while the first shard comes.
+    Kernels {
+        /// Compiled so far.
+        done: usize,
+        /// To be compiled.
+        total: usize,
+    },
+}
+
 /// Something that happened during a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -78,12 +92,13 @@ pub enum Event {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended its turn, or a stop string came.
     Stop,
     /// The answer reached its limit or the end of the context.
+    #[default]
     Length,
 }
 
@@ -96,6 +111,10 @@ pub struct Usage {
     pub completion_tokens: usize,
     /// Tokens of the prompt that were still in the cache.
     pub cached_tokens: usize,
+    /// Tokens that were guessed from the conversation and verified several at a time.
+    pub drafted_tokens: usize,
+    /// Tokens of the answer among them.
+    pub accepted_tokens: usize,
 }
 
 /// How long the stages took, in milliseconds.

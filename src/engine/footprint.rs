@@ -9,7 +9,7 @@ use crate::kernels::sample::Sampling;
 use crate::model::forward::{Rows, VISION_LAYERS};
 use crate::model::kv_cache::{KvCache, PAGE};
 use crate::model::vision_work::{self, PictureSize};
-use crate::model::{decoder, forward, step};
+use crate::model::{decoder, forward, step, verify};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, SelectionSize};
 
@@ -184,14 +184,16 @@ fn text(text: &TextConfig, weights: &Weights, way: &Way) -> PhaseBytes {
     let launches = (weights.text.parts + 6 * text.layers.len() + 2) as u64 * LAUNCH;
     let inputs = |tokens: usize| step::step_bytes(text, tokens) + (tokens * size_of::<u32>()) as u64;
     let forward = |tokens: usize| launches + inputs(tokens);
-    // Of a step and of a draw, which are kept.
-    let kept = (2 * weights.text.parts + 4 * text.layers.len() + 4) as u64 * PARAMS;
+    // Of a step and of a draw, which are kept, and of passes over drafts.
+    let recordings = 1 + verify::ROWS.into_iter().filter(|&step| step <= rows.step).count();
+    let a_step = (2 * weights.text.parts + 4 * text.layers.len() + 4) as u64 * PARAMS;
+    let kept = recordings as u64 * a_step;
     let read_back = (rows.head * text.vocab_size * size_of::<f32>()) as u64;
     let (work, _) = decoder::work_bytes(text, rows);
     let work = work + kept + Sampling::most_bytes(text.vocab_size);
     let features = feature_bytes(text, way.feature_rows);
     // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
-    let begun = inputs(1) + kept + 8 * text.vocab_size as u64 + 4 * LAUNCH;
+    let begun = inputs(1) + a_step + 8 * text.vocab_size as u64 + 4 * LAUNCH;
     let staging = forward(rows.prompt).max(read_back + 4 * LAUNCH).max(begun);
     PhaseBytes::new(Phase::Text, [weights.text.bytes, resident(weights, way), kv + twice, work, features, staging])
 }

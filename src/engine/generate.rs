@@ -41,8 +41,10 @@ impl Engine {
             prompt_tokens: encoded.ids.len(),
             completion_tokens: answer.tokens.len(),
             cached_tokens: prefilled.cached,
+            drafted_tokens: answer.drafted,
+            accepted_tokens: answer.accepted,
         };
-        let Answer { text, tokens, finish_reason } = answer;
+        let Answer { text, tokens, finish_reason, .. } = answer;
         Ok(Completion { text, tokens, finish_reason, usage, timings })
     }
 
@@ -139,11 +141,17 @@ pub(super) struct Prefilled {
 }
 
 /// The answer so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) tokens: Vec<u32>,
     pub(super) finish_reason: FinishReason,
+    /// Tokens drawn, one that ended it among them.
+    pub(super) taken: usize,
+    /// Tokens guessed.
+    pub(super) drafted: usize,
+    /// Those of its tokens that had been guessed.
+    pub(super) accepted: usize,
 }
 
 impl Answer {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::events::Clock;
+use super::events::{Clock, LoadEvent};
 use super::pictures::FeatureCache;
 use super::plan::{Plan, Wishes, plan, smaller};
 use super::recover::LOSSES;
 use super::session::Session;
 use super::source::{ShardSource, both};
+use super::speculate::{Pace, Speculation};
 use super::tower::{Residency, Tower};
 use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
@@ -37,6 +38,8 @@ pub struct LoadOptions {
     pub arithmetic: Arithmetic,
     /// What earlier loads found, as remembered under [`tuning_key`](super::tuning_key).
     pub tuned: Tuned,
+    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
+    pub speculation: Speculation,
     /// The platform's clock.
     pub clock: Clock,
 }
@@ -49,6 +52,7 @@ impl LoadOptions {
             kv_precision: None,
             vision: None,
             gpu_memory_budget: None,
+            speculation: Speculation::default(),
             tune: Tune::default(),
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
@@ -57,8 +61,8 @@ impl LoadOptions {
     }
 
     fn wishes(&self) -> Wishes {
-        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
-        Wishes { budget, context, kv, vision }
+        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, speculation, .. } = *self;
+        Wishes { budget, context, kv, vision, speculation }
     }
 }
 
@@ -73,7 +77,8 @@ pub(super) struct Resident {
 
 impl Engine {
     /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`. The
-    /// engine keeps `shards`: weights may have to be sent again. `on_bytes` is told the bytes of every shard that has been read.
+    /// engine keeps `shards`: weights may have to be sent again. `on_event` is told the bytes of every shard that has been read, and
+    /// the kernels that are compiled.
     ///
     /// Where the device's memory runs out although nobody set a budget, the plan is made again with less. A device that is lost
     /// meanwhile is opened again, and loading starts over.
@@ -88,7 +93,7 @@ impl Engine {
         tokenizer: &[u8],
         shards: Box<dyn ShardSource>,
         options: LoadOptions,
-        on_bytes: &mut dyn FnMut(u64),
+        on_event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
@@ -101,11 +106,16 @@ impl Engine {
         let mut tunes = options.tune.tunes(gpu.class());
         let (resident, self_test, tuned) = loop {
             let mut sent = 0;
-            let mut tell = |bytes| {
-                sent += bytes;
-                if sent > told {
-                    on_bytes(sent - told);
-                    told = sent;
+            let mut tell = |event| {
+                match event {
+                    LoadEvent::Bytes(bytes) => {
+                        sent += bytes;
+                        if sent > told {
+                            on_event(LoadEvent::Bytes(sent - told));
+                            told = sent;
+                        }
+                    }
+                    kernels => on_event(kernels),
                 }
                 Ok(())
             };
@@ -131,7 +141,7 @@ impl Engine {
         };
         let (session, features) = (Session::default(), FeatureCache::default());
         let resident = Some(resident);
-        let filter_is_tested = false;
+        let pace = Pace::new(gpu.class());
         Ok(Self {
             gpu,
             plan,
@@ -143,32 +153,43 @@ impl Engine {
             features,
             self_test,
             tuned,
-            filter_is_tested,
+            filter_is_tested: false,
+            rows_tested: Vec::new(),
+            speculation: options.speculation,
+            pace,
             clock,
         })
     }
 }
 
 /// Tests the device's kernels, sends a model's weights by plan and makes an empty cache. Every shard is read, so that all hashes have been
-/// checked. `on_bytes` may end it with an error.
+/// checked. `on_event` may end it with an error.
 pub(super) async fn bring_up(
     gpu: &Gpu,
     manifest: &Manifest,
     shards: &dyn ShardSource,
     plan: &Plan,
     clock: Clock,
-    on_bytes: &mut dyn FnMut(u64) -> Result<()>,
+    on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
     let needs = kernel_needs(manifest, vec![plan.kv]);
     // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
+    let mut go_on = Ok(());
+    let mut on_compiled = |done, total| {
+        if go_on.is_ok() {
+            go_on = on_event(LoadEvent::Kernels { done, total });
+        }
+    };
+    let test = self_test(gpu, &needs, clock, &mut on_compiled);
     let (report, first) = match manifest.shards.is_empty() {
-        true => (self_test(gpu, &needs, clock).await, None),
+        true => (test.await, None),
         false => {
-            let (report, first) = both(self_test(gpu, &needs, clock), shards.shard(0)).await;
+            let (report, first) = both(test, shards.shard(0)).await;
             (report, Some(first))
         }
     };
     let (report, mut first) = (report?, first);
+    go_on?;
     let config = &manifest.config;
     let mut uploader = Uploader::new(gpu, manifest);
     let joins = decoder::joins(&config.text);
@@ -187,7 +208,7 @@ pub(super) async fn bring_up(
         uploader.push_shard(manifest, index, &bytes)?;
         // Before the next one comes: copies on their way take memory too.
         gpu.settle().await?;
-        on_bytes(bytes.len() as u64)?;
+        on_event(LoadEvent::Bytes(bytes.len() as u64))?;
     }
     let mut weights = uploader.finish(manifest)?;
     let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
@@ -214,7 +235,7 @@ async fn tune_and_test(
     if gpu.ways() == before {
         return Ok((resident, report, tuned));
     }
-    let mut tested = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock).await?;
+    let mut tested = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
     tuned.picks = gpu.ways().picks;
     Ok((resident, tested, tuned))

@@ -15,16 +15,19 @@ mod rehearse;
 mod score;
 mod session;
 mod source;
+mod speculate;
 mod tower;
 mod tuning;
+mod verify;
 
-pub use events::{Cancel, Clock, Completion, Event, FinishReason, Stage, Timings, Usage};
+pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
 pub use load::{LoadOptions, kernel_needs};
 pub use plan::{Plan, Wishes, plan, smaller};
 pub use prompt::{Picture, Prompt};
 pub use score::{Positions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
+pub use speculate::Speculation;
 pub use tower::Residency;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
@@ -41,6 +44,7 @@ use crate::weights::manifest::Manifest;
 use load::Resident;
 use pictures::FeatureCache;
 use session::Session;
+use speculate::Pace;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -73,6 +77,11 @@ pub struct Engine {
     tuned: Tuned,
     /// Whether the kernel that few answers need has been tested on this device.
     filter_is_tested: bool,
+    /// Counts of rows whose kernels have been tested on this device, and whether they are right.
+    rows_tested: Vec<(usize, bool)>,
+    speculation: Speculation,
+    /// How long steps and passes over drafts take on this device.
+    pace: Pace,
     clock: Clock,
 }
 

@@ -2,12 +2,13 @@
 
 use super::footprint::{PhaseBytes, PurposeBytes, Way, Weights, footprint, largest_picture};
 use super::pictures::KEPT;
+use super::speculate::Speculation;
 use super::tower::Residency;
 use crate::config::{KvPrecision, ModelConfig, VisionConfig};
 use crate::error::{Error, Result};
 use crate::model::decoder::{self, TextRows};
 use crate::model::forward::Rows;
-use crate::model::{KvCache, vision_work};
+use crate::model::{KvCache, verify, vision_work};
 use crate::weights::manifest::Manifest;
 
 /// Context length where the caller names none: a picture and a long talk about it.
@@ -28,6 +29,8 @@ pub struct Wishes {
     pub kv: Option<KvPrecision>,
     /// Where the weights of the picture side are.
     pub vision: Option<Residency>,
+    /// Whether drafts are verified; off saves their memory.
+    pub speculation: Speculation,
 }
 
 /// How a model is run, and what that takes.
@@ -83,7 +86,10 @@ pub fn plan(manifest: &Manifest, max_binding: u64, wishes: Wishes) -> Result<Pla
             choose(way, phases, wishes.budget)
         };
         match plan_of(way) {
-            Ok(plan) => return Ok(improved(config, max_binding, (way, plan), wishes.budget.is_some(), plan_of)),
+            Ok(plan) => {
+                let kind = (wishes.budget.is_some(), wishes.speculation != Speculation::Off);
+                return Ok(improved(config, max_binding, (way, plan), kind, plan_of));
+            }
             Err(error) => refusal = Some(more_telling(refusal, error)),
         }
     }
@@ -95,7 +101,7 @@ fn improved(
     config: &ModelConfig,
     limit: u64,
     (mut way, mut plan): (Way, Plan),
-    short: bool,
+    (short, drafts): (bool, bool),
     plan_of: impl Fn(Way) -> Result<Plan>,
 ) -> Plan {
     let better: [fn(Way, Rows, usize) -> Way; 3] = [
@@ -109,6 +115,15 @@ fn improved(
             if let Ok(fits) = plan_of(more) {
                 (way, plan) = (more, fits);
                 break;
+            }
+        }
+    }
+    if drafts {
+        // Last of all: what drafts take must not make anything else smaller.
+        for step in verify::ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
+            let more = Way { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
+            if let Ok(fits) = plan_of(more) {
+                return fits;
             }
         }
     }
@@ -223,7 +238,7 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
         let fitting = fitting(vision_work::widest(tower, config.text.hidden_size));
         (vision.min(fitting) / alignment * alignment).max(alignment)
     });
-    Rows { text: TextRows { prompt, head }, vision }
+    Rows { text: TextRows { prompt, head, step: 1 }, vision }
 }
 
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.

@@ -112,6 +112,7 @@ impl Engine {
         self.session = Session::default();
         self.resident = None;
         self.filter_is_tested = false;
+        self.rows_tested.clear();
         // Nothing of it works any more.
         self.gpu.lose();
     }

@@ -52,6 +52,11 @@ impl Session {
         &self.pictures
     }
 
+    /// What the cache holds.
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
     /// Slots that `prompt` and the cache have in common and that need not be computed. The last slot of the prompt is always left
     /// to compute, since its logits are wanted.
     pub(super) fn common(&self, prompt: &[Slot]) -> usize {

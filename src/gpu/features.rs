@@ -59,7 +59,7 @@ impl Features {
 
     /// The directives that WGSL begins with to use them, for a browser or for naga, which has subgroups without being asked and
     /// refuses to be.
-    pub(super) fn directives(self, is_browser: bool) -> String {
+    pub fn directives(self, is_browser: bool) -> String {
         let lines = [
             (self.f16, "enable f16;\n"),
             (

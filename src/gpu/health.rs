@@ -166,6 +166,13 @@ impl Questions {
     }
 }
 
+impl Questions {
+    /// Shaders of which it is not known yet whether the driver takes them. Each is asked of twice.
+    fn shaders(&self) -> usize {
+        lock(&self.0).iter().filter(|(question, _)| matches!(question, Question::Kernel { .. })).count().div_ceil(2)
+    }
+}
+
 impl Gpu {
     /// Does `work` in an error scope. What the scope catches becomes an error that tells what was being done.
     pub(super) fn watched<T>(&self, question: Question, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
@@ -211,6 +218,30 @@ impl Gpu {
             return complaints.take();
         }
         complaint
+    }
+
+    /// As [`Gpu::answers`]; `on_shaders` is told how many shaders are still being compiled, whenever there are fewer.
+    ///
+    /// # Errors
+    /// As [`Gpu::answers`].
+    pub(super) async fn answers_to_shaders(&self, on_shaders: &mut dyn FnMut(usize)) -> Result<()> {
+        let mut left = usize::MAX;
+        self.unless_lost(poll_fn(|context| {
+            let is_last = self.questions().look(self.complaints(), context);
+            let now = self.questions().shaders();
+            if now < left {
+                left = now;
+                on_shaders(left);
+            }
+            if is_last { Poll::Ready(()) } else { Poll::Pending }
+        }))
+        .await?;
+        self.answers().await
+    }
+
+    /// Shaders that are still being compiled.
+    pub(super) fn shaders_left(&self) -> usize {
+        self.questions().shaders()
     }
 
     /// Whether the device still maps a buffer: a lost one maps none, whatever else it has to say.

@@ -1,5 +1,6 @@
 //! Recordings to submissions: at once, or prepared once and run again and again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::buffer::{Buffer, Slice, WeakBuffer};
@@ -104,15 +105,28 @@ impl Gpu {
         }
     }
 
-    /// Compiles what a recording launches.
+    /// Compiles what a recording launches. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
+    /// a browser, which compiles beside the page, as it answers.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
-    pub async fn compile(&self, recording: &Recording) -> Result<()> {
-        for dispatch in recording.dispatches() {
-            self.pipeline(&dispatch.kernel);
+    pub async fn compile(&self, recording: &Recording, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<()> {
+        let mut seen = HashSet::new();
+        let kernels = recording.dispatches().map(|dispatch| &dispatch.kernel);
+        let kernels: Vec<_> = kernels.filter(|kernel| seen.insert(*kernel)).collect();
+        let total = kernels.len();
+        let mut told = 0;
+        let mut tell = |done: usize| {
+            if done > told {
+                told = done;
+                on_compiled(done, total);
+            }
+        };
+        for (index, kernel) in kernels.into_iter().enumerate() {
+            self.pipeline(kernel);
+            tell((index + 1).saturating_sub(self.shaders_left()));
         }
-        self.answers().await
+        self.answers_to_shaders(&mut |left| tell(total.saturating_sub(left))).await
     }
 
     fn encoder(&self, label: &str) -> wgpu::CommandEncoder {

@@ -7,7 +7,7 @@ use std::iter::repeat_n;
 use super::attention::{Heads, kv_snippet};
 use super::cache::Cache;
 use super::unroll::{declared, unrolled};
-use super::{Family, params_of};
+use super::{Family, lanes, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
@@ -34,15 +34,27 @@ pub struct Tuning {
     pub positions: usize,
     /// Optional features that it makes use of.
     pub uses: Features,
+    /// Lanes of the subgroups that are emulated; 0 for none.
+    pub emulated: usize,
 }
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+    pub const ALL: [Self; 8] = [
+        Self::HARDWARE,
+        Self::SOFTWARE,
+        Self::SUBGROUPS,
+        Self { threads: 32, ..Self::SUBGROUPS },
+        Self { threads: 128, ..Self::SUBGROUPS },
+        Self { threads: 32, positions: 2, ..Self::SUBGROUPS },
+        Self { positions: 2, ..Self::SUBGROUPS },
+        Self { uses: Features::SUBGROUPS, ..Self::SOFTWARE },
+    ];
 
     /// What suits a device.
     pub fn of(ways: Ways) -> Self {
         let suits = match ways.class {
+            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
@@ -50,9 +62,11 @@ impl Tuning {
     }
 
     /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, positions: 1, uses: Features::NONE };
+    pub const HARDWARE: Self = Self { threads: 64, positions: 1, uses: Features::NONE, emulated: 0 };
+    /// For hardware with subgroups.
+    pub const SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::HARDWARE };
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
-    pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE };
+    pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE, emulated: 0 };
 
     /// Positions that a workgroup sees at a time: of a piece of the context there are whole tiles.
     pub fn tile(self) -> usize {
@@ -108,18 +122,29 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
     let constants = [
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),
+        ("FOURS", rows.div_ceil(4)),
         ("THREADS", tuning.threads),
         ("POSITIONS", tuning.positions),
         ("COLUMNS", dim4.div_ceil(tuning.threads)),
         ("TEAMS", (tuning.threads / dim4).max(1)),
     ];
-    let all: Vec<_> = constants.into_iter().chain([("STEP", planes + 3), ("SPLIT", usize::from(is_split))]).collect();
+    let lanes = lanes::snippet(tuning.uses, tuning.emulated);
+    let flags = [("STEP", planes + 3), ("SPLIT", is_split.into()), ("SUBGROUPS", lanes.is_some().into())];
+    let all: Vec<_> = constants.into_iter().chain(flags).collect();
+    let meeting = match lanes {
+        Some(_) => include_str!("../../shaders/shared/step_lanes.wgsl"),
+        None => include_str!("../../shaders/shared/step_memory.wgsl"),
+    };
     let shader = unrolled(include_str!("../../shaders/attention_step.wgsl"), &all);
     let split = if is_split { ",split" } else { "" };
     let own = [Access::Read, Access::ReadWrite];
     Kernel {
         name: format!("attention_step<{head_dim},{precision},{rows}{split}>").into(),
-        wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
+        wgsl: [declared(&constants)]
+            .into_iter()
+            .chain(lanes)
+            .chain([meeting.into(), kv_snippet(precision).into(), shader])
+            .collect(),
         needs: tuning.uses,
         bindings: own.into_iter().chain(repeat_n(Access::Read, planes + 1)).collect(),
     }

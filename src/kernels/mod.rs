@@ -9,6 +9,7 @@ use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Sl
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{Part, Weight, rows_of_part};
 
+pub mod accept;
 pub mod activation;
 pub mod attention;
 pub mod attention_join;
@@ -18,6 +19,7 @@ pub mod embed_rows;
 pub mod few_rows;
 pub mod gated_matvec;
 pub mod glu;
+mod lanes;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;

@@ -1,8 +1,9 @@
 //! Root-mean-square norm of rows (<https://arxiv.org/abs/1910.07467>).
 
-use super::{params_of, plain};
+use super::unroll::{declared, unrolled};
+use super::{lanes, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -12,9 +13,39 @@ struct Params {
     padding: [u32; 2],
 }
 
+/// How threads meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Optional features that it makes use of.
+    pub uses: Features,
+    /// Lanes of the subgroups that are emulated; 0 for none.
+    pub emulated: usize,
+}
+
+impl Tuning {
+    /// What suits a device.
+    pub fn of(ways: Ways) -> Self {
+        let uses = match ways.class {
+            DeviceClass::Hardware => ways.features.and(Features::SUBGROUPS),
+            DeviceClass::Software | DeviceClass::SlowCompiler => Features::NONE,
+        };
+        Self { uses, emulated: 0 }
+    }
+}
+
 /// The kernel.
-pub fn kernel() -> Kernel {
-    plain("rms_norm", include_str!("../../shaders/rms_norm.wgsl"), &[Access::Read, Access::ReadWrite, Access::Read])
+pub fn kernel(tuning: Tuning) -> Kernel {
+    let Tuning { uses, emulated } = tuning;
+    let lanes = lanes::snippet(uses, emulated);
+    let threads = [("THREADS", 64)];
+    let shader =
+        unrolled(include_str!("../../shaders/rms_norm.wgsl"), &[("SUBGROUPS", lanes.is_some().into()), threads[0]]);
+    Kernel {
+        name: "rms_norm".into(),
+        wgsl: [declared(&threads)].into_iter().chain(lanes).chain([shader]).collect(),
+        needs: uses,
+        bindings: vec![Access::Read, Access::ReadWrite, Access::Read],
+    }
 }
 
 /// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows of `width`, a multiple of 4.
@@ -25,6 +56,23 @@ pub fn kernel() -> Kernel {
 /// As [`Recording::dispatch`].
 pub fn record(
     recording: &mut Recording,
+    sizes: (usize, usize),
+    eps: f32,
+    x: &Slice,
+    weight: &Slice,
+    y: &Slice,
+) -> Result<()> {
+    let tuning = Tuning::of(recording.ways());
+    record_as(tuning, recording, sizes, eps, x, weight, y)
+}
+
+/// As [`record`], with threads that meet as told.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_as(
+    tuning: Tuning,
+    recording: &mut Recording,
     (rows, width): (usize, usize),
     eps: f32,
     x: &Slice,
@@ -33,7 +81,7 @@ pub fn record(
 ) -> Result<()> {
     let params = Params { width4: (width / 4) as u32, eps, padding: [0; 2] };
     recording.dispatch(Dispatch {
-        kernel: kernel(),
+        kernel: kernel(tuning),
         params: params_of(&params),
         buffers: vec![x.clone(), y.clone(), weight.clone()],
         grid: [rows as u32, 1, 1],

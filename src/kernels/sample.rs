@@ -6,7 +6,7 @@
 
 use super::{params_of, sample_filter, sample_scan};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Access, Buffer, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice};
 use crate::sampling::options::SamplingOptions;
 
 /// Stands for no token.
@@ -41,6 +41,12 @@ pub struct Rules {
     gap: f32,
 }
 
+/// Tokens of a chunk of a vocabulary, and chunks.
+fn cut(vocab: usize) -> (usize, usize) {
+    let rounds = vocab.div_ceil(MAX_CHUNKS).next_power_of_two().max(LEAST_ROUNDS);
+    (rounds, vocab.div_ceil(LANES * rounds).max(1) * LANES)
+}
+
 impl Rules {
     /// How tokens of a vocabulary are drawn.
     ///
@@ -61,8 +67,7 @@ impl Rules {
         let greedy = temperature == 0.0 || top_k <= 1 || top_p == 0.0;
         let filters = [top_k < vocab, top_p < 1.0, min_p > 0.0];
         let filters = (0..).zip(filters).map(|(bit, is_on)| u32::from(is_on && !greedy) << bit).sum();
-        let rounds = vocab.div_ceil(MAX_CHUNKS).next_power_of_two().max(LEAST_ROUNDS);
-        let chunks = vocab.div_ceil(LANES * rounds).max(1) * LANES;
+        let (rounds, chunks) = cut(vocab);
         // Colder makes no difference, but would be no normal number.
         let temperature = temperature.max(1e-37);
         Ok(Self {
@@ -105,6 +110,11 @@ impl Rules {
         self.filters != 0
     }
 
+    /// Whether the likeliest token is taken.
+    pub fn is_greedy(&self) -> bool {
+        self.greedy != 0
+    }
+
     /// Whether there is a bias or a penalty.
     pub fn adjusts(&self) -> bool {
         self.adjusts != 0
@@ -129,6 +139,24 @@ impl Sampling {
     pub fn most_bytes(vocab: usize) -> u64 {
         let pairs = 2 * MAX_CHUNKS + vocab;
         (pairs * size_of::<[f32; 2]>()) as u64
+    }
+
+    /// Bytes of the partial results of so many rows of logits.
+    pub fn partials_bytes(vocab: usize, rows: usize) -> u64 {
+        let (_, chunks) = cut(vocab);
+        2 * (rows * chunks * size_of::<[u32; 2]>()) as u64
+    }
+
+    /// The choice of the likeliest token of each of `rows` rows of logits, in `partials` of [`Self::partials_bytes`]. `unread` is any
+    /// other buffer.
+    ///
+    /// # Errors
+    /// As [`Rules::new`].
+    pub fn greedy(vocab: usize, rows: usize, partials: &Buffer, unread: &Slice) -> Result<Self> {
+        let options = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let half = Self::partials_bytes(vocab, rows) / 2;
+        let (words, values) = (partials.slice(0..half), partials.slice(half..2 * half));
+        Ok(Self { rules: Rules::new(vocab, &options)?, words, values, adjust: unread.clone() })
     }
 
     /// Buffers for one answer of which some tokens have been `drawn`: 16 bytes a chunk, of which there are at most 2048, and with a

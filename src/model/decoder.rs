@@ -12,6 +12,7 @@ use crate::gpu::buffer::allocated;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::rope_append::{self, Heads as QkvHeads, RopeAppend};
+use crate::kernels::sample::Sampling;
 use crate::kernels::{embed_rows, glu, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -56,11 +57,14 @@ pub(super) struct Workspace {
     pub(super) table: Range<usize>,
     /// What the workgroups that share a step's attention found.
     pub(super) partials: Buffer,
-    sources: Buffer, // [tokens]
+    /// What the rows start from. `// [tokens]`
+    pub(super) sources: Buffer,
     /// Rows the head reads. `// [head rows, hidden]`
     pub(super) gathered: Buffer,
     /// What the head makes of them. `// [head rows, vocab]`
     pub(super) logits: Buffer,
+    /// What drafts are judged by: of every chunk of a row's logits the likeliest token, and its logit. `// [2, step rows, chunks, 2]`
+    pub(super) likeliest: Buffer,
 }
 
 /// Operations of a submission: some hundredths of a second on a small GPU.
@@ -73,11 +77,13 @@ pub struct TextRows {
     pub prompt: usize,
     /// Rows of logits; no more than of a prompt.
     pub head: usize,
+    /// Of a step, a token and drafts behind it; no more than of logits, and 1 where nothing is drafted.
+    pub step: usize,
 }
 
 /// Bytes of every buffer, in the order of [`Workspace`].
-fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 11] {
-    let partials = step::partials_bytes(config);
+fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 12] {
+    let partials = step::partials_bytes(config, rows.step);
     let q_width = config.num_attention_heads * config.head_dim;
     let kv_width = config.num_key_value_heads * config.head_dim;
     let of = |rows: usize, width: usize| rows as u64 * width as u64 * size_of::<f32>() as u64;
@@ -93,6 +99,7 @@ fn buffers(config: &TextConfig, rows: TextRows) -> [u64; 11] {
         of(rows.prompt, 1),
         of(rows.head, config.hidden_size),
         of(rows.head, config.vocab_size),
+        if rows.step > 1 { Sampling::partials_bytes(config.vocab_size, rows.step) } else { 0 },
     ]
 }
 
@@ -115,7 +122,8 @@ impl Workspace {
     /// As [`Gpu::alloc`].
     pub(super) fn new(gpu: &Gpu, config: &TextConfig, rows: TextRows) -> Result<Self> {
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
-        let [x, h, qkv, attn, gate_up, act, step, partials, sources, gathered, logits] = buffers(config, rows);
+        let [x, h, qkv, attn, gate_up, act, step, partials, sources, gathered, logits, likeliest] =
+            buffers(config, rows);
         Ok(Self {
             x: alloc("x", x)?,
             h: alloc("h", h)?,
@@ -129,6 +137,7 @@ impl Workspace {
             sources: alloc("sources", sources)?,
             gathered: alloc("gathered", gathered)?,
             logits: alloc("logits", logits)?,
+            likeliest: alloc("likeliest tokens", likeliest)?,
         })
     }
 }

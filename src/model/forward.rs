@@ -6,13 +6,12 @@ use std::rc::Rc;
 use super::decoder::{Decoder, TextRows, Workspace};
 use super::kv_cache::KvCache;
 use super::projector::{Features, Projector};
-use super::step::{self, StepHeader, TABLE_ROWS};
+use super::step::{self, StepHeader, StepShape, TABLE_ROWS};
 use super::vision::{Layer, Pixels, Stem};
-use super::{trial, vision_work};
+use super::{verify, vision_work};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice, Ways};
-use crate::kernels::Family;
+use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
 
@@ -58,14 +57,14 @@ pub trait VisionWeights {
 /// A model on the GPU, but for its picture side.
 #[derive(Debug)]
 pub struct Model {
-    gpu: Gpu,
-    config: ModelConfig,
-    rows: Rows,
-    decoder: Decoder,
+    pub(super) gpu: Gpu,
+    pub(super) config: ModelConfig,
+    pub(super) rows: Rows,
+    pub(super) decoder: Decoder,
     /// What the decoder works in; not there while a picture is encoded.
-    work: Option<Workspace>,
-    /// A step, for so many workgroups that share its attention.
-    step: Option<(usize, Prepared)>,
+    pub(super) work: Option<Workspace>,
+    /// Steps of each count of rows.
+    steps: Vec<(StepShape, Prepared)>,
 }
 
 impl Model {
@@ -75,12 +74,17 @@ impl Model {
     /// [`Error::InvalidPackage`] if a weight is missing.
     pub fn new(gpu: &Gpu, config: &ModelConfig, rows: Rows, mut weights: WeightStore) -> Result<Self> {
         let decoder = Decoder::new(&config.text, &mut weights)?;
-        Ok(Self { decoder, work: None, step: None, rows, gpu: gpu.clone(), config: config.clone() })
+        Ok(Self { decoder, work: None, steps: Vec::new(), rows, gpu: gpu.clone(), config: config.clone() })
     }
 
     /// The model's shape.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The device.
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// Rows computed at a time.
@@ -102,10 +106,10 @@ impl Model {
         progress: &mut dyn FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
         let Some(config) = &self.config.vision else {
-            return Err(Error::request("messages", "this model reads no pictures"));
+            return Err(no_pictures());
         };
         // The decoder's work memory serves the tower meanwhile.
-        self.work = None;
+        (self.work, self.steps) = (None, Vec::new());
         let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
         let mut recording = Recording::on(self.gpu.ways());
@@ -150,7 +154,7 @@ impl Model {
         features: usize,
     ) -> Result<()> {
         let Some(config) = &self.config.vision else { return Ok(()) };
-        self.work = None;
+        (self.work, self.steps) = (None, Vec::new());
         let text_hidden = self.config.text.hidden_size;
         let pixels = Pixels { width, height, rgb: &[] };
         let _features = self.features(features)?;
@@ -176,6 +180,10 @@ impl Model {
         self.rest();
         self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
         self.ready_step(cache, cache.context().saturating_sub(1))?;
+        let most = self.rows.text.step.min(cache.context());
+        for rows in verify::ROWS.into_iter().filter(|&rows| rows <= most) {
+            self.rehearse_verify(cache, rows)?;
+        }
         Ok(features)
     }
 
@@ -254,7 +262,7 @@ impl Model {
         self.gpu.run("head", &recording)
     }
 
-    fn ready_work(&mut self) -> Result<()> {
+    pub(super) fn ready_work(&mut self) -> Result<()> {
         if self.work.is_none() {
             self.work = Some(Workspace::new(&self.gpu, &self.config.text, self.rows.text)?);
         }
@@ -263,7 +271,7 @@ impl Model {
 
     /// Gives up work memory until the next pass.
     pub fn rest(&mut self) {
-        (self.work, self.step) = (None, None);
+        (self.work, self.steps) = (None, Vec::new());
     }
 
     /// Has the logits of `row` of the last [`Self::forward`] computed for whoever draws the next token from
@@ -301,26 +309,20 @@ impl Model {
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table)))
     }
 
-    /// What the step at `position` launches on a device that computes in these ways.
-    ///
-    /// # Errors
-    /// As [`Gpu::alloc`].
-    pub fn list_step(&mut self, cache: &KvCache, position: usize, ways: Ways) -> Result<Recording> {
-        self.ready_work()?;
-        let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let mut recording = Recording::on(ways);
-        self.decoder.record_step(&self.gpu, &mut recording, work, cache, step::splits(position + 1))?;
-        Ok(recording)
-    }
-
     /// Readies the recording of the step at `position`, which the cache must have room for. It serves until its [`StepHeader`]
     /// names a position beyond, as the caller counts them.
     ///
     /// # Errors
     /// As [`Gpu::prepare`] and [`Gpu::write`].
     pub fn ready_step(&mut self, cache: &KvCache, position: usize) -> Result<&Prepared> {
+        self.ready_table(position, 1)?;
+        self.ready(cache, StepShape::at(position, 1), |_, _| Ok(()))
+    }
+
+    /// Has the rotations of these rows at hand.
+    pub(super) fn ready_table(&mut self, position: usize, rows: usize) -> Result<()> {
         let work = self.work.as_mut().ok_or_else(no_pass)?;
-        if !work.table.contains(&position) {
+        if !work.table.contains(&position) || work.table.end < position + rows {
             work.table = position..position + TABLE_ROWS;
             // The header stays: the GPU knows it better by now.
             let first = [work.table.start as u32];
@@ -328,32 +330,30 @@ impl Model {
             let rows = self.decoder.table_words(&work.table);
             self.gpu.write(&work.step, step::HEADER, bytemuck::cast_slice(&rows))?;
         }
-        let splits = step::splits(position + 1);
-        let ready = self.step.take().filter(|(made_for, step)| *made_for == splits && step.is_current());
-        let ready = match ready {
-            Some(ready) => ready,
-            None => {
-                let mut recording = Recording::on(self.gpu.ways());
-                self.decoder.record_step(&self.gpu, &mut recording, work, cache, splits)?;
-                (splits, self.gpu.prepare("step", &recording)?)
-            }
-        };
-        Ok(&self.step.insert(ready).1)
+        Ok(())
     }
 
-    /// Readies work that tells ways of `family` apart, over this model's weights. It may be run any number of times, between passes
-    /// and with an empty `cache`.
-    ///
-    /// # Errors
-    /// As [`Self::forward`].
-    pub async fn trial(&mut self, cache: &mut KvCache, family: Family, ways: Ways) -> Result<Prepared> {
-        let tokens = trial::PROMPT_TOKENS.min(self.rows.text.prompt).min(cache.context());
-        cache.reserve(tokens).await?;
-        self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
-        let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let recording = self.decoder.record_trial(&self.gpu, (work, cache), (family, tokens), ways)?;
-        self.gpu.compile(&recording).await?;
-        self.gpu.prepare("trial", &recording)
+    /// The recording of a step of this shape, and of what `then` adds to it.
+    pub(super) fn ready(
+        &mut self,
+        cache: &KvCache,
+        shape: StepShape,
+        then: impl FnOnce(&Self, &mut Recording) -> Result<()>,
+    ) -> Result<&Prepared> {
+        self.steps.retain(|(made_for, step)| step.is_current() && (made_for.rows != shape.rows || *made_for == shape));
+        let found = self.steps.iter().position(|(made_for, _)| *made_for == shape);
+        let index = match found {
+            Some(index) => index,
+            None => {
+                let mut recording = Recording::on(self.gpu.ways());
+                let work = self.work.as_ref().ok_or_else(no_pass)?;
+                self.decoder.record_step(&self.gpu, &mut recording, work, cache, shape)?;
+                then(self, &mut recording)?;
+                self.steps.push((shape, self.gpu.prepare("step", &recording)?));
+                self.steps.len() - 1
+            }
+        };
+        Ok(&self.steps[index].1)
     }
 
     /// Waits until everything submitted has run.
@@ -365,6 +365,10 @@ impl Model {
     }
 }
 
-fn no_pass() -> Error {
+pub(super) fn no_pictures() -> Error {
+    Error::request("messages", "this model reads no pictures")
+}
+
+pub(super) fn no_pass() -> Error {
     Error::Internal { detail: "logits before a forward pass".into() }
 }

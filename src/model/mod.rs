@@ -10,6 +10,7 @@ pub mod projector;
 pub mod rope;
 pub mod step;
 mod trial;
+pub mod verify;
 pub mod vision;
 pub mod vision_work;
 

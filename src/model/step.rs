@@ -1,4 +1,5 @@
-//! One token through the decoder, as a recording that serves every token: what changes from one to the next lies on the GPU.
+//! One token through the decoder, or a few, as a recording that serves every token: what changes from one to the next lies on the
+//! GPU.
 //!
 //! The step buffer holds a header and a table:
 //!
@@ -48,14 +49,40 @@ pub fn step_bytes(config: &TextConfig, rows: usize) -> u64 {
     HEADER + (rows.max(TABLE_ROWS) * table_stride(config.head_dim) * size_of::<f32>()) as u64
 }
 
-/// Bytes that the workgroups that share a step's attention need at most.
-pub(super) fn partials_bytes(config: &TextConfig) -> u64 {
-    (partials_len(1, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
+/// Bytes that the workgroups that share the attention of a step of so many rows need at most.
+pub(super) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
+    (partials_len(rows, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
 }
 
 /// Workgroups that share the attention of a step with so many tokens in sight: powers of two, so that a recording serves long.
-pub(super) fn splits(tokens: usize) -> usize {
+fn splits(tokens: usize) -> usize {
     tokens.div_ceil(SPLIT).next_power_of_two().min(MAX_SPLITS)
+}
+
+/// What a recording of a step is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StepShape {
+    /// Tokens: one, and drafts behind it.
+    pub(super) rows: usize,
+    /// Workgroups that share the attention of a key-value head.
+    splits: usize,
+}
+
+impl StepShape {
+    /// Of a step of so many rows, the first at `position`.
+    pub(super) fn at(position: usize, rows: usize) -> Self {
+        Self { rows, splits: splits(position + rows) }
+    }
+}
+
+/// The rows, up to `rows`, of a step at `position` that divides the context in the same pieces as a step of each row alone, so that
+/// nothing is rounded otherwise. Pieces are whole tiles.
+pub(super) fn alike(position: usize, rows: usize, tile: usize) -> usize {
+    let pieces = |tokens: usize| (splits(tokens), tokens.div_ceil(splits(tokens)).div_ceil(tile));
+    let first = pieces(position + 1);
+    // One piece is the whole context, however long.
+    let same = |rows: &usize| pieces(position + rows) == first || (first.0 == 1 && splits(position + rows) == 1);
+    (1..=rows).rev().find(same).unwrap_or(1)
 }
 
 /// What a step starts from.
@@ -98,36 +125,37 @@ impl Decoder {
         words
     }
 
-    /// Records the forward pass of the token in the step buffer, up to its logits in `work.logits`, with the attention shared by
-    /// `splits` workgroups.
+    /// Records the forward pass of the token in the step buffer, or of so many tokens in `work.sources`, up to their logits in
+    /// `work.logits`.
     pub(super) fn record_step(
         &self,
         gpu: &Gpu,
         recording: &mut Recording,
         work: &Workspace,
         cache: &KvCache,
-        splits: usize,
+        shape: StepShape,
     ) -> Result<()> {
-        let x = work.x.all(); // [1, hidden]
+        let (m, x) = (shape.rows, work.x.all()); // [m, hidden]
+        let sources = if m == 1 { work.step.slice(0..4) } else { work.sources.all() };
         // The kernel binds some features even where no source names one.
-        embed_rows::record(recording, &self.embed_tokens, 1, &work.step.slice(0..4), &work.gathered.all(), &x)?;
-        self.record_step_layers(gpu, recording, (work, cache), 0..self.layers.len(), splits)?;
+        embed_rows::record(recording, &self.embed_tokens, m, &sources, &work.gathered.all(), &x)?;
+        self.record_step_layers(gpu, recording, (work, cache), 0..self.layers.len(), shape)?;
         let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
-        self.normed(recording, [head], (&x, &self.norm), &work.logits.all()).map(drop) // [1, vocab]
+        self.normed(recording, m, [head], (&x, &self.norm), &work.logits.all()).map(drop) // [m, vocab]
     }
 
-    /// Records some layers of it, over the row in `work.x`.
+    /// Records some layers of it, over the rows in `work.x`.
     pub(super) fn record_step_layers(
         &self,
         gpu: &Gpu,
         recording: &mut Recording,
         (work, cache): (&Workspace, &KvCache),
         layers: Range<usize>,
-        splits: usize,
+        shape: StepShape,
     ) -> Result<()> {
         for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
-            self.step_attention(gpu, recording, work, cache.layer(index), layer, splits)?;
-            self.step_feed_forward(gpu, recording, work, layer)?;
+            self.step_attention(gpu, recording, work, cache.layer(index), layer, shape)?;
+            self.step_feed_forward(gpu, recording, work, layer, shape.rows)?;
         }
         Ok(())
     }
@@ -139,7 +167,7 @@ impl Decoder {
         work: &Workspace,
         cache: &Cache,
         layer: &Layer,
-        splits: usize,
+        StepShape { rows: m, splits }: StepShape,
     ) -> Result<()> {
         let config = &self.config;
         let (q_heads, kv_heads, head_dim) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
@@ -151,27 +179,33 @@ impl Decoder {
         let stride = match layer.qkv_proj.single().filter(fuses) {
             Some(weight) => {
                 let (x, step, q, tuning) = (&x, &step, &qkv, Tuning::of(recording.ways()));
-                let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, cache, tuning };
-                qkv_matvec::record(recording, &qkv)?; // [1, q_heads * head_dim]
+                let qkv = QkvMatvec { x, m, norm, weight, bias: None, heads, step, q, cache, tuning };
+                qkv_matvec::record(recording, &qkv)?; // [m, q_heads * head_dim]
                 q_heads * head_dim
             }
             None => {
                 let weights = layer.qkv_proj.weights();
-                let stride = self.normed(recording, weights, (&x, &layer.input_layernorm), &qkv)?; // [1, q | k | v]
-                rope_append::record(recording, &RopeAppend { qkv: &qkv, tokens: 1, heads, step: &step, cache })?;
+                let stride = self.normed(recording, m, weights, (&x, &layer.input_layernorm), &qkv)?; // [m, q | k | v]
+                rope_append::record(recording, &RopeAppend { qkv: &qkv, tokens: m, heads, step: &step, cache })?;
                 stride
             }
         };
         let partials = work.partials.all();
         let q = &Heads { buffer: qkv, stride, offset: 0 };
         let (step, out, partials, tuning) = (&step, &attn, &partials, attention_step::Tuning::of(recording.ways()));
-        let attention =
-            AttentionStep { q, cache, step, m: 1, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
-        attention_step::record(recording, &attention)?; // [1, q_heads * head_dim]
-        self.add(recording, &layer.o_proj, &attn, &x)
+        let attention = AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+        attention_step::record(recording, &attention)?; // [m, q_heads * head_dim]
+        self.add(recording, m, &layer.o_proj, &attn, &x)
     }
 
-    fn step_feed_forward(&self, gpu: &Gpu, recording: &mut Recording, work: &Workspace, layer: &Layer) -> Result<()> {
+    fn step_feed_forward(
+        &self,
+        gpu: &Gpu,
+        recording: &mut Recording,
+        work: &Workspace,
+        layer: &Layer,
+        m: usize,
+    ) -> Result<()> {
         let (x, gate_up, act) = (work.x.all(), work.gate_up.all(), work.act.all());
         let norm = Some(Norm { weight: &layer.post_attention_layernorm, eps: self.config.rms_norm_eps });
         let activation = Activation::Silu;
@@ -179,29 +213,30 @@ impl Decoder {
         match layer.gate_up_proj.single().filter(fuses) {
             Some(weight) => {
                 let tuning = Tuning::of(recording.ways());
-                let gated = GatedMatvec { x: &x, m: 1, norm, weight, activation, y: &act, tuning };
-                gated_matvec::record(recording, &gated)?; // [1, intermediate]
+                let gated = GatedMatvec { x: &x, m, norm, weight, activation, y: &act, tuning };
+                gated_matvec::record(recording, &gated)?; // [m, intermediate]
             }
             None => {
                 let weights = layer.gate_up_proj.weights();
-                self.normed(recording, weights, (&x, &layer.post_attention_layernorm), &gate_up)?; // [1, gate | up]
-                glu::record(recording, (1, self.config.intermediate_size), activation, &gate_up, &act)?;
+                self.normed(recording, m, weights, (&x, &layer.post_attention_layernorm), &gate_up)?; // [m, gate | up]
+                glu::record(recording, (m, self.config.intermediate_size), activation, &gate_up, &act)?;
             }
         }
-        self.add(recording, &layer.down_proj, &act, &x)
+        self.add(recording, m, &layer.down_proj, &act, &x)
     }
 
-    /// Records the product of a row with a matrix, added to `y`.
-    fn add(&self, recording: &mut Recording, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
+    /// Records the product of `m` rows with a matrix, added to `y`.
+    fn add(&self, recording: &mut Recording, m: usize, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
         let (y_stride, tuning) = (weight.shape.rows, Tuning::of(recording.ways()));
-        Matvec { x, m: 1, norm: None, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true, tuning }
+        Matvec { x, m, norm: None, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true, tuning }
             .record(recording)
     }
 
-    /// Records the products of a normalised row with matrices whose outputs lie side by side in `y`; the width of all of them.
+    /// Records the products of `m` normalised rows with matrices whose outputs lie side by side in `y`; the width of all of them.
     fn normed<'a>(
         &self,
         recording: &mut Recording,
+        m: usize,
         weights: impl IntoIterator<Item = &'a Weight, IntoIter: Clone>,
         (x, norm): (&Slice, &Slice),
         y: &Slice,
@@ -212,7 +247,7 @@ impl Decoder {
         for weight in weights {
             let norm = Some(Norm { weight: norm, eps: self.config.rms_norm_eps });
             let tuning = Tuning::of(recording.ways());
-            Matvec { x, m: 1, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning }
+            Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning }
                 .record(recording)?;
             y_offset += weight.shape.rows;
         }

@@ -3,6 +3,7 @@
 //! Plain loops over slices, standard library only, and easy to lay beside the shader. Sums, exponentials and error functions
 //! are taken in `f64` and rounded once at the end, so that a difference to the GPU is the GPU's. Nothing here is fast.
 
+pub mod accept;
 pub mod activation;
 pub mod attention;
 pub mod attention_join;
@@ -19,6 +20,7 @@ pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;
 pub mod rope_append;
+pub mod rounded;
 pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;

@@ -4,10 +4,24 @@
 pub fn compute(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let width = weight.len();
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-        let squares: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        let rms = (squares / width as f64 + f64::from(eps)).sqrt();
+        let rms = root_mean_square(eps, x);
         for ((x, weight), y) in x.iter().zip(weight).zip(y) {
             *y = (f64::from(*x) / rms * f64::from(*weight)) as f32;
         }
     }
+}
+
+/// Writes `y = gained / sqrt(mean(x^2) + eps)`, where the weight is in `gained` already. `x`, `gained`, `y`: `// [rows, width]`
+pub fn divide(eps: f32, width: usize, x: &[f32], gained: &[f32], y: &mut [f32]) {
+    for ((x, gained), y) in x.chunks_exact(width).zip(gained.chunks_exact(width)).zip(y.chunks_exact_mut(width)) {
+        let rms = root_mean_square(eps, x);
+        for (gained, y) in gained.iter().zip(y) {
+            *y = (f64::from(*gained) / rms) as f32;
+        }
+    }
+}
+
+fn root_mean_square(eps: f32, x: &[f32]) -> f64 {
+    let squares: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    (squares / x.len() as f64 + f64::from(eps)).sqrt()
 }

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
-use crate::engine::{Engine, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
+use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{Beyond, Gpu, GpuOptions};
 
@@ -54,8 +54,9 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision, tune, arithmetic, beyond, known }`, whatever is left out or null being chosen
-/// here; `beyond` is what `features.ts` found, `known` what `tuning.ts` remembers.
+/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation, tune, arithmetic, beyond, known }`, whatever is left out or null
+/// being chosen here; `beyond` is what `features.ts` found, `known` what `tuning.ts` remembers.
+/// `on_kernels(done, total)` is told how many kernels are compiled.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -65,10 +66,17 @@ pub async fn load_engine(
     tokenizer: Vec<u8>,
     read_shard: Function,
     options: JsValue,
+    on_kernels: Function,
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
     let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
-    match open(&manifest, &tokenizer, shards.clone(), &options).await {
+    let mut tell = |event| {
+        if let LoadEvent::Kernels { done, total } = event {
+            // Nobody's answer: whoever throws here is not listening.
+            let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
+        }
+    };
+    match open(&manifest, &tokenizer, shards.clone(), &options, &mut tell).await {
         Ok((engine, key)) => Ok(OcelliEngine::new(engine, shards, key)),
         Err(error) => Err(shards.error_to_js(&error)),
     }
@@ -84,6 +92,7 @@ struct JsLoadOptions {
     vision: Option<String>,
     tune: Option<String>,
     arithmetic: Option<String>,
+    speculation: Option<String>,
     #[serde(default)]
     beyond: Beyond,
     /// What earlier loads found, by its key.
@@ -104,6 +113,7 @@ impl JsLoadOptions {
             kv_precision: self.kv_precision.as_deref().map(str::parse).transpose()?,
             vision: self.vision.as_deref().map(str::parse).transpose()?,
             gpu_memory_budget: budget,
+            speculation: self.speculation.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             tune: self.tune.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             arithmetic: self.arithmetic.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             ..LoadOptions::new(milliseconds)
@@ -116,11 +126,12 @@ async fn open(
     tokenizer: &[u8],
     shards: Rc<JsShards>,
     given: &JsLoadOptions,
+    on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
     let gpu = Gpu::open_with(GpuOptions { beyond: given.beyond, ..GpuOptions::default() }).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
-    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut |_| ()).await?;
+    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;
     Ok((engine, key))
 }

@@ -1,7 +1,8 @@
 //! What a token costs besides arithmetic: launches, submissions, writes, objects made, bytes bound and bytes that come back.
 //! None of it may grow unnoticed: the listings here are golden.
-#![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod flops;
 mod kernels;
 #[path = "../memory/on_paper.rs"]
 mod on_paper;
@@ -17,15 +18,16 @@ use ocelli::model::{KvCache, Model, decoder, forward};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::upload::{Selection, Uploader};
 
-/// A model of this shape whose weights are allocated, not filled: enough to record what a token launches.
-fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout) -> Model {
+/// A model of this shape whose weights are allocated, not filled: enough to record what it launches, for prompts in
+/// chunks of `prompt`.
+fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout, prompt: usize) -> Model {
     let mut manifest = on_paper::manifest(config.clone(), layout, layout);
     manifest.shards.clear();
     let mut uploader = Uploader::new(gpu, &manifest);
     let joins = decoder::joins(&config.text);
     let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
     uploader.want(&manifest, &text).expect("room for the weights");
-    let rows = forward::Rows { text: decoder::TextRows { prompt: 16, head: 1 }, vision: 16 };
+    let rows = forward::Rows { text: decoder::TextRows { prompt, head: 1, step: 1 }, vision: 1024 };
     Model::new(gpu, config, rows, uploader.finish(&manifest).expect("weights")).expect("a model")
 }
 
@@ -57,7 +59,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
     let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
     let config = on_paper::ministral_3b();
     for layout in [Layout::Q4_0, Layout::Q4_64] {
-        let mut model = empty_model(&gpu, &config, layout);
+        let mut model = empty_model(&gpu, &config, layout, 16);
         let weights = gpu.ledger().rows()[Purpose::TextWeights as usize].current;
         for (position, most) in [(0, 135), (255, 135), (256, 162), (4095, 162)] {
             let mut cache = KvCache::new(&gpu, &config.text, 4096, KvPrecision::F16).expect("a cache");

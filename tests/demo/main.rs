@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{Message, Part, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request};
+use ocelli::engine::{Arithmetic, Cancel, Engine, LoadOptions, Picture, Prompt, Request, Tuned};
+use ocelli::gpu::{Features, Gpu};
+use ocelli::kernels::{Family, few_rows, matmul};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use serde::Deserialize;
@@ -86,15 +88,19 @@ impl Tally {
 }
 
 async fn ask_everything(engine: &mut Engine, name: &str) -> (Tally, Vec<String>) {
+    let tasks = std::env::var("OCELLI_TASKS").ok();
+    ask(engine, name, tasks.as_deref(), usize::MAX).await
+}
+
+/// The first `most` questions of some tasks, separated by commas.
+async fn ask(engine: &mut Engine, name: &str, tasks_wanted: Option<&str>, most: usize) -> (Tally, Vec<String>) {
     let folder = heldout();
     let json = std::fs::read(folder.join("evaluation.json")).expect("evaluation.json");
     let evaluation: Evaluation = serde_json::from_slice(&json).expect("evaluation.json");
     let (mut total, mut tasks, mut answers) = (Tally::default(), BTreeMap::<String, Tally>::new(), Vec::new());
-    let tasks_wanted = std::env::var("OCELLI_TASKS").ok();
-    let wanted = |question: &&Question| {
-        tasks_wanted.as_ref().is_none_or(|tasks| tasks.split(',').any(|task| task == question.task))
-    };
-    for question in evaluation.results.iter().filter(wanted) {
+    let wanted =
+        |question: &&Question| tasks_wanted.is_none_or(|tasks| tasks.split(',').any(|task| task == question.task));
+    for question in evaluation.results.iter().filter(wanted).take(most) {
         let picture = std::fs::read(folder.join(&question.image)).expect("picture");
         let request = request(question, picture);
         let completion = engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
@@ -142,5 +148,57 @@ fn the_shipped_package_is_as_often_right() {
         let same = answers[0].iter().zip(&answers[1]).filter(|(f16, int8)| f16 == int8).count();
         println!("{same} of {} answers are the same with int8 as with f16", answers[0].len());
         assert!(100 * same >= 99 * answers[0].len() && same > 0, "{same} of {}", answers[0].len());
+    });
+}
+
+/// Scenes described in each tier, unless a folder of held-out scenes is given: then all of them are.
+const SCENES: usize = 8;
+
+/// A tier that rounds what kernels multiply.
+struct Tier {
+    name: &'static str,
+    features: Features,
+    few_rows: Option<few_rows::Tuning>,
+    matmul: matmul::Tuning,
+}
+
+const TIERS: [Tier; 2] = [
+    Tier {
+        name: "dot",
+        features: Features::DOT,
+        few_rows: Some(few_rows::Tuning::DOT_SOFTWARE),
+        matmul: matmul::Tuning::DOT,
+    },
+    Tier { name: "f16", features: Features::F16, few_rows: None, matmul: matmul::Tuning::F16 },
+];
+
+/// Optional features that round what kernels multiply change one answer in 200 at most.
+#[test]
+fn the_shipped_package_answers_alike_in_every_tier() {
+    let place = |found: Option<usize>| found.map_or(0, |place| place as u8 + 1);
+    pollster::block_on(async {
+        let files = files_of(&root().join("www/models/demo"));
+        let most = if std::env::var_os("OCELLI_HELDOUT").is_some() { usize::MAX } else { SCENES };
+        let mut told = packages::load(&files, 512).await;
+        let (_, plain) = ask(&mut told, "plain", Some("caption"), most).await;
+        for tier in TIERS {
+            let gpu = Gpu::open().await.expect("a device");
+            let mut tuned = Tuned::default();
+            let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| Some(*tuning) == tier.few_rows);
+            tuned.picks[Family::FewRows as usize] = place(few_rows);
+            let matmul = matmul::Tuning::ALL.iter().position(|tuning| *tuning == tier.matmul);
+            tuned.picks[Family::Matmul as usize] = place(matmul);
+            let arithmetic = Arithmetic::Fast;
+            let options = LoadOptions { context: Some(512), tuned, arithmetic, ..LoadOptions::new(|| 0.0) };
+            let mut engine = packages::try_load(&gpu, &files, options).await.expect("load");
+            let report = engine.self_test();
+            assert!(report.failed.is_empty() && report.ways.picks == tuned.picks, "{report:?}");
+            assert!(report.ways.features.contains(tier.features), "{report:?}");
+            let (tally, answers) = ask(&mut engine, tier.name, Some("caption"), most).await;
+            let same = plain.iter().zip(&answers).filter(|(plain, answer)| plain == answer).count();
+            println!("{same} of {} answers are the same in tier {}", plain.len(), tier.name);
+            assert!(1000 * same >= 995 * plain.len() && same > 0, "{same} of {}", plain.len());
+            assert!(tally.percent(tally.equal) >= 99.5, "{tally:?}");
+        }
     });
 }

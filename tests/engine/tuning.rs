@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
 use ocelli::gpu::ways::FAMILIES;
-use ocelli::gpu::{Features, Gpu, GpuOptions, Injection, Ways};
+use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Ways};
 use ocelli::kernels::Family;
 use ocelli::weights::layout::Layout;
 
@@ -89,7 +89,7 @@ fn what_was_picked_and_is_wrong_is_not_used() {
         // What suits this device reads its lanes from elsewhere.
         let ways = plain.gpu().ways();
         let pick = Family::FewRows.candidates(ways)[0];
-        let gpu = device(|injection| injection.spoil("matvec<q8_0", "l < LANES", "l < LANES / 2u")).await;
+        let gpu = device(|injection| injection.spoil("matvec<q8_0", "team * LANES + 3u", "team * LANES + 2u")).await;
         let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
         tuned.picks[Family::FewRows as usize] = pick;
         let mut engine = load(&gpu, &files, LoadOptions { tuned, ..LoadOptions::new(milliseconds) }).await;
@@ -98,6 +98,30 @@ fn what_was_picked_and_is_wrong_is_not_used() {
         assert!(report.failed[0].kernel.contains("matvec<q8_0"), "{report:?}");
         assert_eq!((gpu.ways().picks, engine.tuned().picks), ([0; FAMILIES], [0; FAMILIES]));
         assert_eq!(fresh_answer(&mut engine, &question).await.tokens, said);
+    });
+}
+
+#[test]
+fn answers_are_right_with_subgroups_and_where_subgroups_are_not() {
+    pollster::block_on(async {
+        let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+        let question = about_a_picture(10, "What is this?");
+        let spoil = |injection: &Injection| injection.spoil("matvec<q8_0", "return subgroupAdd(x);", "return x;");
+        let as_hardware = |gpu: Gpu| {
+            gpu.compute_in(Ways { features: gpu.features(), ..Ways::of(DeviceClass::Hardware) });
+            gpu
+        };
+        let mut said = Vec::new();
+        for gpu in [device(|_| ()).await, as_hardware(device(|_| ()).await), as_hardware(device(spoil).await)] {
+            let options = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+            let mut engine = load(&gpu, &files, options).await;
+            let failed: Vec<_> = engine.self_test().failed.iter().map(|failure| failure.tier.clone()).collect();
+            let is_spoiled = said.len() == 2;
+            assert_eq!((failed.is_empty(), gpu.ways().features.subgroups), (!is_spoiled, !is_spoiled), "{failed:?}");
+            assert!(failed.iter().all(|tier| tier == "subgroups"), "{failed:?}");
+            said.push(fresh_answer(&mut engine, &question).await.tokens);
+        }
+        assert!(said.iter().all(|tokens| *tokens == said[0]), "{said:?}");
     });
 }
 

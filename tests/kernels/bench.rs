@@ -58,6 +58,33 @@ impl Output {
         &mut self.words[GUARD..GUARD + self.len]
     }
 
+    /// What the kernel binds a part of.
+    pub(crate) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// What all of it should hold in the end, as bytes.
+    pub(crate) fn words(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+
+    /// What the words are.
+    pub(crate) fn holds(&self) -> &'static str {
+        match self.holds {
+            Holds::Numbers => "numbers",
+            Holds::Words => "words",
+            Holds::Halves => "halves",
+        }
+    }
+
+    /// What a difference is told relative to.
+    pub(crate) fn largest(&self) -> f32 {
+        // What says that nothing was seen is no size.
+        let counts = |x: &&f32| self.holds == Holds::Numbers && !is_left_alone(x) && **x != HIDDEN;
+        let largest = self.words.iter().filter(counts).fold(self.magnitude, |max, x| max.max(x.abs()));
+        largest.max(f32::MIN_POSITIVE)
+    }
+
     /// The same in words.
     pub(crate) fn expected_words(&mut self) -> &mut [u32] {
         bytemuck::cast_slice_mut(self.expected())
@@ -75,10 +102,11 @@ pub(crate) struct Difference {
 
 impl<'a> Bench<'a> {
     /// Nothing yet.
-    pub(crate) fn new(gpu: &'a Gpu, seed: u64) -> Self {
+    pub(crate) fn new(gpu: &'a Gpu, seed: u64, ways: Option<Ways>) -> Self {
         // However a device would have the work divided, the numbers are the same.
         let class = if seed.is_multiple_of(2) { DeviceClass::Hardware } else { DeviceClass::Software };
-        Self { gpu, random: Random::new(seed), recording: Recording::on(Ways::of(class)), outputs: Vec::new() }
+        let recording = Recording::on(ways.unwrap_or(Ways::of(class)));
+        Self { gpu, random: Random::new(seed), recording, outputs: Vec::new() }
     }
 
     fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {
@@ -134,6 +162,11 @@ impl<'a> Bench<'a> {
         self.outputs.push(output);
     }
 
+    /// The outputs that were handed in.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.outputs.iter()
+    }
+
     /// Names of the kernels that will run.
     pub(crate) fn kernels(&self) -> impl Iterator<Item = &str> {
         self.recording.dispatches().filter_map(|dispatch| dispatch.kernel.name.split('<').next())
@@ -165,12 +198,14 @@ fn halves_apart(e: f32, f: f32) -> f64 {
     if low > high || low.is_nan() { low } else { high }
 }
 
+/// Whether this says that a number is to stay what it is.
+fn is_left_alone(x: &f32) -> bool {
+    [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits())
+}
+
 fn compare(output: &Output, found: &[f32], tolerance: f64) -> std::result::Result<Difference, String> {
     let expected = &output.words;
-    let is_left_alone = |x: &f32| [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits());
-    // What says that nothing was seen is no size.
-    let counts = |x: &&f32| output.holds == Holds::Numbers && !is_left_alone(x) && **x != HIDDEN;
-    let largest = expected.iter().filter(counts).fold(output.magnitude, |max, x| max.max(x.abs()));
+    let largest = output.largest();
     let mut difference = Difference::default();
     for (index, (e, f)) in expected.iter().zip(found).enumerate() {
         // Inside the output; negative in the guard before it.
@@ -191,7 +226,7 @@ fn compare(output: &Output, found: &[f32], tolerance: f64) -> std::result::Resul
             Holds::Halves => (halves_apart(*e, *f), tolerance.max(1.0 / 1024.0)),
             Holds::Numbers | Holds::Words => (f64::from((e - f).abs()), tolerance),
         };
-        let off = apart / f64::from(largest.max(f32::MIN_POSITIVE));
+        let off = apart / f64::from(largest);
         if off.is_nan() || off > tolerance {
             return Err(format!("{f} at {at} where the reference has {e} (largest {largest}, off by {off:.1e})"));
         }

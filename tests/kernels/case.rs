@@ -1,6 +1,7 @@
 //! A row of the table.
 
 use ocelli::Result;
+use ocelli::gpu::{Features, Ways};
 
 use crate::bench::Bench;
 
@@ -13,13 +14,39 @@ pub(crate) struct Case {
     pub(crate) sizes: String,
     /// Largest difference allowed, relative to the largest number of the output.
     pub(crate) tolerance: f64,
+    /// Optional features that it uses: devices without them do without the row.
+    pub(crate) uses: Features,
+    /// Ways to compute in, if not as hardware or software without optional features.
+    pub(crate) ways: Option<Ways>,
     pub(crate) run: Run,
+}
+
+impl Case {
+    /// Of a kernel that uses optional features.
+    pub(crate) fn using(self, uses: Features) -> Self {
+        Self { uses, ..self }
+    }
+
+    /// Held to what rounding to half precision allows, or inputs to 8 bits.
+    pub(crate) fn within(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
+    }
+
+    /// Computed in these ways.
+    pub(crate) fn on(self, ways: Ways) -> Self {
+        let sizes = format!("{} {} {:?}", self.sizes, ways.features.name(), ways.picks);
+        Self { sizes, uses: ways.features, ways: Some(ways), ..self }
+    }
 }
 
 /// Copies change nothing.
 pub(crate) const EXACT: f64 = 0.0;
 /// A handful of roundings.
 pub(crate) const POINTWISE: f64 = 1e-6;
+/// Products of halves.
+pub(crate) const HALVES: f64 = 2e-3;
+/// What inputs of 8 bits are off by.
+pub(crate) const EIGHT_BITS: f64 = 1e-2;
 /// Sums in `f32`.
 pub(crate) const SUM: f64 = 1e-5;
 
@@ -29,5 +56,5 @@ pub(crate) fn case(
     sizes: String,
     run: impl Fn(&mut Bench<'_>) -> Result<()> + 'static,
 ) -> Case {
-    Case { kernel, sizes, tolerance, run: Box::new(run) }
+    Case { kernel, sizes, tolerance, uses: Features::NONE, ways: None, run: Box::new(run) }
 }

@@ -2,6 +2,7 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
+use ocelli::kernels::Family;
 use ocelli::kernels::few_rows::{Norm, Tuning};
 use ocelli::kernels::gated_matvec::GatedMatvec;
 use ocelli::kernels::matvec::Matvec;
@@ -16,26 +17,45 @@ use crate::case::{Case, SUM, case};
 use crate::pointwise::ACTIVATIONS;
 use crate::products::{Into, magnitude, random_matrix};
 use crate::step::{NewCache, Table, Turning};
+use crate::tiers::tiers;
 
 /// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
 pub(crate) const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
-    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE },
-    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE },
+    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE, emulated: 0 },
 ];
 
 const EPS: f32 = 1e-5;
 
-/// Inputs, the norm's weight if there is one, and what the norm makes of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
-fn normed(bench: &mut Bench<'_>, m: usize, k: usize, norm: bool) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
+/// Whether a kernel rounds its inputs to 8-bit integers.
+fn rounds(layout: Layout, tuning: Tuning) -> bool {
+    tuning.uses.dot && layout.is_quantised()
+}
+
+/// Inputs, the norm's weight if there is one, and what the product sees of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
+fn normed(
+    bench: &mut Bench<'_>,
+    (m, k): (usize, usize),
+    norm: bool,
+    rounds: bool,
+) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
     let x = bench.random.numbers(m * k, 3.0);
+    let seen = |x: &[f32]| if rounds { reference::rounded::int8(k, x) } else { x.to_vec() };
     if !norm {
-        return (x.clone(), None, x);
+        let h = seen(&x);
+        return (x, None, h);
     }
     let weight: Vec<f32> = (0..k).map(|_| 1.5 + bench.random.number()).collect();
     let mut h = vec![0.0; m * k];
-    reference::rms_norm::compute(EPS, &x, &weight, &mut h);
+    if rounds {
+        // The norm's weight comes before rounding, the root mean square after it.
+        let gained: Vec<f32> = x.chunks_exact(k).flat_map(|x| x.iter().zip(&weight).map(|(x, w)| x * w)).collect();
+        reference::rms_norm::divide(EPS, k, &x, &seen(&gained), &mut h);
+    } else {
+        reference::rms_norm::compute(EPS, &x, &weight, &mut h);
+    }
     (x, Some(weight), h)
 }
 
@@ -74,10 +94,80 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
+    rows.extend(lane_rows());
+    rows.extend(dot_rows());
     // More slots than one dimension of a grid takes here.
-    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE };
+    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE, emulated: 0 };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
+    rows
+}
+
+/// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
+/// planned, larger than the workgroup, and the last of them not full.
+fn lane_tunings() -> Vec<Tuning> {
+    let emulated = |lanes, teams, groups, emulated| Tuning { lanes, teams, groups, uses: Features::NONE, emulated };
+    let own = tiers(Family::FewRows).into_iter().map(Tuning::of);
+    let emulated = [
+        emulated(4, 16, 2, 4),
+        emulated(8, 8, 1, 8),
+        emulated(16, 4, 2, 16),
+        emulated(32, 2, 1, 32),
+        emulated(64, 2, 2, 64),
+        emulated(128, 1, 1, 128),
+        emulated(32, 2, 2, 8),
+        emulated(16, 3, 2, 32),
+        emulated(32, 1, 2, 64),
+    ];
+    own.chain(emulated).collect()
+}
+
+fn lane_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, tuning) in lane_tunings().into_iter().enumerate() {
+        let layout = |turn: usize| Layout::ALL[(index + turn) % 8];
+        // Rows are barriers where lanes are emulated, and each is long to compile.
+        let m = if tuning.emulated > 0 { 1 + index % 2 } else { [8, 2, 3][index % 3] };
+        for (turn, (m, n)) in [(1, 65), (m, 36)].into_iter().enumerate() {
+            let layout = layout(3 * turn);
+            let product = (m, n, inputs(layout, index + 4 * turn));
+            rows.push(matvec(layout, product, (index + turn) % 3 != 2, Into::turn(index + turn), tuning));
+        }
+        let product = (1 + index % 2, 68, inputs(layout(5), index + 2));
+        rows.push(gated(layout(5), product, index % 2 == 0, (index % 3, tuning)));
+        let layout = [Layout::Q4_0, Layout::Q8_0, Layout::F32, Layout::F16, Layout::Q4_64][index % 5];
+        let pairs = [RopePairs::Half, RopePairs::Interleaved][index / 2 % 2];
+        let heads = Heads { q: 3, kv: 1, dim: [64, 24][index % 2], pairs };
+        let cache = ([KvPrecision::F32, KvPrecision::F16][index % 2], index % 3 == 0 && !layout.is_quantised());
+        rows.push(qkv(layout, (2 - index % 2, inputs(layout, index)), heads, cache, tuning));
+    }
+    // Inputs of all lengths meet subgroups, and rows as long as they come.
+    for (index, layout) in Layout::ALL.into_iter().enumerate() {
+        let tuning = Tuning { groups: 1 + index % 2, ..Tuning::SUBGROUPS };
+        let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
+        rows.push(matvec(layout, sizes, true, Into::turn(index), tuning));
+    }
+    rows
+}
+
+/// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
+fn dot_rows() -> Vec<Case> {
+    let many = Tuning { lanes: 32, teams: 2, groups: 4, ..Tuning::DOT };
+    let tunings = [Tuning::DOT, Tuning { teams: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];
+    let mut rows = Vec::new();
+    for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
+        for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
+            let (tuning, k) = (tunings[(at + turn) % 4], inputs(layout, 3 * at + turn));
+            rows.extend([65, 132].map(|n| matvec(layout, (m, n, k), at % 3 != 2, Into::turn(at + turn), tuning)));
+        }
+        rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, Into::PLAIN, tunings[at % 3]));
+        rows.push(matvec(layout, (9, 33, 1536), true, Into::turn(7), tunings[(at + 1) % 3]));
+        rows.push(gated(layout, (1 + at % 2 * 7, 68, inputs(layout, at)), at % 2 == 0, (at % 3, tunings[at % 3])));
+        if !layout.is_k_quant() {
+            let (cache, heads) = (KvPrecision::F16, Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half });
+            rows.push(qkv(layout, (1 + at % 2, inputs(layout, at)), heads, (cache, false), tunings[at % 3]));
+        }
+    }
     rows
 }
 
@@ -86,7 +176,7 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
     case("matvec", SUM, sizes, move |bench| {
         let Into { bias, accumulate, around: (before, after) } = into;
         let y_stride = before + n + after;
-        let (x, gain, h) = normed(bench, m, k, norm);
+        let (x, gain, h) = normed(bench, (m, k), norm, rounds(layout, tuning));
         let (weight, w) = random_matrix(bench, layout, MatrixShape { rows: n, cols: k }, n.next_multiple_of(4))?; // [n, k]
         let bias = bias.then(|| bench.random.numbers(n, 1.0));
         let held = into.held(bench, m, n);
@@ -113,13 +203,14 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tuning): (usize, Tuning)) -> Case {
     let (activation, twin) = ACTIVATIONS[kind];
     let sizes = format!("{layout} m={m} n={n} k={k} norm={norm} {activation:?} {tuning:?}").replace("Tuning ", "");
     case("gated_matvec", SUM, sizes, move |bench| {
-        let (x, gain, h) = normed(bench, m, k, norm);
+        let (x, gain, h) = normed(bench, (m, k), norm, rounds(layout, tuning));
         let shape = MatrixShape { rows: 2 * n, cols: k };
         let (weight, w) = random_matrix(bench, layout, shape, 2 * n)?; // [2 * n, k]
         assert!(kernels::gated_matvec::can_fuse(&weight, norm, 8), "eight bindings do");
@@ -134,6 +225,7 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.uses)
 }
 
 fn qkv(
@@ -145,6 +237,7 @@ fn qkv(
 ) -> Case {
     let sizes = format!("{layout} m={m} k={k} {heads:?} {precision} bias={has_bias} {tuning:?}").replace("Tuning ", "");
     case("qkv_matvec", SUM, sizes, move |bench| run_qkv(bench, (layout, m, k), heads, (precision, has_bias), tuning))
+        .using(tuning.uses)
 }
 
 fn run_qkv(
@@ -155,7 +248,7 @@ fn run_qkv(
     tuning: Tuning,
 ) -> Result<()> {
     let n = (heads.q + 2 * heads.kv) * heads.dim;
-    let (x, gain, h) = normed(bench, m, k, true);
+    let (x, gain, h) = normed(bench, (m, k), true, rounds(layout, tuning));
     let (weight, w) = random_matrix(bench, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
     assert!(kernels::qkv_matvec::can_fuse(&weight, heads, precision, has_bias, 8), "the matrix and the heads suit");
     let bias = has_bias.then(|| bench.random.numbers(n, 1.0));

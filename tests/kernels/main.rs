@@ -4,29 +4,41 @@
 //! `OCELLI_KERNEL=rope` runs the rows of one kernel, `OCELLI_LIST=1` prints every row.
 #![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod alone;
 mod attention;
 mod bench;
 mod cache;
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod export;
 mod few_rows;
 mod pointwise;
 mod products;
 mod sampling;
+mod specials;
 mod step;
+mod tiers;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use attention::{Scores, Shape, Source, attention};
 use bench::{Bench, Difference};
 use cache::{Tokens, stored};
-use case::Case;
+use case::{Case, EIGHT_BITS, HALVES, SUM};
+use export::Export;
 use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
+use ocelli::kernels::Family;
+use ocelli::kernels::rms_norm::Tuning as NormTuning;
 use ocelli::weights::layout::Layout;
-use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rope};
-use products::{Into, embed_rows, embed_rows_in_parts, linear, linear_in_parts};
+use pointwise::{
+    ACTIVATIONS, activation, glu, patch_merge, patch_merge_part, patchify, patchify_part, rms_norm, rms_norm_as, rope,
+};
+use products::{Against, Into, embed_rows, embed_rows_in_parts, linear, linear_against, linear_in_parts};
+use tiers::tiers;
 
 /// Their rows are whole super-blocks of 256.
 const K_QUANTS: [Layout; 3] = [Layout::Q4K, Layout::Q5K, Layout::Q6K];
@@ -49,6 +61,11 @@ fn pointwise_rows() -> Vec<Case> {
     }
     // Where eps is all there is, and where squares are large.
     rows.extend([rms_norm(2, 128, 1e-6, 1e-6), rms_norm(2, 128, 1e-5, 1e12), rms_norm(5000, 4, 1e-5, 1.0)]);
+    let subgroups = NormTuning { uses: Features::SUBGROUPS, emulated: 0 };
+    let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| NormTuning { uses: Features::NONE, emulated });
+    for tuning in [subgroups].into_iter().chain(emulated) {
+        rows.extend([(1, 4), (3, 260), (5, 3072)].map(|sizes| rms_norm_as(Some(tuning), sizes, 1e-5, 3.0)));
+    }
     rows
 }
 
@@ -223,18 +240,46 @@ fn attention_rows() -> Vec<Case> {
     rows
 }
 
+/// Prompts in ways that optional features allow. Kernels of a step are told their tuning in rows of their own.
+fn tier_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (turn, ways) in tiers(Family::Matmul).into_iter().enumerate() {
+        for (index, layout) in Layout::ALL.into_iter().enumerate() {
+            let k = if layout.is_k_quant() { 768 } else { [588, 100, 128][(index + turn) % 3] };
+            let sizes = [(3, 5, k), (33, 65, k)];
+            let (seen, given) = if ways.features.f16 { (HALVES, HALVES) } else { (SUM, EIGHT_BITS) };
+            rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways).within(seen)));
+            let (sizes, into) = ((9, 130, 2 * k), Into::turn(index));
+            rows.push(linear_against(Against::Given, "matmul", layout, sizes, into, 130).on(ways).within(given));
+        }
+    }
+    for (turn, ways) in tiers(Family::Attention).into_iter().enumerate() {
+        for (index, head_dim) in [4, 40, 64, 128].into_iter().enumerate() {
+            let heads = [(5, 1), (4, 2), (3, 3)][(index + turn) % 3];
+            let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
+            let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Fused)];
+            for (tokens, past, source) in modes {
+                rows.push(attention(Shape { tokens, heads, head_dim, past }, source, Scores::Mild).on(ways));
+            }
+        }
+    }
+    rows
+}
+
 fn table() -> Vec<Case> {
-    let rows = [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows()];
+    let rows =
+        [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows(), tier_rows()];
     rows.into_iter().flatten().chain(few_rows::rows()).chain(step::rows()).chain(sampling::rows()).collect()
 }
 
 /// Runs a row. The error says what is wrong.
-fn judge(case: &Case, seed: u64) -> Result<Difference, String> {
-    let mut bench = Bench::new(common::gpu(), seed);
+fn judge(case: &Case, seed: u64, export: &mut Export) -> Result<Difference, String> {
+    let mut bench = Bench::new(common::gpu(), seed, case.ways);
     (case.run)(&mut bench).map_err(|error| error.to_string())?;
     if bench.kernels().next().is_none() || !bench.kernels().all(|kernel| kernel == case.kernel) {
         return Err(format!("ran {:?}", bench.kernels().collect::<Vec<_>>()));
     }
+    export.take(case, &bench).map_err(|error| error.to_string())?;
     bench.finish(case.tolerance)
 }
 
@@ -250,17 +295,18 @@ struct Tally {
 fn every_kernel_equals_its_reference() {
     let only = std::env::var("OCELLI_KERNEL").ok();
     let list = std::env::var_os("OCELLI_LIST").is_some();
-    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-    let mut failures = Vec::new();
+    let mut tallies: BTreeMap<(&str, String), Tally> = BTreeMap::new();
+    let (mut failures, mut export) = (Vec::new(), Export::default());
     let mut rows = table();
-    rows.retain(|case| only.as_ref().is_none_or(|only| only == case.kernel));
+    let features = tiers::features(common::gpu());
+    rows.retain(|case| features.contains(case.uses) && only.as_ref().is_none_or(|only| only == case.kernel));
     for (index, case) in rows.iter().enumerate() {
         let start = Instant::now();
-        let result = judge(case, index as u64 + 1);
+        let result = judge(case, index as u64 + 1, &mut export);
         if list {
             println!("{} {}: {result:?} {:?}", case.kernel, case.sizes, start.elapsed());
         }
-        let tally = tallies.entry(case.kernel).or_default();
+        let tally = tallies.entry((case.kernel, case.uses.name())).or_default();
         tally.cases += 1;
         match result {
             Ok(difference) => {
@@ -271,8 +317,11 @@ fn every_kernel_equals_its_reference() {
         }
         tally.time += start.elapsed();
     }
-    for (kernel, Tally { cases, numbers, worst, time }) in &tallies {
-        println!("{kernel:<12} {cases:>4} cases {numbers:>9} numbers, worst {worst:.1e}, {time:.1?}");
+    for ((kernel, tier), Tally { cases, numbers, worst, time }) in &tallies {
+        println!("{kernel:<14} {tier:<14} {cases:>4} cases {numbers:>9} numbers, worst {worst:.1e}, {time:.1?}");
+    }
+    if only.is_none() && features == tiers::ALL {
+        export.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-table"));
     }
     assert!(!rows.is_empty(), "no kernel is called {only:?}");
     assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n"));

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use ocelli::config::{Activation, RopePairs};
+use ocelli::gpu::Features;
+use ocelli::kernels::rms_norm::Tuning;
 use ocelli::reference::activation::Activation as ReferenceActivation;
 use ocelli::{kernels, reference};
 
@@ -44,16 +46,29 @@ pub(crate) fn glu(rows: usize, width: usize, kind: usize, size: f32) -> Case {
 }
 
 pub(crate) fn rms_norm(rows: usize, width: usize, eps: f32, size: f32) -> Case {
-    case("rms_norm", SUM, format!("rows={rows} width={width} eps={eps} size={size}"), move |bench| {
+    rms_norm_as(None, (rows, width), eps, size)
+}
+
+/// As [`rms_norm`], with threads that meet as told.
+pub(crate) fn rms_norm_as(tuning: Option<Tuning>, (rows, width): (usize, usize), eps: f32, size: f32) -> Case {
+    let sizes = format!("rows={rows} width={width} eps={eps} size={size} {tuning:?}");
+    case("rms_norm", SUM, sizes, move |bench| {
         let x = bench.random.numbers(rows * width, size);
         let weight = bench.random.numbers(width, 2.0);
         let mut y = bench.output(rows * width)?;
         let (x_slice, weight_slice) = (bench.input(&x)?, bench.input(&weight)?);
-        kernels::rms_norm::record(&mut bench.recording, (rows, width), eps, &x_slice, &weight_slice, &y.slice)?;
+        let (recording, sizes) = (&mut bench.recording, (rows, width));
+        match tuning {
+            None => kernels::rms_norm::record(recording, sizes, eps, &x_slice, &weight_slice, &y.slice)?,
+            Some(tuning) => {
+                kernels::rms_norm::record_as(tuning, recording, sizes, eps, &x_slice, &weight_slice, &y.slice)?;
+            }
+        }
         reference::rms_norm::compute(eps, &x, &weight, y.expected());
         bench.expect(y);
         Ok(())
     })
+    .using(tuning.map_or(Features::NONE, |tuning| tuning.uses))
 }
 
 /// `spare` columns of a row belong to nobody, besides the values that rope leaves alone.

@@ -1,6 +1,7 @@
 //! Cases of the kernels that read a weight matrix.
 
 use half::f16;
+use ocelli::gpu::Features;
 use ocelli::kernels::{self, Linear};
 use ocelli::weights::blocks::{append_rows, block_size};
 use ocelli::weights::layout::{Layout, MatrixShape, ROW_GROUP, SUPER_BLOCK};
@@ -134,35 +135,72 @@ pub(crate) fn linear_in_parts(
     into: Into,
     parts: usize,
 ) -> Case {
+    linear_against(Against::Seen, kernel, layout, (m, n, k), into, parts)
+}
+
+/// What a kernel that rounds is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// The product of what it rounds to.
+    Seen,
+    /// The product of what it is given.
+    Given,
+}
+
+/// Inputs and weights as a kernel sees them that uses these features. `// [m, k]`, `// [n, k]`
+pub(crate) fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    match uses {
+        Features { dot: true, .. } => (reference::rounded::int8(k, x), w.to_vec()),
+        Features { f16: true, .. } => (reference::rounded::half_blocks(k, x), reference::rounded::half(w)),
+        _ => (x.to_vec(), w.to_vec()),
+    }
+}
+
+/// As [`linear_in_parts`], against one or the other.
+pub(crate) fn linear_against(
+    against: Against,
+    kernel: &'static str,
+    layout: Layout,
+    (m, n, k): (usize, usize, usize),
+    into: Into,
+    parts: usize,
+) -> Case {
     let parts = parts.next_multiple_of(ROW_GROUP);
     let Into { bias, accumulate, around: (before, after) } = into;
     let flags = format!("{}{}", if bias { " bias" } else { "" }, if accumulate { " accumulate" } else { "" });
-    case(kernel, SUM, format!("{layout} m={m} n={n}/{parts} k={k}{flags} around={before}+{after}"), move |bench| {
-        let (shape, y_stride) = (MatrixShape { rows: n, cols: k }, before + n + after);
-        let x = bench.random.numbers(m * k, 1.0); // [m, k]
-        let (weight, w) = random_matrix(bench, layout, shape, parts)?; // [n, k]
-        let bias = bias.then(|| bench.random.numbers(n, 1.0));
-        let held = into.held(bench, m, n);
-        let mut y = bench.in_place(&held)?;
-        let (x_slice, bias_slice) = (bench.input(&x)?, bias.as_ref().map(|bias| bench.input(bias)).transpose()?);
-        let linear = Linear {
-            x: &x_slice,
-            m,
-            weight: &weight,
-            bias: bias_slice.as_ref(),
-            y: &y.slice,
-            y_stride,
-            y_offset: before,
-            accumulate,
-        };
-        match kernel {
-            "matvec" => kernels::matvec::record(&mut bench.recording, &linear)?,
-            _ => kernels::matmul::record(&mut bench.recording, &linear)?,
-        }
-        let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
-        reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
-        y.magnitude = magnitude(&x, &w, k);
-        bench.expect(y);
-        Ok(())
-    })
+    case(
+        kernel,
+        SUM,
+        format!("{layout} m={m} n={n}/{parts} k={k}{flags} around={before}+{after} {against:?}"),
+        move |bench| {
+            let (shape, y_stride) = (MatrixShape { rows: n, cols: k }, before + n + after);
+            let x = bench.random.numbers(m * k, 1.0); // [m, k]
+            let (weight, w) = random_matrix(bench, layout, shape, parts)?; // [n, k]
+            let bias = bias.then(|| bench.random.numbers(n, 1.0));
+            let held = into.held(bench, m, n);
+            let mut y = bench.in_place(&held)?;
+            let (x_slice, bias_slice) = (bench.input(&x)?, bias.as_ref().map(|bias| bench.input(bias)).transpose()?);
+            let linear = Linear {
+                x: &x_slice,
+                m,
+                weight: &weight,
+                bias: bias_slice.as_ref(),
+                y: &y.slice,
+                y_stride,
+                y_offset: before,
+                accumulate,
+            };
+            match kernel {
+                "matvec" => kernels::matvec::record(&mut bench.recording, &linear)?,
+                _ => kernels::matmul::record(&mut bench.recording, &linear)?,
+            }
+            let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
+            let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs).unwrap_or_default();
+            let (x, w) = if against == Against::Seen { seen(uses, k, &x, &w) } else { (x, w) };
+            reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
+            y.magnitude = magnitude(&x, &w, k);
+            bench.expect(y);
+            Ok(())
+        },
+    )
 }

@@ -174,6 +174,75 @@ pub(crate) fn sample(vocab: usize, shape: Shape, draw: Draw) -> Case {
     })
 }
 
+/// Rows of logits side by side.
+struct Rows {
+    scenes: Vec<Scene>,
+    /// What scans make of them, row by row.
+    words: Vec<[u32; 2]>,
+    values: Vec<[f32; 2]>,
+}
+
+impl Rows {
+    fn new(bench: &mut Bench<'_>, vocab: usize, shape: Shape, count: usize) -> Result<Self> {
+        let greedy = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let draw = Draw { options: greedy, drawn: 3 };
+        let scenes = (0..count).map(|_| Scene::new(bench, vocab, shape, &draw)).collect::<Result<Vec<_>>>()?;
+        let (words, values): (Vec<_>, Vec<_>) = scenes.iter().map(Scene::partials).unzip();
+        Ok(Self { scenes, words: words.concat(), values: values.concat() })
+    }
+}
+
+fn scan_rows(vocab: usize, shape: Shape, count: usize) -> Case {
+    case("sample_scan", EXACT, format!("vocab={vocab} {shape:?} rows={count}"), move |bench| {
+        let rows = Rows::new(bench, vocab, shape, count)?;
+        let (mut words, mut values) = (bench.output_words(2 * rows.words.len())?, bench.output(2 * rows.values.len())?);
+        let sampling = rows.scenes[0].sampling(bench, &words.slice, &values.slice)?;
+        let logits: Vec<f32> = rows.scenes.iter().flat_map(|scene| scene.logits.clone()).collect();
+        let (logits, state) = (bench.input(&logits)?, bench.words(&rows.scenes[0].state)?);
+        kernels::sample_scan::record_rows(&mut bench.recording, &sampling, count, &logits, &state)?;
+        words.expected_words().copy_from_slice(bytemuck::cast_slice(&rows.words));
+        values.expected().copy_from_slice(bytemuck::cast_slice(&rows.values));
+        bench.expect(words);
+        bench.expect(values);
+        Ok(())
+    })
+}
+
+/// Rows whose inputs are drafts, of which the first `right` are the tokens that are drawn.
+fn accept(vocab: usize, shape: Shape, (count, right): (usize, usize)) -> Case {
+    case("accept", EXACT, format!("vocab={vocab} {shape:?} rows={count} right={right}"), move |bench| {
+        let Rows { scenes, words, values } = Rows::new(bench, vocab, shape, count)?;
+        let slices = (bench.words(bytemuck::cast_slice(&words))?, bench.input(bytemuck::cast_slice(&values))?);
+        let sampling = scenes[0].sampling(bench, &slices.0, &slices.1)?;
+        let drawn = scenes.iter().map(|scene| reference::sample::choose(&scene.twin, 0, scene.logits()));
+        let mut inputs: Vec<u32> = [7].into_iter().chain(drawn).take(count).collect();
+        if let Some(wrong) = inputs.get_mut(right + 1) {
+            *wrong = wrong.wrapping_add(1);
+        }
+        let mut state = bench.in_place_words(&scenes[0].state)?;
+        let inputs_slice = bench.words(&inputs)?;
+        kernels::accept::record(&mut bench.recording, &sampling, count, &inputs_slice, &state.slice)?;
+        let (mut said, chunks) = (scenes[0].state, scenes[0].rules.chunks());
+        reference::accept::compute(&scenes[0].twin, chunks, (&words, &values), &inputs, &mut said);
+        state.expected_words().copy_from_slice(&said);
+        bench.expect(state);
+        Ok(())
+    })
+}
+
+fn accept_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, vocab) in [2, 63, 65, 1000, 1025, 32_768, 131_073].into_iter().enumerate() {
+        for shape in [Shape::Peaked, Shape::Flat, Shape::Ties, Shape::Equal, Shape::Forbidden, Shape::Nothing] {
+            let count = [1, 2, 3, 4, 5, 8][(rows.len() + index) % 6];
+            rows.push(scan_rows(vocab, shape, count));
+            rows.extend([0, count / 2, count - 1].map(|right| accept(vocab, shape, (count, right))));
+        }
+    }
+    rows.extend([accept(1000, Shape::Unusable(64, 3), (4, 3)), scan_rows(1000, Shape::Unusable(64, 3), 4)]);
+    rows
+}
+
 /// All rows.
 pub(crate) fn rows() -> Vec<Case> {
     let plain = SamplingOptions { seed: 0x1234_5678_9abc_def0, ..SamplingOptions::default() };
@@ -187,7 +256,7 @@ pub(crate) fn rows() -> Vec<Case> {
     let all = SamplingOptions { top_k: Some(50), top_p: 0.8, min_p: 0.02, ..warm.clone() };
     let many = SamplingOptions { top_k: Some(700), top_p: 0.95, ..plain.clone() };
     let shapes = [Shape::Peaked, Shape::Flat, Shape::Ties, Shape::Equal, Shape::Huge, Shape::Forbidden, Shape::Nothing];
-    let mut rows = Vec::new();
+    let mut rows = accept_rows();
     for vocab in [1, 5, 63, 64, 65, 1000, 1025, 32_768] {
         for shape in shapes {
             for options in [&greedy, &plain, &warm, &cold] {

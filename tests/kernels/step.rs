@@ -2,6 +2,7 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
+use ocelli::kernels::Family;
 use ocelli::kernels::attention_step::{AttentionStep, Tuning, partials_len};
 use ocelli::kernels::cache::Cache;
 use ocelli::kernels::rope_append::{Heads, RopeAppend, TABLE, table_stride};
@@ -11,6 +12,7 @@ use crate::attention::{Scores, cached};
 use crate::bench::{Bench, Output};
 use crate::cache::twin;
 use crate::case::{Case, POINTWISE, SUM, case};
+use crate::tiers::tiers;
 
 /// Where a step stands, and what its table holds.
 #[derive(Debug, Clone, Copy)]
@@ -195,6 +197,7 @@ fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> C
         bench.expect(partials);
         Ok(())
     })
+    .using(shape.tuning.uses)
 }
 
 fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
@@ -255,7 +258,7 @@ const POSITIONS: [usize; 10] = [0, 5, 31, 63, 64, 65, 127, 128, 143, 300];
 
 fn attention_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 7] = [(1, 1), (4, 1), (4, 2), (5, 1), (3, 3), (8, 2), (16, 1)];
-    let odd = Tuning { threads: 48, positions: 3, uses: Features::NONE };
+    let odd = Tuning { threads: 48, positions: 3, uses: Features::NONE, emulated: 0 };
     let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, odd];
     let mut rows = Vec::new();
     for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {
@@ -274,5 +277,31 @@ fn attention_rows() -> Vec<Case> {
             rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
+    rows.extend(lane_rows());
+    rows
+}
+
+/// Subgroups of the device's own size and emulated ones, smaller and larger than the workgroup and with a last one that is not full.
+fn lane_rows() -> Vec<Case> {
+    let emulated = |threads, positions, emulated| Tuning { threads, positions, uses: Features::NONE, emulated };
+    let emulated = [
+        emulated(64, 1, 4),
+        emulated(32, 2, 8),
+        emulated(64, 1, 16),
+        emulated(64, 2, 32),
+        emulated(128, 1, 64),
+        emulated(48, 1, 32),
+        emulated(32, 1, 128),
+    ];
+    let tunings = tiers(Family::AttentionStep).into_iter().map(Tuning::of).chain(emulated);
+    let mut rows = Vec::new();
+    for (index, tuning) in tunings.enumerate() {
+        let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
+        let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
+        let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+        rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::Mild)));
+    }
+    let shape = Attending { m: 2, splits: 1, position: 200, heads: (4, 2), head_dim: 64, tuning: Tuning::SUBGROUPS };
+    rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
     rows
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ocelli::chat::{Message, Part, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Picture, Positions, Prompt, Request};
+use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Positions, Prompt, Request};
 use ocelli::gpu::{Gpu, GpuOptions, Injection};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
@@ -83,7 +83,11 @@ impl Bench {
         let mut sent = 0;
         let options = LoadOptions { context: Some(512), kv_precision: Some(kv), ..LoadOptions::new(|| 0.0) };
         let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
-        let mut count = |bytes| sent += bytes;
+        let mut count = |event| {
+            if let LoadEvent::Bytes(bytes) = event {
+                sent += bytes;
+            }
+        };
         let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(package), options, &mut count).await?;
         let loading = Loading { submissions: injection.submissions(), writes: injection.writes(), sent };
         Ok((Self { engine, injection, loading, files }, sent))

@@ -9,15 +9,20 @@ const bar = find("load-bar", HTMLProgressElement);
 const cancel = find("load-cancel", HTMLButtonElement);
 let announcedQuarter = 0;
 let rate = new Rate();
+/** What goes on, and how far the kernels are that are compiled beside it. */
+let line = "";
+let kernels = "";
 
 /** Begins a line; `onCancel` is for what takes long. */
 export function showLoading(onCancel: (() => void) | null): void {
   section.hidden = false;
   find("device", HTMLElement).textContent = "";
-  text.textContent = "Starting …";
+  line = "Starting …";
+  text.textContent = line;
   bar.removeAttribute("value");
   announcedQuarter = 0;
   rate = new Rate();
+  kernels = "";
   cancel.hidden = onCancel === null;
   cancel.onclick = onCancel;
 }
@@ -33,23 +38,32 @@ export function showReport(report: LoadReport): void {
   }
 }
 
-function showProgress({ stage, loaded, total, cached }: Extract<LoadReport, { kind: "progress" }>): void {
-  bar.removeAttribute("value");
+type LoadProgress = Extract<LoadReport, { kind: "progress" }>;
+
+function showProgress(report: LoadProgress): void {
+  const { stage, loaded, total } = report;
+  if (stage === "kernels") {
+    kernels = loaded < total ? ` · Compiling for the GPU: ${loaded} of ${total}` : "";
+  } else {
+    bar.removeAttribute("value");
+    line = lineOf(report);
+  }
+  text.textContent = line + kernels;
+}
+
+function lineOf({ stage, loaded, total, cached }: LoadProgress): string {
   switch (stage) {
     case "manifest":
-      text.textContent = "Looking for the model …";
-      break;
+      return "Looking for the model …";
     case "import":
-      text.textContent = `Reading and converting the model: ${howFar(loaded, total)}`;
-      break;
+      return `Reading and converting the model: ${howFar(loaded, total)}`;
     case "weights":
-      text.textContent = `${cached ? "Reading the stored model" : "Downloading the model"}: ${howFar(loaded, total)}`;
-      break;
+      return `${cached ? "Reading the stored model" : "Downloading the model"}: ${howFar(loaded, total)}`;
+    case "kernels":
     case "prepare":
-      text.textContent = "Preparing the GPU …";
-      break;
+      return "Preparing the GPU …";
     case "ready":
-      text.textContent = "Ready.";
+      return "Ready.";
   }
 }
 

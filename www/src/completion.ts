@@ -52,7 +52,16 @@ function chunk(
   return { ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason, logprobs: null }] };
 }
 
-function usage({ usage: { prompt_tokens, completion_tokens, cached_tokens } }: CompletionResult): Usage {
-  const total_tokens = prompt_tokens + completion_tokens;
-  return { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: { cached_tokens } };
+function usage({ usage }: CompletionResult): Usage {
+  const { prompt_tokens, completion_tokens, cached_tokens, drafted_tokens, accepted_tokens } = usage;
+  return {
+    prompt_tokens,
+    completion_tokens,
+    total_tokens: prompt_tokens + completion_tokens,
+    prompt_tokens_details: { cached_tokens },
+    completion_tokens_details: {
+      accepted_prediction_tokens: accepted_tokens,
+      rejected_prediction_tokens: drafted_tokens - accepted_tokens,
+    },
+  };
 }

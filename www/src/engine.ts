@@ -15,6 +15,7 @@ import {
   type LoadReport,
   type MemoryReport,
   type ScoreResult,
+  type Speculation,
   type Tune,
   type VisionResidency,
 } from "./protocol.js";
@@ -57,6 +58,11 @@ export interface LoadOptions {
    * little from those of other devices. Default `exact`: the numbers of 32-bit floats.
    */
   arithmetic?: Arithmetic;
+  /**
+   * At temperature 0, whether tokens that stand earlier in the conversation are guessed and verified several at a time: by default
+   * where that is faster. Answers are the same; `usage.completion_tokens_details` counts the guesses.
+   */
+  speculation?: Speculation;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
 }
@@ -122,6 +128,7 @@ export class Engine {
             vision: options.vision ?? null,
             tune: options.tune ?? null,
             arithmetic: options.arithmetic ?? null,
+            speculation: options.speculation ?? null,
           },
         },
         { signal: options.signal, onEvent: options.onProgress },

@@ -17,6 +17,7 @@ export type {
   MemoryPurpose,
   MemoryReport,
   ScoreResult,
+  Speculation,
   VisionResidency,
 } from "./protocol.js";
 export type { ScoreRequest } from "./request.js";

@@ -7,15 +7,20 @@ import type { Features } from "./features.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /** Raised with every change of this file: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
 
-/** Opening a package: where it is, in bytes so far. */
+export type LoadStage = "import" | "manifest" | "weights" | "kernels" | "prepare" | "ready";
+
+/** Opening a package: where it is so far. */
 export type LoadReport =
-  /** `import` counts bytes of the checkpoint, `weights` those of the package; the other stages are not measured. */
-  | { kind: "progress"; stage: "import" | "manifest" | "weights" | "prepare" | "ready"; loaded: number; total: number; cached: boolean }
+  /**
+   * `import` counts bytes of the checkpoint, `weights` those of the package, `kernels` the GPU programs that are compiled while
+   * the first weights come; the other stages are not measured.
+   */
+  | { kind: "progress"; stage: LoadStage; loaded: number; total: number; cached: boolean }
   /** A stored shard was damaged; it has been fetched again. */
   | { kind: "repaired"; file: string }
   /** Loading goes on, but the model will not be kept. `detail`, in bytes, where the browser tells how much it would keep. */
@@ -113,6 +118,8 @@ export type Tune = "auto" | "always" | "never";
 
 /** Which numbers kernels may come to: those of 32-bit floats, or also those of 16-bit floats and 8-bit inputs. */
 export type Arithmetic = "exact" | "fast";
+/** Whether tokens that stand earlier in the conversation are guessed and verified several at a time: where that is faster, or never. */
+export type Speculation = "auto" | "off";
 
 /** How a model is loaded; null where the engine is to choose. */
 export interface WireLoadOptions {
@@ -122,6 +129,7 @@ export interface WireLoadOptions {
   vision: VisionResidency | null;
   tune: Tune | null;
   arithmetic: Arithmetic | null;
+  speculation: Speculation | null;
 }
 
 export interface LoadResult {
@@ -136,7 +144,14 @@ export interface CompletionResult {
   /** The answer's tokens, those among them that print nothing included. */
   tokens: number[];
   finish_reason: "stop" | "length";
-  usage: { prompt_tokens: number; completion_tokens: number; cached_tokens: number };
+  usage: {
+    prompt_tokens: number;
+    completion_tokens: number;
+    cached_tokens: number;
+    /** Tokens that were guessed, and those of the answer among them. */
+    drafted_tokens: number;
+    accepted_tokens: number;
+  };
   /** In milliseconds. */
   timings: { prepare_ms: number; vision_ms: number; prefill_ms: number; decode_ms: number };
 }

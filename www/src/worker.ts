@@ -109,7 +109,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       return bytes;
     };
     const known = await recall();
-    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond(), known });
+    const onKernels = (loaded: number, total: number) =>
+      onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
+    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond(), known }, onKernels);
     await remember(known, engine.tuningKey(), engine.tuned() as Tuned);
     signal.throwIfAborted();
   } catch (thrown) {

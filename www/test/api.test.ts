@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
+import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData, LoadReport } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
 /** What the tests keep in the page. */
 interface Kept {
   engine: Engine;
+  /** Kernels compiled and all kernels, whenever loading told of them. */
+  kernels: number[][];
   /** A greedy question about the picture at `url`. */
   about(url: unknown): ChatCompletionRequest & { stream?: false };
   /** What it is answered with, asked once for each picture. */
@@ -34,7 +36,11 @@ inBrowsers("package", (browser) => {
     await tab.goto(`${site.url}test/blank.html`);
     await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/models/demo/");
+      const kernels: number[][] = [];
+      const onProgress = (report: LoadReport) => {
+        if (report.kind === "progress" && report.stage === "kernels") kernels.push([report.loaded, report.total]);
+      };
+      const engine = await Engine.load("/models/demo/", { onProgress });
       const about = (url: unknown) => ({
         messages: [
           {
@@ -64,12 +70,21 @@ inBrowsers("package", (browser) => {
         const { code, message, detail } = thrown as ErrorData;
         return { code, message, detail };
       };
-      Object.assign(window, { engine, about, answerTo, failure });
+      Object.assign(window, { engine, kernels, about, answerTo, failure });
     });
   });
   after(async () => {
     await tab?.close();
     await site?.stop();
+  });
+
+  test("loading tells how many kernels are compiled", async () => {
+    const kernels = await tab.run(() => (window as unknown as Kept).kernels);
+    const total = kernels[0]?.[1] ?? 0;
+    assert.ok(total > 10, JSON.stringify(kernels));
+    assert.deepEqual(kernels.at(-1), [total, total]);
+    const counts = kernels.map(([done]) => done ?? 0);
+    assert.deepEqual(counts, [...new Set(counts)].sort((a, b) => a - b), "never fewer than before");
   });
 
   test("a completion has OpenAI's shape", async () => {
@@ -118,6 +133,27 @@ inBrowsers("package", (browser) => {
     assert.equal(text, whole);
     const chunks = lines.map((line) => JSON.parse(line) as ChatCompletionChunk);
     assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
+  });
+
+  test("what an answer repeats is guessed, and is answered as without", async () => {
+    const { whole, again, plain, usage } = await tab.run(async (url) => {
+      const { engine, about, answerTo } = window as unknown as Kept;
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      // Wherever there is something to guess, whether that pays or not: an option that is there for tests alone.
+      const guessing = await Engine.load("/models/demo/", { speculation: "always" as "auto" });
+      const whole = await answerTo(url);
+      const question = about(url);
+      const messages = [...question.messages, { role: "assistant" as const, content: whole }, question.messages[0]!];
+      const answers = [guessing, engine].map((one) => one.chat.completions.create({ ...question, messages }));
+      const [again, plain] = await Promise.all(answers);
+      guessing.unload();
+      const text = (answer: typeof again) => answer?.choices[0]?.message.content;
+      return { whole, again: text(again), plain: text(plain), usage: again!.usage };
+    }, PICTURE);
+    assert.ok(whole && again);
+    assert.equal(again, plain);
+    const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } = usage.completion_tokens_details;
+    assert.ok(accepted > 0 && rejected >= 0 && accepted <= usage.completion_tokens, JSON.stringify(usage));
   });
 
   test("leaving the loop stops the engine, which then answers the next request from its cache", async () => {

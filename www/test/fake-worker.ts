@@ -16,7 +16,7 @@ export function fakeWorker(): void {
         reply({
           kind: "result",
           id,
-          result: { text, finish_reason: "stop", usage: { prompt_tokens: 5, completion_tokens: 3, cached_tokens: 0 }, timings: {} },
+          result: { text, finish_reason: "stop", usage: { prompt_tokens: 5, completion_tokens: 3, cached_tokens: 0, drafted_tokens: 4, accepted_tokens: 3 }, timings: {} },
         });
       const say = (text: string) => reply({ kind: "event", id, event: { kind: "text", text } });
       if (kind === "load") {

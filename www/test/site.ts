@@ -53,6 +53,7 @@ export async function startSite(): Promise<Site> {
     }
     const outside = [
       ["/packages/", packages],
+      ["/kernel-table/", resolve("../target/tmp/kernel-table")],
       ["/checkpoints/", join(fixtures, "checkpoints")],
       ["/gguf/", join(fixtures, "gguf")],
     ].find(([prefix]) => path.startsWith(prefix as string));

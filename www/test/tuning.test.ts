@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { OcelliError } from "../src/index.js";
+import type { ChatCompletion, OcelliError } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -28,11 +28,14 @@ inBrowsers("tuning", (browser) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const engine = await Engine.load("/packages/untied-q4_0/", options);
       const { logits } = await engine.score({ input_ids: [1, 3, 65, 66, 67, 4] });
+      const messages = [{ role: "user", content: "Count to ten" }];
+      const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 8 } as never);
+      const said = (answer as unknown as ChatCompletion).choices[0]?.message.content;
       const { selfTest, features } = engine.device;
       engine.unload();
       const kept = await (await caches.open("ocelli-tuning-v1")).match("/ocelli-tuning.json");
       const known = Object.values(((await kept?.json()) ?? {}) as Record<string, Known>);
-      return { selfTest, features, logits: [...logits], known };
+      return { selfTest, features, logits: [...logits], said, known };
     }, options);
 
   let plain: Awaited<ReturnType<typeof load>>;
@@ -59,6 +62,36 @@ inBrowsers("tuning", (browser) => {
     assert.ok(apart < 1e-4, `logits differ by ${apart}`);
     assert.deepEqual(remembered.selfTest.failed, []);
   });
+
+  /** Has the next loads compute in ways of our choice. */
+  const pick = (picks: number[]) =>
+    tab.run(async (picks) => {
+      const cache = await caches.open("ocelli-tuning-v1");
+      const known = (await (await cache.match("/ocelli-tuning.json"))?.json()) as Record<string, { picks: number[] }>;
+      for (const tuned of Object.values(known)) tuned.picks = picks;
+      await cache.put("/ocelli-tuning.json", Response.json(known));
+    }, picks);
+
+  // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. What rounds changes logits, a little.
+  const tiers = [
+    { tier: "subgroups", arithmetic: "exact", picks: [3, 3, 0, 0], least: 0, most: 1e-4 },
+    { tier: "dot", arithmetic: "fast", picks: [13, 0, 3, 0], least: 1e-6, most: 0.05 },
+    { tier: "f16", arithmetic: "fast", picks: [0, 0, 5, 0], least: 1e-6, most: 0.05 },
+  ] as const;
+  for (const { tier, arithmetic, picks, least, most } of tiers) {
+    test(`kernels with ${tier} are used where the device has them, pass the self-test and say the same`, async () => {
+      await load({ tune: "always", arithmetic });
+      await pick([...picks]);
+      const forced = await load({ tune: "never", arithmetic });
+      assert.deepEqual([forced.selfTest.ways.picks, forced.selfTest.failed], [picks, []]);
+      const has = plain.features[tier];
+      assert.equal(forced.selfTest.ways.features[tier], has);
+      const largest = Math.max(...plain.logits.map(Math.abs));
+      const apart = Math.max(...forced.logits.map((logit, at) => Math.abs(logit - plain.logits[at]!))) / largest;
+      assert.ok(has ? apart >= least && apart < most : apart < 1e-4, `logits differ by ${apart} of the largest`);
+      if (tier === "subgroups") assert.equal(forced.said, plain.said);
+    });
+  }
 
   test("what is no choice is refused by name", async () => {
     for (const options of [{ tune: "sometimes" }, { arithmetic: "sloppy" }]) {

@@ -169,6 +169,25 @@ impl Bench {
             times.push(completion.timings.decode_ms);
         }
         report.push(Measure::new("decode", context.len(), steps, times));
+        self.passes(report, context.len()).await
+    }
+
+    /// Passes that verify drafts, as if all of them were right.
+    async fn passes(&mut self, report: &mut BenchReport, depth: usize) -> Result<()> {
+        for (rows, what) in [(4, "decode, drafts of 3 right"), (8, "decode, drafts of 7 right")] {
+            let mut times = Vec::new();
+            // The first one is made ready besides.
+            for round in 0..=self.rounds {
+                match self.engine.time_pass(rows).await? {
+                    Some(ms) if round > 0 => times.push(ms),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            if !times.is_empty() {
+                report.push(Measure::new(what, depth, rows, times));
+            }
+        }
         Ok(())
     }
 

@@ -100,6 +100,7 @@ impl fmt::Display for BenchReport {
                     let gigabytes = self.weight_bytes as f64 / 1e9 / seconds;
                     format!("{:.2} tokens/s, {gigabytes:.2} GB/s of weights", 1.0 / seconds)
                 }
+                _ if what.starts_with("decode") => format!("{:.2} tokens/s", 1.0 / seconds),
                 _ => String::new(),
             };
             let shown = if *what == "decode" { measure.ms_a_step() } else { *median_ms };

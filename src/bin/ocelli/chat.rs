@@ -97,6 +97,7 @@ fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &
     let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
     printed?;
     crate::print("")?;
+    open::show_answer(&completion, &args.sampling);
     messages.push(Message::text(Role::Assistant, completion.text));
     talk.messages = messages;
     talk.shown.clear();

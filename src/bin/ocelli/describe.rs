@@ -94,7 +94,9 @@ fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Res
     if args.json {
         crate::print(&crate::json(&Description { images, prompt: &args.prompt, completion: &completion })?)
     } else {
-        crate::print("")
+        crate::print("")?;
+        open::show_answer(&completion, &args.sampling);
+        Ok(())
     }
 }
 

@@ -124,7 +124,8 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
-    let self_test = self_test(&gpu, &kernel_needs(manifest, KvPrecision::ALL.to_vec()), open::milliseconds).await?;
+    let self_test =
+        self_test(&gpu, &kernel_needs(manifest, KvPrecision::ALL.to_vec()), open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
 

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, Engine, LoadOptions, Picture, Plan, Residency, Tune, tuning_key};
+use ocelli::engine::{
+    Arithmetic, Completion, Engine, LoadEvent, LoadOptions, Picture, Plan, Residency, Speculation, Tune, tuning_key,
+};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -39,6 +41,9 @@ pub(crate) struct SamplingArgs {
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
+    /// Print on standard error what each answer took.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
 }
@@ -57,6 +62,10 @@ pub(crate) struct MemoryArgs {
     /// [default: resident if the budget allows it].
     #[arg(long, value_name = "WHERE")]
     vision: Option<Residency>,
+    /// Whether tokens that stand earlier in the conversation are guessed and verified several at a time: auto, where that is faster,
+    /// or off. Answers are the same.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) speculation: Speculation,
     /// Largest buffer to use, as if the device allowed no larger ones.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_binding: Option<u64>,
@@ -123,14 +132,19 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         tune: memory.tune,
         arithmetic: memory.arithmetic,
         tuned: tuning::recall(&key),
+        speculation: memory.speculation,
         clock: milliseconds,
     };
     let tokenizer = opened.read_tokenizer().await?;
     let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
     let start = Instant::now();
-    let engine =
-        Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut |bytes| bar.inc(bytes)).await;
+    let mut on_event = |event| {
+        if let LoadEvent::Bytes(bytes) = event {
+            bar.inc(bytes);
+        }
+    };
+    let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();
     let engine = engine?;
     tuning::remember(key, engine.tuned());
@@ -179,6 +193,26 @@ fn plan_text(plan: &Plan) -> String {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+/// Tells standard error what an answer took, if it is wanted.
+pub(crate) fn show_answer(completion: &Completion, args: &SamplingArgs) {
+    if !args.verbose {
+        return;
+    }
+    let Completion { usage, timings, .. } = completion;
+    let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
+    inform(&format!(
+        "{} tokens of prompt, {} of them from the cache, in {:.0} ms; {} tokens of answer in {:.0} ms, {rate:.2} a second; {} tokens \
+         guessed, {} accepted",
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        timings.prepare_ms + timings.vision_ms + timings.prefill_ms,
+        usage.completion_tokens,
+        timings.decode_ms,
+        usage.drafted_tokens,
+        usage.accepted_tokens,
+    ));
 }
 
 /// Says something on standard error that is no complaint.

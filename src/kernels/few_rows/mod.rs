@@ -1,10 +1,12 @@
 //! What the kernels that multiply a few rows by a weight matrix share: the loop over blocks, how threads divide the work, and the
 //! norm that is folded in.
 
+pub(super) mod snippets;
+
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{Family, folded_grid, offset};
+use super::{Family, folded_grid, lanes, offset};
 use crate::gpu::{Access, DeviceClass, Features, Kernel, Slice, Ways};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
@@ -12,6 +14,8 @@ use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 pub const MAX_ROWS: usize = 8;
 /// Workgroup memory that every device has.
 const WORKGROUP_BYTES: usize = 16 << 10;
+/// A block of inputs in 8-bit integers, with its scale, its squares and its sums.
+const HELD_BYTES: usize = BLOCK + 16;
 
 /// A root-mean-square norm (<https://arxiv.org/abs/1910.07467>) folded into a product: inputs are multiplied by the weight, results
 /// by the reciprocal of the inputs' root mean square.
@@ -26,23 +30,41 @@ pub struct Norm<'a> {
 /// How threads divide a product of a few rows. Part of a kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks.
+    /// Threads that share the inputs of a row of weights: neighbours read neighbouring blocks. Where subgroups share them, what
+    /// a subgroup is thought to have; it may have more or fewer.
     pub lanes: usize,
-    /// Such teams in a workgroup.
+    /// Such teams in a workgroup, which has as many threads as all of them.
     pub teams: usize,
     /// Groups of four rows of weights that a thread multiplies its inputs by.
     pub groups: usize,
-    /// Optional features that it makes use of.
+    /// Optional features that it makes use of. With subgroups, each is a team.
     pub uses: Features,
+    /// Lanes of the subgroups that are emulated; 0 for none.
+    pub emulated: usize,
 }
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+    pub const ALL: [Self; 13] = [
+        Self::HARDWARE,
+        Self::SOFTWARE,
+        Self::SUBGROUPS,
+        Self { groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 1, ..Self::SUBGROUPS },
+        Self { teams: 1, groups: 2, ..Self::SUBGROUPS },
+        Self { teams: 4, ..Self::SUBGROUPS },
+        Self { teams: 4, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 16, teams: 16, groups: 2, ..Self::SUBGROUPS },
+        Self { lanes: 4, teams: 4, groups: 4, ..Self::SUBGROUPS },
+        Self::DOT,
+        Self { teams: 8, ..Self::DOT },
+        Self::DOT_SOFTWARE,
+    ];
 
     /// What suits a device.
     pub fn of(ways: Ways) -> Self {
         let suits = match ways.class {
+            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
@@ -50,9 +72,15 @@ impl Tuning {
     }
 
     /// For hardware: a team's loads are 256 bytes in a row, and there are threads enough to hide what memory takes.
-    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE };
+    pub const HARDWARE: Self = Self { lanes: 16, teams: 4, groups: 1, uses: Features::NONE, emulated: 0 };
+    /// For hardware with subgroups, mostly of 32 lanes: neither barriers nor workgroup memory.
+    pub const SUBGROUPS: Self = Self { lanes: 32, teams: 2, groups: 1, uses: Features::SUBGROUPS, emulated: 0 };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
-    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE };
+    pub const SOFTWARE: Self = Self { lanes: 1, teams: 16, groups: 2, uses: Features::NONE, emulated: 0 };
+    /// Inputs in 8-bit integers, where weights are: 64 rows of weights share what a workgroup rounds.
+    pub const DOT: Self = Self { lanes: 16, teams: 16, groups: 1, uses: Features::DOT, emulated: 0 };
+    /// The same for devices that run on a processor.
+    pub const DOT_SOFTWARE: Self = Self { uses: Features::DOT, ..Self::SOFTWARE };
 }
 
 /// A product of a few rows as its kernel sees it.
@@ -69,7 +97,10 @@ pub(super) struct FewRows {
     lanes: usize,
     teams: usize,
     slots: usize,
+    /// Blocks of a row of inputs that workgroup memory holds as integers at a time; 0 where inputs stay floats.
+    piece: usize,
     uses: Features,
+    emulated: usize,
 }
 
 /// What is a kernel's own, beside the loop.
@@ -90,16 +121,30 @@ impl FewRows {
         let (layout, shape) = weight;
         let rows = m.div_ceil(m.div_ceil(MAX_ROWS).max(1)).max(1);
         let (lanes, mut teams, mut slots) = (tuning.lanes.max(1), tuning.teams.max(1), (tuning.groups / parts).max(1));
-        let bytes = |teams: usize, slots: usize| rows * lanes * teams * (slots * parts * 16 + 4);
+        let Tuning { uses, emulated, .. } = tuning;
+        let meet = lanes > 1 && lanes::snippet(uses, emulated).is_none();
+        // Floats are multiplied by floats, and the lanes of subgroups hold no inputs together.
+        let is_dot = uses.dot && !uses.subgroups && emulated == 0 && layout.is_quantised();
+        let least = if is_dot { rows * lanes * HELD_BYTES } else { 0 };
+        let sums = |teams: usize, slots: usize| rows * lanes * teams * (slots * parts * 16 + 4);
         // Registers are as scarce: what serves more rows of inputs serves fewer of weights.
         if rows > MAX_ROWS / 2 {
             slots = 1;
         }
-        while lanes > 1 && bytes(teams, slots) > WORKGROUP_BYTES && teams > 1 {
+        while meet && sums(teams, slots) + least > WORKGROUP_BYTES && teams > 1 {
             (teams, slots) = if slots > 1 { (teams, slots / 2) } else { (teams / 2, slots) };
         }
+        let piece = if is_dot {
+            let room = WORKGROUP_BYTES.saturating_sub(if meet { sums(teams, slots) } else { 0 });
+            // Whole turns of the lanes, so that each takes the same blocks whatever a piece is.
+            let fits = room / (rows * HELD_BYTES) / lanes * lanes;
+            fits.min(shape.blocks().next_multiple_of(lanes))
+        } else {
+            0
+        };
+        let uses = if piece > 0 { uses } else { uses.without(Features::DOT) };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, uses: tuning.uses }
+        Self { layout, rows, parts, norm, ragged, lanes, teams, slots, piece, uses, emulated }
     }
 
     /// Workgroups for `m` rows and `groups` groups of four rows of each part of the weights.
@@ -114,6 +159,8 @@ impl FewRows {
         let planes = self.layout.plane_units().iter().map(|unit| (plane_name(unit.kind), Access::Read));
         let bindings: Vec<_> = own.bindings.iter().copied().chain(norm).chain(planes).collect();
         let (offset, wide) = offset(self.layout);
+        // What is stored with a sign is multiplied with it.
+        let offset = if self.piece > 0 && self.layout == Layout::Q8_0 { 0 } else { offset };
         let mut constants = vec![
             ("M", self.rows),
             ("LANES", self.lanes),
@@ -123,19 +170,40 @@ impl FewRows {
             ("THREADS", self.lanes * self.teams),
             ("OFFSET", offset),
         ];
+        if self.piece > 0 {
+            constants.extend([("PIECE", self.piece), ("HELD", self.rows * self.piece)]);
+        }
         constants.extend(own.constants);
         let declared = declared(&constants);
-        let flags = [("NORM", self.norm), ("RAGGED", self.ragged), ("REDUCE", self.lanes > 1), ("WIDE", wide)];
+        let lanes = lanes::snippet(self.uses, self.emulated);
+        let (subgroups, reduce) = (lanes.is_some(), self.lanes > 1 && lanes.is_none());
+        let flags =
+            [("NORM", self.norm), ("RAGGED", self.ragged), ("WIDE", wide), ("HALVES", self.layout == Layout::Q6K)];
+        let flags = flags.into_iter().chain([("SUBGROUPS", subgroups), ("REDUCE", reduce)]);
         constants.extend(flags.map(|(name, set)| (name, usize::from(set))));
         constants.extend(bindings.iter().enumerate().map(|(index, (name, _))| (*name, index + 1)));
-        let (quads, scaled) = block_snippets(self.layout);
-        let texts = [quads, scaled, include_str!("../../../shaders/shared/few_rows.wgsl")];
-        let texts = own.wgsl.iter().copied().chain(texts).map(|text| unrolled(text, &constants));
+        let texts = own.wgsl.iter().copied().chain(self.texts()).map(|text| unrolled(text, &constants));
         Kernel {
             name: self.name(own),
-            wgsl: [declared].into_iter().chain(texts).collect(),
+            wgsl: [declared].into_iter().chain(lanes).chain(texts).collect(),
             needs: self.uses,
             bindings: bindings.into_iter().map(|(_, access)| access).collect(),
+        }
+    }
+
+    /// What reads the weights, and the loop.
+    fn texts(&self) -> Vec<&'static str> {
+        let start = include_str!("../../../shaders/shared/few_rows_start.wgsl");
+        let sums = include_str!("../../../shaders/shared/few_rows_sums.wgsl");
+        let multiply_add = include_str!("../../../shaders/shared/multiply_add.wgsl");
+        let few_rows = include_str!("../../../shaders/shared/few_rows.wgsl");
+        let floats = [snippets::quads(self.layout), multiply_add, start, few_rows, sums];
+        let quantised = include_str!("../../../shaders/shared/quantised.wgsl");
+        let few_rows_dot = include_str!("../../../shaders/shared/few_rows_dot.wgsl");
+        let read = snippets::blocks(self.layout).into_iter().chain([snippets::scaled(self.layout)]);
+        match snippets::words(self.layout) {
+            Some(words) if self.piece > 0 => read.chain([words, quantised, start, few_rows_dot, sums]).collect(),
+            _ => read.chain(floats).collect(),
         }
     }
 
@@ -157,26 +225,6 @@ fn plane_name(kind: PlaneKind) -> &'static str {
         PlaneKind::Tops => "TOPS",
         PlaneKind::Scales => "SCALES",
         PlaneKind::Supers => "SUPERS",
-    }
-}
-
-/// The WGSL that reads blocks of a layout, and the WGSL that scales their products.
-fn block_snippets(layout: Layout) -> (&'static str, &'static str) {
-    let floats = include_str!("../../../shaders/shared/scaled_floats.wgsl");
-    let blocks = include_str!("../../../shaders/shared/scaled_blocks.wgsl");
-    let supers = include_str!("../../../shaders/shared/scaled_q4_k.wgsl");
-    let q4 = include_str!("../../../shaders/shared/quads_q4.wgsl");
-    match layout {
-        Layout::F32 => (include_str!("../../../shaders/shared/quads_f32.wgsl"), floats),
-        Layout::F16 => (include_str!("../../../shaders/shared/quads_f16.wgsl"), floats),
-        Layout::Q8_0 => (include_str!("../../../shaders/shared/quads_q8_0.wgsl"), blocks),
-        Layout::Q4_0 | Layout::Q4_64 => (q4, blocks),
-        Layout::Q4K => (q4, supers),
-        Layout::Q5K => (include_str!("../../../shaders/shared/quads_q5_k.wgsl"), supers),
-        Layout::Q6K => {
-            let scaled = include_str!("../../../shaders/shared/scaled_q6_k.wgsl");
-            (include_str!("../../../shaders/shared/quads_q6_k.wgsl"), scaled)
-        }
     }
 }
 

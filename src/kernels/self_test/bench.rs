@@ -4,6 +4,7 @@ use super::Outcome;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
 use crate::reference::cache::from_half;
+use crate::weights::layout::BLOCK;
 
 /// What outputs hold before: a number that is not written is wrong.
 pub(super) const UNWRITTEN: f32 = f32::NAN;
@@ -66,6 +67,19 @@ impl<'a> Bench<'a> {
         (0..len).map(|_| (self.bits() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 
+    /// Numbers that 8-bit integers with a scale to each block of 32 hold as they are. Scales differ from block to block.
+    pub(super) fn whole(&mut self, len: usize) -> Vec<f32> {
+        let mut scale = 1.0;
+        let mut number = |index: usize| {
+            if index.is_multiple_of(BLOCK) {
+                scale = 1.0 / (64 << (self.bits() % 4)) as f32;
+                return 127.0 * scale;
+            }
+            ((self.bits() % 255) as f32 - 127.0) * scale
+        };
+        (0..len).map(&mut number).collect()
+    }
+
     /// Words or numbers on the GPU.
     pub(super) fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Result<Slice> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
@@ -95,8 +109,8 @@ impl<'a> Bench<'a> {
         self.expected.push(Expected { kernel, uses, output: output.buffer.clone(), right });
     }
 
-    /// Runs everything and compares.
-    pub(super) async fn finish(mut self) -> Result<Vec<Outcome>> {
+    /// Runs everything and compares. `on_compiled` is told kernels compiled, and all.
+    pub(super) async fn finish(mut self, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<Vec<Outcome>> {
         let bytes = |expected: &Expected| expected.right.bytes();
         let total = self.expected.iter().map(|one| bytes(one).next_multiple_of(ALIGNMENT)).sum();
         let results = self.gpu.alloc_beside("self-test results", Purpose::Activations, total)?;
@@ -105,7 +119,7 @@ impl<'a> Bench<'a> {
             self.recording.copy(one.output.slice(0..bytes(one)), results.slice(first..first + bytes(one)));
             first += bytes(one).next_multiple_of(ALIGNMENT);
         }
-        self.gpu.compile(&self.recording).await?;
+        self.gpu.compile(&self.recording, on_compiled).await?;
         self.gpu.run("self-test", &self.recording)?;
         let found: Vec<u32> = self.gpu.read_as(&results.slice(0..total)).await?;
         let mut rest = found.as_slice();

@@ -6,7 +6,7 @@ use super::bench::{Bench, UNWRITTEN};
 use super::{Heads, Needs, Vision, decoder, sampling, steps};
 use crate::config::{Activation, RopePairs};
 use crate::error::Result;
-use crate::gpu::Recording;
+use crate::gpu::{Features, Recording};
 use crate::kernels::attention::{self, Attention, KeysValues};
 use crate::kernels::attention_step::Tuning as StepTuning;
 use crate::kernels::few_rows::Tuning;
@@ -19,27 +19,17 @@ use crate::weights::upload::Weight;
 
 /// Records all that a model needs.
 pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
-    for &layout in &needs.products {
-        product(bench, layout, matmul::record, (33, if layout.is_k_quant() { 2 } else { 3 } * unit(layout)))?;
-    }
     let ways = bench.recording.ways();
-    for &layout in &needs.step {
-        product(bench, layout, matvec::record, (1, STEP_INPUTS))?;
-        steps::gated(bench, layout, Tuning::of(ways))?;
-        for &precision in &needs.caches {
-            let is_fused = steps::qkv(bench, (layout, Tuning::of(ways)), needs.decoder, precision)?;
-            if !is_fused && layout != needs.head {
-                steps::normed_product(bench, layout, Tuning::of(ways))?;
-            }
-        }
+    for &layout in &needs.products {
+        let k = if layout.is_k_quant() { 2 } else { 3 } * unit(layout);
+        product(bench, layout, (matmul::record, matmul::Tuning::of(ways).uses), (33, k))?;
     }
-    steps::normed_product(bench, needs.head, Tuning::of(ways))?;
+    step(bench, needs, 1)?;
     embedding(bench, needs.embedding)?;
     norm(bench)?;
     for &precision in &needs.caches {
         decoder::attention(bench, needs.decoder.head_dim, precision)?;
         steps::append(bench, needs.decoder, precision)?;
-        steps::attention(bench, (needs.decoder.head_dim, needs.group), precision, StepTuning::of(ways))?;
     }
     gate(bench, Activation::Silu)?;
     sampling::plain(bench)?;
@@ -50,6 +40,26 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
     gate(bench, vision.gate)?;
     merge(bench, vision)?;
     pointwise(bench, vision.projector)
+}
+
+/// Records what a step of so many rows needs.
+pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<()> {
+    let ways = bench.recording.ways();
+    for &layout in &needs.step {
+        product(bench, layout, (matvec::record, Tuning::of(ways).uses), (rows, STEP_INPUTS))?;
+        steps::gated(bench, (layout, rows), Tuning::of(ways))?;
+        for &precision in &needs.caches {
+            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(ways)), needs.decoder, precision)?;
+            if !is_fused && layout != needs.head {
+                steps::normed_product(bench, (layout, rows), Tuning::of(ways))?;
+            }
+        }
+    }
+    steps::normed_product(bench, (needs.head, rows), Tuning::of(ways))?;
+    for &precision in &needs.caches {
+        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(ways))?;
+    }
+    Ok(())
 }
 
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
@@ -87,11 +97,22 @@ pub(super) fn unit(layout: Layout) -> usize {
 /// Records a product.
 type Product = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
-fn product(bench: &mut Bench<'_>, layout: Layout, record: Product, (m, k): (usize, usize)) -> Result<()> {
-    let n = 68;
+/// Inputs of a product that uses these features: none is rounded.
+pub(super) fn inputs(bench: &mut Bench<'_>, len: usize, uses: Features) -> Vec<f32> {
+    if uses.dot || uses.f16 { bench.whole(len) } else { bench.numbers(len) }
+}
+
+fn product(
+    bench: &mut Bench<'_>,
+    layout: Layout,
+    (record, uses): (Product, Features),
+    (m, k): (usize, usize),
+) -> Result<()> {
+    // Of many inputs fewer outputs: the test has the memory of a small model.
+    let n = if k == STEP_INPUTS { 20 } else { 68 };
     let (y_stride, y_offset) = (n + 7, 5);
     let (w, numbers) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
-    let (x, bias, mut y) = (bench.numbers(m * k), bench.numbers(n), bench.numbers(m * y_stride));
+    let (x, bias, mut y) = (inputs(bench, m * k, uses), bench.numbers(n), bench.numbers(m * y_stride));
     let (x_slice, bias_slice, y_slice) = (bench.upload(&x)?, bench.upload(&bias)?, bench.upload(&y)?);
     let (weight, bias_slice) = (&w, Some(&bias_slice));
     let linear = Linear { x: &x_slice, m, weight, bias: bias_slice, y: &y_slice, y_stride, y_offset, accumulate: true };

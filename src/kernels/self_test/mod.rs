@@ -82,11 +82,13 @@ pub struct Outcome {
 
 /// Largest difference allowed. Kernels that are right stay below 1e-5; half precision where 32 bits were asked for is off by 1e-3.
 const TOLERANCE: f64 = 1e-4;
+/// The same for kernels that may round to half precision.
+const HALF_TOLERANCE: f64 = 2e-3;
 
 impl Outcome {
     /// Whether the numbers can be used.
     pub fn passed(&self) -> bool {
-        self.worst <= TOLERANCE
+        self.worst <= if self.uses.f16 { HALF_TOLERANCE } else { TOLERANCE }
     }
 }
 
@@ -144,20 +146,36 @@ pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
 pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
     let mut bench = Bench::new(gpu);
     sampling::filtered(&mut bench)?;
-    weigh(bench.finish().await?, gpu.ways()).map(drop)
+    weigh(bench.finish(&mut |_, _| ()).await?, gpu.ways()).map(drop)
+}
+
+/// Runs the kernels that steps of so many rows need, and that judges them.
+///
+/// # Errors
+/// As [`self_test`].
+pub async fn self_test_rows(gpu: &Gpu, needs: &Needs, rows: usize) -> Result<()> {
+    let mut bench = Bench::new(gpu);
+    cases::step(&mut bench, needs, rows)?;
+    sampling::drafts(&mut bench, rows)?;
+    weigh(bench.finish(&mut |_, _| ()).await?, gpu.ways()).map(drop)
 }
 
 /// Runs every kernel that is needed on known inputs, computed as the device is to compute from now on. Where one with an optional
 /// feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place is tested; so
-/// it does without what was picked, where that is wrong.
+/// it does without what was picked, where that is wrong. `on_compiled` is told how many kernels are compiled, of how many.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`], or what the device complains about.
-pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTestReport> {
+pub async fn self_test(
+    gpu: &Gpu,
+    needs: &Needs,
+    clock: Clock,
+    on_compiled: &mut dyn FnMut(usize, usize),
+) -> Result<SelfTestReport> {
     let started = clock();
     let mut failed = Vec::new();
     loop {
-        let mut report = run(gpu, needs).await?;
+        let mut report = run(gpu, needs, on_compiled).await?;
         let is_last = report.failed.is_empty();
         failed.append(&mut report.failed);
         if is_last {
@@ -171,13 +189,13 @@ pub async fn self_test(gpu: &Gpu, needs: &Needs, clock: Clock) -> Result<SelfTes
 const PLAIN: [u8; FAMILIES] = [0; FAMILIES];
 
 /// Runs them once. What the device can do without is not an error.
-async fn run(gpu: &Gpu, needs: &Needs) -> Result<SelfTestReport> {
+async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
     let mut bench = Bench::new(gpu);
     cases::all(&mut bench, needs)?;
     let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
     let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
     let ways = gpu.ways();
-    let outcome = match bench.finish().await {
+    let outcome = match bench.finish(on_compiled).await {
         Ok(outcomes) => weigh(outcomes, ways),
         Err(error) => Err(error),
     };

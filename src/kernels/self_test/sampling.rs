@@ -3,7 +3,7 @@
 use super::bench::{Bench, UNWRITTEN};
 use crate::error::Result;
 use crate::kernels::sample::{self, Rules, Sampling};
-use crate::kernels::{sample_filter, sample_scan};
+use crate::kernels::{accept, sample_filter, sample_scan};
 use crate::reference;
 use crate::reference::sample_scan::Logits;
 use crate::sampling::options::SamplingOptions;
@@ -27,6 +27,41 @@ pub(super) fn plain(bench: &mut Bench<'_>) -> Result<()> {
 /// The choice of one among few.
 pub(super) fn filtered(bench: &mut Bench<'_>) -> Result<()> {
     choice(bench, &SamplingOptions { temperature: 2.0, top_k: Some(99), top_p: 0.75, min_p: 0.5, ..warm() })
+}
+
+/// Rows of logits side by side, and drafts of which all but the last are right.
+pub(super) fn drafts(bench: &mut Bench<'_>, rows: usize) -> Result<()> {
+    let options = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+    let (rules, twin) = (Rules::new(VOCAB, &options)?, by_reference(&options));
+    let raw = bench.numbers(rows * VOCAB); // [rows, vocab]
+    let (mut words, mut values) = (Vec::new(), Vec::new()); // [rows, chunks, 2]
+    for raw in raw.chunks_exact(VOCAB) {
+        let (mut row_words, mut row_values) = (vec![[0; 2]; rules.chunks()], vec![[0.0; 2]; rules.chunks()]);
+        let seen = Logits { raw, adjust: &[] };
+        reference::sample_scan::compute(&twin, DRAWN, seen, ROUNDS, &mut row_words, &mut row_values);
+        words.extend(row_words);
+        values.extend(row_values);
+    }
+    let mut state = [0, 40, DRAWN, 7];
+    let right = raw.chunks_exact(VOCAB).map(|raw| reference::sample::choose(&twin, 0, Logits { raw, adjust: &[] }));
+    let mut inputs: Vec<u32> = [0].into_iter().chain(right).take(rows).collect();
+    if let Some(last) = inputs.last_mut() {
+        *last ^= 1;
+    }
+    let (logits, inputs_slice, state_slice) = (bench.upload(&raw)?, bench.upload(&inputs)?, bench.upload(&state)?);
+    let on_device = |words, values| Sampling { rules, words, values, adjust: inputs_slice.clone() };
+
+    let unwritten = vec![UNWRITTEN; 2 * words.len()];
+    let scanned = on_device(bench.upload(&unwritten)?, bench.upload(&unwritten)?);
+    sample_scan::record_rows(&mut bench.recording, &scanned, rows, &logits, &state_slice)?;
+    bench.expect_words(&scanned.words, words.concat());
+    bench.expect(&scanned.values, values.concat());
+
+    let judged = on_device(bench.upload(&words.concat())?, bench.upload(&values.concat())?);
+    accept::record(&mut bench.recording, &judged, rows, &inputs_slice, &state_slice)?;
+    reference::accept::compute(&twin, rules.chunks(), (&words, &values), &inputs, &mut state);
+    bench.expect_words(&state_slice, state.to_vec());
+    Ok(())
 }
 
 /// The launches of one choice, each fed with what the reference makes of the one before.

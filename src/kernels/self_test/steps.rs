@@ -2,10 +2,11 @@
 
 use super::Heads;
 use super::bench::{Bench, UNWRITTEN};
-use super::cases::{STEP_INPUTS, by_reference, matrix};
+use super::cases::{STEP_INPUTS, by_reference, inputs, matrix};
 use super::decoder::{by_reference as precision_by_reference, cached, heads as exact_heads, planes};
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::Result;
+use crate::gpu::Features;
 use crate::kernels::attention::Heads as Rows;
 use crate::kernels::attention_step::{self, AttentionStep, Tuning as StepTuning};
 use crate::kernels::cache::Cache;
@@ -29,17 +30,22 @@ fn limit(bench: &Bench<'_>) -> usize {
 }
 
 /// Inputs, the norm's weight and what the norm makes of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
-fn normed(bench: &mut Bench<'_>, m: usize, k: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let (x, weight) = (bench.numbers(m * k), bench.numbers(k));
+/// Where they become 8-bit integers, none is rounded.
+fn normed(bench: &mut Bench<'_>, (m, k): (usize, usize), uses: Features) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (mut x, mut weight) = (inputs(bench, m * k, uses), bench.numbers(k));
+    if uses.dot {
+        weight.iter_mut().for_each(|w| *w = if w.abs() < 0.5 { 1.0 } else { 2.0f32.copysign(*w) });
+        x.chunks_exact_mut(k).for_each(|x| x.iter_mut().zip(&weight).for_each(|(x, w)| *x /= w));
+    }
     let mut h = vec![0.0; m * k];
     reference::rms_norm::compute(EPS, &x, &weight, &mut h);
     (x, weight, h)
 }
 
-/// A row through a gate.
-pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
-    let (m, n, k) = (1, 36, STEP_INPUTS);
-    let (x, gain, h) = normed(bench, m, k);
+/// Rows through a gate.
+pub(super) fn gated(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
+    let (n, k) = (12, STEP_INPUTS);
+    let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: 2 * n, cols: k })?; // [2 * n, k]
     if !gated_matvec::can_fuse(&weight, true, limit(bench)) {
         return Ok(());
@@ -55,17 +61,17 @@ pub(super) fn gated(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Re
     Ok(())
 }
 
-/// A normed row through a matrix.
-pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuning) -> Result<()> {
-    let (n, k) = (68, STEP_INPUTS);
-    let (x, gain, h) = normed(bench, 1, k);
+/// Normed rows through a matrix.
+pub(super) fn normed_product(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
+    let (n, k) = (20, STEP_INPUTS);
+    let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
-    let mut y = vec![UNWRITTEN; n];
+    let mut y = vec![UNWRITTEN; m * n];
     let (x_slice, gain, y_slice) = (bench.upload(&x)?, bench.upload(&gain)?, bench.upload(&y)?);
     let norm = Some(Norm { weight: &gain, eps: EPS });
     let launch = Matvec {
         x: &x_slice,
-        m: 1,
+        m,
         norm,
         weight: &weight,
         bias: None,
@@ -76,7 +82,7 @@ pub(super) fn normed_product(bench: &mut Bench<'_>, layout: Layout, tuning: Tuni
         tuning,
     };
     launch.record(&mut bench.recording)?;
-    let shape = reference::matmul::Shape { m: 1, n, k, y_stride: n, y_offset: 0, accumulate: false };
+    let shape = reference::matmul::Shape { m, n, k, y_stride: n, y_offset: 0, accumulate: false };
     reference::matmul::compute(shape, &h, &w, None, &mut y);
     bench.expect(&y_slice, y);
     Ok(())
@@ -106,16 +112,16 @@ fn heads_of(heads: Heads) -> (rope_append::Heads, reference::rope_append::Heads)
     (rope_append::Heads { q, kv, dim, pairs }, reference::rope_append::Heads { q, kv, dim, interleaved })
 }
 
-/// Queries, keys and values of a token, where one launch can make them; whether it can.
+/// Queries, keys and values of tokens, where one launch can make them; whether it can.
 pub(super) fn qkv(
     bench: &mut Bench<'_>,
-    (layout, tuning): (Layout, Tuning),
+    (layout, m, tuning): (Layout, usize, Tuning),
     heads: Heads,
     precision: KvPrecision,
 ) -> Result<bool> {
-    let (m, k, (heads, twins)) = (1, QKV_INPUTS, heads_of(heads));
+    let (k, (heads, twins)) = (QKV_INPUTS, heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
-    let (x, gain, h) = normed(bench, m, k);
+    let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]
     if !qkv_matvec::can_fuse(&weight, heads, precision, false, limit(bench)) {
         return Ok(false);
@@ -176,14 +182,14 @@ pub(super) fn append(bench: &mut Bench<'_>, heads: Heads, precision: KvPrecision
     Ok(())
 }
 
-/// A last token behind 129, at once and in two pieces.
+/// The last tokens behind 129, at once and in two pieces.
 pub(super) fn attention(
     bench: &mut Bench<'_>,
-    (head_dim, group): (usize, usize),
+    (head_dim, group, m): (usize, usize, usize),
     precision: KvPrecision,
     tuning: StepTuning,
 ) -> Result<()> {
-    let (m, position, q_heads, kv_heads) = (1, 129, 2 * group, 2);
+    let (position, q_heads, kv_heads) = (129, 2 * group, 2);
     let q_width = q_heads * head_dim;
     let q = bench.numbers(m * q_width); // [m, q_heads, head_dim]
     let (cache, k, v) = cached(bench, (position + m) * kv_heads, head_dim, precision)?;
@@ -197,13 +203,15 @@ pub(super) fn attention(
         causal_past: Some(position),
     };
     let mut right = vec![UNWRITTEN; m * q_width];
-    let (kv_width, by_q) = (kv_heads * head_dim, heads(&q, q_width));
-    reference::attention::compute(shape, by_q, heads(&k, kv_width), heads(&v, kv_width), &mut right);
+    let kv_width = kv_heads * head_dim;
+    let (by_q, by_k, by_v) = (heads(&q, q_width), heads(&k, kv_width), heads(&v, kv_width));
+    reference::attention::compute(shape, by_q, by_k, by_v, &mut right);
     let rows = Rows { buffer: bench.upload(&q)?, stride: q_width, offset: 0 };
     let step = bench.upload(&[0, position as u32, 0, 0])?;
     for splits in [1, 2] {
         let out = bench.upload(&vec![UNWRITTEN; m * q_width])?;
-        let partials = bench.upload(&vec![UNWRITTEN; attention_step::partials_len(m, q_heads, head_dim, 2)])?;
+        let mut pieces = vec![UNWRITTEN; attention_step::partials_len(m, q_heads, head_dim, splits)];
+        let partials = bench.upload(if splits > 1 { &pieces } else { &[UNWRITTEN] })?;
         let launch = AttentionStep {
             q: &rows,
             cache: &cache,
@@ -218,9 +226,17 @@ pub(super) fn attention(
             tuning,
         };
         attention_step::record_pieces(&mut bench.recording, &launch)?;
-        if splits > 1 {
-            attention_join::record(&mut bench.recording, (m * q_heads, splits, head_dim), &partials, &out)?;
+        if splits == 1 {
+            bench.expect(&out, right.clone());
+            continue;
         }
+        let tile = tuning.tile();
+        let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
+        reference::attention_step::compute(shape, by_q, by_k, by_v, &mut pieces);
+        bench.expect(&partials, pieces.clone());
+        // Joined are the right ones: what is wrong in the first launch is no fault of the second.
+        let partials = bench.upload(&pieces)?;
+        attention_join::record(&mut bench.recording, (m * q_heads, splits, head_dim), &partials, &out)?;
         bench.expect(&out, right.clone());
     }
     Ok(())

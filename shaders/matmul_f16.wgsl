@@ -1,0 +1,86 @@
+// What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, PIECE blocks of 32 at a time, and its threads multiply
+// those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
+// products are added in 16 bits, all else in 32. Snippets are those of `matmul`.
+var<workgroup> held: array<vec4h, HELD * 8>;
+var<workgroup> units: array<f32, HELD>; // what a block was divided by
+
+fn take(at: u32, row: u32, block: u32) {
+  var peaks = vec4u(0u);
+//: each j 8
+  let x$j = input(row, block * 8u + $ju);
+  peaks = max(peaks, bitcast<vec4u>(x$j) & vec4u(0x7f800000u));
+//: end
+  // The exponents of the largest number and of its reciprocal: both are those of numbers.
+  let exponent = clamp(max(max(peaks.x, peaks.y), max(peaks.z, peaks.w)), 0x00800000u, 0x7e800000u);
+  let inverse = bitcast<f32>(0x7f000000u - exponent);
+//: each j 8
+  held[at * 8u + $ju] = vec4h(x$j * inverse);
+//: end
+  units[at] = bitcast<f32>(exponent);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row0 = wg.x * ROWS;
+  let first_group = wg.y * THREADS * GROUPS + thread;
+  let last_group = (p.n + 3u) / 4u - 1u;
+//: each g GROUPS
+  let group$g = min(first_group + $gu * THREADS, last_group);
+//: each r ROWS
+  var acc$r_$g = vec4f(0.0);
+//: end
+//: end
+  for (var first = 0u; first < p.blocks; first += PIECE) {
+    let count = min(PIECE, p.blocks - first);
+    // Nobody still reads what is held.
+    workgroupBarrier();
+    for (var i = thread; i < ROWS * count; i += THREADS) {
+      take(i / count * PIECE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < count * 4u; i++) {
+      let block = first + i / 4u;
+      let at = i / 4u * 8u + i % 4u;
+//: each g GROUPS
+      let scales$g = scales(group$g, block);
+//: each c 4
+      let w$c_$g = pair((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]);
+//: end
+//: each k 4
+      // What an input is multiplied by, of four columns.
+      let low_w$k_$g = vec4h(vec4f(w0_$g[0][$k], w1_$g[0][$k], w2_$g[0][$k], w3_$g[0][$k]));
+      let high_w$k_$g = vec4h(vec4f(w0_$g[1][$k], w1_$g[1][$k], w2_$g[1][$k], w3_$g[1][$k]));
+//: end
+//: end
+//: each r ROWS
+      let low_x$r = held[$ru * PIECE * 8u + at];
+      let high_x$r = held[$ru * PIECE * 8u + at + 4u];
+      let unit$r = units[$ru * PIECE + i / 4u];
+//: each g GROUPS
+      // Each product is added to the sum before it: one instruction where a device fuses them.
+      var sum$r_$g = low_x$r[0] * low_w0_$g;
+//: each k 4
+      sum$r_$g += high_x$r[$k] * high_w$k_$g;
+//: end
+      sum$r_$g += low_x$r[1] * low_w1_$g;
+      sum$r_$g += low_x$r[2] * low_w2_$g;
+      sum$r_$g += low_x$r[3] * low_w3_$g;
+      acc$r_$g += unit$r * vec4f(sum$r_$g);
+//: end
+//: end
+    }
+  }
+  var all = array<vec4f, ROWS * GROUPS>(
+//: each r ROWS
+//: each g GROUPS
+    acc$r_$g,
+//: end
+//: end
+  );
+  for (var i = 0u; i < ROWS * GROUPS; i++) {
+    let row = row0 + i / GROUPS;
+    if row < p.m {
+      store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
+    }
+  }
+}

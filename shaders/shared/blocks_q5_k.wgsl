@@ -1,0 +1,18 @@
+// Blocks of four rows of a Q5_K matrix: nibbles as in Q4_0, and bit j of byte i of a row's top is the fifth of element 4j + i.
+@group(0) @binding($VALUES) var<storage, read> w_values: array<vec4u>; // [rows, blocks]
+@group(0) @binding($TOPS) var<storage, read> w_tops: array<u32>; // [rows, blocks]
+
+struct Block {
+  rows: array<vec4u, 4>,
+  tops: array<u32, 4>,
+}
+
+fn block_at(group: u32, block: u32) -> Block {
+  let at = group * 4u * p.blocks + block;
+  let row = p.blocks;
+  return Block(
+    array(w_values[at], w_values[at + row], w_values[at + 2u * row], w_values[at + 3u * row]),
+    array(w_tops[at], w_tops[at + row], w_tops[at + 2u * row], w_tops[at + 3u * row]),
+  );
+}
+

@@ -1,0 +1,43 @@
+// What a product of many rows is given, how it reads x and how it stores y = x * w^T (+ bias) (+ y). With RAGGED, the last block of
+// 32 inputs goes beyond the inputs.
+struct Params {
+  m: u32,
+  n: u32,
+  k4: u32, // inputs / 4
+  blocks: u32,
+  y_stride: u32,
+  y_offset: u32,
+  flags: u32, // 1: add the bias, 2: add to what y holds
+  first_row: u32, // of the whole matrix, where w is a part of it
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
+
+fn input(row: u32, k4: u32) -> vec4f {
+//: when RAGGED
+  return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4);
+//: end
+//: unless RAGGED
+  return x[row + k4];
+//: end
+}
+
+fn store(row: u32, col0: u32, products: vec4f) {
+  for (var i = 0u; i < 4u; i++) {
+    let col = col0 + i;
+    if col < p.n {
+      let at = row * p.y_stride + p.y_offset + col;
+      var value = products[i];
+      if (p.flags & 1u) != 0u {
+        value += bias[p.first_row + col];
+      }
+      if (p.flags & 2u) != 0u {
+        value += y[at];
+      }
+      y[at] = value;
+    }
+  }
+}

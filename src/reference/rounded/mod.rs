@@ -1,0 +1,77 @@
+//! Inputs as kernels with optional features see them.
+
+use super::cache::{from_half, to_half};
+
+/// Inputs that share a scale.
+const BLOCK: usize = 32;
+/// What is smaller has no reciprocal.
+const LEAST: f32 = f32::from_bits(0x0380_0000); // 2^-120
+
+/// Rows as 8-bit integers with a scale to each block of 32 are worth: `127 / peak`, cut to eight bits, is what inputs are
+/// multiplied by, and the scale is its reciprocal. Ties go to the even integer. A block with an infinity or no number is no number.
+///
+/// `x`: `// [m, k]`
+pub fn int8(k: usize, x: &[f32]) -> Vec<f32> {
+    x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK)).flat_map(block).collect()
+}
+
+/// Numbers as 16-bit floats hold them.
+pub fn half(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|x| from_half(to_half(*x))).collect()
+}
+
+/// Rows as 16-bit floats hold them, where each block of 32 is divided first by the power of two that its largest number begins at.
+///
+/// `x`: `// [m, k]`
+pub fn half_blocks(k: usize, x: &[f32]) -> Vec<f32> {
+    x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK)).flat_map(half_block).collect()
+}
+
+fn half_block(x: &[f32]) -> Vec<f32> {
+    let exponent = x.iter().fold(0x0080_0000, |most, x| most.max(x.to_bits() & 0x7f80_0000)).min(0x7e80_0000);
+    let unit = f32::from_bits(exponent);
+    x.iter().map(|x| from_half(to_half(x / unit)) * unit).collect()
+}
+
+fn block(x: &[f32]) -> Vec<f32> {
+    if x.iter().any(|x| !x.is_finite()) {
+        return vec![f32::NAN; x.len()];
+    }
+    let peak = x.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+    if peak < LEAST {
+        return vec![0.0; x.len()];
+    }
+    let inverse = f32::from_bits((127.0 / peak).to_bits() & 0xffff_0000);
+    let scale = 1.0 / inverse;
+    x.iter().map(|x| scale * (x * inverse).round_ties_even()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_worth_themselves_and_others_no_more_than_half_a_step_off() {
+        let whole: Vec<f32> = (-127..1).map(|q| q as f32 * 0.25).collect();
+        for (x, seen) in whole.iter().zip(int8(32, &whole)) {
+            let step = 0.25;
+            assert!((x - seen).abs() <= step / 2.0 * 1.01, "{x} {seen}");
+        }
+        let exact: Vec<f32> = (0..32).map(|i| [127.0, -127.0, 5.0, 0.0][i % 4] * 0.5).collect();
+        assert_eq!(int8(32, &exact), exact);
+    }
+
+    #[test]
+    fn what_is_tiny_huge_or_no_number_stays_in_its_block() {
+        let mut x = [vec![1e-37; 32], vec![1e-30; 32], vec![3e38; 32], vec![1.0; 32]].concat();
+        x[100] = f32::NAN;
+        let halves = half_blocks(128, &x);
+        assert!(halves[..96].iter().zip(&x).all(|(seen, x)| (seen / x - 1.0).abs() < 1e-3), "{halves:?}");
+        assert!(halves[100].is_nan());
+        let seen = int8(128, &x);
+        assert!(seen[..32].iter().all(|x| *x == 0.0));
+        assert!(seen[32..64].iter().all(|x| (x / 1e-30 - 1.0).abs() < 0.01));
+        assert!(seen[64..96].iter().all(|x| (x / 3e38 - 1.0).abs() < 0.01));
+        assert!(seen[96..].iter().all(|x| x.is_nan()));
+    }
+}

@@ -1,0 +1,135 @@
+//! The kernels whose instructions are watched, as hardware runs them, at the shape of Ministral 3 3B.
+
+use std::collections::BTreeSet;
+
+use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::{Features, Kernel};
+use ocelli::kernels::few_rows::Tuning;
+use ocelli::kernels::rope_append::Heads;
+use ocelli::kernels::{
+    attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
+    rope, rope_append, sample, sample_filter, sample_scan,
+};
+use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+
+/// A kernel, and what its loops are for.
+pub(crate) struct Row {
+    pub(crate) kernel: Kernel,
+    /// Of each loop that multiplies: multiply-adds of a turn, and turns for each that what is around them is done.
+    pub(crate) work: Vec<(usize, usize)>,
+}
+
+impl Row {
+    /// The kernel's name, and the optional features that it uses.
+    pub(crate) fn name(&self) -> String {
+        let Kernel { name, needs, .. } = &self.kernel;
+        if *needs == Features::NONE { name.to_string() } else { format!("{name},{}", needs.name()) }
+    }
+}
+
+const HIDDEN: usize = 3072;
+/// Most storage bindings of any device that gets fused kernels.
+const BINDINGS: usize = 10;
+
+/// All of them.
+pub(crate) fn rows() -> Vec<Row> {
+    let by_layout = Layout::ALL.into_iter().flat_map(|layout| few_rows(layout, 1).into_iter().chain(products(layout)));
+    let suffixes = [4, 8].into_iter().flat_map(|m| few_rows(Layout::Q4_0, m));
+    let of_decoder = KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, kv).chain(attention_step(128, kv)));
+    let all = by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, KvPrecision::F32)).chain(others());
+    // Of tunings that use the same, the first: their loops are alike.
+    let mut names = BTreeSet::new();
+    all.filter(|row| names.insert(row.name())).collect()
+}
+
+/// What hardware takes of a table of tunings, and all that makes use of an optional feature.
+fn of_hardware<T: Copy + PartialEq>(
+    table: &'static [T],
+    suits: T,
+    uses: impl Fn(&T) -> Features,
+) -> impl Iterator<Item = T> {
+    table.iter().copied().filter(move |tuning| *tuning == suits || uses(tuning) != Features::NONE)
+}
+
+/// Products of `m` rows with and without norm, through a gate, and to queries, keys and values.
+fn few_rows(layout: Layout, m: usize) -> Vec<Row> {
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses)
+        .flat_map(|tuning| few_rows_in(layout, m, tuning))
+        .collect()
+}
+
+fn few_rows_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
+    let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
+    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
+    let turns = HIDDEN / BLOCK / tuning.lanes;
+    let row = |kernel: Kernel, parts: usize| {
+        let slots = if m > 4 { 1 } else { (tuning.groups / parts).max(1) };
+        Row { kernel, work: vec![(m * slots * parts * ROW_GROUP * BLOCK, turns)] }
+    };
+    let rows = [
+        row(matvec::kernel(weight, m, false, tuning), 1),
+        row(matvec::kernel(weight, m, true, tuning), 1),
+        row(gated_matvec::kernel(weight, m, true, tuning), 2),
+        row(qkv_matvec::kernel(weight, m, (heads, KvPrecision::F16), false, tuning), 2),
+    ];
+    rows.into_iter().filter(|row| row.kernel.bindings.len() <= BINDINGS).collect()
+}
+
+/// Products of many rows.
+fn products(layout: Layout) -> impl Iterator<Item = Row> {
+    use matmul::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
+        let kernel = matmul::kernel(layout, false, tuning);
+        let inputs = match kernel.needs {
+            Features { dot: true, .. } => BLOCK,
+            Features { f16: true, .. } => 8,
+            _ => 8 * tuning.words,
+        };
+        Row { kernel, work: vec![(tuning.rows * tuning.groups * ROW_GROUP * inputs, HIDDEN / inputs)] }
+    })
+}
+
+/// Attention of many rows. What is around the loops is done for each tile of keys.
+fn attention(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
+    use attention::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
+        let (rows, keys) = (4 * tuning.halves, tuning.lanes * tuning.keys);
+        let scores = (rows * tuning.keys * 8, dim / 8);
+        let values = (tuning.turn * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.turn);
+        Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
+    })
+}
+
+/// Attention of a step, four heads to a key-value head, over all of the context and over a piece of it.
+fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
+    use attention_step::Tuning;
+    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).flat_map(move |tuning| {
+        let group = 4;
+        let scores = (group * tuning.positions * 4, dim / 4);
+        let values = (group * 4, tuning.tile() / (tuning.threads / (dim / 4)).max(1));
+        [false, true].map(|split| {
+            let kernel = attention_step::kernel(dim, precision, group, split, tuning);
+            Row { kernel, work: vec![scores, values] }
+        })
+    })
+}
+
+/// What multiplies little.
+fn others() -> Vec<Row> {
+    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
+    let kernels = [
+        embed_rows::kernel(Layout::Q4_0, 1),
+        embed_rows::kernel(Layout::Q6K, 1),
+        attention_join::kernel(128),
+        rope_append::kernel(heads, KvPrecision::F16),
+        rope_append::kernel(heads, KvPrecision::Int8),
+        rope::kernel(),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }),
+        glu::kernel(),
+        sample_scan::kernel(),
+        sample::kernel(),
+        sample_filter::kernel(),
+    ];
+    kernels.into_iter().map(|kernel| Row { kernel, work: Vec::new() }).collect()
+}

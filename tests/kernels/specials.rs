@@ -1,0 +1,77 @@
+//! Inputs that rounding could make something else of: outliers, zeros, and what is huge, tiny or no number.
+
+use ocelli::gpu::{Features, Recording, Ways};
+use ocelli::kernels::{Family, Linear, matmul, matvec};
+use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::{Result, reference};
+
+use crate::bench::Bench;
+use crate::case::{HALVES, SUM};
+use crate::common;
+use crate::products::{random_matrix, seen};
+use crate::tiers::tiers;
+
+const NONE: usize = 2;
+
+/// Rows of random numbers that are something special each; of row [`NONE`] one is no number. `// [8, k]`
+fn inputs(bench: &mut Bench<'_>, k: usize) -> Vec<f32> {
+    let mut x = bench.random.numbers(8 * k, 1.0);
+    for (row, x) in x.chunks_exact_mut(k).enumerate() {
+        let size = [1.0, 1.0, 1.0, 1e30, 1e-30, 0.0, 1.0, 1e-37][row];
+        x.iter_mut().for_each(|x| *x *= size);
+        match row {
+            1 => x[k / 2] = 3e4,
+            NONE => x[k / 3] = f32::NAN,
+            6 => x[..k / 2].fill(0.0),
+            _ => {}
+        }
+    }
+    x
+}
+
+type Record = fn(&mut Recording, &Linear<'_>) -> Result<()>;
+
+/// Runs a product and holds each row to its own size.
+fn product(ways: Ways, layout: Layout, record: Record, k: usize) -> Result<()> {
+    let (m, n) = (8, 20);
+    let mut bench = Bench::new(common::gpu(), 1, Some(ways));
+    let (weight, w) = random_matrix(&mut bench, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
+    let x = inputs(&mut bench, k);
+    let (x_slice, y) = (bench.input(&x)?, bench.input(&vec![0.0; m * n])?);
+    let linear =
+        Linear { x: &x_slice, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
+    record(&mut bench.recording, &linear)?;
+    let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs).unwrap_or_default();
+    bench.gpu.run("specials", &bench.recording)?;
+    let found: Vec<f32> = pollster::block_on(bench.gpu.read_as(&y))?;
+    let (x, w) = seen(uses, k, &x, &w);
+    let mut right = vec![0.0; m * n];
+    let shape = reference::matmul::Shape { m, n, k, y_stride: n, y_offset: 0, accumulate: false };
+    reference::matmul::compute(shape, &x, &w, None, &mut right);
+    let tolerance = if uses.f16 { HALVES } else { SUM };
+    for (row, (found, right)) in found.chunks_exact(n).zip(right.chunks_exact(n)).take(m).enumerate() {
+        let x = &x[row * k..][..k];
+        for ((f, r), w) in found.iter().zip(right).zip(w.chunks_exact(k)) {
+            // In 64 bits, where no square is too large or too small.
+            let square: f64 = x.iter().zip(w).map(|(x, w)| (f64::from(*x) * f64::from(*w)).powi(2)).sum();
+            let is_close = f64::from(f - r).abs() <= tolerance * square.sqrt() + f64::from(f32::MIN_POSITIVE);
+            let is_right = if row == NONE { f.is_nan() } else { is_close };
+            assert!(is_right, "{layout} {ways:?} row {row}: {f} where {r} is right");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
+    let families: [(Family, Record); 2] = [(Family::FewRows, matvec::record), (Family::Matmul, matmul::record)];
+    for (family, record) in families {
+        let rounds =
+            |ways: &Ways| ways.features != Features::SUBGROUPS && common::gpu().features().contains(ways.features);
+        for (index, ways) in tiers(family).into_iter().filter(rounds).enumerate() {
+            for layout in [[Layout::Q8_0, Layout::Q4K], [Layout::Q4_0, Layout::Q6K]][index % 2] {
+                product(ways, layout, record, 512).expect("a product");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A pass of several rows gives the very logits that steps of one row give: every bit.
+
+use ocelli::config::KvPrecision;
+use ocelli::gpu::{Counters, Gpu, Purpose};
+use ocelli::model::step::{RESULT, StepHeader};
+use ocelli::model::{Input, KvCache, Model, decoder, forward};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
+use ocelli::weights::upload::{Selection, Uploader};
+
+use crate::packages::{self, Contents, common::Random};
+
+/// The decoder of a package.
+fn model(gpu: &Gpu, files: &Contents) -> Model {
+    let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
+    let mut uploader = Uploader::new(gpu, &manifest);
+    let joins = decoder::joins(&manifest.config.text);
+    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
+    uploader.want(&manifest, &text).expect("room for the weights");
+    for (index, shard) in manifest.shards.iter().enumerate() {
+        uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
+    }
+    let weights = uploader.finish(&manifest).expect("weights");
+    let rows = forward::Rows { text: decoder::TextRows { prompt: 256, head: 8, step: 8 }, vision: 16 };
+    Model::new(gpu, &manifest.config, rows, weights).expect("a model")
+}
+
+/// A model and the conversation behind which it is asked.
+struct Bench {
+    gpu: Gpu,
+    model: Model,
+    cache: KvCache,
+    vocab: usize,
+}
+
+impl Bench {
+    async fn new(gpu: &Gpu, files: &Contents, kv: KvPrecision, (position, random): (usize, &mut Random)) -> Self {
+        let mut model = model(gpu, files);
+        let text = model.config().text.clone();
+        let mut cache = KvCache::new(gpu, &text, 2048, kv).expect("a cache");
+        let words: Vec<Input> = (0..position).map(|_| Input::Token(random.bits() % text.vocab_size as u32)).collect();
+        for chunk in words.chunks(256) {
+            model.forward(&mut cache, chunk, None).await.expect("a prompt");
+        }
+        cache.reserve(16).await.expect("room");
+        Self { gpu: gpu.clone(), model, cache, vocab: text.vocab_size }
+    }
+
+    async fn logits(&self, rows: usize) -> Vec<u32> {
+        let (logits, _) = self.model.choice().expect("logits");
+        let bytes = (rows * self.vocab * 4) as u64;
+        self.gpu.read_as(&logits.buffer.slice(0..bytes)).await.expect("logits")
+    }
+
+    /// The logits behind every one of `inputs`, step by step. `// [inputs, vocab]`, as words
+    async fn one_by_one(&mut self, inputs: &[u32]) -> Vec<u32> {
+        let mut all = Vec::new();
+        for &token in inputs {
+            let position = self.cache.len();
+            self.model.start_steps(StepHeader { token, position, drawn: 0 }).expect("a header");
+            let step = self.model.ready_step(&self.cache, position).expect("a step");
+            self.gpu.replay(&[step], None);
+            self.cache.advance(1);
+            all.extend(self.logits(1).await);
+        }
+        all
+    }
+
+    /// The same in one pass, and what the step's header then says.
+    async fn at_once(&mut self, inputs: &[u32]) -> (Vec<u32>, Vec<u32>) {
+        let (_, step) = self.model.choice().expect("a step");
+        let position = self.cache.len();
+        self.model.start_steps(StepHeader { token: inputs[0], position, drawn: 5 }).expect("a header");
+        let mut readback = self.gpu.readback(RESULT).expect("a readback");
+        let pass = self.model.ready_verify(&self.cache, inputs).expect("a pass");
+        self.gpu.replay(&[pass], Some((&step, &mut readback)));
+        let result = self.gpu.fetch(&mut readback).await.expect("a result");
+        (self.logits(inputs.len()).await, bytemuck::pod_collect_to_vec(&result))
+    }
+}
+
+fn likeliest(logits: &[u32]) -> u32 {
+    let of = |index: usize| f32::from_bits(logits[index]);
+    (0..logits.len()).reduce(|best, next| if of(next) > of(best) { next } else { best }).unwrap_or_default() as u32
+}
+
+/// Right tokens first, then a wrong one, then anything.
+async fn every_bit_is_the_same(
+    gpu: &Gpu,
+    (name, files): (&str, &Contents),
+    kv: KvPrecision,
+    (position, rows): (usize, usize),
+) {
+    let random = &mut Random::new((position * 8 + rows) as u64);
+    let mut bench = Bench::new(gpu, files, kv, (position, random)).await;
+    let right = random.bits() as usize % rows;
+    let mut inputs = vec![random.bits() % bench.vocab as u32];
+    let (mut wanted, mut said) = (Vec::new(), Vec::new());
+    for row in 0..rows {
+        wanted.extend(bench.one_by_one(&inputs[row..]).await);
+        said.push(likeliest(&wanted[row * bench.vocab..]));
+        let wrong = u32::from(row >= right);
+        inputs.push((said[row] + wrong) % bench.vocab as u32);
+    }
+    inputs.truncate(rows);
+    bench.cache.truncate(position);
+    bench.at_once(&inputs).await;
+    let before = gpu.counters();
+    let (found, header) = bench.at_once(&inputs).await;
+    let cost = gpu.counters() - before;
+    // Its header is written here, its tokens are there; the logits are read here, and so is where the results lie.
+    let logits = (rows * bench.vocab * 4) as u64;
+    let alone =
+        Counters { submits: 1 + 1, writes: 1 + 1, buffers: 1 + 1, bytes_read: 16 + logits, ..Counters::default() };
+    assert_eq!(cost, Counters { dispatches: cost.dispatches, ..alone }, "what a pass asks of the device");
+    for row in 0..rows {
+        let part = row * bench.vocab..(row + 1) * bench.vocab;
+        let off = found[part.clone()].iter().zip(&wanted[part]).filter(|(a, b)| a != b).count();
+        assert_eq!(off, 0, "{name}, {kv}, row {row} of {rows} at {position}: {off} of {} logits differ", bench.vocab);
+    }
+    let kept = right.min(rows - 1) + 1;
+    assert_eq!(header[..3], [said[kept - 1], (position + kept) as u32, 5 + kept as u32], "{name} {rows} {inputs:?}");
+    // What was wrong leaves nothing behind.
+    bench.cache.advance(kept);
+    let (next, before) = (said[kept - 1], bench.cache.len());
+    let found = bench.one_by_one(&[next]).await;
+    bench.cache.truncate(position);
+    bench.one_by_one(&inputs[..kept]).await;
+    assert_eq!(bench.cache.len(), before);
+    assert!(bench.one_by_one(&[next]).await == found, "{name}: the step behind a pass of {rows} at {position}");
+}
+
+#[test]
+fn a_pass_gives_the_very_logits_of_steps() {
+    pollster::block_on(async {
+        let all = std::env::var("OCELLI_SPECULATION").is_ok_and(|value| value == "all");
+        // A device that nobody else uses: what it is asked to do is counted.
+        let gpu = Gpu::open().await.expect("a device");
+        let checkpoints = [
+            ("untied", Layout::Q4_0),
+            ("small31", Layout::Q8_0),
+            ("wide_heads", Layout::F16),
+            ("like_24b", Layout::Q4_64),
+            ("text_long", Layout::F32),
+        ];
+        for (turn, (checkpoint, layout)) in checkpoints.into_iter().take(if all { 5 } else { 1 }).enumerate() {
+            let files = packages::pack(checkpoint, layout).await;
+            let kv = KvPrecision::ALL[turn % 3];
+            for at in [(3, 2 + turn), (61, 8), (300, 4)].into_iter().skip(usize::from(!all)) {
+                every_bit_is_the_same(&gpu, (checkpoint, &files), kv, at).await;
+            }
+        }
+        // Across tiles of 64 positions, and where several workgroups share the attention.
+        let files = packages::random_package().await;
+        for at in [(63, 4), (250, 4), (700, 8)].into_iter().skip(usize::from(!all)) {
+            every_bit_is_the_same(&gpu, ("random", &files), KvPrecision::F16, at).await;
+        }
+    });
+}

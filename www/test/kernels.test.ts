@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { inBrowsers, type Tab } from "./driver.js";
+import { openReplay, type Outcome, type Replay, type Row } from "./kernel-replay.js";
+import { startSite, type Site } from "./site.js";
+
+/** Rows at a time: a browser compiles them side by side. */
+const AT_ONCE = 12;
+/** Of the rows without optional features every so many-th is run here: natively all of them are. */
+const EVERY = process.env["OCELLI_KERNELS"] === "all" ? 1 : 4;
+
+/** Only rows whose name starts so. */
+const ONLY = process.env["OCELLI_KERNEL"];
+
+/** What each browser has here: a tier that one of them lost would be tested nowhere. */
+const TIERS: Record<string, Row["uses"]> = {
+  Chromium: { f16: false, subgroups: true, dot: true },
+  Firefox: { f16: true, subgroups: false, dot: true },
+};
+
+inBrowsers("the kernel table", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    if (!existsSync(resolve("../target/tmp/kernel-table/table.json"))) {
+      throw new Error("target/tmp/kernel-table is missing: run cargo test --test kernels");
+    }
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("kernels of all tiers that the browser has compute what the references say", async (context) => {
+    const { features, language, rows: all } = await tab.run(openReplay, "/kernel-table/");
+    const subgroups = features.includes("subgroups") && language.includes("subgroup_id");
+    const has = { f16: features.includes("shader-f16"), subgroups, dot: language.includes("packed_4x8_integer_dot_product") };
+    assert.deepEqual(has, TIERS[browser().name], "the tiers of this browser");
+    const can = (of: Row["uses"]) => (["f16", "subgroups", "dot"] as const).every((feature) => has[feature] || !of[feature]);
+    const isPlain = (of: Row["uses"]) => !(of.f16 || of.subgroups || of.dot);
+    const isWanted = (name: string) => ONLY === undefined || name.startsWith(ONLY);
+    const rows = all.flatMap(({ name, uses }, at) => (isWanted(name) && can(uses) && !(isPlain(uses) && at % EVERY) ? [at] : []));
+    for (const feature of ["f16", "subgroups", "dot"] as const) {
+      const count = rows.filter((at) => all[at]?.uses[feature]).length;
+      if (ONLY === undefined) assert.equal(count > 0, has[feature], `rows with ${feature}`);
+      context.diagnostic(`${feature}: ${count} rows`);
+    }
+    const outcomes: Outcome[] = [];
+    for (let first = 0; first < rows.length; first += AT_ONCE) {
+      const some = rows.slice(first, first + AT_ONCE);
+      outcomes.push(...(await tab.run((some) => (window as unknown as { replay: Replay }).replay.run(some), some)));
+    }
+    const faults = outcomes.filter(({ fault }) => fault !== null).map(({ name, fault }) => `${name}: ${fault}`);
+    const numbers = outcomes.reduce((sum, { checked }) => sum + checked, 0);
+    context.diagnostic(`${rows.length} of ${all.length} rows, ${numbers} numbers`);
+    assert.deepEqual(faults, []);
+  });
+});
