@@ -74,6 +74,8 @@ impl Tuning {
     }
 }
 
+/// Workgroup memory that every device has.
+const WORKGROUP_BYTES: usize = 16 << 10;
 /// Most rows of a workgroup.
 const MAX_ROWS: usize = 8;
 
@@ -115,10 +117,28 @@ fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
 }
 
+/// As much of a tuning as workgroup memory has room for, and teams of threads that share positions.
+fn fitting(mut tuning: Tuning, dim4: usize, rows: usize) -> (Tuning, usize) {
+    loop {
+        let mut teams = (tuning.threads / dim4).max(1);
+        // Weights of a tile, what threads or subgroups and rows found, sums of teams.
+        let found = 16 * rows.div_ceil(4) * (tuning.threads + 1);
+        let bytes = |teams: usize| 4 * tuning.tile() * rows + found + 16 * rows * teams * dim4;
+        while teams > 1 && bytes(teams) > WORKGROUP_BYTES {
+            teams -= 1;
+        }
+        if bytes(teams) <= WORKGROUP_BYTES || tuning.threads == 1 {
+            return (tuning, teams);
+        }
+        tuning.threads /= 2;
+    }
+}
+
 /// The kernel for so many query rows of a key-value head.
 pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bool, tuning: Tuning) -> Kernel {
     let (planes, dim4) = (precision.head_bytes(head_dim).len(), head_dim / 4);
     let rows = rows_together(rows);
+    let (tuning, teams) = fitting(tuning, dim4, rows);
     let constants = [
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),
@@ -126,7 +146,7 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
         ("THREADS", tuning.threads),
         ("POSITIONS", tuning.positions),
         ("COLUMNS", dim4.div_ceil(tuning.threads)),
-        ("TEAMS", (tuning.threads / dim4).max(1)),
+        ("TEAMS", teams),
     ];
     let lanes = lanes::snippet(tuning.uses, tuning.emulated);
     let flags = [("STEP", planes + 3), ("SPLIT", is_split.into()), ("SUBGROUPS", lanes.is_some().into())];

@@ -2,7 +2,7 @@
 
 use super::Heads;
 use super::bench::{Bench, UNWRITTEN};
-use super::cases::{STEP_INPUTS, by_reference, inputs, matrix};
+use super::cases::{FEW_INPUTS, STEP_INPUTS, by_reference, inputs, matrix};
 use super::decoder::{by_reference as precision_by_reference, cached, heads as exact_heads, planes};
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::Result;
@@ -19,8 +19,6 @@ use crate::reference::rope_append::Step;
 use crate::weights::layout::{Layout, MatrixShape};
 
 const EPS: f32 = 1e-5;
-/// Inputs of queries, keys and values, which are many rows.
-const QKV_INPUTS: usize = 16 * 32;
 const POSITION: usize = 3;
 const TABLE_FIRST: usize = 2;
 
@@ -44,7 +42,7 @@ fn normed(bench: &mut Bench<'_>, (m, k): (usize, usize), uses: Features) -> (Vec
 
 /// Rows through a gate.
 pub(super) fn gated(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
-    let (n, k) = (12, STEP_INPUTS);
+    let (n, k) = (4, STEP_INPUTS);
     let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: 2 * n, cols: k })?; // [2 * n, k]
     if !gated_matvec::can_fuse(&weight, true, limit(bench)) {
@@ -63,7 +61,7 @@ pub(super) fn gated(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning:
 
 /// Normed rows through a matrix.
 pub(super) fn normed_product(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
-    let (n, k) = (20, STEP_INPUTS);
+    let (n, k) = (8, STEP_INPUTS);
     let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let mut y = vec![UNWRITTEN; m * n];
@@ -119,7 +117,7 @@ pub(super) fn qkv(
     heads: Heads,
     precision: KvPrecision,
 ) -> Result<bool> {
-    let (k, (heads, twins)) = (QKV_INPUTS, heads_of(heads));
+    let (k, (heads, twins)) = (FEW_INPUTS, heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
     let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]
