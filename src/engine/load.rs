@@ -99,8 +99,7 @@ impl Engine {
         manifest.tokenizer.verify(tokenizer)?;
         let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.wishes())?;
-        let (mut gpu, clock) = (gpu.clone(), options.clock);
-        let (mut losses, mut told) = (0, 0);
+        let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features().and(options.arithmetic.features());
         gpu.compute_in(Ways { features, picks: options.tuned.picks, ..gpu.ways() });
         let mut tunes = options.tune.tunes(gpu.class());
@@ -119,14 +118,9 @@ impl Engine {
                 }
                 Ok(())
             };
-            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, clock, &mut tell).await {
-                Ok(loaded) if std::mem::take(&mut tunes) => {
-                    tune_and_test(&gpu, &manifest, &plan, loaded, options.tuned, clock).await
-                }
-                loaded => loaded.map(|(resident, report)| {
-                    let tuned = Tuned { picks: report.ways.picks, ..options.tuned };
-                    (resident, report, tuned)
-                }),
+            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, options.clock, &mut tell).await {
+                Ok(loaded) => tuned(&gpu, &manifest, &plan, loaded, &options, &mut tunes).await,
+                Err(error) => Err(error),
             };
             match outcome {
                 Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
@@ -139,25 +133,22 @@ impl Engine {
                 outcome => break outcome?,
             }
         };
-        let (session, features) = (Session::default(), FeatureCache::default());
-        let resident = Some(resident);
-        let pace = Pace::new(gpu.class());
         Ok(Self {
+            pace: Pace::new(gpu.class()),
             gpu,
             plan,
-            resident,
+            resident: Some(resident),
             tokenizer,
             manifest,
             shards,
-            session,
-            features,
+            session: Session::default(),
+            features: FeatureCache::default(),
             self_test,
             tuned,
             filter_is_tested: false,
             rows_tested: Vec::new(),
             speculation: options.speculation,
-            pace,
-            clock,
+            clock: options.clock,
         })
     }
 }
@@ -218,18 +209,22 @@ pub(super) async fn bring_up(
     Ok((Resident { model, tower, cache }, report))
 }
 
-/// Tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly is not taken.
-async fn tune_and_test(
+/// Where it `tunes`, and then no more, tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly
+/// is not taken.
+async fn tuned(
     gpu: &Gpu,
     manifest: &Manifest,
     plan: &Plan,
     (mut resident, report): (Resident, SelfTestReport),
-    known: Tuned,
-    clock: Clock,
+    options: &LoadOptions,
+    tunes: &mut bool,
 ) -> Result<(Resident, SelfTestReport, Tuned)> {
-    let before = gpu.ways();
+    let (before, clock) = (gpu.ways(), options.clock);
+    if !std::mem::take(tunes) {
+        return Ok((resident, report, Tuned { picks: before.picks, ..options.tuned }));
+    }
     let until = clock() + BUDGET_MS;
-    let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), known, (clock, until)).await?;
+    let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), options.tuned, (clock, until)).await?;
     resident.model.rest();
     resident.cache = KvCache::new(gpu, &manifest.config.text, plan.context, plan.kv)?;
     if gpu.ways() == before {

@@ -46,7 +46,7 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
 pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<()> {
     let ways = bench.recording.ways();
     for &layout in &needs.step {
-        product(bench, layout, (matvec::record, Tuning::of(ways).uses), (rows, FEW_INPUTS))?;
+        product(bench, layout, (matvec::record, Tuning::of(ways).uses), (rows, STEP_INPUTS / 2))?;
         steps::gated(bench, (layout, rows), Tuning::of(ways))?;
         for &precision in &needs.caches {
             let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(ways)), needs.decoder, precision)?;
@@ -88,9 +88,7 @@ fn halves(bench: &mut Bench<'_>, bytes: usize, size: f32) -> Vec<u8> {
 
 /// Inputs of products of a step with few outputs: whole units of every layout, and blocks for all lanes that may share a row, twice
 /// for some. With many outputs the test would take more memory than a small model.
-pub(super) const STEP_INPUTS: usize = 72 * 32;
-/// Inputs of products of a step with many outputs.
-pub(super) const FEW_INPUTS: usize = 16 * 32;
+pub(super) const STEP_INPUTS: usize = 80 * 32;
 
 /// Columns that make up one unit of all planes.
 pub(super) fn unit(layout: Layout) -> usize {
@@ -111,7 +109,8 @@ fn product(
     (record, uses): (Product, Features),
     (m, k): (usize, usize),
 ) -> Result<()> {
-    let n = 68;
+    // Of many inputs fewer outputs: as little memory as a small model has.
+    let n = if k >= STEP_INPUTS / 2 { 20 } else { 68 };
     let (y_stride, y_offset) = (n + 7, 5);
     let (w, numbers) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let (x, bias, mut y) = (inputs(bench, m * k, uses), bench.numbers(n), bench.numbers(m * y_stride));

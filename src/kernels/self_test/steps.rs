@@ -2,7 +2,7 @@
 
 use super::Heads;
 use super::bench::{Bench, UNWRITTEN};
-use super::cases::{FEW_INPUTS, STEP_INPUTS, by_reference, inputs, matrix};
+use super::cases::{STEP_INPUTS, by_reference, inputs, matrix, unit};
 use super::decoder::{by_reference as precision_by_reference, cached, heads as exact_heads, planes};
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::Result;
@@ -61,7 +61,7 @@ pub(super) fn gated(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning:
 
 /// Normed rows through a matrix.
 pub(super) fn normed_product(bench: &mut Bench<'_>, (layout, m): (Layout, usize), tuning: Tuning) -> Result<()> {
-    let (n, k) = (8, STEP_INPUTS);
+    let (n, k) = (4, STEP_INPUTS);
     let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: n, cols: k })?; // [n, k]
     let mut y = vec![UNWRITTEN; m * n];
@@ -117,7 +117,7 @@ pub(super) fn qkv(
     heads: Heads,
     precision: KvPrecision,
 ) -> Result<bool> {
-    let (k, (heads, twins)) = (FEW_INPUTS, heads_of(heads));
+    let (k, (heads, twins)) = (unit(layout), heads_of(heads));
     let width = (heads.q + 2 * heads.kv) * heads.dim;
     let (x, gain, h) = normed(bench, (m, k), tuning.uses);
     let (weight, w) = matrix(bench, layout, MatrixShape { rows: width, cols: k })?; // [width, k]
