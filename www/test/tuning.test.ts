@@ -45,23 +45,14 @@ inBrowsers("tuning", (browser) => {
     const { features, selfTest } = plain;
     const expected = browser().name === "Firefox" ? { f16: true, subgroups: false } : { f16: false, subgroups: true };
     assert.deepEqual(features, { ...expected, dot: true });
+    assert.deepEqual([plain.known, selfTest.ways.picks], [[], [0, 0, 0, 0]]);
     assert.deepEqual(selfTest.ways.features, { f16: false, subgroups: expected.subgroups, dot: false }, "exact unless asked otherwise");
   });
 
-  test("what is found is remembered, and the next load goes on from there", async () => {
-    assert.deepEqual([plain.known, plain.selfTest.ways.picks], [[], [0, 0, 0, 0]]);
-    const first = await load({ tune: "always" });
-    assert.equal(first.known.length, 1);
-    assert.ok(first.known[0]!.tried > 0);
-    const second = await load({ tune: "always" });
-    assert.equal(second.known.length, 1);
-    assert.ok(second.known[0]!.tried >= first.known[0]!.tried);
-    const remembered = await load({ tune: "never" });
-    assert.deepEqual(remembered.selfTest.ways.picks, second.known[0]!.picks);
-    const apart = Math.max(...remembered.logits.map((logit, at) => Math.abs(logit - plain.logits[at]!)));
-    assert.ok(apart < 1e-4, `logits differ by ${apart}`);
-    assert.deepEqual(remembered.selfTest.failed, []);
-  });
+  const apart = (logits: number[]) => {
+    const largest = Math.max(...plain.logits.map(Math.abs));
+    return Math.max(...logits.map((logit, at) => Math.abs(logit - plain.logits[at]!))) / largest;
+  };
 
   /** Has the next loads compute in ways of our choice. */
   const pick = (picks: number[]) =>
@@ -74,22 +65,25 @@ inBrowsers("tuning", (browser) => {
 
   // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. What rounds changes logits, a little.
   const tiers = [
-    { tier: "subgroups", arithmetic: "exact", picks: [3, 3, 0, 0], least: 0, most: 1e-4 },
-    { tier: "dot", arithmetic: "fast", picks: [13, 0, 3, 0], least: 1e-6, most: 0.05 },
-    { tier: "f16", arithmetic: "fast", picks: [0, 0, 5, 0], least: 1e-6, most: 0.05 },
+    { arithmetic: "exact", features: ["subgroups"], pick: () => [3, 3, 0, 0], least: 0, most: 1e-4 },
+    { arithmetic: "fast", features: ["dot", "f16"], pick: (f16: boolean) => [13, 0, f16 ? 5 : 3, 0], least: 1e-6, most: 0.05 },
   ] as const;
-  for (const { tier, arithmetic, picks, least, most } of tiers) {
-    test(`kernels with ${tier} are used where the device has them, pass the self-test and say the same`, async () => {
-      await load({ tune: "always", arithmetic });
-      await pick([...picks]);
+  for (const { arithmetic, features, pick: pickOf, least, most } of tiers) {
+    test(`what is tried is remembered; kernels with ${features.join(" and ")} are used where the device has them and say the same`, async () => {
+      const before = plain.known.length + (arithmetic === "fast" ? 1 : 0);
+      const tuned = await load({ tune: "always", arithmetic });
+      assert.equal(tuned.known.length, before + 1);
+      assert.ok(tuned.known.at(-1)!.tried > 0);
+      assert.deepEqual(tuned.selfTest.failed, []);
+      assert.ok(apart(tuned.logits) < most, `logits differ by ${apart(tuned.logits)} of the largest`);
+      const picks = pickOf(plain.features.f16);
+      await pick(picks);
       const forced = await load({ tune: "never", arithmetic });
       assert.deepEqual([forced.selfTest.ways.picks, forced.selfTest.failed], [picks, []]);
-      const has = plain.features[tier];
-      assert.equal(forced.selfTest.ways.features[tier], has);
-      const largest = Math.max(...plain.logits.map(Math.abs));
-      const apart = Math.max(...forced.logits.map((logit, at) => Math.abs(logit - plain.logits[at]!))) / largest;
-      assert.ok(has ? apart >= least && apart < most : apart < 1e-4, `logits differ by ${apart} of the largest`);
-      if (tier === "subgroups") assert.equal(forced.said, plain.said);
+      for (const feature of features) assert.equal(forced.selfTest.ways.features[feature], plain.features[feature]);
+      const off = apart(forced.logits);
+      assert.ok(off >= least && off < most, `logits differ by ${off} of the largest`);
+      if (arithmetic === "exact") assert.equal(forced.said, plain.said);
     });
   }
 
