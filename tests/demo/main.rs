@@ -162,7 +162,13 @@ struct Tier {
     matmul: matmul::Tuning,
 }
 
-const TIERS: [Tier; 2] = [
+const TIERS: [Tier; 3] = [
+    Tier {
+        name: "subgroups",
+        features: Features::SUBGROUPS,
+        few_rows: Some(few_rows::Tuning::SUBGROUPS),
+        matmul: matmul::Tuning::HARDWARE,
+    },
     Tier {
         name: "dot",
         features: Features::DOT,
@@ -172,7 +178,7 @@ const TIERS: [Tier; 2] = [
     Tier { name: "f16", features: Features::F16, few_rows: None, matmul: matmul::Tuning::F16 },
 ];
 
-/// Optional features that round what kernels multiply change one answer in 200 at most.
+/// Optional features change one answer in 200 at most.
 #[test]
 fn the_shipped_package_answers_alike_in_every_tier() {
     let place = |found: Option<usize>| found.map_or(0, |place| place as u8 + 1);
