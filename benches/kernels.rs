@@ -8,7 +8,7 @@ use ocelli::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::Cache;
-use ocelli::kernels::few_rows;
+use ocelli::kernels::gemv;
 use ocelli::kernels::matvec::Matvec;
 use ocelli::kernels::{Linear, upload_weight};
 use ocelli::weights::layout::{Layout, MatrixShape};
@@ -70,19 +70,19 @@ fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slic
 }
 
 /// A row of a step, normed, times a matrix, in each way that the device is offered.
-fn few_rows(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
+fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, (1, n, k));
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
-    for tuning in few_rows::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
+    for tuning in gemv::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
-        let norm = Some(few_rows::Norm { weight: &gain, eps: 1e-5 });
+        let norm = Some(gemv::Norm { weight: &gain, eps: 1e-5 });
         let (x, weight, y) = (&x, &weight, &y);
         Matvec { x, m: 1, norm, weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false, tuning }
             .record(&mut recording)
             .expect("record");
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
-        let few_rows::Tuning { lanes, teams, groups, uses, .. } = tuning;
+        let gemv::Tuning { lanes, teams, groups, uses, .. } = tuning;
         let name = format!("matvec {layout} n={n} k={k} {lanes}x{teams} groups={groups} {}", uses.name());
         show(&Row { name, bytes: (planes + 8 * k as u64) as f64, flops: 2.0 * (n * k) as f64, seconds });
     }
@@ -179,7 +179,7 @@ fn main() {
     }
     if "matvec".contains(&filter) {
         for shape in [(6144, 1024), (1024, 3072)] {
-            few_rows(&gpu, Layout::Q4_0, shape, &show);
+            gemv(&gpu, Layout::Q4_0, shape, &show);
         }
     }
     for tokens in [128, 1024] {

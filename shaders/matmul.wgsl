@@ -45,17 +45,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
 //: end
   }
-  var all = array<vec4f, ROWS * GROUPS>(
+  store_tile(row0, first_group, array(
 //: each r ROWS
 //: each g GROUPS
     acc$r_$g,
 //: end
 //: end
-  );
-  for (var i = 0u; i < ROWS * GROUPS; i++) {
-    let row = row0 + i / GROUPS;
-    if row < p.m {
-      store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
-    }
-  }
+  ));
 }

@@ -32,12 +32,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
   for (var first = 0u; first < p.blocks; first += PIECE) {
     let count = min(PIECE, p.blocks - first);
-    // Nobody still reads what is held.
-    workgroupBarrier();
-    for (var i = thread; i < ROWS * count; i += THREADS) {
-      take(i / count * PIECE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
-    }
-    workgroupBarrier();
+    hold_rows(row0, first, count, thread);
     for (var i = 0u; i < count * 4u; i++) {
       let block = first + i / 4u;
       let at = i / 4u * 8u + i % 4u;
@@ -70,17 +65,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
     }
   }
-  var all = array<vec4f, ROWS * GROUPS>(
+  store_tile(row0, first_group, array(
 //: each r ROWS
 //: each g GROUPS
     acc$r_$g,
 //: end
 //: end
-  );
-  for (var i = 0u; i < ROWS * GROUPS; i++) {
-    let row = row0 + i / GROUPS;
-    if row < p.m {
-      store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
-    }
-  }
+  ));
 }

@@ -13,7 +13,7 @@ fn least_of_nucleus(total: vec2u) -> u32 {
 }
 
 fn keep_nucleus(lane: u32) {
-  weigh(lane, select(CHUNKS, TOKENS, (p.filters & 1u) != 0u));
+  evaluate(lane, select(CHUNKS, TOKENS, (p.filters & 1u) != 0u));
   let total = bin(0u);
   let least = least_of_nucleus(total);
   gather(lane, least, p.gap);

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::engine::LoadOptions;
-use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Ways};
-use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, self_test, self_test_filter, weigh};
-use ocelli::kernels::{Family, few_rows, matmul};
+use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, KernelConfig};
+use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, evaluate, self_test, self_test_filter};
+use ocelli::kernels::{TuningGroup, gemv, matmul};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
@@ -103,7 +103,7 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
             ..all()
         };
         for (kernel, from, to) in SPOILED {
-            let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
+            let gpu = device(|injection| injection.corrupt(kernel, from, to)).await;
             let failed = match self_test(&gpu, &few, milliseconds, &mut |_, _| ()).await {
                 Ok(_) => self_test_filter(&gpu).await,
                 Err(failed) => Err(failed),
@@ -122,7 +122,7 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
 fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
         for (from, to) in [("fn main", "fn other"), ("turn.x", "turn.colour")] {
-            let gpu = device(|injection| injection.spoil("rope", from, to)).await;
+            let gpu = device(|injection| injection.corrupt("rope", from, to)).await;
             let failed = self_test(&gpu, &all(), milliseconds, &mut |_, _| ()).await.expect_err("refused");
             let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
             assert!(stage.starts_with("compiling rope"), "{stage}");
@@ -139,7 +139,7 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
         assert!(right.self_test().passed > 10 && right.self_test().failed.is_empty(), "{:?}", right.self_test());
         assert!(right.self_test().ms > 0.0);
         for (kernel, from, to) in [("matmul<q8_0>", "= products[i];", "= 1.01 * products[i];"), SPOILED[11]] {
-            let gpu = device(|injection| injection.spoil(kernel, from, to)).await;
+            let gpu = device(|injection| injection.corrupt(kernel, from, to)).await;
             let Err(failed) = packages::try_load(&gpu, &files, options).await else {
                 panic!("{kernel} was not noticed")
             };
@@ -186,7 +186,7 @@ fn few() -> Needs {
 async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
     let gpu = device(order).await;
     assert!(gpu.features().subgroups, "{} has no subgroups", gpu.report().name);
-    gpu.compute_in(Ways { features: Features::SUBGROUPS, ..Ways::of(DeviceClass::Hardware) });
+    gpu.set_kernel_config(KernelConfig { features: Features::SUBGROUPS, ..KernelConfig::of(DeviceClass::Hardware) });
     gpu
 }
 
@@ -196,9 +196,9 @@ fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
         let right = self_test(&with_subgroups(|_| ()).await, &few(), milliseconds, &mut |_, _| ())
             .await
             .expect("right kernels");
-        assert_eq!((right.failed.len(), right.ways.features), (0, Features::SUBGROUPS));
+        assert_eq!((right.failed.len(), right.kernel_config.features), (0, Features::SUBGROUPS));
         for (kernel, from, to) in SPOILED_SUBGROUPS {
-            let gpu = with_subgroups(|injection| injection.spoil(kernel, from, to)).await;
+            let gpu = with_subgroups(|injection| injection.corrupt(kernel, from, to)).await;
             let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
             assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
             for failure in &report.failed {
@@ -206,7 +206,7 @@ fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
                 assert_eq!(failure.tier, "subgroups");
                 assert!(failure.detail.contains(" is right, off by "), "{}", failure.detail);
             }
-            assert_eq!((report.ways.features, gpu.ways().features), (Features::NONE, Features::NONE));
+            assert_eq!((report.kernel_config.features, gpu.kernel_config().features), (Features::NONE, Features::NONE));
             assert_eq!(report.passed, right.passed, "all are tested again");
         }
     });
@@ -216,12 +216,12 @@ fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
 async fn with_rounding(features: Features, order: impl Fn(&Injection)) -> Gpu {
     let gpu = device(order).await;
     assert!(gpu.features().contains(features), "{} has no {}", gpu.report().name, features.name());
-    let mut ways = Ways { features, ..Ways::of(DeviceClass::Hardware) };
-    let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
+    let mut kernel_config = KernelConfig { features, ..KernelConfig::of(DeviceClass::Hardware) };
+    let gemv = gemv::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
     let matmul = matmul::Tuning::ALL.iter().position(|tuning| tuning.uses == features);
-    ways.picks[Family::FewRows as usize] = few_rows.map_or(0, |place| place as u8 + 1);
-    ways.picks[Family::Matmul as usize] = matmul.map_or(0, |place| place as u8 + 1);
-    gpu.compute_in(ways);
+    kernel_config.variants[TuningGroup::Gemv as usize] = gemv.map_or(0, |place| place as u8 + 1);
+    kernel_config.variants[TuningGroup::Matmul as usize] = matmul.map_or(0, |place| place as u8 + 1);
+    gpu.set_kernel_config(kernel_config);
     gpu
 }
 
@@ -233,14 +233,14 @@ fn a_wrong_kernel_that_rounds_is_given_up_by_name() {
             assert_eq!(right.expect("right kernels").failed, []);
         }
         for (features, kernel, from, to) in SPOILED_ROUNDING {
-            let gpu = with_rounding(features, |injection| injection.spoil(kernel, from, to)).await;
+            let gpu = with_rounding(features, |injection| injection.corrupt(kernel, from, to)).await;
             let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
             assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
             for failure in &report.failed {
                 assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
                 assert_eq!(failure.tier, features.name());
             }
-            assert_eq!(gpu.ways().features, Features::NONE);
+            assert_eq!(gpu.kernel_config().features, Features::NONE);
         }
     });
 }
@@ -249,11 +249,11 @@ fn a_wrong_kernel_that_rounds_is_given_up_by_name() {
 fn a_refused_kernel_with_subgroups_is_given_up_by_name() {
     pollster::block_on(async {
         let gpu =
-            with_subgroups(|injection| injection.spoil("attention_step", "subgroupMax(x)", "subgroupMost(x)")).await;
+            with_subgroups(|injection| injection.corrupt("attention_step", "subgroupMax(x)", "subgroupMost(x)")).await;
         let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
         let [failure] = &report.failed[..] else { panic!("{report:?}") };
         assert!(failure.kernel.starts_with("attention_step<32,f16"), "{}", failure.kernel);
-        assert_eq!((failure.tier.as_str(), gpu.ways().features), ("subgroups", Features::NONE));
+        assert_eq!((failure.tier.as_str(), gpu.kernel_config().features), ("subgroups", Features::NONE));
         assert!(failure.detail.contains("subgroupMost"), "{}", failure.detail);
     });
 }
@@ -265,21 +265,23 @@ fn outcome(kernel: &str, uses: Features, worst: f64) -> Outcome {
 #[test]
 fn a_higher_tier_that_is_wrong_is_given_up_and_the_baseline_must_be_right() {
     let right = |kernel| outcome(kernel, Features::NONE, 1e-7);
-    let ways = Ways { features: Features::F16.or(Features::SUBGROUPS), ..Ways::of(DeviceClass::Hardware) };
-    let report: Result<_> = weigh(
+    let kernel_config =
+        KernelConfig { features: Features::F16.or(Features::SUBGROUPS), ..KernelConfig::of(DeviceClass::Hardware) };
+    let report: Result<_> = evaluate(
         vec![
             right("matmul<q4_0>"),
             outcome("matmul<q4_0>", Features::F16, 0.3),
             outcome("rope", Features::SUBGROUPS, 0.0),
         ],
-        ways,
+        kernel_config,
     );
     let report = report.expect("the baseline is right");
     assert_eq!((report.passed, report.failed.len()), (2, 1));
     assert_eq!((report.failed[0].kernel.as_str(), report.failed[0].tier.as_str()), ("matmul<q4_0>", "f16"));
-    assert_eq!(report.ways.features, Features::SUBGROUPS);
+    assert_eq!(report.kernel_config.features, Features::SUBGROUPS);
     for worst in [1e-3, f64::NAN, f64::INFINITY] {
-        let failed = weigh(vec![right("rope"), outcome("glu", Features::NONE, worst)], ways).expect_err("wrong");
+        let failed =
+            evaluate(vec![right("rope"), outcome("glu", Features::NONE, worst)], kernel_config).expect_err("wrong");
         assert_eq!(failed.code(), "self-test-failed");
         assert!(failed.to_string().contains("glu computes wrongly"), "{failed}");
     }

@@ -11,7 +11,7 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
 use ocelli::gpu::{Access, Features, Kernel};
-use ocelli::kernels::few_rows::Tuning;
+use ocelli::kernels::gemv::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
     accept, activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec,
@@ -27,7 +27,7 @@ const MAX_WORKGROUP_Z: u32 = 64;
 
 const MAX_LINES: usize = 200;
 /// Endings of files that do a kernel's work with an optional feature.
-const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dot"];
+const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 
 /// Every kernel in every layout and head width.
 fn kernels() -> Vec<Kernel> {
@@ -42,7 +42,7 @@ fn kernels() -> Vec<Kernel> {
         [attention::kernel(head_dim, kv, tuning)]
     });
     let plain = plain.into_iter().chain(more).map(|kernel| kernel());
-    plain.chain(norms).chain(layouts).chain(cached).chain(matmuls()).chain(few_rows()).chain(steps()).collect()
+    plain.chain(norms).chain(layouts).chain(cached).chain(matmuls()).chain(gemv()).chain(steps()).collect()
 }
 
 /// How threads may meet: in workgroup memory, in subgroups, or in emulated ones.
@@ -57,7 +57,7 @@ fn matmuls() -> impl Iterator<Item = Kernel> {
 }
 
 /// The kernels for a few rows, in every layout, for hardware and software, one row and many, with and without what is optional.
-fn few_rows() -> Vec<Kernel> {
+fn gemv() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for layout in Layout::ALL {
         let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };

@@ -2,7 +2,7 @@
 
 use ocelli::Result;
 use ocelli::config::ModelConfig;
-use ocelli::engine::{Wishes, plan};
+use ocelli::engine::{MemoryOptions, plan};
 use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
 use ocelli::model::{decoder, vision};
 use ocelli::weights::manifest::Manifest;
@@ -17,8 +17,8 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
     let again = Manifest::parse(&manifest.to_json()?)?;
     assert!(again.tensors == manifest.tensors && again.shards == manifest.shards, "written and read again");
     derive(&manifest.config);
-    let wishes = Wishes { budget: Some(2 << 30), ..Wishes::default() };
-    match plan(&manifest, 128 << 20, wishes) {
+    let memory_options = MemoryOptions { budget: Some(2 << 30), ..MemoryOptions::default() };
+    match plan(&manifest, 128 << 20, memory_options) {
         Ok(plan) => assert!(plan.peak <= 2 << 30, "a plan beyond its budget"),
         Err(error) => assert!(["budget-too-small", "limits-too-small"].contains(&error.code()), "{error}"),
     }

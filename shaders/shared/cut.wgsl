@@ -132,7 +132,7 @@ fn cut_at(lane: u32, measure: vec2u, by_weight: bool, least: u32) {
 }
 
 // The weight of the listed tokens above the cut, or of all chunks, in bin 0.
-fn weigh(lane: u32, among: u32) {
+fn evaluate(lane: u32, among: u32) {
   workgroupBarrier();
   clear(lane);
   workgroupBarrier();

@@ -1,5 +1,5 @@
-// What a product of many rows is given, how it reads x and how it stores y = x * w^T (+ bias) (+ y). With RAGGED, the last block of
-// 32 inputs goes beyond the inputs.
+// What a product of many rows is given, how it reads x, how rows are rounded where they are, and how it stores y = x * w^T (+ bias) (+ y).
+// With RAGGED, the last block of 32 inputs goes beyond the inputs.
 struct Params {
   m: u32,
   n: u32,
@@ -41,3 +41,26 @@ fn store(row: u32, col0: u32, products: vec4f) {
     }
   }
 }
+
+// A thread's rows from `row0` on, and its groups of four columns, THREADS groups apart.
+fn store_tile(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
+  var all = tile;
+  for (var i = 0u; i < ROWS * GROUPS; i++) {
+    let row = row0 + i / GROUPS;
+    if row < p.m {
+      store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
+    }
+  }
+}
+//: when PIECE
+
+// Has a workgroup's rows rounded by `take`, `count` blocks from `first` on.
+fn hold_rows(row0: u32, first: u32, count: u32, thread: u32) {
+  // Nobody still reads what is held.
+  workgroupBarrier();
+  for (var i = thread; i < ROWS * count; i += THREADS) {
+    take(i / count * PIECE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
+  }
+  workgroupBarrier();
+}
+//: end

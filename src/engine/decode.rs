@@ -5,7 +5,7 @@ use super::events::FinishReason;
 use super::generate::{Answer, Prefilled};
 use super::load::Resident;
 use super::recover::Run;
-use super::session::Slot;
+use super::session::ContextEntry;
 use super::speculate::{Speculation, Speculator};
 use super::{Engine, Request};
 use crate::chat::TextStream;
@@ -36,7 +36,7 @@ impl Drawing {
     pub(super) fn new(gpu: &Gpu, model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
         let sampling = Sampling::new(gpu, model.config().text.vocab_size, options, drawn)?;
         let (logits, step) = model.choice()?;
-        let mut recording = Recording::on(gpu.ways());
+        let mut recording = Recording::on(gpu.kernel_config());
         sampling.record(&mut recording, &logits, &step)?;
         let draw = gpu.prepare("draw", &recording)?;
         let readbacks = [gpu.readback(RESULT)?, gpu.readback(RESULT)?];
@@ -173,7 +173,7 @@ impl Engine {
         }
         let mut drawing = Drawing::new(&gpu, model, &request.sampling, drawn)?;
         let (_, step) = model.choice()?;
-        gpu.replay(&[&drawing.draw], Some((&step, &mut drawing.readbacks[0])));
+        gpu.submit(&[&drawing.draw], Some((&step, &mut drawing.readbacks[0])));
         Ok(drawing)
     }
 
@@ -199,7 +199,7 @@ impl Engine {
         drawing.known = (!goes_on).then_some(token);
         let now = (self.clock)();
         if let Some(before) = drawing.arrived.filter(|_| goes_on) {
-            self.pace.stepped(now - before);
+            self.latency.stepped(now - before);
         }
         drawing.arrived = goes_on.then_some(now);
         speculator.stepped();
@@ -213,9 +213,9 @@ impl Engine {
         cache.reserve(1).await?;
         let (_, step) = model.choice()?;
         let pass = model.ready_step(cache, cache.len())?;
-        gpu.replay(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[0])));
+        gpu.submit(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[0])));
         cache.advance(1);
-        self.session.extend_by_step(Slot::Token(known));
+        self.session.extend_by_step(ContextEntry::Token(known));
         (drawing.known, drawing.arrived) = (None, None);
         Ok(())
     }
@@ -228,13 +228,13 @@ impl Engine {
             cache.reserve(1).await?;
             let (_, step) = model.choice()?;
             let pass = model.ready_step(cache, cache.len())?;
-            gpu.replay(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[1])));
+            gpu.submit(&[pass, &drawing.draw], Some((&step, &mut drawing.readbacks[1])));
         }
         let token = sample::read(result(&gpu.fetch(&mut drawing.readbacks[0]).await?)?)?;
         if goes_on {
             drawing.readbacks.swap(0, 1);
             cache.advance(1);
-            self.session.extend_by_step(Slot::Token(token));
+            self.session.extend_by_step(ContextEntry::Token(token));
         }
         Ok(token)
     }
@@ -246,9 +246,9 @@ impl Engine {
         let position = cache.len();
         model.start_steps(StepHeader { token, position, drawn: 0 })?;
         let pass = model.ready_step(cache, position)?;
-        gpu.replay(&[pass], None);
+        gpu.submit(&[pass], None);
         cache.advance(1);
-        self.session.extend_by_step(Slot::Token(token));
+        self.session.extend_by_step(ContextEntry::Token(token));
         Ok(())
     }
 }

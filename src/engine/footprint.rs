@@ -22,7 +22,7 @@ const SIDES: usize = 64;
 
 /// One way of running a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct PlanCandidate {
     pub(super) context: usize,
     pub(super) kv: KvPrecision,
     pub(super) vision: Residency,
@@ -127,7 +127,7 @@ struct PictureShape {
 }
 
 /// The pictures worth looking at: for its rows of features none takes fewer positions, which leave room for more of the cache.
-fn pictures(vision: &VisionConfig, way: &Way) -> Vec<PictureShape> {
+fn pictures(vision: &VisionConfig, way: &PlanCandidate) -> Vec<PictureShape> {
     let merge = vision.spatial_merge_size;
     let most = way.edge.div_ceil(vision.patch_size * merge).max(1);
     let shape = |rows: usize| {
@@ -143,12 +143,12 @@ fn pictures(vision: &VisionConfig, way: &Way) -> Vec<PictureShape> {
 }
 
 /// Rows of features of the largest picture.
-pub(super) fn largest_picture(vision: &VisionConfig, way: &Way) -> usize {
+pub(super) fn largest_picture(vision: &VisionConfig, way: &PlanCandidate) -> usize {
     pictures(vision, way).iter().map(|shape| shape.rows).max().unwrap_or(0)
 }
 
 /// Bytes of the cache that has grown to hold `tokens`.
-fn kv_bytes(text: &TextConfig, way: &Way, tokens: usize) -> u64 {
+fn kv_bytes(text: &TextConfig, way: &PlanCandidate, tokens: usize) -> u64 {
     tokens.next_multiple_of(PAGE).min(way.context) as u64 * KvCache::bytes_per_token(text, way.kv)
 }
 
@@ -158,7 +158,12 @@ fn feature_bytes(text: &TextConfig, rows: usize) -> u64 {
 }
 
 /// What `way` takes in every phase, or which limit of the device it exceeds.
-pub(super) fn footprint(config: &ModelConfig, weights: &Weights, way: &Way, limit: u64) -> Result<Vec<PhaseBytes>> {
+pub(super) fn footprint(
+    config: &ModelConfig,
+    weights: &Weights,
+    way: &PlanCandidate,
+    limit: u64,
+) -> Result<Vec<PhaseBytes>> {
     check_limits(config, way, limit)?;
     let mut phases = vec![load(weights, way), text(&config.text, weights, way)];
     if let Some(vision) = &config.vision {
@@ -168,15 +173,15 @@ pub(super) fn footprint(config: &ModelConfig, weights: &Weights, way: &Way, limi
     Ok(phases)
 }
 
-fn resident(weights: &Weights, way: &Way) -> u64 {
+fn resident(weights: &Weights, way: &PlanCandidate) -> u64 {
     if way.vision == Residency::Resident { weights.vision() } else { 0 }
 }
 
-fn load(weights: &Weights, way: &Way) -> PhaseBytes {
+fn load(weights: &Weights, way: &PlanCandidate) -> PhaseBytes {
     PhaseBytes::new(Phase::Load, [weights.text.bytes, resident(weights, way), 0, 0, 0, weights.shard])
 }
 
-fn text(text: &TextConfig, weights: &Weights, way: &Way) -> PhaseBytes {
+fn text(text: &TextConfig, weights: &Weights, way: &PlanCandidate) -> PhaseBytes {
     let rows = way.rows.text;
     // While the cache grows, or is cut back, one layer is there twice.
     let kv = kv_bytes(text, way, way.context);
@@ -203,7 +208,7 @@ fn picture(
     config: &ModelConfig,
     vision: &VisionConfig,
     weights: &Weights,
-    way: &Way,
+    way: &PlanCandidate,
     shape: PictureShape,
 ) -> [PhaseBytes; 3] {
     let rows = way.rows.vision.min(shape.patches.next_multiple_of(vision_work::row_alignment(vision)));
@@ -235,7 +240,7 @@ fn picture(
 }
 
 /// Whatever is bound as a whole must fit a binding.
-fn check_limits(config: &ModelConfig, way: &Way, limit: u64) -> Result<()> {
+fn check_limits(config: &ModelConfig, way: &PlanCandidate, limit: u64) -> Result<()> {
     let text = &config.text;
     let widest = way.kv.head_bytes(text.head_dim).into_iter().max().unwrap_or(0);
     let keys = way.context as u64 * text.num_key_value_heads as u64 * widest;

@@ -7,7 +7,7 @@ use super::load::Resident;
 use super::pictures::{PromptFeatures, Shown};
 use super::prompt::{Encoded, SizedPicture};
 use super::recover::Run;
-use super::session::Slot;
+use super::session::ContextEntry;
 use super::{Engine, Request};
 use crate::error::{Error, Result};
 use crate::model::Input;
@@ -99,7 +99,12 @@ impl Engine {
     }
 
     /// One forward pass, its pictures encoded before if they are not.
-    pub(super) async fn forward(&mut self, slots: &[Slot], shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
+    pub(super) async fn forward(
+        &mut self,
+        slots: &[ContextEntry],
+        shown: &mut Shown<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
         let step = async |engine: &mut Self, run: &mut Run<'_>| {
             let features = match shown.features.take() {
                 Some(features) => features,
@@ -113,12 +118,12 @@ impl Engine {
     }
 
     /// One forward pass; if it is seen to fail the cache is as it was.
-    async fn pass(&mut self, slots: &[Slot], features: &PromptFeatures) -> Result<()> {
+    async fn pass(&mut self, slots: &[ContextEntry], features: &PromptFeatures) -> Result<()> {
         let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
         let Resident { model, cache, .. } = self.resident_mut()?;
         let held = cache.len();
         let passed = match model.forward(cache, &inputs, features.rows.as_ref()).await {
-            Ok(()) => model.settle().await,
+            Ok(()) => model.wait_idle().await,
             Err(error) => Err(error),
         };
         match passed {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::Engine;
 use super::events::{Clock, LoadEvent};
 use super::pictures::FeatureCache;
-use super::plan::{Plan, Wishes, plan, smaller};
+use super::plan::{MemoryOptions, Plan, plan, smaller};
 use super::recover::LOSSES;
 use super::session::Session;
 use super::source::{ShardSource, both};
-use super::speculate::{Pace, Speculation};
+use super::speculate::{LatencyModel, Speculation};
 use super::tower::{Residency, Tower};
 use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, ModelConfig};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Purpose, Ways};
+use crate::gpu::{Gpu, KernelConfig, Purpose};
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
 use crate::model::{KvCache, Model, decoder, forward};
 use crate::weights::manifest::Manifest;
@@ -60,9 +60,9 @@ impl LoadOptions {
         }
     }
 
-    fn wishes(&self) -> Wishes {
+    fn memory_options(&self) -> MemoryOptions {
         let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, speculation, .. } = *self;
-        Wishes { budget, context, kv, vision, speculation }
+        MemoryOptions { budget, context, kv, vision, speculation }
     }
 }
 
@@ -98,10 +98,10 @@ impl Engine {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
         let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
-        let mut plan = plan(&manifest, gpu.max_binding(), options.wishes())?;
+        let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features().and(options.arithmetic.features());
-        gpu.compute_in(Ways { features, picks: options.tuned.picks, ..gpu.ways() });
+        gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
         let mut tunes = options.tune.tunes(gpu.class());
         let (resident, self_test, tuned) = loop {
             let mut sent = 0;
@@ -128,13 +128,13 @@ impl Engine {
                     gpu = gpu.reopen().await?;
                 }
                 Err(full @ Error::OutOfMemory { .. }) => {
-                    plan = smaller(&manifest, gpu.max_binding(), options.wishes(), &plan).map_err(|_| full)?;
+                    plan = smaller(&manifest, gpu.max_binding(), options.memory_options(), &plan).map_err(|_| full)?;
                 }
                 outcome => break outcome?,
             }
         };
         Ok(Self {
-            pace: Pace::new(gpu.class()),
+            latency: LatencyModel::new(gpu.class()),
             gpu,
             plan,
             resident: Some(resident),
@@ -190,7 +190,7 @@ pub(super) async fn bring_up(
     if let Some(vision) = stays {
         Tower::want(&mut uploader, manifest, vision.num_hidden_layers)?;
     }
-    gpu.answers().await?;
+    gpu.flush_errors().await?;
     for index in 0..manifest.shards.len() {
         let bytes = match first.take() {
             Some(bytes) => bytes?,
@@ -198,14 +198,14 @@ pub(super) async fn bring_up(
         };
         uploader.push_shard(manifest, index, &bytes)?;
         // Before the next one comes: copies on their way take memory too.
-        gpu.settle().await?;
+        gpu.wait_idle().await?;
         on_event(LoadEvent::Bytes(bytes.len() as u64))?;
     }
     let mut weights = uploader.finish(manifest)?;
     let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
     let model = Model::new(gpu, config, plan.rows, weights)?;
     let cache = KvCache::new(gpu, &config.text, plan.context, plan.kv)?;
-    model.settle().await?;
+    model.wait_idle().await?;
     Ok((Resident { model, tower, cache }, report))
 }
 
@@ -219,20 +219,20 @@ async fn tuned(
     options: &LoadOptions,
     tunes: &mut bool,
 ) -> Result<(Resident, SelfTestReport, Tuned)> {
-    let (before, clock) = (gpu.ways(), options.clock);
+    let (before, clock) = (gpu.kernel_config(), options.clock);
     if !std::mem::take(tunes) {
-        return Ok((resident, report, Tuned { picks: before.picks, ..options.tuned }));
+        return Ok((resident, report, Tuned { variants: before.variants, ..options.tuned }));
     }
     let until = clock() + BUDGET_MS;
     let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), options.tuned, (clock, until)).await?;
     resident.model.rest();
     resident.cache = KvCache::new(gpu, &manifest.config.text, plan.context, plan.kv)?;
-    if gpu.ways() == before {
+    if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
     let mut tested = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
-    tuned.picks = gpu.ways().picks;
+    tuned.variants = gpu.kernel_config().variants;
     Ok((resident, tested, tuned))
 }
 

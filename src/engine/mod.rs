@@ -9,9 +9,9 @@ mod generate;
 mod load;
 mod pictures;
 mod plan;
+mod preallocate;
 mod prompt;
 mod recover;
-mod rehearse;
 mod score;
 mod session;
 mod source;
@@ -23,9 +23,9 @@ mod verify;
 pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
 pub use load::{LoadOptions, kernel_needs};
-pub use plan::{Plan, Wishes, plan, smaller};
+pub use plan::{MemoryOptions, Plan, plan, smaller};
 pub use prompt::{Picture, Prompt};
-pub use score::{Positions, ScoredRows};
+pub use score::{ScoreOptions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tower::Residency;
@@ -44,7 +44,7 @@ use crate::weights::manifest::Manifest;
 use load::Resident;
 use pictures::FeatureCache;
 use session::Session;
-use speculate::Pace;
+use speculate::LatencyModel;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub struct Engine {
     rows_tested: Vec<(usize, bool)>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
-    pace: Pace,
+    latency: LatencyModel,
     clock: Clock,
 }
 

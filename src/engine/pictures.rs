@@ -7,7 +7,7 @@ use super::Engine;
 use super::events::{Cancel, Event, Stage};
 use super::load::Resident;
 use super::prompt::SizedPicture;
-use super::session::Slot;
+use super::session::ContextEntry;
 use super::tower::TowerRun;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Purpose, Recording};
@@ -27,10 +27,10 @@ pub(super) struct PromptFeatures {
 
 impl PromptFeatures {
     /// What starts the row of a slot.
-    pub(super) fn input(&self, slot: &Slot) -> Result<Input> {
+    pub(super) fn input(&self, slot: &ContextEntry) -> Result<Input> {
         match slot {
-            Slot::Token(id) => Ok(Input::Token(*id)),
-            Slot::Picture { fingerprint, row } => match self.first_rows.get(fingerprint) {
+            ContextEntry::Token(id) => Ok(Input::Token(*id)),
+            ContextEntry::Picture { fingerprint, row } => match self.first_rows.get(fingerprint) {
                 Some(first) => Ok(Input::Feature(first + row)),
                 None => Err(Error::Internal { detail: "a picture was not encoded".into() }),
             },
@@ -41,14 +41,14 @@ impl PromptFeatures {
 /// The pictures in a part of a prompt, and their features while they are on the device.
 #[derive(Debug)]
 pub(super) struct Shown<'a> {
-    pub(super) slots: &'a [Slot],
+    pub(super) slots: &'a [ContextEntry],
     pub(super) pictures: &'a [Rc<SizedPicture>],
     pub(super) features: Option<PromptFeatures>,
 }
 
 impl<'a> Shown<'a> {
     /// Those of `pictures` that `slots` name, not encoded yet.
-    pub(super) fn new(slots: &'a [Slot], pictures: &'a [Rc<SizedPicture>]) -> Self {
+    pub(super) fn new(slots: &'a [ContextEntry], pictures: &'a [Rc<SizedPicture>]) -> Self {
         Self { slots, pictures, features: None }
     }
 }
@@ -57,14 +57,14 @@ impl Engine {
     /// Encodes those of `pictures` that occur in `slots`, each once.
     pub(super) async fn encode_pictures(
         &mut self,
-        slots: &[Slot],
+        slots: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<PromptFeatures> {
         let mut wanted: Vec<&SizedPicture> = Vec::new();
         for slot in slots {
-            let Slot::Picture { fingerprint, .. } = slot else { continue };
+            let ContextEntry::Picture { fingerprint, .. } = slot else { continue };
             if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
                 continue;
             }

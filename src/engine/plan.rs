@@ -1,6 +1,6 @@
 //! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
 
-use super::footprint::{PhaseBytes, PurposeBytes, Way, Weights, footprint, largest_picture};
+use super::footprint::{PhaseBytes, PlanCandidate, PurposeBytes, Weights, footprint, largest_picture};
 use super::pictures::KEPT;
 use super::speculate::Speculation;
 use super::tower::Residency;
@@ -20,7 +20,7 @@ const WELCOME_EDGE: usize = 1036;
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct MemoryOptions {
     /// Bytes of GPU memory that everything together may take.
     pub budget: Option<u64>,
     /// Tokens the context is to hold.
@@ -76,18 +76,18 @@ const STEPS: [(usize, usize, usize, usize); 7] = [
 ///
 /// # Errors
 /// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
-pub fn plan(manifest: &Manifest, max_binding: u64, wishes: Wishes) -> Result<Plan> {
+pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions) -> Result<Plan> {
     let config = &manifest.config;
     let weights = Weights::of(manifest, max_binding)?;
     let mut refusal = None;
-    for way in ways(config, max_binding, wishes) {
-        let plan_of = |way: Way| {
+    for way in candidates(config, max_binding, memory_options) {
+        let plan_of = |way: PlanCandidate| {
             let phases = footprint(config, &weights, &way, max_binding)?;
-            choose(way, phases, wishes.budget)
+            choose(way, phases, memory_options.budget)
         };
         match plan_of(way) {
             Ok(plan) => {
-                let kind = (wishes.budget.is_some(), wishes.speculation != Speculation::Off);
+                let kind = (memory_options.budget.is_some(), memory_options.speculation != Speculation::Off);
                 return Ok(improved(config, max_binding, (way, plan), kind, plan_of));
             }
             Err(error) => refusal = Some(more_telling(refusal, error)),
@@ -100,14 +100,14 @@ pub fn plan(manifest: &Manifest, max_binding: u64, wishes: Wishes) -> Result<Pla
 fn improved(
     config: &ModelConfig,
     limit: u64,
-    (mut way, mut plan): (Way, Plan),
+    (mut way, mut plan): (PlanCandidate, Plan),
     (short, drafts): (bool, bool),
-    plan_of: impl Fn(Way) -> Result<Plan>,
+    plan_of: impl Fn(PlanCandidate) -> Result<Plan>,
 ) -> Plan {
-    let better: [fn(Way, Rows, usize) -> Way; 3] = [
-        |way, rows, _| Way { rows: Rows { text: rows.text, ..way.rows }, ..way },
-        |way, rows, _| Way { rows: Rows { vision: rows.vision, ..way.rows }, ..way },
-        |way, _, feature_rows| Way { feature_rows, ..way },
+    let better: [fn(PlanCandidate, Rows, usize) -> PlanCandidate; 3] = [
+        |way, rows, _| PlanCandidate { rows: Rows { text: rows.text, ..way.rows }, ..way },
+        |way, rows, _| PlanCandidate { rows: Rows { vision: rows.vision, ..way.rows }, ..way },
+        |way, _, feature_rows| PlanCandidate { feature_rows, ..way },
     ];
     for change in better {
         for step in STEPS {
@@ -121,7 +121,7 @@ fn improved(
     if drafts {
         // Last of all: what drafts take must not make anything else smaller.
         for step in verify::ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
-            let more = Way { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
+            let more = PlanCandidate { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
             if let Ok(fits) = plan_of(more) {
                 return fits;
             }
@@ -134,12 +134,12 @@ fn improved(
 ///
 /// # Errors
 /// As [`plan`], if there is none.
-pub fn smaller(manifest: &Manifest, max_binding: u64, wishes: Wishes, failed: &Plan) -> Result<Plan> {
-    plan(manifest, max_binding, Wishes { budget: Some(failed.peak - failed.peak / 8), ..wishes })
+pub fn smaller(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions, failed: &Plan) -> Result<Plan> {
+    plan(manifest, max_binding, MemoryOptions { budget: Some(failed.peak - failed.peak / 8), ..memory_options })
 }
 
 /// A way that fits, or by how much it does not.
-fn choose(way: Way, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan> {
+fn choose(way: PlanCandidate, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan> {
     let Some(largest) = phases.iter().max_by_key(|phase| phase.total) else {
         return Err(Error::Internal { detail: "a plan without phases".into() });
     };
@@ -149,7 +149,7 @@ fn choose(way: Way, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan
         let parts = largest.purposes.iter().filter(|row| row.bytes > 0).map(part).collect();
         return Err(Error::BudgetTooSmall { what: "the model".into(), budget, needed: peak, parts });
     }
-    let Way { context, kv, vision, slots, rows, edge, feature_rows } = way;
+    let PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows } = way;
     Ok(Plan { budget, context, kv, vision, vision_slots: slots, rows, longest_edge: edge, feature_rows, phases, peak })
 }
 
@@ -165,32 +165,36 @@ fn more_telling(earlier: Option<Error>, error: Error) -> Error {
 }
 
 /// The ways to run a model, the best first.
-fn ways(config: &ModelConfig, limit: u64, wishes: Wishes) -> impl Iterator<Item = Way> + '_ {
+fn candidates(
+    config: &ModelConfig,
+    limit: u64,
+    memory_options: MemoryOptions,
+) -> impl Iterator<Item = PlanCandidate> + '_ {
     let (welcome, small) = edges(config.vision.as_ref());
-    let short = wishes.budget.is_some();
+    let short = memory_options.budget.is_some();
     let mut shapes = Vec::new();
     for edges in [welcome, small] {
-        for context in contexts(config, wishes) {
+        for context in contexts(config, memory_options) {
             shapes.extend(edges.iter().map(|&edge| (context, edge)));
         }
     }
     let steps = shapes.into_iter().flat_map(|shape| STEPS.map(|step| (shape, step)));
     steps.flat_map(move |((context, edge), step)| {
         let rows = rows(config, step, limit);
-        let mut ways = Vec::new();
-        for kv in precisions(config, wishes, context) {
-            for (vision, slots) in residencies(config.vision.as_ref(), wishes) {
-                let way = Way { context, kv, vision, slots, rows, edge, feature_rows: 0 };
-                ways.push(Way { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
+        let mut all = Vec::new();
+        for kv in precisions(config, memory_options, context) {
+            for (vision, slots) in residencies(config.vision.as_ref(), memory_options) {
+                let way = PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows: 0 };
+                all.push(PlanCandidate { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
             }
         }
-        ways
+        all
     })
 }
 
-fn contexts(config: &ModelConfig, wishes: Wishes) -> Vec<usize> {
+fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
     let made_for = config.text.max_position_embeddings;
-    if let Some(asked) = wishes.context {
+    if let Some(asked) = memory_options.context {
         return vec![asked.clamp(1, made_for)];
     }
     let longest = DEFAULT_CONTEXT.min(made_for);
@@ -209,8 +213,8 @@ fn edges(vision: Option<&VisionConfig>) -> (Vec<usize>, Vec<usize>) {
     (welcome, small.filter(|&edge| edge < largest).collect())
 }
 
-fn precisions(config: &ModelConfig, wishes: Wishes, context: usize) -> Vec<KvPrecision> {
-    match wishes.kv {
+fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usize) -> Vec<KvPrecision> {
+    match memory_options.kv {
         Some(kv) => vec![kv],
         None => {
             let best = KvCache::default_precision(&config.text, context);
@@ -220,12 +224,12 @@ fn precisions(config: &ModelConfig, wishes: Wishes, context: usize) -> Vec<KvPre
 }
 
 /// Where the tower may be, and how many of its layers at once if it is streamed.
-fn residencies(vision: Option<&VisionConfig>, wishes: Wishes) -> Vec<(Residency, usize)> {
+fn residencies(vision: Option<&VisionConfig>, memory_options: MemoryOptions) -> Vec<(Residency, usize)> {
     let Some(vision) = vision else { return vec![(Residency::Resident, 0)] };
     let depth = vision.num_hidden_layers;
     let all =
         [(Residency::Resident, depth), (Residency::Dropped, depth), (Residency::Streamed, 2), (Residency::Streamed, 1)];
-    all.into_iter().filter(|(residency, _)| wishes.vision.is_none_or(|asked| asked == *residency)).collect()
+    all.into_iter().filter(|(residency, _)| memory_options.vision.is_none_or(|asked| asked == *residency)).collect()
 }
 
 /// Rows at a time: of a step, or as many as a binding holds.
@@ -242,7 +246,7 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 }
 
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
-fn feature_rows(config: &ModelConfig, way: &Way, pictures: usize, short: bool, limit: u64) -> usize {
+fn feature_rows(config: &ModelConfig, way: &PlanCandidate, pictures: usize, short: bool, limit: u64) -> usize {
     let Some(vision) = &config.vision else { return 0 };
     let largest = largest_picture(vision, way);
     let most = limit / (4 * config.text.hidden_size as u64);

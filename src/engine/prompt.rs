@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Engine;
 use super::events::Event;
-use super::session::Slot;
+use super::session::ContextEntry;
 use crate::chat::{Message, encode_chat, picture_order};
 use crate::config::VisionConfig;
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ pub(super) struct Encoded {
     /// Token ids, picture tokens included.
     pub(super) ids: Vec<u32>,
     /// The same, with pictures told apart.
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<ContextEntry>,
     /// Pictures in the order of their tokens.
     pub(super) pictures: Vec<Rc<SizedPicture>>,
 }
@@ -100,16 +100,16 @@ impl Engine {
     }
 
     /// Gives every picture token the next row of the pictures' features.
-    fn slots(&self, ids: &[u32], pictures: &[SizedPicture]) -> Result<Vec<Slot>> {
+    fn slots(&self, ids: &[u32], pictures: &[SizedPicture]) -> Result<Vec<ContextEntry>> {
         let image_token = self.config().vision.as_ref().map(|vision| vision.image_token_id);
         let mut rows = pictures.iter().flat_map(|picture| {
             let fingerprint = picture.fingerprint;
             let count = picture.prepared.grid.rows * picture.prepared.grid.cols;
-            (0..count as u32).map(move |row| Slot::Picture { fingerprint, row })
+            (0..count as u32).map(move |row| ContextEntry::Picture { fingerprint, row })
         });
         let mismatch = || Error::request("input_ids", "the picture tokens do not match the pictures' sizes");
         let slot = |&id: &u32| {
-            if Some(id) == image_token { rows.next().ok_or_else(mismatch) } else { Ok(Slot::Token(id)) }
+            if Some(id) == image_token { rows.next().ok_or_else(mismatch) } else { Ok(ContextEntry::Token(id)) }
         };
         let slots = ids.iter().map(slot).collect::<Result<_>>()?;
         if rows.next().is_some() {

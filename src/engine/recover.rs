@@ -5,7 +5,7 @@ use super::Engine;
 use super::events::{Cancel, Event};
 use super::load::{Resident, bring_up};
 use super::pictures::PromptFeatures;
-use super::session::{Session, Slot};
+use super::session::{ContextEntry, Session};
 use crate::error::{Error, Result};
 use crate::model::{Input, KvCache};
 
@@ -92,11 +92,11 @@ impl Engine {
             resident.model.rest();
         }
         // Not before the GPU has gone on without it is that memory free.
-        let settled = self.gpu.settle().await;
-        if let (Ok(()), Some(resident)) = (&settled, &mut self.resident) {
+        let idle = self.gpu.wait_idle().await;
+        if let (Ok(()), Some(resident)) = (&idle, &mut self.resident) {
             resident.cache = KvCache::new(&self.gpu, &self.manifest.config.text, context, precision)?;
         }
-        let refilled = match settled {
+        let refilled = match idle {
             Ok(()) => self.refill(run, &held).await,
             Err(error) => Err(error),
         };
@@ -123,28 +123,28 @@ impl Engine {
         for (index, (pass, kept)) in held.passes().enumerate() {
             run.cancel.check()?;
             match kept {
-                [Slot::Token(token)] if pass.is_step => {
+                [ContextEntry::Token(token)] if pass.is_step => {
                     self.resident_mut()?.cache.reserve(1).await?;
                     self.step_again(*token)?;
                 }
                 _ => {
-                    if kept.iter().any(|slot| matches!(slot, Slot::Picture { .. })) {
+                    if kept.iter().any(|slot| matches!(slot, ContextEntry::Picture { .. })) {
                         // The tower takes the decoder's work memory, which is free once the passes so far are done.
-                        self.resident()?.model.settle().await?;
+                        self.resident()?.model.wait_idle().await?;
                     }
                     let features = self.encode_pictures(kept, held.pictures(), run.cancel, &mut |_| ()).await?;
                     self.replay(kept, pass.rows, &features).await?;
                 }
             }
             if index % PASSES == PASSES - 1 {
-                self.resident()?.model.settle().await?;
+                self.resident()?.model.wait_idle().await?;
             }
         }
-        self.resident()?.model.settle().await
+        self.resident()?.model.wait_idle().await
     }
 
     /// A pass of `rows` rows of which the first, `kept`, stay.
-    async fn replay(&mut self, kept: &[Slot], rows: usize, features: &PromptFeatures) -> Result<()> {
+    async fn replay(&mut self, kept: &[ContextEntry], rows: usize, features: &PromptFeatures) -> Result<()> {
         let mut inputs: Vec<Input> = kept.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
         // No row looks at those behind it: any will do.
         let padding = inputs.last().copied().unwrap_or(Input::Token(0));

@@ -7,17 +7,17 @@ use super::events::Cancel;
 use super::pictures::Shown;
 use super::prompt::{Picture, Prompt};
 use super::recover::Run;
-use super::session::Slot;
+use super::session::ContextEntry;
 use crate::error::{Error, Result};
 
 /// How a prompt is cut into forward passes. All ways give the same logits but for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Positions {
+pub struct ScoreOptions {
     /// Most tokens in one pass, at least 1; more than the engine's own chunk is cut to that.
     pub chunk: usize,
 }
 
-impl Default for Positions {
+impl Default for ScoreOptions {
     fn default() -> Self {
         Self { chunk: usize::MAX }
     }
@@ -43,7 +43,7 @@ impl Engine {
         &mut self,
         prompt: &Prompt,
         pictures: &[Picture],
-        positions: Positions,
+        positions: ScoreOptions,
         cancel: &Cancel,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
@@ -59,7 +59,7 @@ impl Engine {
         let chunk = positions.chunk.clamp(1, self.plan.rows.text.prompt);
         for first in (0..total).step_by(chunk) {
             cancel.check()?;
-            let slots: &[Slot] = &encoded.slots[first..total.min(first + chunk)];
+            let slots: &[ContextEntry] = &encoded.slots[first..total.min(first + chunk)];
             self.forward(slots, &mut shown, run).await?;
             let logits = self.logits(0..slots.len(), run).await?; // [slots, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;

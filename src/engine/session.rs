@@ -8,7 +8,7 @@ use crate::image::Fingerprint;
 
 /// What one position of a conversation holds. Equal slots after equal slots have equal keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(super) enum ContextEntry {
     /// A token.
     Token(u32),
     /// A row of a picture's features.
@@ -29,7 +29,7 @@ pub(super) struct Pass {
 /// The contents of the cache, so that it can be filled once more.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
-    slots: Vec<Slot>,
+    slots: Vec<ContextEntry>,
     passes: Vec<Pass>,
     /// The pictures that slots name, at the size the model sees them.
     pictures: Vec<Rc<SizedPicture>>,
@@ -37,7 +37,7 @@ pub(super) struct Session {
 
 impl Session {
     /// How it came there: every pass, with the slots kept of it.
-    pub(super) fn passes(&self) -> impl Iterator<Item = (Pass, &[Slot])> {
+    pub(super) fn passes(&self) -> impl Iterator<Item = (Pass, &[ContextEntry])> {
         let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.slots.len()]);
         self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.slots[pass.first..end]))
     }
@@ -53,13 +53,13 @@ impl Session {
     }
 
     /// What the cache holds.
-    pub(super) fn slots(&self) -> &[Slot] {
+    pub(super) fn slots(&self) -> &[ContextEntry] {
         &self.slots
     }
 
     /// Slots that `prompt` and the cache have in common and that need not be computed. The last slot of the prompt is always left
     /// to compute, since its logits are wanted.
-    pub(super) fn common(&self, prompt: &[Slot]) -> usize {
+    pub(super) fn common(&self, prompt: &[ContextEntry]) -> usize {
         let common = self.slots.iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
         common.min(prompt.len().saturating_sub(1))
     }
@@ -72,9 +72,9 @@ impl Session {
 
     /// Keeps `pictures` in addition to those that slots name.
     pub(super) fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
-        let fingerprint = |slot: &Slot| match slot {
-            Slot::Picture { fingerprint, .. } => Some(*fingerprint),
-            Slot::Token(_) => None,
+        let fingerprint = |slot: &ContextEntry| match slot {
+            ContextEntry::Picture { fingerprint, .. } => Some(*fingerprint),
+            ContextEntry::Token(_) => None,
         };
         let named: HashSet<Fingerprint> = self.slots.iter().filter_map(fingerprint).collect();
         self.pictures.retain(|picture| named.contains(&picture.fingerprint));
@@ -86,13 +86,13 @@ impl Session {
     }
 
     /// Notes what a forward pass of `rows` rows has appended to the cache.
-    pub(super) fn extend(&mut self, slots: &[Slot], rows: usize) {
+    pub(super) fn extend(&mut self, slots: &[ContextEntry], rows: usize) {
         self.passes.push(Pass { first: self.slots.len(), rows, is_step: false });
         self.slots.extend_from_slice(slots);
     }
 
     /// Notes what a step has appended to the cache.
-    pub(super) fn extend_by_step(&mut self, slot: Slot) {
+    pub(super) fn extend_by_step(&mut self, slot: ContextEntry) {
         self.passes.push(Pass { first: self.slots.len(), rows: 1, is_step: true });
         self.slots.push(slot);
     }

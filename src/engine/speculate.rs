@@ -1,7 +1,7 @@
 //! Prompt lookup: what followed the last few tokens when they stood in the conversation before is proposed, and several proposals are
 //! verified in one pass (<https://github.com/apoorvumang/prompt-lookup-decoding>). Whether that pays is measured, not assumed.
 
-use super::session::Slot;
+use super::session::ContextEntry;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::model::verify::ROWS;
@@ -47,14 +47,14 @@ impl std::str::FromStr for Speculation {
 
 /// How long steps and passes take on a device.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub(super) struct LatencyModel {
     /// Milliseconds from token to token, the next step being submitted before a token is read.
     step: Option<f64>,
     /// Of a pass over each of [`ROWS`], from the token that is known to what comes back, in steps; and passes seen.
     passes: [(f64, u32); ROWS.len()],
 }
 
-impl Pace {
+impl LatencyModel {
     /// What is expected of a device before anything has been measured.
     pub(super) fn new(class: DeviceClass) -> Self {
         let passes = match class {
@@ -128,18 +128,18 @@ impl Speculator {
     }
 
     /// Whether there is any point in asking.
-    pub(super) fn looks(&self, pace: &Pace) -> bool {
+    pub(super) fn looks(&self, latency: &LatencyModel) -> bool {
         match self.mode {
             Speculation::Off => false,
             Speculation::Always => true,
-            Speculation::Auto => self.pause == 0 && pace.step.is_some(),
+            Speculation::Auto => self.pause == 0 && latency.step.is_some(),
         }
     }
 
     /// Proposes what comes next, so that a pass has at most `rows` rows, if that is worth a pass.
-    pub(super) fn propose(&self, pace: &Pace, history: &[u32], rows: usize) -> Option<Draft> {
+    pub(super) fn propose(&self, latency: &LatencyModel, history: &[u32], rows: usize) -> Option<Draft> {
         let (at, matched) = lookup(history)?;
-        let worth = |rows: usize| expected(self.rate(matched), rows) / pace.steps(rows);
+        let worth = |rows: usize| expected(self.rate(matched), rows) / latency.steps(rows);
         let rows = ROWS.into_iter().filter(|&known| known <= rows).max_by(|&a, &b| worth(a).total_cmp(&worth(b)))?;
         if self.mode == Speculation::Auto && worth(rows) < MARGIN {
             return None;
@@ -192,10 +192,10 @@ fn expected(rate: f64, rows: usize) -> f64 {
 const PICTURE: u32 = u32::MAX;
 
 /// The tokens of a conversation, and the one behind them, if it is known.
-pub(super) fn history(slots: &[Slot], known: Option<u32>) -> Vec<u32> {
-    let token = |slot: &Slot| match slot {
-        Slot::Token(token) => *token,
-        Slot::Picture { .. } => PICTURE,
+pub(super) fn history(slots: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
+    let token = |slot: &ContextEntry| match slot {
+        ContextEntry::Token(token) => *token,
+        ContextEntry::Picture { .. } => PICTURE,
     };
     slots.iter().map(token).chain(known).collect()
 }
@@ -226,10 +226,10 @@ fn continuation(history: &[u32], at: usize, count: usize) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    fn paced() -> Pace {
-        let mut pace = Pace::new(DeviceClass::Hardware);
-        pace.stepped(10.0);
-        pace
+    fn paced() -> LatencyModel {
+        let mut latency = LatencyModel::new(DeviceClass::Hardware);
+        latency.stepped(10.0);
+        latency
     }
 
     #[test]
@@ -251,13 +251,13 @@ mod tests {
         let speculator = Speculator::new(Speculation::Always);
         let draft = speculator.propose(&paced(), &[1, 2, 3, PICTURE, 1, 2], 8);
         assert_eq!(draft, None, "a draft that ends early is none");
-        assert_eq!(history(&[Slot::Token(4)], Some(5)), [4, 5]);
+        assert_eq!(history(&[ContextEntry::Token(4)], Some(5)), [4, 5]);
     }
 
     #[test]
     fn nothing_is_proposed_before_a_step_was_measured_or_when_it_is_off() {
         let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
-        let unmeasured = Pace::new(DeviceClass::Hardware);
+        let unmeasured = LatencyModel::new(DeviceClass::Hardware);
         assert!(!Speculator::new(Speculation::Auto).looks(&unmeasured));
         assert!(Speculator::new(Speculation::Auto).looks(&paced()));
         assert!(Speculator::new(Speculation::Always).looks(&unmeasured));
@@ -270,27 +270,27 @@ mod tests {
     #[test]
     fn a_pass_must_be_worth_its_time() {
         let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
-        let (speculator, mut pace) = (Speculator::new(Speculation::Auto), paced());
-        assert!(speculator.propose(&pace, &words, 8).is_some());
+        let (speculator, mut latency) = (Speculator::new(Speculation::Auto), paced());
+        assert!(speculator.propose(&latency, &words, 8).is_some());
         for rows in ROWS {
             // The first is not counted: it is made ready besides.
-            [1e6, 90.0, 90.0].into_iter().for_each(|ms| pace.passed(rows, ms));
+            [1e6, 90.0, 90.0].into_iter().for_each(|ms| latency.passed(rows, ms));
         }
-        assert_eq!(speculator.propose(&pace, &words, 8), None, "nine steps for at most eight tokens");
-        pace.passed(8, 1.0);
-        assert!(pace.steps(8) < pace.steps(4), "what is seen later counts");
+        assert_eq!(speculator.propose(&latency, &words, 8), None, "nine steps for at most eight tokens");
+        latency.passed(8, 1.0);
+        assert!(latency.steps(8) < latency.steps(4), "what is seen later counts");
     }
 
     #[test]
     fn misses_make_it_pause_and_hits_make_it_bold() {
         let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
-        let (mut speculator, pace) = (Speculator::new(Speculation::Auto), paced());
-        let draft = speculator.propose(&pace, &words, 8).expect("a draft");
+        let (mut speculator, latency) = (Speculator::new(Speculation::Auto), paced());
+        let draft = speculator.propose(&latency, &words, 8).expect("a draft");
         speculator.verified(&draft, 0);
         let pause = |speculator: &mut Speculator| {
             (0..)
                 .take_while(|_| {
-                    let pauses = !speculator.looks(&pace);
+                    let pauses = !speculator.looks(&latency);
                     speculator.stepped();
                     pauses
                 })
@@ -303,8 +303,8 @@ mod tests {
         for _ in 0..20 {
             speculator.verified(&draft, draft.tokens.len());
         }
-        assert!(speculator.looks(&pace) && speculator.rate(draft.matched) > 0.95 && wary < 0.4);
-        assert_eq!(speculator.propose(&pace, &words, 8).map(|draft| draft.tokens.len()), Some(7));
+        assert!(speculator.looks(&latency) && speculator.rate(draft.matched) > 0.95 && wary < 0.4);
+        assert_eq!(speculator.propose(&latency, &words, 8).map(|draft| draft.tokens.len()), Some(7));
         assert_eq!(speculator.drafted, 22 * draft.tokens.len());
     }
 }

@@ -170,7 +170,7 @@ impl<'a> TowerRun<'a> {
         for index in uploader.due() {
             let bytes = self.window.shard(self.shards, index).await?;
             uploader.push_shard(self.manifest, index, &bytes)?;
-            self.gpu.settle().await?;
+            self.gpu.wait_idle().await?;
         }
         self.loaded = Tower::take(config, &mut uploader.finish(self.manifest)?)?;
         Ok(())

@@ -3,9 +3,9 @@
 
 use super::events::Clock;
 use crate::error::{Error, Result};
-use crate::gpu::ways::FAMILIES;
-use crate::gpu::{DeviceClass, Features, Gpu, Ways};
-use crate::kernels::Family;
+use crate::gpu::kernel_config::TUNING_GROUPS;
+use crate::gpu::{DeviceClass, Features, Gpu, KernelConfig};
+use crate::kernels::TuningGroup;
 use crate::model::{KvCache, Model};
 use crate::weights::hash::sha256_hex;
 
@@ -19,8 +19,8 @@ const RUNS: usize = 2;
 /// What is known of a device after some loads: handed to the next one, it goes on where the last one stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
-    /// As [`Ways::picks`].
-    pub picks: [u8; FAMILIES],
+    /// As [`KernelConfig::variants`].
+    pub variants: [u8; TUNING_GROUPS],
     /// Trials that are done, in the order of [`trials`].
     pub tried: usize,
 }
@@ -103,11 +103,11 @@ pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String 
 }
 
 /// What is tried, in this order: what decides most first. Attention is little of a token and of a short prompt.
-fn trials(ways: Ways) -> Vec<(Family, u8)> {
-    let families = [Family::FewRows, Family::Matmul];
+fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
+    let families = [TuningGroup::Gemv, TuningGroup::Matmul];
     families
         .into_iter()
-        .flat_map(|family| family.candidates(ways).into_iter().map(move |pick| (family, pick)))
+        .flat_map(|family| family.candidates(kernel_config).into_iter().map(move |pick| (family, pick)))
         .collect()
 }
 
@@ -116,23 +116,23 @@ fn trials(ways: Ways) -> Vec<(Family, u8)> {
 struct Search {
     tuned: Tuned,
     /// What the best way of a family takes, as measured in this load.
-    best: Option<(Family, f64)>,
+    best: Option<(TuningGroup, f64)>,
 }
 
 impl Search {
     /// Whether the best of `family` has to be timed first.
-    fn needs_best(&self, family: Family) -> bool {
+    fn needs_best(&self, family: TuningGroup) -> bool {
         self.best.is_none_or(|(of, _)| of != family)
     }
 
     /// Takes down that the next trial took `ms`; `None` if it could not be run.
-    fn tell(&mut self, (family, pick): (Family, u8), ms: Option<f64>) {
+    fn tell(&mut self, (family, pick): (TuningGroup, u8), ms: Option<f64>) {
         self.tuned.tried += 1;
         let is_better = |ms: &f64| self.best.is_none_or(|(_, best)| *ms < GAIN * best);
         if let Some(ms) = ms.filter(is_better)
-            && let Some(picked) = self.tuned.picks.get_mut(family as usize)
+            && let Some(variant) = self.tuned.variants.get_mut(family as usize)
         {
-            *picked = pick;
+            *variant = pick;
             self.best = Some((family, ms));
         }
     }
@@ -149,25 +149,28 @@ pub(super) async fn tune(
     known: Tuned,
     (clock, until): (Clock, f64),
 ) -> Result<Tuned> {
-    let ways = gpu.ways();
+    let kernel_config = gpu.kernel_config();
     let mut search = Search { tuned: known, best: None };
-    for (family, pick) in trials(ways).into_iter().skip(known.tried) {
+    for (family, pick) in trials(kernel_config).into_iter().skip(known.tried) {
         if clock() >= until {
             break;
         }
-        let picks = search.tuned.picks;
+        let variants = search.tuned.variants;
         if search.needs_best(family) {
-            search.best = Some((family, time(gpu, (model, cache), family, Ways { picks, ..ways }, clock).await?));
+            search.best = Some((
+                family,
+                time(gpu, (model, cache), family, KernelConfig { variants, ..kernel_config }, clock).await?,
+            ));
         }
-        let mut tried = Ways { picks, ..ways };
-        tried.picks[family as usize] = pick;
+        let mut tried = KernelConfig { variants, ..kernel_config };
+        tried.variants[family as usize] = pick;
         let ms = match time(gpu, (model, cache), family, tried, clock).await {
             Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. }) => None,
             outcome => Some(outcome?),
         };
         search.tell((family, pick), ms);
     }
-    gpu.compute_in(Ways { picks: search.tuned.picks, ..ways });
+    gpu.set_kernel_config(KernelConfig { variants: search.tuned.variants, ..kernel_config });
     Ok(search.tuned)
 }
 
@@ -175,17 +178,17 @@ pub(super) async fn tune(
 async fn time(
     gpu: &Gpu,
     (model, cache): (&mut Model, &mut KvCache),
-    family: Family,
-    ways: Ways,
+    family: TuningGroup,
+    kernel_config: KernelConfig,
     clock: Clock,
 ) -> Result<f64> {
-    let work = model.trial(cache, family, ways).await?;
+    let work = model.trial(cache, family, kernel_config).await?;
     let mut least = f64::INFINITY;
     // The first run is for caches, clocks and whatever drivers put off.
     for run in 0..=RUNS {
         let start = clock();
-        gpu.replay(&[&work], None);
-        gpu.settle().await?;
+        gpu.submit(&[&work], None);
+        gpu.wait_idle().await?;
         if run > 0 {
             least = least.min(clock() - start);
         }
@@ -199,33 +202,34 @@ mod tests {
 
     /// What `times` say of the picks of a family, the first being what is there.
     fn search(times: &[Option<f64>]) -> Tuned {
-        let mut search = Search { tuned: Tuned::default(), best: Some((Family::Matmul, times[0].expect("a time"))) };
+        let mut search =
+            Search { tuned: Tuned::default(), best: Some((TuningGroup::Matmul, times[0].expect("a time"))) };
         for (pick, &ms) in (1..).zip(&times[1..]) {
-            search.tell((Family::Matmul, pick), ms);
+            search.tell((TuningGroup::Matmul, pick), ms);
         }
         search.tuned
     }
 
     #[test]
     fn the_quickest_is_taken_if_it_is_quicker_by_more_than_noise() {
-        let picks = |times: &[Option<f64>]| search(times).picks;
-        assert_eq!(picks(&[Some(10.0), Some(9.0), Some(5.0), Some(6.0)]), [0, 0, 2, 0]);
-        assert_eq!(picks(&[Some(10.0), Some(9.9), Some(10.1)]), [0; FAMILIES]);
-        assert_eq!(picks(&[Some(10.0), Some(9.0), Some(8.9)]), [0, 0, 1, 0]);
-        assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { picks: [0, 0, 2, 0], tried: 2 });
+        let variants = |times: &[Option<f64>]| search(times).variants;
+        assert_eq!(variants(&[Some(10.0), Some(9.0), Some(5.0), Some(6.0)]), [0, 0, 2, 0]);
+        assert_eq!(variants(&[Some(10.0), Some(9.9), Some(10.1)]), [0; TUNING_GROUPS]);
+        assert_eq!(variants(&[Some(10.0), Some(9.0), Some(8.9)]), [0, 0, 1, 0]);
+        assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { variants: [0, 0, 2, 0], tried: 2 });
     }
 
     #[test]
     fn a_number_that_is_none_wins_nothing() {
-        assert_eq!(search(&[Some(10.0), Some(f64::NAN), Some(f64::INFINITY)]).picks, [0; FAMILIES]);
+        assert_eq!(search(&[Some(10.0), Some(f64::NAN), Some(f64::INFINITY)]).variants, [0; TUNING_GROUPS]);
     }
 
     #[test]
     fn each_family_begins_with_what_it_has() {
         let mut search = Search { tuned: Tuned::default(), best: None };
-        assert!(search.needs_best(Family::FewRows));
-        search.best = Some((Family::FewRows, 1.0));
-        assert!(!search.needs_best(Family::FewRows) && search.needs_best(Family::Matmul));
+        assert!(search.needs_best(TuningGroup::Gemv));
+        search.best = Some((TuningGroup::Gemv, 1.0));
+        assert!(!search.needs_best(TuningGroup::Gemv) && search.needs_best(TuningGroup::Matmul));
     }
 
     #[test]

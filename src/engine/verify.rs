@@ -2,7 +2,7 @@
 
 use super::decode::{Drawing, Drawn, Progress, result};
 use super::load::{Resident, kernel_needs};
-use super::session::Slot;
+use super::session::ContextEntry;
 use super::speculate::{Draft, Speculation, Speculator, history};
 use super::{Engine, not_there};
 use crate::error::{Error, Result};
@@ -13,12 +13,12 @@ use crate::model::step::{RESULT, StepHeader};
 impl Engine {
     /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
     pub(super) fn propose(&self, speculator: &Speculator, known: Option<u32>, left: usize) -> Option<Draft> {
-        if !speculator.looks(&self.pace) {
+        if !speculator.looks(&self.latency) {
             return None;
         }
         let Resident { model, cache, .. } = self.resident.as_ref()?;
         let rows = model.rows_alike(cache.len(), left)?;
-        speculator.propose(&self.pace, &history(self.session.slots(), known), rows)
+        speculator.propose(&self.latency, &history(self.session.slots(), known), rows)
     }
 
     /// Verifies a draft behind a token that is known; none if it could not be judged.
@@ -40,7 +40,7 @@ impl Engine {
         let (_, step) = model.choice()?;
         let position = cache.len();
         let pass = model.ready_verify(cache, &inputs)?;
-        gpu.replay(&[pass], Some((&step, &mut drawing.readbacks[0])));
+        gpu.submit(&[pass], Some((&step, &mut drawing.readbacks[0])));
         let [token, next, _] = result(&gpu.fetch(&mut drawing.readbacks[0]).await?)?;
         if token == NONE {
             // Perhaps by a draft's fault: then a step will do.
@@ -53,8 +53,8 @@ impl Engine {
             return Err(Error::Internal { detail: format!("{position} to {next} by {} rows", inputs.len()) });
         };
         cache.advance(kept);
-        inputs[..kept].iter().for_each(|&input| self.session.extend_by_step(Slot::Token(input)));
-        self.pace.passed(inputs.len(), (self.clock)() - started);
+        inputs[..kept].iter().for_each(|&input| self.session.extend_by_step(ContextEntry::Token(input)));
+        self.latency.passed(inputs.len(), (self.clock)() - started);
         speculator.verified(&draft, kept - 1);
         drawing.known = Some(token);
         Ok(Some(Drawn { tokens: inputs[1..kept].iter().copied().chain([token]).collect(), drafts: kept - 1 }))
@@ -86,7 +86,7 @@ impl Engine {
         let first = cache.len();
         let (logits, _) = model.choice()?;
         let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
-        gpu.replay(&[model.ready_verify(cache, inputs)?], None);
+        gpu.submit(&[model.ready_verify(cache, inputs)?], None);
         let ends = [0, inputs.len() - 1];
         let mut found = Vec::with_capacity(ends.len());
         for index in ends {
@@ -96,7 +96,7 @@ impl Engine {
         for (index, found) in ends.into_iter().zip(found) {
             let position = first + index;
             model.start_steps(StepHeader { token: inputs[index], position, drawn })?;
-            gpu.replay(&[model.ready_step(cache, position)?], None);
+            gpu.submit(&[model.ready_step(cache, position)?], None);
             alike &= gpu.read(&row(0)).await? == found;
         }
         model.start_steps(StepHeader { token: inputs[0], position: first, drawn })?;
@@ -125,10 +125,10 @@ impl Engine {
         let mut readback = gpu.readback(RESULT)?;
         let started = clock();
         let pass = model.ready_verify(cache, &vec![0; rows])?;
-        gpu.replay(&[pass], Some((&step, &mut readback)));
+        gpu.submit(&[pass], Some((&step, &mut readback)));
         gpu.fetch(&mut readback).await?;
         let ms = clock() - started;
-        self.pace.passed(rows, ms);
+        self.latency.passed(rows, ms);
         Ok(Some(ms))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::counters::count;
 use super::device::Gpu;
-use super::health::Question;
+use super::health::ScopeSubject;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
@@ -88,7 +88,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`]. In a browser that memory ran out shows later,
-    /// in [`Gpu::answers`] or [`Gpu::check`].
+    /// in [`Gpu::flush_errors`] or [`Gpu::check`].
     pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let bytes = allocated(bytes);
         let limits = self.limits();
@@ -132,7 +132,7 @@ impl Gpu {
     /// As [`Gpu::alloc`] and [`Gpu::check`].
     pub async fn try_alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let buffer = self.alloc(label, purpose, bytes)?;
-        self.answers().await?;
+        self.flush_errors().await?;
         Ok(buffer)
     }
 
@@ -145,7 +145,8 @@ impl Gpu {
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer> {
         count(&self.tally().buffers, 1);
-        let question = Question::Memory { what: label.into(), purpose, bytes: size, in_use: self.ledger().total().0 };
+        let question =
+            ScopeSubject::Memory { what: label.into(), purpose, bytes: size, in_use: self.ledger().total().0 };
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let raw = self.watched(question, wgpu::ErrorFilter::OutOfMemory, || self.device().create_buffer(&descriptor));
         self.check().inspect_err(|_| raw.destroy())?;

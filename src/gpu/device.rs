@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::counters::{Counters, Tally, count};
 use super::features::Features;
-use super::health::{self, Complaints, Questions};
+use super::health::{self, DeviceErrors, PendingScopes};
 use super::injection::Injection;
+use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
 use super::pipeline::Pipelines;
-use super::ways::{DeviceClass, Ways};
 use crate::error::{Error, Result};
 
 /// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
@@ -25,12 +25,12 @@ struct Opened {
     limits: wgpu::Limits,
     report: DeviceReport,
     options: GpuOptions,
-    complaints: Arc<Complaints>,
-    questions: Questions,
+    device_errors: Arc<DeviceErrors>,
+    pending_scopes: PendingScopes,
     ledger: Arc<Ledger>,
     pipelines: Pipelines,
     tally: Tally,
-    ways: Mutex<Ways>,
+    kernel_config: Mutex<KernelConfig>,
     is_browser: bool,
 }
 
@@ -63,9 +63,7 @@ pub struct GpuOptions {
     /// make of a model.
     pub max_binding: Option<u64>,
     /// What the platform says of the device that wgpu does not know.
-    pub beyond: Beyond,
-    /// Optional features that are left alone.
-    pub refused: Features,
+    pub browser_caps: BrowserCaps,
     /// Faults on order, for tests.
     pub injection: Injection,
 }
@@ -74,7 +72,7 @@ pub struct GpuOptions {
 /// (<https://github.com/gfx-rs/wgpu/issues/10146>).
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Beyond {
+pub struct BrowserCaps {
     /// Features that the device will have.
     pub features: Features,
     /// Fewest and most lanes of a subgroup.
@@ -105,7 +103,7 @@ impl Gpu {
     pub async fn reopen(&self) -> Result<Self> {
         self.lose();
         let again = Self::open_into(self.0.options.clone(), self.0.ledger.clone()).await?;
-        again.compute_in(self.ways());
+        again.set_kernel_config(self.kernel_config());
         Ok(again)
     }
 
@@ -145,7 +143,7 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(e.to_string()))?;
         let class = class_of(&info);
         let is_browser = info.backend == wgpu::Backend::BrowserWebGpu;
-        let sizes = options.beyond.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
+        let sizes = options.browser_caps.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
         let report = DeviceReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
@@ -162,19 +160,19 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
             ..limits
         };
-        let complaints = health::listen(&device);
+        let device_errors = health::listen(&device);
         let opened = Opened {
             device,
             queue,
             limits,
             report,
             options,
-            complaints,
-            questions: Questions::default(),
+            device_errors,
+            pending_scopes: PendingScopes::default(),
             ledger,
             pipelines: Pipelines::default(),
             tally: Tally::default(),
-            ways: Mutex::new(Ways { features, ..Ways::of(class) }),
+            kernel_config: Mutex::new(KernelConfig { features, ..KernelConfig::of(class) }),
             is_browser,
         };
         Ok(Self(Arc::new(opened)))
@@ -201,14 +199,15 @@ impl Gpu {
     }
 
     /// How kernels are computed from now on: at first with all features that it has.
-    pub fn ways(&self) -> Ways {
-        *self.0.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn kernel_config(&self) -> KernelConfig {
+        *self.0.kernel_config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has kernels computed in other ways, as far as the device can.
-    pub fn compute_in(&self, ways: Ways) {
-        let features = ways.features.and(self.features());
-        *self.0.ways.lock().unwrap_or_else(PoisonError::into_inner) = Ways { features, ..ways };
+    pub fn set_kernel_config(&self, kernel_config: KernelConfig) {
+        let features = kernel_config.features.and(self.features());
+        *self.0.kernel_config.lock().unwrap_or_else(PoisonError::into_inner) =
+            KernelConfig { features, ..kernel_config };
     }
 
     /// Whether a browser compiles the shaders.
@@ -254,7 +253,7 @@ impl Gpu {
     }
 
     /// Submits what the encoder holds.
-    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+    pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         if self.injection().submit() {
             self.lose();
         }
@@ -268,12 +267,12 @@ impl Gpu {
         &self.0.options.injection
     }
 
-    pub(super) fn complaints(&self) -> &Arc<Complaints> {
-        &self.0.complaints
+    pub(super) fn device_errors(&self) -> &Arc<DeviceErrors> {
+        &self.0.device_errors
     }
 
-    pub(super) fn questions(&self) -> &Questions {
-        &self.0.questions
+    pub(super) fn pending_scopes(&self) -> &PendingScopes {
+        &self.0.pending_scopes
     }
 
     pub(super) fn pipelines(&self) -> &Pipelines {
@@ -290,7 +289,7 @@ fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuO
         subgroups: offered.contains(wgpu::Features::SUBGROUP),
         dot: is_native && info.backend != wgpu::Backend::Metal,
     };
-    let features = own.or(options.beyond.features).without(options.refused);
+    let features = own.or(options.browser_caps.features);
     let mut asked = wgpu::Features::empty();
     asked.set(wgpu::Features::SHADER_F16, own.and(features).f16);
     asked.set(wgpu::Features::SUBGROUP, own.and(features).subgroups);

@@ -2,7 +2,7 @@
 //!
 //! Devices complain in three ways: to whoever watches a piece of work (error scopes), to nobody in particular, and by being lost.
 //! Natively all of it is known at once; a browser tells later. Either way it ends here, and the next [`Gpu::check`] or
-//! [`Gpu::answers`] returns it.
+//! [`Gpu::flush_errors`] returns it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// What was said to nobody in particular.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<State>);
+pub(super) struct DeviceErrors(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,7 +26,7 @@ struct State {
     waiting: Vec<Waker>,
 }
 
-impl Complaints {
+impl DeviceErrors {
     /// A lost device explains everything that follows, and so does memory that ran out; otherwise the first complaint is the
     /// telling one.
     fn remember(&self, error: Error) {
@@ -80,26 +80,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Has everything the device says remembered.
-pub(super) fn listen(device: &wgpu::Device) -> Arc<Complaints> {
-    let complaints: Arc<Complaints> = Arc::default();
-    let heard = complaints.clone();
+pub(super) fn listen(device: &wgpu::Device) -> Arc<DeviceErrors> {
+    let device_errors: Arc<DeviceErrors> = Arc::default();
+    let heard = device_errors.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
         heard.remember(match error {
-            wgpu::Error::OutOfMemory { source } => Question::Unasked.answered(source.to_string(), true),
-            error => Question::Unasked.answered(description(error), false),
+            wgpu::Error::OutOfMemory { source } => ScopeSubject::Unasked.answered(source.to_string(), true),
+            error => ScopeSubject::Unasked.answered(description(error), false),
         });
     }));
-    let heard = complaints.clone();
+    let heard = device_errors.clone();
     device.set_device_lost_callback(move |reason, message| {
         let reason = format!("{reason:?} {message}").trim_end().to_lowercase();
         heard.remember(Error::DeviceLost { reason });
     });
-    complaints
+    device_errors
 }
 
 /// What a watched piece of work was.
 #[derive(Debug, Clone)]
-pub(super) enum Question {
+pub(super) enum ScopeSubject {
     /// Whether there is memory for a buffer.
     Memory { what: String, purpose: Purpose, bytes: u64, in_use: u64 },
     /// Whether the driver takes a shader.
@@ -108,7 +108,7 @@ pub(super) enum Question {
     Unasked,
 }
 
-impl Question {
+impl ScopeSubject {
     /// The crate's error for what the device says.
     fn answered(&self, detail: String, out_of_memory: bool) -> Error {
         match self {
@@ -139,26 +139,26 @@ impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Answer for F {
 
 /// The error scopes that have been closed and not answered.
 #[derive(Default)]
-pub(super) struct Questions(Mutex<Vec<Asked>>);
+pub(super) struct PendingScopes(Mutex<Vec<Asked>>);
 
-type Asked = (Question, Pin<Box<dyn Answer>>);
+type Asked = (ScopeSubject, Pin<Box<dyn Answer>>);
 
-impl fmt::Debug for Questions {
+impl fmt::Debug for PendingScopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(lock(&self.0).iter().map(|(question, _)| question)).finish()
     }
 }
 
-impl Questions {
+impl PendingScopes {
     /// Remembers what has been answered with an error; whether nothing is left to answer.
-    fn look(&self, complaints: &Complaints, context: &mut Context<'_>) -> bool {
+    fn look(&self, device_errors: &DeviceErrors, context: &mut Context<'_>) -> bool {
         let mut asked = lock(&self.0);
         asked.retain_mut(|(question, answer)| match answer.as_mut().poll(context) {
             Poll::Pending => true,
             Poll::Ready(None) => false,
             Poll::Ready(Some(error)) => {
                 let out_of_memory = matches!(error, wgpu::Error::OutOfMemory { .. });
-                complaints.remember(question.answered(description(error), out_of_memory));
+                device_errors.remember(question.answered(description(error), out_of_memory));
                 false
             }
         });
@@ -166,69 +166,69 @@ impl Questions {
     }
 }
 
-impl Questions {
+impl PendingScopes {
     /// Shaders of which it is not known yet whether the driver takes them. Each is asked of twice.
     fn shaders(&self) -> usize {
-        lock(&self.0).iter().filter(|(question, _)| matches!(question, Question::Kernel { .. })).count().div_ceil(2)
+        lock(&self.0).iter().filter(|(question, _)| matches!(question, ScopeSubject::Kernel { .. })).count().div_ceil(2)
     }
 }
 
 impl Gpu {
     /// Does `work` in an error scope. What the scope catches becomes an error that tells what was being done.
-    pub(super) fn watched<T>(&self, question: Question, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
+    pub(super) fn watched<T>(&self, question: ScopeSubject, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
         let scope = self.device().push_error_scope(filter);
         let made = work();
-        lock(&self.questions().0).push((question, Box::pin(scope.pop())));
+        lock(&self.pending_scopes().0).push((question, Box::pin(scope.pop())));
         // What follows from a refusal is complained about as well, but after it.
         self.look();
         made
     }
 
     fn look(&self) {
-        self.questions().look(self.complaints(), &mut Context::from_waker(Waker::noop()));
+        self.pending_scopes().look(self.device_errors(), &mut Context::from_waker(Waker::noop()));
     }
 
     /// Whether memory has run out or the device is lost, as far as is known by now. What else there is to complain about waits for
-    /// [`Gpu::answers`]: it may only be that the device is about to be lost.
+    /// [`Gpu::flush_errors`]: it may only be that the device is about to be lost.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
     pub fn check(&self) -> Result<()> {
         self.poll(wgpu::PollType::Poll)?;
         self.look();
-        self.complaints().take_grave()
+        self.device_errors().take_grave()
     }
 
     /// Waits until the device has said of everything so far whether it can be done: allocations, shaders.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
-    pub async fn answers(&self) -> Result<()> {
-        let complaints = self.complaints();
+    pub async fn flush_errors(&self) -> Result<()> {
+        let device_errors = self.device_errors();
         self.unless_lost(poll_fn(|context| {
-            if self.questions().look(complaints, context) { Poll::Ready(()) } else { Poll::Pending }
+            if self.pending_scopes().look(device_errors, context) { Poll::Ready(()) } else { Poll::Pending }
         }))
         .await?;
         self.check()?;
-        let complaint = complaints.take();
+        let complaint = device_errors.take();
         if complaint.is_err() && !self.responds().await {
             // Firefox complains of what a lost device cannot do before it says that the device is lost.
             let reason = complaint.as_ref().map_or_else(Error::to_string, |()| String::new());
-            complaints.remember(Error::DeviceLost { reason });
-            return complaints.take();
+            device_errors.remember(Error::DeviceLost { reason });
+            return device_errors.take();
         }
         complaint
     }
 
-    /// As [`Gpu::answers`]; `on_shaders` is told how many shaders are still being compiled, whenever there are fewer.
+    /// As [`Gpu::flush_errors`]; `on_shaders` is told how many shaders are still being compiled, whenever there are fewer.
     ///
     /// # Errors
-    /// As [`Gpu::answers`].
-    pub(super) async fn answers_to_shaders(&self, on_shaders: &mut dyn FnMut(usize)) -> Result<()> {
+    /// As [`Gpu::flush_errors`].
+    pub(super) async fn flush_shader_errors(&self, on_shaders: &mut dyn FnMut(usize)) -> Result<()> {
         let mut left = usize::MAX;
         self.unless_lost(poll_fn(|context| {
-            let is_last = self.questions().look(self.complaints(), context);
-            let now = self.questions().shaders();
+            let is_last = self.pending_scopes().look(self.device_errors(), context);
+            let now = self.pending_scopes().shaders();
             if now < left {
                 left = now;
                 on_shaders(left);
@@ -236,12 +236,12 @@ impl Gpu {
             if is_last { Poll::Ready(()) } else { Poll::Pending }
         }))
         .await?;
-        self.answers().await
+        self.flush_errors().await
     }
 
     /// Shaders that are still being compiled.
     pub(super) fn shaders_left(&self) -> usize {
-        self.questions().shaders()
+        self.pending_scopes().shaders()
     }
 
     /// Whether the device still maps a buffer: a lost one maps none, whatever else it has to say.
@@ -283,13 +283,13 @@ impl Gpu {
     /// [`Error::DeviceLost`].
     pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = pin!(work);
-        let complaints = self.complaints();
+        let device_errors = self.device_errors();
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
             }
-            complaints.wake_when_lost(context.waker());
-            match complaints.lost() {
+            device_errors.wake_when_lost(context.waker());
+            match device_errors.lost() {
                 Some(lost) => Poll::Ready(Err(lost)),
                 None => Poll::Pending,
             }
@@ -307,9 +307,9 @@ impl Gpu {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),
             Err(_) => {
-                self.complaints()
+                self.device_errors()
                     .remember(Error::DeviceLost { reason: "the driver gave up while it was waited for".into() });
-                self.complaints().take()
+                self.device_errors().take()
             }
         }
     }

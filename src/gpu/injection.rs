@@ -15,7 +15,7 @@ struct Orders {
     refusals: AtomicU64,
     lose_at_submission: Mutex<BTreeSet<u64>>,
     lose_at_write: Mutex<BTreeSet<u64>>,
-    spoiled: Mutex<Vec<(String, String, String)>>,
+    corrupted: Mutex<Vec<(String, String, String)>>,
 }
 
 impl Injection {
@@ -52,8 +52,8 @@ impl Injection {
 
     /// From now on, kernels whose name starts with `kernel` are compiled with `to` in place of `from`. Devices that have compiled
     /// them already keep what they have.
-    pub fn spoil(&self, kernel: &str, from: &str, to: &str) {
-        lock(&self.0.spoiled).push((kernel.into(), from.into(), to.into()));
+    pub fn corrupt(&self, kernel: &str, from: &str, to: &str) {
+        lock(&self.0.corrupted).push((kernel.into(), from.into(), to.into()));
     }
 
     /// Whether the device is to be lost before the submission that comes now.
@@ -73,8 +73,8 @@ impl Injection {
 
     /// The shader as it is to be compiled.
     pub(super) fn source(&self, kernel: &str, source: String) -> String {
-        let spoiled = lock(&self.0.spoiled);
-        let matching = spoiled.iter().filter(|(name, ..)| kernel.starts_with(name.as_str()));
+        let corrupted = lock(&self.0.corrupted);
+        let matching = corrupted.iter().filter(|(name, ..)| kernel.starts_with(name.as_str()));
         matching.fold(source, |source, (_, from, to)| source.replace(from, to))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::counters::count;
 use super::device::Gpu;
 use super::features::Features;
-use super::health::Question;
+use super::health::ScopeSubject;
 
 /// How a kernel uses one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ impl Gpu {
         if let Some(pipeline) = pipelines.get(kernel) {
             return pipeline.clone();
         }
-        let question = Question::Kernel { name: kernel.name.to_string() };
+        let question = ScopeSubject::Kernel { name: kernel.name.to_string() };
         let compiled = self.watched(question.clone(), wgpu::ErrorFilter::Validation, || {
             self.watched(question, wgpu::ErrorFilter::Internal, || self.build(kernel))
         });

@@ -76,7 +76,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::read`].
-    pub async fn settle(&self) -> Result<()> {
+    pub async fn wait_idle(&self) -> Result<()> {
         self.read_back(4, |encoder, staging| encoder.clear_buffer(staging, 0, None)).await.map(drop)
     }
 
@@ -101,7 +101,7 @@ impl Gpu {
         let mut encoder =
             self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
         fill(&mut encoder, staging);
-        self.submit(encoder);
+        self.submit_encoder(encoder);
         let settling = self.ledger().settling();
         let mapped = self.map(staging, None).await?;
         drop(settling);
@@ -111,7 +111,7 @@ impl Gpu {
     /// The bytes of a buffer that is mapped, if it is.
     async fn mapped(&self, staging: &wgpu::Buffer, mapped: bool) -> Result<Vec<u8>> {
         // What has been asked before was answered before the bytes came.
-        self.answers().await?;
+        self.flush_errors().await?;
         if !mapped {
             return Err(Error::DeviceLost { reason: format!("it failed in {STAGE}") });
         }

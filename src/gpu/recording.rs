@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::buffer::Slice;
+use super::kernel_config::KernelConfig;
 use super::pipeline::Kernel;
-use super::ways::Ways;
 use crate::error::{Error, Result};
 
 /// Most workgroups in one dimension of a grid, on every device.
@@ -38,7 +38,7 @@ pub enum Command {
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     commands: Vec<Command>,
-    ways: Ways,
+    kernel_config: KernelConfig,
 }
 
 impl Recording {
@@ -48,18 +48,18 @@ impl Recording {
     }
 
     /// Nothing to do yet, for a device that computes in these ways.
-    pub fn on(ways: Ways) -> Self {
-        Self { ways, ..Self::default() }
+    pub fn on(kernel_config: KernelConfig) -> Self {
+        Self { kernel_config, ..Self::default() }
     }
 
     /// What has been recorded so far; nothing is left to do.
     pub fn take(&mut self) -> Self {
-        Self { commands: std::mem::take(&mut self.commands), ways: self.ways }
+        Self { commands: std::mem::take(&mut self.commands), kernel_config: self.kernel_config }
     }
 
     /// How its kernels are computed.
-    pub fn ways(&self) -> Ways {
-        self.ways
+    pub fn kernel_config(&self) -> KernelConfig {
+        self.kernel_config
     }
 
     /// Adds a kernel launch; an empty grid is left out.

@@ -66,7 +66,7 @@ impl Gpu {
         let steps = self.steps(recording, params.as_ref());
         let mut encoder = self.encoder(label);
         self.encode(&mut encoder, label, &steps);
-        self.submit(encoder);
+        self.submit_encoder(encoder);
         if let Some(params) = params {
             // Freed when the submission has run, not when a garbage collector finds it.
             params.destroy();
@@ -89,18 +89,18 @@ impl Gpu {
 
     /// Submits what was prepared, in order and in one submission, and then has `result` brought into `readback`. Returns before
     /// the GPU has run it.
-    pub fn replay(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) {
+    pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) {
         let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label));
         for part in prepared {
             self.encode(&mut encoder, part.label, &part.steps);
         }
         match result {
             None => {
-                self.submit(encoder);
+                self.submit_encoder(encoder);
             }
             Some((slice, readback)) => {
                 readback.fill(&mut encoder, slice);
-                readback.submitted(self.submit(encoder), self.ledger().submissions());
+                readback.submitted(self.submit_encoder(encoder), self.ledger().submissions());
             }
         }
     }
@@ -126,7 +126,7 @@ impl Gpu {
             self.pipeline(kernel);
             tell((index + 1).saturating_sub(self.shaders_left()));
         }
-        self.answers_to_shaders(&mut |left| tell(total.saturating_sub(left))).await
+        self.flush_shader_errors(&mut |left| tell(total.saturating_sub(left))).await
     }
 
     fn encoder(&self, label: &str) -> wgpu::CommandEncoder {

@@ -5,10 +5,10 @@ use std::iter::repeat_n;
 
 use super::cache::Cache;
 use super::unroll::{declared, unrolled};
-use super::{Family, params_of};
+use super::{TuningGroup, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -99,12 +99,12 @@ impl Tuning {
     pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
 
     /// What suits a device.
-    pub fn of(ways: Ways) -> Self {
-        let suits = match ways.class {
+    pub fn of(kernel_config: KernelConfig) -> Self {
+        let suits = match kernel_config.class {
             DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
             DeviceClass::Software => Self::SOFTWARE,
         };
-        ways.pick(Family::Attention as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
+        kernel_config.pick(TuningGroup::Attention as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware: few registers, and values that neighbours read side by side.
@@ -162,7 +162,7 @@ fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.ways());
+    let tuning = Tuning::of(recording.kernel_config());
     let (columns, planes) = source(a);
     let precision = match a.kv {
         KeysValues::Rows { .. } => KvPrecision::F32,

@@ -7,10 +7,10 @@ use std::iter::repeat_n;
 use super::attention::{Heads, kv_snippet};
 use super::cache::Cache;
 use super::unroll::{declared, unrolled};
-use super::{Family, lanes, params_of};
+use super::{TuningGroup, lanes, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -52,13 +52,13 @@ impl Tuning {
     ];
 
     /// What suits a device.
-    pub fn of(ways: Ways) -> Self {
-        let suits = match ways.class {
-            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
+    pub fn of(kernel_config: KernelConfig) -> Self {
+        let suits = match kernel_config.class {
+            DeviceClass::Hardware if kernel_config.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
-        ways.pick(Family::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
+        kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware.

@@ -1,7 +1,7 @@
 //! A few rows through the gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>), normed first if asked:
 //! what [`matvec`](super::matvec) and [`glu`](super::glu) do, in one launch.
 
-use super::few_rows::{FewRows, Norm, Own, Tuning, bindings, groups};
+use super::gemv::{Gemv, Norm, Own, Tuning, bindings, groups};
 use super::{activation_id, params_of};
 use crate::config::Activation;
 use crate::error::Result;
@@ -26,7 +26,7 @@ struct Params {
 pub struct GatedMatvec<'a> {
     /// Inputs. `// [m, k]`
     pub x: &'a Slice,
-    /// Rows of `x`; best up to [`MAX_ROWS`](super::few_rows::MAX_ROWS).
+    /// Rows of `x`; best up to [`MAX_ROWS`](super::gemv::MAX_ROWS).
     pub m: usize,
     /// What is done to the inputs first.
     pub norm: Option<Norm<'a>>,
@@ -40,7 +40,7 @@ pub struct GatedMatvec<'a> {
     pub tuning: Tuning,
 }
 
-fn of(few: &FewRows) -> Kernel {
+fn of(few: &Gemv) -> Kernel {
     let activation = include_str!("../../shaders/shared/activation.wgsl");
     few.kernel(&Own {
         name: "gated_matvec",
@@ -53,7 +53,7 @@ fn of(few: &FewRows) -> Kernel {
 
 /// The kernel for `m` rows of inputs and a matrix.
 pub fn kernel(weight: (Layout, MatrixShape), m: usize, norm: bool, tuning: Tuning) -> Kernel {
-    of(&FewRows::new(weight, m, 2, norm, tuning))
+    of(&Gemv::new(weight, m, 2, norm, tuning))
 }
 
 /// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, and no group of
@@ -69,7 +69,7 @@ pub fn can_fuse(weight: &Weight, norm: bool, limit: usize) -> bool {
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> {
     let Weight { layout, shape, ref parts } = *gated.weight;
-    let few = FewRows::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning);
+    let few = Gemv::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning);
     let n = shape.rows / 2;
     let params = Params {
         m: gated.m as u32,

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::few_rows::snippets;
+use super::gemv::snippets;
 use super::unroll::{declared, unrolled};
-use super::{Family, Linear, offset};
+use super::{Linear, TuningGroup, offset};
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Features, Kernel, Recording, Ways};
+use crate::gpu::{Access, DeviceClass, Features, Kernel, KernelConfig, Recording};
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
 
 /// Blocks of inputs that a workgroup holds of each of its rows, rounded.
@@ -42,12 +42,12 @@ impl Tuning {
     ];
 
     /// What suits a device.
-    pub fn of(ways: Ways) -> Self {
-        let suits = match ways.class {
+    pub fn of(kernel_config: KernelConfig) -> Self {
+        let suits = match kernel_config.class {
             DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
             DeviceClass::Software => Self::SOFTWARE,
         };
-        ways.pick(Family::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
+        kernel_config.pick(TuningGroup::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware.
@@ -121,7 +121,7 @@ fn texts(layout: Layout, form: Form) -> Vec<&'static str> {
         Form::Integers => {
             let integers = snippets::blocks(layout).into_iter().chain(snippets::words(layout));
             let quantised = include_str!("../../shaders/shared/quantised.wgsl");
-            shared.chain(integers).chain([quantised, include_str!("../../shaders/matmul_dot.wgsl")]).collect()
+            shared.chain(integers).chain([quantised, include_str!("../../shaders/matmul_dp4a.wgsl")]).collect()
         }
     }
 }
@@ -156,7 +156,7 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.ways());
+    let tuning = Tuning::of(recording.kernel_config());
     let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
     let tiles = linear.m.div_ceil(tuning.rows) as u32;
     let columns = tuning.threads * tuning.groups * ROW_GROUP;

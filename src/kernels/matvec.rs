@@ -1,6 +1,6 @@
 //! A few rows times a weight matrix, normed first if asked.
 
-use super::few_rows::{FewRows, Norm, Own, Tuning, groups};
+use super::gemv::{Gemv, Norm, Own, Tuning, groups};
 use super::{Linear, params_of};
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
@@ -28,7 +28,7 @@ struct Params {
 pub struct Matvec<'a> {
     /// Inputs. `// [m, k]`
     pub x: &'a Slice,
-    /// Rows of `x`; best up to [`MAX_ROWS`](super::few_rows::MAX_ROWS).
+    /// Rows of `x`; best up to [`MAX_ROWS`](super::gemv::MAX_ROWS).
     pub m: usize,
     /// What is done to the inputs first.
     pub norm: Option<Norm<'a>>,
@@ -48,7 +48,7 @@ pub struct Matvec<'a> {
     pub tuning: Tuning,
 }
 
-fn of(few: &FewRows) -> Kernel {
+fn of(few: &Gemv) -> Kernel {
     few.kernel(&Own {
         name: "matvec",
         detail: String::new(),
@@ -60,7 +60,7 @@ fn of(few: &FewRows) -> Kernel {
 
 /// The kernel for `m` rows of inputs and a matrix.
 pub fn kernel(weight: (Layout, MatrixShape), m: usize, norm: bool, tuning: Tuning) -> Kernel {
-    of(&FewRows::new(weight, m, 1, norm, tuning))
+    of(&Gemv::new(weight, m, 1, norm, tuning))
 }
 
 /// Records the product: a launch for each part of the matrix.
@@ -69,7 +69,7 @@ pub fn kernel(weight: (Layout, MatrixShape), m: usize, norm: bool, tuning: Tunin
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
     let &Linear { x, m, weight, bias, y, y_stride, y_offset, accumulate } = linear;
-    let tuning = Tuning::of(recording.ways());
+    let tuning = Tuning::of(recording.kernel_config());
     Matvec { x, m, norm: None, weight, bias, y, y_stride, y_offset, accumulate, tuning }.record(recording)
 }
 
@@ -84,7 +84,7 @@ impl Matvec<'_> {
 
     fn dispatch(&self, part: &Part) -> Dispatch {
         let Weight { layout, shape, .. } = *self.weight;
-        let few = FewRows::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
+        let few = Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
         let params = Params {
             m: self.m as u32,
             n: part.rows as u32,

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, Purpose, Recording, Slice, Ways};
+use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{Part, Weight, rows_of_part};
 
@@ -16,8 +16,8 @@ pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
 pub mod embed_rows;
-pub mod few_rows;
 pub mod gated_matvec;
+pub mod gemv;
 pub mod glu;
 mod lanes;
 pub mod matmul;
@@ -34,11 +34,11 @@ pub mod sample_scan;
 pub mod self_test;
 mod unroll;
 
-/// Kernels that are tuned together: the places of [`Ways::picks`](crate::gpu::Ways::picks).
+/// Kernels that are tuned together: the places of [`KernelConfig::variants`](crate::gpu::Ways::picks).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum TuningGroup {
     /// [`matvec`], [`gated_matvec`] and [`qkv_matvec`].
-    FewRows,
+    Gemv,
     /// [`attention_step`].
     AttentionStep,
     /// [`matmul`].
@@ -47,23 +47,23 @@ pub enum Family {
     Attention,
 }
 
-impl Family {
-    /// What this family may be computed with on a device, beside what suits it anyhow: as [`Ways::picks`] counts.
-    pub fn candidates(self, ways: Ways) -> Vec<u8> {
+impl TuningGroup {
+    /// What this family may be computed with on a device, beside what suits it anyhow: as [`KernelConfig::variants`] counts.
+    pub fn candidates(self, kernel_config: KernelConfig) -> Vec<u8> {
         use {attention as prompt, attention_step as step};
-        let plain = Ways { picks: Ways::of(ways.class).picks, ..ways };
+        let plain = KernelConfig { variants: KernelConfig::of(kernel_config.class).variants, ..kernel_config };
         match self {
-            Self::FewRows => others(ways, few_rows::Tuning::of(plain), &few_rows::Tuning::ALL, |each| each.uses),
-            Self::AttentionStep => others(ways, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
-            Self::Matmul => others(ways, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses),
-            Self::Attention => others(ways, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
+            Self::Gemv => others(kernel_config, gemv::Tuning::of(plain), &gemv::Tuning::ALL, |each| each.uses),
+            Self::AttentionStep => others(kernel_config, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
+            Self::Matmul => others(kernel_config, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses),
+            Self::Attention => others(kernel_config, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
         }
     }
 }
 
 /// Picks of the entries of `all` that a device may use, without that which suits it.
-fn others<T: PartialEq>(ways: Ways, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
-    let may = |entry: &T| *entry != suits && ways.features.contains(uses(entry));
+fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
+    let may = |entry: &T| *entry != suits && kernel_config.features.contains(uses(entry));
     (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
 }
 

@@ -2,7 +2,7 @@
 //! [`rope_append`](super::rope_append) do.
 
 use super::cache::Cache;
-use super::few_rows::{FewRows, Norm, Own, Tuning, bindings};
+use super::gemv::{Gemv, Norm, Own, Tuning, bindings};
 use super::params_of;
 use super::rope_append::Heads;
 use crate::config::{KvPrecision, RopePairs};
@@ -29,7 +29,7 @@ struct Params {
 pub struct QkvMatvec<'a> {
     /// Residual stream. `// [m, k]`
     pub x: &'a Slice,
-    /// Rows of `x`; best up to [`MAX_ROWS`](super::few_rows::MAX_ROWS).
+    /// Rows of `x`; best up to [`MAX_ROWS`](super::gemv::MAX_ROWS).
     pub m: usize,
     /// What is done to the inputs first.
     pub norm: Norm<'a>,
@@ -58,7 +58,7 @@ const OWN: [(&str, Access); 5] = [
     ("STORED", Access::ReadWrite),
 ];
 
-fn of(few: &FewRows, heads: Heads, precision: KvPrecision, has_bias: bool) -> Kernel {
+fn of(few: &Gemv, heads: Heads, precision: KvPrecision, has_bias: bool) -> Kernel {
     let half = include_str!("../../shaders/shared/half.wgsl");
     let f16 = include_str!("../../shaders/shared/cache_f16.wgsl");
     let shader = include_str!("../../shaders/qkv_matvec.wgsl");
@@ -86,7 +86,7 @@ pub fn kernel(
     has_bias: bool,
     tuning: Tuning,
 ) -> Kernel {
-    of(&FewRows::new(weight, m, 2, true, tuning), heads, precision, has_bias)
+    of(&Gemv::new(weight, m, 2, true, tuning), heads, precision, has_bias)
 }
 
 /// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, the cache is of
@@ -104,7 +104,7 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
 pub fn record(recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
     let Weight { layout, shape, ref parts } = *qkv.weight;
     let Heads { q, kv, dim, .. } = qkv.heads;
-    let few = FewRows::new((layout, shape), qkv.m, 2, true, qkv.tuning);
+    let few = Gemv::new((layout, shape), qkv.m, 2, true, qkv.tuning);
     let slots = (q + 2 * kv) * dim / 8;
     let params = Params {
         m: qkv.m as u32,

@@ -3,7 +3,7 @@
 use super::unroll::{declared, unrolled};
 use super::{lanes, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, Recording, Slice, Ways};
+use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -24,9 +24,9 @@ pub struct Tuning {
 
 impl Tuning {
     /// What suits a device.
-    pub fn of(ways: Ways) -> Self {
-        let uses = match ways.class {
-            DeviceClass::Hardware => ways.features.and(Features::SUBGROUPS),
+    pub fn of(kernel_config: KernelConfig) -> Self {
+        let uses = match kernel_config.class {
+            DeviceClass::Hardware => kernel_config.features.and(Features::SUBGROUPS),
             DeviceClass::Software | DeviceClass::SlowCompiler => Features::NONE,
         };
         Self { uses, emulated: 0 }
@@ -62,7 +62,7 @@ pub fn record(
     weight: &Slice,
     y: &Slice,
 ) -> Result<()> {
-    let tuning = Tuning::of(recording.ways());
+    let tuning = Tuning::of(recording.kernel_config());
     record_as(tuning, recording, sizes, eps, x, weight, y)
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::kv_cache::KvCache;
-use super::linear::{Stacked, project};
+use super::linear::{FusedLinear, project};
 use super::step::{self, StepHeader};
 use crate::config::{Activation, LayerKind, TextConfig};
 use crate::error::Result;
@@ -30,10 +30,10 @@ pub struct Decoder {
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) input_layernorm: Slice,
-    pub(super) qkv_proj: Stacked,
+    pub(super) qkv_proj: FusedLinear,
     pub(super) o_proj: Weight,
     pub(super) post_attention_layernorm: Slice,
-    pub(super) gate_up_proj: Stacked,
+    pub(super) gate_up_proj: FusedLinear,
     pub(super) down_proj: Weight,
 }
 
@@ -160,10 +160,10 @@ impl Layer {
         let at = |name: &str| format!("layers.{layer}.{name}");
         Ok(Self {
             input_layernorm: weights.vector(&at("input_layernorm"))?,
-            qkv_proj: Stacked::new(weights, &qkv_names(layer))?,
+            qkv_proj: FusedLinear::new(weights, &qkv_names(layer))?,
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
             post_attention_layernorm: weights.vector(&at("post_attention_layernorm"))?,
-            gate_up_proj: Stacked::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
             down_proj: weights.matrix(&at("mlp.down_proj"))?,
         })
     }

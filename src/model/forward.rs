@@ -82,11 +82,6 @@ impl Model {
         &self.config
     }
 
-    /// The device.
-    pub(super) fn gpu(&self) -> &Gpu {
-        &self.gpu
-    }
-
     /// Rows computed at a time.
     pub fn rows(&self) -> Rows {
         self.rows
@@ -112,10 +107,10 @@ impl Model {
         (self.work, self.steps) = (None, Vec::new());
         let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
-        let mut recording = Recording::on(self.gpu.ways());
+        let mut recording = Recording::on(self.gpu.kernel_config());
         weights.stem().await?.record(gpu, &mut recording, &work, &pixels)?;
         gpu.run("vision", &recording.take())?;
-        gpu.settle().await?;
+        gpu.wait_idle().await?;
 
         let (ahead, group) =
             (weights.layers_at_once() > 1, if weights.layers_at_once() > 2 { VISION_LAYERS } else { 1 });
@@ -132,7 +127,7 @@ impl Model {
                 next = Some(weights.layer(index + 1).await?);
             }
             if (index + 1).is_multiple_of(group) || index + 1 == depth {
-                gpu.settle().await?;
+                gpu.wait_idle().await?;
                 progress(index + 1, depth)?;
             }
         }
@@ -140,14 +135,14 @@ impl Model {
         let grid = (pixels.height / side, pixels.width / side);
         weights.projector().await?.record(&mut recording, &work, grid, into)?;
         gpu.run("vision", &recording)?;
-        gpu.settle().await
+        gpu.wait_idle().await
     }
 
     /// Takes the memory of a picture's pass for a moment, and that of `features` rows of features; computes nothing.
     ///
     /// # Errors
     /// As [`Self::encode_picture`].
-    pub async fn rehearse_picture<W: VisionWeights>(
+    pub async fn preallocate_picture<W: VisionWeights>(
         &mut self,
         weights: &mut W,
         (width, height): (usize, usize),
@@ -164,10 +159,10 @@ impl Model {
         for index in 0..config.num_hidden_layers.min(weights.layers_at_once()) {
             layers.push(weights.layer(index).await?);
         }
-        self.gpu.settle().await?;
+        self.gpu.wait_idle().await?;
         drop(layers);
         drop(weights.projector().await?);
-        self.gpu.settle().await
+        self.gpu.wait_idle().await
     }
 
     /// Takes the memory of the decoder, of the step behind a full `cache`, and that of `features` rows of features, which are
@@ -175,14 +170,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::forward`].
-    pub fn rehearse_text(&mut self, cache: &KvCache, features: usize) -> Result<Buffer> {
+    pub fn preallocate_text(&mut self, cache: &KvCache, features: usize) -> Result<Buffer> {
         let features = self.features(features)?;
         self.rest();
         self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
         self.ready_step(cache, cache.context().saturating_sub(1))?;
         let most = self.rows.text.step.min(cache.context());
         for rows in verify::ROWS.into_iter().filter(|&rows| rows <= most) {
-            self.rehearse_verify(cache, rows)?;
+            self.preallocate_verify(cache, rows)?;
         }
         Ok(features)
     }
@@ -206,7 +201,7 @@ impl Model {
         self.decoder.upload_inputs(&self.gpu, work, &sources, cache.len())?;
         // The kernel binds some buffer even if no source names a feature.
         let rows = features.map_or(&work.gathered, |features| &features.buffer).all();
-        let mut recording = Recording::on(self.gpu.ways());
+        let mut recording = Recording::on(self.gpu.kernel_config());
         self.decoder.record_inputs(&mut recording, work, &rows, inputs.len())?;
         let (depth, at_once) = (self.config.text.layers.len(), self.decoder.layers_at_once(inputs.len()));
         for first in (0..depth).step_by(at_once) {
@@ -253,7 +248,7 @@ impl Model {
     /// Logits of `rows` rows of the last pass into the buffer of logits.
     fn run_head(&self, work: &Workspace, rows: Range<usize>) -> Result<()> {
         let row_bytes = (self.config.text.hidden_size * size_of::<f32>()) as u64;
-        let mut recording = Recording::on(self.gpu.ways());
+        let mut recording = Recording::on(self.gpu.kernel_config());
         // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
         let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
         let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes);
@@ -345,7 +340,7 @@ impl Model {
         let index = match found {
             Some(index) => index,
             None => {
-                let mut recording = Recording::on(self.gpu.ways());
+                let mut recording = Recording::on(self.gpu.kernel_config());
                 let work = self.work.as_ref().ok_or_else(no_pass)?;
                 self.decoder.record_step(&self.gpu, &mut recording, work, cache, shape)?;
                 then(self, &mut recording)?;
@@ -360,8 +355,8 @@ impl Model {
     ///
     /// # Errors
     /// What the device complains about.
-    pub async fn settle(&self) -> Result<()> {
-        self.gpu.settle().await
+    pub async fn wait_idle(&self) -> Result<()> {
+        self.gpu.wait_idle().await
     }
 }
 

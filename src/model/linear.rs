@@ -7,11 +7,11 @@ use crate::weights::upload::{Weight, WeightStore};
 
 /// One or several matrices, stacked by rows; one launch where their layouts let them be joined.
 #[derive(Debug)]
-pub struct Stacked {
+pub struct FusedLinear {
     parts: Vec<Weight>,
 }
 
-impl Stacked {
+impl FusedLinear {
     /// Takes the matrices of these names.
     ///
     /// # Errors

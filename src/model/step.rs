@@ -23,8 +23,8 @@ use crate::gpu::{Gpu, Recording, Slice};
 use crate::kernels::attention::Heads;
 use crate::kernels::attention_step::{self, AttentionStep, partials_len};
 use crate::kernels::cache::Cache;
-use crate::kernels::few_rows::{Norm, Tuning};
 use crate::kernels::gated_matvec::{self, GatedMatvec};
+use crate::kernels::gemv::{Norm, Tuning};
 use crate::kernels::matvec::Matvec;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, Heads as QkvHeads, RopeAppend, TABLE, table_stride};
@@ -178,7 +178,7 @@ impl Decoder {
         let norm = Norm { weight: &layer.input_layernorm, eps: config.rms_norm_eps };
         let stride = match layer.qkv_proj.single().filter(fuses) {
             Some(weight) => {
-                let (x, step, q, tuning) = (&x, &step, &qkv, Tuning::of(recording.ways()));
+                let (x, step, q, tuning) = (&x, &step, &qkv, Tuning::of(recording.kernel_config()));
                 let qkv = QkvMatvec { x, m, norm, weight, bias: None, heads, step, q, cache, tuning };
                 qkv_matvec::record(recording, &qkv)?; // [m, q_heads * head_dim]
                 q_heads * head_dim
@@ -192,7 +192,8 @@ impl Decoder {
         };
         let partials = work.partials.all();
         let q = &Heads { buffer: qkv, stride, offset: 0 };
-        let (step, out, partials, tuning) = (&step, &attn, &partials, attention_step::Tuning::of(recording.ways()));
+        let (step, out, partials, tuning) =
+            (&step, &attn, &partials, attention_step::Tuning::of(recording.kernel_config()));
         let attention = AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
         attention_step::record(recording, &attention)?; // [m, q_heads * head_dim]
         self.add(recording, m, &layer.o_proj, &attn, &x)
@@ -212,7 +213,7 @@ impl Decoder {
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, gpu.max_bindings());
         match layer.gate_up_proj.single().filter(fuses) {
             Some(weight) => {
-                let tuning = Tuning::of(recording.ways());
+                let tuning = Tuning::of(recording.kernel_config());
                 let gated = GatedMatvec { x: &x, m, norm, weight, activation, y: &act, tuning };
                 gated_matvec::record(recording, &gated)?; // [m, intermediate]
             }
@@ -227,7 +228,7 @@ impl Decoder {
 
     /// Records the product of `m` rows with a matrix, added to `y`.
     fn add(&self, recording: &mut Recording, m: usize, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
-        let (y_stride, tuning) = (weight.shape.rows, Tuning::of(recording.ways()));
+        let (y_stride, tuning) = (weight.shape.rows, Tuning::of(recording.kernel_config()));
         Matvec { x, m, norm: None, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true, tuning }
             .record(recording)
     }
@@ -246,7 +247,7 @@ impl Decoder {
         let mut y_offset = 0;
         for weight in weights {
             let norm = Some(Norm { weight: norm, eps: self.config.rms_norm_eps });
-            let tuning = Tuning::of(recording.ways());
+            let tuning = Tuning::of(recording.kernel_config());
             Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning }
                 .record(recording)?;
             y_offset += weight.shape.rows;

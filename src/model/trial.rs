@@ -7,8 +7,8 @@ use super::step::{StepHeader, StepShape};
 use super::vision::{Layer, Pixels};
 use super::vision_work;
 use crate::error::Result;
-use crate::gpu::{Gpu, Prepared, Recording, Ways};
-use crate::kernels::Family;
+use crate::gpu::{Gpu, KernelConfig, Prepared, Recording};
+use crate::kernels::TuningGroup;
 
 /// Bytes of weights that a step's trial reads: more than caches hold, some milliseconds for a small GPU.
 const STEP_BYTES: u64 = 256 << 20;
@@ -20,10 +20,10 @@ impl Model {
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
-    pub fn list_step(&mut self, cache: &KvCache, position: usize, ways: Ways) -> Result<Recording> {
+    pub fn list_step(&mut self, cache: &KvCache, position: usize, kernel_config: KernelConfig) -> Result<Recording> {
         self.ready_work()?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let mut recording = Recording::on(ways);
+        let mut recording = Recording::on(kernel_config);
         self.decoder.record_step(&self.gpu, &mut recording, work, cache, StepShape::at(position, 1))?;
         Ok(recording)
     }
@@ -32,10 +32,10 @@ impl Model {
     ///
     /// # Errors
     /// As [`Gpu::alloc`].
-    pub fn list_layer(&mut self, cache: &KvCache, tokens: usize, ways: Ways) -> Result<Recording> {
+    pub fn list_layer(&mut self, cache: &KvCache, tokens: usize, kernel_config: KernelConfig) -> Result<Recording> {
         self.ready_work()?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let mut recording = Recording::on(ways);
+        let mut recording = Recording::on(kernel_config);
         self.decoder.record_layers(&mut recording, work, cache, 0..1, tokens)?;
         Ok(recording)
     }
@@ -44,11 +44,16 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] if the model reads no pictures, or as [`Gpu::alloc`].
-    pub fn list_picture_layer(&self, layer: &Layer, pixels: &Pixels<'_>, ways: Ways) -> Result<Recording> {
+    pub fn list_picture_layer(
+        &self,
+        layer: &Layer,
+        pixels: &Pixels<'_>,
+        kernel_config: KernelConfig,
+    ) -> Result<Recording> {
         let config = self.config.vision.as_ref().ok_or_else(no_pictures)?;
         let text_hidden = self.config.text.hidden_size;
         let work = vision_work::Workspace::new(&self.gpu, config, pixels, self.rows.vision, text_hidden)?;
-        let mut recording = Recording::on(ways);
+        let mut recording = Recording::on(kernel_config);
         layer.record(&mut recording, &work)?;
         Ok(recording)
     }
@@ -58,12 +63,17 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::forward`].
-    pub async fn trial(&mut self, cache: &mut KvCache, family: Family, ways: Ways) -> Result<Prepared> {
+    pub async fn trial(
+        &mut self,
+        cache: &mut KvCache,
+        family: TuningGroup,
+        kernel_config: KernelConfig,
+    ) -> Result<Prepared> {
         let tokens = PROMPT_TOKENS.min(self.rows.text.prompt).min(cache.context());
         cache.reserve(tokens).await?;
         self.start_steps(StepHeader { token: 0, position: 0, drawn: 0 })?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let recording = self.decoder.record_trial(&self.gpu, (work, cache), (family, tokens), ways)?;
+        let recording = self.decoder.record_trial(&self.gpu, (work, cache), (family, tokens), kernel_config)?;
         self.gpu.compile(&recording, &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }
@@ -76,17 +86,17 @@ impl Decoder {
         &self,
         gpu: &Gpu,
         (work, cache): (&Workspace, &KvCache),
-        (family, tokens): (Family, usize),
-        ways: Ways,
+        (family, tokens): (TuningGroup, usize),
+        kernel_config: KernelConfig,
     ) -> Result<Recording> {
-        let mut recording = Recording::on(ways);
+        let mut recording = Recording::on(kernel_config);
         match family {
-            Family::FewRows | Family::AttentionStep => {
+            TuningGroup::Gemv | TuningGroup::AttentionStep => {
                 let shape = StepShape::at(0, 1);
                 let layers = (STEP_BYTES / self.layer_bytes().max(1)).clamp(1, self.layers.len().max(1) as u64);
                 self.record_step_layers(gpu, &mut recording, (work, cache), 0..layers as usize, shape)?;
             }
-            Family::Matmul | Family::Attention => {
+            TuningGroup::Matmul | TuningGroup::Attention => {
                 self.record_layers(&mut recording, work, cache, 0..1, tokens)?;
             }
         }

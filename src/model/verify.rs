@@ -17,7 +17,7 @@ impl Model {
     /// The most rows of [`ROWS`] for which a step at `position` has memory and rounds as single steps do; none where that is not so.
     pub fn rows_alike(&self, position: usize, most: usize) -> Option<usize> {
         let most = most.min(self.rows().text.step);
-        let tile = Tuning::of(self.gpu().ways()).tile();
+        let tile = Tuning::of(self.gpu.kernel_config()).tile();
         let alike = step::alike(position, most, tile);
         ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
@@ -36,12 +36,12 @@ impl Model {
         let (position, rows) = (cache.len(), inputs.len());
         self.ready_table(position, rows)?;
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        self.gpu().write(&work.sources, 0, bytemuck::cast_slice(inputs))?;
+        self.gpu.write(&work.sources, 0, bytemuck::cast_slice(inputs))?;
         self.ready(cache, StepShape::at(position, rows), |model, recording| model.record_verdict(recording, rows))
     }
 
     /// Takes the memory of a pass of so many rows at the end of a full `cache`.
-    pub(super) fn rehearse_verify(&mut self, cache: &KvCache, rows: usize) -> Result<()> {
+    pub(super) fn preallocate_verify(&mut self, cache: &KvCache, rows: usize) -> Result<()> {
         let shape = StepShape::at(cache.context().saturating_sub(rows), rows);
         self.ready(cache, shape, |model, recording| model.record_verdict(recording, rows)).map(drop)
     }

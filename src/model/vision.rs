@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::linear::{Stacked, project};
+use super::linear::{FusedLinear, project};
 use super::vision_work::Workspace;
 use crate::config::VisionConfig;
 use crate::error::Result;
@@ -31,7 +31,7 @@ pub struct Layer {
     v_proj: Weight,
     o_proj: Weight,
     ffn_norm: Slice,
-    gate_up_proj: Stacked,
+    gate_up_proj: FusedLinear,
     down_proj: Weight,
 }
 
@@ -110,7 +110,7 @@ impl Layer {
             v_proj: weights.matrix(&at("attention.v_proj"))?,
             o_proj: weights.matrix(&at("attention.o_proj"))?,
             ffn_norm: weights.vector(&at("ffn_norm"))?,
-            gate_up_proj: Stacked::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
             down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
         })
     }

@@ -11,7 +11,7 @@ use super::import::wasm_memory;
 use super::loader::JsShards;
 use super::picture::pictures_from_js;
 use crate::api::{ChatRequest, ScoreRequest};
-use crate::engine::{Cancel, Engine, Event, Picture, Plan, Positions, Prompt, Request, ScoredRows, Stage};
+use crate::engine::{Cancel, Engine, Event, Picture, Plan, Prompt, Request, ScoreOptions, ScoredRows, Stage};
 use crate::error::Result;
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
@@ -123,7 +123,7 @@ impl OcelliEngine {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let scored = self.engine.score(&prompt, &pictures, Positions::default(), &cancel.0, &mut keep).await;
+        let scored = self.engine.score(&prompt, &pictures, ScoreOptions::default(), &cancel.0, &mut keep).await;
         let input_ids = scored.map_err(|error| self.shards.error_to_js(&error))?;
         let object = js_sys::Object::new();
         js_sys::Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;
@@ -173,9 +173,9 @@ impl OcelliEngine {
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
-    pub async fn rehearse(&mut self, width: usize, height: usize) -> JsResult<()> {
-        let rehearsed = self.engine.rehearse(width, height).await;
-        rehearsed.map_err(|error| self.shards.error_to_js(&error))
+    pub async fn preallocate(&mut self, width: usize, height: usize) -> JsResult<()> {
+        let preallocated = self.engine.preallocate(width, height).await;
+        preallocated.map_err(|error| self.shards.error_to_js(&error))
     }
 
     /// The model's configuration, as in `model.json`.

@@ -12,7 +12,7 @@ use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
 use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
-use crate::gpu::{Beyond, Gpu, GpuOptions};
+use crate::gpu::{BrowserCaps, Gpu, GpuOptions};
 
 #[wasm_bindgen]
 extern "C" {
@@ -54,8 +54,8 @@ impl ShardSource for JsShards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation, tune, arithmetic, beyond, known }`, whatever is left out or null
-/// being chosen here; `beyond` is what `features.ts` found, `known` what `tuning.ts` remembers.
+/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation, tune, arithmetic, browser_caps, known }`, whatever is left out or null
+/// being chosen here; `browser_caps` is what `features.ts` found, `known` what `tuning.ts` remembers.
 /// `on_kernels(done, total)` is told how many kernels are compiled.
 ///
 /// # Errors
@@ -94,7 +94,7 @@ struct JsLoadOptions {
     arithmetic: Option<String>,
     speculation: Option<String>,
     #[serde(default)]
-    beyond: Beyond,
+    browser_caps: BrowserCaps,
     /// What earlier loads found, by its key.
     #[serde(default)]
     known: HashMap<String, Tuned>,
@@ -129,7 +129,7 @@ async fn open(
     on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
-    let gpu = Gpu::open_with(GpuOptions { beyond: given.beyond, ..GpuOptions::default() }).await?;
+    let gpu = Gpu::open_with(GpuOptions { browser_caps: given.browser_caps, ..GpuOptions::default() }).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
     let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;

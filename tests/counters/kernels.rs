@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use naga::AddressSpace;
 use ocelli::config::{KvPrecision, ModelConfig};
-use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, Purpose, Recording, Ways};
+use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, KernelConfig, Purpose, Recording};
 use ocelli::model::KvCache;
 use ocelli::model::vision::{self, Layer, Pixels};
 use ocelli::weights::layout::Layout;
@@ -119,7 +119,7 @@ fn model_and_gpu() -> (Gpu, ModelConfig) {
     (pollster::block_on(Gpu::open_with(options)).expect("a device"), on_paper::ministral_3b())
 }
 
-const HARDWARE: Ways = Ways::of(DeviceClass::Hardware);
+const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
 
 #[test]
 fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {

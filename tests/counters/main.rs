@@ -64,7 +64,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
         for (position, most) in [(0, 135), (255, 135), (256, 162), (4095, 162)] {
             let mut cache = KvCache::new(&gpu, &config.text, 4096, KvPrecision::F16).expect("a cache");
             pollster::block_on(cache.reserve(position + 1)).expect("room in the cache");
-            let step = model.list_step(&cache, position, gpu.ways()).expect("a step");
+            let step = model.list_step(&cache, position, gpu.kernel_config()).expect("a step");
             // The draw takes two more.
             let count = step.dispatches().count() + 2;
             println!("{layout}, position {position}: {count} launches {:?}", launches(&step));

@@ -13,7 +13,7 @@ use ocelli::chat::{Message, Part, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Arithmetic, Cancel, Engine, LoadOptions, Picture, Prompt, Request, Tuned};
 use ocelli::gpu::{Features, Gpu};
-use ocelli::kernels::{Family, few_rows, matmul};
+use ocelli::kernels::{TuningGroup, gemv, matmul};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use serde::Deserialize;
@@ -21,11 +21,11 @@ use serde::Deserialize;
 /// The file `training/evaluate.py` writes.
 #[derive(Deserialize)]
 struct Evaluation {
-    results: Vec<Question>,
+    results: Vec<ScopeSubject>,
 }
 
 #[derive(Deserialize)]
-struct Question {
+struct ScopeSubject {
     image: String,
     task: String,
     prompt: String,
@@ -51,7 +51,7 @@ fn files_of(package: &Path) -> BTreeMap<String, Vec<u8>> {
     files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap())).collect()
 }
 
-fn request(question: &Question, picture: Vec<u8>) -> Request {
+fn request(question: &ScopeSubject, picture: Vec<u8>) -> Request {
     let said = question.history.iter().flat_map(|(asked, answered)| [(Role::User, asked), (Role::Assistant, answered)]);
     let mut messages: Vec<Message> =
         said.chain([(Role::User, &question.prompt)]).map(|(role, text)| Message::text(role, text)).collect();
@@ -75,7 +75,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, question: &Question, answer: &str) {
+    fn add(&mut self, question: &ScopeSubject, answer: &str) {
         self.right += usize::from(answer == question.expected);
         self.right_elsewhere += usize::from(question.answer == question.expected);
         self.equal += usize::from(answer == question.answer);
@@ -99,7 +99,7 @@ async fn ask(engine: &mut Engine, name: &str, tasks_wanted: Option<&str>, most: 
     let evaluation: Evaluation = serde_json::from_slice(&json).expect("evaluation.json");
     let (mut total, mut tasks, mut answers) = (Tally::default(), BTreeMap::<String, Tally>::new(), Vec::new());
     let wanted =
-        |question: &&Question| tasks_wanted.is_none_or(|tasks| tasks.split(',').any(|task| task == question.task));
+        |question: &&ScopeSubject| tasks_wanted.is_none_or(|tasks| tasks.split(',').any(|task| task == question.task));
     for question in evaluation.results.iter().filter(wanted).take(most) {
         let picture = std::fs::read(folder.join(&question.image)).expect("picture");
         let request = request(question, picture);
@@ -158,7 +158,7 @@ const SCENES: usize = 8;
 struct Tier {
     name: &'static str,
     features: Features,
-    few_rows: Option<few_rows::Tuning>,
+    gemv: Option<gemv::Tuning>,
     matmul: matmul::Tuning,
 }
 
@@ -166,16 +166,11 @@ const TIERS: [Tier; 3] = [
     Tier {
         name: "subgroups",
         features: Features::SUBGROUPS,
-        few_rows: Some(few_rows::Tuning::SUBGROUPS),
+        gemv: Some(gemv::Tuning::SUBGROUPS),
         matmul: matmul::Tuning::HARDWARE,
     },
-    Tier {
-        name: "dot",
-        features: Features::DOT,
-        few_rows: Some(few_rows::Tuning::DOT_SOFTWARE),
-        matmul: matmul::Tuning::DOT,
-    },
-    Tier { name: "f16", features: Features::F16, few_rows: None, matmul: matmul::Tuning::F16 },
+    Tier { name: "dot", features: Features::DOT, gemv: Some(gemv::Tuning::DOT_SOFTWARE), matmul: matmul::Tuning::DOT },
+    Tier { name: "f16", features: Features::F16, gemv: None, matmul: matmul::Tuning::F16 },
 ];
 
 /// Optional features change one answer in 200 at most.
@@ -190,16 +185,16 @@ fn the_shipped_package_answers_alike_in_every_tier() {
         for tier in TIERS {
             let gpu = Gpu::open().await.expect("a device");
             let mut tuned = Tuned::default();
-            let few_rows = few_rows::Tuning::ALL.iter().position(|tuning| Some(*tuning) == tier.few_rows);
-            tuned.picks[Family::FewRows as usize] = place(few_rows);
+            let gemv = gemv::Tuning::ALL.iter().position(|tuning| Some(*tuning) == tier.gemv);
+            tuned.variants[TuningGroup::Gemv as usize] = place(gemv);
             let matmul = matmul::Tuning::ALL.iter().position(|tuning| *tuning == tier.matmul);
-            tuned.picks[Family::Matmul as usize] = place(matmul);
+            tuned.variants[TuningGroup::Matmul as usize] = place(matmul);
             let arithmetic = Arithmetic::Fast;
             let options = LoadOptions { context: Some(512), tuned, arithmetic, ..LoadOptions::new(|| 0.0) };
             let mut engine = packages::try_load(&gpu, &files, options).await.expect("load");
             let report = engine.self_test();
-            assert!(report.failed.is_empty() && report.ways.picks == tuned.picks, "{report:?}");
-            assert!(report.ways.features.contains(tier.features), "{report:?}");
+            assert!(report.failed.is_empty() && report.kernel_config.variants == tuned.variants, "{report:?}");
+            assert!(report.kernel_config.features.contains(tier.features), "{report:?}");
             let (tally, answers) = ask(&mut engine, tier.name, Some("caption"), most).await;
             let same = plain.iter().zip(&answers).filter(|(plain, answer)| plain == answer).count();
             println!("{same} of {} answers are the same in tier {}", plain.len(), tier.name);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Features, Kernel};
-use ocelli::kernels::few_rows::Tuning;
+use ocelli::kernels::gemv::Tuning;
 use ocelli::kernels::rope_append::Heads;
 use ocelli::kernels::{
     attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
@@ -33,8 +33,8 @@ const BINDINGS: usize = 10;
 
 /// All of them.
 pub(crate) fn rows() -> Vec<Row> {
-    let by_layout = Layout::ALL.into_iter().flat_map(|layout| few_rows(layout, 1).into_iter().chain(products(layout)));
-    let suffixes = [4, 8].into_iter().flat_map(|m| few_rows(Layout::Q4_0, m));
+    let by_layout = Layout::ALL.into_iter().flat_map(|layout| gemv(layout, 1).into_iter().chain(products(layout)));
+    let suffixes = [4, 8].into_iter().flat_map(|m| gemv(Layout::Q4_0, m));
     let of_decoder = KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, kv).chain(attention_step(128, kv)));
     let all = by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, KvPrecision::F32)).chain(others());
     // Of tunings that use the same, the first: their loops are alike.
@@ -52,13 +52,13 @@ fn of_hardware<T: Copy + PartialEq>(
 }
 
 /// Products of `m` rows with and without norm, through a gate, and to queries, keys and values.
-fn few_rows(layout: Layout, m: usize) -> Vec<Row> {
+fn gemv(layout: Layout, m: usize) -> Vec<Row> {
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses)
-        .flat_map(|tuning| few_rows_in(layout, m, tuning))
+        .flat_map(|tuning| gemv_in(layout, m, tuning))
         .collect()
 }
 
-fn few_rows_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
+fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
     let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
     let turns = HIDDEN / BLOCK / tuning.lanes;

@@ -1,7 +1,7 @@
 //! A row comes to the same bits alone and among others: drafts that are verified several at a time rely on it.
 
 use ocelli::gpu::{Features, Purpose, Recording, Slice};
-use ocelli::kernels::few_rows::{Norm, Tuning};
+use ocelli::kernels::gemv::{Norm, Tuning};
 use ocelli::kernels::matvec::Matvec;
 use ocelli::kernels::upload_weight;
 use ocelli::weights::layout::{Layout, MatrixShape};
@@ -16,9 +16,9 @@ const INPUTS: [usize; 2] = [768, 2304];
 fn a_row_comes_to_the_same_bits_alone_and_among_others() {
     let gpu = common::gpu();
     let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
-    let ways = [(Layout::Q4_0, Tuning::SUBGROUPS), (Layout::F16, Tuning { groups: 2, ..Tuning::SUBGROUPS })];
+    let kernel_config = [(Layout::Q4_0, Tuning::SUBGROUPS), (Layout::F16, Tuning { groups: 2, ..Tuning::SUBGROUPS })];
     let others = [(Layout::Q8_0, emulated), (Layout::Q4_0, Tuning::DOT), (Layout::Q8_0, Tuning::DOT_SOFTWARE)];
-    for (index, (layout, tuning)) in ways.into_iter().chain(others).enumerate() {
+    for (index, (layout, tuning)) in kernel_config.into_iter().chain(others).enumerate() {
         let k = INPUTS[index % 2];
         let mut random = Random::new(index as u64);
         let weight = upload_weight(gpu, layout, MatrixShape { rows: N, cols: k }, &random.numbers(N * k, 1.0));

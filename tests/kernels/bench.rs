@@ -2,7 +2,7 @@
 
 use bytemuck::NoUninit;
 use ocelli::Result;
-use ocelli::gpu::{Buffer, DeviceClass, Gpu, Purpose, Recording, Slice, Ways};
+use ocelli::gpu::{Buffer, DeviceClass, Gpu, KernelConfig, Purpose, Recording, Slice};
 use ocelli::reference::attention_step::HIDDEN;
 use ocelli::reference::cache::from_half;
 
@@ -102,10 +102,10 @@ pub(crate) struct Difference {
 
 impl<'a> Bench<'a> {
     /// Nothing yet.
-    pub(crate) fn new(gpu: &'a Gpu, seed: u64, ways: Option<Ways>) -> Self {
+    pub(crate) fn new(gpu: &'a Gpu, seed: u64, kernel_config: Option<KernelConfig>) -> Self {
         // However a device would have the work divided, the numbers are the same.
         let class = if seed.is_multiple_of(2) { DeviceClass::Hardware } else { DeviceClass::Software };
-        let recording = Recording::on(ways.unwrap_or(Ways::of(class)));
+        let recording = Recording::on(kernel_config.unwrap_or(KernelConfig::of(class)));
         Self { gpu, random: Random::new(seed), recording, outputs: Vec::new() }
     }
 

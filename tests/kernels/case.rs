@@ -1,7 +1,7 @@
 //! A row of the table.
 
 use ocelli::Result;
-use ocelli::gpu::{Features, Ways};
+use ocelli::gpu::{Features, KernelConfig};
 
 use crate::bench::Bench;
 
@@ -17,7 +17,7 @@ pub(crate) struct Case {
     /// Optional features that it uses: devices without them do without the row.
     pub(crate) uses: Features,
     /// Ways to compute in, if not as hardware or software without optional features.
-    pub(crate) ways: Option<Ways>,
+    pub(crate) kernel_config: Option<KernelConfig>,
     pub(crate) run: Run,
 }
 
@@ -33,9 +33,9 @@ impl Case {
     }
 
     /// Computed in these ways.
-    pub(crate) fn on(self, ways: Ways) -> Self {
-        let sizes = format!("{} {} {:?}", self.sizes, ways.features.name(), ways.picks);
-        Self { sizes, uses: ways.features, ways: Some(ways), ..self }
+    pub(crate) fn on(self, kernel_config: KernelConfig) -> Self {
+        let sizes = format!("{} {} {:?}", self.sizes, kernel_config.features.name(), kernel_config.variants);
+        Self { sizes, uses: kernel_config.features, kernel_config: Some(kernel_config), ..self }
     }
 }
 
@@ -56,5 +56,5 @@ pub(crate) fn case(
     sizes: String,
     run: impl Fn(&mut Bench<'_>) -> Result<()> + 'static,
 ) -> Case {
-    Case { kernel, sizes, tolerance, uses: Features::NONE, ways: None, run: Box::new(run) }
+    Case { kernel, sizes, tolerance, uses: Features::NONE, kernel_config: None, run: Box::new(run) }
 }

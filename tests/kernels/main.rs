@@ -12,7 +12,7 @@ mod case;
 #[path = "../common/mod.rs"]
 mod common;
 mod export;
-mod few_rows;
+mod gemv;
 mod pointwise;
 mod products;
 mod sampling;
@@ -31,7 +31,7 @@ use case::{Case, EIGHT_BITS, HALVES, SUM};
 use export::Export;
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
-use ocelli::kernels::Family;
+use ocelli::kernels::TuningGroup;
 use ocelli::kernels::rms_norm::Tuning as NormTuning;
 use ocelli::weights::layout::Layout;
 use pointwise::{
@@ -243,23 +243,27 @@ fn attention_rows() -> Vec<Case> {
 /// Prompts in ways that optional features allow. Kernels of a step are told their tuning in rows of their own.
 fn tier_rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for (turn, ways) in tiers(Family::Matmul).into_iter().enumerate() {
+    for (turn, kernel_config) in tiers(TuningGroup::Matmul).into_iter().enumerate() {
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
             let k = if layout.is_k_quant() { 768 } else { [588, 100, 128][(index + turn) % 3] };
             let sizes = [(3, 5, k), (33, 65, k)];
-            let (seen, given) = if ways.features.f16 { (HALVES, HALVES) } else { (SUM, EIGHT_BITS) };
-            rows.extend(sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(ways).within(seen)));
+            let (seen, given) = if kernel_config.features.f16 { (HALVES, HALVES) } else { (SUM, EIGHT_BITS) };
+            rows.extend(
+                sizes.map(|sizes| linear("matmul", layout, sizes, Into::turn(index)).on(kernel_config).within(seen)),
+            );
             let (sizes, into) = ((9, 130, 2 * k), Into::turn(index));
-            rows.push(linear_against(Against::Given, "matmul", layout, sizes, into, 130).on(ways).within(given));
+            rows.push(
+                linear_against(Against::Given, "matmul", layout, sizes, into, 130).on(kernel_config).within(given),
+            );
         }
     }
-    for (turn, ways) in tiers(Family::Attention).into_iter().enumerate() {
+    for (turn, kernel_config) in tiers(TuningGroup::Attention).into_iter().enumerate() {
         for (index, head_dim) in [4, 40, 64, 128].into_iter().enumerate() {
             let heads = [(5, 1), (4, 2), (3, 3)][(index + turn) % 3];
             let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
             let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Fused)];
             for (tokens, past, source) in modes {
-                rows.push(attention(Shape { tokens, heads, head_dim, past }, source, Scores::Mild).on(ways));
+                rows.push(attention(Shape { tokens, heads, head_dim, past }, source, Scores::Mild).on(kernel_config));
             }
         }
     }
@@ -269,12 +273,12 @@ fn tier_rows() -> Vec<Case> {
 fn table() -> Vec<Case> {
     let rows =
         [pointwise_rows(), moving_rows(), cache_rows(), linear_rows(), rows_in_parts(), attention_rows(), tier_rows()];
-    rows.into_iter().flatten().chain(few_rows::rows()).chain(step::rows()).chain(sampling::rows()).collect()
+    rows.into_iter().flatten().chain(gemv::rows()).chain(step::rows()).chain(sampling::rows()).collect()
 }
 
 /// Runs a row. The error says what is wrong.
 fn judge(case: &Case, seed: u64, export: &mut Export) -> Result<Difference, String> {
-    let mut bench = Bench::new(common::gpu(), seed, case.ways);
+    let mut bench = Bench::new(common::gpu(), seed, case.kernel_config);
     (case.run)(&mut bench).map_err(|error| error.to_string())?;
     if bench.kernels().next().is_none() || !bench.kernels().all(|kernel| kernel == case.kernel) {
         return Err(format!("ran {:?}", bench.kernels().collect::<Vec<_>>()));

@@ -1,7 +1,7 @@
 //! Inputs that rounding could make something else of: outliers, zeros, and what is huge, tiny or no number.
 
-use ocelli::gpu::{Features, Recording, Ways};
-use ocelli::kernels::{Family, Linear, matmul, matvec};
+use ocelli::gpu::{Features, KernelConfig, Recording};
+use ocelli::kernels::{Linear, TuningGroup, matmul, matvec};
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::{Result, reference};
 
@@ -32,9 +32,9 @@ fn inputs(bench: &mut Bench<'_>, k: usize) -> Vec<f32> {
 type Record = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
 /// Runs a product and holds each row to its own size.
-fn product(ways: Ways, layout: Layout, record: Record, k: usize) -> Result<()> {
+fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize) -> Result<()> {
     let (m, n) = (8, 20);
-    let mut bench = Bench::new(common::gpu(), 1, Some(ways));
+    let mut bench = Bench::new(common::gpu(), 1, Some(kernel_config));
     let (weight, w) = random_matrix(&mut bench, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
     let x = inputs(&mut bench, k);
     let (x_slice, y) = (bench.input(&x)?, bench.input(&vec![0.0; m * n])?);
@@ -56,7 +56,7 @@ fn product(ways: Ways, layout: Layout, record: Record, k: usize) -> Result<()> {
             let square: f64 = x.iter().zip(w).map(|(x, w)| (f64::from(*x) * f64::from(*w)).powi(2)).sum();
             let is_close = f64::from(f - r).abs() <= tolerance * square.sqrt() + f64::from(f32::MIN_POSITIVE);
             let is_right = if row == NONE { f.is_nan() } else { is_close };
-            assert!(is_right, "{layout} {ways:?} row {row}: {f} where {r} is right");
+            assert!(is_right, "{layout} {kernel_config:?} row {row}: {f} where {r} is right");
         }
     }
     Ok(())
@@ -64,13 +64,15 @@ fn product(ways: Ways, layout: Layout, record: Record, k: usize) -> Result<()> {
 
 #[test]
 fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
-    let families: [(Family, Record); 2] = [(Family::FewRows, matvec::record), (Family::Matmul, matmul::record)];
+    let families: [(TuningGroup, Record); 2] =
+        [(TuningGroup::Gemv, matvec::record), (TuningGroup::Matmul, matmul::record)];
     for (family, record) in families {
-        let rounds =
-            |ways: &Ways| ways.features != Features::SUBGROUPS && common::gpu().features().contains(ways.features);
-        for (index, ways) in tiers(family).into_iter().filter(rounds).enumerate() {
+        let rounds = |kernel_config: &KernelConfig| {
+            kernel_config.features != Features::SUBGROUPS && common::gpu().features().contains(kernel_config.features)
+        };
+        for (index, kernel_config) in tiers(family).into_iter().filter(rounds).enumerate() {
             for layout in [[Layout::Q8_0, Layout::Q4K], [Layout::Q4_0, Layout::Q6K]][index % 2] {
-                product(ways, layout, record, 512).expect("a product");
+                product(kernel_config, layout, record, 512).expect("a product");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
-use ocelli::kernels::Family;
+use ocelli::kernels::TuningGroup;
 use ocelli::kernels::attention_step::{AttentionStep, Tuning, partials_len};
 use ocelli::kernels::cache::Cache;
 use ocelli::kernels::rope_append::{Heads, RopeAppend, TABLE, table_stride};
@@ -293,7 +293,7 @@ fn lane_rows() -> Vec<Case> {
         emulated(48, 1, 32),
         emulated(32, 1, 128),
     ];
-    let tunings = tiers(Family::AttentionStep).into_iter().map(Tuning::of).chain(emulated);
+    let tunings = tiers(TuningGroup::AttentionStep).into_iter().map(Tuning::of).chain(emulated);
     let mut rows = Vec::new();
     for (index, tuning) in tunings.enumerate() {
         let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);

@@ -1,7 +1,7 @@
 //! What a device can do beyond what every device can, and the rows that this adds to the table.
 
-use ocelli::gpu::{DeviceClass, Features, Gpu, Ways};
-use ocelli::kernels::{Family, attention, attention_step, few_rows, matmul};
+use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
+use ocelli::kernels::{TuningGroup, attention, attention_step, gemv, matmul};
 
 /// All that there is.
 pub(crate) const ALL: Features = Features { f16: true, subgroups: true, dot: true };
@@ -26,18 +26,18 @@ pub(crate) fn features(gpu: &Gpu) -> Features {
 }
 
 /// Ways to each tuning in a family's table that uses optional features.
-pub(crate) fn tiers(family: Family) -> Vec<Ways> {
+pub(crate) fn tiers(family: TuningGroup) -> Vec<KernelConfig> {
     let uses = match family {
-        Family::FewRows => few_rows::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
-        Family::AttentionStep => attention_step::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
-        Family::Matmul => matmul::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
-        Family::Attention => attention::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
+        TuningGroup::Gemv => gemv::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
+        TuningGroup::AttentionStep => attention_step::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
+        TuningGroup::Matmul => matmul::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
+        TuningGroup::Attention => attention::Tuning::ALL.map(|tuning| tuning.uses).to_vec(),
     };
     let places = uses.into_iter().enumerate().filter(|(_, uses)| *uses != Features::NONE);
-    let ways = |(place, features): (usize, Features)| {
-        let mut ways = Ways { features, ..Ways::of(DeviceClass::Hardware) };
-        ways.picks[family as usize] = place as u8 + 1;
-        ways
+    let kernel_config = |(place, features): (usize, Features)| {
+        let mut kernel_config = KernelConfig { features, ..KernelConfig::of(DeviceClass::Hardware) };
+        kernel_config.variants[family as usize] = place as u8 + 1;
+        kernel_config
     };
-    places.map(ways).collect()
+    places.map(kernel_config).collect()
 }

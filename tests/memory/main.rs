@@ -30,7 +30,7 @@ fn device() -> Gpu {
 }
 
 async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> ocelli::Result<Engine> {
-    gpu.settle().await?;
+    gpu.wait_idle().await?;
     gpu.ledger().restart_peaks();
     packages::try_load(gpu, files, options).await
 }
@@ -52,7 +52,7 @@ async fn run(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> oce
 }
 
 async fn everything_is_given_back(gpu: &Gpu) {
-    gpu.settle().await.expect("settle");
+    gpu.wait_idle().await.expect("settle");
     assert_eq!(gpu.ledger().total().0, 0, "{:?}", gpu.ledger().rows());
 }
 
@@ -150,14 +150,14 @@ fn a_rehearsal_takes_what_a_talk_will_and_changes_nothing_that_is_said() {
             let options = LoadOptions { vision: Some(vision), ..options() };
             let taken = run(&gpu, &files, options).await.expect("a talk");
             let mut engine = load(&gpu, &files, options).await.expect("load");
-            engine.rehearse(2000, 1000).await.expect("as planned");
+            engine.preallocate(2000, 1000).await.expect("as planned");
             let peak = gpu.ledger().total().1;
             assert!(peak <= engine.plan().peak, "{vision:?}: {peak} of {:?}", engine.plan());
             assert!(peak * 4 >= taken.peak * 3, "{vision:?}: {peak} where a talk took {}", taken.peak);
-            assert_eq!(engine.rehearse(0, 5).await.expect_err("no picture").code(), "invalid-request");
+            assert_eq!(engine.preallocate(0, 5).await.expect_err("no picture").code(), "invalid-request");
 
             gpu.ledger().set_limit(Some(gpu.ledger().total().0 + 1000));
-            assert_eq!(engine.rehearse(2000, 1000).await.expect_err("too little").code(), "out-of-memory");
+            assert_eq!(engine.preallocate(2000, 1000).await.expect_err("too little").code(), "out-of-memory");
             gpu.ledger().set_limit(None);
             assert_eq!(answers(&mut engine).await.expect("a talk"), taken.answers, "{vision:?}");
             drop(engine);

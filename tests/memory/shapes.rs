@@ -1,7 +1,7 @@
 //! Plans for models of full size, on paper: a manifest needs no bytes behind it.
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Plan, Residency, Wishes, plan};
+use ocelli::engine::{MemoryOptions, Plan, Residency, plan};
 use ocelli::gpu::Purpose;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
@@ -11,13 +11,13 @@ use crate::on_paper::{manifest, ministral_3b};
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-fn planned(layout: Layout, max_binding: u64, wishes: Wishes) -> Result<Plan> {
-    plan(&manifest(ministral_3b(), layout, layout), max_binding, wishes)
+fn planned(layout: Layout, max_binding: u64, memory_options: MemoryOptions) -> Result<Plan> {
+    plan(&manifest(ministral_3b(), layout, layout), max_binding, memory_options)
 }
 
 #[test]
 fn with_memory_to_spare_nothing_gives_way() {
-    let plan = planned(Layout::Q4_0, 2 * GIB, Wishes::default()).expect("a plan");
+    let plan = planned(Layout::Q4_0, 2 * GIB, MemoryOptions::default()).expect("a plan");
     assert_eq!((plan.context, plan.kv, plan.vision), (4096, KvPrecision::F16, Residency::Resident));
     assert_eq!((plan.longest_edge, plan.rows.text.prompt, plan.rows.vision), (1540, 256, 1024));
     let text = plan.phases.iter().flat_map(|phase| &phase.purposes).find(|row| row.purpose == Purpose::TextWeights);
@@ -29,11 +29,11 @@ fn with_memory_to_spare_nothing_gives_way() {
 #[test]
 fn two_gibibytes_hold_a_short_context_at_four_and_a_half_bits() {
     let budget = Some(2 * GIB);
-    let plan = planned(Layout::Q4_0, 2 * GIB, Wishes { budget, ..Wishes::default() }).expect("a plan");
+    let plan = planned(Layout::Q4_0, 2 * GIB, MemoryOptions { budget, ..MemoryOptions::default() }).expect("a plan");
     assert!(plan.peak <= 2 * GIB, "{}", plan.peak);
     assert_eq!((plan.kv, plan.vision), (KvPrecision::Int8, Residency::Streamed));
     assert!(plan.context < 4096 && plan.context >= 2048, "{}", plan.context);
-    let asked = Wishes { budget, context: Some(8192), ..Wishes::default() };
+    let asked = MemoryOptions { budget, context: Some(8192), ..MemoryOptions::default() };
     match planned(Layout::Q4_0, 2 * GIB, asked).expect_err("too much") {
         Error::BudgetTooSmall { budget, needed, parts, .. } => {
             assert!(budget == 2 * GIB && needed > budget, "{needed}");
@@ -47,8 +47,8 @@ fn two_gibibytes_hold_a_short_context_at_four_and_a_half_bits() {
 #[test]
 fn two_gibibytes_hold_a_picture_and_a_long_context_at_four_and_a_quarter_bits() {
     for (tower, edge) in [(Layout::Q4_64, 1540), (Layout::Q8_0, 1540), (Layout::F16, 1036)] {
-        let wishes = Wishes { budget: Some(2 * GIB), context: Some(4096), ..Wishes::default() };
-        let plan = plan(&manifest(ministral_3b(), Layout::Q4_64, tower), 2 * GIB, wishes).expect("a plan");
+        let memory_options = MemoryOptions { budget: Some(2 * GIB), context: Some(4096), ..MemoryOptions::default() };
+        let plan = plan(&manifest(ministral_3b(), Layout::Q4_64, tower), 2 * GIB, memory_options).expect("a plan");
         println!("{tower}: {} bytes, {:?}, pictures up to {}", plan.peak, plan.rows, plan.longest_edge);
         for phase in &plan.phases {
             println!(
@@ -67,10 +67,10 @@ fn two_gibibytes_hold_a_picture_and_a_long_context_at_four_and_a_quarter_bits() 
 #[test]
 fn a_device_of_small_bindings_runs_every_layout_but_no_endless_context() {
     for layout in Layout::ALL {
-        let plan = planned(layout, 128 * MIB, Wishes::default()).expect("a plan");
+        let plan = planned(layout, 128 * MIB, MemoryOptions::default()).expect("a plan");
         assert_eq!((plan.context, plan.vision), (4096, Residency::Resident), "{layout}");
     }
-    let endless = Wishes { context: Some(262_144), ..Wishes::default() };
+    let endless = MemoryOptions { context: Some(262_144), ..MemoryOptions::default() };
     match planned(Layout::Q4_0, 128 * MIB, endless).expect_err("keys of 512 MiB") {
         Error::LimitsTooSmall { needed, available, .. } => {
             // Integers, the least that the cache can be held in.
@@ -87,8 +87,8 @@ fn a_device_of_small_bindings_runs_every_layout_but_no_endless_context() {
 fn what_gives_way_gives_way_in_order() {
     let mut earlier: Option<Plan> = None;
     for mebibytes in (1900..4000).step_by(50) {
-        let wishes = Wishes { budget: Some(mebibytes * MIB), ..Wishes::default() };
-        let Ok(plan) = planned(Layout::Q4_0, 2 * GIB, wishes) else {
+        let memory_options = MemoryOptions { budget: Some(mebibytes * MIB), ..MemoryOptions::default() };
+        let Ok(plan) = planned(Layout::Q4_0, 2 * GIB, memory_options) else {
             assert!(earlier.is_none(), "{mebibytes} MiB are refused, less were not");
             continue;
         };

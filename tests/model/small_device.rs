@@ -2,7 +2,7 @@
 
 use ocelli::Error;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Wishes, plan};
+use ocelli::engine::{MemoryOptions, plan};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
@@ -14,10 +14,11 @@ use crate::packages::{load_on, pack};
 /// The smallest device, in powers of two, on which the model can be run as on a large one: with a cache of 32-bit floats and
 /// pictures of their full size.
 fn smallest_binding(manifest: &Manifest, context: usize) -> u64 {
-    let wishes = Wishes { context: Some(context), kv: Some(KvPrecision::F32), ..Wishes::default() };
+    let memory_options =
+        MemoryOptions { context: Some(context), kv: Some(KvPrecision::F32), ..MemoryOptions::default() };
     // No picture here is larger.
     let edge = manifest.config.vision.as_ref().map_or(0, |vision| vision.image_size.min(280));
-    let runs = |max_binding: &u64| match plan(manifest, *max_binding, wishes) {
+    let runs = |max_binding: &u64| match plan(manifest, *max_binding, memory_options) {
         Ok(plan) => plan.longest_edge >= edge,
         Err(Error::LimitsTooSmall { needed, available, .. }) => {
             assert!(needed > available && available == *max_binding, "{needed} of {available}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ocelli::chat::{Message, Part, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Positions, Prompt, Request};
+use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, ScoreOptions};
 use ocelli::gpu::{Gpu, GpuOptions, Injection};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
@@ -117,7 +117,7 @@ impl Bench {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let cut = Positions { chunk: 7 };
+        let cut = ScoreOptions { chunk: 7 };
         self.engine.score(&request.prompt, &request.pictures, cut, &Cancel::new(), &mut keep).await?;
         Ok(logits)
     }

@@ -234,7 +234,7 @@ fn nothing_is_guessed_where_a_kernel_is_wrong() {
         let request = request(Prompt::Ids([65, 66, 67, 68, 69].repeat(6)), Some(40));
         let wanted = say(&mut load(&files, Speculation::Off).await, &request).await;
         let injection = Injection::default();
-        injection.spoil("accept", "state[1] += 1u", "state[1] += 2u");
+        injection.corrupt("accept", "state[1] += 1u", "state[1] += 2u");
         let gpu = Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device");
         let mut engine = packages::try_load(&gpu, &files, options(Speculation::Always)).await.expect("load");
         let found = say(&mut engine, &request).await;

@@ -59,7 +59,7 @@ impl Bench {
             let position = self.cache.len();
             self.model.start_steps(StepHeader { token, position, drawn: 0 }).expect("a header");
             let step = self.model.ready_step(&self.cache, position).expect("a step");
-            self.gpu.replay(&[step], None);
+            self.gpu.submit(&[step], None);
             self.cache.advance(1);
             all.extend(self.logits(1).await);
         }
@@ -73,7 +73,7 @@ impl Bench {
         self.model.start_steps(StepHeader { token: inputs[0], position, drawn: 5 }).expect("a header");
         let mut readback = self.gpu.readback(RESULT).expect("a readback");
         let pass = self.model.ready_verify(&self.cache, inputs).expect("a pass");
-        self.gpu.replay(&[pass], Some((&step, &mut readback)));
+        self.gpu.submit(&[pass], Some((&step, &mut readback)));
         let result = self.gpu.fetch(&mut readback).await.expect("a result");
         (self.logits(inputs.len()).await, bytemuck::pod_collect_to_vec(&result))
     }

@@ -70,8 +70,8 @@ try {
     const { plan, ...memory } = engine.memory;
     const figures = { device: engine.device, shardsSeconds: stored, loadSeconds: loaded, memory, plan };
     if (!asks) return figures;
-    const { plan: __, ...rehearsed } = await engine.rehearse({ width: 1024, height: 1024 });
-    const rehearsedSeconds = seconds();
+    const { plan: __, ...preallocated } = await engine.preallocate({ width: 1024, height: 1024 });
+    const preallocatedSeconds = seconds();
     const canvas = new OffscreenCanvas(56, 56);
     const paint = canvas.getContext("2d");
     paint.fillStyle = "teal";
@@ -83,7 +83,7 @@ try {
     const request = { messages: [{ role: "system", content: "" }, { role: "user", content }], max_tokens: 2, temperature: 0 };
     const answer = await engine.chat.completions.create(request, { onProgress: onStage });
     const { plan: _, ...after } = await engine.memoryNow();
-    return { ...figures, rehearsed, rehearsedSeconds, stages, answerSeconds: seconds(), usage: answer.usage, after };
+    return { ...figures, preallocated, preallocatedSeconds, stages, answerSeconds: seconds(), usage: answer.usage, after };
   };
   for (let load = 1; load <= Number(loads); load++) {
     note(`load ${load} from Cache Storage`, await inPage(ask, [imported.packageUrl, CONTEXT, BUDGET, load === Number(loads)]));

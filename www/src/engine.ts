@@ -150,8 +150,8 @@ export class Engine {
    * Allocates for a moment all the GPU memory that a picture of this size behind a long conversation takes, and a full context: so
    * that a device with less than was planned is found out now and not in the middle of a talk. The conversation is forgotten.
    */
-  rehearse(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
-    return this.connection.call("rehearse", picture, options);
+  preallocate(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
+    return this.connection.call("preallocate", picture, options);
   }
 
   /** Logits of every position of a prompt: of a conversation, or of token ids with their pictures. */

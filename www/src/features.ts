@@ -8,7 +8,7 @@ export interface Features {
 }
 
 /** What the engine is told of the device it is about to open. */
-export interface Beyond {
+export interface BrowserCaps {
   features: Features;
   subgroupSizes: [number, number] | null;
 }
@@ -46,7 +46,7 @@ function askForSubgroups(prototype: { requestDevice: RequestDevice }): void {
 }
 
 /** What the device that is opened next will be able to do. 16-bit floats wgpu finds by itself. */
-export async function beyond(): Promise<Beyond> {
+export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();

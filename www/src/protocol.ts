@@ -63,7 +63,7 @@ export interface SelfTest {
   /** Faster kernels that do not on this device, and are therefore not used. */
   failed: { kernel: string; tier: string; detail: string }[];
   /** How kernels are computed: with which features, and which of each family's variants (0: what suits the class). */
-  ways: { class: string; features: Features; picks: number[] };
+  kernelConfig: { class: string; features: Features; variants: number[] };
   /** Milliseconds, compiling included. */
   ms: number;
 }
@@ -191,7 +191,7 @@ export interface Calls {
   };
   chat: { request: { body: string; pictures: PictureSource[] }; event: ChatEvent; result: CompletionResult };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
-  rehearse: { request: { width: number; height: number }; event: never; result: MemoryReport };
+  preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: { body: string; pictures: PictureSource[] }; event: never; result: ScoreResult };
   unload: { request: Record<never, never>; event: never; result: null };
 }

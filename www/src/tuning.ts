@@ -2,7 +2,7 @@
 
 /** How a device computes best, as far as it has been tried. */
 export interface Tuned {
-  picks: number[];
+  variants: number[];
   tried: number;
 }
 
@@ -29,7 +29,7 @@ export async function recall(): Promise<Known> {
 /** Keeps what a load has found beside what was known, if it can be kept: only speed is at stake. */
 export async function remember(known: Known, key: string, tuned: Tuned): Promise<void> {
   const before = known[key];
-  if (JSON.stringify(before ?? { picks: [0, 0, 0, 0], tried: 0 }) === JSON.stringify(tuned)) return;
+  if (JSON.stringify(before ?? { variants: [0, 0, 0, 0], tried: 0 }) === JSON.stringify(tuned)) return;
   const { [key]: _, ...others } = known;
   const entries = [...Object.entries(others), [key, tuned]].slice(-MOST);
   try {

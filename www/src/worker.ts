@@ -1,6 +1,6 @@
 /** The dedicated worker: owns the wasm module and the GPU, answers the calls of `protocol.ts` one after another. */
 import { errorData, ocelliError } from "./errors.js";
-import { beyond } from "./features.js";
+import { browserCaps } from "./features.js";
 import { sha256With } from "./hash.js";
 import { importModel } from "./import.js";
 import { readPicture, type Picture } from "./picture.js";
@@ -63,8 +63,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return chat(call, signal);
     case "memory":
       return Promise.resolve(loaded().memory() as MemoryReport);
-    case "rehearse":
-      return rehearse(call);
+    case "preallocate":
+      return preallocate(call);
     case "score":
       return score(call, signal);
     case "unload":
@@ -111,7 +111,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const known = await recall();
     const onKernels = (loaded: number, total: number) =>
       onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
-    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, beyond: await beyond(), known }, onKernels);
+    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, browserCaps: await browserCaps(), known }, onKernels);
     await remember(known, engine.tuningKey(), engine.tuned() as Tuned);
     signal.throwIfAborted();
   } catch (thrown) {
@@ -126,8 +126,8 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   return { device: engine.device() as DeviceReport, memory, kvPrecision, config: engine.config() as unknown };
 }
 
-async function rehearse({ width, height }: Call<"rehearse">): Promise<MemoryReport> {
-  await loaded().rehearse(width, height);
+async function preallocate({ width, height }: Call<"preallocate">): Promise<MemoryReport> {
+  await loaded().preallocate(width, height);
   return loaded().memory() as MemoryReport;
 }
 

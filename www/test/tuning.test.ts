@@ -5,7 +5,7 @@ import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
 interface Known {
-  picks: number[];
+  variants: number[];
   tried: number;
 }
 
@@ -45,8 +45,8 @@ inBrowsers("tuning", (browser) => {
     const { features, selfTest } = plain;
     const expected = browser().name === "Firefox" ? { f16: true, subgroups: false } : { f16: false, subgroups: true };
     assert.deepEqual(features, { ...expected, dot: true });
-    assert.deepEqual([plain.known, selfTest.ways.picks], [[], [0, 0, 0, 0]]);
-    assert.deepEqual(selfTest.ways.features, { f16: false, subgroups: expected.subgroups, dot: false }, "exact unless asked otherwise");
+    assert.deepEqual([plain.known, selfTest.kernelConfig.variants], [[], [0, 0, 0, 0]]);
+    assert.deepEqual(selfTest.kernelConfig.features, { f16: false, subgroups: expected.subgroups, dot: false }, "exact unless asked otherwise");
   });
 
   const apart = (logits: number[]) => {
@@ -55,13 +55,13 @@ inBrowsers("tuning", (browser) => {
   };
 
   /** Has the next loads compute in ways of our choice. */
-  const pick = (picks: number[]) =>
-    tab.run(async (picks) => {
+  const pick = (variants: number[]) =>
+    tab.run(async (variants) => {
       const cache = await caches.open("ocelli-tuning-v1");
-      const known = (await (await cache.match("/ocelli-tuning.json"))?.json()) as Record<string, { picks: number[] }>;
-      for (const tuned of Object.values(known)) tuned.picks = picks;
+      const known = (await (await cache.match("/ocelli-tuning.json"))?.json()) as Record<string, { variants: number[] }>;
+      for (const tuned of Object.values(known)) tuned.variants = variants;
       await cache.put("/ocelli-tuning.json", Response.json(known));
-    }, picks);
+    }, variants);
 
   // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. What rounds changes logits, a little.
   const tiers = [
@@ -76,11 +76,11 @@ inBrowsers("tuning", (browser) => {
       assert.ok(tuned.known.at(-1)!.tried > 0);
       assert.deepEqual(tuned.selfTest.failed, []);
       assert.ok(apart(tuned.logits) < most, `logits differ by ${apart(tuned.logits)} of the largest`);
-      const picks = pickOf(plain.features.f16);
-      await pick(picks);
+      const variants = pickOf(plain.features.f16);
+      await pick(variants);
       const forced = await load({ tune: "never", arithmetic });
-      assert.deepEqual([forced.selfTest.ways.picks, forced.selfTest.failed], [picks, []]);
-      for (const feature of features) assert.equal(forced.selfTest.ways.features[feature], plain.features[feature]);
+      assert.deepEqual([forced.selfTest.kernelConfig.variants, forced.selfTest.failed], [variants, []]);
+      for (const feature of features) assert.equal(forced.selfTest.kernelConfig.features[feature], plain.features[feature]);
       const off = apart(forced.logits);
       assert.ok(off >= least && off < most, `logits differ by ${off} of the largest`);
       if (arithmetic === "exact") assert.equal(forced.said, plain.said);

@@ -51,7 +51,7 @@ impl Right {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, recording: Recording::on(gpu.ways()), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
+        Self { gpu, recording: Recording::on(gpu.kernel_config()), random: 0x9e37_79b9_7f4a_7c15, expected: Vec::new() }
     }
 
     /// The next 32 bits of xorshift64* (<https://www.jstatsoft.org/article/view/v008i14>).

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Features, Recording};
 use crate::kernels::attention::{self, Attention, KeysValues};
 use crate::kernels::attention_step::Tuning as StepTuning;
-use crate::kernels::few_rows::Tuning;
+use crate::kernels::gemv::Tuning;
 use crate::kernels::patchify::{self, Patches};
 use crate::kernels::{self, Linear, activation, embed_rows, glu, matmul, matvec, patch_merge, rms_norm, rope};
 use crate::reference;
@@ -19,10 +19,10 @@ use crate::weights::upload::Weight;
 
 /// Records all that a model needs.
 pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
-    let ways = bench.recording.ways();
+    let kernel_config = bench.recording.kernel_config();
     for &layout in &needs.products {
         let k = if layout.is_k_quant() { 2 } else { 3 } * unit(layout);
-        product(bench, layout, (matmul::record, matmul::Tuning::of(ways).uses), (33, k))?;
+        product(bench, layout, (matmul::record, matmul::Tuning::of(kernel_config).uses), (33, k))?;
     }
     step(bench, needs, 1)?;
     embedding(bench, needs.embedding)?;
@@ -44,20 +44,20 @@ pub(super) fn all(bench: &mut Bench<'_>, needs: &Needs) -> Result<()> {
 
 /// Records what a step of so many rows needs.
 pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<()> {
-    let ways = bench.recording.ways();
+    let kernel_config = bench.recording.kernel_config();
     for &layout in &needs.step {
-        product(bench, layout, (matvec::record, Tuning::of(ways).uses), (rows, STEP_INPUTS / 2))?;
-        steps::gated(bench, (layout, rows), Tuning::of(ways))?;
+        product(bench, layout, (matvec::record, Tuning::of(kernel_config).uses), (rows, STEP_INPUTS / 2))?;
+        steps::gated(bench, (layout, rows), Tuning::of(kernel_config))?;
         for &precision in &needs.caches {
-            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(ways)), needs.decoder, precision)?;
+            let is_fused = steps::qkv(bench, (layout, rows, Tuning::of(kernel_config)), needs.decoder, precision)?;
             if !is_fused && layout != needs.head {
-                steps::normed_product(bench, (layout, rows), Tuning::of(ways))?;
+                steps::normed_product(bench, (layout, rows), Tuning::of(kernel_config))?;
             }
         }
     }
-    steps::normed_product(bench, (needs.head, rows), Tuning::of(ways))?;
+    steps::normed_product(bench, (needs.head, rows), Tuning::of(kernel_config))?;
     for &precision in &needs.caches {
-        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(ways))?;
+        steps::attention(bench, (needs.decoder.head_dim, needs.group, rows), precision, StepTuning::of(kernel_config))?;
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::{Error, Result};
-use crate::gpu::ways::FAMILIES;
-use crate::gpu::{Features, Gpu, Kernel, Ways};
+use crate::gpu::kernel_config::TUNING_GROUPS;
+use crate::gpu::{Features, Gpu, Kernel, KernelConfig};
 use crate::weights::layout::Layout;
 use bench::Bench;
 
@@ -113,7 +113,7 @@ pub struct SelfTestReport {
     /// Those with optional features that do not. Their work is done without.
     pub failed: Vec<Failure>,
     /// How kernels are computed, now that it is known which may be.
-    pub ways: Ways,
+    pub kernel_config: KernelConfig,
     /// How long it took, compiling included.
     pub ms: f64,
 }
@@ -122,8 +122,8 @@ pub struct SelfTestReport {
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`] for a wrong kernel that uses no optional feature.
-pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
-    let mut report = SelfTestReport { ways, ..SelfTestReport::default() };
+pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<SelfTestReport> {
+    let mut report = SelfTestReport { kernel_config, ..SelfTestReport::default() };
     for outcome in outcomes {
         let passed = outcome.passed();
         let Outcome { kernel, uses, detail, .. } = outcome;
@@ -131,7 +131,7 @@ pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
             _ if passed => report.passed += 1,
             Features::NONE => return Err(Error::SelfTestFailed { kernel, tier: uses.name(), detail }),
             _ => {
-                report.ways.features = report.ways.features.without(uses);
+                report.kernel_config.features = report.kernel_config.features.without(uses);
                 report.failed.push(Failure { kernel, tier: uses.name(), detail });
             }
         }
@@ -146,7 +146,7 @@ pub fn weigh(outcomes: Vec<Outcome>, ways: Ways) -> Result<SelfTestReport> {
 pub async fn self_test_filter(gpu: &Gpu) -> Result<()> {
     let mut bench = Bench::new(gpu);
     sampling::filtered(&mut bench)?;
-    weigh(bench.finish(&mut |_, _| ()).await?, gpu.ways()).map(drop)
+    evaluate(bench.finish(&mut |_, _| ()).await?, gpu.kernel_config()).map(drop)
 }
 
 /// Runs the kernels that steps of so many rows need, and that judges them.
@@ -157,7 +157,7 @@ pub async fn self_test_rows(gpu: &Gpu, needs: &Needs, rows: usize) -> Result<()>
     let mut bench = Bench::new(gpu);
     cases::step(&mut bench, needs, rows)?;
     sampling::drafts(&mut bench, rows)?;
-    weigh(bench.finish(&mut |_, _| ()).await?, gpu.ways()).map(drop)
+    evaluate(bench.finish(&mut |_, _| ()).await?, gpu.kernel_config()).map(drop)
 }
 
 /// Runs every kernel that is needed on known inputs, computed as the device is to compute from now on. Where one with an optional
@@ -181,12 +181,12 @@ pub async fn self_test(
         if is_last {
             return Ok(SelfTestReport { ms: clock() - started, failed, ..report });
         }
-        gpu.compute_in(report.ways);
+        gpu.set_kernel_config(report.kernel_config);
     }
 }
 
 /// What suits the class of a device.
-const PLAIN: [u8; FAMILIES] = [0; FAMILIES];
+const PLAIN: [u8; TUNING_GROUPS] = [0; TUNING_GROUPS];
 
 /// Runs them once. What the device can do without is not an error.
 async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
@@ -194,28 +194,34 @@ async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)
     cases::all(&mut bench, needs)?;
     let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
     let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
-    let ways = gpu.ways();
+    let kernel_config = gpu.kernel_config();
     let outcome = match bench.finish(on_compiled).await {
-        Ok(outcomes) => weigh(outcomes, ways),
+        Ok(outcomes) => evaluate(outcomes, kernel_config),
         Err(error) => Err(error),
     };
-    let without = |ways: Ways, kernel: String, tier: String, detail: String| {
-        Ok(SelfTestReport { ways, failed: vec![Failure { kernel, tier, detail }], ..SelfTestReport::default() })
+    let without = |kernel_config: KernelConfig, kernel: String, tier: String, detail: String| {
+        Ok(SelfTestReport {
+            kernel_config,
+            failed: vec![Failure { kernel, tier, detail }],
+            ..SelfTestReport::default()
+        })
     };
     match outcome {
         Err(Error::Gpu { stage, detail }) => {
             let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name)));
             match refused {
                 Some(Kernel { name, needs, .. }) => {
-                    let features = ways.features.without(needs);
-                    without(Ways { features, ..ways }, name.into(), needs.name(), detail)
+                    let features = kernel_config.features.without(needs);
+                    without(KernelConfig { features, ..kernel_config }, name.into(), needs.name(), detail)
                 }
-                None if ways.picks != PLAIN => without(Ways { picks: PLAIN, ..ways }, stage, "tuned".into(), detail),
+                None if kernel_config.variants != PLAIN => {
+                    without(KernelConfig { variants: PLAIN, ..kernel_config }, stage, "tuned".into(), detail)
+                }
                 None => Err(Error::Gpu { stage, detail }),
             }
         }
-        Err(Error::SelfTestFailed { kernel, detail, .. }) if ways.picks != PLAIN => {
-            without(Ways { picks: PLAIN, ..ways }, kernel, "tuned".into(), detail)
+        Err(Error::SelfTestFailed { kernel, detail, .. }) if kernel_config.variants != PLAIN => {
+            without(KernelConfig { variants: PLAIN, ..kernel_config }, kernel, "tuned".into(), detail)
         }
         outcome => outcome,
     }

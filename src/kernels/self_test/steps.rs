@@ -10,7 +10,7 @@ use crate::gpu::Features;
 use crate::kernels::attention::Heads as Rows;
 use crate::kernels::attention_step::{self, AttentionStep, Tuning as StepTuning};
 use crate::kernels::cache::Cache;
-use crate::kernels::few_rows::{Norm, Tuning};
+use crate::kernels::gemv::{Norm, Tuning};
 use crate::kernels::matvec::Matvec;
 use crate::kernels::rope_append::{self, RopeAppend, TABLE, table_stride};
 use crate::kernels::{attention_join, gated_matvec, qkv_matvec};

@@ -17,17 +17,17 @@ impl Engine {
     /// # Errors
     /// [`Error::OutOfMemory`] if the device has less than was planned, [`Error::InvalidRequest`] for a picture without an area, or
     /// as [`Engine::generate`]. The engine can be used again.
-    pub async fn rehearse(&mut self, width: usize, height: usize) -> Result<()> {
+    pub async fn preallocate(&mut self, width: usize, height: usize) -> Result<()> {
         self.reset()?;
-        let rehearsed = match self.rehearse_picture(width, height).await {
-            Ok(()) => self.rehearse_text().await,
+        let preallocated = match self.preallocate_picture(width, height).await {
+            Ok(()) => self.preallocate_text().await,
             Err(error) => Err(error),
         };
         self.reset()?;
-        rehearsed
+        preallocated
     }
 
-    async fn rehearse_picture(&mut self, width: usize, height: usize) -> Result<()> {
+    async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
         let Some(vision) = &self.manifest.config.vision else { return Ok(()) };
         let edge = self.plan.longest_edge.min(vision.image_size);
         if width == 0 || height == 0 {
@@ -38,17 +38,17 @@ impl Engine {
         let Some(Resident { model, tower, cache }) = &mut self.resident else { return Err(not_there()) };
         cache.reserve(self.plan.context.saturating_sub(grid.tokens())).await?;
         let mut run = TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref());
-        model.rehearse_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
+        model.preallocate_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
     }
 
-    async fn rehearse_text(&mut self) -> Result<()> {
+    async fn preallocate_text(&mut self) -> Result<()> {
         let gpu = self.gpu.clone();
         let Some(Resident { model, cache, .. }) = &mut self.resident else { return Err(not_there()) };
         cache.reserve(self.plan.context).await?;
-        let _features = model.rehearse_text(cache, self.plan.feature_rows)?;
+        let _features = model.preallocate_text(cache, self.plan.feature_rows)?;
         // Penalties take the most.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
         let _drawing = Drawing::new(&gpu, model, &sampling, &[])?;
-        gpu.settle().await
+        gpu.wait_idle().await
     }
 }

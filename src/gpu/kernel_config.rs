@@ -16,28 +16,28 @@ pub enum DeviceClass {
 }
 
 /// Families of kernels that are tuned apart from one another.
-pub const FAMILIES: usize = 4;
+pub const TUNING_GROUPS: usize = 4;
 
 /// How kernels are to be computed on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
-pub struct Ways {
+pub struct KernelConfig {
     /// What the device is.
     pub class: DeviceClass,
     /// Optional features that may be used: those the device has, whose kernels compute rightly.
     pub features: Features,
     /// For each family 0 for what suits the class, or one more than an index into the family's table: what was found quicker.
-    pub picks: [u8; FAMILIES],
+    pub variants: [u8; TUNING_GROUPS],
 }
 
-impl Ways {
+impl KernelConfig {
     /// What suits a class of devices, without optional features.
     pub const fn of(class: DeviceClass) -> Self {
-        Self { class, features: Features::NONE, picks: [0; FAMILIES] }
+        Self { class, features: Features::NONE, variants: [0; TUNING_GROUPS] }
     }
 
     /// The entry of a family's table that was picked, if this device may use it. `uses` tells what an entry asks for.
     pub fn pick<T: Copy>(&self, family: usize, table: &[T], uses: impl Fn(&T) -> Features) -> Option<T> {
-        let picked = usize::from(*self.picks.get(family)?).checked_sub(1)?;
-        table.get(picked).filter(|entry| self.features.contains(uses(entry))).copied()
+        let variant = usize::from(*self.variants.get(family)?).checked_sub(1)?;
+        table.get(variant).filter(|entry| self.features.contains(uses(entry))).copied()
     }
 }

@@ -6,8 +6,8 @@ pub(super) mod snippets;
 use std::borrow::Cow;
 
 use super::unroll::{declared, unrolled};
-use super::{Family, folded_grid, lanes, offset};
-use crate::gpu::{Access, DeviceClass, Features, Kernel, Slice, Ways};
+use super::{TuningGroup, folded_grid, lanes, offset};
+use crate::gpu::{Access, DeviceClass, Features, Kernel, KernelConfig, Slice};
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, ROW_GROUP};
 
 /// Most rows of inputs that a workgroup sees at a time; more rows take the weights' way through memory again.
@@ -62,13 +62,13 @@ impl Tuning {
     ];
 
     /// What suits a device.
-    pub fn of(ways: Ways) -> Self {
-        let suits = match ways.class {
-            DeviceClass::Hardware if ways.features.subgroups => Self::SUBGROUPS,
+    pub fn of(kernel_config: KernelConfig) -> Self {
+        let suits = match kernel_config.class {
+            DeviceClass::Hardware if kernel_config.features.subgroups => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
-        ways.pick(Family::FewRows as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
+        kernel_config.pick(TuningGroup::Gemv as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware: a team's loads are 256 bytes in a row, and there are threads enough to hide what memory takes.
@@ -85,7 +85,7 @@ impl Tuning {
 
 /// A product of a few rows as its kernel sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FewRows {
+pub(super) struct Gemv {
     layout: Layout,
     /// Rows of inputs a workgroup sees.
     rows: usize,
@@ -115,7 +115,7 @@ pub(super) struct Own<'a> {
     pub(super) constants: &'a [(&'static str, usize)],
 }
 
-impl FewRows {
+impl Gemv {
     /// Of `m` rows, with as much of the `tuning` as workgroup memory has room for.
     pub(super) fn new(weight: (Layout, MatrixShape), m: usize, parts: usize, norm: bool, tuning: Tuning) -> Self {
         let (layout, shape) = weight;
@@ -193,16 +193,16 @@ impl FewRows {
 
     /// What reads the weights, and the loop.
     fn texts(&self) -> Vec<&'static str> {
-        let start = include_str!("../../../shaders/shared/few_rows_start.wgsl");
-        let sums = include_str!("../../../shaders/shared/few_rows_sums.wgsl");
+        let start = include_str!("../../../shaders/shared/gemv_start.wgsl");
+        let sums = include_str!("../../../shaders/shared/gemv_sums.wgsl");
         let multiply_add = include_str!("../../../shaders/shared/multiply_add.wgsl");
-        let few_rows = include_str!("../../../shaders/shared/few_rows.wgsl");
-        let floats = [snippets::quads(self.layout), multiply_add, start, few_rows, sums];
+        let gemv = include_str!("../../../shaders/shared/gemv.wgsl");
+        let floats = [snippets::quads(self.layout), multiply_add, start, gemv, sums];
         let quantised = include_str!("../../../shaders/shared/quantised.wgsl");
-        let few_rows_dot = include_str!("../../../shaders/shared/few_rows_dot.wgsl");
+        let gemv_dp4a = include_str!("../../../shaders/shared/gemv_dp4a.wgsl");
         let read = snippets::blocks(self.layout).into_iter().chain([snippets::scaled(self.layout)]);
         match snippets::words(self.layout) {
-            Some(words) if self.piece > 0 => read.chain([words, quantised, start, few_rows_dot, sums]).collect(),
+            Some(words) if self.piece > 0 => read.chain([words, quantised, start, gemv_dp4a, sums]).collect(),
             _ => read.chain(floats).collect(),
         }
     }

@@ -2,9 +2,9 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
-use ocelli::kernels::Family;
-use ocelli::kernels::few_rows::{Norm, Tuning};
+use ocelli::kernels::TuningGroup;
 use ocelli::kernels::gated_matvec::GatedMatvec;
+use ocelli::kernels::gemv::{Norm, Tuning};
 use ocelli::kernels::matvec::Matvec;
 use ocelli::kernels::qkv_matvec::QkvMatvec;
 use ocelli::kernels::rope_append::Heads;
@@ -107,7 +107,7 @@ pub(crate) fn rows() -> Vec<Case> {
 /// planned, larger than the workgroup, and the last of them not full.
 fn lane_tunings() -> Vec<Tuning> {
     let emulated = |lanes, teams, groups, emulated| Tuning { lanes, teams, groups, uses: Features::NONE, emulated };
-    let own = tiers(Family::FewRows).into_iter().map(Tuning::of);
+    let own = tiers(TuningGroup::Gemv).into_iter().map(Tuning::of);
     let emulated = [
         emulated(4, 16, 2, 4),
         emulated(8, 8, 1, 8),
