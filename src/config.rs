@@ -1,4 +1,4 @@
-//! The shape of a model: what importers write into `model.json` and the model room reads back.
+//! Parts of a model's shape that families share: the decoder, its rotary embedding, activations, the precision of the KV cache.
 //!
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
@@ -8,16 +8,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-
-/// A whole model: decoder, and for vision-language models the tower, the projector and the picture tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelConfig {
-    /// The decoder.
-    pub text: TextConfig,
-    /// The picture side; absent in text-only models.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vision: Option<VisionConfig>,
-}
 
 /// The decoder: a pre-norm transformer with grouped-query attention and a gated feed-forward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,52 +96,6 @@ pub struct QueryScaling {
     pub original_max_position_embeddings: f64,
 }
 
-/// The Pixtral tower, the patch merger and the projector.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VisionConfig {
-    /// Width of the tower.
-    pub hidden_size: usize,
-    /// Width of its gated feed-forward.
-    pub intermediate_size: usize,
-    /// Layers of the tower.
-    pub num_hidden_layers: usize,
-    /// Attention heads of the tower.
-    pub num_attention_heads: usize,
-    /// Width of one head.
-    pub head_dim: usize,
-    /// Activation of the gated feed-forward.
-    pub hidden_act: Activation,
-    /// Colour channels of a picture.
-    pub num_channels: usize,
-    /// Side of a patch in pixels.
-    pub patch_size: usize,
-    /// Longest edge of a picture in pixels; larger ones are scaled down.
-    pub image_size: usize,
-    /// Base of the two-dimensional rope.
-    pub rope_theta: f64,
-    /// Which lanes of a head form a pair.
-    pub rope_pairs: RopePairs,
-    /// Epsilon of the tower's norms.
-    pub rms_norm_eps: f32,
-    /// Side of the square of patches that becomes one token.
-    pub spatial_merge_size: usize,
-    /// Activation between the projector's two layers.
-    pub projector_act: Activation,
-    /// Whether the projector's layers have a bias.
-    #[serde(default)]
-    pub projector_bias: bool,
-    /// Per-channel mean of the normalisation, in 0..1.
-    pub image_mean: [f32; 3],
-    /// Per-channel standard deviation of the normalisation, in 0..1.
-    pub image_std: [f32; 3],
-    /// Token that a picture's features replace.
-    pub image_token_id: u32,
-    /// Token that ends a row of a picture.
-    pub image_break_token_id: u32,
-    /// Token that ends a picture.
-    pub image_end_token_id: u32,
-}
-
 /// Pointwise activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -235,39 +179,23 @@ fn yes() -> bool {
     true
 }
 
-impl ModelConfig {
-    /// Checks that the sizes fit one another and this crate's kernels, so that products of them cannot overflow.
-    ///
-    /// # Errors
-    /// [`Error::UnsupportedArchitecture`] that names `file` and the size.
-    pub fn validate(&self, file: &str) -> Result<()> {
-        self.find_fault().map_or(Ok(()), |reason| {
-            Err(Error::UnsupportedArchitecture { file: file.into(), architecture: "mistral3".into(), reason })
-        })
-    }
-
-    fn find_fault(&self) -> Option<String> {
-        let text = &self.text;
-        text.find_fault().or_else(|| self.vision.as_ref().and_then(|vision| vision.find_fault(text.vocab_size)))
-    }
-}
-
 /// Name, value, what it must be a multiple of, largest value.
-type Size = (&'static str, usize, usize, usize);
+pub(crate) type Size = (&'static str, usize, usize, usize);
 
-fn size_fault(sizes: &[Size]) -> Option<String> {
+pub(crate) fn size_fault(sizes: &[Size]) -> Option<String> {
     let bad = |&&(_, size, multiple, max): &&Size| size == 0 || size > max || !size.is_multiple_of(multiple);
     let (name, size, multiple, max) = sizes.iter().find(bad)?;
     Some(format!("{name} is {size}, it must be a multiple of {multiple} in {multiple}..={max}"))
 }
 
-fn number_fault(numbers: &[(&'static str, f64)]) -> Option<String> {
+pub(crate) fn number_fault(numbers: &[(&'static str, f64)]) -> Option<String> {
     let (name, number) = numbers.iter().find(|(_, x)| !(x.is_finite() && *x > 0.0))?;
     Some(format!("{name} is {number}, it must be a positive number"))
 }
 
 impl TextConfig {
-    fn find_fault(&self) -> Option<String> {
+    /// Why this crate's kernels cannot run such a decoder, if they cannot.
+    pub(crate) fn find_fault(&self) -> Option<String> {
         let sizes = [
             ("vocab_size", self.vocab_size, 1, MAX_WIDTH),
             ("hidden_size", self.hidden_size, 4, MAX_WIDTH),
@@ -301,39 +229,10 @@ impl TextConfig {
     }
 }
 
-impl VisionConfig {
-    fn find_fault(&self, vocab_size: usize) -> Option<String> {
-        if self.num_channels != 3 {
-            return Some(format!("num_channels is {}, only 3 is supported", self.num_channels));
-        }
-        let sizes = [
-            ("vision.hidden_size", self.hidden_size, 4, MAX_WIDTH),
-            ("vision.intermediate_size", self.intermediate_size, 4, MAX_WIDTH),
-            ("vision.num_hidden_layers", self.num_hidden_layers, 1, MAX_LAYERS),
-            ("vision.num_attention_heads", self.num_attention_heads, 1, MAX_HEADS),
-            ("vision.head_dim", self.head_dim, 4, MAX_HEAD_DIM),
-            ("vision.patch_size", self.patch_size, 2, 256),
-            ("vision.image_size", self.image_size, 1, 1 << 16),
-            ("spatial_merge_size", self.spatial_merge_size, 1, 16),
-        ];
-        let mut numbers =
-            vec![("vision.rope_theta", self.rope_theta), ("vision.rms_norm_eps", self.rms_norm_eps.into())];
-        numbers.extend(self.image_std.map(|std| ("vision.image_std", std.into())));
-        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| {
-            if self.image_mean.iter().any(|mean| !mean.is_finite()) {
-                return Some(format!("vision.image_mean is {:?}", self.image_mean));
-            }
-            let ids = [self.image_token_id, self.image_break_token_id, self.image_end_token_id];
-            let id = ids.into_iter().find(|&id| id as usize >= vocab_size)?;
-            Some(format!("picture token {id} lies outside the vocabulary of {vocab_size}"))
-        })
-    }
-}
-
 /// Largest vocabulary and widest layer. Products of the limits here stay within 32 bits.
-const MAX_WIDTH: usize = 1 << 20;
-const MAX_LAYERS: usize = 1 << 10;
-const MAX_HEADS: usize = 1 << 12;
+pub(crate) const MAX_WIDTH: usize = 1 << 20;
+pub(crate) const MAX_LAYERS: usize = 1 << 10;
+pub(crate) const MAX_HEADS: usize = 1 << 12;
 
 /// Widest attention head the kernels hold in registers.
 pub const MAX_HEAD_DIM: usize = 256;

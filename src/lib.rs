@@ -17,6 +17,7 @@ pub mod chat;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod families;
 pub mod gpu;
 pub mod image;
 pub mod kernels;

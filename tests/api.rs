@@ -4,13 +4,13 @@
 use ocelli::Error;
 use ocelli::api::{ChatRequest, ErrorBody, FinishReason, ScoreRequest, Stamp, Usage};
 use ocelli::chat::{Message, Part, Role, Tokenizer, encode_chat};
-use ocelli::config::{Activation, RopePairs, VisionConfig};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::families::mistral3::VisionConfig;
 use ocelli::image::{ImageGrid, decode, prepare};
 use ocelli::sampling::SamplingOptions;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-
 const CHECKPOINTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoints");
 
 fn read(path: &str) -> Vec<u8> {

@@ -5,7 +5,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat};
 use ocelli::Error;
-use ocelli::config::{Activation, RopePairs, VisionConfig};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::families::mistral3::VisionConfig;
 use ocelli::image::resize::bicubic_u8;
 use ocelli::image::{ImageGrid, Rgb8, decode, fingerprint, normalise, prepare};
 use proptest::prelude::*;

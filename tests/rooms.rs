@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a room may import: a room, or some modules of one.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("config", &["error"]),
-    ("chat", &["error", "config"]),
-    ("image", &["error", "config"]),
+    ("families", &["error", "config"]),
+    ("chat", &["error", "config", "families"]),
+    ("image", &["error", "config", "families"]),
     ("sampling", &["error", "config"]),
     ("gpu", &["error"]),
-    ("weights", &["error", "config"]),
+    ("weights", &["error", "config", "families"]),
     (
         "kernels",
         &[
@@ -28,10 +29,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("reference", &[]),
-    ("model", &["error", "config", "gpu", "kernels", "weights"]),
-    ("engine", &["error", "config", "gpu", "kernels", "weights", "model", "chat", "image", "sampling"]),
+    ("model", &["error", "config", "families", "gpu", "kernels", "weights"]),
+    ("engine", &["error", "config", "families", "gpu", "kernels", "weights", "model", "chat", "image", "sampling"]),
     ("api", &["error", "config", "chat", "image", "sampling", "engine"]),
-    ("web", &["error", "config", "gpu", "kernels", "weights", "model", "chat", "image", "sampling", "engine", "api"]),
+    (
+        "web",
+        &[
+            "error", "config", "families", "gpu", "kernels", "weights", "model", "chat", "image", "sampling", "engine",
+            "api",
+        ],
+    ),
 ];
 
 /// What single files may import besides.

@@ -1,8 +1,8 @@
 //! `model.json`, and what is worked out from it before any weight arrives.
 
 use ocelli::Result;
-use ocelli::config::ModelConfig;
 use ocelli::engine::{MemoryOptions, plan};
+use ocelli::families::ModelConfig;
 use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
 use ocelli::model::{decoder, vision};
 use ocelli::weights::manifest::Manifest;
@@ -43,16 +43,16 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
 
 /// Names of the tensors, their joins, and the tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
-    let layers = config.vision.as_ref().map_or(0, |vision| vision.num_hidden_layers);
-    let joins = decoder::joins(&config.text).into_iter().chain((0..layers).flat_map(vision::joins));
+    let layers = config.vision().map_or(0, |vision| vision.num_hidden_layers);
+    let joins = decoder::joins(config.text()).into_iter().chain((0..layers).flat_map(vision::joins));
     let joined = joins.flatten().count();
     assert!(model_tensors(config).count() >= joined, "only tensors that are there are joined");
-    let text = &config.text;
+    let text = config.text();
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);
     let last = text.max_position_embeddings - 1;
     assert_eq!(text_angles(&text.rope, &frequencies, last, 1).len(), text.head_dim / 2);
     assert_eq!(query_scales(text.query_scaling.as_ref(), last, 1).len(), 1);
-    if let Some(vision) = &config.vision {
+    if let Some(vision) = config.vision() {
         assert_eq!(vision_angles(vision.rope_theta, vision.head_dim, 2, 3).len(), 6 * (vision.head_dim / 2));
     }
 }

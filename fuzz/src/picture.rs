@@ -1,7 +1,8 @@
 //! Picture files to what the tower sees.
 
 use ocelli::Result;
-use ocelli::config::{Activation, RopePairs, VisionConfig};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::families::mistral3::VisionConfig;
 use ocelli::image::{decode, fingerprint, normalise, prepare};
 
 /// The limit given to the decoder: it bounds what a picture may take.

@@ -34,7 +34,7 @@ pub(super) struct Drawing {
 
 impl Drawing {
     pub(super) fn new(gpu: &Gpu, model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
-        let sampling = Sampling::new(gpu, model.config().text.vocab_size, options, drawn)?;
+        let sampling = Sampling::new(gpu, model.config().text().vocab_size, options, drawn)?;
         let (logits, step) = model.choice()?;
         let mut recording = Recording::on(gpu.kernel_config());
         sampling.record(&mut recording, &logits, &step)?;
@@ -146,7 +146,7 @@ impl Engine {
 
     /// Whether and when this answer's tokens are guessed: only the likeliest token can be.
     fn speculator(&self, sampling: &SamplingOptions) -> Result<Speculator> {
-        let rules = Rules::new(self.config().text.vocab_size, sampling)?;
+        let rules = Rules::new(self.config().text().vocab_size, sampling)?;
         let can = rules.is_greedy() && !rules.adjusts() && self.plan.rows.text.step > 1;
         Ok(Speculator::new(if can { self.speculation } else { Speculation::Off }))
     }

@@ -1,8 +1,10 @@
 //! What a model takes on the GPU, by phase and purpose, for one way of running it. Every size comes from the code that allocates.
 
 use super::tower::{Piece, Residency};
-use crate::config::{KvPrecision, ModelConfig, TextConfig, VisionConfig};
+use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
+use crate::families::mistral3::VisionConfig;
 use crate::gpu::Purpose;
 use crate::gpu::buffer::allocated;
 use crate::kernels::sample::Sampling;
@@ -88,9 +90,9 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn of(manifest: &Manifest, limit: u64) -> Result<Self> {
         let text = |name: &str| forward::is_text(name);
-        let joins = decoder::joins(&manifest.config.text);
+        let joins = decoder::joins(manifest.config.text());
         let selection = Selection { joins: &joins, wanted: &text, purpose: Purpose::TextWeights };
-        let depth = manifest.config.vision.as_ref().map(|vision| vision.num_hidden_layers);
+        let depth = manifest.config.vision().map(|vision| vision.num_hidden_layers);
         let piece = |piece: Piece| match depth {
             Some(_) => piece.size(manifest, limit),
             None => Ok(SelectionSize::default()),
@@ -165,8 +167,8 @@ pub(super) fn footprint(
     limit: u64,
 ) -> Result<Vec<PhaseBytes>> {
     check_limits(config, way, limit)?;
-    let mut phases = vec![load(weights, way), text(&config.text, weights, way)];
-    if let Some(vision) = &config.vision {
+    let mut phases = vec![load(weights, way), text(config.text(), weights, way)];
+    if let Some(vision) = config.vision() {
         let each = pictures(vision, way).into_iter().flat_map(|shape| picture(config, vision, weights, way, shape));
         phases.extend(each.max_by_key(|bytes| bytes.total));
     }
@@ -212,11 +214,11 @@ fn picture(
     shape: PictureShape,
 ) -> [PhaseBytes; 3] {
     let rows = way.rows.vision.min(shape.patches.next_multiple_of(vision_work::row_alignment(vision)));
-    let size = PictureSize { patches: shape.patches, rows, text_hidden: config.text.hidden_size };
+    let size = PictureSize { patches: shape.patches, rows, text_hidden: config.text().hidden_size };
     let (work, _) = vision_work::work_bytes(vision, size);
     let pixels = shape.patches as u64 * (vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;
-    let kv = kv_bytes(&config.text, way, way.context.saturating_sub(shape.tokens));
-    let features = feature_bytes(&config.text, way.feature_rows.max(shape.rows));
+    let kv = kv_bytes(config.text(), way, way.context.saturating_sub(shape.tokens));
+    let features = feature_bytes(config.text(), way.feature_rows.max(shape.rows));
     let tables = (shape.patches as u64 * vision.head_dim as u64 + rows as u64) * size_of::<f32>() as u64;
     let chunks = shape.patches.div_ceil(rows) as u64;
     let launches = |parts: usize, others: usize| chunks * (parts + others) as u64 * LAUNCH;
@@ -241,13 +243,13 @@ fn picture(
 
 /// Whatever is bound as a whole must fit a binding.
 fn check_limits(config: &ModelConfig, way: &PlanCandidate, limit: u64) -> Result<()> {
-    let text = &config.text;
+    let text = config.text();
     let widest = way.kv.head_bytes(text.head_dim).into_iter().max().unwrap_or(0);
     let keys = way.context as u64 * text.num_key_value_heads as u64 * widest;
     let (_, work) = decoder::work_bytes(text, way.rows.text);
     let features = feature_bytes(text, way.feature_rows);
     let mut buffers = vec![("keys of the context", keys), ("rows of a prompt", work), ("features", features)];
-    if let Some(vision) = &config.vision {
+    if let Some(vision) = config.vision() {
         let patches = pictures(vision, way).iter().map(|shape| shape.patches).max().unwrap_or(0);
         let size = PictureSize { patches, rows: way.rows.vision, text_hidden: text.hidden_size };
         let pixels = patches as u64 * (vision.patch_size * vision.patch_size * size_of::<u32>()) as u64;

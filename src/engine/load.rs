@@ -13,7 +13,7 @@ use super::speculate::{LatencyModel, Speculation};
 use super::tower::{Residency, Tower};
 use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
-use crate::config::{KvPrecision, ModelConfig};
+use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, KernelConfig, Purpose};
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
@@ -183,10 +183,10 @@ pub(super) async fn bring_up(
     go_on?;
     let config = &manifest.config;
     let mut uploader = Uploader::new(gpu, manifest);
-    let joins = decoder::joins(&config.text);
+    let joins = decoder::joins(config.text());
     let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
     uploader.want(manifest, &text)?;
-    let stays = config.vision.as_ref().filter(|_| plan.vision == Residency::Resident);
+    let stays = config.vision().filter(|_| plan.vision == Residency::Resident);
     if let Some(vision) = stays {
         Tower::want(&mut uploader, manifest, vision.num_hidden_layers)?;
     }
@@ -204,7 +204,7 @@ pub(super) async fn bring_up(
     let mut weights = uploader.finish(manifest)?;
     let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
     let model = Model::new(gpu, config, plan.rows, weights)?;
-    let cache = KvCache::new(gpu, &config.text, plan.context, plan.kv)?;
+    let cache = KvCache::new(gpu, config.text(), plan.context, plan.kv)?;
     model.wait_idle().await?;
     Ok((Resident { model, tower, cache }, report))
 }
@@ -226,7 +226,7 @@ async fn tuned(
     let until = clock() + BUDGET_MS;
     let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), options.tuned, (clock, until)).await?;
     resident.model.rest();
-    resident.cache = KvCache::new(gpu, &manifest.config.text, plan.context, plan.kv)?;
+    resident.cache = KvCache::new(gpu, manifest.config.text(), plan.context, plan.kv)?;
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
@@ -238,7 +238,7 @@ async fn tuned(
 
 /// The kernels that a package needs, with caches of these precisions.
 pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
-    let ModelConfig { text, vision } = &manifest.config;
+    let (text, vision) = (manifest.config.text(), manifest.config.vision());
     let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
     let of_layers = matrices.clone().filter(|tensor| tensor.name.starts_with("layers."));
     let is_embedding = |name: &str| name == "embed_tokens";

@@ -34,8 +34,9 @@ pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 use std::sync::Arc;
 
 use crate::chat::Tokenizer;
-use crate::config::{KvPrecision, ModelConfig};
+use crate::config::KvPrecision;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 use crate::gpu::{Gpu, ledger::LedgerRow};
 use crate::kernels::self_test::SelfTestReport;
 use crate::model::KvCache;
@@ -144,7 +145,7 @@ impl Engine {
         self.features.clear();
         self.session = Session::default();
         if let Some(resident) = &mut self.resident {
-            resident.cache = KvCache::new(&self.gpu, &self.manifest.config.text, self.plan.context, self.plan.kv)?;
+            resident.cache = KvCache::new(&self.gpu, self.manifest.config.text(), self.plan.context, self.plan.kv)?;
         }
         Ok(())
     }

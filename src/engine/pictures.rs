@@ -211,7 +211,7 @@ impl FeatureCache {
 
 /// Bytes of one row of features.
 fn row_bytes(model: &Model) -> u64 {
-    (model.config().text.hidden_size * size_of::<f32>()) as u64
+    (model.config().text().hidden_size * size_of::<f32>()) as u64
 }
 
 fn copy(gpu: &Gpu, from: &Kept, to: &Kept, row_bytes: u64) -> Result<()> {

@@ -4,8 +4,10 @@ use super::footprint::{PhaseBytes, PlanCandidate, PurposeBytes, Weights, footpri
 use super::pictures::KEPT;
 use super::speculate::Speculation;
 use super::tower::Residency;
-use crate::config::{KvPrecision, ModelConfig, VisionConfig};
+use crate::config::KvPrecision;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
+use crate::families::mistral3::VisionConfig;
 use crate::model::decoder::{self, TextRows};
 use crate::model::forward::Rows;
 use crate::model::{KvCache, verify, vision_work};
@@ -170,7 +172,7 @@ fn candidates(
     limit: u64,
     memory_options: MemoryOptions,
 ) -> impl Iterator<Item = PlanCandidate> + '_ {
-    let (welcome, small) = edges(config.vision.as_ref());
+    let (welcome, small) = edges(config.vision());
     let short = memory_options.budget.is_some();
     let mut shapes = Vec::new();
     for edges in [welcome, small] {
@@ -183,7 +185,7 @@ fn candidates(
         let rows = rows(config, step, limit);
         let mut all = Vec::new();
         for kv in precisions(config, memory_options, context) {
-            for (vision, slots) in residencies(config.vision.as_ref(), memory_options) {
+            for (vision, slots) in residencies(config.vision(), memory_options) {
                 let way = PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows: 0 };
                 all.push(PlanCandidate { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
             }
@@ -193,7 +195,7 @@ fn candidates(
 }
 
 fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
-    let made_for = config.text.max_position_embeddings;
+    let made_for = config.text().max_position_embeddings;
     if let Some(asked) = memory_options.context {
         return vec![asked.clamp(1, made_for)];
     }
@@ -217,7 +219,7 @@ fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usiz
     match memory_options.kv {
         Some(kv) => vec![kv],
         None => {
-            let best = KvCache::default_precision(&config.text, context);
+            let best = KvCache::default_precision(config.text(), context);
             KvPrecision::ALL.into_iter().filter(|&kv| kv >= best).collect()
         }
     }
@@ -235,11 +237,11 @@ fn residencies(vision: Option<&VisionConfig>, memory_options: MemoryOptions) -> 
 /// Rows at a time: of a step, or as many as a binding holds.
 fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
     let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
-    let prompt = prompt.min(fitting(decoder::widest(&config.text))).max(1);
-    let head = head.min(fitting(config.text.vocab_size)).clamp(1, prompt);
-    let vision = config.vision.as_ref().map_or(0, |tower| {
+    let prompt = prompt.min(fitting(decoder::widest(config.text()))).max(1);
+    let head = head.min(fitting(config.text().vocab_size)).clamp(1, prompt);
+    let vision = config.vision().map_or(0, |tower| {
         let alignment = vision_work::row_alignment(tower);
-        let fitting = fitting(vision_work::widest(tower, config.text.hidden_size));
+        let fitting = fitting(vision_work::widest(tower, config.text().hidden_size));
         (vision.min(fitting) / alignment * alignment).max(alignment)
     });
     Rows { text: TextRows { prompt, head, step: 1 }, vision }
@@ -247,9 +249,9 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
 fn feature_rows(config: &ModelConfig, way: &PlanCandidate, pictures: usize, short: bool, limit: u64) -> usize {
-    let Some(vision) = &config.vision else { return 0 };
+    let Some(vision) = config.vision() else { return 0 };
     let largest = largest_picture(vision, way);
-    let most = limit / (4 * config.text.hidden_size as u64);
+    let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
     let wanted = if short { several } else { several.max(way.context) };
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)

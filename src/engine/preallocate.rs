@@ -4,8 +4,8 @@ use super::decode::Drawing;
 use super::load::Resident;
 use super::tower::TowerRun;
 use super::{Engine, not_there};
-use crate::config::VisionConfig;
 use crate::error::{Error, Result};
+use crate::families::mistral3::VisionConfig;
 use crate::image::grid;
 use crate::sampling::SamplingOptions;
 
@@ -28,7 +28,7 @@ impl Engine {
     }
 
     async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
-        let Some(vision) = &self.manifest.config.vision else { return Ok(()) };
+        let Some(vision) = self.manifest.config.vision() else { return Ok(()) };
         let edge = self.plan.longest_edge.min(vision.image_size);
         if width == 0 || height == 0 {
             return Err(Error::request("width", "a picture has at least one pixel"));

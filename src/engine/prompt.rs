@@ -6,8 +6,8 @@ use super::Engine;
 use super::events::Event;
 use super::session::ContextEntry;
 use crate::chat::{Message, encode_chat, picture_order};
-use crate::config::VisionConfig;
 use crate::error::{Error, Result};
+use crate::families::mistral3::VisionConfig;
 use crate::image::{Fingerprint, PreparedImage, Rgb8, decode, fingerprint, prepare};
 
 /// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     fn size_picture(&self, index: usize, picture: &Picture) -> Result<SizedPicture> {
-        let Some(vision) = &self.config().vision else {
+        let Some(vision) = self.config().vision() else {
             return Err(Error::request(format!("pictures[{index}]"), "this model reads no pictures"));
         };
         let decoded;
@@ -101,7 +101,7 @@ impl Engine {
 
     /// Gives every picture token the next row of the pictures' features.
     fn slots(&self, ids: &[u32], pictures: &[SizedPicture]) -> Result<Vec<ContextEntry>> {
-        let image_token = self.config().vision.as_ref().map(|vision| vision.image_token_id);
+        let image_token = self.config().vision().map(|vision| vision.image_token_id);
         let mut rows = pictures.iter().flat_map(|picture| {
             let fingerprint = picture.fingerprint;
             let count = picture.prepared.grid.rows * picture.prepared.grid.cols;

@@ -94,7 +94,7 @@ impl Engine {
         // Not before the GPU has gone on without it is that memory free.
         let idle = self.gpu.wait_idle().await;
         if let (Ok(()), Some(resident)) = (&idle, &mut self.resident) {
-            resident.cache = KvCache::new(&self.gpu, &self.manifest.config.text, context, precision)?;
+            resident.cache = KvCache::new(&self.gpu, self.manifest.config.text(), context, precision)?;
         }
         let refilled = match idle {
             Ok(()) => self.refill(run, &held).await,

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::plan::Plan;
 use super::source::ShardSource;
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 use crate::gpu::{Gpu, Purpose};
 use crate::model::forward::VisionWeights;
 use crate::model::projector::Projector;
@@ -108,7 +108,7 @@ impl Tower {
 
     /// Takes the weights. `None` for a model without a picture side.
     pub(super) fn take(config: &ModelConfig, weights: &mut WeightStore) -> Result<Option<Self>> {
-        let Some(vision) = &config.vision else { return Ok(None) };
+        let Some(vision) = config.vision() else { return Ok(None) };
         let stem = Rc::new(Stem::new(weights)?);
         let layers = (0..vision.num_hidden_layers).map(|index| Layer::new(weights, index).map(Rc::new));
         Ok(Some(Self {
@@ -166,7 +166,7 @@ impl<'a> TowerRun<'a> {
     async fn load(&mut self) -> Result<()> {
         let config = &self.manifest.config;
         let mut uploader = Uploader::new(self.gpu, self.manifest);
-        Tower::want(&mut uploader, self.manifest, config.vision.as_ref().map_or(0, |vision| vision.num_hidden_layers))?;
+        Tower::want(&mut uploader, self.manifest, config.vision().map_or(0, |vision| vision.num_hidden_layers))?;
         for index in uploader.due() {
             let bytes = self.window.shard(self.shards, index).await?;
             uploader.push_shard(self.manifest, index, &bytes)?;
@@ -200,7 +200,7 @@ impl VisionWeights for TowerRun<'_> {
             return Ok(tower.projector.clone());
         }
         let mut weights = self.send(Piece::Projector).await?;
-        let Some(vision) = &self.manifest.config.vision else {
+        let Some(vision) = self.manifest.config.vision() else {
             return Err(Error::Internal { detail: "a picture for a model that reads none".into() });
         };
         Ok(Rc::new(Projector::new(&self.manifest.config, vision, &mut weights)?))

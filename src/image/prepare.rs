@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::decode::Rgb8;
 use super::resize::bicubic_u8;
-use crate::config::{ImageGrid, VisionConfig};
+use crate::config::ImageGrid;
 use crate::error::{Error, Result};
+use crate::families::mistral3::VisionConfig;
 
 /// A picture ready for the vision tower, but for the normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use super::projector::{Features, Projector};
 use super::step::{self, StepHeader, StepShape, TABLE_ROWS};
 use super::vision::{Layer, Pixels, Stem};
 use super::{verify, vision_work};
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::weights::upload::WeightStore;
@@ -73,7 +73,7 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidPackage`] if a weight is missing.
     pub fn new(gpu: &Gpu, config: &ModelConfig, rows: Rows, mut weights: WeightStore) -> Result<Self> {
-        let decoder = Decoder::new(&config.text, &mut weights)?;
+        let decoder = Decoder::new(config.text(), &mut weights)?;
         Ok(Self { decoder, work: None, steps: Vec::new(), rows, gpu: gpu.clone(), config: config.clone() })
     }
 
@@ -100,12 +100,12 @@ impl Model {
         into: (&Buffer, usize),
         progress: &mut dyn FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let Some(config) = &self.config.vision else {
+        let Some(config) = self.config.vision() else {
             return Err(no_pictures());
         };
         // The decoder's work memory serves the tower meanwhile.
         (self.work, self.steps) = (None, Vec::new());
-        let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text.hidden_size);
+        let (gpu, depth, text_hidden) = (&self.gpu, config.num_hidden_layers, self.config.text().hidden_size);
         let work = vision_work::Workspace::new(gpu, config, &pixels, self.rows.vision, text_hidden)?;
         let mut recording = Recording::on(self.gpu.kernel_config());
         weights.stem().await?.record(gpu, &mut recording, &work, &pixels)?;
@@ -148,9 +148,9 @@ impl Model {
         (width, height): (usize, usize),
         features: usize,
     ) -> Result<()> {
-        let Some(config) = &self.config.vision else { return Ok(()) };
+        let Some(config) = self.config.vision() else { return Ok(()) };
         (self.work, self.steps) = (None, Vec::new());
-        let text_hidden = self.config.text.hidden_size;
+        let text_hidden = self.config.text().hidden_size;
         let pixels = Pixels { width, height, rgb: &[] };
         let _features = self.features(features)?;
         let _work = vision_work::Workspace::new(&self.gpu, config, &pixels, self.rows.vision, text_hidden)?;
@@ -183,7 +183,7 @@ impl Model {
     }
 
     fn features(&self, rows: usize) -> Result<Buffer> {
-        let bytes = (rows * self.config.text.hidden_size * size_of::<f32>()) as u64;
+        let bytes = (rows * self.config.text().hidden_size * size_of::<f32>()) as u64;
         self.gpu.alloc("features", Purpose::Features, bytes)
     }
 
@@ -203,7 +203,7 @@ impl Model {
         let rows = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = Recording::on(self.gpu.kernel_config());
         self.decoder.record_inputs(&mut recording, work, &rows, inputs.len())?;
-        let (depth, at_once) = (self.config.text.layers.len(), self.decoder.layers_at_once(inputs.len()));
+        let (depth, at_once) = (self.config.text().layers.len(), self.decoder.layers_at_once(inputs.len()));
         for first in (0..depth).step_by(at_once) {
             let layers = first..depth.min(first + at_once);
             self.decoder.record_layers(&mut recording, work, cache, layers, inputs.len())?;
@@ -219,7 +219,7 @@ impl Model {
         }
         let rows = features.map_or(0, |features| features.rows);
         let source = |input: &Input| match *input {
-            Input::Token(id) if (id as usize) < self.config.text.vocab_size => Ok(id),
+            Input::Token(id) if (id as usize) < self.config.text().vocab_size => Ok(id),
             Input::Token(id) => Err(Error::request("input_ids", format!("token {id} is not in the vocabulary"))),
             Input::Feature(row) if (row as usize) < rows => Ok(row | FEATURE),
             Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
@@ -233,7 +233,7 @@ impl Model {
     /// What the device complains about.
     pub async fn logits(&self, rows: Range<usize>) -> Result<Vec<f32>> {
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let vocab = self.config.text.vocab_size;
+        let vocab = self.config.text().vocab_size;
         let mut all = Vec::with_capacity(rows.len() * vocab);
         for first in rows.clone().step_by(self.rows.text.head) {
             let count = self.rows.text.head.min(rows.end - first);
@@ -247,7 +247,7 @@ impl Model {
 
     /// Logits of `rows` rows of the last pass into the buffer of logits.
     fn run_head(&self, work: &Workspace, rows: Range<usize>) -> Result<()> {
-        let row_bytes = (self.config.text.hidden_size * size_of::<f32>()) as u64;
+        let row_bytes = (self.config.text().hidden_size * size_of::<f32>()) as u64;
         let mut recording = Recording::on(self.gpu.kernel_config());
         // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
         let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
@@ -259,7 +259,7 @@ impl Model {
 
     pub(super) fn ready_work(&mut self) -> Result<()> {
         if self.work.is_none() {
-            self.work = Some(Workspace::new(&self.gpu, &self.config.text, self.rows.text)?);
+            self.work = Some(Workspace::new(&self.gpu, self.config.text(), self.rows.text)?);
         }
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Model {
     /// [`Error::Internal`] before the first pass.
     pub fn choice(&self) -> Result<(Slice, Slice)> {
         let work = self.work.as_ref().ok_or_else(no_pass)?;
-        let bytes = (self.config.text.vocab_size * size_of::<f32>()) as u64;
+        let bytes = (self.config.text().vocab_size * size_of::<f32>()) as u64;
         Ok((work.logits.slice(0..bytes), work.step.all()))
     }
 

@@ -2,8 +2,9 @@
 
 use super::linear::project;
 use super::vision_work::Workspace;
-use crate::config::{ModelConfig, VisionConfig};
 use crate::error::Result;
+use crate::families::ModelConfig;
+use crate::families::mistral3::VisionConfig;
 use crate::gpu::{Buffer, Recording, Slice};
 use crate::kernels::patch_merge::{self, Squares};
 use crate::kernels::{Linear, activation, rms_norm};
@@ -58,7 +59,7 @@ impl Projector {
         Ok(Self {
             vision: vision.clone(),
             // The projector's norm goes by the decoder's epsilon.
-            eps: config.text.rms_norm_eps,
+            eps: config.text().rms_norm_eps,
             norm: weights.vector("projector.norm")?,
             merging_layer: weights.matrix("projector.merging_layer")?,
             linear_1: Biased::new(weights, "projector.linear_1", vision.projector_bias)?,

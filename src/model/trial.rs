@@ -50,8 +50,8 @@ impl Model {
         pixels: &Pixels<'_>,
         kernel_config: KernelConfig,
     ) -> Result<Recording> {
-        let config = self.config.vision.as_ref().ok_or_else(no_pictures)?;
-        let text_hidden = self.config.text.hidden_size;
+        let config = self.config.vision().ok_or_else(no_pictures)?;
+        let text_hidden = self.config.text().hidden_size;
         let work = vision_work::Workspace::new(&self.gpu, config, pixels, self.rows.vision, text_hidden)?;
         let mut recording = Recording::on(kernel_config);
         layer.record(&mut recording, &work)?;

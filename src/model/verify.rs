@@ -48,7 +48,7 @@ impl Model {
 
     /// Records the choice among the logits of all rows, and its comparison with the drafts.
     fn record_verdict(&self, recording: &mut Recording, rows: usize) -> Result<()> {
-        let (work, vocab) = (self.work.as_ref().ok_or_else(no_pass)?, self.config().text.vocab_size);
+        let (work, vocab) = (self.work.as_ref().ok_or_else(no_pass)?, self.config().text().vocab_size);
         let (inputs, state) = (work.sources.all(), work.step.all());
         let sampling = Sampling::greedy(vocab, rows, &work.likeliest, &inputs)?;
         sample_scan::record_rows(recording, &sampling, rows, &work.logits.all(), &state)?; // [rows, vocab]

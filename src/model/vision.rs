@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use super::linear::{FusedLinear, project};
 use super::vision_work::Workspace;
-use crate::config::VisionConfig;
 use crate::error::Result;
+use crate::families::mistral3::VisionConfig;
 use crate::gpu::{Gpu, Purpose, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
 use crate::kernels::patchify::{self, Patches};

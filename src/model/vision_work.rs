@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::rope;
 use super::vision::Pixels;
-use crate::config::VisionConfig;
 use crate::error::Result;
+use crate::families::mistral3::VisionConfig;
 use crate::gpu::buffer::allocated;
 use crate::gpu::{Buffer, Gpu, Purpose, Slice};
 

@@ -128,7 +128,7 @@ impl OcelliEngine {
         let object = js_sys::Object::new();
         js_sys::Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;
         js_sys::Reflect::set(&object, &"logits".into(), &Float32Array::from(logits.as_slice()))?;
-        js_sys::Reflect::set(&object, &"vocabSize".into(), &JsValue::from(self.engine.config().text.vocab_size))?;
+        js_sys::Reflect::set(&object, &"vocabSize".into(), &JsValue::from(self.engine.config().text().vocab_size))?;
         Ok(object.into())
     }
 

@@ -30,7 +30,7 @@ fn chat(manifest: &Manifest) -> Result<()> {
     }
     let ids = chat.eos_token_ids.iter().chain([&chat.bos_token_id]).chain(&chat.pad_token_id);
     for &id in ids {
-        if id as usize >= manifest.config.text.vocab_size {
+        if id as usize >= manifest.config.text().vocab_size {
             return refuse(format!("chat names token {id}, the vocabulary ends before it"));
         }
     }

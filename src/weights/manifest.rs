@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use super::hash::sha256_hex;
 use super::layout::Layout;
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 
 /// File name of the manifest.
 pub const MANIFEST_FILE: &str = "model.json";

@@ -2,7 +2,9 @@
 //!
 //! Names stay close to Hugging Face's, without their prefixes and without `.weight`.
 
-use crate::config::{ModelConfig, TextConfig, VisionConfig};
+use crate::config::TextConfig;
+use crate::families::ModelConfig;
+use crate::families::mistral3::VisionConfig;
 
 /// A tensor that a model needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,8 @@ fn spec(name: impl Into<String>, shape: &[usize]) -> TensorSpec {
 /// Every tensor of a model that passed [`ModelConfig::validate`], in the order of its use: tower, projector, embedding,
 /// decoder layers, final norm, head. Lazy, since a hostile configuration may claim any number of layers.
 pub fn model_tensors(config: &ModelConfig) -> impl Iterator<Item = TensorSpec> + '_ {
-    let text = &config.text;
-    let vision = config.vision.iter().flat_map(|v| vision_tensors(v, text.hidden_size));
+    let text = config.text();
+    let vision = config.vision().into_iter().flat_map(|v| vision_tensors(v, text.hidden_size));
     let embedding = [text.vocab_size, text.hidden_size]; // [vocab, hidden]
     vision
         .chain([spec("embed_tokens", &embedding)])

@@ -10,8 +10,8 @@ use super::manifest::{
     ChatSettings, FORMAT, FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, Manifest, PlaneEntry, TOKENIZER_FILE, TensorEntry,
     VERSION,
 };
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 
 /// Where the files of a package go: a directory, a browser's cache.
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]

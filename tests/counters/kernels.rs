@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use naga::AddressSpace;
-use ocelli::config::{KvPrecision, ModelConfig};
+use ocelli::config::KvPrecision;
+use ocelli::families::ModelConfig;
 use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, KernelConfig, Purpose, Recording};
 use ocelli::model::KvCache;
 use ocelli::model::vision::{self, Layer, Pixels};
@@ -124,7 +125,7 @@ const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
 #[test]
 fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
     let (gpu, config) = model_and_gpu();
-    let text = &config.text;
+    let text = config.text();
     let mut model = empty_model(&gpu, &config, Layout::Q4_0, 16);
     let heads = text.num_attention_heads * text.head_dim;
     let of_layer =
@@ -150,7 +151,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     const CHUNK: usize = 256;
     let (gpu, config) = model_and_gpu();
     let mut model = empty_model(&gpu, &config, Layout::Q4_0, CHUNK);
-    let mut cache = KvCache::new(&gpu, &config.text, 512, KvPrecision::F16).expect("a cache");
+    let mut cache = KvCache::new(&gpu, config.text(), 512, KvPrecision::F16).expect("a cache");
     let (mut tables, mut flops, mut launches) = (String::new(), 0, 0);
     let mut seconds_of = [0.0; DEVICES.len()];
     for _ in 0..2 {
@@ -164,7 +165,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
             *sum += seconds(&layer, device);
         }
     }
-    let depth = config.text.layers.len();
+    let depth = config.text().layers.len();
     let mut text = format!("{tables}{flops} FLOP, {launches} launches a layer\n\n");
     for (device, layer) in DEVICES.iter().zip(seconds_of) {
         let tokens = cache.len() as f64 / (layer * depth as f64);
@@ -188,7 +189,7 @@ fn what_each_kernel_of_a_picture_asks_of_hardware_is_known() {
     let layer = Layer::new(&mut uploader.finish(&manifest).expect("weights"), 0).expect("a layer");
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };
     let layer = model.list_picture_layer(&layer, &pixels, HARDWARE).expect("a layer");
-    let vision = config.vision.expect("a tower");
+    let vision = config.vision().expect("a tower");
     let (patches, width) = (1024, vision.num_attention_heads * vision.head_dim);
     let flops = all_flops(&layer, 0);
     let weights = vision.hidden_size * (4 * width + 3 * vision.intermediate_size);

@@ -12,7 +12,8 @@ mod session;
 
 use std::collections::BTreeMap;
 
-use ocelli::config::{KvPrecision, ModelConfig};
+use ocelli::config::KvPrecision;
+use ocelli::families::ModelConfig;
 use ocelli::gpu::{Gpu, GpuOptions, Purpose, Recording};
 use ocelli::model::{KvCache, Model, decoder, forward};
 use ocelli::weights::layout::Layout;
@@ -24,7 +25,7 @@ fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout, prompt: usize) -
     let mut manifest = on_paper::manifest(config.clone(), layout, layout);
     manifest.shards.clear();
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(&config.text);
+    let joins = decoder::joins(config.text());
     let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
     uploader.want(&manifest, &text).expect("room for the weights");
     let rows = forward::Rows { text: decoder::TextRows { prompt, head: 1, step: 1 }, vision: 1024 };
@@ -62,7 +63,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
         let mut model = empty_model(&gpu, &config, layout, 16);
         let weights = gpu.ledger().rows()[Purpose::TextWeights as usize].current;
         for (position, most) in [(0, 135), (255, 135), (256, 162), (4095, 162)] {
-            let mut cache = KvCache::new(&gpu, &config.text, 4096, KvPrecision::F16).expect("a cache");
+            let mut cache = KvCache::new(&gpu, config.text(), 4096, KvPrecision::F16).expect("a cache");
             pollster::block_on(cache.reserve(position + 1)).expect("room in the cache");
             let step = model.list_step(&cache, position, gpu.kernel_config()).expect("a step");
             // The draw takes two more.
@@ -70,7 +71,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
             println!("{layout}, position {position}: {count} launches {:?}", launches(&step));
             assert!(count <= most, "{count} launches at {position}:\n{step}");
             let tokens = (position + 1).next_multiple_of(256) as u64;
-            let least = weights + tokens * KvCache::bytes_per_token(&config.text, KvPrecision::F16);
+            let least = weights + tokens * KvCache::bytes_per_token(config.text(), KvPrecision::F16);
             let bound = bound_bytes(&step);
             assert!(bound * 100 <= least * 103, "{bound} bytes are bound, weights and cache are {least}");
             if layout == Layout::Q4_0 {

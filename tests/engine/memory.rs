@@ -26,7 +26,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             let (short, long) = (say("Hello."), say(&"word ".repeat(80)));
             let before = answer(&mut engine, &short).await;
 
-            let text = engine.config().text.clone();
+            let text = engine.config().text().clone();
             let page = KvCache::bytes_at(&text, kv, 1) / text.layers.len() as u64;
             let (held, _) = gpu.ledger().total();
             // Two layers grow by a page each; a third has no room for its two new pages beside its old one, but an answer has for
@@ -53,7 +53,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
 fn a_cache_gives_back_what_a_shorter_conversation_leaves_empty() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
-        let text = packages::load(&files, 512).await.config().text.clone();
+        let text = packages::load(&files, 512).await.config().text().clone();
         for kv in KvPrecision::ALL {
             let gpu = Gpu::open().await.expect("a device");
             let mut cache = KvCache::new(&gpu, &text, 20_000, kv).expect("a cache");
@@ -75,7 +75,7 @@ fn a_small_model_has_an_exact_cache_and_a_large_one_does_not() {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let engine = packages::load(&files, 512).await;
         assert_eq!(engine.kv_precision(), KvPrecision::F32);
-        let mut text = engine.config().text.clone();
+        let mut text = engine.config().text().clone();
         // The shape of the 3B model: 26 layers of 8 heads, 128 wide.
         text.layers = vec![text.layers[0]; 26];
         (text.num_key_value_heads, text.head_dim) = (8, 128);

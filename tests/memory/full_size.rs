@@ -48,7 +48,7 @@ fn full_size() {
         let mut engine = load(&gpu, &folder).await;
         println!("{:#?}", engine.plan());
         report(&gpu, "loaded", start);
-        let vision = engine.config().vision.clone().expect("eyes");
+        let vision = engine.config().vision().cloned().expect("eyes");
         let side = (SIDE as usize).div_ceil(vision.patch_size * vision.spatial_merge_size);
         let mut prompt = vec![1];
         for row in 1..=side {
@@ -60,7 +60,7 @@ fn full_size() {
         let picture = Picture::Rgb(Rgb8 { width: SIDE, height: SIDE, pixels });
 
         // As if the conversation had come to where only the picture still fits.
-        let text = engine.config().text.clone();
+        let text = engine.config().text().clone();
         let mut held = KvCache::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
         held.reserve(CONTEXT - prompt.len() - 2).await.expect("room");
         let mut held = Some(held);

@@ -1,6 +1,6 @@
 //! Manifests of full size with no bytes behind them.
 
-use ocelli::config::ModelConfig;
+use ocelli::families::ModelConfig;
 use ocelli::model::forward::is_text;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};

@@ -44,7 +44,7 @@ fn picture(eyes: Eyes, rows: usize, columns: usize, level: u8) -> Picture {
 }
 
 fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture>) {
-    let vision = engine.config().vision.clone().expect("a model with eyes");
+    let vision = engine.config().vision().cloned().expect("a model with eyes");
     let (mut ids, mut pictures) = (Vec::new(), Vec::new());
     for piece in pieces {
         match *piece {
@@ -64,7 +64,7 @@ fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture
 
 /// The greedy tokens of every answer; one prompt is also scored, for the memory that takes.
 pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
-    let vision = engine.config().vision.as_ref().expect("a model with eyes");
+    let vision = engine.config().vision().expect("a model with eyes");
     let step = vision.patch_size * vision.spatial_merge_size;
     let eyes = Eyes { step, most: engine.plan().longest_edge / step };
     let prompts = prompts(engine.context(), eyes.most);

@@ -35,7 +35,7 @@ fn rounding_shows_as_it_should(checkpoint: &str) {
         let mut exact = load_kv(&files, 1024, KvPrecision::F32).await;
         for kv in [KvPrecision::F16, KvPrecision::Int8] {
             let mut engine = load_kv(&files, 1024, kv).await;
-            let bound = 2.0 * engine.config().text.layers.len() as f32 * rounding(kv);
+            let bound = 2.0 * engine.config().text().layers.len() as f32 * rounding(kv);
             for case in cases(checkpoint, "") {
                 let wanted = logits(&mut exact, &case, usize::MAX).await;
                 let found = logits(&mut engine, &case, usize::MAX).await;
@@ -77,11 +77,11 @@ fn growing_changes_no_logit_and_takes_a_layer_at_a_time() {
             let gpu = Gpu::open().await.expect("a device");
             let mut engine: Engine = load_on(&gpu, &files, 1024, Some(kv)).await;
             let (empty, _) = cache_bytes(&gpu);
-            let layers = engine.config().text.layers.len() as u64;
+            let layers = engine.config().text().layers.len() as u64;
             assert!(empty <= layers * 3 * 16, "an empty cache has {empty} bytes");
             let grown = logits(&mut engine, case, 100).await;
             let (held, peak) = cache_bytes(&gpu);
-            let text = &engine.config().text;
+            let text = engine.config().text();
             assert_eq!(held, KvCache::bytes_at(text, kv, case.input_ids.len()), "{kv}");
             assert_eq!(held, 2 * PAGE as u64 * KvCache::bytes_per_token(text, kv), "{kv}");
             // The last layer to move was there twice: with one page and with two.

@@ -79,8 +79,8 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
 /// A random model of the 3B's kind, small and without eyes, made compact.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let mut config = Shape::Ministral3B.config();
-    config.vision = None;
-    let text = &mut config.text;
+    *config.vision_mut() = None;
+    let text = &mut config.text_mut();
     text.layers.truncate(4);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);
     (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (8, 2, 32);

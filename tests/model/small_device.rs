@@ -17,7 +17,7 @@ fn smallest_binding(manifest: &Manifest, context: usize) -> u64 {
     let memory_options =
         MemoryOptions { context: Some(context), kv: Some(KvPrecision::F32), ..MemoryOptions::default() };
     // No picture here is larger.
-    let edge = manifest.config.vision.as_ref().map_or(0, |vision| vision.image_size.min(280));
+    let edge = manifest.config.vision().map_or(0, |vision| vision.image_size.min(280));
     let runs = |max_binding: &u64| match plan(manifest, *max_binding, memory_options) {
         Ok(plan) => plan.longest_edge >= edge,
         Err(Error::LimitsTooSmall { needed, available, .. }) => {
@@ -38,7 +38,7 @@ pub(crate) fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
         let largest = manifest.tensors.iter().flat_map(|tensor| &tensor.planes).map(|plane| plane.bytes).max();
         let is_cut = largest.expect("planes") > max_binding;
         // A long text's cache takes more of a binding than its matrices.
-        let must_be = layout == Layout::F32 && manifest.config.vision.is_some();
+        let must_be = layout == Layout::F32 && manifest.config.vision().is_some();
         assert!(is_cut || !must_be, "some matrix is cut: {largest:?} of {max_binding}");
         let gpu = Gpu::open_with(GpuOptions { max_binding: Some(max_binding), ..GpuOptions::default() })
             .await

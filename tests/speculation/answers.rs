@@ -73,7 +73,7 @@ async fn answers_are_the_same(name: &str, files: &Contents, seed: u64) -> (usize
     let (mut plain, mut always) = (load(files, Speculation::Off).await, load(files, Speculation::Always).await);
     let random = &mut Random::new(seed);
     let (mut drafted, mut accepted) = (0, 0);
-    for prompt in prompts(random, plain.config().text.vocab_size as u32) {
+    for prompt in prompts(random, plain.config().text().vocab_size as u32) {
         let max_tokens = [None, Some(60), Some(9), Some(2)][random.bits() as usize % 4];
         let mut talk = prompt.clone();
         for turn in 0..2 {
@@ -171,7 +171,7 @@ fn only_the_likeliest_token_is_guessed_and_only_when_that_pays() {
         let usage = found.usage;
         assert!(usage.drafted_tokens > 0 && usage.drafted_tokens < 60, "guesses that are wrong get rare: {usage:?}");
         let (mut drafted, mut accepted) = (0, 0);
-        for prompt in prompts(&mut Random::new(1), plain.config().text.vocab_size as u32) {
+        for prompt in prompts(&mut Random::new(1), plain.config().text().vocab_size as u32) {
             let request = request(Prompt::Ids(prompt), None);
             let (wanted, found) = (say(&mut plain, &request).await, say(&mut auto, &request).await);
             assert_eq!(outcome(&found), outcome(&wanted));

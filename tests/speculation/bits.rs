@@ -14,7 +14,7 @@ use crate::packages::{self, Contents, common::Random};
 fn model(gpu: &Gpu, files: &Contents) -> Model {
     let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(&manifest.config.text);
+    let joins = decoder::joins(manifest.config.text());
     let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
     uploader.want(&manifest, &text).expect("room for the weights");
     for (index, shard) in manifest.shards.iter().enumerate() {
@@ -36,7 +36,7 @@ struct Bench {
 impl Bench {
     async fn new(gpu: &Gpu, files: &Contents, kv: KvPrecision, (position, random): (usize, &mut Random)) -> Self {
         let mut model = model(gpu, files);
-        let text = model.config().text.clone();
+        let text = model.config().text().clone();
         let mut cache = KvCache::new(gpu, &text, 2048, kv).expect("a cache");
         let words: Vec<Input> = (0..position).map(|_| Input::Token(random.bits() % text.vocab_size as u32)).collect();
         for chunk in words.chunks(256) {

@@ -269,7 +269,7 @@ fn index_files() {
 #[test]
 fn tying_follows_the_weights() {
     let packed =
-        |files: &MemoryFiles| -> Result<bool> { Ok(pack(files, Layout::F16)?.0.config.text.tie_word_embeddings) };
+        |files: &MemoryFiles| -> Result<bool> { Ok(pack(files, Layout::F16)?.0.config.text().tie_word_embeddings) };
     assert!(packed(&checkpoint("text_long")).expect("a package"));
     let doubled = |flip: u8| {
         with_weights("text_long", |parts| {
@@ -299,7 +299,7 @@ fn a_projector_with_biases() {
     let config = with_json("untied", "config.json", |config| config["multimodal_projector_bias"] = json!(true));
     files.0.insert("config.json".into(), config.0["config.json"].clone());
     let (manifest, packed) = pack(&files, Layout::Q4_0).expect("a package");
-    assert!(manifest.config.vision.as_ref().is_some_and(|vision| vision.projector_bias));
+    assert!(manifest.config.vision().is_some_and(|vision| vision.projector_bias));
     let package = pollster::block_on(ocelli::weights::package::Package::open(packed)).expect("a package");
     let bias = pollster::block_on(package.read_values("projector.linear_2.bias")).expect("a bias");
     assert_eq!(bias, (0..64).map(|i| i as f32).collect::<Vec<_>>());

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use ocelli::config::{Activation, LayerKind, ModelConfig, RopePairs};
+use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
+use ocelli::families::ModelConfig;
+use ocelli::families::mistral3::{Config, VisionConfig};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
 use ocelli::weights::source::MemoryFiles;
 use ocelli::{Error, Result};
@@ -25,14 +27,15 @@ fn read(config: &Value) -> Result<CheckpointSettings> {
     pollster::block_on(read_settings(&files(config)))
 }
 
-fn config(value: &Value) -> ModelConfig {
-    read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config
+fn config(value: &Value) -> Config {
+    let ModelConfig::Mistral3(config) = read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config;
+    config
 }
 
 /// `_compute_yarn_parameters` in f64.
-fn inv_freq(config: &ModelConfig) -> Vec<f64> {
-    let (rope, dim) = (&config.text.rope, config.text.head_dim as f64);
-    let plain = (0..config.text.head_dim / 2).map(|i| rope.theta.powf(-2.0 * i as f64 / dim));
+fn inv_freq(text: &TextConfig) -> Vec<f64> {
+    let (rope, dim) = (&text.rope, text.head_dim as f64);
+    let plain = (0..text.head_dim / 2).map(|i| rope.theta.powf(-2.0 * i as f64 / dim));
     let Some(yarn) = &rope.yarn else { return plain.collect() };
     let turn = |r: f64| {
         dim * (yarn.original_max_position_embeddings / (r * std::f64::consts::TAU)).ln() / (2.0 * rope.theta.ln())
@@ -53,13 +56,13 @@ fn rope_of_every_checkpoint_equals_transformers() {
         let settings = pollster::block_on(read_settings(&checkpoint(name))).expect(name);
         let cases: Value =
             serde_json::from_slice(&fs::read(checkpoint_dir(name).join("cases.json")).expect("cases")).expect("JSON");
-        let factor = settings.config.text.rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor);
+        let factor = settings.config.text().rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor);
         assert!((factor - cases["attention_factor"].as_f64().expect("a number")).abs() < 1e-12, "{name}");
         let expected = fs::read(checkpoint_dir(name).join("expected.safetensors")).expect("goldens");
         let expected = SafeTensors::deserialize(&expected).expect("safetensors");
         let golden = expected.tensor("text_inv_freq").expect("frequencies");
         let golden: Vec<f32> = golden.data().as_chunks::<4>().0.iter().map(|&x| f32::from_le_bytes(x)).collect();
-        let frequencies = inv_freq(&settings.config);
+        let frequencies = inv_freq(settings.config.text());
         assert_eq!(frequencies.len(), golden.len());
         for (own, golden) in frequencies.iter().zip(golden) {
             assert!((own / f64::from(golden) - 1.0).abs() < 1e-5, "{name}: {own} is not {golden}");
@@ -70,13 +73,13 @@ fn rope_of_every_checkpoint_equals_transformers() {
 #[test]
 fn fixtures_give_the_numbers_they_were_made_with() {
     let wide = pollster::block_on(read_settings(&checkpoint("wide_heads"))).expect("settings");
-    let text = &wide.config.text;
+    let text = wide.config.text();
     assert_eq!((text.num_attention_heads, text.num_key_value_heads, text.head_dim, text.hidden_size), (5, 1, 128, 160));
     assert_eq!((text.vocab_size, text.max_position_embeddings, text.tie_word_embeddings), (457, 262_144, true));
     assert_eq!(text.layers, [LayerKind::FullAttention; 2]);
     let scaling = text.query_scaling.as_ref().expect("query scaling");
     assert_eq!((scaling.beta, scaling.original_max_position_embeddings), (0.1, 16384.0));
-    let vision = wide.config.vision.as_ref().expect("a tower");
+    let vision = wide.config.vision().expect("a tower");
     assert_eq!((vision.image_token_id, vision.image_break_token_id, vision.image_end_token_id), (10, 12, 13));
     assert_eq!(
         (vision.hidden_act, vision.projector_act, vision.rope_pairs),
@@ -84,13 +87,17 @@ fn fixtures_give_the_numbers_they_were_made_with() {
     );
     assert_eq!((wide.chat.bos_token_id, &wide.chat.eos_token_ids[..], wide.chat.pad_token_id), (1, &[2][..], Some(11)));
 
-    let merge1 =
-        pollster::block_on(read_settings(&checkpoint("merge1"))).expect("settings").config.vision.expect("a tower");
+    let merge1 = pollster::block_on(read_settings(&checkpoint("merge1")))
+        .expect("settings")
+        .config
+        .vision()
+        .cloned()
+        .expect("a tower");
     assert_eq!(
         (merge1.spatial_merge_size, merge1.patch_size, merge1.image_size, merge1.rope_theta),
         (1, 16, 64, 500.0)
     );
-    assert!(pollster::block_on(read_settings(&checkpoint("text_long"))).expect("settings").config.vision.is_none());
+    assert!(pollster::block_on(read_settings(&checkpoint("text_long"))).expect("settings").config.vision().is_none());
 }
 
 #[test]
@@ -174,10 +181,10 @@ fn rope_is_read_in_all_its_spellings() {
 
 #[test]
 fn picture_files_beside_the_configuration_count() {
-    let vision = |file: &str, contents: Value| -> Result<ocelli::config::VisionConfig> {
+    let vision = |file: &str, contents: Value| -> Result<VisionConfig> {
         let mut files = files(&json!({"model_type": "mistral3"}));
         files.0.insert(file.into(), contents.to_string().into_bytes().into());
-        Ok(pollster::block_on(read_settings(&files))?.config.vision.expect("a tower"))
+        Ok(pollster::block_on(read_settings(&files))?.config.vision().cloned().expect("a tower"))
     };
     let new = vision(
         "processor_config.json",

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use ocelli::chat::Tokenizer;
-use ocelli::config::{LayerKind, ModelConfig};
+use ocelli::config::LayerKind;
+use ocelli::families::ModelConfig;
 use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::{Layouts, Target};
@@ -22,11 +23,11 @@ use super::common::{MemorySink, Scratch};
 /// A published model with all its sizes but the vocabulary's cut.
 fn small(shape: Shape, vocab_size: usize) -> ModelConfig {
     let mut config = shape.config();
-    let text = &mut config.text;
+    let text = config.text_mut();
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (vocab_size, 256, 512);
     (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 64);
     text.layers = vec![LayerKind::FullAttention; 9];
-    let vision = config.vision.as_mut().expect("a tower");
+    let vision = config.vision_mut().as_mut().expect("a tower");
     (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 256, 2);
     (vision.num_attention_heads, vision.head_dim) = (2, 64);
     config
@@ -125,10 +126,10 @@ fn gguf_files_are_imported_as_what_they_are() {
         let manifest = manifest.expect("a package");
 
         let mut expected = config.clone();
-        if let Some(scaling) = &mut expected.text.query_scaling {
+        if let Some(scaling) = &mut expected.text_mut().query_scaling {
             scaling.beta = f64::from(scaling.beta as f32);
         }
-        expected.vision.as_mut().expect("a tower").rms_norm_eps = 1e-5;
+        expected.vision_mut().as_mut().expect("a tower").rms_norm_eps = 1e-5;
         assert_eq!(manifest.config, expected);
         let stored = |name: &str| manifest.tensor(name).expect(name).layout;
         let (most, finer) = match file_type {
@@ -139,7 +140,7 @@ fn gguf_files_are_imported_as_what_they_are() {
         };
         assert_eq!((stored("layers.0.self_attn.v_proj"), stored("layers.1.self_attn.v_proj")), (finer, most));
         assert_eq!((stored("layers.0.self_attn.q_proj"), manifest.quantization), (most, most));
-        let head = if config.text.tie_word_embeddings { "embed_tokens" } else { "lm_head" };
+        let head = if config.text().tie_word_embeddings { "embed_tokens" } else { "lm_head" };
         assert_eq!(stored(head), finer);
 
         let packed = sink.files.lock().expect("no panic").clone();
@@ -152,7 +153,8 @@ fn gguf_files_are_imported_as_what_they_are() {
 #[test]
 fn the_tokenizer_has_the_real_size_and_works() {
     let mut config = small(Shape::Ministral3B, 131_072);
-    (config.text.hidden_size, config.vision) = (32, None);
+    config.text_mut().hidden_size = 32;
+    *config.vision_mut() = None;
     let (_, files) = random_package(config, Layout::Q8_0.into(), 0);
     let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
     assert_eq!(tokenizer.vocab_size(), 131_072);
@@ -219,7 +221,7 @@ fn shapes_that_are_none_are_refused() {
     let file = scratch.0.join("shape.json");
     let out = scratch.0.join("package");
     let mut odd = small(Shape::Ministral3B, 1400);
-    odd.text.head_dim = 6;
+    odd.text_mut().head_dim = 6;
     let odd = serde_json::to_string(&odd).expect("JSON");
     for (contents, code) in [("{", "invalid-request"), (odd.as_str(), "unsupported-architecture")] {
         std::fs::write(&file, contents).expect("a file");

@@ -83,7 +83,7 @@ async fn measure(args: &BenchArgs) -> Result<BenchReport> {
     for depth in depths {
         bench.decode(&mut report, &words[..depth.max(1)], args.tokens as usize).await?;
     }
-    if bench.engine.config().vision.is_some() {
+    if bench.engine.config().vision().is_some() {
         for &side in &args.pictures {
             bench.picture(&mut report, side).await?;
         }
@@ -116,9 +116,9 @@ impl Bench {
     /// Ids of a conversation that has not been before.
     fn fresh(&mut self, tokens: usize) -> Vec<u32> {
         self.conversations += 1;
-        let vocab = self.engine.config().text.vocab_size as u32;
+        let vocab = self.engine.config().text().vocab_size as u32;
         let (first, count) = if vocab > 2 * FIRST_WORD { (FIRST_WORD, vocab - FIRST_WORD) } else { (0, vocab) };
-        let image = self.engine.config().vision.as_ref().map(|vision| vision.image_token_id);
+        let image = self.engine.config().vision().map(|vision| vision.image_token_id);
         let mut state = self.conversations;
         let word = |_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -75,7 +75,7 @@ impl BenchReport {
 
 /// All of the decoder, but of an embedding that is not the head as well one row only, which does not count.
 fn weight_bytes(engine: &Engine) -> u64 {
-    let looked_up = |name: &str| name == "embed_tokens" && !engine.config().text.tie_word_embeddings;
+    let looked_up = |name: &str| name == "embed_tokens" && !engine.config().text().tie_word_embeddings;
     let seeing = |name: &str| name.starts_with("vision.") || name.starts_with("projector.");
     let read = |name: &str| !seeing(name) && !looked_up(name);
     let tensors = engine.manifest().tensors.iter().filter(|tensor| read(&tensor.name));

@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use ocelli::config::{KvPrecision, ModelConfig};
+use ocelli::config::KvPrecision;
 use ocelli::engine::kernel_needs;
+use ocelli::families::ModelConfig;
 use ocelli::gpu::{DeviceReport, Gpu};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
 use ocelli::model::KvCache;
@@ -151,7 +152,7 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         shards: manifest.shards.len(),
         layouts,
         cache_bytes_per_token: KvPrecision::ALL
-            .map(|kv| (kv, KvCache::bytes_per_token(&manifest.config.text, kv)))
+            .map(|kv| (kv, KvCache::bytes_per_token(manifest.config.text(), kv)))
             .into(),
         verified,
         requantized_from,
@@ -207,7 +208,7 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
 }
 
 fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
-    let text = &config.text;
+    let text = config.text();
     let tied = if text.tie_word_embeddings { "tied" } else { "not tied" };
     writeln!(
         out,
@@ -222,7 +223,7 @@ fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
         text.vocab_size,
         text.max_position_embeddings,
     )?;
-    if let Some(vision) = &config.vision {
+    if let Some(vision) = config.vision() {
         writeln!(
             out,
             "  {:<10} {} layers, {} wide, {} heads of {}, patches of {} merged by {}, pictures up to {} pixels",

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let pictures = open::pictures(&urls, &open::directory_of(&args.request))?;
     // Scoring is for whole prompts.
     let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;
-    let vocab = engine.config().text.vocab_size;
+    let vocab = engine.config().text().vocab_size;
     let tokenizer = engine.tokenizer().clone();
     let (mut positions, mut kept) = (Vec::new(), Vec::new());
     let mut see = |rows: ScoredRows<'_>| {

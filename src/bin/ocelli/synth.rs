@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use ocelli::config::ModelConfig;
+use ocelli::families::ModelConfig;
 use ocelli::weights::DirectorySink;
 use ocelli::weights::hf::Progress;
 use ocelli::weights::layout::Layout;
@@ -107,9 +107,9 @@ fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
 /// The configuration with fewer layers.
 fn cut(mut config: ModelConfig, args: &SynthArgs) -> ModelConfig {
     if let Some(layers) = args.layers {
-        config.text.layers.truncate(layers);
+        config.text_mut().layers.truncate(layers);
     }
-    match (args.vision_layers, &mut config.vision) {
+    match (args.vision_layers, config.vision_mut()) {
         (Some(0), vision) => *vision = None,
         (Some(layers), Some(vision)) => vision.num_hidden_layers = vision.num_hidden_layers.min(layers),
         _ => {}

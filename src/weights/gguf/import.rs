@@ -10,8 +10,8 @@ use super::names::{IMAGE_BREAK, gguf_name, is_vision};
 use super::text::text_config;
 use super::tokenizer::{chat_settings, tokenizer_json, tokens};
 use super::vision::vision_config;
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::{ModelConfig, mistral3};
 use crate::weights::blocks::{append_rows, block_size};
 use crate::weights::checkpoint::Fingerprint;
 use crate::weights::convert::{Meter, Numbers, Progress, convert, row_chunks};
@@ -114,7 +114,7 @@ fn describe<'a, S: ByteSource>(
 ) -> Result<(PackageInfo, Vec<u8>, Vec<Piece<'a, S>>)> {
     let config = model_config(text, vision)?;
     let tokenizer = tokenizer_json(text.metadata())?;
-    let chat = chat_settings(text.metadata(), config.text.vocab_size)?;
+    let chat = chat_settings(text.metadata(), config.text().vocab_size)?;
     let mut pieces = Vec::new();
     for spec in model_tensors(&config) {
         let tensor = find(text, vision, &spec)?;
@@ -169,7 +169,7 @@ fn model_config<S: ByteSource>(text: &GgufModel<S>, vision: Option<&GgufModel<S>
         }
         None => None,
     };
-    let config = ModelConfig { text: config, vision };
+    let config = ModelConfig::Mistral3(mistral3::Config { text: config, vision });
     config.validate(&metadata.file)?;
     Ok(config)
 }

@@ -2,8 +2,9 @@
 
 use super::metadata::Metadata;
 use super::tokenizer::find_token;
-use crate::config::{Activation, RopePairs, VisionConfig};
+use crate::config::{Activation, RopePairs};
 use crate::error::{Error, Result};
+use crate::families::mistral3::VisionConfig;
 
 /// Base of the tower's rope: no key holds it, llama.cpp and the models' own code have it as a constant.
 const ROPE_THETA: f64 = 10_000.0;

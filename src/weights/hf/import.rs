@@ -47,8 +47,8 @@ pub async fn import<F: FileSet, K: PackageSink>(
     fingerprint.add((&settings, &options));
     checkpoint.add_to(&mut fingerprint);
     writer.resume(fingerprint.finish()).await?;
-    if settings.config.text.tie_word_embeddings {
-        settings.config.text.tie_word_embeddings = is_tied(&checkpoint, &mut writer).await?;
+    if settings.config.text().tie_word_embeddings {
+        settings.config.text_mut().tie_word_embeddings = is_tied(&checkpoint, &mut writer).await?;
     }
     let mut pieces = Vec::new();
     for spec in model_tensors(&settings.config) {

@@ -7,8 +7,8 @@ use super::decoder::{default_text_config, text_config};
 use super::fields::Fields;
 use super::processor::Processor;
 use super::tower::{ImageTokens, default_vision_config, vision_config};
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::{ModelConfig, mistral3};
 use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, TOKENIZER_FILE};
 use crate::weights::source::{FileSet, read_whole};
 
@@ -52,7 +52,7 @@ pub async fn read_settings<F: FileSet>(files: &F) -> Result<CheckpointSettings> 
         }
     };
     config.validate(CONFIG_FILE)?;
-    let chat = chat_settings(files, whole, config.text.vocab_size).await?;
+    let chat = chat_settings(files, whole, config.text().vocab_size).await?;
     Ok(CheckpointSettings { config, chat, tokenizer })
 }
 
@@ -88,7 +88,7 @@ fn family(whole: Fields<'_>) -> Result<Family> {
 fn text_only(whole: Fields<'_>) -> Result<ModelConfig> {
     let mut text = text_config(whole)?;
     text.tie_word_embeddings = whole.flag("tie_word_embeddings")?.unwrap_or(false);
-    Ok(ModelConfig { text, vision: None })
+    Ok(ModelConfig::Mistral3(mistral3::Config { text, vision: None }))
 }
 
 fn mistral3(whole: Fields<'_>, processor: &Processor, tokenizer: &[u8]) -> Result<ModelConfig> {
@@ -100,7 +100,7 @@ fn mistral3(whole: Fields<'_>, processor: &Processor, tokenizer: &[u8]) -> Resul
     let vision = Fields::new(whole.file, "vision_config.", vision)?;
     let tokens = image_tokens(whole, processor, tokenizer)?;
     let vision = vision_config(whole, vision, processor, tokens)?;
-    Ok(ModelConfig { text, vision: Some(vision) })
+    Ok(ModelConfig::Mistral3(mistral3::Config { text, vision: Some(vision) }))
 }
 
 async fn read_processor<F: FileSet>(files: &F) -> Result<Processor> {

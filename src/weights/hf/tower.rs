@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::fields::Fields;
 use super::processor::Processor;
 use super::rope;
-use crate::config::{Activation, RopePairs, VisionConfig};
+use crate::config::{Activation, RopePairs};
 use crate::error::Result;
+use crate::families::mistral3::VisionConfig;
 
 /// The `vision_config` of a `mistral3` model that has none.
 pub(super) fn default_vision_config() -> Value {

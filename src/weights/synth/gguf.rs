@@ -6,8 +6,10 @@ use super::package::norm;
 use super::random::{Palette, Random, Scales, block, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
 use super::{TensorSpec, deviation};
-use crate::config::{ModelConfig, TextConfig, VisionConfig};
+use crate::config::TextConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
+use crate::families::mistral3::VisionConfig;
 use crate::weights::blocks::block_size;
 use crate::weights::gguf::{ElementType, Field, GgufHeader, IMAGE_BREAK, gguf_name, padding};
 use crate::weights::layout::Layout;
@@ -81,7 +83,7 @@ impl GgufFile {
     /// # Errors
     /// [`Error::InvalidRequest`] for a vocabulary of a size that cannot be made up, or rows that are no whole blocks.
     pub fn text(name: &str, config: &ModelConfig, file_type: FileType) -> Result<Self> {
-        let text = &config.text;
+        let text = config.text();
         let mut header = GgufHeader::default();
         describe_text(&mut header, name, text);
         header.set("general.file_type", Field::U32(file_type.number()));
@@ -96,13 +98,13 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Internal`].
     pub fn mmproj(name: &str, config: &ModelConfig) -> Result<Option<Self>> {
-        let Some(vision) = &config.vision else { return Ok(None) };
+        let Some(vision) = config.vision() else { return Ok(None) };
         let mut header = GgufHeader::default();
-        describe_vision(&mut header, name, vision, &config.text);
+        describe_vision(&mut header, name, vision, config.text());
         let narrow = |spec: &TensorSpec| spec.shape.len() == 2 && spec.name != "vision.patch_conv";
         let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
         // Published files repeat this row of the embedding.
-        let row = TensorSpec { name: IMAGE_BREAK.into(), shape: vec![config.text.hidden_size] };
+        let row = TensorSpec { name: IMAGE_BREAK.into(), shape: vec![config.text().hidden_size] };
         Self::new(header, model_tensors(config).filter(is_vision).chain([row]), kind).map(Some)
     }
 

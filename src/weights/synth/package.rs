@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::random::{Palette, Random, Scales, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
 use super::{TensorSpec, deviation};
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::families::ModelConfig;
 use crate::weights::convert::{Progress, row_chunks};
 use crate::weights::gguf::write_tokenizer;
 use crate::weights::layout::{Layout, MatrixShape, PlaneKind, ROW_GROUP};
@@ -30,7 +30,7 @@ pub async fn package<K: PackageSink>(
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     config.validate(name)?;
-    let vocabulary = Vocabulary::new(config.text.vocab_size)?;
+    let vocabulary = Vocabulary::new(config.text().vocab_size)?;
     let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, |id| (id < CONTROL).then_some(true))?;
     let specs: Vec<TensorSpec> = model_tensors(&config).collect();
     let total = specs.iter().map(TensorSpec::len).sum();

@@ -1,8 +1,8 @@
 //! The published models, number for number.
 
-use crate::config::{
-    Activation, LayerKind, ModelConfig, QueryScaling, RopeConfig, RopePairs, TextConfig, VisionConfig, YarnConfig,
-};
+use crate::config::{Activation, LayerKind, QueryScaling, RopeConfig, RopePairs, TextConfig, YarnConfig};
+use crate::families::mistral3::VisionConfig;
+use crate::families::{ModelConfig, mistral3};
 
 /// A published model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Shape {
             rope: RopeConfig { theta, pairs: RopePairs::Interleaved, yarn: extended.then_some(yarn) },
             query_scaling: extended.then_some(query_scaling),
         };
-        ModelConfig { text, vision: Some(tower()) }
+        ModelConfig::Mistral3(mistral3::Config { text, vision: Some(tower()) })
     }
 }
 

@@ -1,14 +1,17 @@
 //! What the keys say about a model.
 
-use ocelli::config::{Activation, ModelConfig, RopePairs};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::families::ModelConfig;
+use ocelli::families::mistral3::Config;
 use ocelli::weights::gguf::GgufImport;
 use serde_json::Value;
 
 use super::parts::Parts;
 use super::{TEXT, assert_says, files, pack, pack_as, read, refused, text_files};
 
-fn config(change: impl FnOnce(&mut Parts)) -> ModelConfig {
-    pack(&text_files("q4_0", change)).expect("a package").0.config
+fn config(change: impl FnOnce(&mut Parts)) -> Config {
+    let ModelConfig::Mistral3(config) = pack(&text_files("q4_0", change)).expect("a package").0.config;
+    config
 }
 
 #[test]
@@ -19,7 +22,7 @@ fn fixtures_have_their_numbers() {
         (manifest.chat.bos_token_id, &manifest.chat.eos_token_ids[..], manifest.chat.pad_token_id),
         (1, &[2][..], Some(11))
     );
-    let text = &manifest.config.text;
+    let text = manifest.config.text();
     assert_eq!((text.vocab_size, text.hidden_size, text.intermediate_size, text.layers.len()), (304, 256, 256, 1));
     assert_eq!((text.num_attention_heads, text.num_key_value_heads, text.head_dim), (4, 2, 32));
     assert_eq!((text.rms_norm_eps, text.tie_word_embeddings, text.max_position_embeddings), (1e-5, true, 512));
@@ -34,7 +37,7 @@ fn fixtures_have_their_numbers() {
     let scaling = text.query_scaling.as_ref().expect("query scaling");
     assert_eq!((scaling.beta as f32, scaling.original_max_position_embeddings), (0.1, 32.0));
 
-    let vision = manifest.config.vision.as_ref().expect("a tower");
+    let vision = manifest.config.vision().expect("a tower");
     assert_eq!((vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers), (48, 80, 2));
     assert_eq!((vision.num_attention_heads, vision.head_dim, vision.patch_size, vision.image_size), (2, 24, 14, 140));
     assert_eq!((vision.spatial_merge_size, vision.rope_theta, vision.rope_pairs), (2, 1e4, RopePairs::Interleaved));
@@ -47,7 +50,7 @@ fn fixtures_have_their_numbers() {
 
     let blind = GgufImport { text: TEXT.into(), mmproj: None };
     let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &blind, None).expect("a package");
-    assert!(manifest.config.vision.is_none());
+    assert!(manifest.config.vision().is_none());
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! Mistral3: Ministral 3 and Mistral Small 3.1, with the Pixtral tower or as text alone.
+
+pub mod config;
+
+pub use config::{Config, VisionConfig};

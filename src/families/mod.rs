@@ -1,0 +1,6 @@
+//! One folder a model family: all that distinguishes it from the others.
+
+pub mod config;
+pub mod mistral3;
+
+pub use config::ModelConfig;
