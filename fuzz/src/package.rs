@@ -1,10 +1,10 @@
 //! `model.json`, and what is worked out from it before any weight arrives.
 
 use ocelli::Result;
-use ocelli::engine::{MemoryOptions, plan};
 use ocelli::families::ModelConfig;
-use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
-use ocelli::model::{decoder, vision};
+use ocelli::layers::decoder;
+use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
+use ocelli::memory::{MemoryOptions, plan};
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::tensors::model_tensors;
 
@@ -43,9 +43,7 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
 
 /// Names of the tensors, their joins, and the tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
-    let layers = config.vision().map_or(0, |vision| vision.num_hidden_layers);
-    let joins = decoder::joins(config.text()).into_iter().chain((0..layers).flat_map(vision::joins));
-    let joined = joins.flatten().count();
+    let joined = decoder::joins(config.text()).into_iter().flatten().count();
     assert!(model_tensors(config).count() >= joined, "only tensors that are there are joined");
     let text = config.text();
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);

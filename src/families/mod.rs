@@ -2,5 +2,7 @@
 
 pub mod config;
 pub mod mistral3;
+pub mod network;
+pub mod tower;
 
 pub use config::ModelConfig;

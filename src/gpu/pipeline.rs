@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::counters::count;
 use super::device::Gpu;
+use super::device_errors::ScopeSubject;
 use super::features::Features;
-use super::health::ScopeSubject;
 
 /// How a kernel uses one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -19,6 +19,7 @@ pub mod package;
 pub mod quant;
 pub mod safetensors;
 pub mod source;
+pub mod stage;
 pub mod synth;
 pub mod tensors;
 pub mod upload;

@@ -87,12 +87,6 @@ pub(crate) fn joined_name(names: &[String]) -> String {
     names.join("+")
 }
 
-/// Bytes of all buffers together, as they are allocated.
-pub(crate) fn allocated_bytes(placed: &[Placed], allocated: fn(u64) -> u64) -> u64 {
-    let planes = placed.iter().flat_map(|tensor| &tensor.parts).flat_map(|part| &part.planes);
-    planes.map(|&bytes| allocated(bytes)).sum()
-}
-
 fn cut(manifest: &Manifest, name: String, tensors: Vec<usize>, limit: u64) -> Result<Option<Placed>> {
     let Some(first) = tensors.first().map(|&i| &manifest.tensors[i]) else { return Ok(None) };
     let layout = first.layout;

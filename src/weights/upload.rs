@@ -9,8 +9,7 @@ use super::manifest::{MANIFEST_FILE, Manifest};
 pub use super::parts::rows_of_part;
 use super::parts::{self, Placed, joined_name};
 use crate::error::{Error, Result};
-use crate::gpu::buffer::allocated;
-use crate::gpu::{Buffer, Gpu, Purpose, Slice};
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Slice};
 
 /// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
 #[derive(Debug, Clone)]
@@ -42,6 +41,43 @@ pub struct WeightStore {
 }
 
 impl WeightStore {
+    /// Weights that are allocated and never filled, for counting.
+    ///
+    /// # Errors
+    /// As [`Uploader::want`].
+    pub fn empty(gpu: &dyn Allocator, manifest: &Manifest, selection: &Selection<'_>) -> Result<Self> {
+        let mut store = Self::default();
+        for placed in parts::place(manifest, selection.joins, selection.wanted, gpu.max_binding())? {
+            store.allocate(gpu, selection.purpose, &placed)?;
+        }
+        Ok(store)
+    }
+
+    /// Allocates the buffers of a tensor. `// [parts, planes]`
+    fn allocate(&mut self, gpu: &dyn Allocator, purpose: Purpose, placed: &Placed) -> Result<Vec<Vec<Buffer>>> {
+        let Placed { name, layout, shape, parts, .. } = placed;
+        let mut buffers = Vec::with_capacity(parts.len());
+        for part in parts {
+            let alloc = |&bytes: &u64| gpu.alloc(name, purpose, bytes);
+            buffers.push(part.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
+        }
+        let part = |(spec, buffers): (&parts::PartSpec, &Vec<Buffer>)| Part {
+            first_row: spec.first_row,
+            rows: spec.rows,
+            planes: buffers.iter().map(Buffer::all).collect(),
+        };
+        match shape {
+            Some(shape) => {
+                let parts = parts.iter().zip(&buffers).map(part).collect();
+                self.matrices.insert(name.clone(), Weight { layout: *layout, shape: *shape, parts });
+            }
+            None => {
+                self.vectors.extend(buffers.concat().first().map(|values| (name.clone(), values.all())));
+            }
+        }
+        Ok(buffers)
+    }
+
     /// A matrix.
     ///
     /// # Errors
@@ -95,30 +131,6 @@ pub struct Selection<'a> {
     pub purpose: Purpose,
 }
 
-/// What a [`Selection`] takes on the GPU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SelectionSize {
-    /// Bytes of all buffers.
-    pub bytes: u64,
-    /// Parts of all matrices together: launches it takes to multiply by each of them once.
-    pub parts: usize,
-}
-
-impl Selection<'_> {
-    /// What it takes where a buffer holds at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`Error::LimitsTooSmall`] if a buffer of `limit` bytes cannot hold four rows of a matrix.
-    pub fn size(&self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
-        let placed = parts::place(manifest, self.joins, self.wanted, limit)?;
-        let matrices = placed.iter().filter(|tensor| tensor.shape.is_some());
-        Ok(SelectionSize {
-            bytes: parts::allocated_bytes(&placed, allocated),
-            parts: matrices.map(|tensor| tensor.parts.len()).sum(),
-        })
-    }
-}
-
 /// Fills some weights of a model from the shards of its package.
 #[derive(Debug)]
 pub struct Uploader {
@@ -157,12 +169,8 @@ impl Uploader {
     }
 
     fn allocate(&mut self, manifest: &Manifest, purpose: Purpose, placed: Placed) -> Result<()> {
-        let Placed { name, tensors, layout, shape, parts } = placed;
-        let mut buffers = Vec::with_capacity(parts.len()); // [parts, planes]
-        for part in &parts {
-            let alloc = |&bytes: &u64| self.gpu.alloc(&name, purpose, bytes);
-            buffers.push(part.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
-        }
+        let buffers = self.store.allocate(&self.gpu, purpose, &placed)?; // [parts, planes]
+        let Placed { tensors, parts, .. } = placed;
         for plane in 0..buffers.first().map_or(0, Vec::len) {
             let mut start = 0;
             let mut segments = Vec::with_capacity(parts.len());
@@ -175,20 +183,6 @@ impl Uploader {
             for &i in &tensors {
                 self.places[i].push(Place { segments: segments.clone(), offset });
                 offset += manifest.tensors[i].planes[plane].bytes;
-            }
-        }
-        let part = |(spec, buffers): (&parts::PartSpec, &Vec<Buffer>)| Part {
-            first_row: spec.first_row,
-            rows: spec.rows,
-            planes: buffers.iter().map(Buffer::all).collect(),
-        };
-        match shape {
-            Some(shape) => {
-                let parts = parts.iter().zip(&buffers).map(part).collect();
-                self.store.matrices.insert(name, Weight { layout, shape, parts });
-            }
-            None => {
-                self.store.vectors.extend(buffers.concat().first().map(|values| (name, values.all())));
             }
         }
         Ok(())

@@ -52,7 +52,7 @@ async fn answer(engine: &mut Engine, request: &Request) -> Completion {
 }
 
 async fn fresh_answer(engine: &mut Engine, request: &Request) -> Completion {
-    engine.reset().expect("reset");
+    engine.reset();
     let completion = answer(engine, request).await;
     assert_eq!(completion.usage.cached_tokens, 0);
     completion
@@ -111,7 +111,7 @@ fn another_picture_of_the_same_size_is_not_taken_for_the_first() {
 #[test]
 fn a_picture_shown_again_elsewhere_is_not_encoded_again() {
     with_engine(512, async |engine| {
-        engine.reset().expect("reset");
+        engine.reset();
         assert!(layers_of_the_tower_run(engine, &about_a_picture(10, "What?")).await > 0);
         let content = vec![Part::Text("Look:".into()), Part::Image(0), Part::Text("What?".into()), Part::Image(1)];
         let request = ask(vec![user(content)], vec![picture(10), picture(10)], 2);
@@ -156,7 +156,7 @@ fn cancelling_in_the_tower_or_in_the_prompt_loses_nothing() {
         let request = about_a_picture(77, "What is this?");
         let whole = fresh_answer(engine, &request).await;
         for stage in [Stage::Vision, Stage::Prefill] {
-            engine.reset().expect("reset");
+            engine.reset();
             let cancel = Cancel::new();
             let mut stop = |event: Event| {
                 if matches!(event, Event::Progress { stage: at, .. } if at == stage) {

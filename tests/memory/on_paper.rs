@@ -1,7 +1,7 @@
 //! Manifests of full size with no bytes behind them.
 
 use ocelli::families::ModelConfig;
-use ocelli::model::forward::is_text;
+use ocelli::families::network::is_text;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
 use ocelli::weights::tensors::model_tensors;

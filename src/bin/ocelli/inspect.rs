@@ -10,7 +10,7 @@ use ocelli::engine::kernel_needs;
 use ocelli::families::ModelConfig;
 use ocelli::gpu::{DeviceReport, Gpu};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
-use ocelli::model::KvCache;
+use ocelli::state::State;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{Manifest, TensorEntry};
 use ocelli::weights::package::Package;
@@ -151,9 +151,7 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         bytes: manifest.total_bytes(),
         shards: manifest.shards.len(),
         layouts,
-        cache_bytes_per_token: KvPrecision::ALL
-            .map(|kv| (kv, KvCache::bytes_per_token(manifest.config.text(), kv)))
-            .into(),
+        cache_bytes_per_token: KvPrecision::ALL.map(|kv| (kv, State::entry_bytes(manifest.config.text(), kv))).into(),
         verified,
         requantized_from,
         load: None,

@@ -1,18 +1,19 @@
 //! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
 
-use super::footprint::{PhaseBytes, PlanCandidate, PurposeBytes, Weights, footprint, largest_picture};
-use super::pictures::KEPT;
-use super::speculate::Speculation;
-use super::tower::Residency;
+use super::estimate::{Estimate, PhaseBytes, PlanCandidate, PurposeBytes, Rows, largest_picture};
+use super::residency::Residency;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::ModelConfig;
-use crate::families::mistral3::VisionConfig;
-use crate::model::decoder::{self, TextRows};
-use crate::model::forward::Rows;
-use crate::model::{KvCache, verify, vision_work};
+use crate::families::mistral3::{VisionConfig, vision_work};
+use crate::layers::TextRows;
+use crate::layers::workspace::widest;
+use crate::model::DRAFT_ROWS;
+use crate::state::State;
 use crate::weights::manifest::Manifest;
 
+/// Pictures whose features are kept for later questions.
+pub const KEPT_PICTURES: usize = 4;
 /// Context length where the caller names none: a picture and a long talk about it.
 const DEFAULT_CONTEXT: usize = 4096;
 /// What it may be cut to where memory is short.
@@ -31,8 +32,8 @@ pub struct MemoryOptions {
     pub kv: Option<KvPrecision>,
     /// Where the weights of the picture side are.
     pub vision: Option<Residency>,
-    /// Whether drafts are verified; off saves their memory.
-    pub speculation: Speculation,
+    /// Whether drafts are never verified, which saves their memory.
+    pub without_drafts: bool,
 }
 
 /// How a model is run, and what that takes.
@@ -63,7 +64,7 @@ pub struct Plan {
 
 /// Rows at a time and pictures' features that are held, from the fastest to the smallest.
 const STEPS: [(usize, usize, usize, usize); 7] = [
-    (256, 32, 1024, KEPT),
+    (256, 32, 1024, KEPT_PICTURES),
     (256, 8, 512, 2),
     (128, 8, 256, 2),
     (128, 4, 256, 1),
@@ -80,16 +81,13 @@ const STEPS: [(usize, usize, usize, usize); 7] = [
 /// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
 pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions) -> Result<Plan> {
     let config = &manifest.config;
-    let weights = Weights::of(manifest, max_binding)?;
+    let estimate = Estimate::new(manifest, max_binding)?;
     let mut refusal = None;
     for way in candidates(config, max_binding, memory_options) {
-        let plan_of = |way: PlanCandidate| {
-            let phases = footprint(config, &weights, &way, max_binding)?;
-            choose(way, phases, memory_options.budget)
-        };
+        let plan_of = |way: PlanCandidate| choose(way, estimate.phases(&way)?, memory_options.budget);
         match plan_of(way) {
             Ok(plan) => {
-                let kind = (memory_options.budget.is_some(), memory_options.speculation != Speculation::Off);
+                let kind = (memory_options.budget.is_some(), !memory_options.without_drafts);
                 return Ok(improved(config, max_binding, (way, plan), kind, plan_of));
             }
             Err(error) => refusal = Some(more_telling(refusal, error)),
@@ -122,7 +120,7 @@ fn improved(
     }
     if drafts {
         // Last of all: what drafts take must not make anything else smaller.
-        for step in verify::ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
+        for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
             let more = PlanCandidate { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
             if let Ok(fits) = plan_of(more) {
                 return fits;
@@ -219,7 +217,7 @@ fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usiz
     match memory_options.kv {
         Some(kv) => vec![kv],
         None => {
-            let best = KvCache::default_precision(config.text(), context);
+            let best = State::default_precision(config.text(), context);
             KvPrecision::ALL.into_iter().filter(|&kv| kv >= best).collect()
         }
     }
@@ -237,7 +235,7 @@ fn residencies(vision: Option<&VisionConfig>, memory_options: MemoryOptions) -> 
 /// Rows at a time: of a step, or as many as a binding holds.
 fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
     let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
-    let prompt = prompt.min(fitting(decoder::widest(config.text()))).max(1);
+    let prompt = prompt.min(fitting(widest(config.text()))).max(1);
     let head = head.min(fitting(config.text().vocab_size)).clamp(1, prompt);
     let vision = config.vision().map_or(0, |tower| {
         let alignment = vision_work::row_alignment(tower);

@@ -1,7 +1,7 @@
 //! Tables of rotation angles: `YaRN` for the decoder, rows and columns for the tower.
 //!
 //! As `transformers` computes them (`modeling_rope_utils.py`, `modeling_pixtral.py`): frequencies and their products with
-//! positions are rounded to `f32`, so that far positions turn by the very angles the model was trained with.
+//! positions are rounded to `f32`, so that far positions rotate by the very angles the model was trained with.
 
 use std::f64::consts::PI;
 
@@ -25,10 +25,10 @@ pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
 /// Between which pairs `YaRN` goes over from keeping to dividing.
 fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
     let dim = head_dim as f64;
-    let pair_turning = |rotations: f64| {
+    let pair_rotating = |rotations: f64| {
         dim * (yarn.original_max_position_embeddings / (rotations * 2.0 * PI)).ln() / (2.0 * theta.ln())
     };
-    let (mut low, mut high) = (pair_turning(yarn.beta_fast), pair_turning(yarn.beta_slow));
+    let (mut low, mut high) = (pair_rotating(yarn.beta_fast), pair_rotating(yarn.beta_slow));
     if yarn.truncate {
         (low, high) = (low.floor(), high.ceil());
     }
@@ -41,7 +41,7 @@ fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
 pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], first: usize, tokens: usize) -> Vec<[f32; 2]> {
     let factor = rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor) as f32;
     (first..first + tokens)
-        .flat_map(|position| frequencies.iter().map(move |frequency| turn(frequency * position as f32, factor)))
+        .flat_map(|position| frequencies.iter().map(move |frequency| rotation(frequency * position as f32, factor)))
         .collect()
 }
 
@@ -54,7 +54,7 @@ pub fn query_scales(scaling: Option<&QueryScaling>, first: usize, tokens: usize)
     (first..first + tokens).map(scale).collect()
 }
 
-/// Cosine and sine for every patch of a `rows x columns` grid: the first half of the pairs turns with the row by the even
+/// Cosine and sine for every patch of a `rows x columns` grid: the first half of the pairs rotates with the row by the even
 /// frequencies, the second with the column by the odd ones. `// [rows * columns, head_dim / 2, 2]`
 pub fn vision_angles(theta: f64, head_dim: usize, rows: usize, columns: usize) -> Vec<[f32; 2]> {
     let frequency = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
@@ -63,14 +63,14 @@ pub fn vision_angles(theta: f64, head_dim: usize, rows: usize, columns: usize) -
     let mut angles = Vec::with_capacity(rows * columns * head_dim / 2);
     for row in 0..rows {
         for column in 0..columns {
-            angles.extend(even.iter().map(|f| turn(f * row as f32, 1.0)));
-            angles.extend(odd.iter().map(|f| turn(f * column as f32, 1.0)));
+            angles.extend(even.iter().map(|f| rotation(f * row as f32, 1.0)));
+            angles.extend(odd.iter().map(|f| rotation(f * column as f32, 1.0)));
         }
     }
     angles
 }
 
-fn turn(angle: f32, factor: f32) -> [f32; 2] {
+fn rotation(angle: f32, factor: f32) -> [f32; 2] {
     let (sin, cos) = f64::from(angle).sin_cos();
     [cos as f32 * factor, sin as f32 * factor]
 }

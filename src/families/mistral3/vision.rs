@@ -5,57 +5,40 @@
 
 use std::ops::Range;
 
-use super::linear::{FusedLinear, project};
+use super::config::{Config, VisionConfig};
+use super::projector::Projector;
 use super::vision_work::Workspace;
-use crate::error::Result;
-use crate::families::mistral3::VisionConfig;
-use crate::gpu::{Gpu, Purpose, Recording, Slice};
+use crate::error::{Error, Result};
+use crate::families::tower::{Pixels, Tower};
+use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues};
-use crate::kernels::patchify::{self, Patches};
-use crate::kernels::{glu, rms_norm, rope as rope_kernel};
+use crate::kernels::patchify;
+use crate::kernels::{glu, rope as rope_kernel};
+use crate::layers::{FusedLinear, Norm, project};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
 #[derive(Debug)]
-pub struct Stem {
+struct Stem {
     patch_conv: Weight,
-    ln_pre: Slice,
+    ln_pre: Norm,
 }
 
 /// Weights of one layer.
 #[derive(Debug)]
-pub struct Layer {
-    attention_norm: Slice,
+struct Layer {
+    attention_norm: Norm,
     q_proj: Weight,
     k_proj: Weight,
     v_proj: Weight,
     o_proj: Weight,
-    ffn_norm: Slice,
+    ffn_norm: Norm,
     gate_up_proj: FusedLinear,
     down_proj: Weight,
 }
 
-/// A picture cut to whole patches. `// [height, width, 3]`
-#[derive(Debug, Clone, Copy)]
-pub struct Pixels<'a> {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Red, green and blue bytes, row by row.
-    pub rgb: &'a [u8],
-}
-
-impl Pixels<'_> {
-    /// How the tower cuts and normalises it.
-    pub(super) fn patches(&self, config: &VisionConfig) -> Patches {
-        let VisionConfig { patch_size, image_mean, image_std, .. } = *config;
-        Patches { width: self.width, height: self.height, side: patch_size, mean: image_mean, std: image_std }
-    }
-}
-
 /// Matrices of a layer that one launch can compute, for [`crate::weights::upload::Selection`].
-pub fn joins(layer: usize) -> Vec<Vec<String>> {
+pub(crate) fn joins(layer: usize) -> Vec<Vec<String>> {
     vec![gate_up_names(layer)]
 }
 
@@ -64,52 +47,42 @@ fn gate_up_names(layer: usize) -> Vec<String> {
 }
 
 impl Stem {
-    /// Takes the stem's weights.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(weights: &mut WeightStore) -> Result<Self> {
-        Ok(Self { patch_conv: weights.matrix("vision.patch_conv")?, ln_pre: weights.vector("vision.ln_pre")? })
+    fn new(config: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
+        Ok(Self { patch_conv: weights.matrix("vision.patch_conv")?, ln_pre: norm(config, weights, "vision.ln_pre")? })
     }
 
     /// Records pixels to the first layer's input: patch convolution and its norm.
-    pub(super) fn record(
-        &self,
-        gpu: &Gpu,
-        recording: &mut Recording,
-        work: &Workspace,
-        pixels: &Pixels<'_>,
-    ) -> Result<()> {
-        let config = &work.config;
-        let cut = pixels.patches(config);
-        let words: Vec<u32> =
-            pixels.rgb.as_chunks().0.iter().map(|&[r, g, b]| u32::from_le_bytes([r, g, b, 0])).collect();
-        let picture = gpu.upload("pixels", Purpose::Activations, &words)?.all(); // [height, width]
+    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
+        let Some(picture) = work.pixels.as_ref().map(Buffer::all) else { return Err(no_picture()) }; // [height, width]
         let (h, rows) = (work.h.all(), work.act.all());
         for range in work.chunks() {
-            let x = work.rows(&work.x, &range, config.hidden_size); // [range, hidden]
-            patchify::record(recording, &cut, range.clone(), &picture, &rows)?; // [range, 3 * side * side]
+            let x = work.rows(&work.x, &range, work.config.hidden_size); // [range, hidden]
+            patchify::record(recording, &work.cut, range.clone(), &picture, &rows)?; // [range, 3 * side * side]
             project(recording, &self.patch_conv, &rows, range.len(), &h, false)?;
-            rms_norm::record(recording, (range.len(), config.hidden_size), config.rms_norm_eps, &h, &self.ln_pre, &x)?;
+            self.ln_pre.record(recording, range.len(), &h, &x)?;
         }
         Ok(())
     }
 }
 
+fn norm(config: &VisionConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
+    Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
+}
+
+fn no_picture() -> Error {
+    Error::Internal { detail: "no picture was begun, or its weights are missing".into() }
+}
+
 impl Layer {
-    /// Takes the weights of layer `layer`.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(weights: &mut WeightStore, layer: usize) -> Result<Self> {
+    fn new(config: &VisionConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
         let at = |name: &str| format!("vision.layers.{layer}.{name}");
         Ok(Self {
-            attention_norm: weights.vector(&at("attention_norm"))?,
+            attention_norm: norm(config, weights, &at("attention_norm"))?,
             q_proj: weights.matrix(&at("attention.q_proj"))?,
             k_proj: weights.matrix(&at("attention.k_proj"))?,
             v_proj: weights.matrix(&at("attention.v_proj"))?,
             o_proj: weights.matrix(&at("attention.o_proj"))?,
-            ffn_norm: weights.vector(&at("ffn_norm"))?,
+            ffn_norm: norm(config, weights, &at("ffn_norm"))?,
             gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
             down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
         })
@@ -117,7 +90,7 @@ impl Layer {
 
     /// Records the layer over the residual stream in `work.x`. Once the keys and values of all patches are there, no row needs
     /// another.
-    pub(super) fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
+    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
         for range in work.chunks() {
             self.keys_and_values(recording, work, &range)?;
         }
@@ -128,10 +101,9 @@ impl Layer {
         Ok(())
     }
 
-    fn normalise(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, by: &Slice) -> Result<()> {
-        let config = &work.config;
-        let x = work.rows(&work.x, range, config.hidden_size); // [range, hidden]
-        rms_norm::record(recording, (range.len(), config.hidden_size), config.rms_norm_eps, &x, by, &work.h.all())
+    fn normalise(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, by: &Norm) -> Result<()> {
+        let x = work.rows(&work.x, range, work.config.hidden_size); // [range, hidden]
+        by.record(recording, range.len(), &x, &work.h.all())
     }
 
     fn keys_and_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
@@ -140,11 +112,11 @@ impl Layer {
         self.normalise(recording, work, range, &self.attention_norm)?;
         project(recording, &self.k_proj, &h, range.len(), &k, false)?;
         project(recording, &self.v_proj, &h, range.len(), &v, false)?;
-        self.turn(recording, work, range, &k)
+        self.rotate(recording, work, range, &k)
     }
 
     /// Rotates the heads of queries or keys by their patches' places.
-    fn turn(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, heads: &Slice) -> Result<()> {
+    fn rotate(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, heads: &Slice) -> Result<()> {
         let config = &work.config;
         let shape =
             rope_kernel::Heads { q: config.num_attention_heads, k: 0, dim: config.head_dim, pairs: config.rope_pairs };
@@ -160,7 +132,7 @@ impl Layer {
             self.normalise(recording, work, range, &self.attention_norm)?;
         }
         project(recording, &self.q_proj, &h, range.len(), &q, false)?;
-        self.turn(recording, work, range, &q)?;
+        self.rotate(recording, work, range, &q)?;
         let rows = |buffer: Slice| Heads { buffer, stride: width, offset: 0 };
         let every = 0..work.patches;
         attention::record(
@@ -191,5 +163,83 @@ impl Layer {
         self.gate_up_proj.record(recording, &h, range.len(), &gate_up)?; // [range, gate | up]
         glu::record(recording, (range.len(), config.intermediate_size), config.hidden_act, &gate_up, &act)?;
         project(recording, &self.down_proj, &act, range.len(), &x, true)
+    }
+}
+
+/// The Pixtral tower and the projector behind it.
+#[derive(Debug)]
+pub(super) struct Vision {
+    config: Config,
+    vision: VisionConfig,
+    stem: Option<Stem>,
+    layers: Vec<Option<Layer>>,
+    projector: Option<Projector>,
+    work: Option<Workspace>,
+}
+
+impl Vision {
+    /// Of a model with a picture side.
+    pub(super) fn new(config: &Config, vision: &VisionConfig) -> Self {
+        let layers = std::iter::repeat_with(|| None).take(vision.num_hidden_layers).collect();
+        Self { config: config.clone(), vision: vision.clone(), stem: None, layers, projector: None, work: None }
+    }
+}
+
+impl Tower for Vision {
+    fn stages(&self) -> usize {
+        self.layers.len() + 2
+    }
+
+    fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()> {
+        match stage.checked_sub(1).map(|index| (index, self.layers.get_mut(index))) {
+            None => self.stem = Some(Stem::new(&self.vision, weights)?),
+            Some((index, Some(layer))) => *layer = Some(Layer::new(&self.vision, weights, index)?),
+            Some((_, None)) => self.projector = Some(Projector::new(&self.config, &self.vision, weights)?),
+        }
+        Ok(())
+    }
+
+    fn unload(&mut self, stage: usize) {
+        match stage.checked_sub(1).map(|index| self.layers.get_mut(index)) {
+            None => self.stem = None,
+            Some(Some(layer)) => *layer = None,
+            Some(None) => self.projector = None,
+        }
+    }
+
+    fn is_loaded(&self, stage: usize) -> bool {
+        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
+            None => self.stem.is_some(),
+            Some(Some(layer)) => layer.is_some(),
+            Some(None) => self.projector.is_some(),
+        }
+    }
+
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
+        self.work = Some(Workspace::new(gpu, &self.vision, pixels, rows, self.config.text.hidden_size)?);
+        Ok(())
+    }
+
+    fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()> {
+        let work = self.work.as_mut().ok_or_else(no_picture)?;
+        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
+            None => {
+                self.stem.as_ref().ok_or_else(no_picture)?.record(recording, work)?;
+                // The recording keeps them for as long as it needs them.
+                work.pixels = None;
+                Ok(())
+            }
+            Some(Some(layer)) => layer.as_ref().ok_or_else(no_picture)?.record(recording, work),
+            Some(None) => {
+                let tokens = (work.cut.count() / work.cut.columns().max(1), work.cut.columns());
+                let merge = self.vision.spatial_merge_size;
+                let grid = (tokens.0 / merge, tokens.1 / merge);
+                self.projector.as_ref().ok_or_else(no_picture)?.record(recording, work, grid, into)
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.work = None;
     }
 }

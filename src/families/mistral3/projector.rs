@@ -1,30 +1,19 @@
 //! Patches to features the decoder reads: norm, patch merger, two linear layers (`transformers` `modeling_mistral3.py`).
 
-use super::linear::project;
+use super::config::{Config, VisionConfig};
 use super::vision_work::Workspace;
 use crate::error::Result;
-use crate::families::ModelConfig;
-use crate::families::mistral3::VisionConfig;
 use crate::gpu::{Buffer, Recording, Slice};
 use crate::kernels::patch_merge::{self, Squares};
-use crate::kernels::{Linear, activation, rms_norm};
+use crate::kernels::{Linear, activation};
+use crate::layers::{Norm, project};
 use crate::weights::upload::{Weight, WeightStore};
-
-/// Pictures as the decoder sees them. `// [rows, text hidden]`
-#[derive(Debug, Clone)]
-pub struct Features {
-    /// The rows, one a picture token.
-    pub buffer: Buffer,
-    /// How many there are.
-    pub rows: usize,
-}
 
 /// The projector's weights.
 #[derive(Debug)]
-pub struct Projector {
+pub(super) struct Projector {
     vision: VisionConfig,
-    eps: f32,
-    norm: Slice,
+    norm: Norm,
     merging_layer: Weight,
     linear_1: Biased,
     linear_2: Biased,
@@ -55,12 +44,15 @@ impl Projector {
     ///
     /// # Errors
     /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(config: &ModelConfig, vision: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
+    pub(super) fn new(config: &Config, vision: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
         Ok(Self {
             vision: vision.clone(),
-            // The projector's norm goes by the decoder's epsilon.
-            eps: config.text().rms_norm_eps,
-            norm: weights.vector("projector.norm")?,
+            norm: Norm {
+                weight: weights.vector("projector.norm")?,
+                // The decoder's epsilon, not the tower's.
+                eps: config.text.rms_norm_eps,
+                width: vision.hidden_size,
+            },
             merging_layer: weights.matrix("projector.merging_layer")?,
             linear_1: Biased::new(weights, "projector.linear_1", vision.projector_bias)?,
             linear_2: Biased::new(weights, "projector.linear_2", vision.projector_bias)?,
@@ -79,9 +71,9 @@ impl Projector {
         let VisionConfig { hidden_size, spatial_merge_size: merge, .. } = self.vision;
         let text_hidden = self.linear_2.weight.shape.rows;
         for range in work.chunks() {
-            // The keys are done with: their place takes the normalised patches.
+            // The keys are no longer needed: their buffer takes the normalised patches.
             let (x, y) = (work.rows(&work.x, &range, hidden_size), work.rows(&work.k, &range, hidden_size));
-            rms_norm::record(recording, (range.len(), hidden_size), self.eps, &x, &self.norm, &y)?;
+            self.norm.record(recording, range.len(), &x, &y)?;
         }
         let normalised = work.rows(&work.k, &(0..work.patches), hidden_size); // [patches, hidden]
         let (merged, narrow, wide) = (work.wide.all(), work.h.all(), work.act.all());

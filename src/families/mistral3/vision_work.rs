@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use super::rope;
-use super::vision::Pixels;
+use super::config::VisionConfig;
 use crate::error::Result;
-use crate::families::mistral3::VisionConfig;
-use crate::gpu::buffer::allocated;
-use crate::gpu::{Buffer, Gpu, Purpose, Slice};
+use crate::families::tower::Pixels;
+use crate::gpu::{Allocator, Buffer, Purpose, Slice};
+use crate::kernels::patchify::Patches;
+use crate::layers::rope;
 
 /// What a picture's buffers go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureSize {
+pub(crate) struct PictureSize {
     /// Patches of the picture.
     pub patches: usize,
     /// Rows computed at a time.
@@ -36,6 +36,10 @@ pub(super) struct Workspace {
     pub(super) wide: Buffer,
     /// Pixels of patches, attention's and the gate's results, the projector's inner rows. `// [rows, widest of them]`
     pub(super) act: Buffer,
+    /// The picture. `// [height, width]`, a word a pixel
+    pub(super) pixels: Option<Buffer>,
+    /// How it is cut into patches and normalised.
+    pub(super) cut: Patches,
     /// `// [patches, head_dim / 2, 2]`
     pub(super) angles: Buffer,
     /// `// [rows]`
@@ -46,8 +50,14 @@ pub(super) struct Workspace {
     rows: usize,
 }
 
+/// How the tower cuts and normalises a picture.
+fn patches_of(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
+    let VisionConfig { patch_size, image_mean, image_std, .. } = *config;
+    Patches { width: pixels.width, height: pixels.height, side: patch_size, mean: image_mean, std: image_std }
+}
+
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
-pub fn row_alignment(config: &VisionConfig) -> usize {
+pub(crate) fn row_alignment(config: &VisionConfig) -> usize {
     let alignment = |width: usize| 64 / gcd(64, width);
     let widths = [config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim];
     // Powers of two: the largest is a multiple of the others.
@@ -70,7 +80,7 @@ fn widths(config: &VisionConfig, text_hidden: usize) -> [usize; 2] {
 }
 
 /// Numbers in the widest row of a patch.
-pub fn widest(config: &VisionConfig, text_hidden: usize) -> usize {
+pub(crate) fn widest(config: &VisionConfig, text_hidden: usize) -> usize {
     widths(config, text_hidden).into_iter().max().unwrap_or(0)
 }
 
@@ -92,27 +102,28 @@ pub(super) fn buffers(config: &VisionConfig, size: PictureSize) -> [u64; 8] {
     ]
 }
 
-/// Bytes of all buffers together, and of the largest.
-pub fn work_bytes(config: &VisionConfig, size: PictureSize) -> (u64, u64) {
-    let bytes = buffers(config, size).map(allocated);
-    (bytes.iter().sum(), bytes.into_iter().max().unwrap_or(0))
-}
-
 impl Workspace {
     pub(super) fn new(
-        gpu: &Gpu,
+        gpu: &dyn Allocator,
         config: &VisionConfig,
         pixels: &Pixels<'_>,
         rows: usize,
         text_hidden: usize,
     ) -> Result<Self> {
-        let cut = pixels.patches(config);
+        let cut = patches_of(pixels, config);
         let patches = cut.count();
         let rows = rows.min(patches.next_multiple_of(row_alignment(config)));
-        let [x, k, v, h, wide, act, ..] = buffers(config, PictureSize { patches, rows, text_hidden });
+        let [x, k, v, h, wide, act, angles, ones] = buffers(config, PictureSize { patches, rows, text_hidden });
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
+        let upload =
+            |label, bytes, data: &dyn Fn() -> Vec<u8>| gpu.upload_with(label, Purpose::Activations, bytes, data);
         let grid_rows = patches / cut.columns().max(1);
-        let angles = rope::vision_angles(config.rope_theta, config.head_dim, grid_rows, cut.columns());
+        let rotations = || {
+            let angles = rope::vision_angles(config.rope_theta, config.head_dim, grid_rows, cut.columns());
+            bytemuck::cast_slice(&angles).to_vec()
+        };
+        let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
+        let pixel_bytes = (pixels.width * pixels.height * size_of::<u32>()) as u64;
         Ok(Self {
             config: config.clone(),
             x: alloc("vision x", x)?,
@@ -121,8 +132,10 @@ impl Workspace {
             h: alloc("vision h", h)?,
             wide: alloc("vision wide", wide)?,
             act: alloc("vision act", act)?,
-            angles: gpu.upload("vision angles", Purpose::Activations, &angles)?,
-            ones: gpu.upload("ones", Purpose::Activations, &vec![1.0_f32; rows])?,
+            angles: upload("vision angles", angles, &rotations)?,
+            ones: upload("ones", ones, &|| bytemuck::cast_slice(&vec![1.0_f32; rows]).to_vec())?,
+            pixels: Some(upload("pixels", pixel_bytes, &words)?),
+            cut,
             patches,
             rows,
         })

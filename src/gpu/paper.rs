@@ -1,0 +1,48 @@
+//! A device that exists on paper: it hands out buffers of the right sizes that take no memory, so that what a model would allocate
+//! and launch can be counted before anything is allocated.
+
+use std::sync::Arc;
+
+use super::buffer::{Allocator, Buffer, allocated, check_binding};
+use super::ledger::{Ledger, Purpose};
+use crate::error::Result;
+
+/// The limits that recordings depend on, and an account of what was asked for.
+#[derive(Debug, Clone)]
+pub struct Paper {
+    max_binding: u64,
+    max_bindings: usize,
+    ledger: Arc<Ledger>,
+}
+
+impl Paper {
+    /// A device that binds at most `max_bindings` storage buffers to a kernel, of at most `max_binding` bytes each.
+    pub fn new(max_binding: u64, max_bindings: usize) -> Self {
+        Self { max_binding, max_bindings, ledger: Arc::default() }
+    }
+
+    /// The account of all buffers.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Allocator for Paper {
+    fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let bytes = allocated(bytes);
+        check_binding(label, bytes, self.max_binding)?;
+        Ok(Buffer::on_paper(purpose, bytes, &self.ledger))
+    }
+
+    fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, _: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {
+        self.alloc(label, purpose, bytes)
+    }
+
+    fn max_binding(&self) -> u64 {
+        self.max_binding
+    }
+
+    fn max_bindings(&self) -> usize {
+        self.max_bindings
+    }
+}
