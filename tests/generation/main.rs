@@ -71,7 +71,7 @@ fn text_events_join_to_the_answer_and_a_cancelled_one_loses_nothing() {
         let mut streamed = String::new();
         let mut listen = |event: Event| {
             if let Event::Text(text) = event {
-                streamed += &text
+                streamed += &text;
             }
         };
         let whole = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut listen)).expect("an answer");
