@@ -19,51 +19,6 @@ use crate::weights::manifest::{MAX_SHARD_BYTES, Manifest};
 use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageSink, PackageWriter};
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-/** A file that an import reads. */
-export interface ImportFile {
-  readonly size: number;
-  read(start: number, end: number): Promise<Uint8Array>;
-}
-
-/** The files of an import, by name. */
-export interface ImportFiles {
-  open(name: string): Promise<ImportFile | null>;
-}
-
-/** Where an import puts what it makes, and keeps what it needs to go on after an interruption. */
-export interface ImportSink {
-  put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  publish(): Promise<void>;
-  putPart(part: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  getPart(part: string): Promise<Uint8Array | null>;
-  putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void>;
-  getCheckpoint(): Promise<Uint8Array | null>;
-}
-
-/**
- * What both importers are told. `layout`: of the matrices that the source holds in floats; `compact`: the whole text model in 4.25
- * bits a weight, whatever the source holds. `visionLayout`: of the vision half, if another one.
- */
-export interface ImportSettings {
-  name?: string;
-  license?: string;
-  source?: string;
-  layout?: "compact" | "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
-  visionLayout?: "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
-  shardBytes?: number;
-}
-
-/** Weights so far, and the bytes of the source behind them. */
-export interface ImportProgress {
-  done: number;
-  total: number;
-  doneBytes: number;
-  totalBytes: number;
-}
-"#;
-
 #[wasm_bindgen]
 extern "C" {
     /// Files by name.
@@ -106,7 +61,6 @@ extern "C" {
 struct Settings {
     name: Option<String>,
     license: Option<String>,
-    source: Option<String>,
     layout: Option<String>,
     vision_layout: Option<String>,
     shard_bytes: Option<usize>,
@@ -284,14 +238,14 @@ fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(P
 ///
 /// # Errors
 /// `{ code, message, detail }`, code `aborted` after `cancel`; or what `files` or `sink` threw.
-#[wasm_bindgen(js_name = importGguf)]
+#[wasm_bindgen(js_name = importGguf, unchecked_return_type = "string")]
 pub async fn import_gguf(
     text: String,
     mmproj: Option<String>,
     settings: JsSettings,
     files: JsFiles,
     sink: JsSink,
-    on_progress: Function,
+    #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<JsValue> {
     let thrown = Thrown::default();
@@ -299,8 +253,8 @@ pub async fn import_gguf(
     let settings = Settings::from_js(settings).map_err(|error| error_to_js(&error))?;
     let writer = settings.writer(sink);
     let layouts = settings.layouts(Layouts::default()).map_err(|error| error_to_js(&error))?;
-    let Settings { name, license, source, .. } = settings;
-    let options = GgufOptions { name, license, source, layouts };
+    let Settings { name, license, .. } = settings;
+    let options = GgufOptions { name, license, source: None, layouts };
     let import = GgufImport { text, mmproj };
     thrown.outcome(gguf::import(&files, &import, writer, options, report(&on_progress, cancel)).await)
 }
@@ -309,12 +263,12 @@ pub async fn import_gguf(
 ///
 /// # Errors
 /// As [`import_gguf`].
-#[wasm_bindgen(js_name = importSafetensors)]
+#[wasm_bindgen(js_name = importSafetensors, unchecked_return_type = "string")]
 pub async fn import_safetensors(
     settings: JsSettings,
     files: JsFiles,
     sink: JsSink,
-    on_progress: Function,
+    #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<JsValue> {
     let thrown = Thrown::default();
@@ -322,8 +276,8 @@ pub async fn import_safetensors(
     let settings = Settings::from_js(settings).map_err(|error| error_to_js(&error))?;
     let writer = settings.writer(sink);
     let layouts = settings.layouts(Layout::Q4_0.into()).map_err(|error| error_to_js(&error))?;
-    let Settings { name, license, source, .. } = settings;
-    let options = ImportOptions { name: name.unwrap_or_else(|| "model".into()), license, source, layouts };
+    let Settings { name, license, .. } = settings;
+    let options = ImportOptions { name: name.unwrap_or_else(|| "model".into()), license, source: None, layouts };
     thrown.outcome(hf::import(&files, writer, options, report(&on_progress, cancel)).await)
 }
 

@@ -16,6 +16,10 @@ pub use import::{import_gguf, import_safetensors, wasm_memory};
 pub use loader::load_engine;
 pub use picture::picture_size;
 
+/// The types of what crosses, for the module's `.d.ts`.
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");
+
 /// Runs once when the module is loaded: a panic, which would be a fault of this crate, at least says where.
 #[wasm_bindgen(start)]
 pub fn start() {

@@ -33,7 +33,14 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
   const use = button(label, { "aria-label": `${label}: demo model` }, () => onChoose(DEMO));
   use.disabled = isUsed;
   const about = "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.";
-  return element("li", {}, element("h3", {}, "Demo model"), element("p", {}, about), element("p", { class: "fine" }, "Nothing more to download."), use);
+  return element(
+    "li",
+    {},
+    element("h3", {}, "Demo model"),
+    element("p", {}, about),
+    element("p", { class: "fine" }, "Nothing more to download."),
+    use,
+  );
 }
 
 interface Surroundings {
@@ -71,7 +78,11 @@ function notice({ source, url, loaded, total, options }: InterruptedImport, onCh
   const percent = Math.floor((100 * loaded) / (total || 1));
   const files = Object.values(source).filter((place): place is { file: string; bytes: number } => typeof place === "object");
   const words = element("p", {}, `${name} is ${percent} % imported (${bytes(loaded)} of ${bytes(total)}). `);
-  const discard = button("Discard", { class: "quiet", "aria-label": `Discard what is imported of ${name}` }, () => void packages.delete(url).then(redraw));
+  const discard = button(
+    "Discard",
+    { class: "quiet", "aria-label": `Discard what is imported of ${name}` },
+    () => void packages.delete(url).then(redraw),
+  );
   if (files.length > 0 || Object.keys(options).length > 0) {
     words.append(`To go on, give the same files again: ${files.map(({ file }) => file).join(", ")}.`);
     return element("div", { class: "notice" }, words, discard);

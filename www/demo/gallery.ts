@@ -35,7 +35,9 @@ function parseScenes(json: unknown): Scene[] {
     const { file, alt, answers } = entry as { file?: unknown; alt?: unknown; answers?: unknown };
     if (typeof file !== "string") return [];
     const prompts = listOf(answers).map((answer) => (answer as { prompt?: unknown }).prompt);
-    return [{ file, alt: typeof alt === "string" ? alt : "Example scene", prompts: prompts.filter((prompt) => typeof prompt === "string") }];
+    return [
+      { file, alt: typeof alt === "string" ? alt : "Example scene", prompts: prompts.filter((prompt) => typeof prompt === "string") },
+    ];
   });
 }
 

@@ -92,7 +92,10 @@ inBrowsers("accessibility", (browser) => {
       reached.add(await tab.run(() => document.activeElement?.id || document.activeElement?.className || ""));
     }
     for (const wanted of ["files", "describe-at-once", "question", "send", "suggestion"]) {
-      assert.ok([...reached].some((name) => name.includes(wanted)), `${wanted} is not among ${[...reached].join(", ")}`);
+      assert.ok(
+        [...reached].some((name) => name.includes(wanted)),
+        `${wanted} is not among ${[...reached].join(", ")}`,
+      );
     }
   });
 });

@@ -189,7 +189,7 @@ export function sha256(bytes: Uint8Array): string {
 /** A package of random bytes: what the store needs of one, and no model. */
 export function fakePackage(sizes: readonly number[], next: () => number): Map<string, Uint8Array> {
   const files = new Map([["tokenizer.json", randomBytes(500, next)]]);
-  sizes.forEach((size, index) => files.set(`shard-${String(index).padStart(4, "0")}.bin`, randomBytes(size, next)));
+  for (const [index, size] of sizes.entries()) files.set(`shard-${String(index).padStart(4, "0")}.bin`, randomBytes(size, next));
   const entry = (file: string, bytes: Uint8Array) => ({ file, bytes: bytes.length, sha256: sha256(bytes) });
   const [tokenizer, ...shards] = [...files].map(([file, bytes]) => entry(file, bytes));
   return files.set("model.json", new TextEncoder().encode(JSON.stringify({ name: "Fake", tokenizer, shards })));

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import { inBrowsers, until, type Tab } from "./driver.js";
-import { fakePackage, laterVersion, random, randomBytes, sha256, startFaultServer, type Fault, type FaultServer, type Scenario } from "./fault-server.js";
+import {
+  fakePackage,
+  laterVersion,
+  random,
+  randomBytes,
+  sha256,
+  startFaultServer,
+  type Fault,
+  type FaultServer,
+  type Scenario,
+} from "./fault-server.js";
 import type { NetworkPage, Outcome, PackageLoad, RemoteOutcome, RemoteRead } from "./network-page.js";
 
 const QUICK = { attempts: 6, firstDelayMs: 5, maxDelayMs: 50, maxRetryAfterMs: 2500, stallMs: 400 };
@@ -12,7 +22,19 @@ const PATIENT = { ...QUICK, stallMs: 5000 };
 /** `OCELLI_FAULT_LOADS=2000` for a long run. */
 const LOADS = Number(process.env["OCELLI_FAULT_LOADS"] ?? 200);
 
-const ANYWHERE: Fault[] = ["drop", "truncate", "truncate-unsized", "stall", "stall-at-once", "400", "404", "429", "429-later", "503-date", "500"];
+const ANYWHERE: Fault[] = [
+  "drop",
+  "truncate",
+  "truncate-unsized",
+  "stall",
+  "stall-at-once",
+  "400",
+  "404",
+  "429",
+  "429-later",
+  "503-date",
+  "500",
+];
 /** Hashes tell. */
 const OF_PACKAGES: Fault[] = [...ANYWHERE, "corrupt", "short", "long", "change", "ignore-range", "416"];
 /** Nothing but headers tells, */
@@ -77,10 +99,7 @@ inBrowsers("faults", (browser) => {
       // A file may have changed before it was opened.
       expected.push(isPackage ? [hashes] : [hashes, [...files].map(([, bytes]) => sha256(laterVersion(bytes)))]);
     }
-    const outcomes = await tab.run(
-      (jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 20, 60_000),
-      jobs,
-    );
+    const outcomes = await tab.run((jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 20, 60_000), jobs);
     let delivered = 0;
     outcomes.forEach((outcome, seed) => {
       assert.notEqual(outcome, "hangs", `load ${seed}`);
@@ -91,7 +110,10 @@ inBrowsers("faults", (browser) => {
         if (outcome.error.code === "io") assert.equal(typeof outcome.error.detail?.["fault"], "string", `load ${seed}`);
       } else {
         const hashes = "hash" in outcome ? [outcome.hash] : outcome.hashes;
-        assert.ok(expected[seed]?.some((version) => version.join() === hashes.join()), `load ${seed} brought wrong bytes`);
+        assert.ok(
+          expected[seed]?.some((version) => version.join() === hashes.join()),
+          `load ${seed} brought wrong bytes`,
+        );
         delivered++;
       }
     });
@@ -218,7 +240,10 @@ inBrowsers("faults", (browser) => {
       server.add(`${id}-good`, files);
       const began = performance.now();
       const mirrors = [`${server.urls[1]}${id}-good/`];
-      assertDelivered(await load({ url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } }), files);
+      assertDelivered(
+        await load({ url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } }),
+        files,
+      );
       // Four are under way before the first one is known to fail; what is dropped browsers repeat by themselves.
       const asked = bad.requests.filter(({ file }) => isShard(file)).length;
       // One that sends wrong bytes quickly must not become the preferred one again.
@@ -252,7 +277,12 @@ inBrowsers("faults", (browser) => {
     assert.equal(crossOrigin.received, bytes.length);
 
     scenario.requests.length = 0;
-    const reads: [number, number][] = [[100, 900], [900_000, 900_010], [65_530, 65_540], [1_000_000, 1_000_000]];
+    const reads: [number, number][] = [
+      [100, 900],
+      [900_000, 900_010],
+      [65_530, 65_540],
+      [1_000_000, 1_000_000],
+    ];
     const jumps = await read({ urls: [at(0)], options, reads });
     assertHash(jumps, Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
     assert.equal(scenario.requests.length, 4, "blocks 0, 13, 1, and as two were read in a row 2");
@@ -271,7 +301,10 @@ inBrowsers("faults", (browser) => {
     assertHash(forward, bytes);
     assert.equal("ranges" in forward && forward.ranges, false);
     assert.equal(scenario.requests.length, 1);
-    const reads: [number, number][] = [[900_000, 950_000], [0, 10]];
+    const reads: [number, number][] = [
+      [900_000, 950_000],
+      [0, 10],
+    ];
     assertHash(await read({ urls: [at(0)], options, reads }), Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
   });
 
@@ -304,7 +337,9 @@ inBrowsers("faults", (browser) => {
   test("no URL, no server and no file are told apart", async () => {
     const failure = async (urls: string[]) => {
       const outcome = await read({ urls, options: { ...QUICK, attempts: 2 }, reads: 1000 });
-      return "error" in outcome ? { code: outcome.error.code, fault: outcome.error.detail?.["fault"], status: outcome.error.detail?.["status"] } : outcome;
+      return "error" in outcome
+        ? { code: outcome.error.code, fault: outcome.error.detail?.["fault"], status: outcome.error.detail?.["status"] }
+        : outcome;
     };
     assert.deepEqual(await failure([]), { code: "io", fault: undefined, status: null });
     assert.deepEqual(await failure(["http://localhost:9/file"]), { code: "io", fault: "unreachable", status: null });

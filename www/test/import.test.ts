@@ -82,7 +82,10 @@ inBrowsers("imports", (browser) => {
     assert.equal(logits.length, values.length);
     const difference = logits.reduce((most, logit, index) => Math.max(most, Math.abs(logit - (values[index] as number))), 0);
     assert.ok(difference <= MAX_DIFFERENCE, `a logit differs by ${difference}`);
-    assert.deepEqual(askedFor("/gguf/").filter((path) => path.endsWith(".gguf")), []);
+    assert.deepEqual(
+      askedFor("/gguf/").filter((path) => path.endsWith(".gguf")),
+      [],
+    );
   });
 
   test("files that the user gives become the same package", async () => {

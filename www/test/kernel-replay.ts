@@ -97,7 +97,10 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
 
   const launch = async (step: Row["launches"][number], buffers: GPUBuffer[]) => {
     const visibility = GPUShaderStage.COMPUTE;
-    const types: GPUBufferBindingType[] = ["uniform", ...step.writes.map((writes): GPUBufferBindingType => (writes ? "storage" : "read-only-storage"))];
+    const types: GPUBufferBindingType[] = [
+      "uniform",
+      ...step.writes.map((writes): GPUBufferBindingType => (writes ? "storage" : "read-only-storage")),
+    ];
     const layout = device.createBindGroupLayout({ entries: types.map((type, binding) => ({ binding, visibility, buffer: { type } })) });
     const module = device.createShaderModule({ code: step.source });
     const { messages } = await module.getCompilationInfo();
@@ -137,7 +140,12 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
     for (const made of [...buffers, ...results]) made.destroy();
     const checked = outcomes.reduce((sum, outcome) => sum + outcome.checked, 0);
     const worst = Math.max(...outcomes.map((outcome) => outcome.worst));
-    return { name: row.name, fault: outcomes.find(({ fault }) => fault)?.fault ?? (checked ? null : "nothing was checked"), checked, worst };
+    return {
+      name: row.name,
+      fault: outcomes.find(({ fault }) => fault)?.fault ?? (checked ? null : "nothing was checked"),
+      checked,
+      worst,
+    };
   };
 
   const run = (rows: number[]) =>

@@ -24,12 +24,10 @@ inBrowsers("choosing a model", (browser) => {
 
   const text = (selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
   const shows = (what: string, selector: string, pattern: string) =>
-    until(
-      tab,
-      what,
-      ({ selector, pattern }) => new RegExp(pattern).test(document.querySelector<HTMLElement>(selector)?.innerText ?? ""),
-      { selector, pattern },
-    );
+    until(tab, what, ({ selector, pattern }) => new RegExp(pattern).test(document.querySelector<HTMLElement>(selector)?.innerText ?? ""), {
+      selector,
+      pattern,
+    });
   const ready = () => until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
   const fetched = () => [...site.requests.keys()].filter((path) => path.endsWith(".gguf"));
 

@@ -148,7 +148,11 @@ inBrowsers("recovery", (browser) => {
     for (const { step, said, whole } of heard) {
       assert.ok(whole.pieces.length > 0 && whole.error === null && whole.recovering.length === 0, JSON.stringify(whole));
       assert.deepEqual(said.pieces, whole.pieces, `lost at ${step} of ${submissions}: ${JSON.stringify(said)}`);
-      assert.deepEqual(said.recovering.map(({ attempt }) => attempt), [1], `lost at ${step}`);
+      assert.deepEqual(
+        said.recovering.map(({ attempt }) => attempt),
+        [1],
+        `lost at ${step}`,
+      );
       assert.match(said.recovering[0]?.reason ?? "", /\w/);
     }
   });
@@ -165,7 +169,10 @@ inBrowsers("recovery", (browser) => {
       return { lost, again: await ask("Who are you?"), whole };
     });
     assert.equal(lost.error?.code, "device-lost");
-    assert.deepEqual(lost.recovering.map(({ attempt }) => attempt), [1, 2]);
+    assert.deepEqual(
+      lost.recovering.map(({ attempt }) => attempt),
+      [1, 2],
+    );
     assert.equal(whole.error, null);
     assert.deepEqual(again.pieces, whole.pieces);
   });
@@ -185,7 +192,7 @@ inBrowsers("recovery", (browser) => {
     assert.ok(whole.pieces.length > 0 && whole.error === null);
     assert.deepEqual(once, whole);
     assert.equal(always.error?.code, "out-of-memory");
-    const { what, purpose, bytes, in_use } = always.error?.detail as Record<string, unknown>;
+    const { what, purpose, bytes, in_use } = always.error?.detail ?? {};
     assert.ok(what && purpose && Number(bytes) > 0 && Number(in_use) > 0, JSON.stringify(always.error));
   });
 });

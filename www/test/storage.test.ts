@@ -100,7 +100,10 @@ inBrowsers("storage", (browser) => {
       return { answer: choices[0]?.message.content, stored, left: await packages.list(), second };
     });
     assert.match(answer ?? "", /\w/);
-    assert.deepEqual(stored.map(({ url, complete }) => [url, complete]), [[`${site.url}models/nowhere/`, true]]);
+    assert.deepEqual(
+      stored.map(({ url, complete }) => [url, complete]),
+      [[`${site.url}models/nowhere/`, true]],
+    );
     assert.equal(stored[0]?.bytes, second);
     assert.deepEqual(left, []);
     assert.equal(site.requests.get("/models/demo/shard-0000.bin"), 1);
