@@ -69,6 +69,7 @@ async function buildServiceWorker() {
 }
 
 function isShell(file) {
+  if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
   return !/(^sw\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
 }

@@ -6,18 +6,25 @@ export { gpuBytes, registry, type RegisteredModel } from "./api/registry.js";
 export type { ScoreRequest } from "./api/request.js";
 export { ChatStream } from "./api/stream.js";
 export { OcelliError, type ErrorCode, type ErrorData } from "./errors.js";
+export type { DescribedFile } from "./import/checkpoint.js";
 export type * from "./import/model-source.js";
 export { packages, type StoredPackage } from "./store/packages.js";
-export type { LoadReport } from "./store/report.js";
+export type { LoadReport, LoadStage } from "./store/report.js";
 export type {
   Arithmetic,
   ChatEvent,
+  DeviceClass,
   DeviceReport,
+  Features,
+  KernelConfig,
   KvPrecision,
+  MatrixLayout,
   MemoryPlan,
   MemoryPurpose,
   MemoryReport,
   ScoreResult,
+  SelfTest,
   Speculation,
+  Tune,
   VisionResidency,
 } from "./wasm/ocelli.js";

@@ -16,7 +16,7 @@ export interface Row {
   outputs: { buffer: number; holds: "numbers" | "words" | "halves"; largest: number; words: [number, number] }[];
 }
 
-export interface Table {
+interface Table {
   left: [number, number];
   rows: Row[];
 }

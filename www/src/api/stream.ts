@@ -16,7 +16,10 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   private wake: () => void = () => undefined;
   private isRead = false;
 
-  /** Runs `produce` at once; it pushes chunks until it resolves. */
+  /**
+   * Runs `produce` at once; it pushes chunks until it resolves.
+   * @internal
+   */
   constructor(produce: Producer, signal: AbortSignal | undefined) {
     const stop = signal ? AbortSignal.any([signal, this.stop.signal]) : this.stop.signal;
     const push = (chunk: ChatCompletionChunk) => {

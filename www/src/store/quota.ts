@@ -13,5 +13,6 @@ export async function freeBytes(): Promise<number | null> {
 /** Three digits and a unit. */
 export function readableBytes(bytes: number): string {
   const [unit, size] = bytes < 1e6 ? ["kB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9];
-  return `${(bytes / size).toPrecision(3)} ${unit}`;
+  const digits = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
+  return `${(bytes / size).toLocaleString("en", digits)} ${unit}`;
 }

@@ -1,8 +1,8 @@
-/** The models that can be chosen, those that are stored, and imports that can go on. */
+/** The lists of models: those to choose from, those that are stored, and imports that can be continued. */
 import { gpuBytes, interruptedImports, packages, registry, type InterruptedImport, type RegisteredModel } from "../src/index.js";
-import { DEMO, isDemo, nameOf, type Choice } from "./choice.js";
+import { freeBytes, readableBytes } from "../src/store/quota.js";
+import { DEMO, isDemo, nameOf, type Choice } from "./model-choice.js";
 import { announce, button, element, find } from "./dom.js";
-import { bytes } from "./numbers.js";
 
 export type OnChoose = (choice: Choice) => void;
 
@@ -15,12 +15,12 @@ export function showCurrent(choice: Choice): void {
   find("gallery", HTMLElement).hidden = !isDemo(choice);
 }
 
-/** Draws all lists anew. */
+/** Fills all lists. */
 export async function showChoices(current: Choice | null, onChoose: OnChoose): Promise<void> {
   const [free, interrupted] = await Promise.all([freeBytes(), interruptedImports().catch(() => [])]);
   const redraw = () => void showChoices(current, onChoose);
   find("room", HTMLElement).textContent =
-    free === null ? "" : `This browser has room for ${bytes(free)}. It does not tell how much memory the GPU has.`;
+    free === null ? "" : `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
   const cards = [demoCard(current, onChoose), ...registry.map((model) => card(model, { current, free, interrupted, onChoose }))];
   find("known", HTMLElement).replaceChildren(...cards);
   find("interrupted", HTMLElement).replaceChildren(...interrupted.map((entry) => notice(entry, onChoose, redraw)));
@@ -43,14 +43,14 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
   );
 }
 
-interface Surroundings {
+interface CardContext {
   current: Choice | null;
   free: number | null;
   interrupted: InterruptedImport[];
   onChoose: OnChoose;
 }
 
-function card(model: RegisteredModel, { current, free, interrupted, onChoose }: Surroundings): HTMLElement {
+function card(model: RegisteredModel, { current, free, interrupted, onChoose }: CardContext): HTMLElement {
   const { name, about, license, downloadBytes, packageBytes, source } = model;
   const isUsed = current?.name === name;
   const begun = interrupted.find((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
@@ -58,26 +58,26 @@ function card(model: RegisteredModel, { current, free, interrupted, onChoose }: 
   const fits = free === null || free >= needed;
   const facts = [
     `Licence: ${license}`,
-    `Download: ${downloadBytes === null ? "size unknown" : bytes(downloadBytes)}`,
-    `Storage: ${bytes(packageBytes)}`,
-    `GPU memory: about ${bytes(gpuBytes(model, CONTEXT_TOKENS))} and working memory`,
+    `Download: ${downloadBytes === null ? "size unknown" : readableBytes(downloadBytes)}`,
+    `Storage: ${readableBytes(packageBytes)}`,
+    `GPU memory: about ${readableBytes(gpuBytes(model, CONTEXT_TOKENS))} and working memory`,
   ];
   const label = isUsed ? "In use" : begun ? "Go on" : "Use";
   const use = button(label, { "aria-label": `${label}: ${name}` }, () => onChoose({ name, source }));
   use.disabled = isUsed;
   const item = element("li", {}, element("h3", {}, name), element("p", {}, about), element("ul", { class: "facts" }));
   item.querySelector("ul")?.append(...facts.map((fact) => element("li", {}, fact)));
-  if (!fits) item.append(element("p", { class: "unfit" }, `This browser has no room to keep it: ${bytes(needed)} are needed.`));
+  if (!fits) item.append(element("p", { class: "unfit" }, `This browser has no room to keep it: ${readableBytes(needed)} are needed.`));
   item.append(use);
   return item;
 }
 
-/** An import that can go on. Only what has an address can be read again without the user. */
+/** An import that can be continued; without asking the user only if its files have addresses. */
 function notice({ source, url, loaded, total, options }: InterruptedImport, onChoose: OnChoose, redraw: () => void): HTMLElement {
   const name = nameOf(source);
   const percent = Math.floor((100 * loaded) / (total || 1));
   const files = Object.values(source).filter((place): place is { file: string; bytes: number } => typeof place === "object");
-  const words = element("p", {}, `${name} is ${percent} % imported (${bytes(loaded)} of ${bytes(total)}). `);
+  const words = element("p", {}, `${name} is ${percent} % imported (${readableBytes(loaded)} of ${readableBytes(total)}). `);
   const discard = button(
     "Discard",
     { class: "quiet", "aria-label": `Discard what is imported of ${name}` },
@@ -96,7 +96,7 @@ async function showStored(interrupted: InterruptedImport[], current: Choice | nu
   const items = stored.map(({ url, name, bytes: size, complete }) => {
     const begun = interrupted.find((entry) => entry.url === url);
     const shown = url === DEMO.source ? "Demo model" : begun ? nameOf(begun.source) : name;
-    const words = element("span", {}, `${shown}, ${bytes(size)}${complete ? "" : ", not complete"}`);
+    const words = element("span", {}, `${shown}, ${readableBytes(size)}${complete ? "" : ", not complete"}`);
     const isUsed = current?.source === url || current?.name === shown;
     const use = button("Use", { class: "quiet", "aria-label": `Use ${shown}` }, () => onChoose({ name: shown, source: url }));
     use.disabled = !complete || isUsed;
@@ -110,13 +110,4 @@ async function showStored(interrupted: InterruptedImport[], current: Choice | nu
   });
   find("stored", HTMLElement).replaceChildren(...items);
   find("stored-section", HTMLElement).hidden = items.length === 0;
-}
-
-async function freeBytes(): Promise<number | null> {
-  try {
-    const { quota, usage } = await navigator.storage.estimate();
-    return quota === undefined ? null : Math.max(0, quota - (usage ?? 0));
-  } catch {
-    return null;
-  }
 }

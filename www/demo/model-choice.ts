@@ -1,8 +1,9 @@
-/** A model to talk to, and which one it was the last time. */
+/** A model to use, and the one of the last visit. */
 import { packages, registry, type GgufSource, type ModelSource } from "../src/index.js";
 
+/** A model that was chosen. */
 export interface Choice {
-  /** For people. */
+  /** For display. */
   name: string;
   source: ModelSource;
 }
@@ -15,18 +16,18 @@ export function isDemo(choice: Choice): boolean {
   return choice.source === DEMO.source;
 }
 
-/** The next visit begins with this one. */
-export function remember(choice: Choice, packageUrl: string): void {
+/** Makes the next visit begin with this model. */
+export function saveChoice(choice: Choice, packageUrl: string): void {
   try {
     if (isDemo(choice)) localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, JSON.stringify({ name: choice.name, url: packageUrl }));
   } catch {
-    // No storage, no memory: the page begins with the demo model.
+    // Without storage the page begins with the demo model.
   }
 }
 
 /** The last visit's model, if it is still stored. */
-export async function remembered(): Promise<Choice | null> {
+export async function savedChoice(): Promise<Choice | null> {
   try {
     const { name, url } = JSON.parse(localStorage.getItem(KEY) ?? "{}") as { name?: unknown; url?: unknown };
     if (typeof name !== "string" || typeof url !== "string") return null;
@@ -37,7 +38,7 @@ export async function remembered(): Promise<Choice | null> {
   }
 }
 
-/** The name that people know a source by. */
+/** A name for a source: from the registry, of the file, or of the repository. */
 export function nameOf(source: unknown): string {
   const known = registry.find((model) => JSON.stringify(model.source) === JSON.stringify(source));
   if (known) return known.name;
