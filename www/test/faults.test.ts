@@ -237,18 +237,20 @@ inBrowsers("faults", (browser) => {
     for (const [id, fault] of cases) {
       const isShard = (file: string) => file.startsWith("shard");
       const bad = server.add(`${id}-bad`, files, { fault: (file) => (isShard(file) ? fault : null) });
-      server.add(`${id}-good`, files);
+      const good = server.add(`${id}-good`, files);
       const began = performance.now();
       const mirrors = [`${server.urls[1]}${id}-good/`];
-      assertDelivered(
-        await load({ url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } }),
-        files,
-      );
+      const job = { url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } };
+      assertDelivered(await load(job), files);
       // Four are under way before the first one is known to fail; what is dropped browsers repeat by themselves.
       const asked = bad.requests.filter(({ file }) => isShard(file)).length;
       // One that sends wrong bytes quickly must not become the preferred one again.
       assert.ok(asked <= (MOST_ASKED[fault] ?? 8), `${id}: the one that works is preferred, the other one was asked ${asked} times`);
       assert.ok(performance.now() - began < 20_000, `${id}: nobody waits for the one that does not`);
+      for (const { requests } of [bad, good]) requests.length = 0;
+      assertDelivered(await load(job), files);
+      const again = [...bad.requests, ...good.requests].filter(({ file }) => isShard(file)).length;
+      assert.equal(again, 0, `${id}: what came from a mirror is stored as well`);
     }
   });
 
