@@ -6,7 +6,7 @@ use super::ChatRequest;
 use crate::engine::{self, FinishReason};
 use crate::error::Error;
 
-/// Tokens a request took.
+/// Token counts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens in the prompt, picture tokens included.
@@ -122,7 +122,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// With the model that the request names, if it names one, and its wish for token counts.
+    /// With the request's model, if it names one, and its `include_usage`.
     #[must_use]
     pub fn for_request(self, request: &ChatRequest) -> Self {
         let model = request.model.clone().unwrap_or(self.model);
@@ -142,7 +142,7 @@ impl Stamp {
         }
     }
 
-    /// The first chunk: who speaks.
+    /// The first chunk, with the role.
     pub fn opening(&self) -> ChatCompletionChunk {
         self.chunk(Delta { role: Some("assistant"), content: Some(String::new()) }, None)
     }
@@ -152,12 +152,12 @@ impl Stamp {
         self.chunk(Delta { role: None, content: Some(content) }, None)
     }
 
-    /// The chunk that says why the answer ended.
+    /// The chunk with the finish reason.
     pub fn closing(&self, finish_reason: FinishReason) -> ChatCompletionChunk {
         self.chunk(Delta::default(), Some(finish_reason))
     }
 
-    /// The last chunk of a stream that was asked for the token counts; otherwise there is none.
+    /// The last chunk, with the token counts, if the request asked for them.
     pub fn usage(&self, usage: Usage) -> Option<ChatCompletionChunk> {
         self.include_usage.then(|| ChatCompletionChunk { usage: Some(Some(usage)), ..self.bare(Vec::new()) })
     }

@@ -17,7 +17,7 @@ use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
 use crate::kernels::self_test::SelfTestReport;
 
-/// Stops a running request within one token. Set it from any other task of the worker.
+/// Stops a running request within one token. May be set while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct CancelFlag(Cancel);
@@ -36,7 +36,7 @@ impl CancelFlag {
     }
 }
 
-/// A model on the GPU. One request at a time: the worker queues.
+/// A model on the GPU. Takes one request at a time: the worker queues them.
 #[wasm_bindgen]
 pub struct OcelliEngine {
     engine: Engine,
@@ -44,7 +44,7 @@ pub struct OcelliEngine {
     tuning_key: String,
 }
 
-/// What `memory` gives.
+/// `MemoryReport` of `types.d.ts`.
 #[derive(Serialize)]
 struct Memory<'a> {
     plan: &'a Plan,
@@ -54,7 +54,7 @@ struct Memory<'a> {
     wasm_bytes: f64,
 }
 
-/// What the engine runs on, as it crosses.
+/// `DeviceReport` of `types.d.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceObject<'a> {
@@ -138,8 +138,7 @@ impl OcelliEngine {
         to_js(&ChatObject { completion, tokens: answer.tokens, timings: answer.timings })
     }
 
-    /// Logits of every prompt position: `{ inputIds: Uint32Array, logits: Float32Array, vocabSize }`, `logits` being
-    /// `[tokens, vocabSize]`. The request is JSON, `{ messages }` or `{ input_ids, images }`.
+    /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
@@ -166,7 +165,7 @@ impl OcelliEngine {
         Ok(object.into())
     }
 
-    /// What the engine runs on: a [`DeviceReport`] with `selfTest`, a [`SelfTestReport`].
+    /// The device, with the result of the self-test.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
@@ -175,7 +174,7 @@ impl OcelliEngine {
         to_js(&DeviceObject { report: self.engine.gpu().report(), self_test: self.engine.self_test() })
     }
 
-    /// What is known by now of how this device computes best, as [`crate::engine::Tuned`].
+    /// The tuning results for this device so far.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
@@ -184,19 +183,19 @@ impl OcelliEngine {
         to_js(&self.engine.tuned())
     }
 
-    /// What [`tuned`](Self::tuned) is to be remembered under.
+    /// The key to store [`tuned`](Self::tuned) under.
     #[wasm_bindgen(js_name = tuningKey)]
     pub fn tuning_key(&self) -> String {
         self.tuning_key.clone()
     }
 
-    /// How the cache of keys and values holds a number: `f32`, `f16` or `int8`.
+    /// Number format of the KV cache.
     #[wasm_bindgen(js_name = kvPrecision, unchecked_return_type = "KvPrecision")]
     pub fn kv_precision(&self) -> String {
         self.engine.kv_precision().name().into()
     }
 
-    /// GPU memory: `{ plan, purposes, peak }`, a [`crate::engine::Plan`], how much of it is taken by purpose, and the most there was.
+    /// GPU memory: the plan, what is allocated by purpose, and the peak.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
@@ -206,7 +205,7 @@ impl OcelliEngine {
         to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
     }
 
-    /// Allocates for a moment all that a picture of this size and a full context take. The conversation is forgotten.
+    /// Allocates, and frees again, all that a picture of this size and a full context need. Drops the conversation's cache.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).

@@ -1,4 +1,4 @@
-//! Importing checkpoints in the worker: files, storage and network are JavaScript's, everything else is `weights`.
+//! Importing checkpoints in the worker: JavaScript reads files and stores the package, `weights` does everything else.
 
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
@@ -21,20 +21,20 @@ use crate::weights::writer::{PackageSink, PackageWriter};
 
 #[wasm_bindgen]
 extern "C" {
-    /// Files by name.
+    /// `ImportFiles` of `types.d.ts`.
     #[wasm_bindgen(typescript_type = "ImportFiles")]
     pub type JsFiles;
     #[wasm_bindgen(method, catch)]
     async fn open(this: &JsFiles, name: &str) -> JsResult<JsValue>;
 
-    /// One of them.
+    /// `ImportFile` of `types.d.ts`.
     pub type JsFile;
     #[wasm_bindgen(method, getter)]
     fn size(this: &JsFile) -> f64;
     #[wasm_bindgen(method, catch)]
     async fn read(this: &JsFile, start: f64, end: f64) -> JsResult<JsValue>;
 
-    /// Storage.
+    /// `ImportSink` of `types.d.ts`.
     #[wasm_bindgen(typescript_type = "ImportSink")]
     pub type JsSink;
     #[wasm_bindgen(method, catch)]
@@ -55,7 +55,7 @@ extern "C" {
     pub type JsSettings;
 }
 
-/// What both importers are told.
+/// `ImportSettings` of `types.d.ts`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
@@ -71,7 +71,7 @@ impl Settings {
         serde_wasm_bindgen::from_value(settings.into()).map_err(|error| Error::request("import", error.to_string()))
     }
 
-    /// The layouts asked for, or else these.
+    /// The layouts that are set, or `default`.
     fn layouts(&self, default: Layouts) -> Result<Layouts> {
         let layouts = match self.layout.as_deref() {
             None => default,
@@ -94,12 +94,12 @@ fn layout(field: &str, name: &str) -> Result<Layout> {
     layout.ok_or_else(|| Error::request(field, format!("nothing can be stored as {name:?}")))
 }
 
-/// What JavaScript threw while Rust was waiting for it: it is to see that again, not our words for it.
+/// What a JavaScript callback threw: the caller gets that value again, not a Rust error in its place.
 #[derive(Clone, Default)]
 struct Thrown(Rc<RefCell<Option<JsValue>>>);
 
 impl Thrown {
-    /// An error in place of a value that was thrown.
+    /// Keeps a thrown value and returns an error that stands for it.
     fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
         outcome.map_err(|thrown| {
             *self.0.borrow_mut() = Some(thrown);
@@ -107,7 +107,7 @@ impl Thrown {
         })
     }
 
-    /// What JavaScript is to see.
+    /// The model's name, or the value to throw.
     fn outcome(&self, outcome: Result<Manifest>) -> JsResult<JsValue> {
         match outcome {
             Ok(manifest) => to_js(&manifest.name),
@@ -152,7 +152,7 @@ impl ByteSource for Source {
     }
 
     async fn len(&self) -> Result<u64> {
-        // A length in bytes, far below what a double counts exactly.
+        // Far below 2^53, up to which a double is exact.
         Ok(self.file.size() as u64)
     }
 
@@ -182,7 +182,7 @@ impl PackageSink for Sink {
 
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
         let copy = Uint8Array::from(bytes.as_slice());
-        // It is JavaScript's from here on: a shard's worth of memory that the next one can have.
+        // JavaScript has its own copy: free this one before waiting, a shard's worth of memory.
         drop(bytes);
         self.thrown.keep(file, self.sink.put(file, copy).await).map(drop)
     }
@@ -212,7 +212,7 @@ impl PackageSink for Sink {
     }
 }
 
-/// [`Progress`] as it crosses.
+/// `ImportProgress` of `types.d.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ProgressObject {
@@ -222,7 +222,7 @@ struct ProgressObject {
     total_bytes: u64,
 }
 
-/// Tells JavaScript how far an import is; breaks once it has cancelled.
+/// Reports progress to JavaScript; breaks once the import is cancelled.
 fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
     |Progress { done, total, done_bytes, total_bytes }| {
         if let Ok(object) = to_js(&ProgressObject { done, total, done_bytes, total_bytes }) {
@@ -233,7 +233,7 @@ fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(P
     }
 }
 
-/// Imports the GGUF file `text`, and its vision half `mmproj` if there is one, into `sink`. Goes on from the sink's checkpoint.
+/// Imports the GGUF file `text`, and its vision tower `mmproj` if given, into `sink`. Continues from the sink's checkpoint.
 /// Resolves to the model's name.
 ///
 /// # Errors
@@ -281,7 +281,7 @@ pub async fn import_safetensors(
     thrown.outcome(hf::import(&files, writer, options, report(&on_progress, cancel)).await)
 }
 
-/// Bytes of the module's memory, which only ever grows: so this is its peak.
+/// Bytes of the module's memory. It only grows, so this is its peak.
 #[wasm_bindgen(js_name = wasmMemory)]
 pub fn wasm_memory() -> f64 {
     core::arch::wasm32::memory_size(0) as f64 * 65536.0

@@ -1,4 +1,4 @@
-//! Loading: the worker fetches and checks, this asks for shards and takes their bytes.
+//! Loading: the worker fetches and verifies shards, the engine asks for them by index.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,11 +20,11 @@ extern "C" {
     fn milliseconds() -> f64;
 }
 
-/// Shards from the worker's store: `read(index)` promises a `Uint8Array` whose hash has been checked.
+/// Shards from the worker's store: `read(index)` resolves to a `Uint8Array` whose hash has been verified.
 #[derive(Debug)]
 pub(super) struct JsShards {
     read: Function,
-    /// What `read` threw: JavaScript is to see it as it was.
+    /// What `read` threw: the caller gets that value again.
     thrown: RefCell<Option<JsValue>>,
 }
 
@@ -35,7 +35,7 @@ impl JsShards {
         Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
     }
 
-    /// What JavaScript is to see of `error`.
+    /// The value to throw for `error`.
     pub(super) fn error_to_js(&self, error: &Error) -> JsValue {
         self.thrown.borrow_mut().take().unwrap_or_else(|| error_to_js(error))
     }
@@ -53,7 +53,7 @@ impl ShardSource for JsShards {
 }
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
-/// promises the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
+/// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
 /// here. `on_kernels(done, total)` is called while pipelines are compiled.
 ///
 /// # Errors
@@ -80,7 +80,7 @@ pub async fn load_engine(
     }
 }
 
-/// [`LoadOptions`] as JavaScript gives them.
+/// `EngineOptions & LoadContext` of `types.d.ts`.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JsLoadOptions {

@@ -16,7 +16,7 @@ const MAX_DIFFERENCE = 2e-3;
 const SHARD_BYTES = 64 << 10;
 const SMALL = { shardBytes: SHARD_BYTES, network: { blockBytes: 8 << 10, readAhead: 2 } };
 /** How often an import is killed. */
-const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 20 : 6));
+const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 10 : 6));
 
 interface Cases {
   quant_case: string;
