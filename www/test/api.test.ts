@@ -7,11 +7,11 @@ import { startSite, type Site } from "./site.js";
 /** What the tests keep in the page. */
 interface Kept {
   engine: Engine;
-  /** Kernels compiled and all kernels, whenever loading told of them. */
+  /** Pipelines compiled and all pipelines, at every report. */
   kernels: number[][];
   /** A greedy question about the picture at `url`. */
   about(url: unknown): ChatCompletionRequest & { stream?: false };
-  /** What it is answered with, asked once for each picture. */
+  /** The answer to that, computed once for each picture. */
   answerTo(url: string): Promise<string>;
   /** The error of a promise that must fail. */
   failure(promise: Promise<unknown>): Promise<ErrorData | string>;
@@ -19,7 +19,7 @@ interface Kept {
 
 const PICTURE = "/models/demo/gallery/scene-01.png";
 
-/** Tokens that tell one picture from another. */
+/** Enough tokens to tell the answers about two pictures apart. */
 const FEW = 8;
 
 interface Scene {
@@ -139,11 +139,11 @@ inBrowsers("package", (browser) => {
     assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
   });
 
-  test("what an answer repeats is guessed, and is answered as without", async () => {
+  test("tokens that repeat the conversation are drafted, and the answer is the same", async () => {
     const { whole, again, plain, usage } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      // Wherever there is something to guess, whether that pays or not: an option that is there for tests alone.
+      // Drafts whenever there is something to draft, even where it is slower: an option for tests only.
       const guessing = await Engine.load("/models/demo/", { speculation: "always" as "auto" });
       const whole = await answerTo(url);
       const question = about(url);

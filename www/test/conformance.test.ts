@@ -30,7 +30,7 @@ interface Cases {
 interface Subject {
   /** The package's folder. */
   name: string;
-  /** Where the cases are, below the fixtures and on the server. */
+  /** The folder of its cases, in the fixtures and on the server. */
   folder: string;
   /** File of the golden numbers. */
   expected: string;
@@ -123,7 +123,7 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
   }
 });
 
-/** What rounding takes from a number in the cache, as in `tests/model/cache.rs`. */
+/** Expected rounding error of a number in the cache, as in `tests/model/cache.rs`. */
 const rounding: Partial<Record<KvPrecision, number>> = { f16: 2 ** -11 / Math.sqrt(3), int8: 3 / 254 / Math.sqrt(3) };
 
 inBrowsers("a rounded cache of keys and values", (browser) => {
@@ -176,12 +176,12 @@ inBrowsers("a rounded cache of keys and values", (browser) => {
   });
 });
 
-/** The request with its pictures where the server has them. */
+/** The request, with the URLs that its pictures have on the server. */
 function located(folder: string, golden: Case): ScoreRequest {
   return JSON.parse(JSON.stringify(golden.request).replaceAll('"images/', `"/${folder}/images/`)) as ScoreRequest;
 }
 
-/** What the likeliest tokens spell after a case's messages. */
+/** The greedy answer to a case's messages. */
 function converse(tab: Tab, folder: string, golden: Case): Promise<string> {
   const request = { ...located(folder, golden), temperature: 0, max_tokens: golden.greedy.length };
   return tab.run(async (request) => {

@@ -16,7 +16,7 @@ import type { NetworkPage, Outcome, PackageLoad, RemoteOutcome, RemoteRead } fro
 
 const QUICK = { attempts: 6, firstDelayMs: 5, maxDelayMs: 50, maxRetryAfterMs: 2500, stallMs: 400 };
 
-/** Where requests are counted, a busy machine is not to be taken for a silent server. */
+/** For tests that count requests: on a busy machine a response may take longer than `stallMs` above. */
 const PATIENT = { ...QUICK, stallMs: 5000 };
 
 /** `OCELLI_FAULT_LOADS=2000` for a long run. */
@@ -35,11 +35,11 @@ const ANYWHERE: Fault[] = [
   "503-date",
   "500",
 ];
-/** Hashes tell. */
+/** Faults that the hashes of a package detect. */
 const OF_PACKAGES: Fault[] = [...ANYWHERE, "corrupt", "short", "long", "change", "ignore-range", "416"];
-/** Nothing but headers tells, */
+/** Faults that the headers of a range request show, */
 const OF_RANGES: Fault[] = [...ANYWHERE, "ignore-range", "shifted-range", "short", "long", "wrong-total", "change", "416"];
-/** and these not where there are none, or where they may not be seen. */
+/** of which these are not detected where headers are missing or hidden. */
 const NEED_HEADERS: Fault[] = ["shifted-range", "short", "long"];
 
 inBrowsers("faults", (browser) => {
@@ -105,7 +105,7 @@ inBrowsers("faults", (browser) => {
       assert.notEqual(outcome, "hangs", `load ${seed}`);
       if (outcome === "hangs") return;
       if ("error" in outcome) {
-        // No hash guards the manifest, so a damaged one may be found to be none.
+        // The manifest has no hash: a damaged one may be `invalid-package`.
         assert.ok(["io", "integrity", "invalid-package"].includes(outcome.error.code), `load ${seed}: ${JSON.stringify(outcome.error)}`);
         if (outcome.error.code === "io") assert.equal(typeof outcome.error.detail?.["fault"], "string", `load ${seed}`);
       } else {
@@ -178,7 +178,7 @@ inBrowsers("faults", (browser) => {
         let started = 0;
         let isThere: () => void = () => undefined;
         let helper: Promise<void> = Promise.resolve();
-        // The last shard, when it is read and not only looked for, waits until a helper is there: its hash is made by that then.
+        // Reading the last shard (its second lookup) waits for a helper thread, so that at least that one is hashed by it.
         const { match } = Cache.prototype;
         let looks = 0;
         Cache.prototype.match = async function (key, ...options) {
@@ -242,7 +242,7 @@ inBrowsers("faults", (browser) => {
       const mirrors = [`${server.urls[1]}${id}-good/`];
       const job = { url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } };
       assertDelivered(await load(job), files);
-      // Four are under way before the first one is known to fail; what is dropped browsers repeat by themselves.
+      // Four requests are sent before the first one fails; browsers themselves repeat requests whose connection is dropped.
       const asked = bad.requests.filter(({ file }) => isShard(file)).length;
       // One that sends wrong bytes quickly must not become the preferred one again.
       assert.ok(asked <= (MOST_ASKED[fault] ?? 8), `${id}: the one that works is preferred, the other one was asked ${asked} times`);

@@ -1,4 +1,4 @@
-/** Runs a row of the kernel table on the browser's own WebGPU. Sent to the page as it is: it must not need anything else. */
+/** Runs rows of the kernel table on the browser's WebGPU. `openReplay` is sent to the page as source text and imports nothing. */
 
 export interface Row {
   name: string;
@@ -31,14 +31,14 @@ export interface Outcome {
   worst: number;
 }
 
-/** What the page has been given to run rows with. */
+/** What `openReplay` puts into the page. */
 export interface Replay {
   features: string[];
   language: string[];
   run(rows: number[]): Promise<Outcome[]>;
 }
 
-/** Opens a device with all that kernels know, fetches the table, and leaves a {@link Replay} in `window.replay`. */
+/** Opens a device with the features that kernels use, fetches the table, and puts a {@link Replay} into `window.replay`. */
 export async function openReplay(folder: string): Promise<{ features: string[]; language: string[]; rows: Pick<Row, "name" | "uses">[] }> {
   interface Constants {
     GPUBufferUsage: Record<"COPY_DST" | "COPY_SRC" | "MAP_READ" | "STORAGE" | "UNIFORM", number>;

@@ -65,7 +65,7 @@ inBrowsers("choosing a model", (browser) => {
     await ready();
     assert.equal(await tab.run(() => document.getElementById("demo-scope")?.hidden), true);
     await askByKeyboard(tab, "x");
-    // Its weights are random: it would go on for long.
+    // Its weights are random, so the answer would be long.
     await until(tab, "it answers", () => document.querySelector("#underway .words")?.textContent);
     await tab.press("Escape");
     await nextAnswer(tab);
@@ -73,7 +73,7 @@ inBrowsers("choosing a model", (browser) => {
 
   test("after a reload the model is there, without a network, and a half imported one is offered", async () => {
     await tab.run(async () => {
-      // As a tab leaves it that is closed in the middle.
+      // What an import leaves whose tab was closed.
       const head = {
         description: { source: { gguf: "https://example.invalid/m/other.gguf" }, options: {} },
         versions: {},

@@ -1,4 +1,4 @@
-/** What the tests of the network and of storage run in a page: the package's own modules, without a model and a GPU. */
+/** The page script of the network and storage tests: modules of the package, without a worker, a model or a GPU. */
 import { errorData, type ErrorData } from "../src/errors.js";
 import { sha256With } from "../src/store/hash.js";
 import { RemoteFile, type RemoteFileOptions } from "../src/net/remote-file.js";
@@ -17,7 +17,7 @@ export interface PackageLoad {
   abortAfterMs?: number;
 }
 
-/** SHA-256 of the tokenizer and of every shard, or why there are none. */
+/** SHA-256 of the tokenizer and of every shard, or the error. */
 export type Outcome = { hashes: string[]; reports: LoadReport[] } | { error: ErrorData; reports: LoadReport[] };
 
 const sha256 = sha256With(() => {
@@ -52,7 +52,7 @@ async function loadPackage({ url, mirrors, storage, network, abortAfterMs }: Pac
 export interface RemoteRead {
   urls: string[];
   options: Omit<RemoteFileOptions, "signal" | "onReceived">;
-  /** `[start, end]` of each read, one after another; `null`: from front to back in reads of that many bytes. */
+  /** `[start, end]` of each read, one after another; a number: from front to back in reads of that many bytes. */
   reads: [number, number][] | number;
   abortAfterMs?: number;
 }

@@ -8,7 +8,7 @@ import { inBrowsers } from "./driver.js";
 import { startSite } from "./site.js";
 import { serve, type Server } from "../server.mjs";
 
-/** A project of somebody else's that has installed the package from its tarball. */
+/** A project that has installed the package from its tarball. */
 let project: string;
 const installed = () => join(project, "node_modules/ocelli");
 
@@ -23,7 +23,7 @@ before(() => {
 });
 after(() => rmSync(project, { recursive: true, force: true }));
 
-/** What the compiler says of a strict project with this source file. */
+/** Compiles a strict project with this source file; returns the errors. */
 function compile(source: string): string {
   writeFileSync(join(project, "use.ts"), source);
   const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", ""];

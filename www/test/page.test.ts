@@ -20,7 +20,7 @@ inBrowsers("page", (browser) => {
     await site?.stop();
   });
 
-  /** The page as at the start, without loading it anew. */
+  /** Resets the page without reloading it. */
   async function fresh(): Promise<void> {
     await tab.click("#new-conversation");
   }

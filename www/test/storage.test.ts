@@ -120,7 +120,7 @@ function shells(tab: Tab): Promise<string[]> {
   return tab.run(async () => (await caches.keys()).filter((name) => name.startsWith("ocelli-shell-")));
 }
 
-/** The weights that were asked for. */
+/** The weight files that were requested. */
 function weightPaths(site: Site): string[] {
   return [...site.requests.keys()].filter((path) => /shard-\d+\.bin$|tokenizer\.json$/.test(path));
 }
@@ -131,7 +131,7 @@ async function shardsOf(site: Site): Promise<string[]> {
   return manifest.shards.map(({ file }) => file);
 }
 
-/** Damages the last stored shard, as a failing disk might; returns its name. */
+/** Flips a bit in the last stored shard; returns its name. */
 function flipByte(tab: Tab): Promise<string> {
   return tab.run(async () => {
     const cache = await caches.open("ocelli-packages-v1");

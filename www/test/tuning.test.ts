@@ -22,7 +22,7 @@ inBrowsers("tuning", (browser) => {
     await site?.stop();
   });
 
-  /** Loads a small model and asks it; what the load used, what it said, and what is remembered afterwards. */
+  /** Loads a small model and asks it something; returns what the load used, the answer, and the stored tuning results. */
   const load = (options: object) =>
     tab.run(async (options) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
@@ -58,7 +58,7 @@ inBrowsers("tuning", (browser) => {
     return Math.max(...logits.map((logit, at) => Math.abs(logit - (plain.logits[at] ?? NaN)))) / largest;
   };
 
-  /** Has the next loads compute in ways of our choice. */
+  /** Sets the stored variants, which later loads use. */
   const pick = (variants: number[]) =>
     tab.run(async (variants) => {
       const cache = await caches.open("ocelli-tuning-v1");
@@ -67,7 +67,7 @@ inBrowsers("tuning", (browser) => {
       await cache.put("/ocelli-tuning.json", Response.json(known));
     }, variants);
 
-  // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. What rounds changes logits, a little.
+  // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. Rounding changes logits slightly.
   const tiers = [
     { arithmetic: "exact", features: ["subgroups"], pick: () => [3, 3, 0, 0], least: 0, most: 1e-4 },
     { arithmetic: "fast", features: ["dot", "f16"], pick: (f16: boolean) => [13, 0, f16 ? 5 : 3, 0], least: 1e-6, most: 0.05 },
