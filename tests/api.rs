@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use ocelli::Error;
-use ocelli::api::{ChatRequest, ErrorBody, FinishReason, ScoreRequest, Stamp, Usage};
+use ocelli::api::{ChatRequest, ErrorBody, ScoreRequest, Stamp};
 use ocelli::chat::{Message, Part, Role, Tokenizer, encode_chat};
 use ocelli::config::{Activation, RopePairs};
+use ocelli::engine::{FinishReason, Usage};
 use ocelli::families::mistral3::VisionConfig;
 use ocelli::image::{ImageGrid, decode, prepare};
 use ocelli::sampling::SamplingOptions;
@@ -300,13 +301,25 @@ fn score_requests_are_read() {
 }
 
 fn stamp(include_usage: bool) -> Stamp {
-    Stamp { id: "chatcmpl-1".into(), created: 1_700_000_000, model: "m".into(), include_usage }
+    let given = json!({"id": "chatcmpl-1", "created": 1_700_000_000, "model": "m"});
+    let options = if include_usage { json!({"include_usage": true}) } else { Value::Null };
+    let mut request = with("stream_options", options);
+    request["stream"] = json!(true);
+    serde_json::from_value::<Stamp>(given).unwrap().for_request(&chat(&request))
+}
+
+fn usage(prompt_tokens: usize, cached_tokens: usize, completion_tokens: usize) -> Usage {
+    Usage { prompt_tokens, completion_tokens, cached_tokens, drafted_tokens: 7, accepted_tokens: 2 }
+}
+
+#[test]
+fn the_request_may_name_the_model() {
+    assert_eq!(stamp(false).for_request(&chat(&with("model", json!("other")))).model, "other");
 }
 
 #[test]
 fn a_completion_has_openais_shape() {
-    let completion =
-        stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, Usage::new(10, 4, 3).guessed(7, 2));
+    let completion = stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, usage(10, 4, 3).into());
     let expected = concat!(
         r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"#,
         r#""message":{"role":"assistant","content":"Hi \"you\"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"#,
@@ -333,8 +346,8 @@ fn chunks_have_openais_shape() {
     };
     written(false, "");
     written(true, r#","usage":null"#);
-    assert_eq!(stamp(false).usage(Usage::new(1, 0, 1)), None);
-    let last = serde_json::to_string(&stamp(true).usage(Usage::new(5, 0, 2)).unwrap()).unwrap();
+    assert_eq!(stamp(false).usage(usage(1, 0, 1).into()), None);
+    let last = serde_json::to_string(&stamp(true).usage(usage(5, 0, 2).into()).unwrap()).unwrap();
     assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":5,"completion_tokens":2,"#)), "{last}");
 }
 

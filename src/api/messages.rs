@@ -71,7 +71,7 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
     }
 }
 
-/// A URL, or an object with one. `detail` is checked but changes nothing: the model has one way to look at a picture.
+/// A URL, or an object with one. `detail` is validated and has no effect: pictures are always encoded at full size.
 fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
     let url = match image_url.value.is_string() {
         true => image_url.clone(),
