@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("config", &["error"]),
-    ("families", &["error", "config"]),
+    ("families", &["error", "config", "weights"]),
     ("chat", &["error", "config", "families"]),
     ("image", &["error", "config", "families"]),
     ("sampling", &["error", "config"]),
@@ -42,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// What single files may import besides.
-const EXCEPTIONS: [(&str, &str); 1] = [("weights/upload.rs", "gpu")];
+const EXCEPTIONS: [(&str, &str); 2] = [("weights/upload.rs", "gpu"), ("weights/selection.rs", "gpu")];
 
 /// Words that belong to some places only.
 const WORDS: [(&str, &[&str]); 5] = [
@@ -52,6 +52,9 @@ const WORDS: [(&str, &[&str]); 5] = [
     ("web_sys", &["web/"]),
     ("target_arch", &["lib.rs", "web/", "bin/"]),
 ];
+
+/// Rooms whose files do not import one another in circles.
+const ACYCLIC: [&str; 5] = ["config", "families", "chat", "image", "weights"];
 
 /// Longest Rust file.
 const MAX_LINES: usize = 400;
@@ -148,6 +151,58 @@ fn forbidden(file: &str, text: &str) -> Vec<String> {
     imports(file, text).into_iter().filter(|path| !fine(path)).collect()
 }
 
+/// The files that a file imports, by what the paths in it lead to: modules, and names that a `mod.rs` hands on from one.
+fn imported_files(file: &str, sources: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let code = code(&sources[file]);
+    let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    let mut found = BTreeSet::new();
+    let folders: Vec<&str> = module.split('/').collect();
+    for climbed in 1..=folders.len() {
+        let base = folders[..folders.len() - climbed].join("::");
+        for path in after(&code, &"super::".repeat(climbed)).flat_map(paths) {
+            found.extend(files_of(&format!("{base}::{path}"), sources));
+        }
+    }
+    found.extend(after(&code, "crate::").flat_map(paths).flat_map(|path| files_of(&path, sources)));
+    found.remove(file);
+    found
+}
+
+/// The files that hold what a path names: a module, and what a `mod.rs` hands on under that name. A `mod.rs` itself does not count: every
+/// file of its folder may lean on it.
+fn files_of(path: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
+    let names: Vec<&str> = path.split("::").filter(|name| !name.is_empty()).collect();
+    let mut found = Vec::new();
+    for end in (0..=names.len()).rev() {
+        let module = names[..end].join("/");
+        if sources.contains_key(&format!("{module}.rs")) {
+            found.push(format!("{module}.rs"));
+            continue;
+        }
+        let (Some(root), Some(name)) = (sources.get(&format!("{module}/mod.rs")), names.get(end)) else { continue };
+        let handed_on = after(root, "use ").flat_map(paths).find(|path| path.rsplit("::").next() == Some(name));
+        // A module and a function of one name are both meant; what lies in a module is its own.
+        let handed_on = handed_on.filter(|path| path.contains("::") && (found.is_empty() || end + 1 == names.len()));
+        found.extend(
+            handed_on.into_iter().flat_map(|path| files_of(&format!("{module}/{path}").replace('/', "::"), sources)),
+        );
+        return found;
+    }
+    found
+}
+
+/// Takes away files that import none of the others until all are gone, or those left import one another.
+fn cycle(mut imports: BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let free: Vec<&str> = imports.iter().filter(|(_, of)| of.is_empty()).map(|(file, _)| *file).collect();
+        if free.is_empty() {
+            return imports.into_iter().map(|(file, of)| format!("{file} -> {of:?}")).collect();
+        }
+        imports.retain(|file, _| !free.contains(file));
+        imports.values_mut().for_each(|of| of.retain(|file| !free.contains(&file.as_str())));
+    }
+}
+
 /// Files of rooms: all but the root, which re-exports, and the command, which is a crate of its own.
 fn in_a_room(file: &str) -> bool {
     file != "lib.rs" && !file.starts_with("bin/")
@@ -185,6 +240,21 @@ fn files_stay_short() {
             assert!(lines <= MAX_LINES, "{folder}/{file} has {lines} lines, {MAX_LINES} are allowed");
         }
     }
+}
+
+#[test]
+fn files_do_not_import_one_another() {
+    let sources = sources("src");
+    let watched = |file: &str| ACYCLIC.iter().any(|room| file.split(['/', '.']).next() == Some(room));
+    let files = sources.keys().filter(|file| watched(file) && !file.ends_with("/mod.rs"));
+    let imports = files.map(|file| {
+        let mut imported = imported_files(file, &sources);
+        imported.retain(|file| watched(file));
+        (file.as_str(), imported)
+    });
+    let cycle = cycle(imports.collect());
+    assert!(cycle.is_empty(), "files that import one another, or lead to such:\n{}", cycle.join("\n"));
+    assert!(imported_files("weights/selection.rs", &sources).contains("families/table.rs"), "names handed on are seen");
 }
 
 /// The reader of arrows sees every way to write one.

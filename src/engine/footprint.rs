@@ -1,6 +1,6 @@
 //! What a model takes on the GPU, by phase and purpose, for one way of running it. Every size comes from the code that allocates.
 
-use super::tower::{Piece, Residency};
+use super::tower::Residency;
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
 use crate::families::ModelConfig;
@@ -11,7 +11,7 @@ use crate::kernels::sample::Sampling;
 use crate::model::forward::{Rows, VISION_LAYERS};
 use crate::model::kv_cache::{KvCache, PAGE};
 use crate::model::vision_work::{self, PictureSize};
-use crate::model::{decoder, forward, step, verify};
+use crate::model::{decoder, step, verify};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, SelectionSize};
 
@@ -89,19 +89,13 @@ pub(super) struct Weights {
 
 impl Weights {
     pub(super) fn of(manifest: &Manifest, limit: u64) -> Result<Self> {
-        let text = |name: &str| forward::is_text(name);
-        let joins = decoder::joins(manifest.config.text());
-        let selection = Selection { joins: &joins, wanted: &text, purpose: Purpose::TextWeights };
         let depth = manifest.config.vision().map(|vision| vision.num_hidden_layers);
-        let piece = |piece: Piece| match depth {
-            Some(_) => piece.size(manifest, limit),
-            None => Ok(SelectionSize::default()),
-        };
+        let stage = |stage: usize| Selection::stage(manifest, stage).size(manifest, limit);
         Ok(Self {
-            text: selection.size(manifest, limit)?,
-            stem: piece(Piece::Stem)?,
-            layers: (0..depth.unwrap_or(0)).map(|layer| piece(Piece::Layer(layer))).collect::<Result<_>>()?,
-            projector: piece(Piece::Projector)?,
+            text: Selection::text(manifest).size(manifest, limit)?,
+            stem: stage(0)?,
+            layers: (0..depth.unwrap_or(0)).map(|layer| stage(1 + layer)).collect::<Result<_>>()?,
+            projector: stage(1 + depth.unwrap_or(0))?,
             shard: manifest.shards.iter().map(|shard| shard.bytes).max().unwrap_or(0),
         })
     }

@@ -15,10 +15,13 @@ use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, KernelConfig, Purpose};
+use crate::families::{Role, TensorSpec};
+use crate::gpu::{Gpu, KernelConfig};
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
-use crate::model::{KvCache, Model, decoder, forward};
+use crate::model::{KvCache, Model};
+use crate::weights::layout::Layout;
 use crate::weights::manifest::Manifest;
+use crate::weights::selection::tensors_with_specs;
 use crate::weights::upload::{Selection, Uploader};
 
 /// How a model is loaded.
@@ -183,12 +186,10 @@ pub(super) async fn bring_up(
     go_on?;
     let config = &manifest.config;
     let mut uploader = Uploader::new(gpu, manifest);
-    let joins = decoder::joins(config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(manifest, &text)?;
-    let stays = config.vision().filter(|_| plan.vision == Residency::Resident);
-    if let Some(vision) = stays {
-        Tower::want(&mut uploader, manifest, vision.num_hidden_layers)?;
+    uploader.select(manifest, &Selection::text(manifest))?;
+    let stays = plan.vision == Residency::Resident;
+    if stays {
+        Tower::select(&mut uploader, manifest)?;
     }
     gpu.flush_errors().await?;
     for index in 0..manifest.shards.len() {
@@ -202,7 +203,7 @@ pub(super) async fn bring_up(
         on_event(LoadEvent::Bytes(bytes.len() as u64))?;
     }
     let mut weights = uploader.finish(manifest)?;
-    let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
+    let tower = if stays { Tower::take(config, &mut weights)? } else { None };
     let model = Model::new(gpu, config, plan.rows, weights)?;
     let cache = KvCache::new(gpu, config.text(), plan.context, plan.kv)?;
     model.wait_idle().await?;
@@ -239,16 +240,20 @@ async fn tuned(
 /// The kernels that a package needs, with caches of these precisions.
 pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
     let (text, vision) = (manifest.config.text(), manifest.config.vision());
-    let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
-    let of_layers = matrices.clone().filter(|tensor| tensor.name.starts_with("layers."));
-    let is_embedding = |name: &str| name == "embed_tokens";
-    let named = |name: &str| matrices.clone().find(|tensor| tensor.name == name).map(|tensor| tensor.layout);
-    let embedding = named("embed_tokens").unwrap_or(manifest.quantization);
-    let product = |name: &str| !is_embedding(name) || text.tie_word_embeddings;
+    let matrices: Vec<(TensorSpec, Layout)> = tensors_with_specs(manifest)
+        .filter(|(spec, _)| spec.is_matrix())
+        .map(|(spec, entry)| (spec, entry.layout))
+        .collect();
+    let with_role = |wanted: &dyn Fn(Role) -> bool| {
+        let found = matrices.iter().filter(|(spec, _)| wanted(spec.role)).map(|(_, layout)| *layout);
+        found.collect::<Vec<_>>()
+    };
+    let first = |role: Role| with_role(&|other| other == role).first().copied();
+    let embedding = first(Role::Embedding).unwrap_or(manifest.quantization);
     Needs {
-        products: matrices.clone().filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
-        step: of_layers.map(|tensor| tensor.layout).collect(),
-        head: named("lm_head").unwrap_or(embedding),
+        products: with_role(&|role| role != Role::Embedding || text.tie_word_embeddings).into_iter().collect(),
+        step: with_role(&|role| matches!(role, Role::Layer(_))).into_iter().collect(),
+        head: first(Role::Head).unwrap_or(embedding),
         embedding,
         group: text.num_attention_heads / text.num_key_value_heads,
         decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::plan::Plan;
 use super::source::ShardSource;
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
-use crate::gpu::{Gpu, Purpose};
+use crate::families::{ModelConfig, definition};
+use crate::gpu::Gpu;
 use crate::model::forward::VisionWeights;
 use crate::model::projector::Projector;
-use crate::model::vision::{self, Layer, Stem};
+use crate::model::vision::{Layer, Stem};
 use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, SelectionSize, Uploader, WeightStore};
+use crate::weights::upload::{Selection, Uploader, WeightStore};
 
 /// Shards in memory at once while layers are streamed.
 const SHARDS_HELD: usize = 2;
@@ -52,46 +52,6 @@ impl std::str::FromStr for Residency {
     }
 }
 
-/// A piece of the picture side that is sent at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
-    Stem,
-    Layer(usize),
-    Projector,
-}
-
-impl Piece {
-    /// The pieces of a tower of `depth` layers, in the order of their use.
-    pub(super) fn all(depth: usize) -> impl Iterator<Item = Self> {
-        [Self::Stem].into_iter().chain((0..depth).map(Self::Layer)).chain([Self::Projector])
-    }
-
-    fn has(self, tensor: &str) -> bool {
-        match self {
-            Self::Stem => matches!(tensor, "vision.patch_conv" | "vision.ln_pre"),
-            Self::Layer(index) => {
-                let rest = tensor.strip_prefix("vision.layers.").and_then(|rest| rest.split_once('.'));
-                rest.is_some_and(|(number, _)| number.parse() == Ok(index))
-            }
-            Self::Projector => tensor.starts_with("projector."),
-        }
-    }
-
-    fn joins(self) -> Vec<Vec<String>> {
-        if let Self::Layer(index) = self { vision::joins(index) } else { Vec::new() }
-    }
-
-    /// What it takes on the GPU, in buffers of at most `limit` bytes.
-    pub(super) fn size(self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
-        self.select(|selection| selection.size(manifest, limit))
-    }
-
-    fn select<T>(self, with: impl FnOnce(&Selection<'_>) -> T) -> T {
-        let (joins, wanted) = (self.joins(), |name: &str| self.has(name));
-        with(&Selection { joins: &joins, wanted: &wanted, purpose: Purpose::VisionWeights })
-    }
-}
-
 /// The whole picture side on the GPU.
 #[derive(Debug)]
 pub(super) struct Tower {
@@ -102,8 +62,9 @@ pub(super) struct Tower {
 
 impl Tower {
     /// Allocates everything in `uploader`.
-    pub(super) fn want(uploader: &mut Uploader, manifest: &Manifest, depth: usize) -> Result<()> {
-        Piece::all(depth).try_for_each(|piece| piece.select(|selection| uploader.want(manifest, selection)))
+    pub(super) fn select(uploader: &mut Uploader, manifest: &Manifest) -> Result<()> {
+        let stages = 0..definition(&manifest.config).vision_stages();
+        stages.map(|stage| Selection::stage(manifest, stage)).try_for_each(|stage| uploader.select(manifest, &stage))
     }
 
     /// Takes the weights. `None` for a model without a picture side.
@@ -151,11 +112,11 @@ impl<'a> TowerRun<'a> {
         self.resident.or(self.loaded.as_ref())
     }
 
-    /// Sends one piece.
-    async fn send(&mut self, piece: Piece) -> Result<WeightStore> {
+    /// Sends one stage.
+    async fn send(&mut self, stage: usize) -> Result<WeightStore> {
         let mut uploader = Uploader::new(self.gpu, self.manifest);
-        piece.select(|selection| uploader.want(self.manifest, selection))?;
-        for index in uploader.due() {
+        uploader.select(self.manifest, &Selection::stage(self.manifest, stage))?;
+        for index in uploader.pending() {
             let bytes = self.window.shard(self.shards, index).await?;
             uploader.push_shard(self.manifest, index, &bytes)?;
         }
@@ -166,8 +127,8 @@ impl<'a> TowerRun<'a> {
     async fn load(&mut self) -> Result<()> {
         let config = &self.manifest.config;
         let mut uploader = Uploader::new(self.gpu, self.manifest);
-        Tower::want(&mut uploader, self.manifest, config.vision().map_or(0, |vision| vision.num_hidden_layers))?;
-        for index in uploader.due() {
+        Tower::select(&mut uploader, self.manifest)?;
+        for index in uploader.pending() {
             let bytes = self.window.shard(self.shards, index).await?;
             uploader.push_shard(self.manifest, index, &bytes)?;
             self.gpu.wait_idle().await?;
@@ -184,14 +145,14 @@ impl VisionWeights for TowerRun<'_> {
         }
         match self.tower() {
             Some(tower) => Ok(tower.stem.clone()),
-            None => Ok(Rc::new(Stem::new(&mut self.send(Piece::Stem).await?)?)),
+            None => Ok(Rc::new(Stem::new(&mut self.send(0).await?)?)),
         }
     }
 
     async fn layer(&mut self, index: usize) -> Result<Rc<Layer>> {
         match self.tower() {
             Some(tower) => Ok(tower.layers[index].clone()),
-            None => Ok(Rc::new(Layer::new(&mut self.send(Piece::Layer(index)).await?, index)?)),
+            None => Ok(Rc::new(Layer::new(&mut self.send(1 + index).await?, index)?)),
         }
     }
 
@@ -199,10 +160,10 @@ impl VisionWeights for TowerRun<'_> {
         if let Some(tower) = self.tower() {
             return Ok(tower.projector.clone());
         }
-        let mut weights = self.send(Piece::Projector).await?;
         let Some(vision) = self.manifest.config.vision() else {
             return Err(Error::Internal { detail: "a picture for a model that reads none".into() });
         };
+        let mut weights = self.send(1 + vision.num_hidden_layers).await?;
         Ok(Rc::new(Projector::new(&self.manifest.config, vision, &mut weights)?))
     }
 

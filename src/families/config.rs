@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::mistral3;
+use super::mistral3::config as mistral3;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 

@@ -142,28 +142,15 @@ impl Workspace {
     }
 }
 
-/// Matrices that one launch can compute, for [`crate::weights::upload::Selection`].
-pub fn joins(config: &TextConfig) -> Vec<Vec<String>> {
-    (0..config.layers.len()).flat_map(|layer| [qkv_names(layer), gate_up_names(layer)]).collect()
-}
-
-fn qkv_names(layer: usize) -> Vec<String> {
-    ["q", "k", "v"].map(|name| format!("layers.{layer}.self_attn.{name}_proj")).to_vec()
-}
-
-fn gate_up_names(layer: usize) -> Vec<String> {
-    ["gate", "up"].map(|name| format!("layers.{layer}.mlp.{name}_proj")).to_vec()
-}
-
 impl Layer {
     fn new(weights: &mut WeightStore, layer: usize) -> Result<Self> {
         let at = |name: &str| format!("layers.{layer}.{name}");
         Ok(Self {
             input_layernorm: weights.vector(&at("input_layernorm"))?,
-            qkv_proj: FusedLinear::new(weights, &qkv_names(layer))?,
+            qkv_proj: FusedLinear::new(weights, &at("self_attn.qkv_proj"))?,
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
             post_attention_layernorm: weights.vector(&at("post_attention_layernorm"))?,
-            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &at("mlp.gate_up_proj"))?,
             down_proj: weights.matrix(&at("mlp.down_proj"))?,
         })
     }

@@ -18,11 +18,6 @@ use crate::weights::upload::WeightStore;
 /// Layers of the tower between two looks at the clock, where all of them are on the GPU.
 pub const VISION_LAYERS: usize = 4;
 
-/// Whether a tensor of this name belongs to the decoder.
-pub fn is_text(name: &str) -> bool {
-    !(name.starts_with("vision.") || name.starts_with("projector."))
-}
-
 /// Rows computed at a time: what the memory of a pass goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {

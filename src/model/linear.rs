@@ -5,19 +5,19 @@ use crate::gpu::{Recording, Slice};
 use crate::kernels::Linear;
 use crate::weights::upload::{Weight, WeightStore};
 
-/// One or several matrices, stacked by rows; one launch where their layouts let them be joined.
+/// One or several matrices with the same inputs; one launch where their layouts allow them to be fused.
 #[derive(Debug)]
 pub struct FusedLinear {
     parts: Vec<Weight>,
 }
 
 impl FusedLinear {
-    /// Takes the matrices of these names.
+    /// Takes the fused matrix of this name.
     ///
     /// # Errors
     /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(weights: &mut WeightStore, names: &[String]) -> Result<Self> {
-        Ok(Self { parts: weights.stacked(names)? })
+    pub fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
+        Ok(Self { parts: weights.fused(name)? })
     }
 
     /// The matrices, in order of their outputs.

@@ -54,15 +54,6 @@ impl Pixels<'_> {
     }
 }
 
-/// Matrices of a layer that one launch can compute, for [`crate::weights::upload::Selection`].
-pub fn joins(layer: usize) -> Vec<Vec<String>> {
-    vec![gate_up_names(layer)]
-}
-
-fn gate_up_names(layer: usize) -> Vec<String> {
-    ["gate", "up"].map(|name| format!("vision.layers.{layer}.feed_forward.{name}_proj")).to_vec()
-}
-
 impl Stem {
     /// Takes the stem's weights.
     ///
@@ -110,7 +101,7 @@ impl Layer {
             v_proj: weights.matrix(&at("attention.v_proj"))?,
             o_proj: weights.matrix(&at("attention.o_proj"))?,
             ffn_norm: weights.vector(&at("ffn_norm"))?,
-            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &at("feed_forward.gate_up_proj"))?,
             down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
         })
     }

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::hash::sha256_hex;
 use super::layout::Layout;
 use crate::error::{Error, Result};
@@ -108,7 +107,7 @@ impl FileEntry {
 /// A tensor of the package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorEntry {
-    /// Name, as [`super::tensors`] makes it.
+    /// Name, as the model's family has it.
     pub name: String,
     /// `[len]` or `[rows, cols]`, unpadded.
     pub shape: Vec<usize>,
@@ -143,37 +142,7 @@ pub struct ShardWrite {
     pub range_in_shard: Range<usize>,
 }
 
-/// The two fields that say whether the rest can be understood.
-#[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
-}
-
 impl Manifest {
-    /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
-    /// one another and with the configuration.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let invalid = |e: serde_json::Error| Error::package(MANIFEST_FILE, e.to_string());
-        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(Error::package(MANIFEST_FILE, format!("longer than {MAX_MANIFEST_BYTES} bytes")));
-        }
-        let header: Header = serde_json::from_slice(bytes).map_err(invalid)?;
-        if header.format != FORMAT {
-            return Err(Error::package(MANIFEST_FILE, format!("format is {:?}, not {FORMAT:?}", header.format)));
-        }
-        if header.version != VERSION {
-            let reason = format!("version is {}, this build reads version {VERSION}", header.version);
-            return Err(Error::package(MANIFEST_FILE, reason));
-        }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(invalid)?;
-        check::manifest(&manifest)?;
-        Ok(manifest)
-    }
-
     /// The text of `model.json`.
     ///
     /// # Errors

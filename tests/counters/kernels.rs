@@ -6,9 +6,9 @@ use std::fmt::Write;
 use naga::AddressSpace;
 use ocelli::config::KvPrecision;
 use ocelli::families::ModelConfig;
-use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, KernelConfig, Purpose, Recording};
+use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, KernelConfig, Recording};
 use ocelli::model::KvCache;
-use ocelli::model::vision::{self, Layer, Pixels};
+use ocelli::model::vision::{Layer, Pixels};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::upload::{Selection, Uploader};
 
@@ -182,10 +182,8 @@ fn what_each_kernel_of_a_picture_asks_of_hardware_is_known() {
     let model = empty_model(&gpu, &config, Layout::Q4_0, 16);
     let mut manifest = on_paper::manifest(config.clone(), Layout::Q4_0, Layout::Q8_0);
     manifest.shards.clear();
-    let (joins, is_first) = (vision::joins(0), |name: &str| name.starts_with("vision.layers.0."));
     let mut uploader = Uploader::new(&gpu, &manifest);
-    let selection = Selection { joins: &joins, wanted: &is_first, purpose: Purpose::VisionWeights };
-    uploader.want(&manifest, &selection).expect("room for the weights");
+    uploader.select(&manifest, &Selection::stage(&manifest, 1)).expect("room for the weights");
     let layer = Layer::new(&mut uploader.finish(&manifest).expect("weights"), 0).expect("a layer");
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };
     let layer = model.list_picture_layer(&layer, &pixels, HARDWARE).expect("a layer");

@@ -25,9 +25,7 @@ fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout, prompt: usize) -
     let mut manifest = on_paper::manifest(config.clone(), layout, layout);
     manifest.shards.clear();
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(&manifest, &text).expect("room for the weights");
+    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
     let rows = forward::Rows { text: decoder::TextRows { prompt, head: 1, step: 1 }, vision: 1024 };
     Model::new(gpu, config, rows, uploader.finish(&manifest).expect("weights")).expect("a model")
 }

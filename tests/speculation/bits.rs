@@ -1,7 +1,7 @@
 //! A pass of several rows gives the very logits that steps of one row give: every bit.
 
 use ocelli::config::KvPrecision;
-use ocelli::gpu::{Counters, Gpu, Purpose};
+use ocelli::gpu::{Counters, Gpu};
 use ocelli::model::step::{RESULT, StepHeader};
 use ocelli::model::{Input, KvCache, Model, decoder, forward};
 use ocelli::weights::layout::Layout;
@@ -14,9 +14,7 @@ use crate::packages::{self, Contents, common::Random};
 fn model(gpu: &Gpu, files: &Contents) -> Model {
     let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(manifest.config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(&manifest, &text).expect("room for the weights");
+    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
     for (index, shard) in manifest.shards.iter().enumerate() {
         uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
     }

@@ -83,7 +83,7 @@ fn published_files_have_their_size_to_the_byte() {
     // Weights as the hub counts them, and of the 24B as computed.
     let weights = [3_849_090_048, 8_918_026_240, 13_945_031_680, 24_011_361_280];
     for (shape, count) in Shape::ALL.into_iter().zip(weights) {
-        let sum: u64 = ocelli::weights::tensors::model_tensors(&shape.config()).map(|spec| spec.len()).sum();
+        let sum: u64 = ocelli::families::definition(&shape.config()).tensors().map(|spec| spec.len()).sum();
         assert_eq!(sum, count, "{}", shape.name());
     }
 }
@@ -240,6 +240,6 @@ fn the_mid_size_shape_is_sound() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/shapes/mid.json");
     let config: ModelConfig = serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("a shape");
     config.validate(file).expect("a shape");
-    let weights: u64 = ocelli::weights::tensors::model_tensors(&config).map(|spec| spec.len()).sum();
+    let weights: u64 = ocelli::families::definition(&config).tensors().map(|spec| spec.len()).sum();
     assert_eq!(weights, 211_837_952 + 36_486_144);
 }

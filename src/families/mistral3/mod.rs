@@ -2,4 +2,7 @@
 
 pub mod config;
 
+mod definition;
+mod tensors;
+
 pub use config::{Config, VisionConfig};

@@ -6,7 +6,6 @@ mod decoder;
 mod fields;
 mod fp8;
 mod import;
-mod names;
 mod processor;
 mod rope;
 mod settings;

@@ -2,18 +2,17 @@
 
 use std::io::Write;
 
+use super::deviation;
 use super::package::norm;
 use super::random::{Palette, Random, Scales, block, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
-use super::{TensorSpec, deviation};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
 use crate::families::mistral3::VisionConfig;
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
-use crate::weights::gguf::{ElementType, Field, GgufHeader, IMAGE_BREAK, gguf_name, padding};
+use crate::weights::gguf::{ElementType, Field, GgufHeader, padding};
 use crate::weights::layout::Layout;
-use crate::weights::tensors::model_tensors;
 
 /// Types that llama.cpp's `llama-quantize` gives the tensors of a text model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +57,13 @@ impl FileType {
             Self::Bf16 => return ElementType::Bf16,
         };
         let (layers, name) = (text.layers.len(), spec.name.as_str());
-        let layer = name.strip_prefix("layers.").and_then(|rest| rest.split_once('.')?.0.parse().ok());
         // `use_more_bits` of llama.cpp.
         let more = |i: usize| i < layers / 8 || i >= 7 * layers / 8 || (i - layers / 8) % 3 == 2;
-        let finer = match name {
-            "lm_head" => true,
-            "embed_tokens" => text.tie_word_embeddings,
-            _ => layer.is_some_and(more) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
+        let finer = match spec.role {
+            Role::Head => true,
+            Role::Embedding => text.tie_word_embeddings,
+            Role::Layer(layer) => more(layer) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
+            Role::Vision(_) => false,
         };
         ElementType::Blocks(if finer { Layout::Q6K } else { most })
     }
@@ -88,7 +87,7 @@ impl GgufFile {
         describe_text(&mut header, name, text);
         header.set("general.file_type", Field::U32(file_type.number()));
         describe_tokens(&mut header, text)?;
-        let specs = model_tensors(config).filter(|spec| !is_vision(spec));
+        let specs = definition(config).tensors().filter(|spec| spec.role.is_text());
         let kind = |spec: &TensorSpec| if spec.shape.len() == 1 { ElementType::F32 } else { file_type.of(spec, text) };
         Self::new(header, specs, kind)
     }
@@ -101,11 +100,12 @@ impl GgufFile {
         let Some(vision) = config.vision() else { return Ok(None) };
         let mut header = GgufHeader::default();
         describe_vision(&mut header, name, vision, config.text());
-        let narrow = |spec: &TensorSpec| spec.shape.len() == 2 && spec.name != "vision.patch_conv";
+        let narrow = |spec: &TensorSpec| spec.is_matrix() && spec.floor.is_none();
         let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
-        // Published files repeat this row of the embedding.
-        let row = TensorSpec { name: IMAGE_BREAK.into(), shape: vec![config.text().hidden_size] };
-        Self::new(header, model_tensors(config).filter(is_vision).chain([row]), kind).map(Some)
+        // Published files repeat a row of the embedding.
+        let copy = |name: &&str| TensorSpec::new(*name, &[config.text().hidden_size], Role::Vision(0)).gguf(*name);
+        let specs = definition(config).tensors().filter(|spec| !spec.role.is_text());
+        Self::new(header, specs.chain(definition(config).gguf_copies().iter().map(copy)), kind).map(Some)
     }
 
     fn new(
@@ -116,12 +116,8 @@ impl GgufFile {
         let mut tensors = Vec::new();
         for spec in specs {
             let kind = kind(&spec);
-            let patch = (spec.shape.get(1).copied().unwrap_or(0) as f64 / 3.0).sqrt() as usize;
-            let shape = match spec.name.as_str() {
-                "vision.patch_conv" => vec![spec.shape[0], 3, patch, patch],
-                _ => spec.shape.clone(),
-            };
-            let bytes = header.tensor(&gguf_name(&spec.name), kind, &shape)?;
+            let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
+            let bytes = header.tensor(spec.gguf.as_ref().unwrap_or(&spec.name), kind, shape)?;
             tensors.push((spec, kind, bytes));
         }
         Ok(Self { header, tensors })
@@ -157,10 +153,6 @@ impl GgufFile {
 
 /// Bytes made at a time: whole blocks of every type.
 const PIECE: usize = 4 * 34 * 144 * 11 * 5 * 7 * 4;
-
-fn is_vision(spec: &TensorSpec) -> bool {
-    spec.name.starts_with("vision.") || spec.name.starts_with("projector.")
-}
 
 /// What the bytes of a tensor are made from.
 enum Filler {

@@ -13,7 +13,7 @@ pub use gguf::{FileType, GgufFile};
 pub use package::package;
 pub use shape::Shape;
 
-use super::tensors::TensorSpec;
+use crate::families::TensorSpec;
 
 /// Standard deviation of a matrix's numbers: with it outputs are as large as inputs.
 fn deviation(spec: &TensorSpec) -> f64 {
