@@ -159,20 +159,13 @@ impl FromStr for KvPrecision {
     }
 }
 
-/// Size of one picture in the prompt, in tokens after the patch merger.
+/// Size of one picture as the model sees it, in cells. What a cell is, and how many tokens it takes, the family says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageGrid {
-    /// Rows of picture tokens.
+    /// Rows of cells.
     pub rows: usize,
-    /// Picture tokens in a row, without the one that ends it.
+    /// Cells in a row.
     pub cols: usize,
-}
-
-impl ImageGrid {
-    /// Tokens the picture takes in the prompt: every row ends with one more, `[IMG_BREAK]` or `[IMG_END]`.
-    pub fn tokens(self) -> usize {
-        self.rows * (self.cols + 1)
-    }
 }
 
 fn yes() -> bool {
@@ -231,6 +224,7 @@ impl TextConfig {
 
 /// Largest vocabulary and widest layer. Products of the limits here stay within 32 bits.
 pub(crate) const MAX_WIDTH: usize = 1 << 20;
+/// Most layers of a decoder or of a tower.
 pub(crate) const MAX_LAYERS: usize = 1 << 10;
 pub(crate) const MAX_HEADS: usize = 1 << 12;
 

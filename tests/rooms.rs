@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 const ARROWS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("config", &["error"]),
-    ("families", &["error", "config", "weights"]),
-    ("chat", &["error", "config", "families"]),
-    ("image", &["error", "config", "families"]),
+    ("families", &["error", "config", "chat", "image", "weights"]),
+    ("chat", &["error"]),
+    ("image", &["error", "config"]),
     ("sampling", &["error", "config"]),
     ("gpu", &["error"]),
-    ("weights", &["error", "config", "families"]),
+    ("weights", &["error", "config", "families", "chat::layout"]),
     (
         "kernels",
         &[

@@ -3,8 +3,8 @@
 use super::tower::Residency;
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
 use crate::families::mistral3::VisionConfig;
+use crate::families::{ModelConfig, PictureShape, Pictures};
 use crate::gpu::Purpose;
 use crate::gpu::buffer::allocated;
 use crate::kernels::sample::Sampling;
@@ -19,8 +19,6 @@ use crate::weights::upload::{Selection, SelectionSize};
 const PARAMS: u64 = 256;
 /// Bytes that a launch's parameters take until it has run: a slot, and the queue's copy of it.
 const LAUNCH: u64 = 2 * PARAMS;
-/// Sides of pictures that are looked at: more are thinned out.
-const SIDES: usize = 64;
 
 /// One way of running a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,30 +110,9 @@ impl Weights {
     }
 }
 
-/// A picture in the prompt.
-#[derive(Debug, Clone, Copy)]
-struct PictureShape {
-    /// Rows of features.
-    rows: usize,
-    /// Positions of the context.
-    tokens: usize,
-    patches: usize,
-}
-
-/// The pictures worth looking at: for its rows of features none takes fewer positions, which leave room for more of the cache.
+/// The pictures worth looking at.
 fn pictures(vision: &VisionConfig, way: &PlanCandidate) -> Vec<PictureShape> {
-    let merge = vision.spatial_merge_size;
-    let most = way.edge.div_ceil(vision.patch_size * merge).max(1);
-    let shape = |rows: usize| {
-        // A prompt holds at least one token besides.
-        let cols = most.min(((way.context.saturating_sub(2)) / rows).saturating_sub(1));
-        let (tokens, patches) = (rows * (cols + 1), rows * cols * merge * merge);
-        (cols > 0).then_some(PictureShape { rows: rows * cols, tokens, patches })
-    };
-    let thinned = (1..=SIDES).map(|index| (most * index).div_ceil(SIDES));
-    let mut shapes: Vec<PictureShape> = thinned.filter_map(shape).collect();
-    shapes.push(PictureShape { rows: 1, tokens: 2, patches: merge * merge });
-    shapes
+    vision.shapes(way.edge, way.context)
 }
 
 /// Rows of features of the largest picture.

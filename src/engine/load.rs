@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::events::{Clock, LoadEvent};
+use super::events::{Calendar, Clock, LoadEvent};
 use super::pictures::FeatureCache;
 use super::plan::{MemoryOptions, Plan, plan, smaller};
 use super::recover::LOSSES;
@@ -15,7 +15,7 @@ use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
-use crate::families::{Role, TensorSpec};
+use crate::families::{Role, TensorSpec, definition};
 use crate::gpu::{Gpu, KernelConfig};
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
 use crate::model::{KvCache, Model};
@@ -45,10 +45,12 @@ pub struct LoadOptions {
     pub speculation: Speculation,
     /// The platform's clock.
     pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
 }
 
 impl LoadOptions {
-    /// Everything by default, with the platform's clock.
+    /// Everything by default, with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
         Self {
             context: None,
@@ -60,6 +62,7 @@ impl LoadOptions {
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
             clock,
+            today: || None,
         }
     }
 
@@ -100,7 +103,8 @@ impl Engine {
     ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
-        let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
+        let split_pattern = definition(&manifest.config).split_pattern();
+        let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features().and(options.arithmetic.features());
@@ -152,6 +156,7 @@ impl Engine {
             rows_tested: Vec::new(),
             speculation: options.speculation,
             clock: options.clock,
+            today: options.today,
         })
     }
 }

@@ -20,7 +20,7 @@ mod tower;
 mod tuning;
 mod verify;
 
-pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
+pub use events::{Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use footprint::{Phase, PhaseBytes, PurposeBytes};
 pub use load::{LoadOptions, kernel_needs};
 pub use plan::{MemoryOptions, Plan, plan, smaller};
@@ -84,6 +84,7 @@ pub struct Engine {
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     clock: Clock,
+    today: Calendar,
 }
 
 impl Engine {

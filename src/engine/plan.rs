@@ -6,8 +6,8 @@ use super::speculate::Speculation;
 use super::tower::Residency;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
 use crate::families::mistral3::VisionConfig;
+use crate::families::{ModelConfig, Pictures};
 use crate::model::decoder::{self, TextRows};
 use crate::model::forward::Rows;
 use crate::model::{KvCache, verify, vision_work};
@@ -206,7 +206,7 @@ fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
 /// Longest edges of pictures: those that serve well, and those that are better than nothing.
 fn edges(vision: Option<&VisionConfig>) -> (Vec<usize>, Vec<usize>) {
     let Some(vision) = vision else { return (vec![0], Vec::new()) };
-    let (full, step) = (vision.image_size, vision.patch_size * vision.spatial_merge_size);
+    let (full, step) = (vision.largest_edge(), vision.cell());
     let welcome = [full, full.midpoint(WELCOME_EDGE), WELCOME_EDGE].into_iter().filter(|&edge| edge <= full);
     let largest = full.min(WELCOME_EDGE);
     let small = [3, 2, 1].map(|quarters| (largest * quarters / 4).next_multiple_of(step)).into_iter();

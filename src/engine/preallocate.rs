@@ -5,8 +5,7 @@ use super::load::Resident;
 use super::tower::TowerRun;
 use super::{Engine, not_there};
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
-use crate::image::grid;
+use crate::families::definition;
 use crate::sampling::SamplingOptions;
 
 impl Engine {
@@ -28,17 +27,18 @@ impl Engine {
     }
 
     async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
-        let Some(vision) = self.manifest.config.vision() else { return Ok(()) };
-        let edge = self.plan.longest_edge.min(vision.image_size);
+        let Some(rules) = definition(&self.manifest.config).pictures() else { return Ok(()) };
+        let edge = self.plan.longest_edge.min(rules.largest_edge());
         if width == 0 || height == 0 {
             return Err(Error::request("width", "a picture has at least one pixel"));
         }
-        let grid = grid((width, height), &VisionConfig { image_size: edge, ..vision.clone() })?;
-        let side = vision.patch_size * vision.spatial_merge_size;
+        let grid = rules.grid((width, height), edge)?;
         let Some(Resident { model, tower, cache }) = &mut self.resident else { return Err(not_there()) };
-        cache.reserve(self.plan.context.saturating_sub(grid.tokens())).await?;
+        cache.reserve(self.plan.context.saturating_sub(rules.tokens(grid).len())).await?;
         let mut run = TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref());
-        model.preallocate_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
+        model
+            .preallocate_picture(&mut run, (grid.cols * rules.cell(), grid.rows * rules.cell()), self.plan.feature_rows)
+            .await
     }
 
     async fn preallocate_text(&mut self) -> Result<()> {

@@ -63,6 +63,13 @@ impl ModelConfig {
         }
     }
 
+    /// Cuts the depth of the picture side; without layers it is gone.
+    pub fn keep_vision_layers(&mut self, layers: usize) {
+        match self {
+            Self::Mistral3(config) => config.keep_vision_layers(layers),
+        }
+    }
+
     /// Checks that the sizes fit one another and this crate's kernels, so that products of them cannot overflow.
     ///
     /// # Errors

@@ -7,10 +7,11 @@ pub mod config;
 pub mod decoder_tensors;
 pub mod definition;
 pub mod mistral3;
+pub mod readers;
 pub mod table;
 pub mod tensor_spec;
 
 pub use config::ModelConfig;
-pub use definition::Definition;
-pub use table::definition;
+pub use definition::{Definition, PictureShape, Pictures};
+pub use table::{definition, published, published_names};
 pub use tensor_spec::{Role, TensorSpec};

@@ -63,7 +63,8 @@ fn chat(manifest: &Manifest) -> Result<()> {
     if chat.eos_token_ids.is_empty() {
         return refuse("chat.eos_token_ids is empty");
     }
-    let ids = chat.eos_token_ids.iter().chain([&chat.bos_token_id]).chain(&chat.pad_token_id);
+    definition(&manifest.config).chat_layout(&chat.template)?;
+    let ids = chat.eos_token_ids.iter().chain(&chat.bos_token_id).chain(&chat.pad_token_id);
     for &id in ids {
         if id as usize >= manifest.config.text().vocab_size {
             return refuse(format!("chat names token {id}, the vocabulary ends before it"));

@@ -60,11 +60,15 @@ pub struct Manifest {
 pub struct ChatSettings {
     /// Name of the layout, such as `mistral-v13`.
     pub template: String,
+    /// Whether the checkpoint has a template of its own that is of none of the family's layouts, so that this one is a guess.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub template_is_assumed: bool,
     /// System message of a conversation that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_system_prompt: Option<String>,
-    /// First token of every prompt.
-    pub bos_token_id: u32,
+    /// First token of every prompt; absent where prompts have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos_token_id: Option<u32>,
     /// Tokens that end an answer; at least one.
     pub eos_token_ids: Vec<u32>,
     /// Token that fills unused places.

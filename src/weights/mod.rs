@@ -32,5 +32,6 @@ pub(crate) mod hash;
 mod k_quant;
 mod row_shards;
 mod scale_search;
+mod tokenizer_json;
 
 pub use directory::DirectorySink;

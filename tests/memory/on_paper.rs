@@ -55,8 +55,9 @@ pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Man
         config,
         chat: ChatSettings {
             template: "mistral-v13".into(),
+            template_is_assumed: false,
             default_system_prompt: None,
-            bos_token_id: 1,
+            bos_token_id: Some(1),
             eos_token_ids: vec![2],
             pad_token_id: None,
         },

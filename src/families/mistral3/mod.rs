@@ -2,7 +2,16 @@
 
 pub mod config;
 
-mod definition;
+mod chat;
+pub(super) mod definition;
+mod gguf;
+mod gguf_vision;
+mod hf;
+mod hf_processor;
+mod hf_vision;
+mod pictures;
+mod synth;
 mod tensors;
+mod tokenizer;
 
 pub use config::{Config, VisionConfig};

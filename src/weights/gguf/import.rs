@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::file::{ElementType, NOT_NUMBERS, TensorRef};
+use super::files::GgufFiles;
 use super::metadata::Metadata;
 use super::model::GgufModel;
-use super::text::text_config;
-use super::tokenizer::{chat_settings, tokenizer_json, tokens};
-use super::vision::vision_config;
+use super::tokenizer::{chat_settings, reader, tokenizer_json, tokens};
 use crate::error::{Error, Result};
-use crate::families::{ModelConfig, Role, TensorSpec, definition, mistral3};
+use crate::families::readers::GgufReader;
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::{append_rows, block_size};
 use crate::weights::checkpoint::Fingerprint;
 use crate::weights::convert::{Meter, Numbers, Progress, convert, row_chunks};
@@ -21,7 +21,6 @@ use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
 
 const EMBEDDING: &str = "token_embd.weight";
-const HEAD: &str = "output.weight";
 
 /// What is to be imported.
 #[derive(Debug, Clone)]
@@ -113,9 +112,11 @@ fn describe<'a, S: ByteSource>(
     import: &GgufImport,
     options: &GgufOptions,
 ) -> Result<(PackageInfo, Vec<u8>, Vec<Piece<'a, S>>)> {
-    let config = model_config(text, vision)?;
+    let (family, reader) = reader(text.metadata())?;
+    let config = model_config(reader, text, vision)?;
     let tokenizer = tokenizer_json(text.metadata())?;
-    let chat = chat_settings(text.metadata(), config.text().vocab_size)?;
+    let layouts = definition(&config).chat_layouts();
+    let chat = chat_settings(text.metadata(), config.text().vocab_size, family.chat, layouts)?;
     let mut pieces = Vec::new();
     for spec in definition(&config).tensors() {
         let tensor = find(text, vision, &spec)?;
@@ -149,24 +150,28 @@ fn file_stem(path: &str) -> String {
     name.strip_suffix(".gguf").unwrap_or(name).into()
 }
 
-fn model_config<S: ByteSource>(text: &GgufModel<S>, vision: Option<&GgufModel<S>>) -> Result<ModelConfig> {
+fn model_config<S: ByteSource>(
+    reader: &GgufReader,
+    text: &GgufModel<S>,
+    vision: Option<&GgufModel<S>>,
+) -> Result<ModelConfig> {
     let metadata = text.metadata();
+    if let Some(vision) = vision.map(GgufModel::metadata) {
+        let architecture = vision.text("general.architecture")?.unwrap_or_default();
+        if architecture != "clip" {
+            return Err(vision.refuse(format!("is no vision half of a model: its architecture is {architecture:?}")));
+        }
+    }
     let rows = text.tensor(EMBEDDING).and_then(|tensor| tensor.info.shape.first().copied());
-    // A wrong architecture explains more than a missing tensor.
-    let config = text_config(metadata, rows.unwrap_or(1), text.tensor(HEAD).is_none())?;
+    let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensor(name).is_some();
+    let vision = vision.map(GgufModel::metadata);
+    // What is wrong with the metadata explains more than a missing tensor.
+    let config = (reader.read)(&GgufFiles { text: metadata, vision, vocab_size: rows.unwrap_or(1), has: &has })?;
     let Some(rows) = rows else { return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing")) };
     let tokens = tokens(metadata)?.len();
     if tokens > rows {
         return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
     }
-    let vision = match vision {
-        Some(model) => {
-            let bias = model.tensor("mm.1.bias").is_some();
-            Some(vision_config(model.metadata(), metadata, bias)?)
-        }
-        None => None,
-    };
-    let config = ModelConfig::Mistral3(mistral3::Config { text: config, vision });
     config.validate(&metadata.file)?;
     Ok(config)
 }

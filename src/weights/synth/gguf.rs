@@ -8,7 +8,8 @@ use super::random::{Palette, Random, Scales, block, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
+use crate::families::readers::ChatDefaults;
+use crate::families::table::family;
 use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
 use crate::weights::gguf::{ElementType, Field, GgufHeader, padding};
@@ -84,9 +85,10 @@ impl GgufFile {
     pub fn text(name: &str, config: &ModelConfig, file_type: FileType) -> Result<Self> {
         let text = config.text();
         let mut header = GgufHeader::default();
-        describe_text(&mut header, name, text);
+        header.set("general.name", name);
+        definition(config).describe_gguf(&mut header, false);
         header.set("general.file_type", Field::U32(file_type.number()));
-        describe_tokens(&mut header, text)?;
+        describe_tokens(&mut header, config)?;
         let specs = definition(config).tensors().filter(|spec| spec.role.is_text());
         let kind = |spec: &TensorSpec| if spec.shape.len() == 1 { ElementType::F32 } else { file_type.of(spec, text) };
         Self::new(header, specs, kind)
@@ -97,9 +99,12 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Internal`].
     pub fn mmproj(name: &str, config: &ModelConfig) -> Result<Option<Self>> {
-        let Some(vision) = config.vision() else { return Ok(None) };
+        if definition(config).vision_stages() == 0 {
+            return Ok(None);
+        }
         let mut header = GgufHeader::default();
-        describe_vision(&mut header, name, vision, config.text());
+        header.set("general.name", name);
+        definition(config).describe_gguf(&mut header, true);
         let narrow = |spec: &TensorSpec| spec.is_matrix() && spec.floor.is_none();
         let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
         // Published files repeat a row of the embedding.
@@ -190,46 +195,15 @@ impl Filler {
     }
 }
 
-fn describe_text(header: &mut GgufHeader, name: &str, text: &TextConfig) {
-    let architecture = if text.query_scaling.is_some() { "mistral3" } else { "llama" };
-    header.set("general.architecture", architecture);
-    header.set("general.name", name);
-    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
-    let sizes = [
-        ("vocab_size", text.vocab_size),
-        ("context_length", text.max_position_embeddings),
-        ("embedding_length", text.hidden_size),
-        ("block_count", text.layers.len()),
-        ("feed_forward_length", text.intermediate_size),
-        ("attention.head_count", text.num_attention_heads),
-        ("attention.head_count_kv", text.num_key_value_heads),
-        ("attention.key_length", text.head_dim),
-        ("attention.value_length", text.head_dim),
-        ("rope.dimension_count", text.head_dim),
-    ];
-    for (key, size) in sizes {
-        set(key, Field::U32(size as u32));
-    }
-    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
-    set("rope.freq_base", Field::F32(text.rope.theta as f32));
-    if let Some(scaling) = &text.query_scaling {
-        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
-    }
-    if let Some(yarn) = &text.rope.yarn {
-        set("rope.scaling.type", "yarn".into());
-        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
-        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
-        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
-        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
-        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
-    }
-}
-
-fn describe_tokens(header: &mut GgufHeader, text: &TextConfig) -> Result<()> {
-    let Vocabulary { tokens, merges, .. } = Vocabulary::new(text.vocab_size)?;
+fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
+    let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size)?;
+    let family = family(config);
     let (control, normal) = (3, 1);
     header.set("tokenizer.ggml.model", "gpt2");
-    header.set("tokenizer.ggml.pre", "tekken");
+    for pre in family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).take(1).flat_map(|split| split.names.first())
+    {
+        header.set("tokenizer.ggml.pre", *pre);
+    }
     header.set(
         "tokenizer.ggml.token_type",
         Field::I32s((0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect()),
@@ -237,35 +211,13 @@ fn describe_tokens(header: &mut GgufHeader, text: &TextConfig) -> Result<()> {
     header.set("tokenizer.ggml.scores", Field::F32s(vec![0.0; tokens.len()]));
     header.set("tokenizer.ggml.tokens", Field::Texts(tokens));
     header.set("tokenizer.ggml.merges", Field::Texts(merges));
-    for (key, id) in [("bos", 1), ("eos", 2), ("unknown", 0), ("padding", 11)] {
-        header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+    let ChatDefaults { bos, eos, pad } = family.chat;
+    for (key, id) in [("bos", bos), ("eos", Some(eos)), ("unknown", Some(0)), ("padding", pad)] {
+        if let Some(id) = id {
+            header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+        }
     }
-    header.set("tokenizer.ggml.add_bos_token", Field::Flag(true));
+    header.set("tokenizer.ggml.add_bos_token", Field::Flag(bos.is_some()));
     header.set("tokenizer.ggml.add_eos_token", Field::Flag(false));
     Ok(())
-}
-
-fn describe_vision(header: &mut GgufHeader, name: &str, vision: &VisionConfig, text: &TextConfig) {
-    header.set("general.architecture", "clip");
-    header.set("general.type", "mmproj");
-    header.set("general.name", name);
-    header.set("clip.has_vision_encoder", Field::Flag(true));
-    header.set("clip.projector_type", "pixtral");
-    header.set("clip.use_silu", Field::Flag(true));
-    let sizes = [
-        ("image_size", vision.image_size),
-        ("patch_size", vision.patch_size),
-        ("embedding_length", vision.hidden_size),
-        ("feed_forward_length", vision.intermediate_size),
-        ("block_count", vision.num_hidden_layers),
-        ("attention.head_count", vision.num_attention_heads),
-        ("spatial_merge_size", vision.spatial_merge_size),
-        ("projection_dim", text.hidden_size),
-    ];
-    for (key, size) in sizes {
-        header.set(&format!("clip.vision.{key}"), Field::U32(size as u32));
-    }
-    header.set("clip.vision.attention.layer_norm_epsilon", Field::F32(vision.rms_norm_eps));
-    header.set("clip.vision.image_mean", Field::F32s(vision.image_mean.to_vec()));
-    header.set("clip.vision.image_std", Field::F32s(vision.image_std.to_vec()));
 }

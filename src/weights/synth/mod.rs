@@ -6,12 +6,10 @@
 mod gguf;
 mod package;
 mod random;
-mod shape;
 mod tokenizer;
 
 pub use gguf::{FileType, GgufFile};
 pub use package::package;
-pub use shape::Shape;
 
 use crate::families::TensorSpec;
 
