@@ -41,12 +41,11 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
 
 /// Names of the tensors, what is fused, and the tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
-    let specs: Vec<_> = definition(config).tensors().collect();
-    for parts in specs.chunk_by(|a, b| a.fuse == b.fuse).filter(|parts| parts[0].fuse.is_some()) {
-        assert!(
-            parts.iter().all(|part| part.shape.get(1) == parts[0].shape.get(1)),
-            "fused matrices have the same inputs"
-        );
+    let mut before = None;
+    for spec in definition(config).tensors().filter(|spec| spec.fuse.is_some()) {
+        let inputs = (spec.fuse.clone(), spec.shape[1]);
+        let other = before.replace(inputs.clone()).filter(|(fused, _)| *fused == inputs.0);
+        assert!(other.is_none_or(|other| other == inputs), "fused matrices have the same inputs");
     }
     let text = config.text();
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);

@@ -48,16 +48,19 @@ pub async fn import<F: FileSet, K: PackageSink>(
     writer.resume(fingerprint.finish()).await?;
     if settings.config.text().tie_word_embeddings {
         settings.config.text_mut().tie_word_embeddings = false;
-        let untied: Vec<TensorSpec> = definition(&settings.config).tensors().filter(TensorSpec::is_matrix).collect();
-        let find = |role| untied.iter().find(|spec| spec.role == role).and_then(|spec| look_up(&checkpoint, spec));
+        let untied = definition(&settings.config);
+        let find = |role| {
+            let spec = untied.tensors().find(|spec| spec.role == role && spec.is_matrix())?;
+            look_up(&checkpoint, &spec)
+        };
         let tied = is_tied(find(Role::Head), find(Role::Embedding), &mut writer).await?;
         settings.config.text_mut().tie_word_embeddings = tied;
     }
-    let specs: Vec<TensorSpec> = definition(&settings.config).tensors().collect();
-    let first_projection = specs.iter().find(|spec| spec.role == Role::Layer(0) && spec.is_matrix());
-    let first_projection = first_projection.map(|spec| spec.name.clone());
+    let first_projection =
+        definition(&settings.config).tensors().find(|spec| spec.role == Role::Layer(0) && spec.is_matrix());
+    let first_projection = first_projection.map(|spec| spec.name);
     let mut pieces = Vec::new();
-    for spec in specs {
+    for spec in definition(&settings.config).tensors() {
         pieces.push((find(&checkpoint, &spec)?, spec));
     }
     pieces.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
