@@ -54,9 +54,12 @@ pub struct RopeConfig {
     pub theta: f64,
     /// Which lanes of a head form a pair.
     pub pairs: RopePairs,
-    /// Context extension; absent for plain rope.
+    /// Context extension by `YaRN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yarn: Option<YarnConfig>,
+    /// Context extension by a table: what the frequency of each pair of lanes is divided by. `// [head_dim / 2]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divisors: Option<Vec<f32>>,
 }
 
 /// Which two lanes of a head rotate together. A property of the weight file, not of the model.
@@ -208,6 +211,12 @@ impl TextConfig {
                 ("rope beta_slow", yarn.beta_slow),
                 ("rope attention_factor", yarn.attention_factor),
             ]);
+        }
+        if let Some(divisors) = &self.rope.divisors {
+            if divisors.len() != self.head_dim / 2 {
+                return Some(format!("rope has {} divisors for heads of {}", divisors.len(), self.head_dim));
+            }
+            numbers.extend(divisors.iter().map(|divisor| ("rope divisor", f64::from(*divisor))));
         }
         if let Some(scaling) = &self.query_scaling {
             numbers.push(("query_scaling original_max_position_embeddings", scaling.original_max_position_embeddings));

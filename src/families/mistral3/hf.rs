@@ -13,7 +13,7 @@ use crate::families::readers::{ChatDefaults, HfModel, HfReader};
 use crate::weights::hf::decoder::{self, TextDefaults};
 use crate::weights::hf::fields::Fields;
 use crate::weights::hf::files::HfFiles;
-use crate::weights::hf::rope;
+use crate::weights::hf::rope::{self, RopeDefaults};
 use crate::weights::manifest::TOKENIZER_FILE;
 
 /// The classes that are read, the one with pictures first.
@@ -68,7 +68,7 @@ fn defaults(model_type: &str) -> Option<TextDefaults> {
         max_position_embeddings: 131_072,
         rms_norm_eps: 1e-6,
         sliding_window: Some(4096),
-        rope: json!({}),
+        rope: RopeDefaults { parameters: json!({}), types: &["yarn"] },
     };
     match model_type {
         "mistral" => Some(mistral),
@@ -79,14 +79,19 @@ fn defaults(model_type: &str) -> Option<TextDefaults> {
             max_position_embeddings: 262_144,
             rms_norm_eps: 1e-5,
             sliding_window: None,
-            rope: json!({
-                "rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
-                "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
-            }),
+            rope: RopeDefaults { parameters: ministral_3_rope(), types: &["yarn"] },
             ..mistral
         }),
         _ => None,
     }
+}
+
+/// What a `ministral3` decoder has when its configuration says nothing.
+fn ministral_3_rope() -> Value {
+    json!({
+        "rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
+        "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
+    })
 }
 
 fn text_config(config: Fields<'_>) -> Result<TextConfig> {
@@ -100,7 +105,7 @@ fn text_config(config: Fields<'_>) -> Result<TextConfig> {
     };
     let mut text = decoder::text_config(config, model_type, &defaults)?;
     if model_type == "ministral3" {
-        let parameters = rope::parameters(config, "rope_parameters.", &defaults.rope)?;
+        let parameters = rope::parameters(config, "rope_parameters.", &defaults.rope.parameters)?;
         let original = rope::original_positions(config, parameters, text.max_position_embeddings)?;
         let beta = parameters.number("llama_4_scaling_beta")?.filter(|beta| *beta != 0.0);
         text.query_scaling = beta.map(|beta| QueryScaling { beta, original_max_position_embeddings: original });

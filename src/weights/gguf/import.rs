@@ -8,6 +8,7 @@ use super::files::GgufFiles;
 use super::metadata::Metadata;
 use super::model::GgufModel;
 use super::tokenizer::{chat_settings, reader, tokenizer_json, tokens};
+use crate::config::MAX_HEAD_DIM;
 use crate::error::{Error, Result};
 use crate::families::readers::GgufReader;
 use crate::families::{ModelConfig, Role, TensorSpec, definition};
@@ -21,6 +22,7 @@ use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
 
 const EMBEDDING: &str = "token_embd.weight";
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
 /// What is to be imported.
 #[derive(Debug, Clone)]
@@ -63,7 +65,8 @@ pub async fn import<F: FileSet, K: PackageSink>(
         Some(name) => Some(GgufModel::open(files, name).await?),
         None => None,
     };
-    let (info, tokenizer, pieces) = describe(&text, vision.as_ref(), import, &options)?;
+    let divisors = rope_divisors(&text).await?;
+    let (info, tokenizer, pieces) = describe(&text, vision.as_ref(), divisors, import, &options)?;
     let mut fingerprint = Fingerprint::new("gguf");
     fingerprint.add((&info, &options));
     fingerprint.add(&tokenizer);
@@ -109,11 +112,12 @@ impl<S> Piece<'_, S> {
 fn describe<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
+    rope_divisors: Option<Vec<f32>>,
     import: &GgufImport,
     options: &GgufOptions,
 ) -> Result<(PackageInfo, Vec<u8>, Vec<Piece<'a, S>>)> {
     let (family, reader) = reader(text.metadata())?;
-    let config = model_config(reader, text, vision)?;
+    let config = model_config(reader, text, vision, rope_divisors)?;
     let tokenizer = tokenizer_json(text.metadata())?;
     let layouts = definition(&config).chat_layouts();
     let chat = chat_settings(text.metadata(), config.text().vocab_size, family.chat, layouts)?;
@@ -141,6 +145,15 @@ fn describe<'a, S: ByteSource>(
     Ok((PackageInfo { name, license, source, quantization, config, chat }, tokenizer, pieces))
 }
 
+/// The tensor in which llama.cpp's converters keep what the frequencies of rope are divided by.
+async fn rope_divisors<S: ByteSource>(text: &GgufModel<S>) -> Result<Option<Vec<f32>>> {
+    let Some(tensor) = text.tensor(ROPE_DIVISORS) else { return Ok(None) };
+    match tensor.info.shape[..] {
+        [len] if len <= MAX_HEAD_DIM => tensor.read(0..len as u64).await.map(Some),
+        _ => Err(tensor.error(format!("has shape {:?}", tensor.info.shape))),
+    }
+}
+
 fn own_text(metadata: &Metadata, key: &str) -> Result<Option<String>> {
     metadata.text(key).map(|text| text.map(String::from))
 }
@@ -154,6 +167,7 @@ fn model_config<S: ByteSource>(
     reader: &GgufReader,
     text: &GgufModel<S>,
     vision: Option<&GgufModel<S>>,
+    rope_divisors: Option<Vec<f32>>,
 ) -> Result<ModelConfig> {
     let metadata = text.metadata();
     if let Some(vision) = vision.map(GgufModel::metadata) {
@@ -166,7 +180,8 @@ fn model_config<S: ByteSource>(
     let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensor(name).is_some();
     let vision = vision.map(GgufModel::metadata);
     // What is wrong with the metadata explains more than a missing tensor.
-    let config = (reader.read)(&GgufFiles { text: metadata, vision, vocab_size: rows.unwrap_or(1), has: &has })?;
+    let vocab_size = rows.unwrap_or(1);
+    let config = (reader.read)(&GgufFiles { text: metadata, vision, vocab_size, rope_divisors, has: &has })?;
     let Some(rows) = rows else { return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing")) };
     let tokens = tokens(metadata)?.len();
     if tokens > rows {

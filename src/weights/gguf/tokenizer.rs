@@ -104,12 +104,16 @@ pub(super) fn chat_settings(
         _ => None,
     };
     let (layout, template_is_assumed) = ChatLayout::recognise(layouts, own);
+    let mut eos_token_ids = vec![id("tokenizer.ggml.eos_token_id")?.unwrap_or(defaults.eos)];
+    for key in ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"] {
+        eos_token_ids.extend(id(key)?.filter(|id| !eos_token_ids.contains(id)));
+    }
     Ok(ChatSettings {
         template: layout.name.into(),
         template_is_assumed,
         default_system_prompt: None,
         bos_token_id: id("tokenizer.ggml.bos_token_id")?.or(defaults.bos),
-        eos_token_ids: vec![id("tokenizer.ggml.eos_token_id")?.unwrap_or(defaults.eos)],
+        eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
     })
 }

@@ -1,9 +1,7 @@
 //! A plain decoder's configuration: the fields that `transformers` gives every Llama-like model.
 
-use serde_json::Value;
-
 use super::fields::Fields;
-use super::rope;
+use super::rope::{RopeDefaults, decoder_rope};
 use crate::config::{LayerKind, MAX_LAYERS, TextConfig};
 use crate::error::Result;
 
@@ -30,8 +28,8 @@ pub struct TextDefaults {
     pub rms_norm_eps: f64,
     /// `sliding_window`.
     pub sliding_window: Option<usize>,
-    /// `rope_parameters`.
-    pub rope: Value,
+    /// Rotary embedding.
+    pub rope: RopeDefaults,
 }
 
 /// Reads a decoder of the type `model_type`. `tie_word_embeddings` is left false: it is the whole model's matter, and the weights'.
@@ -55,6 +53,7 @@ pub fn text_config(config: Fields<'_>, model_type: &str, defaults: &TextDefaults
     if !matches!(act, "silu" | "swish") {
         return Err(unsupported("hidden_act", format!("is {act:?}")));
     }
+    let head_dim = head_dim(config, defaults.head_dim, hidden_size, heads)?;
     full_attention_only(config, model_type, defaults, max_position_embeddings, layers)?;
     Ok(TextConfig {
         vocab_size: size("vocab_size", defaults.vocab_size)?,
@@ -63,11 +62,11 @@ pub fn text_config(config: Fields<'_>, model_type: &str, defaults: &TextDefaults
         layers: vec![LayerKind::FullAttention; layers],
         num_attention_heads: heads,
         num_key_value_heads: size("num_key_value_heads", default_kv)?,
-        head_dim: head_dim(config, defaults.head_dim, hidden_size, heads)?,
+        head_dim,
         rms_norm_eps: config.number("rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps) as f32,
         tie_word_embeddings: false,
         max_position_embeddings,
-        rope: rope::decoder_rope(config, model_type, &defaults.rope, max_position_embeddings)?,
+        rope: decoder_rope(config, model_type, &defaults.rope, (head_dim, max_position_embeddings))?,
         query_scaling: None,
     })
 }
