@@ -3,12 +3,13 @@
 
 use ocelli::Error;
 use ocelli::api::{ChatRequest, ErrorBody, ScoreRequest, Stamp};
-use ocelli::chat::{Message, Part, Role, Tokenizer, encode_chat};
-use ocelli::config::{Activation, RopePairs};
+use ocelli::chat::{ChatTemplate, ContentPart, Message, Role, Tokenizer};
 use ocelli::engine::{FinishReason, Usage};
-use ocelli::families::mistral3::VisionConfig;
-use ocelli::image::{ImageGrid, decode, prepare};
+use ocelli::families::definition;
+use ocelli::image::decode;
 use ocelli::sampling::SamplingOptions;
+use ocelli::weights::hf::read_settings;
+use ocelli::weights::source::Directory;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -26,33 +27,6 @@ fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// What preparation needs of a published `config.json`; the rest is filler.
-fn vision(config: &Value) -> VisionConfig {
-    let size = |value: &Value| value.as_u64().unwrap() as usize;
-    VisionConfig {
-        hidden_size: 64,
-        intermediate_size: 64,
-        num_hidden_layers: 1,
-        num_attention_heads: 1,
-        head_dim: 64,
-        hidden_act: Activation::Silu,
-        num_channels: 3,
-        patch_size: size(&config["vision_config"]["patch_size"]),
-        image_size: size(&config["vision_config"]["image_size"]),
-        rope_theta: 1e4,
-        rope_pairs: RopePairs::Half,
-        rms_norm_eps: 1e-5,
-        spatial_merge_size: size(&config["spatial_merge_size"]),
-        projector_act: Activation::Gelu,
-        projector_bias: false,
-        image_mean: [0.5; 3],
-        image_std: [0.5; 3],
-        image_token_id: 10,
-        image_break_token_id: 12,
-        image_end_token_id: 13,
-    }
-}
-
 /// Request in, token ids and pixels out, for every case of every checkpoint.
 #[test]
 fn published_requests_become_the_references_ids_and_pixels() {
@@ -60,7 +34,10 @@ fn published_requests_become_the_references_ids_and_pixels() {
     for entry in std::fs::read_dir(CHECKPOINTS).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let tokenizer = Tokenizer::from_json(&read(&format!("{name}/tokenizer.json"))).unwrap();
-        let config = read_json(&format!("{name}/config.json"));
+        let settings = pollster::block_on(read_settings(&Directory(format!("{CHECKPOINTS}/{name}").into()))).unwrap();
+        let model = definition(&settings.config);
+        let layout = model.chat_layout(&settings.chat.template).unwrap();
+        let template = ChatTemplate { layout, bos: settings.chat.bos_token_id, default_system: None };
         let expected = read(&format!("{name}/expected.safetensors"));
         let expected = SafeTensors::deserialize(&expected).unwrap();
         for case in read_json(&format!("{name}/cases.json"))["cases"].as_array().unwrap() {
@@ -74,10 +51,11 @@ fn published_requests_become_the_references_ids_and_pixels() {
                     (None, picture_urls)
                 }
             };
-            let mut grids: Vec<ImageGrid> = Vec::new();
+            let mut tokens = Vec::new();
             for (n, url) in urls.iter().enumerate() {
-                let prepared =
-                    prepare(&decode(&read(&format!("{name}/{url}")), 64).unwrap(), &vision(&config)).unwrap();
+                let rules = model.pictures().unwrap();
+                let decoded = decode(&read(&format!("{name}/{url}")), 64).unwrap();
+                let prepared = rules.prepare(&decoded, rules.largest_edge()).unwrap();
                 assert_eq!(
                     [prepared.height as u32, prepared.width as u32],
                     numbers(&case["image_sizes"][n])[..],
@@ -88,10 +66,10 @@ fn published_requests_become_the_references_ids_and_pixels() {
                     assert!(prepared.rgb == pixels.data(), "{label} {tensor}");
                     pictures += 1;
                 }
-                grids.push(prepared.grid);
+                tokens.push(rules.tokens(prepared.grid));
             }
             if let Some(messages) = messages {
-                assert_eq!(encode_chat(&messages, &grids, &tokenizer).unwrap(), input_ids, "{label}");
+                assert_eq!(template.encode(&messages, &tokens, &tokenizer).unwrap().ids, input_ids, "{label}");
                 chats += 1;
             }
         }
@@ -130,9 +108,12 @@ fn a_full_request_is_read() {
     let expected = ChatRequest {
         messages: vec![
             text(Role::System, "Be brief."),
-            Message { role: Role::User, content: vec![Part::Text("Compare".into()), Part::Image(0), Part::Image(1)] },
+            Message {
+                role: Role::User,
+                content: vec![ContentPart::Text("Compare".into()), ContentPart::Image(0), ContentPart::Image(1)],
+            },
             text(Role::Assistant, "They differ."),
-            Message { role: Role::User, content: vec![Part::Image(2)] },
+            Message { role: Role::User, content: vec![ContentPart::Image(2)] },
         ],
         picture_urls: ["data:image/png;base64,AA==", "https://example.invalid/b.jpg", "c.webp"]
             .map(String::from)

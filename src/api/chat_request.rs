@@ -52,7 +52,7 @@ const NOT_YET: [&str; 8] = [
 pub struct ChatRequest {
     /// The conversation.
     pub messages: Vec<Message>,
-    /// URLs of the pictures in order of appearance: `Part::Image(i)` means `picture_urls[i]`.
+    /// URLs of the pictures in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
     pub picture_urls: Vec<String>,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,

@@ -14,14 +14,15 @@ use super::tuning::Tuned;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::tower::Tower;
-use crate::families::{ModelConfig, network};
-use crate::gpu::{Gpu, Purpose};
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
+use crate::gpu::Gpu;
 use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
-use crate::layers::decoder::joins;
 use crate::memory::{Plan, Residency};
 use crate::model::Model;
 use crate::state::State;
+use crate::weights::layout::Layout;
 use crate::weights::manifest::Manifest;
+use crate::weights::selection::tensors_with_specs;
 use crate::weights::upload::{Selection, Uploader};
 
 /// The part of a backend that is on the device, and gone with it.
@@ -175,11 +176,9 @@ pub(super) async fn bring_up(
     };
     let report = report?;
     go_on?;
-    let config = &manifest.config;
+    let family = definition(&manifest.config);
     let mut uploader = Uploader::new(gpu, manifest);
-    let joins = joins(config.text());
-    let text = Selection { joins: &joins, wanted: &network::is_text, purpose: Purpose::TextWeights };
-    uploader.want(manifest, &text)?;
+    uploader.select(manifest, &Selection::text(manifest))?;
     let is_resident = plan.vision == Residency::Resident;
     if is_resident {
         select_all(&mut uploader, manifest)?;
@@ -196,8 +195,8 @@ pub(super) async fn bring_up(
         on_event(LoadEvent::Bytes(bytes.len() as u64))?;
     }
     let mut weights = uploader.finish(manifest)?;
-    let tower = if is_resident { take_all(manifest, &mut weights)? } else { network::tower(config) };
-    let decoder = network::decoder(config, &mut weights)?;
+    let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
+    let decoder = family.decoder(&mut weights)?;
     let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv), needs);
     gpu.wait_idle().await?;
     Ok((Resident { model, tower }, report))
@@ -206,16 +205,20 @@ pub(super) async fn bring_up(
 /// The kernels that a package needs, with caches of these precisions.
 pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
     let (text, vision) = (manifest.config.text(), manifest.config.vision());
-    let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
-    let of_layers = matrices.clone().filter(|tensor| tensor.name.starts_with("layers."));
-    let is_embedding = |name: &str| name == "embed_tokens";
-    let named = |name: &str| matrices.clone().find(|tensor| tensor.name == name).map(|tensor| tensor.layout);
-    let embedding = named("embed_tokens").unwrap_or(manifest.quantization);
-    let product = |name: &str| !is_embedding(name) || text.tie_word_embeddings;
+    let matrices: Vec<(TensorSpec, Layout)> = tensors_with_specs(manifest)
+        .filter(|(spec, _)| spec.is_matrix())
+        .map(|(spec, entry)| (spec, entry.layout))
+        .collect();
+    let with_role = |wanted: &dyn Fn(Role) -> bool| {
+        let found = matrices.iter().filter(|(spec, _)| wanted(spec.role)).map(|(_, layout)| *layout);
+        found.collect::<Vec<_>>()
+    };
+    let first = |role: Role| with_role(&|other| other == role).first().copied();
+    let embedding = first(Role::Embedding).unwrap_or(manifest.quantization);
     Needs {
-        products: matrices.clone().filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
-        step: of_layers.map(|tensor| tensor.layout).collect(),
-        head: named("lm_head").unwrap_or(embedding),
+        products: with_role(&|role| role != Role::Embedding || text.tie_word_embeddings).into_iter().collect(),
+        step: with_role(&|role| matches!(role, Role::Layer(_))).into_iter().collect(),
+        head: first(Role::Head).unwrap_or(embedding),
         embedding,
         group: text.num_attention_heads / text.num_key_value_heads,
         decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },

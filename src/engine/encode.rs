@@ -6,10 +6,10 @@ use super::Engine;
 use super::backend::Backend;
 use super::events::Event;
 use super::prompt::{ContextEntry, Encoded, Picture, Prompt, SizedPicture};
-use crate::chat::{encode_chat, picture_order};
+use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
-use crate::image::{decode, fingerprint, prepare};
+use crate::families::definition;
+use crate::image::{decode, fingerprint};
 
 /// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
 const MEGAPIXELS: u32 = 100;
@@ -25,8 +25,11 @@ impl<B: Backend> Engine<B> {
             }
             Prompt::Ids(ids) => (ids.clone(), (0..sized.len()).collect()),
             Prompt::Messages(messages) => {
-                let grids: Vec<_> = sized.iter().map(|picture| picture.prepared.grid).collect();
-                (encode_chat(messages, &grids, &self.tokenizer)?, picture_order(messages)?)
+                let rules = definition(self.backend.config()).pictures();
+                let tokens = |picture: &SizedPicture| rules.map(|rules| rules.tokens(picture.prepared.grid));
+                let tokens: Vec<Vec<u32>> = sized.iter().filter_map(tokens).collect(); // [pictures, tokens]
+                let EncodedChat { ids, pictures } = self.encode_chat(messages, &tokens)?;
+                (ids, pictures)
             }
         };
         let mut places: Vec<Option<SizedPicture>> = sized.into_iter().map(Some).collect();
@@ -41,8 +44,18 @@ impl<B: Backend> Engine<B> {
         Ok(Encoded { ids, entries, pictures: ordered.into_iter().map(Rc::new).collect() })
     }
 
+    /// The conversation in the layout of the package.
+    fn encode_chat(&self, messages: &[Message], pictures: &[Vec<u32>]) -> Result<EncodedChat> {
+        let chat = &self.chat;
+        let system = chat.default_system_prompt.as_deref();
+        let system = system.map(|prompt| fill_system_prompt(prompt, &self.name, (self.today)()));
+        let layout = definition(self.backend.config()).chat_layout(&chat.template)?;
+        let template = ChatTemplate { layout, bos: chat.bos_token_id, default_system: system.as_deref() };
+        template.encode(messages, pictures, &self.tokenizer)
+    }
+
     fn size_picture(&self, index: usize, picture: &Picture) -> Result<SizedPicture> {
-        let Some(vision) = self.backend.config().vision() else {
+        let Some(rules) = definition(self.backend.config()).pictures() else {
             return Err(Error::request(format!("pictures[{index}]"), "this model reads no pictures"));
         };
         let decoded;
@@ -53,8 +66,9 @@ impl<B: Backend> Engine<B> {
                 &decoded
             }
         };
-        let (full, edge) = (vision.image_size, self.backend.longest_edge().min(vision.image_size));
-        let prepared = prepare(rgb, &VisionConfig { image_size: edge, ..vision.clone() })?;
+        let full = rules.largest_edge();
+        let edge = self.backend.longest_edge().min(full);
+        let prepared = rules.prepare(rgb, edge)?;
         let note = (edge < full && rgb.width.max(rgb.height) as usize > edge).then(|| Event::Note {
             picture: index,
             message: format!("scaled down to {edge} pixels for want of GPU memory; the model itself would take {full}"),
@@ -64,10 +78,11 @@ impl<B: Backend> Engine<B> {
 
     /// Gives every picture token the next row of the pictures' features.
     fn entries(&self, ids: &[u32], pictures: &[SizedPicture]) -> Result<Vec<ContextEntry>> {
-        let image_token = self.backend.config().vision().map(|vision| vision.image_token_id);
+        let rules = definition(self.backend.config()).pictures();
+        let image_token = rules.map(|rules| rules.image_token());
         let mut rows = pictures.iter().flat_map(|picture| {
             let fingerprint = picture.fingerprint;
-            let count = picture.prepared.grid.rows * picture.prepared.grid.cols;
+            let count = rules.map_or(0, |rules| rules.rows(picture.prepared.grid));
             (0..count as u32).map(move |row| ContextEntry::Picture { fingerprint, row })
         });
         let mismatch = || Error::request("input_ids", "the picture tokens do not match the pictures' sizes");

@@ -6,7 +6,7 @@ use super::Engine;
 use super::context::LOSSES;
 use super::conversation::Conversation;
 use super::device::{Device, Resident, bring_up, kernel_needs};
-use super::events::{Clock, LoadEvent};
+use super::events::{Calendar, Clock, LoadEvent};
 use super::pictures::FeatureCache;
 use super::source::ShardSource;
 use super::speculate::{LatencyModel, Speculation};
@@ -14,6 +14,7 @@ use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
+use crate::families::definition;
 use crate::gpu::{Gpu, KernelConfig};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
@@ -40,10 +41,12 @@ pub struct LoadOptions {
     pub speculation: Speculation,
     /// The platform's clock.
     pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
 }
 
 impl LoadOptions {
-    /// Everything by default, with the platform's clock.
+    /// Everything by default, with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
         Self {
             context: None,
@@ -55,6 +58,7 @@ impl LoadOptions {
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
             clock,
+            today: || None,
         }
     }
 
@@ -86,7 +90,8 @@ impl Engine {
     ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
-        let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
+        let split_pattern = definition(&manifest.config).split_pattern();
+        let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features().and(options.arithmetic.features());
@@ -125,6 +130,7 @@ impl Engine {
         Ok(Self {
             latency: LatencyModel::new(gpu.class()),
             chat: manifest.chat.clone(),
+            name: manifest.name.clone(),
             backend: Device {
                 gpu,
                 plan,
@@ -140,6 +146,7 @@ impl Engine {
             conversation: Conversation::default(),
             speculation: options.speculation,
             clock: options.clock,
+            today: options.today,
         })
     }
 }

@@ -27,7 +27,7 @@ pub use backend::{Backend, StateOf};
 pub use context::RequestContext;
 pub use conversation::Conversation;
 pub use device::{Device, kernel_needs};
-pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
+pub use events::{Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use load::LoadOptions;
 pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
@@ -74,6 +74,8 @@ pub struct Engine<B: Backend = Device> {
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     clock: Clock,
+    today: Calendar,
+    name: String,
 }
 
 /// How an engine is put together from its parts, for backends other than [`Device`].
@@ -89,14 +91,19 @@ pub struct EngineParts<B> {
     pub speculation: Speculation,
     /// Milliseconds since some fixed moment.
     pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
+    /// What the model is called.
+    pub name: String,
 }
 
 impl<B: Backend> Engine<B> {
     /// An engine of these parts.
     pub fn from_parts(parts: EngineParts<B>) -> Self {
-        let EngineParts { backend, tokenizer, chat, speculation, clock } = parts;
+        let EngineParts { backend, tokenizer, chat, speculation, clock, today, name } = parts;
         let latency = LatencyModel::new(DeviceClass::Hardware);
-        Self { backend, tokenizer, chat, conversation: Conversation::default(), speculation, latency, clock }
+        let conversation = Conversation::default();
+        Self { backend, tokenizer, chat, conversation, speculation, latency, clock, today, name }
     }
 
     /// What answers are made with.

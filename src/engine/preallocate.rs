@@ -2,9 +2,8 @@
 
 use super::Engine;
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
+use crate::families::definition;
 use crate::families::tower::Pixels;
-use crate::image::grid;
 use crate::model::{Draw, LanguageModel};
 use crate::sampling::SamplingOptions;
 
@@ -28,15 +27,14 @@ impl Engine {
 
     async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
         let plan = &self.backend.plan;
-        let Some(vision) = self.config().vision() else { return Ok(()) };
-        let edge = plan.longest_edge.min(vision.image_size);
+        let Some(rules) = definition(self.config()).pictures() else { return Ok(()) };
+        let edge = plan.longest_edge.min(rules.largest_edge());
         if width == 0 || height == 0 {
             return Err(Error::request("width", "a picture has at least one pixel"));
         }
-        let grid = grid((width, height), &VisionConfig { image_size: edge, ..vision.clone() })?;
-        let side = vision.patch_size * vision.spatial_merge_size;
-        let (entries, rows) = (plan.context.saturating_sub(grid.tokens()), plan.feature_rows);
-        let pixels = Pixels { width: grid.cols * side, height: grid.rows * side, rgb: &[] };
+        let grid = rules.grid((width, height), edge)?;
+        let (entries, rows) = (plan.context.saturating_sub(rules.tokens(grid).len()), plan.feature_rows);
+        let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
         let model = &mut self.backend.resident_mut()?.model;
         self.conversation.reserve(model, entries).await?;
         let (model, mut tower) = self.backend.tower_run()?;

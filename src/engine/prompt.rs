@@ -9,7 +9,7 @@ use crate::image::{Fingerprint, PreparedImage, Rgb8};
 /// What the model is to continue.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prompt {
-    /// A conversation; [`crate::chat::Part::Image`] counts the request's pictures.
+    /// A conversation; [`crate::chat::ContentPart::Image`] counts the request's pictures.
     Messages(Vec<Message>),
     /// Token ids; runs of picture tokens take the request's pictures in order.
     Ids(Vec<u32>),

@@ -5,26 +5,24 @@ use std::rc::Rc;
 
 use super::source::ShardSource;
 use crate::error::Result;
-use crate::families::network;
+use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Buffer, Gpu, Recording};
 use crate::memory::{Plan, Residency, VISION_GROUP};
 use crate::weights::manifest::Manifest;
-use crate::weights::stage::VisionStage;
-use crate::weights::upload::{Uploader, WeightStore};
+use crate::weights::upload::{Selection, Uploader, WeightStore};
 
 /// Shards in memory at once while stages are streamed.
 const SHARDS_HELD: usize = 2;
 
 /// Allocates the weights of the whole picture side in `uploader`.
 pub(super) fn select_all(uploader: &mut Uploader, manifest: &Manifest) -> Result<()> {
-    VisionStage::all(&manifest.config)
-        .try_for_each(|stage| stage.select(|selection| uploader.want(manifest, selection)))
+    Selection::stages(manifest).iter().try_for_each(|stage| uploader.select(manifest, stage))
 }
 
 /// Takes the weights of the whole picture side. `None` for a model without one.
 pub(super) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result<Option<Box<dyn Tower>>> {
-    let Some(mut tower) = network::tower(&manifest.config) else { return Ok(None) };
+    let Some(mut tower) = definition(&manifest.config).tower() else { return Ok(None) };
     (0..tower.stages()).try_for_each(|stage| tower.load(stage, weights))?;
     Ok(Some(tower))
 }
@@ -85,6 +83,9 @@ impl<'a> TowerRun<'a> {
             self.load(stage).await?;
             self.tower.record(stage, &mut recording, into)?;
             gpu.run("vision", &recording.take())?;
+            if stage == 0 {
+                self.tower.end_first_stage();
+            }
             if ahead && (1..last - 1).contains(&stage) {
                 // Fetched and sent while the GPU works.
                 self.load(stage + 1).await?;
@@ -130,12 +131,12 @@ impl<'a> TowerRun<'a> {
         let is_streamed = self.plan.vision == Residency::Streamed;
         let mut uploader = Uploader::new(self.gpu, self.manifest);
         if is_streamed {
-            let mut stages = VisionStage::all(&self.manifest.config).skip(stage).take(1);
-            stages.try_for_each(|stage| stage.select(|selection| uploader.want(self.manifest, selection)))?;
+            let stages = Selection::stages(self.manifest);
+            stages.get(stage).map_or(Ok(()), |stage| uploader.select(self.manifest, stage))?;
         } else {
             select_all(&mut uploader, self.manifest)?;
         }
-        for index in uploader.due() {
+        for index in uploader.pending() {
             let bytes = self.window.shard(self.shards, index).await?;
             uploader.push_shard(self.manifest, index, &bytes)?;
             if !is_streamed {

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::mistral3;
+use super::mistral3::config as mistral3;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -60,6 +60,13 @@ impl ModelConfig {
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
         match self {
             Self::Mistral3(config) => config.vision.as_ref(),
+        }
+    }
+
+    /// Cuts the depth of the picture side; without layers it is gone.
+    pub fn keep_vision_layers(&mut self, layers: usize) {
+        match self {
+            Self::Mistral3(config) => config.keep_vision_layers(layers),
         }
     }
 

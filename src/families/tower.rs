@@ -23,6 +23,15 @@ pub trait Tower: fmt::Debug {
     /// Stages: the first, the layers, the last.
     fn stages(&self) -> usize;
 
+    /// Patches that a picture is cut into.
+    fn patches(&self, pixels: &Pixels<'_>) -> usize;
+
+    /// What a number of patches computed at a time must be a multiple of.
+    fn row_alignment(&self) -> usize;
+
+    /// Numbers in the widest row that a patch takes in work memory.
+    fn widest_row(&self) -> usize;
+
     /// Takes the weights of a stage.
     ///
     /// # Errors
@@ -46,6 +55,9 @@ pub trait Tower: fmt::Debug {
     /// # Errors
     /// As [`Recording::dispatch`], or [`crate::Error::Internal`] without [`Self::begin`] or weights.
     fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()>;
+
+    /// Gives up what only the first stage reads. Recordings keep it for as long as they need it.
+    fn end_first_stage(&mut self);
 
     /// Gives up what [`Self::begin`] allocated.
     fn end(&mut self);

@@ -21,6 +21,16 @@ impl Paper {
         Self { max_binding, max_bindings, ledger: Arc::default() }
     }
 
+    /// Bytes allocated for a purpose.
+    pub fn bytes(&self, purpose: Purpose) -> u64 {
+        self.ledger.rows()[purpose as usize].current
+    }
+
+    /// Counts out what is on its way to the device, as waiting for one does.
+    pub fn wait_idle(&self) {
+        drop(self.ledger.settling());
+    }
+
     /// The account of all buffers.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -35,7 +45,9 @@ impl Allocator for Paper {
     }
 
     fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, _: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {
-        self.alloc(label, purpose, bytes)
+        let buffer = self.alloc(label, purpose, bytes)?;
+        self.ledger.pass(Purpose::Staging, bytes);
+        Ok(buffer)
     }
 
     fn max_binding(&self) -> u64 {

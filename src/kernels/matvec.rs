@@ -5,7 +5,7 @@ use super::{Linear, params_of};
 use crate::error::Result;
 use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
-use crate::weights::upload::{Part, Weight};
+use crate::weights::upload::{RowShard, Weight};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -82,7 +82,7 @@ impl Matvec<'_> {
         self.weight.parts.iter().try_for_each(|part| recording.dispatch(self.dispatch(part)))
     }
 
-    fn dispatch(&self, part: &Part) -> Dispatch {
+    fn dispatch(&self, part: &RowShard) -> Dispatch {
         let Weight { layout, shape, .. } = *self.weight;
         let few = Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
         let params = Params {

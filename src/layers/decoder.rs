@@ -49,13 +49,13 @@ impl Layer {
         };
         let mixer = Mixer::Attention(Attention {
             norm: norm(config, weights, &at("input_layernorm"))?,
-            qkv_proj: FusedLinear::new(weights, &qkv_names(layer))?,
+            qkv_proj: FusedLinear::new(weights, &at("self_attn.qkv_proj"))?,
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
             heads,
         });
         let mlp = Mlp {
             norm: norm(config, weights, &at("post_attention_layernorm"))?,
-            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &at("mlp.gate_up_proj"))?,
             down_proj: weights.matrix(&at("mlp.down_proj"))?,
             activation: Activation::Silu,
         };
@@ -65,19 +65,6 @@ impl Layer {
 
 fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
     Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
-}
-
-/// Matrices that one launch can compute, for [`crate::weights::upload::Selection`].
-pub fn joins(config: &TextConfig) -> Vec<Vec<String>> {
-    (0..config.layers.len()).flat_map(|layer| [qkv_names(layer), gate_up_names(layer)]).collect()
-}
-
-fn qkv_names(layer: usize) -> Vec<String> {
-    ["q", "k", "v"].map(|name| format!("layers.{layer}.self_attn.{name}_proj")).to_vec()
-}
-
-fn gate_up_names(layer: usize) -> Vec<String> {
-    ["gate", "up"].map(|name| format!("layers.{layer}.mlp.{name}_proj")).to_vec()
 }
 
 /// The decoder's weights.

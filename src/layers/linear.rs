@@ -34,19 +34,19 @@ impl Norm {
     }
 }
 
-/// Matrices over the same inputs whose outputs lie side by side; one launch where their layouts let them be one matrix.
+/// One or several matrices with the same inputs; one launch where their layouts allow them to be fused.
 #[derive(Debug)]
 pub struct FusedLinear {
     matrices: Vec<Weight>,
 }
 
 impl FusedLinear {
-    /// Takes the matrices of these names.
+    /// Takes the fused matrix of this name.
     ///
     /// # Errors
     /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn new(weights: &mut WeightStore, names: &[String]) -> Result<Self> {
-        Ok(Self { matrices: weights.stacked(names)? })
+    pub fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
+        Ok(Self { matrices: weights.fused(name)? })
     }
 
     /// The matrices, in order of their outputs.

@@ -10,8 +10,10 @@ use crate::config::{QueryScaling, RopeConfig, YarnConfig};
 /// Frequencies of a head's pairs. `// [head_dim / 2]`
 pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
     let plain = |i: usize| rope.theta.powf(-2.0 * i as f64 / head_dim as f64);
+    let divisor =
+        |i: usize| rope.divisors.as_ref().and_then(|all| all.get(i)).map_or(1.0, |&divisor| f64::from(divisor));
     let Some(yarn) = &rope.yarn else {
-        return (0..head_dim / 2).map(|i| plain(i) as f32).collect();
+        return (0..head_dim / 2).map(|i| (plain(i) / divisor(i)) as f32).collect();
     };
     let (low, high) = ramp_ends(rope.theta, yarn, head_dim);
     let frequency = |i: usize| {
@@ -89,7 +91,7 @@ mod tests {
             attention_factor: 1.0,
             truncate: true,
         };
-        RopeConfig { theta, pairs: RopePairs::Half, yarn: Some(yarn) }
+        RopeConfig { theta, pairs: RopePairs::Half, yarn: Some(yarn), divisors: None }
     }
 
     /// Values that `transformers` 5.23 prints for the 3B (theta 1e6) and the 14B (theta 1e9).

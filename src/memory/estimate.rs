@@ -5,11 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::residency::{Residency, VISION_GROUP};
-use crate::config::{KvPrecision, TextConfig};
+use crate::config::{ImageGrid, KvPrecision, TextConfig};
 use crate::error::Result;
-use crate::families::ModelConfig;
-use crate::families::mistral3::{VisionConfig, vision_work};
 use crate::families::tower::Pixels;
+use crate::families::{ModelConfig, PictureShape, Pictures, definition};
 use crate::gpu::buffer::allocated;
 use crate::gpu::{Allocator, KernelConfig, Paper, Purpose};
 use crate::kernels::sample::Sampling;
@@ -22,15 +21,13 @@ use crate::weights::manifest::Manifest;
 
 /// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
 const MAX_BINDINGS: usize = 8;
-/// Sides of pictures that are looked at: more are thinned out.
-const SIDES: usize = 64;
 
 /// Rows computed at a time: what the memory of a pass goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {
     /// Of the decoder.
     pub text: TextRows,
-    /// Patches of a picture; a multiple of [`vision_work::row_alignment`].
+    /// Patches of a picture; a multiple of [`crate::families::tower::Tower::row_alignment`].
     pub vision: usize,
 }
 
@@ -88,36 +85,16 @@ impl PhaseBytes {
     }
 }
 
-/// A picture in the prompt.
-#[derive(Debug, Clone, Copy)]
-struct PictureShape {
-    /// Rows of features.
-    rows: usize,
-    /// Entries of the context.
-    tokens: usize,
-    /// Height and width in patches.
-    patches: (usize, usize),
-}
-
-/// The pictures worth looking at: for its rows of features none takes fewer entries, which leave room for more of the cache.
-fn pictures(vision: &VisionConfig, way: &PlanCandidate) -> Vec<PictureShape> {
-    let merge = vision.spatial_merge_size;
-    let most = way.edge.div_ceil(vision.patch_size * merge).max(1);
-    let shape = |rows: usize| {
-        // A prompt holds at least one token besides.
-        let cols = most.min(((way.context.saturating_sub(2)) / rows).saturating_sub(1));
-        let patches = (rows * merge, cols * merge);
-        (cols > 0).then_some(PictureShape { rows: rows * cols, tokens: rows * (cols + 1), patches })
-    };
-    let thinned = (1..=SIDES).map(|index| (most * index).div_ceil(SIDES));
-    let mut shapes: Vec<PictureShape> = thinned.filter_map(shape).collect();
-    shapes.push(PictureShape { rows: 1, tokens: 2, patches: (merge, merge) });
-    shapes
-}
-
 /// Rows of features of the largest picture.
-pub(super) fn largest_picture(vision: &VisionConfig, way: &PlanCandidate) -> usize {
-    pictures(vision, way).iter().map(|shape| shape.rows).max().unwrap_or(0)
+pub(super) fn largest_picture(pictures: &dyn Pictures, way: &PlanCandidate) -> usize {
+    let shapes = pictures.shapes(way.edge, way.context);
+    shapes.iter().map(|shape| pictures.rows(shape.grid)).max().unwrap_or(0)
+}
+
+/// A picture of that many cells, of which only memory is asked.
+fn pixels(pictures: &dyn Pictures, grid: ImageGrid) -> Pixels<'static> {
+    let cell = pictures.cell();
+    Pixels { width: grid.cols * cell, height: grid.rows * cell, rgb: &[] }
 }
 
 /// Bytes of the features.
@@ -158,9 +135,9 @@ impl<'a> Estimate<'a> {
         let paper = Paper::new(limit, MAX_BINDINGS);
         let mut model = DryModel::new(manifest, paper.clone(), KernelConfig::default())?;
         let mut stage_params = [[0; 3]; 3];
-        if let Some(vision) = manifest.config.vision() {
+        if let Some(pictures) = definition(&manifest.config).pictures() {
             for (chunks, params) in (1..).zip(&mut stage_params) {
-                *params = params_of_stages(&mut model, vision, chunks)?;
+                *params = params_of_stages(&mut model, pictures, chunks)?;
             }
         }
         Ok(Self {
@@ -179,10 +156,10 @@ impl<'a> Estimate<'a> {
     /// What `way` takes in every phase, or which limit of the device it exceeds.
     pub(super) fn phases(&self, way: &PlanCandidate) -> Result<Vec<PhaseBytes>> {
         let mut phases = vec![self.load(way), self.text(way)?];
-        if let Some(vision) = self.config.vision() {
+        if let Some(pictures) = definition(self.config).pictures() {
             let mut largest: Option<PhaseBytes> = None;
-            for shape in pictures(vision, way) {
-                for phase in self.picture(vision, way, shape)? {
+            for shape in pictures.shapes(way.edge, way.context) {
+                for phase in self.picture(pictures, way, shape)? {
                     if largest.as_ref().is_none_or(|largest| phase.total > largest.total) {
                         largest = Some(phase);
                     }
@@ -203,10 +180,9 @@ impl<'a> Estimate<'a> {
 
     /// Bytes that `allocate` has the paper device allocate for `purpose`.
     fn allocated<T>(&self, purpose: Purpose, allocate: impl FnOnce(&Paper) -> Result<T>) -> Result<u64> {
-        let bytes = || self.paper.ledger().rows()[purpose as usize].current;
-        let before = bytes();
+        let before = self.paper.bytes(purpose);
         let kept = allocate(&self.paper)?;
-        let after = bytes();
+        let after = self.paper.bytes(purpose);
         drop(kept);
         Ok(after - before)
     }
@@ -278,18 +254,13 @@ impl<'a> Estimate<'a> {
     }
 
     /// A picture that comes when the cache holds as much as the context leaves beside it: its first stage, its layers, the last one.
-    fn picture(&self, vision: &VisionConfig, way: &PlanCandidate, shape: PictureShape) -> Result<[PhaseBytes; 3]> {
-        let side = vision.patch_size;
-        let (height, width) = (shape.patches.0 * side, shape.patches.1 * side);
-        let pixels = Pixels { width, height, rgb: &[] };
-        let patches = shape.patches.0 * shape.patches.1;
-        let rows = way.rows.vision.min(patches.next_multiple_of(vision_work::row_alignment(vision)));
-        let work = self.model.borrow_mut().picture_bytes(&pixels, rows)?;
-        let picture = allocated((width * height * size_of::<u32>()) as u64);
-        let params = self.stage_params(patches.div_ceil(rows) as u64);
+    fn picture(&self, pictures: &dyn Pictures, way: &PlanCandidate, shape: PictureShape) -> Result<[PhaseBytes; 3]> {
+        let (pixels, mut model) = (pixels(pictures, shape.grid), self.model.borrow_mut());
+        let work = model.picture_bytes(&pixels, way.rows.vision)?;
+        let patches = model.tower().map_or(0, |tower| tower.patches(&pixels));
+        let params = self.stage_params(patches.div_ceil(way.rows.vision) as u64);
         let state = self.state_bytes(way, way.context.saturating_sub(shape.tokens))?;
-        let features = feature_bytes(self.config.text(), way.feature_rows.max(shape.rows));
-        let tables = (patches as u64 * vision.head_dim as u64 + rows as u64) * size_of::<f32>() as u64;
+        let features = feature_bytes(self.config.text(), way.feature_rows.max(pictures.rows(shape.grid)));
         let (whole, streamed) = (self.stages.iter().sum::<u64>(), way.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };
@@ -302,9 +273,9 @@ impl<'a> Estimate<'a> {
         let (first, last) = (self.stages.first().copied().unwrap_or(0), self.stages.last().copied().unwrap_or(0));
         let (together, coming) = self.layers_at_once(way.slots);
         Ok([
-            phase(first, work, picture + tables + first_params + dropped.max(sent(first))),
-            phase(together, work - picture, sent(coming) + layers),
-            phase(last, work - picture, sent(last) + last_params),
+            phase(first, work.begun, work.written + first_params + dropped.max(sent(first))),
+            phase(together, work.layers, sent(coming) + layers),
+            phase(last, work.layers, sent(last) + last_params),
         ])
     }
 
@@ -328,11 +299,11 @@ impl<'a> Estimate<'a> {
 }
 
 /// Parameters of the first stage, the layer with most and the last of the smallest picture that is computed in so many chunks.
-fn params_of_stages(model: &mut DryModel, vision: &VisionConfig, chunks: usize) -> Result<[u64; 3]> {
-    let (merge, side) = (vision.spatial_merge_size, vision.patch_size);
-    let rows = vision_work::row_alignment(vision) * merge * merge;
-    let pixels = Pixels { width: chunks * rows / merge * side, height: merge * side, rgb: &[] };
-    let stages = model.picture(&pixels, rows)?;
+fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
+    let Some(alignment) = model.tower().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
+    let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
+    let rows = model.tower().map_or(0, |tower| tower.patches(&picture(alignment)));
+    let stages = model.picture(&picture(chunks * alignment), rows)?;
     let bytes: Vec<u64> = stages.iter().map(|stage| stage.params_bytes()).collect();
     Ok(match &bytes[..] {
         [first, layers @ .., last] => [*first, layers.iter().copied().max().unwrap_or(0), *last],

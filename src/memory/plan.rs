@@ -4,8 +4,7 @@ use super::estimate::{Estimate, PhaseBytes, PlanCandidate, PurposeBytes, Rows, l
 use super::residency::Residency;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
-use crate::families::mistral3::{VisionConfig, vision_work};
+use crate::families::{ModelConfig, Pictures, definition};
 use crate::layers::TextRows;
 use crate::layers::workspace::widest;
 use crate::model::DRAFT_ROWS;
@@ -170,7 +169,8 @@ fn candidates(
     limit: u64,
     memory_options: MemoryOptions,
 ) -> impl Iterator<Item = PlanCandidate> + '_ {
-    let (welcome, small) = edges(config.vision());
+    let (welcome, small) = edges(definition(config).pictures());
+    let stages = definition(config).tower().map(|tower| tower.stages());
     let short = memory_options.budget.is_some();
     let mut shapes = Vec::new();
     for edges in [welcome, small] {
@@ -183,7 +183,7 @@ fn candidates(
         let rows = rows(config, step, limit);
         let mut all = Vec::new();
         for kv in precisions(config, memory_options, context) {
-            for (vision, slots) in residencies(config.vision(), memory_options) {
+            for (vision, slots) in residencies(stages, memory_options) {
                 let way = PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows: 0 };
                 all.push(PlanCandidate { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
             }
@@ -202,9 +202,9 @@ fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
 }
 
 /// Longest edges of pictures: those that serve well, and those that are better than nothing.
-fn edges(vision: Option<&VisionConfig>) -> (Vec<usize>, Vec<usize>) {
-    let Some(vision) = vision else { return (vec![0], Vec::new()) };
-    let (full, step) = (vision.image_size, vision.patch_size * vision.spatial_merge_size);
+fn edges(pictures: Option<&dyn Pictures>) -> (Vec<usize>, Vec<usize>) {
+    let Some(pictures) = pictures else { return (vec![0], Vec::new()) };
+    let (full, step) = (pictures.largest_edge(), pictures.cell());
     let welcome = [full, full.midpoint(WELCOME_EDGE), WELCOME_EDGE].into_iter().filter(|&edge| edge <= full);
     let largest = full.min(WELCOME_EDGE);
     let small = [3, 2, 1].map(|quarters| (largest * quarters / 4).next_multiple_of(step)).into_iter();
@@ -224,9 +224,9 @@ fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usiz
 }
 
 /// Where the tower may be, and how many of its layers at once if it is streamed.
-fn residencies(vision: Option<&VisionConfig>, memory_options: MemoryOptions) -> Vec<(Residency, usize)> {
-    let Some(vision) = vision else { return vec![(Residency::Resident, 0)] };
-    let depth = vision.num_hidden_layers;
+fn residencies(stages: Option<usize>, memory_options: MemoryOptions) -> Vec<(Residency, usize)> {
+    let Some(stages) = stages else { return vec![(Residency::Resident, 0)] };
+    let depth = stages.saturating_sub(2);
     let all =
         [(Residency::Resident, depth), (Residency::Dropped, depth), (Residency::Streamed, 2), (Residency::Streamed, 1)];
     all.into_iter().filter(|(residency, _)| memory_options.vision.is_none_or(|asked| asked == *residency)).collect()
@@ -237,9 +237,8 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
     let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
     let prompt = prompt.min(fitting(widest(config.text()))).max(1);
     let head = head.min(fitting(config.text().vocab_size)).clamp(1, prompt);
-    let vision = config.vision().map_or(0, |tower| {
-        let alignment = vision_work::row_alignment(tower);
-        let fitting = fitting(vision_work::widest(tower, config.text().hidden_size));
+    let vision = definition(config).tower().map_or(0, |tower| {
+        let (alignment, fitting) = (tower.row_alignment(), fitting(tower.widest_row()));
         (vision.min(fitting) / alignment * alignment).max(alignment)
     });
     Rows { text: TextRows { prompt, head, step: 1 }, vision }
@@ -247,8 +246,8 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
 fn feature_rows(config: &ModelConfig, way: &PlanCandidate, pictures: usize, short: bool, limit: u64) -> usize {
-    let Some(vision) = config.vision() else { return 0 };
-    let largest = largest_picture(vision, way);
+    let Some(rules) = definition(config).pictures() else { return 0 };
+    let largest = largest_picture(rules, way);
     let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
     let wanted = if short { several } else { several.max(way.context) };

@@ -6,17 +6,15 @@ use std::ops::Range;
 use super::record::{record_drafts, record_step};
 use crate::config::TextConfig;
 use crate::error::Result;
-use crate::families::network;
+use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, KernelConfig, Paper, Purpose, Recording};
 use crate::kernels::sample::Sampling;
-use crate::layers::decoder::joins;
 use crate::layers::step::StepShape;
 use crate::layers::{Decoder, Form, Pass, Workspace};
 use crate::sampling::SamplingOptions;
 use crate::state::State;
 use crate::weights::manifest::Manifest;
-use crate::weights::stage::VisionStage;
 use crate::weights::upload::{Selection, WeightStore};
 
 /// A decoder and a tower whose weights take no memory.
@@ -30,6 +28,17 @@ pub struct DryModel {
     config: KernelConfig,
 }
 
+/// Bytes that a picture takes besides weights and features.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PictureBytes {
+    /// Work memory of the first stage.
+    pub begun: u64,
+    /// What is written before the first stage.
+    pub written: u64,
+    /// Work memory of the stages behind it.
+    pub layers: u64,
+}
+
 impl DryModel {
     /// The model of a package, whose shards are not needed, on a device with the limits of `paper` that computes as `config` says.
     ///
@@ -37,19 +46,16 @@ impl DryModel {
     /// [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, [`crate::Error::InvalidPackage`] if a weight is
     /// missing.
     pub fn new(manifest: &Manifest, paper: Paper, config: KernelConfig) -> Result<Self> {
-        let joins = joins(manifest.config.text());
-        let selection = Selection { joins: &joins, wanted: &network::is_text, purpose: Purpose::TextWeights };
-        let decoder = network::decoder(&manifest.config, &mut WeightStore::empty(&paper, manifest, &selection)?)?;
-        let (mut tower, mut stage_bytes) = (network::tower(&manifest.config), Vec::new());
-        let text_bytes = paper.ledger().total().0;
-        let mut held = text_bytes;
-        for (index, stage) in VisionStage::all(&manifest.config).enumerate() {
-            let mut weights = stage.select(|selection| WeightStore::empty(&paper, manifest, selection))?;
+        let model = definition(&manifest.config);
+        let mut weights = WeightStore::empty(&paper, manifest, &Selection::text(manifest))?;
+        let (decoder, mut tower, mut stage_bytes) = (model.decoder(&mut weights)?, model.tower(), Vec::new());
+        for (index, stage) in Selection::stages(manifest).iter().enumerate() {
+            let before = paper.bytes(Purpose::VisionWeights);
+            let mut weights = WeightStore::empty(&paper, manifest, stage)?;
             tower.as_mut().map_or(Ok(()), |tower| tower.load(index, &mut weights))?;
-            let now = paper.ledger().total().0;
-            stage_bytes.push(now - held);
-            held = now;
+            stage_bytes.push(paper.bytes(Purpose::VisionWeights) - before);
         }
+        let text_bytes = paper.bytes(Purpose::TextWeights);
         Ok(Self { paper, decoder, tower, text_bytes, stage_bytes, config })
     }
 
@@ -144,17 +150,25 @@ impl DryModel {
         Ok(recording)
     }
 
-    /// Bytes that the tower's work memory for a picture takes, `rows` patches being computed at a time; 0 without a picture side.
+    /// The picture side.
+    pub fn tower(&self) -> Option<&dyn Tower> {
+        self.tower.as_deref()
+    }
+
+    /// What the work memory for a picture takes, `rows` patches being computed at a time; nothing without a picture side.
     ///
     /// # Errors
     /// As [`Allocator::alloc`].
-    pub fn picture_bytes(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<u64> {
-        let Some(tower) = &mut self.tower else { return Ok(0) };
-        let before = self.paper.ledger().total().0;
+    pub fn picture_bytes(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<PictureBytes> {
+        let Some(tower) = &mut self.tower else { return Ok(PictureBytes::default()) };
+        let before = self.paper.bytes(Purpose::Activations);
         tower.begin(&self.paper, pixels, rows)?;
-        let after = self.paper.ledger().total().0;
+        let (begun, written) = (self.paper.bytes(Purpose::Activations), self.paper.bytes(Purpose::Staging));
+        tower.end_first_stage();
+        let layers = self.paper.bytes(Purpose::Activations);
         tower.end();
-        Ok(after - before)
+        self.paper.wait_idle();
+        Ok(PictureBytes { begun: begun - before, written, layers: layers - before })
     }
 
     /// Every stage of the tower for a picture; none without a picture side.
@@ -172,6 +186,7 @@ impl DryModel {
             stages.push(recording);
         }
         tower.end();
+        self.paper.wait_idle();
         Ok(stages)
     }
 }

@@ -10,6 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
+use crate::chat::Date;
 use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{BrowserCaps, Gpu, GpuOptions};
@@ -114,9 +115,16 @@ impl JsLoadOptions {
             speculation: self.speculation.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             tune: self.tune.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             arithmetic: self.arithmetic.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            today,
             ..LoadOptions::new(milliseconds)
         })
     }
+}
+
+/// The date where the browser is.
+fn today() -> Option<Date> {
+    let now = js_sys::Date::new_0();
+    Some(Date { year: now.get_full_year().into(), month: now.get_month() + 1, day: now.get_date() })
 }
 
 async fn open(

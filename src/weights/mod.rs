@@ -18,10 +18,9 @@ pub mod manifest;
 pub mod package;
 pub mod quant;
 pub mod safetensors;
+pub mod selection;
 pub mod source;
-pub mod stage;
 pub mod synth;
-pub mod tensors;
 pub mod upload;
 pub mod writer;
 
@@ -31,7 +30,8 @@ mod convert;
 mod directory;
 pub(crate) mod hash;
 mod k_quant;
-mod parts;
+mod row_shards;
 mod scale_search;
+mod tokenizer_json;
 
 pub use directory::DirectorySink;

@@ -6,7 +6,7 @@ mod memory;
 mod packages;
 mod tuning;
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Stage};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
@@ -28,7 +28,7 @@ fn picture(level: u8) -> Picture {
     Picture::Rgb(Rgb8 { width, height, pixels })
 }
 
-fn user(content: Vec<Part>) -> Message {
+fn user(content: Vec<ContentPart>) -> Message {
     Message { role: Role::User, content }
 }
 
@@ -43,7 +43,7 @@ fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Req
 }
 
 fn about_a_picture(level: u8, question: &str) -> Request {
-    let content = vec![Part::Image(0), Part::Text(question.into())];
+    let content = vec![ContentPart::Image(0), ContentPart::Text(question.into())];
     ask(vec![user(content)], vec![picture(level)], 6)
 }
 
@@ -113,7 +113,12 @@ fn a_picture_shown_again_elsewhere_is_not_encoded_again() {
     with_engine(512, async |engine| {
         engine.reset();
         assert!(layers_of_the_tower_run(engine, &about_a_picture(10, "What?")).await > 0);
-        let content = vec![Part::Text("Look:".into()), Part::Image(0), Part::Text("What?".into()), Part::Image(1)];
+        let content = vec![
+            ContentPart::Text("Look:".into()),
+            ContentPart::Image(0),
+            ContentPart::Text("What?".into()),
+            ContentPart::Image(1),
+        ];
         let request = ask(vec![user(content)], vec![picture(10), picture(10)], 2);
         assert_eq!(layers_of_the_tower_run(engine, &request).await, 0);
     });
@@ -248,7 +253,7 @@ fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
             ("invalid-request", ids(&[1, 99_999])),
             ("invalid-request", ids(&[])),
             ("invalid-request", ids(&[1, 10, 10, 13])),
-            ("invalid-request", ask(vec![user(vec![Part::Image(3)])], vec![picture(1)], 4)),
+            ("invalid-request", ask(vec![user(vec![ContentPart::Image(3)])], vec![picture(1)], 4)),
             ("context-overflow", ask(vec![Message::text(Role::User, long)], Vec::new(), 4)),
             ("invalid-image", broken),
             ("invalid-request", Request { sampling: cold, ..good.clone() }),

@@ -25,7 +25,8 @@ fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEn
     let tokenizer = Arc::new(Tokenizer::from_json(&json).expect("a tokenizer"));
     let manifest = on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
     let backend = FakeBackend::new(kind, manifest.config, tokenizer.vocab_size(), sizes);
-    Engine::from_parts(EngineParts { backend, tokenizer, chat: manifest.chat, speculation, clock: || 0.0 })
+    let (chat, name) = (manifest.chat, manifest.name);
+    Engine::from_parts(EngineParts { backend, tokenizer, chat, name, speculation, clock: || 0.0, today: || None })
 }
 
 fn ask(ids: &[u32], max_tokens: usize) -> Request {

@@ -6,6 +6,7 @@ mod packages;
 mod small_device;
 
 use golden::{Case, cases, largest_difference};
+use ocelli::chat::ContentPart;
 use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoreOptions, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -108,6 +109,24 @@ fn a_random_model_runs() {
         assert!(logits.len() == 40 * 1600 && logits.iter().all(|x| x.is_finite()));
         let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
         assert!((0.3..3.0).contains(&size), "logits of about 1, not {size}");
+    });
+}
+
+/// What the package says stands before a conversation that has no system message, its blanks filled.
+#[test]
+fn a_packages_system_prompt_is_put_before_a_conversation() {
+    pollster::block_on(async {
+        let mut case = cases("text_long", "").into_iter().find(|case| case.name == "chat").expect("a chat");
+        let Prompt::Messages(messages) = &mut case.prompt else { panic!("no messages") };
+        let ContentPart::Text(system) = messages.remove(0).content.remove(0) else { panic!("no text") };
+        let mut files = packages::pack("text_long", Layout::F32).await;
+        let mut manifest: serde_json::Value = serde_json::from_slice(&files["model.json"]).expect("JSON");
+        manifest["name"] = "poet".into();
+        manifest["chat"]["default_system_prompt"] = system.replace("poet", "{name}").into();
+        files.insert("model.json".into(), serde_json::to_vec(&manifest).expect("JSON"));
+        let mut engine = load(&files, 256).await;
+        let found = logits(&mut engine, &case, usize::MAX).await;
+        assert!(largest_difference(&found, &case.logits) <= TOLERANCE);
     });
 }
 

@@ -21,7 +21,7 @@ use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::{Directory, MemoryFiles};
-use ocelli::weights::synth::{self, Shape};
+use ocelli::weights::synth;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, beside those of the checkpoints.
@@ -78,7 +78,7 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
 
 /// A random model of the 3B's kind, small and without eyes, made compact.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
-    let mut config = Shape::Ministral3B.config();
+    let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
     *config.vision_mut() = None;
     let text = &mut config.text_mut();
     text.layers.truncate(4);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
     Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Speculation,
@@ -251,7 +251,7 @@ fn the_demo_model_repeats_itself_word_by_word() {
         let names = ["model.json", "tokenizer.json", "shard-0000.bin"];
         let files: Contents =
             names.iter().map(|name| ((*name).to_owned(), read(&format!("www/models/demo/{name}")))).collect();
-        let content = vec![Part::Image(0), Part::Text("Describe this image.".into())];
+        let content = vec![ContentPart::Image(0), ContentPart::Text("Describe this image.".into())];
         let mut messages = vec![Message { role: Role::User, content }];
         let (mut plain, mut always) = (load(&files, Speculation::Off).await, load(&files, Speculation::Always).await);
         let mut accepted = 0;

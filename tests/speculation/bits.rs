@@ -2,10 +2,9 @@
 
 use ocelli::config::KvPrecision;
 use ocelli::engine::kernel_needs;
-use ocelli::families::network;
-use ocelli::gpu::{Counters, Gpu, Purpose};
+use ocelli::families::definition;
+use ocelli::gpu::{Counters, Gpu};
 use ocelli::layers::TextRows;
-use ocelli::layers::decoder::joins;
 use ocelli::layers::step::{RESULT, StepHeader};
 use ocelli::model::{Input, LanguageModel, Model};
 use ocelli::state::{State, States};
@@ -19,14 +18,12 @@ use crate::packages::{self, Contents, common::Random};
 fn model(gpu: &Gpu, files: &Contents, kv: KvPrecision) -> Model {
     let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = joins(manifest.config.text());
-    let text = Selection { joins: &joins, wanted: &network::is_text, purpose: Purpose::TextWeights };
-    uploader.want(&manifest, &text).expect("room for the weights");
+    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
     for (index, shard) in manifest.shards.iter().enumerate() {
         uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
     }
     let mut weights = uploader.finish(&manifest).expect("weights");
-    let decoder = network::decoder(&manifest.config, &mut weights).expect("a decoder");
+    let decoder = definition(&manifest.config).decoder(&mut weights).expect("a decoder");
     let rows = TextRows { prompt: 256, head: 8, step: 8 };
     Model::new(gpu, decoder, rows, (2048, kv), kernel_needs(&manifest, vec![kv]))
 }

@@ -85,7 +85,10 @@ fn fixtures_give_the_numbers_they_were_made_with() {
         (vision.hidden_act, vision.projector_act, vision.rope_pairs),
         (Activation::Silu, Activation::Gelu, RopePairs::Half)
     );
-    assert_eq!((wide.chat.bos_token_id, &wide.chat.eos_token_ids[..], wide.chat.pad_token_id), (1, &[2][..], Some(11)));
+    assert_eq!(
+        (wide.chat.bos_token_id, &wide.chat.eos_token_ids[..], wide.chat.pad_token_id),
+        (Some(1), &[2][..], Some(11))
+    );
 
     let merge1 = pollster::block_on(read_settings(&checkpoint("merge1")))
         .expect("settings")
@@ -225,6 +228,11 @@ fn generation_settings_and_system_prompt_are_read() {
     files.0.insert("SYSTEM_PROMPT.txt".into(), b"You see."[..].into());
     let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
     assert_eq!((chat.eos_token_ids, chat.default_system_prompt.as_deref()), (vec![2, 9], Some("You see.")));
+    for (template, assumed) in [("{{ '[SYSTEM_PROMPT]' }}..{{ '[INST]' }}", false), ("<|im_start|>{{ role }}", true)] {
+        files.0.insert("chat_template.jinja".into(), template.as_bytes().into());
+        let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
+        assert_eq!((chat.template.as_str(), chat.template_is_assumed), ("mistral-v13", assumed), "{template}");
+    }
     files.0.insert("generation_config.json".into(), br#"{"eos_token_id": 131072}"#[..].into());
     pollster::block_on(read_settings(&files)).expect_err("a token outside the vocabulary");
 }

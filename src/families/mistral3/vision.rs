@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::config::{Config, VisionConfig};
 use super::projector::Projector;
-use super::vision_work::Workspace;
+use super::vision_work::{self, Workspace};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
@@ -35,15 +35,6 @@ struct Layer {
     ffn_norm: Norm,
     gate_up_proj: FusedLinear,
     down_proj: Weight,
-}
-
-/// Matrices of a layer that one launch can compute, for [`crate::weights::upload::Selection`].
-pub(crate) fn joins(layer: usize) -> Vec<Vec<String>> {
-    vec![gate_up_names(layer)]
-}
-
-fn gate_up_names(layer: usize) -> Vec<String> {
-    ["gate", "up"].map(|name| format!("vision.layers.{layer}.feed_forward.{name}_proj")).to_vec()
 }
 
 impl Stem {
@@ -83,7 +74,7 @@ impl Layer {
             v_proj: weights.matrix(&at("attention.v_proj"))?,
             o_proj: weights.matrix(&at("attention.o_proj"))?,
             ffn_norm: norm(config, weights, &at("ffn_norm"))?,
-            gate_up_proj: FusedLinear::new(weights, &gate_up_names(layer))?,
+            gate_up_proj: FusedLinear::new(weights, &at("feed_forward.gate_up_proj"))?,
             down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
         })
     }
@@ -190,6 +181,18 @@ impl Tower for Vision {
         self.layers.len() + 2
     }
 
+    fn patches(&self, pixels: &Pixels<'_>) -> usize {
+        vision_work::cut(pixels, &self.vision).count()
+    }
+
+    fn row_alignment(&self) -> usize {
+        vision_work::row_alignment(&self.vision)
+    }
+
+    fn widest_row(&self) -> usize {
+        vision_work::widest_row(&self.vision, self.config.text.hidden_size)
+    }
+
     fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()> {
         match stage.checked_sub(1).map(|index| (index, self.layers.get_mut(index))) {
             None => self.stem = Some(Stem::new(&self.vision, weights)?),
@@ -221,14 +224,9 @@ impl Tower for Vision {
     }
 
     fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()> {
-        let work = self.work.as_mut().ok_or_else(no_picture)?;
+        let work = self.work.as_ref().ok_or_else(no_picture)?;
         match stage.checked_sub(1).map(|index| self.layers.get(index)) {
-            None => {
-                self.stem.as_ref().ok_or_else(no_picture)?.record(recording, work)?;
-                // The recording keeps them for as long as it needs them.
-                work.pixels = None;
-                Ok(())
-            }
+            None => self.stem.as_ref().ok_or_else(no_picture)?.record(recording, work),
             Some(Some(layer)) => layer.as_ref().ok_or_else(no_picture)?.record(recording, work),
             Some(None) => {
                 let tokens = (work.cut.count() / work.cut.columns().max(1), work.cut.columns());
@@ -236,6 +234,12 @@ impl Tower for Vision {
                 let grid = (tokens.0 / merge, tokens.1 / merge);
                 self.projector.as_ref().ok_or_else(no_picture)?.record(recording, work, grid, into)
             }
+        }
+    }
+
+    fn end_first_stage(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.pixels = None;
         }
     }
 

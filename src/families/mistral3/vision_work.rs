@@ -9,17 +9,6 @@ use crate::gpu::{Allocator, Buffer, Purpose, Slice};
 use crate::kernels::patchify::Patches;
 use crate::layers::rope;
 
-/// What a picture's buffers go by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PictureSize {
-    /// Patches of the picture.
-    pub patches: usize,
-    /// Rows computed at a time.
-    pub rows: usize,
-    /// Width of the decoder.
-    pub text_hidden: usize,
-}
-
 /// Buffers that every layer uses in turn; the projector uses them once more.
 #[derive(Debug)]
 pub(super) struct Workspace {
@@ -51,13 +40,13 @@ pub(super) struct Workspace {
 }
 
 /// How the tower cuts and normalises a picture.
-fn patches_of(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
+pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
     let VisionConfig { patch_size, image_mean, image_std, .. } = *config;
     Patches { width: pixels.width, height: pixels.height, side: patch_size, mean: image_mean, std: image_std }
 }
 
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
-pub(crate) fn row_alignment(config: &VisionConfig) -> usize {
+pub(super) fn row_alignment(config: &VisionConfig) -> usize {
     let alignment = |width: usize| 64 / gcd(64, width);
     let widths = [config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim];
     // Powers of two: the largest is a multiple of the others.
@@ -80,26 +69,8 @@ fn widths(config: &VisionConfig, text_hidden: usize) -> [usize; 2] {
 }
 
 /// Numbers in the widest row of a patch.
-pub(crate) fn widest(config: &VisionConfig, text_hidden: usize) -> usize {
+pub(super) fn widest_row(config: &VisionConfig, text_hidden: usize) -> usize {
     widths(config, text_hidden).into_iter().max().unwrap_or(0)
-}
-
-/// Bytes of every buffer, in the order of [`Workspace`].
-pub(super) fn buffers(config: &VisionConfig, size: PictureSize) -> [u64; 8] {
-    let PictureSize { patches, rows, text_hidden } = size;
-    let width = config.num_attention_heads * config.head_dim;
-    let [wide, act] = widths(config, text_hidden);
-    let of = |rows: usize, width: usize| rows as u64 * width as u64 * size_of::<f32>() as u64;
-    [
-        of(patches, config.hidden_size),
-        of(patches, width.max(config.hidden_size)),
-        of(patches, width),
-        of(rows, config.hidden_size),
-        of(rows, wide),
-        of(rows, act),
-        of(patches, config.head_dim),
-        of(rows, 1),
-    ]
 }
 
 impl Workspace {
@@ -110,11 +81,13 @@ impl Workspace {
         rows: usize,
         text_hidden: usize,
     ) -> Result<Self> {
-        let cut = patches_of(pixels, config);
+        let cut = cut(pixels, config);
         let patches = cut.count();
         let rows = rows.min(patches.next_multiple_of(row_alignment(config)));
-        let [x, k, v, h, wide, act, angles, ones] = buffers(config, PictureSize { patches, rows, text_hidden });
-        let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
+        let (hidden, width) = (config.hidden_size, config.num_attention_heads * config.head_dim);
+        let [wide, act] = widths(config, text_hidden);
+        let bytes = |rows: usize, width: usize| (rows * width * size_of::<f32>()) as u64;
+        let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes(rows, width));
         let upload =
             |label, bytes, data: &dyn Fn() -> Vec<u8>| gpu.upload_with(label, Purpose::Activations, bytes, data);
         let grid_rows = patches / cut.columns().max(1);
@@ -126,14 +99,14 @@ impl Workspace {
         let pixel_bytes = (pixels.width * pixels.height * size_of::<u32>()) as u64;
         Ok(Self {
             config: config.clone(),
-            x: alloc("vision x", x)?,
-            k: alloc("vision k", k)?,
-            v: alloc("vision v", v)?,
-            h: alloc("vision h", h)?,
-            wide: alloc("vision wide", wide)?,
-            act: alloc("vision act", act)?,
-            angles: upload("vision angles", angles, &rotations)?,
-            ones: upload("ones", ones, &|| bytemuck::cast_slice(&vec![1.0_f32; rows]).to_vec())?,
+            x: alloc("vision x", patches, hidden)?,
+            k: alloc("vision k", patches, width.max(hidden))?,
+            v: alloc("vision v", patches, width)?,
+            h: alloc("vision h", rows, hidden)?,
+            wide: alloc("vision wide", rows, wide)?,
+            act: alloc("vision act", rows, act)?,
+            angles: upload("vision angles", bytes(patches, config.head_dim), &rotations)?,
+            ones: upload("ones", bytes(rows, 1), &|| bytemuck::cast_slice(&vec![1.0_f32; rows]).to_vec())?,
             pixels: Some(upload("pixels", pixel_bytes, &words)?),
             cut,
             patches,

@@ -20,7 +20,7 @@ fn fixtures_have_their_numbers() {
     assert_eq!((manifest.name.as_str(), manifest.license.as_deref()), ("Tiny GGUF", Some("CC0-1.0")));
     assert_eq!(
         (manifest.chat.bos_token_id, &manifest.chat.eos_token_ids[..], manifest.chat.pad_token_id),
-        (1, &[2][..], Some(11))
+        (Some(1), &[2][..], Some(11))
     );
     let text = manifest.config.text();
     assert_eq!((text.vocab_size, text.hidden_size, text.intermediate_size, text.layers.len()), (304, 256, 256, 1));
@@ -136,6 +136,25 @@ fn a_copied_picture_token_and_odd_converters() {
     let blind = GgufImport { text: TEXT.into(), mmproj: None };
     let error = pack_as(&inside, &blind, None).map(drop).expect_err("a refusal");
     assert_says(&error, "invalid-checkpoint", &["v.patch_conv.weight", "mmproj"]);
+}
+
+/// A file's own template is recognised, not run.
+#[test]
+fn templates_are_told_apart() {
+    for (template, assumed) in [
+        (None, false),
+        (Some("{{ bos_token }}[SYSTEM_PROMPT]{{ x }}[/SYSTEM_PROMPT][INST]{{ y }}[/INST]"), false),
+        (Some("{{ bos_token }}[INST]{{ y }}[/INST]"), true),
+        (Some("<|im_start|>{{ role }}"), true),
+    ] {
+        let files = text_files("q4_0", |parts| {
+            if let Some(template) = template {
+                parts.set_text("tokenizer.chat_template", template);
+            }
+        });
+        let chat = pack(&files).expect("a package").0.chat;
+        assert_eq!((chat.template.as_str(), chat.template_is_assumed), ("mistral-v13", assumed), "{template:?}");
+    }
 }
 
 #[test]

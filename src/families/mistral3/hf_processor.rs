@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::fields::Fields;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::weights::hf::fields::Fields;
 
 const ARCHITECTURE: &str = "PixtralImageProcessor";
 
@@ -84,7 +84,7 @@ impl Processor {
     pub(super) fn check_patches(&self, patch_size: usize, merge_size: usize) -> Result<()> {
         let differs = |key: &str, here: usize, model: usize| {
             let reason = format!("{key} is {here}, the model's is {model}");
-            Err(crate::error::Error::checkpoint(&self.file, "", reason))
+            Err(Error::checkpoint(&self.file, "", reason))
         };
         match (self.patch_size, self.merge_size) {
             (Some(here), _) if here != patch_size => differs("patch_size", here, patch_size),

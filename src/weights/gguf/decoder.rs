@@ -1,33 +1,27 @@
-//! The decoder's configuration from the keys that llama.cpp's converters write, and where they differ, Ollama's.
+//! A plain decoder's configuration from the keys that llama.cpp's converters write, and where they differ, Ollama's.
 
+use super::files::GgufFiles;
 use super::metadata::Metadata;
-use crate::config::{LayerKind, QueryScaling, RopeConfig, RopePairs, TextConfig, YarnConfig};
+use crate::config::{LayerKind, MAX_LAYERS, RopeConfig, RopePairs, TextConfig, YarnConfig};
 use crate::error::{Error, Result};
 
-/// Layers are counted before the whole configuration is checked, so that no file can ask for a list of any length.
-const MAX_LAYERS: usize = 1 << 10;
-
 /// The keys of one architecture.
-pub(super) struct Keys<'a> {
+pub struct Keys<'a> {
     metadata: &'a Metadata,
     architecture: &'a str,
 }
 
 impl<'a> Keys<'a> {
     /// The keys of the architecture that the file names.
-    pub(super) fn of(metadata: &'a Metadata) -> Result<Self> {
-        let architecture = metadata.text("general.architecture")?.unwrap_or_default();
-        let keys = Self { metadata, architecture };
-        match architecture {
-            "mistral3" | "llama" => Ok(keys),
-            "clip" => {
-                Err(keys.unsupported("it is the vision half of a model: name the text model, and this one as mmproj"))
-            }
-            _ => Err(keys.unsupported("supported are mistral3 and, for Mistral's models, llama")),
-        }
+    ///
+    /// # Errors
+    /// [`Error::InvalidCheckpoint`].
+    pub fn of(metadata: &'a Metadata) -> Result<Self> {
+        Ok(Self { metadata, architecture: metadata.text("general.architecture")?.unwrap_or_default() })
     }
 
-    fn unsupported(&self, reason: impl Into<String>) -> Error {
+    /// An error about the architecture.
+    pub fn unsupported(&self, reason: impl Into<String>) -> Error {
         Error::UnsupportedArchitecture {
             file: self.metadata.file.clone(),
             architecture: self.architecture.into(),
@@ -48,7 +42,10 @@ impl<'a> Keys<'a> {
     }
 
     /// The number under the first of some keys that is there.
-    fn number(&self, keys: &[&str]) -> Result<Option<f64>> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidCheckpoint`] if it is none.
+    pub fn number(&self, keys: &[&str]) -> Result<Option<f64>> {
         for key in keys {
             if let Some(number) = self.metadata.number(&self.key(key))? {
                 return Ok(Some(number));
@@ -56,13 +53,29 @@ impl<'a> Keys<'a> {
         }
         Ok(None)
     }
+
+    /// Positions before the extension of the context.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCheckpoint`].
+    pub fn original_positions(&self) -> Result<f64> {
+        match self.number(&["rope.scaling.original_context_length"])? {
+            Some(original) => Ok(original),
+            None => Ok(self.needed("context_length")? as f64),
+        }
+    }
 }
 
-/// Reads the decoder. `vocab_size` is the embedding's number of rows, `tied` whether there is no head.
-pub(super) fn text_config(metadata: &Metadata, vocab_size: usize, tied: bool) -> Result<TextConfig> {
+/// Reads the decoder. `pairs` is how the architecture's converter lays out the lanes of a head.
+///
+/// # Errors
+/// [`Error::UnsupportedArchitecture`] for variants that this crate does not run, [`Error::InvalidCheckpoint`].
+pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig> {
+    let metadata = files.text;
     let keys = Keys::of(metadata)?;
     let hidden_size = keys.needed("embedding_length")?;
     let layers = keys.needed("block_count")?;
+    // Before the whole configuration is checked, so that no file can ask for a list of any length.
     if layers > MAX_LAYERS {
         return Err(keys.unsupported(format!("{} is {layers}", keys.key("block_count"))));
     }
@@ -81,10 +94,8 @@ pub(super) fn text_config(metadata: &Metadata, vocab_size: usize, tied: bool) ->
     let Some(eps) = keys.number(&["attention.layer_norm_rms_epsilon"])? else {
         return Err(metadata.refuse(format!("{} is missing", keys.key("attention.layer_norm_rms_epsilon"))));
     };
-    let original = keys.number(&["rope.scaling.original_context_length"])?.unwrap_or(context as f64);
-    let beta = keys.number(&["attention.temperature_scale", "rope.scaling_beta"])?.filter(|beta| *beta != 0.0);
     Ok(TextConfig {
-        vocab_size,
+        vocab_size: files.vocab_size,
         hidden_size,
         intermediate_size: keys.needed("feed_forward_length")?,
         layers: vec![LayerKind::FullAttention; layers],
@@ -92,10 +103,10 @@ pub(super) fn text_config(metadata: &Metadata, vocab_size: usize, tied: bool) ->
         num_key_value_heads: keys.size("attention.head_count_kv")?.unwrap_or(heads),
         head_dim,
         rms_norm_eps: eps as f32,
-        tie_word_embeddings: tied,
+        tie_word_embeddings: files.is_tied(),
         max_position_embeddings: context,
-        rope: rope(&keys, original)?,
-        query_scaling: beta.map(|beta| QueryScaling { beta, original_max_position_embeddings: original }),
+        rope: rope(&keys, pairs, files.rope_divisors.clone())?,
+        query_scaling: None,
     })
 }
 
@@ -110,7 +121,7 @@ fn refuse_variants(keys: &Keys<'_>, context: usize) -> Result<()> {
     }
 }
 
-fn rope(keys: &Keys<'_>, original: f64) -> Result<RopeConfig> {
+fn rope(keys: &Keys<'_>, pairs: RopePairs, divisors: Option<Vec<f32>>) -> Result<RopeConfig> {
     let theta = keys.number(&["rope.freq_base"])?.unwrap_or(10_000.0);
     let kind_key = keys.key("rope.scaling.type");
     let kind = keys.metadata.text(&kind_key)?;
@@ -118,7 +129,7 @@ fn rope(keys: &Keys<'_>, original: f64) -> Result<RopeConfig> {
     let yarn = match (kind, factor) {
         (Some("none"), _) => None,
         (Some("linear") | None, factor) if factor.is_none_or(|factor| factor == 1.0) => None,
-        (Some("yarn"), Some(factor)) => Some(yarn(keys, factor, original)?),
+        (Some("yarn"), Some(factor)) => Some(yarn(keys, factor, keys.original_positions()?)?),
         (Some("yarn"), None) => {
             return Err(keys.metadata.refuse(format!("{} is missing", keys.key("rope.scaling.factor"))));
         }
@@ -126,7 +137,7 @@ fn rope(keys: &Keys<'_>, original: f64) -> Result<RopeConfig> {
             return Err(keys.unsupported(format!("{kind_key} is {:?}", kind.unwrap_or("linear"))));
         }
     };
-    Ok(RopeConfig { theta, pairs: RopePairs::Interleaved, yarn })
+    Ok(RopeConfig { theta, pairs, yarn, divisors })
 }
 
 fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {

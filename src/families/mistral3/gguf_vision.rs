@@ -1,25 +1,21 @@
 //! Tower and projector from the keys of an `mmproj` file.
 
-use super::metadata::Metadata;
-use super::tokenizer::find_token;
+use super::config::VisionConfig;
 use crate::config::{Activation, RopePairs};
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
+use crate::weights::gguf::files::GgufFiles;
+use crate::weights::gguf::metadata::Metadata;
 
 /// Base of the tower's rope: no key holds it, llama.cpp and the models' own code have it as a constant.
 const ROPE_THETA: f64 = 10_000.0;
 
-/// Reads the tower. `text` is the metadata of the text model, which knows the picture tokens.
-pub(super) fn vision_config(metadata: &Metadata, text: &Metadata, projector_bias: bool) -> Result<VisionConfig> {
+/// Reads the tower from `metadata`, of the vision half. The text model knows the picture tokens.
+pub(super) fn vision_config(files: &GgufFiles<'_>, metadata: &Metadata) -> Result<VisionConfig> {
     let unsupported = |reason: String| Error::UnsupportedArchitecture {
         file: metadata.file.clone(),
         architecture: "clip".into(),
         reason,
     };
-    let architecture = metadata.text("general.architecture")?.unwrap_or_default();
-    if architecture != "clip" {
-        return Err(metadata.refuse(format!("is no vision half of a model: its architecture is {architecture:?}")));
-    }
     let projector = match metadata.text("clip.projector_type")? {
         Some(projector) => projector,
         None => metadata.text("clip.vision.projector_type")?.unwrap_or_default(),
@@ -57,11 +53,11 @@ pub(super) fn vision_config(metadata: &Metadata, text: &Metadata, projector_bias
         // Absent in files of Pixtral 12B, which merges nothing.
         spatial_merge_size: metadata.size("clip.vision.spatial_merge_size")?.unwrap_or(1),
         projector_act: Activation::Gelu,
-        projector_bias,
+        projector_bias: (files.has)("mm.1.bias"),
         image_mean: triple("image_mean")?,
         image_std: triple("image_std")?,
-        image_token_id: find_token(text, "[IMG]")?,
-        image_break_token_id: find_token(text, "[IMG_BREAK]")?,
-        image_end_token_id: find_token(text, "[IMG_END]")?,
+        image_token_id: files.token("[IMG]")?,
+        image_break_token_id: files.token("[IMG_BREAK]")?,
+        image_end_token_id: files.token("[IMG_END]")?,
     })
 }

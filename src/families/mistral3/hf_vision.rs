@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::fields::Fields;
-use super::processor::Processor;
-use super::rope;
+use super::config::VisionConfig;
+use super::hf_processor::Processor;
 use crate::config::{Activation, RopePairs};
 use crate::error::Result;
-use crate::families::mistral3::VisionConfig;
+use crate::weights::hf::fields::Fields;
+use crate::weights::hf::rope::plain_theta;
 
 /// The `vision_config` of a `mistral3` model that has none.
 pub(super) fn default_vision_config() -> Value {
@@ -61,7 +61,7 @@ pub(super) fn vision_config(
         num_channels: size("num_channels", 3)?,
         patch_size,
         image_size: processor.longest_edge.unwrap_or(config.side("image_size")?.unwrap_or(1024)),
-        rope_theta: rope::tower_theta(config, model_type)?,
+        rope_theta: plain_theta(config, "vision_config.rope_parameters.", model_type, &["default", "axial"])?,
         rope_pairs: RopePairs::Half,
         // Written into the tower's code, not its configuration.
         rms_norm_eps: 1e-5,
