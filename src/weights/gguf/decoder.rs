@@ -105,7 +105,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         rms_norm_eps: eps as f32,
         tie_word_embeddings: files.is_tied(),
         max_position_embeddings: context,
-        rope: rope(&keys, pairs, files.rope_divisors.clone())?,
+        rope: rope(&keys, pairs)?,
         query_scaling: None,
     })
 }
@@ -121,7 +121,7 @@ fn refuse_variants(keys: &Keys<'_>, context: usize) -> Result<()> {
     }
 }
 
-fn rope(keys: &Keys<'_>, pairs: RopePairs, divisors: Option<Vec<f32>>) -> Result<RopeConfig> {
+fn rope(keys: &Keys<'_>, pairs: RopePairs) -> Result<RopeConfig> {
     let theta = keys.number(&["rope.freq_base"])?.unwrap_or(10_000.0);
     let kind_key = keys.key("rope.scaling.type");
     let kind = keys.metadata.text(&kind_key)?;
@@ -137,7 +137,7 @@ fn rope(keys: &Keys<'_>, pairs: RopePairs, divisors: Option<Vec<f32>>) -> Result
             return Err(keys.unsupported(format!("{kind_key} is {:?}", kind.unwrap_or("linear"))));
         }
     };
-    Ok(RopeConfig { theta, pairs, yarn, divisors })
+    Ok(RopeConfig { theta, pairs, yarn, divisors: None })
 }
 
 fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {
