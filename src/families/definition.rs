@@ -15,13 +15,19 @@ pub trait Definition {
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_>;
 
     /// Stages of the picture side ([`Role::Vision`](super::Role::Vision)); 0 for a model that reads no pictures.
-    fn vision_stages(&self) -> usize;
+    fn vision_stages(&self) -> usize {
+        0
+    }
 
     /// How pictures are sized and written into the prompt; `None` for a model that reads no pictures.
-    fn pictures(&self) -> Option<&dyn Pictures>;
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        None
+    }
 
     /// The picture side in a line, for people; empty for a model without one.
-    fn vision_summary(&self) -> String;
+    fn vision_summary(&self) -> String {
+        String::new()
+    }
 
     /// The layouts of conversations that the model may be used with, the usual one first. There is at least one.
     fn chat_layouts(&self) -> &'static [&'static ChatLayout];

@@ -6,6 +6,7 @@ use crate::chat::layout::ChatLayout;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::Family;
 use crate::families::tensor_spec::TensorSpec;
+use crate::weights::gguf::decoder::describe_text;
 use crate::weights::gguf::write::GgufHeader;
 
 /// How Mistral3's checkpoints are read.
@@ -56,9 +57,12 @@ impl Definition for Config {
 
     fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
         match (&self.vision, vision) {
-            (_, false) => synth::describe_text(header, &self.text),
             (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
             (None, true) => {}
+            (_, false) => {
+                let architecture = if self.text.query_scaling.is_some() { "mistral3" } else { "llama" };
+                describe_text(header, architecture, &self.text);
+            }
         }
     }
 }
