@@ -54,10 +54,10 @@ impl ModelConfig {
         }
     }
 
-    /// The picture side, to be changed.
-    pub fn vision_mut(&mut self) -> &mut Option<mistral3::VisionConfig> {
+    /// The picture side, to be changed, if there is one.
+    pub fn vision_mut(&mut self) -> Option<&mut mistral3::VisionConfig> {
         match self {
-            Self::Mistral3(config) => &mut config.vision,
+            Self::Mistral3(config) => config.vision.as_mut(),
         }
     }
 
