@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
+use std::f64::consts::PI;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,6 +61,18 @@ pub struct RopeConfig {
     /// Context extension by a table: what the frequency of each pair of lanes is divided by. `// [head_dim / 2]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divisors: Option<Vec<f32>>,
+}
+
+/// [`RopeConfig::divisors`] of Llama 3: waves longer than `original / low` positions are stretched by `factor`, those shorter than
+/// `original / high` kept, those between in part. Source: `_compute_llama3_parameters` of `transformers` `modeling_rope_utils.py`.
+pub fn llama_3_divisors(theta: f64, head_dim: usize, factor: f64, (low, high): (f64, f64), original: f64) -> Vec<f32> {
+    let divisor = |i: usize| {
+        let wavelength = 2.0 * PI * theta.powf(2.0 * i as f64 / head_dim as f64);
+        // 0 divides a frequency by the factor, 1 keeps it.
+        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
+        (1.0 / ((1.0 - kept) / factor + kept)) as f32
+    };
+    (0..head_dim / 2).map(divisor).collect()
 }
 
 /// Which two lanes of a head rotate together. A property of the weight file, not of the model.

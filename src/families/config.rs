@@ -1,29 +1,34 @@
 //! The shape of a model of any family, as `model.json` holds it.
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::mistral3::config as mistral3;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
 /// A model's shape. `family` in `model.json` names the variant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "family", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "family", rename_all = "snake_case", remote = "Self")]
 pub enum ModelConfig {
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
 }
 
+/// What packages are of that were made before there were families.
+const FIRST_FAMILY: &str = "mistral3";
+
+impl Serialize for ModelConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
 impl<'de> Deserialize<'de> for ModelConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        // Packages made before there were families name none.
-        let family = value.get("family").map_or(Some("mistral3"), serde_json::Value::as_str).unwrap_or_default();
-        match family {
-            "mistral3" => mistral3::Config::deserialize(value).map(Self::Mistral3).map_err(D::Error::custom),
-            _ => Err(D::Error::custom(format!("this build knows no model family {family:?}"))),
-        }
+        let mut fields = serde_json::Map::deserialize(deserializer)?;
+        fields.entry("family").or_insert_with(|| FIRST_FAMILY.into());
+        Self::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
     }
 }
 
@@ -49,10 +54,10 @@ impl ModelConfig {
         }
     }
 
-    /// The picture side, to be changed.
-    pub fn vision_mut(&mut self) -> &mut Option<mistral3::VisionConfig> {
+    /// The picture side, to be changed, if there is one.
+    pub fn vision_mut(&mut self) -> Option<&mut mistral3::VisionConfig> {
         match self {
-            Self::Mistral3(config) => &mut config.vision,
+            Self::Mistral3(config) => config.vision.as_mut(),
         }
     }
 

@@ -18,10 +18,14 @@ pub trait Definition {
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_>;
 
     /// How pictures are sized and written into the prompt; `None` for a model that reads no pictures.
-    fn pictures(&self) -> Option<&dyn Pictures>;
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        None
+    }
 
     /// The picture side in a line, for people; empty for a model without one.
-    fn vision_summary(&self) -> String;
+    fn vision_summary(&self) -> String {
+        String::new()
+    }
 
     /// Takes the weights of the decoder.
     ///
@@ -30,7 +34,9 @@ pub trait Definition {
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder>;
 
     /// The picture side, without its weights; `None` for a model that reads no pictures.
-    fn tower(&self) -> Option<Box<dyn Tower>>;
+    fn tower(&self) -> Option<Box<dyn Tower>> {
+        None
+    }
 
     /// The layouts of conversations that the model may be used with, the usual one first. There is at least one.
     fn chat_layouts(&self) -> &'static [&'static ChatLayout];

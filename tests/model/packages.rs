@@ -79,7 +79,7 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
 /// A random model of the 3B's kind, small and without eyes, made compact.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
-    *config.vision_mut() = None;
+    config.keep_vision_layers(0);
     let text = &mut config.text_mut();
     text.layers.truncate(4);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);

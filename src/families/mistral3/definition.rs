@@ -10,6 +10,7 @@ use crate::families::readers::Family;
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
+use crate::weights::gguf::decoder::describe_text;
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
@@ -66,9 +67,12 @@ impl Definition for Config {
 
     fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
         match (&self.vision, vision) {
-            (_, false) => synth::describe_text(header, &self.text),
             (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
             (None, true) => {}
+            (_, false) => {
+                let architecture = if self.text.query_scaling.is_some() { "mistral3" } else { "llama" };
+                describe_text(header, architecture, &self.text);
+            }
         }
     }
 }

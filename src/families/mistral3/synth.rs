@@ -78,41 +78,6 @@ fn tower() -> VisionConfig {
     }
 }
 
-/// The keys of the text half.
-pub(super) fn describe_text(header: &mut GgufHeader, text: &TextConfig) {
-    let architecture = if text.query_scaling.is_some() { "mistral3" } else { "llama" };
-    header.set("general.architecture", architecture);
-    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
-    let sizes = [
-        ("vocab_size", text.vocab_size),
-        ("context_length", text.max_position_embeddings),
-        ("embedding_length", text.hidden_size),
-        ("block_count", text.layers.len()),
-        ("feed_forward_length", text.intermediate_size),
-        ("attention.head_count", text.num_attention_heads),
-        ("attention.head_count_kv", text.num_key_value_heads),
-        ("attention.key_length", text.head_dim),
-        ("attention.value_length", text.head_dim),
-        ("rope.dimension_count", text.head_dim),
-    ];
-    for (key, size) in sizes {
-        set(key, Field::U32(size as u32));
-    }
-    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
-    set("rope.freq_base", Field::F32(text.rope.theta as f32));
-    if let Some(scaling) = &text.query_scaling {
-        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
-    }
-    if let Some(yarn) = &text.rope.yarn {
-        set("rope.scaling.type", "yarn".into());
-        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
-        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
-        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
-        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
-        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
-    }
-}
-
 /// The keys of the vision half.
 pub(super) fn describe_vision(header: &mut GgufHeader, vision: &VisionConfig, text_hidden: usize) {
     header.set("general.architecture", "clip");

@@ -2,6 +2,7 @@
 
 use super::files::GgufFiles;
 use super::metadata::Metadata;
+use super::write::{Field, GgufHeader};
 use crate::config::{LayerKind, MAX_LAYERS, RopeConfig, RopePairs, TextConfig, YarnConfig};
 use crate::error::{Error, Result};
 
@@ -105,7 +106,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         rms_norm_eps: eps as f32,
         tie_word_embeddings: files.is_tied(),
         max_position_embeddings: context,
-        rope: rope(&keys, pairs, files.rope_divisors.clone())?,
+        rope: rope(&keys, pairs)?,
         query_scaling: None,
     })
 }
@@ -121,7 +122,7 @@ fn refuse_variants(keys: &Keys<'_>, context: usize) -> Result<()> {
     }
 }
 
-fn rope(keys: &Keys<'_>, pairs: RopePairs, divisors: Option<Vec<f32>>) -> Result<RopeConfig> {
+fn rope(keys: &Keys<'_>, pairs: RopePairs) -> Result<RopeConfig> {
     let theta = keys.number(&["rope.freq_base"])?.unwrap_or(10_000.0);
     let kind_key = keys.key("rope.scaling.type");
     let kind = keys.metadata.text(&kind_key)?;
@@ -137,7 +138,7 @@ fn rope(keys: &Keys<'_>, pairs: RopePairs, divisors: Option<Vec<f32>>) -> Result
             return Err(keys.unsupported(format!("{kind_key} is {:?}", kind.unwrap_or("linear"))));
         }
     };
-    Ok(RopeConfig { theta, pairs, yarn, divisors })
+    Ok(RopeConfig { theta, pairs, yarn, divisors: None })
 }
 
 fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {
@@ -159,4 +160,38 @@ fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {
         attention_factor: attention_factor * more,
         truncate: true,
     })
+}
+
+/// Writes the keys of a decoder, as llama.cpp's converters do.
+pub fn describe_text(header: &mut GgufHeader, architecture: &str, text: &TextConfig) {
+    header.set("general.architecture", architecture);
+    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
+    let sizes = [
+        ("vocab_size", text.vocab_size),
+        ("context_length", text.max_position_embeddings),
+        ("embedding_length", text.hidden_size),
+        ("block_count", text.layers.len()),
+        ("feed_forward_length", text.intermediate_size),
+        ("attention.head_count", text.num_attention_heads),
+        ("attention.head_count_kv", text.num_key_value_heads),
+        ("attention.key_length", text.head_dim),
+        ("attention.value_length", text.head_dim),
+        ("rope.dimension_count", text.head_dim),
+    ];
+    for (key, size) in sizes {
+        set(key, Field::U32(size as u32));
+    }
+    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
+    set("rope.freq_base", Field::F32(text.rope.theta as f32));
+    if let Some(scaling) = &text.query_scaling {
+        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
+    }
+    if let Some(yarn) = &text.rope.yarn {
+        set("rope.scaling.type", "yarn".into());
+        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
+        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
+        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
+        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
+        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
+    }
 }

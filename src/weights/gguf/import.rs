@@ -150,7 +150,8 @@ async fn rope_divisors<S: ByteSource>(text: &GgufModel<S>) -> Result<Option<Vec<
     let Some(tensor) = text.tensor(ROPE_DIVISORS) else { return Ok(None) };
     match tensor.info.shape[..] {
         [len] if len <= MAX_HEAD_DIM => tensor.read(0..len as u64).await.map(Some),
-        _ => Err(tensor.error(format!("has shape {:?}", tensor.info.shape))),
+        // No family takes it, so that it is refused as unknown.
+        _ => Ok(None),
     }
 }
 
@@ -177,15 +178,17 @@ fn model_config<S: ByteSource>(
         }
     }
     let rows = text.tensor(EMBEDDING).and_then(|tensor| tensor.info.shape.first().copied());
+    let tokens = tokens(metadata)?.len();
+    if let Some(rows) = rows.filter(|&rows| rows < tokens) {
+        return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
+    }
     let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensor(name).is_some();
     let vision = vision.map(GgufModel::metadata);
     // What is wrong with the metadata explains more than a missing tensor.
     let vocab_size = rows.unwrap_or(1);
     let config = (reader.read)(&GgufFiles { text: metadata, vision, vocab_size, rope_divisors, has: &has })?;
-    let Some(rows) = rows else { return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing")) };
-    let tokens = tokens(metadata)?.len();
-    if tokens > rows {
-        return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
+    if rows.is_none() {
+        return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing"));
     }
     config.validate(&metadata.file)?;
     Ok(config)

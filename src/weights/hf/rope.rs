@@ -1,11 +1,9 @@
 //! Rotary embedding parameters in all their spellings, as `transformers` `modeling_rope_utils.py` reads them.
 
-use std::f64::consts::PI;
-
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig};
+use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
 use crate::error::Result;
 
 /// The base where none is given.
@@ -56,24 +54,14 @@ pub(super) fn decoder_rope(
         "default" => {}
         "yarn" if defaults.types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
         "llama3" if defaults.types.contains(&"llama3") => {
-            parsed.divisors = Some(llama_3_divisors(rope, kind.theta, original, head_dim)?);
+            let needed = |key: &str| rope.number(key)?.ok_or_else(|| rope.refuse(key, "is missing"));
+            let bands = (needed("low_freq_factor")?, needed("high_freq_factor")?);
+            parsed.divisors =
+                Some(llama_3_divisors(kind.theta, head_dim.min(MAX_HEAD_DIM), needed("factor")?, bands, original));
         }
         _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name))),
     }
     Ok(parsed)
-}
-
-/// `_compute_llama3_parameters`: long waves are stretched by the factor, short ones kept, those between in part.
-fn llama_3_divisors(rope: Fields<'_>, theta: f64, original: f64, head_dim: usize) -> Result<Vec<f32>> {
-    let needed = |key: &str| rope.number(key)?.ok_or_else(|| rope.refuse(key, "is missing"));
-    let (factor, low, high) = (needed("factor")?, needed("low_freq_factor")?, needed("high_freq_factor")?);
-    let divisor = |i: usize| {
-        let wavelength = 2.0 * PI * theta.powf(2.0 * i as f64 / head_dim as f64);
-        // 0 divides a frequency by the factor, 1 keeps it.
-        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
-        (1.0 / ((1.0 - kept) / factor + kept)) as f32
-    };
-    Ok((0..(head_dim / 2).min(MAX_HEAD_DIM)).map(divisor).collect())
 }
 
 /// The base of a rope that is nothing but a base, such as a tower's; `types` are the names it may have.
