@@ -225,11 +225,8 @@ test_all() {
   cargo_wasm clippy --lib -- -D warnings
   say "native tests"
   cargo test
-  say "types"
-  local project
-  for project in tsconfig.json tsconfig.service-worker.json tsconfig.test.json; do
-    www/node_modules/.bin/tsc -p "www/$project"
-  done
+  say "format, lints and types of the page"
+  (cd www && npm run --silent check)
   test_page
 }
 

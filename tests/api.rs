@@ -136,16 +136,15 @@ fn a_full_request_is_read() {
     };
     assert_eq!(chat(&request), expected);
     assert_eq!(request.to_string().parse::<ChatRequest>().unwrap(), expected);
+    assert_eq!(stamp(false).for_request(&expected), Stamp { model: "ministral".into(), ..stamp(true) });
 }
 
 #[test]
 fn what_a_request_leaves_open_has_defaults() {
     let bare = chat(&with("stream", Value::Null));
     assert_eq!(bare.sampling, SamplingOptions::default());
-    assert_eq!(
-        (bare.max_tokens, bare.stop, bare.stream, bare.include_usage, bare.model),
-        (None, vec![], false, false, None)
-    );
+    let absent = (bare.max_tokens, bare.stop, bare.stream, bare.include_usage, bare.model);
+    assert_eq!(absent, (None, vec![], false, false, None));
     let defaults = SamplingOptions { temperature: 0.1, seed: 9, ..SamplingOptions::default() };
     let request = ChatRequest::with_defaults(&with("top_p", json!(0.5)), &defaults).unwrap();
     assert_eq!(request.sampling, SamplingOptions { top_p: 0.5, ..defaults });
@@ -282,25 +281,15 @@ fn score_requests_are_read() {
 }
 
 fn stamp(include_usage: bool) -> Stamp {
-    let given = json!({"id": "chatcmpl-1", "created": 1_700_000_000, "model": "m"});
-    let options = if include_usage { json!({"include_usage": true}) } else { Value::Null };
-    let mut request = with("stream_options", options);
-    request["stream"] = json!(true);
-    serde_json::from_value::<Stamp>(given).unwrap().for_request(&chat(&request))
+    Stamp { id: "chatcmpl-1".into(), created: 1_700_000_000, model: "m".into(), include_usage }
 }
 
-fn usage(prompt_tokens: usize, cached_tokens: usize, completion_tokens: usize) -> Usage {
-    Usage { prompt_tokens, completion_tokens, cached_tokens, drafted_tokens: 7, accepted_tokens: 2 }
-}
-
-#[test]
-fn the_request_may_name_the_model() {
-    assert_eq!(stamp(false).for_request(&chat(&with("model", json!("other")))).model, "other");
-}
+const USAGE: Usage =
+    Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4, drafted_tokens: 7, accepted_tokens: 2 };
 
 #[test]
 fn a_completion_has_openais_shape() {
-    let completion = stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, usage(10, 4, 3).into());
+    let completion = stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, USAGE.into());
     let expected = concat!(
         r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"#,
         r#""message":{"role":"assistant","content":"Hi \"you\"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"#,
@@ -327,9 +316,9 @@ fn chunks_have_openais_shape() {
     };
     written(false, "");
     written(true, r#","usage":null"#);
-    assert_eq!(stamp(false).usage(usage(1, 0, 1).into()), None);
-    let last = serde_json::to_string(&stamp(true).usage(usage(5, 0, 2).into()).unwrap()).unwrap();
-    assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":5,"completion_tokens":2,"#)), "{last}");
+    assert_eq!(stamp(false).usage(USAGE.into()), None);
+    let last = serde_json::to_string(&stamp(true).usage(USAGE.into()).unwrap()).unwrap();
+    assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":10,"completion_tokens":3,"#)), "{last}");
 }
 
 #[test]
