@@ -24,6 +24,7 @@ pub mod kernels;
 pub mod model;
 pub mod reference;
 pub mod sampling;
+pub mod shader;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 pub mod weights;

@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a room may import: a room, or some modules of one.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("error", &[]),
     ("config", &["error"]),
     ("families", &["error", "config"]),
     ("chat", &["error", "config", "families"]),
     ("image", &["error", "config", "families"]),
     ("sampling", &["error", "config"]),
-    ("gpu", &["error"]),
+    ("shader", &["error"]),
+    ("gpu", &["error", "shader"]),
     ("weights", &["error", "config", "families"]),
     (
         "kernels",
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "gpu",
             "reference",
             "sampling::options",
+            "shader",
             "weights::layout",
             "weights::quant",
             "weights::upload",

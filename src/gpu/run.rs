@@ -63,7 +63,7 @@ impl Gpu {
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
         let bytes = params_of(recording);
         let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
-        let steps = self.steps(recording, params.as_ref());
+        let steps = self.steps(recording, params.as_ref())?;
         let mut encoder = self.encoder(label);
         self.encode(&mut encoder, label, &steps);
         self.submit_encoder(encoder);
@@ -82,7 +82,7 @@ impl Gpu {
         let bytes = params_of(recording);
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
         self.write(&params, 0, &bytes)?;
-        let steps = self.steps(recording, Some(params.raw()));
+        let steps = self.steps(recording, Some(params.raw()))?;
         let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|slice| slice.buffer.weak());
         Ok(Prepared { label, steps, named: named.collect(), _params: params })
     }
@@ -123,7 +123,7 @@ impl Gpu {
             }
         };
         for (index, kernel) in kernels.into_iter().enumerate() {
-            self.pipeline(kernel);
+            self.pipeline(kernel)?;
             tell((index + 1).saturating_sub(self.shaders_left()));
         }
         self.flush_shader_errors(&mut |left| tell(total.saturating_sub(left))).await
@@ -143,18 +143,19 @@ impl Gpu {
         Ok(buffer)
     }
 
-    fn steps(&self, recording: &Recording, params: Option<&wgpu::Buffer>) -> Vec<Step> {
+    fn steps(&self, recording: &Recording, params: Option<&wgpu::Buffer>) -> Result<Vec<Step>> {
         let mut offset = 0;
         let mut step = |command: &Command| match command {
-            Command::Copy(from, to) => Some(Step::Copy(from.clone(), to.clone())),
+            Command::Copy(from, to) => Ok(Some(Step::Copy(from.clone(), to.clone()))),
             Command::Dispatch(dispatch) => {
-                let pipeline = self.pipeline(&dispatch.kernel);
-                let group = self.bind_group(dispatch, &pipeline, params?, offset);
+                let pipeline = self.pipeline(&dispatch.kernel)?;
+                let Some(params) = params else { return Ok(None) };
+                let group = self.bind_group(dispatch, &pipeline, params, offset);
                 offset += params_stride(dispatch) as u64;
-                Some(Step::Dispatch { pipeline, group, grid: dispatch.grid })
+                Ok(Some(Step::Dispatch { pipeline, group, grid: dispatch.grid }))
             }
         };
-        recording.commands().iter().filter_map(&mut step).collect()
+        recording.commands().iter().filter_map(|command| step(command).transpose()).collect()
     }
 
     fn bind_group(
@@ -176,7 +177,7 @@ impl Gpu {
             .collect();
         count(&self.tally().bind_groups, 1);
         self.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&dispatch.kernel.name),
+            label: Some(dispatch.kernel.name()),
             layout: &pipeline.layout,
             entries: &entries,
         })

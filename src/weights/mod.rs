@@ -29,8 +29,6 @@ mod checkpoint;
 mod convert;
 mod directory;
 pub(crate) mod hash;
-mod k_quant;
 mod parts;
-mod scale_search;
 
 pub use directory::DirectorySink;
