@@ -82,8 +82,8 @@ fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) 
             .record(&mut recording)
             .expect("record");
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
-        let gemv::Tuning { lanes, teams, groups, uses, .. } = tuning;
-        let name = format!("matvec {layout} n={n} k={k} {lanes}x{teams} groups={groups} {}", uses.name());
+        let gemv::Tuning { lanes, lane_groups, row_groups, uses, .. } = tuning;
+        let name = format!("matvec {layout} n={n} k={k} {lanes}x{lane_groups} row_groups={row_groups} {}", uses.name());
         show(&Row { name, bytes: (planes + 8 * k as u64) as f64, flops: 2.0 * (n * k) as f64, seconds });
     }
 }

@@ -1,4 +1,6 @@
 // A pointwise activation, in place.
+//: use activations
+
 struct Params {
   len: u32,
   activation: u32,

@@ -1,9 +1,20 @@
-// softmax(q * k^T * scale) * v with an online softmax. A workgroup owns ROWS query rows of one key-value head; a row is a
-// (token, query head of the group) pair, so that the heads of a group share every key and value they read. A team of LANES threads
-// owns 4 * HALVES rows. It sees TILE keys at a time: a thread first makes the scores of KEYS of them, then of all of them what they
-// add to COLUMNS vectors of its rows' outputs. STEP and TURN are how much a turn of either loop takes. What threads tell one
-// another goes through workgroup memory: the largest score of a row, and the weights. Keys and values, by `key4` and `value4`,
-// come from a snippet.
+// softmax(q * k^T * scale) * v with an online softmax. A workgroup computes ROWS query rows of one key-value head; a row is a (token, query
+// head of the group) pair, so that the heads of a group share every key and value they read. A group of LANES threads has 4 * ROWS4 rows and
+// takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
+// outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
+// unrolled.
+//: use $KV
+//: const HEAD_DIM4
+//: const LANES
+//: const LANE_GROUPS
+//: const ROWS
+//: const ROWS4
+//: const TILE
+//: const KEYS
+//: const COLUMNS
+//: const SCORE_UNROLL
+//: const VALUE_UNROLL
+
 struct Params {
   q_tokens: u32,
   kv_tokens: u32,
@@ -29,25 +40,25 @@ struct Params {
 
 const HIDDEN: f32 = -1e30;
 
-var<workgroup> of_lanes: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
+var<workgroup> lane_values: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
 var<workgroup> weights: array<vec4f, TILE * ROWS / 4>; // [TILE, ROWS]
 
-@compute @workgroup_size(LANES, TEAMS)
+@compute @workgroup_size(LANES, LANE_GROUPS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3u) {
   let kv_head = wg.y;
   let lane = id.x;
-  let first_row = wg.x * ROWS + id.y * HALVES * 4u;
+  let first_row = wg.x * ROWS + id.y * ROWS4 * 4u;
   let rows = p.q_tokens * p.group;
   let causal = p.causal == 1u;
   let last_token = (min(wg.x * ROWS + ROWS, rows) - 1u) / p.group;
   let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_token + 1u), causal);
-//: each h HALVES
+//: each h ROWS4
   let row$h = min(vec4u(first_row + $hu * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u));
   let token$h = row$h / p.group;
   let head$h = kv_head * p.group + row$h % p.group;
   let visible$h = select(vec4u(end), token$h + p.past + 1u, vec4<bool>(causal));
   let q$h = token$h * p.q_stride4 + p.q_offset4 + head$h * HEAD_DIM4;
-  let own$h = id.y * HALVES + $hu; // of ROWS / 4
+  let own$h = id.y * ROWS4 + $hu; // of ROWS / 4
   var peak$h = vec4f(HIDDEN);
   var total$h = vec4f(0.0);
 //: each r 4
@@ -61,36 +72,36 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
 //: each i KEYS
     let position$i = base + lane + $iu * LANES;
     let k$i = min(position$i, end - 1u) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
-//: each h HALVES
+//: each h ROWS4
     var score$h_$i = vec4f(0.0);
 //: end
 //: end
-    for (var d = 0u; d < HEAD_DIM4; d += STEP) {
-//: each s STEP
-//: each h HALVES
+    for (var d = 0u; d < HEAD_DIM4; d += SCORE_UNROLL) {
+//: each s SCORE_UNROLL
+//: each h ROWS4
       let q$s_$h = mat4x4f(q[q$h.x + d + $su], q[q$h.y + d + $su], q[q$h.z + d + $su], q[q$h.w + d + $su]); // [4 rows, 4]
 //: end
 //: each i KEYS
       let k$s_$i = key4(k$i + d + $su);
-//: each h HALVES
+//: each h ROWS4
       score$h_$i += k$s_$i * q$s_$h;
 //: end
 //: end
 //: end
     }
-//: each h HALVES
+//: each h ROWS4
     var top$h = peak$h;
 //: each i KEYS
     score$h_$i = select(vec4f(HIDDEN), score$h_$i * p.scale, vec4u(position$i) < visible$h);
     top$h = max(top$h, score$h_$i);
 //: end
-    of_lanes[lane * ROWS / 4u + own$h] = top$h;
+    lane_values[lane * ROWS / 4u + own$h] = top$h;
 //: end
     workgroupBarrier();
     // Position 0 is visible to every row, so from the first tile on `peak` is a real score and hidden ones vanish.
-//: each h HALVES
+//: each h ROWS4
     for (var l = 0u; l < LANES; l++) {
-      top$h = max(top$h, of_lanes[l * ROWS / 4u + own$h]);
+      top$h = max(top$h, lane_values[l * ROWS / 4u + own$h]);
     }
     let fade$h = exp(peak$h - top$h);
     peak$h = top$h;
@@ -108,15 +119,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
 //: end
     workgroupBarrier();
     let count = min(TILE, end - base);
-    for (var key = 0u; key < count; key += TURN) {
-//: each n TURN
+    for (var key = 0u; key < count; key += VALUE_UNROLL) {
+//: each n VALUE_UNROLL
       let v$n = min(base + key + $nu, end - 1u) * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
-//: each h HALVES
+//: each h ROWS4
       let w$n_$h = weights[(key + $nu) * (ROWS / 4u) + own$h];
 //: end
 //: each c COLUMNS
       let value$n_$c = value4(v$n + min(lane + $cu * LANES, HEAD_DIM4 - 1u));
-//: each h HALVES
+//: each h ROWS4
 //: each r 4
       acc$h_$r_$c += w$n_$h[$r] * value$n_$c;
 //: end
@@ -126,14 +137,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     }
   }
 
-//: each h HALVES
-  of_lanes[lane * ROWS / 4u + own$h] = total$h;
+//: each h ROWS4
+  lane_values[lane * ROWS / 4u + own$h] = total$h;
 //: end
   workgroupBarrier();
-//: each h HALVES
+//: each h ROWS4
   var sum$h = vec4f(0.0);
   for (var l = 0u; l < LANES; l++) {
-    sum$h += of_lanes[l * ROWS / 4u + own$h];
+    sum$h += lane_values[l * ROWS / 4u + own$h];
   }
 //: each r 4
   if first_row + $hu * 4u + $ru < rows {

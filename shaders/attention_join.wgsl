@@ -1,4 +1,6 @@
-// One attention of the partial ones over pieces of the context: each counts by its share of the sum of exponentials.
+// Joins the partial results of a split `attention_step`: each counts by its share of the sum of exponentials.
+//: const HEAD_DIM4
+
 struct Params {
   rows: u32, // (token, query head)
   splits: u32,

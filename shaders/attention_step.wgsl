@@ -1,9 +1,23 @@
-// Causal attention of the last m tokens over the cache, at a position only the GPU knows. A workgroup does all query rows, a
-// (token, query head of the group) pair each, of one key-value head over one piece of the context, so that a key and a value are
-// read once; where rows are more than ROWS, several workgroups share them. First a thread is a position, POSITIONS of them, then
-// it is four columns of the head, COLUMNS times, and TEAMS of threads share the positions. With SPLIT, the pieces are several and
-// `out` is partial: attention_join makes one of them. Keys and values, by `key4` and `value4`, come from a snippet, and so does how
-// threads tell one another their peaks and totals, of rows in fours.
+// Causal attention of the last m tokens over the cache, at a position that the GPU holds. A workgroup does ROWS query rows, a (token, query
+// head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For
+// the scores a thread takes POSITIONS positions; for the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
+// the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
+//: use $KV
+//: when SUBGROUPS
+//: use step_subgroup
+//: else
+//: use step_memory
+//: end
+//: const SUBGROUPS
+//: const SPLIT
+//: const HEAD_DIM4
+//: const ROWS
+//: const ROWS4
+//: const THREADS
+//: const POSITIONS
+//: const COLUMNS
+//: const VALUE_GROUPS
+
 struct Params {
   m: u32,
   group: u32, // query heads a key-value head
@@ -18,24 +32,24 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // [m, q_stride4]
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [m, q_heads, HEAD_DIM4], or [splits, m, q_heads, HEAD_DIM4 + 1]
-@group(0) @binding($STEP) var<storage, read> step: array<u32>; // token, position
+@group(0) @binding(3) var<storage, read> step: array<u32>; // token, position
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
 
 var<workgroup> weights: array<f32, TILE * ROWS>;
-var<workgroup> sums: array<vec4f, ROWS * TEAMS * HEAD_DIM4>;
+var<workgroup> sums: array<vec4f, ROWS * VALUE_GROUPS * HEAD_DIM4>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let thread = ids.thread;
   let lanes = lanes_of(ids);
-  var fours: array<vec4f, FOURS>;
+  var rows4: array<vec4f, ROWS4>;
   let position = step[1];
   let kv_tokens = position + p.m;
-  let piece = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
-  let first = min(wg.x * piece, kv_tokens);
-  let end = min(first + piece, kv_tokens);
+  let split = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
+  let first = min(wg.x * split, kv_tokens);
+  let end = min(first + split, kv_tokens);
   let row0 = wg.z * ROWS;
   let rows = p.m * p.group;
 //: each r ROWS
@@ -48,7 +62,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   var acc$r_$c = vec4f(0.0);
 //: end
 //: end
-  let team = thread / HEAD_DIM4;
+  let value_group = thread / HEAD_DIM4;
 //: each c COLUMNS
   let column$c = (thread + $cu * THREADS) % HEAD_DIM4;
 //: end
@@ -79,17 +93,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);
 //: end
-    fours[$ru / 4u][$ru % 4u] = highest$r;
+    rows4[$ru / 4u][$ru % 4u] = highest$r;
 //: end
-//: each f FOURS
-    tell_peak($fu, fours[$f], lanes);
+//: each f ROWS4
+    share_peak($fu, rows4[$f], lanes);
 //: end
-    meet_for_peaks(lanes);
-//: each f FOURS
-    fours[$f] = peak_of($fu, lanes);
+    wait_for_peaks(lanes);
+//: each f ROWS4
+    rows4[$f] = peak_of($fu, lanes);
 //: end
 //: each r ROWS
-    let new_peak$r = max(peak$r, fours[$ru / 4u][$ru % 4u]);
+    let new_peak$r = max(peak$r, rows4[$ru / 4u][$ru % 4u]);
     let fade$r = exp(peak$r - new_peak$r);
     peak$r = new_peak$r;
     total$r *= fade$r;
@@ -97,7 +111,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     acc$r_$c *= fade$r;
 //: end
 //: each n POSITIONS
-    // Nothing is counted for a row that sees none of these positions.
+    // A row that sees none of these positions must not count them: its peak is HIDDEN as well.
     let weight$r_$n = select(0.0, exp(score$r_$n - peak$r), seen$r_$n);
     total$r += weight$r_$n;
     weights[(thread + $nu * THREADS) * ROWS + $ru] = weight$r_$n;
@@ -106,16 +120,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     workgroupBarrier();
     let tokens = min(TILE, end - base);
 //: when SUBGROUPS
-    // As many turns for every lane.
-    for (var turn = 0u; turn < tokens; turn += TEAMS) {
-      let j = min(turn + team, tokens - 1u);
-      let is_own = team < TEAMS && turn + team < tokens;
+    // All lanes take as many turns.
+    for (var turn = 0u; turn < tokens; turn += VALUE_GROUPS) {
+      let j = min(turn + value_group, tokens - 1u);
+      let is_own = value_group < VALUE_GROUPS && turn + value_group < tokens;
 //: each r ROWS
       let w$r = select(0.0, weights[j * ROWS + $ru], is_own);
 //: end
-//: end
-//: unless SUBGROUPS
-    for (var j = select(tokens, team, team < TEAMS); j < tokens; j += TEAMS) {
+//: else
+    for (var j = select(tokens, value_group, value_group < VALUE_GROUPS); j < tokens; j += VALUE_GROUPS) {
 //: each r ROWS
       let w$r = weights[j * ROWS + $ru];
 //: end
@@ -130,17 +143,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   }
 
 //: each r ROWS
-  fours[$ru / 4u][$ru % 4u] = total$r;
+  rows4[$ru / 4u][$ru % 4u] = total$r;
 //: each c COLUMNS
-  if team < TEAMS && thread + $cu * THREADS < TEAMS * HEAD_DIM4 {
-    sums[($ru * TEAMS + team) * HEAD_DIM4 + column$c] = acc$r_$c;
+  if value_group < VALUE_GROUPS && thread + $cu * THREADS < VALUE_GROUPS * HEAD_DIM4 {
+    sums[($ru * VALUE_GROUPS + value_group) * HEAD_DIM4 + column$c] = acc$r_$c;
   }
 //: end
 //: end
-//: each f FOURS
-  tell_total($fu, fours[$f], lanes);
+//: each f ROWS4
+  share_total($fu, rows4[$f], lanes);
 //: end
-  meet_for_totals(lanes);
+  wait_for_totals(lanes);
   let q_heads = p.kv_heads * p.group;
   for (var i = thread; i < min(ROWS, rows - row0) * HEAD_DIM4; i += THREADS) {
     let row = i / HEAD_DIM4;
@@ -148,13 +161,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     let token = (row0 + row) / p.group;
     let head = wg.y * p.group + (row0 + row) % p.group;
     var sum = vec4f(0.0);
-    for (var t = 0u; t < TEAMS; t++) {
-      sum += sums[(row * TEAMS + t) * HEAD_DIM4 + column];
+    for (var t = 0u; t < VALUE_GROUPS; t++) {
+      sum += sums[(row * VALUE_GROUPS + t) * HEAD_DIM4 + column];
     }
 //: when SPLIT
     out[((wg.x * p.m + token) * q_heads + head) * (HEAD_DIM4 + 1u) + column] = sum;
-//: end
-//: unless SPLIT
+//: else
     out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / total_of(row, lanes);
 //: end
   }

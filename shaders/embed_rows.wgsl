@@ -1,5 +1,10 @@
-// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. Where the embedding is in more parts
-// than a launch can bind, each launch gathers the rows that it has. `embedding4` and its parts come from the host.
+// Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. A launch binds PARTS parts of the embedding, of
+// `part_rows` rows each; where there are more, each launch gathers the rows that it has.
+//: const PARTS
+//: each i PARTS
+//: use dequant as part$i
+//: end
+
 struct Params {
   tokens: u32,
   width4: u32, // hidden / 4
@@ -31,7 +36,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
       out[i] = features[(source & ~FEATURE) * p.width4 + k4];
     }
   } else if source - p.first_row < p.rows {
-    // What lies before the first row wraps around to far behind the last.
-    out[i] = embedding4(source - p.first_row, k4);
+    // A row before the first wraps around to a large number.
+    let row = source - p.first_row;
+    switch row / p.part_rows {
+//: each i PARTS
+      case $iu: {
+        out[i] = part$i_dequant4(row - $iu * p.part_rows, k4);
+      }
+//: end
+      default: {}
+    }
   }
 }

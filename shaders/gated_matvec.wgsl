@@ -1,9 +1,13 @@
-// y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first if asked. A slot is four rows of the gate and the same of up.
+// y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first with NORM. An output tile is four rows of the gate and the same of up.
+//: use activations
+//: use $GEMV
+//: const FUSED_OUTPUTS = 2
+
 struct Params {
   m: u32,
   k4: u32, // inputs / 4
   blocks: u32,
-  slots: u32, // groups of four outputs
+  tiles: u32, // groups of four outputs
   eps: f32,
   activation: u32,
   padding0: u32,
@@ -12,13 +16,13 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [m, slots]
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [m, tiles]
 
-fn group_of(slot: u32, part: u32) -> u32 {
-  return slot + part * p.slots;
+fn group_of(tile: u32, output: u32) -> u32 {
+  return tile + output * p.tiles;
 }
 
-fn write(row: u32, slot: u32, out: array<vec4f, PARTS>) {
+fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   let gate = out[0];
   let act = vec4f(
     activate(p.activation, gate.x),
@@ -26,6 +30,6 @@ fn write(row: u32, slot: u32, out: array<vec4f, PARTS>) {
     activate(p.activation, gate.z),
     activate(p.activation, gate.w),
   );
-  y[row * p.slots + slot] = act * out[1];
+  y[row * p.tiles + tile] = act * out[1];
 }
 

@@ -1,4 +1,6 @@
 // The gate of a gated feed-forward: y = act(gate) * up.
+//: use activations
+
 struct Params {
   rows: u32,
   width: u32, // of the gate, and of up

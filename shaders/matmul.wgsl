@@ -1,7 +1,15 @@
-// y = x * w^T (+ bias) (+ y). A thread makes ROWS rows of 4 * GROUPS columns, THREADS threads the same rows. A thread unpacks its
-// columns' weights in registers, each once for its rows; what it reads of x is the same for all threads, so that a device reads it
-// once for many. No thread waits for another. WORDS pairs of quads of a block of 32 inputs are taken at a time. Snippets read two
-// quads of a row of weights, and the scales of four rows.
+// y = x * w^T (+ bias) (+ y). A thread computes ROWS rows of 4 * GROUPS columns of y. It unpacks its columns' weights in registers, each
+// once for its rows; all threads read the same inputs, so that a device reads them once for many. No thread waits for another. Of a block
+// of 32 inputs 8 * WORDS are taken at a time. With CHAINED, each product is added to the sum before it.
+//: use linear
+//: use multiply_add
+//: use dequant
+//: const THREADS
+//: const ROWS
+//: const GROUPS
+//: const WORDS
+//: const CHAINED
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = wg.x * ROWS;
@@ -21,12 +29,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let block = step / (4u / WORDS);
     let word = step % (4u / WORDS) * WORDS;
 //: each g GROUPS
-    let scales$g = scales(group$g, block);
+    let scales$g = transpose(half_scales(group$g, block)); // a column for each of four columns of y
 //: end
 //: each j WORDS
 //: each g GROUPS
 //: each i 4
-    let w$j_$g_$i = pair(at$g + $iu * p.blocks + block, word + $ju, scales$g[$i]);
+    let w$j_$g_$i = dequant8(at$g + $iu * p.blocks + block, word + $ju, scales$g[$i]);
 //: end
     let low$j_$g = mat4x4f(w$j_$g_0[0], w$j_$g_1[0], w$j_$g_2[0], w$j_$g_3[0]); // [4 columns, 4 inputs]
     let high$j_$g = mat4x4f(w$j_$g_0[1], w$j_$g_1[1], w$j_$g_2[1], w$j_$g_3[1]);
@@ -37,8 +45,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each g GROUPS
 //: when CHAINED
     acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g);
-//: end
-//: unless CHAINED
+//: else
     acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g;
 //: end
 //: end

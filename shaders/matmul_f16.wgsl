@@ -1,10 +1,20 @@
-// What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, PIECE blocks of 32 at a time, and its threads multiply
+// What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
-// products are added in 16 bits, all else in 32. Snippets are those of `matmul`.
-var<workgroup> held: array<vec4h, HELD * 8>;
-var<workgroup> units: array<f32, HELD>; // what a block was divided by
+// products are added in 16 bits, everything else in 32.
+//: use linear
+//: use dequant
+//: const THREADS
+//: const ROWS
+//: const GROUPS
+//: const K_TILE
 
-fn take(at: u32, row: u32, block: u32) {
+const STAGED = ROWS * K_TILE;
+
+var<workgroup> staged: array<vec4h, STAGED * 8>;
+var<workgroup> units: array<f32, STAGED>; // what a block was divided by
+
+// Rounds a block of a row, and keeps it as staged block `at`.
+fn stage_block(at: u32, row: u32, block: u32) {
   var peaks = vec4u(0u);
 //: each j 8
   let x$j = input(row, block * 8u + $ju);
@@ -14,7 +24,7 @@ fn take(at: u32, row: u32, block: u32) {
   let exponent = clamp(max(max(peaks.x, peaks.y), max(peaks.z, peaks.w)), 0x00800000u, 0x7e800000u);
   let inverse = bitcast<f32>(0x7f000000u - exponent);
 //: each j 8
-  held[at * 8u + $ju] = vec4h(x$j * inverse);
+  staged[at * 8u + $ju] = vec4h(x$j * inverse);
 //: end
   units[at] = bitcast<f32>(exponent);
 }
@@ -30,16 +40,16 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   var acc$r_$g = vec4f(0.0);
 //: end
 //: end
-  for (var first = 0u; first < p.blocks; first += PIECE) {
-    let count = min(PIECE, p.blocks - first);
-    hold_rows(row0, first, count, thread);
+  for (var first = 0u; first < p.blocks; first += K_TILE) {
+    let count = min(K_TILE, p.blocks - first);
+    stage_rows(row0, first, count, thread);
     for (var i = 0u; i < count * 4u; i++) {
       let block = first + i / 4u;
       let at = i / 4u * 8u + i % 4u;
 //: each g GROUPS
-      let scales$g = scales(group$g, block);
+      let scales$g = transpose(half_scales(group$g, block)); // a column for each of four columns of y
 //: each c 4
-      let w$c_$g = pair((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]);
+      let w$c_$g = dequant8((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]);
 //: end
 //: each k 4
       // What an input is multiplied by, of four columns.
@@ -48,9 +58,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
 //: end
 //: each r ROWS
-      let low_x$r = held[$ru * PIECE * 8u + at];
-      let high_x$r = held[$ru * PIECE * 8u + at + 4u];
-      let unit$r = units[$ru * PIECE + i / 4u];
+      let low_x$r = staged[$ru * K_TILE * 8u + at];
+      let high_x$r = staged[$ru * K_TILE * 8u + at + 4u];
+      let unit$r = units[$ru * K_TILE + i / 4u];
 //: each g GROUPS
       // Each product is added to the sum before it: one instruction where a device fuses them.
       var sum$r_$g = low_x$r[0] * low_w0_$g;

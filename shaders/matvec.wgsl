@@ -1,10 +1,13 @@
-// y = x * w^T (+ bias) (+ y) for a few rows of x, normed first if asked. A slot is one group of four outputs.
+// y = x * w^T (+ bias) (+ y) for a few rows of x, normed first with NORM. An output tile is four outputs.
+//: use $GEMV
+//: const FUSED_OUTPUTS = 1
+
 struct Params {
   m: u32,
   n: u32,
   k4: u32, // inputs / 4
   blocks: u32,
-  slots: u32, // groups of four rows
+  tiles: u32, // groups of four rows
   eps: f32,
   y_stride: u32,
   y_offset: u32,
@@ -19,13 +22,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
 
-fn group_of(slot: u32, part: u32) -> u32 {
-  return slot;
+fn group_of(tile: u32, output: u32) -> u32 {
+  return tile;
 }
 
-fn write(row: u32, slot: u32, out: array<vec4f, PARTS>) {
+fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   for (var i = 0u; i < 4u; i++) {
-    let col = slot * 4u + i;
+    let col = tile * 4u + i;
     if col < p.n {
       let at = row * p.y_stride + p.y_offset + col;
       var value = out[0][i];

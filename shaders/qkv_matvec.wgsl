@@ -1,11 +1,18 @@
-// Queries, keys and values of a few tokens: the norm, the product with q | k | v, the rotation by ready angles, and the keys and
-// values into the cache. A slot is eight rows of a head that hold four pairs: two groups of four, side by side where INTERLEAVED,
-// else half a head apart. Bindings of the cache, `store_key` and `store_value` come from a snippet.
+// Queries, keys and values of a few tokens: the norm, the product with q | k | v, the rotation by the table's angles, and the keys and
+// values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
+// else half a head apart.
+//: use $CACHE
+//: use $GEMV
+//: const FUSED_OUTPUTS = 2
+//: const HEAD_DIM4
+//: const INTERLEAVED
+//: const HAS_BIAS
+
 struct Params {
   m: u32,
   k4: u32, // inputs / 4
   blocks: u32,
-  slots: u32, // heads * HEAD_DIM4 / 2
+  tiles: u32, // heads * HEAD_DIM4 / 2
   eps: f32,
   q_heads: u32,
   kv_heads: u32,
@@ -16,49 +23,47 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
 @group(0) @binding(2) var<storage, read_write> q: array<vec4f>; // [m, q_heads, HEAD_DIM4]
 @group(0) @binding(3) var<storage, read> step: array<vec4u>; // token, position, drawn, table_first; from 16 on the table
-//: when BIAS
-@group(0) @binding($BIAS) var<storage, read> bias: array<vec4f>; // [heads, HEAD_DIM4]
+//: when HAS_BIAS
+@group(0) @binding($NEXT) var<storage, read> bias: array<vec4f>; // [heads, HEAD_DIM4]
 //: end
 
 const TABLE: u32 = 16u;
 
-fn group_of(slot: u32, part: u32) -> u32 {
-  let head = slot / (HEAD_DIM4 / 2u);
-  let i = slot % (HEAD_DIM4 / 2u);
+fn group_of(tile: u32, output: u32) -> u32 {
+  let head = tile / (HEAD_DIM4 / 2u);
+  let i = tile % (HEAD_DIM4 / 2u);
 //: when INTERLEAVED
-  return head * HEAD_DIM4 + 2u * i + part;
-//: end
-//: unless INTERLEAVED
-  return head * HEAD_DIM4 + i + part * (HEAD_DIM4 / 2u);
+  return head * HEAD_DIM4 + 2u * i + output;
+//: else
+  return head * HEAD_DIM4 + i + output * (HEAD_DIM4 / 2u);
 //: end
 }
 
-// Two groups turned: `turns` are cosine and sine of their four pairs.
-fn turned(a: vec4f, b: vec4f, turn0: vec4f, turn1: vec4f) -> array<vec4f, 2> {
+// Two groups, rotated: `angles` are cosine and sine of their four pairs, two pairs each.
+fn rotated(a: vec4f, b: vec4f, angles0: vec4f, angles1: vec4f) -> array<vec4f, 2> {
 //: when INTERLEAVED
   return array(
-    vec4f(a.x, a.y, a.z, a.w) * turn0.xxzz + vec4f(-a.y, a.x, -a.w, a.z) * turn0.yyww,
-    vec4f(b.x, b.y, b.z, b.w) * turn1.xxzz + vec4f(-b.y, b.x, -b.w, b.z) * turn1.yyww,
+    vec4f(a.x, a.y, a.z, a.w) * angles0.xxzz + vec4f(-a.y, a.x, -a.w, a.z) * angles0.yyww,
+    vec4f(b.x, b.y, b.z, b.w) * angles1.xxzz + vec4f(-b.y, b.x, -b.w, b.z) * angles1.yyww,
   );
-//: end
-//: unless INTERLEAVED
-  let cos = vec4f(turn0.xz, turn1.xz);
-  let sin = vec4f(turn0.yw, turn1.yw);
+//: else
+  let cos = vec4f(angles0.xz, angles1.xz);
+  let sin = vec4f(angles0.yw, angles1.yw);
   return array(a * cos - b * sin, b * cos + a * sin);
 //: end
 }
 
-fn write(row: u32, slot: u32, out: array<vec4f, PARTS>) {
-  let group0 = group_of(slot, 0u);
-  let group1 = group_of(slot, 1u);
+fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
+  let group0 = group_of(tile, 0u);
+  let group1 = group_of(tile, 1u);
   var a = out[0];
   var b = out[1];
-//: when BIAS
+//: when HAS_BIAS
   a += bias[group0];
   b += bias[group1];
 //: end
   let position = step[0].y + row;
-  let head = slot / (HEAD_DIM4 / 2u);
+  let head = tile / (HEAD_DIM4 / 2u);
   let k_group = p.q_heads * HEAD_DIM4;
   let v_group = k_group + p.kv_heads * HEAD_DIM4;
   if head >= p.q_heads + p.kv_heads {
@@ -69,8 +74,8 @@ fn write(row: u32, slot: u32, out: array<vec4f, PARTS>) {
   }
   let angles = TABLE + (position - step[0].w) * (HEAD_DIM4 + 1u);
   let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM4].x), head < p.q_heads);
-  let at = angles + 2u * (slot % (HEAD_DIM4 / 2u));
-  let both = turned(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + 1u]) * scale);
+  let at = angles + 2u * (tile % (HEAD_DIM4 / 2u));
+  let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + 1u]) * scale);
   if head < p.q_heads {
     q[row * k_group + group0] = both[0];
     q[row * k_group + group1] = both[1];

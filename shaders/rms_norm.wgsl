@@ -1,4 +1,10 @@
-// y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares meet in subgroups of any size first.
+// y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
+//: when SUBGROUPS
+//: use $SUBGROUP_FILE
+//: end
+//: const SUBGROUPS
+//: const THREADS
+
 struct Params {
   width4: u32,
   eps: f32,
@@ -18,13 +24,12 @@ var<workgroup> partial: array<f32, THREADS>;
 fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let thread = ids.thread;
   let lanes = lanes_of(ids);
-//: end
-//: unless SUBGROUPS
+//: else
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
 //: end
   let first = wg.x * p.width4;
   var sum = 0.0;
-  // As many turns for every lane.
+  // All lanes take as many turns.
   for (var turn = 0u; turn < p.width4; turn += THREADS) {
     let v = x[first + min(turn + thread, p.width4 - 1u)];
     sum += select(0.0, dot(v, v), turn + thread < p.width4);
@@ -32,15 +37,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: when SUBGROUPS
   sum = lane_sum(sum);
   if lanes.index == 0u {
-    partial[lanes.team] = sum;
+    partial[lanes.subgroup] = sum;
   }
   workgroupBarrier();
   var total = 0.0;
-  for (var t = 0u; t < team_count(lanes); t++) {
+  for (var t = 0u; t < subgroup_count(lanes); t++) {
     total += partial[t];
   }
-//: end
-//: unless SUBGROUPS
+//: else
   partial[thread] = sum;
   for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
     workgroupBarrier();

@@ -1,4 +1,4 @@
-// Turns the pairs of every query and key head by ready angles, in place; scales the queries by position.
+// Rotates the pairs of every query and key head by the table's angles, in place; scales the queries by position.
 struct Params {
   tokens: u32,
   heads: u32, // query and key heads together, side by side in a row
@@ -27,9 +27,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let first = token * p.stride + head * p.pairs * 2u;
   let a_at = first + select(pair, 2u * pair, p.interleaved == 1u);
   let b_at = a_at + select(p.pairs, 1u, p.interleaved == 1u);
-  let turn = angles[token * p.pairs + pair] * select(1.0, q_scale[token], head < p.q_heads);
+  let angle = angles[token * p.pairs + pair] * select(1.0, q_scale[token], head < p.q_heads);
   let a = qkv[a_at];
   let b = qkv[b_at];
-  qkv[a_at] = a * turn.x - b * turn.y;
-  qkv[b_at] = b * turn.x + a * turn.y;
+  qkv[a_at] = a * angle.x - b * angle.y;
+  qkv[b_at] = b * angle.x + a * angle.y;
 }

@@ -1,6 +1,11 @@
-// Turns the query and key heads of new tokens by ready angles and scales the queries, in place; turned keys go with the values
-// into the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and
-// the values beside it. HEAD_DIM4, at most 64, and INTERLEAVED come from the host, the cache and `store` from a snippet.
+// Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys go with the values into
+// the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
+// it. HEAD_DIM4 is at most 64. With SHARED_SCALE, the cache stores whole heads.
+//: use $CACHE
+//: const HEAD_DIM4
+//: const INTERLEAVED
+//: const SHARED_SCALE
+
 struct Params {
   tokens: u32,
   q_heads: u32,
@@ -10,7 +15,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 * kv_heads) * HEAD_DIM4 * 4]
-@group(0) @binding($STEP) var<storage, read> step: array<u32>; // token, position, drawn, table_first; from 64 on the table
+@group(0) @binding(2) var<storage, read> step: array<u32>; // token, position, drawn, table_first; from 64 on the table
 
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 const TABLE: u32 = 64u;
@@ -34,17 +39,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
     let a_at = select(pair, 2u * pair, INTERLEAVED == 1u);
     let b_at = a_at + select(HEAD_DIM / 2u, 1u, INTERLEAVED == 1u);
-    let turn = vec2f(bitcast<f32>(step[angles + 2u * pair]), bitcast<f32>(step[angles + 2u * pair + 1u])) * scale;
+    let angle = vec2f(bitcast<f32>(step[angles + 2u * pair]), bitcast<f32>(step[angles + 2u * pair + 1u])) * scale;
     let a = qkv[first + a_at];
     let b = qkv[first + b_at];
-    let a_turned = a * turn.x - b * turn.y;
-    let b_turned = b * turn.x + a * turn.y;
+    let a_rotated = a * angle.x - b * angle.y;
+    let b_rotated = b * angle.x + a * angle.y;
     if is_query {
-      qkv[first + a_at] = a_turned;
-      qkv[first + b_at] = b_turned;
+      qkv[first + a_at] = a_rotated;
+      qkv[first + b_at] = b_rotated;
     } else {
-      head_k[a_at] = a_turned;
-      head_k[b_at] = b_turned;
+      head_k[a_at] = a_rotated;
+      head_k[b_at] = b_rotated;
     }
   }
   if is_query {
@@ -58,5 +63,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
     v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
   }
-  store(position * p.kv_heads + head - p.q_heads, lane, k, v);
+  let kv_head = position * p.kv_heads + head - p.q_heads;
+//: when SHARED_SCALE
+  store_head(kv_head, lane, k, v);
+//: else
+  if lane < HEAD_DIM4 {
+    store_key(kv_head * HEAD_DIM4 + lane, k);
+    store_value(kv_head * HEAD_DIM4 + lane, v);
+  }
+//: end
 }

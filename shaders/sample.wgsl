@@ -1,6 +1,8 @@
 // Partial results to the next token: writes it for the step that follows, and counts it for penalties. One workgroup.
-@group(0) @binding(1) var<storage, read> words: array<vec2u>; // [finalists] token or NONE; unusable token or NONE
-@group(0) @binding(2) var<storage, read> values: array<vec2f>; // [finalists] logit, its Gumbel number
+//: use sampling
+
+@group(0) @binding(1) var<storage, read> words: array<vec2u>; // [candidates] token or NONE; unusable token or NONE
+@group(0) @binding(2) var<storage, read> values: array<vec2f>; // [candidates] logit, its Gumbel number
 @group(0) @binding(3) var<storage, read_write> state: array<u32>; // token, position, tokens drawn, ..
 @group(0) @binding(4) var<storage, read_write> adjust: array<vec2f>; // [vocab] bias, times drawn
 
@@ -28,7 +30,7 @@ fn merge(lane: u32, other: vec2u, other_best: vec2f) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) lane: u32) {
   tokens[lane] = vec2u(NONE);
-  for (var i = lane; i < p.finalists; i += THREADS) {
+  for (var i = lane; i < p.candidates; i += THREADS) {
     merge(lane, words[i], values[i]);
   }
   for (var half = THREADS / 2u; half > 0u; half >>= 1u) {

@@ -1,27 +1,29 @@
-// Draws among the tokens that pass top_k, top_p and min_p, in this order. One workgroup, exact: a filter keeps what lies above
-// a cut, which is found by counting tokens, or adding their weights in integers, in 256 bins, then within a bin, and so on. Only
-// chunks whose largest logit can matter are read. The winner becomes the first partial result.
+// Draws among the tokens that pass top_k, top_p and min_p, in this order. One workgroup, exact: a filter keeps the tokens above a threshold,
+// which is found by a histogram of their number, or of their weights in integers, then by one of a single bin, and so on. Only chunks whose
+// largest logit can matter are read. The winner becomes the first partial result.
+//: use threshold
+
 var<workgroup> unusable: atomic<u32>;
 var<workgroup> scores: array<f32, THREADS>;
 var<workgroup> winners: array<u32, THREADS>;
 
-// A key that the last token of the nucleus cannot be below: all that is below it together is less likely than what may be left.
-fn least_of_nucleus(total: vec2u) -> u32 {
+// A lower bound for the key of the last token that top_p keeps: all tokens below it together are less likely than what may be left out.
+fn lowest_of_nucleus(total: vec2u) -> u32 {
   let share = 0.99 * p.tail * from_fixed(total) / f32(min(p.top_k, p.vocab));
   let x = largest + p.temperature * log(max(share, 1e-20));
-  return max(cut.x, key_of(max(x - abs(x) * 2.5e-7, LOWEST)));
+  return max(threshold.x, key_of(max(x - abs(x) * 2.5e-7, LOWEST)));
 }
 
 fn keep_nucleus(lane: u32) {
-  evaluate(lane, select(CHUNKS, TOKENS, (p.filters & 1u) != 0u));
+  sum_weights(lane, select(CHUNKS, TOKENS, (p.filters & 1u) != 0u));
   let total = bin(0u);
-  let least = least_of_nucleus(total);
-  gather(lane, least, p.gap);
+  let lowest = lowest_of_nucleus(total);
+  gather(lane, lowest, p.gap);
   var share = share_of(total, p.top_p);
   if less(share, vec2u(1u, 0u)) {
     share.x = 1u;
   }
-  cut_at(lane, share, true, least);
+  move_threshold(lane, share, true, lowest);
 }
 
 fn keep_likeliest(lane: u32) {
@@ -30,10 +32,10 @@ fn keep_likeliest(lane: u32) {
     wanted = count;
   }
   search(lane, CHUNKS, false, 0u, atomicLoad(&top));
-  // So many chunks hold a token above it.
-  let least = select(0u, base, found == 1u);
-  gather(lane, least, LOWEST);
-  cut_at(lane, count, false, least);
+  // As many chunks as tokens are kept have their largest logit above it.
+  let lowest = select(0u, base, found == 1u);
+  gather(lane, lowest, LOWEST);
+  move_threshold(lane, count, false, lowest);
 }
 
 // The race among what is left. Its outcome does not depend on the order in which chunks were listed.
@@ -71,7 +73,7 @@ fn race(lane: u32) {
 fn main(@builtin(local_invocation_index) lane: u32) {
   if lane == 0u {
     atomicStore(&unusable, NONE);
-    cut = vec2u(0u, NONE);
+    threshold = vec2u(0u, NONE);
   }
   workgroupBarrier();
   for (var chunk = lane; chunk < p.chunks; chunk += THREADS) {
@@ -89,7 +91,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   if (p.filters & 2u) != 0u {
     keep_nucleus(lane);
   }
-  gather(lane, cut.x, p.gap);
+  gather(lane, threshold.x, p.gap);
   race(lane);
   if lane == 0u {
     words[0] = vec2u(winners[0], atomicLoad(&unusable));

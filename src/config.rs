@@ -76,7 +76,7 @@ pub fn llama_3_divisors(theta: f64, head_dim: usize, factor: f64, (low, high): (
 }
 
 /// Which two lanes of a head rotate together. A property of the weight file, not of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum RopePairs {
     /// Lanes `j` and `j + head_dim / 2`: Hugging Face checkpoints.

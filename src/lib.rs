@@ -26,6 +26,7 @@ pub mod memory;
 pub mod model;
 pub mod reference;
 pub mod sampling;
+pub mod shader;
 pub mod state;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a room may import: a room, or some modules of one.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("config", &["error"]),
     ("families", &["error", "config", "chat", "image", "gpu", "kernels", "layers", "weights"]),
     ("chat", &["error"]),
     ("image", &["error", "config"]),
     ("sampling", &["error", "config"]),
-    ("gpu", &["error"]),
+    ("shader", &["error"]),
+    ("gpu", &["error", "shader"]),
     ("weights", &["error", "config", "families", "chat::layout"]),
     (
         "kernels",
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "gpu",
             "reference",
             "sampling::options",
+            "shader",
             "weights::layout",
             "weights::quant",
             "weights::upload",

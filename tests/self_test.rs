@@ -74,20 +74,20 @@ const SPOILED: [(&str, &str, &str); 21] = [
     ("matvec<q4_0", "value += bias[p.first_row + col];", "value += bias[i];"),
     ("embed_rows<q8_0>", "(source & ~FEATURE)", "0u"),
     ("rms_norm", "+ p.eps", "+ 0.001"),
-    ("rope", "- b * turn.y", "+ b * turn.y"),
+    ("rope", "- b * angle.y", "+ b * angle.y"),
     ("attention<32,f16>", "+ p.past + 1u", "+ p.past"),
     ("glu", "* gate_up[at + p.width]", "* gate_up[at]"),
     ("activation", "0.70710678", "0.7"),
     ("patchify", "255u;", "127u;"),
     ("patch_merge", "i % p.merge;", "0u;"),
-    ("gated_matvec<q4_0", "slot + part * p.slots", "slot"),
+    ("gated_matvec<q4_0", "tile + output * p.tiles", "tile"),
     ("qkv_matvec<q8_0", "b * cos + a * sin", "b * cos - a * sin"),
-    ("rope_append<32,int8>", "store(position * p.kv_heads", "store(0u * p.kv_heads"),
+    ("rope_append<32,int8>", "kv_head = position * p.kv_heads", "kv_head = 0u * p.kv_heads"),
     ("attention_step<32,f16", "position + token0 + 1u", "position + token0"),
     ("attention_join<32>", "weight * share.y", "share.y"),
     ("sample_scan", "1013904223u", "1013904222u"),
     ("sample_scan", "x > best.logit", "x < best.logit"),
-    ("sample_filter", "key > cut.x", "key > 0u"),
+    ("sample_filter", "key > threshold.x", "key > 0u"),
     ("sample", "state[2] += 1u;", ""),
 ];
 
@@ -121,7 +121,7 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
 #[test]
 fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
-        for (from, to) in [("fn main", "fn other"), ("turn.x", "turn.colour")] {
+        for (from, to) in [("fn main", "fn other"), ("angle.x", "angle.colour")] {
             let gpu = device(|injection| injection.corrupt("rope", from, to)).await;
             let failed = self_test(&gpu, &all(), milliseconds, &mut |_, _| ()).await.expect_err("refused");
             let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
@@ -153,7 +153,7 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
 const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
     ("matvec<q4_0", "return subgroupAdd(x);", "return x;"),
     ("gated_matvec<q4_0", "subgroupExclusiveAdd(1u)", "0u"),
-    ("qkv_matvec<q4_0", "subgroupAdd(1u), ids.team,", "subgroupAdd(1u), 0u,"),
+    ("qkv_matvec<q4_0", "subgroupAdd(1u), ids.subgroup,", "subgroupAdd(1u), 0u,"),
     ("attention_step<32,f16", "return subgroupAdd(x);", "return x;"),
     ("rms_norm", "return subgroupAdd(x);", "return x;"),
 ];
@@ -163,7 +163,7 @@ const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
     (Features::DOT, "matvec<q4_0", "round(x[3] * inverse)", "round(x[2] * inverse)"),
     (Features::DOT, "gated_matvec<q4_0", "kept * f32(dots(high, ones))", "kept * f32(dots(low, ones))"),
     (Features::DOT, "qkv_matvec<q4_0", "square += dot(x3, x3);", ""),
-    (Features::DOT, "matmul<q4_0", "acc3_0 += note3.x", "acc3_0 += note2.x"),
+    (Features::DOT, "matmul<q4_0", "acc3_0 += info3.x", "acc3_0 += info2.x"),
     (Features::F16, "matmul<q4_0", "acc3_0 += unit3", "acc3_0 += unit2"),
     (Features::F16, "matmul<q4_0", "at + 4u]", "at + 3u]"),
 ];

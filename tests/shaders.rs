@@ -17,6 +17,7 @@ use ocelli::kernels::{
     accept, activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec,
     patch_merge, patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
+use ocelli::shader::FILES;
 use ocelli::weights::layout::{Layout, MatrixShape};
 
 /// The default limits of WebGPU, which every device meets.
@@ -61,8 +62,8 @@ fn gemv() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for layout in Layout::ALL {
         let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
-        let others = [(1, Tuning::SUBGROUPS), (8, Tuning { groups: 2, ..Tuning::SUBGROUPS }), (2, emulated)];
-        let dot = [(1, Tuning::DOT), (8, Tuning { teams: 8, ..Tuning::DOT }), (4, Tuning::DOT_SOFTWARE)];
+        let others = [(1, Tuning::SUBGROUPS), (8, Tuning { row_groups: 2, ..Tuning::SUBGROUPS }), (2, emulated)];
+        let dot = [(1, Tuning::DOT), (8, Tuning { lane_groups: 8, ..Tuning::DOT }), (4, Tuning::DOT_SOFTWARE)];
         for (m, tuning) in [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)]
             .into_iter()
             .chain(others)
@@ -79,7 +80,7 @@ fn gemv() -> Vec<Kernel> {
                 let precision = if m == 1 { KvPrecision::F16 } else { KvPrecision::F32 };
                 let heads = Heads { q: 2, kv: 1, dim: 8 * m, pairs };
                 let kernel = qkv_matvec::kernel(weight, m, (heads, precision), false, tuning);
-                if kernel.bindings.len() <= MAX_STORAGE_BUFFERS {
+                if kernel.bindings().expect("bindings").len() <= MAX_STORAGE_BUFFERS {
                     kernels.push(kernel);
                 }
             }
@@ -104,7 +105,7 @@ fn steps() -> Vec<Kernel> {
         kernels.push(attention_join::kernel(dim));
         for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
             let pairs = if dim % 8 == 0 { RopePairs::Half } else { RopePairs::Interleaved };
-            kernels.push(rope_append::kernel(Heads { q: 2, kv: 1, dim, pairs }, precision));
+            kernels.push(rope_append::kernel((dim, pairs), precision));
             for tuning in tunings {
                 let rows = [1, 4, 8, 128][(dim / 4 + index) % 4];
                 kernels.push(attention_step::kernel(dim, precision, rows, dim % 3 == 0, tuning));
@@ -124,10 +125,10 @@ fn capabilities(needs: Features) -> Capabilities {
 }
 
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let (name, source) = (&kernel.name, kernel.needs.directives(false) + &kernel.source());
+    let (name, source) = (kernel.name(), kernel.needs().directives(false) + &kernel.source().expect("WGSL"));
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
-    let info = Validator::new(ValidationFlags::all(), capabilities(kernel.needs))
+    let info = Validator::new(ValidationFlags::all(), capabilities(kernel.needs()))
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
@@ -139,9 +140,9 @@ fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
 fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
     for kernel in kernels() {
         parse(&kernel);
-        let source = kernel.source();
+        let source = kernel.source().expect("WGSL");
         let asks = |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
-        assert_eq!(source.lines().find(asks), None, "{}", kernel.name);
+        assert_eq!(source.lines().find(asks), None, "{}", kernel.name());
     }
 }
 
@@ -150,8 +151,8 @@ fn tint_accepts_every_kernel() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     fs::create_dir_all(&folder).expect("a folder for shaders");
     for kernel in kernels() {
-        let path = folder.join(kernel.name.replace(['<', '>', ','], "-") + ".wgsl");
-        fs::write(&path, kernel.needs.directives(true) + &kernel.source()).expect("write a shader");
+        let path = folder.join(kernel.name().replace(['<', '>', ','], "-") + ".wgsl");
+        fs::write(&path, kernel.needs().directives(true) + &kernel.source().expect("WGSL")).expect("write a shader");
         let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
             Ok(output) => output,
             Err(error) => {
@@ -162,8 +163,8 @@ fn tint_accepts_every_kernel() {
             }
         };
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: tint says\n{said}", kernel.name);
-        assert!(!said.contains("warning"), "{}: tint says\n{said}", kernel.name);
+        assert!(output.status.success(), "{}: tint says\n{said}", kernel.name());
+        assert!(!said.contains("warning"), "{}: tint says\n{said}", kernel.name());
     }
 }
 
@@ -171,14 +172,18 @@ fn tint_accepts_every_kernel() {
 fn every_kernel_stays_within_the_default_limits() {
     for kernel in kernels() {
         let (module, _) = parse(&kernel);
-        let name = &kernel.name;
+        let name = kernel.name();
         let bytes = workgroup_bytes(&module);
         assert!(bytes <= MAX_WORKGROUP_BYTES, "{name}: {bytes} bytes of workgroup memory");
         let [entry] = &module.entry_points[..] else { panic!("{name}: {} entry points", module.entry_points.len()) };
         assert_eq!(entry.name, "main", "{name}");
         let [x, y, z] = entry.workgroup_size;
         assert!(x * y * z <= MAX_INVOCATIONS && z <= MAX_WORKGROUP_Z, "{name}: {x} x {y} x {z} invocations");
-        assert!(kernel.bindings.len() <= MAX_STORAGE_BUFFERS, "{name}: {} storage buffers", kernel.bindings.len());
+        assert!(
+            kernel.bindings().expect("bindings").len() <= MAX_STORAGE_BUFFERS,
+            "{name}: {} storage buffers",
+            kernel.bindings().expect("bindings").len()
+        );
     }
 }
 
@@ -206,9 +211,9 @@ fn no_tuning_takes_more_workgroup_memory_than_every_device_has() {
     kernels.extend(matmul::Tuning::ALL.map(|tuning| matmul::kernel(Layout::Q4_0, false, tuning)));
     kernels.extend(attention::Tuning::ALL.map(|tuning| attention::kernel(256, KvPrecision::F16, tuning)));
     for kernel in kernels {
-        let source = kernel.needs.directives(false) + &kernel.source();
+        let source = kernel.needs().directives(false) + &kernel.source().expect("WGSL");
         let bytes = workgroup_bytes(&naga::front::wgsl::parse_str(&source).expect("WGSL"));
-        assert!(bytes <= MAX_WORKGROUP_BYTES, "{}: {bytes} bytes of workgroup memory", kernel.name);
+        assert!(bytes <= MAX_WORKGROUP_BYTES, "{}: {bytes} bytes of workgroup memory", kernel.name());
     }
 }
 
@@ -219,18 +224,18 @@ fn bindings_are_what_the_kernel_says() {
         let mut found = BTreeMap::new();
         for (handle, variable) in module.global_variables.iter() {
             let Some(binding) = &variable.binding else { continue };
-            assert_eq!(binding.group, 0, "{}", kernel.name);
-            assert!(!info.get_entry_point(0)[handle].is_empty(), "{}: {:?} is unused", kernel.name, variable.name);
+            assert_eq!(binding.group, 0, "{}", kernel.name());
+            assert!(!info.get_entry_point(0)[handle].is_empty(), "{}: {:?} is unused", kernel.name(), variable.name);
             found.insert(binding.binding, variable.space);
         }
-        let storage = kernel.bindings.iter().map(|access| AddressSpace::Storage {
+        let storage = kernel.bindings().expect("bindings").into_iter().map(|access| AddressSpace::Storage {
             access: match access {
                 Access::Read => StorageAccess::LOAD,
                 Access::ReadWrite => StorageAccess::LOAD | StorageAccess::STORE,
             },
         });
         let said: BTreeMap<_, _> = (0..).zip(std::iter::once(AddressSpace::Uniform).chain(storage)).collect();
-        assert_eq!(found, said, "{}", kernel.name);
+        assert_eq!(found, said, "{}", kernel.name());
     }
 }
 
@@ -249,13 +254,11 @@ fn texts(folder: &str, extension: &str) -> BTreeMap<String, String> {
 #[test]
 fn every_shader_file_is_short_and_in_use() {
     let kernels = kernels();
-    for (name, text) in texts("shaders", "wgsl").into_iter().chain(texts("shaders/shared", "wgsl")) {
-        let lines = text.lines().count();
-        assert!(lines <= MAX_LINES, "{name}.wgsl has {lines} lines");
-        // What a kernel's constants repeat or leave out comes after the first line.
-        let first = text.lines().next().expect("a line that says what it is");
-        let used = kernels.iter().any(|kernel| kernel.wgsl.iter().any(|part| part.lines().next() == Some(first)));
-        assert!(used, "no kernel uses {name}.wgsl");
+    let used: BTreeSet<_> = kernels.iter().flat_map(|kernel| kernel.shader().files().expect("files")).collect();
+    for file in FILES {
+        let lines = file.text.lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines", file.path);
+        assert!(used.contains(file.name), "no kernel uses {}", file.path);
     }
 }
 

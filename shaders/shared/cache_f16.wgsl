@@ -1,6 +1,8 @@
-// A cache in 16-bit floats, two to a word, four at a time.
-@group(0) @binding($KEYS) var<storage, read_write> k_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
-@group(0) @binding($STORED) var<storage, read_write> v_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
+// A cache of keys and values in 16-bit floats, two to a word.
+//: use half
+
+@group(0) @binding($NEXT) var<storage, read_write> k_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding($NEXT) var<storage, read_write> v_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
 
 fn narrowed(x: vec4f) -> vec2u {
   let four = half4(x);
@@ -14,4 +16,3 @@ fn store_key(at: u32, k: vec4f) {
 fn store_value(at: u32, v: vec4f) {
   v_cache[at] = narrowed(v);
 }
-

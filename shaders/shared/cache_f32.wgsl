@@ -1,6 +1,6 @@
-// A cache in 32-bit floats, four at a time.
-@group(0) @binding($KEYS) var<storage, read_write> k_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
-@group(0) @binding($STORED) var<storage, read_write> v_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
+// A cache of keys and values in 32-bit floats.
+@group(0) @binding($NEXT) var<storage, read_write> k_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding($NEXT) var<storage, read_write> v_cache: array<vec4f>; // [capacity, kv_heads, HEAD_DIM4]
 
 fn store_key(at: u32, k: vec4f) {
   k_cache[at] = k;
@@ -9,4 +9,3 @@ fn store_key(at: u32, k: vec4f) {
 fn store_value(at: u32, v: vec4f) {
   v_cache[at] = v;
 }
-

@@ -1,40 +1,75 @@
-// The loop over blocks, in floats. A snippet reads a block of a layout.
+// The main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel says
+// where the weights of an output tile are (`group_of`) and what becomes of its sums (`write`).
+//
+// A lane takes whole blocks of 32 inputs for TILES output tiles. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
+// kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
+// With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
+//: use gemv_input
+//: use gemv_sums
+//: use multiply_add
+//: use dequant
+//: const M
+//: const TILES
+//: const FUSED_OUTPUTS
+//: const LANES
+//: const LANE_GROUPS
+//: const THREADS
+//: const SUBGROUPS
+//: const NORM
+//: const SPLIT_SCALE
+
+@compute @workgroup_size(THREADS)
 //: when SUBGROUPS
-  // As many turns for every lane of a subgroup.
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, ids: Ids) {
+  let lanes = lanes_of(ids);
+  let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
+  for (var turn = 0u; turn < LANE_GROUPS; turn += subgroup_count(lanes)) {
+  let lane_group = turn + lanes.subgroup;
+  // A subgroup without work takes no blocks, but part in the sums.
+  let blocks = select(0u, p.blocks, lane_group < LANE_GROUPS && (group0 + lane_group) * TILES < p.tiles);
+//: else
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
+  let lane_group = thread / LANES;
+  let lane = thread % LANES;
+//: end
+  let tile0 = (group0 + lane_group) * TILES;
+//: each s TILES q FUSED_OUTPUTS
+  // Lanes behind the last tile compute it once more, so that all take part in the sums; what they find is not written.
+  let group$s_$q = group_of(min(tile0 + $su, p.tiles - 1u), $qu);
+//: end
+//: each m M
+  let row$m = min(wg.z * M + $mu, p.m - 1u);
+  var square$m = 0.0;
+//: each s TILES q FUSED_OUTPUTS
+  var acc$m_$s_$q = vec4f(0.0);
+//: end
+//: end
+//: when SUBGROUPS
+  // All lanes of a subgroup take as many turns.
   for (var first = 0u; first < blocks; first += lanes.count) {
     let is_own = first + lanes.index < blocks;
     let block = min(first + lanes.index, blocks - 1u);
-//: end
-//: unless SUBGROUPS
+//: else
   for (var block = lane; block < p.blocks; block += LANES) {
 //: end
-//: each s SLOTS
-//: each q PARTS
-    let w$s_$q = block_at(group$s_$q, block);
-//: end
+//: each s TILES q FUSED_OUTPUTS
+    let w$s_$q = load_block(group$s_$q, block);
 //: end
 //: each m M
-//: when NORM
     var own_square$m = 0.0;
-//: end
     var total$m = vec2f(0.0);
-//: each s SLOTS
-//: each q PARTS
+//: each s TILES q FUSED_OUTPUTS
     var low$m_$s_$q = vec4f(0.0);
-//: when HALVES
     var high$m_$s_$q = vec4f(0.0);
-//: end
-//: end
 //: end
 //: end
 //: each j 4
 //: when NORM
     let low_gain$j = gain[min(block * 8u + $ju, p.k4 - 1u)];
 //: end
-//: each s SLOTS
-//: each q PARTS
-    let low_w$j_$s_$q = low_quads$j(w$s_$q); // four rows, [4, 4]
-//: end
+//: each s TILES q FUSED_OUTPUTS
+    let low_w$j_$s_$q = low_rows$j(w$s_$q); // four rows, [4, 4]
 //: end
 //: each m M
     var low_x$j_$m = input(row$m, block * 8u + $ju);
@@ -44,19 +79,15 @@
 //: end
     total$m.x += sum_of(low_x$j_$m);
     low_x$j_$m *= LOW_UNIT;
-//: each s SLOTS
-//: each q PARTS
+//: each s TILES q FUSED_OUTPUTS
     low$m_$s_$q = multiply_add(low$m_$s_$q, low_x$j_$m, low_w$j_$s_$q);
-//: end
 //: end
 //: end
 //: when NORM
     let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)];
 //: end
-//: each s SLOTS
-//: each q PARTS
-    let high_w$j_$s_$q = high_quads$j(w$s_$q); // four rows, [4, 4]
-//: end
+//: each s TILES q FUSED_OUTPUTS
+    let high_w$j_$s_$q = high_rows$j(w$s_$q); // four rows, [4, 4]
 //: end
 //: each m M
     var high_x$j_$m = input(row$m, block * 8u + 4u + $ju);
@@ -66,42 +97,45 @@
 //: end
     total$m.y += sum_of(high_x$j_$m);
     high_x$j_$m *= HIGH_UNIT;
-//: each s SLOTS
-//: each q PARTS
-//: when HALVES
+//: each s TILES q FUSED_OUTPUTS
+//: when SPLIT_SCALE
     high$m_$s_$q = multiply_add(high$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
-//: end
-//: unless HALVES
+//: else
     low$m_$s_$q = multiply_add(low$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
 //: end
 //: end
 //: end
 //: end
-//: end
 //: each m M
-//: when NORM
 //: when SUBGROUPS
     square$m += select(0.0, own_square$m, is_own);
-//: end
-//: unless SUBGROUPS
+//: else
     square$m += own_square$m;
 //: end
-//: end
-//: each s SLOTS
-//: each q PARTS
-//: when HALVES
+//: each s TILES q FUSED_OUTPUTS
     let scaled$m_$s_$q = scaled(group$s_$q, block, low$m_$s_$q, high$m_$s_$q, total$m);
-//: end
-//: unless HALVES
-    let scaled$m_$s_$q = scaled(group$s_$q, block, low$m_$s_$q, vec4f(0.0), total$m);
-//: end
 //: when SUBGROUPS
     acc$m_$s_$q += select(vec4f(0.0), scaled$m_$s_$q, is_own);
-//: end
-//: unless SUBGROUPS
+//: else
     acc$m_$s_$q += scaled$m_$s_$q;
 //: end
 //: end
 //: end
-//: end
   }
+  let sums = array(
+//: each m M s TILES q FUSED_OUTPUTS
+    acc$m_$s_$q,
+//: end
+  );
+  let squares = array(
+//: each m M
+    square$m,
+//: end
+  );
+//: when SUBGROUPS
+  finish(wg.z * M, tile0, lane_group < LANE_GROUPS, sums, squares, lanes);
+  }
+//: else
+  finish(wg.z * M, group0 * TILES, sums, squares, thread);
+//: end
+}

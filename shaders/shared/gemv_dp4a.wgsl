@@ -1,26 +1,56 @@
-// The loop over blocks, in 8-bit integers: a workgroup rounds its rows of x a piece of PIECE blocks at a time, and its threads
-// multiply those by their rows of weights. With the same LANES a row's sums are made in the same order whatever M and PIECE are.
-  for (var first = 0u; first < p.blocks; first += PIECE) {
-    let count = min(PIECE, p.blocks - first);
-    // Nobody still reads what is held.
+// What `gemv` does, in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply those by
+// their rows of weights. With the same LANES a row's sums are made in the same order whatever M and K_TILE are.
+//: use gemv_input
+//: use int8_input
+//: use gemv_sums
+//: use dequant
+//: const M
+//: const TILES
+//: const FUSED_OUTPUTS
+//: const LANES
+//: const LANE_GROUPS
+//: const THREADS
+//: const K_TILE
+//: const NORM
+
+const STAGED = M * K_TILE;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
+  let lane_group = thread / LANES;
+  let lane = thread % LANES;
+  let tile0 = (group0 + lane_group) * TILES;
+//: each s TILES q FUSED_OUTPUTS
+  // Lanes behind the last tile compute it once more, so that all take part in the sums; what they find is not written.
+  let group$s_$q = group_of(min(tile0 + $su, p.tiles - 1u), $qu);
+//: end
+//: each m M
+  var square$m = 0.0;
+//: each s TILES q FUSED_OUTPUTS
+  var acc$m_$s_$q = vec4f(0.0);
+//: end
+//: end
+  for (var first = 0u; first < p.blocks; first += K_TILE) {
+    let count = min(K_TILE, p.blocks - first);
+    // No thread still reads what was staged before.
     workgroupBarrier();
     for (var i = thread; i < M * count; i += THREADS) {
-      take(i / count * PIECE + i % count, min(wg.z * M + i / count, p.m - 1u), first + i % count);
+      stage_block(i / count * K_TILE + i % count, min(wg.z * M + i / count, p.m - 1u), first + i % count);
     }
     workgroupBarrier();
     for (var i = lane; i < count; i += LANES) {
       let block = first + i;
 //: each m M
-      let low_x$m = quants[2u * ($mu * PIECE + i)];
-      let high_x$m = quants[2u * ($mu * PIECE + i) + 1u];
-      let note$m = notes[$mu * PIECE + i];
+      let low_x$m = staged[2u * ($mu * K_TILE + i)];
+      let high_x$m = staged[2u * ($mu * K_TILE + i) + 1u];
+      let info$m = staged_info[$mu * K_TILE + i];
 //: when NORM
-      square$m += note$m.y;
+      square$m += info$m.y;
 //: end
 //: end
-//: each s SLOTS
-//: each q PARTS
-      let w$s_$q = block_at(group$s_$q, block);
+//: each s TILES q FUSED_OUTPUTS
+      let w$s_$q = load_block(group$s_$q, block);
 //: each r 4
       let low_w$r_$s_$q = low_words$r(w$s_$q);
       let high_w$r_$s_$q = high_words$r(w$s_$q);
@@ -32,9 +62,20 @@
       let high$m_$s_$q = vec4i(
         dots(high_x$m, high_w0_$s_$q), dots(high_x$m, high_w1_$s_$q), dots(high_x$m, high_w2_$s_$q), dots(high_x$m, high_w3_$s_$q),
       );
-      acc$m_$s_$q += scaled(group$s_$q, block, note$m.x * vec4f(low$m_$s_$q), note$m.x * vec4f(high$m_$s_$q), note$m.zw);
-//: end
+      acc$m_$s_$q += scaled(group$s_$q, block, info$m.x * vec4f(low$m_$s_$q), info$m.x * vec4f(high$m_$s_$q), info$m.zw);
 //: end
 //: end
     }
   }
+  let sums = array(
+//: each m M s TILES q FUSED_OUTPUTS
+    acc$m_$s_$q,
+//: end
+  );
+  let squares = array(
+//: each m M
+    square$m,
+//: end
+  );
+  finish(wg.z * M, group0 * TILES, sums, squares, thread);
+}

@@ -1,95 +1,111 @@
-// The sums of a team: what comes after the loop over blocks.
+// The lanes of a group add up what each of them made of its blocks, and results are written: across a subgroup with SUBGROUPS, through
+// workgroup memory behind one barrier with REDUCE, and as they are where one lane has all blocks. Squares are added as products are.
 //: when SUBGROUPS
+//: use $SUBGROUP_FILE
+//: end
+//: const M
+//: const TILES
+//: const FUSED_OUTPUTS
+//: const LANES
+//: const LANE_GROUPS
+//: const THREADS
+//: const SUBGROUPS
+//: const REDUCE
+//: const NORM
+
+alias Sums = array<vec4f, M * TILES * FUSED_OUTPUTS>; // [M, TILES, FUSED_OUTPUTS]
+alias Squares = array<f32, M>;
+//: when SUBGROUPS
+
+fn finish(row0: u32, tile0: u32, has_tiles: bool, sums: Sums, squares: Squares, lanes: Lanes) {
 //: each m M
 //: when NORM
-  let root$m = root(lane_sum(square$m));
+  let inverse$m = inverse_rms(lane_sum(squares[$m]));
 //: end
-//: each s SLOTS
-//: each q PARTS
-  acc$m_$s_$q = lane_sum4(acc$m_$s_$q);
-//: when NORM
-  acc$m_$s_$q *= root$m;
+//: each s TILES q FUSED_OUTPUTS
+  let sum$m_$s_$q = lane_sum4(sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu]);
 //: end
 //: end
-//: end
-//: end
-  for (var first = 0u; first < M * SLOTS; first += lanes.count) {
+  for (var first = 0u; first < M * TILES; first += lanes.count) {
     let i = first + lanes.index;
-    var out: array<vec4f, PARTS>;
-//: each m M
-//: each s SLOTS
-    if i == $mu * SLOTS + $su {
-//: each q PARTS
-      out[$q] = acc$m_$s_$q;
+    var out: array<vec4f, FUSED_OUTPUTS>;
+//: each m M s TILES
+    if i == $mu * TILES + $su {
+//: each q FUSED_OUTPUTS
+//: when NORM
+      out[$q] = sum$m_$s_$q * inverse$m;
+//: else
+      out[$q] = sum$m_$s_$q;
+//: end
 //: end
     }
 //: end
-//: end
-    let m = i / SLOTS;
-    let slot = (team0 + team) * SLOTS + i % SLOTS;
-    if team < TEAMS && m < M && wg.z * M + m < p.m && slot < p.slots {
-      write(wg.z * M + m, slot, out);
+    let m = i / TILES;
+    let tile = tile0 + i % TILES;
+    if has_tiles && m < M && row0 + m < p.m && tile < p.tiles {
+      write(row0 + m, tile, out);
     }
-  }
   }
 }
-//: end
-//: unless SUBGROUPS
-//: unless REDUCE
-//: each m M
-//: each s SLOTS
-  var out$m_$s: array<vec4f, PARTS>;
-//: each q PARTS
-//: when NORM
-  acc$m_$s_$q *= root(square$m);
-//: end
-  out$m_$s[$q] = acc$m_$s_$q;
-//: end
-  if wg.z * M + $mu < p.m && (team0 + team) * SLOTS + $su < p.slots {
-    write(row$m, (team0 + team) * SLOTS + $su, out$m_$s);
-  }
-//: end
-//: end
-//: end
+//: else
 //: when REDUCE
-//: each m M
-//: each s SLOTS
-//: each q PARTS
-  sums[(($mu * SLOTS + $su) * PARTS + $qu) * THREADS + thread] = acc$m_$s_$q;
+
+var<workgroup> lane_sums: array<vec4f, M * TILES * FUSED_OUTPUTS * THREADS>; // [M, TILES, FUSED_OUTPUTS, THREADS]
+//: when NORM
+var<workgroup> lane_squares: array<f32, M * THREADS>;
 //: end
+
+fn finish(row0: u32, tile0: u32, sums: Sums, squares: Squares, thread: u32) {
+//: each m M
+//: each s TILES q FUSED_OUTPUTS
+  lane_sums[(($mu * TILES + $su) * FUSED_OUTPUTS + $qu) * THREADS + thread] = sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu];
 //: end
 //: when NORM
-  squares[$mu * THREADS + thread] = square$m;
+  lane_squares[$mu * THREADS + thread] = squares[$m];
 //: end
 //: end
   workgroupBarrier();
-  for (var i = thread; i < M * SLOTS * TEAMS; i += THREADS) {
-    let m = i / (SLOTS * TEAMS);
-    let team = i / SLOTS % TEAMS;
-    var out: array<vec4f, PARTS>;
-//: each q PARTS
-    var sum$q = vec4f(0.0);
-//: each l LANES
-    sum$q += sums[((m * SLOTS + i % SLOTS) * PARTS + $qu) * THREADS + team * LANES + $lu];
-//: end
-//: end
+  for (var i = thread; i < M * TILES * LANE_GROUPS; i += THREADS) {
+    let m = i / (TILES * LANE_GROUPS);
+    let lane_group = i / TILES % LANE_GROUPS;
+    var out: array<vec4f, FUSED_OUTPUTS>;
 //: when NORM
     var square = 0.0;
 //: each l LANES
-    square += squares[m * THREADS + team * LANES + $lu];
+    square += lane_squares[m * THREADS + lane_group * LANES + $lu];
 //: end
 //: end
-//: each q PARTS
+//: each q FUSED_OUTPUTS
+    var sum$q = vec4f(0.0);
+//: each l LANES
+    sum$q += lane_sums[((m * TILES + i % TILES) * FUSED_OUTPUTS + $qu) * THREADS + lane_group * LANES + $lu];
+//: end
 //: when NORM
-    sum$q *= root(square);
+    sum$q *= inverse_rms(square);
 //: end
     out[$q] = sum$q;
 //: end
-    let slot = (team0 + team) * SLOTS + i % SLOTS;
-    if wg.z * M + m < p.m && slot < p.slots {
-      write(wg.z * M + m, slot, out);
+    let tile = tile0 + lane_group * TILES + i % TILES;
+    if row0 + m < p.m && tile < p.tiles {
+      write(row0 + m, tile, out);
     }
+  }
+}
+//: else
+
+fn finish(row0: u32, tile0: u32, sums: Sums, squares: Squares, thread: u32) {
+//: each m M s TILES
+  var out$m_$s: array<vec4f, FUSED_OUTPUTS>;
+//: each q FUSED_OUTPUTS
+  out$m_$s[$q] = sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu];
+//: when NORM
+  out$m_$s[$q] *= inverse_rms(squares[$m]);
+//: end
+//: end
+  if row0 + $mu < p.m && tile0 + thread * TILES + $su < p.tiles {
+    write(row0 + $mu, tile0 + thread * TILES + $su, out$m_$s);
   }
 //: end
 }
+//: end
 //: end

@@ -1,5 +1,11 @@
-// What a product of many rows is given, how it reads x, how rows are rounded where they are, and how it stores y = x * w^T (+ bias) (+ y).
-// With RAGGED, the last block of 32 inputs goes beyond the inputs.
+// Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
+// inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
+//: const THREADS
+//: const ROWS
+//: const GROUPS
+//: const RAGGED
+//: const K_TILE
+
 struct Params {
   m: u32,
   n: u32,
@@ -19,8 +25,7 @@ struct Params {
 fn input(row: u32, k4: u32) -> vec4f {
 //: when RAGGED
   return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4);
-//: end
-//: unless RAGGED
+//: else
   return x[row + k4];
 //: end
 }
@@ -52,14 +57,14 @@ fn store_tile(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
     }
   }
 }
-//: when PIECE
+//: when K_TILE
 
-// Has a workgroup's rows rounded by `take`, `count` blocks from `first` on.
-fn hold_rows(row0: u32, first: u32, count: u32, thread: u32) {
-  // Nobody still reads what is held.
+// Stages `count` blocks of a workgroup's rows from `first` on, each by `stage_block`.
+fn stage_rows(row0: u32, first: u32, count: u32, thread: u32) {
+  // No thread still reads what was staged before.
   workgroupBarrier();
   for (var i = thread; i < ROWS * count; i += THREADS) {
-    take(i / count * PIECE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
+    stage_block(i / count * K_TILE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);
   }
   workgroupBarrier();
 }

@@ -1,10 +1,10 @@
-// Parameters of the sampling kernels and the chunks they cut a vocabulary into: a chunk is what one lane of a workgroup of 64
+// Parameters of the sampling kernels and the chunks that a vocabulary is divided into: a chunk is what one lane of a workgroup of 64
 // reads, so that neighbouring lanes read neighbouring logits.
 struct Params {
   vocab: u32,
   rounds: u32, // tokens of a chunk
   chunks: u32,
-  finalists: u32, // partial results that `sample` chooses from
+  candidates: u32, // partial results that `sample` chooses from
   greedy: u32, // 1: the largest logit wins, without a race
   filters: u32, // bit 0: top_k, bit 1: top_p, bit 2: min_p
   adjusts: u32, // 1: bias or penalties

@@ -1,55 +1,59 @@
-// Peaks and totals of a workgroup's rows, in fours, through workgroup memory alone.
+// Largest scores and sums of weights of a workgroup's rows, four rows at a time, through workgroup memory.
+//: const ROWS
+//: const ROWS4
+//: const THREADS
+
 struct Ids {
   @builtin(local_invocation_index) thread: u32,
 }
 
-var<workgroup> of_threads: array<f32, 4 * FOURS * THREADS>; // [rows, THREADS]
-var<workgroup> of_rows: array<f32, 4 * FOURS>;
+var<workgroup> thread_values: array<f32, 4 * ROWS4 * THREADS>; // [rows, THREADS]
+var<workgroup> row_values: array<f32, 4 * ROWS4>;
 
 fn lanes_of(ids: Ids) -> u32 {
   return ids.thread;
 }
 
-fn tell_peak(four: u32, peaks: vec4f, thread: u32) {
+fn share_peak(four: u32, peaks: vec4f, thread: u32) {
   let at = 4u * four * THREADS + thread;
-  of_threads[at] = peaks.x;
-  of_threads[at + THREADS] = peaks.y;
-  of_threads[at + 2u * THREADS] = peaks.z;
-  of_threads[at + 3u * THREADS] = peaks.w;
+  thread_values[at] = peaks.x;
+  thread_values[at + THREADS] = peaks.y;
+  thread_values[at + 2u * THREADS] = peaks.z;
+  thread_values[at + 3u * THREADS] = peaks.w;
 }
 
-fn tell_total(four: u32, totals: vec4f, thread: u32) {
-  tell_peak(four, totals, thread);
+fn share_total(four: u32, totals: vec4f, thread: u32) {
+  share_peak(four, totals, thread);
 }
 
-fn meet_for_peaks(thread: u32) {
+fn wait_for_peaks(thread: u32) {
   workgroupBarrier();
   if thread < ROWS {
-    var peak = of_threads[thread * THREADS];
+    var peak = thread_values[thread * THREADS];
     for (var t = 1u; t < THREADS; t++) {
-      peak = max(peak, of_threads[thread * THREADS + t]);
+      peak = max(peak, thread_values[thread * THREADS + t]);
     }
-    of_rows[thread] = peak;
+    row_values[thread] = peak;
   }
   workgroupBarrier();
 }
 
-fn meet_for_totals(thread: u32) {
+fn wait_for_totals(thread: u32) {
   workgroupBarrier();
   if thread < ROWS {
     var total = 0.0;
     for (var t = 0u; t < THREADS; t++) {
-      total += of_threads[thread * THREADS + t];
+      total += thread_values[thread * THREADS + t];
     }
-    of_rows[thread] = total;
+    row_values[thread] = total;
   }
   workgroupBarrier();
 }
 
 fn peak_of(four: u32, thread: u32) -> vec4f {
-  return vec4f(of_rows[4u * four], of_rows[4u * four + 1u], of_rows[4u * four + 2u], of_rows[4u * four + 3u]);
+  return vec4f(row_values[4u * four], row_values[4u * four + 1u], row_values[4u * four + 2u], row_values[4u * four + 3u]);
 }
 
 fn total_of(row: u32, thread: u32) -> f32 {
-  return of_rows[row];
+  return row_values[row];
 }

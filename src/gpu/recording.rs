@@ -70,7 +70,7 @@ impl Recording {
         if let Some(&groups) = dispatch.grid.iter().find(|&&groups| groups > MAX_GRID) {
             return Err(Error::LimitsTooSmall {
                 limit: "maxComputeWorkgroupsPerDimension",
-                what: format!("{} {}", dispatch.kernel.name, dispatch.note),
+                what: format!("{} {}", dispatch.kernel.name(), dispatch.note),
                 needed: groups.into(),
                 available: MAX_GRID.into(),
             });
@@ -105,7 +105,7 @@ impl fmt::Display for Recording {
         for command in &self.commands {
             match command {
                 Command::Dispatch(Dispatch { kernel, note, grid: [x, y, z], .. }) => {
-                    writeln!(f, "{:<16} {note} grid={x}x{y}x{z}", kernel.name)?;
+                    writeln!(f, "{:<16} {note} grid={x}x{y}x{z}", kernel.name())?;
                 }
                 Command::Copy(from, _) => writeln!(f, "{:<16} bytes={}", "copy", from.bytes)?,
             }

@@ -139,7 +139,7 @@ impl Gpu {
             }
         };
         for (index, kernel) in kernels.into_iter().enumerate() {
-            self.pipeline(kernel);
+            self.pipeline(kernel)?;
             tell((index + 1).saturating_sub(self.shaders_left()));
         }
         self.flush_shader_errors(&mut |left| tell(total.saturating_sub(left))).await
@@ -166,7 +166,7 @@ impl Gpu {
             match (command, params) {
                 (Command::Copy(from, to), _) => steps.push(Step::Copy(from.clone(), to.clone())),
                 (Command::Dispatch(dispatch), Some(params)) => {
-                    let pipeline = self.pipeline(&dispatch.kernel);
+                    let pipeline = self.pipeline(&dispatch.kernel)?;
                     let group = self.bind_group(dispatch, &pipeline, params, offset)?;
                     offset += params_stride(dispatch) as u64;
                     steps.push(Step::Dispatch { pipeline, group, grid: dispatch.grid });
@@ -196,7 +196,7 @@ impl Gpu {
         }
         count(&self.tally().bind_groups, 1);
         Ok(self.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&dispatch.kernel.name),
+            label: Some(dispatch.kernel.name()),
             layout: &pipeline.layout,
             entries: &entries,
         }))

@@ -1,10 +1,10 @@
-//! How many drafts of a pass are the very tokens that greedy steps would have drawn, and the token behind them
+//! How many drafts of a pass are the tokens that greedy steps would have drawn, and the token after them
 //! (<https://arxiv.org/abs/2211.17192>, at temperature 0).
 
-use super::params_of;
-use super::sample::Sampling;
+use super::sampling::Sampling;
+use super::{Variant, params_of, plain};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 /// Most rows of a pass.
 pub const MAX_ROWS: usize = 8;
@@ -19,13 +19,7 @@ struct Params {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    use Access::{Read, ReadWrite};
-    Kernel {
-        name: "accept".into(),
-        wgsl: vec![include_str!("../../shaders/accept.wgsl").into()],
-        bindings: vec![Read, Read, Read, ReadWrite],
-        needs: Features::NONE,
-    }
+    plain("accept", Variant::Accept)
 }
 
 /// Records the verdict over `rows` rows, at most [`MAX_ROWS`], from what

@@ -1,9 +1,9 @@
 //! A pointwise activation in place.
 
-use super::{activation_id, linear_grid, params_of, plain};
+use super::{Variant, activation_id, linear_grid, params_of, plain};
 use crate::config::Activation;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -15,9 +15,7 @@ struct Params {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    let mut kernel = plain("activation", include_str!("../../shaders/activation.wgsl"), &[Access::ReadWrite]);
-    kernel.wgsl.insert(0, include_str!("../../shaders/shared/activation.wgsl").into());
-    kernel
+    plain("activation", Variant::Activation)
 }
 
 /// Records `x = act(x)`. `x`: `// [len]`.

@@ -1,14 +1,12 @@
 //! Grouped-query attention with an online softmax (<https://arxiv.org/abs/2205.14135>): causal over a cache for the decoder,
 //! over all patches of a picture for the tower.
 
-use std::iter::repeat_n;
-
 use super::cache::Cache;
-use super::unroll::{declared, unrolled};
-use super::{TuningGroup, params_of};
+use super::{TuningGroup, Variant, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::shader::Shader;
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -82,14 +80,14 @@ pub struct Attention<'a> {
 pub struct Tuning {
     /// Threads that share rows, and divide keys and columns among them.
     pub lanes: usize,
-    /// Such teams in a workgroup, which share keys and values.
-    pub teams: usize,
-    /// Rows of a team, in fours.
-    pub halves: usize,
-    /// Keys whose scores a thread makes at a time.
+    /// Such groups of lanes in a workgroup, which share keys and values.
+    pub lane_groups: usize,
+    /// Rows of a group of lanes, in fours.
+    pub rows4: usize,
+    /// Keys whose scores a thread computes at a time.
     pub keys: usize,
-    /// Keys that a turn of the loop over weights takes; divides `lanes * keys`.
-    pub turn: usize,
+    /// Keys that an iteration of the loop over weights takes; divides `lanes * keys`.
+    pub unroll: usize,
     /// Optional features that it makes use of.
     pub uses: Features,
 }
@@ -108,42 +106,43 @@ impl Tuning {
     }
 
     /// For hardware: few registers, and values that neighbours read side by side.
-    pub const HARDWARE: Self = Self { lanes: 8, teams: 8, halves: 1, keys: 4, turn: 2, uses: Features::NONE };
-    /// For devices that run on a processor: whatever is loaded meets as much as possible.
-    pub const SOFTWARE: Self = Self { lanes: 4, teams: 4, halves: 2, keys: 8, turn: 2, uses: Features::NONE };
+    pub const HARDWARE: Self = Self { lanes: 8, lane_groups: 8, rows4: 1, keys: 4, unroll: 2, uses: Features::NONE };
+    /// For devices that run on a processor: as many products as possible for each load.
+    pub const SOFTWARE: Self = Self { lanes: 4, lane_groups: 4, rows4: 2, keys: 8, unroll: 2, uses: Features::NONE };
 
     /// Query rows of a workgroup.
     fn rows(self) -> usize {
-        4 * self.halves * self.teams
+        4 * self.rows4 * self.lane_groups
     }
 }
 
-/// The WGSL that reads keys and values of this precision through bindings 3 and up, one a plane.
-pub(super) fn kv_snippet(precision: KvPrecision) -> &'static str {
+/// The file that reads keys and values of this precision, through a binding for each plane.
+pub(super) fn kv_file(precision: KvPrecision) -> &'static str {
     match precision {
-        KvPrecision::F32 => include_str!("../../shaders/shared/kv_read_f32.wgsl"),
-        KvPrecision::F16 => include_str!("../../shaders/shared/kv_read_f16.wgsl"),
-        KvPrecision::Int8 => include_str!("../../shaders/shared/kv_read_int8.wgsl"),
+        KvPrecision::F32 => "kv_f32",
+        KvPrecision::F16 => "kv_f16",
+        KvPrecision::Int8 => "kv_int8",
     }
 }
 
 /// The kernel for a head width and a precision of the keys and values.
 pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel {
-    let Tuning { lanes, teams, halves, keys, turn, uses } = tuning;
+    let Tuning { lanes, lane_groups, rows4, keys, unroll, uses } = tuning;
     let dim4 = head_dim / 4;
-    let step = if dim4.is_multiple_of(2) { 2 } else { 1 };
-    let sizes =
-        [("HEAD_DIM4", dim4), ("LANES", lanes), ("TEAMS", teams), ("ROWS", tuning.rows()), ("TILE", lanes * keys)];
-    let turns = [("HALVES", halves), ("KEYS", keys), ("COLUMNS", dim4.div_ceil(lanes)), ("STEP", step), ("TURN", turn)];
-    let constants = [sizes, turns].concat();
-    let planes = precision.head_bytes(head_dim).len();
-    let shader = unrolled(include_str!("../../shaders/attention.wgsl"), &constants);
-    Kernel {
-        name: format!("attention<{head_dim},{precision}>").into(),
-        wgsl: vec![declared(&constants), kv_snippet(precision).into(), shader],
-        needs: uses,
-        bindings: [Access::Read, Access::ReadWrite].into_iter().chain(repeat_n(Access::Read, planes)).collect(),
-    }
+    let shader = Shader::new("attention").choose("KV", kv_file(precision)).set_all([
+        ("HEAD_DIM4", dim4),
+        ("LANES", lanes),
+        ("LANE_GROUPS", lane_groups),
+        ("ROWS", tuning.rows()),
+        ("ROWS4", rows4),
+        ("TILE", lanes * keys),
+        ("KEYS", keys),
+        ("COLUMNS", dim4.div_ceil(lanes)),
+        ("SCORE_UNROLL", if dim4.is_multiple_of(2) { 2 } else { 1 }),
+        ("VALUE_UNROLL", unroll),
+    ]);
+    let variant = Variant::Attention { head_dim, precision, tuning };
+    Kernel::new(format!("attention<{head_dim},{precision}>"), uses, shader, variant)
 }
 
 /// Stride and offset of keys, stride and offset of values, and the planes that hold them.

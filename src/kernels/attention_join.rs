@@ -1,10 +1,10 @@
-//! Partial attentions over pieces of the context to one: the second half of a split
+//! Partial attentions over splits of the context to one: the second half of a split
 //! [`attention_step`](super::attention_step) (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
-use super::unroll::declared;
-use super::{linear_grid, params_of};
+use super::{Variant, linear_grid, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::shader::Shader;
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -16,15 +16,12 @@ struct Params {
 
 /// The kernel for a head width.
 pub fn kernel(head_dim: usize) -> Kernel {
-    Kernel {
-        name: format!("attention_join<{head_dim}>").into(),
-        wgsl: vec![declared(&[("HEAD_DIM4", head_dim / 4)]), include_str!("../../shaders/attention_join.wgsl").into()],
-        needs: Features::NONE,
-        bindings: vec![Access::Read, Access::ReadWrite],
-    }
+    let shader = Shader::new("attention_join").set("HEAD_DIM4", head_dim / 4);
+    let variant = Variant::AttentionJoin { head_dim };
+    Kernel::new(format!("attention_join<{head_dim}>"), Features::NONE, shader, variant)
 }
 
-/// Records it for `rows` rows, a token's query head each, of `splits` pieces.
+/// Records it for `rows` rows, a token's query head each, of `splits` splits.
 ///
 /// `partials`: `// [splits, rows, head_dim + 4]`; `out`: `// [rows, head_dim]`.
 ///

@@ -1,16 +1,14 @@
 //! Grouped-query attention of a decode step: a few last tokens over the cache, at a position only the GPU knows
-//! (<https://arxiv.org/abs/2205.14135>), over pieces of the context where that fills the device
+//! (<https://arxiv.org/abs/2205.14135>), over splits of the context where that fills the device
 //! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
-use std::iter::repeat_n;
-
-use super::attention::{Heads, kv_snippet};
+use super::attention::{Heads, kv_file};
 use super::cache::Cache;
-use super::unroll::{declared, unrolled};
-use super::{TuningGroup, lanes, params_of};
+use super::{TuningGroup, Variant, lanes, params_of};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::shader::Shader;
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -68,7 +66,7 @@ impl Tuning {
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
     pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE, emulated: 0 };
 
-    /// Positions that a workgroup sees at a time: of a piece of the context there are whole tiles.
+    /// Positions that a workgroup takes at a time; a split of the context is whole tiles.
     pub fn tile(self) -> usize {
         self.threads * self.positions
     }
@@ -96,7 +94,7 @@ pub struct AttentionStep<'a> {
     pub kv_heads: usize,
     /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub head_dim: usize,
-    /// Pieces of the context. Of one, `out` is the result; of more, [`attention_join`](super::attention_join) makes it from
+    /// Splits of the context. With one, `out` is the result; with more, [`attention_join`](super::attention_join) computes it from
     /// `partials`.
     pub splits: usize,
     /// Results. `// [m, q_heads * head_dim]`
@@ -107,28 +105,28 @@ pub struct AttentionStep<'a> {
     pub tuning: Tuning,
 }
 
-/// Numbers that partial results take; 0 for one piece.
+/// Numbers that partial results take; 0 for one split.
 pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) -> usize {
     if splits > 1 { splits * m * q_heads * (head_dim + 4) } else { 0 }
 }
 
-/// Query rows that a workgroup shares keys and values among, of `rows`.
+/// Query rows of a workgroup, of `rows` in all.
 fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
 }
 
-/// As much of a tuning as workgroup memory has room for, and teams of threads that share positions.
+/// As much of a tuning as workgroup memory has room for, and the groups of threads that divide the positions of a tile.
 fn fitting(mut tuning: Tuning, dim4: usize, rows: usize) -> (Tuning, usize) {
     loop {
-        let mut teams = (tuning.threads / dim4).max(1);
-        // Weights of a tile, what threads or subgroups and rows found, sums of teams.
-        let found = 16 * rows.div_ceil(4) * (tuning.threads + 1);
-        let bytes = |teams: usize| 4 * tuning.tile() * rows + found + 16 * rows * teams * dim4;
-        while teams > 1 && bytes(teams) > WORKGROUP_BYTES {
-            teams -= 1;
+        let mut groups = (tuning.threads / dim4).max(1);
+        // Weights of a tile, peaks and totals of threads or subgroups and of rows, sums of the groups.
+        let peaks = 16 * rows.div_ceil(4) * (tuning.threads + 1);
+        let bytes = |groups: usize| 4 * tuning.tile() * rows + peaks + 16 * rows * groups * dim4;
+        while groups > 1 && bytes(groups) > WORKGROUP_BYTES {
+            groups -= 1;
         }
-        if bytes(teams) <= WORKGROUP_BYTES || tuning.threads == 1 {
-            return (tuning, teams);
+        if bytes(groups) <= WORKGROUP_BYTES || tuning.threads == 1 {
+            return (tuning, groups);
         }
         tuning.threads /= 2;
     }
@@ -136,41 +134,25 @@ fn fitting(mut tuning: Tuning, dim4: usize, rows: usize) -> (Tuning, usize) {
 
 /// The kernel for so many query rows of a key-value head.
 pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bool, tuning: Tuning) -> Kernel {
-    let (planes, dim4) = (precision.head_bytes(head_dim).len(), head_dim / 4);
-    let rows = rows_together(rows);
-    let (tuning, teams) = fitting(tuning, dim4, rows);
-    let constants = [
+    let (dim4, rows) = (head_dim / 4, rows_together(rows));
+    let variant = Variant::AttentionStep { head_dim, precision, rows, is_split, tuning };
+    let (tuning, value_groups) = fitting(tuning, dim4, rows);
+    let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),
-        ("FOURS", rows.div_ceil(4)),
+        ("ROWS4", rows.div_ceil(4)),
         ("THREADS", tuning.threads),
         ("POSITIONS", tuning.positions),
         ("COLUMNS", dim4.div_ceil(tuning.threads)),
-        ("TEAMS", teams),
-    ];
-    let lanes = lanes::snippet(tuning.uses, tuning.emulated);
-    let flags = [("STEP", planes + 3), ("SPLIT", is_split.into()), ("SUBGROUPS", lanes.is_some().into())];
-    let all: Vec<_> = constants.into_iter().chain(flags).collect();
-    let meeting = match lanes {
-        Some(_) => include_str!("../../shaders/shared/step_lanes.wgsl"),
-        None => include_str!("../../shaders/shared/step_memory.wgsl"),
-    };
-    let shader = unrolled(include_str!("../../shaders/attention_step.wgsl"), &all);
+        ("VALUE_GROUPS", value_groups),
+        ("SPLIT", is_split.into()),
+    ]);
     let split = if is_split { ",split" } else { "" };
-    let own = [Access::Read, Access::ReadWrite];
-    Kernel {
-        name: format!("attention_step<{head_dim},{precision},{rows}{split}>").into(),
-        wgsl: [declared(&constants)]
-            .into_iter()
-            .chain(lanes)
-            .chain([meeting.into(), kv_snippet(precision).into(), shader])
-            .collect(),
-        needs: tuning.uses,
-        bindings: own.into_iter().chain(repeat_n(Access::Read, planes + 1)).collect(),
-    }
+    let name = format!("attention_step<{head_dim},{precision},{rows}{split}>");
+    Kernel::new(name, tuning.uses, lanes::with(shader, tuning.uses, tuning.emulated), variant)
 }
 
-/// Records the attention, scaled by `head_dim^-0.5`: in one launch, or in two where there are several pieces.
+/// Records the attention, scaled by `head_dim^-0.5`: in one launch, or in two where there are several splits.
 ///
 /// # Errors
 /// As [`Recording::dispatch`].
@@ -182,7 +164,7 @@ pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Records the first launch alone: `out`, or `partials` where there are several pieces.
+/// Records the first launch alone: `out`, or `partials` where there are several splits.
 ///
 /// # Errors
 /// As [`Recording::dispatch`].
@@ -203,7 +185,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
     recording.dispatch(Dispatch {
         kernel: kernel(a.head_dim, a.cache.precision, rows, splits > 1, a.tuning),
         params: params_of(&params),
-        buffers: [&a.q.buffer, out].into_iter().chain(&a.cache.planes).chain([a.step]).cloned().collect(),
+        buffers: [&a.q.buffer, out, a.step].into_iter().chain(&a.cache.planes).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(rows)) as u32],
         note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),
     })

@@ -1,8 +1,9 @@
 //! The rows that start a forward pass: embeddings of tokens and features of pictures.
 
-use super::{linear_grid, params_of, weight_snippet};
+use super::{Variant, linear_grid, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::shader::Shader;
 use crate::weights::layout::Layout;
 use crate::weights::upload::Weight;
 
@@ -22,50 +23,24 @@ struct Params {
     padding: u32,
 }
 
-/// Parts of an embedding that one launch binds on every device, beside three bindings of its own.
-fn parts_at_once(layout: Layout) -> usize {
-    (8 - OWN.len()) / layout.plane_units().len()
-}
+/// Bindings beside the planes.
+const OWN: usize = 3;
 
-const OWN: [Access; 3] = [Access::Read, Access::Read, Access::ReadWrite];
+/// Parts of an embedding that one launch binds on every device.
+fn parts_at_once(layout: Layout) -> usize {
+    (8 - OWN) / layout.plane_units().len()
+}
 
 /// The kernel for a layout of the embedding, and for so many parts of it.
 pub fn kernel(layout: Layout, parts: usize) -> Kernel {
-    let planes = layout.plane_units().len();
-    let snippets = (0..parts).map(|part| snippet(layout, part, planes).into());
-    let shader = include_str!("../../shaders/embed_rows.wgsl").into();
+    let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name()).set_all([
+        ("PARTS", parts),
+        ("WHOLE_BLOCKS", 0),
+        ("PACKED", 0),
+    ]);
     let of_parts = if parts > 1 { format!(",{parts} parts") } else { String::new() };
-    Kernel {
-        name: format!("embed_rows<{layout}{of_parts}>").into(),
-        wgsl: snippets.chain([choice(parts).into(), shader]).collect(),
-        needs: Features::NONE,
-        bindings: OWN.into_iter().chain(std::iter::repeat_n(Access::Read, parts * planes)).collect(),
-    }
-}
-
-/// The WGSL that reads part `part`, under names and with bindings of its own.
-fn snippet(layout: Layout, part: usize, planes: usize) -> String {
-    let mut text = weight_snippet(layout).to_owned();
-    if part > 0 {
-        for name in ["w_values", "w_tops", "w_scales", "w_supers", "block_scale", "weight4"] {
-            text = text.replace(name, &format!("{name}_{part}"));
-        }
-        // From the last on, so that none is moved twice.
-        for plane in (0..planes).rev() {
-            let binding = |at: usize| format!("@binding({})", OWN.len() + 1 + at);
-            text = text.replace(&binding(plane), &binding(part * planes + plane));
-        }
-    }
-    text
-}
-
-/// The WGSL that finds the part of a row.
-fn choice(parts: usize) -> String {
-    let tried = (1..parts).rev().map(|part| {
-        format!("  if row >= {part}u * p.part_rows {{\n    return weight4_{part}(row - {part}u * p.part_rows, k4, p.blocks);\n  }}\n")
-    });
-    let tried: String = tried.collect();
-    format!("fn embedding4(row: u32, k4: u32) -> vec4f {{\n{tried}  return weight4(row, k4, p.blocks);\n}}\n")
+    let variant = Variant::EmbedRows { layout, parts };
+    Kernel::new(format!("embed_rows<{layout}{of_parts}>"), Features::NONE, shader, variant)
 }
 
 /// Records `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set; more than one launch where the embedding is

@@ -1,11 +1,11 @@
 //! A few rows through the gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>), normed first if asked:
 //! what [`matvec`](super::matvec) and [`glu`](super::glu) do, in one launch.
 
-use super::gemv::{Gemv, Norm, Own, Tuning, bindings, groups};
-use super::{activation_id, params_of};
+use super::gemv::{Gemv, Norm, Tuning, bindings, groups};
+use super::{Variant, activation_id, params_of};
 use crate::config::Activation;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape, ROW_GROUP};
 use crate::weights::upload::Weight;
 
@@ -15,7 +15,7 @@ struct Params {
     m: u32,
     k4: u32,
     blocks: u32,
-    slots: u32,
+    tiles: u32,
     eps: f32,
     activation: u32,
     padding: [u32; 2],
@@ -40,15 +40,8 @@ pub struct GatedMatvec<'a> {
     pub tuning: Tuning,
 }
 
-fn of(few: &Gemv) -> Kernel {
-    let activation = include_str!("../../shaders/shared/activation.wgsl");
-    few.kernel(&Own {
-        name: "gated_matvec",
-        detail: String::new(),
-        wgsl: &[activation, include_str!("../../shaders/gated_matvec.wgsl")],
-        bindings: &[("X", Access::Read), ("Y", Access::ReadWrite)],
-        constants: &[],
-    })
+pub(super) fn of(gemv: &Gemv) -> Kernel {
+    gemv.kernel("gated_matvec", "", gemv.shader("gated_matvec"), Variant::GatedMatvec(*gemv))
 }
 
 /// The kernel for `m` rows of inputs and a matrix.
@@ -69,13 +62,13 @@ pub fn can_fuse(weight: &Weight, norm: bool, limit: usize) -> bool {
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> {
     let Weight { layout, shape, ref parts } = *gated.weight;
-    let few = Gemv::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning);
+    let gemv = Gemv::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning);
     let n = shape.rows / 2;
     let params = Params {
         m: gated.m as u32,
         k4: (shape.cols / 4) as u32,
         blocks: shape.blocks() as u32,
-        slots: groups(n) as u32,
+        tiles: groups(n) as u32,
         eps: gated.norm.map_or(0.0, |norm| norm.eps),
         activation: activation_id(gated.activation),
         padding: [0; 2],
@@ -83,10 +76,10 @@ pub fn record(recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> 
     let norm = gated.norm.map(|norm| norm.weight);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
-        kernel: of(&few),
+        kernel: of(&gemv),
         params: params_of(&params),
         buffers: [gated.x, gated.y].into_iter().chain(norm).chain(planes).cloned().collect(),
-        grid: few.grid(gated.m, groups(n)),
+        grid: gemv.grid(gated.m, groups(n)),
         note: format!("m={} n={n} k={} {:?}", gated.m, shape.cols, gated.activation),
     })
 }

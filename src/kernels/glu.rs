@@ -1,9 +1,9 @@
 //! The gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>); with silu it is `SwiGLU`.
 
-use super::{activation_id, linear_grid, params_of, plain};
+use super::{Variant, activation_id, linear_grid, params_of, plain};
 use crate::config::Activation;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -16,9 +16,7 @@ struct Params {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    let mut kernel = plain("glu", include_str!("../../shaders/glu.wgsl"), &[Access::Read, Access::ReadWrite]);
-    kernel.wgsl.insert(0, include_str!("../../shaders/shared/activation.wgsl").into());
-    kernel
+    plain("glu", Variant::Glu)
 }
 
 /// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`.

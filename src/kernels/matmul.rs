@@ -1,16 +1,13 @@
 //! Many rows times a weight matrix, by tiles in registers.
 
-use std::borrow::Cow;
-
-use super::gemv::snippets;
-use super::unroll::{declared, unrolled};
-use super::{Linear, TuningGroup, offset};
+use super::{Linear, TuningGroup, Variant};
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Features, Kernel, KernelConfig, Recording};
+use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Recording};
+use crate::shader::Shader;
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
 
-/// Blocks of inputs that a workgroup holds of each of its rows, rounded.
-const PIECE: usize = 8;
+/// Blocks of inputs that a workgroup stages of each of its rows, rounded.
+const K_TILE: usize = 8;
 
 /// How threads divide a product. Part of the kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +18,7 @@ pub struct Tuning {
     pub rows: usize,
     /// Columns of a thread, in groups of four.
     pub groups: usize,
-    /// Pairs of quads, of the four in a block of 32 inputs, that a turn of the loop takes: 1, 2 or 4.
+    /// Inputs that an iteration of the loop takes, in eights: 1, 2 or 4 of the four in a block.
     pub words: usize,
     /// Whether each product is added to the sum before it, which is one instruction where a device fuses them; else four products
     /// are summed first, which depend less on one another.
@@ -69,12 +66,20 @@ enum Form {
 }
 
 impl Form {
-    /// Floats are multiplied by floats: what has no integers has no products of them.
+    /// Matrices of floats have no integer products: they are multiplied in floats.
     fn of(layout: Layout, uses: Features) -> Self {
         match uses {
             Features { dot: true, .. } if layout.is_quantised() => Self::Integers,
             Features { f16: true, .. } => Self::Halves,
             _ => Self::Floats,
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Floats => "matmul",
+            Self::Halves => "matmul_f16",
+            Self::Integers => "matmul_dp4a",
         }
     }
 
@@ -87,68 +92,24 @@ impl Form {
     }
 }
 
-/// The WGSL that reads the scales of four rows.
-fn scales(layout: Layout) -> Option<&'static str> {
-    match layout {
-        Layout::F32 | Layout::F16 => None,
-        Layout::Q8_0 | Layout::Q4_0 | Layout::Q4_64 => Some(include_str!("../../shaders/shared/scales_blocks.wgsl")),
-        Layout::Q4K | Layout::Q5K => Some(include_str!("../../shaders/shared/scales_q4_k.wgsl")),
-        Layout::Q6K => Some(include_str!("../../shaders/shared/scales_q6_k.wgsl")),
-    }
-}
-
-/// The WGSL that reads two quads of a row.
-fn pairs(layout: Layout) -> &'static str {
-    match layout {
-        Layout::F32 => include_str!("../../shaders/shared/pairs_f32.wgsl"),
-        Layout::F16 => include_str!("../../shaders/shared/pairs_f16.wgsl"),
-        Layout::Q8_0 => include_str!("../../shaders/shared/pairs_q8_0.wgsl"),
-        Layout::Q4_0 | Layout::Q4_64 | Layout::Q4K => include_str!("../../shaders/shared/pairs_q4.wgsl"),
-        Layout::Q5K => include_str!("../../shaders/shared/pairs_q5_k.wgsl"),
-        Layout::Q6K => include_str!("../../shaders/shared/pairs_q6_k.wgsl"),
-    }
-}
-
-/// What reads weights, and the shader.
-fn texts(layout: Layout, form: Form) -> Vec<&'static str> {
-    let shared = scales(layout).into_iter().chain([include_str!("../../shaders/shared/linear.wgsl")]);
-    match form {
-        Form::Floats => {
-            let multiply_add = include_str!("../../shaders/shared/multiply_add.wgsl");
-            shared.chain([pairs(layout), multiply_add, include_str!("../../shaders/matmul.wgsl")]).collect()
-        }
-        Form::Halves => shared.chain([pairs(layout), include_str!("../../shaders/matmul_f16.wgsl")]).collect(),
-        Form::Integers => {
-            let integers = snippets::blocks(layout).into_iter().chain(snippets::words(layout));
-            let quantised = include_str!("../../shaders/shared/quantised.wgsl");
-            shared.chain(integers).chain([quantised, include_str!("../../shaders/matmul_dp4a.wgsl")]).collect()
-        }
-    }
-}
-
 /// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     let Tuning { threads, rows, groups, words, chained, uses } = tuning;
     let form = Form::of(layout, uses);
-    let planes = layout.plane_units().len();
-    let (offset, wide) = offset(layout);
-    // What is stored with a sign is multiplied with it.
-    let offset = if form == Form::Integers && layout == Layout::Q8_0 { 0 } else { offset };
-    let sizes = [("THREADS", threads), ("ROWS", rows), ("GROUPS", groups), ("WORDS", words), ("OFFSET", offset)];
-    let held = if form == Form::Floats { vec![] } else { vec![("PIECE", PIECE), ("HELD", rows * PIECE)] };
-    let sizes: Vec<_> = sizes.into_iter().chain(held).collect();
-    // The last planes of a K-quant, of which one more comes before where there are top bits.
-    let bindings = [("VALUES", 4), ("TOPS", 5), ("SCALES", planes + 2), ("SUPERS", planes + 3)];
-    let flags = [("RAGGED", ragged.into()), ("WIDE", wide.into()), ("CHAINED", chained.into())];
-    let constants: Vec<_> = sizes.iter().copied().chain(flags).chain(bindings).collect();
-    let texts = texts(layout, form).into_iter().map(|text| unrolled(text, &constants));
-    let own = [Access::Read, Access::ReadWrite, Access::Read];
-    Kernel {
-        name: format!("matmul<{layout}>").into(),
-        wgsl: [declared(&sizes)].into_iter().chain(texts).collect::<Vec<Cow<'static, str>>>(),
-        needs: form.needs(),
-        bindings: own.into_iter().chain(std::iter::repeat_n(Access::Read, planes)).collect(),
-    }
+    let shader = Shader::new(form.file()).choose("LAYOUT", layout.name()).set_all([
+        ("THREADS", threads),
+        ("ROWS", rows),
+        ("GROUPS", groups),
+        ("RAGGED", ragged.into()),
+        ("K_TILE", if form == Form::Floats { 0 } else { K_TILE }),
+        ("WHOLE_BLOCKS", (form == Form::Integers).into()),
+        ("PACKED", (form == Form::Integers).into()),
+    ]);
+    let shader = match form {
+        Form::Floats => shader.set("WORDS", words).set("CHAINED", chained.into()),
+        Form::Halves | Form::Integers => shader,
+    };
+    Kernel::new(format!("matmul<{layout}>"), form.needs(), shader, Variant::Matmul { layout, ragged, tuning })
 }
 
 /// Records the product.

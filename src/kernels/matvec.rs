@@ -1,9 +1,9 @@
 //! A few rows times a weight matrix, normed first if asked.
 
-use super::gemv::{Gemv, Norm, Own, Tuning, groups};
-use super::{Linear, params_of};
+use super::gemv::{Gemv, Norm, Tuning, groups};
+use super::{Linear, Variant, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{RowShard, Weight};
 
@@ -14,7 +14,7 @@ struct Params {
     n: u32,
     k4: u32,
     blocks: u32,
-    slots: u32,
+    tiles: u32,
     eps: f32,
     y_stride: u32,
     y_offset: u32,
@@ -48,14 +48,8 @@ pub struct Matvec<'a> {
     pub tuning: Tuning,
 }
 
-fn of(few: &Gemv) -> Kernel {
-    few.kernel(&Own {
-        name: "matvec",
-        detail: String::new(),
-        wgsl: &[include_str!("../../shaders/matvec.wgsl")],
-        bindings: &[("X", Access::Read), ("Y", Access::ReadWrite), ("BIAS", Access::Read)],
-        constants: &[],
-    })
+pub(super) fn of(gemv: &Gemv) -> Kernel {
+    gemv.kernel("matvec", "", gemv.shader("matvec"), Variant::Matvec(*gemv))
 }
 
 /// The kernel for `m` rows of inputs and a matrix.
@@ -84,13 +78,13 @@ impl Matvec<'_> {
 
     fn dispatch(&self, part: &RowShard) -> Dispatch {
         let Weight { layout, shape, .. } = *self.weight;
-        let few = Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
+        let gemv = Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
         let params = Params {
             m: self.m as u32,
             n: part.rows as u32,
             k4: (shape.cols / 4) as u32,
             blocks: shape.blocks() as u32,
-            slots: groups(part.rows) as u32,
+            tiles: groups(part.rows) as u32,
             eps: self.norm.map_or(0.0, |norm| norm.eps),
             y_stride: self.y_stride as u32,
             y_offset: (self.y_offset + part.first_row) as u32,
@@ -102,10 +96,10 @@ impl Matvec<'_> {
         let own = [self.x, self.y, self.bias.unwrap_or(self.x)];
         let norm = self.norm.map(|norm| norm.weight);
         Dispatch {
-            kernel: of(&few),
+            kernel: of(&gemv),
             params: params_of(&params),
             buffers: own.into_iter().chain(norm).chain(&part.planes).cloned().collect(),
-            grid: few.grid(self.m, groups(part.rows)),
+            grid: gemv.grid(self.m, groups(part.rows)),
             note: format!("m={} n={} k={}", self.m, part.rows, shape.cols),
         }
     }

@@ -2,10 +2,9 @@
 //!
 //! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
 
-use std::borrow::Cow;
-
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
+use crate::gpu::{Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
+use crate::shader::Shader;
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{RowShard, Weight, rows_of_shard};
 
@@ -31,10 +30,13 @@ pub mod rope_append;
 pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;
+pub mod sampling;
 pub mod self_test;
-mod unroll;
+mod variant;
 
-/// Kernels that are tuned together: the places of [`KernelConfig::variants`](crate::gpu::Ways::picks).
+pub use variant::Variant;
+
+/// Kernels that are tuned together: the indices of [`KernelConfig::variants`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TuningGroup {
     /// [`matvec`], [`gated_matvec`] and [`qkv_matvec`].
@@ -48,7 +50,7 @@ pub enum TuningGroup {
 }
 
 impl TuningGroup {
-    /// What this family may be computed with on a device, beside what suits it anyhow: as [`KernelConfig::variants`] counts.
+    /// What else this group may be computed with on a device, beside what suits its class: as [`KernelConfig::variants`] counts.
     pub fn candidates(self, kernel_config: KernelConfig) -> Vec<u8> {
         use {attention as prompt, attention_step as step};
         let plain = KernelConfig { variants: KernelConfig::of(kernel_config.class).variants, ..kernel_config };
@@ -61,39 +63,15 @@ impl TuningGroup {
     }
 }
 
-/// Picks of the entries of `all` that a device may use, without that which suits it.
+/// The entries of `all` that a device may use, without the one that suits it.
 fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
     let may = |entry: &T| *entry != suits && kernel_config.features.contains(uses(entry));
     (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
 }
 
-/// The WGSL that reads a matrix of this layout through bindings 4 and up, one a plane.
-pub fn weight_snippet(layout: Layout) -> &'static str {
-    match layout {
-        Layout::F32 => include_str!("../../shaders/shared/weights_f32.wgsl"),
-        Layout::F16 => include_str!("../../shaders/shared/weights_f16.wgsl"),
-        Layout::Q8_0 => include_str!("../../shaders/shared/weights_q8_0.wgsl"),
-        Layout::Q4_0 => include_str!("../../shaders/shared/weights_q4_0.wgsl"),
-        Layout::Q4_64 => include_str!("../../shaders/shared/weights_q4_64.wgsl"),
-        Layout::Q4K => include_str!("../../shaders/shared/weights_q4_k.wgsl"),
-        Layout::Q5K => include_str!("../../shaders/shared/weights_q5_k.wgsl"),
-        Layout::Q6K => include_str!("../../shaders/shared/weights_q6_k.wgsl"),
-    }
-}
-
-/// What quants are stored too large by, and whether two blocks share a scale.
-fn offset(layout: Layout) -> (usize, bool) {
-    match layout {
-        Layout::Q8_0 => (128, false),
-        Layout::Q4_0 => (8, false),
-        Layout::Q4_64 => (8, true),
-        _ => (0, false),
-    }
-}
-
-/// A kernel that is one WGSL file.
-fn plain(name: &'static str, wgsl: &'static str, bindings: &[Access]) -> Kernel {
-    Kernel { name: name.into(), needs: Features::NONE, wgsl: vec![Cow::Borrowed(wgsl)], bindings: bindings.to_vec() }
+/// A kernel that is one text for every model.
+fn plain(file: &'static str, variant: Variant) -> Kernel {
+    Kernel::new(file, Features::NONE, Shader::new(file), variant)
 }
 
 /// Workgroups for `threads` threads in groups of 64, folded into two dimensions where one is not enough.
@@ -114,7 +92,7 @@ fn params_of<T: bytemuck::NoUninit>(params: &T) -> Vec<u8> {
     bytemuck::bytes_of(params).to_vec()
 }
 
-/// The activation's number in `shared/activation.wgsl`.
+/// The activation's number in `shared/activations.wgsl`.
 pub(crate) fn activation_id(activation: crate::config::Activation) -> u32 {
     match activation {
         crate::config::Activation::Silu => 0,

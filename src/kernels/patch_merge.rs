@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{linear_grid, params_of, plain};
+use super::{Variant, linear_grid, params_of, plain};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -19,7 +19,7 @@ struct Params {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("patch_merge", include_str!("../../shaders/patch_merge.wgsl"), &[Access::Read, Access::ReadWrite])
+    plain("patch_merge", Variant::PatchMerge)
 }
 
 /// Squares of patches.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{linear_grid, params_of, plain};
+use super::{Variant, linear_grid, params_of, plain};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -60,7 +60,7 @@ impl Patches {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("patchify", include_str!("../../shaders/patchify.wgsl"), &[Access::Read, Access::ReadWrite])
+    plain("patchify", Variant::Patchify)
 }
 
 /// Records the cut of the patches `range`. `pixels`: `// [height, width]`, RGBX bytes in a word; `rows`:

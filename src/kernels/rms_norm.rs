@@ -1,9 +1,9 @@
 //! Root-mean-square norm of rows (<https://arxiv.org/abs/1910.07467>).
 
-use super::unroll::{declared, unrolled};
-use super::{lanes, params_of};
+use super::{Variant, lanes, params_of};
 use crate::error::Result;
-use crate::gpu::{Access, DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::shader::Shader;
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -13,7 +13,7 @@ struct Params {
     padding: [u32; 2],
 }
 
-/// How threads meet.
+/// How threads add up their sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
     /// Optional features that it makes use of.
@@ -36,16 +36,8 @@ impl Tuning {
 /// The kernel.
 pub fn kernel(tuning: Tuning) -> Kernel {
     let Tuning { uses, emulated } = tuning;
-    let lanes = lanes::snippet(uses, emulated);
-    let threads = [("THREADS", 64)];
-    let shader =
-        unrolled(include_str!("../../shaders/rms_norm.wgsl"), &[("SUBGROUPS", lanes.is_some().into()), threads[0]]);
-    Kernel {
-        name: "rms_norm".into(),
-        wgsl: [declared(&threads)].into_iter().chain(lanes).chain([shader]).collect(),
-        needs: uses,
-        bindings: vec![Access::Read, Access::ReadWrite, Access::Read],
-    }
+    let shader = lanes::with(Shader::new("rms_norm").set("THREADS", 64), uses, emulated);
+    Kernel::new("rms_norm", uses, shader, Variant::RmsNorm(tuning))
 }
 
 /// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows of `width`, a multiple of 4.
@@ -66,7 +58,7 @@ pub fn record(
     record_as(tuning, recording, sizes, eps, x, weight, y)
 }
 
-/// As [`record`], with threads that meet as told.
+/// As [`record`], with a tuning.
 ///
 /// # Errors
 /// As [`Recording::dispatch`].

@@ -1,9 +1,9 @@
 //! Rotary embedding by a ready table of angles: decoder, `YaRN` and the tower's two-dimensional kind alike.
 
-use super::{linear_grid, params_of, plain};
+use super::{Variant, linear_grid, params_of, plain};
 use crate::config::RopePairs;
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -32,7 +32,7 @@ pub struct Heads {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("rope", include_str!("../../shaders/rope.wgsl"), &[Access::ReadWrite, Access::Read, Access::Read])
+    plain("rope", Variant::Rope)
 }
 
 /// Records the rotation of all query and key heads in place, and the scaling of the queries.

@@ -7,12 +7,12 @@
 //! 2 tokens drawn so far, 3 the position of the table's first row. From word [`TABLE`] on lies the table: for each position
 //! `head_dim + 4` words, cosine and sine of every pair, then the scale of the queries and three words of padding.
 
-use super::cache::Cache;
-use super::unroll::{declared, unrolled};
-use super::{folded_grid, params_of};
+use super::cache::{Cache, cache_file};
+use super::{Variant, folded_grid, params_of};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::shader::Shader;
 
 /// The word of `step` that the table starts at.
 pub const TABLE: usize = 64;
@@ -47,7 +47,7 @@ pub fn table_stride(head_dim: usize) -> usize {
 /// New tokens whose queries, keys and values are ready but for the rotation.
 #[derive(Debug)]
 pub struct RopeAppend<'a> {
-    /// Queries, which are turned and scaled in place, keys and values. `// [tokens, (q + 2 * kv) * dim]`
+    /// Queries, which are rotated and scaled in place, keys and values. `// [tokens, (q + 2 * kv) * dim]`
     pub qkv: &'a Slice,
     /// New tokens.
     pub tokens: usize,
@@ -55,29 +55,19 @@ pub struct RopeAppend<'a> {
     pub heads: Heads,
     /// The step's words and table.
     pub step: &'a Slice,
-    /// Where turned keys and values go.
+    /// Where rotated keys and values go.
     pub cache: &'a Cache,
 }
 
-/// The kernel for heads and a precision of the cache.
-pub fn kernel(heads: Heads, precision: KvPrecision) -> Kernel {
-    let half = include_str!("../../shaders/shared/half.wgsl");
-    let snippets: &[&'static str] = match precision {
-        KvPrecision::F32 => &[include_str!("../../shaders/shared/kv_write_f32.wgsl")],
-        KvPrecision::F16 => &[half, include_str!("../../shaders/shared/kv_write_f16.wgsl")],
-        KvPrecision::Int8 => &[half, include_str!("../../shaders/shared/kv_write_int8.wgsl")],
-    };
-    let planes = precision.head_bytes(heads.dim).len();
-    let interleaved = usize::from(heads.pairs == RopePairs::Interleaved);
-    let constants = [("HEAD_DIM4", heads.dim / 4), ("INTERLEAVED", interleaved)];
-    let shader = unrolled(include_str!("../../shaders/rope_append.wgsl"), &[("STEP", planes + 2)]);
-    let snippets = snippets.iter().map(|&snippet| snippet.into());
-    Kernel {
-        name: format!("rope_append<{},{precision}>", heads.dim).into(),
-        wgsl: [declared(&constants)].into_iter().chain(snippets).chain([shader]).collect(),
-        needs: Features::NONE,
-        bindings: std::iter::repeat_n(Access::ReadWrite, planes + 1).chain([Access::Read]).collect(),
-    }
+/// The kernel for heads of a width and a precision of the cache.
+pub fn kernel((head_dim, pairs): (usize, RopePairs), precision: KvPrecision) -> Kernel {
+    let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
+        ("HEAD_DIM4", head_dim / 4),
+        ("INTERLEAVED", (pairs == RopePairs::Interleaved).into()),
+        ("SHARED_SCALE", (precision == KvPrecision::Int8).into()),
+    ]);
+    let variant = Variant::RopeAppend { head_dim, pairs, precision };
+    Kernel::new(format!("rope_append<{head_dim},{precision}>"), Features::NONE, shader, variant)
 }
 
 /// Records the rotation, and the copy with its rounding.
@@ -88,9 +78,9 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
     let &RopeAppend { qkv, tokens, heads, step, cache } = append;
     let params = Params { tokens: tokens as u32, q_heads: heads.q as u32, kv_heads: heads.kv as u32, padding: 0 };
     recording.dispatch(Dispatch {
-        kernel: kernel(heads, cache.precision),
+        kernel: kernel((heads.dim, heads.pairs), cache.precision),
         params: params_of(&params),
-        buffers: [qkv].into_iter().chain(&cache.planes).chain([step]).cloned().collect(),
+        buffers: [qkv, step].into_iter().chain(&cache.planes).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),
         note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),
     })

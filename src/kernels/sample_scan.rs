@@ -1,26 +1,16 @@
 //! Logits to partial results: many small races.
 
-use super::params_of;
-use super::sample::Sampling;
+use super::sampling::Sampling;
+use super::{Variant, params_of, plain};
 use crate::error::Result;
-use crate::gpu::{Access, Dispatch, Features, Kernel, Recording, Slice};
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 /// Lanes of a workgroup, each with a chunk of the vocabulary.
 const LANES: u32 = 64;
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    use Access::{Read, ReadWrite};
-    Kernel {
-        name: "sample_scan".into(),
-        wgsl: vec![
-            include_str!("../../shaders/shared/sampling.wgsl").into(),
-            include_str!("../../shaders/shared/logits.wgsl").into(),
-            include_str!("../../shaders/sample_scan.wgsl").into(),
-        ],
-        needs: Features::NONE,
-        bindings: vec![Read, Read, ReadWrite, ReadWrite, Read],
-    }
+    plain("sample_scan", Variant::SampleScan)
 }
 
 /// Records the scan of `logits` `// [vocab]`, of which `state` says how many tokens were drawn before.

@@ -29,9 +29,7 @@ mod checkpoint;
 mod convert;
 mod directory;
 pub(crate) mod hash;
-mod k_quant;
 mod row_shards;
-mod scale_search;
 mod tokenizer_json;
 
 pub use directory::DirectorySink;

@@ -41,7 +41,7 @@ const GAP: f64 = 5e-6;
 
 /// Threads of a workgroup, bytes of workgroup memory, barriers in the text.
 fn shape(dispatch: &Dispatch) -> (u32, u32, usize) {
-    let source = dispatch.kernel.source();
+    let source = dispatch.kernel.source().expect("WGSL");
     let module = naga::front::wgsl::parse_str(&source).expect("valid WGSL");
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     let bytes = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
@@ -59,7 +59,7 @@ fn table(recording: &Recording, seen: u64) -> String {
         let bound: u64 = dispatch.buffers.iter().map(|slice| slice.bytes).sum();
         let mut line = format!(
             "{:<34} {:>5} workgroups of {threads:>3}, {shared:>5} bytes shared, {barriers} barriers, {bound:>9} bytes bound",
-            dispatch.kernel.name,
+            dispatch.kernel.name(),
             x * y * z
         );
         let arithmetic = flops::of(dispatch, seen);

@@ -54,7 +54,7 @@ fn bound_bytes(recording: &Recording) -> u64 {
 fn launches(recording: &Recording) -> BTreeMap<String, usize> {
     let mut launches = BTreeMap::new();
     for dispatch in recording.dispatches() {
-        *launches.entry(dispatch.kernel.name.to_string()).or_default() += 1;
+        *launches.entry(dispatch.kernel.name().to_string()).or_default() += 1;
     }
     launches
 }

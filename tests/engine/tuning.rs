@@ -92,7 +92,9 @@ fn what_was_picked_and_is_wrong_is_not_used() {
         // What suits this device reads its lanes from elsewhere.
         let kernel_config = plain.gpu().kernel_config();
         let pick = TuningGroup::Gemv.candidates(kernel_config)[0];
-        let gpu = device(|injection| injection.corrupt("matvec<q8_0", "team * LANES + 3u", "team * LANES + 2u")).await;
+        let gpu =
+            device(|injection| injection.corrupt("matvec<q8_0", "lane_group * LANES + 3u", "lane_group * LANES + 2u"))
+                .await;
         let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
         tuned.variants[TuningGroup::Gemv as usize] = pick;
         let mut engine = load(&gpu, &files, LoadOptions { tuned, ..LoadOptions::new(milliseconds) }).await;

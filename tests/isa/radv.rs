@@ -69,7 +69,8 @@ impl Radv {
                 .descriptor_count(1)
                 .stage_flags(vk::ShaderStageFlags::COMPUTE)
         };
-        let storage = (1..=kernel.bindings.len()).map(|index| binding(index, vk::DescriptorType::STORAGE_BUFFER));
+        let storage = (1..=kernel.bindings().expect("bindings").len())
+            .map(|index| binding(index, vk::DescriptorType::STORAGE_BUFFER));
         let bindings: Vec<_> = [binding(0, vk::DescriptorType::UNIFORM_BUFFER)].into_iter().chain(storage).collect();
         // SAFETY: naga made valid SPIR-V for this layout; structures live through the calls.
         let pipeline = unsafe {
@@ -89,7 +90,7 @@ impl Radv {
                 | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
             let create = vk::ComputePipelineCreateInfo::default().flags(capture).stage(stage).layout(layout);
             let made = self.device.create_compute_pipelines(vk::PipelineCache::null(), &[create], None);
-            made.unwrap_or_else(|(_, error)| panic!("{}: {error}", kernel.name))[0]
+            made.unwrap_or_else(|(_, error)| panic!("{}: {error}", kernel.name()))[0]
         };
         Compiled { counts: self.counts(pipeline), assembly: self.assembly(pipeline) }
     }
@@ -154,9 +155,9 @@ fn open_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash::D
 /// A kernel's SPIR-V, with the checks that wgpu leaves to naga on this driver.
 fn spirv(kernel: &Kernel) -> Vec<u32> {
     let directives =
-        [(kernel.needs.f16, "enable f16;\n"), (kernel.needs.dot, "requires packed_4x8_integer_dot_product;\n")];
+        [(kernel.needs().f16, "enable f16;\n"), (kernel.needs().dot, "requires packed_4x8_integer_dot_product;\n")];
     let directives: String = directives.into_iter().filter(|(needs, _)| *needs).map(|(_, line)| line).collect();
-    let module = naga::front::wgsl::parse_str(&(directives + &kernel.source())).expect("valid WGSL");
+    let module = naga::front::wgsl::parse_str(&(directives + &kernel.source().expect("WGSL"))).expect("valid WGSL");
     let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("a valid module");
     let options = spv::Options {
         lang_version: (1, 6),

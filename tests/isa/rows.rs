@@ -22,8 +22,8 @@ pub(crate) struct Row {
 impl Row {
     /// The kernel's name, and the optional features that it uses.
     pub(crate) fn name(&self) -> String {
-        let Kernel { name, needs, .. } = &self.kernel;
-        if *needs == Features::NONE { name.to_string() } else { format!("{name},{}", needs.name()) }
+        let (name, needs) = (self.kernel.name(), self.kernel.needs());
+        if needs == Features::NONE { name.to_owned() } else { format!("{name},{}", needs.name()) }
     }
 }
 
@@ -62,9 +62,9 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
     let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
     let turns = HIDDEN / BLOCK / tuning.lanes;
-    let row = |kernel: Kernel, parts: usize| {
-        let slots = if m > 4 { 1 } else { (tuning.groups / parts).max(1) };
-        Row { kernel, work: vec![(m * slots * parts * ROW_GROUP * BLOCK, turns)] }
+    let row = |kernel: Kernel, fused_outputs: usize| {
+        let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
+        Row { kernel, work: vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)] }
     };
     let rows = [
         row(matvec::kernel(weight, m, false, tuning), 1),
@@ -72,7 +72,7 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
         row(gated_matvec::kernel(weight, m, true, tuning), 2),
         row(qkv_matvec::kernel(weight, m, (heads, KvPrecision::F16), false, tuning), 2),
     ];
-    rows.into_iter().filter(|row| row.kernel.bindings.len() <= BINDINGS).collect()
+    rows.into_iter().filter(|row| row.kernel.bindings().expect("bindings").len() <= BINDINGS).collect()
 }
 
 /// Products of many rows.
@@ -80,7 +80,7 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
     use matmul::Tuning;
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
         let kernel = matmul::kernel(layout, false, tuning);
-        let inputs = match kernel.needs {
+        let inputs = match kernel.needs() {
             Features { dot: true, .. } => BLOCK,
             Features { f16: true, .. } => 8,
             _ => 8 * tuning.words,
@@ -93,9 +93,9 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
 fn attention(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
     use attention::Tuning;
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
-        let (rows, keys) = (4 * tuning.halves, tuning.lanes * tuning.keys);
+        let (rows, keys) = (4 * tuning.rows4, tuning.lanes * tuning.keys);
         let scores = (rows * tuning.keys * 8, dim / 8);
-        let values = (tuning.turn * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.turn);
+        let values = (tuning.unroll * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.unroll);
         Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
     })
 }
@@ -116,13 +116,12 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
 
 /// What multiplies little.
 fn others() -> Vec<Row> {
-    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
     let kernels = [
         embed_rows::kernel(Layout::Q4_0, 1),
         embed_rows::kernel(Layout::Q6K, 1),
         attention_join::kernel(128),
-        rope_append::kernel(heads, KvPrecision::F16),
-        rope_append::kernel(heads, KvPrecision::Int8),
+        rope_append::kernel((128, RopePairs::Half), KvPrecision::F16),
+        rope_append::kernel((128, RopePairs::Half), KvPrecision::Int8),
         rope::kernel(),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }),

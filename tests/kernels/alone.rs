@@ -16,7 +16,8 @@ const INPUTS: [usize; 2] = [768, 2304];
 fn a_row_comes_to_the_same_bits_alone_and_among_others() {
     let gpu = common::gpu();
     let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
-    let kernel_config = [(Layout::Q4_0, Tuning::SUBGROUPS), (Layout::F16, Tuning { groups: 2, ..Tuning::SUBGROUPS })];
+    let kernel_config =
+        [(Layout::Q4_0, Tuning::SUBGROUPS), (Layout::F16, Tuning { row_groups: 2, ..Tuning::SUBGROUPS })];
     let others = [(Layout::Q8_0, emulated), (Layout::Q4_0, Tuning::DOT), (Layout::Q8_0, Tuning::DOT_SOFTWARE)];
     for (index, (layout, tuning)) in kernel_config.into_iter().chain(others).enumerate() {
         let k = INPUTS[index % 2];

@@ -169,7 +169,7 @@ impl<'a> Bench<'a> {
 
     /// Names of the kernels that will run.
     pub(crate) fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.recording.dispatches().filter_map(|dispatch| dispatch.kernel.name.split('<').next())
+        self.recording.dispatches().filter_map(|dispatch| dispatch.kernel.name().split('<').next())
     }
 
     /// Runs and compares.

@@ -82,9 +82,15 @@ impl Export {
         }
         let place = |buffer: &Buffer| buffers.iter().position(|known| known.is(buffer)).unwrap_or_default();
         let launches = dispatches.iter().map(|dispatch| Launch {
-            kernel: dispatch.kernel.name.to_string(),
+            kernel: dispatch.kernel.name().to_string(),
             source: source(dispatch),
-            writes: dispatch.kernel.bindings.iter().map(|access| *access == Access::ReadWrite).collect(),
+            writes: dispatch
+                .kernel
+                .bindings()
+                .expect("bindings")
+                .iter()
+                .map(|access| *access == Access::ReadWrite)
+                .collect(),
             params: self.keep(&dispatch.params),
             binds: dispatch.buffers.iter().map(|s| [place(&s.buffer) as u64, s.offset, s.bytes]).collect(),
             grid: dispatch.grid,
@@ -127,7 +133,7 @@ impl Export {
 
 /// The shader as a browser takes it.
 fn source(dispatch: &Dispatch) -> String {
-    dispatch.kernel.needs.directives(true) + &dispatch.kernel.source()
+    dispatch.kernel.needs().directives(true) + &dispatch.kernel.source().expect("WGSL")
 }
 
 fn contents(gpu: &Gpu, buffer: &Buffer) -> Result<Vec<u8>> {

@@ -23,8 +23,8 @@ use crate::tiers::tiers;
 pub(crate) const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
-    Tuning { lanes: 32, teams: 8, groups: 2, uses: Features::NONE, emulated: 0 },
-    Tuning { lanes: 3, teams: 5, groups: 4, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 32, lane_groups: 8, row_groups: 2, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 3, lane_groups: 5, row_groups: 4, uses: Features::NONE, emulated: 0 },
 ];
 
 const EPS: f32 = 1e-5;
@@ -87,17 +87,17 @@ pub(crate) fn rows() -> Vec<Case> {
         rows.extend([4, 132].map(|n| gated(layout, (1, n, 3072), true, (0, Tuning::HARDWARE))));
         rows.push(gated(layout, (1 + at % 4, 68, k), at % 2 == 0, (at % 3, TUNINGS[1 + at % 2])));
         let cache = [KvPrecision::F32, KvPrecision::F16][at % 2];
-        // With their scales of scales, K-quants take more bindings than every device has.
-        if !layout.is_k_quant() {
+        // More planes take more bindings than every device has.
+        if layout.plane_units().len() <= 2 {
             rows.push(qkv(layout, (1, k), heads(64, RopePairs::Half), (cache, false), Tuning::HARDWARE));
-            let odd = heads([8, 24, 40, 128][at % 4], [RopePairs::Interleaved, RopePairs::Half][at / 4]);
+            let odd = heads([8, 24, 40, 128][at % 4], [RopePairs::Interleaved, RopePairs::Half][at / 4 % 2]);
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
     rows.extend(lane_rows());
     rows.extend(dot_rows());
     // More slots than one dimension of a grid takes here.
-    let single = Tuning { lanes: 4, teams: 1, groups: 1, uses: Features::NONE, emulated: 0 };
+    let single = Tuning { lanes: 4, lane_groups: 1, row_groups: 1, uses: Features::NONE, emulated: 0 };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
     rows
@@ -106,7 +106,13 @@ pub(crate) fn rows() -> Vec<Case> {
 /// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
 /// planned, larger than the workgroup, and the last of them not full.
 fn lane_tunings() -> Vec<Tuning> {
-    let emulated = |lanes, teams, groups, emulated| Tuning { lanes, teams, groups, uses: Features::NONE, emulated };
+    let emulated = |lanes, lane_groups, row_groups, emulated| Tuning {
+        lanes,
+        lane_groups,
+        row_groups,
+        uses: Features::NONE,
+        emulated,
+    };
     let own = tiers(TuningGroup::Gemv).into_iter().map(Tuning::of);
     let emulated = [
         emulated(4, 16, 2, 4),
@@ -125,7 +131,7 @@ fn lane_tunings() -> Vec<Tuning> {
 fn lane_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (index, tuning) in lane_tunings().into_iter().enumerate() {
-        let layout = |turn: usize| Layout::ALL[(index + turn) % 8];
+        let layout = |turn: usize| Layout::ALL[(index + turn) % Layout::ALL.len()];
         // Rows are barriers where lanes are emulated, and each is long to compile.
         let m = if tuning.emulated > 0 { 1 + index % 2 } else { [8, 2, 3][index % 3] };
         for (turn, (m, n)) in [(1, 65), (m, 36)].into_iter().enumerate() {
@@ -143,7 +149,7 @@ fn lane_rows() -> Vec<Case> {
     }
     // Inputs of all lengths meet subgroups, and rows as long as they come.
     for (index, layout) in Layout::ALL.into_iter().enumerate() {
-        let tuning = Tuning { groups: 1 + index % 2, ..Tuning::SUBGROUPS };
+        let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
         let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
         rows.push(matvec(layout, sizes, true, Into::turn(index), tuning));
     }
@@ -152,8 +158,8 @@ fn lane_rows() -> Vec<Case> {
 
 /// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
 fn dot_rows() -> Vec<Case> {
-    let many = Tuning { lanes: 32, teams: 2, groups: 4, ..Tuning::DOT };
-    let tunings = [Tuning::DOT, Tuning { teams: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];
+    let many = Tuning { lanes: 32, lane_groups: 2, row_groups: 4, ..Tuning::DOT };
+    let tunings = [Tuning::DOT, Tuning { lane_groups: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];
     let mut rows = Vec::new();
     for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
         for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
@@ -163,7 +169,7 @@ fn dot_rows() -> Vec<Case> {
         rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, Into::PLAIN, tunings[at % 3]));
         rows.push(matvec(layout, (9, 33, 1536), true, Into::turn(7), tunings[(at + 1) % 3]));
         rows.push(gated(layout, (1 + at % 2 * 7, 68, inputs(layout, at)), at % 2 == 0, (at % 3, tunings[at % 3])));
-        if !layout.is_k_quant() {
+        if layout.plane_units().len() <= 2 {
             let (cache, heads) = (KvPrecision::F16, Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half });
             rows.push(qkv(layout, (1 + at % 2, inputs(layout, at)), heads, (cache, false), tunings[at % 3]));
         }

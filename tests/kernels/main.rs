@@ -40,8 +40,6 @@ use pointwise::{
 use products::{Against, Into, embed_rows, embed_rows_in_parts, linear, linear_against, linear_in_parts};
 use tiers::tiers;
 
-/// Their rows are whole super-blocks of 256.
-const K_QUANTS: [Layout; 3] = [Layout::Q4K, Layout::Q5K, Layout::Q6K];
 const WIDTHS: [usize; 12] = [1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 588];
 /// More than 32768 workgroups of 64 threads, and not a whole number of them: grids fold here.
 const FOLDED: usize = 32_768 * 64 + 77;
@@ -103,12 +101,12 @@ fn moving_rows() -> Vec<Case> {
         rows.push(patchify(grid.0, grid.1, side));
     }
     rows.extend([patchify(65, 55, 14), patchify_part((5, 7), 14, 9..26), patchify_part((3, 5), 3, 14..15)]);
-    for layout in K_QUANTS {
+    for layout in Layout::ALL.into_iter().filter(|layout| layout.is_k_quant()) {
         for (tokens, hidden) in [(1, 256), (33, 512), (5, 768)] {
             rows.extend([embed_rows(layout, tokens, hidden, 31, 0), embed_rows(layout, tokens, hidden, 130, 7)]);
         }
     }
-    for layout in Layout::FROM_NUMBERS {
+    for layout in Layout::ALL.into_iter().filter(|layout| !layout.is_k_quant()) {
         for (tokens, hidden) in [(1, 4), (3, 36), (33, 64), (5, 132), (70, 588)] {
             rows.extend([embed_rows(layout, tokens, hidden, 31, 0), embed_rows(layout, tokens, hidden, 130, 7)]);
         }
@@ -141,7 +139,7 @@ fn linear_rows() -> Vec<Case> {
     // Of coprime lengths, so that every n and m meets many k, and all of these every kind of result.
     const INPUTS: [usize; 13] = [4, 12, 28, 32, 36, 60, 64, 68, 100, 124, 128, 132, 588];
     let mut rows = Vec::new();
-    for layout in K_QUANTS {
+    for layout in Layout::ALL.into_iter().filter(|layout| layout.is_k_quant()) {
         for (index, n) in WIDTHS.into_iter().enumerate() {
             for (kernel, m) in
                 [("matvec", 1), ("matvec", 3), ("matvec", 4), ("matmul", 1), ("matmul", 33), ("matmul", 70)]
@@ -153,7 +151,7 @@ fn linear_rows() -> Vec<Case> {
         rows.extend([linear("matmul", layout, (33, 65, 3072), all), linear("matvec", layout, (1, 129, 3072), all)]);
         rows.push(linear("matvec", layout, (3, 5, 9216), Into::PLAIN));
     }
-    for layout in Layout::FROM_NUMBERS {
+    for layout in Layout::ALL.into_iter().filter(|layout| !layout.is_k_quant()) {
         for n in WIDTHS {
             for (kernel, m) in [1, 2, 3, 4, 5]
                 .map(|m| ("matvec", m))

@@ -4,7 +4,7 @@ use half::f16;
 use ocelli::gpu::Features;
 use ocelli::kernels::{self, Linear};
 use ocelli::weights::blocks::{append_rows, block_size};
-use ocelli::weights::layout::{Layout, MatrixShape, ROW_GROUP, SUPER_BLOCK};
+use ocelli::weights::layout::{Layout, MatrixShape, ROW_GROUP};
 use ocelli::weights::quant;
 use ocelli::weights::upload::Weight;
 use ocelli::{Result, reference};
@@ -20,35 +20,21 @@ pub(crate) fn random_matrix(
     rows_of_part: usize,
 ) -> Result<(Weight, Vec<f32>)> {
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
-    if layout.is_k_quant() {
-        let blocks = random_blocks(bench, layout, shape.rows * shape.cols / SUPER_BLOCK);
-        append_rows(layout, shape.cols / SUPER_BLOCK, &blocks, &mut planes);
+    if let (None, Some(ggml)) = (layout.spec().encode, &layout.spec().ggml) {
+        let (_, elements) = block_size(layout).expect("blocks");
+        let blocks = shape.cols.div_ceil(elements);
+        let mut raw: Vec<u8> =
+            (0..shape.rows * blocks * ggml.bytes).map(|_| (bench.random.bits() >> 11) as u8).collect();
+        for block in raw.chunks_exact_mut(ggml.bytes) {
+            (ggml.fill)(f16::from_f32(bench.random.number() / (2.0 * layout.spec().deviation as f32)), block);
+        }
+        append_rows(layout, blocks, &raw, &mut planes);
     } else {
         let values = bench.random.numbers(shape.rows * shape.cols, 1.0); // [rows, cols]
         quant::encode_rows(layout, shape.cols, &values, &mut planes).expect("small finite numbers");
     }
     let numbers = quant::decode(layout, &[shape.rows, shape.cols], &planes)?;
     Ok((kernels::upload_parts(bench.gpu, layout, shape, &planes, rows_of_part)?, numbers))
-}
-
-/// Blocks of ggml's with every bit random but the 16-bit scales, which make of them numbers up to about 1.
-fn random_blocks(bench: &mut Bench<'_>, layout: Layout, count: usize) -> Vec<u8> {
-    let (bytes, _) = block_size(layout).expect("a K-quant");
-    let mut blocks: Vec<u8> = (0..count * bytes).map(|_| (bench.random.bits() >> 11) as u8).collect();
-    for block in blocks.chunks_exact_mut(bytes) {
-        let mut set = |at: usize, largest: f32| {
-            let scale = f16::from_f32(bench.random.number() / largest);
-            block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
-        };
-        match layout {
-            Layout::Q6K => set(208, 128.0 * 32.0),
-            _ => {
-                set(0, 63.0 * 31.0);
-                set(2, 63.0);
-            }
-        }
-    }
-    blocks
 }
 
 pub(crate) fn embed_rows(layout: Layout, tokens: usize, hidden: usize, vocabulary: usize, features: usize) -> Case {
@@ -195,7 +181,7 @@ pub(crate) fn linear_against(
                 _ => kernels::matmul::record(&mut bench.recording, &linear)?,
             }
             let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
-            let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs).unwrap_or_default();
+            let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs()).unwrap_or_default();
             let (x, w) = if against == Against::Seen { seen(uses, k, &x, &w) } else { (x, w) };
             reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
             y.magnitude = magnitude(&x, &w, k);

@@ -163,8 +163,8 @@ pub(crate) fn sample(vocab: usize, shape: Shape, draw: Draw) -> Case {
             (bench.words(bytemuck::cast_slice(&words))?, bench.input(bytemuck::cast_slice(&values))?);
         let sampling = Sampling { adjust: adjust.slice.clone(), ..scene.sampling(bench, &words_slice, &values_slice)? };
         kernels::sample::record(&mut bench.recording, &sampling, &state.slice)?;
-        let finalists = scene.rules.finalists();
-        let (words, values) = (&words[..finalists], &values[..finalists]);
+        let candidates = scene.rules.candidates();
+        let (words, values) = (&words[..candidates], &values[..candidates]);
         reference::sample::compute(&scene.twin, words, values, &mut scene.state, &mut scene.adjust);
         state.expected_words().copy_from_slice(&scene.state);
         adjust.expected().copy_from_slice(bytemuck::cast_slice(&scene.adjust));

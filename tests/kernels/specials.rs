@@ -41,7 +41,7 @@ fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize
     let linear =
         Linear { x: &x_slice, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
     record(&mut bench.recording, &linear)?;
-    let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs).unwrap_or_default();
+    let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs()).unwrap_or_default();
     bench.gpu.run("specials", &bench.recording)?;
     let found: Vec<f32> = pollster::block_on(bench.gpu.read_as(&y))?;
     let (x, w) = seen(uses, k, &x, &w);

@@ -12,3 +12,12 @@ pub struct Cache {
     /// its upper. `// [capacity, kv_heads, head_dim]` twice, `// [capacity, kv_heads]`
     pub planes: Vec<Slice>,
 }
+
+/// The file that stores keys and values of a precision, through a binding for each plane.
+pub(super) fn cache_file(precision: KvPrecision) -> &'static str {
+    match precision {
+        KvPrecision::F32 => "cache_f32",
+        KvPrecision::F16 => "cache_f16",
+        KvPrecision::Int8 => "cache_int8",
+    }
+}

@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
 
     fn state(&mut self, output: &Slice, right: Right) {
         let kernel = self.recording.dispatches().last().map(|dispatch| &dispatch.kernel);
-        let (kernel, uses) = kernel.map(|kernel| (kernel.name.to_string(), kernel.needs)).unwrap_or_default();
+        let (kernel, uses) = kernel.map(|kernel| (kernel.name().to_owned(), kernel.needs())).unwrap_or_default();
         self.expected.push(Expected { kernel, uses, output: output.buffer.clone(), right });
     }
 

@@ -65,7 +65,7 @@ pub(super) fn step(bench: &mut Bench<'_>, needs: &Needs, rows: usize) -> Result<
 /// A random matrix on the GPU, and the numbers that its layout keeps. `// [rows, cols]`
 pub(super) fn matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) -> Result<(Weight, Vec<f32>)> {
     let specs = layout.matrix_planes(shape).unwrap_or_default();
-    let has_supers = specs.iter().any(|spec| spec.kind == PlaneKind::Supers);
+    let has_supers = specs.iter().any(|spec| spec.kind == PlaneKind::SuperScales);
     let mut planes = Vec::with_capacity(specs.len());
     for spec in specs {
         let bytes = spec.bytes as usize;
@@ -73,8 +73,10 @@ pub(super) fn matrix(bench: &mut Bench<'_>, layout: Layout, shape: MatrixShape) 
             PlaneKind::Values if layout == Layout::F32 => bytemuck::cast_slice(&bench.numbers(bytes / 4)).to_vec(),
             PlaneKind::Values => halves(bench, bytes, 1.0),
             PlaneKind::Scales if !has_supers => halves(bench, bytes, 0.02),
-            PlaneKind::Supers => halves(bench, bytes, 0.001),
-            PlaneKind::Quants | PlaneKind::Tops | PlaneKind::Scales => (0..bytes).map(|_| bench.bits() as u8).collect(),
+            PlaneKind::SuperScales => halves(bench, bytes, 0.001),
+            PlaneKind::Quants | PlaneKind::HighBits | PlaneKind::Scales => {
+                (0..bytes).map(|_| bench.bits() as u8).collect()
+            }
         });
     }
     let numbers = quant::decode(layout, &[shape.rows, shape.cols], &planes)?;

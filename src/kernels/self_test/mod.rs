@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::error::{Error, Result};
 use crate::gpu::kernel_config::TUNING_GROUPS;
-use crate::gpu::{Features, Gpu, Kernel, KernelConfig};
+use crate::gpu::{Features, Gpu, KernelConfig};
 use crate::weights::layout::Layout;
 use bench::Bench;
 
@@ -193,7 +193,7 @@ async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)
     let mut bench = Bench::new(gpu);
     cases::all(&mut bench, needs)?;
     let kernels = bench.recording.dispatches().map(|dispatch| &dispatch.kernel);
-    let optional: Vec<_> = kernels.filter(|kernel| kernel.needs != Features::NONE).cloned().collect();
+    let optional: Vec<_> = kernels.filter(|kernel| kernel.needs() != Features::NONE).cloned().collect();
     let kernel_config = gpu.kernel_config();
     let outcome = match bench.finish(on_compiled).await {
         Ok(outcomes) => evaluate(outcomes, kernel_config),
@@ -208,11 +208,12 @@ async fn run(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)
     };
     match outcome {
         Err(Error::Gpu { stage, detail }) => {
-            let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name)));
+            let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name())));
             match refused {
-                Some(Kernel { name, needs, .. }) => {
+                Some(kernel) => {
+                    let needs = kernel.needs();
                     let features = kernel_config.features.without(needs);
-                    without(KernelConfig { features, ..kernel_config }, name.into(), needs.name(), detail)
+                    without(KernelConfig { features, ..kernel_config }, kernel.name().into(), needs.name(), detail)
                 }
                 None if kernel_config.variants != PLAIN => {
                     without(KernelConfig { variants: PLAIN, ..kernel_config }, stage, "tuned".into(), detail)

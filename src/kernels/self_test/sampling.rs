@@ -91,8 +91,8 @@ fn choice(bench: &mut Bench<'_>, options: &SamplingOptions) -> Result<()> {
         bench.expect_words(&chosen.words, words.concat());
     }
     sample::record(&mut bench.recording, &chosen, &state_slice)?;
-    let finalists = rules.finalists();
-    reference::sample::compute(&twin, &words[..finalists], &values[..finalists], &mut state, &mut adjust);
+    let candidates = rules.candidates();
+    reference::sample::compute(&twin, &words[..candidates], &values[..candidates], &mut state, &mut adjust);
     bench.expect_words(&state_slice, state.to_vec());
     if twin.is_greedy() {
         bench.expect(&adjust_slice, adjust.concat());

@@ -40,17 +40,14 @@ pub enum ElementType {
 impl ElementType {
     /// The type of that number in the format, or its name if it cannot be imported.
     fn from_number(number: u32) -> std::result::Result<Self, &'static str> {
+        if let Some(layout) = Layout::from_ggml(number) {
+            return Ok(Self::Blocks(layout));
+        }
         Ok(match number {
             0 => Self::F32,
             1 => Self::F16,
-            2 => Self::Blocks(Layout::Q4_0),
-            8 => Self::Blocks(Layout::Q8_0),
-            12 => Self::Blocks(Layout::Q4K),
-            13 => Self::Blocks(Layout::Q5K),
-            14 => Self::Blocks(Layout::Q6K),
             30 => Self::Bf16,
             3 => return Err("Q4_1"),
-            6 => return Err("Q5_0"),
             7 => return Err("Q5_1"),
             10 => return Err("Q2_K"),
             11 => return Err("Q3_K"),
@@ -176,7 +173,12 @@ async fn entry<S: ByteSource>(cursor: &mut Cursor<'_, S>, file: &str) -> Result<
     let number = cursor.u32().await?;
     let kind = ElementType::from_number(number).map_err(|name| {
         fault(format!(
-            "is stored as ggml type {number} ({name}); only F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K and Q6_K can be imported"
+            "is stored as ggml type {number} ({name}); only F32, F16, BF16 and {} can be imported",
+            Layout::ALL
+                .iter()
+                .filter_map(|layout| Some(layout.spec().ggml.as_ref()?.name))
+                .collect::<Vec<_>>()
+                .join(", ")
         ))
     })?;
     Ok(Entry { kind, shape, offset: cursor.u64().await?, name })

@@ -107,36 +107,14 @@ impl Scales {
 
 /// The scale that gives integers with every bit random a standard deviation of 1.
 pub(super) fn unit_scale(layout: Layout) -> f64 {
-    match layout {
-        Layout::F32 | Layout::F16 => 1.0,
-        // Root mean squares of -128..=127 and of -8..=7.
-        Layout::Q8_0 => 1.0 / 73.9,
-        Layout::Q4_0 | Layout::Q4_64 => 1.0 / 4.64,
-        // As `block` fills them.
-        Layout::Q4K => 1.0 / 63.5,
-        Layout::Q5K => 1.0 / 129.5,
-        Layout::Q6K => 1.0 / 85.0,
-    }
+    layout.spec().deviation.recip()
 }
 
-/// Fills one of ggml's blocks. The scales of K-quants are kept small, lest those of their super-blocks be subnormal.
+/// Fills one of ggml's blocks.
 pub(super) fn block(layout: Layout, random: &mut Random, scales: &Scales, block: &mut [u8]) {
     random.fill(block);
     let d = scales.pick(random.next());
-    let mut set = |at: usize, scale: f16| block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
-    match layout {
-        Layout::F32 | Layout::F16 | Layout::Q4_64 => {}
-        Layout::Q8_0 | Layout::Q4_0 => set(0, d),
-        Layout::Q4K | Layout::Q5K => {
-            // Minima half as large as the range: numbers of mean 0.
-            let half = if layout == Layout::Q4K { 7.5 } else { 15.5 };
-            set(0, d);
-            set(2, f16::from_f32(d.to_f32() * half));
-            block[4..12].iter_mut().for_each(|byte| *byte &= 15);
-        }
-        Layout::Q6K => {
-            set(208, d);
-            block[192..208].iter_mut().for_each(|byte| *byte = (byte.cast_signed() >> 4).cast_unsigned());
-        }
+    if let Some(ggml) = &layout.spec().ggml {
+        (ggml.fill)(d, block);
     }
 }

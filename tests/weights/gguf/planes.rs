@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use super::parts::Parts;
 use super::{both, pack_as, pack_with, read, text_files};
 
-const BLOCKS: [Layout; 5] = [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K];
+const BLOCKS: [Layout; 6] = [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K, Layout::Q5_0];
 
 fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
@@ -37,6 +37,11 @@ fn block(layout: Layout, (row, at): (usize, usize), per_row: usize, planes: &[Ve
     match layout {
         Layout::Q8_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 32..][..32].to_vec()].concat(),
         Layout::Q4_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 16..][..16].to_vec()].concat(),
+        Layout::Q5_0 => {
+            let bit = |e: usize| planes[1][index * 4 + e % 4] >> (e / 4) & 1;
+            let fifth = (0..4).map(|i| (0..8).fold(0, |byte, j| byte | bit(8 * i + j) << j)).collect();
+            [piece(&planes[2], 1, 0, 2), fifth, planes[0][index * 16..][..16].to_vec()].concat()
+        }
         Layout::Q6K => {
             let top = |b: usize, e: usize| planes[1][(index * 8 + b) * 8 + e / 16 * 4 + e % 4] >> (e % 16 / 4 * 2) & 3;
             let ql = (0..128)
@@ -149,6 +154,29 @@ fn a_package_holds_the_bits_of_the_file() {
         };
         assert_eq!(manifest.quantization, most, "{name}");
     }
+}
+
+#[test]
+fn a_file_of_q5_0_is_worth_what_gguf_py_says() {
+    let bytes = read("blocks.safetensors");
+    let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let (raw, values) = (golden.tensor("q5_0").expect("blocks"), golden.tensor("q5_0.values").expect("values"));
+    let (name, rows, cols) = ("blk.0.attn_q.weight", 128, 256);
+    // The golden rows of 512, over and over, as rows of 256.
+    let blocks: Vec<u8> = raw.data().iter().copied().cycle().take(rows * cols / 32 * 22).collect();
+    let files = text_files("q4_0", |parts| {
+        let tensor = parts.tensor(name);
+        assert_eq!(tensor.dims, [cols as u64, rows as u64]);
+        (tensor.kind, tensor.data) = (6, blocks.clone());
+    });
+    let (_, packed) = pack_as(&files, &both(), None).expect("a package");
+    let package = pollster::block_on(Package::open(packed)).expect("a package");
+    let (layout, shape, planes) = pollster::block_on(package.read_planes("layers.0.self_attn.q_proj")).expect("planes");
+    assert_eq!((layout, shape.as_slice()), (Layout::Q5_0, &[rows, cols][..]));
+    assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), blocks);
+    let numbers = pollster::block_on(package.read_values("layers.0.self_attn.q_proj")).expect("values");
+    let theirs = values.data().as_chunks().0.iter().map(|&x| u32::from_le_bytes(x)).cycle();
+    assert!(numbers.iter().map(|x| x.to_bits()).eq(theirs.take(rows * cols)));
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! Checks the WGSL files in `shaders/` and makes a table of them, which `src/shader` includes.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[allow(dead_code, unreachable_pub, reason = "the crate uses the rest of it")]
+#[path = "src/shader/syntax.rs"]
+mod syntax;
+
+/// Kernels, and what they share.
+const FOLDERS: [&str; 3] = ["shaders", "shaders/shared", "shaders/layouts"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/shader/syntax.rs");
+    println!("cargo::rerun-if-changed=shaders");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let mut files: Vec<(String, String)> = Vec::new();
+    for folder in FOLDERS {
+        for entry in fs::read_dir(root.join(folder)).expect("a folder of shaders") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "wgsl") {
+                let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+                files.push((name.to_owned(), format!("{folder}/{name}.wgsl")));
+            }
+        }
+    }
+    files.sort();
+    let mut faults = Vec::new();
+    for pair in files.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        faults.push(format!("{} and {} have the same name", pair[0].1, pair[1].1));
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    for (_, path) in &files {
+        let text = fs::read_to_string(root.join(path)).expect("a text file");
+        if let Err(fault) = syntax::parse(&text).and_then(|nodes| syntax::check(&nodes, &names)) {
+            faults.push(format!("{path}:{}: {}", fault.line, fault.reason));
+        }
+    }
+    for fault in &faults {
+        println!("cargo::error={fault}");
+    }
+    fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("shaders.rs"), table(&root, &files))
+        .expect("write the table");
+}
+
+/// The files, by name, as a Rust expression.
+fn table(root: &Path, files: &[(String, String)]) -> String {
+    let mut table = String::from("&[\n");
+    for (name, path) in files {
+        let whole = root.join(path);
+        writeln!(table, "    File {{ name: {name:?}, path: {path:?}, text: include_str!({whole:?}) }},")
+            .expect("a line");
+    }
+    table + "]\n"
+}

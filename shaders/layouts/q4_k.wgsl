@@ -1,0 +1,3 @@
+// ggml's Q4_K: 4-bit integers, scales and minima in super-blocks.
+//: use nibbles
+//: use super_scales

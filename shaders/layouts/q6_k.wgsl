@@ -1,0 +1,66 @@
+// ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits lie as
+// in `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of 16 + 4j + i in the second.
+//: use bytes
+//: const FLOATS = 0
+//: const HAS_MIN = 0
+//: const SPLIT_SCALE = 1
+//: const WHOLE_BLOCKS
+//: when WHOLE_BLOCKS
+
+@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
+
+struct Quants {
+  nibbles: vec4u,
+  high_bits: vec2u,
+}
+
+fn load_quants(at: u32) -> Quants {
+  return Quants(w_quants[at], w_high_bits[at]);
+}
+
+//: each j 4
+fn bits$j(quants: Quants) -> vec3u {
+  return vec3u(quants.nibbles[$j], quants.high_bits >> vec2u(2u * $ju));
+}
+
+//: end
+//: else
+
+@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
+@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
+
+fn load_bits(at: u32, j: u32) -> vec3u {
+  return vec3u(w_quants[at * 4u + j], w_high_bits[at] >> vec2u(2u * j));
+}
+
+//: end
+@group(0) @binding($NEXT) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two scales, a byte each
+@group(0) @binding($NEXT) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d, an f16 each
+
+const OFFSET = 32.0;
+
+fn low_bytes(bits: vec3u) -> u32 {
+  return (bits.x & 0x0f0f0f0fu) | ((bits.y & 0x03030303u) << 4u);
+}
+
+fn high_bytes(bits: vec3u) -> u32 {
+  return ((bits.x >> 4u) & 0x0f0f0f0fu) | ((bits.z & 0x03030303u) << 4u);
+}
+
+fn low4(bits: vec3u) -> vec4f {
+  return bytes4(low_bytes(bits));
+}
+
+fn high4(bits: vec3u) -> vec4f {
+  return bytes4(high_bytes(bits));
+}
+
+fn scales(group: u32, block: u32) -> Scales {
+  let four = bitcast<vec2i>(w_scales[group * p.blocks + block]).xxyy;
+  let super_scales = w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
+  let d = vec4f(unpack2x16float(super_scales.x), unpack2x16float(super_scales.y));
+  let low = vec4f((four << vec4u(24u, 8u, 24u, 8u)) >> vec4u(24u));
+  let high = vec4f((four << vec4u(16u, 0u, 16u, 0u)) >> vec4u(24u));
+  return Scales(low, high, d);
+}

@@ -1,0 +1,65 @@
+// ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
+//: use block_scales
+//: const BLOCKS_OF_SCALE = 1
+//: const FLOATS = 0
+//: const SPLIT_SCALE = 0
+//: const WHOLE_BLOCKS
+//: const PACKED
+//: when WHOLE_BLOCKS
+
+@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks * 2]
+
+struct Quants {
+  low: vec4u,
+  high: vec4u,
+}
+
+fn load_quants(at: u32) -> Quants {
+  return Quants(w_quants[2u * at], w_quants[2u * at + 1u]);
+}
+
+//: each j 4
+fn bits$j(quants: Quants) -> vec2u {
+  return vec2u(quants.low[$j], quants.high[$j]);
+}
+
+//: end
+//: else
+
+@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 8]
+
+fn load_bits(at: u32, j: u32) -> vec2u {
+  return vec2u(w_quants[at * 8u + j], w_quants[at * 8u + 4u + j]);
+}
+
+//: end
+//: when PACKED
+const OFFSET = 0.0;
+
+fn low_bytes(bits: vec2u) -> u32 {
+  return bits.x;
+}
+
+fn high_bytes(bits: vec2u) -> u32 {
+  return bits.y;
+}
+//: else
+// 128 is added, which makes them positive: bytes are masked in place and converted without their sign. The last is shifted, since it
+// would be the sign where it is.
+const OFFSET = 128.0;
+const LOW_UNIT = vec4f(1.0, 0x1p-8, 0x1p-16, 1.0);
+const HIGH_UNIT = LOW_UNIT;
+
+fn signed4(bytes: u32) -> vec4f {
+  let word = bytes ^ 0x80808080u;
+  return vec4f(vec4i(vec4u(word & 0xffu, word & 0xff00u, word & 0xff0000u, word >> 24u)));
+}
+
+fn low4(bits: vec2u) -> vec4f {
+  return signed4(bits.x);
+}
+
+fn high4(bits: vec2u) -> vec4f {
+  return signed4(bits.y);
+}
+//: end

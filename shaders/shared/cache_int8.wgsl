@@ -1,0 +1,46 @@
+// A cache of keys and values in 8-bit integers: x = scale * quant, with scale = max|x| / 127 over a head's keys or values, as a 16-bit float.
+// The scale is at least 2^-14, the smallest that no device flushes to zero, and at most 65504: numbers beyond 127 * 65504 are cut to that.
+// A NaN makes the scale NaN, so that a fault does not look like an answer.
+//: use half
+
+@group(0) @binding($NEXT) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
+@group(0) @binding($NEXT) var<storage, read_write> v_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding($NEXT) var<storage, read_write> scales: array<u32>; // [capacity, kv_heads], f16 of the keys | f16 of the values
+
+const SMALLEST: f32 = 0.00006103515625; // 2^-14
+const LARGEST: u32 = 0x4afde040u; // bits of 127 * 65504
+
+// Bits of the largest magnitudes: as integers they are in the order of the floats, with infinity and then NaN behind the rest.
+var<workgroup> k_peak: atomic<u32>;
+var<workgroup> v_peak: atomic<u32>;
+
+fn peak(x: vec4f) -> u32 {
+  let size = bitcast<vec4u>(x) & vec4u(0x7fffffffu);
+  return max(max(size.x, size.y), max(size.z, size.w));
+}
+
+fn scale_of(peak: u32) -> f32 {
+  let scale = max(bitcast<f32>(min(peak, LARGEST)) * (1.0 / 127.0), SMALLEST);
+  return select(scale, bitcast<f32>(peak), peak > 0x7f800000u);
+}
+
+fn quants(x: vec4f, scale: f32) -> u32 {
+  let nearest = vec4i(round(clamp(x / scale, vec4f(-127.0), vec4f(127.0))));
+  let bytes = bitcast<vec4u>(nearest) & vec4u(255u);
+  return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+}
+
+// Stores four numbers of a head, counted over all tokens; lanes past its width bring zeros. All lanes of the workgroup call this.
+fn store_head(head: u32, lane: u32, k: vec4f, v: vec4f) {
+  atomicMax(&k_peak, peak(k));
+  atomicMax(&v_peak, peak(v));
+  workgroupBarrier();
+  let scale = half4(vec4f(scale_of(atomicLoad(&k_peak)), scale_of(atomicLoad(&v_peak)), 0.0, 0.0));
+  if lane < HEAD_DIM4 {
+    k_cache[head * HEAD_DIM4 + lane] = quants(k, scale.x);
+    v_cache[head * HEAD_DIM4 + lane] = quants(v, scale.y);
+  }
+  if lane == 0u {
+    scales[head] = pack2x16float(scale.xy);
+  }
+}

@@ -1,0 +1,158 @@
+// What kernels read of a weight matrix, derived from what its layout says. `at` counts the blocks of 32 elements over all rows, `group` the
+// groups of four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
+//
+// A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
+//   load_bits(at, j)                    what holds elements 4j .. 4j + 4 (low) and 16 + 4j .. 16 + 4j + 4 (high) of a block
+//   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS
+//   low_bytes(bits), high_bytes(bits)   those elements as 8-bit integers; signed, if some are negative with PACKED
+//   low4(bits), high4(bits)             those elements as floats, but for LOW_UNIT and HIGH_UNIT: what a device unpacks fastest
+//   scales(group, block)                Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
+//: use $LAYOUT
+//: const FLOATS
+//: const HAS_MIN
+//: const SPLIT_SCALE
+//: const WHOLE_BLOCKS
+//: const PACKED
+//: when FLOATS
+
+const LOW_UNIT = vec4f(1.0);
+const HIGH_UNIT = vec4f(1.0);
+
+// Elements 4 * k4 .. 4 * k4 + 4 of a row.
+fn dequant4(row: u32, k4: u32) -> vec4f {
+  return load4(row * p.blocks * 8u + k4);
+}
+
+fn half_scales(group: u32, block: u32) -> mat4x4f {
+  return mat4x4f();
+}
+
+fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
+  return array(load4(at * 8u + j), load4(at * 8u + 4u + j));
+}
+
+struct Block {
+  at: u32, // of the first row
+  stride: u32, // to the next row
+}
+
+fn load_block(group: u32, block: u32) -> Block {
+  return Block((group * 4u * p.blocks + block) * 8u, p.blocks * 8u);
+}
+
+fn rows_at(at: u32, stride: u32) -> mat4x4f {
+  return mat4x4f(load4(at), load4(at + stride), load4(at + 2u * stride), load4(at + 3u * stride));
+}
+
+//: each j 4
+fn low_rows$j(w: Block) -> mat4x4f {
+  return rows_at(w.at + $ju, w.stride);
+}
+
+fn high_rows$j(w: Block) -> mat4x4f {
+  return rows_at(w.at + $ju + 4u, w.stride);
+}
+
+//: end
+fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
+  return low + high;
+}
+//: else
+
+// Of four rows.
+struct Scales {
+  scale: vec4f,
+//: when HAS_MIN
+  min: vec4f,
+//: end
+//: when SPLIT_SCALE
+  high_scale: vec4f, // of elements 16 .. 32
+  d: vec4f, // what both are multiplied by
+//: end
+}
+
+// Of four rows: scale and offset of elements 0 .. 16, scale and offset of the others. A value is scale * quant - offset.
+fn half_scales(group: u32, block: u32) -> mat4x4f {
+  let s = scales(group, block);
+//: when SPLIT_SCALE
+  let low = s.d * s.scale;
+  let high = s.d * s.high_scale;
+  return mat4x4f(low, OFFSET * low, high, OFFSET * high);
+//: else
+//: when HAS_MIN
+  return mat4x4f(s.scale, s.min, s.scale, s.min);
+//: else
+  let offset = OFFSET * s.scale;
+  return mat4x4f(s.scale, offset, s.scale, offset);
+//: end
+//: end
+}
+
+// The products of a block with four rows of quants, from those with elements 0 .. 16 and 16 .. 32, and the sums of either half of the inputs.
+fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
+  let s = scales(group, block);
+//: when SPLIT_SCALE
+  return s.d * (s.scale * (low - OFFSET * total.x) + s.high_scale * (high - OFFSET * total.y));
+//: else
+//: when HAS_MIN
+  return s.scale * (low + high) - s.min * (total.x + total.y);
+//: else
+  return s.scale * (low + high - OFFSET * (total.x + total.y));
+//: end
+//: end
+}
+//: when WHOLE_BLOCKS
+
+alias Block = array<Quants, 4>; // of four rows
+
+fn load_block(group: u32, block: u32) -> Block {
+  let at = group * 4u * p.blocks + block;
+  let stride = p.blocks;
+  return Block(load_quants(at), load_quants(at + stride), load_quants(at + 2u * stride), load_quants(at + 3u * stride));
+}
+
+//: when PACKED
+//: each r 4
+// Elements 0 .. 16 and 16 .. 32 of a row of a block, four to a word.
+fn low_words$r(w: Block) -> vec4u {
+  return vec4u(low_bytes(bits0(w[$r])), low_bytes(bits1(w[$r])), low_bytes(bits2(w[$r])), low_bytes(bits3(w[$r])));
+}
+
+fn high_words$r(w: Block) -> vec4u {
+  return vec4u(high_bytes(bits0(w[$r])), high_bytes(bits1(w[$r])), high_bytes(bits2(w[$r])), high_bytes(bits3(w[$r])));
+}
+
+//: end
+//: else
+//: each j 4
+// Elements 4j .. 4j + 4, and 16 + 4j .. 16 + 4j + 4, of the rows of a block.
+fn low_rows$j(w: Block) -> mat4x4f {
+  return mat4x4f(low4(bits$j(w[0])), low4(bits$j(w[1])), low4(bits$j(w[2])), low4(bits$j(w[3])));
+}
+
+fn high_rows$j(w: Block) -> mat4x4f {
+  return mat4x4f(high4(bits$j(w[0])), high4(bits$j(w[1])), high4(bits$j(w[2])), high4(bits$j(w[3])));
+}
+
+//: end
+//: end
+//: else
+
+// Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of a block; `scales` are what `half_scales` has for its row.
+fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
+  let bits = load_bits(at, j);
+  return array(low4(bits) * (LOW_UNIT * scales.x) - scales.y, high4(bits) * (HIGH_UNIT * scales.z) - scales.w);
+}
+
+// Elements 4 * k4 .. 4 * k4 + 4 of a row.
+fn dequant4(row: u32, k4: u32) -> vec4f {
+  let block = k4 >> 3u;
+  let is_high = (k4 & 4u) != 0u;
+  let bits = load_bits(row * p.blocks + block, k4 & 3u);
+  let of_rows = half_scales(row >> 2u, block);
+  let scale = select(of_rows[0], of_rows[2], is_high)[row & 3u];
+  let offset = select(of_rows[1], of_rows[3], is_high)[row & 3u];
+  return scale * select(low4(bits) * LOW_UNIT, high4(bits) * HIGH_UNIT, is_high) - offset;
+}
+//: end
+//: end

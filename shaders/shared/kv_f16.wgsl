@@ -1,0 +1,16 @@
+// A cache in 16-bit floats, two to a word, so that no device needs shader-f16.
+@group(0) @binding($NEXT) var<storage, read> k: array<vec2u>; // [kv_tokens, k_stride4]
+@group(0) @binding($NEXT) var<storage, read> v: array<vec2u>; // [kv_tokens, v_stride4]
+
+fn widened(four: vec2u) -> vec4f {
+  return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
+}
+
+// Numbers 4 * i .. 4 * i + 4 of all keys.
+fn key4(i: u32) -> vec4f {
+  return widened(k[i]);
+}
+
+fn value4(i: u32) -> vec4f {
+  return widened(v[i]);
+}

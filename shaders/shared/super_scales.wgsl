@@ -1,0 +1,18 @@
+// Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum to a block and d and dmin to eight.
+//: const HAS_MIN = 1
+
+@group(0) @binding($NEXT) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times scale and minimum, a byte each
+@group(0) @binding($NEXT) var<storage, read> w_super_scales: array<vec4u>; // [rows / 4, blocks / 8], four times d and dmin, an f16 each
+
+fn scales(group: u32, block: u32) -> Scales {
+  let four = w_scales[group * p.blocks + block];
+  let super_scales = w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
+  let pairs = (four.xxyy >> vec4u(0u, 16u, 0u, 16u)) & vec4u(0xffffu);
+  let scale = vec4f(vec4i(pairs & vec4u(255u)));
+  let min = vec4f(vec4i(pairs >> vec4u(8u)));
+  let row0 = unpack2x16float(super_scales.x);
+  let row1 = unpack2x16float(super_scales.y);
+  let row2 = unpack2x16float(super_scales.z);
+  let row3 = unpack2x16float(super_scales.w);
+  return Scales(vec4f(row0.x, row1.x, row2.x, row3.x) * scale, vec4f(row0.y, row1.y, row2.y, row3.y) * min);
+}

@@ -1,0 +1,181 @@
+//! What the sampling kernels share: rules, and the buffers of an answer.
+//!
+//! Without filters a token is drawn by the exponential race, also known as the Gumbel-max trick: every token gets a random number
+//! that depends on seed, count of tokens drawn and its id alone, and the largest sum of tempered logit and Gumbel number wins
+//! (<https://arxiv.org/abs/1611.00712>, 3.2). Filters find their threshold first; then the same race decides among what is left.
+
+use crate::error::{Error, Result};
+use crate::gpu::{Allocator, Buffer, Purpose, Slice};
+use crate::sampling::options::SamplingOptions;
+
+/// Stands for no token.
+pub const NONE: u32 = u32::MAX;
+/// Most chunks that `sample_filter` lists, as in `shared/threshold.wgsl`.
+const MAX_CHUNKS: usize = 2048;
+/// Tokens of a chunk, at least.
+const MIN_ROUNDS: usize = 16;
+/// Lanes of a workgroup of `sample_scan`.
+const LANES: usize = 64;
+/// Sums of weights in `shared/u64.wgsl` hold no more.
+const MAX_VOCAB: usize = 1 << 24;
+
+/// Parameters of the sampling kernels: `Params` in `shared/sampling.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Rules {
+    vocab: u32,
+    rounds: u32,
+    chunks: u32,
+    candidates: u32,
+    greedy: u32,
+    filters: u32,
+    adjusts: u32,
+    top_k: u32,
+    seed: [u32; 2],
+    top_p: u32,
+    tail: f32,
+    temperature: f32,
+    frequency: f32,
+    presence: f32,
+    gap: f32,
+}
+
+/// Tokens of a chunk of a vocabulary, and chunks.
+fn chunking(vocab: usize) -> (usize, usize) {
+    let rounds = vocab.div_ceil(MAX_CHUNKS).next_power_of_two().max(MIN_ROUNDS);
+    (rounds, vocab.div_ceil(LANES * rounds).max(1) * LANES)
+}
+
+impl Rules {
+    /// How tokens of a vocabulary are drawn.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for an option out of its range or a bias on a token the model does not have, [`Error::Internal`]
+    /// for a vocabulary of 2^24 tokens or more.
+    pub fn new(vocab: usize, options: &SamplingOptions) -> Result<Self> {
+        options.validate()?;
+        if vocab >= MAX_VOCAB {
+            return Err(Error::Internal { detail: format!("a vocabulary of {vocab} tokens") });
+        }
+        let &SamplingOptions { temperature, top_p, min_p, seed, frequency_penalty, presence_penalty, .. } = options;
+        let top_k = options.top_k.unwrap_or(vocab).min(vocab);
+        if let Some(id) = options.logit_bias.keys().find(|&&id| id as usize >= vocab) {
+            return Err(Error::request(format!("logit_bias.{id}"), "the model has no such token"));
+        }
+        // One token is left, and it is the same as at temperature 0.
+        let greedy = temperature == 0.0 || top_k <= 1 || top_p == 0.0;
+        let filters = [top_k < vocab, top_p < 1.0, min_p > 0.0];
+        let filters = (0..).zip(filters).map(|(bit, is_on)| u32::from(is_on && !greedy) << bit).sum();
+        let (rounds, chunks) = chunking(vocab);
+        // Colder makes no difference, but would be no normal number.
+        let temperature = temperature.max(1e-37);
+        Ok(Self {
+            vocab: vocab as u32,
+            rounds: rounds as u32,
+            chunks: chunks as u32,
+            candidates: if filters == 0 { chunks as u32 } else { 1 },
+            greedy: greedy.into(),
+            filters,
+            adjusts: (!options.logit_bias.is_empty() || frequency_penalty != 0.0 || presence_penalty != 0.0).into(),
+            top_k: top_k as u32,
+            seed: [seed as u32, (seed >> 32) as u32],
+            // At 1 it is not read.
+            top_p: (f64::from(top_p) * 2f64.powi(32)).round() as u32,
+            tail: (1.0 - f64::from(top_p)) as f32,
+            temperature,
+            frequency: frequency_penalty,
+            presence: presence_penalty,
+            gap: (f64::from(temperature) * f64::from(min_p).ln()).max(f32::MIN.into()) as f32,
+        })
+    }
+
+    /// Tokens of the vocabulary.
+    pub fn vocab(&self) -> usize {
+        self.vocab as usize
+    }
+
+    /// Partial results of a scan.
+    pub fn chunks(&self) -> usize {
+        self.chunks as usize
+    }
+
+    /// Partial results that the token is chosen from.
+    pub fn candidates(&self) -> usize {
+        self.candidates as usize
+    }
+
+    /// Whether [`sample_filter`](super::sample_filter) takes part.
+    pub fn filters(&self) -> bool {
+        self.filters != 0
+    }
+
+    /// Whether the likeliest token is taken.
+    pub fn is_greedy(&self) -> bool {
+        self.greedy != 0
+    }
+
+    /// Whether there is a bias or a penalty.
+    pub fn adjusts(&self) -> bool {
+        self.adjusts != 0
+    }
+}
+
+/// The sampling of one answer on the GPU.
+#[derive(Debug, Clone)]
+pub struct Sampling {
+    /// How tokens are drawn.
+    pub rules: Rules,
+    /// Of every chunk the winner or [`NONE`]; the first unusable logit as in [`super::sample::read`] or [`NONE`]. `// [chunks, 2]` in u32
+    pub words: Slice,
+    /// Of every chunk the winner's logit; its Gumbel number, or with filters the weight of the chunk. `// [chunks, 2]`
+    pub values: Slice,
+    /// Of every token its bias and how often it was drawn; not read where rules do not adjust. `// [vocab, 2]`
+    pub adjust: Slice,
+}
+
+impl Sampling {
+    /// Bytes of the partial results of so many rows of logits.
+    pub fn partials_bytes(vocab: usize, rows: usize) -> u64 {
+        let (_, chunks) = chunking(vocab);
+        2 * (rows * chunks * size_of::<[u32; 2]>()) as u64
+    }
+
+    /// The choice of the likeliest token of each of `rows` rows of logits, in `partials` of [`Self::partials_bytes`]. `unread` is any
+    /// other buffer.
+    ///
+    /// # Errors
+    /// As [`Rules::new`].
+    pub fn greedy(vocab: usize, rows: usize, partials: &Buffer, unread: &Slice) -> Result<Self> {
+        let options = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let half = Self::partials_bytes(vocab, rows) / 2;
+        let (words, values) = (partials.slice(0..half), partials.slice(half..2 * half));
+        Ok(Self { rules: Rules::new(vocab, &options)?, words, values, adjust: unread.clone() })
+    }
+
+    /// Buffers for one answer of which some tokens have been `drawn`: 16 bytes a chunk, of which there are at most 2048, and with a
+    /// bias or penalties 8 bytes a token.
+    ///
+    /// # Errors
+    /// As [`Rules::new`] and [`Allocator::alloc`].
+    pub fn new(gpu: &dyn Allocator, vocab: usize, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
+        let rules = Rules::new(vocab, options)?;
+        let mut adjust = vec![[0f32; 2]; if rules.adjusts() { vocab } else { 1 }]; // [vocab, (bias, times drawn)]
+        for (&id, &bias) in &options.logit_bias {
+            if let Some([own, _]) = adjust.get_mut(id as usize) {
+                *own = bias;
+            }
+        }
+        for &id in drawn.iter().filter(|_| rules.adjusts()) {
+            if let Some([_, times]) = adjust.get_mut(id as usize) {
+                *times += 1.0;
+            }
+        }
+        let partials = |label| gpu.alloc(label, Purpose::Activations, 8 * rules.chunks() as u64);
+        let words = partials("tokens of chunks")?.all();
+        let values = partials("logits of chunks")?.all();
+        let bytes: &[u8] = bytemuck::cast_slice(&adjust);
+        let adjust =
+            gpu.upload_with("bias and penalties", Purpose::Activations, bytes.len() as u64, &|| bytes.to_vec())?.all();
+        Ok(Self { rules, words, values, adjust })
+    }
+}

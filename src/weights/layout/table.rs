@@ -1,0 +1,216 @@
+//! Every layout: one row of [`SPECS`], with its twins on the CPU. The same name in `shaders/layouts` is its WGSL.
+
+use half::f16;
+
+use super::{BLOCK, PlaneKind, PlaneUnit, SUPER_BLOCK, WIDE_BLOCK, decode, encode, ggml};
+
+/// The number format of a tensor and the order of its bytes, all little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layout {
+    /// One plane: `f32 [rows_padded][cols_padded]`; for a vector `f32 [len]`.
+    F32,
+    /// One plane: `f16 [rows_padded][cols_padded]`.
+    F16,
+    /// `quants`: `i8 [rows_padded][cols_padded]`; `scales`: `f16 [rows_padded / 4][cols_padded / 32][4]`.
+    Q8_0,
+    /// As ggml's: `x = d * scale * (q - 32)`. `quants` as in [`Layout::Q4K`]; `high_bits`: 8 bytes for each row and block, byte `i`
+    /// of the first four holding the upper two bits of element `4j + i` in bits `2j` and `2j + 1`, of the last four those of
+    /// element `16 + 4j + i`; `scales`: `i8 [rows_padded / 4][cols / 32][4][2]`, one for each 16 elements;
+    /// `super_scales`: `f16 d [rows_padded / 4][cols / 256][4]`.
+    Q6K,
+    /// As [`Layout::Q4K`] with a fifth bit in `high_bits`: 4 bytes for each row and block, byte `i` holding that of element
+    /// `4j + i` in bit `j`.
+    Q5K,
+    /// As ggml's: `x = scale * (q - 16)`. `quants` and `scales` as in [`Layout::Q4_0`], `high_bits` as in [`Layout::Q5K`].
+    Q5_0,
+    /// As ggml's: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
+    /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `super_scales`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
+    Q4K,
+    /// `quants`: 16 bytes for each row and block, byte `j` holding element `j` in its low and `16 + j` in its high nibble,
+    /// each plus 8; `scales` as in [`Layout::Q8_0`].
+    Q4_0,
+    /// `quants` as in [`Layout::Q4_0`]; `scales`: `f16 [rows_padded / 4][ceil(cols / 64)][4]`, one for each 64 elements of a row.
+    Q4_64,
+}
+
+/// All that the crate knows of a layout.
+#[derive(Debug)]
+pub struct LayoutSpec {
+    /// Its place in the table is its number.
+    pub layout: Layout,
+    /// In `model.json`, on the command line and in `shaders/layouts`.
+    pub name: &'static str,
+    /// What the planes hold, in package order.
+    pub planes: &'static [PlaneUnit],
+    /// The numbers of a block of 32 elements.
+    pub decode: decode::Decode,
+    /// The bytes of a block of numbers. `None` if the layout is only ever read from files, bit by bit.
+    pub encode: Option<encode::Encode>,
+    /// The type of ggml's that it holds bit by bit.
+    pub ggml: Option<GgmlType>,
+    /// Standard deviation of numbers whose quants are random and whose scales are 1; of ggml's blocks, as [`GgmlType::fill`] fills them.
+    pub deviation: f64,
+}
+
+/// How ggml stores the numbers of a layout (`ggml-common.h`).
+#[derive(Debug)]
+pub struct GgmlType {
+    /// In GGUF files.
+    pub number: u32,
+    /// As ggml writes it.
+    pub name: &'static str,
+    /// Bytes of a block.
+    pub bytes: usize,
+    /// Where in a block its 16-bit scales are.
+    pub scales: &'static [usize],
+    /// Takes a block apart, into a part for each plane.
+    pub split: fn(&[u8], &mut ggml::Parts),
+    /// Gives a block of random bits scales of about the size of the one given.
+    pub fill: fn(f16, &mut [u8]),
+}
+
+const fn by_row(kind: PlaneKind, cols: usize, bytes: usize) -> PlaneUnit {
+    PlaneUnit { kind, cols, bytes, interleaved: None }
+}
+
+const fn by_group(kind: PlaneKind, cols: usize, bytes: usize, piece: usize) -> PlaneUnit {
+    PlaneUnit { kind, cols, bytes, interleaved: Some(piece) }
+}
+
+const NIBBLES: PlaneUnit = by_row(PlaneKind::Quants, BLOCK, BLOCK / 2);
+const BLOCK_SCALES: PlaneUnit = by_group(PlaneKind::Scales, BLOCK, 2, 2);
+const K_NIBBLES: PlaneUnit = by_row(PlaneKind::Quants, SUPER_BLOCK, SUPER_BLOCK / 2);
+const K_SCALES: PlaneUnit = by_group(PlaneKind::Scales, SUPER_BLOCK, 16, 2);
+const SUPER_SCALES: PlaneUnit = by_group(PlaneKind::SuperScales, SUPER_BLOCK, 4, 4);
+
+/// Every layout, largest first.
+pub const SPECS: [LayoutSpec; 9] = [
+    LayoutSpec {
+        layout: Layout::F32,
+        name: "f32",
+        planes: &[by_row(PlaneKind::Values, BLOCK, 128)],
+        decode: decode::f32,
+        encode: Some(encode::f32),
+        ggml: None,
+        deviation: 1.0,
+    },
+    LayoutSpec {
+        layout: Layout::F16,
+        name: "f16",
+        planes: &[by_row(PlaneKind::Values, BLOCK, 64)],
+        decode: decode::f16,
+        encode: Some(encode::f16),
+        ggml: None,
+        deviation: 1.0,
+    },
+    LayoutSpec {
+        layout: Layout::Q8_0,
+        name: "q8_0",
+        planes: &[by_row(PlaneKind::Quants, BLOCK, 32), BLOCK_SCALES],
+        decode: decode::q8_0,
+        encode: Some(encode::q8_0),
+        ggml: Some(GgmlType {
+            number: 8,
+            name: "Q8_0",
+            bytes: 34,
+            scales: &[0],
+            split: ggml::split_scale,
+            fill: ggml::fill_scale,
+        }),
+        deviation: 73.9,
+    },
+    LayoutSpec {
+        layout: Layout::Q6K,
+        name: "q6_k",
+        planes: &[
+            K_NIBBLES,
+            by_row(PlaneKind::HighBits, SUPER_BLOCK, 64),
+            K_SCALES,
+            by_group(PlaneKind::SuperScales, SUPER_BLOCK, 2, 2),
+        ],
+        decode: decode::q6_k,
+        encode: None,
+        ggml: Some(GgmlType {
+            number: 14,
+            name: "Q6_K",
+            bytes: 210,
+            scales: &[208],
+            split: ggml::split_q6_k,
+            fill: ggml::fill_q6_k,
+        }),
+        deviation: 85.0,
+    },
+    LayoutSpec {
+        layout: Layout::Q5K,
+        name: "q5_k",
+        planes: &[K_NIBBLES, by_row(PlaneKind::HighBits, SUPER_BLOCK, 32), K_SCALES, SUPER_SCALES],
+        decode: decode::q5_k,
+        encode: None,
+        ggml: Some(GgmlType {
+            number: 13,
+            name: "Q5_K",
+            bytes: 176,
+            scales: &[0, 2],
+            split: ggml::split_q5_k,
+            fill: ggml::fill_q5_k,
+        }),
+        deviation: 129.5,
+    },
+    LayoutSpec {
+        layout: Layout::Q5_0,
+        name: "q5_0",
+        planes: &[NIBBLES, by_row(PlaneKind::HighBits, BLOCK, 4), BLOCK_SCALES],
+        decode: decode::q5_0,
+        encode: None,
+        ggml: Some(GgmlType {
+            number: 6,
+            name: "Q5_0",
+            bytes: 22,
+            scales: &[0],
+            split: ggml::split_q5_0,
+            fill: ggml::fill_scale,
+        }),
+        deviation: 9.25,
+    },
+    LayoutSpec {
+        layout: Layout::Q4K,
+        name: "q4_k",
+        planes: &[K_NIBBLES, K_SCALES, SUPER_SCALES],
+        decode: decode::q4_k,
+        encode: None,
+        ggml: Some(GgmlType {
+            number: 12,
+            name: "Q4_K",
+            bytes: 144,
+            scales: &[0, 2],
+            split: ggml::split_q4_k,
+            fill: ggml::fill_q4_k,
+        }),
+        deviation: 63.5,
+    },
+    LayoutSpec {
+        layout: Layout::Q4_0,
+        name: "q4_0",
+        planes: &[NIBBLES, BLOCK_SCALES],
+        decode: decode::q4_0,
+        encode: Some(encode::q4_0),
+        ggml: Some(GgmlType {
+            number: 2,
+            name: "Q4_0",
+            bytes: 18,
+            scales: &[0],
+            split: ggml::split_scale,
+            fill: ggml::fill_scale,
+        }),
+        deviation: 4.64,
+    },
+    LayoutSpec {
+        layout: Layout::Q4_64,
+        name: "q4_64",
+        planes: &[NIBBLES, by_group(PlaneKind::Scales, WIDE_BLOCK, 2, 2)],
+        decode: decode::q4_64,
+        encode: Some(encode::q4_64),
+        ggml: None,
+        deviation: 4.64,
+    },
+];
