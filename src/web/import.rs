@@ -43,7 +43,7 @@ export interface ImportSink {
 }
 
 /**
- * What both importers are told. `layout`: of the matrices that the source holds in floats; `compact`: the whole text model in 4.25
+ * Options of both importers. `layout`: of the matrices that the source holds in floats; `compact`: the whole text model in 4.25
  * bits a weight, whatever the source holds. `visionLayout`: of the vision half, if another one.
  */
 export interface ImportSettings {
@@ -100,7 +100,7 @@ extern "C" {
     pub type JsSettings;
 }
 
-/// What both importers are told.
+/// Options of both importers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {

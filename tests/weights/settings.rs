@@ -3,7 +3,6 @@
 use std::fs;
 
 use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
-use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::{Config, VisionConfig};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
 use ocelli::weights::source::MemoryFiles;
@@ -11,7 +10,7 @@ use ocelli::{Error, Result};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir};
+use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir, mistral3};
 
 const TOKENIZER: &str = r#"{"added_tokens": [
     {"id": 10, "content": "[IMG]"}, {"id": 12, "content": "[IMG_BREAK]"}, {"id": 13, "content": "[IMG_END]"}]}"#;
@@ -28,8 +27,7 @@ fn read(config: &Value) -> Result<CheckpointSettings> {
 }
 
 fn config(value: &Value) -> Config {
-    let ModelConfig::Mistral3(config) = read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config;
-    config
+    mistral3(&read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config)
 }
 
 /// `_compute_yarn_parameters` in f64.
