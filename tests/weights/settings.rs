@@ -240,7 +240,7 @@ fn what_is_not_supported_is_named() {
     let text = |key: &str, value: Value| json!({"model_type": "ministral3", key: value});
     let vision = |key: &str, value: Value| json!({"model_type": "mistral3", "vision_config": {key: value}});
     for (config, word) in [
-        (json!({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
+        (json!({"architectures": ["GemmaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
         (json!({"model_type": "qwen3_vl"}), "qwen3_vl"),
         (json!({}), "supported are"),
         (json!({"model_type": "mistral3", "text_config": {"model_type": "llama"}}), "llama"),
