@@ -13,7 +13,7 @@ use tokenizers::{NormalizedString, Normalizer};
 
 use crate::error::{Error, Result};
 
-/// What `ByteLevel` splits at where it is not told otherwise (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
+/// What `ByteLevel` splits at by default (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
 const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// Bytes of a pattern, and steps that a file may name.
 const MAX_PATTERN_LEN: usize = 4096;

@@ -5,7 +5,7 @@ use super::definition::Definition;
 use super::mistral3::definition::MISTRAL3;
 use super::readers::Family;
 
-/// All families, in the order in which they are asked whose a checkpoint is.
+/// All families, in the order in which checkpoints are offered to them.
 pub static FAMILIES: [&Family; 1] = [&MISTRAL3];
 
 /// The family of a model.

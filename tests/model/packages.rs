@@ -64,7 +64,7 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// Packs a fixture GGUF file together with the fixtures' eyes.
+/// Packs a fixture GGUF file together with the fixtures' vision half.
 pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
@@ -76,7 +76,7 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// A random model of the 3B's kind, small and without eyes, made compact.
+/// A random model of the 3B's kind, small and without a tower, made compact.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
     config.keep_vision_layers(0);

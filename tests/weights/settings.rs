@@ -3,7 +3,6 @@
 use std::fs;
 
 use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
-use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::{Config, VisionConfig};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
 use ocelli::weights::source::MemoryFiles;
@@ -11,7 +10,7 @@ use ocelli::{Error, Result};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir};
+use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir, mistral3};
 
 const TOKENIZER: &str = r#"{"added_tokens": [
     {"id": 10, "content": "[IMG]"}, {"id": 12, "content": "[IMG_BREAK]"}, {"id": 13, "content": "[IMG_END]"}]}"#;
@@ -28,8 +27,7 @@ fn read(config: &Value) -> Result<CheckpointSettings> {
 }
 
 fn config(value: &Value) -> Config {
-    let ModelConfig::Mistral3(config) = read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config;
-    config
+    mistral3(&read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config)
 }
 
 /// `_compute_yarn_parameters` in f64.
@@ -242,7 +240,7 @@ fn what_is_not_supported_is_named() {
     let text = |key: &str, value: Value| json!({"model_type": "ministral3", key: value});
     let vision = |key: &str, value: Value| json!({"model_type": "mistral3", "vision_config": {key: value}});
     for (config, word) in [
-        (json!({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
+        (json!({"architectures": ["GemmaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
         (json!({"model_type": "qwen3_vl"}), "qwen3_vl"),
         (json!({}), "supported are"),
         (json!({"model_type": "mistral3", "text_config": {"model_type": "llama"}}), "llama"),

@@ -76,7 +76,8 @@ fn published_files_have_their_size_to_the_byte() {
     }
     let mmproj = [("ministral-3-3b", 841_501_856), ("ministral-3-8b", 858_283_168), ("ministral-3-14b", 879_258_784)];
     for (shape, bytes) in mmproj {
-        let file = GgufFile::mmproj("random", &published(shape).expect("a shape")).expect("a file").expect("eyes");
+        let file =
+            GgufFile::mmproj("random", &published(shape).expect("a shape")).expect("a file").expect("mmproj_file");
         assert_eq!(file.data_bytes(), bytes - 15_520, "{}", shape);
     }
     // Weights as the hub counts them, and of the 24B as computed.
@@ -113,8 +114,8 @@ fn gguf_files_are_imported_as_what_they_are() {
         let (mut text, mut mmproj) = (Vec::new(), Vec::new());
         let file = GgufFile::text("random", &config, file_type).expect("a file");
         file.write("text.gguf", 1, &mut text, |_| ()).expect("a file");
-        let eyes = GgufFile::mmproj("random", &config).expect("a file").expect("eyes");
-        eyes.write("mmproj.gguf", 2, &mut mmproj, |_| ()).expect("a file");
+        let mmproj_file = GgufFile::mmproj("random", &config).expect("a file").expect("mmproj_file");
+        mmproj_file.write("mmproj.gguf", 2, &mut mmproj, |_| ()).expect("a file");
         let files = [("text.gguf", text), ("mmproj.gguf", mmproj)].map(|(name, bytes)| (name.into(), bytes.into()));
         let names = GgufImport { text: "text.gguf".into(), mmproj: Some("mmproj.gguf".into()) };
         let sink = MemorySink::default();

@@ -43,7 +43,7 @@ impl Conversation {
     }
 }
 
-/// Runs the command. What goes wrong with one question is told, and the conversation goes on.
+/// Runs the command. An error in one question is printed, and the conversation goes on.
 ///
 /// # Errors
 /// Whatever is wrong with the package or the terminal.

@@ -33,7 +33,7 @@ pub struct GgufImport {
     pub mmproj: Option<String>,
 }
 
-/// What the importer is told.
+/// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct GgufOptions {
     /// The model's name; `None` for the file's own.

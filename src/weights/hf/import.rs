@@ -15,7 +15,7 @@ use crate::weights::safetensors::{Checkpoint, TensorRef};
 use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
 
-/// What an importer is told.
+/// Options of an import.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
     /// The model's name, for people.

@@ -1,17 +1,16 @@
 //! What the keys say about a model.
 
 use ocelli::config::{Activation, RopePairs};
-use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::Config;
 use ocelli::weights::gguf::GgufImport;
 use serde_json::Value;
 
+use super::super::common::mistral3;
 use super::parts::Parts;
 use super::{TEXT, assert_says, files, pack, pack_as, read, refused, text_files};
 
 fn config(change: impl FnOnce(&mut Parts)) -> Config {
-    let ModelConfig::Mistral3(config) = pack(&text_files("q4_0", change)).expect("a package").0.config;
-    config
+    mistral3(&pack(&text_files("q4_0", change)).expect("a package").0.config)
 }
 
 #[test]
@@ -126,11 +125,11 @@ fn a_copied_picture_token_and_odd_converters() {
     let plain = pack(&text_files("q4_0", |_| ())).expect("a package");
     assert_eq!(pack(&with_copy).expect("a package").1.0, plain.1.0);
 
-    // Eyes of another spelling inside the text file: only those of the file named are read, and without one nothing is.
+    // A vision half of another spelling inside the text file: only that of the file named is read, and without one nothing is.
     let inside = text_files("q4_0", |parts| {
-        let mut eyes = parts.tensor("output_norm.weight").clone();
-        eyes.name = "v.patch_conv.weight".into();
-        parts.tensors.push(eyes);
+        let mut vision = parts.tensor("output_norm.weight").clone();
+        vision.name = "v.patch_conv.weight".into();
+        parts.tensors.push(vision);
     });
     assert_eq!(pack(&inside).expect("a package").0.tensors, plain.0.tensors);
     let blind = GgufImport { text: TEXT.into(), mmproj: None };
