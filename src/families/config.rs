@@ -3,6 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::llama::config as llama;
 use super::mistral3::config as mistral3;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
@@ -11,6 +12,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "snake_case", remote = "Self")]
 pub enum ModelConfig {
+    /// Llama 3 and other plain decoders.
+    Llama(llama::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
 }
@@ -36,6 +39,7 @@ impl ModelConfig {
     /// The name of the family.
     pub fn family(&self) -> &'static str {
         match self {
+            Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
         }
     }
@@ -43,6 +47,7 @@ impl ModelConfig {
     /// The decoder.
     pub fn text(&self) -> &TextConfig {
         match self {
+            Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
         }
     }
@@ -50,6 +55,7 @@ impl ModelConfig {
     /// The decoder, to be changed.
     pub fn text_mut(&mut self) -> &mut TextConfig {
         match self {
+            Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
         }
     }
@@ -57,6 +63,7 @@ impl ModelConfig {
     /// The picture side, to be changed, if there is one.
     pub fn vision_mut(&mut self) -> Option<&mut mistral3::VisionConfig> {
         match self {
+            Self::Llama(_) => None,
             Self::Mistral3(config) => config.vision.as_mut(),
         }
     }
@@ -64,6 +71,7 @@ impl ModelConfig {
     /// The picture side, if there is one.
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
         match self {
+            Self::Llama(_) => None,
             Self::Mistral3(config) => config.vision.as_ref(),
         }
     }
@@ -71,6 +79,7 @@ impl ModelConfig {
     /// Cuts the depth of the picture side; without layers it is gone.
     pub fn keep_vision_layers(&mut self, layers: usize) {
         match self {
+            Self::Llama(_) => {}
             Self::Mistral3(config) => config.keep_vision_layers(layers),
         }
     }
@@ -81,6 +90,7 @@ impl ModelConfig {
     /// [`Error::UnsupportedArchitecture`] that names `file` and the size.
     pub fn validate(&self, file: &str) -> Result<()> {
         let fault = match self {
+            Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
         };
         fault.map_or(Ok(()), |reason| {

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod decoder_tensors;
 pub mod definition;
+pub mod llama;
 pub mod mistral3;
 pub mod readers;
 pub mod table;

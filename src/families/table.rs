@@ -2,11 +2,12 @@
 
 use super::config::ModelConfig;
 use super::definition::Definition;
+use super::llama::definition::LLAMA;
 use super::mistral3::definition::MISTRAL3;
 use super::readers::Family;
 
 /// All families, in the order in which checkpoints are offered to them.
-pub static FAMILIES: [&Family; 1] = [&MISTRAL3];
+pub static FAMILIES: [&Family; 2] = [&MISTRAL3, &LLAMA];
 
 /// The family of a model.
 pub fn family(config: &ModelConfig) -> &'static Family {
@@ -27,6 +28,7 @@ pub fn published(name: &str) -> Option<ModelConfig> {
 /// What the model's family defines.
 pub fn definition(config: &ModelConfig) -> &dyn Definition {
     match config {
+        ModelConfig::Llama(config) => config,
         ModelConfig::Mistral3(config) => config,
     }
 }

@@ -174,7 +174,7 @@ macro_rules! checkpoints {
     };
 }
 
-checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b);
+checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b, llama3);
 
 fn chunks_agree(checkpoint: &str) {
     pollster::block_on(async {

@@ -2,6 +2,7 @@
 
 mod config;
 mod damaged;
+mod llama;
 pub(crate) mod parts;
 mod planes;
 mod reader;
