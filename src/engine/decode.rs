@@ -12,7 +12,8 @@ use crate::chat::TextStream;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording};
 use crate::kernels::sample::{self, Rules, Sampling};
-use crate::kernels::self_test::self_test_filter;
+use crate::kernels::sample_filter;
+use crate::kernels::self_test::check;
 use crate::model::Model;
 use crate::model::step::{RESULT, StepHeader};
 use crate::sampling::SamplingOptions;
@@ -161,7 +162,7 @@ impl Engine {
         }
         let needs_head = !self.session.ends_in_step();
         if request.sampling.filters() && !self.filter_is_tested {
-            self_test_filter(&gpu).await?;
+            check(&gpu, &[sample_filter::kernel()]).await?;
             self.filter_is_tested = true;
         }
         let Resident { model, cache, .. } = self.resident_mut()?;

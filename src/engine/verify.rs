@@ -7,7 +7,7 @@ use super::speculate::{Draft, Speculation, Speculator, history};
 use super::{Engine, not_there};
 use crate::error::{Error, Result};
 use crate::kernels::sample::NONE;
-use crate::kernels::self_test::self_test_rows;
+use crate::kernels::self_test::check;
 use crate::model::step::{RESULT, StepHeader};
 
 impl Engine {
@@ -68,7 +68,8 @@ impl Engine {
             return Ok(*right);
         }
         let needs = kernel_needs(&self.manifest, vec![self.plan.kv]);
-        let right = match self_test_rows(&self.gpu, &needs, rows).await {
+        let kernels = needs.step_kernels(&self.gpu, self.gpu.kernel_config(), rows);
+        let right = match check(&self.gpu, &kernels).await {
             Ok(()) => self.rows_are_alike(inputs, drawn).await?,
             Err(Error::SelfTestFailed { .. }) => false,
             Err(error) => return Err(error),

@@ -175,7 +175,7 @@ impl Render<'_> {
                     }
                 }
                 Kind::Each { counters, body } => {
-                    self.each(file, prefix, *line, (counters, body), letters, (out, uses))?
+                    self.each(file, prefix, *line, (counters, body), letters, (out, uses))?;
                 }
                 Kind::When { name, set, unset } => {
                     let is_set = self.number(file, *line, name, letters)? != 0;

@@ -24,7 +24,7 @@ fn numbers(note: &str, key: &str) -> [u64; 2] {
 
 /// Of a launch. `seen` are the tokens that a step's attention sees, which only the GPU knows.
 pub(crate) fn of(dispatch: &Dispatch, seen: u64) -> Arithmetic {
-    let (name, note) = (&*dispatch.kernel.name(), &*dispatch.note);
+    let (name, note) = (dispatch.kernel.name(), &*dispatch.note);
     let (family, details) = name.split_once('<').unwrap_or((name, ""));
     let detail = details.split([',', '>']).next().unwrap_or_default();
     let one = |key| numbers(note, key)[0];
