@@ -1,4 +1,5 @@
-//! Checks the WGSL files in `shaders/` and makes a table of them, which `src/shader` includes.
+//! Checks the WGSL files in `shaders/` and makes a table of them, which `src/shader` includes. Tells tests whether tint, Chromium's compiler
+//! of shaders, can be run.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ mod syntax;
 const FOLDERS: [&str; 3] = ["shaders", "shaders/shared", "shaders/layouts"];
 
 fn main() {
+    look_for_tint();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/shader/syntax.rs");
     println!("cargo::rerun-if-changed=shaders");
@@ -43,6 +45,17 @@ fn main() {
     }
     fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("shaders.rs"), table(&root, &files))
         .expect("write the table");
+}
+
+/// Sets `has_tint` where tint is on the path or required: without it the test that needs it is listed as ignored.
+fn look_for_tint() {
+    println!("cargo::rustc-check-cfg=cfg(has_tint)");
+    println!("cargo::rerun-if-env-changed=OCELLI_REQUIRE_TINT");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_required = env::var("OCELLI_REQUIRE_TINT").is_ok_and(|value| value == "1");
+    if is_required || env::split_paths(&path).any(|folder| folder.join("tint").is_file()) {
+        println!("cargo::rustc-cfg=has_tint");
+    }
 }
 
 /// The files, by name, as a Rust expression.

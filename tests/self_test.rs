@@ -11,8 +11,9 @@ use std::time::Instant;
 use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::engine::LoadOptions;
 use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, KernelConfig};
-use ocelli::kernels::self_test::{Heads, Needs, Outcome, Vision, evaluate, self_test, self_test_filter};
-use ocelli::kernels::{TuningGroup, gemv, matmul};
+use ocelli::kernels::cases::Outcome;
+use ocelli::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, check, evaluate, self_test};
+use ocelli::kernels::{TuningGroup, gemv, matmul, sample_filter};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
@@ -41,6 +42,11 @@ fn milliseconds() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
+/// Tests the kernels that are needed on a device, as it computes.
+async fn test(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
+    self_test(gpu, |config| Ok(needs.kernels(gpu, config)), milliseconds, on_compiled).await
+}
+
 async fn device(order: impl Fn(&Injection)) -> Gpu {
     let injection = Injection::default();
     order(&injection);
@@ -54,12 +60,12 @@ fn every_kernel_in_every_layout_passes() {
         let before = gpu.ledger().total().0;
         let mut compiled = Vec::new();
         let mut on_compiled = |done, total| compiled.push((done, total));
-        let report = self_test(gpu, &all(), milliseconds, &mut on_compiled).await.expect("right kernels");
+        let report = test(gpu, &all(), &mut on_compiled).await.expect("right kernels");
         let (_, total) = *compiled.first().expect("kernels compiled");
         assert_eq!(compiled, (1..=total).map(|done| (done, total)).collect::<Vec<_>>(), "one by one");
         assert!(total > 20, "{total} kernels");
         println!("{} kernels right in {:.0} ms, compiled for the first time", report.passed, report.ms);
-        let again = self_test(gpu, &all(), milliseconds, &mut |_, _| ()).await.expect("right kernels");
+        let again = test(gpu, &all(), &mut |_, _| ()).await.expect("right kernels");
         println!("{} kernels right in {:.0} ms, compiled before", again.passed, again.ms);
         assert!(report.failed.is_empty() && report.passed >= 2 * Layout::ALL.len() + 11, "{report:?}");
         assert_eq!(gpu.ledger().total().0, before, "nothing of it stays");
@@ -104,8 +110,8 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
         };
         for (kernel, from, to) in SPOILED {
             let gpu = device(|injection| injection.corrupt(kernel, from, to)).await;
-            let failed = match self_test(&gpu, &few, milliseconds, &mut |_, _| ()).await {
-                Ok(_) => self_test_filter(&gpu).await,
+            let failed = match test(&gpu, &few, &mut |_, _| ()).await {
+                Ok(_) => check(&gpu, &[sample_filter::kernel()]).await,
                 Err(failed) => Err(failed),
             };
             let Err(Error::SelfTestFailed { kernel: found, tier, detail }) = failed else {
@@ -123,7 +129,7 @@ fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
         for (from, to) in [("fn main", "fn other"), ("angle.x", "angle.colour")] {
             let gpu = device(|injection| injection.corrupt("rope", from, to)).await;
-            let failed = self_test(&gpu, &all(), milliseconds, &mut |_, _| ()).await.expect_err("refused");
+            let failed = test(&gpu, &all(), &mut |_, _| ()).await.expect_err("refused");
             let Error::Gpu { stage, .. } = &failed else { panic!("{failed}") };
             assert!(stage.starts_with("compiling rope"), "{stage}");
         }
@@ -193,13 +199,11 @@ async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
 #[test]
 fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
     pollster::block_on(async {
-        let right = self_test(&with_subgroups(|_| ()).await, &few(), milliseconds, &mut |_, _| ())
-            .await
-            .expect("right kernels");
+        let right = test(&with_subgroups(|_| ()).await, &few(), &mut |_, _| ()).await.expect("right kernels");
         assert_eq!((right.failed.len(), right.kernel_config.features), (0, Features::SUBGROUPS));
         for (kernel, from, to) in SPOILED_SUBGROUPS {
             let gpu = with_subgroups(|injection| injection.corrupt(kernel, from, to)).await;
-            let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+            let report = test(&gpu, &few(), &mut |_, _| ()).await.expect("the baseline is right");
             assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
             for failure in &report.failed {
                 assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
@@ -229,12 +233,12 @@ async fn with_rounding(features: Features, order: impl Fn(&Injection)) -> Gpu {
 fn a_wrong_kernel_that_rounds_is_given_up_by_name() {
     pollster::block_on(async {
         for features in [Features::DOT, Features::F16] {
-            let right = self_test(&with_rounding(features, |_| ()).await, &few(), milliseconds, &mut |_, _| ()).await;
+            let right = test(&with_rounding(features, |_| ()).await, &few(), &mut |_, _| ()).await;
             assert_eq!(right.expect("right kernels").failed, []);
         }
         for (features, kernel, from, to) in SPOILED_ROUNDING {
             let gpu = with_rounding(features, |injection| injection.corrupt(kernel, from, to)).await;
-            let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+            let report = test(&gpu, &few(), &mut |_, _| ()).await.expect("the baseline is right");
             assert!(!report.failed.is_empty(), "{kernel} with {to:?} for {from:?} was not noticed");
             for failure in &report.failed {
                 assert!(failure.kernel.starts_with(kernel), "{} was blamed for {kernel}", failure.kernel);
@@ -250,7 +254,7 @@ fn a_refused_kernel_with_subgroups_is_given_up_by_name() {
     pollster::block_on(async {
         let gpu =
             with_subgroups(|injection| injection.corrupt("attention_step", "subgroupMax(x)", "subgroupMost(x)")).await;
-        let report = self_test(&gpu, &few(), milliseconds, &mut |_, _| ()).await.expect("the baseline is right");
+        let report = test(&gpu, &few(), &mut |_, _| ()).await.expect("the baseline is right");
         let [failure] = &report.failed[..] else { panic!("{report:?}") };
         assert!(failure.kernel.starts_with("attention_step<32,f16"), "{}", failure.kernel);
         assert_eq!((failure.tier.as_str(), gpu.kernel_config().features), ("subgroups", Features::NONE));
@@ -259,7 +263,8 @@ fn a_refused_kernel_with_subgroups_is_given_up_by_name() {
 }
 
 fn outcome(kernel: &str, uses: Features, worst: f64) -> Outcome {
-    Outcome { kernel: kernel.into(), uses, worst, detail: "2 at 3 where 1 is right".into() }
+    let detail = "2 at 3 where 1 is right".into();
+    Outcome { kernel: kernel.into(), uses, tolerance: 1e-4, worst, checked: 4, detail }
 }
 
 #[test]

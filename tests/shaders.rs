@@ -2,6 +2,9 @@
 //! Rust module, its reference and its rows in the kernel table.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "kernels/table/mod.rs"]
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -11,12 +14,8 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
 use ocelli::gpu::{Access, Features, Kernel};
-use ocelli::kernels::gemv::Tuning;
-use ocelli::kernels::rope_append::Heads;
-use ocelli::kernels::{
-    accept, activation, attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec,
-    patch_merge, patchify, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
-};
+use ocelli::kernels::gemv::{Gemv, Tuning};
+use ocelli::kernels::{Variant, attention, attention_step, matmul};
 use ocelli::shader::FILES;
 use ocelli::weights::layout::{Layout, MatrixShape};
 
@@ -30,89 +29,55 @@ const MAX_LINES: usize = 200;
 /// Endings of files that do a kernel's work with an optional feature.
 const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 
-/// Every kernel in every layout and head width.
+/// Every kernel that the table in `tests/kernels` runs, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
-    let plain = [activation::kernel, glu::kernel, patch_merge::kernel, patchify::kernel];
-    let more = [accept::kernel, rope::kernel, sample::kernel, sample_filter::kernel, sample_scan::kernel];
-    let norms = lanes().map(|(uses, emulated)| rms_norm::kernel(rms_norm::Tuning { uses, emulated }));
-    let layouts = Layout::ALL.map(|layout| embed_rows::kernel(layout, 1));
-    let head_dims = (4..=MAX_HEAD_DIM).step_by(4);
-    let shapes = KvPrecision::ALL.into_iter().flat_map(|kv| head_dims.clone().map(move |head_dim| (head_dim, kv)));
-    let cached = shapes.flat_map(|(head_dim, kv)| {
-        let tuning = if head_dim % 3 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
-        [attention::kernel(head_dim, kv, tuning)]
-    });
-    let plain = plain.into_iter().chain(more).map(|kernel| kernel());
-    plain.chain(norms).chain(layouts).chain(cached).chain(matmuls()).chain(gemv()).chain(steps()).collect()
+    let mut variants: BTreeMap<String, Variant> = BTreeMap::new();
+    let rows = table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|case| case.variant);
+    for variant in rows.chain(tunings()).chain(head_dims()) {
+        variants.insert(format!("{variant:?}"), variant);
+    }
+    let all: Vec<Kernel> = variants.into_values().map(Variant::kernel).collect();
+    assert!(all.len() > 500, "{} kernels", all.len());
+    all
 }
 
-/// How threads may meet: in workgroup memory, in subgroups, or in emulated ones.
-fn lanes() -> [(Features, usize); 3] {
-    [(Features::NONE, 0), (Features::SUBGROUPS, 0), (Features::NONE, 8)]
-}
-
-/// Products of many rows, in every layout, for hardware and software, with and without inputs that end inside a block.
-fn matmuls() -> impl Iterator<Item = Kernel> {
-    let shapes = matmul::Tuning::ALL.into_iter().flat_map(|tuning| [(false, tuning), (true, tuning)]);
-    shapes.flat_map(|(ragged, tuning)| Layout::ALL.map(|layout| matmul::kernel(layout, ragged, tuning)))
-}
-
-/// The kernels for a few rows, in every layout, for hardware and software, one row and many, with and without what is optional.
-fn gemv() -> Vec<Kernel> {
-    let mut kernels = Vec::new();
-    for layout in Layout::ALL {
-        let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
-        let others = [(1, Tuning::SUBGROUPS), (8, Tuning { row_groups: 2, ..Tuning::SUBGROUPS }), (2, emulated)];
-        let dot = [(1, Tuning::DOT), (8, Tuning { lane_groups: 8, ..Tuning::DOT }), (4, Tuning::DOT_SOFTWARE)];
-        for (m, tuning) in [(1, Tuning::HARDWARE), (1, Tuning::SOFTWARE), (4, Tuning::SOFTWARE), (8, Tuning::HARDWARE)]
-            .into_iter()
-            .chain(others)
-            .chain(dot.into_iter().filter(|_| layout.is_quantised()))
-        {
-            for (cols, norm) in [(512, true), (512, false), (588, m > 1)] {
-                if layout.is_k_quant() && cols == 588 {
-                    continue;
-                }
-                let weight = (layout, MatrixShape { rows: 64, cols });
-                kernels.push(matvec::kernel(weight, m, norm, tuning));
-                kernels.push(gated_matvec::kernel(weight, m, norm, tuning));
-                let pairs = if norm { RopePairs::Half } else { RopePairs::Interleaved };
-                let precision = if m == 1 { KvPrecision::F16 } else { KvPrecision::F32 };
-                let heads = Heads { q: 2, kv: 1, dim: 8 * m, pairs };
-                let kernel = qkv_matvec::kernel(weight, m, (heads, precision), false, tuning);
-                if kernel.bindings().expect("bindings").len() <= MAX_STORAGE_BUFFERS {
-                    kernels.push(kernel);
-                }
-            }
+/// Every tuning that a device is offered, at sizes that ask for much.
+fn tunings() -> Vec<Variant> {
+    let mut variants = Vec::new();
+    for rows in [1, 2, 4, 5, 8] {
+        for head_dim in [64, 80, 128, 256] {
+            variants.extend(attention_step::Tuning::ALL.map(|tuning| Variant::AttentionStep {
+                head_dim,
+                precision: KvPrecision::F16,
+                rows,
+                is_split: true,
+                tuning,
+            }));
+        }
+        for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
+            let weight = (layout, MatrixShape { rows: 64, cols: 9216 });
+            variants.extend(Tuning::ALL.map(|tuning| Variant::GatedMatvec(Gemv::new(weight, rows, 2, true, tuning))));
+            variants.extend(Tuning::ALL.map(|tuning| Variant::Matvec(Gemv::new(weight, rows, 1, true, tuning))));
         }
     }
-    let weight = (Layout::F16, MatrixShape { rows: 64, cols: 64 });
-    let heads = Heads { q: 2, kv: 1, dim: 16, pairs: RopePairs::Interleaved };
-    kernels.push(qkv_matvec::kernel(weight, 1, (heads, KvPrecision::F16), true, Tuning::HARDWARE));
-    kernels
+    let matmul = matmul::Tuning::ALL.map(|tuning| Variant::Matmul { layout: Layout::Q4_0, ragged: false, tuning });
+    variants.into_iter().chain(matmul).collect()
 }
 
-/// The kernels that read their position from the GPU, in every precision and head width.
-fn steps() -> Vec<Kernel> {
-    let [subgroups, emulated] = [lanes()[1], lanes()[2]].map(|(uses, emulated)| attention_step::Tuning {
-        uses,
-        emulated,
-        ..attention_step::Tuning::HARDWARE
-    });
-    let tunings = [attention_step::Tuning::HARDWARE, attention_step::Tuning::SOFTWARE, subgroups, emulated];
-    let mut kernels = Vec::new();
-    for dim in (4..=MAX_HEAD_DIM).step_by(4) {
-        kernels.push(attention_join::kernel(dim));
-        for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
-            let pairs = if dim % 8 == 0 { RopePairs::Half } else { RopePairs::Interleaved };
-            kernels.push(rope_append::kernel((dim, pairs), precision));
-            for tuning in tunings {
-                let rows = [1, 4, 8, 128][(dim / 4 + index) % 4];
-                kernels.push(attention_step::kernel(dim, precision, rows, dim % 3 == 0, tuning));
-            }
-        }
-    }
-    kernels
+/// Every head width that a model may have.
+fn head_dims() -> impl Iterator<Item = Variant> {
+    let widths = (4..=MAX_HEAD_DIM).step_by(4);
+    widths.zip(KvPrecision::ALL.into_iter().cycle()).flat_map(|(head_dim, precision)| {
+        let (rows, pairs) = ([1, 4, 8, 3][head_dim / 4 % 4], RopePairs::Half);
+        let tuning = if head_dim % 8 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
+        let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
+        [
+            Variant::Attention { head_dim, precision, tuning },
+            Variant::AttentionStep { head_dim, precision, rows, is_split: head_dim % 3 == 0, tuning: step },
+            Variant::AttentionJoin { head_dim },
+            Variant::RopeAppend { head_dim, pairs, precision },
+        ]
+    })
 }
 
 /// What naga must know to take a kernel. Nothing that a WebGPU device may lack but what the kernel says that it needs:
@@ -146,26 +111,31 @@ fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
     }
 }
 
+/// What Chromium compiles shaders with. `OCELLI_REQUIRE_TINT=1` has it fail where there is no tint.
 #[test]
+#[cfg_attr(not(has_tint), ignore = "tint is not on the path")]
 fn tint_accepts_every_kernel() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     fs::create_dir_all(&folder).expect("a folder for shaders");
-    for kernel in kernels() {
-        let path = folder.join(kernel.name().replace(['<', '>', ','], "-") + ".wgsl");
-        fs::write(&path, kernel.needs().directives(true) + &kernel.source().expect("WGSL")).expect("write a shader");
-        let output = match Command::new("tint").args(["--format", "wgsl"]).arg(&path).output() {
-            Ok(output) => output,
-            Err(error) => {
-                let required = std::env::var("OCELLI_REQUIRE_TINT").is_ok_and(|value| value == "1");
-                assert!(!required, "OCELLI_REQUIRE_TINT=1, but tint does not run: {error}");
-                println!("NOT CHECKED WITH TINT: {error}. It is what Chromium compiles shaders with.");
-                return;
-            }
-        };
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: tint says\n{said}", kernel.name());
-        assert!(!said.contains("warning"), "{}: tint says\n{said}", kernel.name());
+    let kernels = kernels();
+    let files: Vec<_> = (0..kernels.len()).map(|index| folder.join(format!("{index}.wgsl"))).collect();
+    for (kernel, path) in kernels.iter().zip(&files) {
+        let source = kernel.source().expect("WGSL");
+        fs::write(path, kernel.needs().directives(true) + &source).expect("write a shader");
     }
+    let tint = |path: &Path| Command::new("tint").args(["--format", "wgsl"]).arg(path).output();
+    // Its start takes longer than its work: several at a time.
+    let check = |half: usize| {
+        for (kernel, path) in kernels.iter().zip(&files).skip(half).step_by(2) {
+            let output = tint(path).expect("tint runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: tint says\n{said}", kernel.name());
+            assert!(!said.contains("warning"), "{}: tint says\n{said}", kernel.name());
+        }
+    };
+    std::thread::scope(|scope| [0, 1].map(|half| scope.spawn(move || check(half))).map(|thread| thread.join()))
+        .into_iter()
+        .for_each(|checked| checked.expect("shaders that tint accepts"));
 }
 
 #[test]
@@ -191,30 +161,6 @@ fn every_kernel_stays_within_the_default_limits() {
 fn workgroup_bytes(module: &Module) -> u32 {
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum()
-}
-
-/// Chromium refused what a tuning for 128 threads asked for: native devices have more and say nothing.
-#[test]
-fn no_tuning_takes_more_workgroup_memory_than_every_device_has() {
-    let mut kernels = Vec::new();
-    for rows in [1, 2, 4, 5, 8] {
-        for dim in [64, 80, 128, 256] {
-            let step = |&tuning| attention_step::kernel(dim, KvPrecision::F16, rows, true, tuning);
-            kernels.extend(attention_step::Tuning::ALL.iter().map(step));
-        }
-        for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
-            let weight = (layout, MatrixShape { rows: 64, cols: 9216 });
-            kernels.extend(Tuning::ALL.map(|tuning| gated_matvec::kernel(weight, rows, true, tuning)));
-            kernels.extend(Tuning::ALL.map(|tuning| matvec::kernel(weight, rows, true, tuning)));
-        }
-    }
-    kernels.extend(matmul::Tuning::ALL.map(|tuning| matmul::kernel(Layout::Q4_0, false, tuning)));
-    kernels.extend(attention::Tuning::ALL.map(|tuning| attention::kernel(256, KvPrecision::F16, tuning)));
-    for kernel in kernels {
-        let source = kernel.needs().directives(false) + &kernel.source().expect("WGSL");
-        let bytes = workgroup_bytes(&naga::front::wgsl::parse_str(&source).expect("WGSL"));
-        assert!(bytes <= MAX_WORKGROUP_BYTES, "{}: {bytes} bytes of workgroup memory", kernel.name());
-    }
 }
 
 #[test]
@@ -279,9 +225,14 @@ fn every_kernel_has_shader_module_reference_and_rows() {
     assert_eq!(names("src/kernels", "rs"), shaders, "src/kernels/*.rs and shaders/*.wgsl");
     assert_eq!(names("src/reference", "rs"), shaders, "src/reference/*.rs and shaders/*.wgsl");
     // The table itself checks that a row runs the kernel it names.
-    let table: String = texts("tests/kernels", "rs").into_values().collect();
-    for name in &shaders {
-        assert!(table.contains(&format!("\"{name}\"")), "tests/kernels has no row for {name}");
-        assert!(table.contains(&format!("kernels::{name}::record")), "tests/kernels never runs {name}");
-    }
+    let run: BTreeSet<String> = table::GROUPS
+        .iter()
+        .flat_map(|(_, rows)| rows())
+        .map(|row| row.variant.kernel().shader().file().into())
+        .collect();
+    assert_eq!(
+        shaders.union(&twins).cloned().collect::<BTreeSet<_>>(),
+        run,
+        "shaders/*.wgsl and rows in tests/kernels"
+    );
 }

@@ -166,7 +166,7 @@ pub(super) async fn bring_up(
             go_on = on_event(LoadEvent::Kernels { done, total });
         }
     };
-    let test = self_test(gpu, &needs, clock, &mut on_compiled);
+    let test = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut on_compiled);
     let (report, mut first) = match manifest.shards.is_empty() {
         true => (test.await, None),
         false => {
@@ -197,7 +197,7 @@ pub(super) async fn bring_up(
     let mut weights = uploader.finish(manifest)?;
     let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
     let decoder = family.decoder(&mut weights)?;
-    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv), needs);
+    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv));
     gpu.wait_idle().await?;
     Ok((Resident { model, tower }, report))
 }

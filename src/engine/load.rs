@@ -171,7 +171,8 @@ async fn tuned(
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
-    let mut tested = self_test(gpu, &kernel_needs(manifest, vec![plan.kv]), clock, &mut |_, _| ()).await?;
+    let needs = kernel_needs(manifest, vec![plan.kv]);
+    let mut tested = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
     tuned.variants = gpu.kernel_config().variants;
     Ok((resident, tested, tuned))

@@ -161,7 +161,14 @@ fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.kernel_config());
+    record_as(Tuning::of(recording.kernel_config()), recording, a)
+}
+
+/// As [`record`], with a tuning.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_as(tuning: Tuning, recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let (columns, planes) = source(a);
     let precision = match a.kv {
         KeysValues::Rows { .. } => KvPrecision::F32,

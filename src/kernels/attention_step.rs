@@ -111,7 +111,7 @@ pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) ->
 }
 
 /// Query rows of a workgroup, of `rows` in all.
-fn rows_together(rows: usize) -> usize {
+pub fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
 }
 

@@ -27,7 +27,7 @@ struct Params {
 const OWN: usize = 3;
 
 /// Parts of an embedding that one launch binds on every device.
-fn parts_at_once(layout: Layout) -> usize {
+pub fn parts_at_once(layout: Layout) -> usize {
     (8 - OWN) / layout.plane_units().len()
 }
 

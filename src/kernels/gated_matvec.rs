@@ -61,8 +61,16 @@ pub fn can_fuse(weight: &Weight, norm: bool, limit: usize) -> bool {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> {
-    let Weight { layout, shape, ref parts } = *gated.weight;
-    let gemv = Gemv::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning);
+    let Weight { layout, shape, .. } = *gated.weight;
+    record_as(&Gemv::new((layout, shape), gated.m, 2, gated.norm.is_some(), gated.tuning), recording, gated)
+}
+
+/// As [`record`], by a kernel that is chosen already.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_as(gemv: &Gemv, recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> {
+    let Weight { shape, ref parts, .. } = *gated.weight;
     let n = shape.rows / 2;
     let params = Params {
         m: gated.m as u32,
@@ -76,7 +84,7 @@ pub fn record(recording: &mut Recording, gated: &GatedMatvec<'_>) -> Result<()> 
     let norm = gated.norm.map(|norm| norm.weight);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
-        kernel: of(&gemv),
+        kernel: of(gemv),
         params: params_of(&params),
         buffers: [gated.x, gated.y].into_iter().chain(norm).chain(planes).cloned().collect(),
         grid: gemv.grid(gated.m, groups(n)),

@@ -117,7 +117,14 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let tuning = Tuning::of(recording.kernel_config());
+    record_as(Tuning::of(recording.kernel_config()), recording, linear)
+}
+
+/// As [`record`], with a tuning.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_as(tuning: Tuning, recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
     let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
     let tiles = linear.m.div_ceil(tuning.rows) as u32;
     let columns = tuning.threads * tuning.groups * ROW_GROUP;

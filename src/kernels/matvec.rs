@@ -73,12 +73,20 @@ impl Matvec<'_> {
     /// # Errors
     /// As [`Recording::dispatch`].
     pub fn record(&self, recording: &mut Recording) -> Result<()> {
-        self.weight.parts.iter().try_for_each(|part| recording.dispatch(self.dispatch(part)))
+        let Weight { layout, shape, .. } = *self.weight;
+        self.record_as(&Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning), recording)
     }
 
-    fn dispatch(&self, part: &RowShard) -> Dispatch {
-        let Weight { layout, shape, .. } = *self.weight;
-        let gemv = Gemv::new((layout, shape), self.m, 1, self.norm.is_some(), self.tuning);
+    /// As [`Self::record`], by a kernel that is chosen already.
+    ///
+    /// # Errors
+    /// As [`Recording::dispatch`].
+    pub fn record_as(&self, gemv: &Gemv, recording: &mut Recording) -> Result<()> {
+        self.weight.parts.iter().try_for_each(|part| recording.dispatch(self.dispatch(gemv, part)))
+    }
+
+    fn dispatch(&self, gemv: &Gemv, part: &RowShard) -> Dispatch {
+        let shape = self.weight.shape;
         let params = Params {
             m: self.m as u32,
             n: part.rows as u32,
@@ -96,7 +104,7 @@ impl Matvec<'_> {
         let own = [self.x, self.y, self.bias.unwrap_or(self.x)];
         let norm = self.norm.map(|norm| norm.weight);
         Dispatch {
-            kernel: of(&gemv),
+            kernel: of(gemv),
             params: params_of(&params),
             buffers: own.into_iter().chain(norm).chain(&part.planes).cloned().collect(),
             grid: gemv.grid(self.m, groups(part.rows)),

@@ -14,6 +14,7 @@ pub mod attention;
 pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
+pub mod cases;
 pub mod embed_rows;
 pub mod gated_matvec;
 pub mod gemv;
@@ -212,7 +213,9 @@ pub fn upload_parts(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec
         let mut slices = Vec::with_capacity(planes.len());
         for ((plane, start), size) in planes.iter().zip(&mut starts).zip(sizes) {
             let bytes = plane.get(*start..*start + size.bytes as usize).unwrap_or_default();
-            slices.push(gpu.upload("weight", Purpose::TextWeights, bytes)?.all());
+            let buffer = gpu.alloc_beside("weight", Purpose::TextWeights, bytes.len() as u64)?;
+            gpu.write(&buffer, 0, bytes)?;
+            slices.push(buffer.all());
             *start += size.bytes as usize;
         }
         parts.push(RowShard { first_row, rows, planes: slices });

@@ -86,9 +86,17 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
 /// # Errors
 /// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
-    let Weight { layout, shape, ref parts } = *qkv.weight;
+    let Weight { layout, shape, .. } = *qkv.weight;
+    record_as(&Gemv::new((layout, shape), qkv.m, 2, true, qkv.tuning), recording, qkv)
+}
+
+/// As [`record`], by a kernel that is chosen already.
+///
+/// # Errors
+/// As [`Recording::dispatch`].
+pub fn record_as(gemv: &Gemv, recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
+    let Weight { shape, ref parts, .. } = *qkv.weight;
     let Heads { q, kv, dim, .. } = qkv.heads;
-    let gemv = Gemv::new((layout, shape), qkv.m, 2, true, qkv.tuning);
     let tiles = (q + 2 * kv) * dim / 8;
     let params = Params {
         m: qkv.m as u32,
@@ -103,7 +111,7 @@ pub fn record(recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
     let own = [qkv.x, qkv.q, qkv.step].into_iter().chain(qkv.bias).chain(&qkv.cache.planes).chain([qkv.norm.weight]);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
-        kernel: of(&gemv, (dim, qkv.heads.pairs), qkv.cache.precision, qkv.bias.is_some()),
+        kernel: of(gemv, (dim, qkv.heads.pairs), qkv.cache.precision, qkv.bias.is_some()),
         params: params_of(&params),
         buffers: own.chain(planes).cloned().collect(),
         grid: gemv.grid(qkv.m, tiles),

@@ -7,7 +7,8 @@ use super::language::{Features, Input, LanguageModel, Verdict};
 use crate::error::{Error, Result};
 use crate::gpu::{Prepared, Readback, Recording, Slice};
 use crate::kernels::sample::{self, Sampling};
-use crate::kernels::self_test::self_test_filter;
+use crate::kernels::sample_filter;
+use crate::kernels::self_test::check;
 use crate::layers::step::{RESULT, StepHeader};
 use crate::sampling::SamplingOptions;
 use crate::state::{State, States};
@@ -114,7 +115,7 @@ impl LanguageModel for Model {
         row: Option<usize>,
     ) -> Result<Draw> {
         if options.filters() && !self.filter_is_tested {
-            self_test_filter(&self.gpu).await?;
+            check(&self.gpu, &[sample_filter::kernel()]).await?;
             self.filter_is_tested = true;
         }
         // The draw counts the entry up.

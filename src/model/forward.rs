@@ -28,19 +28,11 @@ pub struct Model {
     pub(super) filter_is_tested: bool,
     /// Counts of rows of passes over drafts that have been tested on this device, and whether they are right.
     pub(super) rows_tested: Vec<(usize, bool)>,
-    /// What tests the kernels of such passes.
-    pub(super) needs: crate::kernels::self_test::Needs,
 }
 
 impl Model {
     /// A decoder that computes so many rows at a time, for conversations of at most `context` entries.
-    pub fn new(
-        gpu: &Gpu,
-        decoder: Decoder,
-        rows: TextRows,
-        context: (usize, crate::config::KvPrecision),
-        needs: crate::kernels::self_test::Needs,
-    ) -> Self {
+    pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, context: (usize, crate::config::KvPrecision)) -> Self {
         Self {
             gpu: gpu.clone(),
             decoder,
@@ -50,7 +42,6 @@ impl Model {
             steps: Vec::new(),
             filter_is_tested: false,
             rows_tested: Vec::new(),
-            needs,
         }
     }
 

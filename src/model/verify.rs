@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Prepared, Recording};
 use crate::kernels::attention_step::Tuning;
 use crate::kernels::sample::NONE;
-use crate::kernels::self_test::self_test_rows;
+use crate::kernels::self_test::check;
 use crate::layers::step::{StepHeader, StepShape, alike};
 use crate::state::{State, States};
 
@@ -73,7 +73,16 @@ impl Model {
         if let Some((_, right)) = self.rows_tested.iter().find(|(tested, _)| *tested == rows) {
             return Ok(*right);
         }
-        let right = match self_test_rows(&self.gpu, &self.needs, rows).await {
+        self.ready_work()?;
+        let config = self.gpu.kernel_config();
+        let mut kernels = Vec::new();
+        // Attention by one workgroup a head, and shared by several.
+        for splits in [1, 2] {
+            let mut recording = self.record_step(state, StepShape { rows, splits }, config)?;
+            self.record_verdict(&mut recording, rows)?;
+            kernels.extend(recording.dispatches().map(|dispatch| dispatch.kernel.clone()));
+        }
+        let right = match check(&self.gpu, &kernels).await {
             Ok(()) => self.rows_are_alike(state, inputs, drawn).await?,
             Err(Error::SelfTestFailed { .. }) => false,
             Err(error) => return Err(error),

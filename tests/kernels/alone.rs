@@ -6,7 +6,9 @@ use ocelli::kernels::matvec::Matvec;
 use ocelli::kernels::upload_weight;
 use ocelli::weights::layout::{Layout, MatrixShape};
 
-use crate::common::{self, Random};
+use ocelli::kernels::cases::Random;
+
+use crate::common;
 
 const N: usize = 68;
 /// Of no more blocks than lanes, and of more.

@@ -1,23 +1,24 @@
 //! Rows of the table as files, for browsers to run: `www/test/kernels.test.ts`.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use ocelli::Result;
 use ocelli::gpu::{Access, Buffer, Dispatch, Features, Gpu};
+use ocelli::kernels::Variant;
+use ocelli::kernels::cases::{Case, FOREIGN, Harness, Holds, POISON};
 use serde::Serialize;
 
-use crate::bench::{Bench, FOREIGN, POISON};
-use crate::case::Case;
+use crate::{table, tiers};
 
 /// Most bytes of the buffers of a row that is written.
 const MOST: u64 = 2 << 20;
 
-/// Rows that stand for all: of every text of a kernel the first.
+/// Rows that stand for all: of every variant of a kernel the first.
 #[derive(Debug, Default)]
-pub(crate) struct Export {
-    seen: BTreeSet<Vec<String>>,
+struct Export {
+    seen: HashSet<Variant>,
     rows: Vec<Row>,
     /// What the rows' spans are of.
     bytes: Vec<u8>,
@@ -58,55 +59,55 @@ struct Launch {
 #[derive(Debug, Serialize)]
 struct Expected {
     buffer: usize,
-    holds: &'static str,
+    holds: Holds,
     /// The largest number, which differences are told relative to.
     largest: f32,
     words: Span,
 }
 
 impl Export {
-    /// Takes a row whose inputs are on the GPU and that has not been run, if it is one to write.
-    pub(crate) fn take(&mut self, case: &Case, bench: &Bench<'_>) -> Result<()> {
-        let dispatches: Vec<&Dispatch> = bench.recording.dispatches().collect();
-        let texts = dispatches.iter().map(|dispatch| source(dispatch)).collect();
+    /// Takes a row, if it is one to write.
+    fn take(&mut self, gpu: &Gpu, case: &Case, seed: u64) -> Result<()> {
+        if self.seen.contains(&case.variant) {
+            return Ok(());
+        }
+        let mut harness = Harness::new(gpu, seed);
+        case.record(&mut harness)?;
+        let dispatches: Vec<&Dispatch> = harness.recording.dispatches().collect();
         let mut buffers: Vec<Buffer> = Vec::new();
         let bound = dispatches.iter().flat_map(|dispatch| &dispatch.buffers).map(|slice| &slice.buffer);
-        for buffer in bound.chain(bench.outputs().map(|output| output.buffer())) {
+        for buffer in bound.chain(harness.outputs().map(|output| &output.buffer)) {
             if !buffers.iter().any(|known| known.is(buffer)) {
                 buffers.push(buffer.clone());
             }
         }
-        let copies = bench.recording.commands().len() - dispatches.len();
-        if copies > 0 || buffers.iter().map(Buffer::bytes).sum::<u64>() > MOST || !self.seen.insert(texts) {
+        if buffers.iter().map(Buffer::bytes).sum::<u64>() > MOST {
             return Ok(());
         }
+        self.seen.insert(case.variant);
         let place = |buffer: &Buffer| buffers.iter().position(|known| known.is(buffer)).unwrap_or_default();
-        let launches = dispatches.iter().map(|dispatch| Launch {
-            kernel: dispatch.kernel.name().to_string(),
-            source: source(dispatch),
-            writes: dispatch
-                .kernel
-                .bindings()
-                .expect("bindings")
-                .iter()
-                .map(|access| *access == Access::ReadWrite)
-                .collect(),
-            params: self.keep(&dispatch.params),
-            binds: dispatch.buffers.iter().map(|s| [place(&s.buffer) as u64, s.offset, s.bytes]).collect(),
-            grid: dispatch.grid,
-        });
-        let launches = launches.collect();
-        let outputs = bench.outputs().map(|output| Expected {
-            buffer: place(output.buffer()),
-            holds: output.holds(),
+        let mut launches = Vec::new();
+        for dispatch in dispatches {
+            let bindings = dispatch.kernel.bindings()?;
+            launches.push(Launch {
+                kernel: dispatch.kernel.name().to_owned(),
+                source: dispatch.kernel.needs().directives(true) + &dispatch.kernel.source()?,
+                writes: bindings.iter().map(|access| *access == Access::ReadWrite).collect(),
+                params: self.keep(&dispatch.params),
+                binds: dispatch.buffers.iter().map(|s| [place(&s.buffer) as u64, s.offset, s.bytes]).collect(),
+                grid: dispatch.grid,
+            });
+        }
+        let outputs = harness.outputs().map(|output| Expected {
+            buffer: place(&output.buffer),
+            holds: output.holds,
             largest: output.largest(),
-            words: self.keep(output.words()),
+            words: self.keep(output.bytes()),
         });
         let outputs = outputs.collect();
-        let buffers = buffers.iter().map(|buffer| Ok(self.keep(&contents(bench.gpu, buffer)?)));
-        let buffers = buffers.collect::<Result<_>>()?;
-        let name = format!("{} {}", case.kernel, case.sizes);
-        self.rows.push(Row { name, uses: case.uses, tolerance: case.tolerance, launches, buffers, outputs });
+        let buffers = buffers.iter().map(|buffer| Ok(self.keep(&contents(gpu, buffer)?))).collect::<Result<_>>()?;
+        let (name, uses) = (format!("{case:?}"), case.variant.kernel().needs());
+        self.rows.push(Row { name, uses, tolerance: case.tolerance, launches, buffers, outputs });
         Ok(())
     }
 
@@ -119,10 +120,7 @@ impl Export {
     }
 
     /// Writes what was taken.
-    ///
-    /// # Panics
-    /// If it cannot be written.
-    pub(crate) fn write(&self, folder: &Path) {
+    fn write(&self, folder: &Path) {
         let table = Table { left: [POISON, FOREIGN].map(f32::to_bits), rows: &self.rows };
         fs::create_dir_all(folder).expect("a folder for the table");
         fs::write(folder.join("table.json"), serde_json::to_vec(&table).expect("rows")).expect("write the table");
@@ -131,12 +129,23 @@ impl Export {
     }
 }
 
-/// The shader as a browser takes it.
-fn source(dispatch: &Dispatch) -> String {
-    dispatch.kernel.needs().directives(true) + &dispatch.kernel.source().expect("WGSL")
-}
-
 fn contents(gpu: &Gpu, buffer: &Buffer) -> Result<Vec<u8>> {
     let words: Vec<u32> = pollster::block_on(gpu.read_as(&buffer.all()))?;
     Ok(bytemuck::cast_slice(&words).to_vec())
+}
+
+/// A device with every feature writes all tiers, for browsers that have them.
+#[test]
+fn the_table_for_browsers_is_written() {
+    let gpu = pollster::block_on(Gpu::open()).expect("a device");
+    if tiers::features(&gpu) != tiers::ALL || std::env::var_os("OCELLI_KERNEL").is_some() {
+        return;
+    }
+    let mut export = Export::default();
+    for case in table::GROUPS.iter().flat_map(|(_, rows)| rows()) {
+        let seed = export.rows.len() as u64 + 1;
+        export.take(&gpu, &case, seed).expect("a row");
+    }
+    assert!(export.rows.len() > 500, "{} rows", export.rows.len());
+    export.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-table"));
 }

@@ -1,21 +1,18 @@
 //! Inputs that rounding could make something else of: outliers, zeros, and what is huge, tiny or no number.
 
-use ocelli::gpu::{Features, KernelConfig, Recording};
-use ocelli::kernels::{Linear, TuningGroup, matmul, matvec};
+use ocelli::gpu::{DeviceClass, Features, KernelConfig, Recording};
+use ocelli::kernels::cases::{HALVES, Harness, SUM, random_matrix, seen};
+use ocelli::kernels::{Linear, TuningGroup, gemv, matmul, matvec};
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::{Result, reference};
 
-use crate::bench::Bench;
-use crate::case::{HALVES, SUM};
 use crate::common;
-use crate::products::{random_matrix, seen};
-use crate::tiers::tiers;
 
 const NONE: usize = 2;
 
 /// Rows of random numbers that are something special each; of row [`NONE`] one is no number. `// [8, k]`
-fn inputs(bench: &mut Bench<'_>, k: usize) -> Vec<f32> {
-    let mut x = bench.random.numbers(8 * k, 1.0);
+fn inputs(harness: &mut Harness<'_>, k: usize) -> Vec<f32> {
+    let mut x = harness.random.numbers(8 * k, 1.0);
     for (row, x) in x.chunks_exact_mut(k).enumerate() {
         let size = [1.0, 1.0, 1.0, 1e30, 1e-30, 0.0, 1.0, 1e-37][row];
         x.iter_mut().for_each(|x| *x *= size);
@@ -34,16 +31,17 @@ type Record = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 /// Runs a product and holds each row to its own size.
 fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize) -> Result<()> {
     let (m, n) = (8, 20);
-    let mut bench = Bench::new(common::gpu(), 1, Some(kernel_config));
-    let (weight, w) = random_matrix(&mut bench, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
-    let x = inputs(&mut bench, k);
-    let (x_slice, y) = (bench.input(&x)?, bench.input(&vec![0.0; m * n])?);
+    let mut harness = Harness::new(common::gpu(), 1);
+    let (weight, w) = random_matrix(&mut harness, layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
+    let x = inputs(&mut harness, k);
+    let (x_slice, y) = (harness.input(&x)?, harness.input(&vec![0.0; m * n])?);
     let linear =
         Linear { x: &x_slice, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
-    record(&mut bench.recording, &linear)?;
-    let uses = bench.recording.dispatches().last().map(|dispatch| dispatch.kernel.needs()).unwrap_or_default();
-    bench.gpu.run("specials", &bench.recording)?;
-    let found: Vec<f32> = pollster::block_on(bench.gpu.read_as(&y))?;
+    let mut recording = Recording::on(kernel_config);
+    record(&mut recording, &linear)?;
+    let uses = recording.dispatches().last().map(|dispatch| dispatch.kernel.needs()).unwrap_or_default();
+    harness.gpu.run("specials", &recording)?;
+    let found: Vec<f32> = pollster::block_on(harness.gpu.read_as(&y))?;
     let (x, w) = seen(uses, k, &x, &w);
     let mut right = vec![0.0; m * n];
     let shape = reference::matmul::Shape { m, n, k, y_stride: n, y_offset: 0, accumulate: false };
@@ -62,15 +60,28 @@ fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize
     Ok(())
 }
 
+/// Ways to compute with each tuning of a table that uses optional features.
+fn tiers(group: TuningGroup, uses: &[Features]) -> Vec<KernelConfig> {
+    let places = (1..).zip(uses).filter(|(_, uses)| **uses != Features::NONE);
+    let kernel_config = |(place, &features): (u8, &Features)| {
+        let mut kernel_config = KernelConfig { features, ..KernelConfig::of(DeviceClass::Hardware) };
+        kernel_config.variants[group as usize] = place;
+        kernel_config
+    };
+    places.map(kernel_config).collect()
+}
+
 #[test]
 fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
-    let families: [(TuningGroup, Record); 2] =
-        [(TuningGroup::Gemv, matvec::record), (TuningGroup::Matmul, matmul::record)];
-    for (family, record) in families {
+    let groups: [(TuningGroup, Vec<Features>, Record); 2] = [
+        (TuningGroup::Gemv, gemv::Tuning::ALL.map(|tuning| tuning.uses).into(), matvec::record),
+        (TuningGroup::Matmul, matmul::Tuning::ALL.map(|tuning| tuning.uses).into(), matmul::record),
+    ];
+    for (group, uses, record) in groups {
         let rounds = |kernel_config: &KernelConfig| {
             kernel_config.features != Features::SUBGROUPS && common::gpu().features().contains(kernel_config.features)
         };
-        for (index, kernel_config) in tiers(family).into_iter().filter(rounds).enumerate() {
+        for (index, kernel_config) in tiers(group, &uses).into_iter().filter(rounds).enumerate() {
             for layout in [[Layout::Q8_0, Layout::Q4K], [Layout::Q4_0, Layout::Q6K]][index % 2] {
                 product(kernel_config, layout, record, 512).expect("a product");
             }

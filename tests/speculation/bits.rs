@@ -1,7 +1,6 @@
 //! A pass of several rows gives the very logits that steps of one row give: every bit.
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::kernel_needs;
 use ocelli::families::definition;
 use ocelli::gpu::{Counters, Gpu};
 use ocelli::layers::TextRows;
@@ -25,7 +24,7 @@ fn model(gpu: &Gpu, files: &Contents, kv: KvPrecision) -> Model {
     let mut weights = uploader.finish(&manifest).expect("weights");
     let decoder = definition(&manifest.config).decoder(&mut weights).expect("a decoder");
     let rows = TextRows { prompt: 256, head: 8, step: 8 };
-    Model::new(gpu, decoder, rows, (2048, kv), kernel_needs(&manifest, vec![kv]))
+    Model::new(gpu, decoder, rows, (2048, kv))
 }
 
 /// A model and the conversation behind which it is asked.

@@ -126,8 +126,9 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
-    let self_test =
-        self_test(&gpu, &kernel_needs(manifest, KvPrecision::ALL.to_vec()), open::milliseconds, &mut |_, _| ()).await?;
+    let needs = kernel_needs(manifest, KvPrecision::ALL.to_vec());
+    let kernels = |config| Ok(needs.kernels(&gpu, config));
+    let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
 

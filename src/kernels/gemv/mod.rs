@@ -103,7 +103,7 @@ pub struct Gemv {
 
 impl Gemv {
     /// Of `m` rows, with as much of the `tuning` as workgroup memory has room for.
-    pub(super) fn new(
+    pub fn new(
         (layout, shape): (Layout, MatrixShape),
         m: usize,
         fused_outputs: usize,
@@ -138,6 +138,31 @@ impl Gemv {
         let uses = if k_tile > 0 { uses } else { uses.without(Features::DOT) };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
         Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated }
+    }
+
+    /// Of the matrix.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Rows of inputs of a workgroup.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether inputs are normed first.
+    pub fn has_norm(&self) -> bool {
+        self.norm
+    }
+
+    /// Whether the last block goes beyond the inputs.
+    pub fn is_ragged(&self) -> bool {
+        self.ragged
+    }
+
+    /// Whether inputs are rounded to 8-bit integers.
+    pub fn rounds(&self) -> bool {
+        self.k_tile > 0
     }
 
     /// Workgroups for `m` rows and `tiles` output tiles.

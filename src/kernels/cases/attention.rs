@@ -1,0 +1,241 @@
+//! Cases of attention, of prompts and of steps.
+
+use super::harness::{Harness, Holds};
+use super::{Case, SUM};
+use crate::config::KvPrecision;
+use crate::error::Result;
+use crate::gpu::Slice;
+use crate::kernels::attention::{self as prompt, Heads, KeysValues};
+use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
+use crate::kernels::cache::Cache;
+use crate::kernels::{Variant, attention_join as join};
+use crate::reference;
+use crate::reference::cache::{Precision, pack, unpack};
+
+/// The reference's name for a precision: that room imports nothing.
+pub fn precision_of(precision: KvPrecision) -> Precision {
+    match precision {
+        KvPrecision::F32 => Precision::F32,
+        KvPrecision::F16 => Precision::F16,
+        KvPrecision::Int8 => Precision::Int8,
+    }
+}
+
+/// How queries, keys and values lie in memory.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// All in one matrix, as in the vision tower.
+    Fused,
+    /// Keys and values in a cache, as in the decoder.
+    Cache(KvPrecision),
+}
+
+/// The scores an attention meets.
+#[derive(Debug, Clone, Copy)]
+pub enum Scores {
+    /// Within a few units.
+    Mild,
+    /// Exact in f32, up to a thousand either way.
+    Steep,
+    /// Exact in f32, all near minus a thousand.
+    Sunken,
+}
+
+impl Scores {
+    /// Queries or keys: whole numbers where scores should be exact.
+    pub(super) fn numbers(self, harness: &mut Harness<'_>, len: usize, sign: f32) -> Vec<f32> {
+        let mut number = || match self {
+            Self::Mild => harness.random.number(),
+            Self::Steep => (harness.random.number() * 40.0).round(),
+            Self::Sunken => sign * (harness.random.number() * 2.0 + 11.0).round(),
+        };
+        (0..len).map(|_| number()).collect()
+    }
+}
+
+/// An attention of a prompt or a picture.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention {
+    /// Of queries, and of keys and values.
+    pub tokens: (usize, usize),
+    /// Query heads, and key and value heads.
+    pub heads: (usize, usize),
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Position of the first query, if it is causal.
+    pub past: Option<usize>,
+    /// How threads divide it.
+    pub tuning: prompt::Tuning,
+}
+
+/// Attention over keys and values at once.
+pub fn attention(shape: Attention, source: Source, scores: Scores) -> Case {
+    let Attention { tokens: (q_tokens, kv_tokens), heads: (q_heads, kv_heads), head_dim, past, tuning } = shape;
+    let sizes = format!("{shape:?} {source:?} {scores:?}");
+    let precision = if let Source::Cache(precision) = source { precision } else { KvPrecision::F32 };
+    Case::new(Variant::Attention { head_dim, precision, tuning }, SUM, sizes, move |harness| {
+        let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
+        let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
+        let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
+        let mut v = harness.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
+        let mut out = harness.output(q_tokens * q_width, Holds::Numbers)?;
+        let rows = |buffer: &Slice, stride, offset| Heads { buffer: buffer.clone(), stride, offset };
+        let (q_rows, k_rows, v_rows, cache);
+        let kv = match source {
+            Source::Fused => {
+                let rows_of = q.chunks_exact(q_width).zip(k.chunks_exact(kv_width)).zip(v.chunks_exact(kv_width));
+                let fused: Vec<f32> = rows_of.flat_map(|((q, k), v)| [q, k, v].concat()).collect();
+                let (stride, buffer) = (q_width + 2 * kv_width, harness.input(&fused)?);
+                [q_rows, k_rows, v_rows] = [0, q_width, q_width + kv_width].map(|offset| rows(&buffer, stride, offset));
+                KeysValues::Rows { k: &k_rows, v: &v_rows }
+            }
+            Source::Cache(precision) => {
+                q_rows = rows(&harness.input(&q)?, q_width, 0);
+                cache = cached(harness, precision, head_dim, &mut k, &mut v)?;
+                KeysValues::Cache(&cache)
+            }
+        };
+        let attention = prompt::Attention {
+            q: &q_rows,
+            kv,
+            out: &out.slice,
+            q_tokens,
+            kv_tokens,
+            q_heads,
+            kv_heads,
+            head_dim,
+            causal_past: past,
+        };
+        prompt::record_as(tuning, &mut harness.recording, &attention)?;
+        let shape = reference::attention::Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: past };
+        let heads = |values, stride| reference::attention::Heads { values, stride, offset: 0 };
+        let (q, k, v) = (heads(&q[..], q_width), heads(&k[..], kv_width), heads(&v[..], kv_width));
+        reference::attention::compute(shape, q, k, v, out.expected());
+        harness.expect(out);
+        Ok(())
+    })
+}
+
+/// A cache that holds the keys and values, which become what the cache makes of them.
+///
+/// # Errors
+/// As [`crate::gpu::Gpu::alloc`].
+pub fn cached(
+    harness: &mut Harness<'_>,
+    precision: KvPrecision,
+    head_dim: usize,
+    k: &mut [f32],
+    v: &mut [f32],
+) -> Result<Cache> {
+    let twin = precision_of(precision);
+    let hold = |numbers: &mut [f32]| {
+        let (mut words, mut scales) = (Vec::new(), Vec::new());
+        for head in numbers.chunks_exact_mut(head_dim) {
+            let (packed, scale) = pack(twin, head);
+            head.copy_from_slice(&unpack(twin, &packed, scale));
+            words.extend(packed);
+            scales.push(u32::from(scale));
+        }
+        (words, scales)
+    };
+    let ((k, k_scales), (v, v_scales)) = (hold(k), hold(v));
+    let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
+    let planes = [harness.words(&k)?, harness.words(&v)?, harness.words(&scales)?];
+    let count = precision.head_bytes(head_dim).len();
+    Ok(Cache { precision, planes: planes.into_iter().take(count).collect() })
+}
+
+/// An attention of a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Attending {
+    /// Last tokens.
+    pub m: usize,
+    /// Splits of the context.
+    pub splits: usize,
+    /// Of the first of them.
+    pub position: usize,
+    /// Query heads, and key and value heads.
+    pub heads: (usize, usize),
+    /// Width of a head.
+    pub head_dim: usize,
+    /// How threads divide it.
+    pub tuning: step::Tuning,
+}
+
+/// Attention of the last tokens over a cache, without the sum over splits.
+pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning } = shape;
+    let rows = step::rows_together(m * (q_heads / kv_heads));
+    let variant = Variant::AttentionStep { head_dim, precision, rows, is_split: splits > 1, tuning };
+    Case::new(variant, SUM, format!("{shape:?} {precision} {scores:?}"), move |harness| {
+        let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
+        let (stride, offset) = (q_width + 8, 4);
+        let q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
+        let mut k = scores.numbers(harness, tokens * kv_width, -1.0); // [tokens, kv_width]
+        let mut v = harness.random.numbers(tokens * kv_width, 1.0); // [tokens, kv_width]
+        let cache = cached(harness, precision, head_dim, &mut k, &mut v)?;
+        let step_words = harness.words(&[u32::MAX, position as u32, u32::MAX, u32::MAX])?;
+        let mut out = harness.output(m * q_width, Holds::Numbers)?;
+        let mut partials = harness.output(partials_len(m, q_heads, head_dim, splits).max(1), Holds::Numbers)?;
+        let queries = Heads { buffer: harness.input(&q)?, stride, offset };
+        let launch = AttentionStep {
+            q: &queries,
+            cache: &cache,
+            step: &step_words,
+            m,
+            q_heads,
+            kv_heads,
+            head_dim,
+            splits,
+            out: &out.slice,
+            partials: &partials.slice,
+            tuning,
+        };
+        step::record_pieces(&mut harness.recording, &launch)?;
+        let heads = |values, stride, offset| reference::attention::Heads { values, stride, offset };
+        let (q, k, v) = (heads(&q[..], stride, offset), heads(&k[..], kv_width, 0), heads(&v[..], kv_width, 0));
+        if splits == 1 {
+            let causal_past = Some(position);
+            let shape = reference::attention::Shape {
+                q_tokens: m,
+                kv_tokens: tokens,
+                q_heads,
+                kv_heads,
+                head_dim,
+                causal_past,
+            };
+            reference::attention::compute(shape, q, k, v, out.expected());
+        } else {
+            let tile = tuning.tile();
+            let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
+            reference::attention_step::compute(shape, q, k, v, partials.expected());
+        }
+        harness.expect(out);
+        harness.expect(partials);
+        Ok(())
+    })
+}
+
+/// The sum over splits.
+pub fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
+    let sizes = format!("rows={rows} splits={splits}");
+    Case::new(Variant::AttentionJoin { head_dim }, SUM, sizes, move |harness| {
+        let mut partials = harness.random.numbers(splits * rows * (head_dim + 4), 1.0); // [splits, rows, head_dim + 4]
+        for (index, piece) in partials.chunks_exact_mut(head_dim + 4).enumerate() {
+            // All splits but the first may be empty.
+            let is_empty = index >= rows && harness.random.bits().is_multiple_of(3);
+            let (peak, total) = (harness.random.number() * 20.0, 1.5 + harness.random.number());
+            piece[head_dim..].copy_from_slice(&[peak, total, 0.0, 0.0]);
+            if is_empty {
+                piece.fill(0.0);
+                piece[head_dim] = reference::attention_step::HIDDEN;
+            }
+        }
+        let mut out = harness.output(rows * head_dim, Holds::Numbers)?;
+        let slice = harness.input(&partials)?;
+        join::record(&mut harness.recording, (rows, splits, head_dim), &slice, &out.slice)?;
+        reference::attention_join::compute((rows, head_dim), &partials, out.expected());
+        harness.expect(out);
+        Ok(())
+    })
+}

@@ -1,0 +1,307 @@
+//! Kernels run on known inputs and watched: poisoned outputs, guards around everything, the reference's answer beside the device's.
+
+use bytemuck::NoUninit;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Features, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::reference::attention_step::HIDDEN;
+use crate::reference::cache::from_half;
+
+/// What an output holds before a run: a NaN, so that a number that is not written is wrong, however it is used.
+pub const POISON: f32 = f32::from_bits(0x7fc0_dead);
+/// What no kernel may write: a number, since a NaN that is read and written back may come out the same.
+pub const FOREIGN: f32 = -0.012_345_678;
+/// What lies behind an input: another NaN.
+const BEYOND: f32 = f32::from_bits(0x7fc0_0bad);
+/// Words around every buffer: before it, outside the binding, and behind it, inside.
+const GUARD: usize = 64;
+/// Slices of a buffer start at multiples of this.
+const ALIGNMENT: u64 = 256;
+
+/// Marsaglia's xorshift64* (<https://www.jstatsoft.org/article/view/v008i14>): the same numbers on every machine.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A stream of its own for every seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next 32 bits.
+    pub fn bits(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+
+    /// Evenly spread over -1..1.
+    pub fn number(&mut self) -> f32 {
+        (self.bits() >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    /// `len` numbers in `-size..size`.
+    pub fn numbers(&mut self, len: usize, size: f32) -> Vec<f32> {
+        (0..len).map(|_| self.number() * size).collect()
+    }
+}
+
+/// Gathers launches, their inputs and what they should leave in their outputs.
+#[derive(Debug)]
+pub struct Harness<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// Where inputs come from.
+    pub random: Random,
+    /// What will run.
+    pub recording: Recording,
+    outputs: Vec<(Launch, Output)>,
+}
+
+/// The launch that an output is of.
+#[derive(Debug, Clone)]
+struct Launch {
+    kernel: String,
+    uses: Features,
+    tolerance: f64,
+}
+
+/// A buffer that a kernel writes, and what it should hold afterwards.
+#[derive(Debug)]
+pub struct Output {
+    /// All of it, guards included.
+    pub buffer: Buffer,
+    /// What the kernel binds.
+    pub slice: Slice,
+    len: usize,
+    words: Vec<f32>,
+    /// What a difference is relative to, if more than the largest expected number: the terms of a sum may cancel.
+    pub magnitude: f32,
+    /// What its words are.
+    pub holds: Holds,
+}
+
+/// What the words of an output are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// 32-bit floats.
+    Numbers,
+    /// Words, every bit of which counts.
+    Words,
+    /// Two 16-bit floats each, rounded from numbers that may differ in their last bits.
+    Halves,
+}
+
+impl Output {
+    /// What the output holds now, for the reference to work on.
+    pub fn expected(&mut self) -> &mut [f32] {
+        &mut self.words[GUARD..GUARD + self.len]
+    }
+
+    /// The same in words.
+    pub fn expected_words(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(self.expected())
+    }
+
+    /// What the whole buffer should hold in the end, as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+
+    /// What differences are relative to.
+    pub fn largest(&self) -> f32 {
+        // The peak of a row that sees nothing is no size.
+        let counts = |x: &&f32| self.holds == Holds::Numbers && !is_left_alone(**x) && **x != HIDDEN;
+        let largest = self.words.iter().filter(counts).fold(self.magnitude, |max, x| max.max(x.abs()));
+        largest.max(f32::MIN_POSITIVE)
+    }
+}
+
+/// What a kernel made of known inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Name with layout or head width.
+    pub kernel: String,
+    /// Optional features that it uses.
+    pub uses: Features,
+    /// Largest difference allowed.
+    pub tolerance: f64,
+    /// Largest difference to the reference, relative to the largest number; NaN where the kernel's number is.
+    pub worst: f64,
+    /// Numbers that were checked.
+    pub checked: usize,
+    /// The worst number and what it should have been.
+    pub detail: String,
+}
+
+impl<'a> Harness<'a> {
+    /// Nothing yet.
+    pub fn new(gpu: &'a Gpu, seed: u64) -> Self {
+        Self { gpu, random: Random::new(seed), recording: Recording::on(gpu.kernel_config()), outputs: Vec::new() }
+    }
+
+    fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {
+        let mut all = vec![guard; GUARD];
+        all.extend_from_slice(words);
+        all.resize(words.len() + 2 * GUARD, guard);
+        let bytes: &[u8] = bytemuck::cast_slice(&all);
+        let buffer = self.gpu.alloc_beside("test of kernels", Purpose::Activations, bytes.len() as u64)?;
+        self.gpu.write(&buffer, 0, bytes)?;
+        let slice = buffer.slice(GUARD as u64 * 4..all.len() as u64 * 4);
+        Ok((buffer, slice))
+    }
+
+    /// Numbers on the GPU; whoever reads past them reads NaN.
+    ///
+    /// # Errors
+    /// As [`Gpu::alloc`], here and below.
+    pub fn input(&self, numbers: &[f32]) -> Result<Slice> {
+        Ok(self.guarded(numbers, BEYOND)?.1)
+    }
+
+    /// Words on the GPU.
+    ///
+    /// # Errors
+    /// As [`Self::input`].
+    pub fn words(&self, words: &[u32]) -> Result<Slice> {
+        Ok(self.guarded(words, u32::MAX)?.1)
+    }
+
+    /// A buffer of `len` poisoned words to write.
+    ///
+    /// # Errors
+    /// As [`Self::input`].
+    pub fn output(&self, len: usize, holds: Holds) -> Result<Output> {
+        Ok(Output { holds, ..self.in_place(&vec![POISON; len])? })
+    }
+
+    /// Numbers to change.
+    ///
+    /// # Errors
+    /// As [`Self::input`].
+    pub fn in_place(&self, numbers: &[f32]) -> Result<Output> {
+        let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
+        let mut words = vec![FOREIGN; GUARD];
+        words.extend_from_slice(numbers);
+        words.resize(numbers.len() + 2 * GUARD, FOREIGN);
+        Ok(Output { buffer, slice, len: numbers.len(), words, magnitude: 0.0, holds: Holds::Numbers })
+    }
+
+    /// Words to change.
+    ///
+    /// # Errors
+    /// As [`Self::input`].
+    pub fn in_place_words(&self, words: &[u32]) -> Result<Output> {
+        Ok(Output { holds: Holds::Words, ..self.in_place(bytemuck::cast_slice(words))? })
+    }
+
+    /// Hands in an output of the launch recorded last, whose expected numbers the reference has written.
+    pub fn expect(&mut self, output: Output) {
+        let kernel = self.recording.dispatches().last().map(|dispatch| &dispatch.kernel);
+        let launch = Launch {
+            kernel: kernel.map(|kernel| kernel.name().to_owned()).unwrap_or_default(),
+            uses: kernel.map(Kernel::needs).unwrap_or_default(),
+            tolerance: 0.0,
+        };
+        self.outputs.push((launch, output));
+    }
+
+    /// The outputs that were handed in.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.outputs.iter().map(|(_, output)| output)
+    }
+
+    /// Sets the tolerance of the outputs from number `first` on.
+    pub(super) fn set_tolerance(&mut self, first: usize, tolerance: f64) {
+        self.outputs[first..].iter_mut().for_each(|(launch, _)| launch.tolerance = tolerance);
+    }
+
+    /// Runs everything in one submission and compares. `on_compiled` is told how many kernels are compiled, of how many.
+    ///
+    /// # Errors
+    /// What the device complains about.
+    pub async fn finish(mut self, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<Vec<Outcome>> {
+        let bytes = |output: &Output| (output.words.len() * size_of::<u32>()) as u64;
+        let total = self.outputs().map(|output| bytes(output).next_multiple_of(ALIGNMENT)).sum();
+        let results = self.gpu.alloc_beside("results of kernels", Purpose::Activations, total)?;
+        let mut first = 0;
+        for (_, output) in &self.outputs {
+            self.recording.copy(output.buffer.slice(0..bytes(output)), results.slice(first..first + bytes(output)));
+            first += bytes(output).next_multiple_of(ALIGNMENT);
+        }
+        self.gpu.compile(&self.recording, on_compiled).await?;
+        self.gpu.run("test of kernels", &self.recording)?;
+        let found: Vec<f32> = self.gpu.read_as(&results.slice(0..total)).await?;
+        let mut rest = found.as_slice();
+        let mut outcomes = Vec::with_capacity(self.outputs.len());
+        for (launch, output) in &self.outputs {
+            let words = bytes(output).next_multiple_of(ALIGNMENT) as usize / size_of::<u32>();
+            let Some((own, others)) = rest.split_at_checked(words) else {
+                return Err(Error::Internal { detail: "the test of kernels read too little".into() });
+            };
+            outcomes.push(compare(launch, output, own));
+            rest = others;
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The larger of the distances between two pairs of 16-bit floats, relative to `largest` or to the expected one.
+fn halves_apart(e: f32, f: f32, largest: f32) -> f64 {
+    let halves = |x: f32| [x.to_bits() as u16, (x.to_bits() >> 16) as u16].map(|bits| f64::from(from_half(bits)));
+    let ([e0, e1], [f0, f1]) = (halves(e), halves(f));
+    let off = |e: f64, f: f64| (e - f).abs() / e.abs().max(f64::from(largest));
+    let (low, high) = (off(e0, f0), off(e1, f1));
+    if low > high || low.is_nan() { low } else { high }
+}
+
+/// Whether this says that a number is to stay what it is.
+fn is_left_alone(x: f32) -> bool {
+    [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits())
+}
+
+fn compare(launch: &Launch, output: &Output, found: &[f32]) -> Outcome {
+    let largest = output.largest();
+    // One step of a 16-bit float in 1..2, as large as steps get beside their number.
+    let least = if output.holds == Holds::Halves { 1.0 / 1024.0 } else { 0.0 };
+    let mut outcome = Outcome {
+        kernel: launch.kernel.clone(),
+        uses: launch.uses,
+        tolerance: launch.tolerance.max(least),
+        worst: 0.0,
+        checked: 0,
+        detail: String::new(),
+    };
+    for (index, (&e, &f)) in output.words.iter().zip(found).enumerate() {
+        // Inside the output; negative in the guard before it.
+        let at = index.cast_signed() - GUARD.cast_signed();
+        let is_same = e.to_bits() == f.to_bits();
+        if is_left_alone(e) {
+            if !is_same {
+                let detail = format!("{f} at {at} where {e} is right, off by all: nothing may be written there");
+                return Outcome { worst: f64::INFINITY, detail, ..outcome };
+            }
+            continue;
+        }
+        outcome.checked += 1;
+        let off = match output.holds {
+            _ if is_same || (e.is_nan() && f.is_nan()) => 0.0,
+            Holds::Words => f64::INFINITY,
+            Holds::Halves => halves_apart(e, f, largest),
+            Holds::Numbers => f64::from((e - f).abs()) / f64::from(largest),
+        };
+        if off > outcome.worst || off.is_nan() {
+            outcome.worst = off;
+            outcome.detail = match output.holds {
+                Holds::Numbers => format!("{f} at {at} where {e} is right, off by {off:.1e} of {largest}"),
+                _ => format!("{:#010x} at {at} where {:#010x} is right, off by {off:.1e}", f.to_bits(), e.to_bits()),
+            };
+            if off.is_nan() {
+                break;
+            }
+        }
+    }
+    outcome
+}

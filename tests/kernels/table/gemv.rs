@@ -1,0 +1,165 @@
+//! Rows of the kernels that multiply a few rows by a matrix, with a norm and with what follows.
+
+use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
+use ocelli::kernels::Variant;
+use ocelli::kernels::cases::{self, Case, Into};
+use ocelli::kernels::gemv::{Gemv, Tuning};
+use ocelli::kernels::rope_append::Heads;
+use ocelli::weights::layout::{Layout, MatrixShape};
+
+use super::tiers;
+
+fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: Into, tuning: Tuning) -> Case {
+    let gemv = Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, norm, tuning);
+    cases::matvec(gemv, (m, n, k), into, n)
+}
+
+fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tuning): (usize, Tuning)) -> Case {
+    let gemv = Gemv::new((layout, MatrixShape { rows: 2 * n, cols: k }), m, 2, norm, tuning);
+    cases::gated_matvec(gemv, (m, n, k), kind)
+}
+
+fn qkv(layout: Layout, (m, k): (usize, usize), heads: Heads, cache: (KvPrecision, bool), tuning: Tuning) -> Case {
+    let rows = (heads.q + 2 * heads.kv) * heads.dim;
+    let gemv = Gemv::new((layout, MatrixShape { rows, cols: k }), m, 2, true, tuning);
+    cases::qkv_matvec(gemv, (m, k), heads, cache)
+}
+
+/// Of one result.
+pub(crate) fn matvec_rows() -> Vec<Case> {
+    all().into_iter().filter(|case| matches!(case.variant, Variant::Matvec(_))).collect()
+}
+
+/// Of a gate and up, and of queries, keys and values.
+pub(crate) fn fused_rows() -> Vec<Case> {
+    all().into_iter().filter(|case| !matches!(case.variant, Variant::Matvec(_))).collect()
+}
+
+fn all() -> Vec<Case> {
+    [plain_rows(), lane_rows(), dot_rows()].into_iter().flatten().collect()
+}
+
+/// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
+const TUNINGS: [Tuning; 4] = [
+    Tuning::HARDWARE,
+    Tuning::SOFTWARE,
+    Tuning { lanes: 32, lane_groups: 8, row_groups: 2, uses: Features::NONE, emulated: 0 },
+    Tuning { lanes: 3, lane_groups: 5, row_groups: 4, uses: Features::NONE, emulated: 0 },
+];
+
+/// Every layout is multiplied by its own inputs: of whole super-blocks, or of any length.
+fn inputs(layout: Layout, index: usize) -> usize {
+    if layout.is_k_quant() {
+        [256, 512, 768][index % 3]
+    } else {
+        [4, 12, 28, 32, 36, 96, 100, 124, 260, 588][index % 10]
+    }
+}
+
+/// Every launch here is a pipeline of its own, and compiling is what takes the time: sizes go round, not every one meets every other.
+fn plain_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (at, layout) in Layout::ALL.into_iter().enumerate() {
+        let heads = |dim, pairs| Heads { q: 3, kv: 1 + at % 2, dim, pairs };
+        for (turn, m) in [1, 2 + at % 3, 5 + at % 4].into_iter().enumerate() {
+            let (index, tuning) = (at + turn, TUNINGS[(at + turn) % 4]);
+            // The last tuning unrolls the most: few rows are enough for it.
+            let m = if (at + turn) % 4 == 3 { m.min(2) } else { m };
+            let (k, into) = (inputs(layout, 3 * at + turn), Into::turn(index));
+            rows.extend([1, 65, 132].map(|n| matvec(layout, (m, n, k), index % 3 != 2, into, tuning)));
+        }
+        // More rows than a workgroup sees, and a row as long as they come.
+        let k = inputs(layout, at);
+        rows.push(matvec(layout, (9, 33, k), true, Into::turn(7), Tuning::HARDWARE));
+        rows.push(matvec(layout, (1, 5, 9216), true, Into::PLAIN, Tuning::SOFTWARE));
+        rows.extend([4, 132].map(|n| gated(layout, (1, n, 3072), true, (0, Tuning::HARDWARE))));
+        rows.push(gated(layout, (1 + at % 4, 68, k), at % 2 == 0, (at % 3, TUNINGS[1 + at % 2])));
+        let cache = [KvPrecision::F32, KvPrecision::F16][at % 2];
+        // More planes take more bindings than every device has.
+        if layout.plane_units().len() <= 2 {
+            rows.push(qkv(layout, (1, k), heads(64, RopePairs::Half), (cache, false), Tuning::HARDWARE));
+            let odd = heads([8, 24, 40, 128][at % 4], [RopePairs::Interleaved, RopePairs::Half][at / 4 % 2]);
+            rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
+        }
+    }
+    // More slots than one dimension of a grid takes here.
+    let single = Tuning { lanes: 4, lane_groups: 1, row_groups: 1, uses: Features::NONE, emulated: 0 };
+    rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
+    rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
+    rows
+}
+
+/// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
+/// planned, larger than the workgroup, and the last of them not full.
+fn lane_tunings() -> Vec<Tuning> {
+    let emulated = |lanes, lane_groups, row_groups, emulated| Tuning {
+        lanes,
+        lane_groups,
+        row_groups,
+        uses: Features::NONE,
+        emulated,
+    };
+    let own = tiers(&Tuning::ALL, |tuning| tuning.uses).into_iter();
+    let emulated = [
+        emulated(4, 16, 2, 4),
+        emulated(8, 8, 1, 8),
+        emulated(16, 4, 2, 16),
+        emulated(32, 2, 1, 32),
+        emulated(64, 2, 2, 64),
+        emulated(128, 1, 1, 128),
+        emulated(32, 2, 2, 8),
+        emulated(16, 3, 2, 32),
+        emulated(32, 1, 2, 64),
+    ];
+    own.chain(emulated).collect()
+}
+
+fn lane_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, tuning) in lane_tunings().into_iter().enumerate() {
+        let layout = |turn: usize| Layout::ALL[(index + turn) % Layout::ALL.len()];
+        // Rows are barriers where lanes are emulated, and each is long to compile.
+        let m = if tuning.emulated > 0 { 1 + index % 2 } else { [8, 2, 3][index % 3] };
+        for (turn, (m, n)) in [(1, 65), (m, 36)].into_iter().enumerate() {
+            let layout = layout(3 * turn);
+            let product = (m, n, inputs(layout, index + 4 * turn));
+            rows.push(matvec(layout, product, (index + turn) % 3 != 2, Into::turn(index + turn), tuning));
+        }
+        let product = (1 + index % 2, 68, inputs(layout(5), index + 2));
+        rows.push(gated(layout(5), product, index % 2 == 0, (index % 3, tuning)));
+        let layout = [Layout::Q4_0, Layout::Q8_0, Layout::F32, Layout::F16, Layout::Q4_64][index % 5];
+        let pairs = [RopePairs::Half, RopePairs::Interleaved][index / 2 % 2];
+        let heads = Heads { q: 3, kv: 1, dim: [64, 24][index % 2], pairs };
+        let cache = ([KvPrecision::F32, KvPrecision::F16][index % 2], index % 3 == 0 && !layout.is_quantised());
+        rows.push(qkv(layout, (2 - index % 2, inputs(layout, index)), heads, cache, tuning));
+    }
+    // Inputs of all lengths meet subgroups, and rows as long as they come.
+    for (index, layout) in Layout::ALL.into_iter().enumerate() {
+        let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
+        let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
+        rows.push(matvec(layout, sizes, true, Into::turn(index), tuning));
+    }
+    rows
+}
+
+/// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
+fn dot_rows() -> Vec<Case> {
+    let many = Tuning { lanes: 32, lane_groups: 2, row_groups: 4, ..Tuning::DOT };
+    let tunings = [Tuning::DOT, Tuning { lane_groups: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];
+    let mut rows = Vec::new();
+    for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
+        for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
+            let (tuning, k) = (tunings[(at + turn) % 4], inputs(layout, 3 * at + turn));
+            rows.extend([65, 132].map(|n| matvec(layout, (m, n, k), at % 3 != 2, Into::turn(at + turn), tuning)));
+        }
+        rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, Into::PLAIN, tunings[at % 3]));
+        rows.push(matvec(layout, (9, 33, 1536), true, Into::turn(7), tunings[(at + 1) % 3]));
+        rows.push(gated(layout, (1 + at % 2 * 7, 68, inputs(layout, at)), at % 2 == 0, (at % 3, tunings[at % 3])));
+        if layout.plane_units().len() <= 2 {
+            let (cache, heads) = (KvPrecision::F16, Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half });
+            rows.push(qkv(layout, (1 + at % 2, inputs(layout, at)), heads, (cache, false), tunings[at % 3]));
+        }
+    }
+    rows
+}

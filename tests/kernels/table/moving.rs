@@ -1,0 +1,43 @@
+//! Rows of the kernels that move numbers.
+
+use ocelli::config::RopePairs;
+use ocelli::kernels::cases::{Case, patch_merge, patchify, rope};
+
+use super::pointwise::FOLDED;
+
+pub(crate) fn rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for pairs in [RopePairs::Half, RopePairs::Interleaved] {
+        for dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256] {
+            rows.extend([
+                rope(1, (4, 1), dim, pairs, 0),
+                rope(33, (5, 1), dim, pairs, 4),
+                rope(3, (3, 3), dim, pairs, 0),
+            ]);
+        }
+    }
+    rows.push(rope(FOLDED / (6 * 16) + 1, (4, 2), 32, RopePairs::Half, 0));
+    for (grid, merge, channels) in [
+        ((1, 1), 2, 3),
+        ((1, 3), 1, 48),
+        ((3, 1), 2, 64),
+        ((5, 7), 2, 33),
+        ((2, 3), 4, 5),
+        ((3, 2), 3, 127),
+        ((7, 5), 2, 65),
+    ] {
+        rows.push(patch_merge(grid, merge, channels, 0..grid.0 * grid.1));
+    }
+    rows.extend([
+        patch_merge((33, 31), 2, 513, 0..33 * 31),
+        patch_merge((5, 7), 2, 33, 6..23),
+        patch_merge((3, 2), 3, 5, 5..6),
+    ]);
+    for (grid, side) in
+        [((1, 1), 2), ((1, 3), 14), ((3, 1), 16), ((5, 7), 3), ((2, 3), 32), ((7, 5), 14), ((1, 1), 255)]
+    {
+        rows.push(patchify(grid, side, 0..grid.0 * grid.1));
+    }
+    rows.extend([patchify((65, 55), 14, 0..65 * 55), patchify((5, 7), 14, 9..26), patchify((3, 5), 3, 14..15)]);
+    rows
+}

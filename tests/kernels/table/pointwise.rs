@@ -1,0 +1,37 @@
+//! Rows of the kernels that change numbers one by one.
+
+use ocelli::gpu::Features;
+use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, rms_norm};
+use ocelli::kernels::rms_norm::Tuning;
+
+const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
+pub(super) const WIDTHS: [usize; 12] = [1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 588];
+/// More than 32768 workgroups of 64 threads, and not a whole number of them: grids fold here.
+pub(super) const FOLDED: usize = 32_768 * 64 + 77;
+
+pub(crate) fn rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for kind in 0..ACTIVATIONS.len() {
+        rows.extend(WIDTHS.map(|len| activation(len, kind, 6.0)));
+        rows.extend([1e-3, 1.0, 30.0, 90.0, 1e4, 1e18, 1e30].map(|size| activation(129, kind, size)));
+        rows.extend([1, 3, 33].map(|rows| glu(rows, 65, kind, 8.0)));
+        rows.push(glu(5, 129, kind, 200.0));
+    }
+    rows.extend(WIDTHS.map(|width| glu(4, width, 0, 4.0)));
+    rows.extend([activation(FOLDED, 0, 6.0), glu(FOLDED / 129 + 1, 129, 0, 6.0)]);
+    for width in [4, 12, 32, 36, 64, 68, 124, 128, 132, 252, 256, 260, 588, 3072] {
+        rows.extend([1, 3, 33].map(|rows| rms_norm(PLAIN, (rows, width), 1e-5, 3.0)));
+    }
+    // Where eps is all there is, and where squares are large.
+    rows.extend([
+        rms_norm(PLAIN, (2, 128), 1e-6, 1e-6),
+        rms_norm(PLAIN, (2, 128), 1e-5, 1e12),
+        rms_norm(PLAIN, (5000, 4), 1e-5, 1.0),
+    ]);
+    let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };
+    let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| Tuning { uses: Features::NONE, emulated });
+    for tuning in [subgroups].into_iter().chain(emulated) {
+        rows.extend([(1, 4), (3, 260), (5, 3072)].map(|sizes| rms_norm(tuning, sizes, 1e-5, 3.0)));
+    }
+    rows
+}

@@ -1,0 +1,132 @@
+//! Rows of the kernels that read a weight matrix and do nothing else.
+
+use ocelli::gpu::Features;
+use ocelli::kernels::cases::{Against, Case, EIGHT_BITS, HALVES, Into, embed_rows, matmul, matvec};
+use ocelli::kernels::{gemv, matmul as many};
+use ocelli::weights::layout::{Layout, MatrixShape};
+
+use super::pointwise::{FOLDED, WIDTHS};
+use super::tiers;
+
+fn k_quants() -> impl Iterator<Item = Layout> {
+    Layout::ALL.into_iter().filter(|layout| layout.is_k_quant())
+}
+
+fn others() -> impl Iterator<Item = Layout> {
+    Layout::ALL.into_iter().filter(|layout| !layout.is_k_quant())
+}
+
+/// Of any number of inputs, in this layout.
+fn inputs(layout: Layout, any: usize, k_quant: usize) -> usize {
+    if layout.is_k_quant() { k_quant } else { any }
+}
+
+/// A product of few rows as for hardware or as for software, in turns.
+fn few(index: usize, layout: Layout, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
+    let tuning = [gemv::Tuning::HARDWARE, gemv::Tuning::SOFTWARE][index % 2];
+    let gemv = gemv::Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, false, tuning);
+    matvec(gemv, (m, n, k), into, rows_of_part)
+}
+
+/// The same of many rows.
+fn many(index: usize, layout: Layout, sizes: (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
+    let tuning = [many::Tuning::HARDWARE, many::Tuning::SOFTWARE][index % 2];
+    matmul(Against::Seen, (layout, tuning), sizes, into, rows_of_part)
+}
+
+// Of coprime lengths, so that every n and m meets many k, and all of these every kind of result.
+const INPUTS: [usize; 13] = [4, 12, 28, 32, 36, 60, 64, 68, 100, 124, 128, 132, 588];
+
+pub(crate) fn matvec_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for layout in Layout::ALL {
+        let counts: &[usize] = if layout.is_k_quant() { &[1, 3, 4] } else { &[1, 2, 3, 4, 5] };
+        for (at, n) in WIDTHS.into_iter().enumerate() {
+            for &m in counts {
+                let index = rows.len();
+                let k = inputs(layout, INPUTS[index % 13], [256, 512, 768][(at + m) % 3]);
+                rows.push(few(index, layout, (m, n, k), Into::turn(index / 3), n));
+            }
+        }
+        rows.push(few(0, layout, (1, 129, 3072), Into::turn(7), 129));
+        rows.push(few(1, layout, (3, 5, 9216), Into::PLAIN, 5));
+        // Matrices that no binding holds at once, cut anywhere between groups of rows.
+        for (n, part) in [(5, 4), (129, 64), (130, 12), (588, 256)] {
+            let index = rows.len();
+            rows.push(few(index, layout, (index % 4 + 1, n, inputs(layout, 100, 512)), Into::turn(index), part));
+        }
+    }
+    for (index, layout) in others().enumerate() {
+        // More groups of four outputs than one dimension of a grid takes here.
+        rows.push(few(index, layout, (2, 32_768 * 4 + 131, 4), Into::turn(7), 32_768 * 4 + 131));
+    }
+    rows
+}
+
+pub(crate) fn matmul_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for layout in Layout::ALL {
+        let counts: &[usize] = if layout.is_k_quant() { &[1, 33, 70] } else { &[1, 2, 3, 4, 5, 31, 33, 70] };
+        for (at, n) in WIDTHS.into_iter().enumerate() {
+            for &m in counts {
+                let index = rows.len();
+                let k = inputs(layout, INPUTS[index % 13], [256, 512, 768][(at + m) % 3]);
+                rows.push(many(index, layout, (m, n, k), Into::turn(index / 3), n));
+            }
+        }
+        rows.push(many(0, layout, (33, 65, 3072), Into::turn(7), 65));
+        if !layout.is_k_quant() {
+            rows.push(many(1, layout, (70, 588, 588), Into::turn(7), 588));
+        }
+        for (n, part) in [(5, 4), (129, 64), (130, 12), (588, 256)] {
+            let index = rows.len();
+            rows.push(many(index, layout, (33, n, inputs(layout, 100, 512)), Into::turn(index + 5), part));
+        }
+    }
+    rows.extend(matmul_tier_rows());
+    rows
+}
+
+/// Tunings that use optional features, beside what they round to, and beside what they are given.
+fn matmul_tier_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (turn, tuning) in tiers(&many::Tuning::ALL, |tuning| tuning.uses).into_iter().enumerate() {
+        for (index, layout) in Layout::ALL.into_iter().enumerate() {
+            let k = inputs(layout, [588, 100, 128][(index + turn) % 3], 768);
+            let kernel = (layout, tuning);
+            let into = Into::turn(index);
+            rows.extend([(3, 5, k), (33, 65, k)].map(|sizes| matmul(Against::Seen, kernel, sizes, into, sizes.1)));
+            let tolerance = if tuning.uses == Features::F16 { HALVES } else { EIGHT_BITS };
+            rows.push(matmul(Against::Given, kernel, (9, 130, 2 * k), into, 130).within(tolerance));
+        }
+    }
+    rows
+}
+
+pub(crate) fn embed_rows_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for layout in k_quants() {
+        for (tokens, hidden) in [(1, 256), (33, 512), (5, 768)] {
+            rows.extend([
+                embed_rows(layout, tokens, hidden, (31, 31), 0),
+                embed_rows(layout, tokens, hidden, (130, 130), 7),
+            ]);
+        }
+    }
+    for layout in others() {
+        for (tokens, hidden) in [(1, 4), (3, 36), (33, 64), (5, 132), (70, 588)] {
+            rows.extend([
+                embed_rows(layout, tokens, hidden, (31, 31), 0),
+                embed_rows(layout, tokens, hidden, (130, 130), 7),
+            ]);
+        }
+    }
+    rows.push(embed_rows(Layout::Q4_0, FOLDED / 32 + 1, 128, (130, 130), 7));
+    rows.push(embed_rows(Layout::Q4_0, 33, 36, (131_072, 131_072), 7));
+    for layout in Layout::ALL {
+        for (index, parts) in [(5, 4), (129, 64), (130, 12), (588, 256)].into_iter().enumerate() {
+            rows.push(embed_rows(layout, 33, inputs(layout, 36, 256), parts, index % 2 * 7));
+        }
+    }
+    rows
+}

@@ -1,0 +1,113 @@
+//! Rows of the kernels around the cache of keys and values.
+
+use ocelli::config::{KvPrecision, RopePairs};
+use ocelli::gpu::Features;
+use ocelli::kernels::attention_step::Tuning;
+use ocelli::kernels::cases::{
+    Attending, Case, Scores, Tokens, Turning, attention_join, attention_step, rope_append, stored,
+};
+use ocelli::kernels::rope_append::Heads;
+
+use super::tiers;
+
+pub(crate) fn append_rows() -> Vec<Case> {
+    [rotated_rows(), stored_rows()].into_iter().flatten().collect()
+}
+
+fn rotated_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for precision in KvPrecision::ALL {
+        for (index, dim) in [4, 12, 64, 80, 128, 256].into_iter().enumerate() {
+            let pairs = [RopePairs::Half, RopePairs::Interleaved][index % 2];
+            let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
+            for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 128)] {
+                let turning = Turning { position, table_first: position / 2, rows: 33 + position, exact: true };
+                rows.push(rope_append(tokens, heads, precision, turning));
+                if precision != KvPrecision::Int8 {
+                    rows.push(rope_append(tokens, heads, precision, Turning { exact: false, ..turning }));
+                }
+            }
+        }
+        // More heads than one dimension of a grid takes here.
+        let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
+        let turning = Turning { position: 1, table_first: 0, rows: 5600, exact: true };
+        rows.push(rope_append(32_768 / 6 + 7, heads, precision, turning));
+    }
+    rows
+}
+
+/// What is stored as it is.
+fn stored_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for precision in KvPrecision::ALL {
+        let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)];
+        for (tokens, past) in tokens {
+            for (kv_heads, head_dim) in [(1, 4), (3, 44), (2, 64), (1, 256)] {
+                rows.push(stored(Tokens { tokens, past, kv_heads, head_dim }, precision, 1.0));
+            }
+        }
+        // Where scales and halves are near their least and their largest, and beyond.
+        let shape = Tokens { tokens: 5, past: 3, kv_heads: 2, head_dim: 128 };
+        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| stored(shape, precision, size)));
+        // More heads than one dimension of a grid takes here.
+        let shape = Tokens { tokens: 32_768 / 3 + 7, past: 1, kv_heads: 3, head_dim: 12 };
+        rows.push(stored(shape, precision, 1.0));
+    }
+    rows
+}
+
+/// Positions around the borders of tiles and pieces, which one pipeline serves.
+const POSITIONS: [usize; 10] = [0, 5, 31, 63, 64, 65, 127, 128, 143, 300];
+
+pub(crate) fn attention_rows() -> Vec<Case> {
+    const HEADS: [(usize, usize); 7] = [(1, 1), (4, 1), (4, 2), (5, 1), (3, 3), (8, 2), (16, 1)];
+    let odd = Tuning { threads: 48, positions: 3, uses: Features::NONE, emulated: 0 };
+    let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, odd];
+    let mut rows = Vec::new();
+    for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {
+        for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
+            let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
+            let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
+            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+            rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::Mild)));
+        }
+    }
+    // Widths whose scale, head_dim^-0.5, is exact: so are the scores.
+    for (index, head_dim) in [4, 16, 64, 256].into_iter().enumerate() {
+        let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
+        for position in [0, 65, 200] {
+            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning };
+            rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+        }
+    }
+    rows.extend(lane_rows());
+    for (row, splits, dim) in [(1, 1, 4), (3, 2, 12), (32, 7, 128), (5, 32, 256), (9, 3, 80), (17, 5, 64)] {
+        rows.push(attention_join(row, splits, dim));
+    }
+    rows
+}
+
+/// Subgroups of the device's own size and emulated ones, smaller and larger than the workgroup and with a last one that is not full.
+fn lane_rows() -> Vec<Case> {
+    let emulated = |threads, positions, emulated| Tuning { threads, positions, uses: Features::NONE, emulated };
+    let emulated = [
+        emulated(64, 1, 4),
+        emulated(32, 2, 8),
+        emulated(64, 1, 16),
+        emulated(64, 2, 32),
+        emulated(128, 1, 64),
+        emulated(48, 1, 32),
+        emulated(32, 1, 128),
+    ];
+    let tunings = tiers(&Tuning::ALL, |tuning| tuning.uses).into_iter().chain(emulated);
+    let mut rows = Vec::new();
+    for (index, tuning) in tunings.enumerate() {
+        let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
+        let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
+        let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+        rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::Mild)));
+    }
+    let shape = Attending { m: 2, splits: 1, position: 200, heads: (4, 2), head_dim: 64, tuning: Tuning::SUBGROUPS };
+    rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+    rows
+}
