@@ -11,18 +11,15 @@ use super::prompt::{ContextEntry, SizedPicture};
 use super::source::{ShardSource, both};
 use super::tower::{TowerRun, select_all, take_all};
 use super::tuning::Tuned;
-use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::tower::Tower;
-use crate::families::{ModelConfig, Role, TensorSpec, definition};
+use crate::families::{ModelConfig, definition};
 use crate::gpu::Gpu;
-use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
+use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{Plan, Residency};
-use crate::model::Model;
+use crate::model::{DryModel, Model};
 use crate::state::State;
-use crate::weights::layout::Layout;
 use crate::weights::manifest::Manifest;
-use crate::weights::selection::tensors_with_specs;
 use crate::weights::upload::{Selection, Uploader};
 
 /// The part of a backend that is on the device, and gone with it.
@@ -158,7 +155,7 @@ pub(super) async fn bring_up(
     clock: Clock,
     on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
-    let needs = kernel_needs(manifest, vec![plan.kv]);
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
     // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
     let mut go_on = Ok(());
     let mut on_compiled = |done, total| {
@@ -166,7 +163,7 @@ pub(super) async fn bring_up(
             go_on = on_event(LoadEvent::Kernels { done, total });
         }
     };
-    let test = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut on_compiled);
+    let test = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut on_compiled);
     let (report, mut first) = match manifest.shards.is_empty() {
         true => (test.await, None),
         false => {
@@ -200,35 +197,4 @@ pub(super) async fn bring_up(
     let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv));
     gpu.wait_idle().await?;
     Ok((Resident { model, tower }, report))
-}
-
-/// The kernels that a package needs, with caches of these precisions.
-pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
-    let (text, vision) = (manifest.config.text(), manifest.config.vision());
-    let matrices: Vec<(TensorSpec, Layout)> = tensors_with_specs(manifest)
-        .filter(|(spec, _)| spec.is_matrix())
-        .map(|(spec, entry)| (spec, entry.layout))
-        .collect();
-    let with_role = |wanted: &dyn Fn(Role) -> bool| {
-        let found = matrices.iter().filter(|(spec, _)| wanted(spec.role)).map(|(_, layout)| *layout);
-        found.collect::<Vec<_>>()
-    };
-    let first = |role: Role| with_role(&|other| other == role).first().copied();
-    let embedding = first(Role::Embedding).unwrap_or(manifest.quantization);
-    Needs {
-        products: with_role(&|role| role != Role::Embedding || text.tie_word_embeddings).into_iter().collect(),
-        step: with_role(&|role| matches!(role, Role::Layer(_))).into_iter().collect(),
-        head: first(Role::Head).unwrap_or(embedding),
-        embedding,
-        group: text.num_attention_heads / text.num_key_value_heads,
-        decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },
-        caches,
-        vision: vision.map(|vision| Vision {
-            heads: Heads { head_dim: vision.head_dim, pairs: vision.rope_pairs },
-            patch_size: vision.patch_size,
-            merge: vision.spatial_merge_size,
-            gate: vision.hidden_act,
-            projector: vision.projector_act,
-        }),
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::context::LOSSES;
 use super::conversation::Conversation;
-use super::device::{Device, Resident, bring_up, kernel_needs};
+use super::device::{Device, Resident, bring_up};
 use super::events::{Calendar, Clock, LoadEvent};
 use super::pictures::FeatureCache;
 use super::source::ShardSource;
@@ -18,6 +18,7 @@ use crate::families::definition;
 use crate::gpu::{Gpu, KernelConfig};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
+use crate::model::DryModel;
 use crate::weights::manifest::Manifest;
 
 /// How a model is loaded.
@@ -171,8 +172,8 @@ async fn tuned(
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
-    let needs = kernel_needs(manifest, vec![plan.kv]);
-    let mut tested = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut |_, _| ()).await?;
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let mut tested = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
     tuned.variants = gpu.kernel_config().variants;
     Ok((resident, tested, tuned))

@@ -26,7 +26,7 @@ pub use crate::memory::{Plan, Residency};
 pub use backend::{Backend, StateOf};
 pub use context::RequestContext;
 pub use conversation::Conversation;
-pub use device::{Device, kernel_needs};
+pub use device::Device;
 pub use events::{Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
 pub use load::LoadOptions;
 pub use pictures::PromptImages;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::buffer::{Allocator, Buffer, allocated, check_binding};
+use super::device::Gpu;
 use super::ledger::{Ledger, Purpose};
 use crate::error::Result;
 
@@ -34,6 +35,13 @@ impl Paper {
     /// The account of all buffers.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+}
+
+impl Gpu {
+    /// A device on paper with the limits of this one.
+    pub fn paper(&self) -> Paper {
+        Paper::new(self.max_binding(), self.max_bindings())
     }
 }
 

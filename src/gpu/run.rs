@@ -7,7 +7,7 @@ use super::buffer::{Buffer, Slice, WeakBuffer};
 use super::counters::count;
 use super::device::Gpu;
 use super::ledger::Purpose;
-use super::pipeline::Pipeline;
+use super::pipeline::{Kernel, Pipeline};
 use super::read::Readback;
 use super::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
@@ -121,15 +121,18 @@ impl Gpu {
         Ok(())
     }
 
-    /// Compiles what a recording launches. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
+    /// Compiles kernels, each once. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
     /// a browser, which compiles beside the page, as it answers.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
-    pub async fn compile(&self, recording: &Recording, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<()> {
+    pub async fn compile<'a>(
+        &self,
+        kernels: impl IntoIterator<Item = &'a Kernel>,
+        on_compiled: &mut dyn FnMut(usize, usize),
+    ) -> Result<()> {
         let mut seen = HashSet::new();
-        let kernels = recording.dispatches().map(|dispatch| &dispatch.kernel);
-        let kernels: Vec<_> = kernels.filter(|kernel| seen.insert(*kernel)).collect();
+        let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
         let total = kernels.len();
         let mut told = 0;
         let mut tell = |done: usize| {

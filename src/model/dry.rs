@@ -4,16 +4,16 @@
 use std::ops::Range;
 
 use super::record::{record_drafts, record_step};
-use crate::config::TextConfig;
+use crate::config::{KvPrecision, TextConfig};
 use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Allocator, KernelConfig, Paper, Purpose, Recording};
+use crate::gpu::{Allocator, Kernel, KernelConfig, Paper, Purpose, Recording};
 use crate::kernels::sample::Sampling;
 use crate::layers::step::StepShape;
-use crate::layers::{Decoder, Form, Pass, Workspace};
+use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
 use crate::sampling::SamplingOptions;
-use crate::state::State;
+use crate::state::{PAGE, State};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, WeightStore};
 
@@ -23,6 +23,8 @@ pub struct DryModel {
     paper: Paper,
     decoder: Decoder,
     tower: Option<Box<dyn Tower>>,
+    /// Edge of the smallest picture in pixels; 0 without a picture side.
+    cell: usize,
     text_bytes: u64,
     stage_bytes: Vec<u64>,
     config: KernelConfig,
@@ -56,7 +58,8 @@ impl DryModel {
             stage_bytes.push(paper.bytes(Purpose::VisionWeights) - before);
         }
         let text_bytes = paper.bytes(Purpose::TextWeights);
-        Ok(Self { paper, decoder, tower, text_bytes, stage_bytes, config })
+        let cell = model.pictures().map_or(0, |pictures| pictures.cell());
+        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config })
     }
 
     /// The device that is not there, whose ledger counts what is allocated on it.
@@ -77,6 +80,30 @@ impl DryModel {
     /// Bytes of the weights of each stage of the picture side.
     pub fn stage_bytes(&self) -> &[u64] {
         &self.stage_bytes
+    }
+
+    /// The kernels that answers launch on a device that computes as `config` says, with states of this precision: prompts, steps of one
+    /// row, draws without filters, and pictures. Some come more than once.
+    ///
+    /// # Errors
+    /// As [`Allocator::alloc`] and [`Recording::dispatch`].
+    pub fn kernels(&mut self, config: KernelConfig, kv: KvPrecision) -> Result<Vec<Kernel>> {
+        self.config = config;
+        let (text, paper) = (self.decoder.config(), Paper::new(u64::MAX, self.paper.max_bindings()));
+        let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 })?;
+        let state = &State::with_room(&paper, text, 2 * PAGE, kv, 2 * PAGE)?;
+        let mut recordings = vec![
+            self.inputs(work, 1)?,
+            self.chunk((work, state), (0, 1), 0..text.layers.len())?,
+            self.head(work, 1)?,
+            // Attention by one workgroup a head, and behind a page shared by several.
+            self.step(work, state, 0, 1)?,
+            self.step(work, state, PAGE, 1)?,
+            self.draw(work, &SamplingOptions::default())?,
+        ];
+        let rows = self.tower.as_ref().map_or(0, |tower| tower.row_alignment());
+        recordings.extend(self.picture(&Pixels { width: self.cell, height: self.cell, rgb: &[] }, rows)?);
+        Ok(recordings.iter().flat_map(Recording::dispatches).map(|dispatch| dispatch.kernel.clone()).collect())
     }
 
     /// A pass of `rows` rows in some form, of which `with` records something.

@@ -47,7 +47,7 @@ impl Model {
                 self.record_layers(state, (tokens, Form::Chunk { first_entry: 0 }), 1, config)?
             }
         };
-        self.gpu.compile(&recording, &mut |_, _| ()).await?;
+        self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }
 }

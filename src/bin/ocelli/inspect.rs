@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::kernel_needs;
 use ocelli::families::{ModelConfig, definition};
 use ocelli::gpu::{DeviceReport, Gpu};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
+use ocelli::model::DryModel;
 use ocelli::state::State;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, Manifest, TensorEntry};
@@ -126,8 +126,11 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
-    let needs = kernel_needs(manifest, KvPrecision::ALL.to_vec());
-    let kernels = |config| Ok(needs.kernels(&gpu, config));
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let kernels = |config| {
+        let kernels = KvPrecision::ALL.map(|kv| dry.kernels(config, kv));
+        kernels.into_iter().collect::<Result<Vec<_>>>().map(|kernels| kernels.concat())
+    };
     let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
