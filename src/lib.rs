@@ -1,13 +1,26 @@
-//! Ocelli runs Mistral3 vision-language models on the user's own GPU, in a browser or natively.
+//! Ocelli runs vision-language models on the user's own GPU, in a browser or natively.
 //!
 //! A request flows through the rooms in this order:
 //!
 //! ```text
 //! messages + pictures
-//!   -> chat (template, tokenizer)      -> token ids, with a run of image tokens for every picture
-//!   -> image (decode, resize)          -> model::vision -> projector -> image embeddings
-//!   -> engine (prefix reuse, schedule) -> model::decoder over the KV cache -> logits
+//!   -> chat (layout, tokenizer)        -> token ids, with a run of image tokens for every picture
+//!   -> image (decode, resize)          -> families (tower, projector) -> rows of features
+//!   -> engine (prefix reuse, schedule) -> layers, over the conversation's state -> logits
 //!   -> kernels::sample                 -> token -> chat::stream -> text events
+//! ```
+//!
+//! What a model takes of a GPU is known before there is one:
+//!
+//! ```
+//! use ocelli::memory::{MemoryOptions, plan};
+//! use ocelli::weights::manifest::Manifest;
+//!
+//! let manifest = Manifest::parse(include_bytes!("../www/models/demo/model.json"))?;
+//! // On a device that binds 128 MiB, within 64 MiB of GPU memory.
+//! let plan = plan(&manifest, 128 << 20, MemoryOptions { budget: Some(64 << 20), ..MemoryOptions::default() })?;
+//! assert!(plan.peak <= 64 << 20);
+//! # Ok::<(), ocelli::Error>(())
 //! ```
 
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]

@@ -22,7 +22,7 @@ const RUNS: usize = 2;
 pub struct Tuned {
     /// As [`KernelConfig::variants`].
     pub variants: [u8; TUNING_GROUPS],
-    /// Trials that are done, in the order of [`trials`].
+    /// Trials that are done, in the order in which they are made.
     pub tried: usize,
 }
 

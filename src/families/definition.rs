@@ -80,7 +80,7 @@ pub trait Pictures {
     /// up to whole cells.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::Error::Internal) for sizes of zero.
+    /// [`Error::Internal`] for sizes of zero.
     fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid>;
 
     /// The token that stands for a row of features wherever it occurs in a prompt.
@@ -101,7 +101,7 @@ pub trait Pictures {
     /// Resamples a picture to the size the model wants.
     ///
     /// # Errors
-    /// [`Error::InvalidImage`](crate::Error::InvalidImage) when the pixels do not fit the size; as [`Self::grid`].
+    /// [`Error::InvalidImage`] when the pixels do not fit the size; as [`Self::grid`].
     fn prepare(&self, picture: &Rgb8, longest_edge: usize) -> Result<PreparedImage> {
         picture.check()?;
         let grid = self.grid((picture.width as usize, picture.height as usize), longest_edge)?;

@@ -1,5 +1,5 @@
 //! Whether the kernels compute on this device what they should: the very variants that will run, on the known inputs of
-//! [`cases`](super::cases) against [`crate::reference`]. A few submissions, each with one read: milliseconds.
+//! [`cases`] against [`crate::reference`]. A few submissions, each with one read: milliseconds.
 //!
 //! Drivers differ, and a wrong number is not an error to any of them. A model that answers nonsense is worse than one that
 //! refuses to start.
