@@ -62,7 +62,7 @@ pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<S
             _ if passed => report.passed += 1,
             Features::NONE => return Err(Error::SelfTestFailed { kernel, tier: uses.name(), detail }),
             _ => {
-                report.kernel_config.features = report.kernel_config.features.without(uses);
+                report.kernel_config.features -= uses;
                 report.failed.push(Failure { kernel, tier: uses.name(), detail });
             }
         }
@@ -79,7 +79,7 @@ pub async fn outcomes<'a>(
     kernels: impl IntoIterator<Item = &'a Kernel>,
     on_compiled: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Outcome>> {
-    let mut harness = Harness::new(gpu, 0);
+    let mut harness = Harness::lean(gpu);
     let mut known = HashSet::new();
     for kernel in kernels.into_iter().filter(|kernel| known.insert(*kernel)) {
         let untested = || Error::Internal { detail: format!("{} has no variant", kernel.name()) };
@@ -149,7 +149,7 @@ async fn run(gpu: &Gpu, kernels: &[Kernel], on_compiled: &mut dyn FnMut(usize, u
             let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name())));
             match refused {
                 Some(kernel) => {
-                    let features = kernel_config.features.without(kernel.needs());
+                    let features = kernel_config.features - kernel.needs();
                     let (name, tier) = (kernel.name().to_owned(), kernel.needs().name());
                     without(KernelConfig { features, ..kernel_config }, name, tier, detail)
                 }
