@@ -207,7 +207,7 @@ build_page() {
   local inputs=("$glue" www/src www/demo www/models www/build.mjs www/package.json www/package-lock.json www/tsconfig.types.json)
   [[ -f www/dist/index.html ]] && unchanged page "${inputs[@]}" && return
   say "building the npm package and the page"
-  (cd www && node_modules/.bin/tsc -p tsconfig.types.json && node build.mjs)
+  (cd www && node build.mjs)
   done_with page "${inputs[@]}"
 }
 
@@ -225,11 +225,8 @@ test_all() {
   cargo_wasm clippy --lib -- -D warnings
   say "native tests"
   cargo test
-  say "types"
-  local project
-  for project in tsconfig.json tsconfig.service-worker.json tsconfig.test.json; do
-    www/node_modules/.bin/tsc -p "www/$project"
-  done
+  say "format, lints and types of the page"
+  (cd www && npm run --silent check)
   test_page
 }
 

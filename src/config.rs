@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
+use std::f64::consts::PI;
 use std::fmt;
 use std::str::FromStr;
 
@@ -54,9 +55,24 @@ pub struct RopeConfig {
     pub theta: f64,
     /// Which lanes of a head form a pair.
     pub pairs: RopePairs,
-    /// Context extension; absent for plain rope.
+    /// Context extension by `YaRN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yarn: Option<YarnConfig>,
+    /// Context extension by a table: what the frequency of each pair of lanes is divided by. `// [head_dim / 2]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divisors: Option<Vec<f32>>,
+}
+
+/// [`RopeConfig::divisors`] of Llama 3: waves longer than `original / low` positions are stretched by `factor`, those shorter than
+/// `original / high` kept, those between in part. Source: `_compute_llama3_parameters` of `transformers` `modeling_rope_utils.py`.
+pub fn llama_3_divisors(theta: f64, head_dim: usize, factor: f64, (low, high): (f64, f64), original: f64) -> Vec<f32> {
+    let divisor = |i: usize| {
+        let wavelength = 2.0 * PI * theta.powf(2.0 * i as f64 / head_dim as f64);
+        // 0 divides a frequency by the factor, 1 keeps it.
+        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
+        (1.0 / ((1.0 - kept) / factor + kept)) as f32
+    };
+    (0..head_dim / 2).map(divisor).collect()
 }
 
 /// Which two lanes of a head rotate together. A property of the weight file, not of the model.
@@ -159,20 +175,13 @@ impl FromStr for KvPrecision {
     }
 }
 
-/// Size of one picture in the prompt, in tokens after the patch merger.
+/// Size of one picture as the model sees it, in cells. What a cell is, and how many tokens it takes, the family says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageGrid {
-    /// Rows of picture tokens.
+    /// Rows of cells.
     pub rows: usize,
-    /// Picture tokens in a row, without the one that ends it.
+    /// Cells in a row.
     pub cols: usize,
-}
-
-impl ImageGrid {
-    /// Tokens the picture takes in the prompt: every row ends with one more, `[IMG_BREAK]` or `[IMG_END]`.
-    pub fn tokens(self) -> usize {
-        self.rows * (self.cols + 1)
-    }
 }
 
 fn yes() -> bool {
@@ -216,6 +225,12 @@ impl TextConfig {
                 ("rope attention_factor", yarn.attention_factor),
             ]);
         }
+        if let Some(divisors) = &self.rope.divisors {
+            if divisors.len() != self.head_dim / 2 {
+                return Some(format!("rope has {} divisors for heads of {}", divisors.len(), self.head_dim));
+            }
+            numbers.extend(divisors.iter().map(|divisor| ("rope divisor", f64::from(*divisor))));
+        }
         if let Some(scaling) = &self.query_scaling {
             numbers.push(("query_scaling original_max_position_embeddings", scaling.original_max_position_embeddings));
             if !scaling.beta.is_finite() {
@@ -231,6 +246,7 @@ impl TextConfig {
 
 /// Largest vocabulary and widest layer. Products of the limits here stay within 32 bits.
 pub(crate) const MAX_WIDTH: usize = 1 << 20;
+/// Most layers of a decoder or of a tower.
 pub(crate) const MAX_LAYERS: usize = 1 << 10;
 pub(crate) const MAX_HEADS: usize = 1 << 12;
 

@@ -21,10 +21,13 @@ pub mod families;
 pub mod gpu;
 pub mod image;
 pub mod kernels;
+pub mod layers;
+pub mod memory;
 pub mod model;
 pub mod reference;
 pub mod sampling;
 pub mod shader;
+pub mod state;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 pub mod weights;

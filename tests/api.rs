@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use ocelli::Error;
-use ocelli::api::{ChatRequest, ErrorBody, FinishReason, ScoreRequest, Stamp, Usage};
-use ocelli::chat::{Message, Part, Role, Tokenizer, encode_chat};
-use ocelli::config::{Activation, RopePairs};
-use ocelli::families::mistral3::VisionConfig;
-use ocelli::image::{ImageGrid, decode, prepare};
+use ocelli::api::{ChatRequest, ErrorBody, ScoreRequest, Stamp};
+use ocelli::chat::{ChatTemplate, ContentPart, Message, Role, Tokenizer};
+use ocelli::engine::{FinishReason, Usage};
+use ocelli::families::definition;
+use ocelli::image::decode;
 use ocelli::sampling::SamplingOptions;
+use ocelli::weights::hf::read_settings;
+use ocelli::weights::source::Directory;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -25,33 +27,6 @@ fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// What preparation needs of a published `config.json`; the rest is filler.
-fn vision(config: &Value) -> VisionConfig {
-    let size = |value: &Value| value.as_u64().unwrap() as usize;
-    VisionConfig {
-        hidden_size: 64,
-        intermediate_size: 64,
-        num_hidden_layers: 1,
-        num_attention_heads: 1,
-        head_dim: 64,
-        hidden_act: Activation::Silu,
-        num_channels: 3,
-        patch_size: size(&config["vision_config"]["patch_size"]),
-        image_size: size(&config["vision_config"]["image_size"]),
-        rope_theta: 1e4,
-        rope_pairs: RopePairs::Half,
-        rms_norm_eps: 1e-5,
-        spatial_merge_size: size(&config["spatial_merge_size"]),
-        projector_act: Activation::Gelu,
-        projector_bias: false,
-        image_mean: [0.5; 3],
-        image_std: [0.5; 3],
-        image_token_id: 10,
-        image_break_token_id: 12,
-        image_end_token_id: 13,
-    }
-}
-
 /// Request in, token ids and pixels out, for every case of every checkpoint.
 #[test]
 fn published_requests_become_the_references_ids_and_pixels() {
@@ -59,7 +34,10 @@ fn published_requests_become_the_references_ids_and_pixels() {
     for entry in std::fs::read_dir(CHECKPOINTS).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let tokenizer = Tokenizer::from_json(&read(&format!("{name}/tokenizer.json"))).unwrap();
-        let config = read_json(&format!("{name}/config.json"));
+        let settings = pollster::block_on(read_settings(&Directory(format!("{CHECKPOINTS}/{name}").into()))).unwrap();
+        let model = definition(&settings.config);
+        let layout = model.chat_layout(&settings.chat.template).unwrap();
+        let template = ChatTemplate { layout, bos: settings.chat.bos_token_id, default_system: None };
         let expected = read(&format!("{name}/expected.safetensors"));
         let expected = SafeTensors::deserialize(&expected).unwrap();
         for case in read_json(&format!("{name}/cases.json"))["cases"].as_array().unwrap() {
@@ -73,10 +51,11 @@ fn published_requests_become_the_references_ids_and_pixels() {
                     (None, picture_urls)
                 }
             };
-            let mut grids: Vec<ImageGrid> = Vec::new();
+            let mut tokens = Vec::new();
             for (n, url) in urls.iter().enumerate() {
-                let prepared =
-                    prepare(&decode(&read(&format!("{name}/{url}")), 64).unwrap(), &vision(&config)).unwrap();
+                let rules = model.pictures().unwrap();
+                let decoded = decode(&read(&format!("{name}/{url}")), 64).unwrap();
+                let prepared = rules.prepare(&decoded, rules.largest_edge()).unwrap();
                 assert_eq!(
                     [prepared.height as u32, prepared.width as u32],
                     numbers(&case["image_sizes"][n])[..],
@@ -87,10 +66,10 @@ fn published_requests_become_the_references_ids_and_pixels() {
                     assert!(prepared.rgb == pixels.data(), "{label} {tensor}");
                     pictures += 1;
                 }
-                grids.push(prepared.grid);
+                tokens.push(rules.tokens(prepared.grid));
             }
             if let Some(messages) = messages {
-                assert_eq!(encode_chat(&messages, &grids, &tokenizer).unwrap(), input_ids, "{label}");
+                assert_eq!(template.encode(&messages, &tokens, &tokenizer).unwrap().ids, input_ids, "{label}");
                 chats += 1;
             }
         }
@@ -129,9 +108,12 @@ fn a_full_request_is_read() {
     let expected = ChatRequest {
         messages: vec![
             text(Role::System, "Be brief."),
-            Message { role: Role::User, content: vec![Part::Text("Compare".into()), Part::Image(0), Part::Image(1)] },
+            Message {
+                role: Role::User,
+                content: vec![ContentPart::Text("Compare".into()), ContentPart::Image(0), ContentPart::Image(1)],
+            },
             text(Role::Assistant, "They differ."),
-            Message { role: Role::User, content: vec![Part::Image(2)] },
+            Message { role: Role::User, content: vec![ContentPart::Image(2)] },
         ],
         picture_urls: ["data:image/png;base64,AA==", "https://example.invalid/b.jpg", "c.webp"]
             .map(String::from)
@@ -154,16 +136,15 @@ fn a_full_request_is_read() {
     };
     assert_eq!(chat(&request), expected);
     assert_eq!(request.to_string().parse::<ChatRequest>().unwrap(), expected);
+    assert_eq!(stamp(false).for_request(&expected), Stamp { model: "ministral".into(), ..stamp(true) });
 }
 
 #[test]
 fn what_a_request_leaves_open_has_defaults() {
     let bare = chat(&with("stream", Value::Null));
     assert_eq!(bare.sampling, SamplingOptions::default());
-    assert_eq!(
-        (bare.max_tokens, bare.stop, bare.stream, bare.include_usage, bare.model),
-        (None, vec![], false, false, None)
-    );
+    let absent = (bare.max_tokens, bare.stop, bare.stream, bare.include_usage, bare.model);
+    assert_eq!(absent, (None, vec![], false, false, None));
     let defaults = SamplingOptions { temperature: 0.1, seed: 9, ..SamplingOptions::default() };
     let request = ChatRequest::with_defaults(&with("top_p", json!(0.5)), &defaults).unwrap();
     assert_eq!(request.sampling, SamplingOptions { top_p: 0.5, ..defaults });
@@ -303,10 +284,12 @@ fn stamp(include_usage: bool) -> Stamp {
     Stamp { id: "chatcmpl-1".into(), created: 1_700_000_000, model: "m".into(), include_usage }
 }
 
+const USAGE: Usage =
+    Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4, drafted_tokens: 7, accepted_tokens: 2 };
+
 #[test]
 fn a_completion_has_openais_shape() {
-    let completion =
-        stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, Usage::new(10, 4, 3).guessed(7, 2));
+    let completion = stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, USAGE.into());
     let expected = concat!(
         r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"#,
         r#""message":{"role":"assistant","content":"Hi \"you\"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"#,
@@ -333,9 +316,9 @@ fn chunks_have_openais_shape() {
     };
     written(false, "");
     written(true, r#","usage":null"#);
-    assert_eq!(stamp(false).usage(Usage::new(1, 0, 1)), None);
-    let last = serde_json::to_string(&stamp(true).usage(Usage::new(5, 0, 2)).unwrap()).unwrap();
-    assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":5,"completion_tokens":2,"#)), "{last}");
+    assert_eq!(stamp(false).usage(USAGE.into()), None);
+    let last = serde_json::to_string(&stamp(true).usage(USAGE.into()).unwrap()).unwrap();
+    assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":10,"completion_tokens":3,"#)), "{last}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The V13 layout against fixtures, its errors, and the text stream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use ocelli::Error;
-use ocelli::chat::template::{encode_chat, picture_order, segments};
-use ocelli::chat::{Message, Part, Role, Segment, TextStream, Tokenizer, default_system_prompt};
+use ocelli::chat::{
+    ChatTemplate, ContentPart, Date, EncodedChat, Message, Role, Segment, TextStream, Tokenizer, fill_system_prompt,
+};
 use ocelli::config::ImageGrid;
+use ocelli::families::{ModelConfig, definition, published};
+use ocelli::{Error, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -22,14 +24,31 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::from_json(&fixture("tokenizer.json")).unwrap()
 }
 
+fn mistral() -> ModelConfig {
+    published("ministral-3-3b").unwrap()
+}
+
+/// V13 with `<s>`.
+fn template() -> ChatTemplate<'static> {
+    let layout = definition(&mistral()).chat_layout("mistral-v13").unwrap();
+    ChatTemplate { layout, bos: Some(1), default_system: None }
+}
+
+fn encode(messages: &[Message], grids: &[ImageGrid], tokenizer: &Tokenizer) -> Result<EncodedChat> {
+    let config = mistral();
+    let rules = definition(&config).pictures().unwrap();
+    let pictures: Vec<Vec<u32>> = grids.iter().map(|grid| rules.tokens(*grid)).collect();
+    template().encode(messages, &pictures, tokenizer)
+}
+
 /// Messages in the OpenAI shape; `None` for a role this room does not know.
 fn read_messages(json: &Value) -> Option<Vec<Message>> {
     let mut pictures = 0;
     let mut part = |part: &Value| match part["type"].as_str().unwrap() {
-        "text" => Part::Text(part["text"].as_str().unwrap().into()),
+        "text" => ContentPart::Text(part["text"].as_str().unwrap().into()),
         _ => {
             pictures += 1;
-            Part::Image(pictures - 1)
+            ContentPart::Image(pictures - 1)
         }
     };
     let message = |message: &Value| {
@@ -40,7 +59,7 @@ fn read_messages(json: &Value) -> Option<Vec<Message>> {
             _ => return None,
         };
         let content = match &message["content"] {
-            Value::String(text) => vec![Part::Text(text.clone())],
+            Value::String(text) => vec![ContentPart::Text(text.clone())],
             parts => parts.as_array().unwrap().iter().map(&mut part).collect(),
         };
         Some(Message { role, content })
@@ -50,6 +69,7 @@ fn read_messages(json: &Value) -> Option<Vec<Message>> {
 
 fn written(segments: &[Segment<'_>]) -> Value {
     let one = |segment: &Segment<'_>| match segment {
+        Segment::Start => json!({"control": "<s>"}),
         Segment::Control(name) => json!({"control": name}),
         Segment::Text(text) => json!({"text": text}),
         Segment::Image(index) => json!({"image": index}),
@@ -69,17 +89,18 @@ fn system(text: &str) -> Message {
     Message::text(Role::System, text)
 }
 
-fn show(parts: &[Part]) -> Message {
+fn show(parts: &[ContentPart]) -> Message {
     Message { role: Role::User, content: parts.to_vec() }
 }
 
 fn flat(messages: &[Message]) -> String {
     let one = |segment: &Segment<'_>| match segment {
+        Segment::Start => "<s>".to_owned(),
         Segment::Control(name) => (*name).to_owned(),
         Segment::Text(text) => text.to_string(),
         Segment::Image(index) => format!("<{index}>"),
     };
-    segments(messages).unwrap().iter().map(one).collect()
+    template().segments(messages).unwrap().iter().map(one).collect()
 }
 
 #[test]
@@ -90,13 +111,13 @@ fn conversations_are_laid_out_as_mistral_common_does() {
     let tokenizer = tokenizer();
     for case in conversations {
         let messages = read_messages(&case["messages"]).unwrap();
-        assert_eq!(written(&segments(&messages).unwrap()), case["segments"], "{}", case["name"]);
+        assert_eq!(written(&template().segments(&messages).unwrap()), case["segments"], "{}", case["name"]);
         let grid = |name: &Value| {
             let grid = &cases["pictures"][name.as_str().unwrap()]["grid"];
             ImageGrid { rows: grid[0].as_u64().unwrap() as usize, cols: grid[1].as_u64().unwrap() as usize }
         };
         let grids: Vec<ImageGrid> = case["images"].as_array().unwrap().iter().map(grid).collect();
-        let ids = encode_chat(&messages, &grids, &tokenizer).unwrap();
+        let ids = encode(&messages, &grids, &tokenizer).unwrap().ids;
         assert_eq!(ids, ids_by_hand(&case["segments"], &grids, &tokenizer), "{}", case["name"]);
     }
 }
@@ -129,14 +150,14 @@ fn conversations_that_mistral_common_refuses_are_refused() {
             continue;
         }
         let Some(messages) = read_messages(&case["messages"]) else { continue };
-        let error = encode_chat(&messages, &[ImageGrid { rows: 1, cols: 1 }], &tokenizer()).unwrap_err();
+        let error = encode(&messages, &[ImageGrid { rows: 1, cols: 1 }], &tokenizer()).unwrap_err();
         assert_eq!(error.code(), "invalid-request", "{}", case["name"]);
     }
 }
 
 #[test]
 fn errors_name_the_message() {
-    let picture = |role| Message { role, content: vec![Part::Image(0)] };
+    let picture = |role| Message { role, content: vec![ContentPart::Image(0)] };
     let cases: [(&[Message], &str); 8] = [
         (&[], "messages"),
         (&[user("a"), assistant("b"), system("c"), user("d")], "messages[2].role"),
@@ -145,11 +166,11 @@ fn errors_name_the_message() {
         (&[user("a"), assistant(""), assistant(""), user("b")], "messages[1].content"),
         (&[picture(Role::System), user("a")], "messages[0].content[0]"),
         (&[user("a"), picture(Role::Assistant), user("b")], "messages[1].content[0]"),
-        (&[show(&[Part::Text("a".into()), Part::Image(1)])], "messages[0].content[1]"),
+        (&[show(&[ContentPart::Text("a".into()), ContentPart::Image(1)])], "messages[0].content[1]"),
     ];
     let grids = [ImageGrid { rows: 1, cols: 1 }];
     for (messages, expected) in cases {
-        match encode_chat(messages, &grids, &tokenizer()) {
+        match encode(messages, &grids, &tokenizer()) {
             Err(Error::InvalidRequest { field, .. }) => assert_eq!(field, expected),
             other => panic!("{expected}: {other:?}"),
         }
@@ -169,9 +190,9 @@ fn the_assistants_last_turn_is_continued() {
 
 #[test]
 fn a_single_picture_goes_before_its_text() {
-    let (text, other) = (Part::Text("t".into()), Part::Text("u".into()));
-    let (first, second) = (Part::Image(0), Part::Image(1));
-    let turn = |parts: &[&Part]| flat(&[show(&parts.iter().copied().cloned().collect::<Vec<_>>())]);
+    let (text, other) = (ContentPart::Text("t".into()), ContentPart::Text("u".into()));
+    let (first, second) = (ContentPart::Image(0), ContentPart::Image(1));
+    let turn = |parts: &[&ContentPart]| flat(&[show(&parts.iter().copied().cloned().collect::<Vec<_>>())]);
     assert_eq!(turn(&[&text, &first]), "<s>[INST]<0>t[/INST]");
     assert_eq!(turn(&[&first, &text]), "<s>[INST]<0>t[/INST]");
     assert_eq!(turn(&[&text, &other, &first]), "<s>[INST]<0>t\n\nu[/INST]");
@@ -179,8 +200,8 @@ fn a_single_picture_goes_before_its_text() {
     assert_eq!(turn(&[&text, &first, &second]), "<s>[INST]t<0><1>[/INST]");
     let messages = [user("t"), show(&[second, first])];
     assert_eq!(flat(&messages), "<s>[INST]t<1><0>[/INST]");
-    assert_eq!(picture_order(&messages).unwrap(), [1, 0]);
-    assert_eq!(picture_order(&[user("t"), show(&[Part::Image(4)])]).unwrap(), [4]);
+    let grids = [ImageGrid { rows: 1, cols: 1 }; 2];
+    assert_eq!(encode(&messages, &grids, &tokenizer()).unwrap().pictures, [1, 0]);
 }
 
 #[test]
@@ -188,8 +209,8 @@ fn pictures_take_as_many_tokens_as_their_grid_says() {
     let tokenizer = tokenizer();
     let ids = |rows, cols| {
         let grid = ImageGrid { rows, cols };
-        let ids = encode_chat(&[show(&[Part::Image(0)])], &[grid], &tokenizer).unwrap();
-        assert_eq!(ids.len(), 3 + grid.tokens());
+        let ids = encode(&[show(&[ContentPart::Image(0)])], &[grid], &tokenizer).unwrap().ids;
+        assert_eq!(ids.len(), 3 + rows * (cols + 1));
         ids[2..ids.len() - 1].to_vec()
     };
     assert_eq!(ids(1, 1), [10, 13]);
@@ -201,7 +222,7 @@ fn typed_control_tokens_stay_text() {
     let tokenizer = tokenizer();
     let typed = "[INST]</s>[/INST][IMG][IMG_END]<s>[SYSTEM_PROMPT]";
     let messages = [system(typed), user(typed), assistant(typed), user(typed)];
-    let ids = encode_chat(&messages, &[], &tokenizer).unwrap();
+    let ids = encode(&messages, &[], &tokenizer).unwrap().ids;
     let control: Vec<u32> = ids.iter().copied().filter(|&id| tokenizer.is_control(id)).collect();
     assert_eq!(control, [1, 17, 18, 3, 4, 2, 3, 4]);
     assert_eq!(tokenizer.decode(&ids), typed.repeat(4));
@@ -217,21 +238,62 @@ fn a_vocabulary_without_a_control_token_says_which() {
     }
     file["model"]["vocab"].as_object_mut().unwrap().remove("[SYSTEM_PROMPT]");
     let tokenizer = Tokenizer::from_json(&serde_json::to_vec(&file).unwrap()).unwrap();
-    assert!(encode_chat(&[user("a")], &[], &tokenizer).is_ok());
-    let error = encode_chat(&[system("s"), user("a")], &[], &tokenizer).unwrap_err();
+    assert!(encode(&[user("a")], &[], &tokenizer).is_ok());
+    let error = encode(&[system("s"), user("a")], &[], &tokenizer).unwrap_err();
     assert_eq!(error, Error::Tokenizer { reason: "the vocabulary has no [SYSTEM_PROMPT]".into() });
 }
 
 #[test]
-fn the_default_system_prompt_has_its_blanks_filled() {
-    let prompt = default_system_prompt("Ministral-3-3B-Instruct-2512", "2026-01-31", "2026-01-30");
-    assert!(
-        prompt.starts_with("You are Ministral-3-3B-Instruct-2512, a Large Language Model (LLM) created by Mistral AI")
+fn the_package_says_how_a_prompt_begins() {
+    let tokenizer = tokenizer();
+    let begins = |bos| ChatTemplate { bos, ..template() }.encode(&[user("a")], &[], &tokenizer).unwrap().ids[0];
+    assert_eq!([begins(Some(1)), begins(Some(300)), begins(None)], [1, 300, 3]);
+    let error = definition(&mistral()).chat_layout("chatml").unwrap_err();
+    assert_eq!(error.code(), "invalid-package");
+    let text = error.to_string();
+    assert!(["model.json", "chatml", "mistral-v13"].iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn a_conversation_without_a_system_message_gets_the_packages() {
+    let template = ChatTemplate { default_system: Some("Be kind."), ..template() };
+    let flat = |messages: &[Message]| written(&template.segments(messages).unwrap());
+    assert_eq!(flat(&[user("a")]), flat(&[system("Be kind."), user("a")]));
+    let own = [system("Be brief."), user("a")];
+    assert_eq!(flat(&own), written(&self::template().segments(&own).unwrap()));
+    // Errors still name the caller's own messages.
+    let error = template.segments(&[user("a"), system("b")]).unwrap_err();
+    assert!(error.to_string().starts_with("messages[1].role"), "{error}");
+    let empty = ChatTemplate { default_system: Some(""), ..template };
+    assert_eq!(
+        written(&empty.segments(&[user("a")]).unwrap()),
+        written(&self::template().segments(&[user("a")]).unwrap())
     );
-    assert!(prompt.contains("\nThe current date is 2026-01-31.\n"));
-    assert!(prompt.contains("\"yesterday\" is 2026-01-30)"));
-    assert!(prompt.ends_with("perform the requested action at the moment."));
-    assert!(!prompt.contains(['{', '}']));
+}
+
+#[test]
+fn the_default_system_prompt_has_its_blanks_filled() {
+    let prompt =
+        "You are {name}.\nThe current date is {today}.\n\nDates count (\"yesterday\" is {yesterday}).\nBe {kind}.";
+    let today = Date { year: 2026, month: 3, day: 1 };
+    assert_eq!(
+        fill_system_prompt(prompt, "Ministral-3-3B-Instruct-2512", Some(today)),
+        "You are Ministral-3-3B-Instruct-2512.\nThe current date is 2026-03-01.\n\nDates count (\"yesterday\" is 2026-02-28).\nBe {kind}."
+    );
+    // Nobody knows the date: what speaks of it is left out.
+    assert_eq!(fill_system_prompt(prompt, "M", None), "You are M.\n\nBe {kind}.");
+}
+
+#[test]
+fn dates_are_counted_as_calendars_do() {
+    let date = |days| Date::from_days(days).to_string();
+    assert_eq!([date(0), date(59), date(-1)], ["1970-01-01", "1970-03-01", "1969-12-31"]);
+    assert_eq!([date(11_016), date(19_782), date(20_454)], ["2000-02-29", "2024-02-29", "2026-01-01"]);
+    for days in -800_000..800_000 {
+        let date = Date::from_days(days);
+        assert_eq!(date.days(), days);
+        assert!((1..=12).contains(&date.month) && (1..=31).contains(&date.day), "{date}");
+    }
 }
 
 /// Feeds bytes in pieces; gives the whole text and whether a stop string was met.

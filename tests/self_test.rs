@@ -2,39 +2,69 @@
 //! anything. What is wrong is made so by changing the shader on its way to the driver.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "memory/on_paper.rs"]
+mod on_paper;
 #[path = "model/packages.rs"]
 mod packages;
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ocelli::config::{Activation, KvPrecision, RopePairs};
+use ocelli::config::KvPrecision;
 use ocelli::engine::LoadOptions;
-use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, KernelConfig};
+use ocelli::families::ModelConfig;
+use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Kernel, KernelConfig};
 use ocelli::kernels::cases::Outcome;
-use ocelli::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, check, evaluate, self_test};
+use ocelli::kernels::self_test::{SelfTestReport, check, evaluate, self_test};
 use ocelli::kernels::{TuningGroup, gemv, matmul, sample_filter};
+use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
-/// Everything there is.
-fn all() -> Needs {
-    Needs {
-        products: BTreeSet::from(Layout::ALL),
-        step: BTreeSet::from(Layout::ALL),
-        head: Layout::Q6K,
-        embedding: Layout::Q6K,
-        decoder: Heads { head_dim: 128, pairs: RopePairs::Half },
-        group: 4,
-        caches: KvPrecision::ALL.to_vec(),
-        vision: Some(Vision {
-            heads: Heads { head_dim: 64, pairs: RopePairs::Interleaved },
-            patch_size: 14,
-            merge: 2,
-            gate: Activation::Silu,
-            projector: Activation::Gelu,
-        }),
+/// Models on paper whose kernels are tested: one for each layout and precision of the state.
+struct Models {
+    layouts: Vec<Layout>,
+    head_dim: usize,
+    caches: Vec<KvPrecision>,
+    pictures: bool,
+}
+
+impl Models {
+    fn kernels(&self, gpu: &Gpu, kernel_config: KernelConfig) -> Result<Vec<Kernel>> {
+        let mut all = Vec::new();
+        for &layout in &self.layouts {
+            let manifest = on_paper::manifest(small(self.head_dim, self.pictures), layout, layout);
+            let mut dry = DryModel::new(&manifest, gpu.paper(), kernel_config)?;
+            for &kv in &self.caches {
+                all.extend(dry.kernels(kernel_config, kv)?);
+            }
+        }
+        Ok(all)
     }
+}
+
+/// A model of two layers with heads of this width, with a picture side or without.
+fn small(head_dim: usize, pictures: bool) -> ModelConfig {
+    let mut config = serde_json::to_value(on_paper::ministral_3b()).expect("JSON");
+    let text = serde_json::json!({
+        "vocab_size": 512, "hidden_size": 256, "intermediate_size": 512, "layers": ["full_attention", "full_attention"],
+        "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": head_dim,
+    });
+    let vision = serde_json::json!({
+        "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "rope_pairs": "interleaved",
+    });
+    for (half, sizes) in [("text", text), ("vision", vision)] {
+        config[half].as_object_mut().expect("sizes").extend(sizes.as_object().expect("sizes").clone());
+    }
+    if !pictures {
+        config.as_object_mut().expect("fields").remove("vision");
+    }
+    serde_json::from_value(config).expect("a configuration")
+}
+
+/// Everything there is.
+fn all() -> Models {
+    Models { layouts: Layout::ALL.to_vec(), head_dim: 128, caches: KvPrecision::ALL.to_vec(), pictures: true }
 }
 
 fn milliseconds() -> f64 {
@@ -43,8 +73,8 @@ fn milliseconds() -> f64 {
 }
 
 /// Tests the kernels that are needed on a device, as it computes.
-async fn test(gpu: &Gpu, needs: &Needs, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
-    self_test(gpu, |config| Ok(needs.kernels(gpu, config)), milliseconds, on_compiled).await
+async fn test(gpu: &Gpu, models: &Models, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
+    self_test(gpu, |config| models.kernels(gpu, config), milliseconds, on_compiled).await
 }
 
 async fn device(order: impl Fn(&Injection)) -> Gpu {
@@ -100,14 +130,7 @@ const SPOILED: [(&str, &str, &str); 21] = [
 #[test]
 fn a_wrong_kernel_of_any_family_is_found_and_named() {
     pollster::block_on(async {
-        let few = Needs {
-            products: BTreeSet::from([Layout::Q4_0, Layout::Q8_0]),
-            step: BTreeSet::from([Layout::Q4_0, Layout::Q8_0]),
-            head: Layout::Q4_0,
-            embedding: Layout::Q8_0,
-            decoder: Heads { head_dim: 32, pairs: RopePairs::Half },
-            ..all()
-        };
+        let few = Models { layouts: vec![Layout::Q4_0, Layout::Q8_0], head_dim: 32, ..all() };
         for (kernel, from, to) in SPOILED {
             let gpu = device(|injection| injection.corrupt(kernel, from, to)).await;
             let failed = match test(&gpu, &few, &mut |_, _| ()).await {
@@ -175,17 +198,8 @@ const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
 ];
 
 /// A text decoder's.
-fn few() -> Needs {
-    Needs {
-        products: BTreeSet::from([Layout::Q4_0]),
-        step: BTreeSet::from([Layout::Q4_0]),
-        head: Layout::Q4_0,
-        embedding: Layout::Q4_0,
-        decoder: Heads { head_dim: 32, pairs: RopePairs::Half },
-        caches: vec![KvPrecision::F16],
-        vision: None,
-        ..all()
-    }
+fn few() -> Models {
+    Models { layouts: vec![Layout::Q4_0], head_dim: 32, caches: vec![KvPrecision::F16], pictures: false }
 }
 
 /// A device that computes as hardware with subgroups does.

@@ -1,4 +1,5 @@
 /** Builds the npm package and the demo page into `dist/`. The wasm module is there already: `build.sh` puts it into `dist/ocelli/wasm/`. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -13,25 +14,27 @@ await buildPackage();
 await buildPage();
 await buildServiceWorker();
 
-/** What `npm i ocelli` installs. The wasm glue stays a file of its own: bundlers recognise its reference to the module. */
+/** What `npm i ocelli` installs. The wasm module's JavaScript stays a file of its own: bundlers recognise its reference to the module. */
 async function buildPackage() {
-  await build({
-    ...shared,
-    entryPoints: ["src/index.ts", "src/worker.ts"],
-    outdir: "dist/ocelli",
-    external: ["./wasm/ocelli.js"],
-  });
+  for (const entry of await readdir(join(dist, "ocelli"))) {
+    if (entry !== "wasm") await rm(join(dist, "ocelli", entry), { recursive: true });
+  }
+  execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
+  const wasm = external("wasm-glue", /\/wasm\/ocelli\.js$/, "./wasm/ocelli.js");
+  await build({ ...shared, entryPoints: ["src/index.ts", "src/worker.ts"], outdir: "dist/ocelli", plugins: [wasm] });
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
 }
 
-/** The page uses the package as built, as anybody's page would. */
+/** An esbuild plugin: imports that match `filter` are not bundled, and import `path` from the output. */
+function external(name, filter, path) {
+  return { name, setup: ({ onResolve }) => onResolve({ filter }, () => ({ path, external: true })) };
+}
+
+/** The page uses the built package, as any other page does. */
 async function buildPage() {
-  const builtPackage = {
-    name: "built-package",
-    setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/src\/index\.js$/ }, () => ({ path: "./ocelli/index.js", external: true })),
-  };
+  const builtPackage = external("built-package", /^\.\.\/src\/index\.js$/, "./ocelli/index.js");
   await build({ ...shared, entryPoints: ["demo/app.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
   for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest"]) {
     await cp(join(www, "demo", file), join(dist, file));
@@ -41,18 +44,20 @@ async function buildPage() {
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
 }
 
-/** The precache list: the page, the package, the example pictures; not the weights, which the engine keeps itself. */
+/** With the list of files to precache: the page, the package, the example pictures; not the weights, which the engine stores. */
 async function buildServiceWorker() {
   const shell = [];
   for (const file of await filesBelow(dist)) {
     if (!isShell(file)) continue;
-    const integrity = `sha256-${createHash("sha256").update(await readFile(join(dist, file))).digest("base64")}`;
+    const integrity = `sha256-${createHash("sha256")
+      .update(await readFile(join(dist, file)))
+      .digest("base64")}`;
     shell.push({ url: file, integrity });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({
     ...shared,
-    // Not every browser with WebGPU knows service workers that are modules.
+    // Not every browser with WebGPU supports service workers that are modules.
     format: "iife",
     entryPoints: ["demo/sw.ts"],
     outdir: "dist",
@@ -64,6 +69,7 @@ async function buildServiceWorker() {
 }
 
 function isShell(file) {
+  if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
   return !/(^sw\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
 }

@@ -54,5 +54,7 @@ async function sendFile(folder, path, response) {
     "cache-control": "no-cache",
     "last-modified": found.mtime.toUTCString(),
   });
-  createReadStream(file).on("error", () => response.destroy()).pipe(response);
+  createReadStream(file)
+    .on("error", () => response.destroy())
+    .pipe(response);
 }

@@ -1,15 +1,20 @@
 /**
- * Bundles `test/*.test.ts` into `test/out/` and runs them with Node's test runner, all or those named: in Chromium and Firefox side
- * by side, or in the one that `OCELLI_BROWSER` names.
+ * Bundles `test/*.test.ts` into `test/out/` and runs them with Node's test runner, in Chromium and Firefox side by side, or in the one
+ * that `OCELLI_BROWSER` names: `node test.mjs [FILE...] [-t PATTERN]`. FILE is a name without `.test.ts`; PATTERN selects tests by name.
  */
 import { spawn } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const www = fileURLToPath(new URL(".", import.meta.url));
-const named = process.argv.slice(2).map((name) => `${name}.test.ts`);
-const files = readdirSync(`${www}test`).filter((file) => file.endsWith(".test.ts") && (!named.length || named.includes(file)));
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { test: { type: "string", short: "t", multiple: true } } });
+const named = positionals.map((name) => `${name}.test.ts`);
+const existing = readdirSync(`${www}test`).filter((file) => file.endsWith(".test.ts"));
+const unknown = named.filter((file) => !existing.includes(file));
+if (unknown.length > 0) throw new Error(`no such file in test/: ${unknown.join(", ")}`);
+const files = named.length > 0 ? named : existing;
 
 rmSync(`${www}test/out`, { recursive: true, force: true });
 await build({
@@ -36,9 +41,10 @@ const runs = await Promise.all(browsers.map((name, index) => run(name, index ===
 for (const { output } of runs) process.stdout.write(output);
 process.exit(runs.every(({ status }) => status === 0) ? 0 : 1);
 
-/** Runs all files in one browser. What is not shown as it comes is the `output`. */
+/** Runs all files in one browser. `output` is what was not shown while it ran. */
 function run(browser, isShown) {
-  const options = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+  const patterns = (values.test ?? []).map((pattern) => `--test-name-pattern=${pattern}`);
+  const options = ["--test", "--test-concurrency=1", "--test-reporter=spec", ...patterns];
   const child = spawn(process.execPath, [...options, ...built], {
     stdio: isShown ? "inherit" : ["ignore", "pipe", "pipe"],
     cwd: www,

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use ocelli::api::{ChatRequest, ScoreRequest};
-use ocelli::chat::{Message, TextStream, Tokenizer, encode_chat, picture_order};
+use ocelli::chat::{ChatTemplate, EncodedChat, Message, TextStream, Tokenizer};
 use ocelli::config::ImageGrid;
+use ocelli::families::{definition, published};
 use ocelli::{Error, Result};
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ fn good_tokenizer() -> &'static Tokenizer {
 /// The body of a request to answer or to score, down to token ids.
 ///
 /// # Errors
-/// As [`ChatRequest::from_json`] and [`encode_chat`].
+/// As [`ChatRequest::from_json`] and [`ChatTemplate::encode`].
 pub fn request(bytes: &[u8]) -> Result<()> {
     let text = str::from_utf8(bytes).map_err(|_| Error::request("body", "is not UTF-8"))?;
     let body: Value = serde_json::from_str(text).map_err(|_| Error::request("body", "is not JSON"))?;
@@ -54,12 +55,15 @@ pub fn request(bytes: &[u8]) -> Result<()> {
 
 fn lay_out(messages: &[Message], pictures: usize) -> Result<()> {
     let tokenizer = good_tokenizer();
-    let grids: Vec<_> = (0..pictures).map(|i| ImageGrid { rows: 1 + i % 3, cols: 2 }).collect();
-    let ids = encode_chat(messages, &grids, tokenizer)?;
-    let mut order = picture_order(messages)?;
+    let config = published("ministral-3-3b").expect("a shape");
+    let rules = definition(&config).pictures().expect("a model that reads pictures");
+    let tokens: Vec<_> = (0..pictures).map(|i| rules.tokens(ImageGrid { rows: 1 + i % 3, cols: 2 })).collect();
+    let layout = definition(&config).chat_layout("mistral-v13")?;
+    let template = ChatTemplate { layout, bos: Some(1), default_system: None };
+    let EncodedChat { ids, pictures: mut order } = template.encode(messages, &tokens, tokenizer)?;
     let picture_tokens = [10, 12, 13];
     let found = ids.iter().filter(|id| picture_tokens.contains(id)).count();
-    assert_eq!(found, order.iter().map(|&i| grids[i].tokens()).sum::<usize>(), "picture tokens for each picture");
+    assert_eq!(found, order.iter().map(|&i| tokens[i].len()).sum::<usize>(), "picture tokens for each picture");
     order.sort_unstable();
     assert!(order.into_iter().eq(0..pictures), "every picture once");
     Ok(())

@@ -1,12 +1,10 @@
 //! `model.json`, and what is worked out from it before any weight arrives.
 
 use ocelli::Result;
-use ocelli::engine::{MemoryOptions, plan};
-use ocelli::families::ModelConfig;
-use ocelli::model::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
-use ocelli::model::{decoder, vision};
+use ocelli::families::{ModelConfig, definition};
+use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
+use ocelli::memory::{MemoryOptions, plan};
 use ocelli::weights::manifest::Manifest;
-use ocelli::weights::tensors::model_tensors;
 
 /// A manifest, and everything a loader derives from it.
 ///
@@ -41,12 +39,14 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Names of the tensors, their joins, and the tables of angles.
+/// Names of the tensors, what is fused, and the tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
-    let layers = config.vision().map_or(0, |vision| vision.num_hidden_layers);
-    let joins = decoder::joins(config.text()).into_iter().chain((0..layers).flat_map(vision::joins));
-    let joined = joins.flatten().count();
-    assert!(model_tensors(config).count() >= joined, "only tensors that are there are joined");
+    let mut before = None;
+    for spec in definition(config).tensors().filter(|spec| spec.fuse.is_some()) {
+        let inputs = (spec.fuse.clone(), spec.shape[1]);
+        let other = before.replace(inputs.clone()).filter(|(fused, _)| *fused == inputs.0);
+        assert!(other.is_none_or(|other| other == inputs), "fused matrices have the same inputs");
+    }
     let text = config.text();
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);
     let last = text.max_position_embeddings - 1;

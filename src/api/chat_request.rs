@@ -52,7 +52,7 @@ const NOT_YET: [&str; 8] = [
 pub struct ChatRequest {
     /// The conversation.
     pub messages: Vec<Message>,
-    /// URLs of the pictures in order of appearance: `Part::Image(i)` means `picture_urls[i]`.
+    /// URLs of the pictures in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
     pub picture_urls: Vec<String>,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,
@@ -77,7 +77,7 @@ impl FromStr for ChatRequest {
 }
 
 impl ChatRequest {
-    /// Reads a request; what it leaves open is as the OpenAI API has it.
+    /// Reads a request; absent fields have the OpenAI API's defaults.
     ///
     /// # Errors
     /// [`Error::UnsupportedOption`] for fields that are unknown or not supported, [`Error::InvalidRequest`] for malformed
@@ -86,7 +86,7 @@ impl ChatRequest {
         Self::with_defaults(request, &SamplingOptions::default())
     }
 
-    /// Reads a request; `defaults` says how to sample where it does not, the seed included.
+    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
     ///
     /// # Errors
     /// As [`Self::from_json`].
@@ -158,7 +158,7 @@ fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<Sa
         options.top_k = Some(field.count()?);
     }
     if let Some(field) = fields.get("seed") {
-        // Negative seeds are seeds too: they wrap around.
+        // Negative seeds are valid too: they wrap around.
         options.seed = field.integer()? as u64;
     }
     if let Some(field) = fields.get("logit_bias") {

@@ -1,4 +1,4 @@
-//! A JSON value that knows its place in the request, so that every fault can name it.
+//! A JSON value with its path in the request, so that every error can name it.
 
 use serde_json::{Map, Value};
 

@@ -1,10 +1,10 @@
 //! The `messages` of a request.
 
 use super::field::{Field, Fields};
-use crate::chat::{Message, Part, Role};
+use crate::chat::{ContentPart, Message, Role};
 use crate::error::Result;
 
-/// Messages, and the URLs of the pictures in them in order of appearance: `Part::Image(i)` means `picture_urls[i]`.
+/// Messages, and the URLs of the pictures in them in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pub(super) messages: Vec<Message>,
@@ -30,9 +30,9 @@ impl Conversation {
         }
     }
 
-    fn read_content(&mut self, content: &Field<'_>) -> Result<Vec<Part>> {
+    fn read_content(&mut self, content: &Field<'_>) -> Result<Vec<ContentPart>> {
         if let Some(text) = content.value.as_str() {
-            return Ok(vec![Part::Text(text.to_owned())]);
+            return Ok(vec![ContentPart::Text(text.to_owned())]);
         }
         if !content.value.is_array() {
             return Err(content.fault("must be a string or an array of parts"));
@@ -40,18 +40,18 @@ impl Conversation {
         content.array()?.map(|part| self.read_part(&part)).collect()
     }
 
-    fn read_part(&mut self, part: &Field<'_>) -> Result<Part> {
+    fn read_part(&mut self, part: &Field<'_>) -> Result<ContentPart> {
         let fields = part.object()?;
         let kind = fields.need("type")?;
         match kind.str()? {
             "text" => {
                 fields.only(&["type", "text"])?;
-                Ok(Part::Text(fields.need("text")?.str()?.to_owned()))
+                Ok(ContentPart::Text(fields.need("text")?.str()?.to_owned()))
             }
             "image_url" => {
                 fields.only(&["type", "image_url"])?;
                 self.picture_urls.push(read_picture_url(&fields.need("image_url")?)?);
-                Ok(Part::Image(self.picture_urls.len() - 1))
+                Ok(ContentPart::Image(self.picture_urls.len() - 1))
             }
             other => {
                 Err(kind.unsupported(format!("parts of type {other:?} are not supported, only text and image_url")))
@@ -71,7 +71,7 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
     }
 }
 
-/// A URL, or an object with one. `detail` is checked but changes nothing: the model has one way to look at a picture.
+/// A URL, or an object with one. `detail` is validated and has no effect: pictures are always encoded at full size.
 fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
     let url = match image_url.value.is_string() {
         true => image_url.clone(),

@@ -11,5 +11,5 @@ mod field;
 mod messages;
 
 pub use chat_request::ChatRequest;
-pub use response::{ChatCompletion, ChatCompletionChunk, ErrorBody, FinishReason, Stamp, Usage};
+pub use response::{ChatCompletion, ChatCompletionChunk, ErrorBody, Stamp, Usage};
 pub use score_request::ScoreRequest;

@@ -1,20 +1,12 @@
 //! Answers in the OpenAI chat API's wire format.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::ChatRequest;
+use crate::engine::{self, FinishReason};
 use crate::error::Error;
 
-/// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FinishReason {
-    /// The model ended it, or a stop string was met.
-    Stop,
-    /// `max_tokens` or the end of the context was reached.
-    Length,
-}
-
-/// Tokens a request took.
+/// Token counts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens in the prompt, picture tokens included.
@@ -25,7 +17,7 @@ pub struct Usage {
     pub total_tokens: usize,
     /// What the prompt's tokens were.
     pub prompt_tokens_details: PromptTokensDetails,
-    /// How many of the answer's tokens had been guessed.
+    /// How many of the answer's tokens were drafted.
     pub completion_tokens_details: CompletionTokensDetails,
 }
 
@@ -36,32 +28,27 @@ pub struct PromptTokensDetails {
     pub cached_tokens: usize,
 }
 
-/// How many of the answer's tokens had been guessed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// How many of the answer's tokens were drafted (speculative decoding).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CompletionTokensDetails {
-    /// Tokens that were guessed and are in the answer.
+    /// Draft tokens that the model confirmed.
     pub accepted_prediction_tokens: usize,
-    /// Tokens that were guessed and are not.
+    /// Draft tokens that it did not.
     pub rejected_prediction_tokens: usize,
 }
 
-impl Usage {
-    /// Counts of one request; `cached` of the `prompt` tokens were not computed again.
-    pub fn new(prompt: usize, cached: usize, completion: usize) -> Self {
+impl From<engine::Usage> for Usage {
+    fn from(usage: engine::Usage) -> Self {
         Self {
-            prompt_tokens: prompt,
-            completion_tokens: completion,
-            total_tokens: prompt + completion,
-            prompt_tokens_details: PromptTokensDetails { cached_tokens: cached },
-            completion_tokens_details: CompletionTokensDetails::default(),
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.prompt_tokens + usage.completion_tokens,
+            prompt_tokens_details: PromptTokensDetails { cached_tokens: usage.cached_tokens },
+            completion_tokens_details: CompletionTokensDetails {
+                accepted_prediction_tokens: usage.accepted_tokens,
+                rejected_prediction_tokens: usage.drafted_tokens.saturating_sub(usage.accepted_tokens),
+            },
         }
-    }
-
-    /// The same, where `drafted` tokens were guessed of which the answer has `accepted`.
-    pub fn guessed(self, drafted: usize, accepted: usize) -> Self {
-        let rejected_prediction_tokens = drafted.saturating_sub(accepted);
-        let details = CompletionTokensDetails { accepted_prediction_tokens: accepted, rejected_prediction_tokens };
-        Self { completion_tokens_details: details, ..self }
     }
 }
 
@@ -120,8 +107,8 @@ struct Delta {
     content: Option<String>,
 }
 
-/// What all chunks of one answer have in common, and the chunks in the order they are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a completion and all chunks of an answer have in common. Its methods make the chunks, in the order they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Stamp {
     /// Unique name of the answer, such as `chatcmpl-..`.
     pub id: String,
@@ -130,10 +117,18 @@ pub struct Stamp {
     /// Name of the model.
     pub model: String,
     /// Whether the request asked for the token counts at the end of the stream.
+    #[serde(skip)]
     pub include_usage: bool,
 }
 
 impl Stamp {
+    /// With the request's model, if it names one, and its `include_usage`.
+    #[must_use]
+    pub fn for_request(self, request: &ChatRequest) -> Self {
+        let model = request.model.clone().unwrap_or(self.model);
+        Self { model, include_usage: request.include_usage, ..self }
+    }
+
     /// The whole answer at once.
     pub fn completion(&self, content: String, finish_reason: FinishReason, usage: Usage) -> ChatCompletion {
         let message = AnswerMessage { role: "assistant", content, refusal: () };
@@ -147,7 +142,7 @@ impl Stamp {
         }
     }
 
-    /// The first chunk: who speaks.
+    /// The first chunk, with the role.
     pub fn opening(&self) -> ChatCompletionChunk {
         self.chunk(Delta { role: Some("assistant"), content: Some(String::new()) }, None)
     }
@@ -157,12 +152,12 @@ impl Stamp {
         self.chunk(Delta { role: None, content: Some(content) }, None)
     }
 
-    /// The chunk that says why the answer ended.
+    /// The chunk with the finish reason.
     pub fn closing(&self, finish_reason: FinishReason) -> ChatCompletionChunk {
         self.chunk(Delta::default(), Some(finish_reason))
     }
 
-    /// The last chunk of a stream that was asked for the token counts; otherwise there is none.
+    /// The last chunk, with the token counts, if the request asked for them.
     pub fn usage(&self, usage: Usage) -> Option<ChatCompletionChunk> {
         self.include_usage.then(|| ChatCompletionChunk { usage: Some(Some(usage)), ..self.bare(Vec::new()) })
     }

@@ -1,4 +1,4 @@
-//! A request to run the model over a prompt and look at its logits.
+//! A request for the logits of a prompt.
 
 use std::str::FromStr;
 

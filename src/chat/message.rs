@@ -24,7 +24,7 @@ impl Role {
 
 /// One piece of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum ContentPart {
     /// Text; whatever it spells, it never becomes a control token.
     Text(String),
     /// A picture: an index into the pictures of the request.
@@ -37,12 +37,12 @@ pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said, in order.
-    pub content: Vec<Part>,
+    pub content: Vec<ContentPart>,
 }
 
 impl Message {
     /// A message of text alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self { role, content: vec![Part::Text(text.into())] }
+        Self { role, content: vec![ContentPart::Text(text.into())] }
     }
 }

@@ -1,8 +1,9 @@
 //! Messages to token ids, and token ids back to text.
 //!
-//! [`template`] lays a conversation out as segments, [`tokenizer`] turns each segment into ids, [`stream`] turns the
-//! bytes of generated tokens into text. Knows nothing of pictures beyond how many tokens each takes, and nothing of GPUs.
+//! A family's [`layout`] makes segments of a conversation, [`template`] and [`tokenizer`] turn each segment into ids, [`stream`] turns the
+//! bytes of generated tokens into text. Knows nothing of pictures beyond their tokens, and nothing of GPUs.
 
+pub mod layout;
 pub mod message;
 pub mod stream;
 pub mod system_prompt;
@@ -10,10 +11,12 @@ pub mod template;
 pub mod tokenizer;
 
 mod byte_alphabet;
+mod pre_tokenizer;
 mod tokenizer_file;
 
-pub use message::{Message, Part, Role};
+pub use layout::{ChatLayout, Segment};
+pub use message::{ContentPart, Message, Role};
 pub use stream::TextStream;
-pub use system_prompt::default_system_prompt;
-pub use template::{Segment, encode_chat, picture_order};
+pub use system_prompt::{Date, fill_system_prompt};
+pub use template::{ChatTemplate, EncodedChat};
 pub use tokenizer::Tokenizer;

@@ -1,37 +1,23 @@
 //! Text to token ids and back, over a byte-level BPE `tokenizer.json`.
 //!
-//! The splitting pattern and the merges are the `tokenizers` crate's. The promise of this wrapper: text never becomes a
+//! The merges are the `tokenizers` crate's. The promise of this wrapper: text never becomes a
 //! control token, whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::utils::SysRegex;
 
 use super::byte_alphabet::{byte_to_char, char_to_byte};
-use super::tokenizer_file::{TokenizerFile, fault};
-use crate::error::{Error, Result};
-
-/// Mistral's pre-tokeniser: how text is cut into pieces before the merges.
-///
-/// Files saved by older converters carry Llama 3's pattern instead, with which the model was never trained, so a
-/// Mistral vocabulary always gets this one (as `fix_mistral_regex` of Hugging Face `transformers` does).
-const TEKKEN: &str = concat!(
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-);
-
-/// The control token by which a Mistral vocabulary is known.
-const MISTRAL_MARK: &str = "[INST]";
+use super::pre_tokenizer::{PreTokenizer, fault};
+use super::tokenizer_file::TokenizerFile;
+use crate::error::Result;
 
 /// A byte-level BPE vocabulary with its control tokens.
 pub struct Tokenizer {
-    split: &'static SysRegex,
+    pre_tokenizer: PreTokenizer,
     /// Knows the ordinary tokens alone, so it cannot produce a control token.
     model: BPE,
     /// What each id prints: a range of `bytes`; absent for control tokens. By id, since a small file may name high ones.
@@ -55,14 +41,17 @@ impl Tokenizer {
     /// Builds a tokenizer from the bytes of a `tokenizer.json`, version 1.0 or 2.0.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] when the file is damaged or is no byte-level BPE with Mistral's pre-tokeniser.
+    /// [`crate::Error::Tokenizer`] when the file is damaged or is no byte-level BPE.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let file = TokenizerFile::parse(json)?;
-        let mistral = file.added.iter().any(|token| token.content == MISTRAL_MARK);
-        if !mistral && file.pattern.as_deref() != Some(TEKKEN) {
-            let found = file.pattern.as_deref().unwrap_or("no pattern");
-            return Err(fault(format!("only Mistral's pre-tokeniser is supported, the file has {found}")));
-        }
+        Self::with_pattern(json, None)
+    }
+
+    /// As [`Self::from_json`]; `pattern` replaces all that the file says about splitting text.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn with_pattern(json: &[u8], pattern: Option<&str>) -> Result<Self> {
+        let file = TokenizerFile::parse(json, pattern)?;
         let (printed, bytes) = printed_bytes(&file);
         let highest = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id)).max();
         let vocab_size = highest.map_or(0, |id| id as usize + 1);
@@ -76,30 +65,22 @@ impl Tokenizer {
             .cache_capacity(0)
             .build()
             .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { split: splitter()?, model, printed, bytes, vocab_size, added, control })
+        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, bytes, vocab_size, added, control })
     }
 
     /// The ids of a text. No id is a control token's, whatever the text spells.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] when the text cannot be cut into pieces.
+    /// [`crate::Error::Tokenizer`] when the text cannot be cut into pieces.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        let text = self.pre_tokenizer.normalize(text)?;
         let mut ids = Vec::with_capacity(text.len() / 3);
-        let mut done = 0;
-        for (start, end) in self.split.find_iter(text) {
-            // The pattern matches every character, unless the engine gave up.
-            if start != done {
-                break;
-            }
-            done = end;
-            let spelled: String = text[start..end].bytes().map(byte_to_char).collect();
+        for piece in self.pre_tokenizer.pieces(&text)? {
+            let spelled: String = piece.bytes().map(byte_to_char).collect();
             let tokens = self.model.tokenize(&spelled).map_err(|error| fault(error.to_string()))?;
             ids.extend(tokens.iter().map(|token| token.id));
         }
-        match done == text.len() {
-            true => Ok(ids),
-            false => Err(fault(format!("the text cannot be split after byte {done}"))),
-        }
+        Ok(ids)
     }
 
     /// The id of a control token by its name, such as `[INST]`.
@@ -128,16 +109,6 @@ impl Tokenizer {
         let bytes: Vec<u8> = ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
-}
-
-/// [`TEKKEN`], compiled once: it is the same for every vocabulary.
-fn splitter() -> Result<&'static SysRegex> {
-    static SPLIT: OnceLock<SysRegex> = OnceLock::new();
-    if let Some(split) = SPLIT.get() {
-        return Ok(split);
-    }
-    let split = SysRegex::new(TEKKEN).map_err(|error| Error::Internal { detail: error.to_string() })?;
-    Ok(SPLIT.get_or_init(|| split))
 }
 
 /// What each id prints, as ranges of one buffer.

@@ -11,7 +11,8 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::byte_alphabet::byte_to_char;
-use crate::error::{Error, Result};
+use super::pre_tokenizer::{PreTokenizer, fault};
+use crate::error::Result;
 
 /// Tokens a vocabulary may hold, and one past the highest id.
 const MAX_TOKENS: usize = 1 << 22;
@@ -28,8 +29,8 @@ pub(super) struct TokenizerFile {
     pub(super) ignore_merges: bool,
     /// Tokens that text never produces.
     pub(super) added: Vec<AddedToken>,
-    /// The splitting pattern the file names, if any.
-    pub(super) pattern: Option<String>,
+    /// How text is split.
+    pub(super) pre_tokenizer: PreTokenizer,
 }
 
 /// A token outside the text vocabulary.
@@ -105,16 +106,13 @@ impl<'de> Visitor<'de> for MergeVisitor {
     }
 }
 
-pub(super) fn fault(reason: impl Into<String>) -> Error {
-    Error::Tokenizer { reason: reason.into() }
-}
-
 impl TokenizerFile {
-    /// Parses and checks the bytes of a `tokenizer.json`.
-    pub(super) fn parse(json: &[u8]) -> Result<Self> {
+    /// Parses and checks the bytes of a `tokenizer.json`. `pattern` replaces all that the file says about splitting text.
+    pub(super) fn parse(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let raw: RawFile = serde_json::from_slice(json).map_err(|error| fault(format!("tokenizer.json: {error}")))?;
         refuse_unsupported(&raw)?;
-        let RawFile { added_tokens: added, pre_tokenizer, model, .. } = raw;
+        let RawFile { added_tokens: added, normalizer, pre_tokenizer, model } = raw;
+        let pre_tokenizer = PreTokenizer::new(normalizer.as_ref(), pre_tokenizer.as_ref(), pattern)?;
         let RawModel { mut vocab, merges, ignore_merges, .. } = model;
         check_ids(&vocab, &added)?;
         // A control token left in the vocabulary could be met as a whole piece of text, or be the end of a merge.
@@ -136,8 +134,7 @@ impl TokenizerFile {
             kept.push((left, right));
         }
         check_bytes(&vocab)?;
-        let pattern = pre_tokenizer.as_ref().and_then(find_pattern).map(str::to_owned);
-        Ok(Self { vocab, merges: kept, ignore_merges, added, pattern })
+        Ok(Self { vocab, merges: kept, ignore_merges, added, pre_tokenizer })
     }
 }
 
@@ -145,9 +142,6 @@ fn refuse_unsupported(raw: &RawFile) -> Result<()> {
     let model = &raw.model;
     if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
         return Err(fault(format!("model type {kind:?} is not supported, only byte-level BPE")));
-    }
-    if raw.normalizer.is_some() {
-        return Err(fault("normalizers are not supported"));
     }
     let affix = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     if model.byte_fallback || affix(&model.continuing_subword_prefix) || affix(&model.end_of_word_suffix) {
@@ -205,17 +199,5 @@ fn check_bytes(vocab: &HashMap<String, u32>) -> Result<()> {
     match (0..=u8::MAX).filter(in_utf8).find(|&byte| !vocab.contains_key(&byte_to_char(byte).to_string())) {
         Some(byte) => Err(fault(format!("the vocabulary is not byte-level, it lacks the byte {byte:#04x}"))),
         None => Ok(()),
-    }
-}
-
-/// The first `{"Regex": PATTERN}` of a pre-tokeniser, however deep. The JSON parser bounds the depth.
-fn find_pattern(value: &Value) -> Option<&str> {
-    match value {
-        Value::Object(fields) => match fields.get("Regex").and_then(Value::as_str) {
-            Some(pattern) => Some(pattern),
-            None => fields.values().find_map(find_pattern),
-        },
-        Value::Array(items) => items.iter().find_map(find_pattern),
-        _ => None,
     }
 }

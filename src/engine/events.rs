@@ -1,5 +1,6 @@
 //! What the engine tells its caller, and how the caller stops it.
 
+use crate::chat::Date;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,6 +8,9 @@ use crate::error::{Error, Result};
 
 /// Milliseconds since some fixed moment, from the platform.
 pub type Clock = fn() -> f64;
+
+/// The date where the user is; `None` where it is not known.
+pub type Calendar = fn() -> Option<Date>;
 
 /// A flag that ends a request: within one token, one chunk of the prompt or a few layers of the tower.
 #[derive(Debug, Clone, Default)]

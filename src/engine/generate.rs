@@ -1,24 +1,21 @@
-//! Request to answer: encode, reuse what the cache holds, encode pictures, prefill in chunks, decode token by token.
+//! Request to answer: encode, reuse what the state holds, encode pictures, prefill in chunks, decode token by token.
 
-use std::rc::Rc;
-
+use super::backend::Backend;
+use super::context::RequestContext;
 use super::events::{Cancel, Completion, Event, FinishReason, Stage, Timings, Usage};
-use super::load::Resident;
-use super::pictures::{PromptFeatures, Shown};
-use super::prompt::{Encoded, SizedPicture};
-use super::recover::Run;
-use super::session::ContextEntry;
+use super::pictures::PromptImages;
+use super::prompt::Encoded;
 use super::{Engine, Request};
 use crate::error::{Error, Result};
-use crate::model::Input;
+use crate::model::LanguageModel;
 
-impl Engine {
+impl<B: Backend> Engine<B> {
     /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
     /// meanwhile is opened again, and the answer goes on where it was.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`], [`Error::ContextOverflow`],
-    /// [`Error::Aborted`], [`Error::DeviceLost`] if that happens again and again, or what else the device complains about.
+    /// [`Error::Aborted`], [`Error::DeviceLost`] if that happens again and again, or what else the device says.
     pub async fn generate(
         &mut self,
         request: &Request,
@@ -32,15 +29,15 @@ impl Engine {
         self.check_room(encoded.ids.len())?;
         encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
         timings.prepare_ms = (self.clock)() - started;
-        let run = &mut Run::new(cancel, on_event);
-        let prefilled = self.prefill(&encoded, &mut timings, run).await?;
+        let context = &mut RequestContext::new(cancel, on_event);
+        let cached = self.prefill(&encoded, &mut timings, context).await?;
         let decode_started = (self.clock)();
-        let answer = self.decode(request, prefilled, run).await?;
+        let answer = self.decode(request, &encoded, context).await?;
         timings.decode_ms = (self.clock)() - decode_started;
         let usage = Usage {
             prompt_tokens: encoded.ids.len(),
             completion_tokens: answer.tokens.len(),
-            cached_tokens: prefilled.cached,
+            cached_tokens: cached,
             drafted_tokens: answer.drafted,
             accepted_tokens: answer.accepted,
         };
@@ -50,99 +47,91 @@ impl Engine {
 
     /// The prompt and one token of an answer must fit.
     fn check_room(&self, tokens: usize) -> Result<()> {
-        let context = self.plan.context;
+        let context = self.backend.context();
         if tokens < context { Ok(()) } else { Err(Error::ContextOverflow { tokens: tokens + 1, context }) }
     }
 
-    /// Forgets all but the first `len` slots, and all pictures but theirs and `pictures`.
-    pub(super) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) {
-        self.session.truncate(len);
-        self.session.keep_pictures(pictures);
-        if let Some(resident) = &mut self.resident {
-            resident.cache.truncate(len);
-        }
-    }
-
-    /// Brings the cache to the end of the prompt, so that the logits of its last row can be read.
-    async fn prefill(&mut self, encoded: &Encoded, timings: &mut Timings, run: &mut Run<'_>) -> Result<Prefilled> {
-        let cached = self.session.common(&encoded.slots);
-        self.rewind(cached, &encoded.pictures);
+    /// Brings the conversation to the end of the prompt, so that the logits of its last row can be read. Returns the entries that need
+    /// not be computed.
+    async fn prefill(
+        &mut self,
+        encoded: &Encoded,
+        timings: &mut Timings,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
+        let total = encoded.entries.len();
+        let common = self.conversation.common(&encoded.entries);
+        let cached = self.conversation.rewind(common, &encoded.pictures);
         let vision_started = (self.clock)();
-        let mut shown = Shown::new(&encoded.slots[cached..], &encoded.pictures);
-        self.look(&mut shown, run).await?;
-        // All at once: the cache moves once. Not before the tower is done: its work memory serves the cache now.
-        let new = encoded.slots.len() - cached;
-        self.surviving(run, async |engine, _| engine.resident_mut()?.cache.reserve(new).await).await?;
+        let mut images = None;
+        let encode = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+            let left = engine.conversation.entries().len();
+            engine.images(&encoded.entries[left..], encoded, context).await
+        };
+        images.replace(self.with_recovery(context, encode).await?);
+        // All room at once: the state moves once. Not before the tower is done: its work memory serves the state now.
+        let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
+            let left = engine.conversation.entries().len();
+            engine.conversation.reserve(engine.backend.model()?, total - left).await
+        };
+        self.with_recovery(context, reserve).await?;
         let prefill_started = (self.clock)();
         timings.vision_ms = prefill_started - vision_started;
-        let (total, chunk) = (encoded.slots.len(), self.plan.rows.text.prompt);
-        let mut last_row = 0;
-        for first in (cached..total).step_by(chunk) {
-            run.cancel.check()?;
-            let slots = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run).await?;
-            last_row = slots.len() - 1;
-            (run.on_event)(Event::Progress { stage: Stage::Prefill, done: first + slots.len(), total });
+        while self.conversation.entries().len() < total {
+            context.cancel.check()?;
+            self.forward(encoded, usize::MAX, &mut images, context).await?;
+            let done = self.conversation.entries().len();
+            (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
         }
         timings.prefill_ms = (self.clock)() - prefill_started;
-        Ok(Prefilled { tokens: total, cached, last_row })
+        Ok(cached)
     }
 
-    /// Encodes the pictures.
-    async fn look(&mut self, shown: &mut Shown<'_>, run: &mut Run<'_>) -> Result<()> {
-        let Shown { slots, pictures, .. } = *shown;
-        let step = async |engine: &mut Self, run: &mut Run<'_>| {
-            engine.encode_pictures(slots, pictures, run.cancel, run.on_event).await
-        };
-        shown.features = Some(self.surviving(run, step).await?);
-        Ok(())
+    /// Encodes the pictures that `entries` name.
+    async fn images(
+        &mut self,
+        entries: &[super::ContextEntry],
+        encoded: &Encoded,
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        self.backend.encode_images(&mut self.conversation, entries, &encoded.pictures, context).await
     }
 
-    /// One forward pass, its pictures encoded before if they are not.
+    /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.
     pub(super) async fn forward(
         &mut self,
-        slots: &[ContextEntry],
-        shown: &mut Shown<'_>,
-        run: &mut Run<'_>,
-    ) -> Result<()> {
-        let step = async |engine: &mut Self, run: &mut Run<'_>| {
-            let features = match shown.features.take() {
-                Some(features) => features,
-                None => engine.encode_pictures(shown.slots, shown.pictures, run.cancel, run.on_event).await?,
-            };
-            engine.pass(slots, &features).await?;
-            shown.features = Some(features);
-            Ok(())
+        encoded: &Encoded,
+        most: usize,
+        images: &mut Option<PromptImages>,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
+        let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+            engine.forward_once(encoded, most, images, context).await
         };
-        self.surviving(run, step).await
+        self.with_recovery(context, step).await
     }
 
-    /// One forward pass; if it is seen to fail the cache is as it was.
-    async fn pass(&mut self, slots: &[ContextEntry], features: &PromptFeatures) -> Result<()> {
-        let inputs: Vec<Input> = slots.iter().map(|slot| features.input(slot)).collect::<Result<_>>()?;
-        let Resident { model, cache, .. } = self.resident_mut()?;
-        let held = cache.len();
-        let passed = match model.forward(cache, &inputs, features.rows.as_ref()).await {
-            Ok(()) => model.wait_idle().await,
-            Err(error) => Err(error),
+    /// As [`Self::forward`]; whatever goes wrong is an error.
+    pub(super) async fn forward_once(
+        &mut self,
+        encoded: &Encoded,
+        most: usize,
+        images: &mut Option<PromptImages>,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
+        let rest = &encoded.entries[self.conversation.entries().len()..];
+        // After a loss they are gone.
+        let features = match images.take() {
+            Some(features) => features,
+            None => self.images(rest, encoded, context).await?,
         };
-        match passed {
-            Ok(()) => self.session.extend(slots, slots.len()),
-            Err(_) => cache.truncate(held),
-        }
-        passed
+        let model = self.backend.model()?;
+        let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
+        let inputs: Vec<_> = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
+        self.conversation.append(model, entries, &inputs, features.rows.as_ref()).await?;
+        *images = Some(features);
+        Ok(entries.len())
     }
-}
-
-/// Where a prompt stands after its forward passes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Prefilled {
-    /// Tokens of the prompt.
-    pub(super) tokens: usize,
-    /// Those that were in the cache before.
-    pub(super) cached: usize,
-    /// Row of the last one in the last forward pass.
-    pub(super) last_row: usize,
 }
 
 /// The answer so far.

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::events::{Clock, LoadEvent};
+use super::context::LOSSES;
+use super::conversation::Conversation;
+use super::device::{Device, Resident, bring_up};
+use super::events::{Calendar, Clock, LoadEvent};
 use super::pictures::FeatureCache;
-use super::plan::{MemoryOptions, Plan, plan, smaller};
-use super::recover::LOSSES;
-use super::session::Session;
-use super::source::{ShardSource, both};
+use super::source::ShardSource;
 use super::speculate::{LatencyModel, Speculation};
-use super::tower::{Residency, Tower};
 use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, KernelConfig, Purpose};
-use crate::kernels::self_test::{Heads, Needs, SelfTestReport, Vision, self_test};
-use crate::model::{KvCache, Model, decoder, forward};
+use crate::families::definition;
+use crate::gpu::{Gpu, KernelConfig};
+use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
+use crate::model::DryModel;
 use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, Uploader};
 
 /// How a model is loaded.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +42,12 @@ pub struct LoadOptions {
     pub speculation: Speculation,
     /// The platform's clock.
     pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
 }
 
 impl LoadOptions {
-    /// Everything by default, with the platform's clock.
+    /// Everything by default, with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
         Self {
             context: None,
@@ -57,22 +59,14 @@ impl LoadOptions {
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
             clock,
+            today: || None,
         }
     }
 
     fn memory_options(&self) -> MemoryOptions {
         let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, speculation, .. } = *self;
-        MemoryOptions { budget, context, kv, vision, speculation }
+        MemoryOptions { budget, context, kv, vision, without_drafts: speculation == Speculation::Off }
     }
-}
-
-/// The part of an engine that is on the device, and gone with it.
-#[derive(Debug)]
-pub(super) struct Resident {
-    pub(super) model: Model,
-    /// The weights of the picture side, where they stay.
-    pub(super) tower: Option<Tower>,
-    pub(super) cache: KvCache,
 }
 
 impl Engine {
@@ -97,7 +91,8 @@ impl Engine {
     ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
-        let tokenizer = Arc::new(Tokenizer::from_json(tokenizer)?);
+        let split_pattern = definition(&manifest.config).split_pattern();
+        let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features() & options.arithmetic.features();
@@ -135,78 +130,26 @@ impl Engine {
         };
         Ok(Self {
             latency: LatencyModel::new(gpu.class()),
-            gpu,
-            plan,
-            resident: Some(resident),
+            chat: manifest.chat.clone(),
+            name: manifest.name.clone(),
+            backend: Device {
+                gpu,
+                plan,
+                resident: Some(resident),
+                manifest,
+                shards,
+                features: FeatureCache::default(),
+                self_test,
+                tuned,
+                clock: options.clock,
+            },
             tokenizer,
-            manifest,
-            shards,
-            session: Session::default(),
-            features: FeatureCache::default(),
-            self_test,
-            tuned,
-            filter_is_tested: false,
-            rows_tested: Vec::new(),
+            conversation: Conversation::default(),
             speculation: options.speculation,
             clock: options.clock,
+            today: options.today,
         })
     }
-}
-
-/// Tests the device's kernels, sends a model's weights by plan and makes an empty cache. Every shard is read, so that all hashes have been
-/// checked. `on_event` may end it with an error.
-pub(super) async fn bring_up(
-    gpu: &Gpu,
-    manifest: &Manifest,
-    shards: &dyn ShardSource,
-    plan: &Plan,
-    clock: Clock,
-    on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
-) -> Result<(Resident, SelfTestReport)> {
-    let needs = kernel_needs(manifest, vec![plan.kv]);
-    // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
-    let mut go_on = Ok(());
-    let mut on_compiled = |done, total| {
-        if go_on.is_ok() {
-            go_on = on_event(LoadEvent::Kernels { done, total });
-        }
-    };
-    let test = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut on_compiled);
-    let (report, first) = match manifest.shards.is_empty() {
-        true => (test.await, None),
-        false => {
-            let (report, first) = both(test, shards.shard(0)).await;
-            (report, Some(first))
-        }
-    };
-    let (report, mut first) = (report?, first);
-    go_on?;
-    let config = &manifest.config;
-    let mut uploader = Uploader::new(gpu, manifest);
-    let joins = decoder::joins(config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(manifest, &text)?;
-    let stays = config.vision().filter(|_| plan.vision == Residency::Resident);
-    if let Some(vision) = stays {
-        Tower::want(&mut uploader, manifest, vision.num_hidden_layers)?;
-    }
-    gpu.flush_errors().await?;
-    for index in 0..manifest.shards.len() {
-        let bytes = match first.take() {
-            Some(bytes) => bytes?,
-            None => shards.shard(index).await?,
-        };
-        uploader.push_shard(manifest, index, &bytes)?;
-        // Before the next one comes: copies on their way take memory too.
-        gpu.wait_idle().await?;
-        on_event(LoadEvent::Bytes(bytes.len() as u64))?;
-    }
-    let mut weights = uploader.finish(manifest)?;
-    let tower = if stays.is_some() { Tower::take(config, &mut weights)? } else { None };
-    let model = Model::new(gpu, config, plan.rows, weights)?;
-    let cache = KvCache::new(gpu, config.text(), plan.context, plan.kv)?;
-    model.wait_idle().await?;
-    Ok((Resident { model, tower, cache }, report))
 }
 
 /// Where it `tunes`, and then no more, tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly
@@ -224,42 +167,14 @@ async fn tuned(
         return Ok((resident, report, Tuned { variants: before.variants, ..options.tuned }));
     }
     let until = clock() + BUDGET_MS;
-    let mut tuned = tune(gpu, (&mut resident.model, &mut resident.cache), options.tuned, (clock, until)).await?;
-    resident.model.rest();
-    resident.cache = KvCache::new(gpu, manifest.config.text(), plan.context, plan.kv)?;
+    let mut tuned = tune(gpu, &mut resident.model, options.tuned, (clock, until)).await?;
+    resident.model.release();
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
-    let needs = kernel_needs(manifest, vec![plan.kv]);
-    let mut tested = self_test(gpu, |config| Ok(needs.kernels(gpu, config)), clock, &mut |_, _| ()).await?;
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let mut tested = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
     tuned.variants = gpu.kernel_config().variants;
     Ok((resident, tested, tuned))
-}
-
-/// The kernels that a package needs, with caches of these precisions.
-pub fn kernel_needs(manifest: &Manifest, caches: Vec<KvPrecision>) -> Needs {
-    let (text, vision) = (manifest.config.text(), manifest.config.vision());
-    let matrices = manifest.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
-    let of_layers = matrices.clone().filter(|tensor| tensor.name.starts_with("layers."));
-    let is_embedding = |name: &str| name == "embed_tokens";
-    let named = |name: &str| matrices.clone().find(|tensor| tensor.name == name).map(|tensor| tensor.layout);
-    let embedding = named("embed_tokens").unwrap_or(manifest.quantization);
-    let product = |name: &str| !is_embedding(name) || text.tie_word_embeddings;
-    Needs {
-        products: matrices.clone().filter(|tensor| product(&tensor.name)).map(|tensor| tensor.layout).collect(),
-        step: of_layers.map(|tensor| tensor.layout).collect(),
-        head: named("lm_head").unwrap_or(embedding),
-        embedding,
-        group: text.num_attention_heads / text.num_key_value_heads,
-        decoder: Heads { head_dim: text.head_dim, pairs: text.rope.pairs },
-        caches,
-        vision: vision.as_ref().map(|vision| Vision {
-            heads: Heads { head_dim: vision.head_dim, pairs: vision.rope_pairs },
-            patch_size: vision.patch_size,
-            merge: vision.spatial_merge_size,
-            gate: vision.hidden_act,
-            projector: vision.projector_act,
-        }),
-    }
 }

@@ -2,49 +2,50 @@
 //!
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
+mod backend;
+mod context;
+mod conversation;
 mod decode;
+mod device;
+mod drafts;
+mod encode;
 mod events;
-mod footprint;
 mod generate;
 mod load;
 mod pictures;
-mod plan;
 mod preallocate;
 mod prompt;
-mod recover;
+mod recovery;
 mod score;
-mod session;
 mod source;
 mod speculate;
 mod tower;
 mod tuning;
-mod verify;
 
-pub use events::{Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
-pub use footprint::{Phase, PhaseBytes, PurposeBytes};
-pub use load::{LoadOptions, kernel_needs};
-pub use plan::{MemoryOptions, Plan, plan, smaller};
-pub use prompt::{Picture, Prompt};
+pub use crate::memory::{Plan, Residency};
+pub use backend::{Backend, StateOf};
+pub use context::RequestContext;
+pub use conversation::Conversation;
+pub use device::Device;
+pub use events::{Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
+pub use load::LoadOptions;
+pub use pictures::PromptImages;
+pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
 pub use score::{ScoreOptions, ScoredRows};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
-pub use tower::Residency;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
 use std::sync::Arc;
 
 use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::families::ModelConfig;
-use crate::gpu::{Gpu, ledger::LedgerRow};
+use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
 use crate::kernels::self_test::SelfTestReport;
-use crate::model::KvCache;
 use crate::sampling::SamplingOptions;
-use crate::weights::manifest::Manifest;
-use load::Resident;
-use pictures::FeatureCache;
-use session::Session;
+use crate::weights::manifest::{ChatSettings, Manifest};
 use speculate::LatencyModel;
 
 /// A request for an answer.
@@ -62,39 +63,52 @@ pub struct Request {
     pub stop: Vec<String>,
 }
 
-/// A loaded model with one conversation in its cache.
+/// A loaded model, and the conversation that requests continue. Several conversations can share a model: [`Self::swap_conversation`].
 #[derive(Debug)]
-pub struct Engine {
-    gpu: Gpu,
-    plan: Plan,
-    /// `None` from the loss of a device until another one holds the model.
-    resident: Option<Resident>,
+pub struct Engine<B: Backend = Device> {
+    backend: B,
     tokenizer: Arc<Tokenizer>,
-    manifest: Manifest,
-    shards: Box<dyn ShardSource>,
-    session: Session,
-    features: FeatureCache,
-    self_test: SelfTestReport,
-    tuned: Tuned,
-    /// Whether the kernel that few answers need has been tested on this device.
-    filter_is_tested: bool,
-    /// Counts of rows whose kernels have been tested on this device, and whether they are right.
-    rows_tested: Vec<(usize, bool)>,
+    chat: ChatSettings,
+    conversation: Conversation<StateOf<B>>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     clock: Clock,
+    today: Calendar,
+    name: String,
 }
 
-impl Engine {
-    /// What the model is called and how it is stored.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+/// How an engine is put together from its parts, for backends other than [`Device`].
+#[derive(Debug)]
+pub struct EngineParts<B> {
+    /// What answers are made with.
+    pub backend: B,
+    /// The tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// How a conversation becomes tokens.
+    pub chat: ChatSettings,
+    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
+    pub speculation: Speculation,
+    /// Milliseconds since some fixed moment.
+    pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
+    /// What the model is called.
+    pub name: String,
+}
+
+impl<B: Backend> Engine<B> {
+    /// An engine of these parts.
+    pub fn from_parts(parts: EngineParts<B>) -> Self {
+        let EngineParts { backend, tokenizer, chat, speculation, clock, today, name } = parts;
+        let latency = LatencyModel::new(DeviceClass::Hardware);
+        let conversation = Conversation::default();
+        Self { backend, tokenizer, chat, conversation, speculation, latency, clock, today, name }
     }
 
-    /// The model's shape.
-    pub fn config(&self) -> &ModelConfig {
-        &self.manifest.config
+    /// What answers are made with.
+    pub fn backend(&self) -> &B {
+        &self.backend
     }
 
     /// The tokenizer.
@@ -102,63 +116,86 @@ impl Engine {
         &self.tokenizer
     }
 
+    /// The conversation that requests continue.
+    pub fn conversation(&self) -> &Conversation<StateOf<B>> {
+        &self.conversation
+    }
+
+    /// Has requests continue another conversation of this engine, or a new one. Returns the one so far.
+    pub fn swap_conversation(&mut self, other: Conversation<StateOf<B>>) -> Conversation<StateOf<B>> {
+        std::mem::replace(&mut self.conversation, other)
+    }
+
+    /// From now on tokens are guessed, or are not. What was planned for without drafts has no memory for them.
+    pub fn speculate(&mut self, speculation: Speculation) {
+        self.speculation = speculation;
+    }
+}
+
+impl Engine {
+    /// What the model is called and how it is stored.
+    pub fn manifest(&self) -> &Manifest {
+        &self.backend.manifest
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.backend.manifest.config
+    }
+
     /// The device it runs on.
     pub fn gpu(&self) -> &Gpu {
-        &self.gpu
+        &self.backend.gpu
     }
 
     /// GPU memory by purpose.
     pub fn memory(&self) -> Vec<LedgerRow> {
-        self.gpu.ledger().rows()
+        self.backend.gpu.ledger().rows()
     }
 
     /// How the model is run, and what that takes.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.backend.plan
     }
 
     /// Tokens the context holds.
     pub fn context(&self) -> usize {
-        self.plan.context
+        self.backend.plan.context
     }
 
     /// What the kernels' self-test on this device found.
     pub fn self_test(&self) -> &SelfTestReport {
-        &self.self_test
+        &self.backend.self_test
     }
 
     /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
     pub fn tuned(&self) -> Tuned {
-        self.tuned
+        self.backend.tuned
     }
 
     /// How the cache of keys and values holds a number.
     pub fn kv_precision(&self) -> KvPrecision {
-        self.plan.kv
+        self.backend.plan.kv
     }
 
-    /// Forgets the conversation, its cache and its pictures.
+    /// Forgets the conversation, its state and all pictures.
+    pub fn reset(&mut self) {
+        self.backend.features.clear();
+        self.conversation = Conversation::default();
+    }
+
+    /// Milliseconds that a pass over `rows` tokens takes behind the conversation, of which nothing is kept; none where there is no
+    /// memory for so many. The first takes longer: it is made ready. What is found counts when it is decided whether guessing pays.
     ///
     /// # Errors
-    /// As [`Gpu::alloc`].
-    pub fn reset(&mut self) -> Result<()> {
-        self.features.clear();
-        self.session = Session::default();
-        if let Some(resident) = &mut self.resident {
-            resident.cache = KvCache::new(&self.gpu, self.manifest.config.text(), self.plan.context, self.plan.kv)?;
+    /// [`crate::Error::ContextOverflow`] behind a full context, or what the device says.
+    pub async fn time_pass(&mut self, rows: usize) -> Result<Option<f64>> {
+        let model = &mut self.backend.resident_mut()?.model;
+        let state = self.conversation.state_mut(model)?;
+        let ms = model.time_drafts(state, rows, self.clock).await?;
+        if let Some(ms) = ms {
+            self.latency.passed(rows, ms);
         }
-        Ok(())
+        Ok(ms)
     }
-
-    fn resident(&self) -> Result<&Resident> {
-        self.resident.as_ref().ok_or_else(not_there)
-    }
-
-    fn resident_mut(&mut self) -> Result<&mut Resident> {
-        self.resident.as_mut().ok_or_else(not_there)
-    }
-}
-
-fn not_there() -> Error {
-    Error::DeviceLost { reason: "it has not been opened again".into() }
 }

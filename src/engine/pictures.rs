@@ -1,34 +1,29 @@
 //! Pictures to features, computed once for each different picture.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
-use super::Engine;
-use super::events::{Cancel, Event, Stage};
-use super::load::Resident;
-use super::prompt::SizedPicture;
-use super::session::ContextEntry;
+use super::context::RequestContext;
+use super::events::{Event, Stage};
+use super::prompt::{ContextEntry, SizedPicture};
 use super::tower::TowerRun;
 use crate::error::{Error, Result};
+use crate::families::tower::Pixels;
 use crate::gpu::{Buffer, Gpu, Purpose, Recording};
 use crate::image::Fingerprint;
-use crate::model::vision::Pixels;
+use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};
-
-/// Pictures whose features are kept for later questions.
-pub(super) const KEPT: usize = 4;
 
 /// The features of a prompt's pictures in one buffer, and where each picture's rows begin.
 #[derive(Debug, Default)]
-pub(super) struct PromptFeatures {
+pub struct PromptImages {
     pub(super) rows: Option<Features>,
     first_rows: HashMap<Fingerprint, u32>,
 }
 
-impl PromptFeatures {
-    /// What starts the row of a slot.
-    pub(super) fn input(&self, slot: &ContextEntry) -> Result<Input> {
-        match slot {
+impl PromptImages {
+    /// What starts the row of an entry.
+    pub(super) fn input(&self, entry: &ContextEntry) -> Result<Input> {
+        match entry {
             ContextEntry::Token(id) => Ok(Input::Token(*id)),
             ContextEntry::Picture { fingerprint, row } => match self.first_rows.get(fingerprint) {
                 Some(first) => Ok(Input::Feature(first + row)),
@@ -38,59 +33,12 @@ impl PromptFeatures {
     }
 }
 
-/// The pictures in a part of a prompt, and their features while they are on the device.
-#[derive(Debug)]
-pub(super) struct Shown<'a> {
-    pub(super) slots: &'a [ContextEntry],
-    pub(super) pictures: &'a [Rc<SizedPicture>],
-    pub(super) features: Option<PromptFeatures>,
-}
-
-impl<'a> Shown<'a> {
-    /// Those of `pictures` that `slots` name, not encoded yet.
-    pub(super) fn new(slots: &'a [ContextEntry], pictures: &'a [Rc<SizedPicture>]) -> Self {
-        Self { slots, pictures, features: None }
-    }
-}
-
-impl Engine {
-    /// Encodes those of `pictures` that occur in `slots`, each once.
-    pub(super) async fn encode_pictures(
-        &mut self,
-        slots: &[ContextEntry],
-        pictures: &[Rc<SizedPicture>],
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<PromptFeatures> {
-        let mut wanted: Vec<&SizedPicture> = Vec::new();
-        for slot in slots {
-            let ContextEntry::Picture { fingerprint, .. } = slot else { continue };
-            if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
-                continue;
-            }
-            wanted
-                .extend(pictures.iter().find(|picture| picture.fingerprint == *fingerprint).map(|picture| &**picture));
-        }
-        let Resident { model, tower, cache } = self.resident.as_mut().ok_or_else(super::not_there)?;
-        if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
-            // Pages that nobody needs now are memory for the tower.
-            cache.trim().await?;
-        }
-        let mut encoder = Encoder {
-            model,
-            allowance: self.plan.feature_rows,
-            tower: TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref()),
-        };
-        self.features.encode(&mut encoder, &wanted, cancel, on_event).await
-    }
-}
-
 /// What encodes pictures.
-struct Encoder<'a> {
-    model: &'a mut Model,
-    tower: TowerRun<'a>,
+pub(super) struct Encoder<'a> {
+    pub(super) model: &'a mut Model,
+    pub(super) tower: TowerRun<'a>,
     /// Rows of features that may be on the GPU at once.
-    allowance: usize,
+    pub(super) allowance: usize,
 }
 
 /// A picture's rows among those of a buffer.
@@ -117,32 +65,36 @@ impl FeatureCache {
         self.kept.clear();
     }
 
+    /// Whether the features of a picture are there.
+    pub(super) fn has(&self, picture: &SizedPicture) -> bool {
+        self.find(picture).is_some()
+    }
+
     fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
         self.kept.iter().find(|kept| kept.fingerprint == picture.fingerprint)
     }
 
     /// The features of all `pictures`, in one buffer.
-    async fn encode(
+    pub(super) async fn encode(
         &mut self,
         encoder: &mut Encoder<'_>,
         pictures: &[&SizedPicture],
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<PromptFeatures> {
-        let Some(first) = pictures.first() else { return Ok(PromptFeatures::default()) };
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        let Some(first) = pictures.first() else { return Ok(PromptImages::default()) };
         let held = self.find(first).map(|kept| kept.buffer.clone());
         let all_in = |buffer: &Buffer| {
             pictures.iter().all(|picture| self.find(picture).is_some_and(|kept| kept.buffer.is(buffer)))
         };
         let buffer = match held.filter(all_in) {
             Some(buffer) => buffer,
-            None => self.encode_anew(encoder, pictures, cancel, on_event).await?,
+            None => self.encode_anew(encoder, pictures, context).await?,
         };
         let place = |picture: &&SizedPicture| Some((picture.fingerprint, self.find(picture)?.first as u32));
         let first_rows = pictures.iter().filter_map(place).collect();
         let rows = (buffer.bytes() / row_bytes(encoder.model)) as usize;
-        self.kept.drain(..self.kept.len().saturating_sub(KEPT.max(pictures.len())));
-        Ok(PromptFeatures { rows: Some(Features { buffer, rows }), first_rows })
+        self.kept.drain(..self.kept.len().saturating_sub(KEPT_PICTURES.max(pictures.len())));
+        Ok(PromptImages { rows: Some(Features { buffer, rows }), first_rows })
     }
 
     /// A new buffer with the features of `pictures`: those that are kept are copied, the others encoded.
@@ -150,8 +102,7 @@ impl FeatureCache {
         &mut self,
         encoder: &mut Encoder<'_>,
         pictures: &[&SizedPicture],
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
+        context: &mut RequestContext<'_>,
     ) -> Result<Buffer> {
         let gpu = encoder.tower.gpu.clone();
         let row_bytes = row_bytes(encoder.model);
@@ -167,13 +118,14 @@ impl FeatureCache {
                 None => {
                     let mut progress = |layers: usize, depth: usize| {
                         let (done, total) = (index * depth + layers, pictures.len() * depth);
-                        on_event(Event::Progress { stage: Stage::Vision, done, total });
-                        cancel.check()
+                        (context.on_event)(Event::Progress { stage: Stage::Vision, done, total });
+                        context.cancel.check()
                     };
                     let prepared = &picture.prepared;
                     let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
-                    let place = (&buffer, first);
-                    encoder.model.encode_picture(&mut encoder.tower, pixels, place, &mut progress).await?;
+                    // The decoder's work memory serves the tower meanwhile.
+                    encoder.model.release();
+                    encoder.tower.encode(&pixels, (&buffer, first), &mut progress).await?;
                 }
             }
             self.kept.retain(|kept| kept.fingerprint != picture.fingerprint);
@@ -211,7 +163,7 @@ impl FeatureCache {
 
 /// Bytes of one row of features.
 fn row_bytes(model: &Model) -> u64 {
-    (model.config().text().hidden_size * size_of::<f32>()) as u64
+    (model.config().hidden_size * size_of::<f32>()) as u64
 }
 
 fn copy(gpu: &Gpu, from: &Kept, to: &Kept, row_bytes: u64) -> Result<()> {

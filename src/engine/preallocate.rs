@@ -1,12 +1,10 @@
 //! Whether the memory that is planned is there: taken for a moment, before anybody depends on it.
 
-use super::decode::Drawing;
-use super::load::Resident;
-use super::tower::TowerRun;
-use super::{Engine, not_there};
+use super::Engine;
 use crate::error::{Error, Result};
-use crate::families::mistral3::VisionConfig;
-use crate::image::grid;
+use crate::families::definition;
+use crate::families::tower::Pixels;
+use crate::model::{Draw, LanguageModel};
 use crate::sampling::SamplingOptions;
 
 impl Engine {
@@ -18,37 +16,42 @@ impl Engine {
     /// [`Error::OutOfMemory`] if the device has less than was planned, [`Error::InvalidRequest`] for a picture without an area, or
     /// as [`Engine::generate`]. The engine can be used again.
     pub async fn preallocate(&mut self, width: usize, height: usize) -> Result<()> {
-        self.reset()?;
+        self.reset();
         let preallocated = match self.preallocate_picture(width, height).await {
             Ok(()) => self.preallocate_text().await,
             Err(error) => Err(error),
         };
-        self.reset()?;
+        self.reset();
         preallocated
     }
 
     async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
-        let Some(vision) = self.manifest.config.vision() else { return Ok(()) };
-        let edge = self.plan.longest_edge.min(vision.image_size);
+        let plan = &self.backend.plan;
+        let Some(rules) = definition(self.config()).pictures() else { return Ok(()) };
+        let edge = plan.longest_edge.min(rules.largest_edge());
         if width == 0 || height == 0 {
             return Err(Error::request("width", "a picture has at least one pixel"));
         }
-        let grid = grid((width, height), &VisionConfig { image_size: edge, ..vision.clone() })?;
-        let side = vision.patch_size * vision.spatial_merge_size;
-        let Some(Resident { model, tower, cache }) = &mut self.resident else { return Err(not_there()) };
-        cache.reserve(self.plan.context.saturating_sub(grid.tokens())).await?;
-        let mut run = TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower.as_ref());
-        model.preallocate_picture(&mut run, (grid.cols * side, grid.rows * side), self.plan.feature_rows).await
+        let grid = rules.grid((width, height), edge)?;
+        let (entries, rows) = (plan.context.saturating_sub(rules.tokens(grid).len()), plan.feature_rows);
+        let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
+        let model = &mut self.backend.resident_mut()?.model;
+        self.conversation.reserve(model, entries).await?;
+        let (model, mut tower) = self.backend.tower_run()?;
+        model.release();
+        let _features = model.features(rows)?;
+        tower.preallocate(&pixels).await
     }
 
     async fn preallocate_text(&mut self) -> Result<()> {
-        let gpu = self.gpu.clone();
-        let Some(Resident { model, cache, .. }) = &mut self.resident else { return Err(not_there()) };
-        cache.reserve(self.plan.context).await?;
-        let _features = model.preallocate_text(cache, self.plan.feature_rows)?;
+        let (context, rows) = (self.backend.plan.context, self.backend.plan.feature_rows);
+        let model = &mut self.backend.resident_mut()?.model;
+        self.conversation.reserve(model, context).await?;
+        let _features = model.features(rows)?;
+        model.preallocate(self.conversation.state_mut(model)?)?;
         // Penalties take the most.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
-        let _drawing = Drawing::new(&gpu, model, &sampling, &[])?;
-        gpu.wait_idle().await
+        let _draw = Draw::new(model, &sampling, &[])?;
+        model.wait_idle().await
     }
 }

@@ -1,19 +1,17 @@
 //! A prompt through the model, every position's logits out: how agreement with another implementation is checked.
 
-use std::ops::Range;
-
 use super::Engine;
+use super::backend::Backend;
+use super::context::RequestContext;
 use super::events::Cancel;
-use super::pictures::Shown;
 use super::prompt::{Picture, Prompt};
-use super::recover::Run;
-use super::session::ContextEntry;
 use crate::error::{Error, Result};
+use crate::model::LanguageModel;
 
-/// How a prompt is cut into forward passes. All ways give the same logits but for rounding.
+/// How a prompt is divided into forward passes. All divisions give the same logits but for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScoreOptions {
-    /// Most tokens in one pass, at least 1; more than the engine's own chunk is cut to that.
+    /// Most tokens in one pass, at least 1; more than the engine's own chunk is lowered to that.
     pub chunk: usize,
 }
 
@@ -34,8 +32,8 @@ pub struct ScoredRows<'a> {
     pub logits: &'a [f32],
 }
 
-impl Engine {
-    /// Runs a prompt from an empty cache and hands the logits over, some rows at a time, in order. Returns its token ids.
+impl<B: Backend> Engine<B> {
+    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids.
     ///
     /// # Errors
     /// As [`Engine::generate`].
@@ -43,36 +41,35 @@ impl Engine {
         &mut self,
         prompt: &Prompt,
         pictures: &[Picture],
-        positions: ScoreOptions,
+        options: ScoreOptions,
         cancel: &Cancel,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
         let encoded = self.encode(prompt, pictures)?;
-        let (total, context) = (encoded.slots.len(), self.plan.context);
+        let (total, context) = (encoded.entries.len(), self.backend.context());
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });
         }
         let ignore = &mut |_| ();
-        let run = &mut Run::new(cancel, ignore);
-        self.rewind(0, &encoded.pictures);
-        let mut shown = Shown::new(&encoded.slots, &encoded.pictures);
-        let chunk = positions.chunk.clamp(1, self.plan.rows.text.prompt);
-        for first in (0..total).step_by(chunk) {
+        let context = &mut RequestContext::new(cancel, ignore);
+        self.conversation.rewind(0, &encoded.pictures);
+        let mut images = None;
+        while self.conversation.entries().len() < total {
             cancel.check()?;
-            let slots: &[ContextEntry] = &encoded.slots[first..total.min(first + chunk)];
-            self.forward(slots, &mut shown, run).await?;
-            let logits = self.logits(0..slots.len(), run).await?; // [slots, vocab]
+            let rows = self.forward(&encoded, options.chunk.max(1), &mut images, context).await?;
+            let first = self.conversation.entries().len() - rows;
+            let logits = self.logits(rows, context).await?; // [rows, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
         }
         Ok(encoded.ids)
     }
 
-    /// Logits of rows of the last pass, which is forgotten if it turns out to have failed. `// [rows, vocab]`
-    async fn logits(&mut self, rows: Range<usize>, run: &mut Run<'_>) -> Result<Vec<f32>> {
-        let step = async |engine: &mut Self, _: &mut Run<'_>| engine.resident()?.model.logits(rows.clone()).await;
-        let logits = self.surviving(run, step).await;
-        if let (Err(_), Some(first)) = (&logits, self.session.last_pass()) {
-            self.rewind(first, &[]);
+    /// Logits of the last pass, which is forgotten if it turns out to have failed. `// [rows, vocab]`
+    async fn logits(&mut self, rows: usize, context: &mut RequestContext<'_>) -> Result<Vec<f32>> {
+        let step = async |engine: &mut Self, _: &mut RequestContext<'_>| engine.backend.model()?.logits(0..rows).await;
+        let logits = self.with_recovery(context, step).await;
+        if logits.is_err() {
+            self.conversation.forget_last_pass();
         }
         logits
     }

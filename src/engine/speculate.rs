@@ -1,10 +1,10 @@
 //! Prompt lookup: what followed the last few tokens when they stood in the conversation before is proposed, and several proposals are
 //! verified in one pass (<https://github.com/apoorvumang/prompt-lookup-decoding>). Whether that pays is measured, not assumed.
 
-use super::session::ContextEntry;
+use super::prompt::ContextEntry;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
-use crate::model::verify::ROWS;
+use crate::model::DRAFT_ROWS;
 
 /// Most tokens that are looked for.
 const LONGEST: usize = 4;
@@ -50,8 +50,8 @@ impl std::str::FromStr for Speculation {
 pub(super) struct LatencyModel {
     /// Milliseconds from token to token, the next step being submitted before a token is read.
     step: Option<f64>,
-    /// Of a pass over each of [`ROWS`], from the token that is known to what comes back, in steps; and passes seen.
-    passes: [(f64, u32); ROWS.len()],
+    /// Of a pass over each of [`DRAFT_ROWS`], from the token that is known to what comes back, in steps; and passes seen.
+    passes: [(f64, u32); DRAFT_ROWS.len()],
 }
 
 impl LatencyModel {
@@ -92,7 +92,7 @@ impl LatencyModel {
 }
 
 fn index(rows: usize) -> Option<usize> {
-    ROWS.iter().position(|&known| known == rows)
+    DRAFT_ROWS.iter().position(|&known| known == rows)
 }
 
 /// Tokens that may come next.
@@ -140,7 +140,8 @@ impl Speculator {
     pub(super) fn propose(&self, latency: &LatencyModel, history: &[u32], rows: usize) -> Option<Draft> {
         let (at, matched) = lookup(history)?;
         let worth = |rows: usize| expected(self.rate(matched), rows) / latency.steps(rows);
-        let rows = ROWS.into_iter().filter(|&known| known <= rows).max_by(|&a, &b| worth(a).total_cmp(&worth(b)))?;
+        let rows =
+            DRAFT_ROWS.into_iter().filter(|&known| known <= rows).max_by(|&a, &b| worth(a).total_cmp(&worth(b)))?;
         if self.mode == Speculation::Auto && worth(rows) < MARGIN {
             return None;
         }
@@ -192,12 +193,12 @@ fn expected(rate: f64, rows: usize) -> f64 {
 const PICTURE: u32 = u32::MAX;
 
 /// The tokens of a conversation, and the one behind them, if it is known.
-pub(super) fn history(slots: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
-    let token = |slot: &ContextEntry| match slot {
+pub(super) fn history(entries: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
+    let token = |entry: &ContextEntry| match entry {
         ContextEntry::Token(token) => *token,
         ContextEntry::Picture { .. } => PICTURE,
     };
-    slots.iter().map(token).chain(known).collect()
+    entries.iter().map(token).chain(known).collect()
 }
 
 /// Where the last tokens, as many as possible, ended before, as late as possible; and how many they are.
@@ -272,7 +273,7 @@ mod tests {
         let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
         let (speculator, mut latency) = (Speculator::new(Speculation::Auto), paced());
         assert!(speculator.propose(&latency, &words, 8).is_some());
-        for rows in ROWS {
+        for rows in DRAFT_ROWS {
             // The first is not counted: it is made ready besides.
             [1e6, 90.0, 90.0].into_iter().for_each(|ms| latency.passed(rows, ms));
         }

@@ -1,122 +1,30 @@
-//! The weights of the picture side: on the GPU all the time, only while pictures are encoded, or a few layers at a time.
+//! The weights of the picture side: on the GPU all the time, only while pictures are encoded, or a few stages at a time.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::plan::Plan;
 use super::source::ShardSource;
-use crate::error::{Error, Result};
-use crate::families::ModelConfig;
-use crate::gpu::{Gpu, Purpose};
-use crate::model::forward::VisionWeights;
-use crate::model::projector::Projector;
-use crate::model::vision::{self, Layer, Stem};
+use crate::error::Result;
+use crate::families::definition;
+use crate::families::tower::{Pixels, Tower};
+use crate::gpu::{Buffer, Gpu, Recording};
+use crate::memory::{Plan, Residency, VISION_GROUP};
 use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, SelectionSize, Uploader, WeightStore};
+use crate::weights::upload::{Selection, Uploader, WeightStore};
 
-/// Shards in memory at once while layers are streamed.
+/// Shards in memory at once while stages are streamed.
 const SHARDS_HELD: usize = 2;
 
-/// Where the weights of the vision tower and the projector are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Residency {
-    /// On the GPU, always.
-    Resident,
-    /// On the GPU while pictures are encoded, and sent there again for the next ones.
-    Dropped,
-    /// Layer by layer through a few slots on the GPU, for each picture.
-    Streamed,
+/// Allocates the weights of the whole picture side in `uploader`.
+pub(super) fn select_all(uploader: &mut Uploader, manifest: &Manifest) -> Result<()> {
+    Selection::stages(manifest).iter().try_for_each(|stage| uploader.select(manifest, stage))
 }
 
-impl Residency {
-    /// All of them, the fastest first.
-    pub const ALL: [Self; 3] = [Self::Resident, Self::Dropped, Self::Streamed];
-
-    /// The name that callers and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Resident => "resident",
-            Self::Dropped => "dropped",
-            Self::Streamed => "streamed",
-        }
-    }
-}
-
-impl std::str::FromStr for Residency {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|residency| residency.name() == name);
-        known.ok_or_else(|| Error::request("vision", format!("{name:?} is none of resident, dropped and streamed")))
-    }
-}
-
-/// A piece of the picture side that is sent at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
-    Stem,
-    Layer(usize),
-    Projector,
-}
-
-impl Piece {
-    /// The pieces of a tower of `depth` layers, in the order of their use.
-    pub(super) fn all(depth: usize) -> impl Iterator<Item = Self> {
-        [Self::Stem].into_iter().chain((0..depth).map(Self::Layer)).chain([Self::Projector])
-    }
-
-    fn has(self, tensor: &str) -> bool {
-        match self {
-            Self::Stem => matches!(tensor, "vision.patch_conv" | "vision.ln_pre"),
-            Self::Layer(index) => {
-                let rest = tensor.strip_prefix("vision.layers.").and_then(|rest| rest.split_once('.'));
-                rest.is_some_and(|(number, _)| number.parse() == Ok(index))
-            }
-            Self::Projector => tensor.starts_with("projector."),
-        }
-    }
-
-    fn joins(self) -> Vec<Vec<String>> {
-        if let Self::Layer(index) = self { vision::joins(index) } else { Vec::new() }
-    }
-
-    /// What it takes on the GPU, in buffers of at most `limit` bytes.
-    pub(super) fn size(self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
-        self.select(|selection| selection.size(manifest, limit))
-    }
-
-    fn select<T>(self, with: impl FnOnce(&Selection<'_>) -> T) -> T {
-        let (joins, wanted) = (self.joins(), |name: &str| self.has(name));
-        with(&Selection { joins: &joins, wanted: &wanted, purpose: Purpose::VisionWeights })
-    }
-}
-
-/// The whole picture side on the GPU.
-#[derive(Debug)]
-pub(super) struct Tower {
-    stem: Rc<Stem>,
-    layers: Vec<Rc<Layer>>,
-    projector: Rc<Projector>,
-}
-
-impl Tower {
-    /// Allocates everything in `uploader`.
-    pub(super) fn want(uploader: &mut Uploader, manifest: &Manifest, depth: usize) -> Result<()> {
-        Piece::all(depth).try_for_each(|piece| piece.select(|selection| uploader.want(manifest, selection)))
-    }
-
-    /// Takes the weights. `None` for a model without a picture side.
-    pub(super) fn take(config: &ModelConfig, weights: &mut WeightStore) -> Result<Option<Self>> {
-        let Some(vision) = config.vision() else { return Ok(None) };
-        let stem = Rc::new(Stem::new(weights)?);
-        let layers = (0..vision.num_hidden_layers).map(|index| Layer::new(weights, index).map(Rc::new));
-        Ok(Some(Self {
-            layers: layers.collect::<Result<_>>()?,
-            stem,
-            projector: Rc::new(Projector::new(config, vision, weights)?),
-        }))
-    }
+/// Takes the weights of the whole picture side. `None` for a model without one.
+pub(super) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result<Option<Box<dyn Tower>>> {
+    let Some(mut tower) = definition(&manifest.config).tower() else { return Ok(None) };
+    (0..tower.stages()).try_for_each(|stage| tower.load(stage, weights))?;
+    Ok(Some(tower))
 }
 
 /// The picture side while pictures are encoded.
@@ -125,93 +33,138 @@ pub(super) struct TowerRun<'a> {
     pub(super) gpu: &'a Gpu,
     manifest: &'a Manifest,
     shards: &'a dyn ShardSource,
-    /// Where the weights are, and how many layers of a streamed tower are on the GPU at once.
-    residency: Residency,
-    slots: usize,
-    resident: Option<&'a Tower>,
-    /// A tower that is there for this run only.
-    loaded: Option<Tower>,
+    plan: &'a Plan,
+    /// With its weights if they stay on the GPU.
+    tower: &'a mut dyn Tower,
     window: ShardWindow,
 }
 
 impl<'a> TowerRun<'a> {
-    /// As `plan` has it; `resident` is the tower that stays on the GPU, if it does.
+    /// As `plan` has it.
     pub(super) fn new(
         gpu: &'a Gpu,
         manifest: &'a Manifest,
         shards: &'a dyn ShardSource,
-        plan: &Plan,
-        resident: Option<&'a Tower>,
+        plan: &'a Plan,
+        tower: &'a mut dyn Tower,
     ) -> Self {
-        let (residency, slots) = (plan.vision, plan.vision_slots);
-        Self { gpu, manifest, shards, residency, slots, resident, loaded: None, window: ShardWindow::default() }
+        Self { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }
     }
 
-    fn tower(&self) -> Option<&Tower> {
-        self.resident.or(self.loaded.as_ref())
+    /// Runs a picture through all stages, into the rows of `into.0` from `into.1` on. `progress` is told layers done and layers in all,
+    /// and stops the work by returning an error.
+    ///
+    /// # Errors
+    /// What shards, device and `progress` say.
+    pub(super) async fn encode(
+        &mut self,
+        pixels: &Pixels<'_>,
+        into: (&Buffer, usize),
+        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let encoded = self.encode_stages(pixels, into, progress).await;
+        self.tower.end();
+        self.drop_streamed(0..self.tower.stages());
+        encoded
     }
 
-    /// Sends one piece.
-    async fn send(&mut self, piece: Piece) -> Result<WeightStore> {
-        let mut uploader = Uploader::new(self.gpu, self.manifest);
-        piece.select(|selection| uploader.want(self.manifest, selection))?;
-        for index in uploader.due() {
-            let bytes = self.window.shard(self.shards, index).await?;
-            uploader.push_shard(self.manifest, index, &bytes)?;
+    async fn encode_stages(
+        &mut self,
+        pixels: &Pixels<'_>,
+        into: (&Buffer, usize),
+        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let (gpu, last) = (self.gpu, self.tower.stages() - 1);
+        let is_streamed = self.plan.vision == Residency::Streamed;
+        let (ahead, group) = (!is_streamed || self.plan.vision_slots > 1, if is_streamed { 1 } else { VISION_GROUP });
+        let mut recording = Recording::on(gpu.kernel_config());
+        self.tower.begin(gpu, pixels, self.plan.rows.vision)?;
+        for stage in 0..=last {
+            self.load(stage).await?;
+            self.tower.record(stage, &mut recording, into)?;
+            gpu.run("vision", &recording.take())?;
+            if stage == 0 {
+                self.tower.end_first_stage();
+            }
+            if ahead && (1..last - 1).contains(&stage) {
+                // Fetched and sent while the GPU works.
+                self.load(stage + 1).await?;
+            }
+            self.drop_streamed(stage..stage + 1);
+            if stage == 0 || stage == last {
+                gpu.wait_idle().await?;
+            } else if stage.is_multiple_of(group) || stage + 1 == last {
+                gpu.wait_idle().await?;
+                progress(stage, last - 1)?;
+            }
         }
-        uploader.finish(self.manifest)
-    }
-
-    /// Sends everything, for this run.
-    async fn load(&mut self) -> Result<()> {
-        let config = &self.manifest.config;
-        let mut uploader = Uploader::new(self.gpu, self.manifest);
-        Tower::want(&mut uploader, self.manifest, config.vision().map_or(0, |vision| vision.num_hidden_layers))?;
-        for index in uploader.due() {
-            let bytes = self.window.shard(self.shards, index).await?;
-            uploader.push_shard(self.manifest, index, &bytes)?;
-            self.gpu.wait_idle().await?;
-        }
-        self.loaded = Tower::take(config, &mut uploader.finish(self.manifest)?)?;
         Ok(())
     }
+
+    /// Takes the memory of a picture's pass for a moment; computes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(super) async fn preallocate(&mut self, pixels: &Pixels<'_>) -> Result<()> {
+        self.tower.begin(self.gpu, pixels, self.plan.rows.vision)?;
+        let last = self.tower.stages() - 1;
+        self.load(0).await?;
+        self.drop_streamed(0..1);
+        let slots = if self.plan.vision == Residency::Streamed { self.plan.vision_slots } else { last };
+        for stage in 1..last.min(slots + 1) {
+            self.load(stage).await?;
+        }
+        self.gpu.wait_idle().await?;
+        self.drop_streamed(1..last);
+        self.load(last).await?;
+        self.gpu.wait_idle().await?;
+        self.drop_streamed(last..last + 1);
+        self.tower.end();
+        Ok(())
+    }
+
+    /// Has the weights of a stage on the GPU; with them those of all others, where they are not streamed.
+    async fn load(&mut self, stage: usize) -> Result<()> {
+        if self.tower.is_loaded(stage) {
+            return Ok(());
+        }
+        let is_streamed = self.plan.vision == Residency::Streamed;
+        let mut uploader = Uploader::new(self.gpu, self.manifest);
+        if is_streamed {
+            let stages = Selection::stages(self.manifest);
+            stages.get(stage).map_or(Ok(()), |stage| uploader.select(self.manifest, stage))?;
+        } else {
+            select_all(&mut uploader, self.manifest)?;
+        }
+        for index in uploader.pending() {
+            let bytes = self.window.shard(self.shards, index).await?;
+            uploader.push_shard(self.manifest, index, &bytes)?;
+            if !is_streamed {
+                self.gpu.wait_idle().await?;
+            }
+        }
+        let mut weights = uploader.finish(self.manifest)?;
+        let stages = if is_streamed { stage..stage + 1 } else { 0..self.tower.stages() };
+        stages.into_iter().try_for_each(|stage| self.tower.load(stage, &mut weights))
+    }
+
+    /// Gives up the weights of stages that are streamed.
+    fn drop_streamed(&mut self, stages: std::ops::Range<usize>) {
+        if self.plan.vision == Residency::Streamed {
+            stages.for_each(|stage| self.tower.unload(stage));
+        }
+    }
 }
 
-impl VisionWeights for TowerRun<'_> {
-    async fn stem(&mut self) -> Result<Rc<Stem>> {
-        if self.residency == Residency::Dropped && self.loaded.is_none() {
-            self.load().await?;
+impl Drop for TowerRun<'_> {
+    fn drop(&mut self) {
+        if self.plan.vision == Residency::Dropped {
+            (0..self.tower.stages()).for_each(|stage| self.tower.unload(stage));
         }
-        match self.tower() {
-            Some(tower) => Ok(tower.stem.clone()),
-            None => Ok(Rc::new(Stem::new(&mut self.send(Piece::Stem).await?)?)),
-        }
-    }
-
-    async fn layer(&mut self, index: usize) -> Result<Rc<Layer>> {
-        match self.tower() {
-            Some(tower) => Ok(tower.layers[index].clone()),
-            None => Ok(Rc::new(Layer::new(&mut self.send(Piece::Layer(index)).await?, index)?)),
-        }
-    }
-
-    async fn projector(&mut self) -> Result<Rc<Projector>> {
-        if let Some(tower) = self.tower() {
-            return Ok(tower.projector.clone());
-        }
-        let mut weights = self.send(Piece::Projector).await?;
-        let Some(vision) = self.manifest.config.vision() else {
-            return Err(Error::Internal { detail: "a picture for a model that reads none".into() });
-        };
-        Ok(Rc::new(Projector::new(&self.manifest.config, vision, &mut weights)?))
-    }
-
-    fn layers_at_once(&self) -> usize {
-        self.tower().map_or(self.slots, |tower| tower.layers.len().max(3))
     }
 }
 
-/// The shards read last: neighbouring layers share them.
+/// The shards read last: neighbouring stages share them.
 #[derive(Debug, Default)]
 struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
 

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel_config::TUNING_GROUPS;
 use crate::gpu::{DeviceClass, Features, Gpu, KernelConfig};
 use crate::kernels::TuningGroup;
-use crate::model::{KvCache, Model};
+use crate::model::{LanguageModel, Model};
+use crate::state::State;
 use crate::weights::hash::sha256_hex;
 
 /// Milliseconds that a load may take longer for it.
@@ -143,12 +144,9 @@ impl Search {
 ///
 /// # Errors
 /// [`Error::DeviceLost`] and [`Error::OutOfMemory`]. What the driver refuses otherwise is not taken.
-pub(super) async fn tune(
-    gpu: &Gpu,
-    (model, cache): (&mut Model, &mut KvCache),
-    known: Tuned,
-    (clock, until): (Clock, f64),
-) -> Result<Tuned> {
+pub(super) async fn tune(gpu: &Gpu, model: &mut Model, known: Tuned, (clock, until): (Clock, f64)) -> Result<Tuned> {
+    // What trials compute is of no conversation.
+    let state = &mut model.new_state()?;
     let kernel_config = gpu.kernel_config();
     let mut search = Search { tuned: known, best: None };
     for (family, pick) in trials(kernel_config).into_iter().skip(known.tried) {
@@ -159,12 +157,12 @@ pub(super) async fn tune(
         if search.needs_best(family) {
             search.best = Some((
                 family,
-                time(gpu, (model, cache), family, KernelConfig { variants, ..kernel_config }, clock).await?,
+                time(gpu, (model, state), family, KernelConfig { variants, ..kernel_config }, clock).await?,
             ));
         }
         let mut tried = KernelConfig { variants, ..kernel_config };
         tried.variants[family as usize] = pick;
-        let ms = match time(gpu, (model, cache), family, tried, clock).await {
+        let ms = match time(gpu, (model, state), family, tried, clock).await {
             Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. }) => None,
             outcome => Some(outcome?),
         };
@@ -177,17 +175,17 @@ pub(super) async fn tune(
 /// The least that work for `family` took in some runs, in milliseconds.
 async fn time(
     gpu: &Gpu,
-    (model, cache): (&mut Model, &mut KvCache),
+    (model, state): (&mut Model, &mut State),
     family: TuningGroup,
     kernel_config: KernelConfig,
     clock: Clock,
 ) -> Result<f64> {
-    let work = model.trial(cache, family, kernel_config).await?;
+    let work = model.trial(state, family, kernel_config).await?;
     let mut least = f64::INFINITY;
     // The first run is for caches, clocks and whatever drivers put off.
     for run in 0..=RUNS {
         let start = clock();
-        gpu.submit(&[&work], None);
+        gpu.submit(&[&work], None)?;
         gpu.wait_idle().await?;
         if run > 0 {
             least = least.min(clock() - start);

@@ -1,29 +1,37 @@
 //! The shape of a model of any family, as `model.json` holds it.
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::mistral3;
+use super::llama::config as llama;
+use super::mistral3::config as mistral3;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
 /// A model's shape. `family` in `model.json` names the variant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "family", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "family", rename_all = "snake_case", remote = "Self")]
 pub enum ModelConfig {
+    /// Llama 3 and other plain decoders.
+    Llama(llama::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
 }
 
+/// What packages are of that were made before there were families.
+const FIRST_FAMILY: &str = "mistral3";
+
+impl Serialize for ModelConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
 impl<'de> Deserialize<'de> for ModelConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        // Packages made before there were families name none.
-        let family = value.get("family").map_or(Some("mistral3"), serde_json::Value::as_str).unwrap_or_default();
-        match family {
-            "mistral3" => mistral3::Config::deserialize(value).map(Self::Mistral3).map_err(D::Error::custom),
-            _ => Err(D::Error::custom(format!("this build knows no model family {family:?}"))),
-        }
+        let mut fields = serde_json::Map::deserialize(deserializer)?;
+        fields.entry("family").or_insert_with(|| FIRST_FAMILY.into());
+        Self::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
     }
 }
 
@@ -31,6 +39,7 @@ impl ModelConfig {
     /// The name of the family.
     pub fn family(&self) -> &'static str {
         match self {
+            Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
         }
     }
@@ -38,6 +47,7 @@ impl ModelConfig {
     /// The decoder.
     pub fn text(&self) -> &TextConfig {
         match self {
+            Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
         }
     }
@@ -45,21 +55,32 @@ impl ModelConfig {
     /// The decoder, to be changed.
     pub fn text_mut(&mut self) -> &mut TextConfig {
         match self {
+            Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
         }
     }
 
-    /// The picture side, to be changed.
-    pub fn vision_mut(&mut self) -> &mut Option<mistral3::VisionConfig> {
+    /// The picture side, to be changed, if there is one.
+    pub fn vision_mut(&mut self) -> Option<&mut mistral3::VisionConfig> {
         match self {
-            Self::Mistral3(config) => &mut config.vision,
+            Self::Llama(_) => None,
+            Self::Mistral3(config) => config.vision.as_mut(),
         }
     }
 
     /// The picture side, if there is one.
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
         match self {
+            Self::Llama(_) => None,
             Self::Mistral3(config) => config.vision.as_ref(),
+        }
+    }
+
+    /// Cuts the depth of the picture side; without layers it is gone.
+    pub fn keep_vision_layers(&mut self, layers: usize) {
+        match self {
+            Self::Llama(_) => {}
+            Self::Mistral3(config) => config.keep_vision_layers(layers),
         }
     }
 
@@ -69,6 +90,7 @@ impl ModelConfig {
     /// [`Error::UnsupportedArchitecture`] that names `file` and the size.
     pub fn validate(&self, file: &str) -> Result<()> {
         let fault = match self {
+            Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
         };
         fault.map_or(Ok(()), |reason| {

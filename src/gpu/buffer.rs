@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::counters::count;
 use super::device::Gpu;
-use super::health::ScopeSubject;
+use super::device_errors::ScopeSubject;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
@@ -15,22 +15,32 @@ pub struct Buffer(Arc<Owned>);
 
 #[derive(Debug)]
 struct Owned {
-    raw: wgpu::Buffer,
+    /// `None` on paper: see [`super::Paper`].
+    raw: Option<wgpu::Buffer>,
+    bytes: u64,
     purpose: Purpose,
     ledger: Arc<Ledger>,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        self.ledger.release(self.purpose, self.raw.size());
-        self.raw.destroy();
+        self.ledger.release(self.purpose, self.bytes);
+        if let Some(raw) = &self.raw {
+            raw.destroy();
+        }
     }
 }
 
 impl Buffer {
     /// Length in bytes.
     pub fn bytes(&self) -> u64 {
-        self.0.raw.size()
+        self.0.bytes
+    }
+
+    /// A buffer that takes no memory, counted by `ledger` as if it did.
+    pub(super) fn on_paper(purpose: Purpose, bytes: u64, ledger: &Arc<Ledger>) -> Self {
+        ledger.add(purpose, bytes);
+        Self(Arc::new(Owned { raw: None, bytes, purpose, ledger: ledger.clone() }))
     }
 
     /// Whether both are the same buffer.
@@ -52,8 +62,12 @@ impl Buffer {
         WeakBuffer(Arc::downgrade(&self.0))
     }
 
-    pub(super) fn raw(&self) -> &wgpu::Buffer {
-        &self.0.raw
+    /// The device's buffer.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer on paper.
+    pub(super) fn raw(&self) -> Result<&wgpu::Buffer> {
+        self.0.raw.as_ref().ok_or_else(|| Error::Internal { detail: "a buffer on paper was used on a device".into() })
     }
 }
 
@@ -64,6 +78,10 @@ pub(super) struct WeakBuffer(Weak<Owned>);
 impl WeakBuffer {
     pub(super) fn is_there(&self) -> bool {
         self.0.strong_count() > 0
+    }
+
+    pub(super) fn is(&self, buffer: &Buffer) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&buffer.0))
     }
 }
 
@@ -83,27 +101,69 @@ pub fn allocated(bytes: u64) -> u64 {
     bytes.next_multiple_of(16).max(16)
 }
 
-impl Gpu {
+/// Where the buffers of a model come from: a [`Gpu`], or [`super::Paper`], which only counts them.
+pub trait Allocator {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///
     /// # Errors
     /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`]. In a browser that memory ran out shows later,
     /// in [`Gpu::flush_errors`] or [`Gpu::check`].
+    fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer>;
+
+    /// Allocates a storage buffer of `bytes` and fills it with `data`, which is not called on paper.
+    ///
+    /// # Errors
+    /// As [`Self::alloc`].
+    fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, data: &dyn Fn() -> Vec<u8>) -> Result<Buffer>;
+
+    /// Bytes that one buffer, bound as a whole, may hold.
+    fn max_binding(&self) -> u64;
+
+    /// Storage buffers that a kernel may bind.
+    fn max_bindings(&self) -> usize;
+}
+
+/// Checks that one binding can hold `bytes`.
+pub(super) fn check_binding(label: &str, bytes: u64, available: u64) -> Result<()> {
+    if bytes <= available {
+        return Ok(());
+    }
+    let limit = "maxStorageBufferBindingSize";
+    Err(Error::LimitsTooSmall { limit, what: label.into(), needed: bytes, available })
+}
+
+impl Allocator for Gpu {
+    fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        Self::alloc(self, label, purpose, bytes)
+    }
+
+    fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, data: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {
+        let buffer = self.alloc(label, purpose, bytes)?;
+        self.write(&buffer, 0, &data())?;
+        Ok(buffer)
+    }
+
+    fn max_binding(&self) -> u64 {
+        Self::max_binding(self)
+    }
+
+    fn max_bindings(&self) -> usize {
+        Self::max_bindings(self)
+    }
+}
+
+impl Gpu {
+    /// As [`Allocator::alloc`].
+    ///
+    /// # Errors
+    /// As [`Allocator::alloc`].
     pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let bytes = allocated(bytes);
-        let limits = self.limits();
-        for (limit, available) in [
-            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
-            ("maxBufferSize", limits.max_buffer_size),
-        ] {
-            if bytes > available {
-                return Err(Error::LimitsTooSmall { limit, what: label.into(), needed: bytes, available });
-            }
-        }
+        check_binding(label, bytes, self.max_binding())?;
         self.alloc_beside(label, purpose, bytes)
     }
 
-    /// As [`Gpu::alloc`], but without regard to [`GpuOptions::max_binding`](super::GpuOptions): for what is no model's.
+    /// As [`Allocator::alloc`], but without regard to [`GpuOptions::max_binding`](super::GpuOptions): for what is no model's.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -123,7 +183,8 @@ impl Gpu {
         self.ledger().check_room(label, purpose, bytes)?;
         let raw = self.create_buffer(label, purpose, bytes, usage)?;
         self.ledger().add(purpose, bytes);
-        Ok(Buffer(Arc::new(Owned { raw, purpose, ledger: self.ledger().clone() })))
+        let ledger = self.ledger().clone();
+        Ok(Buffer(Arc::new(Owned { raw: Some(raw), bytes, purpose, ledger })))
     }
 
     /// As [`Gpu::alloc`], but waits for the device to say whether it has the memory.
@@ -174,16 +235,17 @@ impl Gpu {
             let detail = format!("write of {} bytes at {offset} into {}", bytes.len(), buffer.bytes());
             return Err(Error::Internal { detail });
         }
+        let raw = buffer.raw()?;
         // The queue keeps a copy until it has been carried out.
         self.ledger().pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
-            self.queue_to_write().write_buffer(buffer.raw(), offset, words);
+            self.queue_to_write().write_buffer(raw, offset, words);
         }
         if !rest.is_empty() {
             let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
-            self.queue_to_write().write_buffer(buffer.raw(), offset + words.len() as u64, &last);
+            self.queue_to_write().write_buffer(raw, offset + words.len() as u64, &last);
         }
         Ok(())
     }

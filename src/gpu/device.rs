@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::counters::{Counters, Tally, count};
+use super::device_errors::{self, DeviceErrors, PendingScopes};
 use super::features::Features;
-use super::health::{self, DeviceErrors, PendingScopes};
 use super::injection::Injection;
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
@@ -160,7 +160,7 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
             ..limits
         };
-        let device_errors = health::listen(&device);
+        let device_errors = device_errors::listen(&device);
         let opened = Opened {
             device,
             queue,
@@ -188,6 +188,11 @@ impl Gpu {
         self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
     }
 
+    /// Storage buffers that a kernel may bind.
+    pub fn max_bindings(&self) -> usize {
+        self.0.limits.max_storage_buffers_per_shader_stage as usize
+    }
+
     /// What the device is, as far as it decides how work is best divided.
     pub fn class(&self) -> DeviceClass {
         self.0.report.class
@@ -213,11 +218,6 @@ impl Gpu {
     /// Whether a browser compiles the shaders.
     pub(super) fn is_browser(&self) -> bool {
         self.0.is_browser
-    }
-
-    /// Storage buffers that a kernel may bind.
-    pub fn max_bindings(&self) -> usize {
-        self.0.limits.max_storage_buffers_per_shader_stage as usize
     }
 
     /// The limits the device was opened with.

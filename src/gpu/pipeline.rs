@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use super::counters::count;
 use super::device::Gpu;
+use super::device_errors::ScopeSubject;
 use super::features::Features;
-use super::health::ScopeSubject;
 use crate::error::{Error, Result};
 use crate::shader::{self, Shader};
 

@@ -18,8 +18,9 @@ pub struct Readback {
 }
 
 impl Readback {
-    pub(super) fn fill(&self, encoder: &mut wgpu::CommandEncoder, slice: &Slice) {
-        encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, &self.raw, 0, self.raw.size());
+    pub(super) fn fill(&self, encoder: &mut wgpu::CommandEncoder, slice: &Slice) -> Result<()> {
+        encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, &self.raw, 0, self.raw.size());
+        Ok(())
     }
 
     pub(super) fn submitted(&mut self, index: wgpu::SubmissionIndex, submissions: u64) {
@@ -66,8 +67,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub async fn read(&self, slice: &Slice) -> Result<Vec<u8>> {
+        let raw = slice.buffer.raw()?;
         self.read_back(slice.bytes, |encoder, staging| {
-            encoder.copy_buffer_to_buffer(slice.buffer.raw(), slice.offset, staging, 0, slice.bytes);
+            encoder.copy_buffer_to_buffer(raw, slice.offset, staging, 0, slice.bytes);
         })
         .await
     }

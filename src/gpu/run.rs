@@ -7,7 +7,7 @@ use super::buffer::{Buffer, Slice, WeakBuffer};
 use super::counters::count;
 use super::device::Gpu;
 use super::ledger::Purpose;
-use super::pipeline::Pipeline;
+use super::pipeline::{Kernel, Pipeline};
 use super::read::Readback;
 use super::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
@@ -18,6 +18,13 @@ const UNIFORM_ALIGNMENT: usize = 256;
 /// Bytes between the parameters of a dispatch and those of the next.
 fn params_stride(dispatch: &Dispatch) -> usize {
     dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT)
+}
+
+impl Recording {
+    /// Bytes that the parameters of all its dispatches take.
+    pub fn params_bytes(&self) -> u64 {
+        self.dispatches().map(params_stride).sum::<usize>() as u64
+    }
 }
 
 /// The parameters of every dispatch of a recording, one behind the other.
@@ -53,6 +60,11 @@ impl Prepared {
     pub fn is_current(&self) -> bool {
         self.named.iter().all(WeakBuffer::is_there)
     }
+
+    /// Whether it names `buffer`.
+    pub fn binds(&self, buffer: &Buffer) -> bool {
+        self.named.iter().any(|named| named.is(buffer))
+    }
 }
 
 impl Gpu {
@@ -65,7 +77,7 @@ impl Gpu {
         let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
         let steps = self.steps(recording, params.as_ref())?;
         let mut encoder = self.encoder(label);
-        self.encode(&mut encoder, label, &steps);
+        self.encode(&mut encoder, label, &steps)?;
         self.submit_encoder(encoder);
         if let Some(params) = params {
             // Freed when the submission has run, not when a garbage collector finds it.
@@ -82,38 +94,45 @@ impl Gpu {
         let bytes = params_of(recording);
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
         self.write(&params, 0, &bytes)?;
-        let steps = self.steps(recording, Some(params.raw()))?;
+        let steps = self.steps(recording, Some(params.raw()?))?;
         let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|slice| slice.buffer.weak());
         Ok(Prepared { label, steps, named: named.collect(), _params: params })
     }
 
     /// Submits what was prepared, in order and in one submission, and then has `result` brought into `readback`. Returns before
     /// the GPU has run it.
-    pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] for buffers on paper.
+    pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
         let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label));
         for part in prepared {
-            self.encode(&mut encoder, part.label, &part.steps);
+            self.encode(&mut encoder, part.label, &part.steps)?;
         }
         match result {
             None => {
                 self.submit_encoder(encoder);
             }
             Some((slice, readback)) => {
-                readback.fill(&mut encoder, slice);
+                readback.fill(&mut encoder, slice)?;
                 readback.submitted(self.submit_encoder(encoder), self.ledger().submissions());
             }
         }
+        Ok(())
     }
 
-    /// Compiles what a recording launches. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
+    /// Compiles kernels, each once. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
     /// a browser, which compiles beside the page, as it answers.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
-    pub async fn compile(&self, recording: &Recording, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<()> {
+    pub async fn compile<'a>(
+        &self,
+        kernels: impl IntoIterator<Item = &'a Kernel>,
+        on_compiled: &mut dyn FnMut(usize, usize),
+    ) -> Result<()> {
         let mut seen = HashSet::new();
-        let kernels = recording.dispatches().map(|dispatch| &dispatch.kernel);
-        let kernels: Vec<_> = kernels.filter(|kernel| seen.insert(*kernel)).collect();
+        let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
         let total = kernels.len();
         let mut told = 0;
         let mut tell = |done: usize| {
@@ -145,17 +164,21 @@ impl Gpu {
 
     fn steps(&self, recording: &Recording, params: Option<&wgpu::Buffer>) -> Result<Vec<Step>> {
         let mut offset = 0;
-        let mut step = |command: &Command| match command {
-            Command::Copy(from, to) => Ok(Some(Step::Copy(from.clone(), to.clone()))),
-            Command::Dispatch(dispatch) => {
-                let pipeline = self.pipeline(&dispatch.kernel)?;
-                let Some(params) = params else { return Ok(None) };
-                let group = self.bind_group(dispatch, &pipeline, params, offset);
-                offset += params_stride(dispatch) as u64;
-                Ok(Some(Step::Dispatch { pipeline, group, grid: dispatch.grid }))
+        let mut steps = Vec::with_capacity(recording.commands().len());
+        for command in recording.commands() {
+            match (command, params) {
+                (Command::Copy(from, to), _) => steps.push(Step::Copy(from.clone(), to.clone())),
+                (Command::Dispatch(dispatch), Some(params)) => {
+                    let pipeline = self.pipeline(&dispatch.kernel)?;
+                    let group = self.bind_group(dispatch, &pipeline, params, offset)?;
+                    offset += params_stride(dispatch) as u64;
+                    steps.push(Step::Dispatch { pipeline, group, grid: dispatch.grid });
+                }
+                // Every dispatch has parameters.
+                (Command::Dispatch(_), None) => {}
             }
-        };
-        recording.commands().iter().filter_map(|command| step(command).transpose()).collect()
+        }
+        Ok(steps)
     }
 
     fn bind_group(
@@ -164,30 +187,30 @@ impl Gpu {
         pipeline: &Pipeline,
         params: &wgpu::Buffer,
         offset: u64,
-    ) -> wgpu::BindGroup {
+    ) -> Result<wgpu::BindGroup> {
         let binding = |buffer, offset: u64, bytes: u64| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
         };
         let uniform = binding(params, offset, dispatch.params.len() as u64);
-        let storage = dispatch.buffers.iter().map(|slice| binding(slice.buffer.raw(), slice.offset, slice.bytes));
-        let entries: Vec<_> = std::iter::once(uniform)
-            .chain(storage)
-            .enumerate()
-            .map(|(index, resource)| wgpu::BindGroupEntry { binding: index as u32, resource })
-            .collect();
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform }];
+        for (index, slice) in (1..).zip(&dispatch.buffers) {
+            let resource = binding(slice.buffer.raw()?, slice.offset, slice.bytes);
+            entries.push(wgpu::BindGroupEntry { binding: index, resource });
+        }
         count(&self.tally().bind_groups, 1);
-        self.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        Ok(self.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(dispatch.kernel.name()),
             layout: &pipeline.layout,
             entries: &entries,
-        })
+        }))
     }
 
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, label: &str, steps: &[Step]) {
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, label: &str, steps: &[Step]) -> Result<()> {
         let mut steps = steps.iter().peekable();
         while let Some(first) = steps.peek() {
             if let Step::Copy(from, to) = first {
-                encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.bytes);
+                let (source, target) = (from.buffer.raw()?, to.buffer.raw()?);
+                encoder.copy_buffer_to_buffer(source, from.offset, target, to.offset, from.bytes);
                 steps.next();
                 continue;
             }
@@ -202,5 +225,6 @@ impl Gpu {
                 count(&self.tally().dispatches, 1);
             }
         }
+        Ok(())
     }
 }

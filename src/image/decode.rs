@@ -42,7 +42,7 @@ impl Rgb8 {
     }
 
     /// Checks that the pixels fit the size.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         check_len(self.width, self.height, 3, self.pixels.len())
     }
 }

@@ -5,7 +5,7 @@ use super::{Linear, Variant, params_of};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::{Layout, MatrixShape};
-use crate::weights::upload::{Part, Weight};
+use crate::weights::upload::{RowShard, Weight};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -85,7 +85,7 @@ impl Matvec<'_> {
         self.weight.parts.iter().try_for_each(|part| recording.dispatch(self.dispatch(gemv, part)))
     }
 
-    fn dispatch(&self, gemv: &Gemv, part: &Part) -> Dispatch {
+    fn dispatch(&self, gemv: &Gemv, part: &RowShard) -> Dispatch {
         let shape = self.weight.shape;
         let params = Params {
             m: self.m as u32,

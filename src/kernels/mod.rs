@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::{Layout, MatrixShape};
-use crate::weights::upload::{Part, Weight, rows_of_part};
+use crate::weights::upload::{RowShard, Weight, rows_of_shard};
 
 pub mod accept;
 pub mod activation;
@@ -154,7 +154,7 @@ impl Linear<'_> {
             .try_for_each(|part| recording.dispatch(self.dispatch(part, kernel.clone(), grid(part.rows))))
     }
 
-    fn dispatch(&self, part: &Part, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
+    fn dispatch(&self, part: &RowShard, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
         let MatrixShape { cols: k, .. } = self.weight.shape;
         let (n, first) = (part.rows, part.first_row);
         let params = LinearParams {
@@ -195,7 +195,7 @@ pub fn upload_weight(gpu: &Gpu, layout: Layout, shape: MatrixShape, values: &[f3
 /// # Errors
 /// As [`Gpu::upload`].
 pub fn upload_planes(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Result<Weight> {
-    let rows = rows_of_part(layout, shape, gpu.max_binding()).unwrap_or(shape.rows);
+    let rows = rows_of_shard(layout, shape, gpu.max_binding()).unwrap_or(shape.rows);
     upload_parts(gpu, layout, shape, planes, rows)
 }
 
@@ -218,7 +218,7 @@ pub fn upload_parts(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec
             slices.push(buffer.all());
             *start += size.bytes as usize;
         }
-        parts.push(Part { first_row, rows, planes: slices });
+        parts.push(RowShard { first_row, rows, planes: slices });
     }
     Ok(Weight { layout, shape, parts })
 }

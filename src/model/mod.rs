@@ -1,19 +1,16 @@
-//! The network, as a reader expects it: tower, projector, decoder over the cache, logits.
+//! A decoder at work on a device: passes over chunks of a prompt, steps, drafts, logits and draws.
 //!
-//! Knows kernels, buffers and weights; nothing of text, files or sampling.
+//! [`LanguageModel`] is what conversations need of it, so that everything above can be tested with a model on the CPU.
 
-pub mod decoder;
-pub mod forward;
-pub mod kv_cache;
-pub mod linear;
-pub mod projector;
-pub mod rope;
-pub mod step;
+mod draw;
+mod dry;
+mod forward;
+mod language;
+mod record;
 mod trial;
-pub mod verify;
-pub mod vision;
-pub mod vision_work;
+mod verify;
 
-pub use forward::{Input, Model};
-pub use kv_cache::KvCache;
-pub use projector::Features;
+pub use draw::Draw;
+pub use dry::DryModel;
+pub use forward::Model;
+pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, Verdict};

@@ -5,10 +5,10 @@ use wasm_bindgen::JsValue;
 
 use crate::error::Error;
 
-/// What an export returns: a value, or what JavaScript will catch.
+/// What an export returns: a value, or the value that JavaScript catches.
 pub(super) type JsResult<T> = Result<T, JsValue>;
 
-/// An error as it crosses: `message` for people, `code` and `detail` for programs.
+/// An error for JavaScript: `message` for people, `code` and `detail` for programs.
 #[derive(Serialize)]
 struct ErrorObject<'a> {
     code: &'static str,
@@ -19,11 +19,11 @@ struct ErrorObject<'a> {
 /// `{ code, message, detail }`.
 pub(super) fn error_to_js(error: &Error) -> JsValue {
     let object = ErrorObject { code: error.code(), message: error.to_string(), detail: error };
-    // Strings and numbers always serialize; should they not, the text still arrives.
+    // Strings and numbers always serialize; if they did not, the message would still arrive.
     plain_object(&object).unwrap_or_else(|_| JsValue::from_str(&error.to_string()))
 }
 
-/// `value` as objects, arrays, strings and numbers, the way `JSON.parse` would make them.
+/// `value` as plain objects, arrays, strings and numbers, as `JSON.parse` makes them.
 pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
     plain_object(value).map_err(|error| error_to_js(&Error::Internal { detail: error.to_string() }))
 }

@@ -10,14 +10,14 @@ use super::convert::{JsResult, error_to_js, to_js};
 use super::import::wasm_memory;
 use super::loader::JsShards;
 use super::picture::pictures_from_js;
-use crate::api::{ChatRequest, ScoreRequest};
-use crate::engine::{Cancel, Engine, Event, Picture, Plan, Prompt, Request, ScoreOptions, ScoredRows, Stage};
+use crate::api::{ChatCompletion, ChatCompletionChunk, ChatRequest, ScoreRequest, Stamp};
+use crate::engine::{Cancel, Engine, Event, Picture, Plan, Prompt, Request, ScoreOptions, ScoredRows, Stage, Timings};
 use crate::error::Result;
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
 use crate::kernels::self_test::SelfTestReport;
 
-/// Stops a running request within one token. Set it from any other task of the worker.
+/// Stops a running request within one token. May be set while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct CancelFlag(Cancel);
@@ -36,7 +36,7 @@ impl CancelFlag {
     }
 }
 
-/// A model on the GPU. One request at a time: the worker queues.
+/// A model on the GPU. Takes one request at a time: the worker queues them.
 #[wasm_bindgen]
 pub struct OcelliEngine {
     engine: Engine,
@@ -44,7 +44,7 @@ pub struct OcelliEngine {
     tuning_key: String,
 }
 
-/// What `memory` gives.
+/// `MemoryReport` of `types.d.ts`.
 #[derive(Serialize)]
 struct Memory<'a> {
     plan: &'a Plan,
@@ -54,7 +54,7 @@ struct Memory<'a> {
     wasm_bytes: f64,
 }
 
-/// What the engine runs on, as it crosses.
+/// `DeviceReport` of `types.d.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceObject<'a> {
@@ -63,59 +63,92 @@ struct DeviceObject<'a> {
     self_test: &'a SelfTestReport,
 }
 
-/// An [`Event`] as it crosses.
+/// `ChatEvent` of `types.d.ts`.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum EventObject {
     Progress { stage: Stage, done: usize, total: usize },
     Note { picture: usize, message: String },
     Recovering { attempt: u32, reason: String },
-    Text { text: String },
+    Chunk { chunk: ChatCompletionChunk },
 }
 
-impl From<Event> for EventObject {
-    fn from(event: Event) -> Self {
-        match event {
+impl EventObject {
+    /// Nothing for the text of an answer that is not streamed.
+    fn of(event: Event, stream: Option<&Stamp>) -> Option<Self> {
+        Some(match event {
             Event::Progress { stage, done, total } => Self::Progress { stage, done, total },
             Event::Note { picture, message } => Self::Note { picture, message },
             Event::Recovering { attempt, reason } => Self::Recovering { attempt, reason },
-            Event::Text(text) => Self::Text { text },
-        }
+            Event::Text(text) => Self::Chunk { chunk: stream?.text(text) },
+        })
     }
+}
+
+/// `ChatResult` of `types.d.ts`.
+#[derive(Serialize)]
+struct ChatObject {
+    completion: ChatCompletion,
+    tokens: Vec<u32>,
+    timings: Timings,
 }
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Answers a chat request (JSON in the `OpenAI` shape). `pictures` are its pictures in order of appearance, each a
-    /// `Uint8Array` (PNG, JPEG, WebP) or `{ width, height, rgba }`; `on_event` receives `{ kind: "text", text }`,
-    /// `{ kind: "progress", stage, done, total }` and `{ kind: "recovering", attempt, reason }`. Resolves to the completion.
+    /// Answers a chat request (JSON in the `OpenAI` shape). `stamp` is what all chunks of the answer share; `pictures` are those of
+    /// the request in order of appearance; `on_event` receives the chunks of a stream and the progress.
     ///
     /// # Errors
     /// `{ code, message, detail }`; code `aborted` after `cancel`.
+    #[wasm_bindgen(unchecked_return_type = "ChatResult")]
     pub async fn chat(
         &mut self,
         request_json: String,
-        pictures: Array,
+        #[wasm_bindgen(unchecked_param_type = "AnswerStamp")] stamp: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
         cancel: &CancelFlag,
-        on_event: Function,
+        #[wasm_bindgen(unchecked_param_type = "(event: ChatEvent) => void")] on_event: Function,
     ) -> JsResult<JsValue> {
-        let request = chat_request(&request_json, &pictures).map_err(|error| error_to_js(&error))?;
-        let mut forward = |event: Event| {
-            if let Ok(event) = to_js(&EventObject::from(event)) {
+        let stamp: Stamp = serde_wasm_bindgen::from_value(stamp)?;
+        let chat = request_json.parse::<ChatRequest>().and_then(|chat| Ok((pictures_from_js(&pictures)?, chat)));
+        let (pictures, chat) = chat.map_err(|error| error_to_js(&error))?;
+        let stamp = stamp.for_request(&chat);
+        let stream = chat.stream.then_some(&stamp);
+        let send = |event: Option<EventObject>| {
+            if let Some(Ok(event)) = event.map(|event| to_js(&event)) {
                 // An exception in the worker's own callback must not end the request half way.
                 let _ = on_event.call1(&JsValue::NULL, &event);
             }
         };
-        let completion = self.engine.generate(&request, &cancel.0, &mut forward).await;
-        completion.map_err(|error| self.shards.error_to_js(&error)).and_then(|completion| to_js(&completion))
+        let send_chunk = |chunk: Option<ChatCompletionChunk>| send(chunk.map(|chunk| EventObject::Chunk { chunk }));
+        let request = Request {
+            prompt: Prompt::Messages(chat.messages),
+            pictures,
+            sampling: chat.sampling,
+            max_tokens: chat.max_tokens,
+            stop: chat.stop,
+        };
+        send_chunk(stream.map(Stamp::opening));
+        let mut forward = |event: Event| send(EventObject::of(event, stream));
+        let answer = self.engine.generate(&request, &cancel.0, &mut forward).await;
+        let answer = answer.map_err(|error| self.shards.error_to_js(&error))?;
+        send_chunk(stream.map(|stamp| stamp.closing(answer.finish_reason)));
+        send_chunk(stream.and_then(|stamp| stamp.usage(answer.usage.into())));
+        let completion = stamp.completion(answer.text, answer.finish_reason, answer.usage.into());
+        to_js(&ChatObject { completion, tokens: answer.tokens, timings: answer.timings })
     }
 
-    /// Logits of every prompt position: `{ inputIds: Uint32Array, logits: Float32Array, vocabSize }`, `logits` being
-    /// `[tokens, vocabSize]`. The request is JSON, `{ messages }` or `{ input_ids, images }`.
+    /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
-    pub async fn score(&mut self, request_json: String, pictures: Array, cancel: &CancelFlag) -> JsResult<JsValue> {
+    #[wasm_bindgen(unchecked_return_type = "ScoreResult")]
+    pub async fn score(
+        &mut self,
+        request_json: String,
+        #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
+        cancel: &CancelFlag,
+    ) -> JsResult<JsValue> {
         let request = score_request(&request_json, &pictures);
         let (prompt, pictures) = request.map_err(|error| error_to_js(&error))?;
         let mut logits = Vec::new(); // [tokens, vocab]
@@ -132,44 +165,47 @@ impl OcelliEngine {
         Ok(object.into())
     }
 
-    /// What the engine runs on: a [`DeviceReport`] with `selfTest`, a [`SelfTestReport`].
+    /// The device, with the result of the self-test.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
+    #[wasm_bindgen(unchecked_return_type = "DeviceReport")]
     pub fn device(&self) -> JsResult<JsValue> {
         to_js(&DeviceObject { report: self.engine.gpu().report(), self_test: self.engine.self_test() })
     }
 
-    /// What is known by now of how this device computes best, as [`crate::engine::Tuned`].
+    /// The tuning results for this device so far.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
+    #[wasm_bindgen(unchecked_return_type = "Tuned")]
     pub fn tuned(&self) -> JsResult<JsValue> {
         to_js(&self.engine.tuned())
     }
 
-    /// What [`tuned`](Self::tuned) is to be remembered under.
+    /// The key to store [`tuned`](Self::tuned) under.
     #[wasm_bindgen(js_name = tuningKey)]
     pub fn tuning_key(&self) -> String {
         self.tuning_key.clone()
     }
 
-    /// How the cache of keys and values holds a number: `f32`, `f16` or `int8`.
-    #[wasm_bindgen(js_name = kvPrecision)]
+    /// Number format of the KV cache.
+    #[wasm_bindgen(js_name = kvPrecision, unchecked_return_type = "KvPrecision")]
     pub fn kv_precision(&self) -> String {
         self.engine.kv_precision().name().into()
     }
 
-    /// GPU memory: `{ plan, purposes, peak }`, a [`crate::engine::Plan`], how much of it is taken by purpose, and the most there was.
+    /// GPU memory: the plan, what is allocated by purpose, and the peak.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
+    #[wasm_bindgen(unchecked_return_type = "MemoryReport")]
     pub fn memory(&self) -> JsResult<JsValue> {
         let peak = self.engine.gpu().ledger().total().1;
         to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
     }
 
-    /// Allocates for a moment all that a picture of this size and a full context take. The conversation is forgotten.
+    /// Allocates, and frees again, all that a picture of this size and a full context need. Drops the conversation's cache.
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
@@ -182,6 +218,7 @@ impl OcelliEngine {
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
+    #[wasm_bindgen(unchecked_return_type = "unknown")]
     pub fn config(&self) -> JsResult<JsValue> {
         to_js(self.engine.config())
     }
@@ -197,17 +234,6 @@ impl OcelliEngine {
     pub(super) fn new(engine: Engine, shards: Rc<JsShards>, tuning_key: String) -> Self {
         Self { engine, shards, tuning_key }
     }
-}
-
-fn chat_request(json: &str, pictures: &Array) -> Result<Request> {
-    let request: ChatRequest = json.parse()?;
-    Ok(Request {
-        prompt: Prompt::Messages(request.messages),
-        pictures: pictures_from_js(pictures)?,
-        sampling: request.sampling,
-        max_tokens: request.max_tokens,
-        stop: request.stop,
-    })
 }
 
 fn score_request(json: &str, pictures: &Array) -> Result<(Prompt, Vec<Picture>)> {

@@ -1,4 +1,4 @@
-//! Importing checkpoints in the worker: files, storage and network are JavaScript's, everything else is `weights`.
+//! Importing checkpoints in the worker: JavaScript reads files and stores the package, `weights` does everything else.
 
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
@@ -19,67 +19,22 @@ use crate::weights::manifest::{MAX_SHARD_BYTES, Manifest};
 use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageSink, PackageWriter};
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-/** A file that an import reads. */
-export interface ImportFile {
-  readonly size: number;
-  read(start: number, end: number): Promise<Uint8Array>;
-}
-
-/** The files of an import, by name. */
-export interface ImportFiles {
-  open(name: string): Promise<ImportFile | null>;
-}
-
-/** Where an import puts what it makes, and keeps what it needs to go on after an interruption. */
-export interface ImportSink {
-  put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  publish(): Promise<void>;
-  putPart(part: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  getPart(part: string): Promise<Uint8Array | null>;
-  putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void>;
-  getCheckpoint(): Promise<Uint8Array | null>;
-}
-
-/**
- * What both importers are told. `layout`: of the matrices that the source holds in floats; `compact`: the whole text model in 4.25
- * bits a weight, whatever the source holds. `visionLayout`: of the vision half, if another one.
- */
-export interface ImportSettings {
-  name?: string;
-  license?: string;
-  source?: string;
-  layout?: "compact" | "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
-  visionLayout?: "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
-  shardBytes?: number;
-}
-
-/** Weights so far, and the bytes of the source behind them. */
-export interface ImportProgress {
-  done: number;
-  total: number;
-  doneBytes: number;
-  totalBytes: number;
-}
-"#;
-
 #[wasm_bindgen]
 extern "C" {
-    /// Files by name.
+    /// `ImportFiles` of `types.d.ts`.
     #[wasm_bindgen(typescript_type = "ImportFiles")]
     pub type JsFiles;
     #[wasm_bindgen(method, catch)]
     async fn open(this: &JsFiles, name: &str) -> JsResult<JsValue>;
 
-    /// One of them.
+    /// `ImportFile` of `types.d.ts`.
     pub type JsFile;
     #[wasm_bindgen(method, getter)]
     fn size(this: &JsFile) -> f64;
     #[wasm_bindgen(method, catch)]
     async fn read(this: &JsFile, start: f64, end: f64) -> JsResult<JsValue>;
 
-    /// Storage.
+    /// `ImportSink` of `types.d.ts`.
     #[wasm_bindgen(typescript_type = "ImportSink")]
     pub type JsSink;
     #[wasm_bindgen(method, catch)]
@@ -100,13 +55,12 @@ extern "C" {
     pub type JsSettings;
 }
 
-/// What both importers are told.
+/// `ImportSettings` of `types.d.ts`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
     name: Option<String>,
     license: Option<String>,
-    source: Option<String>,
     layout: Option<String>,
     vision_layout: Option<String>,
     shard_bytes: Option<usize>,
@@ -117,7 +71,7 @@ impl Settings {
         serde_wasm_bindgen::from_value(settings.into()).map_err(|error| Error::request("import", error.to_string()))
     }
 
-    /// The layouts asked for, or else these.
+    /// The layouts that are set, or `default`.
     fn layouts(&self, default: Layouts) -> Result<Layouts> {
         let layouts = match self.layout.as_deref() {
             None => default,
@@ -140,12 +94,12 @@ fn layout(field: &str, name: &str) -> Result<Layout> {
     layout.ok_or_else(|| Error::request(field, format!("nothing can be stored as {name:?}")))
 }
 
-/// What JavaScript threw while Rust was waiting for it: it is to see that again, not our words for it.
+/// What a JavaScript callback threw: the caller gets that value again, not a Rust error in its place.
 #[derive(Clone, Default)]
 struct Thrown(Rc<RefCell<Option<JsValue>>>);
 
 impl Thrown {
-    /// An error in place of a value that was thrown.
+    /// Keeps a thrown value and returns an error that stands for it.
     fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
         outcome.map_err(|thrown| {
             *self.0.borrow_mut() = Some(thrown);
@@ -153,7 +107,7 @@ impl Thrown {
         })
     }
 
-    /// What JavaScript is to see.
+    /// The model's name, or the value to throw.
     fn outcome(&self, outcome: Result<Manifest>) -> JsResult<JsValue> {
         match outcome {
             Ok(manifest) => to_js(&manifest.name),
@@ -198,7 +152,7 @@ impl ByteSource for Source {
     }
 
     async fn len(&self) -> Result<u64> {
-        // A length in bytes, far below what a double counts exactly.
+        // Far below 2^53, up to which a double is exact.
         Ok(self.file.size() as u64)
     }
 
@@ -228,7 +182,7 @@ impl PackageSink for Sink {
 
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
         let copy = Uint8Array::from(bytes.as_slice());
-        // It is JavaScript's from here on: a shard's worth of memory that the next one can have.
+        // JavaScript has its own copy: free this one before waiting, a shard's worth of memory.
         drop(bytes);
         self.thrown.keep(file, self.sink.put(file, copy).await).map(drop)
     }
@@ -258,7 +212,7 @@ impl PackageSink for Sink {
     }
 }
 
-/// [`Progress`] as it crosses.
+/// `ImportProgress` of `types.d.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ProgressObject {
@@ -268,7 +222,7 @@ struct ProgressObject {
     total_bytes: u64,
 }
 
-/// Tells JavaScript how far an import is; breaks once it has cancelled.
+/// Reports progress to JavaScript; breaks once the import is cancelled.
 fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
     |Progress { done, total, done_bytes, total_bytes }| {
         if let Ok(object) = to_js(&ProgressObject { done, total, done_bytes, total_bytes }) {
@@ -279,19 +233,19 @@ fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(P
     }
 }
 
-/// Imports the GGUF file `text`, and its vision half `mmproj` if there is one, into `sink`. Goes on from the sink's checkpoint.
+/// Imports the GGUF file `text`, and its vision tower `mmproj` if given, into `sink`. Continues from the sink's checkpoint.
 /// Resolves to the model's name.
 ///
 /// # Errors
 /// `{ code, message, detail }`, code `aborted` after `cancel`; or what `files` or `sink` threw.
-#[wasm_bindgen(js_name = importGguf)]
+#[wasm_bindgen(js_name = importGguf, unchecked_return_type = "string")]
 pub async fn import_gguf(
     text: String,
     mmproj: Option<String>,
     settings: JsSettings,
     files: JsFiles,
     sink: JsSink,
-    on_progress: Function,
+    #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<JsValue> {
     let thrown = Thrown::default();
@@ -299,8 +253,8 @@ pub async fn import_gguf(
     let settings = Settings::from_js(settings).map_err(|error| error_to_js(&error))?;
     let writer = settings.writer(sink);
     let layouts = settings.layouts(Layouts::default()).map_err(|error| error_to_js(&error))?;
-    let Settings { name, license, source, .. } = settings;
-    let options = GgufOptions { name, license, source, layouts };
+    let Settings { name, license, .. } = settings;
+    let options = GgufOptions { name, license, source: None, layouts };
     let import = GgufImport { text, mmproj };
     thrown.outcome(gguf::import(&files, &import, writer, options, report(&on_progress, cancel)).await)
 }
@@ -309,12 +263,12 @@ pub async fn import_gguf(
 ///
 /// # Errors
 /// As [`import_gguf`].
-#[wasm_bindgen(js_name = importSafetensors)]
+#[wasm_bindgen(js_name = importSafetensors, unchecked_return_type = "string")]
 pub async fn import_safetensors(
     settings: JsSettings,
     files: JsFiles,
     sink: JsSink,
-    on_progress: Function,
+    #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<JsValue> {
     let thrown = Thrown::default();
@@ -322,12 +276,12 @@ pub async fn import_safetensors(
     let settings = Settings::from_js(settings).map_err(|error| error_to_js(&error))?;
     let writer = settings.writer(sink);
     let layouts = settings.layouts(Layout::Q4_0.into()).map_err(|error| error_to_js(&error))?;
-    let Settings { name, license, source, .. } = settings;
-    let options = ImportOptions { name: name.unwrap_or_else(|| "model".into()), license, source, layouts };
+    let Settings { name, license, .. } = settings;
+    let options = ImportOptions { name: name.unwrap_or_else(|| "model".into()), license, source: None, layouts };
     thrown.outcome(hf::import(&files, writer, options, report(&on_progress, cancel)).await)
 }
 
-/// Bytes of the module's memory, which only ever grows: so this is its peak.
+/// Bytes of the module's memory. It only grows, so this is its peak.
 #[wasm_bindgen(js_name = wasmMemory)]
 pub fn wasm_memory() -> f64 {
     core::arch::wasm32::memory_size(0) as f64 * 65536.0

@@ -1,4 +1,4 @@
-//! Loading: the worker fetches and checks, this asks for shards and takes their bytes.
+//! Loading: the worker fetches and verifies shards, the engine asks for them by index.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{JsResult, error_to_js};
 use super::engine::OcelliEngine;
+use crate::chat::Date;
 use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{BrowserCaps, Gpu, GpuOptions};
@@ -20,11 +21,11 @@ extern "C" {
     fn milliseconds() -> f64;
 }
 
-/// Shards from the worker's store: `read(index)` promises a `Uint8Array` whose hash has been checked.
+/// Shards from the worker's store: `read(index)` resolves to a `Uint8Array` whose hash has been verified.
 #[derive(Debug)]
 pub(super) struct JsShards {
     read: Function,
-    /// What `read` threw: JavaScript is to see it as it was.
+    /// What `read` threw: the caller gets that value again.
     thrown: RefCell<Option<JsValue>>,
 }
 
@@ -35,7 +36,7 @@ impl JsShards {
         Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
     }
 
-    /// What JavaScript is to see of `error`.
+    /// The value to throw for `error`.
     pub(super) fn error_to_js(&self, error: &Error) -> JsValue {
         self.thrown.borrow_mut().take().unwrap_or_else(|| error_to_js(error))
     }
@@ -53,10 +54,8 @@ impl ShardSource for JsShards {
 }
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
-/// promises the bytes of a shard; it is kept, since weights may have to be sent again. `options` is
-/// `{ context, kvPrecision, gpuMemoryBudget, vision, speculation, tune, arithmetic, browser_caps, known }`, whatever is left out or null
-/// being chosen here; `browser_caps` is what `features.ts` found, `known` what `tuning.ts` remembers.
-/// `on_kernels(done, total)` is told how many kernels are compiled.
+/// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
+/// here. `on_kernels(done, total)` is called while pipelines are compiled.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -64,15 +63,15 @@ impl ShardSource for JsShards {
 pub async fn load_engine(
     manifest: Vec<u8>,
     tokenizer: Vec<u8>,
-    read_shard: Function,
-    options: JsValue,
-    on_kernels: Function,
+    #[wasm_bindgen(unchecked_param_type = "(index: number) => Promise<Uint8Array>")] read_shard: Function,
+    #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
+    #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
 ) -> JsResult<OcelliEngine> {
     let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
     let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
     let mut tell = |event| {
         if let LoadEvent::Kernels { done, total } = event {
-            // Nobody's answer: whoever throws here is not listening.
+            // An exception in the worker's own callback must not end the load.
             let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
         }
     };
@@ -82,7 +81,7 @@ pub async fn load_engine(
     }
 }
 
-/// [`LoadOptions`] as JavaScript gives them.
+/// `EngineOptions & LoadContext` of `types.d.ts`.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JsLoadOptions {
@@ -95,7 +94,7 @@ struct JsLoadOptions {
     speculation: Option<String>,
     #[serde(default)]
     browser_caps: BrowserCaps,
-    /// What earlier loads found, by its key.
+    /// Tuning results of earlier loads by key.
     #[serde(default)]
     known: HashMap<String, Tuned>,
 }
@@ -116,9 +115,16 @@ impl JsLoadOptions {
             speculation: self.speculation.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             tune: self.tune.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             arithmetic: self.arithmetic.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            today,
             ..LoadOptions::new(milliseconds)
         })
     }
+}
+
+/// The date where the browser is.
+fn today() -> Option<Date> {
+    let now = js_sys::Date::new_0();
+    Some(Date { year: now.get_full_year().into(), month: now.get_month() + 1, day: now.get_date() })
 }
 
 async fn open(

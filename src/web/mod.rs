@@ -1,6 +1,6 @@
-//! What JavaScript sees of the engine: values in, values out. Decisions are made elsewhere.
+//! The wasm module's exports: conversions between Rust and JavaScript values, no decisions.
 //!
-//! The classes here are for the worker of the npm package, which gives them their public shape (`www/src`).
+//! They are for the worker of the npm package (`www/src/worker.ts`). `types.d.ts` declares every value that is passed.
 
 mod convert;
 mod engine;
@@ -16,13 +16,17 @@ pub use import::{import_gguf, import_safetensors, wasm_memory};
 pub use loader::load_engine;
 pub use picture::picture_size;
 
-/// Runs once when the module is loaded: a panic, which would be a fault of this crate, at least says where.
+/// The TypeScript types of all values that are passed, for the module's `.d.ts`.
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");
+
+/// Runs once when the module is loaded: a panic, which is always a bug of this crate, is printed with its place.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// SHA-256 of `bytes`, for pages without `WebCrypto` (it is absent outside secure contexts).
+/// SHA-256 of `bytes`, for pages outside secure contexts, which have no `WebCrypto`.
 #[wasm_bindgen]
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()

@@ -1,4 +1,4 @@
-//! Pictures as they arrive: encoded bytes, or pixels that the browser decoded.
+//! Pictures from JavaScript: encoded files, or pixels that the browser decoded.
 
 use std::io::Cursor;
 

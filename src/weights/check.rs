@@ -1,21 +1,56 @@
-//! Whether a manifest, which may come from anywhere, holds together.
+//! Reading a manifest, which may come from anywhere: whether it is consistent in itself and with the model it describes.
 
 use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
 
 use super::hash::is_sha256_hex;
 use super::layout::PLANE_ALIGNMENT;
 use super::manifest::{
-    FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, MAX_TOKENIZER_BYTES, Manifest, PlaneEntry, TensorEntry,
+    FORMAT, FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_SHARD_BYTES, MAX_TOKENIZER_BYTES, Manifest, PlaneEntry,
+    TensorEntry, VERSION,
 };
-use super::tensors::{TensorSpec, model_tensors};
 use crate::error::{Error, Result};
+use crate::families::{TensorSpec, definition};
+
+/// The two fields that say whether the rest can be understood.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+}
+
+impl Manifest {
+    /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
+    /// one another and with the configuration.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let invalid = |e: serde_json::Error| Error::package(MANIFEST_FILE, e.to_string());
+        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Error::package(MANIFEST_FILE, format!("longer than {MAX_MANIFEST_BYTES} bytes")));
+        }
+        let header: Header = serde_json::from_slice(bytes).map_err(invalid)?;
+        if header.format != FORMAT {
+            return Err(Error::package(MANIFEST_FILE, format!("format is {:?}, not {FORMAT:?}", header.format)));
+        }
+        if header.version != VERSION {
+            let reason = format!("version is {}, this build reads version {VERSION}", header.version);
+            return Err(Error::package(MANIFEST_FILE, reason));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(invalid)?;
+        check(&manifest)?;
+        Ok(manifest)
+    }
+}
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T> {
     Err(Error::package(MANIFEST_FILE, reason))
 }
 
 /// Checks everything that the types do not already promise.
-pub(crate) fn manifest(manifest: &Manifest) -> Result<()> {
+fn check(manifest: &Manifest) -> Result<()> {
     manifest.config.validate(MANIFEST_FILE)?;
     chat(manifest)?;
     let stream = files(manifest)?;
@@ -28,7 +63,8 @@ fn chat(manifest: &Manifest) -> Result<()> {
     if chat.eos_token_ids.is_empty() {
         return refuse("chat.eos_token_ids is empty");
     }
-    let ids = chat.eos_token_ids.iter().chain([&chat.bos_token_id]).chain(&chat.pad_token_id);
+    definition(&manifest.config).chat_layout(&chat.template)?;
+    let ids = chat.eos_token_ids.iter().chain(&chat.bos_token_id).chain(&chat.pad_token_id);
     for &id in ids {
         if id as usize >= manifest.config.text().vocab_size {
             return refuse(format!("chat names token {id}, the vocabulary ends before it"));
@@ -79,7 +115,7 @@ fn tensors(manifest: &Manifest) -> Result<()> {
             return refuse(format!("tensor {} is named twice", entry.name));
         }
     }
-    for spec in model_tensors(&manifest.config) {
+    for spec in definition(&manifest.config).tensors() {
         match unclaimed.remove(spec.name.as_str()) {
             Some(entry) => tensor(entry, &spec)?,
             None => return refuse(format!("tensor {} is missing", spec.name)),

@@ -4,9 +4,9 @@ use std::ops::{ControlFlow, Range};
 
 use super::layout::{Layout, ROW_GROUP};
 use super::quant::{Unstorable, encode_rows};
-use super::tensors::TensorSpec;
 use super::writer::{PackageSink, PackageWriter};
 use crate::error::{Error, Result};
+use crate::families::TensorSpec;
 
 /// Elements converted at a time: 4 MiB as `f32`.
 const CHUNK: usize = 1 << 20;

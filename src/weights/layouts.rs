@@ -1,7 +1,7 @@
 //! Which layout the matrices of a model get when a checkpoint becomes a package.
 
 use super::layout::Layout;
-use super::tensors::TensorSpec;
+use crate::families::TensorSpec;
 
 /// What becomes of matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,8 +15,8 @@ pub enum Target {
     All(Layout),
 }
 
-/// What becomes of the matrices of a model: the norms and biases are always f32, and the patch convolution is never narrower
-/// than f16.
+/// What becomes of the matrices of a model. Vectors are always f32, and no matrix gets a layout coarser than its family allows
+/// ([`TensorSpec::floor`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Layouts {
     /// Of the decoder, its embedding and its head.
@@ -38,19 +38,25 @@ impl Layouts {
 
     /// The layout of a tensor that the checkpoint holds as `held`.
     pub(super) fn of(self, spec: &TensorSpec, held: Layout) -> Layout {
-        let vision = spec.name.starts_with("vision.") || spec.name.starts_with("projector.");
-        let matrices = match if vision { self.vision } else { self.text } {
+        if !spec.is_matrix() {
+            return Layout::F32;
+        }
+        let layout = match if spec.role.is_text() { self.text } else { self.vision } {
             Target::Floats(layout) if !held.is_quantised() => layout,
             Target::All(layout) => layout,
             _ => held,
         };
-        match (spec.shape.len(), spec.name.as_str(), matrices) {
-            (1, ..) => Layout::F32,
-            (_, _, Layout::F32) => Layout::F32,
-            // The first thing a picture meets, and a third of a percent of the tower: not worth the loss.
-            (_, "vision.patch_conv", _) => Layout::F16,
-            _ => matrices,
-        }
+        spec.floor.filter(|&floor| coarseness(layout) > coarseness(floor)).unwrap_or(layout)
+    }
+}
+
+/// Orders layouts as far as floors tell them apart.
+fn coarseness(layout: Layout) -> u8 {
+    match layout {
+        Layout::F32 => 0,
+        Layout::F16 => 1,
+        Layout::Q8_0 => 2,
+        _ => 3,
     }
 }
 

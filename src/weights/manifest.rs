@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::hash::sha256_hex;
 use super::layout::Layout;
 use crate::error::{Error, Result};
@@ -61,11 +60,15 @@ pub struct Manifest {
 pub struct ChatSettings {
     /// Name of the layout, such as `mistral-v13`.
     pub template: String,
+    /// Whether the checkpoint has a template of its own that is of none of the family's layouts, so that this one is a guess.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub template_is_assumed: bool,
     /// System message of a conversation that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_system_prompt: Option<String>,
-    /// First token of every prompt.
-    pub bos_token_id: u32,
+    /// First token of every prompt; absent where prompts have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos_token_id: Option<u32>,
     /// Tokens that end an answer; at least one.
     pub eos_token_ids: Vec<u32>,
     /// Token that fills unused places.
@@ -108,7 +111,7 @@ impl FileEntry {
 /// A tensor of the package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorEntry {
-    /// Name, as [`super::tensors`] makes it.
+    /// Name, as the model's family has it.
     pub name: String,
     /// `[len]` or `[rows, cols]`, unpadded.
     pub shape: Vec<usize>,
@@ -143,37 +146,7 @@ pub struct ShardWrite {
     pub range_in_shard: Range<usize>,
 }
 
-/// The two fields that say whether the rest can be understood.
-#[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
-}
-
 impl Manifest {
-    /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
-    /// one another and with the configuration.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let invalid = |e: serde_json::Error| Error::package(MANIFEST_FILE, e.to_string());
-        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(Error::package(MANIFEST_FILE, format!("longer than {MAX_MANIFEST_BYTES} bytes")));
-        }
-        let header: Header = serde_json::from_slice(bytes).map_err(invalid)?;
-        if header.format != FORMAT {
-            return Err(Error::package(MANIFEST_FILE, format!("format is {:?}, not {FORMAT:?}", header.format)));
-        }
-        if header.version != VERSION {
-            let reason = format!("version is {}, this build reads version {VERSION}", header.version);
-            return Err(Error::package(MANIFEST_FILE, reason));
-        }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(invalid)?;
-        check::manifest(&manifest)?;
-        Ok(manifest)
-    }
-
     /// The text of `model.json`.
     ///
     /// # Errors

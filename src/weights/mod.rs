@@ -18,9 +18,9 @@ pub mod manifest;
 pub mod package;
 pub mod quant;
 pub mod safetensors;
+pub mod selection;
 pub mod source;
 pub mod synth;
-pub mod tensors;
 pub mod upload;
 pub mod writer;
 
@@ -29,6 +29,7 @@ mod checkpoint;
 mod convert;
 mod directory;
 pub(crate) mod hash;
-mod parts;
+mod row_shards;
+mod tokenizer_json;
 
 pub use directory::DirectorySink;

@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use super::layout::{Layout, MatrixShape};
 use super::manifest::{MANIFEST_FILE, Manifest};
-pub use super::parts::rows_of_part;
-use super::parts::{self, Placed, joined_name};
+pub use super::row_shards::rows_of_shard;
+use super::row_shards::{self, Placed};
 use crate::error::{Error, Result};
-use crate::gpu::buffer::allocated;
-use crate::gpu::{Buffer, Gpu, Purpose, Slice};
+use crate::families::tensor_spec::TensorSpec;
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Slice};
 
 /// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
 #[derive(Debug, Clone)]
@@ -19,13 +19,13 @@ pub struct Weight {
     pub layout: Layout,
     /// Unpadded sizes.
     pub shape: MatrixShape,
-    /// The rows, in order: one part, or as many as it takes for each to fit a binding.
-    pub parts: Vec<Part>,
+    /// The rows, in order: one shard, or as many as it takes for each to fit a binding.
+    pub parts: Vec<RowShard>,
 }
 
 /// Some rows of a matrix, in buffers of their own.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct RowShard {
     /// First row; a multiple of [`super::layout::ROW_GROUP`].
     pub first_row: usize,
     /// Rows.
@@ -38,10 +38,52 @@ pub struct Part {
 #[derive(Debug, Default)]
 pub struct WeightStore {
     matrices: HashMap<String, Weight>,
+    /// The parts of fused matrices, in order of their rows: one where they could be fused.
+    fused: HashMap<String, Vec<Weight>>,
     vectors: HashMap<String, Slice>,
 }
 
 impl WeightStore {
+    /// Weights that are allocated and never filled, for counting.
+    ///
+    /// # Errors
+    /// As [`Uploader::select`].
+    pub fn empty(gpu: &dyn Allocator, manifest: &Manifest, selection: &Selection) -> Result<Self> {
+        let mut store = Self::default();
+        for placed in row_shards::place(manifest, &selection.tensors, gpu.max_binding())? {
+            store.allocate(gpu, selection.purpose, &placed)?;
+        }
+        Ok(store)
+    }
+
+    /// Allocates the buffers of a tensor. `// [shards, planes]`
+    fn allocate(&mut self, gpu: &dyn Allocator, purpose: Purpose, placed: &Placed) -> Result<Vec<Vec<Buffer>>> {
+        let Placed { name, fused, layout, shape, shards, .. } = placed;
+        let mut buffers = Vec::with_capacity(shards.len());
+        for shard in shards {
+            let alloc = |&bytes: &u64| gpu.alloc(name, purpose, bytes);
+            buffers.push(shard.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
+        }
+        let Some(shape) = shape else {
+            self.vectors.extend(buffers.concat().first().map(|values| (name.clone(), values.all())));
+            return Ok(buffers);
+        };
+        let shard = |(spec, buffers): (&row_shards::ShardSpec, &Vec<Buffer>)| RowShard {
+            first_row: spec.first_row,
+            rows: spec.rows,
+            planes: buffers.iter().map(Buffer::all).collect(),
+        };
+        let parts = shards.iter().zip(&buffers).map(shard).collect();
+        let weight = Weight { layout: *layout, shape: *shape, parts };
+        match fused {
+            Some(fused) => self.fused.entry(fused.clone()).or_default().push(weight),
+            None => {
+                self.matrices.insert(name.clone(), weight);
+            }
+        }
+        Ok(buffers)
+    }
+
     /// A matrix.
     ///
     /// # Errors
@@ -58,15 +100,12 @@ impl WeightStore {
         self.vectors.remove(name).ok_or_else(|| missing(name))
     }
 
-    /// Matrices over the same inputs, stacked by rows: one if they could be joined, else all of them in order.
+    /// A fused matrix ([`TensorSpec::fuse`]): one if its parts could be fused, else all of them in order.
     ///
     /// # Errors
-    /// [`Error::InvalidPackage`] if one is missing.
-    pub fn stacked(&mut self, names: &[String]) -> Result<Vec<Weight>> {
-        match self.matrices.remove(&joined_name(names)) {
-            Some(joined) => Ok(vec![joined]),
-            None => names.iter().map(|name| self.matrix(name)).collect(),
-        }
+    /// [`Error::InvalidPackage`] if there is none of that name.
+    pub fn fused(&mut self, name: &str) -> Result<Vec<Weight>> {
+        self.fused.remove(name).ok_or_else(|| missing(name))
     }
 }
 
@@ -85,59 +124,34 @@ struct Place {
     offset: u64,
 }
 
-/// Which tensors are loaded, and how they are put together.
-pub struct Selection<'a> {
-    /// Names of matrices over the same inputs that are to become one, where their layouts allow it.
-    pub joins: &'a [Vec<String>],
-    /// Whether a tensor of this name is among them.
-    pub wanted: &'a dyn Fn(&str) -> bool,
-    /// What they are counted as.
+/// Tensors that are loaded together.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The tensors.
+    pub tensors: Vec<TensorSpec>,
+    /// What their memory is counted as.
     pub purpose: Purpose,
-}
-
-/// What a [`Selection`] takes on the GPU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SelectionSize {
-    /// Bytes of all buffers.
-    pub bytes: u64,
-    /// Parts of all matrices together: launches it takes to multiply by each of them once.
-    pub parts: usize,
-}
-
-impl Selection<'_> {
-    /// What it takes where a buffer holds at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`Error::LimitsTooSmall`] if a buffer of `limit` bytes cannot hold four rows of a matrix.
-    pub fn size(&self, manifest: &Manifest, limit: u64) -> Result<SelectionSize> {
-        let placed = parts::place(manifest, self.joins, self.wanted, limit)?;
-        let matrices = placed.iter().filter(|tensor| tensor.shape.is_some());
-        Ok(SelectionSize {
-            bytes: parts::allocated_bytes(&placed, allocated),
-            parts: matrices.map(|tensor| tensor.parts.len()).sum(),
-        })
-    }
 }
 
 /// Fills some weights of a model from the shards of its package.
 #[derive(Debug)]
 pub struct Uploader {
     gpu: Gpu,
-    /// By tensor and plane; empty for tensors that are not wanted.
+    /// By tensor and plane; empty for tensors that are not selected.
     places: Vec<Vec<Place>>,
     store: WeightStore,
-    /// Of each shard, whether it is still to come.
-    due: Vec<bool>,
+    /// Of each shard of the package, whether it is still to come.
+    pending: Vec<bool>,
 }
 
 impl Uploader {
-    /// An uploader that wants nothing yet.
+    /// An uploader without a selection.
     pub fn new(gpu: &Gpu, manifest: &Manifest) -> Self {
         Self {
             gpu: gpu.clone(),
             places: vec![Vec::new(); manifest.tensors.len()],
             store: WeightStore::default(),
-            due: vec![false; manifest.shards.len()],
+            pending: vec![false; manifest.shards.len()],
         }
     }
 
@@ -145,30 +159,26 @@ impl Uploader {
     ///
     /// # Errors
     /// [`Error::LimitsTooSmall`] if not even four rows of a matrix fit a binding, [`Error::OutOfMemory`].
-    pub fn want(&mut self, manifest: &Manifest, selection: &Selection<'_>) -> Result<()> {
-        let placed = parts::place(manifest, selection.joins, selection.wanted, self.gpu.max_binding())?;
+    pub fn select(&mut self, manifest: &Manifest, selection: &Selection) -> Result<()> {
+        let placed = row_shards::place(manifest, &selection.tensors, self.gpu.max_binding())?;
         for tensor in placed {
             self.allocate(manifest, selection.purpose, tensor)?;
         }
-        for index in 0..self.due.len() {
-            self.due[index] = manifest.writes_for_shard(index).any(|write| !self.places[write.tensor].is_empty());
+        for index in 0..self.pending.len() {
+            self.pending[index] = manifest.writes_for_shard(index).any(|write| !self.places[write.tensor].is_empty());
         }
         self.gpu.check()
     }
 
     fn allocate(&mut self, manifest: &Manifest, purpose: Purpose, placed: Placed) -> Result<()> {
-        let Placed { name, tensors, layout, shape, parts } = placed;
-        let mut buffers = Vec::with_capacity(parts.len()); // [parts, planes]
-        for part in &parts {
-            let alloc = |&bytes: &u64| self.gpu.alloc(&name, purpose, bytes);
-            buffers.push(part.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
-        }
+        let buffers = self.store.allocate(&self.gpu, purpose, &placed)?; // [shards, planes]
+        let Placed { tensors, shards, .. } = placed;
         for plane in 0..buffers.first().map_or(0, Vec::len) {
             let mut start = 0;
-            let mut segments = Vec::with_capacity(parts.len());
-            for (part, buffers) in parts.iter().zip(&buffers) {
+            let mut segments = Vec::with_capacity(shards.len());
+            for (shard, buffers) in shards.iter().zip(&buffers) {
                 segments.push((start, buffers[plane].clone()));
-                start += part.planes[plane];
+                start += shard.planes[plane];
             }
             let segments: Segments = segments.into();
             let mut offset = 0;
@@ -177,29 +187,15 @@ impl Uploader {
                 offset += manifest.tensors[i].planes[plane].bytes;
             }
         }
-        let part = |(spec, buffers): (&parts::PartSpec, &Vec<Buffer>)| Part {
-            first_row: spec.first_row,
-            rows: spec.rows,
-            planes: buffers.iter().map(Buffer::all).collect(),
-        };
-        match shape {
-            Some(shape) => {
-                let parts = parts.iter().zip(&buffers).map(part).collect();
-                self.store.matrices.insert(name, Weight { layout, shape, parts });
-            }
-            None => {
-                self.store.vectors.extend(buffers.concat().first().map(|values| (name, values.all())));
-            }
-        }
         Ok(())
     }
 
-    /// The shards that hold what is wanted and have not come yet, in order.
-    pub fn due(&self) -> Vec<usize> {
-        (0..self.due.len()).filter(|&index| self.due[index]).collect()
+    /// The shards of the package that hold something selected and have not come yet, in order.
+    pub fn pending(&self) -> Vec<usize> {
+        (0..self.pending.len()).filter(|&index| self.pending[index]).collect()
     }
 
-    /// Writes what one shard holds of the wanted weights to its place. The shard's hash must have been checked.
+    /// Writes what one shard holds of the selected weights to its place. The shard's hash must have been checked.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`] for a shard that is not in the manifest or of another length.
@@ -215,7 +211,7 @@ impl Uploader {
                 place.write(&self.gpu, write.offset_in_plane, &bytes[write.range_in_shard])?;
             }
         }
-        self.due[index] = false;
+        self.pending[index] = false;
         Ok(())
     }
 
@@ -224,7 +220,7 @@ impl Uploader {
     /// # Errors
     /// [`Error::InvalidPackage`] if a shard never came, or what the device complained about meanwhile.
     pub fn finish(self, manifest: &Manifest) -> Result<WeightStore> {
-        if let Some(index) = self.due.iter().position(|&due| due) {
+        if let Some(index) = self.pending.iter().position(|&pending| pending) {
             return Err(Error::package(&manifest.shards[index].file, "the shard was never loaded"));
         }
         self.gpu.check()?;

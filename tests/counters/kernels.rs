@@ -4,15 +4,11 @@
 use std::fmt::Write;
 
 use naga::AddressSpace;
-use ocelli::config::KvPrecision;
-use ocelli::families::ModelConfig;
-use ocelli::gpu::{DeviceClass, Dispatch, Gpu, GpuOptions, KernelConfig, Purpose, Recording};
-use ocelli::model::KvCache;
-use ocelli::model::vision::{self, Layer, Pixels};
+use ocelli::families::tower::Pixels;
+use ocelli::gpu::{Dispatch, Recording};
 use ocelli::weights::layout::Layout;
-use ocelli::weights::upload::{Selection, Uploader};
 
-use crate::{bound_bytes, empty_model, flops, on_paper};
+use crate::{bound_bytes, buffers, dry_model, flops, on_paper};
 
 /// A device that people have.
 struct Device {
@@ -115,26 +111,17 @@ fn seconds(recording: &Recording, device: &Device) -> f64 {
     recording.dispatches().map(of_launch).sum()
 }
 
-fn model_and_gpu() -> (Gpu, ModelConfig) {
-    let options = GpuOptions { max_binding: Some(128 << 20), ..GpuOptions::default() };
-    (pollster::block_on(Gpu::open_with(options)).expect("a device"), on_paper::ministral_3b())
-}
-
-const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
-
 #[test]
 fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
-    let (gpu, config) = model_and_gpu();
-    let text = config.text();
-    let mut model = empty_model(&gpu, &config, Layout::Q4_0, 16);
+    let config = on_paper::ministral_3b();
+    let (text, model) = (config.text(), dry_model(&config, Layout::Q4_0, Layout::Q4_0));
     let heads = text.num_attention_heads * text.head_dim;
     let of_layer =
         text.hidden_size * (2 * heads + 2 * text.num_key_value_heads * text.head_dim + 3 * text.intermediate_size);
     let weights = text.layers.len() * of_layer + text.vocab_size * text.hidden_size;
     for tokens in [256, 1024] {
-        let mut cache = KvCache::new(&gpu, text, 4096, KvPrecision::F16).expect("a cache");
-        pollster::block_on(cache.reserve(tokens)).expect("room in the cache");
-        let step = model.list_step(&cache, tokens - 1, HARDWARE).expect("a step");
+        let (work, state) = buffers(&model, 16, tokens);
+        let step = model.step(&work, &state, tokens - 1, 1).expect("a step");
         let flops = all_flops(&step, tokens as u64);
         assert_eq!(flops, (2 * weights + 4 * tokens * heads * text.layers.len()) as u64, "every weight is used once");
         let (bytes, launches) = (bound_bytes(&step), step.dispatches().count() + 2);
@@ -149,16 +136,14 @@ fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
 #[test]
 fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     const CHUNK: usize = 256;
-    let (gpu, config) = model_and_gpu();
-    let mut model = empty_model(&gpu, &config, Layout::Q4_0, CHUNK);
-    let mut cache = KvCache::new(&gpu, config.text(), 512, KvPrecision::F16).expect("a cache");
+    let config = on_paper::ministral_3b();
+    let model = dry_model(&config, Layout::Q4_0, Layout::Q4_0);
     let (mut tables, mut flops, mut launches) = (String::new(), 0, 0);
     let mut seconds_of = [0.0; DEVICES.len()];
-    for _ in 0..2 {
-        pollster::block_on(cache.reserve(CHUNK)).expect("room in the cache");
-        let layer = model.list_layer(&cache, CHUNK, HARDWARE).expect("a layer");
-        cache.advance(CHUNK);
-        tables += &format!("behind {} tokens\n{}\n", cache.len() - CHUNK, table(&layer, 0));
+    for past in [0, CHUNK] {
+        let (work, state) = buffers(&model, CHUNK, past + CHUNK);
+        let layer = model.chunk((&work, &state), (past, CHUNK), 0..1).expect("a layer");
+        tables += &format!("behind {past} tokens\n{}\n", table(&layer, 0));
         flops += all_flops(&layer, 0);
         launches += layer.dispatches().count();
         for (sum, device) in seconds_of.iter_mut().zip(&DEVICES) {
@@ -168,7 +153,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     let depth = config.text().layers.len();
     let mut text = format!("{tables}{flops} FLOP, {launches} launches a layer\n\n");
     for (device, layer) in DEVICES.iter().zip(seconds_of) {
-        let tokens = cache.len() as f64 / (layer * depth as f64);
+        let tokens = (2 * CHUNK) as f64 / (layer * depth as f64);
         let Device { name, peak, .. } = device;
         writeln!(text, "{name:<12} {peak:>5} TFLOP/s: {tokens:>5.0} tokens/s to be had").expect("a line");
     }
@@ -178,17 +163,10 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
 /// A layer of the tower over a picture of 448 x 448 pixels.
 #[test]
 fn what_each_kernel_of_a_picture_asks_of_hardware_is_known() {
-    let (gpu, config) = model_and_gpu();
-    let model = empty_model(&gpu, &config, Layout::Q4_0, 16);
-    let mut manifest = on_paper::manifest(config.clone(), Layout::Q4_0, Layout::Q8_0);
-    manifest.shards.clear();
-    let (joins, is_first) = (vision::joins(0), |name: &str| name.starts_with("vision.layers.0."));
-    let mut uploader = Uploader::new(&gpu, &manifest);
-    let selection = Selection { joins: &joins, wanted: &is_first, purpose: Purpose::VisionWeights };
-    uploader.want(&manifest, &selection).expect("room for the weights");
-    let layer = Layer::new(&mut uploader.finish(&manifest).expect("weights"), 0).expect("a layer");
+    let config = on_paper::ministral_3b();
+    let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };
-    let layer = model.list_picture_layer(&layer, &pixels, HARDWARE).expect("a layer");
+    let layer = model.picture(&pixels, 1024).expect("a picture").swap_remove(1);
     let vision = config.vision().expect("a tower");
     let (patches, width) = (1024, vision.num_attention_heads * vision.head_dim);
     let flops = all_flops(&layer, 0);

@@ -14,22 +14,29 @@ use std::collections::BTreeMap;
 
 use ocelli::config::KvPrecision;
 use ocelli::families::ModelConfig;
-use ocelli::gpu::{Gpu, GpuOptions, Purpose, Recording};
-use ocelli::model::{KvCache, Model, decoder, forward};
+use ocelli::gpu::{Allocator, DeviceClass, KernelConfig, Paper, Recording};
+use ocelli::layers::{TextRows, Workspace};
+use ocelli::model::DryModel;
+use ocelli::state::State;
 use ocelli::weights::layout::Layout;
-use ocelli::weights::upload::{Selection, Uploader};
 
-/// A model of this shape whose weights are allocated, not filled: enough to record what it launches, for prompts in
-/// chunks of `prompt`.
-fn empty_model(gpu: &Gpu, config: &ModelConfig, layout: Layout, prompt: usize) -> Model {
-    let mut manifest = on_paper::manifest(config.clone(), layout, layout);
+/// Hardware without optional features.
+const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
+
+/// A model of this shape on paper: with as small a binding as any device has, embedding and head come in two parts.
+fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
+    let mut manifest = on_paper::manifest(config.clone(), layout, vision);
     manifest.shards.clear();
-    let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(&manifest, &text).expect("room for the weights");
-    let rows = forward::Rows { text: decoder::TextRows { prompt, head: 1, step: 1 }, vision: 1024 };
-    Model::new(gpu, config, rows, uploader.finish(&manifest).expect("weights")).expect("a model")
+    DryModel::new(&manifest, Paper::new(128 << 20, 10), HARDWARE).expect("a model")
+}
+
+/// Its buffers for prompts in chunks of `prompt`, and a state with room for `entries`.
+fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
+    let (paper, text) = (Paper::new(u64::MAX, model.paper().max_bindings()), model.text());
+    let rows = TextRows { prompt, head: 1, step: 1 };
+    let work = Workspace::new(&paper, text, rows).expect("a workspace");
+    let room = entries.next_multiple_of(256);
+    (work, State::with_room(&paper, text, 4096, KvPrecision::F16, room).expect("a state"))
 }
 
 /// Bytes that a recording binds, each buffer once.
@@ -55,23 +62,18 @@ fn launches(recording: &Recording) -> BTreeMap<String, usize> {
 /// The forward pass of a token at the shape of Ministral 3 3B.
 #[test]
 fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_weights() {
-    // As small a binding as any device has: embedding and head come in two parts.
-    let options = GpuOptions { max_binding: Some(128 << 20), ..GpuOptions::default() };
-    let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
     let config = on_paper::ministral_3b();
     for layout in [Layout::Q4_0, Layout::Q4_64] {
-        let mut model = empty_model(&gpu, &config, layout, 16);
-        let weights = gpu.ledger().rows()[Purpose::TextWeights as usize].current;
+        let model = dry_model(&config, layout, layout);
         for (position, most) in [(0, 135), (255, 135), (256, 162), (4095, 162)] {
-            let mut cache = KvCache::new(&gpu, config.text(), 4096, KvPrecision::F16).expect("a cache");
-            pollster::block_on(cache.reserve(position + 1)).expect("room in the cache");
-            let step = model.list_step(&cache, position, gpu.kernel_config()).expect("a step");
+            let (work, state) = buffers(&model, 16, position + 1);
+            let step = model.step(&work, &state, position, 1).expect("a step");
             // The draw takes two more.
             let count = step.dispatches().count() + 2;
             println!("{layout}, position {position}: {count} launches {:?}", launches(&step));
             assert!(count <= most, "{count} launches at {position}:\n{step}");
             let tokens = (position + 1).next_multiple_of(256) as u64;
-            let least = weights + tokens * KvCache::bytes_per_token(config.text(), KvPrecision::F16);
+            let least = model.text_bytes() + tokens * State::entry_bytes(config.text(), KvPrecision::F16);
             let bound = bound_bytes(&step);
             assert!(bound * 100 <= least * 103, "{bound} bytes are bound, weights and cache are {least}");
             if layout == Layout::Q4_0 {

@@ -19,7 +19,7 @@ fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Cou
         max_tokens: Some(tokens),
         stop: Vec::new(),
     };
-    engine.reset().expect("reset");
+    engine.reset();
     let before = engine.gpu().counters();
     let mut ignore = |_: Event| ();
     let said = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut ignore)).expect("an answer");

@@ -9,7 +9,7 @@ mod packages;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Arithmetic, Cancel, Engine, LoadOptions, Picture, Prompt, Request, Tuned};
 use ocelli::gpu::{Features, Gpu};
@@ -55,7 +55,7 @@ fn request(question: &ScopeSubject, picture: Vec<u8>) -> Request {
     let said = question.history.iter().flat_map(|(asked, answered)| [(Role::User, asked), (Role::Assistant, answered)]);
     let mut messages: Vec<Message> =
         said.chain([(Role::User, &question.prompt)]).map(|(role, text)| Message::text(role, text)).collect();
-    messages[0].content.insert(0, Part::Image(0));
+    messages[0].content.insert(0, ContentPart::Image(0));
     Request {
         prompt: Prompt::Messages(messages),
         pictures: vec![Picture::Encoded(picture)],

@@ -6,7 +6,7 @@ mod memory;
 mod packages;
 mod tuning;
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Stage};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
@@ -28,7 +28,7 @@ fn picture(level: u8) -> Picture {
     Picture::Rgb(Rgb8 { width, height, pixels })
 }
 
-fn user(content: Vec<Part>) -> Message {
+fn user(content: Vec<ContentPart>) -> Message {
     Message { role: Role::User, content }
 }
 
@@ -43,7 +43,7 @@ fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Req
 }
 
 fn about_a_picture(level: u8, question: &str) -> Request {
-    let content = vec![Part::Image(0), Part::Text(question.into())];
+    let content = vec![ContentPart::Image(0), ContentPart::Text(question.into())];
     ask(vec![user(content)], vec![picture(level)], 6)
 }
 
@@ -52,7 +52,7 @@ async fn answer(engine: &mut Engine, request: &Request) -> Completion {
 }
 
 async fn fresh_answer(engine: &mut Engine, request: &Request) -> Completion {
-    engine.reset().expect("reset");
+    engine.reset();
     let completion = answer(engine, request).await;
     assert_eq!(completion.usage.cached_tokens, 0);
     completion
@@ -111,9 +111,14 @@ fn another_picture_of_the_same_size_is_not_taken_for_the_first() {
 #[test]
 fn a_picture_shown_again_elsewhere_is_not_encoded_again() {
     with_engine(512, async |engine| {
-        engine.reset().expect("reset");
+        engine.reset();
         assert!(layers_of_the_tower_run(engine, &about_a_picture(10, "What?")).await > 0);
-        let content = vec![Part::Text("Look:".into()), Part::Image(0), Part::Text("What?".into()), Part::Image(1)];
+        let content = vec![
+            ContentPart::Text("Look:".into()),
+            ContentPart::Image(0),
+            ContentPart::Text("What?".into()),
+            ContentPart::Image(1),
+        ];
         let request = ask(vec![user(content)], vec![picture(10), picture(10)], 2);
         assert_eq!(layers_of_the_tower_run(engine, &request).await, 0);
     });
@@ -156,7 +161,7 @@ fn cancelling_in_the_tower_or_in_the_prompt_loses_nothing() {
         let request = about_a_picture(77, "What is this?");
         let whole = fresh_answer(engine, &request).await;
         for stage in [Stage::Vision, Stage::Prefill] {
-            engine.reset().expect("reset");
+            engine.reset();
             let cancel = Cancel::new();
             let mut stop = |event: Event| {
                 if matches!(event, Event::Progress { stage: at, .. } if at == stage) {
@@ -248,7 +253,7 @@ fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
             ("invalid-request", ids(&[1, 99_999])),
             ("invalid-request", ids(&[])),
             ("invalid-request", ids(&[1, 10, 10, 13])),
-            ("invalid-request", ask(vec![user(vec![Part::Image(3)])], vec![picture(1)], 4)),
+            ("invalid-request", ask(vec![user(vec![ContentPart::Image(3)])], vec![picture(1)], 4)),
             ("context-overflow", ask(vec![Message::text(Role::User, long)], Vec::new(), 4)),
             ("invalid-image", broken),
             ("invalid-request", Request { sampling: cold, ..good.clone() }),

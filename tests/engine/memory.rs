@@ -4,8 +4,7 @@ use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Cancel, Request};
 use ocelli::gpu::Gpu;
-use ocelli::model::KvCache;
-use ocelli::model::kv_cache::PAGE;
+use ocelli::state::{PAGE, State};
 use ocelli::weights::layout::Layout;
 
 use crate::{CHECKPOINT, answer, ask, fresh_answer, packages};
@@ -27,7 +26,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             let before = answer(&mut engine, &short).await;
 
             let text = engine.config().text().clone();
-            let page = KvCache::bytes_at(&text, kv, 1) / text.layers.len() as u64;
+            let page = PAGE as u64 * State::entry_bytes(&text, kv) / text.layers.len() as u64;
             let (held, _) = gpu.ledger().total();
             // Two layers grow by a page each; a third has no room for its two new pages beside its old one, but an answer has for
             // what it draws with.
@@ -56,14 +55,14 @@ fn a_cache_gives_back_what_a_shorter_conversation_leaves_empty() {
         let text = packages::load(&files, 512).await.config().text().clone();
         for kv in KvPrecision::ALL {
             let gpu = Gpu::open().await.expect("a device");
-            let mut cache = KvCache::new(&gpu, &text, 20_000, kv).expect("a cache");
+            let mut cache = State::new(&gpu, &text, 20_000, kv).expect("a cache");
             for (tokens, room) in [(5000, 5120), (3100, 5120), (2800, 2816), (1, 256), (2304, 2304), (20_000, 20_000)] {
-                cache.reserve(tokens).await.expect("room");
+                cache.reserve(&gpu, tokens).await.expect("room");
                 assert_eq!(cache.capacity(), room, "{kv}: for {tokens}");
-                let bytes = KvCache::bytes_per_token(&text, kv) * room as u64;
+                let bytes = State::entry_bytes(&text, kv) * room as u64;
                 assert_eq!(gpu.ledger().total().0, bytes, "{kv}: for {tokens}");
             }
-            assert_eq!(cache.reserve(20_001).await.expect_err("refused").code(), "context-overflow");
+            assert_eq!(cache.reserve(&gpu, 20_001).await.expect_err("refused").code(), "context-overflow");
         }
     });
 }
@@ -79,14 +78,12 @@ fn a_small_model_has_an_exact_cache_and_a_large_one_does_not() {
         // The shape of the 3B model: 26 layers of 8 heads, 128 wide.
         text.layers = vec![text.layers[0]; 26];
         (text.num_key_value_heads, text.head_dim) = (8, 128);
-        assert_eq!(KvPrecision::ALL.map(|kv| KvCache::bytes_per_token(&text, kv)), [212_992, 106_496, 54_080]);
-        assert_eq!(KvCache::default_precision(&text, 4096), KvPrecision::F16);
+        assert_eq!(KvPrecision::ALL.map(|kv| State::entry_bytes(&text, kv)), [212_992, 106_496, 54_080]);
+        assert_eq!(State::default_precision(&text, 4096), KvPrecision::F16);
         // 64 MiB hold 315 tokens of it in 32 bits.
         assert_eq!(
-            [315, 316].map(|context| KvCache::default_precision(&text, context)),
+            [315, 316].map(|context| State::default_precision(&text, context)),
             [KvPrecision::F32, KvPrecision::F16]
         );
-        assert_eq!(KvCache::bytes_at(&text, KvPrecision::Int8, 257), 512 * 54_080);
-        assert_eq!(KvCache::bytes_at(&text, KvPrecision::Int8, 0), 0);
     });
 }

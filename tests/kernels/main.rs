@@ -29,7 +29,7 @@ fn judge(gpu: &Gpu, case: &Case, seed: u64) -> Result<(usize, f64), String> {
     if let Some(other) = harness.recording.dispatches().find(|dispatch| dispatch.kernel.shader().file() != file) {
         return Err(format!("ran {}", other.kernel.name()));
     }
-    let outcomes = pollster::block_on(harness.finish(&mut |_, _| ())).map_err(complaint)?;
+    let outcomes = pollster::block_on(harness.finish()).map_err(complaint)?;
     let checked = outcomes.iter().map(|outcome| outcome.checked).sum();
     if checked == 0 {
         return Err("the reference wrote nothing".into());

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use ocelli::Error;
 use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Picture, Prompt, Request, Stage};
+
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
-use ocelli::model::KvCache;
 use ocelli::sampling::SamplingOptions;
+use ocelli::state::State;
 use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
@@ -61,8 +62,8 @@ fn full_size() {
 
         // As if the conversation had come to where only the picture still fits.
         let text = engine.config().text().clone();
-        let mut held = KvCache::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
-        held.reserve(CONTEXT - prompt.len() - 2).await.expect("room");
+        let mut held = State::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
+        held.reserve(&gpu, CONTEXT - prompt.len() - 2).await.expect("room");
         let mut held = Some(held);
         report(&gpu, "a long conversation", start);
         let cancel = Cancel::new();
@@ -88,8 +89,8 @@ fn full_size() {
 
         // The whole context, and tokens through the decoder.
         drop(held);
-        let mut rest = KvCache::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
-        rest.reserve(CONTEXT - 256).await.expect("room");
+        let mut rest = State::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
+        rest.reserve(&gpu, CONTEXT - 256).await.expect("room");
         engine
             .generate(&request(vec![1, 100, 101], Vec::new()), &Cancel::new(), &mut |_| ())
             .await

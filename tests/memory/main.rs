@@ -8,8 +8,9 @@ mod shapes;
 mod talk;
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions, Plan, Residency};
+use ocelli::engine::{Engine, LoadOptions};
 use ocelli::gpu::{Gpu, Purpose};
+use ocelli::memory::{Plan, Residency};
 use ocelli::weights::layout::Layout;
 use talk::answers;
 

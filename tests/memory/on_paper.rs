@@ -1,10 +1,8 @@
 //! Manifests of full size with no bytes behind them.
 
-use ocelli::families::ModelConfig;
-use ocelli::model::forward::is_text;
+use ocelli::families::{ModelConfig, definition};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
-use ocelli::weights::tensors::model_tensors;
 
 const MIB: u64 = 1 << 20;
 
@@ -33,8 +31,8 @@ pub(crate) fn ministral_3b() -> ModelConfig {
 pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Manifest {
     let mut offset = 0;
     let mut tensors = Vec::new();
-    for spec in model_tensors(&config) {
-        let layout = if is_text(&spec.name) { text } else { vision };
+    for spec in definition(&config).tensors() {
+        let layout = if spec.role.is_text() { text } else { vision };
         let fits = layout.planes(&spec.shape).is_some();
         let layout = if spec.shape.len() == 1 || !fits { Layout::F32 } else { layout };
         let mut planes = Vec::new();
@@ -57,8 +55,9 @@ pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Man
         config,
         chat: ChatSettings {
             template: "mistral-v13".into(),
+            template_is_assumed: false,
             default_system_prompt: None,
-            bos_token_id: 1,
+            bos_token_id: Some(1),
             eos_token_ids: vec![2],
             pad_token_id: None,
         },

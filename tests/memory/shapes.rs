@@ -1,8 +1,8 @@
 //! Plans for models of full size, on paper: a manifest needs no bytes behind it.
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::{MemoryOptions, Plan, Residency, plan};
 use ocelli::gpu::Purpose;
+use ocelli::memory::{MemoryOptions, Plan, Residency, plan};
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 

@@ -2,6 +2,7 @@
 
 use ocelli::Result;
 use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request, ScoreOptions};
+
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 

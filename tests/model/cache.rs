@@ -3,8 +3,7 @@
 use ocelli::config::KvPrecision;
 use ocelli::engine::Engine;
 use ocelli::gpu::{Gpu, Purpose};
-use ocelli::model::KvCache;
-use ocelli::model::kv_cache::PAGE;
+use ocelli::state::{PAGE, State};
 use ocelli::weights::layout::Layout;
 
 use crate::golden::{Case, cases};
@@ -82,8 +81,7 @@ fn growing_changes_no_logit_and_takes_a_layer_at_a_time() {
             let grown = logits(&mut engine, case, 100).await;
             let (held, peak) = cache_bytes(&gpu);
             let text = engine.config().text();
-            assert_eq!(held, KvCache::bytes_at(text, kv, case.input_ids.len()), "{kv}");
-            assert_eq!(held, 2 * PAGE as u64 * KvCache::bytes_per_token(text, kv), "{kv}");
+            assert_eq!(held, 2 * PAGE as u64 * State::entry_bytes(text, kv), "{kv}");
             // The last layer to move was there twice: with one page and with two.
             assert_eq!(peak, held + held / layers / 2, "{kv}");
             assert_eq!(logits(&mut engine, case, 100).await, grown, "{kv}");

@@ -6,6 +6,7 @@ mod packages;
 mod small_device;
 
 use golden::{Case, cases, largest_difference};
+use ocelli::chat::ContentPart;
 use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoreOptions, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -111,6 +112,24 @@ fn a_random_model_runs() {
     });
 }
 
+/// What the package says stands before a conversation that has no system message, its blanks filled.
+#[test]
+fn a_packages_system_prompt_is_put_before_a_conversation() {
+    pollster::block_on(async {
+        let mut case = cases("text_long", "").into_iter().find(|case| case.name == "chat").expect("a chat");
+        let Prompt::Messages(messages) = &mut case.prompt else { panic!("no messages") };
+        let ContentPart::Text(system) = messages.remove(0).content.remove(0) else { panic!("no text") };
+        let mut files = packages::pack("text_long", Layout::F32).await;
+        let mut manifest: serde_json::Value = serde_json::from_slice(&files["model.json"]).expect("JSON");
+        manifest["name"] = "poet".into();
+        manifest["chat"]["default_system_prompt"] = system.replace("poet", "{name}").into();
+        files.insert("model.json".into(), serde_json::to_vec(&manifest).expect("JSON"));
+        let mut engine = load(&files, 256).await;
+        let found = logits(&mut engine, &case, usize::MAX).await;
+        assert!(largest_difference(&found, &case.logits) <= TOLERANCE);
+    });
+}
+
 macro_rules! checkpoints {
     ($($name:ident),*) => {
         $(mod $name {
@@ -155,7 +174,7 @@ macro_rules! checkpoints {
     };
 }
 
-checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b);
+checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b, llama3);
 
 fn chunks_agree(checkpoint: &str) {
     pollster::block_on(async {

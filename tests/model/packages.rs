@@ -21,7 +21,7 @@ use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::{Directory, MemoryFiles};
-use ocelli::weights::synth::{self, Shape};
+use ocelli::weights::synth;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, beside those of the checkpoints.
@@ -64,7 +64,7 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// Packs a fixture GGUF file together with the fixtures' eyes.
+/// Packs a fixture GGUF file together with the fixtures' vision half.
 pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
@@ -76,10 +76,10 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// A random model of the 3B's kind, small and without eyes, made compact.
+/// A random model of the 3B's kind, small and without a tower, made compact.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
-    let mut config = Shape::Ministral3B.config();
-    *config.vision_mut() = None;
+    let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
+    config.keep_vision_layers(0);
     let text = &mut config.text_mut();
     text.layers.truncate(4);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);

@@ -2,8 +2,8 @@
 
 use ocelli::Error;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{MemoryOptions, plan};
 use ocelli::gpu::{Gpu, GpuOptions};
+use ocelli::memory::{MemoryOptions, plan};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
 

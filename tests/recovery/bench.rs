@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, ScoreOptions};
 use ocelli::gpu::{Gpu, GpuOptions, Injection};
@@ -146,7 +146,7 @@ pub(crate) fn words(question: &str, max_tokens: usize) -> Request {
 
 /// A question about the picture of a level.
 pub(crate) fn about(level: u8, question: &str, max_tokens: usize) -> Request {
-    let content = vec![Part::Image(0), Part::Text(question.into())];
+    let content = vec![ContentPart::Image(0), ContentPart::Text(question.into())];
     ask(vec![Message { role: Role::User, content }], vec![picture(level)], max_tokens)
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn about(level: u8, question: &str, max_tokens: usize) -> Request {
 pub(crate) fn follow_up(first: &Request, said: &Heard, level: u8, question: &str, max_tokens: usize) -> Request {
     let Prompt::Messages(mut messages) = first.prompt.clone() else { return first.clone() };
     messages.push(Message::text(Role::Assistant, said.text.clone()));
-    let content = vec![Part::Image(1), Part::Text(question.into())];
+    let content = vec![ContentPart::Image(1), ContentPart::Text(question.into())];
     messages.push(Message { role: Role::User, content });
     let pictures = first.pictures.iter().cloned().chain([picture(level)]).collect();
     ask(messages, pictures, max_tokens)

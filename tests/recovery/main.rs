@@ -37,7 +37,7 @@ fn a_device_lost_at_any_submission_of_a_follow_up_changes_no_token() {
         assert!(submissions > 10, "{submissions} submissions");
         let mut lost = 0;
         for step in tried(submissions, 12) {
-            bench.engine.reset().expect("reset");
+            bench.engine.reset();
             assert_eq!(bench.hear(&first).await, said);
             bench.injection.lose_at_submission(bench.injection.submissions() + step);
             let heard = bench.hear(&second).await;
@@ -82,7 +82,7 @@ fn dice_fall_on_as_if_nothing_had_happened() {
         let whole = bench.hear(&request).await;
         let submissions = bench.injection.submissions() - before;
         for step in tried(submissions, 4) {
-            bench.engine.reset().expect("reset");
+            bench.engine.reset();
             bench.injection.lose_at_submission(bench.injection.submissions() + step);
             assert_eq!(bench.hear(&request).await.said(), whole.said(), "at {step}");
         }
@@ -97,7 +97,7 @@ fn a_conversation_cut_in_the_middle_of_a_pass_comes_back_the_same() {
         let second = words("one two three four FIVE", 6);
         bench.hear(&first).await;
         let whole = bench.hear(&second).await;
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         bench.hear(&first).await;
         bench.injection.lose_at_submission(bench.injection.submissions() + 5);
         let heard = bench.hear(&second).await;
@@ -131,7 +131,7 @@ fn the_third_loss_of_a_request_is_an_error_and_the_next_request_starts_anew() {
             // Each device is lost a few submissions after it has been opened.
             bench.injection.lose_at_submission(before + step);
         }
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         let mut recoveries = Vec::new();
         let mut listen = |event: Event| {
             if let Event::Recovering { attempt, reason } = event {
@@ -154,13 +154,13 @@ fn a_device_that_cannot_be_opened_is_tried_again_and_at_last_given_up() {
         let whole = bench.hear(&request).await;
         bench.injection.refuse_to_open(1);
         bench.injection.lose_at_submission(bench.injection.submissions());
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         let heard = bench.hear(&request).await;
         assert_eq!((heard.recoveries, heard.said()), (2, whole.said()));
 
         bench.injection.refuse_to_open(9);
         bench.injection.lose_at_submission(bench.injection.submissions());
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         let failed = bench.fail(&request).await;
         assert!(matches!(&failed, Error::DeviceLost { reason } if reason.contains("refused")), "{failed}");
         assert_eq!(bench.fail(&request).await.code(), "device-lost");
@@ -176,7 +176,7 @@ fn a_device_lost_between_requests_is_noticed_by_the_next() {
         let said = bench.hear(&first).await;
         let second = follow_up(&first, &said, 200, "And this?", 3);
         let whole = bench.hear(&second).await;
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         bench.hear(&first).await;
         bench.engine.gpu().lose();
         let heard = bench.hear(&second).await;
@@ -189,7 +189,7 @@ fn cancelling_stops_a_recovery_too() {
     Bench::with(async |bench| {
         let request = about(10, "What is this?", 6);
         let whole = bench.hear(&request).await;
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         bench.injection.lose_at_submission(bench.injection.submissions() + 8);
         let cancel = Cancel::new();
         let mut stop = |event: Event| {
@@ -208,7 +208,7 @@ fn losses_in_every_stage_are_among_those_tried() {
     Bench::with(async |bench| {
         let request = about(10, "What is this?", 3);
         for stage in [Some(Stage::Vision), Some(Stage::Prefill), None] {
-            bench.engine.reset().expect("reset");
+            bench.engine.reset();
             let (injection, mut heard) = (bench.injection.clone(), Heard::default());
             let mut lose = |event: Event| {
                 let reached = match (&event, stage) {

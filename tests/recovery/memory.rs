@@ -19,7 +19,7 @@ fn what_is_kept_for_speed_makes_room() {
         let whole = bench.hear(&request).await;
         let features: Vec<_> = bench.engine.memory();
         // Room for one picture: what the others have left behind must go.
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         let ledger = bench.engine.gpu().ledger().clone();
         let bare = in_use(bench);
         let needed = ledger.total().1 - bare;
@@ -51,7 +51,7 @@ fn too_little_is_refused_with_numbers_and_costs_nothing() {
         assert!(failed.to_string().contains(&format!("{what} needs {bytes} bytes")), "{failed}");
         ledger.set_limit(None);
         let said = bench.hear(&pictured).await;
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         assert_eq!(bench.hear(&pictured).await.said(), said.said());
     });
 }
@@ -62,11 +62,11 @@ fn at_any_allocation_of_a_request_there_is_an_answer_or_an_error_and_never_anyth
         let request = about(10, "What is this?", 3);
         let whole = bench.hear(&request).await;
         let ledger = bench.engine.gpu().ledger().clone();
-        bench.engine.reset().expect("reset");
+        bench.engine.reset();
         let (bare, peak) = (in_use(bench), ledger.total().1);
         let (mut answered, mut refused) = (0, 0);
         for step in 0..=8 {
-            bench.engine.reset().expect("reset");
+            bench.engine.reset();
             ledger.set_limit(Some(bare + (peak - bare) * step / 8));
             match bench.engine.generate(&request, &ocelli::engine::Cancel::new(), &mut |_| ()).await {
                 Ok(completion) => {

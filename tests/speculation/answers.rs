@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
     Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Speculation,
@@ -118,8 +118,7 @@ fn what_ends_an_answer_ends_it_among_drafts() {
         assert!(whole.usage.accepted_tokens > 0, "{:?}", whole.usage);
         // Wherever it stops: by a string, by the limit, by the caller.
         let text: Vec<char> = whole.text.chars().collect();
-        let reset =
-            |plain: &mut Engine, always: &mut Engine| [plain, always].map(|engine| engine.reset().expect("reset"));
+        let reset = |plain: &mut Engine, always: &mut Engine| [plain, always].into_iter().for_each(Engine::reset);
         for at in (1..text.len().min(60)).step_by(7) {
             reset(&mut plain, &mut always);
             let stop = vec![text[at..text.len().min(at + 3)].iter().collect()];
@@ -165,7 +164,7 @@ fn only_the_likeliest_token_is_guessed_and_only_when_that_pays() {
         for rows in [4, 4, 8, 8] {
             assert!(auto.time_pass(rows).await.expect("a pass").is_some(), "there is memory for {rows} rows");
         }
-        auto.reset().expect("reset");
+        auto.reset();
         let (wanted, found) = (say(&mut plain, &ask).await, say(&mut auto, &ask).await);
         assert_eq!(outcome(&found), outcome(&wanted));
         let usage = found.usage;
@@ -208,11 +207,11 @@ fn a_device_lost_among_drafts_changes_no_token() {
         let whole = say(&mut engine, &request).await;
         assert!(whole.usage.accepted_tokens > 0, "{:?}", whole.usage);
         let before = injection.submissions();
-        engine.reset().expect("reset");
+        engine.reset();
         assert_eq!(say(&mut engine, &request).await.tokens, whole.tokens);
         let submissions = injection.submissions() - before;
         for at in (0..submissions).step_by(submissions as usize / 6) {
-            engine.reset().expect("reset");
+            engine.reset();
             injection.lose_at_submission(injection.submissions() + at);
             let (mut losses, mut text) = (0, String::new());
             let mut listen = |event| match event {
@@ -252,7 +251,7 @@ fn the_demo_model_repeats_itself_word_by_word() {
         let names = ["model.json", "tokenizer.json", "shard-0000.bin"];
         let files: Contents =
             names.iter().map(|name| ((*name).to_owned(), read(&format!("www/models/demo/{name}")))).collect();
-        let content = vec![Part::Image(0), Part::Text("Describe this image.".into())];
+        let content = vec![ContentPart::Image(0), ContentPart::Text("Describe this image.".into())];
         let mut messages = vec![Message { role: Role::User, content }];
         let (mut plain, mut always) = (load(&files, Speculation::Off).await, load(&files, Speculation::Always).await);
         let mut accepted = 0;

@@ -1,9 +1,12 @@
 //! A pass of several rows gives the very logits that steps of one row give: every bit.
 
 use ocelli::config::KvPrecision;
-use ocelli::gpu::{Counters, Gpu, Purpose};
-use ocelli::model::step::{RESULT, StepHeader};
-use ocelli::model::{Input, KvCache, Model, decoder, forward};
+use ocelli::families::definition;
+use ocelli::gpu::{Counters, Gpu};
+use ocelli::layers::TextRows;
+use ocelli::layers::step::{RESULT, StepHeader};
+use ocelli::model::{Input, LanguageModel, Model};
+use ocelli::state::{State, States};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::weights::upload::{Selection, Uploader};
@@ -11,43 +14,42 @@ use ocelli::weights::upload::{Selection, Uploader};
 use crate::packages::{self, Contents, common::Random};
 
 /// The decoder of a package.
-fn model(gpu: &Gpu, files: &Contents) -> Model {
+fn model(gpu: &Gpu, files: &Contents, kv: KvPrecision) -> Model {
     let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
     let mut uploader = Uploader::new(gpu, &manifest);
-    let joins = decoder::joins(manifest.config.text());
-    let text = Selection { joins: &joins, wanted: &forward::is_text, purpose: Purpose::TextWeights };
-    uploader.want(&manifest, &text).expect("room for the weights");
+    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
     for (index, shard) in manifest.shards.iter().enumerate() {
         uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
     }
-    let weights = uploader.finish(&manifest).expect("weights");
-    let rows = forward::Rows { text: decoder::TextRows { prompt: 256, head: 8, step: 8 }, vision: 16 };
-    Model::new(gpu, &manifest.config, rows, weights).expect("a model")
+    let mut weights = uploader.finish(&manifest).expect("weights");
+    let decoder = definition(&manifest.config).decoder(&mut weights).expect("a decoder");
+    let rows = TextRows { prompt: 256, head: 8, step: 8 };
+    Model::new(gpu, decoder, rows, (2048, kv))
 }
 
 /// A model and the conversation behind which it is asked.
 struct Bench {
     gpu: Gpu,
     model: Model,
-    cache: KvCache,
+    state: State,
     vocab: usize,
 }
 
 impl Bench {
     async fn new(gpu: &Gpu, files: &Contents, kv: KvPrecision, (position, random): (usize, &mut Random)) -> Self {
-        let mut model = model(gpu, files);
-        let text = model.config().text().clone();
-        let mut cache = KvCache::new(gpu, &text, 2048, kv).expect("a cache");
+        let mut model = model(gpu, files, kv);
+        let text = model.config().clone();
+        let mut state = model.new_state().expect("a state");
         let words: Vec<Input> = (0..position).map(|_| Input::Token(random.bits() % text.vocab_size as u32)).collect();
         for chunk in words.chunks(256) {
-            model.forward(&mut cache, chunk, None).await.expect("a prompt");
+            model.forward(&mut state, chunk, None).await.expect("a prompt");
         }
-        cache.reserve(16).await.expect("room");
-        Self { gpu: gpu.clone(), model, cache, vocab: text.vocab_size }
+        state.reserve(gpu, 16).await.expect("room");
+        Self { gpu: gpu.clone(), model, state, vocab: text.vocab_size }
     }
 
     async fn logits(&self, rows: usize) -> Vec<u32> {
-        let (logits, _) = self.model.choice().expect("logits");
+        let (logits, _) = self.model.logits_and_step().expect("logits");
         let bytes = (rows * self.vocab * 4) as u64;
         self.gpu.read_as(&logits.buffer.slice(0..bytes)).await.expect("logits")
     }
@@ -56,11 +58,7 @@ impl Bench {
     async fn one_by_one(&mut self, inputs: &[u32]) -> Vec<u32> {
         let mut all = Vec::new();
         for &token in inputs {
-            let position = self.cache.len();
-            self.model.start_steps(StepHeader { token, position, drawn: 0 }).expect("a header");
-            let step = self.model.ready_step(&self.cache, position).expect("a step");
-            self.gpu.submit(&[step], None);
-            self.cache.advance(1);
+            self.model.replay(&mut self.state, token).expect("a step");
             all.extend(self.logits(1).await);
         }
         all
@@ -68,12 +66,12 @@ impl Bench {
 
     /// The same in one pass, and what the step's header then says.
     async fn at_once(&mut self, inputs: &[u32]) -> (Vec<u32>, Vec<u32>) {
-        let (_, step) = self.model.choice().expect("a step");
-        let position = self.cache.len();
-        self.model.start_steps(StepHeader { token: inputs[0], position, drawn: 5 }).expect("a header");
+        let (_, step) = self.model.logits_and_step().expect("a step");
+        let header = StepHeader { token: inputs[0], entry: self.state.len(), drawn: 5 };
+        self.model.start_steps(&self.state, header).expect("a header");
         let mut readback = self.gpu.readback(RESULT).expect("a readback");
-        let pass = self.model.ready_verify(&self.cache, inputs).expect("a pass");
-        self.gpu.submit(&[pass], Some((&step, &mut readback)));
+        let pass = self.model.ready_drafts(&self.state, inputs).expect("a pass");
+        self.gpu.submit(&[pass], Some((&step, &mut readback))).expect("a submission");
         let result = self.gpu.fetch(&mut readback).await.expect("a result");
         (self.logits(inputs.len()).await, bytemuck::pod_collect_to_vec(&result))
     }
@@ -103,7 +101,7 @@ async fn every_bit_is_the_same(
         inputs.push((said[row] + wrong) % bench.vocab as u32);
     }
     inputs.truncate(rows);
-    bench.cache.truncate(position);
+    assert_eq!(bench.state.rewind(position), position);
     bench.at_once(&inputs).await;
     let before = gpu.counters();
     let (found, header) = bench.at_once(&inputs).await;
@@ -121,12 +119,12 @@ async fn every_bit_is_the_same(
     let kept = right.min(rows - 1) + 1;
     assert_eq!(header[..3], [said[kept - 1], (position + kept) as u32, 5 + kept as u32], "{name} {rows} {inputs:?}");
     // What was wrong leaves nothing behind.
-    bench.cache.advance(kept);
-    let (next, before) = (said[kept - 1], bench.cache.len());
+    bench.state.advance(kept);
+    let (next, before) = (said[kept - 1], bench.state.len());
     let found = bench.one_by_one(&[next]).await;
-    bench.cache.truncate(position);
+    assert_eq!(bench.state.rewind(position), position);
     bench.one_by_one(&inputs[..kept]).await;
-    assert_eq!(bench.cache.len(), before);
+    assert_eq!(bench.state.len(), before);
     assert!(bench.one_by_one(&[next]).await == found, "{name}: the step behind a pass of {rows} at {position}");
 }
 

@@ -37,7 +37,6 @@ fn broken_files_say_what_is_wrong() {
     assert!(changed("/model/vocab", json!({})).contains("unknown token"));
     assert!(changed("/model/vocab", json!([1, 2])).contains("tokenizer.json"));
     assert!(changed("/model", json!("BPE")).contains("tokenizer.json"));
-    assert!(changed("/normalizer", json!({"type": "NFC"})).contains("normalizers"));
     assert!(changed("/model/byte_fallback", json!(true)).contains("byte-level"));
     assert!(changed("/added_tokens/3/id", json!(77)).contains("77"));
     assert!(with_token("zq", json!(4_000_000_000u32)).contains("too high"));

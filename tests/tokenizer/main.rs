@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use ocelli::chat::Tokenizer;
+use ocelli::families::{definition, published};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use broken::reason;
 use vocabulary::{XorShift, byte_alphabet, nasty, random_vocabulary};
 
 mod broken;
+mod pre_tokenizers;
 mod vocabulary;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -157,6 +159,11 @@ fn token_bytes_map_the_byte_alphabet_back() {
     assert_eq!(joined, "Grüße, 日本 🙂".as_bytes());
 }
 
+/// The pattern that Mistral's models were trained with.
+fn tekken() -> &'static str {
+    definition(&published("ministral-3-3b").unwrap()).split_pattern().unwrap()
+}
+
 #[test]
 fn a_mistral_vocabulary_always_gets_mistrals_pattern() {
     let right = random_vocabulary(&mut XorShift(11), 2000, true);
@@ -165,18 +172,12 @@ fn a_mistral_vocabulary_always_gets_mistrals_pattern() {
     let text = "3102310 210 tEAt HEs ";
     let (expected, other) = (encode_with_oracle(&oracle(&right), text), encode_with_oracle(&oracle(&wrong), text));
     assert_ne!(expected, other, "the text does not tell the patterns apart");
-    assert_eq!(load(&wrong).unwrap().encode_text(text).unwrap(), expected);
+    assert_eq!(load(&wrong).unwrap().encode_text(text).unwrap(), other);
+    let fixed = |file: &Value| Tokenizer::with_pattern(&serde_json::to_vec(file).unwrap(), Some(tekken())).unwrap();
+    assert_eq!(fixed(&wrong).encode_text(text).unwrap(), expected);
     wrong["pre_tokenizer"] = Value::Null;
-    assert_eq!(load(&wrong).unwrap().encode_text(text).unwrap(), expected);
-}
-
-#[test]
-fn other_vocabularies_are_refused_unless_they_split_alike() {
-    let mut file = fixture_json("tokenizer.json");
-    file["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "[INST]");
-    assert!(load(&file).is_ok());
-    file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = json!(LLAMA_3);
-    assert!(reason(&file).contains("pre-tokeniser"));
+    assert_eq!(fixed(&wrong).encode_text(text).unwrap(), expected);
+    assert!(reason(&wrong).contains("no pre-tokeniser"));
 }
 
 #[test]
@@ -204,6 +205,7 @@ fn odd_vocabularies_load_as_fast_as_any() {
     let vocab: BTreeMap<String, usize> = tokens.zip(10..).collect();
     let merges: Vec<_> = pairs().map(|(l, r)| json!([l, r])).collect();
     let file = json!({"added_tokens": [{"id": 3, "content": "[INST]", "special": true}],
+                      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false},
                       "model": {"vocab": vocab, "merges": merges}});
     let start = Instant::now();
     let tokenizer = load(&file).unwrap();

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use ocelli::families::ModelConfig;
+use ocelli::families::mistral3::Config;
 use ocelli::weights::hf::{ImportOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
@@ -28,6 +30,12 @@ pub(crate) const CHECKPOINTS: [&str; 10] = [
     "untied",
     "wide_heads",
 ];
+
+/// A configuration that must be of Mistral3's family.
+pub(crate) fn mistral3(config: &ModelConfig) -> Config {
+    assert_eq!(config.family(), "mistral3");
+    serde_json::to_value(config).and_then(serde_json::from_value).expect("the family's own configuration")
+}
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)

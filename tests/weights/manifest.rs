@@ -129,6 +129,8 @@ fn each_fault_is_named() {
         ("/config/vision/image_token_id".into(), json!(320), "picture token 320"),
         ("/chat/eos_token_ids".into(), json!([]), "eos_token_ids"),
         ("/chat/bos_token_id".into(), json!(320), "token 320"),
+        ("/chat/template".into(), json!("chatml"), "chat.template is \"chatml\", this model knows mistral-v13"),
+        ("/config/family".into(), json!("qwen9"), "qwen9"),
         ("/tokenizer/file".into(), json!("../tokenizer.json"), "plain file name"),
         ("/tokenizer/bytes".into(), json!(u64::MAX), "too many"),
         ("/tokenizer/sha256".into(), json!("00"), "sha256"),

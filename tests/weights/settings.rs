@@ -3,7 +3,6 @@
 use std::fs;
 
 use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
-use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::{Config, VisionConfig};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
 use ocelli::weights::source::MemoryFiles;
@@ -11,7 +10,7 @@ use ocelli::{Error, Result};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir};
+use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir, mistral3};
 
 const TOKENIZER: &str = r#"{"added_tokens": [
     {"id": 10, "content": "[IMG]"}, {"id": 12, "content": "[IMG_BREAK]"}, {"id": 13, "content": "[IMG_END]"}]}"#;
@@ -28,8 +27,7 @@ fn read(config: &Value) -> Result<CheckpointSettings> {
 }
 
 fn config(value: &Value) -> Config {
-    let ModelConfig::Mistral3(config) = read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config;
-    config
+    mistral3(&read(value).unwrap_or_else(|e| panic!("{value}: {e}")).config)
 }
 
 /// `_compute_yarn_parameters` in f64.
@@ -85,7 +83,10 @@ fn fixtures_give_the_numbers_they_were_made_with() {
         (vision.hidden_act, vision.projector_act, vision.rope_pairs),
         (Activation::Silu, Activation::Gelu, RopePairs::Half)
     );
-    assert_eq!((wide.chat.bos_token_id, &wide.chat.eos_token_ids[..], wide.chat.pad_token_id), (1, &[2][..], Some(11)));
+    assert_eq!(
+        (wide.chat.bos_token_id, &wide.chat.eos_token_ids[..], wide.chat.pad_token_id),
+        (Some(1), &[2][..], Some(11))
+    );
 
     let merge1 = pollster::block_on(read_settings(&checkpoint("merge1")))
         .expect("settings")
@@ -225,6 +226,11 @@ fn generation_settings_and_system_prompt_are_read() {
     files.0.insert("SYSTEM_PROMPT.txt".into(), b"You see."[..].into());
     let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
     assert_eq!((chat.eos_token_ids, chat.default_system_prompt.as_deref()), (vec![2, 9], Some("You see.")));
+    for (template, assumed) in [("{{ '[SYSTEM_PROMPT]' }}..{{ '[INST]' }}", false), ("<|im_start|>{{ role }}", true)] {
+        files.0.insert("chat_template.jinja".into(), template.as_bytes().into());
+        let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
+        assert_eq!((chat.template.as_str(), chat.template_is_assumed), ("mistral-v13", assumed), "{template}");
+    }
     files.0.insert("generation_config.json".into(), br#"{"eos_token_id": 131072}"#[..].into());
     pollster::block_on(read_settings(&files)).expect_err("a token outside the vocabulary");
 }
@@ -234,7 +240,7 @@ fn what_is_not_supported_is_named() {
     let text = |key: &str, value: Value| json!({"model_type": "ministral3", key: value});
     let vision = |key: &str, value: Value| json!({"model_type": "mistral3", "vision_config": {key: value}});
     for (config, word) in [
-        (json!({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
+        (json!({"architectures": ["GemmaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
         (json!({"model_type": "qwen3_vl"}), "qwen3_vl"),
         (json!({}), "supported are"),
         (json!({"model_type": "mistral3", "text_config": {"model_type": "llama"}}), "llama"),

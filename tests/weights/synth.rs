@@ -6,14 +6,14 @@ use std::path::Path;
 
 use ocelli::chat::Tokenizer;
 use ocelli::config::LayerKind;
-use ocelli::families::ModelConfig;
+use ocelli::families::{ModelConfig, definition, published, published_names};
 use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::{Layouts, Target};
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::MemoryFiles;
-use ocelli::weights::synth::{FileType, GgufFile, Shape, package};
+use ocelli::weights::synth::{FileType, GgufFile, package};
 use ocelli::weights::writer::PackageWriter;
 use serde_json::Value;
 
@@ -21,13 +21,13 @@ use super::command::{ocelli, text};
 use super::common::{MemorySink, Scratch};
 
 /// A published model with all its sizes but the vocabulary's cut.
-fn small(shape: Shape, vocab_size: usize) -> ModelConfig {
-    let mut config = shape.config();
+fn small(shape: &str, vocab_size: usize) -> ModelConfig {
+    let mut config = published(shape).expect("a shape");
     let text = config.text_mut();
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (vocab_size, 256, 512);
     (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 64);
     text.layers = vec![LayerKind::FullAttention; 9];
-    let vision = config.vision_mut().as_mut().expect("a tower");
+    let vision = config.vision_mut().expect("a tower");
     (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 256, 2);
     (vision.num_attention_heads, vision.head_dim) = (2, 64);
     config
@@ -64,33 +64,33 @@ fn published_files_have_their_size_to_the_byte() {
     use FileType::{Bf16, Q4KM, Q5KM, Q8_0};
     // Listed sizes of the published files, less the bytes beyond tensors, which are the same in every file of a model.
     let text = [
-        (Shape::Ministral3B, Q4KM, 2_147_023_008 - 8_407_200),
-        (Shape::Ministral3B, Q8_0, 3_652_204_704 - 8_407_200),
-        (Shape::Ministral8B, Q5KM, 6_059_268_512 - 8_411_552),
-        (Shape::Ministral8B, Bf16, 16_988_084_640 - 8_411_552),
-        (Shape::Ministral14B, Q4KM, 8_239_593_024 - 8_414_784),
+        ("ministral-3-3b", Q4KM, 2_147_023_008 - 8_407_200),
+        ("ministral-3-3b", Q8_0, 3_652_204_704 - 8_407_200),
+        ("ministral-3-8b", Q5KM, 6_059_268_512 - 8_411_552),
+        ("ministral-3-8b", Bf16, 16_988_084_640 - 8_411_552),
+        ("ministral-3-14b", Q4KM, 8_239_593_024 - 8_414_784),
     ];
     for (shape, file_type, bytes) in text {
-        let file = GgufFile::text("random", &shape.config(), file_type).expect("a file");
-        assert_eq!(file.data_bytes(), bytes, "{} {}", shape.name(), file_type.name());
+        let file = GgufFile::text("random", &published(shape).expect("a shape"), file_type).expect("a file");
+        assert_eq!(file.data_bytes(), bytes, "{} {}", shape, file_type.name());
     }
-    let mmproj =
-        [(Shape::Ministral3B, 841_501_856), (Shape::Ministral8B, 858_283_168), (Shape::Ministral14B, 879_258_784)];
+    let mmproj = [("ministral-3-3b", 841_501_856), ("ministral-3-8b", 858_283_168), ("ministral-3-14b", 879_258_784)];
     for (shape, bytes) in mmproj {
-        let file = GgufFile::mmproj("random", &shape.config()).expect("a file").expect("eyes");
-        assert_eq!(file.data_bytes(), bytes - 15_520, "{}", shape.name());
+        let file =
+            GgufFile::mmproj("random", &published(shape).expect("a shape")).expect("a file").expect("mmproj_file");
+        assert_eq!(file.data_bytes(), bytes - 15_520, "{}", shape);
     }
     // Weights as the hub counts them, and of the 24B as computed.
     let weights = [3_849_090_048, 8_918_026_240, 13_945_031_680, 24_011_361_280];
-    for (shape, count) in Shape::ALL.into_iter().zip(weights) {
-        let sum: u64 = ocelli::weights::tensors::model_tensors(&shape.config()).map(|spec| spec.len()).sum();
-        assert_eq!(sum, count, "{}", shape.name());
+    for (shape, count) in published_names().zip(weights) {
+        let sum: u64 = definition(&published(shape).expect("a shape")).tensors().map(|spec| spec.len()).sum();
+        assert_eq!(sum, count, "{}", shape);
     }
 }
 
 #[test]
 fn packages_are_sane_and_equal_for_equal_seeds() {
-    let config = small(Shape::Ministral8B, 2000);
+    let config = small("ministral-3-8b", 2000);
     let plain = Layout::FROM_NUMBERS.map(Layouts::from);
     let tower = Layouts { vision: Target::Floats(Layout::Q8_0), ..Layouts::COMPACT };
     for layouts in plain.into_iter().chain([Layouts::COMPACT, tower]) {
@@ -105,17 +105,17 @@ fn packages_are_sane_and_equal_for_equal_seeds() {
 #[test]
 fn gguf_files_are_imported_as_what_they_are() {
     for (shape, file_type) in [
-        (Shape::Ministral3B, FileType::Q4KM),
-        (Shape::Ministral14B, FileType::Q5KM),
-        (Shape::MistralSmall24B, FileType::Q8_0),
-        (Shape::Ministral8B, FileType::Bf16),
+        ("ministral-3-3b", FileType::Q4KM),
+        ("ministral-3-14b", FileType::Q5KM),
+        ("mistral-small-3.1-24b", FileType::Q8_0),
+        ("ministral-3-8b", FileType::Bf16),
     ] {
         let config = small(shape, 1700);
         let (mut text, mut mmproj) = (Vec::new(), Vec::new());
         let file = GgufFile::text("random", &config, file_type).expect("a file");
         file.write("text.gguf", 1, &mut text, |_| ()).expect("a file");
-        let eyes = GgufFile::mmproj("random", &config).expect("a file").expect("eyes");
-        eyes.write("mmproj.gguf", 2, &mut mmproj, |_| ()).expect("a file");
+        let mmproj_file = GgufFile::mmproj("random", &config).expect("a file").expect("mmproj_file");
+        mmproj_file.write("mmproj.gguf", 2, &mut mmproj, |_| ()).expect("a file");
         let files = [("text.gguf", text), ("mmproj.gguf", mmproj)].map(|(name, bytes)| (name.into(), bytes.into()));
         let names = GgufImport { text: "text.gguf".into(), mmproj: Some("mmproj.gguf".into()) };
         let sink = MemorySink::default();
@@ -129,7 +129,7 @@ fn gguf_files_are_imported_as_what_they_are() {
         if let Some(scaling) = &mut expected.text_mut().query_scaling {
             scaling.beta = f64::from(scaling.beta as f32);
         }
-        expected.vision_mut().as_mut().expect("a tower").rms_norm_eps = 1e-5;
+        expected.vision_mut().expect("a tower").rms_norm_eps = 1e-5;
         assert_eq!(manifest.config, expected);
         let stored = |name: &str| manifest.tensor(name).expect(name).layout;
         let (most, finer) = match file_type {
@@ -152,9 +152,9 @@ fn gguf_files_are_imported_as_what_they_are() {
 
 #[test]
 fn the_tokenizer_has_the_real_size_and_works() {
-    let mut config = small(Shape::Ministral3B, 131_072);
+    let mut config = small("ministral-3-3b", 131_072);
     config.text_mut().hidden_size = 32;
-    *config.vision_mut() = None;
+    config.keep_vision_layers(0);
     let (_, files) = random_package(config, Layout::Q8_0.into(), 0);
     let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
     assert_eq!(tokenizer.vocab_size(), 131_072);
@@ -186,7 +186,7 @@ fn the_tokenizer_has_the_real_size_and_works() {
 fn a_shape_from_a_file_is_made_and_timed() {
     let scratch = Scratch::new();
     let [shape, package, figures] = ["small.json", "package", "figures.json"].map(|name| scratch.0.join(name));
-    let config = small(Shape::Ministral3B, 1400);
+    let config = small("ministral-3-3b", 1400);
     std::fs::write(&shape, serde_json::to_vec(&config).expect("JSON")).expect("a file");
     let made = ocelli(&[&"synth", &"--shape", &shape, &"--out", &package]);
     assert!(made.status.success(), "{}", text(&made.stderr));
@@ -220,7 +220,7 @@ fn shapes_that_are_none_are_refused() {
     let scratch = Scratch::new();
     let file = scratch.0.join("shape.json");
     let out = scratch.0.join("package");
-    let mut odd = small(Shape::Ministral3B, 1400);
+    let mut odd = small("ministral-3-3b", 1400);
     odd.text_mut().head_dim = 6;
     let odd = serde_json::to_string(&odd).expect("JSON");
     for (contents, code) in [("{", "invalid-request"), (odd.as_str(), "unsupported-architecture")] {
@@ -240,6 +240,6 @@ fn the_mid_size_shape_is_sound() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/shapes/mid.json");
     let config: ModelConfig = serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("a shape");
     config.validate(file).expect("a shape");
-    let weights: u64 = ocelli::weights::tensors::model_tensors(&config).map(|spec| spec.len()).sum();
+    let weights: u64 = definition(&config).tensors().map(|spec| spec.len()).sum();
     assert_eq!(weights, 211_837_952 + 36_486_144);
 }

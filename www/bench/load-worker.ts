@@ -1,7 +1,7 @@
 /** The worker of `load.mjs`: a package of random shards in Cache Storage, and the steps from there to verified bytes. */
-import { sha256With } from "../src/hash.js";
-import { PackageFolder } from "../src/package-folder.js";
-import { PackageStore } from "../src/store.js";
+import { sha256With } from "../src/store/hash.js";
+import { PackageFolder } from "../src/store/package-folder.js";
+import { PackageStore } from "../src/store/package-store.js";
 
 const SHARD_BYTES = 32 << 20;
 
@@ -23,7 +23,7 @@ const steps: Record<string, (shards: number) => Promise<unknown>> = {
     const { shards } = await store.index();
     for (let index = 0; index < shards; index++) await store.shard(index);
   },
-  "delete": async () => (await open()).deleteOthers([]),
+  delete: async () => (await open()).deleteOthers([]),
 };
 
 /** Answers a step's name with its seconds. Without a name it lists them. */

@@ -130,7 +130,10 @@ async function picture(shape: TowerShape, side: number): Promise<Done> {
     pixels: new ort.Tensor("float32", pixels, [1, 3, side, side]),
     cos: new ort.Tensor("float32", cos, [patches, shape.headDim / 2]),
     sin: new ort.Tensor("float32", sin, [patches, shape.headDim / 2]),
-    positions: int64(Array.from({ length: patches }, (_, i) => i), [1, patches]),
+    positions: int64(
+      Array.from({ length: patches }, (_, i) => i),
+      [1, patches],
+    ),
     squares: int64(squares, [patches]),
   };
   const began = performance.now();

@@ -1,12 +1,12 @@
 /** Ocelli's side of the comparison: the npm package as any page uses it. Times are its own, or taken around its calls. */
 import { Engine } from "../src/index.js";
-import type { Calls, FromWorker } from "../src/protocol.js";
+import type { Calls, FromWorker } from "../src/worker/protocol.js";
 import type { Done, OcelliSide, Opened } from "./peer-types.js";
 
-type Completion = Calls["chat"]["result"];
+type Answer = Calls["chat"]["result"];
 
-/** The worker's last answer, as it crossed: with its tokens and the times of its stages. */
-let completion: Completion | undefined;
+/** The worker's last answer, as it was sent: with its tokens and the times of its stages. */
+let answer: Answer | undefined;
 let engine: Engine;
 /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
 let words = 0;
@@ -18,7 +18,7 @@ async function open(packageUrl: string, tokens: number): Promise<Opened> {
   const began = performance.now();
   const worker = new Worker(new URL("/ocelli/worker.js", location.href), { type: "module" });
   worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
-    if (data.kind === "result" && data.result && "timings" in data.result) completion = data.result;
+    if (data.kind === "result" && "timings" in data.result) answer = data.result;
   });
   // The last shard's arrival. Where nothing says so, the start.
   let stored = began;
@@ -74,21 +74,22 @@ interface Reply {
   /** Tokens of the prompt that were not in the cache. */
   computed: number;
   completed: number;
-  timings: Completion["timings"];
+  timings: Answer["timings"];
 }
 
 async function ask(max_tokens: number): Promise<Reply> {
   const content = Array<string>(words).fill("a").join(" ");
   const request = { messages: [{ role: "user" as const, content }], max_tokens, temperature: 0 };
-  completion = undefined;
+  answer = undefined;
   await engine.chat.completions.create(request);
-  const { usage, tokens, timings } = lastAnswer();
-  return { said: tokens.join(" "), computed: usage.prompt_tokens - usage.cached_tokens, completed: tokens.length, timings };
+  const { completion, tokens, timings } = lastAnswer();
+  const { prompt_tokens, prompt_tokens_details } = completion.usage;
+  return { said: tokens.join(" "), computed: prompt_tokens - prompt_tokens_details.cached_tokens, completed: tokens.length, timings };
 }
 
-function lastAnswer(): Completion {
-  if (!completion) throw new Error("an answer that the worker did not send");
-  return completion;
+function lastAnswer(): Answer {
+  if (!answer) throw new Error("the worker sent no answer");
+  return answer;
 }
 
 /**
@@ -98,7 +99,10 @@ function lastAnswer(): Completion {
 async function picture(side: number): Promise<Done> {
   const url = URL.createObjectURL(await noise(side));
   const stop = new AbortController();
-  const content = [{ type: "image_url" as const, image_url: { url } }, { type: "text" as const, text: "a" }];
+  const content = [
+    { type: "image_url" as const, image_url: { url } },
+    { type: "text" as const, text: "a" },
+  ];
   const request = { messages: [{ role: "user" as const, content }], max_tokens: 1, temperature: 0 };
   const began = performance.now();
   const stopped = engine.chat.completions.create(request, {

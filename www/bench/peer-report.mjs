@@ -58,7 +58,9 @@ export function table({ began, ended, browser, opened, models, summary: { rows, 
     const { firstTokenSeconds, prefillSeconds, ratio } = start;
     const { loadSeconds, selfTestSeconds } = opened.ocelli;
     lines.push("", `Ocelli was loaded in ${number(loadSeconds)} s, ${number(selfTestSeconds)} of them the self-test of its kernels.`);
-    lines.push(`The first token came ${number(firstTokenSeconds)} s after the last shard: ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the same prompt later.`);
+    lines.push(
+      `The first token came ${number(firstTokenSeconds)} s after the last shard: ${ratio.toFixed(2)} x the ${number(prefillSeconds)} s of the same prompt later.`,
+    );
   }
   if (agrees !== null) lines.push("", `onnxruntime-web answers ${agrees ? "the same" : "differently"} with WebGPU and on the CPU.`);
   return `${lines.join("\n")}\n`;

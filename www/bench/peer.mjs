@@ -71,7 +71,16 @@ try {
   const samples = [];
   for (const step of steps) await inTurns(step);
 
-  const report = { began, ended: machine(), browser: site.version, prompt, decode, models: [options.decoder, options.tower], opened, samples };
+  const report = {
+    began,
+    ended: machine(),
+    browser: site.version,
+    prompt,
+    decode,
+    models: [options.decoder, options.tower],
+    opened,
+    samples,
+  };
   report.summary = summary(report);
   mkdirSync(options.out, { recursive: true });
   writeFileSync(join(options.out, "peer.json"), `${JSON.stringify(report, null, 2)}\n`);

@@ -5,7 +5,9 @@ import { cpus, loadavg } from "node:os";
 /** Seconds of processor time that this process and those below it have had so far; `null` where there is no `/proc`. */
 export function processorSeconds() {
   try {
-    const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap(readProcess);
+    const all = readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap(readProcess);
     const ours = new Set([process.pid]);
     for (let count = 0; count < ours.size; ) {
       count = ours.size;

@@ -77,10 +77,20 @@ try {
     paint.fillStyle = "teal";
     paint.fillRect(0, 0, 56, 56);
     const url = await canvas.convertToBlob().then((blob) => URL.createObjectURL(blob));
-    const content = [{ type: "image_url", image_url: { url } }, { type: "text", text: "?" }];
+    const content = [
+      { type: "image_url", image_url: { url } },
+      { type: "text", text: "?" },
+    ];
     const stages = {};
     const onStage = (event) => event.kind === "progress" && (stages[event.stage] = seconds());
-    const request = { messages: [{ role: "system", content: "" }, { role: "user", content }], max_tokens: 2, temperature: 0 };
+    const request = {
+      messages: [
+        { role: "system", content: "" },
+        { role: "user", content },
+      ],
+      max_tokens: 2,
+      temperature: 0,
+    };
     const answer = await engine.chat.completions.create(request, { onProgress: onStage });
     const { plan: _, ...after } = await engine.memoryNow();
     return { ...figures, preallocated, preallocatedSeconds, stages, answerSeconds: seconds(), usage: answer.usage, after };

@@ -1,7 +1,7 @@
 /** The demo page: pictures and questions in, streamed answers out. */
 import { Engine, packages, type ChatMessage } from "../src/index.js";
-import { DEMO, isDemo, nameOf, remember, remembered, type Choice } from "./choice.js";
-import { showChoices, showCurrent } from "./chooser.js";
+import { DEMO, isDemo, nameOf, savedChoice, saveChoice, type Choice } from "./model-choice.js";
+import { showChoices, showCurrent } from "./model-list.js";
 import { Answer, ask, beginNewTopic, clearConversation } from "./conversation.js";
 import { announce, button, find } from "./dom.js";
 import { showGallery } from "./gallery.js";
@@ -26,46 +26,47 @@ const describeAtOnce = find("describe-at-once", HTMLInputElement);
 let engine: Engine | null = null;
 /** The model that `engine` holds. */
 let current: Choice | null = null;
-/** The load under way. */
+/** Aborts the load that is running. */
 let loading: AbortController | null = null;
+/** Aborts the answer that is running. */
 let running: AbortController | null = null;
 /** A question asked before the model was there. */
 let waiting: string | null = null;
-/** Why there is no model and will be none. */
+/** Why no model could be loaded. */
 let loadFailure: unknown = null;
 
 async function start(): Promise<void> {
   const model = new URLSearchParams(location.search).get("model");
   void showGallery(new URL("gallery/", DEMO.source as string), pickScene).catch(() => undefined);
-  const last = model === null ? await remembered() : null;
+  const last = model === null ? await savedChoice() : null;
   await use(model === null ? (last ?? DEMO) : { name: model, source: model });
   if (!engine && last) await use(DEMO, true);
 }
 
-/** Loads a model and lets it answer from then on. Until it is there the demo model, which is small, stays. */
+/** Loads a model and uses it from then on. Only the demo model, which is small, stays loaded until then. */
 async function use(choice: Choice, keepProblem = false): Promise<void> {
   loading?.abort();
-  const mine = new AbortController();
-  loading = mine;
+  const load = new AbortController();
+  loading = load;
   if (!keepProblem) clearProblem();
   if (engine && current && !isDemo(current)) dropEngine();
-  showLoading(isDemo(choice) ? null : () => mine.abort());
+  showLoading(isDemo(choice) ? null : () => load.abort());
   showControls();
   void showChoices(current, choose).catch(() => undefined);
   try {
-    const onProgress: typeof showReport = (report) => loading === mine && showReport(report);
-    const loaded = await Engine.load(choice.source, { signal: mine.signal, onProgress });
+    const onProgress: typeof showReport = (report) => loading === load && showReport(report);
+    const loaded = await Engine.load(choice.source, { signal: load.signal, onProgress });
     dropEngine();
     [engine, current] = [loaded, choice];
     loadFailure = null;
-    remember(choice, loaded.packageUrl);
+    saveChoice(choice, loaded.packageUrl);
     becomeReady(loaded, choice);
   } catch (thrown) {
-    if (loading !== mine) return;
+    if (loading !== load) return;
     showNotLoaded();
-    if (mine.signal.aborted) announce("Cancelled. What was imported is kept, and can go on.");
+    if (load.signal.aborted) announce("Cancelled. What was imported is kept, and can go on.");
     else showProblem(thrown, isDemo(choice) ? "" : choice.name);
-    if (!engine) loadFailure = mine.signal.aborted ? null : thrown;
+    if (!engine) loadFailure = load.signal.aborted ? null : thrown;
   }
   loading = null;
   showControls();
@@ -78,7 +79,7 @@ function becomeReady(loaded: Engine, choice: Choice): void {
   showReady(loaded.device);
   showCurrent(choice);
   forgetModelFiles();
-  // After the model: its download must not wait for the page's own files to be stored.
+  // Only now, so that the model's download does not wait for the page's own files.
   void keepForOffline().catch(() => undefined);
 }
 
@@ -90,12 +91,12 @@ function dropEngine(): void {
   clearConversation();
 }
 
-/** What the user wants; without it the demo model comes back. */
+/** Loads the model that the user chose; if that fails, the demo model. */
 async function choose(choice: Choice): Promise<void> {
   void packages.requestPersistence().catch(() => false);
   find("models", HTMLDetailsElement).open = false;
   const used = use(choice);
-  // What was clicked is hidden now: the focus, and with it the view, goes to where something happens.
+  // The button that was clicked is hidden now: move the focus, and with it the view, to the progress.
   const cancel = find("load-cancel", HTMLButtonElement);
   (cancel.hidden ? find("models-summary", HTMLElement) : cancel).focus();
   await used;
@@ -160,7 +161,7 @@ async function submit(text: string): Promise<void> {
   }
 }
 
-/** Streams one answer into the page. Stopped by the user, it keeps what there is. */
+/** Streams one answer into the page. If the user stops it, the text so far stays. */
 async function stream(engine: Engine, messages: ChatMessage[], answer: Answer, signal: AbortSignal): Promise<void> {
   const stopwatch = new Stopwatch();
   try {

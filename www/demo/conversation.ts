@@ -1,4 +1,4 @@
-/** The conversation: what is shown, and what of it the model is told. */
+/** The conversation: what is shown, and the part of it that the model is given. */
 import type { ChatMessage } from "../src/index.js";
 import { button, element, find } from "./dom.js";
 import { preview, type AttachedPicture } from "./pictures.js";
@@ -7,12 +7,12 @@ const log = find("log", HTMLElement);
 const underway = find("underway", HTMLElement);
 const empty = find("empty", HTMLElement);
 
-/** What the model is told: the current conversation. */
+/** The messages that the model is given. */
 let history: ChatMessage[] = [];
-/** Object URLs to give back when the log is cleared. */
+/** Pictures whose object URLs are revoked when the log is cleared. */
 let shown: AttachedPicture[] = [];
 
-/** The model forgets what was said; the page still shows it above a line. */
+/** Starts a new conversation below a line; the earlier one stays visible. */
 export function beginNewTopic(): void {
   if (history.length > 0) log.append(element("hr", { "aria-label": "New conversation" }));
   history = [];
@@ -27,7 +27,7 @@ export function clearConversation(): void {
   empty.hidden = false;
 }
 
-/** Shows the question and returns the messages to answer. The history keeps it only once it is answered. */
+/** Shows the question and returns the messages to answer. It becomes part of the history once it is answered. */
 export function ask(text: string, pictures: AttachedPicture[]): ChatMessage[] {
   empty.hidden = true;
   shown.push(...pictures);
@@ -41,7 +41,7 @@ export function ask(text: string, pictures: AttachedPicture[]): ChatMessage[] {
   return [...history, { role: "user", content: [...parts, { type: "text", text }] }];
 }
 
-/** An answer under way. */
+/** An answer that is being streamed. */
 export class Answer {
   private text = "";
   private readonly words = element("p", { class: "words" });
@@ -59,7 +59,7 @@ export class Answer {
     if (!this.stage.isConnected) this.words.after(this.stage);
   }
 
-  /** A remark about the question, kept with the answer. */
+  /** Adds a note above the answer. */
   note(text: string): void {
     this.words.before(element("p", { class: "note" }, text));
   }
@@ -70,7 +70,7 @@ export class Answer {
     this.words.append(piece);
   }
 
-  /** Moves the answer into the log, where it is read aloud once, and into the history. */
+  /** Moves the answer into the log, where screen readers read it once, and into the history. */
   finish(remark: string): void {
     this.stage.remove();
     this.words.textContent = this.text.trim();
@@ -83,7 +83,7 @@ export class Answer {
     history = [...this.asked, { role: "assistant", content: this.text.trim() }];
   }
 
-  /** Leaves no trace: neither in the log nor in the history. */
+  /** Removes the answer; the question does not become part of the history. */
   discard(): void {
     this.turn.remove();
   }

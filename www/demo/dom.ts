@@ -1,6 +1,6 @@
-/** The few things this page needs of the DOM. Text always becomes text nodes, never markup. */
+/** DOM helpers. Text always becomes text nodes, never markup. */
 
-/** The element of `index.html` with this id; that it is there, and is a `type`, is checked once at start. */
+/** The element of `index.html` with this id. Throws if it is missing or not a `type`. */
 export function find<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
   if (!(found instanceof type)) throw new Error(`index.html has no ${type.name} #${id}`);
@@ -24,7 +24,7 @@ export function button(label: string, attributes: Readonly<Record<string, string
   return made;
 }
 
-/** Says something to people who listen to the page. */
+/** Tells screen readers something. */
 export function announce(text: string): void {
   find("announcer", HTMLElement).textContent = text;
 }

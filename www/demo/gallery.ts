@@ -1,4 +1,4 @@
-/** Example scenes that were kept out of the model's training. */
+/** Example pictures, which were not among the training data of the demo model. */
 import { element, find } from "./dom.js";
 
 interface Scene {
@@ -10,7 +10,7 @@ interface Scene {
 
 type OnPick = (picture: File, prompts: string[]) => void;
 
-/** Shows the scenes beside the demo model; `onPick` gets the one that was clicked. */
+/** Shows the pictures; `onPick` gets the one that was clicked. */
 export async function showGallery(folder: URL, onPick: OnPick): Promise<void> {
   const response = await fetch(new URL("gallery.json", folder));
   if (!response.ok) return;
@@ -29,13 +29,15 @@ function galleryItem(folder: URL, scene: Scene, onPick: OnPick): HTMLLIElement {
   return element("li", {}, pick);
 }
 
-/** What does not look as expected is left out: a page without examples is still a page. */
+/** Entries of another shape are left out: the page works without examples. */
 function parseScenes(json: unknown): Scene[] {
   return listOf(json).flatMap((entry) => {
     const { file, alt, answers } = entry as { file?: unknown; alt?: unknown; answers?: unknown };
     if (typeof file !== "string") return [];
     const prompts = listOf(answers).map((answer) => (answer as { prompt?: unknown }).prompt);
-    return [{ file, alt: typeof alt === "string" ? alt : "Example scene", prompts: prompts.filter((prompt) => typeof prompt === "string") }];
+    return [
+      { file, alt: typeof alt === "string" ? alt : "Example scene", prompts: prompts.filter((prompt) => typeof prompt === "string") },
+    ];
   });
 }
 

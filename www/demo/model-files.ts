@@ -1,25 +1,25 @@
-/** Model files that the user gives: told from pictures, and sorted into the model and its eyes. */
+/** Model files that the user gives: told from pictures, and sorted into text model and vision tower. */
+import { readableBytes } from "../src/store/quota.js";
 import { button, element, find } from "./dom.js";
-import { bytes } from "./numbers.js";
 
 const list = find("given-files", HTMLElement);
 const load = find("load-files", HTMLButtonElement);
 const input = find("model-files", HTMLInputElement);
 
-interface Given {
+interface ModelFiles {
   text: File | null;
   mmproj: File | null;
 }
 
-let given: Given = { text: null, mmproj: null };
+let given: ModelFiles = { text: null, mmproj: null };
 
-/** A GGUF file says so in its first four bytes; whatever is called one is meant as one. */
+/** By the file's first four bytes, or by its name, so that a damaged model file is reported as such. */
 export async function isModelFile(file: File): Promise<boolean> {
   if (/\.gguf$/i.test(file.name)) return true;
   return (await file.slice(0, 4).text()) === "GGUF";
 }
 
-/** `onLoad` gets the files once the user agrees; `onGiven` is called when some arrived. */
+/** `onGiven` is called when the user gives files, `onLoad` when they are to be loaded. */
 export function listenForModelFiles(onGiven: (files: File[]) => void, onLoad: (text: File, mmproj: File | null) => void): void {
   input.addEventListener("change", () => {
     onGiven(Array.from(input.files ?? []));
@@ -31,10 +31,10 @@ export function listenForModelFiles(onGiven: (files: File[]) => void, onLoad: (t
   });
 }
 
-/** Shows what was given, beside what was given before. */
+/** Adds files to those given before. */
 export async function takeModelFiles(files: File[]): Promise<void> {
   for (const file of files) {
-    if (await hasEyes(file)) given.mmproj = file;
+    if (await isVisionTower(file)) given.mmproj = file;
     else given.text = file;
   }
   show();
@@ -56,7 +56,7 @@ function show(): void {
 }
 
 function entry(what: string, file: File | null, absent: string, forget: () => void): HTMLElement[] {
-  const name = element("dd", {}, file ? `${file.name}, ${bytes(file.size)}` : absent);
+  const name = element("dd", {}, file ? `${file.name}, ${readableBytes(file.size)}` : absent);
   const remove = button("Remove", { class: "quiet", "aria-label": `Remove ${file?.name ?? ""}` }, () => {
     forget();
     show();
@@ -65,9 +65,9 @@ function entry(what: string, file: File | null, absent: string, forget: () => vo
   return [element("dt", {}, what), name];
 }
 
-/** A vision half is of the architecture `clip`, which is one of the first things that it says. */
-async function hasEyes(file: File): Promise<boolean> {
+/** Its architecture is `clip`, which is among the first metadata of the file. */
+async function isVisionTower(file: File): Promise<boolean> {
   const start = await file.slice(0, 4096).text();
-  const said = /general\.architecture[\s\S]{12}(\w+)/.exec(start)?.[1] ?? "";
-  return said === "" ? /mmproj/i.test(file.name) : said.startsWith("clip");
+  const architecture = /general\.architecture[\s\S]{12}(\w+)/.exec(start)?.[1] ?? "";
+  return architecture === "" ? /mmproj/i.test(file.name) : architecture.startsWith("clip");
 }

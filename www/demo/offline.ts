@@ -1,12 +1,12 @@
-/** The service worker keeps the page itself for offline use; the model is kept by the engine. */
+/** Registers the service worker, which stores the page for offline use. The engine stores the model. */
 import { find } from "./dom.js";
 
-let isAsked = false;
+let isRegistered = false;
 
-/** Once: a model that is loaded later changes nothing about the page. */
+/** Does nothing when called again. */
 export async function keepForOffline(): Promise<void> {
-  if (!("serviceWorker" in navigator) || isAsked) return;
-  isAsked = true;
+  if (!("serviceWorker" in navigator) || isRegistered) return;
+  isRegistered = true;
   const registration = await navigator.serviceWorker.register("sw.js");
   const offerUpdate = () => {
     const waiting = registration.waiting;
@@ -21,7 +21,7 @@ export async function keepForOffline(): Promise<void> {
   find("offline", HTMLElement).hidden = false;
 }
 
-/** The first service worker takes over silently; one that replaces another was asked for. */
+/** Reloads the page when the user has agreed to a new version; the first service worker takes over without a reload. */
 function reloadOnUpdate(): void {
   let controlled = navigator.serviceWorker.controller !== null;
   navigator.serviceWorker.addEventListener("controllerchange", () => {

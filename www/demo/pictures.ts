@@ -1,7 +1,7 @@
-/** Pictures on their way into a question: from drop, paste, the file input; shown in a tray until they are asked about. */
+/** Pictures from drop, paste and the file input; shown in a tray until they are part of a question. */
 import { button, element, find } from "./dom.js";
 
-/** A picture of a question. The object URL lives as long as the conversation shows it. */
+/** A picture of a question. Its object URL is valid as long as the conversation shows it. */
 export interface AttachedPicture {
   name: string;
   blob: Blob;
@@ -18,7 +18,7 @@ export function attach(blob: Blob, name: string): void {
   showTray();
 }
 
-/** Empties the tray into a question. */
+/** Removes and returns all pictures. */
 export function takeAttached(): AttachedPicture[] {
   const taken = attached;
   attached = [];
@@ -34,7 +34,7 @@ export function preview(picture: AttachedPicture): HTMLImageElement {
   return element("img", { src: picture.previewUrl, alt: picture.name });
 }
 
-/** Calls `onFiles` with whatever the user brings, pictures or not: that is for the engine to tell. */
+/** Calls `onFiles` with all files that the user gives, pictures or not: the engine finds out. */
 export function listenForFiles(onFiles: (files: File[]) => void): void {
   fileInput.addEventListener("change", () => {
     onFiles(Array.from(fileInput.files ?? []));

@@ -1,4 +1,4 @@
-/** What went wrong and what to do next, in plain words. */
+/** Error messages: what went wrong and what to do next. */
 import { OcelliError, type ErrorCode } from "../src/index.js";
 import { element, find } from "./dom.js";
 
@@ -39,7 +39,7 @@ const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
   "invalid-package": { title: "The model's files do not fit together.", next: "Check the address after ?model=, or reload the page." },
 };
 
-/** Tells `thrown` to the user; `subject` is what it was about, such as a file's name. */
+/** Shows `thrown`; `subject` names what it is about, such as a file. */
 export function showProblem(thrown: unknown, subject = ""): void {
   const code = thrown instanceof OcelliError ? thrown.code : "internal";
   const message = thrown instanceof Error ? thrown.message : String(thrown);

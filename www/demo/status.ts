@@ -1,7 +1,8 @@
-/** The line that tells how far loading is. */
+/** The line that shows the progress of loading. */
 import type { DeviceReport, LoadReport } from "../src/index.js";
+import { readableBytes } from "../src/store/quota.js";
 import { announce, find } from "./dom.js";
-import { bytes, Rate, timeLeft } from "./numbers.js";
+import { Rate, timeLeft } from "./rate.js";
 
 const section = find("load", HTMLElement);
 const text = find("load-text", HTMLElement);
@@ -9,11 +10,11 @@ const bar = find("load-bar", HTMLProgressElement);
 const cancel = find("load-cancel", HTMLButtonElement);
 let announcedQuarter = 0;
 let rate = new Rate();
-/** What goes on, and how far the kernels are that are compiled beside it. */
+/** The current stage, and the progress of kernels that are compiled at the same time. */
 let line = "";
 let kernels = "";
 
-/** Begins a line; `onCancel` is for what takes long. */
+/** Shows that loading starts, with a cancel button if `onCancel` is given. */
 export function showLoading(onCancel: (() => void) | null): void {
   section.hidden = false;
   find("device", HTMLElement).textContent = "";
@@ -56,9 +57,9 @@ function lineOf({ stage, loaded, total, cached }: LoadProgress): string {
     case "manifest":
       return "Looking for the model …";
     case "import":
-      return `Reading and converting the model: ${howFar(loaded, total)}`;
+      return `Reading and converting the model: ${byteProgress(loaded, total)}`;
     case "weights":
-      return `${cached ? "Reading the stored model" : "Downloading the model"}: ${howFar(loaded, total)}`;
+      return `${cached ? "Reading the stored model" : "Downloading the model"}: ${byteProgress(loaded, total)}`;
     case "kernels":
     case "prepare":
       return "Preparing the GPU …";
@@ -67,17 +68,17 @@ function lineOf({ stage, loaded, total, cached }: LoadProgress): string {
   }
 }
 
-/** In bytes; with speed and time where it takes long. */
-function howFar(loaded: number, total: number): string {
+/** In bytes, with speed and remaining time. */
+function byteProgress(loaded: number, total: number): string {
   bar.max = total || 1;
   bar.value = loaded;
   announceQuarter(loaded, total);
   const speed = rate.add(loaded);
-  const pace = speed ? `, ${bytes(speed)} a second, ${timeLeft((total - loaded) / speed)}` : "";
-  return `${bytes(loaded)} of ${bytes(total)}${pace}`;
+  const pace = speed ? `, ${readableBytes(speed)} a second, ${timeLeft((total - loaded) / speed)}` : "";
+  return `${readableBytes(loaded)} of ${readableBytes(total)}${pace}`;
 }
 
-/** Every byte would be noise. */
+/** Screen readers are told at every quarter only. */
 function announceQuarter(loaded: number, total: number): void {
   const quarter = Math.floor((4 * loaded) / (total || 1));
   if (quarter <= announcedQuarter) return;

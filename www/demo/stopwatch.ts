@@ -1,4 +1,4 @@
-/** How fast an answer came. */
+/** Measures the speed of an answer. */
 import type { Usage } from "../src/index.js";
 
 export class Stopwatch {

@@ -1,4 +1,4 @@
-/** Keeps the page itself, not the model, for offline use. A version of the page is stored whole or not at all. */
+/** Stores the page, not the model, for offline use. A version of the page is stored completely or not at all. */
 declare const self: ServiceWorkerGlobalScope;
 /** Written by the build: every file of the page with its hash, and the hash of them all. */
 declare const SHELL: readonly { url: string; integrity: string }[];
@@ -32,7 +32,7 @@ async function fromShell(request: Request): Promise<Response> {
   return (await cache.match(key, { ignoreSearch: true })) ?? fetch(request);
 }
 
-/** `integrity` keeps a half-deployed site from being stored as one version. */
+/** `integrity` rejects files of another version, such as during a deployment. */
 async function storeShell(): Promise<void> {
   const cache = await caches.open(CACHE);
   await cache.addAll(SHELL.map(({ url, integrity }) => new Request(url, { integrity, cache: "no-cache" })));

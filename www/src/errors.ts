@@ -1,13 +1,13 @@
-/** Codes of `src/error.rs`, unchanged, and after them those that only JavaScript can meet. */
+/** The codes of `src/error.rs`, and after them those of JavaScript alone. */
 export type ErrorCode =
   | "webgpu-unavailable"
   | "limits-too-small"
   | "device-lost"
   | "out-of-memory"
-  /** The GPU memory that `gpuMemoryBudget` allows is too little; `detail` has the numbers. */
+  /** `gpuMemoryBudget` is too small for the model; `detail` has the numbers. */
   | "budget-too-small"
   | "gpu"
-  /** The device computes wrongly: an answer of it could not be trusted. */
+  /** A kernel that cannot be replaced computes wrong results on this device. */
   | "self-test-failed"
   | "invalid-package"
   | "invalid-checkpoint"
@@ -22,23 +22,23 @@ export type ErrorCode =
   | "aborted"
   | "io"
   | "internal"
-  /** The caller asked for storage and the browser gives none, or too little: `detail` has `wanted` and `free`, in bytes. */
+  /** Storage was required and there is none, or too little: `detail` has `wanted` and `free`, in bytes. */
   | "storage-unavailable"
   | "storage-full"
-  /** The worker script is of another version of this package than the page's. */
+  /** The worker script is from another version of this package than the page. */
   | "protocol-mismatch"
-  /** The engine was unloaded, or its worker died. */
+  /** The engine was unloaded. */
   | "unloaded";
 
-/** An error as data: what crosses from the worker. */
+/** An error as plain data, as the worker sends it. */
 export interface ErrorData {
   code: ErrorCode;
   message: string;
-  /** The numbers and names behind the message, by code; see `src/error.rs`. */
+  /** The values in the message, for programs; which ones depends on the code, see `src/error.rs`. */
   detail: Readonly<Record<string, unknown>> | null;
 }
 
-/** Every failure of this package. `code` is stable; `message` is for people. */
+/** Every error that this package throws, except the reason of an aborted signal. `code` is stable, `message` is for people. */
 export class OcelliError extends Error {
   override readonly name = "OcelliError";
   readonly code: ErrorCode;
@@ -51,17 +51,11 @@ export class OcelliError extends Error {
   }
 }
 
-/** Shorthand for the place that finds something wrong. */
-export function ocelliError(
-  code: ErrorCode,
-  message: string,
-  detail: ErrorData["detail"] = null,
-  cause?: unknown,
-): OcelliError {
+export function ocelliError(code: ErrorCode, message: string, detail: ErrorData["detail"] = null, cause?: unknown): OcelliError {
   return new OcelliError({ code, message, detail }, cause);
 }
 
-/** Whatever was thrown, as data. The wasm module throws `ErrorData` already. */
+/** Any thrown value as data. The wasm module throws `ErrorData`. */
 export function errorData(thrown: unknown): ErrorData {
   if (isErrorData(thrown)) return { code: thrown.code, message: thrown.message, detail: thrown.detail };
   if (isAbort(thrown)) return { code: "aborted", message: "aborted by the caller", detail: null };

@@ -1,24 +1,30 @@
 /** Runs vision-language models on the user's own GPU. Start at {@link Engine.load}. */
-export { Engine, type Completions, type LoadOptions, type RequestOptions } from "./engine.js";
+export { Engine, type Completions, type LoadOptions, type RequestOptions } from "./api/engine.js";
+export { importModel, interruptedImports, type InterruptedImport, type MakeOptions } from "./api/import-model.js";
+export type * from "./api/openai.js";
+export { gpuBytes, registry, type RegisteredModel } from "./api/registry.js";
+export type { ScoreRequest } from "./api/request.js";
+export { ChatStream } from "./api/stream.js";
 export { OcelliError, type ErrorCode, type ErrorData } from "./errors.js";
-export { importModel, interruptedImports, type InterruptedImport, type MakeOptions } from "./import-model.js";
-export type * from "./model-source.js";
-export type * from "./openai.js";
-export { packages, type StoredPackage } from "./packages.js";
-export { gpuBytes, registry, type RegisteredModel } from "./registry.js";
+export type { DescribedFile } from "./import/checkpoint.js";
+export type * from "./import/model-source.js";
+export { packages, type StoredPackage } from "./store/packages.js";
+export type { LoadReport, LoadStage } from "./store/report.js";
 export type {
-  ChatEvent,
-  DeviceReport,
-  ImportResult,
   Arithmetic,
+  ChatEvent,
+  DeviceClass,
+  DeviceReport,
+  Features,
+  KernelConfig,
   KvPrecision,
-  LoadReport,
+  MatrixLayout,
   MemoryPlan,
   MemoryPurpose,
   MemoryReport,
   ScoreResult,
+  SelfTest,
   Speculation,
+  Tune,
   VisionResidency,
-} from "./protocol.js";
-export type { ScoreRequest } from "./request.js";
-export { ChatStream } from "./stream.js";
+} from "./wasm/ocelli.js";

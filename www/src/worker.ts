@@ -1,35 +1,40 @@
-/** The dedicated worker: owns the wasm module and the GPU, answers the calls of `protocol.ts` one after another. */
+/** The dedicated worker: owns the wasm module and the GPU, and answers the calls of `worker/protocol.ts` one after another. */
 import { errorData, ocelliError } from "./errors.js";
-import { browserCaps } from "./features.js";
-import { sha256With } from "./hash.js";
-import { importModel } from "./import.js";
-import { readPicture, type Picture } from "./picture.js";
+import { importCheckpoint } from "./import/importer.js";
+import type { ImportResult } from "./import/model-source.js";
+import { sha256With } from "./store/hash.js";
+import { PackageStore } from "./store/package-store.js";
+import type { LoadReport } from "./store/report.js";
+import initWasm, {
+  CancelFlag,
+  loadEngine,
+  pictureSize,
+  sha256,
+  type ChatEvent,
+  type ChatResult,
+  type MemoryReport,
+  type OcelliEngine,
+  type Picture,
+  type ScoreResult,
+} from "./wasm/ocelli.js";
+import { browserCaps } from "./worker/features.js";
+import { readPicture } from "./worker/picture.js";
 import {
   PROTOCOL_VERSION,
   type Call,
-  type Calls,
   type CallKind,
-  type ChatEvent,
-  type CompletionResult,
-  type DeviceReport,
+  type Calls,
   type FromWorker,
-  type ImportResult,
-  type KvPrecision,
-  type LoadReport,
   type LoadResult,
-  type MemoryReport,
   type PictureSource,
-  type ScoreResult,
   type ToWorker,
-} from "./protocol.js";
-import { PackageStore } from "./store.js";
-import { recall, remember, type Tuned } from "./tuning.js";
-import initWasm, { CancelFlag, loadEngine, type OcelliEngine, pictureSize, sha256 } from "./wasm/ocelli.js";
+} from "./worker/protocol.js";
+import { loadTuning, saveTuning } from "./worker/tuning.js";
 
 let engine: OcelliEngine | null = null;
-/** Ends what the engine's package has under way. */
-let endUse: () => void = () => undefined;
-/** Calls wait for the one before them: there is one GPU and one key-value cache. */
+/** Aborts what the engine's package store is doing. */
+let closeStore: () => void = () => undefined;
+/** Calls run one after another: there is one GPU and one KV cache. */
 let queue: Promise<unknown> = Promise.resolve();
 const running = new Map<number, AbortController>();
 
@@ -56,23 +61,21 @@ async function answer(call: Call, signal: AbortSignal): Promise<void> {
 function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]> {
   switch (call.kind) {
     case "import":
-      return importing(call, signal);
+      return importModel(call, signal);
     case "load":
       return load(call, signal);
     case "chat":
       return chat(call, signal);
     case "memory":
-      return Promise.resolve(loaded().memory() as MemoryReport);
+      return Promise.resolve(loadedEngine().memory());
     case "preallocate":
       return preallocate(call);
     case "score":
       return score(call, signal);
-    case "unload":
-      return unload();
   }
 }
 
-/** What the first call of a page needs. */
+/** Checks that page and worker match, and loads the wasm module unless it is loaded. */
 async function start({ version, wasmUrl }: { version: number; wasmUrl: string | null }): Promise<void> {
   if (version !== PROTOCOL_VERSION) {
     const detail = { page: version, worker: PROTOCOL_VERSION };
@@ -81,11 +84,11 @@ async function start({ version, wasmUrl }: { version: number; wasmUrl: string | 
   await (wasmUrl ? initWasm({ module_or_path: wasmUrl }) : initWasm());
 }
 
-async function importing(call: Call<"import">, signal: AbortSignal): Promise<ImportResult> {
+async function importModel(call: Call<"import">, signal: AbortSignal): Promise<ImportResult> {
   await start(call);
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { source, options, storage } = call;
-  return importModel(source, { options, storage, sha256: sha256With(sha256), signal, onReport });
+  return importCheckpoint(source, { options, storage, sha256: sha256With(sha256), signal, onReport });
 }
 
 async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
@@ -93,57 +96,62 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const reason = "this browser has no WebGPU, or the page is not in a secure context";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
-  await unload();
   await start(call);
+  closeStore();
+  engine?.free();
+  engine = null;
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;
-  const use = new AbortController();
-  const open = AbortSignal.any([signal, use.signal]);
-  const store = await PackageStore.open({ packageUrl, mirrors, storage, sha256: sha256With(sha256), signal: open, onReport });
+  const store = new AbortController();
+  const files = await PackageStore.open({
+    packageUrl,
+    mirrors,
+    storage,
+    sha256: sha256With(sha256),
+    signal: AbortSignal.any([signal, store.signal]),
+    onReport,
+  });
   try {
-    const { manifest, tokenizer, shards } = await store.index();
-    const readShard = async (index: number): Promise<unknown> => {
-      const bytes = await store.shard(index);
+    const { manifest, tokenizer, shards } = await files.index();
+    const readShard = async (index: number) => {
+      const bytes = await files.shard(index);
       if (index === shards - 1) onReport({ kind: "progress", stage: "prepare", loaded: 0, total: 0, cached: false });
       return bytes;
     };
-    const known = await recall();
-    const onKernels = (loaded: number, total: number) =>
-      onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
-    engine = await loadEngine(manifest, tokenizer, readShard, { ...call.options, browserCaps: await browserCaps(), known }, onKernels);
-    await remember(known, engine.tuningKey(), engine.tuned() as Tuned);
+    const known = await loadTuning();
+    const onKernels = (loaded: number, total: number) => onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
+    const options = { ...call.options, browserCaps: await browserCaps(), known };
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels);
+    await saveTuning(known, engine.tuningKey(), engine.tuned());
     signal.throwIfAborted();
   } catch (thrown) {
-    // Shards may be on their way when the upload of another fails.
-    use.abort();
+    // When one shard fails, others may still be loading.
+    store.abort();
     throw thrown;
   }
-  endUse = () => use.abort();
+  closeStore = () => store.abort();
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
-  const kvPrecision = engine.kvPrecision() as KvPrecision;
-  const memory = engine.memory() as MemoryReport;
-  return { device: engine.device() as DeviceReport, memory, kvPrecision, config: engine.config() as unknown };
+  return { device: engine.device(), memory: engine.memory(), kvPrecision: engine.kvPrecision(), config: engine.config() };
 }
 
 async function preallocate({ width, height }: Call<"preallocate">): Promise<MemoryReport> {
-  await loaded().preallocate(width, height);
-  return loaded().memory() as MemoryReport;
+  await loadedEngine().preallocate(width, height);
+  return loadedEngine().memory();
 }
 
-async function chat(call: Call<"chat">, signal: AbortSignal): Promise<CompletionResult> {
+async function chat(call: Call<"chat">, signal: AbortSignal): Promise<ChatResult> {
   const onEvent = (event: ChatEvent) => post({ kind: "event", id: call.id, event });
   const pictures = await readPictures(call.pictures, signal, onEvent);
-  const answer = await cancellable(signal, (cancel) => loaded().chat(call.body, pictures, cancel, onEvent));
-  return answer as CompletionResult;
+  return cancellable(signal, (cancel) => loadedEngine().chat(call.body, call.stamp, pictures, cancel, onEvent));
 }
 
 async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {
   const pictures = await readPictures(call.pictures, signal, () => undefined);
-  return (await cancellable(signal, (cancel) => loaded().score(call.body, pictures, cancel))) as ScoreResult;
+  return cancellable(signal, (cancel) => loadedEngine().score(call.body, pictures, cancel));
 }
 
-/** Runs `act` with a flag that the signal sets. */
+/** Runs `act` with a flag that is set when `signal` is aborted. */
 async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const cancel = new CancelFlag();
@@ -157,18 +165,7 @@ async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => 
   }
 }
 
-async function unload(): Promise<null> {
-  endUse();
-  engine?.free();
-  engine = null;
-  return null;
-}
-
-async function readPictures(
-  sources: PictureSource[],
-  signal: AbortSignal,
-  onEvent: (event: ChatEvent) => void,
-): Promise<Picture[]> {
+async function readPictures(sources: PictureSource[], signal: AbortSignal, onEvent: (event: ChatEvent) => void): Promise<Picture[]> {
   const pictures: Picture[] = [];
   for (const [index, source] of sources.entries()) {
     const { picture, note } = await readPicture(source, pictureSize, signal);
@@ -178,7 +175,7 @@ async function readPictures(
   return pictures;
 }
 
-function loaded(): OcelliEngine {
+function loadedEngine(): OcelliEngine {
   if (!engine) throw ocelliError("unloaded", "no model is loaded");
   return engine;
 }

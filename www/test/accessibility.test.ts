@@ -24,7 +24,7 @@ inBrowsers("accessibility", (browser) => {
     await site?.stop();
   });
 
-  /** Rules of WCAG 2.2 A and AA and best practices, in both colour schemes' current one. */
+  /** Rules of WCAG 2.2 A and AA and best practices, in the current colour scheme. */
   async function assertNoViolations(): Promise<void> {
     const { violations, passes } = await tab.run(async () => {
       if (!("axe" in window)) {
@@ -92,7 +92,10 @@ inBrowsers("accessibility", (browser) => {
       reached.add(await tab.run(() => document.activeElement?.id || document.activeElement?.className || ""));
     }
     for (const wanted of ["files", "describe-at-once", "question", "send", "suggestion"]) {
-      assert.ok([...reached].some((name) => name.includes(wanted)), `${wanted} is not among ${[...reached].join(", ")}`);
+      assert.ok(
+        [...reached].some((name) => name.includes(wanted)),
+        `${wanted} is not among ${[...reached].join(", ")}`,
+      );
     }
   });
 });

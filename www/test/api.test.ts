@@ -7,11 +7,11 @@ import { startSite, type Site } from "./site.js";
 /** What the tests keep in the page. */
 interface Kept {
   engine: Engine;
-  /** Kernels compiled and all kernels, whenever loading told of them. */
+  /** Pipelines compiled and all pipelines, at every report. */
   kernels: number[][];
   /** A greedy question about the picture at `url`. */
   about(url: unknown): ChatCompletionRequest & { stream?: false };
-  /** What it is answered with, asked once for each picture. */
+  /** The answer to that, computed once for each picture. */
   answerTo(url: string): Promise<string>;
   /** The error of a promise that must fail. */
   failure(promise: Promise<unknown>): Promise<ErrorData | string>;
@@ -19,7 +19,7 @@ interface Kept {
 
 const PICTURE = "/models/demo/gallery/scene-01.png";
 
-/** Tokens that tell one picture from another. */
+/** Enough tokens to tell the answers about two pictures apart. */
 const FEW = 8;
 
 interface Scene {
@@ -84,7 +84,11 @@ inBrowsers("package", (browser) => {
     assert.ok(total > 10, JSON.stringify(kernels));
     assert.deepEqual(kernels.at(-1), [total, total]);
     const counts = kernels.map(([done]) => done ?? 0);
-    assert.deepEqual(counts, [...new Set(counts)].sort((a, b) => a - b), "never fewer than before");
+    assert.deepEqual(
+      counts,
+      [...new Set(counts)].sort((a, b) => a - b),
+      "never fewer than before",
+    );
   });
 
   test("a completion has OpenAI's shape", async () => {
@@ -135,23 +139,24 @@ inBrowsers("package", (browser) => {
     assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
   });
 
-  test("what an answer repeats is guessed, and is answered as without", async () => {
+  test("tokens that repeat the conversation are drafted, and the answer is the same", async () => {
     const { whole, again, plain, usage } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      // Wherever there is something to guess, whether that pays or not: an option that is there for tests alone.
+      // Drafts whenever there is something to draft, even where it is slower: an option for tests only.
       const guessing = await Engine.load("/models/demo/", { speculation: "always" as "auto" });
       const whole = await answerTo(url);
       const question = about(url);
-      const messages = [...question.messages, { role: "assistant" as const, content: whole }, question.messages[0]!];
+      const messages = [...question.messages, { role: "assistant" as const, content: whole }, ...question.messages];
       const answers = [guessing, engine].map((one) => one.chat.completions.create({ ...question, messages }));
       const [again, plain] = await Promise.all(answers);
       guessing.unload();
       const text = (answer: typeof again) => answer?.choices[0]?.message.content;
-      return { whole, again: text(again), plain: text(plain), usage: again!.usage };
+      return { whole, again: text(again), plain: text(plain), usage: again?.usage };
     }, PICTURE);
     assert.ok(whole && again);
     assert.equal(again, plain);
+    assert.ok(usage);
     const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } = usage.completion_tokens_details;
     assert.ok(accepted > 0 && rejected >= 0 && accepted <= usage.completion_tokens, JSON.stringify(usage));
   });
@@ -197,53 +202,66 @@ inBrowsers("package", (browser) => {
   });
 
   test("pictures may be URLs, blobs, bitmaps, pixels or canvases: the answer is the same", async () => {
-    const answers = await tab.run(async ({ url, few }) => {
-      const { engine, about } = window as unknown as Kept;
-      const blob = await (await fetch(url)).blob();
-      const bitmap = await createImageBitmap(blob);
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-      const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-      context.drawImage(bitmap, 0, 0);
-      const image = context.getImageData(0, 0, canvas.width, canvas.height);
-      const inputs = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL(), blob, bitmap, image, canvas };
-      const answers: Record<string, string | undefined> = {};
-      for (const [name, input] of Object.entries({ ...inputs, object: URL.createObjectURL(blob) })) {
-        const { choices } = await engine.chat.completions.create({ ...about(input), max_tokens: few });
-        answers[name] = choices[0]?.message.content;
-      }
-      return answers;
-    }, { url: PICTURE, few: FEW });
+    const answers = await tab.run(
+      async ({ url, few }) => {
+        const { engine, about } = window as unknown as Kept;
+        const blob = await (await fetch(url)).blob();
+        const bitmap = await createImageBitmap(blob);
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+        const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+        context.drawImage(bitmap, 0, 0);
+        const image = context.getImageData(0, 0, canvas.width, canvas.height);
+        const inputs = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL(), blob, bitmap, image, canvas };
+        const answers: Record<string, string | undefined> = {};
+        for (const [name, input] of Object.entries({ ...inputs, object: URL.createObjectURL(blob) })) {
+          const { choices } = await engine.chat.completions.create({ ...about(input), max_tokens: few });
+          answers[name] = choices[0]?.message.content;
+        }
+        return answers;
+      },
+      { url: PICTURE, few: FEW },
+    );
     assert.equal(new Set(Object.values(answers)).size, 1, JSON.stringify(answers));
     assert.match(answers["url"] ?? "", /\w/);
   });
 
   test("formats that only the browser knows are decoded by it", async () => {
-    const { bmp, png } = await tab.run(async ({ url, few }) => {
-      const { engine, about } = window as unknown as Kept;
-      const bitmap = await createImageBitmap(await (await fetch(url)).blob());
-      const { width, height } = bitmap;
-      const context = new OffscreenCanvas(width, height).getContext("2d") as OffscreenCanvasRenderingContext2D;
-      context.drawImage(bitmap, 0, 0);
-      const { data } = context.getImageData(0, 0, width, height);
-      // A BMP: two headers, then rows of BGRA from the bottom.
-      const file = new DataView(new ArrayBuffer(54 + 4 * width * height));
-      file.setUint16(0, 0x424d);
-      for (const [at, value] of [[2, file.byteLength], [10, 54], [14, 40], [18, width], [22, height]] as const) file.setUint32(at, value, true);
-      file.setUint16(26, 1, true);
-      file.setUint16(28, 32, true);
-      for (let y = 0; y < height; y++) {
-        for (let x = 0; x < width; x++) {
-          const [from, to] = [4 * (y * width + x), 54 + 4 * ((height - 1 - y) * width + x)];
-          [2, 1, 0, 3].forEach((channel, byte) => file.setUint8(to + byte, data[from + channel] as number));
+    const { bmp, png } = await tab.run(
+      async ({ url, few }) => {
+        const { engine, about } = window as unknown as Kept;
+        const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+        const { width, height } = bitmap;
+        const context = new OffscreenCanvas(width, height).getContext("2d") as OffscreenCanvasRenderingContext2D;
+        context.drawImage(bitmap, 0, 0);
+        const { data } = context.getImageData(0, 0, width, height);
+        // A BMP: two headers, then rows of BGRA from the bottom.
+        const file = new DataView(new ArrayBuffer(54 + 4 * width * height));
+        file.setUint16(0, 0x424d);
+        for (const [at, value] of [
+          [2, file.byteLength],
+          [10, 54],
+          [14, 40],
+          [18, width],
+          [22, height],
+        ] as const)
+          file.setUint32(at, value, true);
+        file.setUint16(26, 1, true);
+        file.setUint16(28, 32, true);
+        for (let y = 0; y < height; y++) {
+          for (let x = 0; x < width; x++) {
+            const [from, to] = [4 * (y * width + x), 54 + 4 * ((height - 1 - y) * width + x)];
+            for (const [byte, channel] of [2, 1, 0, 3].entries()) file.setUint8(to + byte, data[from + channel] as number);
+          }
         }
-      }
-      const answer = async (picture: unknown) => {
-        const { choices } = await engine.chat.completions.create({ ...about(picture), max_tokens: few });
-        return choices[0]?.message.content;
-      };
-      return { bmp: await answer(new Blob([file])), png: await answer(url) };
-    }, { url: PICTURE, few: FEW });
+        const answer = async (picture: unknown) => {
+          const { choices } = await engine.chat.completions.create({ ...about(picture), max_tokens: few });
+          return choices[0]?.message.content;
+        };
+        return { bmp: await answer(new Blob([file])), png: await answer(url) };
+      },
+      { url: PICTURE, few: FEW },
+    );
     assert.equal(bmp, png);
     assert.match(png ?? "", /\w/);
   });
@@ -264,7 +282,10 @@ inBrowsers("package", (browser) => {
       };
     }, PICTURE);
     const codes = Object.fromEntries(
-      Object.entries(told).map(([name, error]) => [name, typeof error === "string" ? error : [error.code, error.detail?.["field"] ?? null]]),
+      Object.entries(told).map(([name, error]) => [
+        name,
+        typeof error === "string" ? error : [error.code, error.detail?.["field"] ?? null],
+      ]),
     );
     assert.deepEqual(codes, {
       unknown: ["unsupported-option", "colour"],
@@ -285,7 +306,10 @@ inBrowsers("package", (browser) => {
       const rows: { file: string; found: string | undefined; wanted: string | undefined }[] = [];
       for (const { file, answers } of (await (await fetch(`${folder}gallery.json`)).json()) as Scene[]) {
         const text = answers[0]?.prompt ?? "";
-        const content = [{ type: "image_url" as const, image_url: { url: folder + file } }, { type: "text" as const, text }];
+        const content = [
+          { type: "image_url" as const, image_url: { url: folder + file } },
+          { type: "text" as const, text },
+        ];
         const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content }], temperature: 0 });
         rows.push({ file, found: choices[0]?.message.content, wanted: answers[0]?.answer });
       }
@@ -299,7 +323,7 @@ inBrowsers("package", (browser) => {
   });
 
   test("equal seeds give equal answers, and no seed another one each time", async () => {
-    // Random weights are never sure of anything.
+    // A model with random weights: the demo model is sure of every answer.
     const { seeded, free } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const engine = await Engine.load("/packages/untied-f32/");

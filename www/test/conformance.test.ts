@@ -30,7 +30,7 @@ interface Cases {
 interface Subject {
   /** The package's folder. */
   name: string;
-  /** Where the cases are, below the fixtures and on the server. */
+  /** The folder of its cases, in the fixtures and on the server. */
   folder: string;
   /** File of the golden numbers. */
   expected: string;
@@ -40,25 +40,23 @@ interface Subject {
 
 const QUANTS = ["f16", "q8_0", "q4_0", "q4_64"] as const;
 
-/**
- * Every checkpoint as it is, one of them in every layout, and the others in one each: the same kernels run natively over all of
- * them. `OCELLI_CONFORMANCE=all` has all of them here as well.
- */
-function layouts(checkpoint: string, index: number): string[] {
-  const isWhole = process.env["OCELLI_CONFORMANCE"] === "all" || checkpoint === "tied_two_images";
-  return ["f32", ...QUANTS.filter((_, at) => isWhole || at === index % QUANTS.length)];
-}
+/** Every checkpoint as it is, and one of them in every layout: natively all of them run in all. */
+const ALL = process.env["OCELLI_CONFORMANCE"] === "all";
+const layouts = (checkpoint: string) => ["f32", ...(ALL || checkpoint === "tied_two_images" ? QUANTS : [])];
+
+/** GGUF files of each block type, except those whose blocks are the layouts above. */
+const GGUF = ["mixed", "bf16", "q4_k", "q5_k", "q6_k", "q4_k_compact", ...(ALL ? ["q8_0", "q4_0"] : [])];
 
 const subjects: Subject[] = [
-  ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint, index) =>
-    layouts(checkpoint, index).map((quant) => ({
+  ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
+    layouts(checkpoint).map((quant) => ({
       name: `${checkpoint}-${quant}`,
       folder: `checkpoints/${checkpoint}`,
       expected: quant === "f32" ? "expected" : `expected_${quant}`,
       stored: quant === "f32",
     })),
   ),
-  ...["mixed", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q4_k_compact"].map((name) => ({
+  ...GGUF.map((name) => ({
     name: `gguf-${name}`,
     folder: "gguf",
     expected: `expected_${name}`,
@@ -125,7 +123,7 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
   }
 });
 
-/** What rounding takes from a number in the cache, as in `tests/model/cache.rs`. */
+/** Expected rounding error of a number in the cache, as in `tests/model/cache.rs`. */
 const rounding: Partial<Record<KvPrecision, number>> = { f16: 2 ** -11 / Math.sqrt(3), int8: 3 / 254 / Math.sqrt(3) };
 
 inBrowsers("a rounded cache of keys and values", (browser) => {
@@ -178,12 +176,12 @@ inBrowsers("a rounded cache of keys and values", (browser) => {
   });
 });
 
-/** The request with its pictures where the server has them. */
+/** The request, with the URLs that its pictures have on the server. */
 function located(folder: string, golden: Case): ScoreRequest {
   return JSON.parse(JSON.stringify(golden.request).replaceAll('"images/', `"/${folder}/images/`)) as ScoreRequest;
 }
 
-/** What the likeliest tokens spell after a case's messages. */
+/** The greedy answer to a case's messages. */
 function converse(tab: Tab, folder: string, golden: Case): Promise<string> {
   const request = { ...located(folder, golden), temperature: 0, max_tokens: golden.greedy.length };
   return tab.run(async (request) => {

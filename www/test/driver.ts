@@ -6,12 +6,12 @@ import puppeteer from "puppeteer-core";
 /** A page in a profile of its own: nothing is stored from other tests. */
 export interface Tab {
   goto(url: string): Promise<void>;
-  /** Runs `act` in the page. It sees nothing of this process but `argument`. */
+  /** Runs `act` in the page. It is sent as source text: of this process it can use only `argument`. */
   run<Result, Argument = undefined>(act: (argument: Argument) => Result | Promise<Result>, argument?: Argument): Promise<Result>;
   /** Runs `act` in every document that this tab opens from now on, before the document's own scripts. */
   beforeLoad(act: () => void): Promise<void>;
   click(selector: string): Promise<void>;
-  /** Types into whatever has the focus. */
+  /** Types into the focused element. */
   type(text: string): Promise<void>;
   press(key: "Enter" | "Escape" | "Tab" | "Shift+Enter"): Promise<void>;
   screenshot(path: string): Promise<void>;
@@ -46,7 +46,7 @@ export function inBrowsers(subject: string, define: (browser: () => TestBrowser)
   }
 }
 
-/** Waits until `condition` holds in the page. A document that is just being replaced counts as one where it does not. */
+/** Waits until `condition` holds in the page. While a document is being replaced it does not hold. */
 export async function until<Argument = undefined>(
   tab: Tab,
   what: string,

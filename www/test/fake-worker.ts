@@ -1,6 +1,6 @@
 /**
- * Stands for the engine's worker in the page, to say what no small model can be made to say on demand. Runs before the
- * page's own scripts and speaks `protocol.ts`; the question decides the answer.
+ * Replaces the engine's worker in the page, to produce what no small model can be made to produce on demand. Runs before the page's own
+ * scripts and speaks `worker/protocol.ts`; the question decides the answer.
  */
 export function fakeWorker(): void {
   const cancelled: number[] = [];
@@ -12,15 +12,19 @@ export function fakeWorker(): void {
       const { kind, id } = message;
       const { messages } = JSON.parse(message.body ?? '{"messages":[]}') as { messages: unknown[] };
       const question = JSON.stringify(messages.at(-1) ?? "");
-      const result = (text: string) =>
-        reply({
-          kind: "result",
-          id,
-          result: { text, finish_reason: "stop", usage: { prompt_tokens: 5, completion_tokens: 3, cached_tokens: 0, drafted_tokens: 4, accepted_tokens: 3 }, timings: {} },
-        });
-      const say = (text: string) => reply({ kind: "event", id, event: { kind: "text", text } });
+      const event = (event: unknown) => reply({ kind: "event", id, event });
+      const chunk = (choices: unknown[], more = {}) =>
+        event({ kind: "chunk", chunk: { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more } });
+      const say = (content: string) => chunk([{ index: 0, delta: { content }, finish_reason: null, logprobs: null }]);
+      const finish = () => {
+        chunk([{ index: 0, delta: {}, finish_reason: "stop", logprobs: null }]);
+        chunk([], { usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } });
+        reply({ kind: "result", id, result: { completion: {}, tokens: [], timings: {} } });
+      };
       if (kind === "load") {
-        reply({ kind: "result", id, result: { device: { name: "fake", backend: "none", features: [] }, kvPrecision: "f32", memory: { plan: {}, purposes: [], peak: 0 }, config: {} } });
+        const device = { name: "fake", backend: "none", features: [] };
+        const memory = { plan: {}, purposes: [], peak: 0 };
+        reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: {} } });
       } else if (kind === "cancel") {
         cancelled.push(id);
       } else if (question.includes("endless")) {
@@ -28,13 +32,17 @@ export function fakeWorker(): void {
       } else if (question.includes("markup")) {
         const text = '<img src=x onerror="window.hacked=1"><b>bold</b>';
         for (const piece of text.match(/.{1,7}/g) ?? []) say(piece);
-        result(text);
+        finish();
       } else if (question.includes("overflow")) {
-        const error = { code: "context-overflow", message: "900 tokens do not fit the context of 512", detail: { tokens: 900, context: 512 } };
+        const error = {
+          code: "context-overflow",
+          message: "900 tokens do not fit the context of 512",
+          detail: { tokens: 900, context: 512 },
+        };
         reply({ kind: "error", id, error });
       } else {
         for (const piece of ["A ", "short ", "answer."]) say(piece);
-        result("A short answer.");
+        finish();
       }
     }
     terminate(): void {}

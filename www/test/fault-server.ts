@@ -1,4 +1,4 @@
-/** Servers that fail in every way there is, by a seed; they count what they were asked for and what they sent. */
+/** Servers that fail in many ways, repeatably; they record requests and count the bytes sent. */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -29,19 +29,19 @@ export type Fault =
 /** What one URL prefix serves. */
 export interface Scenario {
   files: Map<string, Uint8Array>;
-  /** Called with every request; `null` is a good answer. */
+  /** Called for every request; `null`: no fault. */
   fault: (file: string, request: IncomingMessage) => Fault | null;
   ranges: boolean;
-  /** What pages of other origins may see beside what they always do. */
+  /** Whether pages of other origins may read the headers that CORS hides by default. */
   exposes: boolean;
   etag: string;
-  /** Of every request, in order. */
+  /** All requests, in order. */
   requests: { file: string; range: string | null; at: number }[];
-  /** Of bodies. */
+  /** Bytes of all bodies. */
   bytesSent: number;
-  /** Pieces with a pause between them, in milliseconds. */
+  /** Sends bodies in pieces, with this pause between them. */
   pauseMs: number;
-  /** How long a connection that breaks stays open after its last byte: a browser may drop what it has not read by then. */
+  /** How long a connection stays open after the last byte before it breaks: a browser may drop bytes that it has not read by then. */
   lingerMs: number;
 }
 
@@ -160,7 +160,7 @@ function parseRange(range: string, size: number): { start: number; end: number }
   return { start: Number(first), end: last ? Math.min(size, Number(last) + 1) : size };
 }
 
-/** What a file has become after a `change`. */
+/** The file after a `change`. */
 export function laterVersion(bytes: Uint8Array): Uint8Array {
   return bytes.map((byte) => byte ^ 0x55);
 }
@@ -189,7 +189,7 @@ export function sha256(bytes: Uint8Array): string {
 /** A package of random bytes: what the store needs of one, and no model. */
 export function fakePackage(sizes: readonly number[], next: () => number): Map<string, Uint8Array> {
   const files = new Map([["tokenizer.json", randomBytes(500, next)]]);
-  sizes.forEach((size, index) => files.set(`shard-${String(index).padStart(4, "0")}.bin`, randomBytes(size, next)));
+  for (const [index, size] of sizes.entries()) files.set(`shard-${String(index).padStart(4, "0")}.bin`, randomBytes(size, next));
   const entry = (file: string, bytes: Uint8Array) => ({ file, bytes: bytes.length, sha256: sha256(bytes) });
   const [tokenizer, ...shards] = [...files].map(([file, bytes]) => entry(file, bytes));
   return files.set("model.json", new TextEncoder().encode(JSON.stringify({ name: "Fake", tokenizer, shards })));

@@ -16,7 +16,7 @@ const MAX_DIFFERENCE = 2e-3;
 const SHARD_BYTES = 64 << 10;
 const SMALL = { shardBytes: SHARD_BYTES, network: { blockBytes: 8 << 10, readAhead: 2 } };
 /** How often an import is killed. */
-const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 20 : 6));
+const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 10 : 6));
 
 interface Cases {
   quant_case: string;
@@ -82,7 +82,10 @@ inBrowsers("imports", (browser) => {
     assert.equal(logits.length, values.length);
     const difference = logits.reduce((most, logit, index) => Math.max(most, Math.abs(logit - (values[index] as number))), 0);
     assert.ok(difference <= MAX_DIFFERENCE, `a logit differs by ${difference}`);
-    assert.deepEqual(askedFor("/gguf/").filter((path) => path.endsWith(".gguf")), []);
+    assert.deepEqual(
+      askedFor("/gguf/").filter((path) => path.endsWith(".gguf")),
+      [],
+    );
   });
 
   test("files that the user gives become the same package", async () => {

@@ -1,4 +1,4 @@
-/** Runs a row of the kernel table on the browser's own WebGPU. Sent to the page as it is: it must not need anything else. */
+/** Runs rows of the kernel table on the browser's WebGPU. `openReplay` is sent to the page as source text and imports nothing. */
 
 export interface Row {
   name: string;
@@ -16,7 +16,7 @@ export interface Row {
   outputs: { buffer: number; holds: "numbers" | "words" | "halves"; largest: number; words: [number, number] }[];
 }
 
-export interface Table {
+interface Table {
   left: [number, number];
   rows: Row[];
 }
@@ -31,14 +31,14 @@ export interface Outcome {
   worst: number;
 }
 
-/** What the page has been given to run rows with. */
+/** What `openReplay` puts into the page. */
 export interface Replay {
   features: string[];
   language: string[];
   run(rows: number[]): Promise<Outcome[]>;
 }
 
-/** Opens a device with all that kernels know, fetches the table, and leaves a {@link Replay} in `window.replay`. */
+/** Opens a device with the features that kernels use, fetches the table, and puts a {@link Replay} into `window.replay`. */
 export async function openReplay(folder: string): Promise<{ features: string[]; language: string[]; rows: Pick<Row, "name" | "uses">[] }> {
   interface Constants {
     GPUBufferUsage: Record<"COPY_DST" | "COPY_SRC" | "MAP_READ" | "STORAGE" | "UNIFORM", number>;
@@ -97,7 +97,10 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
 
   const launch = async (step: Row["launches"][number], buffers: GPUBuffer[]) => {
     const visibility = GPUShaderStage.COMPUTE;
-    const types: GPUBufferBindingType[] = ["uniform", ...step.writes.map((writes): GPUBufferBindingType => (writes ? "storage" : "read-only-storage"))];
+    const types: GPUBufferBindingType[] = [
+      "uniform",
+      ...step.writes.map((writes): GPUBufferBindingType => (writes ? "storage" : "read-only-storage")),
+    ];
     const layout = device.createBindGroupLayout({ entries: types.map((type, binding) => ({ binding, visibility, buffer: { type } })) });
     const module = device.createShaderModule({ code: step.source });
     const { messages } = await module.getCompilationInfo();
@@ -137,7 +140,12 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
     for (const made of [...buffers, ...results]) made.destroy();
     const checked = outcomes.reduce((sum, outcome) => sum + outcome.checked, 0);
     const worst = Math.max(...outcomes.map((outcome) => outcome.worst));
-    return { name: row.name, fault: outcomes.find(({ fault }) => fault)?.fault ?? (checked ? null : "nothing was checked"), checked, worst };
+    return {
+      name: row.name,
+      fault: outcomes.find(({ fault }) => fault)?.fault ?? (checked ? null : "nothing was checked"),
+      checked,
+      worst,
+    };
   };
 
   const run = (rows: number[]) =>

@@ -6,15 +6,15 @@ import { inBrowsers, type Tab } from "./driver.js";
 import { openReplay, type Outcome, type Replay, type Row } from "./kernel-replay.js";
 import { startSite, type Site } from "./site.js";
 
-/** Rows at a time: a browser compiles them side by side. */
+/** Rows run at a time: a browser compiles their shaders in parallel. */
 const AT_ONCE = 12;
 /** Natively all rows are run; here one of each kernel, layout and tier, and of those without optional features every third. */
 const ALL = process.env["OCELLI_KERNELS"] === "all";
 
-/** Only rows whose name starts so. */
+/** Only rows whose name starts with this. */
 const ONLY = process.env["OCELLI_KERNEL"];
 
-/** What each browser has here: a tier that one of them lost would be tested nowhere. */
+/** The features of each browser: without this check a tier that a browser lost would silently not be tested. */
 const TIERS: Record<string, Row["uses"]> = {
   Chromium: { f16: false, subgroups: true, dot: true },
   Firefox: { f16: true, subgroups: false, dot: true },

@@ -45,10 +45,10 @@ inBrowsers("memory", (browser) => {
   });
 
   const ask = (options: object) =>
-    tab.run(
-      ({ options, url }) => (window as unknown as { ask(options: object, url: string): Promise<Told> }).ask(options, url),
-      { options, url: PICTURE },
-    );
+    tab.run(({ options, url }) => (window as unknown as { ask(options: object, url: string): Promise<Told> }).ask(options, url), {
+      options,
+      url: PICTURE,
+    });
   const refusal = (options: object) =>
     tab.run(
       (options) =>

@@ -24,12 +24,10 @@ inBrowsers("choosing a model", (browser) => {
 
   const text = (selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
   const shows = (what: string, selector: string, pattern: string) =>
-    until(
-      tab,
-      what,
-      ({ selector, pattern }) => new RegExp(pattern).test(document.querySelector<HTMLElement>(selector)?.innerText ?? ""),
-      { selector, pattern },
-    );
+    until(tab, what, ({ selector, pattern }) => new RegExp(pattern).test(document.querySelector<HTMLElement>(selector)?.innerText ?? ""), {
+      selector,
+      pattern,
+    });
   const ready = () => until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
   const fetched = () => [...site.requests.keys()].filter((path) => path.endsWith(".gguf"));
 
@@ -67,7 +65,7 @@ inBrowsers("choosing a model", (browser) => {
     await ready();
     assert.equal(await tab.run(() => document.getElementById("demo-scope")?.hidden), true);
     await askByKeyboard(tab, "x");
-    // Its weights are random: it would go on for long.
+    // Its weights are random, so the answer would be long.
     await until(tab, "it answers", () => document.querySelector("#underway .words")?.textContent);
     await tab.press("Escape");
     await nextAnswer(tab);
@@ -75,7 +73,7 @@ inBrowsers("choosing a model", (browser) => {
 
   test("after a reload the model is there, without a network, and a half imported one is offered", async () => {
     await tab.run(async () => {
-      // As a tab leaves it that is closed in the middle.
+      // What an import leaves whose tab was closed.
       const head = {
         description: { source: { gguf: "https://example.invalid/m/other.gguf" }, options: {} },
         versions: {},

@@ -1,12 +1,12 @@
-/** What the tests of the network and of storage run in a page: the package's own modules, without a model and a GPU. */
+/** The page script of the network and storage tests: modules of the package, without a worker, a model or a GPU. */
 import { errorData, type ErrorData } from "../src/errors.js";
-import { sha256With } from "../src/hash.js";
-import { RemoteFile, type RemoteFileOptions } from "../src/net.js";
-import type { NetworkOptions } from "../src/net-mirrors.js";
-import { importedUrl, PackageFolder } from "../src/package-folder.js";
-import { packages } from "../src/packages.js";
-import type { LoadReport } from "../src/protocol.js";
-import { PackageStore } from "../src/store.js";
+import { sha256With } from "../src/store/hash.js";
+import { RemoteFile, type RemoteFileOptions } from "../src/net/remote-file.js";
+import type { NetworkOptions } from "../src/net/mirrors.js";
+import { importedUrl, PackageFolder } from "../src/store/package-folder.js";
+import { packages } from "../src/store/packages.js";
+import type { LoadReport } from "../src/store/report.js";
+import { PackageStore } from "../src/store/package-store.js";
 
 export interface PackageLoad {
   url: string;
@@ -17,7 +17,7 @@ export interface PackageLoad {
   abortAfterMs?: number;
 }
 
-/** SHA-256 of the tokenizer and of every shard, or why there are none. */
+/** SHA-256 of the tokenizer and of every shard, or the error. */
 export type Outcome = { hashes: string[]; reports: LoadReport[] } | { error: ErrorData; reports: LoadReport[] };
 
 const sha256 = sha256With(() => {
@@ -52,7 +52,7 @@ async function loadPackage({ url, mirrors, storage, network, abortAfterMs }: Pac
 export interface RemoteRead {
   urls: string[];
   options: Omit<RemoteFileOptions, "signal" | "onReceived">;
-  /** `[start, end]` of each read, one after another; `null`: from front to back in reads of that many bytes. */
+  /** `[start, end]` of each read, one after another; a number: from front to back in reads of that many bytes. */
   reads: [number, number][] | number;
   abortAfterMs?: number;
 }
@@ -83,7 +83,11 @@ function stretches(size: number, length: number): [number, number][] {
 }
 
 /** `inParallel` of `jobs` at a time, none for longer than `patienceMs`. */
-async function runAll(jobs: (PackageLoad | RemoteRead)[], inParallel: number, patienceMs: number): Promise<(Outcome | RemoteOutcome | "hangs")[]> {
+async function runAll(
+  jobs: (PackageLoad | RemoteRead)[],
+  inParallel: number,
+  patienceMs: number,
+): Promise<(Outcome | RemoteOutcome | "hangs")[]> {
   const outcomes: (Outcome | RemoteOutcome | "hangs")[] = [];
   let next = 0;
   const work = async () => {

@@ -8,39 +8,37 @@ import { inBrowsers } from "./driver.js";
 import { startSite } from "./site.js";
 import { serve, type Server } from "../server.mjs";
 
-/** A project of somebody else's that has installed the package from its tarball. */
+/** A project that has installed the package from its tarball. */
 let project: string;
 const installed = () => join(project, "node_modules/ocelli");
 
 before(() => {
   project = mkdtempSync(join(tmpdir(), "ocelli-package-"));
   mkdirSync(installed(), { recursive: true });
-  const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", "--json", "--pack-destination", project], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })) as [{ filename: string }];
+  const [{ filename }] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--pack-destination", project], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }),
+  ) as [{ filename: string }];
   execFileSync("tar", ["-xzf", join(project, filename), "--strip-components=1", "-C", installed()]);
+  writeFileSync(join(project, "package.json"), '{"type":"module"}');
 });
 after(() => rmSync(project, { recursive: true, force: true }));
 
-test("a strict TypeScript project compiles against it, and is told of mistakes", () => {
-  const compile = (source: string) => {
-    writeFileSync(join(project, "use.ts"), source);
-    const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", ""];
-    try {
-      execFileSync(resolve("node_modules/.bin/tsc"), [...options, join(project, "use.ts")], { cwd: project, encoding: "utf8" });
-      return "";
-    } catch (failed) {
-      return (failed as { stdout: string }).stdout;
-    }
-  };
-  writeFileSync(join(project, "package.json"), '{"type":"module"}');
-  const head = 'import { Engine, OcelliError } from "ocelli";\nconst engine = await Engine.load("/m/");\nconst { create } = engine.chat.completions;\n';
-  const ask = '{ messages: [{ role: "user", content: "hi" }]';
-  assert.equal(compile(`${head}for await (const c of await create(${ask}, stream: true })) { const t: string | undefined = c.choices[0]?.delta.content; void t; }`), "");
-  assert.equal(compile(`${head}const c = await create(${ask} }); const t: string = c.choices[0]!.message.content; void t; void OcelliError;`), "");
-  assert.match(compile(`${head}await create(${ask}, colour: 1 });`), /colour/);
-  assert.match(compile(`${head}await create({ messages: [{ role: "nobody", content: "hi" }] });`), /nobody/);
-});
+/** Compiles a strict project with this source file; returns the errors. */
+function compile(source: string): string {
+  writeFileSync(join(project, "use.ts"), source);
+  const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", ""];
+  try {
+    execFileSync(resolve("node_modules/.bin/tsc"), [...options, join(project, "use.ts")], { cwd: project, encoding: "utf8" });
+    return "";
+  } catch (failed) {
+    return (failed as { stdout: string }).stdout;
+  }
+}
 
 inBrowsers("package", (browser) => {
+  /** Values of each exported type that come from the wasm module. */
+  let values: Record<string, unknown>;
+
   test("runs when it comes from another origin, as from a CDN", async () => {
     const site = await startSite();
     const cdn: Server = await serve(installed(), 0, (_path, _request, response) => {
@@ -50,18 +48,57 @@ inBrowsers("package", (browser) => {
     const tab = await browser().newTab();
     try {
       await tab.goto(`${site.url}test/blank.html`);
-      const answer = await tab.run(async (cdn) => {
+      values = await tab.run(async (cdn) => {
         const { Engine } = (await import(`${cdn}dist/ocelli/index.js`)) as typeof import("../src/index.js");
-        const engine = await Engine.load("/models/demo/");
-        const completion = await engine.chat.completions.create({ messages: [{ role: "user", content: "Hello" }], max_tokens: 8 });
-        return completion.choices[0]?.message.content;
+        const reports: unknown[] = [];
+        const engine = await Engine.load("/models/demo/", { onProgress: (report) => reports.push(report) });
+        const image = { type: "image_url" as const, image_url: { url: "/models/demo/gallery/scene-01.png" } };
+        const request = { messages: [{ role: "user" as const, content: [image] }], max_tokens: 8 };
+        const events: unknown[] = [];
+        const chunks: unknown[] = [];
+        const options = { onProgress: (event: unknown) => events.push(event) };
+        const stream = { ...request, stream: true as const, stream_options: { include_usage: true } };
+        for await (const chunk of await engine.chat.completions.create(stream, options)) chunks.push(chunk);
+        return {
+          "LoadReport[]": reports,
+          "ChatEvent[]": events,
+          "ChatCompletionChunk[]": chunks,
+          ChatCompletion: await engine.chat.completions.create(request),
+          DeviceReport: engine.device,
+          MemoryReport: engine.memory,
+          KvPrecision: engine.kvPrecision,
+          ErrorData: await engine.chat.completions
+            .create({ ...request, messages: [] })
+            .catch(({ code, message, detail }) => ({ code, message, detail })),
+        };
       }, cdn.url);
-      assert.match(answer ?? "", /\w/);
+      for (const [type, value] of Object.entries(values)) assert.ok(JSON.stringify(value).length > 4, type);
       assert.equal(site.requests.get("/ocelli/worker.js"), undefined, "the page's own copy is not used");
     } finally {
       await tab.close();
       await cdn.close();
       await site.stop();
     }
+  });
+
+  test("a strict TypeScript project compiles against it, real values are of the declared types, and mistakes are reported", () => {
+    const head =
+      'import { Engine, OcelliError } from "ocelli";\nimport type * as ocelli from "ocelli";\n' +
+      'const engine = await Engine.load("/m/");\nconst { create } = engine.chat.completions;\n';
+    const ask = '{ messages: [{ role: "user", content: "hi" }]';
+    const uses = [
+      `for await (const c of await create(${ask}, stream: true })) { const t: string | undefined = c.choices[0]?.delta.content; void t; }`,
+      `const c = await create(${ask} }); const t: string = c.choices[0]!.message.content; void t; void OcelliError;`,
+      ...Object.entries(values).map(([type, value], index) => `export const v${index}: ocelli.${type} = ${JSON.stringify(value)};`),
+    ];
+    assert.equal(compile(head + uses.join("\n")), "");
+    const missing = JSON.stringify({ ...(values["DeviceReport"] as object), name: undefined });
+    const mistakes = [
+      `await create(${ask}, colour: 1 });`,
+      `await create({ messages: [{ role: "nobody", content: "hi" }] });`,
+      `export const device: ocelli.DeviceReport = ${missing};`,
+    ];
+    const reported = compile(head + mistakes.join("\n"));
+    for (const mistake of [/colour/, /nobody/, /'name' is missing/]) assert.match(reported, mistake);
   });
 });

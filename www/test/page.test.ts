@@ -20,7 +20,7 @@ inBrowsers("page", (browser) => {
     await site?.stop();
   });
 
-  /** The page as at the start, without loading it anew. */
+  /** Resets the page without reloading it. */
   async function fresh(): Promise<void> {
     await tab.click("#new-conversation");
   }
@@ -30,7 +30,11 @@ inBrowsers("page", (browser) => {
     await tab.run(() => {
       const seen = new Set<string>();
       const look = () => seen.add(document.querySelector("#underway .words")?.textContent ?? "");
-      new MutationObserver(look).observe(document.getElementById("underway") as HTMLElement, { childList: true, subtree: true, characterData: true });
+      new MutationObserver(look).observe(document.getElementById("underway") as HTMLElement, {
+        childList: true,
+        subtree: true,
+        characterData: true,
+      });
       Object.assign(window, { seen });
     });
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });
@@ -170,7 +174,7 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
   test("markup in an answer stays text", async () => {
     await tab.click("#new-conversation");
     await askByKeyboard(tab, "markup");
-    assert.equal(await nextAnswer(tab), "<img src=x onerror=\"window.hacked=1\"><b>bold</b>");
+    assert.equal(await nextAnswer(tab), '<img src=x onerror="window.hacked=1"><b>bold</b>');
     assert.equal(await tab.run(() => document.querySelectorAll("#log .words *").length), 0);
     assert.equal(await tab.run(() => "hacked" in window), false);
   });

@@ -1,4 +1,4 @@
-/** Pictures that are easier made than kept. */
+/** Generated pictures. */
 import { deflateSync } from "node:zlib";
 
 /** A grey PNG: large in pixels, small in bytes. */

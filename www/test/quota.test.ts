@@ -45,7 +45,10 @@ inBrowsers("stored packages", (browser) => {
       }, failing);
       const outcome = await load({ url });
       assertDelivered(outcome);
-      assert.deepEqual(warnings(outcome).map((warning) => "code" in warning && warning.code), ["storage-full"]);
+      assert.deepEqual(
+        warnings(outcome).map((warning) => "code" in warning && warning.code),
+        ["storage-full"],
+      );
       const [stored] = await list();
       assert.equal(stored?.complete ?? false, false);
 
@@ -93,7 +96,10 @@ inBrowsers("stored packages", (browser) => {
     });
     const outcome = await load({ url });
     assertDelivered(outcome);
-    assert.deepEqual(warnings(outcome).map((warning) => "code" in warning && warning.code), ["storage-unavailable"]);
+    assert.deepEqual(
+      warnings(outcome).map((warning) => "code" in warning && warning.code),
+      ["storage-unavailable"],
+    );
     const required = await load({ url, storage: "require" });
     assert.equal("error" in required && required.error.code, "storage-unavailable");
     assert.deepEqual(await list(), []);
@@ -119,7 +125,10 @@ inBrowsers("stored packages", (browser) => {
         return { size: await packages.size(), deleted: await packages.delete(url), again: await packages.delete(url) };
       }, url);
     assert.deepEqual(await page(otherUrl), { size: whole + otherBytes, deleted: true, again: false });
-    assert.deepEqual((await list()).map(({ url }) => url), [url]);
+    assert.deepEqual(
+      (await list()).map(({ url }) => url),
+      [url],
+    );
     server.scenarios.get("package")?.requests.splice(0);
     assertDelivered(await load({ url }));
     assert.deepEqual(asked(), ["model.json"], "the other package's files are still there");
@@ -134,7 +143,10 @@ inBrowsers("stored packages", (browser) => {
     server.add("package", newer);
     assertDelivered(await load({ url }), newer);
     const sizes = new Map((await list()).map((stored) => [stored.url, stored]));
-    assert.equal(sizes.get(url)?.bytes, [...newer.values()].reduce((sum, { length }) => sum + length, 0));
+    assert.equal(
+      sizes.get(url)?.bytes,
+      [...newer.values()].reduce((sum, { length }) => sum + length, 0),
+    );
     assert.equal(sizes.get(`${url}below/`)?.complete, true);
   });
 
@@ -145,7 +157,10 @@ inBrowsers("stored packages", (browser) => {
           const { PackageFolder, importedUrl, loadPackage, sha256 } = (window as unknown as { network: NetworkPage }).network;
           await caches.delete("ocelli-packages-v1");
           const problems: string[] = [];
-          const folder = await PackageFolder.open(importedUrl("a/b"), { keepInMemory: true, onProblem: (problem) => problems.push(problem) });
+          const folder = await PackageFolder.open(importedUrl("a/b"), {
+            keepInMemory: true,
+            onProblem: (problem) => problems.push(problem),
+          });
           let writes = 0;
           const { put } = Cache.prototype;
           Cache.prototype.put = function (...args) {

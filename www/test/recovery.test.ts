@@ -1,17 +1,17 @@
-/** A GPU that is lost, or whose memory runs out, in the middle of an answer: the answer goes on as if nothing had happened. */
+/** A GPU device that is lost, or runs out of memory, in the middle of an answer: the answer continues unchanged. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** What the page is told: the worker's submissions so far, and what becomes of its devices. */
+/** Controls the GPU devices of the worker. */
 interface Losing {
   /** Submissions so far, on all devices. */
   count(): Promise<number>;
   /** Destroys the device at these submissions. */
   at(submissions: number[]): Promise<void>;
-  /** Has the next `allocations` end for want of memory. */
+  /** Makes the next `allocations` fail with out-of-memory. */
   memory(allocations: number): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ interface Kept {
   ask(question: string, picture?: string, tokens?: number): Promise<Said>;
 }
 
-/** The package's own worker, behind a script that counts the submissions of its devices, and can destroy them or fill them up. */
+/** Runs before the package's worker: counts the submissions of its devices, destroys devices, and makes allocations fail. */
 const WORKER = `
   let submissions = 0;
   let orders = { losses: [], memory: 0 };
@@ -126,8 +126,8 @@ inBrowsers("recovery", (browser) => {
   test("lost in the tower, in the prompt or within the answer, it says the same", async () => {
     const { heard, submissions } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
-      // Between two questions another one, so that nothing of the first is in the cache; and each about a picture of its own, so
-      // that the tower runs.
+      // Another request in between, so that nothing of the first is left in the cache; and each question is about another picture, so
+      // that the vision tower runs.
       const forget = () => ask("one two three", undefined, 1);
       const scene = (index: number) => `/models/demo/gallery/scene-0${index}.png`;
       await forget();
@@ -148,7 +148,11 @@ inBrowsers("recovery", (browser) => {
     for (const { step, said, whole } of heard) {
       assert.ok(whole.pieces.length > 0 && whole.error === null && whole.recovering.length === 0, JSON.stringify(whole));
       assert.deepEqual(said.pieces, whole.pieces, `lost at ${step} of ${submissions}: ${JSON.stringify(said)}`);
-      assert.deepEqual(said.recovering.map(({ attempt }) => attempt), [1], `lost at ${step}`);
+      assert.deepEqual(
+        said.recovering.map(({ attempt }) => attempt),
+        [1],
+        `lost at ${step}`,
+      );
       assert.match(said.recovering[0]?.reason ?? "", /\w/);
     }
   });
@@ -165,7 +169,10 @@ inBrowsers("recovery", (browser) => {
       return { lost, again: await ask("Who are you?"), whole };
     });
     assert.equal(lost.error?.code, "device-lost");
-    assert.deepEqual(lost.recovering.map(({ attempt }) => attempt), [1, 2]);
+    assert.deepEqual(
+      lost.recovering.map(({ attempt }) => attempt),
+      [1, 2],
+    );
     assert.equal(whole.error, null);
     assert.deepEqual(again.pieces, whole.pieces);
   });
@@ -185,7 +192,7 @@ inBrowsers("recovery", (browser) => {
     assert.ok(whole.pieces.length > 0 && whole.error === null);
     assert.deepEqual(once, whole);
     assert.equal(always.error?.code, "out-of-memory");
-    const { what, purpose, bytes, in_use } = always.error?.detail as Record<string, unknown>;
+    const { what, purpose, bytes, in_use } = always.error?.detail ?? {};
     assert.ok(what && purpose && Number(bytes) > 0 && Number(in_use) > 0, JSON.stringify(always.error));
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 export interface Tensor {
   shape: number[];
-  /** Ids come as floats too: they are far below 2^24. */
+  /** Ids are converted to floats: they are far below 2^24. */
   values: Float32Array;
 }
 
@@ -18,7 +18,7 @@ export function readTensors(path: string): (name: string) => Tensor {
     const entry = header[name];
     if (!entry) throw new Error(`${path} has no tensor ${name}`);
     const [begin, end] = entry.data_offsets.map((offset) => 8 + headerLength + offset) as [number, number];
-    // A copy, because the tensor may lie at an odd place in the file.
+    // A copy, because the tensor's offset in the file may not be aligned.
     const { buffer } = new Uint8Array(file.subarray(begin, end));
     return { shape: entry.shape, values: numbers(name, entry.dtype, buffer) };
   };

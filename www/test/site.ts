@@ -1,4 +1,4 @@
-/** The built page on a server of its own, with what the tests add to it, and a count of what was asked for. */
+/** Serves the built page and the test data, and counts requests. */
 import { existsSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -7,24 +7,24 @@ import { join, resolve } from "node:path";
 import { hugePng } from "./pictures.js";
 import { serve, type Server } from "../server.mjs";
 
-/** The tests run in `www/`, wherever their bundle lies. */
+/** Tests run with `www/` as working directory. */
 const dist = resolve("dist");
 const packages = resolve("../target/fixture-packages");
 const fixtures = resolve("../tests/fixtures");
 
 export interface Site {
   url: string;
-  /** How often each path was asked for, since the start or the last `requests.clear()`. */
+  /** Number of requests for each path, since the start or the last `requests.clear()`. */
   requests: Map<string, number>;
   /** Bytes of fixtures that were sent, by path. */
   sent: Map<string, number>;
-  /** How long fixtures take. */
+  /** Delay of responses with fixtures. */
   delayMs: number;
-  /** Bytes to answer with in place of a file. */
+  /** Bytes to send in place of a file, by path. */
   replaced: Map<string, Uint8Array>;
-  /** The same for one request. */
+  /** The same for one request only. */
   replacedOnce: Map<string, Uint8Array>;
-  /** Ends the server; the browser then finds nobody. */
+  /** Stops the server. */
   stop(): Promise<void>;
 }
 
@@ -78,7 +78,7 @@ export async function startSite(): Promise<Site> {
   return site;
 }
 
-/** The part of `file` that is asked for, as a good server sends it. Its length. */
+/** Sends the requested range of `file`, as a well-behaved server does; returns its length. */
 function sendRange(file: Uint8Array, request: IncomingMessage, response: ServerResponse): number {
   response.setHeader("access-control-allow-origin", "*");
   response.setHeader("access-control-expose-headers", "content-range, etag");

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Cancel, Completion, Engine, Picture, Prompt, Request};
+use ocelli::families::definition;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
@@ -83,7 +84,7 @@ async fn measure(args: &BenchArgs) -> Result<BenchReport> {
     for depth in depths {
         bench.decode(&mut report, &words[..depth.max(1)], args.tokens as usize).await?;
     }
-    if bench.engine.config().vision().is_some() {
+    if definition(bench.engine.config()).pictures().is_some() {
         for &side in &args.pictures {
             bench.picture(&mut report, side).await?;
         }
@@ -118,7 +119,7 @@ impl Bench {
         self.conversations += 1;
         let vocab = self.engine.config().text().vocab_size as u32;
         let (first, count) = if vocab > 2 * FIRST_WORD { (FIRST_WORD, vocab - FIRST_WORD) } else { (0, vocab) };
-        let image = self.engine.config().vision().map(|vision| vision.image_token_id);
+        let image = definition(self.engine.config()).pictures().map(|rules| rules.image_token());
         let mut state = self.conversations;
         let word = |_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -197,7 +198,7 @@ impl Bench {
         for _ in self.rounds() {
             let pixels = self.fresh(3 * (side * side) as usize).into_iter().map(|id| id as u8).collect();
             let picture = Picture::Rgb(Rgb8 { width: side, height: side, pixels });
-            let content = vec![Part::Image(0), Part::Text("?".into())];
+            let content = vec![ContentPart::Image(0), ContentPart::Text("?".into())];
             let prompt = Prompt::Messages(vec![Message { role: Role::User, content }]);
             let completion = self.complete(prompt, vec![picture], 1).await?;
             tokens = completion.usage.prompt_tokens;

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use ocelli::engine::Engine;
+use ocelli::families::Role;
 use ocelli::gpu::DeviceReport;
+use ocelli::weights::selection::tensors_with_specs;
 use serde::Serialize;
 
 use crate::report::LoadReport;
@@ -75,11 +77,10 @@ impl BenchReport {
 
 /// All of the decoder, but of an embedding that is not the head as well one row only, which does not count.
 fn weight_bytes(engine: &Engine) -> u64 {
-    let looked_up = |name: &str| name == "embed_tokens" && !engine.config().text().tie_word_embeddings;
-    let seeing = |name: &str| name.starts_with("vision.") || name.starts_with("projector.");
-    let read = |name: &str| !seeing(name) && !looked_up(name);
-    let tensors = engine.manifest().tensors.iter().filter(|tensor| read(&tensor.name));
-    tensors.flat_map(|tensor| &tensor.planes).map(|plane| plane.bytes).sum()
+    let tied = engine.config().text().tie_word_embeddings;
+    let read = |role: Role| role.is_text() && (role != Role::Embedding || tied);
+    let tensors = tensors_with_specs(engine.manifest()).filter(|(spec, _)| read(spec.role));
+    tensors.flat_map(|(_, entry)| &entry.planes).map(|plane| plane.bytes).sum()
 }
 
 impl fmt::Display for BenchReport {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::Result;
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Cancel, Engine, Event, Picture, Prompt, Request};
 
 use crate::open::{self, SamplingArgs};
@@ -27,7 +27,7 @@ pub(crate) struct ChatArgs {
 struct Conversation {
     messages: Vec<Message>,
     pictures: Vec<Picture>,
-    shown: Vec<Part>,
+    shown: Vec<ContentPart>,
 }
 
 impl Conversation {
@@ -38,12 +38,12 @@ impl Conversation {
 
     fn show(&mut self, path: &Path) -> Result<()> {
         self.pictures.push(open::picture(path)?);
-        self.shown.push(Part::Image(self.pictures.len() - 1));
+        self.shown.push(ContentPart::Image(self.pictures.len() - 1));
         Ok(())
     }
 }
 
-/// Runs the command. What goes wrong with one question is told, and the conversation goes on.
+/// Runs the command. An error in one question is printed, and the conversation goes on.
 ///
 /// # Errors
 /// Whatever is wrong with the package or the terminal.
@@ -80,7 +80,7 @@ fn ask() -> Result<Option<String>> {
 
 fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &str) -> Result<()> {
     let mut messages = talk.messages.clone();
-    let content = talk.shown.iter().cloned().chain([Part::Text(line.into())]).collect();
+    let content = talk.shown.iter().cloned().chain([ContentPart::Text(line.into())]).collect();
     messages.push(Message { role: Role::User, content });
     let request = Request {
         prompt: Prompt::Messages(messages.clone()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::Result;
-use ocelli::chat::{Message, Part, Role};
+use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Cancel, Completion, Engine, Event, Picture, Prompt, Request};
 
 use crate::open::{self, SamplingArgs};
@@ -74,8 +74,8 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
     let pictures: Vec<Picture> = images.iter().map(|path| open::picture(path)).collect::<Result<_>>()?;
-    let shown = (0..pictures.len()).map(Part::Image);
-    let content = shown.chain([Part::Text(args.prompt.clone())]).collect();
+    let shown = (0..pictures.len()).map(ContentPart::Image);
+    let content = shown.chain([ContentPart::Text(args.prompt.clone())]).collect();
     let request = Request {
         prompt: Prompt::Messages(vec![Message { role: Role::User, content }]),
         pictures,

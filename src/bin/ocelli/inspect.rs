@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::kernel_needs;
-use ocelli::families::ModelConfig;
+use ocelli::families::{ModelConfig, definition};
 use ocelli::gpu::{DeviceReport, Gpu};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
-use ocelli::model::KvCache;
+use ocelli::model::DryModel;
+use ocelli::state::State;
 use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{Manifest, TensorEntry};
+use ocelli::weights::manifest::{ChatSettings, Manifest, TensorEntry};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
@@ -70,6 +70,7 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Device>,
     config: &'a ModelConfig,
+    chat: &'a ChatSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     tensors: Option<&'a [TensorEntry]>,
 }
@@ -125,8 +126,11 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
-    let needs = kernel_needs(manifest, KvPrecision::ALL.to_vec());
-    let kernels = |config| Ok(needs.kernels(&gpu, config));
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let kernels = |config| {
+        let kernels = KvPrecision::ALL.map(|kv| dry.kernels(config, kv));
+        kernels.into_iter().collect::<Result<Vec<_>>>().map(|kernels| kernels.concat())
+    };
     let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
@@ -152,14 +156,13 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         bytes: manifest.total_bytes(),
         shards: manifest.shards.len(),
         layouts,
-        cache_bytes_per_token: KvPrecision::ALL
-            .map(|kv| (kv, KvCache::bytes_per_token(manifest.config.text(), kv)))
-            .into(),
+        cache_bytes_per_token: KvPrecision::ALL.map(|kv| (kv, State::entry_bytes(manifest.config.text(), kv))).into(),
         verified,
         requantized_from,
         load: None,
         device: None,
         config: &manifest.config,
+        chat: &manifest.chat,
         tensors: None,
     }
 }
@@ -174,6 +177,7 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
         }
     }
     render_config(&mut out, summary.config)?;
+    writeln!(out, "  {:<10} {}", "chat", describe_chat(summary.chat))?;
     let (weights, shards, size) = (summary.weights, summary.shards, megabytes(summary.bytes));
     writeln!(out, "  {:<10} {weights} in {shards} shards, {size:.1} MB", "weights")?;
     for (layout, Share { tensors, weights, bytes }) in &summary.layouts {
@@ -208,6 +212,13 @@ fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
     Ok(out.trim_end().into())
 }
 
+/// How a conversation becomes tokens, in a line.
+pub(crate) fn describe_chat(chat: &ChatSettings) -> String {
+    let guess = if chat.template_is_assumed { ", a guess: the checkpoint's own template is another" } else { "" };
+    let system = if chat.default_system_prompt.is_some() { ", with a default system prompt" } else { "" };
+    format!("layout {}{guess}{system}", chat.template)
+}
+
 fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
     let text = config.text();
     let tied = if text.tie_word_embeddings { "tied" } else { "not tied" };
@@ -224,19 +235,9 @@ fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
         text.vocab_size,
         text.max_position_embeddings,
     )?;
-    if let Some(vision) = config.vision() {
-        writeln!(
-            out,
-            "  {:<10} {} layers, {} wide, {} heads of {}, patches of {} merged by {}, pictures up to {} pixels",
-            "tower",
-            vision.num_hidden_layers,
-            vision.hidden_size,
-            vision.num_attention_heads,
-            vision.head_dim,
-            vision.patch_size,
-            vision.spatial_merge_size,
-            vision.image_size,
-        )?;
+    let vision = definition(config).vision_summary();
+    if !vision.is_empty() {
+        writeln!(out, "  {:<10} {vision}", "tower")?;
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use ocelli::chat::Date;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
     Arithmetic, Completion, Engine, LoadEvent, LoadOptions, Picture, Plan, Residency, Speculation, Tune, tuning_key,
@@ -134,6 +135,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         tuned: tuning::recall(&key),
         speculation: memory.speculation,
         clock: milliseconds,
+        today,
     };
     let tokenizer = opened.read_tokenizer().await?;
     let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
@@ -249,6 +251,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 /// The directory of a file.
 pub(crate) fn directory_of(path: &Path) -> PathBuf {
     path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The date in UTC: the standard library knows no time zones.
+fn today() -> Option<Date> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs() / 86_400).ok().map(Date::from_days)
 }
 
 /// Since the first call.

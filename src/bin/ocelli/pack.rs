@@ -61,6 +61,9 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
     let imported = if is_gguf { from_gguf(args, progress) } else { from_directory(args, progress) };
     bar.finish_and_clear();
     let manifest = imported?;
+    if manifest.chat.template_is_assumed {
+        crate::open::inform(&format!("chat: {}", crate::inspect::describe_chat(&manifest.chat)));
+    }
     let len = |shape: &[usize]| shape.iter().map(|&size| size as u64).product::<u64>();
     let weights: u64 = manifest.tensors.iter().map(|tensor| len(&tensor.shape)).sum();
     crate::print(&format!(

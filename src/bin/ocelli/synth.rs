@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use ocelli::families::ModelConfig;
+use ocelli::families::{ModelConfig, published, published_names};
 use ocelli::weights::DirectorySink;
 use ocelli::weights::hf::Progress;
 use ocelli::weights::layout::Layout;
-use ocelli::weights::synth::{FileType, GgufFile, Shape, package};
+use ocelli::weights::synth::{FileType, GgufFile, package};
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
 
@@ -89,13 +89,13 @@ pub(crate) fn run(args: &SynthArgs) -> Result<()> {
 
 /// The name and the configuration of a published model or of a file.
 fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
-    if let Some(published) = Shape::from_name(shape) {
-        return Ok((shape.into(), published.config()));
+    if let Some(config) = published(shape) {
+        return Ok((shape.into(), config));
     }
     let path = Path::new(shape);
     if path.extension().is_none_or(|extension| extension != "json") {
-        let names = Shape::ALL.map(Shape::name).join(", ");
-        return Err(Error::request("shape", format!("{shape:?} is none of {names}, and no JSON file")));
+        let names: Vec<&str> = published_names().collect();
+        return Err(Error::request("shape", format!("{shape:?} is none of {}, and no JSON file", names.join(", "))));
     }
     let parsed = serde_json::from_slice(&crate::open::read(path)?);
     let config: ModelConfig = parsed.map_err(|e| Error::request("shape", format!("{shape}: {e}")))?;
@@ -109,10 +109,8 @@ fn cut(mut config: ModelConfig, args: &SynthArgs) -> ModelConfig {
     if let Some(layers) = args.layers {
         config.text_mut().layers.truncate(layers);
     }
-    match (args.vision_layers, config.vision_mut()) {
-        (Some(0), vision) => *vision = None,
-        (Some(layers), Some(vision)) => vision.num_hidden_layers = vision.num_hidden_layers.min(layers),
-        _ => {}
+    if let Some(layers) = args.vision_layers {
+        config.keep_vision_layers(layers);
     }
     config
 }

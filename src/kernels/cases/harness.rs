@@ -227,11 +227,11 @@ impl<'a> Harness<'a> {
         self.outputs[first..].iter_mut().for_each(|(launch, _)| launch.tolerance = tolerance);
     }
 
-    /// Runs everything in one submission and compares. `on_compiled` is told how many kernels are compiled, of how many.
+    /// Runs everything in one submission and compares.
     ///
     /// # Errors
     /// What the device complains about.
-    pub async fn finish(mut self, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<Vec<Outcome>> {
+    pub async fn finish(mut self) -> Result<Vec<Outcome>> {
         let bytes = |output: &Output| (output.words.len() * size_of::<u32>()) as u64;
         let total = self.outputs().map(|output| bytes(output).next_multiple_of(ALIGNMENT)).sum();
         let results = self.gpu.alloc_beside("results of kernels", Purpose::Activations, total)?;
@@ -240,7 +240,7 @@ impl<'a> Harness<'a> {
             self.recording.copy(output.buffer.slice(0..bytes(output)), results.slice(first..first + bytes(output)));
             first += bytes(output).next_multiple_of(ALIGNMENT);
         }
-        self.gpu.compile(&self.recording, on_compiled).await?;
+        self.gpu.compile(self.recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.run("test of kernels", &self.recording)?;
         let found: Vec<f32> = self.gpu.read_as(&results.slice(0..total)).await?;
         let mut rest = found.as_slice();

@@ -5,7 +5,7 @@
 //! (<https://arxiv.org/abs/1611.00712>, 3.2). Filters find their threshold first; then the same race decides among what is left.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Purpose, Slice};
+use crate::gpu::{Allocator, Buffer, Purpose, Slice};
 use crate::sampling::options::SamplingOptions;
 
 /// Stands for no token.
@@ -134,12 +134,6 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Bytes of the buffers of an answer at most.
-    pub fn most_bytes(vocab: usize) -> u64 {
-        let pairs = 2 * MAX_CHUNKS + vocab;
-        (pairs * size_of::<[f32; 2]>()) as u64
-    }
-
     /// Bytes of the partial results of so many rows of logits.
     pub fn partials_bytes(vocab: usize, rows: usize) -> u64 {
         let (_, chunks) = chunking(vocab);
@@ -162,8 +156,8 @@ impl Sampling {
     /// bias or penalties 8 bytes a token.
     ///
     /// # Errors
-    /// As [`Rules::new`] and [`Gpu::upload`].
-    pub fn new(gpu: &Gpu, vocab: usize, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
+    /// As [`Rules::new`] and [`Allocator::alloc`].
+    pub fn new(gpu: &dyn Allocator, vocab: usize, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
         let rules = Rules::new(vocab, options)?;
         let mut adjust = vec![[0f32; 2]; if rules.adjusts() { vocab } else { 1 }]; // [vocab, (bias, times drawn)]
         for (&id, &bias) in &options.logit_bias {
@@ -179,7 +173,9 @@ impl Sampling {
         let partials = |label| gpu.alloc(label, Purpose::Activations, 8 * rules.chunks() as u64);
         let words = partials("tokens of chunks")?.all();
         let values = partials("logits of chunks")?.all();
-        let adjust = gpu.upload("bias and penalties", Purpose::Activations, &adjust)?.all();
+        let bytes: &[u8] = bytemuck::cast_slice(&adjust);
+        let adjust =
+            gpu.upload_with("bias and penalties", Purpose::Activations, bytes.len() as u64, &|| bytes.to_vec())?.all();
         Ok(Self { rules, words, values, adjust })
     }
 }

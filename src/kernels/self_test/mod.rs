@@ -1,10 +1,8 @@
 //! Whether the kernels compute on this device what they should: the very variants that will run, on the known inputs of
-//! [`cases`](super::cases) against [`crate::reference`]. One submission, one read: milliseconds.
+//! [`cases`](super::cases) against [`crate::reference`]. A few submissions, each with one read: milliseconds.
 //!
 //! Drivers differ, and a wrong number is not an error to any of them. A model that answers nonsense is worse than one that
 //! refuses to start.
-
-mod needs;
 
 use std::collections::HashSet;
 
@@ -14,14 +12,15 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel_config::TUNING_GROUPS;
 use crate::gpu::{Features, Gpu, Kernel, KernelConfig};
 
-pub use needs::{Heads, Needs, Vision};
-
 /// Milliseconds since some fixed moment.
 type Clock = fn() -> f64;
 
 /// Largest difference allowed at least, whatever the case: kernels that are right stay below 1e-5, half precision where 32 bits were asked for is
 /// off by 1e-3.
 const TOLERANCE: f64 = 1e-4;
+
+/// Bytes on the device after which what has been recorded is run, so that a test takes less memory than the smallest model.
+const BATCH_BYTES: u64 = 128 << 10;
 
 /// A kernel that is not used because it computes wrongly.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -79,16 +78,23 @@ pub async fn outcomes<'a>(
     kernels: impl IntoIterator<Item = &'a Kernel>,
     on_compiled: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Outcome>> {
-    let mut harness = Harness::lean(gpu);
     let mut known = HashSet::new();
-    for kernel in kernels.into_iter().filter(|kernel| known.insert(*kernel)) {
+    let kernels: Vec<&Kernel> = kernels.into_iter().filter(|kernel| known.insert(*kernel)).collect();
+    gpu.compile(kernels.iter().copied(), on_compiled).await?;
+    let before = gpu.ledger().total().0;
+    let (mut harness, mut outcomes) = (Harness::lean(gpu), Vec::new());
+    for kernel in kernels {
         let untested = || Error::Internal { detail: format!("{} has no variant", kernel.name()) };
         for case in cases::of(Variant::of(kernel).ok_or_else(untested)?) {
             let tolerance = case.tolerance.max(TOLERANCE);
             case.within(tolerance).record(&mut harness)?;
+            if gpu.ledger().total().0 > before + BATCH_BYTES {
+                outcomes.extend(std::mem::replace(&mut harness, Harness::lean(gpu)).finish().await?);
+            }
         }
     }
-    harness.finish(on_compiled).await
+    outcomes.extend(harness.finish().await?);
+    Ok(outcomes)
 }
 
 /// Tests kernels that take part from now on, computed as the device computes.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::file::{ElementType, NOT_NUMBERS, TensorRef};
+use super::files::GgufFiles;
 use super::metadata::Metadata;
 use super::model::GgufModel;
-use super::names::{IMAGE_BREAK, gguf_name, is_vision};
-use super::text::text_config;
-use super::tokenizer::{chat_settings, tokenizer_json, tokens};
-use super::vision::vision_config;
+use super::tokenizer::{chat_settings, reader, tokenizer_json, tokens};
+use crate::config::MAX_HEAD_DIM;
 use crate::error::{Error, Result};
-use crate::families::{ModelConfig, mistral3};
+use crate::families::readers::GgufReader;
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::{append_rows, block_size};
 use crate::weights::checkpoint::Fingerprint;
 use crate::weights::convert::{Meter, Numbers, Progress, convert, row_chunks};
@@ -19,8 +19,10 @@ use crate::weights::layout::Layout;
 use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
 use crate::weights::source::{ByteSource, FileSet};
-use crate::weights::tensors::{TensorSpec, model_tensors};
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
+
+const EMBEDDING: &str = "token_embd.weight";
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
 /// What is to be imported.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub struct GgufImport {
     pub mmproj: Option<String>,
 }
 
-/// What the importer is told.
+/// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct GgufOptions {
     /// The model's name; `None` for the file's own.
@@ -63,7 +65,8 @@ pub async fn import<F: FileSet, K: PackageSink>(
         Some(name) => Some(GgufModel::open(files, name).await?),
         None => None,
     };
-    let (info, tokenizer, pieces) = describe(&text, vision.as_ref(), import, &options)?;
+    let divisors = rope_divisors(&text).await?;
+    let (info, tokenizer, pieces) = describe(&text, vision.as_ref(), divisors, import, &options)?;
     let mut fingerprint = Fingerprint::new("gguf");
     fingerprint.add((&info, &options));
     fingerprint.add(&tokenizer);
@@ -109,28 +112,28 @@ impl<S> Piece<'_, S> {
 fn describe<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
+    rope_divisors: Option<Vec<f32>>,
     import: &GgufImport,
     options: &GgufOptions,
 ) -> Result<(PackageInfo, Vec<u8>, Vec<Piece<'a, S>>)> {
-    let config = model_config(text, vision)?;
+    let (family, reader) = reader(text.metadata())?;
+    let config = model_config(reader, text, vision, rope_divisors)?;
     let tokenizer = tokenizer_json(text.metadata())?;
-    let chat = chat_settings(text.metadata(), config.text().vocab_size)?;
+    let layouts = definition(&config).chat_layouts();
+    let chat = chat_settings(text.metadata(), config.text().vocab_size, family.chat, layouts)?;
     let mut pieces = Vec::new();
-    for spec in model_tensors(&config) {
+    for spec in definition(&config).tensors() {
         let tensor = find(text, vision, &spec)?;
         let layout = options.layouts.of(&spec, tensor.held());
         pieces.push(Piece { tensor, spec, layout });
     }
-    refuse_unknown(text, vision, pieces.iter().map(|piece| &piece.spec))?;
+    refuse_unknown(text, vision, pieces.iter().map(|piece| piece.tensor.name), definition(&config).gguf_copies())?;
     // The tower first, as it is used; each file from front to back.
-    let place = |piece: &Piece<'a, S>| {
-        (!is_vision(&gguf_name(&piece.spec.name)), piece.tensor.file, piece.tensor.info.range.start)
-    };
-    pieces.sort_by_key(place);
+    pieces.sort_by_key(|piece| (piece.spec.role.is_text(), piece.tensor.file, piece.tensor.info.range.start));
 
     let mut stored = BTreeMap::new();
     for Piece { spec, layout, .. } in &pieces {
-        if spec.name.starts_with("layers.") && spec.shape.len() == 2 {
+        if matches!(spec.role, Role::Layer(_)) && spec.is_matrix() {
             *stored.entry(*layout).or_insert(0) += spec.len();
         }
     }
@@ -142,6 +145,16 @@ fn describe<'a, S: ByteSource>(
     Ok((PackageInfo { name, license, source, quantization, config, chat }, tokenizer, pieces))
 }
 
+/// The tensor in which llama.cpp's converters keep what the frequencies of rope are divided by.
+async fn rope_divisors<S: ByteSource>(text: &GgufModel<S>) -> Result<Option<Vec<f32>>> {
+    let Some(tensor) = text.tensor(ROPE_DIVISORS) else { return Ok(None) };
+    match tensor.info.shape[..] {
+        [len] if len <= MAX_HEAD_DIM => tensor.read(0..len as u64).await.map(Some),
+        // No family takes it, so that it is refused as unknown.
+        _ => Ok(None),
+    }
+}
+
 fn own_text(metadata: &Metadata, key: &str) -> Result<Option<String>> {
     metadata.text(key).map(|text| text.map(String::from))
 }
@@ -151,63 +164,63 @@ fn file_stem(path: &str) -> String {
     name.strip_suffix(".gguf").unwrap_or(name).into()
 }
 
-fn model_config<S: ByteSource>(text: &GgufModel<S>, vision: Option<&GgufModel<S>>) -> Result<ModelConfig> {
+fn model_config<S: ByteSource>(
+    reader: &GgufReader,
+    text: &GgufModel<S>,
+    vision: Option<&GgufModel<S>>,
+    rope_divisors: Option<Vec<f32>>,
+) -> Result<ModelConfig> {
     let metadata = text.metadata();
-    let embedding = gguf_name("embed_tokens");
-    let rows = text.tensor(&embedding).and_then(|tensor| tensor.info.shape.first().copied());
-    // A wrong architecture explains more than a missing tensor.
-    let config = text_config(metadata, rows.unwrap_or(1), text.tensor(&gguf_name("lm_head")).is_none())?;
-    let Some(rows) = rows else { return Err(Error::checkpoint(&metadata.file, embedding, "is missing")) };
+    if let Some(vision) = vision.map(GgufModel::metadata) {
+        let architecture = vision.text("general.architecture")?.unwrap_or_default();
+        if architecture != "clip" {
+            return Err(vision.refuse(format!("is no vision half of a model: its architecture is {architecture:?}")));
+        }
+    }
+    let rows = text.tensor(EMBEDDING).and_then(|tensor| tensor.info.shape.first().copied());
     let tokens = tokens(metadata)?.len();
-    if tokens > rows {
+    if let Some(rows) = rows.filter(|&rows| rows < tokens) {
         return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
     }
-    let vision = match vision {
-        Some(model) => {
-            let bias = model.tensor(&gguf_name("projector.linear_1.bias")).is_some();
-            Some(vision_config(model.metadata(), metadata, bias)?)
-        }
-        None => None,
-    };
-    let config = ModelConfig::Mistral3(mistral3::Config { text: config, vision });
+    let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensor(name).is_some();
+    let vision = vision.map(GgufModel::metadata);
+    // What is wrong with the metadata explains more than a missing tensor.
+    let vocab_size = rows.unwrap_or(1);
+    let config = (reader.read)(&GgufFiles { text: metadata, vision, vocab_size, rope_divisors, has: &has })?;
+    if rows.is_none() {
+        return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing"));
+    }
     config.validate(&metadata.file)?;
     Ok(config)
 }
 
-/// The file's tensor, of the right shape. A convolution `[out, in, side, side]` counts as `[out, in * side * side]`.
+/// The file's tensor, of the right shape.
 fn find<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
     spec: &TensorSpec,
 ) -> Result<TensorRef<'a, S>> {
-    let name = gguf_name(&spec.name);
-    let model = vision.filter(|_| is_vision(&name)).unwrap_or(text);
-    let Some(tensor) = model.tensor(&name) else {
+    let name = spec.gguf.as_ref().unwrap_or(&spec.name);
+    let model = vision.filter(|_| !spec.role.is_text()).unwrap_or(text);
+    let Some(tensor) = model.tensor(name) else {
         return Err(Error::checkpoint(&model.metadata().file, name, "is missing"));
     };
     let shape = &tensor.info.shape;
-    let fits = match shape.as_slice() {
-        [out, channels, height, width] if spec.name == "vision.patch_conv" => {
-            let patch = channels.checked_mul(*height).and_then(|area| area.checked_mul(*width));
-            height == width && spec.shape[0] == *out && patch == Some(spec.shape[1])
-        }
-        shape => *shape == spec.shape,
-    };
-    if !fits {
+    if !spec.fits(shape) {
         return Err(tensor.error(format!("has shape {shape:?}, the metadata ask for {:?}", spec.shape)));
     }
     Ok(tensor)
 }
 
-/// Refuses tensors of the text model that nothing here would read: biases, rope factors, experts make another network.
+/// Refuses tensors that nothing here would read: biases, rope factors, experts make another network. `copies` repeat others.
 fn refuse_unknown<'a, S: ByteSource>(
     text: &GgufModel<S>,
     vision: Option<&GgufModel<S>>,
-    specs: impl Iterator<Item = &'a TensorSpec>,
+    read: impl Iterator<Item = &'a str>,
+    copies: &'a [&str],
 ) -> Result<()> {
-    let mut known: HashSet<String> = specs.map(|spec| gguf_name(&spec.name)).collect();
-    known.insert(IMAGE_BREAK.into());
-    // Ollama puts eyes of its own spelling into the text file; those of the file named are taken.
+    let known: HashSet<&str> = read.chain(copies.iter().copied()).collect();
+    // Ollama puts a vision half of its own spelling into the text file; the one of the file that was named is taken.
     let in_text = text.unknown(&known, |name| vision.is_some() && is_vision(name)).map(|name| (text, name));
     let in_vision = vision.and_then(|model| model.unknown(&known, |_| false).map(|name| (model, name)));
     let Some((model, name)) = in_text.or(in_vision) else { return Ok(()) };
@@ -217,6 +230,11 @@ fn refuse_unknown<'a, S: ByteSource>(
         "is unknown to this architecture"
     };
     Err(Error::checkpoint(&model.metadata().file, name, reason))
+}
+
+/// Whether llama.cpp's name of a tensor says that it belongs to the vision half.
+fn is_vision(name: &str) -> bool {
+    name.starts_with("v.") || name.starts_with("mm.")
 }
 
 /// Writes a tensor without touching its bits, some rows at a time.

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::weights::source::ByteSource;
 
 const MAX_KEY_BYTES: u64 = 65_535;
+/// The key of the vocabulary.
+pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 
 /// A value. Numbers are widened: eight bytes for each in the file, at most.
 #[derive(Debug, Clone, PartialEq)]

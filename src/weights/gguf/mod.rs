@@ -1,24 +1,21 @@
-//! Importing GGUF files: a text model, and beside it the `mmproj` file that holds its eyes. No other file is needed.
+//! Importing GGUF files: a text model, and beside it its `mmproj` file, the vision half. No other file is needed.
 //!
-//! The container is that of gguf-py 0.19, keys and names are those that llama.cpp's converters write for `mistral3`. What a file
+//! The container is that of gguf-py 0.19, keys and names are those that llama.cpp's converters write. What a file
 //! holds in blocks keeps its bits; what it holds in floats takes the layout asked for.
 
 mod cursor;
+pub mod decoder;
 mod file;
+pub mod files;
 mod import;
-mod metadata;
+pub mod metadata;
 mod model;
-mod names;
-mod text;
 mod tokenizer;
-mod vision;
-mod write;
+pub mod write;
 
 pub use file::{ElementType, MAX_HEADER_BYTES, TensorInfo};
 pub use import::{GgufImport, GgufOptions, import};
 pub use metadata::{Metadata, Value};
 pub use model::GgufModel;
-pub(super) use names::{IMAGE_BREAK, gguf_name};
 pub use tokenizer::tokenizer_json;
-pub(super) use tokenizer::write_tokenizer;
 pub use write::{Field, GgufHeader, padding};

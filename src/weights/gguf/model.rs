@@ -83,8 +83,8 @@ impl<S: ByteSource> GgufModel<S> {
     }
 
     /// The first tensor that is not among `known` and not to be `ignored`.
-    pub(super) fn unknown(&self, known: &HashSet<String>, ignored: impl Fn(&str) -> bool) -> Option<&str> {
-        self.place.keys().map(String::as_str).find(|name| !known.contains(*name) && !ignored(name))
+    pub(super) fn unknown(&self, known: &HashSet<&str>, ignored: impl Fn(&str) -> bool) -> Option<&str> {
+        self.place.keys().map(String::as_str).find(|name| !known.contains(name) && !ignored(name))
     }
 }
 

@@ -1,102 +1,73 @@
-//! `text_config` of `ministral3` and `mistral` (`configuration_ministral3.py`, `configuration_mistral.py`).
-
-use serde_json::{Value, json};
+//! A plain decoder's configuration: the fields that `transformers` gives every Llama-like model.
 
 use super::fields::Fields;
-use super::rope;
-use crate::config::{LayerKind, TextConfig};
-use crate::error::{Error, Result};
+use super::rope::{RopeDefaults, decoder_rope};
+use crate::config::{LayerKind, MAX_LAYERS, TextConfig};
+use crate::error::Result;
 
-/// Layers are counted before the whole configuration is checked, so that no file can ask for a list of any length.
-const MAX_LAYERS: usize = 1 << 10;
-
-/// Values of what a configuration leaves out.
-struct Defaults {
-    vocab_size: usize,
-    layers: usize,
-    /// `None`: hidden size by heads.
-    head_dim: Option<usize>,
-    max_position_embeddings: usize,
-    rms_norm_eps: f64,
-    sliding_window: Option<usize>,
-    rope: Value,
-    query_scaling: bool,
+/// Values of what a configuration leaves out, by its `model_type`.
+#[derive(Debug)]
+pub struct TextDefaults {
+    /// `vocab_size`.
+    pub vocab_size: usize,
+    /// `hidden_size`.
+    pub hidden_size: usize,
+    /// `intermediate_size`.
+    pub intermediate_size: usize,
+    /// `num_hidden_layers`.
+    pub num_hidden_layers: usize,
+    /// `num_attention_heads`.
+    pub num_attention_heads: usize,
+    /// `num_key_value_heads`; `None` for as many as query heads.
+    pub num_key_value_heads: Option<usize>,
+    /// `head_dim`; `None` for hidden size by heads.
+    pub head_dim: Option<usize>,
+    /// `max_position_embeddings`.
+    pub max_position_embeddings: usize,
+    /// `rms_norm_eps`.
+    pub rms_norm_eps: f64,
+    /// `sliding_window`.
+    pub sliding_window: Option<usize>,
+    /// Rotary embedding.
+    pub rope: RopeDefaults,
 }
 
-fn defaults(model_type: &str) -> Option<Defaults> {
-    match model_type {
-        "ministral3" => Some(Defaults {
-            vocab_size: 131_072,
-            layers: 34,
-            head_dim: Some(128),
-            max_position_embeddings: 262_144,
-            rms_norm_eps: 1e-5,
-            sliding_window: None,
-            rope: rope::ministral3_default(),
-            query_scaling: true,
-        }),
-        "mistral" => Some(Defaults {
-            vocab_size: 32_000,
-            layers: 32,
-            head_dim: None,
-            max_position_embeddings: 131_072,
-            rms_norm_eps: 1e-6,
-            sliding_window: Some(4096),
-            rope: json!({}),
-            query_scaling: false,
-        }),
-        _ => None,
-    }
-}
-
-/// The `text_config` of a `mistral3` model that has none (`configuration_mistral3.py`).
-pub(super) fn default_text_config() -> Value {
-    json!({
-        "model_type": "mistral", "head_dim": 128, "hidden_size": 5120, "intermediate_size": 32768,
-        "max_position_embeddings": 131_072, "num_hidden_layers": 40, "rms_norm_eps": 1e-5, "rope_theta": 1e9,
-        "sliding_window": null, "vocab_size": 131_072,
-    })
-}
-
-/// Reads the decoder. `tie_word_embeddings` is left false: it is the whole model's matter, and the weights'.
-pub(super) fn text_config(config: Fields<'_>) -> Result<TextConfig> {
-    let model_type = config.text("model_type")?.unwrap_or("mistral");
+/// Reads a decoder of the type `model_type`. `tie_word_embeddings` is left false: it is the whole model's matter, and the weights'.
+///
+/// # Errors
+/// [`crate::Error::UnsupportedArchitecture`] for variants that this crate does not run, [`crate::Error::InvalidCheckpoint`].
+pub fn text_config(config: Fields<'_>, model_type: &str, defaults: &TextDefaults) -> Result<TextConfig> {
     let unsupported = |key: &str, reason: String| config.unsupported(model_type, key, &reason);
-    let Some(defaults) = defaults(model_type) else {
-        return Err(Error::UnsupportedArchitecture {
-            file: config.file.into(),
-            architecture: model_type.into(),
-            reason: "the decoder is neither ministral3 nor mistral".into(),
-        });
-    };
     let size = |key: &str, default: usize| config.size(key).map(|given| given.unwrap_or(default));
-    let hidden_size = size("hidden_size", 4096)?;
-    let num_attention_heads = size("num_attention_heads", 32)?;
-    let default_kv = if config.has("num_key_value_heads") { num_attention_heads } else { 8 };
+    let hidden_size = size("hidden_size", defaults.hidden_size)?;
+    let heads = size("num_attention_heads", defaults.num_attention_heads)?;
+    // An explicit null asks for as many as there are query heads.
+    let default_kv = defaults.num_key_value_heads.filter(|_| !config.has("num_key_value_heads")).unwrap_or(heads);
     let max_position_embeddings = size("max_position_embeddings", defaults.max_position_embeddings)?;
-    let num_hidden_layers = size("num_hidden_layers", defaults.layers)?;
-    if num_hidden_layers > MAX_LAYERS {
-        return Err(unsupported("num_hidden_layers", format!("is {num_hidden_layers}")));
+    let layers = size("num_hidden_layers", defaults.num_hidden_layers)?;
+    // Before the whole configuration is checked, so that no file can ask for a list of any length.
+    if layers > MAX_LAYERS {
+        return Err(unsupported("num_hidden_layers", format!("is {layers}")));
     }
     let act = config.text("hidden_act")?.unwrap_or("silu");
     if !matches!(act, "silu" | "swish") {
         return Err(unsupported("hidden_act", format!("is {act:?}")));
     }
-    full_attention_only(config, model_type, &defaults, max_position_embeddings, num_hidden_layers)?;
-    let (rope, query_scaling) = rope::decoder_rope(config, model_type, &defaults.rope, max_position_embeddings)?;
+    let head_dim = head_dim(config, defaults.head_dim, hidden_size, heads)?;
+    full_attention_only(config, model_type, defaults, max_position_embeddings, layers)?;
     Ok(TextConfig {
         vocab_size: size("vocab_size", defaults.vocab_size)?,
         hidden_size,
-        intermediate_size: size("intermediate_size", 14336)?,
-        layers: vec![LayerKind::FullAttention; num_hidden_layers],
-        num_attention_heads,
+        intermediate_size: size("intermediate_size", defaults.intermediate_size)?,
+        layers: vec![LayerKind::FullAttention; layers],
+        num_attention_heads: heads,
         num_key_value_heads: size("num_key_value_heads", default_kv)?,
-        head_dim: head_dim(config, defaults.head_dim, hidden_size, num_attention_heads)?,
+        head_dim,
         rms_norm_eps: config.number("rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps) as f32,
         tie_word_embeddings: false,
         max_position_embeddings,
-        rope,
-        query_scaling: query_scaling.filter(|_| defaults.query_scaling),
+        rope: decoder_rope(config, model_type, &defaults.rope, (head_dim, max_position_embeddings))?,
+        query_scaling: None,
     })
 }
 
@@ -112,7 +83,7 @@ fn head_dim(config: Fields<'_>, default: Option<usize>, hidden_size: usize, head
 fn full_attention_only(
     config: Fields<'_>,
     model_type: &str,
-    defaults: &Defaults,
+    defaults: &TextDefaults,
     max_positions: usize,
     layers: usize,
 ) -> Result<()> {

@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 
 /// An object of a JSON file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     /// The file.
-    pub(super) file: &'a str,
+    pub file: &'a str,
     /// Where in the file the object is: empty, or a path that ends in a dot.
     path: &'a str,
     map: &'a Map<String, Value>,
@@ -16,7 +16,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of `value`, found in `file` at `path`.
-    pub(super) fn new(file: &'a str, path: &'a str, value: &'a Value) -> Result<Self> {
+    pub fn new(file: &'a str, path: &'a str, value: &'a Value) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self { file, path, map }),
             _ => Err(Error::checkpoint(file, "", format!("{} is not an object", path.trim_end_matches('.')))),
@@ -24,12 +24,12 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about a field.
-    pub(super) fn refuse(&self, key: &str, reason: &str) -> Error {
+    pub fn refuse(&self, key: &str, reason: &str) -> Error {
         Error::checkpoint(self.file, "", format!("{}{key} {reason}", self.path))
     }
 
     /// An [`Error::UnsupportedArchitecture`] about a field.
-    pub(super) fn unsupported(&self, architecture: &str, key: &str, reason: &str) -> Error {
+    pub fn unsupported(&self, architecture: &str, key: &str, reason: &str) -> Error {
         Error::UnsupportedArchitecture {
             file: self.file.into(),
             architecture: architecture.into(),
@@ -38,17 +38,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the field is there, be it `null`.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
     /// The field, unless it is absent or `null`.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
     /// Every field.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
         self.map.iter()
     }
 
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A size or count.
-    pub(super) fn size(&self, key: &str) -> Result<Option<usize>> {
+    pub fn size(&self, key: &str) -> Result<Option<usize>> {
         // A count written as 32.0 is still a count.
         let whole = |value: &Value| match value.as_f64() {
             Some(x) if x >= 0.0 && x.fract() == 0.0 && x < 9e15 => usize::try_from(x as u64).ok(),
@@ -68,27 +68,27 @@ impl<'a> Fields<'a> {
     }
 
     /// A number.
-    pub(super) fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.read(key, "a number", Value::as_f64)
     }
 
     /// A truth value.
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
+    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
         self.read(key, "true or false", Value::as_bool)
     }
 
     /// A string.
-    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
         self.read(key, "a string", Value::as_str)
     }
 
     /// A token's id.
-    pub(super) fn id(&self, key: &str) -> Result<Option<u32>> {
+    pub fn id(&self, key: &str) -> Result<Option<u32>> {
         self.read(key, "a token id", token_id)
     }
 
     /// One token's id or a list of them.
-    pub(super) fn ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
+    pub fn ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
         let ids = |value: &Value| match value {
             Value::Array(list) => list.iter().map(token_id).collect(),
             one => token_id(one).map(|id| vec![id]),
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The side of a square: one number, two equal ones, or `height` and `width`.
-    pub(super) fn side(&self, key: &str) -> Result<Option<usize>> {
+    pub fn side(&self, key: &str) -> Result<Option<usize>> {
         let side = |value: &Value| {
             let [height, width] = match value {
                 Value::Array(list) => <[&Value; 2]>::try_from(list.iter().collect::<Vec<_>>()).ok()?,
@@ -111,7 +111,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Three numbers.
-    pub(super) fn triple(&self, key: &str) -> Result<Option<[f32; 3]>> {
+    pub fn triple(&self, key: &str) -> Result<Option<[f32; 3]>> {
         let triple = |value: &Value| {
             let numbers: Option<Vec<f32>> = value.as_array()?.iter().map(|x| x.as_f64().map(|x| x as f32)).collect();
             numbers?.try_into().ok()

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::fp8::Scales;
-use super::names::candidates;
 use super::settings::read_settings;
 use crate::error::{Error, Result};
+use crate::families::{Role, TensorSpec, definition};
 use crate::weights::checkpoint::Fingerprint;
 use crate::weights::convert::{Meter, Numbers, Progress, convert};
 use crate::weights::layout::Layout;
@@ -13,10 +13,9 @@ use crate::weights::layouts::Layouts;
 use crate::weights::manifest::Manifest;
 use crate::weights::safetensors::{Checkpoint, TensorRef};
 use crate::weights::source::{ByteSource, FileSet};
-use crate::weights::tensors::{TensorSpec, model_tensors};
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
 
-/// What an importer is told.
+/// Options of an import.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
     /// The model's name, for people.
@@ -48,10 +47,20 @@ pub async fn import<F: FileSet, K: PackageSink>(
     checkpoint.add_to(&mut fingerprint);
     writer.resume(fingerprint.finish()).await?;
     if settings.config.text().tie_word_embeddings {
-        settings.config.text_mut().tie_word_embeddings = is_tied(&checkpoint, &mut writer).await?;
+        settings.config.text_mut().tie_word_embeddings = false;
+        let untied = definition(&settings.config);
+        let find = |role| {
+            let spec = untied.tensors().find(|spec| spec.role == role && spec.is_matrix())?;
+            look_up(&checkpoint, &spec)
+        };
+        let tied = is_tied(find(Role::Head), find(Role::Embedding), &mut writer).await?;
+        settings.config.text_mut().tie_word_embeddings = tied;
     }
+    let first_projection =
+        definition(&settings.config).tensors().find(|spec| spec.role == Role::Layer(0) && spec.is_matrix());
+    let first_projection = first_projection.map(|spec| spec.name);
     let mut pieces = Vec::new();
-    for spec in model_tensors(&settings.config) {
+    for spec in definition(&settings.config).tensors() {
         pieces.push((find(&checkpoint, &spec)?, spec));
     }
     pieces.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
@@ -62,7 +71,7 @@ pub async fn import<F: FileSet, K: PackageSink>(
     for (index, (tensor, spec)) in pieces.into_iter().enumerate() {
         let tensor = scales.scaled(tensor);
         let (len, bytes, layout) = (spec.len(), tensor.bytes(), options.layouts.of(&spec, tensor.held()));
-        if spec.name == "layers.0.self_attn.q_proj" {
+        if Some(&spec.name) == first_projection.as_ref() {
             quantization = layout;
         }
         if index < writer.complete() {
@@ -77,25 +86,18 @@ pub async fn import<F: FileSet, K: PackageSink>(
     writer.finish(info, settings.tokenizer).await
 }
 
-fn look_up<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, name: &str) -> Option<TensorRef<'a, S>> {
-    candidates(name).iter().find_map(|name| checkpoint.tensor(name))
+fn look_up<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> Option<TensorRef<'a, S>> {
+    spec.hf.iter().find_map(|name| checkpoint.tensor(name))
 }
 
-/// The checkpoint's tensor, of the right shape and of a number format that can be read. A convolution `[out, in, side, side]` counts as `[out, in * side * side]`.
+/// The checkpoint's tensor, of the right shape and of a number format that can be read.
 fn find<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> Result<TensorRef<'a, S>> {
-    let Some(tensor) = look_up(checkpoint, &spec.name) else {
-        let name = candidates(&spec.name).swap_remove(0);
+    let Some(tensor) = look_up(checkpoint, spec) else {
+        let name = spec.hf.first().unwrap_or(&spec.name);
         return Err(Error::checkpoint(&checkpoint.listed_in, name, "is missing"));
     };
     let shape = &tensor.info.shape;
-    let fits = match shape.as_slice() {
-        [out, channels, height, width] if spec.name == "vision.patch_conv" => {
-            let patch = channels.checked_mul(*height).and_then(|area| area.checked_mul(*width));
-            height == width && spec.shape[0] == *out && patch == Some(spec.shape[1])
-        }
-        shape => *shape == spec.shape,
-    };
-    if !fits {
+    if !spec.fits(shape) {
         return Err(tensor.error(format!("has shape {shape:?}, the configuration asks for {:?}", spec.shape)));
     }
     tensor.element_bytes()?;
@@ -105,12 +107,11 @@ fn find<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> 
 /// Whether a model that claims to be tied is: as in `transformers`, a head of its own that differs from the embedding counts.
 /// That takes reading both, once: the answer is part of the checkpoint.
 async fn is_tied<S: ByteSource, K: PackageSink>(
-    checkpoint: &Checkpoint<S>,
+    head: Option<TensorRef<'_, S>>,
+    embedding: Option<TensorRef<'_, S>>,
     writer: &mut PackageWriter<K>,
 ) -> Result<bool> {
-    let (Some(head), Some(embedding)) = (look_up(checkpoint, "lm_head"), look_up(checkpoint, "embed_tokens")) else {
-        return Ok(true);
-    };
+    let (Some(head), Some(embedding)) = (head, embedding) else { return Ok(true) };
     if let Some(tied) = writer.tied_head() {
         return Ok(tied);
     }

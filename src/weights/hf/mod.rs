@@ -2,15 +2,14 @@
 //!
 //! What a file leaves out has the value that `transformers` 5.23 gives it.
 
-mod decoder;
-mod fields;
+pub mod decoder;
+pub mod fields;
+pub mod files;
+pub mod rope;
+
 mod fp8;
 mod import;
-mod names;
-mod processor;
-mod rope;
 mod settings;
-mod tower;
 
 pub use super::convert::Progress;
 pub use import::{ImportOptions, import};

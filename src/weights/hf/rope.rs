@@ -3,56 +3,76 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use crate::config::{QueryScaling, RopeConfig, RopePairs, YarnConfig};
+use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
 use crate::error::Result;
 
 /// The base where none is given.
 const DEFAULT_THETA: f64 = 10_000.0;
 
-/// The object that holds the parameters: old `rope_scaling`, unless it is empty, goes before new `rope_parameters`.
-fn parameters(config: Fields<'_>) -> Option<&Value> {
+/// The object that holds the parameters: old `rope_scaling`, unless it is empty, goes before new `rope_parameters`; `fallback` where
+/// there is neither.
+///
+/// # Errors
+/// [`crate::Error::InvalidCheckpoint`] if it is no object.
+pub fn parameters<'a>(config: Fields<'a>, path: &'a str, fallback: &'a Value) -> Result<Fields<'a>> {
     let old = config.get("rope_scaling").filter(|value| value.as_object().is_none_or(|map| !map.is_empty()));
-    old.or_else(|| config.get("rope_parameters"))
+    Fields::new(config.file, path, old.or_else(|| config.get("rope_parameters")).unwrap_or(fallback))
 }
 
-/// What a `ministral3` decoder has when its configuration says nothing.
-pub(super) fn ministral3_default() -> Value {
-    json!({
-        "rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
-        "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
-    })
+/// Positions before the extension of the context.
+///
+/// # Errors
+/// [`crate::Error::InvalidCheckpoint`].
+pub fn original_positions(config: Fields<'_>, rope: Fields<'_>, max_positions: usize) -> Result<f64> {
+    match config.number("original_max_position_embeddings")? {
+        Some(original) => Ok(original),
+        None => Ok(rope.number("original_max_position_embeddings")?.unwrap_or(max_positions as f64)),
+    }
 }
 
-/// The decoder's rope, and the query scaling that is kept among its parameters; `fallback` where there are none.
+/// What a family's decoders have.
+#[derive(Debug)]
+pub struct RopeDefaults {
+    /// `rope_parameters` of a configuration without any.
+    pub parameters: Value,
+    /// Values of `rope_type` that are supported besides `default`: `yarn`, `llama3`.
+    pub types: &'static [&'static str],
+}
+
+/// The rope of a decoder with heads of `head_dim`.
 pub(super) fn decoder_rope(
     config: Fields<'_>,
     architecture: &str,
-    fallback: &Value,
-    max_positions: usize,
-) -> Result<(RopeConfig, Option<QueryScaling>)> {
-    let given = parameters(config).unwrap_or(fallback);
-    let rope = Fields::new(config.file, "rope_parameters.", given)?;
+    defaults: &RopeDefaults,
+    (head_dim, max_positions): (usize, usize),
+) -> Result<RopeConfig> {
+    let rope = parameters(config, "rope_parameters.", &defaults.parameters)?;
     let kind = kind_and_theta(config, rope, architecture)?;
-    let original = match config.number("original_max_position_embeddings")? {
-        Some(original) => original,
-        None => rope.number("original_max_position_embeddings")?.unwrap_or(max_positions as f64),
-    };
-    let yarn = match kind.name {
-        "default" => None,
-        "yarn" => Some(yarn(rope, original, max_positions)?),
+    let original = original_positions(config, rope, max_positions)?;
+    let mut parsed = RopeConfig { theta: kind.theta, pairs: RopePairs::Half, yarn: None, divisors: None };
+    match kind.name {
+        "default" => {}
+        "yarn" if defaults.types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
+        "llama3" if defaults.types.contains(&"llama3") => {
+            let needed = |key: &str| rope.number(key)?.ok_or_else(|| rope.refuse(key, "is missing"));
+            let bands = (needed("low_freq_factor")?, needed("high_freq_factor")?);
+            parsed.divisors =
+                Some(llama_3_divisors(kind.theta, head_dim.min(MAX_HEAD_DIM), needed("factor")?, bands, original));
+        }
         _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name))),
-    };
-    let scaling = rope.number("llama_4_scaling_beta")?.filter(|beta| *beta != 0.0);
-    let scaling = scaling.map(|beta| QueryScaling { beta, original_max_position_embeddings: original });
-    Ok((RopeConfig { theta: kind.theta, pairs: RopePairs::Half, yarn }, scaling))
+    }
+    Ok(parsed)
 }
 
-/// The base of the tower's two-dimensional rope.
-pub(super) fn tower_theta(config: Fields<'_>, architecture: &str) -> Result<f64> {
+/// The base of a rope that is nothing but a base, such as a tower's; `types` are the names it may have.
+///
+/// # Errors
+/// [`crate::Error::UnsupportedArchitecture`] for a rope of another type, [`crate::Error::InvalidCheckpoint`].
+pub fn plain_theta(config: Fields<'_>, path: &str, architecture: &str, types: &[&str]) -> Result<f64> {
     let none = json!({});
-    let rope = Fields::new(config.file, "vision_config.rope_parameters.", parameters(config).unwrap_or(&none))?;
+    let rope = parameters(config, path, &none)?;
     let kind = kind_and_theta(config, rope, architecture)?;
-    if !matches!(kind.name, "default" | "axial") {
+    if !types.contains(&kind.name) {
         return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name)));
     }
     Ok(kind.theta)

@@ -1,14 +1,14 @@
 //! `config.json` and the small files beside it.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::decoder::{default_text_config, text_config};
 use super::fields::Fields;
-use super::processor::Processor;
-use super::tower::{ImageTokens, default_vision_config, vision_config};
+use super::files::HfFiles;
+use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
-use crate::families::{ModelConfig, mistral3};
+use crate::families::readers::{ChatDefaults, HfModel, HfReader};
+use crate::families::table::FAMILIES;
+use crate::families::{ModelConfig, definition};
 use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, TOKENIZER_FILE};
 use crate::weights::source::{FileSet, read_whole};
 
@@ -16,6 +16,7 @@ const CONFIG_FILE: &str = "config.json";
 const GENERATION_FILE: &str = "generation_config.json";
 const PROCESSOR_FILE: &str = "processor_config.json";
 const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
+const TEMPLATE_FILE: &str = "chat_template.jinja";
 const SYSTEM_PROMPT_FILE: &str = "SYSTEM_PROMPT.txt";
 const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
 
@@ -31,7 +32,7 @@ pub struct CheckpointSettings {
 }
 
 /// Reads `config.json`, `tokenizer.json` and, where they are, `generation_config.json`, `processor_config.json`,
-/// `preprocessor_config.json` and `SYSTEM_PROMPT.txt`.
+/// `preprocessor_config.json`, `chat_template.jinja` and `SYSTEM_PROMPT.txt`.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`] or [`Error::Io`].
@@ -39,21 +40,24 @@ pub async fn read_settings<F: FileSet>(files: &F) -> Result<CheckpointSettings> 
     let Some(config) = read_json(files, CONFIG_FILE).await? else {
         return Err(Error::checkpoint(CONFIG_FILE, "", "there is no such file"));
     };
-    let whole = Fields::new(CONFIG_FILE, "", &config)?;
-    let family = family(whole)?;
+    let config = Fields::new(CONFIG_FILE, "", &config)?;
+    let (reader, architecture) = reader(config)?;
     let Some(tokenizer) = read_whole(files, TOKENIZER_FILE, MAX_TOKENIZER_BYTES).await? else {
         return Err(Error::checkpoint(TOKENIZER_FILE, "", "there is no such file"));
     };
-    let config = match family {
-        Family::TextOnly => text_only(whole)?,
-        Family::Mistral3 => {
-            let processor = read_processor(files).await?;
-            mistral3(whole, &processor, &tokenizer)?
-        }
+    let processor = read_json(files, PROCESSOR_FILE).await?;
+    let preprocessor = read_json(files, PREPROCESSOR_FILE).await?;
+    let small = HfFiles {
+        architecture,
+        config,
+        processor: processor.as_ref().map(|value| Fields::new(PROCESSOR_FILE, "", value)).transpose()?,
+        preprocessor: preprocessor.as_ref().map(|value| Fields::new(PREPROCESSOR_FILE, "", value)).transpose()?,
+        tokenizer: &tokenizer,
     };
-    config.validate(CONFIG_FILE)?;
-    let chat = chat_settings(files, whole, config.text().vocab_size).await?;
-    Ok(CheckpointSettings { config, chat, tokenizer })
+    let HfModel { config: model, chat } = (reader.read)(&small)?;
+    model.validate(CONFIG_FILE)?;
+    let chat = chat_settings(files, config, &model, chat).await?;
+    Ok(CheckpointSettings { config: model, chat, tokenizer })
 }
 
 async fn read_json<F: FileSet>(files: &F, name: &str) -> Result<Option<Value>> {
@@ -62,87 +66,32 @@ async fn read_json<F: FileSet>(files: &F, name: &str) -> Result<Option<Value>> {
     value.map(Some).map_err(|e| Error::checkpoint(name, "", format!("malformed: {e}")))
 }
 
-enum Family {
-    Mistral3,
-    TextOnly,
-}
-
-fn family(whole: Fields<'_>) -> Result<Family> {
-    let model_type = whole.text("model_type")?;
-    let named = match whole.get("architectures") {
-        Some(list) => list.get(0).and_then(Value::as_str),
-        None => None,
-    };
-    match named.or(model_type).unwrap_or_default() {
-        "Mistral3ForConditionalGeneration" | "mistral3" => Ok(Family::Mistral3),
-        "Ministral3ForCausalLM" | "MistralForCausalLM" | "ministral3" | "mistral" => Ok(Family::TextOnly),
-        other => Err(Error::UnsupportedArchitecture {
-            file: whole.file.into(),
-            architecture: other.into(),
-            reason: "supported are Mistral3ForConditionalGeneration, Ministral3ForCausalLM and MistralForCausalLM"
-                .into(),
-        }),
-    }
-}
-
-fn text_only(whole: Fields<'_>) -> Result<ModelConfig> {
-    let mut text = text_config(whole)?;
-    text.tie_word_embeddings = whole.flag("tie_word_embeddings")?.unwrap_or(false);
-    Ok(ModelConfig::Mistral3(mistral3::Config { text, vision: None }))
-}
-
-fn mistral3(whole: Fields<'_>, processor: &Processor, tokenizer: &[u8]) -> Result<ModelConfig> {
-    let (default_text, default_vision) = (default_text_config(), default_vision_config());
-    let text = whole.get("text_config").unwrap_or(&default_text);
-    let vision = whole.get("vision_config").unwrap_or(&default_vision);
-    let mut text = text_config(Fields::new(whole.file, "text_config.", text)?)?;
-    text.tie_word_embeddings = whole.flag("tie_word_embeddings")?.unwrap_or(true);
-    let vision = Fields::new(whole.file, "vision_config.", vision)?;
-    let tokens = image_tokens(whole, processor, tokenizer)?;
-    let vision = vision_config(whole, vision, processor, tokens)?;
-    Ok(ModelConfig::Mistral3(mistral3::Config { text, vision: Some(vision) }))
-}
-
-async fn read_processor<F: FileSet>(files: &F) -> Result<Processor> {
-    let whole = read_json(files, PROCESSOR_FILE).await?;
-    let older = read_json(files, PREPROCESSOR_FILE).await?;
-    let whole = whole.as_ref().map(|value| Fields::new(PROCESSOR_FILE, "", value)).transpose()?;
-    let older = older.as_ref().map(|value| Fields::new(PREPROCESSOR_FILE, "", value)).transpose()?;
-    Processor::read(whole, older)
-}
-
-/// Finds the picture tokens by their strings and holds them against the configuration.
-fn image_tokens(whole: Fields<'_>, processor: &Processor, tokenizer: &[u8]) -> Result<ImageTokens> {
-    #[derive(Deserialize)]
-    struct Tokenizer {
-        added_tokens: Vec<AddedToken>,
-    }
-    #[derive(Deserialize)]
-    struct AddedToken {
-        id: u32,
-        content: String,
-    }
-    let tokenizer: Tokenizer = serde_json::from_slice(tokenizer)
-        .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })?;
-    let find = |content: &String| {
-        let token = tokenizer.added_tokens.iter().find(|token| token.content == *content);
-        token.map(|token| token.id).ok_or_else(|| Error::Tokenizer {
-            reason: format!("{TOKENIZER_FILE} has no special token {content:?}, which pictures need"),
-        })
-    };
-    let [image, row_end, end] = processor.tokens.each_ref();
-    let tokens = ImageTokens { image: find(image)?, row_end: find(row_end)?, end: find(end)? };
-    let key = if whole.has("image_token_id") { "image_token_id" } else { "image_token_index" };
-    let claimed = whole.id(key)?.unwrap_or(10);
-    if claimed != tokens.image {
-        let reason = format!("is {claimed}, but {image:?} is token {} in {TOKENIZER_FILE}", tokens.image);
-        return Err(whole.refuse(key, &reason));
-    }
-    Ok(tokens)
+/// The reader of the family that the configuration names, and that name.
+fn reader<'a>(config: Fields<'a>) -> Result<(&'static HfReader, &'a str)> {
+    let model_type = config.text("model_type")?;
+    let named = config.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    let name = named.or(model_type).unwrap_or_default();
+    let mut readers = FAMILIES.iter().map(|family| &family.hf);
+    let known = |reader: &&HfReader| reader.architectures.contains(&name) || reader.model_types.contains(&name);
+    let reader = readers.clone().find(known).ok_or_else(|| {
+        let supported: Vec<&str> = readers.by_ref().flat_map(|reader| reader.architectures).copied().collect();
+        Error::UnsupportedArchitecture {
+            file: config.file.into(),
+            architecture: name.into(),
+            reason: format!("supported are {}", supported.join(", ")),
+        }
+    })?;
+    Ok((reader, name))
 }
 
 /// The tokens that begin and end, from the first file that names them, and the default system message.
-async fn chat_settings<F: FileSet>(files: &F, whole: Fields<'_>, vocab_size: usize) -> Result<ChatSettings> {
+async fn chat_settings<F: FileSet>(
+    files: &F,
+    whole: Fields<'_>,
+    model: &ModelConfig,
+    defaults: ChatDefaults,
+) -> Result<ChatSettings> {
+    let vocab_size = model.text().vocab_size;
     let generation = read_json(files, GENERATION_FILE).await?.unwrap_or_else(|| json!({}));
     let generation = Fields::new(GENERATION_FILE, "", &generation)?;
     let text = whole.get("text_config").unwrap_or(&Value::Null);
@@ -155,22 +104,24 @@ async fn chat_settings<F: FileSet>(files: &F, whole: Fields<'_>, vocab_size: usi
         Some(id) => Err(whole.refuse(key, &format!("is {id}, outside the vocabulary of {vocab_size}"))),
         None => Ok(ids),
     };
-    let bos = inside("bos_token_id", first("bos_token_id")?.unwrap_or_else(|| vec![1]))?;
-    let eos_token_ids = inside("eos_token_id", first("eos_token_id")?.unwrap_or_else(|| vec![2]))?;
-    let default_pad = (text.text("model_type")? == Some("ministral3") && !text.has("pad_token_id")).then(|| vec![11]);
+    let one = |id: Option<u32>| id.into_iter().collect::<Vec<_>>();
+    let bos = inside("bos_token_id", first("bos_token_id")?.unwrap_or_else(|| one(defaults.bos)))?;
+    let eos_token_ids = inside("eos_token_id", first("eos_token_id")?.unwrap_or_else(|| vec![defaults.eos]))?;
     let pad = first("pad_token_id")?.map(|ids| inside("pad_token_id", ids)).transpose()?;
-    let pad = pad.or(default_pad.filter(|ids| (ids[0] as usize) < vocab_size));
+    let default_pad = defaults.pad.filter(|&id| (id as usize) < vocab_size);
+    let own = read_text(files, TEMPLATE_FILE).await?;
+    let (layout, template_is_assumed) = ChatLayout::recognise(definition(model).chat_layouts(), own.as_deref());
     Ok(ChatSettings {
-        template: "mistral-v13".into(),
-        default_system_prompt: system_prompt(files).await?,
-        bos_token_id: bos[0],
+        template: layout.name.into(),
+        template_is_assumed,
+        default_system_prompt: read_text(files, SYSTEM_PROMPT_FILE).await?,
+        bos_token_id: bos.first().copied(),
         eos_token_ids,
-        pad_token_id: pad.map(|ids| ids[0]),
+        pad_token_id: pad.map(|ids| ids[0]).or(default_pad),
     })
 }
 
-async fn system_prompt<F: FileSet>(files: &F) -> Result<Option<String>> {
-    let Some(bytes) = read_whole(files, SYSTEM_PROMPT_FILE, MAX_SMALL_FILE_BYTES).await? else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| Error::checkpoint(SYSTEM_PROMPT_FILE, "", "is not UTF-8"))?;
-    Ok(Some(text))
+async fn read_text<F: FileSet>(files: &F, name: &str) -> Result<Option<String>> {
+    let Some(bytes) = read_whole(files, name, MAX_SMALL_FILE_BYTES).await? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|_| Error::checkpoint(name, "", "is not UTF-8"))
 }

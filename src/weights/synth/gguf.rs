@@ -2,18 +2,18 @@
 
 use std::io::Write;
 
+use super::deviation;
 use super::package::norm;
 use super::random::{Palette, Random, Scales, block, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
-use super::{TensorSpec, deviation};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
-use crate::families::mistral3::VisionConfig;
+use crate::families::readers::ChatDefaults;
+use crate::families::table::family;
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
-use crate::weights::gguf::{ElementType, Field, GgufHeader, IMAGE_BREAK, gguf_name, padding};
+use crate::weights::gguf::{ElementType, Field, GgufHeader, padding};
 use crate::weights::layout::Layout;
-use crate::weights::tensors::model_tensors;
 
 /// Types that llama.cpp's `llama-quantize` gives the tensors of a text model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +58,13 @@ impl FileType {
             Self::Bf16 => return ElementType::Bf16,
         };
         let (layers, name) = (text.layers.len(), spec.name.as_str());
-        let layer = name.strip_prefix("layers.").and_then(|rest| rest.split_once('.')?.0.parse().ok());
         // `use_more_bits` of llama.cpp.
         let more = |i: usize| i < layers / 8 || i >= 7 * layers / 8 || (i - layers / 8) % 3 == 2;
-        let finer = match name {
-            "lm_head" => true,
-            "embed_tokens" => text.tie_word_embeddings,
-            _ => layer.is_some_and(more) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
+        let finer = match spec.role {
+            Role::Head => true,
+            Role::Embedding => text.tie_word_embeddings,
+            Role::Layer(layer) => more(layer) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
+            Role::Vision(_) => false,
         };
         ElementType::Blocks(if finer { Layout::Q6K } else { most })
     }
@@ -85,10 +85,11 @@ impl GgufFile {
     pub fn text(name: &str, config: &ModelConfig, file_type: FileType) -> Result<Self> {
         let text = config.text();
         let mut header = GgufHeader::default();
-        describe_text(&mut header, name, text);
+        header.set("general.name", name);
+        definition(config).describe_gguf(&mut header, false);
         header.set("general.file_type", Field::U32(file_type.number()));
-        describe_tokens(&mut header, text)?;
-        let specs = model_tensors(config).filter(|spec| !is_vision(spec));
+        describe_tokens(&mut header, config)?;
+        let specs = definition(config).tensors().filter(|spec| spec.role.is_text());
         let kind = |spec: &TensorSpec| if spec.shape.len() == 1 { ElementType::F32 } else { file_type.of(spec, text) };
         Self::new(header, specs, kind)
     }
@@ -98,14 +99,18 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Internal`].
     pub fn mmproj(name: &str, config: &ModelConfig) -> Result<Option<Self>> {
-        let Some(vision) = config.vision() else { return Ok(None) };
+        if definition(config).pictures().is_none() {
+            return Ok(None);
+        }
         let mut header = GgufHeader::default();
-        describe_vision(&mut header, name, vision, config.text());
-        let narrow = |spec: &TensorSpec| spec.shape.len() == 2 && spec.name != "vision.patch_conv";
+        header.set("general.name", name);
+        definition(config).describe_gguf(&mut header, true);
+        let narrow = |spec: &TensorSpec| spec.is_matrix() && spec.floor.is_none();
         let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
-        // Published files repeat this row of the embedding.
-        let row = TensorSpec { name: IMAGE_BREAK.into(), shape: vec![config.text().hidden_size] };
-        Self::new(header, model_tensors(config).filter(is_vision).chain([row]), kind).map(Some)
+        // Published files repeat a row of the embedding.
+        let copy = |name: &&str| TensorSpec::new(*name, &[config.text().hidden_size], Role::Vision(0)).gguf(*name);
+        let specs = definition(config).tensors().filter(|spec| !spec.role.is_text());
+        Self::new(header, specs.chain(definition(config).gguf_copies().iter().map(copy)), kind).map(Some)
     }
 
     fn new(
@@ -116,12 +121,8 @@ impl GgufFile {
         let mut tensors = Vec::new();
         for spec in specs {
             let kind = kind(&spec);
-            let patch = (spec.shape.get(1).copied().unwrap_or(0) as f64 / 3.0).sqrt() as usize;
-            let shape = match spec.name.as_str() {
-                "vision.patch_conv" => vec![spec.shape[0], 3, patch, patch],
-                _ => spec.shape.clone(),
-            };
-            let bytes = header.tensor(&gguf_name(&spec.name), kind, &shape)?;
+            let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
+            let bytes = header.tensor(spec.gguf.as_ref().unwrap_or(&spec.name), kind, shape)?;
             tensors.push((spec, kind, bytes));
         }
         Ok(Self { header, tensors })
@@ -157,10 +158,6 @@ impl GgufFile {
 
 /// Bytes made at a time: whole blocks of every type.
 const PIECE: usize = 4 * 34 * 144 * 11 * 5 * 7 * 4;
-
-fn is_vision(spec: &TensorSpec) -> bool {
-    spec.name.starts_with("vision.") || spec.name.starts_with("projector.")
-}
 
 /// What the bytes of a tensor are made from.
 enum Filler {
@@ -198,46 +195,15 @@ impl Filler {
     }
 }
 
-fn describe_text(header: &mut GgufHeader, name: &str, text: &TextConfig) {
-    let architecture = if text.query_scaling.is_some() { "mistral3" } else { "llama" };
-    header.set("general.architecture", architecture);
-    header.set("general.name", name);
-    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
-    let sizes = [
-        ("vocab_size", text.vocab_size),
-        ("context_length", text.max_position_embeddings),
-        ("embedding_length", text.hidden_size),
-        ("block_count", text.layers.len()),
-        ("feed_forward_length", text.intermediate_size),
-        ("attention.head_count", text.num_attention_heads),
-        ("attention.head_count_kv", text.num_key_value_heads),
-        ("attention.key_length", text.head_dim),
-        ("attention.value_length", text.head_dim),
-        ("rope.dimension_count", text.head_dim),
-    ];
-    for (key, size) in sizes {
-        set(key, Field::U32(size as u32));
-    }
-    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
-    set("rope.freq_base", Field::F32(text.rope.theta as f32));
-    if let Some(scaling) = &text.query_scaling {
-        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
-    }
-    if let Some(yarn) = &text.rope.yarn {
-        set("rope.scaling.type", "yarn".into());
-        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
-        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
-        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
-        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
-        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
-    }
-}
-
-fn describe_tokens(header: &mut GgufHeader, text: &TextConfig) -> Result<()> {
-    let Vocabulary { tokens, merges, .. } = Vocabulary::new(text.vocab_size)?;
+fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
+    let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size)?;
+    let family = family(config);
     let (control, normal) = (3, 1);
     header.set("tokenizer.ggml.model", "gpt2");
-    header.set("tokenizer.ggml.pre", "tekken");
+    for pre in family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).take(1).flat_map(|split| split.names.first())
+    {
+        header.set("tokenizer.ggml.pre", *pre);
+    }
     header.set(
         "tokenizer.ggml.token_type",
         Field::I32s((0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect()),
@@ -245,35 +211,13 @@ fn describe_tokens(header: &mut GgufHeader, text: &TextConfig) -> Result<()> {
     header.set("tokenizer.ggml.scores", Field::F32s(vec![0.0; tokens.len()]));
     header.set("tokenizer.ggml.tokens", Field::Texts(tokens));
     header.set("tokenizer.ggml.merges", Field::Texts(merges));
-    for (key, id) in [("bos", 1), ("eos", 2), ("unknown", 0), ("padding", 11)] {
-        header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+    let ChatDefaults { bos, eos, pad } = family.chat;
+    for (key, id) in [("bos", bos), ("eos", Some(eos)), ("unknown", Some(0)), ("padding", pad)] {
+        if let Some(id) = id {
+            header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+        }
     }
-    header.set("tokenizer.ggml.add_bos_token", Field::Flag(true));
+    header.set("tokenizer.ggml.add_bos_token", Field::Flag(bos.is_some()));
     header.set("tokenizer.ggml.add_eos_token", Field::Flag(false));
     Ok(())
-}
-
-fn describe_vision(header: &mut GgufHeader, name: &str, vision: &VisionConfig, text: &TextConfig) {
-    header.set("general.architecture", "clip");
-    header.set("general.type", "mmproj");
-    header.set("general.name", name);
-    header.set("clip.has_vision_encoder", Field::Flag(true));
-    header.set("clip.projector_type", "pixtral");
-    header.set("clip.use_silu", Field::Flag(true));
-    let sizes = [
-        ("image_size", vision.image_size),
-        ("patch_size", vision.patch_size),
-        ("embedding_length", vision.hidden_size),
-        ("feed_forward_length", vision.intermediate_size),
-        ("block_count", vision.num_hidden_layers),
-        ("attention.head_count", vision.num_attention_heads),
-        ("spatial_merge_size", vision.spatial_merge_size),
-        ("projection_dim", text.hidden_size),
-    ];
-    for (key, size) in sizes {
-        header.set(&format!("clip.vision.{key}"), Field::U32(size as u32));
-    }
-    header.set("clip.vision.attention.layer_norm_epsilon", Field::F32(vision.rms_norm_eps));
-    header.set("clip.vision.image_mean", Field::F32s(vision.image_mean.to_vec()));
-    header.set("clip.vision.image_std", Field::F32s(vision.image_std.to_vec()));
 }

@@ -6,14 +6,12 @@
 mod gguf;
 mod package;
 mod random;
-mod shape;
 mod tokenizer;
 
 pub use gguf::{FileType, GgufFile};
 pub use package::package;
-pub use shape::Shape;
 
-use super::tensors::TensorSpec;
+use crate::families::TensorSpec;
 
 /// Standard deviation of a matrix's numbers: with it outputs are as large as inputs.
 fn deviation(spec: &TensorSpec) -> f64 {

@@ -2,18 +2,19 @@
 
 use std::ops::ControlFlow;
 
+use super::deviation;
 use super::random::{Palette, Random, Scales, unit_scale};
 use super::tokenizer::{CONTROL, Vocabulary};
-use super::{TensorSpec, deviation};
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
+use crate::families::readers::ChatDefaults;
+use crate::families::table::family;
+use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::convert::{Progress, row_chunks};
-use crate::weights::gguf::write_tokenizer;
 use crate::weights::layout::{Layout, MatrixShape, PlaneKind, ROW_GROUP};
 use crate::weights::layouts::Layouts;
 use crate::weights::manifest::{ChatSettings, Manifest};
 use crate::weights::quant::encode_rows;
-use crate::weights::tensors::model_tensors;
+use crate::weights::tokenizer_json::write_tokenizer;
 use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
 
 /// Writes a random package of that configuration, as if made of a BF16 checkpoint. Equal arguments give equal bytes.
@@ -31,14 +32,19 @@ pub async fn package<K: PackageSink>(
 ) -> Result<Manifest> {
     config.validate(name)?;
     let vocabulary = Vocabulary::new(config.text().vocab_size)?;
-    let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, |id| (id < CONTROL).then_some(true))?;
-    let specs: Vec<TensorSpec> = model_tensors(&config).collect();
+    let family = family(&config);
+    let split = family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).next();
+    let split = split.ok_or_else(|| Error::Internal { detail: format!("{} has no pre-tokeniser", family.name) })?;
+    let special = |id| (id < CONTROL).then_some(true);
+    let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, split, special)?;
+    let specs: Vec<TensorSpec> = definition(&config).tensors().collect();
+    let first_projection = specs.iter().position(|spec| spec.role == Role::Layer(0) && spec.is_matrix());
     let total = specs.iter().map(TensorSpec::len).sum();
     let (mut done, mut quantization) = (0, Layout::F32);
     let mut random = Random::new(seed);
-    for spec in &specs {
+    for (index, spec) in specs.iter().enumerate() {
         let layout = layouts.of(spec, Layout::F16);
-        if spec.name == "layers.0.self_attn.q_proj" {
+        if Some(index) == first_projection {
             quantization = layout;
         }
         write_tensor(spec, layout, &mut random, &mut writer).await?;
@@ -47,12 +53,14 @@ pub async fn package<K: PackageSink>(
             return Err(Error::Aborted);
         }
     }
+    let ChatDefaults { bos, eos, pad } = family.chat;
     let chat = ChatSettings {
-        template: "mistral-v13".into(),
+        template: definition(&config).chat_layouts()[0].name.into(),
+        template_is_assumed: false,
         default_system_prompt: None,
-        bos_token_id: 1,
-        eos_token_ids: vec![2],
-        pad_token_id: Some(11),
+        bos_token_id: bos,
+        eos_token_ids: vec![eos],
+        pad_token_id: pad,
     };
     let source = Some(format!("random numbers, seed {seed}"));
     let info = PackageInfo { name: name.into(), license: None, source, quantization, config, chat };

@@ -1,17 +1,16 @@
 //! What the keys say about a model.
 
 use ocelli::config::{Activation, RopePairs};
-use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::Config;
 use ocelli::weights::gguf::GgufImport;
 use serde_json::Value;
 
+use super::super::common::mistral3;
 use super::parts::Parts;
 use super::{TEXT, assert_says, files, pack, pack_as, read, refused, text_files};
 
 fn config(change: impl FnOnce(&mut Parts)) -> Config {
-    let ModelConfig::Mistral3(config) = pack(&text_files("q4_0", change)).expect("a package").0.config;
-    config
+    mistral3(&pack(&text_files("q4_0", change)).expect("a package").0.config)
 }
 
 #[test]
@@ -20,7 +19,7 @@ fn fixtures_have_their_numbers() {
     assert_eq!((manifest.name.as_str(), manifest.license.as_deref()), ("Tiny GGUF", Some("CC0-1.0")));
     assert_eq!(
         (manifest.chat.bos_token_id, &manifest.chat.eos_token_ids[..], manifest.chat.pad_token_id),
-        (1, &[2][..], Some(11))
+        (Some(1), &[2][..], Some(11))
     );
     let text = manifest.config.text();
     assert_eq!((text.vocab_size, text.hidden_size, text.intermediate_size, text.layers.len()), (304, 256, 256, 1));
@@ -126,16 +125,35 @@ fn a_copied_picture_token_and_odd_converters() {
     let plain = pack(&text_files("q4_0", |_| ())).expect("a package");
     assert_eq!(pack(&with_copy).expect("a package").1.0, plain.1.0);
 
-    // Eyes of another spelling inside the text file: only those of the file named are read, and without one nothing is.
+    // A vision half of another spelling inside the text file: only that of the file named is read, and without one nothing is.
     let inside = text_files("q4_0", |parts| {
-        let mut eyes = parts.tensor("output_norm.weight").clone();
-        eyes.name = "v.patch_conv.weight".into();
-        parts.tensors.push(eyes);
+        let mut vision = parts.tensor("output_norm.weight").clone();
+        vision.name = "v.patch_conv.weight".into();
+        parts.tensors.push(vision);
     });
     assert_eq!(pack(&inside).expect("a package").0.tensors, plain.0.tensors);
     let blind = GgufImport { text: TEXT.into(), mmproj: None };
     let error = pack_as(&inside, &blind, None).map(drop).expect_err("a refusal");
     assert_says(&error, "invalid-checkpoint", &["v.patch_conv.weight", "mmproj"]);
+}
+
+/// A file's own template is recognised, not run.
+#[test]
+fn templates_are_told_apart() {
+    for (template, assumed) in [
+        (None, false),
+        (Some("{{ bos_token }}[SYSTEM_PROMPT]{{ x }}[/SYSTEM_PROMPT][INST]{{ y }}[/INST]"), false),
+        (Some("{{ bos_token }}[INST]{{ y }}[/INST]"), true),
+        (Some("<|im_start|>{{ role }}"), true),
+    ] {
+        let files = text_files("q4_0", |parts| {
+            if let Some(template) = template {
+                parts.set_text("tokenizer.chat_template", template);
+            }
+        });
+        let chat = pack(&files).expect("a package").0.chat;
+        assert_eq!((chat.template.as_str(), chat.template_is_assumed), ("mistral-v13", assumed), "{template:?}");
+    }
 }
 
 #[test]

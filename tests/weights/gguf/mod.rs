@@ -2,6 +2,7 @@
 
 mod config;
 mod damaged;
+mod llama;
 pub(crate) mod parts;
 mod planes;
 mod reader;
@@ -28,7 +29,7 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(fixture("gguf").join(name)).expect("a fixture")
 }
 
-/// A fixture's text model and the eyes, after changes.
+/// A fixture's text model and the vision half, after changes.
 fn files(name: &str, text: impl FnOnce(&mut Parts), mmproj: impl FnOnce(&mut Parts)) -> MemoryFiles {
     let mut parts = [Parts::of(&read(&format!("{name}.gguf"))), Parts::of(&read(MMPROJ))];
     text(&mut parts[0]);

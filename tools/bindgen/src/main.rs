@@ -24,5 +24,12 @@ fn generate(module: &str, out_dir: &str) -> Result<(), String> {
     // The script finds the module beside itself, in the form that bundlers understand.
     bindgen.input_path(module).out_name("ocelli").typescript(true).omit_default_module_path(false);
     bindgen.web(true).map_err(|error| format!("{error:#}"))?;
-    bindgen.generate(out_dir).map_err(|error| format!("{module}: {error:#}"))
+    bindgen.generate(out_dir).map_err(|error| format!("{module}: {error:#}"))?;
+    reference_lib(&format!("{out_dir}/ocelli.d.ts")).map_err(|error| format!("{out_dir}: {error}"))
+}
+
+/// Names the library that declares `Symbol.dispose`, which is in no project's `lib` by default.
+fn reference_lib(declarations: &str) -> std::io::Result<()> {
+    let text = std::fs::read_to_string(declarations)?;
+    std::fs::write(declarations, format!("/// <reference lib=\"esnext.disposable\" />\n{text}"))
 }

@@ -1,0 +1,90 @@
+//! What a layout of conversations is. Each family has its own: see `families/*/chat.rs`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::message::{ContentPart, Message};
+use crate::error::{Error, Result};
+
+/// A piece of the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// The token that every prompt of the package begins with.
+    Start,
+    /// A control token, by name.
+    Control(&'static str),
+    /// Ordinary text.
+    Text(Cow<'a, str>),
+    /// A picture: an index into the pictures of the request.
+    Image(usize),
+}
+
+/// How a conversation becomes control tokens and text.
+///
+/// Layouts are code rather than Jinja templates, so that the text of a message goes through the tokenizer apart from the control tokens
+/// around it.
+pub struct ChatLayout {
+    /// Its name in `model.json`.
+    pub name: &'static str,
+    /// Strings that a checkpoint's own Jinja template of this layout contains, all of them.
+    pub marks: &'static [&'static str],
+    /// Lays out a conversation. `system` is the system message of one that has none.
+    pub segments: SegmentsFn,
+}
+
+/// Messages and a default system message to segments, or an [`Error::InvalidRequest`] that names the message.
+pub type SegmentsFn = for<'a> fn(&'a [Message], Option<&'a str>) -> Result<Vec<Segment<'a>>>;
+
+impl fmt::Debug for ChatLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatLayout").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl ChatLayout {
+    /// The one of `layouts`, of which there is at least one, whose marks a checkpoint's own template bears; else the first, and that this is
+    /// a guess. Without a template the first is taken to be meant.
+    pub fn recognise(layouts: &[&'static Self], template: Option<&str>) -> (&'static Self, bool) {
+        let is_of = |layout: &&&Self| template.is_some_and(|text| layout.marks.iter().all(|mark| text.contains(mark)));
+        match layouts.iter().find(is_of) {
+            Some(layout) => (layout, false),
+            None => (layouts[0], template.is_some()),
+        }
+    }
+}
+
+/// What messages of one speaker contain, one after another. Texts that meet are joined with `between`; empty ones vanish.
+pub fn merge_content<'a>(messages: &'a [Message], between: &str) -> Vec<Segment<'a>> {
+    let mut merged: Vec<Segment<'a>> = Vec::new();
+    for part in messages.iter().flat_map(|message| &message.content) {
+        match (part, merged.last_mut()) {
+            (ContentPart::Image(index), _) => merged.push(Segment::Image(*index)),
+            (ContentPart::Text(text), _) if text.is_empty() => {}
+            (ContentPart::Text(text), Some(Segment::Text(before))) => {
+                let before = before.to_mut();
+                before.push_str(between);
+                before.push_str(text);
+            }
+            (ContentPart::Text(text), _) => merged.push(Segment::Text(Cow::Borrowed(text))),
+        }
+    }
+    merged
+}
+
+/// Refuses a conversation without messages, and pictures that `may_show` does not allow.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] that names the message.
+pub fn check_pictures(messages: &[Message], may_show: impl Fn(&Message) -> bool) -> Result<()> {
+    if messages.is_empty() {
+        return Err(Error::request("messages", "at least one message is needed"));
+    }
+    for (i, message) in messages.iter().enumerate() {
+        let picture = message.content.iter().position(|part| matches!(part, ContentPart::Image(_)));
+        if let Some(j) = picture.filter(|_| !may_show(message)) {
+            let reason = format!("a {} message cannot hold a picture", message.role.name());
+            return Err(Error::request(format!("messages[{i}].content[{j}]"), reason));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! How text is normalised and split into pieces before the merges, as a `tokenizer.json` says.
+//!
+//! Supported is what byte-level vocabularies use: NFC or nothing, then any of `Split` (isolated), `Digits` and `ByteLevel`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use fancy_regex::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::normalizers::unicode::NFC;
+use tokenizers::{NormalizedString, Normalizer};
+
+use crate::error::{Error, Result};
+
+/// What `ByteLevel` splits at by default (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
+const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// Bytes of a pattern, and steps that a file may name.
+const MAX_PATTERN_LEN: usize = 4096;
+const MAX_STEPS: usize = 8;
+
+/// Text to pieces.
+pub(super) struct PreTokenizer {
+    nfc: bool,
+    steps: Vec<Step>,
+}
+
+/// Each piece of the step before is split further.
+enum Step {
+    /// Matches, and what lies between them.
+    Split(Regex),
+    /// Numeric characters, one by one or as runs, and what lies between them.
+    Digits { individual: bool },
+}
+
+/// A pre-tokeniser as the file spells it.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Spelled {
+    Sequence {
+        pretokenizers: Vec<Value>,
+    },
+    Split {
+        pattern: Pattern,
+        behavior: String,
+    },
+    Digits {
+        #[serde(default)]
+        individual_digits: bool,
+    },
+    ByteLevel {
+        #[serde(default)]
+        add_prefix_space: bool,
+        #[serde(default = "yes")]
+        use_regex: bool,
+    },
+}
+
+#[derive(Deserialize)]
+enum Pattern {
+    String(String),
+    Regex(String),
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PreTokenizer {
+    /// Reads the `normalizer` and `pre_tokenizer` of a file. `pattern` replaces all that the file says about splitting.
+    pub(super) fn new(
+        normalizer: Option<&Value>,
+        pre_tokenizer: Option<&Value>,
+        pattern: Option<&str>,
+    ) -> Result<Self> {
+        let mut this = Self { nfc: is_nfc(normalizer)?, steps: Vec::new() };
+        match (pattern, pre_tokenizer) {
+            (Some(pattern), _) => this.split_at(pattern)?,
+            (None, Some(value)) => this.read(value)?,
+            (None, None) => return Err(fault("there is no pre-tokeniser, only byte-level vocabularies are supported")),
+        }
+        Ok(this)
+    }
+
+    fn read(&mut self, value: &Value) -> Result<()> {
+        let values = match spelled(value)? {
+            Spelled::Sequence { pretokenizers } => pretokenizers,
+            _ => vec![value.clone()],
+        };
+        let Some((last, others)) = values.split_last().filter(|_| values.len() <= MAX_STEPS) else {
+            return Err(fault(format!("the pre-tokeniser has {} steps", values.len())));
+        };
+        for value in others {
+            match spelled(value)? {
+                Spelled::Split { pattern: Pattern::Regex(pattern), behavior } if behavior == "Isolated" => {
+                    self.split_at(&pattern)?;
+                }
+                Spelled::Split { pattern: Pattern::String(text), behavior } if behavior == "Isolated" => {
+                    self.split_at(&fancy_regex::escape(&text))?;
+                }
+                Spelled::Digits { individual_digits: individual } => self.steps.push(Step::Digits { individual }),
+                _ => return Err(unsupported(value)),
+            }
+        }
+        match spelled(last)? {
+            Spelled::ByteLevel { add_prefix_space: false, use_regex: true } => self.split_at(GPT_2),
+            Spelled::ByteLevel { add_prefix_space: false, use_regex: false } => Ok(()),
+            _ => Err(unsupported(last)),
+        }
+    }
+
+    fn split_at(&mut self, pattern: &str) -> Result<()> {
+        if pattern.len() > MAX_PATTERN_LEN {
+            return Err(fault(format!("a pattern of the pre-tokeniser is {} bytes long", pattern.len())));
+        }
+        let regex = Regex::new(pattern).map_err(|error| fault(format!("the pre-tokeniser's pattern: {error}")))?;
+        self.steps.push(Step::Split(regex));
+        Ok(())
+    }
+
+    /// The text that is split.
+    pub(super) fn normalize<'t>(&self, text: &'t str) -> Result<Cow<'t, str>> {
+        if !self.nfc || text.is_ascii() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut normalized = NormalizedString::from(text);
+        NFC.normalize(&mut normalized).map_err(|error| fault(error.to_string()))?;
+        Ok(Cow::Owned(normalized.get().to_owned()))
+    }
+
+    /// The pieces of a normalised text, in order and without gaps.
+    pub(super) fn pieces<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
+        let mut pieces = vec![text];
+        for step in &self.steps {
+            let mut finer = Vec::with_capacity(pieces.len());
+            for piece in pieces {
+                step.split(piece, &mut finer)?;
+            }
+            pieces = finer;
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        Ok(pieces)
+    }
+}
+
+impl Step {
+    fn split<'t>(&self, text: &'t str, pieces: &mut Vec<&'t str>) -> Result<()> {
+        let mut done = 0;
+        let mut isolate = |range: Range<usize>| {
+            pieces
+                .extend([&text[done..range.start], &text[range.clone()]].into_iter().filter(|piece| !piece.is_empty()));
+            done = range.end;
+        };
+        match self {
+            Self::Split(regex) => {
+                for found in regex.find_iter(text) {
+                    isolate(found.map_err(|error| fault(format!("the text cannot be split: {error}")))?.range());
+                }
+            }
+            Self::Digits { individual: true } => {
+                text.match_indices(char::is_numeric).for_each(|(at, digit)| isolate(at..at + digit.len()));
+            }
+            Self::Digits { individual: false } => {
+                let mut rest = 0;
+                while let Some(at) = text[rest..].find(char::is_numeric).map(|at| rest + at) {
+                    rest = text[at..].find(|c: char| !c.is_numeric()).map_or(text.len(), |len| at + len);
+                    isolate(at..rest);
+                }
+            }
+        }
+        isolate(text.len()..text.len());
+        Ok(())
+    }
+}
+
+/// An error about the tokenizer's file.
+pub(super) fn fault(reason: impl Into<String>) -> Error {
+    Error::Tokenizer { reason: reason.into() }
+}
+
+/// Whether text is brought to NFC; an error for any other normaliser.
+fn is_nfc(normalizer: Option<&Value>) -> Result<bool> {
+    let Some(value) = normalizer else { return Ok(false) };
+    let all = match value.get("type").and_then(Value::as_str) {
+        Some("Sequence") => value.get("normalizers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice),
+        _ => std::slice::from_ref(value),
+    };
+    match all.iter().find(|value| value.get("type").and_then(Value::as_str) != Some("NFC")) {
+        Some(other) => Err(fault(format!("the normalizer {} is not supported, only NFC", short(other)))),
+        None => Ok(!all.is_empty()),
+    }
+}
+
+fn spelled(value: &Value) -> Result<Spelled> {
+    Spelled::deserialize(value).map_err(|_| unsupported(value))
+}
+
+fn unsupported(value: &Value) -> Error {
+    fault(format!(
+        "the pre-tokeniser {} is not supported, only Split (Isolated) and Digits with ByteLevel behind them",
+        short(value)
+    ))
+}
+
+/// The beginning of a value's text, for errors.
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(200).collect()
+}

@@ -1,0 +1,63 @@
+//! What answers are made with, behind one trait: a device with a model on it, or a model on the CPU in tests.
+
+use std::rc::Rc;
+
+use super::context::RequestContext;
+use super::conversation::Conversation;
+use super::pictures::PromptImages;
+use super::prompt::{ContextEntry, SizedPicture};
+use crate::error::Result;
+use crate::families::ModelConfig;
+use crate::model::LanguageModel;
+
+/// The state of a backend's conversations.
+pub type StateOf<B> = <<B as Backend>::Model as LanguageModel>::State;
+
+/// A model, and what brings it back after a loss.
+#[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
+pub trait Backend {
+    /// The model.
+    type Model: LanguageModel;
+
+    /// Entries a conversation may have.
+    fn context(&self) -> usize;
+
+    /// The model's shape.
+    fn config(&self) -> &ModelConfig;
+
+    /// Longest edge of a picture in pixels; larger ones are scaled down.
+    fn longest_edge(&self) -> usize;
+
+    /// The model.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`] from the loss of a device until [`Self::reopen`].
+    fn model(&mut self) -> Result<&mut Self::Model>;
+
+    /// Features of those of `pictures` that occur in `entries`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Aborted`], or what the device says.
+    async fn encode_images(
+        &mut self,
+        conversation: &mut Conversation<StateOf<Self>>,
+        entries: &[ContextEntry],
+        pictures: &[Rc<SizedPicture>],
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages>;
+
+    /// Gives up a device that is lost, with the model on it.
+    fn close(&mut self);
+
+    /// Opens a device and brings the model there.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`], [`crate::Error::WebgpuUnavailable`], [`crate::Error::Aborted`], or as loading.
+    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()>;
+
+    /// Frees what is only kept for speed, and waits until its memory is free.
+    ///
+    /// # Errors
+    /// What the device says.
+    async fn free_memory(&mut self) -> Result<()>;
+}

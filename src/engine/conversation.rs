@@ -1,0 +1,326 @@
+//! One conversation: what its state holds, entry by entry, and how it got there. State, entries and passes move together, and only here.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::prompt::{ContextEntry, SizedPicture};
+use crate::error::Result;
+use crate::image::Fingerprint;
+use crate::model::{Features, Input, LanguageModel, Verdict};
+use crate::sampling::SamplingOptions;
+use crate::state::States;
+
+/// One forward pass. Rows computed together are rounded alike when they are computed together again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PastPass {
+    /// Its first entry.
+    pub(super) first: usize,
+    /// Rows computed; entries of the last ones may have been given up since.
+    pub(super) rows: usize,
+    /// Whether it was a step: one row by the kernels for one row.
+    pub(super) is_step: bool,
+}
+
+/// How a conversation came about, so that its state can be made once more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    pub(super) entries: Vec<ContextEntry>,
+    passes: Vec<PastPass>,
+    /// The pictures that entries name, at the size the model sees them.
+    pub(super) pictures: Vec<Rc<SizedPicture>>,
+}
+
+impl History {
+    /// Every pass, with the entries kept of it.
+    pub(super) fn passes(&self) -> impl Iterator<Item = (PastPass, &[ContextEntry])> {
+        let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.entries.len()]);
+        self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.entries[pass.first..end]))
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+        self.passes.retain(|pass| pass.first < len);
+    }
+
+    /// Keeps `pictures` in addition to those that entries name.
+    fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
+        let fingerprint = |entry: &ContextEntry| match entry {
+            ContextEntry::Picture { fingerprint, .. } => Some(*fingerprint),
+            ContextEntry::Token(_) => None,
+        };
+        let named: HashSet<Fingerprint> = self.entries.iter().filter_map(fingerprint).collect();
+        self.pictures.retain(|picture| named.contains(&picture.fingerprint));
+        for picture in pictures {
+            if self.pictures.iter().all(|held| held.fingerprint != picture.fingerprint) {
+                self.pictures.push(picture.clone());
+            }
+        }
+    }
+
+    fn add_step(&mut self, token: u32) {
+        self.passes.push(PastPass { first: self.entries.len(), rows: 1, is_step: true });
+        self.entries.push(ContextEntry::Token(token));
+    }
+}
+
+/// A conversation with its state, which is gone while there is no device.
+#[derive(Debug)]
+pub struct Conversation<S> {
+    state: Option<S>,
+    history: History,
+}
+
+impl<S> Default for Conversation<S> {
+    fn default() -> Self {
+        Self { state: None, history: History::default() }
+    }
+}
+
+impl<S: States> Conversation<S> {
+    /// Its entries.
+    pub fn entries(&self) -> &[ContextEntry] {
+        &self.history.entries
+    }
+
+    /// The pictures that entries name.
+    pub(super) fn pictures(&self) -> &[Rc<SizedPicture>] {
+        &self.history.pictures
+    }
+
+    /// Entries that `prompt` has in common with the conversation and that need not be computed. The last entry of the prompt is always
+    /// left to compute, since its logits are wanted.
+    pub(super) fn common(&self, prompt: &[ContextEntry]) -> usize {
+        let common = self.entries().iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
+        common.min(prompt.len().saturating_sub(1))
+    }
+
+    /// The state, a new one if there is none.
+    pub(super) fn state_mut<M: LanguageModel<State = S>>(&mut self, model: &M) -> Result<&mut S> {
+        let state = match self.state.take() {
+            Some(state) => state,
+            None => model.new_state()?,
+        };
+        Ok(self.state.insert(state))
+    }
+
+    /// Gives up the state; the history says how to make it again.
+    pub(super) fn drop_state(&mut self) -> History {
+        self.state = None;
+        std::mem::take(&mut self.history)
+    }
+
+    /// Sets a history whose state is not there any more.
+    pub(super) fn set_lost(&mut self, history: History) {
+        (self.state, self.history) = (None, history);
+    }
+
+    /// Goes back to `len` entries, or as far behind them as the state can; the pictures of what is left and `pictures` are kept.
+    /// Returns the entries that are left.
+    pub(super) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) -> usize {
+        let left = self.state.as_mut().map_or(0, |state| state.rewind(len));
+        self.history.truncate(left);
+        self.history.keep_pictures(pictures);
+        left
+    }
+
+    /// Goes back behind the last pass: nobody has seen whether it succeeded.
+    pub(super) fn forget_last_pass(&mut self) {
+        if let Some(pass) = self.history.passes.last() {
+            self.rewind(pass.first, &[]);
+        }
+    }
+
+    /// Makes room for `rows` more entries.
+    pub(super) async fn reserve<M: LanguageModel<State = S>>(&mut self, model: &mut M, rows: usize) -> Result<()> {
+        let state = self.state_mut(model)?;
+        model.reserve(state, rows).await
+    }
+
+    /// Computes a chunk and waits for it. If it is seen to fail, none of its rows count.
+    pub(super) async fn append<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        entries: &[ContextEntry],
+        inputs: &[Input],
+        features: Option<&Features>,
+    ) -> Result<()> {
+        let held = self.entries().len();
+        let outcome = match self.submit(model, entries, inputs, features).await {
+            Ok(()) => model.wait_idle().await,
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            self.rewind(held, &[]);
+        }
+        outcome
+    }
+
+    /// Submits a chunk of `inputs`, of which the first are `entries` and the rest is padding.
+    async fn submit<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        entries: &[ContextEntry],
+        inputs: &[Input],
+        features: Option<&Features>,
+    ) -> Result<()> {
+        let (first, mut rows) = (self.entries().len(), inputs.len());
+        let state = self.state_mut(model)?;
+        if entries.len() < rows {
+            state.checkpoint();
+        }
+        let mut submitted = model.forward(state, inputs, features).await;
+        // What was submitted of a failed pass counts for states that cannot go back.
+        let kept = if submitted.is_ok() { entries.len() } else { 0 };
+        let left = state.rewind(first + kept);
+        if submitted.is_ok() && left == first && left < first + kept {
+            // The state cannot give the padding up: then it has to do without.
+            rows = kept;
+            submitted = model.forward(state, &inputs[..rows], features).await;
+        }
+        if submitted.is_err() || left < first {
+            self.rewind(first, &[]);
+            return submitted.and(Err(not_rewound()));
+        }
+        self.history.passes.push(PastPass { first, rows, is_step: false });
+        self.history.entries.extend_from_slice(entries);
+        Ok(())
+    }
+
+    /// Computes a pass once more, from inputs that are its entries. Of a pass whose last rows were given up, those are computed too
+    /// where the state can go back behind them: with them the others are rounded as before.
+    pub(super) async fn replay<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        (pass, entries): (PastPass, &[ContextEntry]),
+        mut inputs: Vec<Input>,
+        features: Option<&Features>,
+    ) -> Result<()> {
+        if let ([ContextEntry::Token(token)], true) = (entries, pass.is_step) {
+            self.reserve(model, 1).await?;
+            return self.step_again(model, *token);
+        }
+        // No row looks at those behind it: any input will do.
+        let padding = inputs.last().copied().unwrap_or(Input::Token(0));
+        inputs.resize(pass.rows.max(entries.len()), padding);
+        self.submit(model, entries, &inputs, features).await
+    }
+
+    /// Takes the step of a token that is known, as it was taken before.
+    pub(super) fn step_again<M: LanguageModel<State = S>>(&mut self, model: &mut M, token: u32) -> Result<()> {
+        model.replay(self.state_mut(model)?, token)?;
+        self.history.add_step(token);
+        Ok(())
+    }
+
+    /// Begins to draw behind the entries, whose last pass must be the last one that the model computed.
+    pub(super) async fn begin<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        options: &SamplingOptions,
+        drawn: &[u32],
+    ) -> Result<M::Draw> {
+        let last = self.entries().len().saturating_sub(1);
+        let chunk = self.history.passes.last().filter(|pass| !pass.is_step);
+        let row = chunk.map(|pass| last - pass.first);
+        let state = self.state_mut(model)?;
+        state.checkpoint();
+        model.begin(state, options, drawn, row).await
+    }
+
+    /// Submits the step of a token that is known, and the draw behind it.
+    pub(super) async fn step<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        known: u32,
+    ) -> Result<()> {
+        self.reserve(model, 1).await?;
+        model.step(self.state_mut(model)?, draw)?;
+        self.history.add_step(known);
+        Ok(())
+    }
+
+    /// Waits for the token that is being drawn. If the answer `goes_on`, its step and the next draw are submitted first.
+    pub(super) async fn draw<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        goes_on: bool,
+    ) -> Result<u32> {
+        if goes_on {
+            self.reserve(model, 1).await?;
+            model.step(self.state_mut(model)?, draw)?;
+        }
+        match model.drawn(draw).await {
+            Ok(token) => {
+                if goes_on {
+                    self.history.add_step(token);
+                }
+                Ok(token)
+            }
+            Err(error) => {
+                self.rewind(self.entries().len(), &[]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether passes over so many rows give what steps give.
+    pub(super) async fn drafts_are_right<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        inputs: &[u32],
+        drawn: usize,
+    ) -> Result<bool> {
+        let first = self.entries().len();
+        let state = self.state_mut(model)?;
+        state.checkpoint();
+        let right = model.drafts_are_right(state, inputs, drawn).await;
+        if self.rewind(first, &[]) < first { right.and(Err(not_rewound())) } else { right }
+    }
+
+    /// Verifies drafts behind a token that is known: `inputs` are the token and the drafts. Rows that were wrong are gone afterwards.
+    pub(super) async fn verify<M: LanguageModel<State = S>>(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        inputs: &[u32],
+        drawn: usize,
+    ) -> Result<Option<Verdict>> {
+        let first = self.entries().len();
+        let state = self.state_mut(model)?;
+        state.checkpoint();
+        let verdict = match model.verify(state, draw, inputs, drawn).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.rewind(first, &[]);
+                return Err(error);
+            }
+        };
+        let kept = &inputs[..verdict.map_or(0, |verdict| verdict.kept)];
+        let left = state.rewind(first + kept.len());
+        if left < first {
+            self.rewind(first, &[]);
+            return Err(not_rewound());
+        }
+        kept[..left - first].iter().for_each(|&token| self.history.add_step(token));
+        for &token in &kept[left - first..] {
+            self.step_again(model, token)?;
+        }
+        if let Some(Verdict { token, .. }) = verdict.filter(|_| left < first + kept.len()) {
+            let state = self.state_mut(model)?;
+            model.resume(state, draw, token, drawn + kept.len())?;
+        }
+        Ok(verdict)
+    }
+
+    /// The most rows, up to `most`, of a pass over drafts.
+    pub(super) fn draft_rows<M: LanguageModel<State = S>>(&self, model: &M, most: usize) -> Option<usize> {
+        model.draft_rows(self.state.as_ref()?, most)
+    }
+}
+
+/// A state went back farther than to its last checkpoint.
+fn not_rewound() -> crate::Error {
+    crate::Error::Internal { detail: "a state did not go back to its checkpoint".into() }
+}

@@ -1,0 +1,200 @@
+//! The backend of engines in use: a model on a GPU, with all that brings it back there after a loss.
+
+use std::rc::Rc;
+
+use super::backend::Backend;
+use super::context::RequestContext;
+use super::conversation::Conversation;
+use super::events::{Clock, LoadEvent};
+use super::pictures::{Encoder, FeatureCache, PromptImages};
+use super::prompt::{ContextEntry, SizedPicture};
+use super::source::{ShardSource, both};
+use super::tower::{TowerRun, select_all, take_all};
+use super::tuning::Tuned;
+use crate::error::{Error, Result};
+use crate::families::tower::Tower;
+use crate::families::{ModelConfig, definition};
+use crate::gpu::Gpu;
+use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::memory::{Plan, Residency};
+use crate::model::{DryModel, Model};
+use crate::state::State;
+use crate::weights::manifest::Manifest;
+use crate::weights::upload::{Selection, Uploader};
+
+/// The part of a backend that is on the device, and gone with it.
+#[derive(Debug)]
+pub(super) struct Resident {
+    pub(super) model: Model,
+    /// The picture side, with its weights where they stay.
+    pub(super) tower: Option<Box<dyn Tower>>,
+}
+
+/// A model on a GPU.
+#[derive(Debug)]
+pub struct Device {
+    pub(super) gpu: Gpu,
+    pub(super) plan: Plan,
+    /// `None` from the loss of a device until another one holds the model.
+    pub(super) resident: Option<Resident>,
+    pub(super) manifest: Manifest,
+    pub(super) shards: Box<dyn ShardSource>,
+    pub(super) features: FeatureCache,
+    pub(super) self_test: SelfTestReport,
+    pub(super) tuned: Tuned,
+    pub(super) clock: Clock,
+}
+
+impl Device {
+    pub(super) fn resident_mut(&mut self) -> Result<&mut Resident> {
+        self.resident.as_mut().ok_or_else(not_there)
+    }
+
+    /// The picture side, to be run.
+    pub(super) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
+        let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
+        let Some(tower) = tower.as_deref_mut() else { return Err(no_pictures()) };
+        Ok((model, TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower)))
+    }
+}
+
+fn not_there() -> Error {
+    Error::DeviceLost { reason: "it has not been opened again".into() }
+}
+
+fn no_pictures() -> Error {
+    Error::request("messages", "this model reads no pictures")
+}
+
+impl Backend for Device {
+    type Model = Model;
+
+    fn context(&self) -> usize {
+        self.plan.context
+    }
+
+    fn config(&self) -> &ModelConfig {
+        &self.manifest.config
+    }
+
+    fn longest_edge(&self) -> usize {
+        self.plan.longest_edge
+    }
+
+    fn model(&mut self) -> Result<&mut Model> {
+        self.resident_mut().map(|resident| &mut resident.model)
+    }
+
+    async fn encode_images(
+        &mut self,
+        conversation: &mut Conversation<State>,
+        entries: &[ContextEntry],
+        pictures: &[Rc<SizedPicture>],
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        let mut wanted: Vec<&SizedPicture> = Vec::new();
+        for entry in entries {
+            let ContextEntry::Picture { fingerprint, .. } = entry else { continue };
+            if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
+                continue;
+            }
+            let named = pictures.iter().find(|picture| picture.fingerprint == *fingerprint);
+            wanted.extend(named.map(|picture| &**picture));
+        }
+        if wanted.is_empty() {
+            return Ok(PromptImages::default());
+        }
+        if wanted.iter().any(|picture| !self.features.has(picture)) {
+            // Pages that nobody needs now are memory for the tower.
+            let gpu = self.gpu.clone();
+            conversation.state_mut(self.model()?)?.trim(&gpu).await?;
+        }
+        let mut features = std::mem::take(&mut self.features);
+        let allowance = self.plan.feature_rows;
+        let encoded = match self.tower_run() {
+            Ok((model, tower)) => features.encode(&mut Encoder { model, tower, allowance }, &wanted, context).await,
+            Err(error) => Err(error),
+        };
+        self.features = features;
+        encoded
+    }
+
+    fn close(&mut self) {
+        self.features.clear();
+        self.resident = None;
+        // Nothing of it works any more.
+        self.gpu.lose();
+    }
+
+    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        self.gpu = self.gpu.reopen().await?;
+        let mut check = |_| context.cancel.check();
+        let (resident, self_test) =
+            bring_up(&self.gpu, &self.manifest, &*self.shards, &self.plan, self.clock, &mut check).await?;
+        (self.resident, self.self_test) = (Some(resident), self_test);
+        Ok(())
+    }
+
+    async fn free_memory(&mut self) -> Result<()> {
+        self.features.clear();
+        if let Some(resident) = &mut self.resident {
+            resident.model.release();
+        }
+        // Only when the GPU has gone on without it is that memory free.
+        self.gpu.wait_idle().await
+    }
+}
+
+/// Tests the device's kernels and sends a model's weights by plan. Every shard is read, so that all hashes have been checked. `on_event`
+/// may end it with an error.
+pub(super) async fn bring_up(
+    gpu: &Gpu,
+    manifest: &Manifest,
+    shards: &dyn ShardSource,
+    plan: &Plan,
+    clock: Clock,
+    on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
+) -> Result<(Resident, SelfTestReport)> {
+    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
+    let mut go_on = Ok(());
+    let mut on_compiled = |done, total| {
+        if go_on.is_ok() {
+            go_on = on_event(LoadEvent::Kernels { done, total });
+        }
+    };
+    let test = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut on_compiled);
+    let (report, mut first) = match manifest.shards.is_empty() {
+        true => (test.await, None),
+        false => {
+            let (report, first) = both(test, shards.shard(0)).await;
+            (report, Some(first))
+        }
+    };
+    let report = report?;
+    go_on?;
+    let family = definition(&manifest.config);
+    let mut uploader = Uploader::new(gpu, manifest);
+    uploader.select(manifest, &Selection::text(manifest))?;
+    let is_resident = plan.vision == Residency::Resident;
+    if is_resident {
+        select_all(&mut uploader, manifest)?;
+    }
+    gpu.flush_errors().await?;
+    for index in 0..manifest.shards.len() {
+        let bytes = match first.take() {
+            Some(bytes) => bytes?,
+            None => shards.shard(index).await?,
+        };
+        uploader.push_shard(manifest, index, &bytes)?;
+        // Before the next one comes: copies on their way take memory too.
+        gpu.wait_idle().await?;
+        on_event(LoadEvent::Bytes(bytes.len() as u64))?;
+    }
+    let mut weights = uploader.finish(manifest)?;
+    let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
+    let decoder = family.decoder(&mut weights)?;
+    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv));
+    gpu.wait_idle().await?;
+    Ok((Resident { model, tower }, report))
+}

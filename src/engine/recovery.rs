@@ -1,0 +1,101 @@
+//! What a request survives: lost devices, and memory that runs out.
+
+use super::Engine;
+use super::backend::Backend;
+use super::context::{LOSSES, RequestContext};
+use super::conversation::History;
+use super::events::Event;
+use super::prompt::ContextEntry;
+use crate::error::{Error, Result};
+use crate::model::LanguageModel;
+
+/// Passes between two waits for the GPU while a state is made again.
+const PASSES: usize = 8;
+
+impl<B: Backend> Engine<B> {
+    /// Takes a step, and takes it again whenever what went wrong could be made good: a device that is lost is opened again, its weights
+    /// are sent again, and the conversation's state is made as it was made before, pass by pass, so that every number comes out the
+    /// same; where memory runs out, what is only kept for speed goes. Before a step is taken again the conversation holds what it held.
+    pub(super) async fn with_recovery<T>(
+        &mut self,
+        context: &mut RequestContext<'_>,
+        mut step: impl AsyncFnMut(&mut Self, &mut RequestContext<'_>) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let outcome = match self.backend.model() {
+                Ok(_) => step(self, context).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(Error::DeviceLost { reason }) => self.recover(context, reason).await?,
+                Err(Error::OutOfMemory { .. }) if !context.is_lean => {
+                    context.is_lean = true;
+                    match self.free_memory(context).await {
+                        Err(Error::DeviceLost { reason }) => self.recover(context, reason).await?,
+                        freed => freed?,
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Brings the engine to where it was, on a new device.
+    async fn recover(&mut self, context: &mut RequestContext<'_>, mut reason: String) -> Result<()> {
+        let held = self.conversation.drop_state();
+        loop {
+            self.conversation.drop_state();
+            self.backend.close();
+            context.losses += 1;
+            if context.losses == LOSSES {
+                return Err(Error::DeviceLost { reason });
+            }
+            (context.on_event)(Event::Recovering { attempt: context.losses, reason: reason.clone() });
+            let outcome = match self.backend.reopen(context).await {
+                Ok(()) => self.rebuild(context, &held).await,
+                Err(error) => Err(error),
+            };
+            reason = match outcome {
+                Err(Error::DeviceLost { reason }) => reason,
+                // The adapter may be back a moment later.
+                Err(Error::WebgpuUnavailable { reason }) => format!("it could not be opened again: {reason}"),
+                outcome => return outcome,
+            };
+        }
+    }
+
+    /// Frees what can be made again, the state's spare room among it, and makes the state again.
+    async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        let held = self.conversation.drop_state();
+        let rebuilt = match self.backend.free_memory().await {
+            Ok(()) => self.rebuild(context, &held).await,
+            Err(error) => Err(error),
+        };
+        if matches!(rebuilt, Err(Error::DeviceLost { .. })) {
+            self.conversation.set_lost(held);
+        }
+        rebuilt
+    }
+
+    /// Makes a state by the passes that made it before. Interrupted, it holds the first of them.
+    async fn rebuild(&mut self, context: &mut RequestContext<'_>, held: &History) -> Result<()> {
+        self.conversation.rewind(0, &held.pictures);
+        for (index, (pass, entries)) in held.passes().enumerate() {
+            context.cancel.check()?;
+            if entries.iter().any(|entry| matches!(entry, ContextEntry::Picture { .. })) {
+                // The tower takes the decoder's work memory, which is free once the passes so far are done.
+                self.backend.model()?.wait_idle().await?;
+            }
+            let ignore = &mut |_| ();
+            let silent = &mut RequestContext::new(context.cancel, ignore);
+            let features = self.backend.encode_images(&mut self.conversation, entries, &held.pictures, silent).await?;
+            let inputs = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
+            let model = self.backend.model()?;
+            self.conversation.replay(model, (pass, entries), inputs, features.rows.as_ref()).await?;
+            if index % PASSES == PASSES - 1 {
+                self.backend.model()?.wait_idle().await?;
+            }
+        }
+        self.backend.model()?.wait_idle().await
+    }
+}

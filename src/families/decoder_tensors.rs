@@ -1,0 +1,56 @@
+//! The tensors of a plain decoder: grouped-query attention and a gated feed-forward behind a norm each, without biases.
+
+use super::tensor_spec::{Role, TensorSpec};
+use crate::config::TextConfig;
+
+/// Prefixes of a decoder's tensors in Hugging Face checkpoints, likeliest first.
+#[derive(Debug, Clone, Copy)]
+pub struct HfPrefixes {
+    /// Of the embedding, the layers and the final norm.
+    pub decoder: &'static [&'static str],
+    /// Of the output projection.
+    pub head: &'static [&'static str],
+}
+
+/// Every tensor of the decoder in the order of use. Names are Hugging Face's without prefix and `.weight`; GGUF names are those that
+/// llama.cpp's converters write.
+pub fn tensors(text: &TextConfig, prefixes: HfPrefixes) -> impl Iterator<Item = TensorSpec> + '_ {
+    let embedding = [text.vocab_size, text.hidden_size]; // [vocab, hidden]
+    let at = |prefixes, name: &str, shape: &[usize], role| {
+        TensorSpec::new(name, shape, role).hf(prefixes, &format!("{name}.weight"))
+    };
+    let embed_tokens = at(prefixes.decoder, "embed_tokens", &embedding, Role::Embedding).gguf("token_embd.weight");
+    let norm = at(prefixes.decoder, "norm", &[text.hidden_size], Role::Head).gguf("output_norm.weight");
+    let lm_head = at(prefixes.head, "lm_head", &embedding, Role::Head).gguf("output.weight");
+    [embed_tokens]
+        .into_iter()
+        .chain((0..text.layers.len()).flat_map(move |index| layer(text, prefixes, index)))
+        .chain([norm])
+        .chain((!text.tie_word_embeddings).then_some(lm_head))
+}
+
+fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> [TensorSpec; 9] {
+    let (hidden, ffn) = (text.hidden_size, text.intermediate_size);
+    let q_width = text.num_attention_heads * text.head_dim;
+    let kv_width = text.num_key_value_heads * text.head_dim;
+    let at = |name: &str, shape: &[usize], gguf: &str| {
+        let name = format!("layers.{index}.{name}");
+        let hf = format!("{name}.weight");
+        TensorSpec::new(name, shape, Role::Layer(index))
+            .hf(prefixes.decoder, &hf)
+            .gguf(format!("blk.{index}.{gguf}.weight"))
+    };
+    let qkv = || format!("layers.{index}.self_attn.qkv_proj");
+    let gate_up = || format!("layers.{index}.mlp.gate_up_proj");
+    [
+        at("input_layernorm", &[hidden], "attn_norm"),
+        at("self_attn.q_proj", &[q_width, hidden], "attn_q").fuse(qkv()),
+        at("self_attn.k_proj", &[kv_width, hidden], "attn_k").fuse(qkv()),
+        at("self_attn.v_proj", &[kv_width, hidden], "attn_v").fuse(qkv()),
+        at("self_attn.o_proj", &[hidden, q_width], "attn_output"),
+        at("post_attention_layernorm", &[hidden], "ffn_norm"),
+        at("mlp.gate_proj", &[ffn, hidden], "ffn_gate").fuse(gate_up()),
+        at("mlp.up_proj", &[ffn, hidden], "ffn_up").fuse(gate_up()),
+        at("mlp.down_proj", &[hidden, ffn], "ffn_down"),
+    ]
+}

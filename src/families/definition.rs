@@ -1,0 +1,119 @@
+//! What each family defines: all that the rest of the crate asks of a model without knowing its family.
+
+use super::tensor_spec::TensorSpec;
+use super::tower::Tower;
+use crate::chat::layout::ChatLayout;
+use crate::config::ImageGrid;
+use crate::error::{Error, Result};
+use crate::image::decode::Rgb8;
+use crate::image::prepare::{PreparedImage, resample};
+use crate::layers::Decoder;
+use crate::weights::gguf::write::GgufHeader;
+use crate::weights::manifest::MANIFEST_FILE;
+use crate::weights::upload::WeightStore;
+
+/// A model of some family, by its configuration.
+pub trait Definition {
+    /// Every tensor of a model whose configuration was found valid, in the order of use.
+    fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_>;
+
+    /// How pictures are sized and written into the prompt; `None` for a model that reads no pictures.
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        None
+    }
+
+    /// The picture side in a line, for people; empty for a model without one.
+    fn vision_summary(&self) -> String {
+        String::new()
+    }
+
+    /// Takes the weights of the decoder.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] if one is missing.
+    fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder>;
+
+    /// The picture side, without its weights; `None` for a model that reads no pictures.
+    fn tower(&self) -> Option<Box<dyn Tower>> {
+        None
+    }
+
+    /// The layouts of conversations that the model may be used with, the usual one first. There is at least one.
+    fn chat_layouts(&self) -> &'static [&'static ChatLayout];
+
+    /// The layout of that name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`] that lists the names there are.
+    fn chat_layout(&self, name: &str) -> Result<&'static ChatLayout> {
+        let layouts = self.chat_layouts();
+        layouts.iter().find(|layout| layout.name == name).copied().ok_or_else(|| {
+            let known: Vec<&str> = layouts.iter().map(|layout| layout.name).collect();
+            Error::package(MANIFEST_FILE, format!("chat.template is {name:?}, this model knows {}", known.join(", ")))
+        })
+    }
+
+    /// The pattern that splits text, where the family knows better than the vocabulary's file.
+    fn split_pattern(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Names of tensors in GGUF files that repeat a part of others and are not read.
+    fn gguf_copies(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Writes the keys of a GGUF file's text half, as llama.cpp's converter does, and names the architecture; likewise of the vision half
+    /// where `vision` is asked for. The tokenizer's keys are written by the caller.
+    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool);
+}
+
+/// What a picture becomes on its way into the prompt.
+pub trait Pictures {
+    /// Longest edge in pixels that a picture is shown at where memory is no matter.
+    fn largest_edge(&self) -> usize;
+
+    /// What edges are multiples of: one cell of the grid, in pixels.
+    fn cell(&self) -> usize;
+
+    /// The grid of cells in which a picture of `(width, height)` pixels is shown if no edge may exceed `longest_edge`, but for rounding
+    /// up to whole cells.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) for sizes of zero.
+    fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid>;
+
+    /// The token that stands for a row of features wherever it occurs in a prompt.
+    fn image_token(&self) -> u32;
+
+    /// The tokens of a picture in the prompt, those that only mark its ends and rows included.
+    fn tokens(&self, grid: ImageGrid) -> Vec<u32>;
+
+    /// How many of [`Self::tokens`] are the image token: the rows of features of a picture.
+    fn rows(&self, grid: ImageGrid) -> usize {
+        grid.rows * grid.cols
+    }
+
+    /// The pictures that a memory plan looks at, for prompts of at most `context` tokens: for its rows of features none takes fewer
+    /// positions, which leave room for more of the cache.
+    fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape>;
+
+    /// Resamples a picture to the size the model wants.
+    ///
+    /// # Errors
+    /// [`Error::InvalidImage`](crate::Error::InvalidImage) when the pixels do not fit the size; as [`Self::grid`].
+    fn prepare(&self, picture: &Rgb8, longest_edge: usize) -> Result<PreparedImage> {
+        picture.check()?;
+        let grid = self.grid((picture.width as usize, picture.height as usize), longest_edge)?;
+        Ok(resample(picture, grid, self.cell()))
+    }
+}
+
+/// A picture in the prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureShape {
+    /// Its cells.
+    pub grid: ImageGrid,
+    /// Entries of the context that it takes.
+    pub tokens: usize,
+}

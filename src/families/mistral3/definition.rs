@@ -1,0 +1,78 @@
+//! Mistral3 as the rest of the crate sees it.
+
+use super::config::{Config, VisionConfig};
+use super::vision::Vision;
+use super::{chat, synth, tensors, tokenizer};
+use crate::chat::layout::ChatLayout;
+use crate::error::Result;
+use crate::families::definition::{Definition, Pictures};
+use crate::families::readers::Family;
+use crate::families::tensor_spec::TensorSpec;
+use crate::families::tower::Tower;
+use crate::layers::{Decoder, Layer};
+use crate::weights::gguf::decoder::describe_text;
+use crate::weights::gguf::write::GgufHeader;
+use crate::weights::upload::WeightStore;
+
+/// How Mistral3's checkpoints are read.
+pub(in crate::families) static MISTRAL3: Family = Family {
+    name: "mistral3",
+    chat: chat::TOKENS,
+    hf: super::hf::READER,
+    gguf: Some(super::gguf::READER),
+    published: &synth::PUBLISHED,
+};
+
+impl Definition for Config {
+    fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_> {
+        Box::new(tensors::tensors(self))
+    }
+
+    fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
+        Decoder::new(&self.text, weights, Layer::attention)
+    }
+
+    fn tower(&self) -> Option<Box<dyn Tower>> {
+        let vision = self.vision.as_ref()?;
+        Some(Box::new(Vision::new(self, vision)))
+    }
+
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        self.vision.as_ref().map(|vision| vision as &dyn Pictures)
+    }
+
+    fn vision_summary(&self) -> String {
+        let Some(vision) = &self.vision else { return String::new() };
+        let VisionConfig { num_hidden_layers, hidden_size, num_attention_heads, head_dim, .. } = vision;
+        let VisionConfig { patch_size, spatial_merge_size, image_size, .. } = vision;
+        format!(
+            "{num_hidden_layers} layers, {hidden_size} wide, {num_attention_heads} heads of {head_dim}, patches of {patch_size} \
+             merged by {spatial_merge_size}, pictures up to {image_size} pixels"
+        )
+    }
+
+    fn chat_layouts(&self) -> &'static [&'static ChatLayout] {
+        static LAYOUTS: [&ChatLayout; 1] = [&chat::V13];
+        &LAYOUTS
+    }
+
+    fn split_pattern(&self) -> Option<&'static str> {
+        Some(tokenizer::TEKKEN)
+    }
+
+    fn gguf_copies(&self) -> &'static [&'static str] {
+        // The embedding's row of the token that ends a row of a picture.
+        &["v.token_embd.img_break"]
+    }
+
+    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
+        match (&self.vision, vision) {
+            (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
+            (None, true) => {}
+            (_, false) => {
+                let architecture = if self.text.query_scaling.is_some() { "mistral3" } else { "llama" };
+                describe_text(header, architecture, &self.text);
+            }
+        }
+    }
+}

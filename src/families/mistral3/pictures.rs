@@ -1,0 +1,59 @@
+//! Sizes of pictures and their tokens: rows of `[IMG]` that end in `[IMG_BREAK]`, the last one in `[IMG_END]`.
+
+use super::config::VisionConfig;
+use crate::config::ImageGrid;
+use crate::error::{Error, Result};
+use crate::families::definition::{PictureShape, Pictures};
+
+/// Heights of pictures that a memory plan looks at; where more are possible, as many are picked evenly.
+const HEIGHTS: usize = 64;
+
+impl Pictures for VisionConfig {
+    fn largest_edge(&self) -> usize {
+        self.image_size
+    }
+
+    fn cell(&self) -> usize {
+        self.patch_size * self.spatial_merge_size
+    }
+
+    /// The longer edge is brought down to `longest_edge`, then both are rounded up to whole merged patches; the aspect ratio is not quite
+    /// kept and nothing is padded. Source: `get_resize_output_image_size` of `transformers` `image_processing_pixtral.py`.
+    fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid> {
+        let cell = self.cell();
+        if cell == 0 || longest_edge == 0 {
+            return Err(Error::Internal { detail: "the vision config has a size of zero".into() });
+        }
+        let longest = longest_edge as f64;
+        let ratio = (from.0 as f64 / longest).max(from.1 as f64 / longest);
+        // A very thin picture would shrink to nothing.
+        let fit = |edge: usize| if ratio > 1.0 { ((edge as f64 / ratio).floor() as usize).max(1) } else { edge };
+        Ok(ImageGrid { rows: fit(from.1).div_ceil(cell), cols: fit(from.0).div_ceil(cell) })
+    }
+
+    fn image_token(&self) -> u32 {
+        self.image_token_id
+    }
+
+    fn tokens(&self, grid: ImageGrid) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(grid.rows * (grid.cols + 1));
+        for row in 1..=grid.rows {
+            ids.extend(std::iter::repeat_n(self.image_token_id, grid.cols));
+            ids.push(if row == grid.rows { self.image_end_token_id } else { self.image_break_token_id });
+        }
+        ids
+    }
+
+    fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape> {
+        let most = longest_edge.div_ceil(self.cell()).max(1);
+        let shape = |rows: usize| {
+            // A prompt holds at least one token besides.
+            let cols = most.min((context.saturating_sub(2) / rows).saturating_sub(1));
+            (cols > 0).then_some(PictureShape { grid: ImageGrid { rows, cols }, tokens: rows * (cols + 1) })
+        };
+        let heights = (1..=HEIGHTS).map(|index| (most * index).div_ceil(HEIGHTS));
+        let mut shapes: Vec<PictureShape> = heights.filter_map(shape).collect();
+        shapes.push(PictureShape { grid: ImageGrid { rows: 1, cols: 1 }, tokens: 2 });
+        shapes
+    }
+}

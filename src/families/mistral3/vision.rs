@@ -1,0 +1,249 @@
+//! The Pixtral tower: a bidirectional transformer over the patches of one picture (`transformers` `modeling_pixtral.py`).
+//!
+//! Pictures never see one another, so each runs alone, at its own size. Only the residual stream, the keys and the values of all
+//! patches are kept; everything else is computed for some rows at a time.
+
+use std::ops::Range;
+
+use super::config::{Config, VisionConfig};
+use super::projector::Projector;
+use super::vision_work::{self, Workspace};
+use crate::error::{Error, Result};
+use crate::families::tower::{Pixels, Tower};
+use crate::gpu::{Allocator, Buffer, Recording, Slice};
+use crate::kernels::attention::{self, Attention, Heads, KeysValues};
+use crate::kernels::patchify;
+use crate::kernels::{glu, rope as rope_kernel};
+use crate::layers::{FusedLinear, Norm, project};
+use crate::weights::upload::{Weight, WeightStore};
+
+/// Weights between the pixels and the first layer.
+#[derive(Debug)]
+struct Stem {
+    patch_conv: Weight,
+    ln_pre: Norm,
+}
+
+/// Weights of one layer.
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Norm,
+    q_proj: Weight,
+    k_proj: Weight,
+    v_proj: Weight,
+    o_proj: Weight,
+    ffn_norm: Norm,
+    gate_up_proj: FusedLinear,
+    down_proj: Weight,
+}
+
+impl Stem {
+    fn new(config: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
+        Ok(Self { patch_conv: weights.matrix("vision.patch_conv")?, ln_pre: norm(config, weights, "vision.ln_pre")? })
+    }
+
+    /// Records pixels to the first layer's input: patch convolution and its norm.
+    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
+        let Some(picture) = work.pixels.as_ref().map(Buffer::all) else { return Err(no_picture()) }; // [height, width]
+        let (h, rows) = (work.h.all(), work.act.all());
+        for range in work.chunks() {
+            let x = work.rows(&work.x, &range, work.config.hidden_size); // [range, hidden]
+            patchify::record(recording, &work.cut, range.clone(), &picture, &rows)?; // [range, 3 * side * side]
+            project(recording, &self.patch_conv, &rows, range.len(), &h, false)?;
+            self.ln_pre.record(recording, range.len(), &h, &x)?;
+        }
+        Ok(())
+    }
+}
+
+fn norm(config: &VisionConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
+    Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
+}
+
+fn no_picture() -> Error {
+    Error::Internal { detail: "no picture was begun, or its weights are missing".into() }
+}
+
+impl Layer {
+    fn new(config: &VisionConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let at = |name: &str| format!("vision.layers.{layer}.{name}");
+        Ok(Self {
+            attention_norm: norm(config, weights, &at("attention_norm"))?,
+            q_proj: weights.matrix(&at("attention.q_proj"))?,
+            k_proj: weights.matrix(&at("attention.k_proj"))?,
+            v_proj: weights.matrix(&at("attention.v_proj"))?,
+            o_proj: weights.matrix(&at("attention.o_proj"))?,
+            ffn_norm: norm(config, weights, &at("ffn_norm"))?,
+            gate_up_proj: FusedLinear::new(weights, &at("feed_forward.gate_up_proj"))?,
+            down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
+        })
+    }
+
+    /// Records the layer over the residual stream in `work.x`. Once the keys and values of all patches are there, no row needs
+    /// another.
+    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
+        for range in work.chunks() {
+            self.keys_and_values(recording, work, &range)?;
+        }
+        for range in work.chunks() {
+            self.self_attention(recording, work, &range)?;
+            self.feed_forward(recording, work, &range)?;
+        }
+        Ok(())
+    }
+
+    fn normalise(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, by: &Norm) -> Result<()> {
+        let x = work.rows(&work.x, range, work.config.hidden_size); // [range, hidden]
+        by.record(recording, range.len(), &x, &work.h.all())
+    }
+
+    fn keys_and_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let (h, width) = (work.h.all(), work.width());
+        let (k, v) = (work.rows(&work.k, range, width), work.rows(&work.v, range, width)); // [range, heads * head_dim]
+        self.normalise(recording, work, range, &self.attention_norm)?;
+        project(recording, &self.k_proj, &h, range.len(), &k, false)?;
+        project(recording, &self.v_proj, &h, range.len(), &v, false)?;
+        self.rotate(recording, work, range, &k)
+    }
+
+    /// Rotates the heads of queries or keys by their patches' places.
+    fn rotate(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, heads: &Slice) -> Result<()> {
+        let config = &work.config;
+        let shape =
+            rope_kernel::Heads { q: config.num_attention_heads, k: 0, dim: config.head_dim, pairs: config.rope_pairs };
+        let angles = work.rows(&work.angles, range, config.head_dim); // [range, head_dim / 2, 2]
+        rope_kernel::record(recording, shape, (range.len(), work.width()), heads, &angles, &work.ones.all())
+    }
+
+    fn self_attention(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let (config, width) = (&work.config, work.width());
+        let (x, h) = (work.rows(&work.x, range, config.hidden_size), work.h.all());
+        let (q, attn) = (work.wide.all(), work.act.all()); // [range, heads * head_dim]
+        if !work.is_one_chunk() {
+            self.normalise(recording, work, range, &self.attention_norm)?;
+        }
+        project(recording, &self.q_proj, &h, range.len(), &q, false)?;
+        self.rotate(recording, work, range, &q)?;
+        let rows = |buffer: Slice| Heads { buffer, stride: width, offset: 0 };
+        let every = 0..work.patches;
+        attention::record(
+            recording,
+            &Attention {
+                q: &rows(q),
+                kv: KeysValues::Rows {
+                    k: &rows(work.rows(&work.k, &every, width)),
+                    v: &rows(work.rows(&work.v, &every, width)),
+                },
+                out: &attn,
+                q_tokens: range.len(),
+                kv_tokens: work.patches,
+                q_heads: config.num_attention_heads,
+                kv_heads: config.num_attention_heads,
+                head_dim: config.head_dim,
+                causal_past: None,
+            },
+        )?;
+        project(recording, &self.o_proj, &attn, range.len(), &x, true)
+    }
+
+    fn feed_forward(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
+        let config = &work.config;
+        let x = work.rows(&work.x, range, config.hidden_size); // [range, hidden]
+        let (h, gate_up, act) = (work.h.all(), work.wide.all(), work.act.all());
+        self.normalise(recording, work, range, &self.ffn_norm)?;
+        self.gate_up_proj.record(recording, &h, range.len(), &gate_up)?; // [range, gate | up]
+        glu::record(recording, (range.len(), config.intermediate_size), config.hidden_act, &gate_up, &act)?;
+        project(recording, &self.down_proj, &act, range.len(), &x, true)
+    }
+}
+
+/// The Pixtral tower and the projector behind it.
+#[derive(Debug)]
+pub(super) struct Vision {
+    config: Config,
+    vision: VisionConfig,
+    stem: Option<Stem>,
+    layers: Vec<Option<Layer>>,
+    projector: Option<Projector>,
+    work: Option<Workspace>,
+}
+
+impl Vision {
+    /// Of a model with a picture side.
+    pub(super) fn new(config: &Config, vision: &VisionConfig) -> Self {
+        let layers = std::iter::repeat_with(|| None).take(vision.num_hidden_layers).collect();
+        Self { config: config.clone(), vision: vision.clone(), stem: None, layers, projector: None, work: None }
+    }
+}
+
+impl Tower for Vision {
+    fn stages(&self) -> usize {
+        self.layers.len() + 2
+    }
+
+    fn patches(&self, pixels: &Pixels<'_>) -> usize {
+        vision_work::cut(pixels, &self.vision).count()
+    }
+
+    fn row_alignment(&self) -> usize {
+        vision_work::row_alignment(&self.vision)
+    }
+
+    fn widest_row(&self) -> usize {
+        vision_work::widest_row(&self.vision, self.config.text.hidden_size)
+    }
+
+    fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()> {
+        match stage.checked_sub(1).map(|index| (index, self.layers.get_mut(index))) {
+            None => self.stem = Some(Stem::new(&self.vision, weights)?),
+            Some((index, Some(layer))) => *layer = Some(Layer::new(&self.vision, weights, index)?),
+            Some((_, None)) => self.projector = Some(Projector::new(&self.config, &self.vision, weights)?),
+        }
+        Ok(())
+    }
+
+    fn unload(&mut self, stage: usize) {
+        match stage.checked_sub(1).map(|index| self.layers.get_mut(index)) {
+            None => self.stem = None,
+            Some(Some(layer)) => *layer = None,
+            Some(None) => self.projector = None,
+        }
+    }
+
+    fn is_loaded(&self, stage: usize) -> bool {
+        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
+            None => self.stem.is_some(),
+            Some(Some(layer)) => layer.is_some(),
+            Some(None) => self.projector.is_some(),
+        }
+    }
+
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
+        self.work = Some(Workspace::new(gpu, &self.vision, pixels, rows, self.config.text.hidden_size)?);
+        Ok(())
+    }
+
+    fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()> {
+        let work = self.work.as_ref().ok_or_else(no_picture)?;
+        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
+            None => self.stem.as_ref().ok_or_else(no_picture)?.record(recording, work),
+            Some(Some(layer)) => layer.as_ref().ok_or_else(no_picture)?.record(recording, work),
+            Some(None) => {
+                let tokens = (work.cut.count() / work.cut.columns().max(1), work.cut.columns());
+                let merge = self.vision.spatial_merge_size;
+                let grid = (tokens.0 / merge, tokens.1 / merge);
+                self.projector.as_ref().ok_or_else(no_picture)?.record(recording, work, grid, into)
+            }
+        }
+    }
+
+    fn end_first_stage(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.pixels = None;
+        }
+    }
+
+    fn end(&mut self) {
+        self.work = None;
+    }
+}

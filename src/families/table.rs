@@ -1,0 +1,34 @@
+//! The families there are. With [`super::config`], the only place that names one.
+
+use super::config::ModelConfig;
+use super::definition::Definition;
+use super::llama::definition::LLAMA;
+use super::mistral3::definition::MISTRAL3;
+use super::readers::Family;
+
+/// All families, in the order in which checkpoints are offered to them.
+pub static FAMILIES: [&Family; 2] = [&MISTRAL3, &LLAMA];
+
+/// The family of a model.
+pub fn family(config: &ModelConfig) -> &'static Family {
+    FAMILIES.into_iter().find(|family| family.name == config.family()).unwrap_or(&MISTRAL3)
+}
+
+/// The names of published models whose shapes are known.
+pub fn published_names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.into_iter().flat_map(|family| family.published).map(|published| published.name)
+}
+
+/// The shape of a published model.
+pub fn published(name: &str) -> Option<ModelConfig> {
+    let mut all = FAMILIES.into_iter().flat_map(|family| family.published);
+    all.find(|published| published.name == name).map(|published| (published.config)())
+}
+
+/// What the model's family defines.
+pub fn definition(config: &ModelConfig) -> &dyn Definition {
+    match config {
+        ModelConfig::Llama(config) => config,
+        ModelConfig::Mistral3(config) => config,
+    }
+}

@@ -1,0 +1,100 @@
+//! What a family says about each of its tensors, in one place: name, shape, use, and where importers find it.
+
+use crate::weights::layout::Layout;
+
+/// What a tensor is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The embedding: a row is looked up for each token. Where embeddings are tied, it is the head as well.
+    Embedding,
+    /// Decoder layer of that index.
+    Layer(usize),
+    /// The final norm and the output projection.
+    Head,
+    /// A stage of the picture side, in the order of use: 0 is what comes before the first layer of the tower, `1..=n` are its layers,
+    /// `n + 1` is the projector.
+    Vision(usize),
+}
+
+impl Role {
+    /// Whether the tensor belongs to the decoder rather than to the picture side.
+    pub fn is_text(self) -> bool {
+        !matches!(self, Self::Vision(_))
+    }
+}
+
+/// A tensor that a model needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Name in `model.json`.
+    pub name: String,
+    /// `[len]` of a vector or `[rows, cols]` of a matrix.
+    pub shape: Vec<usize>,
+    /// What it is used for.
+    pub role: Role,
+    /// Names in Hugging Face checkpoints, likeliest first.
+    pub hf: Vec<String>,
+    /// Name in GGUF files; `None` if the family is not imported from them.
+    pub gguf: Option<String>,
+    /// Name of the matrix that this one becomes a part of on the GPU, where the layouts of all parts allow it. The parts have the same
+    /// inputs, and their rows follow one another in the order of the list of tensors.
+    pub fuse: Option<String>,
+    /// The coarsest layout it may be stored in; `None` for any.
+    pub floor: Option<Layout>,
+    /// The shape in checkpoints where it differs, such as `[out, channels, height, width]` of a convolution. Row-major order is the same.
+    pub checkpoint_shape: Option<Vec<usize>>,
+}
+
+impl TensorSpec {
+    /// A tensor that no checkpoint is known to hold yet.
+    pub fn new(name: impl Into<String>, shape: &[usize], role: Role) -> Self {
+        let (hf, gguf, fuse, floor, checkpoint_shape) = (Vec::new(), None, None, None, None);
+        Self { name: name.into(), shape: shape.to_vec(), role, hf, gguf, fuse, floor, checkpoint_shape }
+    }
+
+    /// With its names in Hugging Face checkpoints: each of `prefixes` before `name`.
+    #[must_use]
+    pub fn hf(self, prefixes: &[&str], name: &str) -> Self {
+        Self { hf: prefixes.iter().map(|prefix| format!("{prefix}{name}")).collect(), ..self }
+    }
+
+    /// With its name in GGUF files.
+    #[must_use]
+    pub fn gguf(self, name: impl Into<String>) -> Self {
+        Self { gguf: Some(name.into()), ..self }
+    }
+
+    /// As a part of a fused matrix.
+    #[must_use]
+    pub fn fuse(self, name: impl Into<String>) -> Self {
+        Self { fuse: Some(name.into()), ..self }
+    }
+
+    /// With the coarsest layout it may be stored in.
+    #[must_use]
+    pub fn floor(self, layout: Layout) -> Self {
+        Self { floor: Some(layout), ..self }
+    }
+
+    /// With another shape in checkpoints.
+    #[must_use]
+    pub fn held_as(self, shape: &[usize]) -> Self {
+        Self { checkpoint_shape: Some(shape.to_vec()), ..self }
+    }
+
+    /// Whether it is a matrix; else it is a vector.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() == 2
+    }
+
+    /// Whether a checkpoint's tensor of this shape is the one meant.
+    pub fn fits(&self, shape: &[usize]) -> bool {
+        self.shape == shape || self.checkpoint_shape.as_deref() == Some(shape)
+    }
+
+    /// Numbers in the tensor.
+    #[allow(clippy::len_without_is_empty, reason = "no tensor of a checked model is empty")]
+    pub fn len(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
+}

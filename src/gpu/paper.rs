@@ -1,0 +1,68 @@
+//! A device that exists on paper: it hands out buffers of the right sizes that take no memory, so that what a model would allocate
+//! and launch can be counted before anything is allocated.
+
+use std::sync::Arc;
+
+use super::buffer::{Allocator, Buffer, allocated, check_binding};
+use super::device::Gpu;
+use super::ledger::{Ledger, Purpose};
+use crate::error::Result;
+
+/// The limits that recordings depend on, and an account of what was asked for.
+#[derive(Debug, Clone)]
+pub struct Paper {
+    max_binding: u64,
+    max_bindings: usize,
+    ledger: Arc<Ledger>,
+}
+
+impl Paper {
+    /// A device that binds at most `max_bindings` storage buffers to a kernel, of at most `max_binding` bytes each.
+    pub fn new(max_binding: u64, max_bindings: usize) -> Self {
+        Self { max_binding, max_bindings, ledger: Arc::default() }
+    }
+
+    /// Bytes allocated for a purpose.
+    pub fn bytes(&self, purpose: Purpose) -> u64 {
+        self.ledger.rows()[purpose as usize].current
+    }
+
+    /// Counts out what is on its way to the device, as waiting for one does.
+    pub fn wait_idle(&self) {
+        drop(self.ledger.settling());
+    }
+
+    /// The account of all buffers.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Gpu {
+    /// A device on paper with the limits of this one.
+    pub fn paper(&self) -> Paper {
+        Paper::new(self.max_binding(), self.max_bindings())
+    }
+}
+
+impl Allocator for Paper {
+    fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
+        let bytes = allocated(bytes);
+        check_binding(label, bytes, self.max_binding)?;
+        Ok(Buffer::on_paper(purpose, bytes, &self.ledger))
+    }
+
+    fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, _: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {
+        let buffer = self.alloc(label, purpose, bytes)?;
+        self.ledger.pass(Purpose::Staging, bytes);
+        Ok(buffer)
+    }
+
+    fn max_binding(&self) -> u64 {
+        self.max_binding
+    }
+
+    fn max_bindings(&self) -> usize {
+        self.max_bindings
+    }
+}

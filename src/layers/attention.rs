@@ -1,0 +1,93 @@
+//! Causal grouped-query self-attention over the KV cache, with its norm before and its residual behind.
+
+use super::linear::{FusedLinear, Norm, add};
+use super::pass::{Form, Pass};
+use crate::error::Result;
+use crate::gpu::Slice;
+use crate::kernels::attention::{self as flash, Heads, KeysValues};
+use crate::kernels::attention_step::{self, AttentionStep};
+use crate::kernels::cache::Cache;
+use crate::kernels::gemv;
+use crate::kernels::qkv_matvec::{self, QkvMatvec};
+use crate::kernels::rope_append::{self, RopeAppend};
+use crate::state::KvLayer;
+use crate::weights::upload::Weight;
+
+/// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
+#[derive(Debug)]
+pub struct Attention {
+    /// The norm before it.
+    pub norm: Norm,
+    /// Queries, keys and values side by side. `// [(q + 2 * kv) * dim, hidden]`
+    pub qkv_proj: FusedLinear,
+    /// `// [hidden, q * dim]`
+    pub o_proj: Weight,
+    /// How rows of the product divide into heads, and which lanes of a head rotate together.
+    pub heads: rope_append::Heads,
+}
+
+impl Attention {
+    /// Records the layer over the rows in `pass.work.x`.
+    ///
+    /// # Errors
+    /// As [`crate::gpu::Recording::dispatch`].
+    pub fn record(&self, pass: &mut Pass<'_>, state: &KvLayer) -> Result<()> {
+        let work = pass.work;
+        let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
+        let stride = self.queries_keys_values(pass, &state.cache, &qkv)?;
+        let q = Heads { buffer: qkv, stride, offset: 0 }; // [rows, q_heads, head_dim]
+        match pass.form {
+            Form::Chunk { first_entry } => self.attend_chunk(pass, &q, &state.cache, first_entry, &attn)?,
+            Form::Step { splits } => self.attend_step(pass, &q, &state.cache, splits, &attn)?,
+        }
+        add(pass, &self.o_proj, &attn, &x)
+    }
+
+    /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
+    fn queries_keys_values(&self, pass: &mut Pass<'_>, cache: &Cache, out: &Slice) -> Result<usize> {
+        let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
+        let fuses = |weight: &&Weight| qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.max_bindings);
+        if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
+            let (norm, tuning) = (self.norm.folded(), gemv::Tuning::of(pass.recording.kernel_config()));
+            let qkv =
+                QkvMatvec { x: &x, m: pass.rows, norm, weight, bias: None, heads, step: &step, q: out, cache, tuning };
+            qkv_matvec::record(pass.recording, &qkv)?; // [rows, q_heads * head_dim]
+            return Ok(heads.q * heads.dim);
+        }
+        self.qkv_proj.record_normed(pass, &self.norm, &x, out)?; // [rows, q | k | v]
+        rope_append::record(pass.recording, &RopeAppend { qkv: out, tokens: pass.rows, heads, step: &step, cache })?;
+        Ok(self.qkv_proj.width())
+    }
+
+    fn attend_chunk(&self, pass: &mut Pass<'_>, q: &Heads, cache: &Cache, past: usize, out: &Slice) -> Result<()> {
+        let attention = flash::Attention {
+            q,
+            kv: KeysValues::Cache(cache),
+            out, // [rows, q_heads * head_dim]
+            q_tokens: pass.rows,
+            kv_tokens: past + pass.rows,
+            q_heads: self.heads.q,
+            kv_heads: self.heads.kv,
+            head_dim: self.heads.dim,
+            causal_past: Some(past),
+        };
+        flash::record(pass.recording, &attention)
+    }
+
+    fn attend_step(&self, pass: &mut Pass<'_>, q: &Heads, cache: &Cache, splits: usize, out: &Slice) -> Result<()> {
+        let attention = AttentionStep {
+            q,
+            cache,
+            step: &pass.work.step.all(),
+            m: pass.rows,
+            q_heads: self.heads.q,
+            kv_heads: self.heads.kv,
+            head_dim: self.heads.dim,
+            splits,
+            out, // [rows, q_heads * head_dim]
+            partials: &pass.work.partials.all(),
+            tuning: attention_step::Tuning::of(pass.recording.kernel_config()),
+        };
+        attention_step::record(pass.recording, &attention)
+    }
+}

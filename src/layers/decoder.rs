@@ -1,0 +1,160 @@
+//! A decoder: embedding, layers of a mixer and a feed-forward, norm and head. The same code records prompts, single tokens and drafts.
+
+use std::ops::Range;
+
+use super::attention::Attention;
+use super::linear::{FusedLinear, Norm, normed};
+use super::mlp::Mlp;
+use super::pass::Pass;
+use super::step::RopeTable;
+use crate::config::{Activation, TextConfig};
+use crate::error::Result;
+use crate::gpu::Slice;
+use crate::kernels::embed_rows;
+use crate::kernels::rope_append::Heads;
+use crate::state::{LayerState, State};
+use crate::weights::upload::{Weight, WeightStore};
+
+/// FLOP of a submission: some hundredths of a second on a small GPU.
+const SUBMISSION_FLOP: u64 = 1 << 36;
+
+/// What mixes the rows of a layer.
+#[derive(Debug)]
+pub enum Mixer {
+    /// Causal self-attention over all earlier entries.
+    Attention(Attention),
+}
+
+/// One layer of a decoder.
+#[derive(Debug)]
+pub struct Layer {
+    /// What mixes its rows.
+    pub mixer: Mixer,
+    /// What follows.
+    pub mlp: Mlp,
+}
+
+impl Layer {
+    /// Takes the weights of a pre-norm layer of attention and a gated feed-forward, under Hugging Face's names.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidPackage`] if one is missing.
+    pub fn attention(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let at = |name: &str| format!("layers.{layer}.{name}");
+        let heads = Heads {
+            q: config.num_attention_heads,
+            kv: config.num_key_value_heads,
+            dim: config.head_dim,
+            pairs: config.rope.pairs,
+        };
+        let mixer = Mixer::Attention(Attention {
+            norm: norm(config, weights, &at("input_layernorm"))?,
+            qkv_proj: FusedLinear::new(weights, &at("self_attn.qkv_proj"))?,
+            o_proj: weights.matrix(&at("self_attn.o_proj"))?,
+            heads,
+        });
+        let mlp = Mlp {
+            norm: norm(config, weights, &at("post_attention_layernorm"))?,
+            gate_up_proj: FusedLinear::new(weights, &at("mlp.gate_up_proj"))?,
+            down_proj: weights.matrix(&at("mlp.down_proj"))?,
+            activation: Activation::Silu,
+        };
+        Ok(Self { mixer, mlp })
+    }
+}
+
+fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
+    Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
+}
+
+/// The decoder's weights.
+#[derive(Debug)]
+pub struct Decoder {
+    config: TextConfig,
+    rope: RopeTable,
+    embed_tokens: Weight,
+    layers: Vec<Layer>,
+    norm: Norm,
+    lm_head: Option<Weight>,
+}
+
+impl Decoder {
+    /// Takes embedding, final norm and head; `layer` takes the layers.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidPackage`] if a weight is missing.
+    pub fn new(
+        config: &TextConfig,
+        weights: &mut WeightStore,
+        layer: impl Fn(&TextConfig, &mut WeightStore, usize) -> Result<Layer>,
+    ) -> Result<Self> {
+        Ok(Self {
+            config: config.clone(),
+            rope: RopeTable::new(config),
+            embed_tokens: weights.matrix("embed_tokens")?,
+            layers: (0..config.layers.len()).map(|index| layer(config, weights, index)).collect::<Result<_>>()?,
+            norm: norm(config, weights, "norm")?,
+            lm_head: if config.tie_word_embeddings { None } else { Some(weights.matrix("lm_head")?) },
+        })
+    }
+
+    /// The decoder's shape.
+    pub fn config(&self) -> &TextConfig {
+        &self.config
+    }
+
+    /// What the rope table holds.
+    pub(crate) fn rope(&self) -> &RopeTable {
+        &self.rope
+    }
+
+    /// Records the rows that start a pass: embeddings of the tokens in `sources`, or rows of `features`.
+    ///
+    /// # Errors
+    /// As [`crate::gpu::Recording::dispatch`].
+    pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
+        let x = pass.x(); // [rows, hidden]
+        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, &x)
+    }
+
+    /// Records some layers over the rows in `pass.work.x`.
+    ///
+    /// # Errors
+    /// As [`crate::gpu::Recording::dispatch`].
+    pub fn record_layers(&self, pass: &mut Pass<'_>, state: &State, layers: Range<usize>) -> Result<()> {
+        for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
+            match (&layer.mixer, state.layer(index)) {
+                (Mixer::Attention(attention), LayerState::Kv(state)) => attention.record(pass, state)?,
+            }
+            layer.mlp.record(pass)?;
+        }
+        Ok(())
+    }
+
+    /// Records the logits of `rows` rows of the last layer's output into `pass.work.logits`. `x`: `// [rows, hidden]`.
+    ///
+    /// # Errors
+    /// As [`crate::gpu::Recording::dispatch`].
+    pub fn record_head(&self, pass: &mut Pass<'_>, (x, rows): (&Slice, usize)) -> Result<()> {
+        let (head, logits) = (self.lm_head.as_ref().unwrap_or(&self.embed_tokens), pass.work.logits.all()); // [rows, vocab]
+        normed(pass, std::iter::once(head), &self.norm, (x, rows), &logits)
+    }
+
+    /// Layers of a chunk of `tokens` tokens that are submitted at once: a page draws its frames between submissions, and drivers
+    /// reset a device over long ones.
+    pub fn layers_at_once(&self, tokens: usize) -> usize {
+        let config = &self.config;
+        let heads = config.num_attention_heads + config.num_key_value_heads;
+        let weights = config.hidden_size * (2 * heads * config.head_dim + 3 * config.intermediate_size);
+        let layers = SUBMISSION_FLOP / (2 * weights as u64 * tokens as u64).max(1);
+        layers.clamp(1, config.layers.len().max(1) as u64) as usize
+    }
+
+    /// Bytes of the matrices of the first layer.
+    pub fn layer_bytes(&self) -> u64 {
+        let Some(Layer { mixer: Mixer::Attention(attention), mlp }) = self.layers.first() else { return 0 };
+        let matrices = attention.qkv_proj.matrices().iter().chain(mlp.gate_up_proj.matrices());
+        let parts = matrices.chain([&attention.o_proj, &mlp.down_proj]).flat_map(|weight| &weight.parts);
+        parts.flat_map(|part| &part.planes).map(|plane| plane.bytes).sum()
+    }
+}

@@ -1,0 +1,46 @@
+//! The gated feed-forward (<https://arxiv.org/abs/2002.05202>), with its norm before and its residual behind.
+
+use super::linear::{FusedLinear, Norm, add};
+use super::pass::Pass;
+use crate::config::Activation;
+use crate::error::Result;
+use crate::kernels::gated_matvec::{self, GatedMatvec};
+use crate::kernels::{gemv, glu};
+use crate::weights::upload::Weight;
+
+/// `x += down(act(gate(h)) * up(h))`, where h is the normed x.
+#[derive(Debug)]
+pub struct Mlp {
+    /// The norm before it.
+    pub norm: Norm,
+    /// Gate and up side by side. `// [2 * intermediate, hidden]`
+    pub gate_up_proj: FusedLinear,
+    /// `// [hidden, intermediate]`
+    pub down_proj: Weight,
+    /// Activation of the gate.
+    pub activation: Activation,
+}
+
+impl Mlp {
+    /// Records the layer over the rows in `pass.work.x`.
+    ///
+    /// # Errors
+    /// As [`crate::gpu::Recording::dispatch`].
+    pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
+        let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
+        let (m, activation) = (pass.rows, self.activation);
+        let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.max_bindings);
+        match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
+            Some(weight) => {
+                let (norm, tuning) = (Some(self.norm.folded()), gemv::Tuning::of(pass.recording.kernel_config()));
+                let gated = GatedMatvec { x: &x, m, norm, weight, activation, y: &act, tuning };
+                gated_matvec::record(pass.recording, &gated)?; // [rows, intermediate]
+            }
+            None => {
+                self.gate_up_proj.record_normed(pass, &self.norm, &x, &gate_up)?; // [rows, gate | up]
+                glu::record(pass.recording, (m, self.gate_up_proj.width() / 2), activation, &gate_up, &act)?;
+            }
+        }
+        add(pass, &self.down_proj, &act, &x)
+    }
+}

@@ -1,0 +1,18 @@
+//! What decoders are made of. A layer records its work into a [`Pass`]; the form of the pass decides which kernels do it, so that one
+//! decoder serves prompts, single tokens and drafts alike.
+
+pub mod attention;
+pub mod decoder;
+pub mod linear;
+pub mod mlp;
+pub mod pass;
+pub mod rope;
+pub mod step;
+pub mod workspace;
+
+pub use attention::Attention;
+pub use decoder::{Decoder, Layer, Mixer};
+pub use linear::{FusedLinear, Norm, project};
+pub use mlp::Mlp;
+pub use pass::{Form, Pass};
+pub use workspace::{TextRows, Workspace};

@@ -1,0 +1,143 @@
+//! Tables of rotation angles: `YaRN` for the decoder, rows and columns for the tower.
+//!
+//! As `transformers` computes them (`modeling_rope_utils.py`, `modeling_pixtral.py`): frequencies and their products with
+//! positions are rounded to `f32`, so that far positions rotate by the very angles the model was trained with.
+
+use std::f64::consts::PI;
+
+use crate::config::{QueryScaling, RopeConfig, YarnConfig};
+
+/// Frequencies of a head's pairs. `// [head_dim / 2]`
+pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
+    let plain = |i: usize| rope.theta.powf(-2.0 * i as f64 / head_dim as f64);
+    let divisor =
+        |i: usize| rope.divisors.as_ref().and_then(|all| all.get(i)).map_or(1.0, |&divisor| f64::from(divisor));
+    let Some(yarn) = &rope.yarn else {
+        return (0..head_dim / 2).map(|i| (plain(i) / divisor(i)) as f32).collect();
+    };
+    let (low, high) = ramp_ends(rope.theta, yarn, head_dim);
+    let frequency = |i: usize| {
+        // 0 keeps a frequency, 1 divides it by the factor.
+        let ramp = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+        plain(i) * ((1.0 - ramp) + ramp / yarn.factor)
+    };
+    (0..head_dim / 2).map(|i| frequency(i) as f32).collect()
+}
+
+/// Between which pairs `YaRN` goes over from keeping to dividing.
+fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
+    let dim = head_dim as f64;
+    let pair_rotating = |rotations: f64| {
+        dim * (yarn.original_max_position_embeddings / (rotations * 2.0 * PI)).ln() / (2.0 * theta.ln())
+    };
+    let (mut low, mut high) = (pair_rotating(yarn.beta_fast), pair_rotating(yarn.beta_slow));
+    if yarn.truncate {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    (low, high) = (low.max(0.0), high.min(dim - 1.0));
+    // The end may not meet the start.
+    (low, if low == high { high + 0.001 } else { high })
+}
+
+/// Cosine and sine of every pair for positions `first .. first + tokens`. `// [tokens, head_dim / 2, 2]`
+pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], first: usize, tokens: usize) -> Vec<[f32; 2]> {
+    let factor = rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor) as f32;
+    (first..first + tokens)
+        .flat_map(|position| frequencies.iter().map(move |frequency| rotation(frequency * position as f32, factor)))
+        .collect()
+}
+
+/// What queries are multiplied by after the rotation. `// [tokens]`
+pub fn query_scales(scaling: Option<&QueryScaling>, first: usize, tokens: usize) -> Vec<f32> {
+    let scale = |position: usize| {
+        let Some(QueryScaling { beta, original_max_position_embeddings }) = scaling else { return 1.0 };
+        (1.0 + beta * (1.0 + (position as f64 / original_max_position_embeddings).floor()).ln()) as f32
+    };
+    (first..first + tokens).map(scale).collect()
+}
+
+/// Cosine and sine for every patch of a `rows x columns` grid: the first half of the pairs rotates with the row by the even
+/// frequencies, the second with the column by the odd ones. `// [rows * columns, head_dim / 2, 2]`
+pub fn vision_angles(theta: f64, head_dim: usize, rows: usize, columns: usize) -> Vec<[f32; 2]> {
+    let frequency = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
+    let even: Vec<f32> = (0..head_dim / 2).step_by(2).map(frequency).collect();
+    let odd: Vec<f32> = (1..head_dim / 2).step_by(2).map(frequency).collect();
+    let mut angles = Vec::with_capacity(rows * columns * head_dim / 2);
+    for row in 0..rows {
+        for column in 0..columns {
+            angles.extend(even.iter().map(|f| rotation(f * row as f32, 1.0)));
+            angles.extend(odd.iter().map(|f| rotation(f * column as f32, 1.0)));
+        }
+    }
+    angles
+}
+
+fn rotation(angle: f32, factor: f32) -> [f32; 2] {
+    let (sin, cos) = f64::from(angle).sin_cos();
+    [cos as f32 * factor, sin as f32 * factor]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RopePairs;
+
+    fn ministral(theta: f64) -> RopeConfig {
+        let yarn = YarnConfig {
+            factor: 16.0,
+            original_max_position_embeddings: 16384.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            attention_factor: 1.0,
+            truncate: true,
+        };
+        RopeConfig { theta, pairs: RopePairs::Half, yarn: Some(yarn), divisors: None }
+    }
+
+    /// Values that `transformers` 5.23 prints for the 3B (theta 1e6) and the 14B (theta 1e9).
+    #[test]
+    #[expect(clippy::excessive_precision, reason = "the digits as transformers prints them")]
+    fn yarn_frequencies_are_those_of_transformers() {
+        let golden: [(f64, [(usize, f32); 6]); 2] = [
+            (
+                1e6,
+                [
+                    (1, 0.80584222),
+                    (16, 0.031622779),
+                    (22, 0.0077045355),
+                    (30, 0.00069070229),
+                    (36, 4.961135e-5),
+                    (63, 7.755861e-8),
+                ],
+            ),
+            (
+                1e9,
+                [
+                    (1, 0.72339416),
+                    (16, 0.0043054256),
+                    (22, 0.00023923442),
+                    (30, 3.7768523e-6),
+                    (36, 5.4122773e-7),
+                    (63, 8.6398264e-11),
+                ],
+            ),
+        ];
+        for (theta, values) in golden {
+            let frequencies = inverse_frequencies(&ministral(theta), 128);
+            for (i, value) in values {
+                let error = (frequencies[i] - value).abs() / value;
+                assert!(error < 1e-6, "theta {theta}, pair {i}: {} is not {value}", frequencies[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn queries_are_scaled_in_steps() {
+        let scaling = QueryScaling { beta: 0.1, original_max_position_embeddings: 16384.0 };
+        for (position, value) in [(0, 1.0), (16383, 1.0), (16384, 1.0693147), (32768, 1.1098612), (262143, 1.2772589)] {
+            let scale = query_scales(Some(&scaling), position, 1)[0];
+            assert!((scale - value).abs() < 1e-6, "{position}: {scale} is not {value}");
+        }
+        assert_eq!(query_scales(None, 1 << 20, 1), [1.0]);
+    }
+}

@@ -1,0 +1,125 @@
+//! The step buffer: what changes from one token to the next, kept on the GPU so that the recording of a step serves every token.
+//!
+//! ```text
+//! words 0..4    token, cache entry of the first row, tokens drawn, cache entry of the rope table's first row
+//! words 4..64   not used
+//! words 64..    the rope table, a row for each cache entry: cos and sin of every pair [head_dim / 2, 2], the query scale, three
+//!               words of padding
+//! ```
+//!
+//! Kernels find entry and rotation there, and the sampler writes the next token there, so that a step can be submitted before anybody
+//! has seen the token before it.
+
+use std::ops::Range;
+
+use super::rope;
+use crate::config::TextConfig;
+use crate::kernels::attention_step::partials_len;
+use crate::kernels::rope_append::{TABLE, table_stride};
+
+/// Bytes of the header.
+pub(crate) const HEADER: u64 = (TABLE * size_of::<u32>()) as u64;
+/// Where the header holds the cache entry of the table's first row.
+pub(crate) const TABLE_FIRST: u64 = 12;
+/// Bytes of the header that change with every token.
+pub const RESULT: u64 = 16;
+/// Rows of the rope table that are written at once.
+pub(crate) const TABLE_ROWS: usize = 256;
+/// Entries that one workgroup of attention looks at before the context is split among several.
+const SPLIT: usize = 256;
+/// Most workgroups that share the attention of one key-value head.
+const MAX_SPLITS: usize = 32;
+
+/// Bytes of the step buffer, with a table of `rows` rows.
+pub fn step_bytes(config: &TextConfig, rows: usize) -> u64 {
+    HEADER + (rows.max(TABLE_ROWS) * table_stride(config.head_dim) * size_of::<f32>()) as u64
+}
+
+/// Bytes of partial results where several workgroups share the attention of a step of so many rows.
+pub(crate) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
+    (partials_len(rows, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
+}
+
+/// Workgroups that share the attention of a step with so many entries in sight: powers of two, so that a recording serves long.
+fn splits(entries: usize) -> usize {
+    entries.div_ceil(SPLIT).next_power_of_two().min(MAX_SPLITS)
+}
+
+/// What a recording of a step is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StepShape {
+    /// Tokens: one, and drafts behind it.
+    pub(crate) rows: usize,
+    /// Workgroups that share the attention of a key-value head.
+    pub(crate) splits: usize,
+}
+
+impl StepShape {
+    /// Of a step of so many rows, the first at cache entry `entry`.
+    pub(crate) fn at(entry: usize, rows: usize) -> Self {
+        Self { rows, splits: splits(entry + rows) }
+    }
+}
+
+/// The rows, up to `rows`, of a step at `entry` that splits the context at the same places as a step of each row alone, so that
+/// nothing is rounded otherwise. Splits are whole tiles.
+pub(crate) fn alike(entry: usize, rows: usize, tile: usize) -> usize {
+    let shape = |entries: usize| (splits(entries), entries.div_ceil(splits(entries)).div_ceil(tile));
+    let first = shape(entry + 1);
+    // One split is the whole context, however long.
+    let same = |rows: &usize| shape(entry + rows) == first || (first.0 == 1 && splits(entry + rows) == 1);
+    (1..=rows).rev().find(same).unwrap_or(1)
+}
+
+/// What a step starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepHeader {
+    /// Its input.
+    pub token: u32,
+    /// Cache entry of its first row.
+    pub entry: usize,
+    /// Tokens drawn so far.
+    pub drawn: usize,
+}
+
+/// The rope table: which cache entries have a row, and what is in it.
+#[derive(Debug)]
+pub struct RopeTable {
+    config: TextConfig,
+    /// `// [head_dim / 2]`
+    frequencies: Vec<f32>,
+}
+
+impl RopeTable {
+    /// For the heads of a decoder.
+    pub fn new(config: &TextConfig) -> Self {
+        let frequencies = rope::inverse_frequencies(&config.rope, config.head_dim);
+        Self { config: config.clone(), frequencies }
+    }
+
+    /// Header and table as the step buffer holds them; the table has rows for `entries`.
+    pub(crate) fn step_words(&self, header: StepHeader, entries: &Range<usize>, first_id: usize) -> Vec<u32> {
+        let mut words = header_words(header, entries).to_vec();
+        words.resize(HEADER as usize / size_of::<u32>(), 0);
+        words.extend(self.words(entries.len(), first_id));
+        words
+    }
+
+    /// Some rows, the first for position id `first_id`, the others for the ids behind it.
+    pub(crate) fn words(&self, rows: usize, first_id: usize) -> Vec<u32> {
+        let config = &self.config;
+        let angles = rope::text_angles(&config.rope, &self.frequencies, first_id, rows); // [rows, head_dim / 2, 2]
+        let scales = rope::query_scales(config.query_scaling.as_ref(), first_id, rows); // [rows]
+        let mut words = Vec::with_capacity(rows * table_stride(config.head_dim));
+        for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
+            words.extend(rotations.iter().flatten().map(|x| x.to_bits()));
+            words.extend([scale.to_bits(), 0, 0, 0]);
+        }
+        words
+    }
+}
+
+/// The header before a table with rows for `entries`.
+pub(crate) fn header_words(header: StepHeader, entries: &Range<usize>) -> [u32; 4] {
+    [header.token, header.entry as u32, header.drawn as u32, entries.start as u32]
+}

@@ -1,0 +1,255 @@
+//! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
+
+use super::estimate::{Estimate, PhaseBytes, PlanCandidate, PurposeBytes, Rows, largest_picture};
+use super::residency::Residency;
+use crate::config::KvPrecision;
+use crate::error::{Error, Result};
+use crate::families::{ModelConfig, Pictures, definition};
+use crate::layers::TextRows;
+use crate::layers::workspace::widest;
+use crate::model::DRAFT_ROWS;
+use crate::state::State;
+use crate::weights::manifest::Manifest;
+
+/// Pictures whose features are kept for later questions.
+pub const KEPT_PICTURES: usize = 4;
+/// Context length where the caller names none: a picture and a long talk about it.
+const DEFAULT_CONTEXT: usize = 4096;
+/// What it may be cut to where memory is short.
+const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
+/// Longest edge below which a picture is not scaled before the context has been cut.
+const WELCOME_EDGE: usize = 1036;
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryOptions {
+    /// Bytes of GPU memory that everything together may take.
+    pub budget: Option<u64>,
+    /// Tokens the context is to hold.
+    pub context: Option<usize>,
+    /// How the cache of keys and values holds a number.
+    pub kv: Option<KvPrecision>,
+    /// Where the weights of the picture side are.
+    pub vision: Option<Residency>,
+    /// Whether drafts are never verified, which saves their memory.
+    pub without_drafts: bool,
+}
+
+/// How a model is run, and what that takes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Bytes that everything together may take, if there is a limit.
+    pub budget: Option<u64>,
+    /// Tokens the context holds.
+    pub context: usize,
+    /// How the cache of keys and values holds a number.
+    pub kv: KvPrecision,
+    /// Where the weights of the picture side are.
+    pub vision: Residency,
+    /// Layers of a streamed tower on the GPU at once.
+    pub vision_slots: usize,
+    /// Rows computed at a time.
+    pub rows: Rows,
+    /// Longest edge of a picture in pixels; larger ones are scaled down.
+    pub longest_edge: usize,
+    /// Rows of pictures' features on the GPU at once.
+    pub feature_rows: usize,
+    /// The most that each phase takes.
+    pub phases: Vec<PhaseBytes>,
+    /// The most there will be at any time.
+    pub peak: u64,
+}
+
+/// Rows at a time and pictures' features that are held, from the fastest to the smallest.
+const STEPS: [(usize, usize, usize, usize); 7] = [
+    (256, 32, 1024, KEPT_PICTURES),
+    (256, 8, 512, 2),
+    (128, 8, 256, 2),
+    (128, 4, 256, 1),
+    (64, 2, 128, 1),
+    (32, 1, 64, 1),
+    (16, 1, 64, 1),
+];
+
+/// Plans. With memory to spare everything is as fast as it can be. Where it is short, what gives way first is where the tower is,
+/// then how the cache holds a number, then how many rows are computed at a time, then the size of very large pictures, then the
+/// length of a context that nobody asked for, and last the size of pictures.
+///
+/// # Errors
+/// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
+pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions) -> Result<Plan> {
+    let config = &manifest.config;
+    let estimate = Estimate::new(manifest, max_binding)?;
+    let mut refusal = None;
+    for way in candidates(config, max_binding, memory_options) {
+        let plan_of = |way: PlanCandidate| choose(way, estimate.phases(&way)?, memory_options.budget);
+        match plan_of(way) {
+            Ok(plan) => {
+                let kind = (memory_options.budget.is_some(), !memory_options.without_drafts);
+                return Ok(improved(config, max_binding, (way, plan), kind, plan_of));
+            }
+            Err(error) => refusal = Some(more_telling(refusal, error)),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Error::Internal { detail: "there is no way to run the model".into() }))
+}
+
+/// The plan with what still fits beside it: a step is small for the phase that has least room, others may have more.
+fn improved(
+    config: &ModelConfig,
+    limit: u64,
+    (mut way, mut plan): (PlanCandidate, Plan),
+    (short, drafts): (bool, bool),
+    plan_of: impl Fn(PlanCandidate) -> Result<Plan>,
+) -> Plan {
+    let better: [fn(PlanCandidate, Rows, usize) -> PlanCandidate; 3] = [
+        |way, rows, _| PlanCandidate { rows: Rows { text: rows.text, ..way.rows }, ..way },
+        |way, rows, _| PlanCandidate { rows: Rows { vision: rows.vision, ..way.rows }, ..way },
+        |way, _, feature_rows| PlanCandidate { feature_rows, ..way },
+    ];
+    for change in better {
+        for step in STEPS {
+            let more = change(way, rows(config, step, limit), feature_rows(config, &way, step.3, short, limit));
+            if let Ok(fits) = plan_of(more) {
+                (way, plan) = (more, fits);
+                break;
+            }
+        }
+    }
+    if drafts {
+        // Last of all: what drafts take must not make anything else smaller.
+        for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
+            let more = PlanCandidate { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
+            if let Ok(fits) = plan_of(more) {
+                return fits;
+            }
+        }
+    }
+    plan
+}
+
+/// A plan that takes less than `failed`, which the device had no memory for.
+///
+/// # Errors
+/// As [`plan`], if there is none.
+pub fn smaller(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions, failed: &Plan) -> Result<Plan> {
+    plan(manifest, max_binding, MemoryOptions { budget: Some(failed.peak - failed.peak / 8), ..memory_options })
+}
+
+/// A way that fits, or by how much it does not.
+fn choose(way: PlanCandidate, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan> {
+    let Some(largest) = phases.iter().max_by_key(|phase| phase.total) else {
+        return Err(Error::Internal { detail: "a plan without phases".into() });
+    };
+    let peak = largest.total;
+    if let Some(budget) = budget.filter(|&budget| budget < peak) {
+        let part = |row: &PurposeBytes| (row.purpose.name().to_owned(), row.bytes);
+        let parts = largest.purposes.iter().filter(|row| row.bytes > 0).map(part).collect();
+        return Err(Error::BudgetTooSmall { what: "the model".into(), budget, needed: peak, parts });
+    }
+    let PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows } = way;
+    Ok(Plan { budget, context, kv, vision, vision_slots: slots, rows, longest_edge: edge, feature_rows, phases, peak })
+}
+
+/// Of two refusals the one that says how little would do.
+fn more_telling(earlier: Option<Error>, error: Error) -> Error {
+    match (&earlier, &error) {
+        (Some(Error::BudgetTooSmall { needed, .. }), Error::BudgetTooSmall { needed: less, .. }) if less < needed => {
+            error
+        }
+        (Some(Error::LimitsTooSmall { .. }) | None, _) => error,
+        _ => earlier.unwrap_or(error),
+    }
+}
+
+/// The ways to run a model, the best first.
+fn candidates(
+    config: &ModelConfig,
+    limit: u64,
+    memory_options: MemoryOptions,
+) -> impl Iterator<Item = PlanCandidate> + '_ {
+    let (welcome, small) = edges(definition(config).pictures());
+    let stages = definition(config).tower().map(|tower| tower.stages());
+    let short = memory_options.budget.is_some();
+    let mut shapes = Vec::new();
+    for edges in [welcome, small] {
+        for context in contexts(config, memory_options) {
+            shapes.extend(edges.iter().map(|&edge| (context, edge)));
+        }
+    }
+    let steps = shapes.into_iter().flat_map(|shape| STEPS.map(|step| (shape, step)));
+    steps.flat_map(move |((context, edge), step)| {
+        let rows = rows(config, step, limit);
+        let mut all = Vec::new();
+        for kv in precisions(config, memory_options, context) {
+            for (vision, slots) in residencies(stages, memory_options) {
+                let way = PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows: 0 };
+                all.push(PlanCandidate { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
+            }
+        }
+        all
+    })
+}
+
+fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
+    let made_for = config.text().max_position_embeddings;
+    if let Some(asked) = memory_options.context {
+        return vec![asked.clamp(1, made_for)];
+    }
+    let longest = DEFAULT_CONTEXT.min(made_for);
+    std::iter::once(longest).chain(SHORTER_CONTEXTS.into_iter().filter(|&shorter| shorter < longest)).collect()
+}
+
+/// Longest edges of pictures: those that serve well, and those that are better than nothing.
+fn edges(pictures: Option<&dyn Pictures>) -> (Vec<usize>, Vec<usize>) {
+    let Some(pictures) = pictures else { return (vec![0], Vec::new()) };
+    let (full, step) = (pictures.largest_edge(), pictures.cell());
+    let welcome = [full, full.midpoint(WELCOME_EDGE), WELCOME_EDGE].into_iter().filter(|&edge| edge <= full);
+    let largest = full.min(WELCOME_EDGE);
+    let small = [3, 2, 1].map(|quarters| (largest * quarters / 4).next_multiple_of(step)).into_iter();
+    let mut welcome: Vec<usize> = welcome.collect();
+    welcome.dedup();
+    (welcome, small.filter(|&edge| edge < largest).collect())
+}
+
+fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usize) -> Vec<KvPrecision> {
+    match memory_options.kv {
+        Some(kv) => vec![kv],
+        None => {
+            let best = State::default_precision(config.text(), context);
+            KvPrecision::ALL.into_iter().filter(|&kv| kv >= best).collect()
+        }
+    }
+}
+
+/// Where the tower may be, and how many of its layers at once if it is streamed.
+fn residencies(stages: Option<usize>, memory_options: MemoryOptions) -> Vec<(Residency, usize)> {
+    let Some(stages) = stages else { return vec![(Residency::Resident, 0)] };
+    let depth = stages.saturating_sub(2);
+    let all =
+        [(Residency::Resident, depth), (Residency::Dropped, depth), (Residency::Streamed, 2), (Residency::Streamed, 1)];
+    all.into_iter().filter(|(residency, _)| memory_options.vision.is_none_or(|asked| asked == *residency)).collect()
+}
+
+/// Rows at a time: of a step, or as many as a binding holds.
+fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
+    let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
+    let prompt = prompt.min(fitting(widest(config.text()))).max(1);
+    let head = head.min(fitting(config.text().vocab_size)).clamp(1, prompt);
+    let vision = definition(config).tower().map_or(0, |tower| {
+        let (alignment, fitting) = (tower.row_alignment(), fitting(tower.widest_row()));
+        (vision.min(fitting) / alignment * alignment).max(alignment)
+    });
+    Rows { text: TextRows { prompt, head, step: 1 }, vision }
+}
+
+/// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
+fn feature_rows(config: &ModelConfig, way: &PlanCandidate, pictures: usize, short: bool, limit: u64) -> usize {
+    let Some(rules) = definition(config).pictures() else { return 0 };
+    let largest = largest_picture(rules, way);
+    let most = limit / (4 * config.text().hidden_size as u64);
+    let several = largest.saturating_mul(pictures);
+    let wanted = if short { several } else { several.max(way.context) };
+    wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
+}

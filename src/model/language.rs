@@ -1,0 +1,148 @@
+//! What conversations need of a model.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::gpu::Buffer;
+use crate::kernels::accept;
+use crate::sampling::SamplingOptions;
+use crate::state::States;
+
+/// What starts one row of the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The embedding of a token.
+    Token(u32),
+    /// A row of the features given along.
+    Feature(u32),
+}
+
+/// Pictures as the decoder sees them. `// [rows, hidden]`
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// The rows, one a picture token.
+    pub buffer: Buffer,
+    /// How many there are.
+    pub rows: usize,
+}
+
+/// Rows that passes over drafts have: each count has kernels of its own.
+pub const DRAFT_ROWS: [usize; 2] = [4, accept::MAX_ROWS];
+
+/// What a pass over drafts came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Rows of the pass that count: the first, and one for each draft that was right.
+    pub kept: usize,
+    /// The token behind them.
+    pub token: u32,
+}
+
+/// A model that continues conversations, each of which has a state of its own. Work is submitted in order; what a method says that it
+/// waits for is done when it returns, other work may still be under way.
+#[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
+pub trait LanguageModel {
+    /// What it keeps of a conversation.
+    type State: States + std::fmt::Debug;
+    /// The sampling of one answer.
+    type Draw;
+
+    /// Tokens of the vocabulary.
+    fn vocab_size(&self) -> usize;
+
+    /// Most rows of a chunk.
+    fn chunk_rows(&self) -> usize;
+
+    /// The state of a conversation that has not begun.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    fn new_state(&self) -> Result<Self::State>;
+
+    /// Makes room for `rows` more entries. If there is none, the state is as it was.
+    ///
+    /// # Errors
+    /// [`crate::Error::ContextOverflow`], [`crate::Error::OutOfMemory`].
+    async fn reserve(&mut self, state: &mut Self::State, rows: usize) -> Result<()>;
+
+    /// Computes a chunk of at most [`Self::chunk_rows`] rows behind the entries of `state`. `features` are the rows that
+    /// [`Input::Feature`] counts.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidRequest`] for a token outside the vocabulary, or what the device says.
+    async fn forward(&mut self, state: &mut Self::State, inputs: &[Input], features: Option<&Features>) -> Result<()>;
+
+    /// Logits of rows of the last chunk. `// [rows, vocab]`
+    ///
+    /// # Errors
+    /// What the device says.
+    async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// What the device says.
+    async fn wait_idle(&mut self) -> Result<()>;
+
+    /// Begins to draw the tokens behind the entries of `state`, of which `drawn` are the answer so far: submits the draw of the next
+    /// one, from the logits of `row` of the last chunk, or of the last step if that is `None`.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidRequest`] for options out of range, or what the device says.
+    async fn begin(
+        &mut self,
+        state: &Self::State,
+        options: &SamplingOptions,
+        drawn: &[u32],
+        row: Option<usize>,
+    ) -> Result<Self::Draw>;
+
+    /// Submits the step of the token drawn last, which need not be known yet, and the draw behind it. There must be room for its entry.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
+
+    /// Waits for the first draw that nobody has waited for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] for logits that are no numbers, or what the device says.
+    async fn drawn(&mut self, draw: &mut Self::Draw) -> Result<u32>;
+
+    /// Submits the step of a token that is known, without a draw.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn replay(&mut self, state: &mut Self::State, token: u32) -> Result<()>;
+
+    /// States that the next step is that of `token`, which is known, where `drawn` tokens have been drawn: after [`Self::replay`] in the
+    /// middle of an answer.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn resume(&mut self, state: &mut Self::State, draw: &mut Self::Draw, token: u32, drawn: usize) -> Result<()>;
+
+    /// The most rows, up to `most`, of a pass over drafts behind the entries of `state` that rounds as single steps do; `None` where
+    /// there is no memory for one.
+    fn draft_rows(&self, state: &Self::State, most: usize) -> Option<usize>;
+
+    /// Whether passes over so many rows give what steps give on this device, found out when it is first asked. `inputs` are a token that
+    /// is known and drafts behind it; afterwards the state and what the next step starts from are as before.
+    ///
+    /// # Errors
+    /// What the device says.
+    async fn drafts_are_right(&mut self, state: &mut Self::State, inputs: &[u32], drawn: usize) -> Result<bool>;
+
+    /// Computes a token that is known and drafts behind it, and judges the drafts by the likeliest tokens. All rows count as entries of
+    /// `state` until it goes back behind them. `None` if the logits were no numbers: then nothing counts, and a step tells more.
+    ///
+    /// # Errors
+    /// What the device says.
+    async fn verify(
+        &mut self,
+        state: &mut Self::State,
+        draw: &mut Self::Draw,
+        inputs: &[u32],
+        drawn: usize,
+    ) -> Result<Option<Verdict>>;
+}

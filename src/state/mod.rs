@@ -1,0 +1,46 @@
+//! What a model keeps of the entries of a conversation, layer by layer: keys and values of attention today. Layers whose state is
+//! not a list of entries (a recurrence, the keys of a picture) become further variants of [`LayerState`].
+//!
+//! The contract, which callers must not be cleverer than: a state only grows, by the rows of the passes that were submitted, and goes
+//! back by [`States::rewind`], which says how far back it really got. Rows that were computed in vain (padding, drafts that were
+//! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
+
+mod kv;
+
+pub use kv::{PAGE, State};
+
+use crate::kernels::cache::Cache;
+
+/// What one layer keeps.
+#[derive(Debug)]
+pub enum LayerState {
+    /// Keys and values of every entry.
+    Kv(KvLayer),
+}
+
+/// Keys and values of a layer, with room for so many entries.
+#[derive(Debug)]
+pub struct KvLayer {
+    /// The planes that kernels bind.
+    pub cache: Cache,
+    pub(crate) capacity: usize,
+}
+
+/// The states of all layers of one conversation.
+pub trait States {
+    /// Entries held: rows of all passes submitted, less those gone back behind.
+    fn len(&self) -> usize;
+
+    /// Whether no entry is held.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes the present one of the places that [`Self::rewind`] gets back to exactly. Whoever is about to compute rows that may turn
+    /// out to be in vain calls it first. Costs nothing where every layer can go back anywhere.
+    fn checkpoint(&mut self);
+
+    /// Goes back to `to` entries, or if some layer cannot, to the latest place before. Returns the entries that are left; what lies
+    /// between them and `to` has to be computed again.
+    fn rewind(&mut self, to: usize) -> usize;
+}

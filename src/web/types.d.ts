@@ -1,0 +1,282 @@
+// The shape of every value that passes between the wasm module and JavaScript, declared once: the module's `ocelli.d.ts` begins with
+// this file, and `www/src` takes the types from there. A test in www/test/package.test.ts compiles real values against them.
+
+/** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
+export type FinishReason = "stop" | "length";
+
+/** Token counts of one request. */
+export interface Usage {
+  /** Tokens of the prompt, those of pictures included. */
+  prompt_tokens: number;
+  /** Tokens of the answer. */
+  completion_tokens: number;
+  /** Both. */
+  total_tokens: number;
+  /** Prompt tokens whose keys and values were still in the cache. */
+  prompt_tokens_details: { cached_tokens: number };
+  /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
+  completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
+}
+
+/** A complete answer, as the OpenAI API has it. */
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    message: { role: "assistant"; content: string; refusal: null };
+    finish_reason: FinishReason;
+    logprobs: null;
+  }[];
+  usage: Usage;
+}
+
+/** A piece of a streamed answer, as the OpenAI API has it. */
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    delta: { role?: "assistant"; content?: string };
+    finish_reason: FinishReason | null;
+    logprobs: null;
+  }[];
+  /** Only with `stream_options.include_usage`: the counts in the last chunk, `null` in all others. */
+  usage?: Usage | null;
+}
+
+/** What a completion and all chunks of an answer have in common. */
+export interface AnswerStamp {
+  id: string;
+  /** Seconds since 1970. */
+  created: number;
+  /** The name of the model, if the request has none. */
+  model: string;
+}
+
+/** How long the stages of an answer took, in milliseconds. */
+export interface Timings {
+  /** Decoding and resizing pictures, tokenizing the text. */
+  prepare_ms: number;
+  /** Pictures through the vision tower. */
+  vision_ms: number;
+  /** The prompt through the decoder. */
+  prefill_ms: number;
+  /** All tokens of the answer. */
+  decode_ms: number;
+}
+
+/** What a chat request resolves to. */
+export interface ChatResult {
+  completion: ChatCompletion;
+  /** Token ids of the answer. */
+  tokens: number[];
+  timings: Timings;
+}
+
+/** Something that happened while an answer was computed. */
+export type ChatEvent =
+  /** More of a streamed answer. */
+  | { kind: "chunk"; chunk: ChatCompletionChunk }
+  /** `vision` counts layers of the vision tower, `prefill` tokens of the prompt. */
+  | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
+  /** The GPU device was lost, for example by a driver reset. It is opened again and the answer continues. */
+  | { kind: "recovering"; attempt: number; reason: string }
+  /** Something about a picture that the user should know. */
+  | { kind: "note"; picture: number; message: string };
+
+/** Logits of every position of a prompt. */
+export interface ScoreResult {
+  inputIds: Uint32Array;
+  /** `[tokens, vocabSize]` */
+  logits: Float32Array;
+  vocabSize: number;
+}
+
+/** Encoded bytes (PNG, JPEG, WebP), or pixels `[height, width, 4]`. */
+export type Picture = Uint8Array | { width: number; height: number; rgba: Uint8ClampedArray };
+
+/** Optional abilities of a GPU that kernels make use of. */
+export interface Features {
+  /** 16-bit floats in shaders. */
+  f16: boolean;
+  /** Sums across the lanes of a subgroup. */
+  subgroups: boolean;
+  /** Dot products of four packed 8-bit integers. */
+  dot: boolean;
+}
+
+/** What the browser knows of the GPU and wgpu does not. */
+export interface BrowserCaps {
+  features: Features;
+  /** Fewest and most lanes of a subgroup; `null` if unknown. */
+  subgroupSizes: [number, number] | null;
+}
+
+/** A GPU, a processor that emulates one, or one that also compiles shaders slowly. */
+export type DeviceClass = "hardware" | "software" | "slow_compiler";
+
+/** How kernels are computed on a device. */
+export interface KernelConfig {
+  class: DeviceClass;
+  /** Features that kernels may use. */
+  features: Features;
+  /** The variant of each tuned family of kernels. 0: the default of the device's class. */
+  variants: number[];
+}
+
+/** The outcome of running every kernel that the model needs on known numbers, before the model is loaded. */
+export interface SelfTest {
+  /** Kernels that compute correctly. */
+  passed: number;
+  /** Faster kernels that do not on this device, and are therefore not used. */
+  failed: { kernel: string; tier: string; detail: string }[];
+  kernelConfig: KernelConfig;
+  /** Milliseconds, compiling included. */
+  ms: number;
+}
+
+/** The GPU that a model runs on. */
+export interface DeviceReport {
+  /** Empty where the browser hides it. */
+  name: string;
+  backend: string;
+  driver: string;
+  maxStorageBufferBindingSize: number;
+  maxBufferSize: number;
+  class: DeviceClass;
+  /** Optional abilities that the device has. */
+  features: Features;
+  /** Fewest and most lanes of a subgroup, as far as the platform tells. */
+  subgroupSizes: [number, number];
+  selfTest: SelfTest;
+}
+
+/** Number format of the KV cache: 32-bit floats, 16-bit floats, or 8-bit integers with scales. */
+export type KvPrecision = "f32" | "f16" | "int8";
+
+/** Where the weights of the vision tower are: always on the GPU, only while pictures are encoded, or uploaded layer by layer then. */
+export type VisionResidency = "resident" | "dropped" | "streamed";
+
+/** When faster kernel variants are searched for: on hardware, on every device, or never. */
+export type Tune = "auto" | "always" | "never";
+
+/** Numbers that kernels may compute with: 32-bit floats, or also 16-bit floats and 8-bit inputs. */
+export type Arithmetic = "exact" | "fast";
+
+/** When draft tokens from the conversation are verified several at a time: where that is faster, or never. */
+export type Speculation = "auto" | "off";
+
+/** What GPU memory is used for. */
+export type MemoryPurpose = "text_weights" | "vision_weights" | "kv_cache" | "activations" | "features" | "staging";
+
+/** How the model is run within its memory. All sizes in bytes. */
+export interface MemoryPlan {
+  /** What the caller allowed. */
+  budget: number | null;
+  /** Tokens that a conversation may hold. */
+  context: number;
+  kv: KvPrecision;
+  vision: VisionResidency;
+  /** Layers of a streamed vision tower that are on the GPU at once. */
+  visionSlots: number;
+  /** Rows computed at a time: tokens of a prompt, logits, tokens of a decoding step with its drafts; patches of a picture. */
+  rows: { text: { prompt: number; head: number; step: number }; vision: number };
+  /** Longest edge of a picture in pixels; larger ones are scaled down. */
+  longestEdge: number;
+  /** Rows of picture features that are on the GPU at once. */
+  featureRows: number;
+  /** The most that each phase takes. */
+  phases: { phase: "load" | "picture" | "text"; purposes: { purpose: MemoryPurpose; bytes: number }[]; total: number }[];
+  /** The most at any time. */
+  peak: number;
+}
+
+/** GPU memory: the plan, what is allocated now, and the most there was. All sizes in bytes. */
+export interface MemoryReport {
+  plan: MemoryPlan;
+  purposes: { purpose: MemoryPurpose; current: number; peak: number }[];
+  /** The most at any time, all purposes together. */
+  peak: number;
+  /** The largest size of the wasm module's memory, which is not on the GPU. */
+  wasmBytes: number;
+}
+
+/** What tuning has found for a device and a model. */
+export interface Tuned {
+  variants: number[];
+  tried: number;
+}
+
+/** How a model is loaded; `null` leaves the choice to the engine. */
+export interface EngineOptions {
+  context: number | null;
+  kvPrecision: KvPrecision | null;
+  gpuMemoryBudget: number | null;
+  vision: VisionResidency | null;
+  tune: Tune | null;
+  arithmetic: Arithmetic | null;
+  speculation: Speculation | null;
+}
+
+/** What loading needs beside the options. */
+export interface LoadContext {
+  browserCaps: BrowserCaps;
+  /** Results of earlier tuning by their key. */
+  known: Record<string, Tuned>;
+}
+
+/** A file that an import reads. */
+export interface ImportFile {
+  readonly size: number;
+  read(start: number, end: number): Promise<Uint8Array>;
+}
+
+/** The files of an import, by name. */
+export interface ImportFiles {
+  open(name: string): Promise<ImportFile | null>;
+}
+
+/** Where an import writes the package, and what it needs to continue after an interruption. */
+export interface ImportSink {
+  put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  publish(): Promise<void>;
+  putPart(part: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  getPart(part: string): Promise<Uint8Array | null>;
+  putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void>;
+  getCheckpoint(): Promise<Uint8Array | null>;
+}
+
+/** How a matrix of floats is stored in a package. */
+export type MatrixLayout = "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
+
+/** How a checkpoint is made into a package. */
+export interface ImportSettings {
+  /** The model's name, if not the checkpoint's own. */
+  name?: string;
+  /** Licence of the weights, if not what the checkpoint says. */
+  license?: string;
+  /**
+   * How matrices are stored that the checkpoint holds in floats. Default: of a GGUF file as they are, else `q4_0`. `compact`: the
+   * whole text model in 4.25 bits a weight, whatever the checkpoint holds: the least memory, at some loss of precision.
+   */
+  layout?: "compact" | MatrixLayout;
+  /** The same for the vision tower, if it is to differ. */
+  visionLayout?: MatrixLayout;
+  /** Bytes of a shard, at most 32 MiB. An interrupted import continues after the last complete shard. */
+  shardBytes?: number;
+}
+
+/** Progress of an import: tensors, and bytes of the checkpoint. */
+export interface ImportProgress {
+  done: number;
+  total: number;
+  doneBytes: number;
+  totalBytes: number;
+}

@@ -1,0 +1,46 @@
+//! The small files of a checkpoint, as a family's reader sees them.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::fields::Fields;
+use crate::error::{Error, Result};
+use crate::weights::manifest::TOKENIZER_FILE;
+
+/// What a checkpoint says about itself beside its weights.
+#[derive(Debug)]
+pub struct HfFiles<'a> {
+    /// The first of `architectures`, or `model_type`.
+    pub architecture: &'a str,
+    /// `config.json`.
+    pub config: Fields<'a>,
+    /// `processor_config.json`.
+    pub processor: Option<Fields<'a>>,
+    /// `preprocessor_config.json`.
+    pub preprocessor: Option<Fields<'a>>,
+    /// `tokenizer.json`.
+    pub tokenizer: &'a [u8],
+}
+
+impl HfFiles<'_> {
+    /// The ids of the tokens outside the text vocabulary, by their spelling.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn added_tokens(&self) -> Result<HashMap<String, u32>> {
+        #[derive(Deserialize)]
+        struct Tokenizer {
+            added_tokens: Vec<AddedToken>,
+        }
+        #[derive(Deserialize)]
+        struct AddedToken {
+            id: u32,
+            content: String,
+        }
+        let tokenizer: Tokenizer = serde_json::from_slice(self.tokenizer)
+            .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })?;
+        // Of two with one spelling the first counts.
+        Ok(tokenizer.added_tokens.into_iter().rev().map(|token| (token.content, token.id)).collect())
+    }
+}

@@ -1,0 +1,398 @@
+//! A model on the CPU, with the state of a model of attention or of a recurrence, on a device that fails on order. Its logits are a hash
+//! of everything that its state has seen: whatever computes a row too many, leaves one out or goes back too far says something else.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture, StateOf};
+use ocelli::families::ModelConfig;
+use ocelli::model::{Features, Input, LanguageModel, Verdict};
+use ocelli::reference::sample::choose;
+use ocelli::reference::sample_scan::{Logits, Rules};
+use ocelli::sampling::SamplingOptions;
+use ocelli::state::States;
+use ocelli::{Error, Result};
+
+/// What a state can go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any entry: keys and values.
+    Attention,
+    /// The last few checkpoints only: a recurrence.
+    Recurrence,
+}
+
+/// Places that a recurrence remembers.
+const SNAPSHOTS: usize = 3;
+/// Tokens that the model says: few, so that what it says repeats itself.
+const WORDS: Range<u32> = 100..112;
+
+/// The sum of everything seen, and the last two tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    hash: u64,
+    last: [u32; 2],
+}
+
+impl Seen {
+    fn and(self, token: u32) -> Self {
+        let mixed =
+            (self.hash ^ u64::from(token)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Self { hash: mixed ^ (mixed >> 29), last: [self.last[1], token] }
+    }
+
+    /// Mostly what the last two tokens lead to, sometimes what all of them do.
+    fn likeliest(self) -> u32 {
+        let [a, b] = self.last;
+        let of_all = self.hash.is_multiple_of(5);
+        WORDS.start + (if of_all { self.hash >> 7 } else { u64::from(a * 3 + b * 5) }) as u32 % WORDS.len() as u32
+    }
+
+    fn logits(self, vocab: usize) -> Vec<f32> {
+        let likeliest = self.likeliest();
+        let other = |id: u32| ((self.hash >> (id % 48)) & 0xff) as f32 / 256.0;
+        (0..vocab as u32)
+            .map(|id| {
+                if id == likeliest {
+                    4.0
+                } else if WORDS.contains(&id) {
+                    other(id)
+                } else {
+                    -9.0
+                }
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct FakeState {
+    kind: Kind,
+    device: usize,
+    /// After every entry: all of them, or of a recurrence the last one alone.
+    seen: Vec<Seen>,
+    len: usize,
+    snapshots: Vec<(usize, Seen)>,
+}
+
+impl FakeState {
+    fn now(&self) -> Seen {
+        self.seen.last().copied().unwrap_or_default()
+    }
+
+    fn push(&mut self, token: u32) -> Seen {
+        let next = self.now().and(token);
+        if self.kind == Kind::Recurrence {
+            self.seen.clear();
+        }
+        self.seen.push(next);
+        self.len += 1;
+        next
+    }
+}
+
+impl States for FakeState {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn checkpoint(&mut self) {
+        if self.kind == Kind::Recurrence && self.snapshots.last().is_none_or(|(at, _)| *at != self.len) {
+            self.snapshots.push((self.len, self.now()));
+            if self.snapshots.len() > SNAPSHOTS {
+                self.snapshots.remove(0);
+            }
+        }
+    }
+
+    fn rewind(&mut self, to: usize) -> usize {
+        if to >= self.len {
+            return self.len;
+        }
+        match self.kind {
+            Kind::Attention => {
+                self.seen.truncate(to);
+                self.len = to;
+            }
+            Kind::Recurrence => {
+                self.snapshots.retain(|(at, _)| *at <= to);
+                let (at, seen) = self.snapshots.last().copied().unwrap_or_default();
+                (self.len, self.seen) = (at, vec![seen]);
+            }
+        }
+        self.len
+    }
+}
+
+/// What is to go wrong, by the number of the operation.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) operations: usize,
+    pub(crate) lose_at: Vec<usize>,
+    pub(crate) full_at: Vec<usize>,
+    /// Devices opened so far.
+    devices: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct FakeModel {
+    pub(crate) kind: Kind,
+    vocab: usize,
+    context: usize,
+    chunk: usize,
+    device: usize,
+    lost: bool,
+    faults: Rc<RefCell<Faults>>,
+    /// After every row of the last chunk or step.
+    rows: Vec<Seen>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FakeDraw {
+    rules: Rules,
+    drawn: Vec<u32>,
+    /// Draws that nobody has waited for.
+    waiting: Vec<u32>,
+    /// What the next step starts from.
+    next: u32,
+}
+
+impl FakeModel {
+    fn operate(&mut self) -> Result<()> {
+        let faults = &mut *self.faults.borrow_mut();
+        faults.operations += 1;
+        self.lost |= faults.lose_at.contains(&faults.operations);
+        if self.lost { Err(Error::DeviceLost { reason: "on order".into() }) } else { Ok(()) }
+    }
+
+    fn own<'a>(&self, state: &'a mut FakeState) -> &'a mut FakeState {
+        assert_eq!(state.device, self.device, "a state of a device that is gone");
+        state
+    }
+
+    fn draw(&self, draw: &mut FakeDraw) {
+        let logits = self.rows.last().copied().unwrap_or_default().logits(self.vocab);
+        let token = choose(&draw.rules, draw.drawn.len() as u32, Logits { raw: &logits, adjust: &[] });
+        (draw.next, draw.drawn) = (token, [&draw.drawn[..], &[token]].concat());
+        draw.waiting.push(token);
+    }
+}
+
+impl LanguageModel for FakeModel {
+    type State = FakeState;
+    type Draw = FakeDraw;
+
+    fn vocab_size(&self) -> usize {
+        self.vocab
+    }
+
+    fn chunk_rows(&self) -> usize {
+        self.chunk
+    }
+
+    fn new_state(&self) -> Result<FakeState> {
+        Ok(FakeState { kind: self.kind, device: self.device, seen: Vec::new(), len: 0, snapshots: Vec::new() })
+    }
+
+    async fn reserve(&mut self, state: &mut FakeState, rows: usize) -> Result<()> {
+        let (needed, context) = (self.own(state).len + rows, self.context);
+        if needed > context {
+            return Err(Error::ContextOverflow { tokens: needed, context });
+        }
+        self.operate()?;
+        let number = self.faults.borrow().operations;
+        if self.faults.borrow().full_at.contains(&number) {
+            let (what, purpose, detail) = ("state".into(), "kv_cache".into(), "on order".into());
+            return Err(Error::OutOfMemory { what, purpose, bytes: 1, in_use: 0, detail });
+        }
+        Ok(())
+    }
+
+    async fn forward(&mut self, state: &mut FakeState, inputs: &[Input], _: Option<&Features>) -> Result<()> {
+        assert!(!inputs.is_empty() && inputs.len() <= self.chunk, "{} inputs", inputs.len());
+        self.reserve(state, inputs.len()).await?;
+        self.rows.clear();
+        for input in inputs {
+            let Input::Token(token) = *input else { return Err(Error::Internal { detail: "no pictures here".into() }) };
+            // A device that is lost in the middle has computed some rows.
+            self.operate()?;
+            self.rows.push(state.push(token));
+        }
+        Ok(())
+    }
+
+    async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.operate()?;
+        Ok(self.rows[rows].iter().flat_map(|seen| seen.logits(self.vocab)).collect())
+    }
+
+    async fn wait_idle(&mut self) -> Result<()> {
+        self.operate()
+    }
+
+    async fn begin(
+        &mut self,
+        state: &FakeState,
+        options: &SamplingOptions,
+        drawn: &[u32],
+        row: Option<usize>,
+    ) -> Result<FakeDraw> {
+        self.operate()?;
+        assert_eq!(state.device, self.device);
+        if let Some(row) = row {
+            self.rows.truncate(row + 1);
+        }
+        assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
+        let rules = Rules {
+            temperature: options.temperature,
+            top_k: options.top_k.unwrap_or(self.vocab),
+            top_p: options.top_p,
+            min_p: options.min_p,
+            seed: options.seed,
+            frequency: 0.0,
+            presence: 0.0,
+        };
+        let mut draw = FakeDraw { rules, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0 };
+        self.draw(&mut draw);
+        Ok(draw)
+    }
+
+    fn step(&mut self, state: &mut FakeState, draw: &mut FakeDraw) -> Result<()> {
+        self.operate()?;
+        self.rows = vec![self.own(state).push(draw.next)];
+        self.draw(draw);
+        Ok(())
+    }
+
+    async fn drawn(&mut self, draw: &mut FakeDraw) -> Result<u32> {
+        self.operate()?;
+        Ok(draw.waiting.remove(0))
+    }
+
+    fn replay(&mut self, state: &mut FakeState, token: u32) -> Result<()> {
+        self.operate()?;
+        self.rows = vec![self.own(state).push(token)];
+        Ok(())
+    }
+
+    fn resume(&mut self, _: &mut FakeState, draw: &mut FakeDraw, token: u32, drawn: usize) -> Result<()> {
+        assert!(draw.drawn.len() <= drawn + 1, "{} of {drawn}", draw.drawn.len());
+        draw.next = token;
+        Ok(())
+    }
+
+    fn draft_rows(&self, state: &FakeState, most: usize) -> Option<usize> {
+        let most = most.min(self.context - state.len);
+        [4, 8].into_iter().rev().find(|&rows| rows <= most)
+    }
+
+    async fn drafts_are_right(&mut self, state: &mut FakeState, inputs: &[u32], _: usize) -> Result<bool> {
+        // As a device finds it out: by computing them.
+        self.reserve(state, inputs.len()).await?;
+        for &input in inputs {
+            self.operate()?;
+            state.push(input);
+        }
+        Ok(true)
+    }
+
+    async fn verify(
+        &mut self,
+        state: &mut FakeState,
+        draw: &mut FakeDraw,
+        inputs: &[u32],
+        _: usize,
+    ) -> Result<Option<Verdict>> {
+        self.reserve(state, inputs.len()).await?;
+        assert_eq!(inputs[0], draw.next, "the token that is known");
+        let (mut kept, mut verdict) = (0, None);
+        self.rows.clear();
+        for (row, &input) in inputs.iter().enumerate() {
+            self.operate()?;
+            self.rows.push(state.push(input));
+            if verdict.is_none() {
+                kept = row + 1;
+                self.draw(draw);
+                let token = draw.waiting.remove(0);
+                verdict = (inputs.get(row + 1) != Some(&token)).then_some(Verdict { kept, token });
+            }
+        }
+        self.rows.truncate(kept);
+        Ok(verdict)
+    }
+}
+
+/// A fake model on a device that can be opened again.
+#[derive(Debug)]
+pub(crate) struct FakeBackend {
+    model: Option<FakeModel>,
+    kind: Kind,
+    config: ModelConfig,
+    vocab: usize,
+    context: usize,
+    chunk: usize,
+    pub(crate) faults: Rc<RefCell<Faults>>,
+}
+
+impl FakeBackend {
+    pub(crate) fn new(kind: Kind, config: ModelConfig, vocab: usize, (context, chunk): (usize, usize)) -> Self {
+        let faults = Rc::default();
+        let mut this = Self { model: None, kind, config, vocab, context, chunk, faults };
+        this.open();
+        this
+    }
+
+    fn open(&mut self) {
+        let device = self.faults.borrow().devices + 1;
+        self.faults.borrow_mut().devices = device;
+        let Self { kind, vocab, context, chunk, .. } = *self;
+        let (faults, rows) = (self.faults.clone(), Vec::new());
+        self.model = Some(FakeModel { kind, vocab, context, chunk, device, lost: false, faults, rows });
+    }
+}
+
+impl Backend for FakeBackend {
+    type Model = FakeModel;
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn longest_edge(&self) -> usize {
+        0
+    }
+
+    fn model(&mut self) -> Result<&mut FakeModel> {
+        self.model.as_mut().ok_or_else(|| Error::DeviceLost { reason: "not there".into() })
+    }
+
+    async fn encode_images(
+        &mut self,
+        _: &mut Conversation<StateOf<Self>>,
+        _: &[ContextEntry],
+        _: &[Rc<SizedPicture>],
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        context.cancel().check()?;
+        Ok(PromptImages::default())
+    }
+
+    fn close(&mut self) {
+        self.model = None;
+    }
+
+    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        context.cancel().check()?;
+        self.open();
+        Ok(())
+    }
+
+    async fn free_memory(&mut self) -> Result<()> {
+        self.model()?.operate()
+    }
+}

@@ -1,0 +1,113 @@
+/** The lists of models: those to choose from, those that are stored, and imports that can be continued. */
+import { gpuBytes, interruptedImports, packages, registry, type InterruptedImport, type RegisteredModel } from "../src/index.js";
+import { freeBytes, readableBytes } from "../src/store/quota.js";
+import { DEMO, isDemo, nameOf, type Choice } from "./model-choice.js";
+import { announce, button, element, find } from "./dom.js";
+
+export type OnChoose = (choice: Choice) => void;
+
+const CONTEXT_TOKENS = 4096;
+
+/** Shows which model answers. */
+export function showCurrent(choice: Choice): void {
+  find("model-name", HTMLElement).textContent = choice.name;
+  find("demo-scope", HTMLElement).hidden = !isDemo(choice);
+  find("gallery", HTMLElement).hidden = !isDemo(choice);
+}
+
+/** Fills all lists. */
+export async function showChoices(current: Choice | null, onChoose: OnChoose): Promise<void> {
+  const [free, interrupted] = await Promise.all([freeBytes(), interruptedImports().catch(() => [])]);
+  const redraw = () => void showChoices(current, onChoose);
+  find("room", HTMLElement).textContent =
+    free === null ? "" : `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
+  const cards = [demoCard(current, onChoose), ...registry.map((model) => card(model, { current, free, interrupted, onChoose }))];
+  find("known", HTMLElement).replaceChildren(...cards);
+  find("interrupted", HTMLElement).replaceChildren(...interrupted.map((entry) => notice(entry, onChoose, redraw)));
+  await showStored(interrupted, current, onChoose, redraw);
+}
+
+function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
+  const isUsed = current !== null && isDemo(current);
+  const label = isUsed ? "In use" : "Use";
+  const use = button(label, { "aria-label": `${label}: demo model` }, () => onChoose(DEMO));
+  use.disabled = isUsed;
+  const about = "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.";
+  return element(
+    "li",
+    {},
+    element("h3", {}, "Demo model"),
+    element("p", {}, about),
+    element("p", { class: "fine" }, "Nothing more to download."),
+    use,
+  );
+}
+
+interface CardContext {
+  current: Choice | null;
+  free: number | null;
+  interrupted: InterruptedImport[];
+  onChoose: OnChoose;
+}
+
+function card(model: RegisteredModel, { current, free, interrupted, onChoose }: CardContext): HTMLElement {
+  const { name, about, license, downloadBytes, packageBytes, source } = model;
+  const isUsed = current?.name === name;
+  const begun = interrupted.find((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
+  const needed = packageBytes * (begun ? 1 - begun.loaded / (begun.total || 1) : 1);
+  const fits = free === null || free >= needed;
+  const facts = [
+    `Licence: ${license}`,
+    `Download: ${downloadBytes === null ? "size unknown" : readableBytes(downloadBytes)}`,
+    `Storage: ${readableBytes(packageBytes)}`,
+    `GPU memory: about ${readableBytes(gpuBytes(model, CONTEXT_TOKENS))} and working memory`,
+  ];
+  const label = isUsed ? "In use" : begun ? "Go on" : "Use";
+  const use = button(label, { "aria-label": `${label}: ${name}` }, () => onChoose({ name, source }));
+  use.disabled = isUsed;
+  const item = element("li", {}, element("h3", {}, name), element("p", {}, about), element("ul", { class: "facts" }));
+  item.querySelector("ul")?.append(...facts.map((fact) => element("li", {}, fact)));
+  if (!fits) item.append(element("p", { class: "unfit" }, `This browser has no room to keep it: ${readableBytes(needed)} are needed.`));
+  item.append(use);
+  return item;
+}
+
+/** An import that can be continued; without asking the user only if its files have addresses. */
+function notice({ source, url, loaded, total, options }: InterruptedImport, onChoose: OnChoose, redraw: () => void): HTMLElement {
+  const name = nameOf(source);
+  const percent = Math.floor((100 * loaded) / (total || 1));
+  const files = Object.values(source).filter((place): place is { file: string; bytes: number } => typeof place === "object");
+  const words = element("p", {}, `${name} is ${percent} % imported (${readableBytes(loaded)} of ${readableBytes(total)}). `);
+  const discard = button(
+    "Discard",
+    { class: "quiet", "aria-label": `Discard what is imported of ${name}` },
+    () => void packages.delete(url).then(redraw),
+  );
+  if (files.length > 0 || Object.keys(options).length > 0) {
+    words.append(`To go on, give the same files again: ${files.map(({ file }) => file).join(", ")}.`);
+    return element("div", { class: "notice" }, words, discard);
+  }
+  const goOn = button("Go on", { "aria-label": `Go on importing ${name}` }, () => onChoose({ name, source: source as Choice["source"] }));
+  return element("div", { class: "notice" }, words, goOn, discard);
+}
+
+async function showStored(interrupted: InterruptedImport[], current: Choice | null, onChoose: OnChoose, redraw: () => void): Promise<void> {
+  const stored = await packages.list().catch(() => []);
+  const items = stored.map(({ url, name, bytes: size, complete }) => {
+    const begun = interrupted.find((entry) => entry.url === url);
+    const shown = url === DEMO.source ? "Demo model" : begun ? nameOf(begun.source) : name;
+    const words = element("span", {}, `${shown}, ${readableBytes(size)}${complete ? "" : ", not complete"}`);
+    const isUsed = current?.source === url || current?.name === shown;
+    const use = button("Use", { class: "quiet", "aria-label": `Use ${shown}` }, () => onChoose({ name: shown, source: url }));
+    use.disabled = !complete || isUsed;
+    const remove = button("Delete", { class: "quiet", "aria-label": `Delete ${shown}` }, () => {
+      void packages.delete(url).then(() => {
+        announce(`${shown} is deleted.`);
+        redraw();
+      });
+    });
+    return element("li", {}, words, use, remove);
+  });
+  find("stored", HTMLElement).replaceChildren(...items);
+  find("stored-section", HTMLElement).hidden = items.length === 0;
+}

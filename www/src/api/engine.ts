@@ -1,0 +1,196 @@
+/** The engine as a page uses it: a proxy for the worker that holds the model. */
+import { ocelliError } from "../errors.js";
+import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
+import { packageUrl } from "../store/packages.js";
+import type { LoadReport } from "../store/report.js";
+import { absoluteUrl } from "../url.js";
+import type {
+  Arithmetic,
+  ChatCompletion,
+  ChatEvent,
+  DeviceReport,
+  KvPrecision,
+  MemoryReport,
+  ScoreResult,
+  Speculation,
+  Tune,
+  VisionResidency,
+} from "../wasm/ocelli.js";
+import { Connection } from "../worker/connection.js";
+import { PROTOCOL_VERSION } from "../worker/protocol.js";
+import { startWorker } from "../worker/start-worker.js";
+import { importThrough } from "./import-model.js";
+import type { ChatCompletionRequest } from "./openai.js";
+import { answerStamp, wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
+import { ChatStream } from "./stream.js";
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Called with the progress, and with warnings. */
+  onProgress?: (report: LoadReport) => void;
+  /** Aborts loading. */
+  signal?: AbortSignal;
+  /** A worker that runs this package's `worker.js`, for bundlers that do not handle `new URL(..., import.meta.url)`. */
+  worker?: Worker;
+  /** Where `ocelli_bg.wasm` is, if not beside its script. */
+  wasmUrl?: string | URL;
+  /** Other folders with the same package, tried in this order when `url` fails. */
+  mirrors?: readonly (string | URL)[];
+  /** `require`: fails with `storage-full` or `storage-unavailable` if the model cannot be stored. Default `prefer`. */
+  storage?: "prefer" | "require";
+  /** Tokens that a conversation may hold. More need more GPU memory. */
+  context?: number;
+  /**
+   * Number format of the KV cache. 16-bit floats take half the GPU memory of 32-bit ones, 8-bit integers a quarter. By default
+   * 32-bit floats for small models, 16-bit floats for others.
+   */
+  kvPrecision?: KvPrecision;
+  /**
+   * The most GPU memory to use, in bytes. How the model is run follows from it, see `engine.memory`. A model that needs more is
+   * refused with code `budget-too-small` and the numbers, before anything is allocated.
+   */
+  gpuMemoryBudget?: number;
+  /** Where the weights of the vision tower are. By default always on the GPU, if `gpuMemoryBudget` allows it. */
+  vision?: VisionResidency;
+  /**
+   * Whether the fastest variants of kernels are searched for on the device. Each load spends at most a fifth of a second on it until
+   * all have been tried, and results are stored. Default `auto`: on GPUs, not on processors that emulate one.
+   */
+  tune?: Tune;
+  /**
+   * `fast` lets kernels use 16-bit floats and 8-bit inputs where that is faster on the device: answers may then differ slightly
+   * between devices. Default `exact`: 32-bit floats.
+   */
+  arithmetic?: Arithmetic;
+  /**
+   * Speculative decoding at temperature 0: tokens that repeat the conversation are drafted and verified several at a time. By default
+   * where that is faster. Answers are the same; `usage.completion_tokens_details` counts the draft tokens.
+   */
+  speculation?: Speculation;
+  /** How a checkpoint is made into a package. */
+  import?: ImportOptions;
+}
+
+/** Options of a request that are not part of the OpenAI API. */
+export interface RequestOptions {
+  /** Aborts the request. */
+  signal?: AbortSignal;
+  /** Called with the progress of a request and with notes about its pictures; the text comes as chunks. */
+  onProgress?: (event: Exclude<ChatEvent, { kind: "chunk" }>) => void;
+}
+
+/** As `client.chat.completions` of OpenAI's client. */
+export interface Completions {
+  /** Answers a request, as a stream of chunks. */
+  create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<ChatStream>;
+  /** Answers a request. */
+  create(request: ChatCompletionRequest & { stream?: false }, options?: RequestOptions): Promise<ChatCompletion>;
+}
+
+/** A model that is loaded in a worker. */
+export class Engine {
+  /** Chat completions, as in OpenAI's client. */
+  readonly chat: { readonly completions: Completions };
+
+  private constructor(
+    private readonly connection: Connection,
+    /** The GPU that the model runs on. */
+    readonly device: DeviceReport,
+    /** Number format of the KV cache. */
+    readonly kvPrecision: KvPrecision,
+    /** GPU memory when loading was complete: the plan, and what is allocated. */
+    readonly memory: MemoryReport,
+    /** The model's configuration, as in `model.json`. */
+    readonly config: unknown,
+    /** Address of its package. For a checkpoint: of the package made from it, which can be loaded in its place. */
+    readonly packageUrl: string,
+    private readonly model: string,
+  ) {
+    const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
+      request.stream ? this.stream(request, options) : this.complete(request, options);
+    this.chat = { completions: { create: create as Completions["create"] } };
+  }
+
+  /**
+   * Loads a model: the package at an address (the folder of its `model.json`), from storage as far as it is stored; or a checkpoint,
+   * which is made into a package first, once: later loads need no network.
+   */
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
+    options.signal?.throwIfAborted();
+    const checkpoint = wireSource(source);
+    const mirrors = (options.mirrors ?? []).map(packageUrl);
+    const connection = new Connection(options.worker ?? startWorker());
+    const wasmUrl = options.wasmUrl === undefined ? null : absoluteUrl(options.wasmUrl);
+    try {
+      const imported = checkpoint && (await importThrough(connection, checkpoint, options));
+      const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
+      const { device, config, kvPrecision, memory } = await connection.call(
+        "load",
+        {
+          version: PROTOCOL_VERSION,
+          packageUrl: folder,
+          mirrors,
+          storage: options.storage ?? "prefer",
+          wasmUrl,
+          options: {
+            context: options.context ?? null,
+            kvPrecision: options.kvPrecision ?? null,
+            gpuMemoryBudget: options.gpuMemoryBudget ?? null,
+            vision: options.vision ?? null,
+            tune: options.tune ?? null,
+            arithmetic: options.arithmetic ?? null,
+            speculation: options.speculation ?? null,
+          },
+        },
+        { signal: options.signal, onEvent: options.onProgress },
+      );
+      const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
+      return new Engine(connection, device, kvPrecision, memory, config, folder, model);
+    } catch (thrown) {
+      connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
+      throw thrown;
+    }
+  }
+
+  /** What GPU memory is allocated now. */
+  memoryNow(options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
+    return this.connection.call("memory", {}, options);
+  }
+
+  /**
+   * Allocates, and frees again, all the GPU memory that a picture of this size in a full context needs: to find out now, not in the
+   * middle of a conversation, that the device has less than was planned. Drops the cache of the conversation so far.
+   */
+  preallocate(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
+    return this.connection.call("preallocate", picture, options);
+  }
+
+  /** The logits of every position of a prompt. */
+  async score(request: ScoreRequest, options: { signal?: AbortSignal } = {}): Promise<ScoreResult> {
+    return this.connection.call("score", await wireScoreRequest(request), options);
+  }
+
+  /** Frees the memory and ends the worker. Pending calls are rejected with code `unloaded`. */
+  unload(): void {
+    this.connection.close(ocelliError("unloaded", "the engine was unloaded"));
+  }
+
+  private async complete(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
+    const wire = { ...(await wireChatRequest(request)), stamp: answerStamp(this.model) };
+    const onEvent = (event: ChatEvent) => {
+      if (event.kind !== "chunk") options.onProgress?.(event);
+    };
+    return (await this.connection.call("chat", wire, { signal: options.signal, onEvent })).completion;
+  }
+
+  private async stream(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatStream> {
+    const wire = { ...(await wireChatRequest(request)), stamp: answerStamp(this.model) };
+    return new ChatStream(async (push, signal) => {
+      const onEvent = (event: ChatEvent) => {
+        if (event.kind === "chunk") push(event.chunk);
+        else options.onProgress?.(event);
+      };
+      await this.connection.call("chat", wire, { signal, onEvent });
+    }, options.signal);
+  }
+}

@@ -1,0 +1,78 @@
+/** Importing, as a page calls it. */
+import { ocelliError } from "../errors.js";
+import { CHECKPOINT, splitCheckpoint, type ImportDescription } from "../import/checkpoint.js";
+import {
+  wireSource,
+  type GgufSource,
+  type ImportOptions,
+  type ImportResult,
+  type SafetensorsSource,
+  type WireSource,
+} from "../import/model-source.js";
+import { PACKAGE_CACHE, folderOf } from "../store/package-folder.js";
+import type { LoadReport } from "../store/report.js";
+import { absoluteUrl } from "../url.js";
+import { Connection } from "../worker/connection.js";
+import { PROTOCOL_VERSION } from "../worker/protocol.js";
+import { startWorker } from "../worker/start-worker.js";
+
+/** How a checkpoint is imported; the options mean what they do in `LoadOptions`. */
+export interface MakeOptions {
+  /** Called with the progress. */
+  onProgress?: (report: LoadReport) => void;
+  /** Interrupts the import; it can be continued later. */
+  signal?: AbortSignal;
+  /** A worker that runs this package's `worker.js`. */
+  worker?: Worker;
+  /** Where `ocelli_bg.wasm` is, if not beside its script. */
+  wasmUrl?: string | URL;
+  /** `require`: a package that cannot be stored is an error. Default `prefer`. */
+  storage?: "prefer" | "require";
+  /** How the package is made. */
+  import?: ImportOptions;
+}
+
+/**
+ * Makes a package from a checkpoint, or finds the one made earlier, without loading it: no GPU is needed. If it is interrupted by
+ * `signal` or the end of the page, the next call continues where it was.
+ */
+export async function importModel(source: GgufSource | SafetensorsSource, options: MakeOptions = {}): Promise<ImportResult> {
+  options.signal?.throwIfAborted();
+  const checkpoint = wireSource(source) as WireSource;
+  const connection = new Connection(options.worker ?? startWorker());
+  try {
+    return await importThrough(connection, checkpoint, options);
+  } finally {
+    connection.close(ocelliError("unloaded", "the import is over"));
+  }
+}
+
+/** The same in a worker that runs already. */
+export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
+  const wasmUrl = options.wasmUrl === undefined ? null : absoluteUrl(options.wasmUrl);
+  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage: options.storage ?? "prefer", wasmUrl };
+  return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
+}
+
+/** An import that was interrupted. Files that the user gave have to be given again, the same ones. */
+export interface InterruptedImport extends ImportDescription {
+  /** Address of the unfinished package: what `packages.delete` takes. */
+  url: string;
+  /** Bytes of the checkpoint that are imported. */
+  loaded: number;
+  /** Bytes of the checkpoint. */
+  total: number;
+}
+
+/** The imports that `importModel` or `Engine.load` would continue, with the same source and options. */
+export async function interruptedImports(): Promise<InterruptedImport[]> {
+  const cache = await caches.open(PACKAGE_CACHE).catch(() => null);
+  const found: InterruptedImport[] = [];
+  for (const request of (await cache?.keys()) ?? []) {
+    if (!request.url.endsWith(`/${CHECKPOINT}`)) continue;
+    const entry = await cache?.match(request);
+    const head = entry && splitCheckpoint(new Uint8Array(await entry.arrayBuffer()))?.head;
+    if (head) found.push({ url: folderOf(request.url), ...head.description, loaded: head.loaded, total: head.total });
+  }
+  return found;
+}

@@ -1,0 +1,64 @@
+/** What is stored of an unfinished import: one line of JSON written here, and after it the importer's own checkpoint. */
+import type { ImportOptions } from "./model-source.js";
+
+/** Name of the file in the package's folder. */
+export const CHECKPOINT = "import-checkpoint";
+
+/** What was being imported, for a page to show and to continue. */
+export interface ImportDescription {
+  /** Addresses as they were given, or names and sizes of files: those have to be given again. */
+  source: { gguf: DescribedFile; mmproj?: DescribedFile } | { safetensors: string };
+  /** The options of the import, without those of the network. */
+  options: ImportOptions;
+}
+
+/** An address, or name and size of a file that the user gave. */
+export type DescribedFile = string | { file: string; bytes: number };
+
+/** The first line of a stored checkpoint. */
+export interface CheckpointHead {
+  description: ImportDescription;
+  /** Versions of the source's files by name: if one has changed, the checkpoint is of no use. */
+  versions: Record<string, string>;
+  /** Bytes of the source that are imported, and all. */
+  loaded: number;
+  total: number;
+}
+
+export function joinCheckpoint(head: CheckpointHead, checkpoint: Uint8Array): Uint8Array<ArrayBuffer> {
+  const line = new TextEncoder().encode(`${JSON.stringify(head)}\n`);
+  const bytes = new Uint8Array(line.length + checkpoint.length);
+  bytes.set(line);
+  bytes.set(checkpoint, line.length);
+  return bytes;
+}
+
+/** The first line and the importer's checkpoint; `null` for other bytes. */
+export function splitCheckpoint(bytes: Uint8Array | null): { head: CheckpointHead; checkpoint: Uint8Array } | null {
+  const end = bytes?.indexOf(10) ?? -1;
+  if (!bytes || end < 0) return null;
+  try {
+    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))) as CheckpointHead;
+    return { head, checkpoint: bytes.subarray(end + 1) };
+  } catch {
+    return null;
+  }
+}
+
+interface Part {
+  name: string;
+}
+
+/** The fields of a checkpoint that are read here; see `src/weights/checkpoint.rs`. */
+interface Checkpoint {
+  shards: { file: string; sha256: string }[];
+  rest: Part | null;
+  open: { waiting: Part[][] } | null;
+}
+
+/** The shards and parts that an importer's checkpoint needs. The importer checks everything else. */
+export function referencedFiles(checkpoint: Uint8Array): { shards: Checkpoint["shards"]; parts: string[] } {
+  const { shards, rest, open } = JSON.parse(new TextDecoder().decode(checkpoint)) as Checkpoint;
+  const parts = [...(rest ? [rest] : []), ...(open?.waiting.flat() ?? [])];
+  return { shards, parts: parts.map(({ name }) => name) };
+}

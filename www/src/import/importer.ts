@@ -1,0 +1,125 @@
+/** Imports a checkpoint in the worker: once, into a package with an address of its own. */
+import type { Sha256 } from "../store/hash.js";
+import { parseFiles } from "../store/manifest.js";
+import { importedUrl, PackageFolder } from "../store/package-folder.js";
+import { freeBytes, readableBytes } from "../store/quota.js";
+import type { LoadReport } from "../store/report.js";
+import { CancelFlag, importGguf, importSafetensors, wasmMemory, type ImportProgress } from "../wasm/ocelli.js";
+import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
+import { FolderSink } from "./folder-sink.js";
+import type { ImportOptions, ImportResult, WireSource } from "./model-source.js";
+import { SourceFiles } from "./source-files.js";
+
+export interface ImportContext {
+  options: ImportOptions;
+  /** `require`: a package that cannot be stored is an error. */
+  storage: "prefer" | "require";
+  sha256: Sha256;
+  signal: AbortSignal;
+  onReport: (report: LoadReport) => void;
+}
+
+/** Imports `source`, or finds its package. The same source with the same options has one package, shared by all tabs. */
+export async function importCheckpoint(source: WireSource, context: ImportContext): Promise<ImportResult> {
+  const packageUrl = importedUrl(await packageId(source, context));
+  return exclusively(packageUrl, context.signal, async () => {
+    const keepInMemory = context.storage === "prefer";
+    const folder = await PackageFolder.open(packageUrl, { keepInMemory, onProblem: (code) => keepInMemory && warn(code, context) });
+    const name = (await storedName(folder)) ?? (await run(source, folder, context));
+    return { packageUrl, name, wasmBytes: wasmMemory() };
+  });
+}
+
+async function run(source: WireSource, folder: PackageFolder, context: ImportContext): Promise<string> {
+  const { signal, onReport } = context;
+  const { network, ...settings } = context.options;
+  onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
+  const files = new SourceFiles(source, { ...network, signal }, await folder.has(CHECKPOINT));
+  let position = { loaded: 0, total: 0 };
+  let isQuotaChecked = false;
+  const onProgress = ({ doneBytes, totalBytes }: ImportProgress) => {
+    position = { loaded: doneBytes, total: totalBytes };
+    onReport({ kind: "progress", stage: "import", ...position, cached: false });
+    if (!isQuotaChecked) void warnIfFull(totalBytes - doneBytes, context);
+    isQuotaChecked = true;
+  };
+  const sink = new FolderSink(folder, files, context.sha256, () => ({ description: describe(source, settings), ...position }));
+  const cancel = new CancelFlag();
+  const stop = () => cancel.cancel();
+  signal.addEventListener("abort", stop);
+  try {
+    return source.kind === "gguf"
+      ? await importGguf(files.text, files.mmproj, settings, files, sink, onProgress, cancel)
+      : await importSafetensors({ name: folderName(source.folder), ...settings }, files, sink, onProgress, cancel);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw thrown;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    files.close();
+    cancel.free();
+  }
+}
+
+/** The model's name, if all files of the package are stored. */
+async function storedName(folder: PackageFolder): Promise<string | null> {
+  const manifest = await folder.get("model.json");
+  if (!manifest) return null;
+  const { name, tokenizer, shards } = parseFiles(manifest);
+  for (const { file, sha256 } of [tokenizer, ...shards]) {
+    if (await folder.has(file, sha256)) continue;
+    await folder.delete("model.json");
+    return null;
+  }
+  return name ?? "";
+}
+
+/**
+ * The same for the same source and options. A source at an address is identified by that alone: whether its files have changed is
+ * checked when an import continues, not when its package is loaded.
+ */
+async function packageId(source: WireSource, { options, sha256 }: ImportContext): Promise<string> {
+  const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
+  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part, sha256) : part)));
+  const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
+  const text = JSON.stringify([source.kind, ids, settings.sort()]);
+  return (await sha256(new TextEncoder().encode(text))).slice(0, 32);
+}
+
+async function fileId(file: Blob, sha256: Sha256): Promise<unknown> {
+  const start = await sha256(new Uint8Array(await file.slice(0, 1 << 16).arrayBuffer()));
+  return file instanceof File ? [file.name, file.size, file.lastModified, start] : [file.size, start];
+}
+
+function describe(source: WireSource, settings: Omit<ImportOptions, "network">): ImportDescription {
+  const place = (file: string | Blob) =>
+    typeof file === "string" ? file : { file: file instanceof File ? file.name : "", bytes: file.size };
+  if (source.kind === "safetensors") return { source: { safetensors: source.folder }, options: settings };
+  const mmproj = source.mmproj === null ? {} : { mmproj: place(source.mmproj) };
+  return { source: { gguf: place(source.text), ...mmproj }, options: settings };
+}
+
+function folderName(folder: string): string {
+  const parts = new URL(folder).pathname.split("/").filter(Boolean);
+  const at = parts.indexOf("resolve");
+  return decodeURIComponent(parts[at > 0 ? at - 1 : parts.length - 1] ?? "model");
+}
+
+/** Runs `act` in one tab at a time; the next one then finds the package. */
+async function exclusively<T>(name: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  const locks: LockManager | undefined = globalThis.navigator?.locks;
+  return locks ? (locks.request(name, { signal }, act) as Promise<T>) : act();
+}
+
+async function warnIfFull(needed: number, context: ImportContext): Promise<void> {
+  const free = await freeBytes();
+  if (free !== null && free < needed) {
+    const message = `The model takes about ${readableBytes(needed)} more, this browser has room for ${readableBytes(free)}.`;
+    context.onReport({ kind: "warning", code: "storage-full", message, detail: { wanted: needed, free } });
+  }
+}
+
+function warn(code: "storage-unavailable" | "storage-full", { onReport }: ImportContext): void {
+  const why = code === "storage-full" ? "There is no room to keep the model" : "This browser window keeps no files";
+  onReport({ kind: "warning", code, message: `${why}: it will have to be imported again next time.`, detail: null });
+}

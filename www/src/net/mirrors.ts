@@ -1,0 +1,148 @@
+/** The servers that have a file: which one to ask next and when, until one of them delivers or none is left. */
+import { NetworkFault, networkError } from "./fault.js";
+
+/** How failed requests are retried. The defaults suit people's connections; tests use shorter times. */
+export interface NetworkOptions {
+  /** Failures in a row, over all mirrors, before giving up. Default 6. */
+  attempts?: number;
+  /** The first wait, doubled after every failure of the same mirror, with jitter. Default 500. */
+  firstDelayMs?: number;
+  /** Default 20,000. */
+  maxDelayMs?: number;
+  /** The longest `Retry-After` that is waited for. Default 60,000. */
+  maxRetryAfterMs?: number;
+  /** A connection that brings no byte for so long is given up. Default 30,000. */
+  stallMs?: number;
+}
+
+export type RetryPolicy = Required<NetworkOptions>;
+
+/** `options` with the defaults filled in. */
+export function retryPolicy(options: NetworkOptions): RetryPolicy {
+  const { attempts = 6, firstDelayMs = 500, maxDelayMs = 20_000, maxRetryAfterMs = 60_000, stallMs = 30_000 } = options;
+  return { attempts, firstDelayMs, maxDelayMs, maxRetryAfterMs, stallMs };
+}
+
+/** A failed attempt that brought at least so many bytes resets the count of failures. */
+const PROGRESS_BYTES = 64 << 10;
+
+interface Mirror {
+  url: string;
+  /** The last failure. */
+  fault: NetworkFault | null;
+  /** From its `Retry-After`, on the clock of `performance.now()`; holds for all transfers. */
+  notBefore: number;
+  /** Files from it whose hash was wrong. */
+  corruptFiles: number;
+}
+
+/** What one attempt is given. */
+export interface Attempt {
+  url: string;
+  /** To be called with the number of bytes that a retry need not fetch again. */
+  onBytes(added: number): void;
+}
+
+/** The servers of one file, or of the files of one folder: then their URLs are those of the folder. */
+export class Mirrors {
+  private readonly mirrors: Mirror[];
+  /** Index of the one that worked last. */
+  private preferred = 0;
+
+  constructor(
+    urls: readonly string[],
+    readonly policy: RetryPolicy,
+  ) {
+    this.mirrors = urls.map((url) => ({ url, fault: null, notBefore: 0, corruptFiles: 0 }));
+  }
+
+  get count(): number {
+    return this.mirrors.length;
+  }
+
+  /** The URL that delivered last, or the first. */
+  get current(): string {
+    return this.mirrors[this.preferred]?.url ?? "";
+  }
+
+  /** Records that `url` delivered a file with a wrong hash: mirrors with fewer of those are asked first from now on. */
+  reportCorrupt(url: string): void {
+    const mirror = this.mirrors.find((mirror) => mirror.url === url);
+    if (!mirror) return;
+    mirror.corruptFiles++;
+    const fewest = Math.min(...this.mirrors.map(({ corruptFiles }) => corruptFiles));
+    if ((this.mirrors[this.preferred]?.corruptFiles ?? 0) > fewest) {
+      this.preferred = this.mirrors.findIndex(({ corruptFiles }) => corruptFiles === fewest);
+    }
+  }
+
+  /**
+   * Runs `act` on one mirror after another, except those in `except`, as often as the policy allows. A `NetworkFault` that `act`
+   * throws is retried, anything else is passed on. Throws `io`.
+   */
+  async retry<T>(act: (attempt: Attempt) => Promise<T>, signal: AbortSignal, except: ReadonlySet<string> = new Set()): Promise<T> {
+    /** When each one may be asked again. */
+    const readyAt = new Map(this.mirrors.map((mirror) => [mirror, except.has(mirror.url) ? Infinity : 0]));
+    const timesFailed = new Map<Mirror, number>();
+    for (let failures = 0; failures < this.policy.attempts; ) {
+      const next = this.next(readyAt);
+      if (!next) break;
+      const { mirror, at } = next;
+      await sleep(at - performance.now(), signal);
+      let received = 0;
+      try {
+        const result = await act({ url: mirror.url, onBytes: (added) => (received += added) });
+        // A mirror that delivers fast but wrong must not become the preferred one again.
+        if (mirror.corruptFiles <= (this.mirrors[this.preferred]?.corruptFiles ?? 0)) this.preferred = this.mirrors.indexOf(mirror);
+        return result;
+      } catch (thrown) {
+        if (!(thrown instanceof NetworkFault)) throw thrown;
+        const madeProgress = received >= PROGRESS_BYTES;
+        const times = madeProgress ? 1 : (timesFailed.get(mirror) ?? 0) + 1;
+        failures = madeProgress ? 0 : failures + 1;
+        timesFailed.set(mirror, times);
+        readyAt.set(mirror, thrown.isFinal ? Infinity : performance.now() + this.delay(times));
+        mirror.fault = thrown;
+        mirror.notBefore = Math.max(mirror.notBefore, performance.now() + (thrown.more.retryAfterMs ?? 0));
+      }
+    }
+    throw networkError(this.mirrors.flatMap(({ fault }) => fault ?? []));
+  }
+
+  /** The mirror that may be asked soonest; among equals the preferred one and those after it. */
+  private next(readyAt: ReadonlyMap<Mirror, number>): { mirror: Mirror; at: number } | null {
+    const now = performance.now();
+    let soonest: { mirror: Mirror; at: number } | null = null;
+    for (let index = 0; index < this.mirrors.length; index++) {
+      const mirror = this.mirrors[(this.preferred + index) % this.mirrors.length] as Mirror;
+      const at = Math.max(now, mirror.notBefore, readyAt.get(mirror) ?? 0);
+      const isTooLate = at === Infinity || mirror.notBefore > now + this.policy.maxRetryAfterMs;
+      if (!isTooLate && (!soonest || at < soonest.at)) soonest = { mirror, at };
+    }
+    return soonest;
+  }
+
+  /** Exponential backoff with jitter: between a half and the whole of it, so that pages do not all return at once. */
+  private delay(failures: number): number {
+    const whole = Math.min(this.policy.maxDelayMs, this.policy.firstDelayMs * 2 ** (failures - 1));
+    return whole * (0.5 + 0.5 * Math.random());
+  }
+}
+
+/** Throws `signal.reason` once aborted. */
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (ms <= 0) return;
+  await new Promise<void>((resolve, reject) => {
+    const wake = () => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,18 @@
+/** How much the browser stores for this site. */
+
+/** Bytes that this site may still store, as the browser estimates; `null` if it does not. */
+export async function freeBytes(): Promise<number | null> {
+  try {
+    const { quota, usage } = await navigator.storage.estimate();
+    return quota === undefined ? null : Math.max(0, quota - (usage ?? 0));
+  } catch {
+    return null;
+  }
+}
+
+/** Three digits and a unit. */
+export function readableBytes(bytes: number): string {
+  const [unit, size] = bytes < 1e6 ? ["kB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9];
+  const digits = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
+  return `${(bytes / size).toLocaleString("en", digits)} ${unit}`;
+}

@@ -1,0 +1,21 @@
+/** What loading and importing report while they run. */
+
+/**
+ * `manifest`: the package is looked up; `import`: a checkpoint is converted; `weights`: they are downloaded or read from storage;
+ * `kernels`: GPU pipelines are compiled, at the same time as the first weights arrive; `prepare`: the last weights are uploaded.
+ */
+export type LoadStage = "import" | "manifest" | "weights" | "kernels" | "prepare" | "ready";
+
+/** An event while a model is loaded or imported. */
+export type LoadReport =
+  /** `import` counts bytes of the checkpoint, `weights` bytes of the package, `kernels` pipelines. The other stages have no counts. */
+  | { kind: "progress"; stage: LoadStage; loaded: number; total: number; cached: boolean }
+  /** A stored file was damaged and has been downloaded again. */
+  | { kind: "repaired"; file: string }
+  /** Loading continues, but the model will not be stored. `detail` is in bytes, if the browser tells how much it would store. */
+  | {
+      kind: "warning";
+      code: "storage-unavailable" | "storage-full";
+      message: string;
+      detail: { wanted: number; free: number } | null;
+    };

@@ -1,0 +1,49 @@
+/** WebGPU features that wgpu neither requests in browsers nor reports there. */
+import type { BrowserCaps } from "../wasm/ocelli.js";
+
+/** The part of WebGPU that is used here. */
+interface Adapter {
+  readonly features: ReadonlySet<string>;
+  readonly info?: { readonly vendor?: string; readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
+}
+type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<unknown>;
+interface WithWebGpu {
+  navigator: {
+    gpu?: {
+      requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>;
+      readonly wgslLanguageFeatures?: ReadonlySet<string>;
+    };
+  };
+  GPUAdapter?: { prototype: { requestDevice: RequestDevice } };
+}
+
+/** The device feature. The built-in value `subgroup_id` is a language feature beside it. */
+const SUBGROUPS = "subgroups";
+let requestsSubgroups = false;
+
+/** Makes every device that is opened from now on request subgroups, if its adapter has them. */
+function requestSubgroups(prototype: { requestDevice: RequestDevice }): void {
+  if (requestsSubgroups) return;
+  requestsSubgroups = true;
+  const { requestDevice } = prototype;
+  prototype.requestDevice = function (descriptor = {}) {
+    const requiredFeatures = new Set(descriptor.requiredFeatures);
+    if (this.features.has(SUBGROUPS)) requiredFeatures.add(SUBGROUPS);
+    return requestDevice.call(this, { ...descriptor, requiredFeatures: [...requiredFeatures] });
+  };
+}
+
+/** What the device that is opened next will be able to do, except 16-bit floats, which wgpu finds out itself. */
+export async function browserCaps(): Promise<BrowserCaps> {
+  const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();
+  if (!adapter || !GPUAdapter) return { features: { f16: false, subgroups: false, dot: false }, subgroupSizes: null };
+  const { vendor, subgroupMinSize, subgroupMaxSize } = adapter.info ?? {};
+  const subgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
+  if (subgroups) requestSubgroups(GPUAdapter.prototype);
+  // Apple's GPUs have no instruction for packed dot products: their compiler emulates them, which is slower than floats.
+  const dot = language.has("packed_4x8_integer_dot_product") && vendor !== "apple";
+  const subgroupSizes: [number, number] | null = subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null;
+  return { features: { f16: false, subgroups, dot }, subgroupSizes };
+}

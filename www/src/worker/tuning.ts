@@ -1,0 +1,35 @@
+/** Tuning results in Cache Storage, beside the packages: the next load continues where the last one stopped. */
+import type { Tuned } from "../wasm/ocelli.js";
+
+/** By a key made of device, driver, model and version. */
+export type TuningResults = Record<string, Tuned>;
+
+const CACHE = "ocelli-tuning-v1";
+/** The oldest results beyond so many are dropped. */
+const MAX_ENTRIES = 32;
+
+const address = () => `${globalThis.location.origin}/ocelli-tuning.json`;
+
+/** The stored results; none where this window has no storage. */
+export async function loadTuning(): Promise<TuningResults> {
+  try {
+    const stored = await (await caches.open(CACHE)).match(address());
+    const results: unknown = await stored?.json();
+    return typeof results === "object" && results !== null ? (results as TuningResults) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Stores the result of a load with the earlier ones. Failures are ignored: only speed is at stake. */
+export async function saveTuning(results: TuningResults, key: string, tuned: Tuned): Promise<void> {
+  const before = results[key] ?? { variants: [0, 0, 0, 0], tried: 0 };
+  if (JSON.stringify(before) === JSON.stringify(tuned)) return;
+  const { [key]: _, ...others } = results;
+  const entries = [...Object.entries(others), [key, tuned]].slice(-MAX_ENTRIES);
+  try {
+    await (await caches.open(CACHE)).put(address(), Response.json(Object.fromEntries(entries)));
+  } catch {
+    return;
+  }
+}
