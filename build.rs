@@ -58,13 +58,20 @@ fn look_for_tint() {
     }
 }
 
-/// The files, by name, as a Rust expression.
+/// The files, by name and without their comments, as a Rust expression.
 fn table(root: &Path, files: &[(String, String)]) -> String {
     let mut table = String::from("&[\n");
     for (name, path) in files {
-        let whole = root.join(path);
-        writeln!(table, "    File {{ name: {name:?}, path: {path:?}, text: include_str!({whole:?}) }},")
-            .expect("a line");
+        let text = fs::read_to_string(root.join(path)).expect("a text file");
+        let bare: Vec<&str> = text.lines().map(without_comment).collect();
+        let bare = bare.join("\n");
+        writeln!(table, "    File {{ name: {name:?}, path: {path:?}, text: {bare:?} }},").expect("a line");
     }
     table + "]\n"
+}
+
+/// A line stays a line, so that faults are told with the right one.
+fn without_comment(line: &str) -> &str {
+    let is_order = line.trim_start().starts_with("//: ");
+    if is_order { line } else { line.split("//").next().unwrap_or_default().trim_end() }
 }

@@ -205,7 +205,7 @@ fn few() -> Models {
 /// A device that computes as hardware with subgroups does.
 async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
     let gpu = device(order).await;
-    assert!(gpu.features().subgroups, "{} has no subgroups", gpu.report().name);
+    assert!(gpu.features().contains(Features::SUBGROUPS), "{} has no subgroups", gpu.report().name);
     gpu.set_kernel_config(KernelConfig { features: Features::SUBGROUPS, ..KernelConfig::of(DeviceClass::Hardware) });
     gpu
 }
@@ -285,7 +285,7 @@ fn outcome(kernel: &str, uses: Features, worst: f64) -> Outcome {
 fn a_higher_tier_that_is_wrong_is_given_up_and_the_baseline_must_be_right() {
     let right = |kernel| outcome(kernel, Features::NONE, 1e-7);
     let kernel_config =
-        KernelConfig { features: Features::F16.or(Features::SUBGROUPS), ..KernelConfig::of(DeviceClass::Hardware) };
+        KernelConfig { features: Features::F16 | Features::SUBGROUPS, ..KernelConfig::of(DeviceClass::Hardware) };
     let report: Result<_> = evaluate(
         vec![
             right("matmul<q4_0>"),

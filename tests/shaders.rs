@@ -84,8 +84,8 @@ fn head_dims() -> impl Iterator<Item = Variant> {
 /// `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
 fn capabilities(needs: Features) -> Capabilities {
     let mut all = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    all.set(Capabilities::SHADER_FLOAT16, needs.f16);
-    all.set(Capabilities::SUBGROUP, needs.subgroups);
+    all.set(Capabilities::SHADER_FLOAT16, needs.contains(Features::F16));
+    all.set(Capabilities::SUBGROUP, needs.contains(Features::SUBGROUPS));
     all
 }
 

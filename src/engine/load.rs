@@ -95,7 +95,7 @@ impl Engine {
         let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
-        let features = gpu.features().and(options.arithmetic.features());
+        let features = gpu.features() & options.arithmetic.features();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
         let mut tunes = options.tune.tunes(gpu.class());
         let (resident, self_test, tuned) = loop {

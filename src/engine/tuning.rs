@@ -68,7 +68,7 @@ impl Arithmetic {
     pub fn features(self) -> Features {
         match self {
             Self::Exact => Features::SUBGROUPS,
-            Self::Fast => Features { f16: true, subgroups: true, dot: true },
+            Self::Fast => Features::all(),
         }
     }
 }
@@ -233,6 +233,6 @@ mod tests {
     #[test]
     fn what_is_exact_uses_no_short_numbers() {
         assert_eq!(Arithmetic::Exact.features(), Features::SUBGROUPS);
-        assert!(Arithmetic::Fast.features().contains(Features::F16.or(Features::DOT)));
+        assert!(Arithmetic::Fast.features().contains(Features::F16 | Features::DOT));
     }
 }

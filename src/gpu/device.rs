@@ -210,7 +210,7 @@ impl Gpu {
 
     /// Has kernels computed in other ways, as far as the device can.
     pub fn set_kernel_config(&self, kernel_config: KernelConfig) {
-        let features = kernel_config.features.and(self.features());
+        let features = kernel_config.features & self.features();
         *self.0.kernel_config.lock().unwrap_or_else(PoisonError::into_inner) =
             KernelConfig { features, ..kernel_config };
     }
@@ -284,15 +284,16 @@ impl Gpu {
 fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuOptions) -> (Features, wgpu::Features) {
     let offered = adapter.features();
     let is_native = info.backend != wgpu::Backend::BrowserWebGpu;
-    let own = Features {
-        f16: offered.contains(wgpu::Features::SHADER_F16),
-        subgroups: offered.contains(wgpu::Features::SUBGROUP),
-        dot: is_native && info.backend != wgpu::Backend::Metal,
-    };
-    let features = own.or(options.browser_caps.features);
+    let own = [
+        (offered.contains(wgpu::Features::SHADER_F16), Features::F16),
+        (offered.contains(wgpu::Features::SUBGROUP), Features::SUBGROUPS),
+        (is_native && info.backend != wgpu::Backend::Metal, Features::DOT),
+    ];
+    let own: Features = own.into_iter().filter(|(has, _)| *has).map(|(_, feature)| feature).collect();
+    let features = own | options.browser_caps.features;
     let mut asked = wgpu::Features::empty();
-    asked.set(wgpu::Features::SHADER_F16, own.and(features).f16);
-    asked.set(wgpu::Features::SUBGROUP, own.and(features).subgroups);
+    asked.set(wgpu::Features::SHADER_F16, (own & features).contains(Features::F16));
+    asked.set(wgpu::Features::SUBGROUP, (own & features).contains(Features::SUBGROUPS));
     (features, asked)
 }
 

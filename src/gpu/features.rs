@@ -1,59 +1,49 @@
 //! What a device can do beyond what every device can.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// Optional abilities of a device, or what a kernel asks of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, serde::Deserialize)]
-pub struct Features {
-    /// 16-bit floats in shaders.
-    pub f16: bool,
-    /// Sums across the lanes of a subgroup of any size, and the subgroup's number.
-    pub subgroups: bool,
-    /// Products of four packed 8-bit integers that the device makes in one instruction.
-    pub dot: bool,
+bitflags::bitflags! {
+    /// Optional abilities of a device, or what a kernel asks of it. JSON has a boolean for each.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+    #[serde(from = "Named", into = "Named")]
+    pub struct Features: u8 {
+        /// 16-bit floats in shaders.
+        const F16 = 1;
+        /// Sums across the lanes of a subgroup of any size, and the subgroup's number.
+        const SUBGROUPS = 2;
+        /// Products of four packed 8-bit integers that the device makes in one instruction.
+        const DOT = 4;
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Named {
+    f16: bool,
+    subgroups: bool,
+    dot: bool,
+}
+
+impl From<Named> for Features {
+    fn from(Named { f16, subgroups, dot }: Named) -> Self {
+        let flags = [(f16, Self::F16), (subgroups, Self::SUBGROUPS), (dot, Self::DOT)];
+        flags.into_iter().filter(|(has, _)| *has).map(|(_, flag)| flag).collect()
+    }
+}
+
+impl From<Features> for Named {
+    fn from(features: Features) -> Self {
+        let has = |flag| features.contains(flag);
+        Self { f16: has(Features::F16), subgroups: has(Features::SUBGROUPS), dot: has(Features::DOT) }
+    }
 }
 
 impl Features {
     /// None: what every device can do.
-    pub const NONE: Self = Self { f16: false, subgroups: false, dot: false };
-    /// 16-bit floats alone.
-    pub const F16: Self = Self { f16: true, ..Self::NONE };
-    /// Subgroups alone.
-    pub const SUBGROUPS: Self = Self { subgroups: true, ..Self::NONE };
-    /// Packed products alone.
-    pub const DOT: Self = Self { dot: true, ..Self::NONE };
-
-    /// Whether all of `others` are among these.
-    pub fn contains(self, others: Self) -> bool {
-        self.and(others) == others
-    }
-
-    /// What is in both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { f16: self.f16 && other.f16, subgroups: self.subgroups && other.subgroups, dot: self.dot && other.dot }
-    }
-
-    /// What is in either.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self { f16: self.f16 || other.f16, subgroups: self.subgroups || other.subgroups, dot: self.dot || other.dot }
-    }
-
-    /// These, but for `others`.
-    #[must_use]
-    pub fn without(self, others: Self) -> Self {
-        Self {
-            f16: self.f16 && !others.f16,
-            subgroups: self.subgroups && !others.subgroups,
-            dot: self.dot && !others.dot,
-        }
-    }
+    pub const NONE: Self = Self::empty();
 
     /// Their names, `baseline` for none.
     pub fn name(self) -> String {
-        let names = [(self.f16, "f16"), (self.subgroups, "subgroups"), (self.dot, "dot")];
-        let names: Vec<_> = names.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect();
+        let names: Vec<_> = self.iter_names().map(|(name, _)| name.to_lowercase()).collect();
         if names.is_empty() { "baseline".into() } else { names.join("+") }
     }
 
@@ -61,12 +51,12 @@ impl Features {
     /// refuses to be.
     pub fn directives(self, is_browser: bool) -> String {
         let lines = [
-            (self.f16, "enable f16;\n"),
+            (self.contains(Self::F16), "enable f16;\n"),
             (
-                self.subgroups && is_browser,
+                self.contains(Self::SUBGROUPS) && is_browser,
                 "enable subgroups;\nrequires subgroup_id;\ndiagnostic(off, subgroup_uniformity);\n",
             ),
-            (self.dot, "requires packed_4x8_integer_dot_product;\n"),
+            (self.contains(Self::DOT), "requires packed_4x8_integer_dot_product;\n"),
         ];
         lines.into_iter().filter(|(has, _)| *has).map(|(_, line)| line).collect()
     }

@@ -52,7 +52,7 @@ impl Tuning {
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
-            DeviceClass::Hardware if kernel_config.features.subgroups => Self::SUBGROUPS,
+            DeviceClass::Hardware if kernel_config.features.contains(Features::SUBGROUPS) => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };

@@ -69,8 +69,8 @@ impl Form {
     /// Matrices of floats have no integer products: they are multiplied in floats.
     fn of(layout: Layout, uses: Features) -> Self {
         match uses {
-            Features { dot: true, .. } if layout.is_quantised() => Self::Integers,
-            Features { f16: true, .. } => Self::Halves,
+            _ if uses.contains(Features::DOT) && layout.is_quantised() => Self::Integers,
+            _ if uses.contains(Features::F16) => Self::Halves,
             _ => Self::Floats,
         }
     }

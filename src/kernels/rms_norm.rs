@@ -26,7 +26,7 @@ impl Tuning {
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let uses = match kernel_config.class {
-            DeviceClass::Hardware => kernel_config.features.and(Features::SUBGROUPS),
+            DeviceClass::Hardware => kernel_config.features & Features::SUBGROUPS,
             DeviceClass::Software | DeviceClass::SlowCompiler => Features::NONE,
         };
         Self { uses, emulated: 0 }

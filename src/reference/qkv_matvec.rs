@@ -4,7 +4,7 @@ use super::cache::{Cache, Precision};
 use super::matvec;
 use super::rope_append::{self, Heads, Step};
 
-/// Writes the turned queries to `q`, turned keys and values to the cache.
+/// Writes the rotated queries to `q`, rotated keys and values to the cache.
 ///
 /// `x`: `// [m, k]`, normed already; `w`: `// [(q + 2 * kv) * dim, k]`; `bias`: `// [(q + 2 * kv) * dim]`; `q`: `// [m, q * dim]`.
 pub fn compute(

@@ -13,7 +13,7 @@ pub struct Heads {
     pub interleaved: bool,
 }
 
-/// Turns all query and key heads in place and scales the queries.
+/// Rotates all query and key heads in place and scales the queries.
 ///
 /// `qkv`: `// [tokens, stride]`; `angles`: `// [tokens, dim / 2, (cos, sin)]`; `q_scale`: `// [tokens]`.
 pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv: &mut [f32]) {

@@ -27,7 +27,7 @@ pub struct Step<'a> {
     pub table: &'a [f32],
 }
 
-/// Turns the queries in place; turned keys, and values, go to the cache.
+/// Rotates the queries in place; rotated keys, and values, go to the cache.
 ///
 /// `qkv`: `// [tokens, (q + 2 * kv) * dim]`
 pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: Precision, cache: Cache<'_>) {
@@ -36,11 +36,11 @@ pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: Precisi
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
-    let mut turned = qkv.to_vec(); // [tokens, stride]
-    rope::compute(rope::Heads { q, k: kv, dim, interleaved }, stride, &angles.concat(), &scales, &mut turned);
+    let mut rotated = qkv.to_vec(); // [tokens, stride]
+    rope::compute(rope::Heads { q, k: kv, dim, interleaved }, stride, &angles.concat(), &scales, &mut rotated);
     let append = Append { tokens, past: step.position, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
-    cache::append(append, precision, &turned, cache);
-    for (row, turned) in qkv.chunks_exact_mut(stride).zip(turned.chunks_exact(stride)) {
-        row[..q * dim].copy_from_slice(&turned[..q * dim]);
+    cache::append(append, precision, &rotated, cache);
+    for (row, rotated) in qkv.chunks_exact_mut(stride).zip(rotated.chunks_exact(stride)) {
+        row[..q * dim].copy_from_slice(&rotated[..q * dim]);
     }
 }

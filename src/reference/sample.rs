@@ -15,18 +15,18 @@ pub fn compute(rules: &Rules, words: &[[u32; 2]], values: &[[f32; 2]], state: &m
             best = Some((next, token));
         }
     }
-    let complaint = words.iter().map(|word| word[1]).min().unwrap_or(NONE);
+    let unusable = words.iter().map(|word| word[1]).min().unwrap_or(NONE);
     let [token, position, drawn, ..] = state else { return };
     *position = position.wrapping_add(1);
     match best {
-        Some((_, best)) if complaint == NONE => {
+        Some((_, best)) if unusable == NONE => {
             *token = best;
             *drawn = drawn.wrapping_add(1);
             if let Some([_, times]) = adjust.get_mut(best as usize) {
                 *times += 1.0;
             }
         }
-        _ => (*token, *drawn) = (NONE, complaint),
+        _ => (*token, *drawn) = (NONE, unusable),
     }
 }
 

@@ -42,10 +42,10 @@ pub fn winner(rules: &Rules, drawn: u32, kept: &[(u32, f64)]) -> u32 {
     best.1
 }
 
-/// Makes the winner the first partial result, with the first of all complaints. `words`: `// [chunks, 2]`
+/// Makes the winner the first partial result, with the first unusable logit of all. `words`: `// [chunks, 2]`
 pub fn compute(rules: &Rules, drawn: u32, logits: Logits<'_>, words: &mut [[u32; 2]]) {
-    let complaint = words.iter().map(|word| word[1]).min().unwrap_or(NONE);
+    let unusable = words.iter().map(|word| word[1]).min().unwrap_or(NONE);
     if let Some(first) = words.first_mut() {
-        *first = [winner(rules, drawn, &kept(rules, logits)), complaint];
+        *first = [winner(rules, drawn, &kept(rules, logits)), unusable];
     }
 }

@@ -64,7 +64,7 @@ impl Logits<'_> {
     }
 
     /// Twice the id of a token whose logit is NaN or plus infinity, plus 1 for NaN; or [`NONE`].
-    pub fn complaint(&self, id: usize) -> u32 {
+    pub fn unusable(&self, id: usize) -> u32 {
         let code = |logit: &f32| if logit.is_nan() { 1 } else { 0 } + 2 * id as u32;
         self.raw.get(id).filter(|logit| logit.is_nan() || **logit == f32::INFINITY).map_or(NONE, code)
     }
@@ -91,7 +91,7 @@ pub fn gumbel(seed: u64, drawn: u32, token: u32) -> f64 {
     -(-(-u).ln_1p()).ln()
 }
 
-/// Of every chunk the winner or [`NONE`] and the first complaint or [`NONE`], and the winner's logit with its Gumbel number, or
+/// Of every chunk the winner or [`NONE`] and the first unusable or [`NONE`], and the winner's logit with its Gumbel number, or
 /// where rules filter, with the sum of `exp((logit - largest) / temperature)`.
 ///
 /// A chunk is what one of 64 lanes reads in `rounds` rounds. `words`, `values`: `// [chunks, 2]`
@@ -110,7 +110,7 @@ pub fn compute(
         (*word, *value) = ([NONE; 2], [0.0; 2]);
         let mut best = (0.0, 0.0);
         for id in ids() {
-            word[1] = word[1].min(logits.complaint(id));
+            word[1] = word[1].min(logits.unusable(id));
             let Some(logit) = logits.usable(rules, id) else { continue };
             let next = (f64::from(logit), luck(id));
             if word[0] == NONE || rules.beats(next, best) {

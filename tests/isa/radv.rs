@@ -154,9 +154,7 @@ fn open_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash::D
 
 /// A kernel's SPIR-V, with the checks that wgpu leaves to naga on this driver.
 fn spirv(kernel: &Kernel) -> Vec<u32> {
-    let directives =
-        [(kernel.needs().f16, "enable f16;\n"), (kernel.needs().dot, "requires packed_4x8_integer_dot_product;\n")];
-    let directives: String = directives.into_iter().filter(|(needs, _)| *needs).map(|(_, line)| line).collect();
+    let directives = kernel.needs().directives(false);
     let module = naga::front::wgsl::parse_str(&(directives + &kernel.source().expect("WGSL"))).expect("valid WGSL");
     let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("a valid module");
     let options = spv::Options {

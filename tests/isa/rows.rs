@@ -81,8 +81,8 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
         let kernel = matmul::kernel(layout, false, tuning);
         let inputs = match kernel.needs() {
-            Features { dot: true, .. } => BLOCK,
-            Features { f16: true, .. } => 8,
+            needs if needs.contains(Features::DOT) => BLOCK,
+            needs if needs.contains(Features::F16) => 8,
             _ => 8 * tuning.words,
         };
         Row { kernel, work: vec![(tuning.rows * tuning.groups * ROW_GROUP * inputs, HIDDEN / inputs)] }

@@ -4,7 +4,7 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels;
 use ocelli::kernels::cache::Cache;
-use ocelli::kernels::cases::{precision_of, unturned};
+use ocelli::kernels::cases::{precision_of, unrotated};
 use ocelli::kernels::rope_append::{Heads, RopeAppend};
 use ocelli::reference::cache::unpack;
 
@@ -15,7 +15,7 @@ const LEAST: f32 = 1.0 / 16_384.0;
 /// The largest 16-bit float.
 const LARGEST: f32 = 65_504.0;
 
-/// What the cache holds of heads of values, which are not turned. `// [heads, head_dim]`
+/// What the cache holds of heads of values, which are not rotated. `// [heads, head_dim]`
 fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<f32> {
     let gpu = common::gpu();
     let kv_heads = v.len() / head_dim;
@@ -29,7 +29,7 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let qkv: Vec<f32> = before.into_iter().chain(v.iter().copied()).collect();
     let qkv = gpu.upload("qkv", Purpose::Activations, &qkv).expect("qkv").all();
     let (cache, mut recording) = (Cache { precision, planes }, Recording::new());
-    let step = gpu.upload("step", Purpose::Activations, &unturned(0, 1, head_dim)).expect("a step").all();
+    let step = gpu.upload("step", Purpose::Activations, &unrotated(0, 1, head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
     let launch = RopeAppend { qkv: &qkv, tokens: 1, heads, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");

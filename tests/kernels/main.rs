@@ -118,11 +118,11 @@ fn every_kernel_and_tier_has_rows() {
     for case in table::GROUPS.iter().flat_map(|(_, rows)| rows()) {
         let kernel = case.variant.kernel();
         let known = tiers.entry(kernel.shader().file()).or_insert(Features::NONE);
-        *known = known.or(kernel.needs());
+        *known |= kernel.needs();
         assert_eq!(Variant::of(&kernel), Some(case.variant), "{case:?}");
     }
     let of = |file: &str| tiers.get(file).copied();
-    assert_eq!(of("matvec"), Some(Features::SUBGROUPS.or(Features::DOT)));
+    assert_eq!(of("matvec"), Some(Features::SUBGROUPS | Features::DOT));
     assert_eq!((of("matmul_dp4a"), of("matmul_f16")), (Some(Features::DOT), Some(Features::F16)));
     assert_eq!(of("attention_step"), Some(Features::SUBGROUPS));
     if let Ok(only) = std::env::var("OCELLI_KERNEL") {

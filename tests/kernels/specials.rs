@@ -46,7 +46,7 @@ fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize
     let mut right = vec![0.0; m * n];
     let shape = reference::matmul::Shape { m, n, k, y_stride: n, y_offset: 0, accumulate: false };
     reference::matmul::compute(shape, &x, &w, None, &mut right);
-    let tolerance = if uses.f16 { HALVES } else { SUM };
+    let tolerance = if uses.contains(Features::F16) { HALVES } else { SUM };
     for (row, (found, right)) in found.chunks_exact(n).zip(right.chunks_exact(n)).take(m).enumerate() {
         let x = &x[row * k..][..k];
         for ((f, r), w) in found.iter().zip(right).zip(w.chunks_exact(k)) {

@@ -3,13 +3,11 @@
 use ocelli::gpu::{Features, Gpu};
 
 /// All that there is.
-pub(crate) const ALL: Features = Features { f16: true, subgroups: true, dot: true };
+pub(crate) const ALL: Features = Features::all();
 
 /// The devices that the tests are run on, and what they have: a tier that one of them lost would be tested nowhere.
-const KNOWN: [(&str, Features); 2] = [
-    ("llvmpipe", Features { f16: true, subgroups: true, dot: true }),
-    ("swiftshader", Features { f16: false, subgroups: true, dot: true }),
-];
+const KNOWN: [(&str, Features); 2] =
+    [("llvmpipe", Features::all()), ("swiftshader", Features::SUBGROUPS.union(Features::DOT))];
 
 /// The features of a device, whose tiers are run.
 ///
@@ -18,7 +16,7 @@ const KNOWN: [(&str, Features); 2] = [
 pub(crate) fn features(gpu: &Gpu) -> Features {
     let (found, name) = (gpu.features(), gpu.report().name.to_lowercase());
     for (known, features) in KNOWN {
-        let lost = features.without(found);
+        let lost = features - found;
         assert!(!name.contains(known) || lost == Features::NONE, "{name} does without {}", lost.name());
     }
     found

@@ -13,7 +13,7 @@ use crate::reference::cache::{from_half, pack};
 
 /// Where a step stands, and what its table holds.
 #[derive(Debug, Clone, Copy)]
-pub struct Turning {
+pub struct Rotation {
     /// Of the first new token.
     pub position: usize,
     /// Position of the first row.
@@ -27,41 +27,41 @@ pub struct Turning {
 /// The step's words and table.
 #[derive(Debug)]
 pub struct Table {
-    turning: Turning,
+    rotation: Rotation,
     table: Vec<f32>,
 }
 
 impl Table {
     /// Random angles, and scales of queries.
-    pub fn new(harness: &mut Harness<'_>, head_dim: usize, turning: Turning) -> Self {
-        let mut table = Vec::with_capacity(turning.rows * table_stride(head_dim));
-        for _ in 0..turning.rows {
+    pub fn new(harness: &mut Harness<'_>, head_dim: usize, rotation: Rotation) -> Self {
+        let mut table = Vec::with_capacity(rotation.rows * table_stride(head_dim));
+        for _ in 0..rotation.rows {
             for _ in 0..head_dim / 2 {
                 let angle = harness.random.number() * 4.0;
                 let quarter = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]][harness.random.bits() as usize % 4];
-                table.extend(if turning.exact { quarter } else { [angle.cos(), angle.sin()] });
+                table.extend(if rotation.exact { quarter } else { [angle.cos(), angle.sin()] });
             }
             table.extend([
-                if turning.exact { 2.0 } else { 1.5 + harness.random.number() },
+                if rotation.exact { 2.0 } else { 1.5 + harness.random.number() },
                 f32::NAN,
                 f32::NAN,
                 f32::NAN,
             ]);
         }
-        Self { turning, table }
+        Self { rotation, table }
     }
 
     /// What the kernels read.
     pub fn words(&self) -> Vec<u32> {
         let mut words = vec![u32::MAX; TABLE];
-        (words[1], words[3]) = (self.turning.position as u32, self.turning.table_first as u32);
+        (words[1], words[3]) = (self.rotation.position as u32, self.rotation.table_first as u32);
         words.extend(self.table.iter().map(|x| x.to_bits()));
         words
     }
 
     /// What the reference reads.
     pub fn step(&self) -> reference::rope_append::Step<'_> {
-        let Turning { position, table_first, .. } = self.turning;
+        let Rotation { position, table_first, .. } = self.rotation;
         reference::rope_append::Step { position, table_first, table: &self.table }
     }
 }
@@ -130,18 +130,18 @@ fn variant(heads: Heads, precision: KvPrecision) -> Variant {
 }
 
 /// New tokens, rotated; of 8-bit integers only what is exact.
-pub fn rope_append(tokens: usize, heads: Heads, precision: KvPrecision, turning: Turning) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?} {turning:?}");
+pub fn rope_append(tokens: usize, heads: Heads, precision: KvPrecision, rotation: Rotation) -> Case {
+    let sizes = format!("tokens={tokens} {heads:?} {rotation:?}");
     Case::new(variant(heads, precision), POINTWISE, sizes, move |harness| {
         let stride = (heads.q + 2 * heads.kv) * heads.dim;
         // 128ths, the largest of every head 127 of them: every precision holds them exactly.
         let number = |i: usize, bits: u32| if i.is_multiple_of(heads.dim) { 127 } else { (bits % 255) as i32 - 127 };
         let mut qkv: Vec<f32> =
             (0..tokens * stride).map(|i| number(i, harness.random.bits() >> 8) as f32 / 128.0).collect();
-        let table = Table::new(harness, heads.dim, turning);
+        let table = Table::new(harness, heads.dim, rotation);
         let step = harness.words(&table.words())?;
         let mut out = harness.in_place(&qkv)?;
-        let mut cache = NewCache::new(harness, precision, heads, turning.position + tokens, turning.exact)?;
+        let mut cache = NewCache::new(harness, precision, heads, rotation.position + tokens, rotation.exact)?;
         let launch = RopeAppend { qkv: &out.slice, tokens, heads, step: &step, cache: &cache.bound() };
         append::record(&mut harness.recording, &launch)?;
         reference::rope_append::compute(
@@ -172,7 +172,7 @@ pub struct Tokens {
 }
 
 /// The words of a step at `position` that turns nothing and scales nothing, for `tokens` tokens.
-pub fn unturned(position: usize, tokens: usize, head_dim: usize) -> Vec<u32> {
+pub fn unrotated(position: usize, tokens: usize, head_dim: usize) -> Vec<u32> {
     let mut words = vec![0; TABLE];
     (words[1], words[3]) = (position as u32, position as u32);
     let pairs = [1.0_f32, 0.0].into_iter().cycle().take(head_dim);
@@ -194,7 +194,7 @@ pub fn stored(shape: Tokens, precision: KvPrecision, size: f32) -> Case {
         let plane = |bytes: u64| harness.output((room as u64 * bytes / 4) as usize, Holds::Words);
         let mut planes = precision.head_bytes(head_dim).into_iter().map(plane).collect::<Result<Vec<_>>>()?;
         let cache = Cache { precision, planes: planes.iter().map(|plane| plane.slice.clone()).collect() };
-        let (qkv_slice, step) = (harness.input(&qkv)?, harness.words(&unturned(past, tokens, head_dim))?);
+        let (qkv_slice, step) = (harness.input(&qkv)?, harness.words(&unrotated(past, tokens, head_dim))?);
         let launch = RopeAppend { qkv: &qkv_slice, tokens, heads, step: &step, cache: &cache };
         append::record(&mut harness.recording, &launch)?;
 

@@ -1,6 +1,6 @@
 //! Cases of the kernels that multiply a few rows by a matrix and do more in the same launch.
 
-use super::cache::{NewCache, Table, Turning, reference_heads};
+use super::cache::{NewCache, Rotation, Table, reference_heads};
 use super::harness::{Harness, Holds};
 use super::pointwise::ACTIVATIONS;
 use super::products::{Into, magnitude, random_matrix, uneven};
@@ -122,7 +122,7 @@ fn record_qkv(
     let (x, gain, h) = normed(harness, gemv, (m, k));
     let (weight, w) = random_matrix(harness, gemv.layout(), MatrixShape { rows: n, cols: k }, n)?; // [n, k]
     let bias = has_bias.then(|| harness.random.numbers(n, 1.0));
-    let table = Table::new(harness, heads.dim, Turning { position: 5, table_first: 3, rows: m + 4, exact: false });
+    let table = Table::new(harness, heads.dim, Rotation { position: 5, table_first: 3, rows: m + 4, exact: false });
     let step = harness.words(&table.words())?;
     let mut q = harness.output(m * heads.q * heads.dim, Holds::Numbers)?;
     let mut cache = NewCache::new(harness, precision, heads, 5 + m, false)?;

@@ -56,6 +56,8 @@ pub struct Harness<'a> {
     pub random: Random,
     /// What will run.
     pub recording: Recording,
+    /// Words of guards around every buffer.
+    guard: usize,
     outputs: Vec<(Launch, Output)>,
 }
 
@@ -74,7 +76,7 @@ pub struct Output {
     pub buffer: Buffer,
     /// What the kernel binds.
     pub slice: Slice,
-    len: usize,
+    guard: usize,
     words: Vec<f32>,
     /// What a difference is relative to, if more than the largest expected number: the terms of a sum may cancel.
     pub magnitude: f32,
@@ -97,7 +99,8 @@ pub enum Holds {
 impl Output {
     /// What the output holds now, for the reference to work on.
     pub fn expected(&mut self) -> &mut [f32] {
-        &mut self.words[GUARD..GUARD + self.len]
+        let end = self.words.len() - self.guard;
+        &mut self.words[self.guard..end]
     }
 
     /// The same in words.
@@ -139,17 +142,23 @@ pub struct Outcome {
 impl<'a> Harness<'a> {
     /// Nothing yet.
     pub fn new(gpu: &'a Gpu, seed: u64) -> Self {
-        Self { gpu, random: Random::new(seed), recording: Recording::on(gpu.kernel_config()), outputs: Vec::new() }
+        let recording = Recording::on(gpu.kernel_config());
+        Self { gpu, random: Random::new(seed), recording, guard: GUARD, outputs: Vec::new() }
+    }
+
+    /// Without guards, in as little memory as may be: a model is to be loaded beside it.
+    pub fn lean(gpu: &'a Gpu) -> Self {
+        Self { guard: 0, ..Self::new(gpu, 0) }
     }
 
     fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {
-        let mut all = vec![guard; GUARD];
+        let mut all = vec![guard; self.guard];
         all.extend_from_slice(words);
-        all.resize(words.len() + 2 * GUARD, guard);
+        all.resize(words.len() + 2 * self.guard, guard);
         let bytes: &[u8] = bytemuck::cast_slice(&all);
         let buffer = self.gpu.alloc_beside("test of kernels", Purpose::Activations, bytes.len() as u64)?;
         self.gpu.write(&buffer, 0, bytes)?;
-        let slice = buffer.slice(GUARD as u64 * 4..all.len() as u64 * 4);
+        let slice = buffer.slice(self.guard as u64 * 4..all.len() as u64 * 4);
         Ok((buffer, slice))
     }
 
@@ -183,10 +192,10 @@ impl<'a> Harness<'a> {
     /// As [`Self::input`].
     pub fn in_place(&self, numbers: &[f32]) -> Result<Output> {
         let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
-        let mut words = vec![FOREIGN; GUARD];
+        let mut words = vec![FOREIGN; self.guard];
         words.extend_from_slice(numbers);
-        words.resize(numbers.len() + 2 * GUARD, FOREIGN);
-        Ok(Output { buffer, slice, len: numbers.len(), words, magnitude: 0.0, holds: Holds::Numbers })
+        words.resize(numbers.len() + 2 * self.guard, FOREIGN);
+        Ok(Output { buffer, slice, guard: self.guard, words, magnitude: 0.0, holds: Holds::Numbers })
     }
 
     /// Words to change.
@@ -276,7 +285,7 @@ fn compare(launch: &Launch, output: &Output, found: &[f32]) -> Outcome {
     };
     for (index, (&e, &f)) in output.words.iter().zip(found).enumerate() {
         // Inside the output; negative in the guard before it.
-        let at = index.cast_signed() - GUARD.cast_signed();
+        let at = index.cast_signed() - output.guard.cast_signed();
         let is_same = e.to_bits() == f.to_bits();
         if is_left_alone(e) {
             if !is_same {

@@ -16,7 +16,7 @@ use std::fmt;
 pub use attention::{
     Attending, Attention, Scores, Source, attention, attention_join, attention_step, cached, precision_of,
 };
-pub use cache::{NewCache, Table, Tokens, Turning, rope_append, stored, unturned};
+pub use cache::{NewCache, Rotation, Table, Tokens, rope_append, stored, unrotated};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patchify, rms_norm, rope};
@@ -98,6 +98,9 @@ impl Case {
 /// many outputs the test would take more memory than a small model.
 const INPUTS: usize = 80 * 32;
 
+/// Tokens of a vocabulary: two workgroups of the scan, the last of them not full.
+const VOCAB: usize = 1024 + 77;
+
 /// Columns that make up one unit of all planes.
 fn unit(layout: Layout) -> usize {
     layout.plane_units().iter().map(|plane| plane.cols).max().unwrap_or(1)
@@ -111,15 +114,15 @@ fn inputs(k: usize, is_ragged: bool) -> usize {
 /// What tells on a device whether a kernel computes rightly. Sizes cross the borders of tiles and are small otherwise.
 pub fn of(variant: Variant) -> Vec<Case> {
     let heads = |dim, pairs| Heads { q: 3, kv: 1, dim, pairs };
-    let turning = |rows, exact| Turning { position: 3, table_first: 2, rows, exact };
+    let rotation = |rows, exact| Rotation { position: 3, table_first: 2, rows, exact };
     let into = Into { bias: true, accumulate: true, around: (5, 2) };
-    let product = |gemv: Gemv, k| (gemv.rows(), 12, inputs(k, gemv.is_ragged()));
+    let product = |gemv: Gemv, n, k| (gemv.rows(), n, inputs(k, gemv.is_ragged()));
     match variant {
-        Variant::Accept => vec![accept(2125, Logits::Flat, (4, 2)), scan_rows(2125, Logits::Flat, 4)],
+        Variant::Accept => vec![accept(VOCAB, Logits::Flat, (4, 2)), scan_rows(VOCAB, Logits::Flat, 4)],
         Variant::Activation => (0..ACTIVATIONS.len()).map(|kind| activation(131, kind, 6.0)).collect(),
         Variant::Attention { head_dim, precision, tuning } => {
             let cached = Attention { tokens: (9, 40), heads: (4, 2), head_dim, past: Some(31), tuning };
-            let fused = Attention { tokens: (33, 33), heads: (2, 2), head_dim, past: None, tuning };
+            let fused = Attention { tokens: (33, 33), heads: (1, 1), head_dim, past: None, tuning };
             let cached = [(cached, Source::Cache(precision))];
             let fused = (precision == crate::config::KvPrecision::F32).then_some((fused, Source::Fused));
             cached.into_iter().chain(fused).map(|(shape, source)| attention(shape, source, Scores::Mild)).collect()
@@ -129,41 +132,40 @@ pub fn of(variant: Variant) -> Vec<Case> {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if is_split { 2 } else { 1 });
-            let shape = Attending { m, splits, position: 129, heads, head_dim, tuning };
+            let shape = Attending { m, splits, position: tuning.tile() + 1, heads, head_dim, tuning };
             vec![attention_step(shape, precision, Scores::Mild)]
         }
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
             vec![embed_rows(layout, 7, unit(layout), rows, 3)]
         }
-        Variant::GatedMatvec(gemv) => vec![gated_matvec(gemv, product(gemv, INPUTS), 0)],
+        Variant::GatedMatvec(gemv) => vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), 0)],
         Variant::Glu => (0..ACTIVATIONS.len()).map(|kind| glu(3, 37, kind, 6.0)).collect(),
         Variant::Matmul { layout, ragged, tuning } => {
             let k = inputs(if layout.is_k_quant() { 2 } else { 3 } * unit(layout), ragged);
             vec![matmul(Against::Seen, (layout, tuning), (33, 68, k), into, 68)]
         }
-        Variant::Matvec(gemv) if gemv.has_norm() => vec![matvec(gemv, product(gemv, INPUTS), into, 12)],
+        Variant::Matvec(gemv) if gemv.has_norm() => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
         Variant::Matvec(gemv) => {
-            let (m, _, k) = product(gemv, INPUTS / 2);
-            vec![matvec(gemv, (m, 20, k), into, 20)]
+            vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20)]
         }
         Variant::PatchMerge => vec![patch_merge((2, 3), 2, 5, 1..6)],
         Variant::Patchify => vec![patchify((2, 3), 14, 1..6)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
-            let (m, _, k) = product(gemv, unit(gemv.layout()));
+            let (m, _, k) = product(gemv, 0, unit(gemv.layout()));
             vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias))]
         }
         Variant::RmsNorm(tuning) => vec![rms_norm(tuning, (3, 260), 1e-5, 3.0)],
         Variant::Rope => [RopePairs::Half, RopePairs::Interleaved].map(|pairs| rope(5, (3, 1), 40, pairs, 4)).into(),
         Variant::RopeAppend { head_dim, pairs, precision } => {
-            vec![rope_append(3, heads(head_dim, pairs), precision, turning(6, true))]
+            vec![rope_append(3, heads(head_dim, pairs), precision, rotation(6, true))]
         }
-        Variant::Sample => draws().map(|draw| sample(2125, Logits::Flat, draw)).into(),
+        Variant::Sample => draws().map(|draw| sample(VOCAB, Logits::Flat, draw)).into(),
         Variant::SampleFilter => {
             let options = SamplingOptions { temperature: 2.0, top_k: Some(99), top_p: 0.75, min_p: 0.5, ..warm() };
-            vec![sample_filter(2125, Logits::Flat, Draw { options, drawn: 3 })]
+            vec![sample_filter(VOCAB, Logits::Flat, Draw { options, drawn: 3 })]
         }
-        Variant::SampleScan => draws().map(|draw| sample_scan(2125, Logits::Flat, draw)).into(),
+        Variant::SampleScan => draws().map(|draw| sample_scan(VOCAB, Logits::Flat, draw)).into(),
     }
 }
 

@@ -146,8 +146,8 @@ pub enum Against {
 /// Inputs and weights as a kernel sees them that uses these features. `// [m, k]`, `// [n, k]`
 pub fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f32>) {
     match uses {
-        Features { dot: true, .. } => (reference::rounded::int8(k, x), w.to_vec()),
-        Features { f16: true, .. } => (reference::rounded::half_blocks(k, x), reference::rounded::half(w)),
+        _ if uses.contains(Features::DOT) => (reference::rounded::int8(k, x), w.to_vec()),
+        _ if uses.contains(Features::F16) => (reference::rounded::half_blocks(k, x), reference::rounded::half(w)),
         _ => (x.to_vec(), w.to_vec()),
     }
 }
@@ -162,7 +162,7 @@ pub fn matmul(
 ) -> Case {
     let variant = Variant::Matmul { layout, ragged: !k.is_multiple_of(BLOCK), tuning };
     let uses = variant.kernel().needs();
-    let tolerance = if uses.f16 { super::HALVES } else { SUM };
+    let tolerance = if uses.contains(Features::F16) { super::HALVES } else { SUM };
     let rows_of_part = rows_of_part.next_multiple_of(ROW_GROUP);
     let sizes = format!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}");
     Case::new(variant, tolerance, sizes, move |harness| {

@@ -60,7 +60,7 @@ impl Tuning {
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
-            DeviceClass::Hardware if kernel_config.features.subgroups => Self::SUBGROUPS,
+            DeviceClass::Hardware if kernel_config.features.contains(Features::SUBGROUPS) => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
         };
@@ -116,7 +116,7 @@ impl Gemv {
         let Tuning { uses, emulated, .. } = tuning;
         let reduces = lanes > 1 && !lanes::has_subgroups(uses, emulated);
         // Matrices of floats are multiplied in floats, and subgroups share no inputs in workgroup memory.
-        let is_dot = uses.dot && !lanes::has_subgroups(uses, emulated) && layout.is_quantised();
+        let is_dot = uses.contains(Features::DOT) && !lanes::has_subgroups(uses, emulated) && layout.is_quantised();
         let staged_bytes = if is_dot { rows * lanes * STAGED_BYTES } else { 0 };
         let sum_bytes =
             |lane_groups: usize, tiles: usize| rows * lanes * lane_groups * (tiles * fused_outputs * 16 + 4);
@@ -135,7 +135,7 @@ impl Gemv {
         } else {
             0
         };
-        let uses = if k_tile > 0 { uses } else { uses.without(Features::DOT) };
+        let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
         Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated }
     }

@@ -6,13 +6,15 @@ use crate::shader::Shader;
 
 /// Whether a kernel works with subgroups, its device's own or emulated ones.
 pub(super) fn has_subgroups(uses: Features, emulated: usize) -> bool {
-    uses.subgroups || emulated > 0
+    uses.contains(Features::SUBGROUPS) || emulated > 0
 }
 
 /// `shader` with the file that it needs for that; without one, its threads exchange numbers through workgroup memory.
 pub(super) fn with(shader: Shader, uses: Features, emulated: usize) -> Shader {
     match emulated {
-        0 if uses.subgroups => shader.set("SUBGROUPS", 1).choose("SUBGROUP_FILE", "subgroup_native"),
+        0 if uses.contains(Features::SUBGROUPS) => {
+            shader.set("SUBGROUPS", 1).choose("SUBGROUP_FILE", "subgroup_native")
+        }
         0 => shader.set("SUBGROUPS", 0),
         _ => shader.set("SUBGROUPS", 1).choose("SUBGROUP_FILE", "subgroup_emulated").set("EMULATED", emulated),
     }

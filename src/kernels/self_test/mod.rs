@@ -61,7 +61,7 @@ pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<S
             _ if passed => report.passed += 1,
             Features::NONE => return Err(Error::SelfTestFailed { kernel, tier: uses.name(), detail }),
             _ => {
-                report.kernel_config.features = report.kernel_config.features.without(uses);
+                report.kernel_config.features -= uses;
                 report.failed.push(Failure { kernel, tier: uses.name(), detail });
             }
         }
@@ -82,14 +82,14 @@ pub async fn outcomes<'a>(
     let kernels: Vec<&Kernel> = kernels.into_iter().filter(|kernel| known.insert(*kernel)).collect();
     gpu.compile(kernels.iter().copied(), on_compiled).await?;
     let before = gpu.ledger().total().0;
-    let (mut harness, mut outcomes) = (Harness::new(gpu, 0), Vec::new());
+    let (mut harness, mut outcomes) = (Harness::lean(gpu), Vec::new());
     for kernel in kernels {
         let untested = || Error::Internal { detail: format!("{} has no variant", kernel.name()) };
         for case in cases::of(Variant::of(kernel).ok_or_else(untested)?) {
             let tolerance = case.tolerance.max(TOLERANCE);
             case.within(tolerance).record(&mut harness)?;
             if gpu.ledger().total().0 > before + BATCH_BYTES {
-                outcomes.extend(std::mem::replace(&mut harness, Harness::new(gpu, 0)).finish().await?);
+                outcomes.extend(std::mem::replace(&mut harness, Harness::lean(gpu)).finish().await?);
             }
         }
     }
@@ -155,7 +155,7 @@ async fn run(gpu: &Gpu, kernels: &[Kernel], on_compiled: &mut dyn FnMut(usize, u
             let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name())));
             match refused {
                 Some(kernel) => {
-                    let features = kernel_config.features.without(kernel.needs());
+                    let features = kernel_config.features - kernel.needs();
                     let (name, tier) = (kernel.name().to_owned(), kernel.needs().name());
                     without(KernelConfig { features, ..kernel_config }, name, tier, detail)
                 }

@@ -69,6 +69,19 @@ pub struct GgmlType {
     pub fill: fn(f16, &mut [u8]),
 }
 
+impl GgmlType {
+    const fn new(
+        number: u32,
+        name: &'static str,
+        bytes: usize,
+        scales: &'static [usize],
+        split: fn(&[u8], &mut ggml::Parts),
+        fill: fn(f16, &mut [u8]),
+    ) -> Option<Self> {
+        Some(Self { number, name, bytes, scales, split, fill })
+    }
+}
+
 const fn by_row(kind: PlaneKind, cols: usize, bytes: usize) -> PlaneUnit {
     PlaneUnit { kind, cols, bytes, interleaved: None }
 }
@@ -109,14 +122,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         planes: &[by_row(PlaneKind::Quants, BLOCK, 32), BLOCK_SCALES],
         decode: decode::q8_0,
         encode: Some(encode::q8_0),
-        ggml: Some(GgmlType {
-            number: 8,
-            name: "Q8_0",
-            bytes: 34,
-            scales: &[0],
-            split: ggml::split_scale,
-            fill: ggml::fill_scale,
-        }),
+        ggml: GgmlType::new(8, "Q8_0", 34, &[0], ggml::split_scale, ggml::fill_scale),
         deviation: 73.9,
     },
     LayoutSpec {
@@ -130,14 +136,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         ],
         decode: decode::q6_k,
         encode: None,
-        ggml: Some(GgmlType {
-            number: 14,
-            name: "Q6_K",
-            bytes: 210,
-            scales: &[208],
-            split: ggml::split_q6_k,
-            fill: ggml::fill_q6_k,
-        }),
+        ggml: GgmlType::new(14, "Q6_K", 210, &[208], ggml::split_q6_k, ggml::fill_q6_k),
         deviation: 85.0,
     },
     LayoutSpec {
@@ -146,14 +145,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         planes: &[K_NIBBLES, by_row(PlaneKind::HighBits, SUPER_BLOCK, 32), K_SCALES, SUPER_SCALES],
         decode: decode::q5_k,
         encode: None,
-        ggml: Some(GgmlType {
-            number: 13,
-            name: "Q5_K",
-            bytes: 176,
-            scales: &[0, 2],
-            split: ggml::split_q5_k,
-            fill: ggml::fill_q5_k,
-        }),
+        ggml: GgmlType::new(13, "Q5_K", 176, &[0, 2], ggml::split_q5_k, ggml::fill_q5_k),
         deviation: 129.5,
     },
     LayoutSpec {
@@ -162,14 +154,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         planes: &[NIBBLES, by_row(PlaneKind::HighBits, BLOCK, 4), BLOCK_SCALES],
         decode: decode::q5_0,
         encode: None,
-        ggml: Some(GgmlType {
-            number: 6,
-            name: "Q5_0",
-            bytes: 22,
-            scales: &[0],
-            split: ggml::split_q5_0,
-            fill: ggml::fill_scale,
-        }),
+        ggml: GgmlType::new(6, "Q5_0", 22, &[0], ggml::split_q5_0, ggml::fill_scale),
         deviation: 9.25,
     },
     LayoutSpec {
@@ -178,14 +163,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         planes: &[K_NIBBLES, K_SCALES, SUPER_SCALES],
         decode: decode::q4_k,
         encode: None,
-        ggml: Some(GgmlType {
-            number: 12,
-            name: "Q4_K",
-            bytes: 144,
-            scales: &[0, 2],
-            split: ggml::split_q4_k,
-            fill: ggml::fill_q4_k,
-        }),
+        ggml: GgmlType::new(12, "Q4_K", 144, &[0, 2], ggml::split_q4_k, ggml::fill_q4_k),
         deviation: 63.5,
     },
     LayoutSpec {
@@ -194,14 +172,7 @@ pub const SPECS: [LayoutSpec; 9] = [
         planes: &[NIBBLES, BLOCK_SCALES],
         decode: decode::q4_0,
         encode: Some(encode::q4_0),
-        ggml: Some(GgmlType {
-            number: 2,
-            name: "Q4_0",
-            bytes: 18,
-            scales: &[0],
-            split: ggml::split_scale,
-            fill: ggml::fill_scale,
-        }),
+        ggml: GgmlType::new(2, "Q4_0", 18, &[0], ggml::split_scale, ggml::fill_scale),
         deviation: 4.64,
     },
     LayoutSpec {

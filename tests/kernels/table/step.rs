@@ -4,7 +4,7 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
 use ocelli::kernels::attention_step::Tuning;
 use ocelli::kernels::cases::{
-    Attending, Case, Scores, Tokens, Turning, attention_join, attention_step, rope_append, stored,
+    Attending, Case, Rotation, Scores, Tokens, attention_join, attention_step, rope_append, stored,
 };
 use ocelli::kernels::rope_append::Heads;
 
@@ -21,17 +21,17 @@ fn rotated_rows() -> Vec<Case> {
             let pairs = [RopePairs::Half, RopePairs::Interleaved][index % 2];
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
             for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 128)] {
-                let turning = Turning { position, table_first: position / 2, rows: 33 + position, exact: true };
-                rows.push(rope_append(tokens, heads, precision, turning));
+                let rotation = Rotation { position, table_first: position / 2, rows: 33 + position, exact: true };
+                rows.push(rope_append(tokens, heads, precision, rotation));
                 if precision != KvPrecision::Int8 {
-                    rows.push(rope_append(tokens, heads, precision, Turning { exact: false, ..turning }));
+                    rows.push(rope_append(tokens, heads, precision, Rotation { exact: false, ..rotation }));
                 }
             }
         }
         // More heads than one dimension of a grid takes here.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
-        let turning = Turning { position: 1, table_first: 0, rows: 5600, exact: true };
-        rows.push(rope_append(32_768 / 6 + 7, heads, precision, turning));
+        let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true };
+        rows.push(rope_append(32_768 / 6 + 7, heads, precision, rotation));
     }
     rows
 }
