@@ -2,7 +2,7 @@
 //! of shaders, can be run.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 #[allow(dead_code, unreachable_pub, reason = "the crate uses the rest of it")]
@@ -29,22 +29,28 @@ fn main() {
         }
     }
     files.sort();
-    let mut faults = Vec::new();
-    for pair in files.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-        faults.push(format!("{} and {} have the same name", pair[0].1, pair[1].1));
-    }
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    for (_, path) in &files {
+    let mut faults = Vec::new();
+    let mut table = String::from("&[\n");
+    for (index, (name, path)) in files.iter().enumerate() {
+        if names[..index].contains(&name.as_str()) {
+            faults.push(format!("{path}: another file has this name"));
+        }
         let text = fs::read_to_string(root.join(path)).expect("a text file");
-        if let Err(fault) = syntax::parse(&text).and_then(|nodes| syntax::check(&nodes, &names)) {
+        // Without comments. A line stays a line, so that faults are told with the right one.
+        let bare: Vec<&str> =
+            text.lines().map(|line| line.split("// ").next().unwrap_or_default().trim_end()).collect();
+        let bare = bare.join("\n");
+        if let Err(fault) = syntax::parse(&bare, &|name| names.contains(&name)) {
             faults.push(format!("{path}:{}: {}", fault.line, fault.reason));
         }
+        writeln!(table, "    File {{ name: {name:?}, path: {path:?}, text: {bare:?} }},").expect("a line");
     }
     for fault in &faults {
         println!("cargo::error={fault}");
     }
-    fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("shaders.rs"), table(&root, &files))
-        .expect("write the table");
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(folder.join("shaders.rs"), table + "]\n").expect("write the table");
 }
 
 /// Sets `has_tint` where tint is on the path or required: without it the test that needs it is listed as ignored.
@@ -56,22 +62,4 @@ fn look_for_tint() {
     if is_required || env::split_paths(&path).any(|folder| folder.join("tint").is_file()) {
         println!("cargo::rustc-cfg=has_tint");
     }
-}
-
-/// The files, by name and without their comments, as a Rust expression.
-fn table(root: &Path, files: &[(String, String)]) -> String {
-    let mut table = String::from("&[\n");
-    for (name, path) in files {
-        let text = fs::read_to_string(root.join(path)).expect("a text file");
-        let bare: Vec<&str> = text.lines().map(without_comment).collect();
-        let bare = bare.join("\n");
-        writeln!(table, "    File {{ name: {name:?}, path: {path:?}, text: {bare:?} }},").expect("a line");
-    }
-    table + "]\n"
-}
-
-/// A line stays a line, so that faults are told with the right one.
-fn without_comment(line: &str) -> &str {
-    let is_order = line.trim_start().starts_with("//: ");
-    if is_order { line } else { line.split("//").next().unwrap_or_default().trim_end() }
 }

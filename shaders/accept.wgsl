@@ -3,8 +3,6 @@
 struct Params {
   rows: u32,
   chunks: u32,
-  padding0: u32,
-  padding1: u32,
 }
 
 const NONE = 0xffffffffu;

@@ -3,17 +3,8 @@
 // takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
+//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL
 //: use $KV
-//: const HEAD_DIM4
-//: const LANES
-//: const LANE_GROUPS
-//: const ROWS
-//: const ROWS4
-//: const TILE
-//: const KEYS
-//: const COLUMNS
-//: const SCORE_UNROLL
-//: const VALUE_UNROLL
 
 struct Params {
   q_tokens: u32,
@@ -29,9 +20,6 @@ struct Params {
   v_stride4: u32,
   v_offset4: u32,
   out_stride4: u32,
-  padding0: u32,
-  padding1: u32,
-  padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -61,31 +49,21 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
   let own$h = id.y * ROWS4 + $hu; // of ROWS / 4
   var peak$h = vec4f(HIDDEN);
   var total$h = vec4f(0.0);
-//: each r 4
-//: each c COLUMNS
-  var acc$h_$r_$c = vec4f(0.0);
-//: end
-//: end
+  var acc$h_$r_$c = vec4f(0.0); //: each r 4 c COLUMNS
 //: end
 
   for (var base = 0u; base < end; base += TILE) {
 //: each i KEYS
     let position$i = base + lane + $iu * LANES;
     let k$i = min(position$i, end - 1u) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
-//: each h ROWS4
-    var score$h_$i = vec4f(0.0);
-//: end
+    var score$h_$i = vec4f(0.0); //: each h ROWS4
 //: end
     for (var d = 0u; d < HEAD_DIM4; d += SCORE_UNROLL) {
 //: each s SCORE_UNROLL
-//: each h ROWS4
-      let q$s_$h = mat4x4f(q[q$h.x + d + $su], q[q$h.y + d + $su], q[q$h.z + d + $su], q[q$h.w + d + $su]); // [4 rows, 4]
-//: end
+      let q$s_$h = mat4x4f(q[q$h.x + d + $su], q[q$h.y + d + $su], q[q$h.z + d + $su], q[q$h.w + d + $su]); //: each h ROWS4 // [4 rows, 4]
 //: each i KEYS
       let k$s_$i = key4(k$i + d + $su);
-//: each h ROWS4
-      score$h_$i += k$s_$i * q$s_$h;
-//: end
+      score$h_$i += k$s_$i * q$s_$h; //: each h ROWS4
 //: end
 //: end
     }
@@ -111,35 +89,23 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     total$h += weight$h_$i;
     weights[(lane + $iu * LANES) * (ROWS / 4u) + own$h] = weight$h_$i;
 //: end
-//: each r 4
-//: each c COLUMNS
-    acc$h_$r_$c *= fade$h[$r];
-//: end
-//: end
+    acc$h_$r_$c *= fade$h[$r]; //: each r 4 c COLUMNS
 //: end
     workgroupBarrier();
     let count = min(TILE, end - base);
     for (var key = 0u; key < count; key += VALUE_UNROLL) {
 //: each n VALUE_UNROLL
       let v$n = min(base + key + $nu, end - 1u) * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
-//: each h ROWS4
-      let w$n_$h = weights[(key + $nu) * (ROWS / 4u) + own$h];
-//: end
+      let w$n_$h = weights[(key + $nu) * (ROWS / 4u) + own$h]; //: each h ROWS4
 //: each c COLUMNS
       let value$n_$c = value4(v$n + min(lane + $cu * LANES, HEAD_DIM4 - 1u));
-//: each h ROWS4
-//: each r 4
-      acc$h_$r_$c += w$n_$h[$r] * value$n_$c;
-//: end
-//: end
+      acc$h_$r_$c += w$n_$h[$r] * value$n_$c; //: each h ROWS4 r 4
 //: end
 //: end
     }
   }
 
-//: each h ROWS4
-  lane_values[lane * ROWS / 4u + own$h] = total$h;
-//: end
+  lane_values[lane * ROWS / 4u + own$h] = total$h; //: each h ROWS4
   workgroupBarrier();
 //: each h ROWS4
   var sum$h = vec4f(0.0);

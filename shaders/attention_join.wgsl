@@ -4,8 +4,6 @@
 struct Params {
   rows: u32, // (token, query head)
   splits: u32,
-  padding0: u32,
-  padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -2,21 +2,13 @@
 // head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For
 // the scores a thread takes POSITIONS positions; for the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
+//: const SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS
 //: use $KV
 //: when SUBGROUPS
 //: use step_subgroup
 //: else
 //: use step_memory
 //: end
-//: const SUBGROUPS
-//: const SPLIT
-//: const HEAD_DIM4
-//: const ROWS
-//: const ROWS4
-//: const THREADS
-//: const POSITIONS
-//: const COLUMNS
-//: const VALUE_GROUPS
 
 struct Params {
   m: u32,
@@ -26,7 +18,6 @@ struct Params {
   scale: f32,
   q_stride4: u32,
   q_offset4: u32,
-  padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -58,32 +49,22 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let q$r = token$r * p.q_stride4 + p.q_offset4 + head$r * HEAD_DIM4;
   var peak$r = HIDDEN;
   var total$r = 0.0;
-//: each c COLUMNS
-  var acc$r_$c = vec4f(0.0);
-//: end
+  var acc$r_$c = vec4f(0.0); //: each c COLUMNS
 //: end
   let value_group = thread / HEAD_DIM4;
-//: each c COLUMNS
-  let column$c = (thread + $cu * THREADS) % HEAD_DIM4;
-//: end
+  let column$c = (thread + $cu * THREADS) % HEAD_DIM4; //: each c COLUMNS
 
   for (var base = first; base < end; base += TILE) {
 //: each n POSITIONS
     let position$n = base + thread + $nu * THREADS;
     let k$n = (min(position$n, end - 1u) * p.kv_heads + wg.y) * HEAD_DIM4;
-//: each r ROWS
-    var score$r_$n = 0.0;
-//: end
+    var score$r_$n = 0.0; //: each r ROWS
 //: end
     for (var d = 0u; d < HEAD_DIM4; d++) {
-//: each n POSITIONS
-      let key$n = key4(k$n + d);
-//: end
+      let key$n = key4(k$n + d); //: each n POSITIONS
 //: each r ROWS
       let query$r = q[q$r + d];
-//: each n POSITIONS
-      score$r_$n += dot(query$r, key$n);
-//: end
+      score$r_$n += dot(query$r, key$n); //: each n POSITIONS
 //: end
     }
 //: each r ROWS
@@ -95,21 +76,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: end
     rows4[$ru / 4u][$ru % 4u] = highest$r;
 //: end
-//: each f ROWS4
-    share_peak($fu, rows4[$f], lanes);
-//: end
+    share_peak($fu, rows4[$f], lanes); //: each f ROWS4
     wait_for_peaks(lanes);
-//: each f ROWS4
-    rows4[$f] = peak_of($fu, lanes);
-//: end
+    rows4[$f] = peak_of($fu, lanes); //: each f ROWS4
 //: each r ROWS
     let new_peak$r = max(peak$r, rows4[$ru / 4u][$ru % 4u]);
     let fade$r = exp(peak$r - new_peak$r);
     peak$r = new_peak$r;
     total$r *= fade$r;
-//: each c COLUMNS
-    acc$r_$c *= fade$r;
-//: end
+    acc$r_$c *= fade$r; //: each c COLUMNS
 //: each n POSITIONS
     // A row that sees none of these positions must not count them: its peak is HIDDEN as well.
     let weight$r_$n = select(0.0, exp(score$r_$n - peak$r), seen$r_$n);
@@ -124,20 +99,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     for (var turn = 0u; turn < tokens; turn += VALUE_GROUPS) {
       let j = min(turn + value_group, tokens - 1u);
       let is_own = value_group < VALUE_GROUPS && turn + value_group < tokens;
-//: each r ROWS
-      let w$r = select(0.0, weights[j * ROWS + $ru], is_own);
-//: end
+      let w$r = select(0.0, weights[j * ROWS + $ru], is_own); //: each r ROWS
 //: else
     for (var j = select(tokens, value_group, value_group < VALUE_GROUPS); j < tokens; j += VALUE_GROUPS) {
-//: each r ROWS
-      let w$r = weights[j * ROWS + $ru];
-//: end
+      let w$r = weights[j * ROWS + $ru]; //: each r ROWS
 //: end
 //: each c COLUMNS
       let value$c = value4(((base + j) * p.kv_heads + wg.y) * HEAD_DIM4 + column$c);
-//: each r ROWS
-      acc$r_$c += w$r * value$c;
-//: end
+      acc$r_$c += w$r * value$c; //: each r ROWS
 //: end
     }
   }
@@ -150,9 +119,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   }
 //: end
 //: end
-//: each f ROWS4
-  share_total($fu, rows4[$f], lanes);
-//: end
+  share_total($fu, rows4[$f], lanes); //: each f ROWS4
   wait_for_totals(lanes);
   let q_heads = p.kv_heads * p.group;
   for (var i = thread; i < min(ROWS, rows - row0) * HEAD_DIM4; i += THREADS) {
@@ -164,11 +131,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     for (var t = 0u; t < VALUE_GROUPS; t++) {
       sum += sums[(row * VALUE_GROUPS + t) * HEAD_DIM4 + column];
     }
-//: when SPLIT
-    out[((wg.x * p.m + token) * q_heads + head) * (HEAD_DIM4 + 1u) + column] = sum;
-//: else
-    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / total_of(row, lanes);
-//: end
+    out[((wg.x * p.m + token) * q_heads + head) * (HEAD_DIM4 + 1u) + column] = sum; //: when SPLIT
+    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / total_of(row, lanes); //: unless SPLIT
   }
 //: when SPLIT
 //: each r ROWS

@@ -13,7 +13,6 @@ struct Params {
   rows: u32,
   with_features: u32, // 0: leave rows of features alone
   part_rows: u32, // of every part but the last
-  padding: u32,
 }
 
 const FEATURE: u32 = 0x80000000u; // set where the rest is a row of `features`

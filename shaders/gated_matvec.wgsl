@@ -1,7 +1,7 @@
 // y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first with NORM. An output tile is four rows of the gate and the same of up.
+//: const FUSED_OUTPUTS=2
 //: use activations
 //: use $GEMV
-//: const FUSED_OUTPUTS = 2
 
 struct Params {
   m: u32,
@@ -10,8 +10,6 @@ struct Params {
   tiles: u32, // groups of four outputs
   eps: f32,
   activation: u32,
-  padding0: u32,
-  padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -32,4 +30,3 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   );
   y[row * p.tiles + tile] = act * out[1];
 }
-

@@ -5,7 +5,6 @@ struct Params {
   rows: u32,
   width: u32, // of the gate, and of up
   activation: u32,
-  padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -1,14 +1,10 @@
 // y = x * w^T (+ bias) (+ y). A thread computes ROWS rows of 4 * GROUPS columns of y. It unpacks its columns' weights in registers, each
 // once for its rows; all threads read the same inputs, so that a device reads them once for many. No thread waits for another. Of a block
 // of 32 inputs 8 * WORDS are taken at a time. With CHAINED, each product is added to the sum before it.
+//: const THREADS ROWS GROUPS WORDS CHAINED
 //: use linear
 //: use multiply_add
 //: use dequant
-//: const THREADS
-//: const ROWS
-//: const GROUPS
-//: const WORDS
-//: const CHAINED
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -21,21 +17,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
 //: each r ROWS
   let x$r = min(row0 + $ru, p.m - 1u) * p.k4;
-//: each g GROUPS
-  var acc$r_$g = vec4f(0.0);
-//: end
+  var acc$r_$g = vec4f(0.0); //: each g GROUPS
 //: end
   for (var step = 0u; step < p.blocks * (4u / WORDS); step++) {
     let block = step / (4u / WORDS);
     let word = step % (4u / WORDS) * WORDS;
-//: each g GROUPS
-    let scales$g = transpose(half_scales(group$g, block)); // a column for each of four columns of y
-//: end
+    let scales$g = transpose(half_scales(group$g, block)); //: each g GROUPS // a column for each of four columns of y
 //: each j WORDS
 //: each g GROUPS
-//: each i 4
-    let w$j_$g_$i = dequant8(at$g + $iu * p.blocks + block, word + $ju, scales$g[$i]);
-//: end
+    let w$j_$g_$i = dequant8(at$g + $iu * p.blocks + block, word + $ju, scales$g[$i]); //: each i 4
     let low$j_$g = mat4x4f(w$j_$g_0[0], w$j_$g_1[0], w$j_$g_2[0], w$j_$g_3[0]); // [4 columns, 4 inputs]
     let high$j_$g = mat4x4f(w$j_$g_0[1], w$j_$g_1[1], w$j_$g_2[1], w$j_$g_3[1]);
 //: end
@@ -43,20 +33,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let low_x$j_$r = input(x$r, block * 8u + word + $ju);
     let high_x$j_$r = input(x$r, block * 8u + word + $ju + 4u);
 //: each g GROUPS
-//: when CHAINED
-    acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g);
-//: else
-    acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g;
-//: end
+    acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g); //: when CHAINED
+    acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g; //: unless CHAINED
 //: end
 //: end
 //: end
   }
   store_tile(row0, first_group, array(
-//: each r ROWS
-//: each g GROUPS
-    acc$r_$g,
-//: end
-//: end
+    acc$r_$g, //: each r ROWS g GROUPS
   ));
 }

@@ -1,13 +1,9 @@
 // What `matmul` does, in 8-bit integers: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights.
+//: const THREADS ROWS GROUPS K_TILE NORM=0
 //: use linear
 //: use int8_input
 //: use dequant
-//: const THREADS
-//: const ROWS
-//: const GROUPS
-//: const K_TILE
-//: const NORM = 0
 
 const STAGED = ROWS * K_TILE;
 
@@ -18,9 +14,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let last_group = (p.n + 3u) / 4u - 1u;
 //: each g GROUPS
   let group$g = min(first_group + $gu * THREADS, last_group);
-//: each r ROWS
-  var acc$r_$g = vec4f(0.0);
-//: end
+  var acc$r_$g = vec4f(0.0); //: each r ROWS
 //: end
   for (var first = 0u; first < p.blocks; first += K_TILE) {
     let count = min(K_TILE, p.blocks - first);
@@ -52,10 +46,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     }
   }
   store_tile(row0, first_group, array(
-//: each r ROWS
-//: each g GROUPS
-    acc$r_$g,
-//: end
-//: end
+    acc$r_$g, //: each r ROWS g GROUPS
   ));
 }

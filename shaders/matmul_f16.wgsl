@@ -1,12 +1,9 @@
 // What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
 // products are added in 16 bits, everything else in 32.
+//: const THREADS ROWS GROUPS K_TILE
 //: use linear
 //: use dequant
-//: const THREADS
-//: const ROWS
-//: const GROUPS
-//: const K_TILE
 
 const STAGED = ROWS * K_TILE;
 
@@ -23,9 +20,7 @@ fn stage_block(at: u32, row: u32, block: u32) {
   // The exponents of the largest number and of its reciprocal: both are those of numbers.
   let exponent = clamp(max(max(peaks.x, peaks.y), max(peaks.z, peaks.w)), 0x00800000u, 0x7e800000u);
   let inverse = bitcast<f32>(0x7f000000u - exponent);
-//: each j 8
-  staged[at * 8u + $ju] = vec4h(x$j * inverse);
-//: end
+  staged[at * 8u + $ju] = vec4h(x$j * inverse); //: each j 8
   units[at] = bitcast<f32>(exponent);
 }
 
@@ -36,9 +31,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let last_group = (p.n + 3u) / 4u - 1u;
 //: each g GROUPS
   let group$g = min(first_group + $gu * THREADS, last_group);
-//: each r ROWS
-  var acc$r_$g = vec4f(0.0);
-//: end
+  var acc$r_$g = vec4f(0.0); //: each r ROWS
 //: end
   for (var first = 0u; first < p.blocks; first += K_TILE) {
     let count = min(K_TILE, p.blocks - first);
@@ -48,9 +41,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       let at = i / 4u * 8u + i % 4u;
 //: each g GROUPS
       let scales$g = transpose(half_scales(group$g, block)); // a column for each of four columns of y
-//: each c 4
-      let w$c_$g = dequant8((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]);
-//: end
+      let w$c_$g = dequant8((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]); //: each c 4
 //: each k 4
       // What an input is multiplied by, of four columns.
       let low_w$k_$g = vec4h(vec4f(w0_$g[0][$k], w1_$g[0][$k], w2_$g[0][$k], w3_$g[0][$k]));
@@ -64,9 +55,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each g GROUPS
       // Each product is added to the sum before it: one instruction where a device fuses them.
       var sum$r_$g = low_x$r[0] * low_w0_$g;
-//: each k 4
-      sum$r_$g += high_x$r[$k] * high_w$k_$g;
-//: end
+      sum$r_$g += high_x$r[$k] * high_w$k_$g; //: each k 4
       sum$r_$g += low_x$r[1] * low_w1_$g;
       sum$r_$g += low_x$r[2] * low_w2_$g;
       sum$r_$g += low_x$r[3] * low_w3_$g;
@@ -76,10 +65,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     }
   }
   store_tile(row0, first_group, array(
-//: each r ROWS
-//: each g GROUPS
-    acc$r_$g,
-//: end
-//: end
+    acc$r_$g, //: each r ROWS g GROUPS
   ));
 }

@@ -1,6 +1,6 @@
 // y = x * w^T (+ bias) (+ y) for a few rows of x, normed first with NORM. An output tile is four outputs.
+//: const FUSED_OUTPUTS=1
 //: use $GEMV
-//: const FUSED_OUTPUTS = 1
 
 struct Params {
   m: u32,
@@ -13,8 +13,6 @@ struct Params {
   y_offset: u32,
   flags: u32, // 1: add the bias, 2: add to what y holds
   first_row: u32, // of the whole matrix, where w is a part of it
-  padding0: u32,
-  padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -42,4 +40,3 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
     }
   }
 }
-

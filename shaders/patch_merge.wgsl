@@ -5,9 +5,6 @@ struct Params {
   merge: u32,
   channels: u32,
   first: u32, // token to begin with
-  padding0: u32,
-  padding1: u32,
-  padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -7,9 +7,6 @@ struct Params {
   scale: vec4f, // per channel: 1 / (255 * std)
   shift: vec4f, // per channel: -mean / std
   first: u32, // patch to begin with
-  padding0: u32,
-  padding1: u32,
-  padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

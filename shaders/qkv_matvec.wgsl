@@ -1,12 +1,9 @@
 // Queries, keys and values of a few tokens: the norm, the product with q | k | v, the rotation by the table's angles, and the keys and
 // values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
 // else half a head apart.
+//: const FUSED_OUTPUTS=2 HEAD_DIM4 INTERLEAVED HAS_BIAS
 //: use $CACHE
 //: use $GEMV
-//: const FUSED_OUTPUTS = 2
-//: const HEAD_DIM4
-//: const INTERLEAVED
-//: const HAS_BIAS
 
 struct Params {
   m: u32,
@@ -16,27 +13,21 @@ struct Params {
   eps: f32,
   q_heads: u32,
   kv_heads: u32,
-  padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
 @group(0) @binding(2) var<storage, read_write> q: array<vec4f>; // [m, q_heads, HEAD_DIM4]
 @group(0) @binding(3) var<storage, read> step: array<vec4u>; // token, position, drawn, table_first; from 16 on the table
-//: when HAS_BIAS
-@group(0) @binding($NEXT) var<storage, read> bias: array<vec4f>; // [heads, HEAD_DIM4]
-//: end
+@group(0) @binding(next) var<storage, read> bias: array<vec4f>; //: when HAS_BIAS // [heads, HEAD_DIM4]
 
 const TABLE: u32 = 16u;
 
 fn group_of(tile: u32, output: u32) -> u32 {
   let head = tile / (HEAD_DIM4 / 2u);
   let i = tile % (HEAD_DIM4 / 2u);
-//: when INTERLEAVED
-  return head * HEAD_DIM4 + 2u * i + output;
-//: else
-  return head * HEAD_DIM4 + i + output * (HEAD_DIM4 / 2u);
-//: end
+  return head * HEAD_DIM4 + 2u * i + output; //: when INTERLEAVED
+  return head * HEAD_DIM4 + i + output * (HEAD_DIM4 / 2u); //: unless INTERLEAVED
 }
 
 // Two groups, rotated: `angles` are cosine and sine of their four pairs, two pairs each.
@@ -85,4 +76,3 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
     store_key(at + group1 - k_group, both[1]);
   }
 }
-

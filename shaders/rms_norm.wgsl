@@ -1,15 +1,12 @@
 // y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
+//: const SUBGROUPS THREADS
 //: when SUBGROUPS
 //: use $SUBGROUP_FILE
 //: end
-//: const SUBGROUPS
-//: const THREADS
 
 struct Params {
   width4: u32,
   eps: f32,
-  padding0: u32,
-  padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -6,8 +6,6 @@ struct Params {
   pairs: u32, // head_dim / 2
   stride: u32, // of a row of qkv
   interleaved: u32, // 1: lanes 2j and 2j + 1 form a pair; 0: lanes j and j + pairs
-  padding0: u32,
-  padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -1,16 +1,13 @@
 // Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys go with the values into
 // the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
 // it. HEAD_DIM4 is at most 64. With SHARED_SCALE, the cache stores whole heads.
+//: const HEAD_DIM4 INTERLEAVED SHARED_SCALE
 //: use $CACHE
-//: const HEAD_DIM4
-//: const INTERLEAVED
-//: const SHARED_SCALE
 
 struct Params {
   tokens: u32,
   q_heads: u32,
   kv_heads: u32,
-  padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -1,6 +1,6 @@
 // ggml's Q4_0: 4-bit integers plus 8, a 16-bit scale to a block of 32.
+//: const BLOCKS_OF_SCALE=1
 //: use nibbles
 //: use block_scales
-//: const BLOCKS_OF_SCALE = 1
 
 const OFFSET = 8.0;

@@ -1,6 +1,6 @@
 // ggml's Q5_0: 5-bit integers plus 16, a 16-bit scale to a block of 32.
+//: const BLOCKS_OF_SCALE=1
 //: use five_bits
 //: use block_scales
-//: const BLOCKS_OF_SCALE = 1
 
 const OFFSET = 16.0;

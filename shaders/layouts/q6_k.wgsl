@@ -1,14 +1,11 @@
 // ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits lie as
 // in `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of 16 + 4j + i in the second.
+//: const FLOATS=0 HAS_MIN=0 SPLIT_SCALE=1 WHOLE_BLOCKS
 //: use bytes
-//: const FLOATS = 0
-//: const HAS_MIN = 0
-//: const SPLIT_SCALE = 1
-//: const WHOLE_BLOCKS
 //: when WHOLE_BLOCKS
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
-@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
 
 struct Quants {
   nibbles: vec4u,
@@ -27,16 +24,16 @@ fn bits$j(quants: Quants) -> vec3u {
 //: end
 //: else
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
-@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
+@group(0) @binding(next) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
 
 fn load_bits(at: u32, j: u32) -> vec3u {
   return vec3u(w_quants[at * 4u + j], w_high_bits[at] >> vec2u(2u * j));
 }
 
 //: end
-@group(0) @binding($NEXT) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two scales, a byte each
-@group(0) @binding($NEXT) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d, an f16 each
+@group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two scales, a byte each
+@group(0) @binding(next) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d, an f16 each
 
 const OFFSET = 32.0;
 

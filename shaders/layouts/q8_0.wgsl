@@ -1,13 +1,9 @@
 // ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
+//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED
 //: use block_scales
-//: const BLOCKS_OF_SCALE = 1
-//: const FLOATS = 0
-//: const SPLIT_SCALE = 0
-//: const WHOLE_BLOCKS
-//: const PACKED
 //: when WHOLE_BLOCKS
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks * 2]
+@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks * 2]
 
 struct Quants {
   low: vec4u,
@@ -26,7 +22,7 @@ fn bits$j(quants: Quants) -> vec2u {
 //: end
 //: else
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 8]
+@group(0) @binding(next) var<storage, read> w_quants: array<u32>; // [rows, blocks * 8]
 
 fn load_bits(at: u32, j: u32) -> vec2u {
   return vec2u(w_quants[at * 8u + j], w_quants[at * 8u + 4u + j]);

@@ -1,8 +1,7 @@
 // 16-bit scales, one to BLOCKS_OF_SCALE blocks of a row, those of four rows side by side.
-//: const HAS_MIN = 0
-//: const BLOCKS_OF_SCALE
+//: const HAS_MIN=0 BLOCKS_OF_SCALE
 
-@group(0) @binding($NEXT) var<storage, read> w_scales: array<vec2u>; // [rows / 4, ceil(blocks / BLOCKS_OF_SCALE)], four f16 each
+@group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, ceil(blocks / BLOCKS_OF_SCALE)], four f16 each
 
 fn scales(group: u32, block: u32) -> Scales {
   let four = w_scales[group * ((p.blocks + BLOCKS_OF_SCALE - 1u) / BLOCKS_OF_SCALE) + block / BLOCKS_OF_SCALE];

@@ -1,8 +1,8 @@
 // A cache of keys and values in 16-bit floats, two to a word.
 //: use half
 
-@group(0) @binding($NEXT) var<storage, read_write> k_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
-@group(0) @binding($NEXT) var<storage, read_write> v_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding(next) var<storage, read_write> k_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding(next) var<storage, read_write> v_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
 
 fn narrowed(x: vec4f) -> vec2u {
   let four = half4(x);

@@ -3,9 +3,9 @@
 // A NaN makes the scale NaN, so that a fault does not look like an answer.
 //: use half
 
-@group(0) @binding($NEXT) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
-@group(0) @binding($NEXT) var<storage, read_write> v_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4]
-@group(0) @binding($NEXT) var<storage, read_write> scales: array<u32>; // [capacity, kv_heads], f16 of the keys | f16 of the values
+@group(0) @binding(next) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
+@group(0) @binding(next) var<storage, read_write> v_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4]
+@group(0) @binding(next) var<storage, read_write> scales: array<u32>; // [capacity, kv_heads], f16 of the keys | f16 of the values
 
 const SMALLEST: f32 = 0.00006103515625; // 2^-14
 const LARGEST: u32 = 0x4afde040u; // bits of 127 * 65504

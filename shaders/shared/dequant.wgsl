@@ -1,6 +1,5 @@
 // What kernels read of a weight matrix, derived from what its layout says. `at` counts the blocks of 32 elements over all rows, `group` the
 // groups of four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
-//
 // A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
 //   load_bits(at, j)                    what holds elements 4j .. 4j + 4 (low) and 16 + 4j .. 16 + 4j + 4 (high) of a block
 //   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS
@@ -8,11 +7,7 @@
 //   low4(bits), high4(bits)             those elements as floats, but for LOW_UNIT and HIGH_UNIT: what a device unpacks fastest
 //   scales(group, block)                Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
 //: use $LAYOUT
-//: const FLOATS
-//: const HAS_MIN
-//: const SPLIT_SCALE
-//: const WHOLE_BLOCKS
-//: const PACKED
+//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED
 //: when FLOATS
 
 const LOW_UNIT = vec4f(1.0);
@@ -62,9 +57,7 @@ fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4
 // Of four rows.
 struct Scales {
   scale: vec4f,
-//: when HAS_MIN
-  min: vec4f,
-//: end
+  min: vec4f, //: when HAS_MIN
 //: when SPLIT_SCALE
   high_scale: vec4f, // of elements 16 .. 32
   d: vec4f, // what both are multiplied by
@@ -94,11 +87,8 @@ fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4
 //: when SPLIT_SCALE
   return s.d * (s.scale * (low - OFFSET * total.x) + s.high_scale * (high - OFFSET * total.y));
 //: else
-//: when HAS_MIN
-  return s.scale * (low + high) - s.min * (total.x + total.y);
-//: else
-  return s.scale * (low + high - OFFSET * (total.x + total.y));
-//: end
+  return s.scale * (low + high) - s.min * (total.x + total.y); //: when HAS_MIN
+  return s.scale * (low + high - OFFSET * (total.x + total.y)); //: unless HAS_MIN
 //: end
 }
 //: when WHOLE_BLOCKS

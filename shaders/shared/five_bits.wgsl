@@ -1,12 +1,10 @@
 // 5-bit quants: the lower four lie as in `nibbles`, and bit j of byte i of a block's word of high bits is the fifth of element 4j + i.
+//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS
 //: use bytes
-//: const FLOATS = 0
-//: const SPLIT_SCALE = 0
-//: const WHOLE_BLOCKS
 //: when WHOLE_BLOCKS
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
-@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<u32>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_high_bits: array<u32>; // [rows, blocks]
 
 struct Quants {
   nibbles: vec4u,
@@ -25,8 +23,8 @@ fn bits$j(quants: Quants) -> vec2u {
 //: end
 //: else
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
-@group(0) @binding($NEXT) var<storage, read> w_high_bits: array<u32>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
+@group(0) @binding(next) var<storage, read> w_high_bits: array<u32>; // [rows, blocks]
 
 fn load_bits(at: u32, j: u32) -> vec2u {
   return vec2u(w_quants[at * 4u + j], w_high_bits[at] >> j);

@@ -1,6 +1,5 @@
 // The main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel says
 // where the weights of an output tile are (`group_of`) and what becomes of its sums (`write`).
-//
 // A lane takes whole blocks of 32 inputs for TILES output tiles. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
 // kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
 // With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
@@ -8,15 +7,7 @@
 //: use gemv_sums
 //: use multiply_add
 //: use dequant
-//: const M
-//: const TILES
-//: const FUSED_OUTPUTS
-//: const LANES
-//: const LANE_GROUPS
-//: const THREADS
-//: const SUBGROUPS
-//: const NORM
-//: const SPLIT_SCALE
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE
 
 @compute @workgroup_size(THREADS)
 //: when SUBGROUPS
@@ -41,9 +32,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: each m M
   let row$m = min(wg.z * M + $mu, p.m - 1u);
   var square$m = 0.0;
-//: each s TILES q FUSED_OUTPUTS
-  var acc$m_$s_$q = vec4f(0.0);
-//: end
+  var acc$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS
 //: end
 //: when SUBGROUPS
   // All lanes of a subgroup take as many turns.
@@ -53,9 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: else
   for (var block = lane; block < p.blocks; block += LANES) {
 //: end
-//: each s TILES q FUSED_OUTPUTS
-    let w$s_$q = load_block(group$s_$q, block);
-//: end
+    let w$s_$q = load_block(group$s_$q, block); //: each s TILES q FUSED_OUTPUTS
 //: each m M
     var own_square$m = 0.0;
     var total$m = vec2f(0.0);
@@ -65,12 +52,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
 //: end
 //: each j 4
-//: when NORM
-    let low_gain$j = gain[min(block * 8u + $ju, p.k4 - 1u)];
-//: end
-//: each s TILES q FUSED_OUTPUTS
-    let low_w$j_$s_$q = low_rows$j(w$s_$q); // four rows, [4, 4]
-//: end
+    let low_gain$j = gain[min(block * 8u + $ju, p.k4 - 1u)]; //: when NORM
+    let low_w$j_$s_$q = low_rows$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M
     var low_x$j_$m = input(row$m, block * 8u + $ju);
 //: when NORM
@@ -79,16 +62,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
     total$m.x += sum_of(low_x$j_$m);
     low_x$j_$m *= LOW_UNIT;
-//: each s TILES q FUSED_OUTPUTS
-    low$m_$s_$q = multiply_add(low$m_$s_$q, low_x$j_$m, low_w$j_$s_$q);
+    low$m_$s_$q = multiply_add(low$m_$s_$q, low_x$j_$m, low_w$j_$s_$q); //: each s TILES q FUSED_OUTPUTS
 //: end
-//: end
-//: when NORM
-    let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)];
-//: end
-//: each s TILES q FUSED_OUTPUTS
-    let high_w$j_$s_$q = high_rows$j(w$s_$q); // four rows, [4, 4]
-//: end
+    let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)]; //: when NORM
+    let high_w$j_$s_$q = high_rows$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M
     var high_x$j_$m = input(row$m, block * 8u + 4u + $ju);
 //: when NORM
@@ -98,39 +75,26 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     total$m.y += sum_of(high_x$j_$m);
     high_x$j_$m *= HIGH_UNIT;
 //: each s TILES q FUSED_OUTPUTS
-//: when SPLIT_SCALE
-    high$m_$s_$q = multiply_add(high$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
-//: else
-    low$m_$s_$q = multiply_add(low$m_$s_$q, high_x$j_$m, high_w$j_$s_$q);
-//: end
+    high$m_$s_$q = multiply_add(high$m_$s_$q, high_x$j_$m, high_w$j_$s_$q); //: when SPLIT_SCALE
+    low$m_$s_$q = multiply_add(low$m_$s_$q, high_x$j_$m, high_w$j_$s_$q); //: unless SPLIT_SCALE
 //: end
 //: end
 //: end
 //: each m M
-//: when SUBGROUPS
-    square$m += select(0.0, own_square$m, is_own);
-//: else
-    square$m += own_square$m;
-//: end
+    square$m += select(0.0, own_square$m, is_own); //: when SUBGROUPS
+    square$m += own_square$m; //: unless SUBGROUPS
 //: each s TILES q FUSED_OUTPUTS
     let scaled$m_$s_$q = scaled(group$s_$q, block, low$m_$s_$q, high$m_$s_$q, total$m);
-//: when SUBGROUPS
-    acc$m_$s_$q += select(vec4f(0.0), scaled$m_$s_$q, is_own);
-//: else
-    acc$m_$s_$q += scaled$m_$s_$q;
-//: end
+    acc$m_$s_$q += select(vec4f(0.0), scaled$m_$s_$q, is_own); //: when SUBGROUPS
+    acc$m_$s_$q += scaled$m_$s_$q; //: unless SUBGROUPS
 //: end
 //: end
   }
   let sums = array(
-//: each m M s TILES q FUSED_OUTPUTS
-    acc$m_$s_$q,
-//: end
+    acc$m_$s_$q, //: each m M s TILES q FUSED_OUTPUTS
   );
   let squares = array(
-//: each m M
-    square$m,
-//: end
+    square$m, //: each m M
   );
 //: when SUBGROUPS
   finish(wg.z * M, tile0, lane_group < LANE_GROUPS, sums, squares, lanes);

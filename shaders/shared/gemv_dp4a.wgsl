@@ -1,17 +1,10 @@
 // What `gemv` does, in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply those by
 // their rows of weights. With the same LANES a row's sums are made in the same order whatever M and K_TILE are.
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS K_TILE NORM
 //: use gemv_input
 //: use int8_input
 //: use gemv_sums
 //: use dequant
-//: const M
-//: const TILES
-//: const FUSED_OUTPUTS
-//: const LANES
-//: const LANE_GROUPS
-//: const THREADS
-//: const K_TILE
-//: const NORM
 
 const STAGED = M * K_TILE;
 
@@ -27,9 +20,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
 //: each m M
   var square$m = 0.0;
-//: each s TILES q FUSED_OUTPUTS
-  var acc$m_$s_$q = vec4f(0.0);
-//: end
+  var acc$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS
 //: end
   for (var first = 0u; first < p.blocks; first += K_TILE) {
     let count = min(K_TILE, p.blocks - first);
@@ -45,9 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
       let low_x$m = staged[2u * ($mu * K_TILE + i)];
       let high_x$m = staged[2u * ($mu * K_TILE + i) + 1u];
       let info$m = staged_info[$mu * K_TILE + i];
-//: when NORM
-      square$m += info$m.y;
-//: end
+      square$m += info$m.y; //: when NORM
 //: end
 //: each s TILES q FUSED_OUTPUTS
       let w$s_$q = load_block(group$s_$q, block);
@@ -68,14 +57,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     }
   }
   let sums = array(
-//: each m M s TILES q FUSED_OUTPUTS
-    acc$m_$s_$q,
-//: end
+    acc$m_$s_$q, //: each m M s TILES q FUSED_OUTPUTS
   );
   let squares = array(
-//: each m M
-    square$m,
-//: end
+    square$m, //: each m M
   );
   finish(wg.z * M, group0 * TILES, sums, squares, thread);
 }

@@ -1,17 +1,9 @@
 // The lanes of a group add up what each of them made of its blocks, and results are written: across a subgroup with SUBGROUPS, through
 // workgroup memory behind one barrier with REDUCE, and as they are where one lane has all blocks. Squares are added as products are.
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS REDUCE NORM
 //: when SUBGROUPS
 //: use $SUBGROUP_FILE
 //: end
-//: const M
-//: const TILES
-//: const FUSED_OUTPUTS
-//: const LANES
-//: const LANE_GROUPS
-//: const THREADS
-//: const SUBGROUPS
-//: const REDUCE
-//: const NORM
 
 alias Sums = array<vec4f, M * TILES * FUSED_OUTPUTS>; // [M, TILES, FUSED_OUTPUTS]
 alias Squares = array<f32, M>;
@@ -19,12 +11,8 @@ alias Squares = array<f32, M>;
 
 fn finish(row0: u32, tile0: u32, has_tiles: bool, sums: Sums, squares: Squares, lanes: Lanes) {
 //: each m M
-//: when NORM
-  let inverse$m = inverse_rms(lane_sum(squares[$m]));
-//: end
-//: each s TILES q FUSED_OUTPUTS
-  let sum$m_$s_$q = lane_sum4(sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu]);
-//: end
+  let inverse$m = inverse_rms(lane_sum(squares[$m])); //: when NORM
+  let sum$m_$s_$q = lane_sum4(sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu]); //: each s TILES q FUSED_OUTPUTS
 //: end
   for (var first = 0u; first < M * TILES; first += lanes.count) {
     let i = first + lanes.index;
@@ -32,11 +20,8 @@ fn finish(row0: u32, tile0: u32, has_tiles: bool, sums: Sums, squares: Squares, 
 //: each m M s TILES
     if i == $mu * TILES + $su {
 //: each q FUSED_OUTPUTS
-//: when NORM
-      out[$q] = sum$m_$s_$q * inverse$m;
-//: else
-      out[$q] = sum$m_$s_$q;
-//: end
+      out[$q] = sum$m_$s_$q * inverse$m; //: when NORM
+      out[$q] = sum$m_$s_$q; //: unless NORM
 //: end
     }
 //: end
@@ -51,18 +36,14 @@ fn finish(row0: u32, tile0: u32, has_tiles: bool, sums: Sums, squares: Squares, 
 //: when REDUCE
 
 var<workgroup> lane_sums: array<vec4f, M * TILES * FUSED_OUTPUTS * THREADS>; // [M, TILES, FUSED_OUTPUTS, THREADS]
-//: when NORM
-var<workgroup> lane_squares: array<f32, M * THREADS>;
-//: end
+var<workgroup> lane_squares: array<f32, M * THREADS>; //: when NORM
 
 fn finish(row0: u32, tile0: u32, sums: Sums, squares: Squares, thread: u32) {
 //: each m M
 //: each s TILES q FUSED_OUTPUTS
   lane_sums[(($mu * TILES + $su) * FUSED_OUTPUTS + $qu) * THREADS + thread] = sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu];
 //: end
-//: when NORM
-  lane_squares[$mu * THREADS + thread] = squares[$m];
-//: end
+  lane_squares[$mu * THREADS + thread] = squares[$m]; //: when NORM
 //: end
   workgroupBarrier();
   for (var i = thread; i < M * TILES * LANE_GROUPS; i += THREADS) {
@@ -71,18 +52,12 @@ fn finish(row0: u32, tile0: u32, sums: Sums, squares: Squares, thread: u32) {
     var out: array<vec4f, FUSED_OUTPUTS>;
 //: when NORM
     var square = 0.0;
-//: each l LANES
-    square += lane_squares[m * THREADS + lane_group * LANES + $lu];
-//: end
+    square += lane_squares[m * THREADS + lane_group * LANES + $lu]; //: each l LANES
 //: end
 //: each q FUSED_OUTPUTS
     var sum$q = vec4f(0.0);
-//: each l LANES
-    sum$q += lane_sums[((m * TILES + i % TILES) * FUSED_OUTPUTS + $qu) * THREADS + lane_group * LANES + $lu];
-//: end
-//: when NORM
-    sum$q *= inverse_rms(square);
-//: end
+    sum$q += lane_sums[((m * TILES + i % TILES) * FUSED_OUTPUTS + $qu) * THREADS + lane_group * LANES + $lu]; //: each l LANES
+    sum$q *= inverse_rms(square); //: when NORM
     out[$q] = sum$q;
 //: end
     let tile = tile0 + lane_group * TILES + i % TILES;
@@ -98,9 +73,7 @@ fn finish(row0: u32, tile0: u32, sums: Sums, squares: Squares, thread: u32) {
   var out$m_$s: array<vec4f, FUSED_OUTPUTS>;
 //: each q FUSED_OUTPUTS
   out$m_$s[$q] = sums[($mu * TILES + $su) * FUSED_OUTPUTS + $qu];
-//: when NORM
-  out$m_$s[$q] *= inverse_rms(squares[$m]);
-//: end
+  out$m_$s[$q] *= inverse_rms(squares[$m]); //: when NORM
 //: end
   if row0 + $mu < p.m && tile0 + thread * TILES + $su < p.tiles {
     write(row0 + $mu, tile0 + thread * TILES + $su, out$m_$s);

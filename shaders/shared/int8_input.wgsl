@@ -18,17 +18,13 @@ fn peak_of(peak: vec4u, x: vec4f) -> vec4u {
 
 fn round_block(at: u32, x: array<vec4f, 8>, square: f32) {
   var peaks = vec4u(0u);
-//: each j 8
-  peaks = peak_of(peaks, x[$j]);
-//: end
+  peaks = peak_of(peaks, x[$j]); //: each j 8
   let peak = max(max(peaks.x, peaks.y), max(peaks.z, peaks.w));
   // Cut to eight bits, so that devices that divide a little differently round all inputs alike.
   let inverse = bitcast<f32>(bitcast<u32>(127.0 / bitcast<f32>(max(peak, SMALLEST))) & 0xffff0000u);
   // An infinity or NaN makes all of the block infinite or NaN, so that it shows in the result.
   let scale = select(1.0 / inverse, bitcast<f32>(peak), peak >= 0x7f800000u);
-//: each j 8
-  let word$j = pack4xI8(vec4i(round(x[$j] * inverse)));
-//: end
+  let word$j = pack4xI8(vec4i(round(x[$j] * inverse))); //: each j 8
   let low = vec4u(word0, word1, word2, word3);
   let high = vec4u(word4, word5, word6, word7);
   staged[2u * at] = low;

@@ -1,6 +1,6 @@
 // A cache in 16-bit floats, two to a word, so that no device needs shader-f16.
-@group(0) @binding($NEXT) var<storage, read> k: array<vec2u>; // [kv_tokens, k_stride4]
-@group(0) @binding($NEXT) var<storage, read> v: array<vec2u>; // [kv_tokens, v_stride4]
+@group(0) @binding(next) var<storage, read> k: array<vec2u>; // [kv_tokens, k_stride4]
+@group(0) @binding(next) var<storage, read> v: array<vec2u>; // [kv_tokens, v_stride4]
 
 fn widened(four: vec2u) -> vec4f {
   return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));

@@ -1,10 +1,6 @@
 // Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
 // inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
-//: const THREADS
-//: const ROWS
-//: const GROUPS
-//: const RAGGED
-//: const K_TILE
+//: const THREADS ROWS GROUPS RAGGED K_TILE
 
 struct Params {
   m: u32,
@@ -23,11 +19,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
 
 fn input(row: u32, k4: u32) -> vec4f {
-//: when RAGGED
-  return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4);
-//: else
-  return x[row + k4];
-//: end
+  return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
+  return x[row + k4]; //: unless RAGGED
 }
 
 fn store(row: u32, col0: u32, products: vec4f) {

@@ -1,10 +1,8 @@
 // 4-bit quants: word j of a block holds elements 4j .. 4j + 4 in its low nibbles and elements 16 + 4j .. 16 + 4j + 4 in its high ones.
-//: const FLOATS = 0
-//: const SPLIT_SCALE = 0
-//: const WHOLE_BLOCKS
+//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS
 //: when WHOLE_BLOCKS
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
 
 alias Quants = vec4u;
 
@@ -20,7 +18,7 @@ fn bits$j(quants: Quants) -> u32 {
 //: end
 //: else
 
-@group(0) @binding($NEXT) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
+@group(0) @binding(next) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
 
 fn load_bits(at: u32, j: u32) -> u32 {
   return w_quants[at * 4u + j];

@@ -1,7 +1,5 @@
 // Largest scores and sums of weights of a workgroup's rows, four rows at a time, through workgroup memory.
-//: const ROWS
-//: const ROWS4
-//: const THREADS
+//: const ROWS ROWS4 THREADS
 
 struct Ids {
   @builtin(local_invocation_index) thread: u32,

@@ -1,8 +1,7 @@
 // Largest scores and sums of weights of a workgroup's rows, four rows at a time: across the lanes of subgroups, then across subgroups
 // through workgroup memory.
+//: const ROWS4 THREADS
 //: use $SUBGROUP_FILE
-//: const ROWS4
-//: const THREADS
 
 var<workgroup> subgroup_values: array<vec4f, ROWS4 * THREADS>; // [subgroups, ROWS4], of which there may be as many as threads
 

@@ -1,6 +1,5 @@
 // Subgroups of EMULATED lanes, in workgroup memory: any size of subgroup can be tested on any device.
-//: const EMULATED
-//: const THREADS
+//: const EMULATED THREADS
 
 struct Ids {
   @builtin(local_invocation_index) thread: u32,

@@ -1,8 +1,8 @@
 // Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum to a block and d and dmin to eight.
-//: const HAS_MIN = 1
+//: const HAS_MIN=1
 
-@group(0) @binding($NEXT) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times scale and minimum, a byte each
-@group(0) @binding($NEXT) var<storage, read> w_super_scales: array<vec4u>; // [rows / 4, blocks / 8], four times d and dmin, an f16 each
+@group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times scale and minimum, a byte each
+@group(0) @binding(next) var<storage, read> w_super_scales: array<vec4u>; // [rows / 4, blocks / 8], four times d and dmin, an f16 each
 
 fn scales(group: u32, block: u32) -> Scales {
   let four = w_scales[group * p.blocks + block];

@@ -11,7 +11,7 @@ use super::device::Gpu;
 use super::device_errors::ScopeSubject;
 use super::features::Features;
 use crate::error::{Error, Result};
-use crate::shader::{self, Shader};
+use crate::shader::Shader;
 
 /// How a kernel uses one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +102,7 @@ fn bindings(source: &str) -> Result<Vec<Access>> {
     let storage = source.lines().filter_map(|line| {
         let (_, address_space) = line.split_once("var<storage, ")?;
         let access = if address_space.starts_with("read_write>") { Access::ReadWrite } else { Access::Read };
-        Some((shader::binding(line)?, access))
+        Some((line.split_once("@binding(")?.1.split_once(')')?.0.parse().ok()?, access))
     });
     let by_number: BTreeMap<usize, Access> = storage.collect();
     if by_number.keys().copied().eq(1..=by_number.len()) {
