@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use ocelli::config::KvPrecision;
-use ocelli::gpu::{Buffer, Gpu, Purpose, Recording, Slice};
+use ocelli::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::Cache;

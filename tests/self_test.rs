@@ -12,13 +12,14 @@ use std::time::Instant;
 use ocelli::config::KvPrecision;
 use ocelli::engine::LoadOptions;
 use ocelli::families::ModelConfig;
-use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, Kernel, KernelConfig};
+use ocelli::gpu::{DeviceClass, Features, Gpu, Kernel, KernelConfig};
 use ocelli::kernels::cases::Outcome;
 use ocelli::kernels::self_test::{SelfTestReport, check, evaluate, self_test};
 use ocelli::kernels::{TuningGroup, gemv, matmul, sample_filter};
 use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
+use packages::common::Injection;
 
 /// Models on paper whose kernels are tested: one for each layout and precision of the state.
 struct Models {
@@ -80,7 +81,7 @@ async fn test(gpu: &Gpu, models: &Models, on_compiled: &mut dyn FnMut(usize, usi
 async fn device(order: impl Fn(&Injection)) -> Gpu {
     let injection = Injection::default();
     order(&injection);
-    Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device")
+    injection.open().await.expect("a device")
 }
 
 #[test]

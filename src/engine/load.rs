@@ -15,7 +15,7 @@ use crate::chat::Tokenizer;
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::definition;
-use crate::gpu::{Gpu, KernelConfig};
+use crate::gpu::{Allocator, Gpu, KernelConfig};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
 use crate::model::DryModel;

@@ -8,7 +8,7 @@ use super::prompt::{ContextEntry, SizedPicture};
 use super::tower::TowerRun;
 use crate::error::{Error, Result};
 use crate::families::tower::Pixels;
-use crate::gpu::{Buffer, Gpu, Purpose, Recording};
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording};
 use crate::image::Fingerprint;
 use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};

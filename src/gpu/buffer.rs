@@ -1,20 +1,18 @@
 //! Storage buffers that the ledger counts, and byte ranges of them.
 
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::counters::count;
 use super::device::Gpu;
-use super::device_errors::ScopeSubject;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
 /// A storage buffer. Clones share it; the last one frees it at once, without waiting for a garbage collector.
 #[derive(Debug, Clone)]
-pub struct Buffer(Arc<Owned>);
+pub struct Buffer(pub(super) Arc<Owned>);
 
 #[derive(Debug)]
-struct Owned {
+pub(super) struct Owned {
     /// `None` on paper: see [`super::Paper`].
     raw: Option<wgpu::Buffer>,
     bytes: u64,
@@ -58,30 +56,12 @@ impl Buffer {
         Slice { buffer: self.clone(), offset: range.start, bytes: range.end - range.start }
     }
 
-    pub(super) fn weak(&self) -> WeakBuffer {
-        WeakBuffer(Arc::downgrade(&self.0))
-    }
-
     /// The device's buffer.
     ///
     /// # Errors
     /// [`Error::Internal`] for a buffer on paper.
     pub(super) fn raw(&self) -> Result<&wgpu::Buffer> {
         self.0.raw.as_ref().ok_or_else(|| Error::Internal { detail: "a buffer on paper was used on a device".into() })
-    }
-}
-
-/// A buffer that others may free.
-#[derive(Debug)]
-pub(super) struct WeakBuffer(Weak<Owned>);
-
-impl WeakBuffer {
-    pub(super) fn is_there(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-
-    pub(super) fn is(&self, buffer: &Buffer) -> bool {
-        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&buffer.0))
     }
 }
 
@@ -134,7 +114,8 @@ pub(super) fn check_binding(label: &str, bytes: u64, available: u64) -> Result<(
 
 impl Allocator for Gpu {
     fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
-        Self::alloc(self, label, purpose, bytes)
+        check_binding(label, allocated(bytes), self.max_binding())?;
+        self.alloc_beside(label, purpose, bytes)
     }
 
     fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, data: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {
@@ -144,25 +125,15 @@ impl Allocator for Gpu {
     }
 
     fn max_binding(&self) -> u64 {
-        Self::max_binding(self)
+        self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
     }
 
     fn max_bindings(&self) -> usize {
-        Self::max_bindings(self)
+        self.0.limits.max_storage_buffers_per_shader_stage as usize
     }
 }
 
 impl Gpu {
-    /// As [`Allocator::alloc`].
-    ///
-    /// # Errors
-    /// As [`Allocator::alloc`].
-    pub fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
-        let bytes = allocated(bytes);
-        check_binding(label, bytes, self.max_binding())?;
-        self.alloc_beside(label, purpose, bytes)
-    }
-
     /// As [`Allocator::alloc`], but without regard to [`GpuOptions::max_binding`](super::GpuOptions): for what is no model's.
     ///
     /// # Errors
@@ -180,21 +151,11 @@ impl Gpu {
 
     fn own(&self, label: &str, purpose: Purpose, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
         let bytes = allocated(bytes);
-        self.ledger().check_room(label, purpose, bytes)?;
+        self.0.ledger.check_room(label, purpose, bytes)?;
         let raw = self.create_buffer(label, purpose, bytes, usage)?;
-        self.ledger().add(purpose, bytes);
-        let ledger = self.ledger().clone();
+        self.0.ledger.add(purpose, bytes);
+        let ledger = self.0.ledger.clone();
         Ok(Buffer(Arc::new(Owned { raw: Some(raw), bytes, purpose, ledger })))
-    }
-
-    /// As [`Gpu::alloc`], but waits for the device to say whether it has the memory.
-    ///
-    /// # Errors
-    /// As [`Gpu::alloc`] and [`Gpu::check`].
-    pub async fn try_alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
-        let buffer = self.alloc(label, purpose, bytes)?;
-        self.flush_errors().await?;
-        Ok(buffer)
     }
 
     /// A buffer whose allocation is watched.
@@ -205,11 +166,10 @@ impl Gpu {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer> {
-        count(&self.tally().buffers, 1);
-        let question =
-            ScopeSubject::Memory { what: label.into(), purpose, bytes: size, in_use: self.ledger().total().0 };
+        self.count(|counters| counters.buffers += 1);
+        let refusal = self.0.ledger.out_of_memory(label, purpose, size, String::new());
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let raw = self.watched(question, wgpu::ErrorFilter::OutOfMemory, || self.device().create_buffer(&descriptor));
+        let raw = self.watched(refusal, wgpu::ErrorFilter::OutOfMemory, || self.0.device.create_buffer(&descriptor));
         self.check().inspect_err(|_| raw.destroy())?;
         Ok(raw)
     }
@@ -217,7 +177,7 @@ impl Gpu {
     /// A buffer holding `data`.
     ///
     /// # Errors
-    /// As [`Gpu::alloc`].
+    /// As [`Allocator::alloc`].
     pub fn upload<T: bytemuck::NoUninit>(&self, label: &str, purpose: Purpose, data: &[T]) -> Result<Buffer> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let buffer = self.alloc(label, purpose, bytes.len() as u64)?;
@@ -237,7 +197,7 @@ impl Gpu {
         }
         let raw = buffer.raw()?;
         // The queue keeps a copy until it has been carried out.
-        self.ledger().pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
+        self.0.ledger.pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
             self.queue_to_write().write_buffer(raw, offset, words);

@@ -1,14 +1,15 @@
 //! Finds a GPU and opens it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use super::counters::{Counters, Tally, count};
-use super::device_errors::{self, DeviceErrors, PendingScopes};
+use super::counters::Counters;
+use super::device_errors::{self, DeviceErrors};
 use super::features::Features;
-use super::injection::Injection;
+use super::kernel::{Kernel, Pipeline};
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
-use super::pipeline::Pipelines;
+use super::lock;
 use crate::error::{Error, Result};
 
 /// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
@@ -16,22 +17,22 @@ const MOST_BINDINGS: u32 = 10;
 
 /// An opened GPU. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Gpu(Arc<Opened>);
+pub struct Gpu(pub(super) Arc<Opened>);
 
 #[derive(Debug)]
-struct Opened {
-    device: wgpu::Device,
+pub(super) struct Opened {
+    pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
-    limits: wgpu::Limits,
+    pub(super) limits: wgpu::Limits,
     report: DeviceReport,
-    options: GpuOptions,
-    device_errors: Arc<DeviceErrors>,
-    pending_scopes: PendingScopes,
-    ledger: Arc<Ledger>,
-    pipelines: Pipelines,
-    tally: Tally,
+    pub(super) options: GpuOptions,
+    pub(super) errors: Arc<DeviceErrors>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
+    counters: Mutex<Counters>,
     kernel_config: Mutex<KernelConfig>,
-    is_browser: bool,
+    /// Whether a browser compiles the shaders.
+    pub(super) is_browser: bool,
 }
 
 /// What the device is, for people and bug reports.
@@ -64,8 +65,23 @@ pub struct GpuOptions {
     pub max_binding: Option<u64>,
     /// What the platform says of the device that wgpu does not know.
     pub browser_caps: BrowserCaps,
-    /// Faults on order, for tests.
-    pub injection: Injection,
+    /// Faults that tests want.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+/// What drivers do rarely and at a time of their own: tests have devices do it when they like.
+pub trait Faults: std::fmt::Debug + Send + Sync {
+    /// Whether the device is lost before the submission that comes now.
+    fn lose_at_submission(&self) -> bool;
+
+    /// Whether the device is lost before the write that comes now.
+    fn lose_at_write(&self) -> bool;
+
+    /// Whether this attempt to open a device fails.
+    fn refuse_to_open(&self) -> bool;
+
+    /// A kernel's shader as it is to be compiled.
+    fn source(&self, kernel: &str, source: String) -> String;
 }
 
 /// What a platform knows of a device that wgpu does not: in browsers wgpu 30 neither asks for subgroups nor sees language features
@@ -116,7 +132,7 @@ impl Gpu {
 
     async fn open_into(options: GpuOptions, ledger: Arc<Ledger>) -> Result<Self> {
         let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
-        if options.injection.refuses() {
+        if options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open()) {
             return Err(unavailable("refused on order".into()));
         }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
@@ -160,18 +176,17 @@ impl Gpu {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
             ..limits
         };
-        let device_errors = device_errors::listen(&device);
+        let errors = device_errors::listen(&device);
         let opened = Opened {
             device,
             queue,
             limits,
             report,
             options,
-            device_errors,
-            pending_scopes: PendingScopes::default(),
+            errors,
             ledger,
-            pipelines: Pipelines::default(),
-            tally: Tally::default(),
+            pipelines: Mutex::default(),
+            counters: Mutex::default(),
             kernel_config: Mutex::new(KernelConfig { features, ..KernelConfig::of(class) }),
             is_browser,
         };
@@ -181,16 +196,6 @@ impl Gpu {
     /// What the device is.
     pub fn report(&self) -> &DeviceReport {
         &self.0.report
-    }
-
-    /// Bytes that one buffer, bound as a whole, may hold.
-    pub fn max_binding(&self) -> u64 {
-        self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
-    }
-
-    /// Storage buffers that a kernel may bind.
-    pub fn max_bindings(&self) -> usize {
-        self.0.limits.max_storage_buffers_per_shader_stage as usize
     }
 
     /// What the device is, as far as it decides how work is best divided.
@@ -205,24 +210,13 @@ impl Gpu {
 
     /// How kernels are computed from now on: at first with all features that it has.
     pub fn kernel_config(&self) -> KernelConfig {
-        *self.0.kernel_config.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.kernel_config)
     }
 
     /// Has kernels computed in other ways, as far as the device can.
     pub fn set_kernel_config(&self, kernel_config: KernelConfig) {
         let features = kernel_config.features & self.features();
-        *self.0.kernel_config.lock().unwrap_or_else(PoisonError::into_inner) =
-            KernelConfig { features, ..kernel_config };
-    }
-
-    /// Whether a browser compiles the shaders.
-    pub(super) fn is_browser(&self) -> bool {
-        self.0.is_browser
-    }
-
-    /// The limits the device was opened with.
-    pub fn limits(&self) -> &wgpu::Limits {
-        &self.0.limits
+        *lock(&self.0.kernel_config) = KernelConfig { features, ..kernel_config };
     }
 
     /// The account of all buffers.
@@ -232,51 +226,31 @@ impl Gpu {
 
     /// What this device has been asked to do so far.
     pub fn counters(&self) -> Counters {
-        self.0.tally.read()
+        *lock(&self.0.counters)
     }
 
-    pub(super) fn tally(&self) -> &Tally {
-        &self.0.tally
-    }
-
-    pub(super) fn device(&self) -> &wgpu::Device {
-        &self.0.device
+    pub(super) fn count(&self, add: impl FnOnce(&mut Counters)) {
+        add(&mut lock(&self.0.counters));
     }
 
     /// The queue, for a write.
     pub(super) fn queue_to_write(&self) -> &wgpu::Queue {
-        if self.injection().write() {
+        if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_write()) {
             self.lose();
         }
-        count(&self.0.tally.writes, 1);
+        self.count(|counters| counters.writes += 1);
         &self.0.queue
     }
 
     /// Submits what the encoder holds.
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        if self.injection().submit() {
+        if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_submission()) {
             self.lose();
         }
-        count(&self.0.tally.submits, 1);
+        self.count(|counters| counters.submits += 1);
         let index = self.0.queue.submit([encoder.finish()]);
         self.0.ledger.submitted();
         index
-    }
-
-    pub(super) fn injection(&self) -> &Injection {
-        &self.0.options.injection
-    }
-
-    pub(super) fn device_errors(&self) -> &Arc<DeviceErrors> {
-        &self.0.device_errors
-    }
-
-    pub(super) fn pending_scopes(&self) -> &PendingScopes {
-        &self.0.pending_scopes
-    }
-
-    pub(super) fn pipelines(&self) -> &Pipelines {
-        &self.0.pipelines
     }
 }
 

@@ -6,15 +6,27 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::ledger::Purpose;
+use super::lock;
 use crate::error::{Error, Result};
 
-/// What was said to nobody in particular.
-#[derive(Debug, Default)]
-pub(super) struct DeviceErrors(Mutex<State>);
+/// What was said, and what is still to be answered.
+#[derive(Default)]
+pub(super) struct DeviceErrors {
+    state: Mutex<State>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// An error scope that has been closed, with the error for what it may have caught.
+type Asked = (Error, Pin<Box<dyn Answer>>);
+
+impl fmt::Debug for DeviceErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -23,11 +35,16 @@ struct State {
     waiting: Vec<Waker>,
 }
 
+/// The answer of an error scope; between threads it may go where wgpu's own values may.
+pub(super) trait Answer: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend {}
+
+impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Answer for F {}
+
 impl DeviceErrors {
     /// A lost device explains everything that follows, and so does memory that ran out; otherwise the first complaint is the
     /// telling one.
     pub(super) fn remember(&self, error: Error) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         let lost = matches!(error, Error::DeviceLost { .. });
         let graver = matches!(error, Error::OutOfMemory { .. }) && matches!(state.first, Some(Error::Gpu { .. }));
         if state.first.is_none() || graver || (lost && !state.is_lost()) {
@@ -40,29 +57,51 @@ impl DeviceErrors {
 
     /// The first complaint since the last call, if there was any. A lost device stays lost.
     pub(super) fn take(&self) -> Result<()> {
-        let mut state = lock(&self.0);
-        match &state.first {
-            Some(lost @ Error::DeviceLost { .. }) => Err(lost.clone()),
-            _ => state.first.take().map_or(Ok(()), Err),
-        }
+        let mut state = lock(&self.state);
+        let taken = if state.is_lost() { state.first.clone() } else { state.first.take() };
+        taken.map_or(Ok(()), Err)
     }
 
     /// As [`Self::take`], but leaves what may only be a consequence.
     pub(super) fn take_grave(&self) -> Result<()> {
-        if matches!(lock(&self.0).first, Some(Error::Gpu { .. })) { Ok(()) } else { self.take() }
+        if matches!(lock(&self.state).first, Some(Error::Gpu { .. })) { Ok(()) } else { self.take() }
     }
 
     /// How the device was lost, if it was.
     pub(super) fn lost(&self) -> Option<Error> {
-        let state = lock(&self.0);
-        if state.is_lost() { state.first.clone() } else { None }
+        let state = lock(&self.state);
+        state.first.clone().filter(|_| state.is_lost())
     }
 
     pub(super) fn wake_when_lost(&self, waker: &Waker) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if !state.waiting.iter().any(|known| known.will_wake(waker)) {
             state.waiting.push(waker.clone());
         }
+    }
+
+    /// Adds a scope that has been closed; `refusal` is the error if it caught something, but for what the device says of it.
+    pub(super) fn ask(&self, refusal: Error, answer: impl Answer + 'static) {
+        lock(&self.asked).push((refusal, Box::pin(answer)));
+    }
+
+    /// Remembers what has been answered with an error; whether nothing is left to answer.
+    pub(super) fn look(&self, context: &mut Context<'_>) -> bool {
+        let mut asked = lock(&self.asked);
+        asked.retain_mut(|(refusal, answer)| match answer.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(None) => false,
+            Poll::Ready(Some(error)) => {
+                self.remember(answered(refusal.clone(), error));
+                false
+            }
+        });
+        asked.is_empty()
+    }
+
+    /// Shaders of which it is not known yet whether the driver takes them. Each is asked of twice.
+    pub(super) fn shaders(&self) -> usize {
+        lock(&self.asked).iter().filter(|(refusal, _)| matches!(refusal, Error::Gpu { .. })).count().div_ceil(2)
     }
 }
 
@@ -72,109 +111,35 @@ impl State {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 /// Has everything the device says remembered.
 pub(super) fn listen(device: &wgpu::Device) -> Arc<DeviceErrors> {
-    let device_errors: Arc<DeviceErrors> = Arc::default();
-    let heard = device_errors.clone();
+    let errors = Arc::new(DeviceErrors::default());
+    let heard = errors.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
-        heard.remember(match error {
-            wgpu::Error::OutOfMemory { source } => ScopeSubject::Unasked.answered(source.to_string(), true),
-            error => ScopeSubject::Unasked.answered(description(error), false),
-        });
+        heard.remember(answered(Error::Gpu { stage: "the device".into(), detail: String::new() }, error));
     }));
-    let heard = device_errors.clone();
+    let heard = errors.clone();
     device.set_device_lost_callback(move |reason, message| {
         let reason = format!("{reason:?} {message}").trim_end().to_lowercase();
         heard.remember(Error::DeviceLost { reason });
     });
-    device_errors
+    errors
 }
 
-/// What a watched piece of work was.
-#[derive(Debug, Clone)]
-pub(super) enum ScopeSubject {
-    /// Whether there is memory for a buffer.
-    Memory { what: String, purpose: Purpose, bytes: u64, in_use: u64 },
-    /// Whether the driver takes a shader.
-    Kernel { name: String },
-    /// Nobody watched.
-    Unasked,
-}
-
-impl ScopeSubject {
-    /// The crate's error for what the device says.
-    fn answered(&self, detail: String, out_of_memory: bool) -> Error {
-        match self {
-            Self::Memory { what, purpose, bytes, in_use } => {
-                let (what, purpose) = (what.clone(), purpose.name().into());
-                Error::OutOfMemory { what, purpose, bytes: *bytes, in_use: *in_use, detail }
-            }
-            _ if out_of_memory => {
-                Error::OutOfMemory { what: String::new(), purpose: String::new(), bytes: 0, in_use: 0, detail }
-            }
-            Self::Kernel { name } => Error::Gpu { stage: format!("compiling {name}"), detail },
-            Self::Unasked => Error::Gpu { stage: "the device".into(), detail },
+/// The crate's error for what the device says.
+fn answered(refusal: Error, said: wgpu::Error) -> Error {
+    let (detail, out_of_memory) = match said {
+        wgpu::Error::OutOfMemory { source } => (source.to_string(), true),
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => (description, false),
+    };
+    match refusal {
+        Error::OutOfMemory { what, purpose, bytes, in_use, .. } => {
+            Error::OutOfMemory { what, purpose, bytes, in_use, detail }
         }
-    }
-}
-
-fn description(error: wgpu::Error) -> String {
-    match error {
-        wgpu::Error::OutOfMemory { source } => source.to_string(),
-        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
-    }
-}
-
-/// The answer of an error scope; between threads it may go where wgpu's own values may.
-trait Answer: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend {}
-
-impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Answer for F {}
-
-/// The error scopes that have been closed and not answered.
-#[derive(Default)]
-pub(super) struct PendingScopes(Mutex<Vec<Asked>>);
-
-type Asked = (ScopeSubject, Pin<Box<dyn Answer>>);
-
-impl fmt::Debug for PendingScopes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(lock(&self.0).iter().map(|(question, _)| question)).finish()
-    }
-}
-
-impl PendingScopes {
-    /// Adds a scope that has been closed.
-    pub(super) fn add(
-        &self,
-        subject: ScopeSubject,
-        result: impl Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend + 'static,
-    ) {
-        lock(&self.0).push((subject, Box::pin(result)));
-    }
-
-    /// Remembers what has been answered with an error; whether nothing is left to answer.
-    pub(super) fn look(&self, device_errors: &DeviceErrors, context: &mut Context<'_>) -> bool {
-        let mut asked = lock(&self.0);
-        asked.retain_mut(|(question, answer)| match answer.as_mut().poll(context) {
-            Poll::Pending => true,
-            Poll::Ready(None) => false,
-            Poll::Ready(Some(error)) => {
-                let out_of_memory = matches!(error, wgpu::Error::OutOfMemory { .. });
-                device_errors.remember(question.answered(description(error), out_of_memory));
-                false
-            }
-        });
-        asked.is_empty()
-    }
-}
-
-impl PendingScopes {
-    /// Shaders of which it is not known yet whether the driver takes them. Each is asked of twice.
-    pub(super) fn shaders(&self) -> usize {
-        lock(&self.0).iter().filter(|(question, _)| matches!(question, ScopeSubject::Kernel { .. })).count().div_ceil(2)
+        _ if out_of_memory => {
+            Error::OutOfMemory { what: String::new(), purpose: String::new(), bytes: 0, in_use: 0, detail }
+        }
+        Error::Gpu { stage, .. } => Error::Gpu { stage, detail },
+        other => other,
     }
 }

@@ -6,22 +6,21 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::device::Gpu;
-use super::device_errors::ScopeSubject;
 use crate::error::{Error, Result};
 
 impl Gpu {
-    /// Does `work` in an error scope. What the scope catches becomes an error that tells what was being done.
-    pub(super) fn watched<T>(&self, question: ScopeSubject, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
-        let scope = self.device().push_error_scope(filter);
+    /// Does `work` in an error scope. What the scope catches becomes `refusal`, with what the device says of it.
+    pub(super) fn watched<T>(&self, refusal: Error, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
+        let scope = self.0.device.push_error_scope(filter);
         let made = work();
-        self.pending_scopes().add(question, scope.pop());
+        self.0.errors.ask(refusal, scope.pop());
         // What follows from a refusal is complained about as well, but after it.
         self.look();
         made
     }
 
     fn look(&self) {
-        self.pending_scopes().look(self.device_errors(), &mut Context::from_waker(Waker::noop()));
+        self.0.errors.look(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Whether memory has run out or the device is lost, as far as is known by now. What else there is to complain about waits for
@@ -32,7 +31,7 @@ impl Gpu {
     pub fn check(&self) -> Result<()> {
         self.poll(wgpu::PollType::Poll)?;
         self.look();
-        self.device_errors().take_grave()
+        self.0.errors.take_grave()
     }
 
     /// Waits until the device has said of everything so far whether it can be done: allocations, shaders.
@@ -40,49 +39,35 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub async fn flush_errors(&self) -> Result<()> {
-        let device_errors = self.device_errors();
+        self.flush_telling(|_| ()).await
+    }
+
+    /// As [`Gpu::flush_errors`]; `on_shaders` is told how many shaders are still being compiled, whenever something was answered.
+    ///
+    /// # Errors
+    /// As [`Gpu::flush_errors`].
+    pub(super) async fn flush_telling(&self, mut on_shaders: impl FnMut(usize)) -> Result<()> {
+        let errors = &self.0.errors;
         self.unless_lost(poll_fn(|context| {
-            if self.pending_scopes().look(device_errors, context) { Poll::Ready(()) } else { Poll::Pending }
+            let is_last = errors.look(context);
+            on_shaders(errors.shaders());
+            if is_last { Poll::Ready(()) } else { Poll::Pending }
         }))
         .await?;
         self.check()?;
-        let complaint = device_errors.take();
+        let complaint = errors.take();
         if complaint.is_err() && !self.responds().await {
             // Firefox complains of what a lost device cannot do before it says that the device is lost.
             let reason = complaint.as_ref().map_or_else(Error::to_string, |()| String::new());
-            device_errors.remember(Error::DeviceLost { reason });
-            return device_errors.take();
+            errors.remember(Error::DeviceLost { reason });
+            return errors.take();
         }
         complaint
     }
 
-    /// As [`Gpu::flush_errors`]; `on_shaders` is told how many shaders are still being compiled, whenever there are fewer.
-    ///
-    /// # Errors
-    /// As [`Gpu::flush_errors`].
-    pub(super) async fn flush_shader_errors(&self, on_shaders: &mut dyn FnMut(usize)) -> Result<()> {
-        let mut left = usize::MAX;
-        self.unless_lost(poll_fn(|context| {
-            let is_last = self.pending_scopes().look(self.device_errors(), context);
-            let now = self.pending_scopes().shaders();
-            if now < left {
-                left = now;
-                on_shaders(left);
-            }
-            if is_last { Poll::Ready(()) } else { Poll::Pending }
-        }))
-        .await?;
-        self.flush_errors().await
-    }
-
-    /// Shaders that are still being compiled.
-    pub(super) fn shaders_left(&self) -> usize {
-        self.pending_scopes().shaders()
-    }
-
     /// Whether the device still maps a buffer: a lost one maps none, whatever else it has to say.
     async fn responds(&self) -> bool {
-        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+        let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
             size: 4,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -119,13 +104,13 @@ impl Gpu {
     /// [`Error::DeviceLost`].
     pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = pin!(work);
-        let device_errors = self.device_errors();
+        let errors = &self.0.errors;
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Ok(done));
             }
-            device_errors.wake_when_lost(context.waker());
-            match device_errors.lost() {
+            errors.wake_when_lost(context.waker());
+            match errors.lost() {
                 Some(lost) => Poll::Ready(Err(lost)),
                 None => Poll::Pending,
             }
@@ -139,13 +124,13 @@ impl Gpu {
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<()> {
         // wgpu 30 panics where the driver loses the device while it is waited for (`handle_error_fatal` in `Device::poll`).
-        match catch_unwind(AssertUnwindSafe(|| self.device().poll(how))) {
+        match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(how))) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),
             Err(_) => {
-                self.device_errors()
-                    .remember(Error::DeviceLost { reason: "the driver gave up while it was waited for".into() });
-                self.device_errors().take()
+                let reason = "the driver gave up while it was waited for".into();
+                self.0.errors.remember(Error::DeviceLost { reason });
+                self.0.errors.take()
             }
         }
     }

@@ -3,8 +3,9 @@
 //! A buffer that is freed while the GPU may still work with it keeps its memory until that work is done, and so does the copy of
 //! what was written to a buffer. Both count until the next time that everything submitted is known to have run.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
+use super::lock;
 use crate::error::{Error, Result};
 
 /// What a buffer is for.
@@ -92,38 +93,37 @@ impl Account {
 pub struct Ledger(Mutex<Account>);
 
 impl Ledger {
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// The most bytes all purposes together may take from now on; what would be more is refused as if the device were full.
     pub fn set_limit(&self, bytes: Option<u64>) {
-        self.account().limit = bytes;
+        lock(&self.0).limit = bytes;
     }
 
     /// Whether the limit leaves room for `bytes` more.
     pub(super) fn check_room(&self, what: &str, purpose: Purpose, bytes: u64) -> Result<()> {
-        let account = self.account();
-        let in_use = account.total.current;
-        match account.limit {
-            Some(limit) if in_use + bytes > limit => {
-                let (what, purpose, detail) =
-                    (what.into(), purpose.name().into(), format!("{limit} bytes are allowed"));
-                Err(Error::OutOfMemory { what, purpose, bytes, in_use, detail })
+        let Account { limit, total, .. } = *lock(&self.0);
+        match limit {
+            Some(limit) if total.current + bytes > limit => {
+                Err(self.out_of_memory(what, purpose, bytes, format!("{limit} bytes are allowed")))
             }
             _ => Ok(()),
         }
     }
 
+    /// The error for a buffer that there is no room for.
+    pub(super) fn out_of_memory(&self, what: &str, purpose: Purpose, bytes: u64, detail: String) -> Error {
+        let (what, purpose) = (what.into(), purpose.name().into());
+        Error::OutOfMemory { what, purpose, bytes, in_use: self.total().0, detail }
+    }
+
     pub(super) fn add(&self, purpose: Purpose, bytes: u64) {
-        let mut account = self.account();
+        let mut account = lock(&self.0);
         account.by_purpose[purpose as usize].add(bytes);
         account.total.add(bytes);
     }
 
     /// Counts a buffer out: at once if the GPU is known to be idle, else when the work under way is done.
     pub(super) fn release(&self, purpose: Purpose, bytes: u64) {
-        let mut account = self.account();
+        let mut account = lock(&self.0);
         if account.submitted > account.settled {
             account.leaving.push((purpose, bytes));
         } else {
@@ -134,17 +134,17 @@ impl Ledger {
     /// Counts bytes that the next submission needs and nothing after it.
     pub(super) fn pass(&self, purpose: Purpose, bytes: u64) {
         self.add(purpose, bytes);
-        self.account().leaving.push((purpose, bytes));
+        lock(&self.0).leaving.push((purpose, bytes));
     }
 
     /// Notes a submission.
     pub(super) fn submitted(&self) {
-        self.account().submitted += 1;
+        lock(&self.0).submitted += 1;
     }
 
     /// Submissions so far.
     pub(super) fn submissions(&self) -> u64 {
-        self.account().submitted
+        lock(&self.0).submitted
     }
 
     /// What is done once the first `submissions` submissions have run: nothing that is known, if there have been more.
@@ -154,27 +154,27 @@ impl Ledger {
 
     /// What is done once everything submitted so far has run.
     pub(super) fn settling(self: &Arc<Self>) -> Settling {
-        let mut account = self.account();
+        let mut account = lock(&self.0);
         let leaving = std::mem::take(&mut account.leaving);
         Settling { ledger: self.clone(), leaving, submitted: account.submitted }
     }
 
     /// Bytes by purpose.
     pub fn rows(&self) -> Vec<LedgerRow> {
-        let account = self.account();
+        let account = lock(&self.0);
         let row = |(purpose, count): (Purpose, Count)| LedgerRow { purpose, current: count.current, peak: count.peak };
         Purpose::ALL.into_iter().zip(account.by_purpose).map(row).collect()
     }
 
     /// Bytes allocated now and the most there have been, all purposes together.
     pub fn total(&self) -> (u64, u64) {
-        let account = self.account();
+        let account = lock(&self.0);
         (account.total.current, account.total.peak)
     }
 
     /// Takes what is allocated now for the most there has been, so that a stretch of work can be measured alone.
     pub fn restart_peaks(&self) {
-        let mut account = self.account();
+        let mut account = lock(&self.0);
         let Account { by_purpose, total, .. } = &mut *account;
         by_purpose.iter_mut().chain([total]).for_each(|count| count.peak = count.current);
     }
@@ -190,7 +190,7 @@ pub(super) struct Settling {
 
 impl Drop for Settling {
     fn drop(&mut self) {
-        let mut account = self.ledger.account();
+        let mut account = lock(&self.ledger.0);
         for (purpose, bytes) in std::mem::take(&mut self.leaving) {
             account.remove(purpose, bytes);
         }

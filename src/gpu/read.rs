@@ -1,7 +1,6 @@
 //! Results back from the device.
 
 use super::buffer::Slice;
-use super::counters::count;
 use super::device::Gpu;
 use super::ledger::Purpose;
 use crate::error::{Error, Result};
@@ -17,17 +16,6 @@ pub struct Readback {
     filled: Option<(wgpu::SubmissionIndex, u64)>,
 }
 
-impl Readback {
-    pub(super) fn fill(&self, encoder: &mut wgpu::CommandEncoder, slice: &Slice) -> Result<()> {
-        encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, &self.raw, 0, self.raw.size());
-        Ok(())
-    }
-
-    pub(super) fn submitted(&mut self, index: wgpu::SubmissionIndex, submissions: u64) {
-        self.filled = Some((index, submissions));
-    }
-}
-
 impl Drop for Readback {
     fn drop(&mut self) {
         self.raw.destroy();
@@ -40,9 +28,31 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn readback(&self, bytes: u64) -> Result<Readback> {
+        self.staging("results", bytes)
+    }
+
+    fn staging(&self, label: &str, bytes: u64) -> Result<Readback> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let raw = self.create_buffer("results", Purpose::Staging, bytes, usage)?;
-        Ok(Readback { raw, filled: None })
+        Ok(Readback { raw: self.create_buffer(label, Purpose::Staging, bytes, usage)?, filled: None })
+    }
+
+    /// Submits what the encoder holds, and then has `slice` brought into `readback`, or zeros.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer on paper.
+    pub(super) fn submit_filling(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        slice: Option<&Slice>,
+        readback: &mut Readback,
+    ) -> Result<()> {
+        let raw = &readback.raw;
+        match slice {
+            Some(slice) => encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, raw, 0, raw.size()),
+            None => encoder.clear_buffer(raw, 0, None),
+        }
+        readback.filled = Some((self.submit_encoder(encoder), self.0.ledger.submissions()));
+        Ok(())
     }
 
     /// Waits for the submission that filled `readback` last, but for none behind it, and takes what it brought. The device's
@@ -54,11 +64,18 @@ impl Gpu {
         let Some((index, submissions)) = readback.filled.take() else {
             return Err(Error::Internal { detail: "results that nobody asked for".into() });
         };
-        let settling = self.ledger().settling_after(submissions);
-        let mapped = self.map(&readback.raw, Some(index)).await?;
+        let settling = self.0.ledger.settling_after(submissions);
+        let is_mapped = self.map(&readback.raw, Some(index)).await?;
         drop(settling);
-        let bytes = self.mapped(&readback.raw, mapped).await?;
+        // What has been asked before was answered before the bytes came.
+        self.flush_errors().await?;
+        if !is_mapped {
+            return Err(Error::DeviceLost { reason: format!("it failed in {STAGE}") });
+        }
+        let fault = |e: wgpu::MapRangeError| Error::Gpu { stage: STAGE.into(), detail: e.to_string() };
+        let bytes = readback.raw.get_mapped_range(..).map_err(fault)?.to_vec();
         readback.raw.unmap();
+        self.count(|counters| counters.bytes_read += bytes.len() as u64);
         Ok(bytes)
     }
 
@@ -67,11 +84,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub async fn read(&self, slice: &Slice) -> Result<Vec<u8>> {
-        let raw = slice.buffer.raw()?;
-        self.read_back(slice.bytes, |encoder, staging| {
-            encoder.copy_buffer_to_buffer(raw, slice.offset, staging, 0, slice.bytes);
-        })
-        .await
+        self.read_back(Some(slice), slice.bytes).await
     }
 
     /// Carries out what was written so far and waits for all work submitted. The device's complaints surface here.
@@ -79,48 +92,14 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::read`].
     pub async fn wait_idle(&self) -> Result<()> {
-        self.read_back(4, |encoder, staging| encoder.clear_buffer(staging, 0, None)).await.map(drop)
+        self.read_back(None, 4).await.map(drop)
     }
 
-    async fn read_back(
-        &self,
-        bytes: u64,
-        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
-    ) -> Result<Vec<u8>> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.create_buffer("read back", Purpose::Staging, bytes, usage)?;
-        self.ledger().pass(Purpose::Staging, bytes);
-        let result = self.read_through(&staging, fill).await;
-        staging.destroy();
-        result
-    }
-
-    async fn read_through(
-        &self,
-        staging: &wgpu::Buffer,
-        fill: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
-    ) -> Result<Vec<u8>> {
-        let mut encoder =
-            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
-        fill(&mut encoder, staging);
-        self.submit_encoder(encoder);
-        let settling = self.ledger().settling();
-        let mapped = self.map(staging, None).await?;
-        drop(settling);
-        self.mapped(staging, mapped).await
-    }
-
-    /// The bytes of a buffer that is mapped, if it is.
-    async fn mapped(&self, staging: &wgpu::Buffer, mapped: bool) -> Result<Vec<u8>> {
-        // What has been asked before was answered before the bytes came.
-        self.flush_errors().await?;
-        if !mapped {
-            return Err(Error::DeviceLost { reason: format!("it failed in {STAGE}") });
-        }
-        let fault = |detail: String| Error::Gpu { stage: STAGE.into(), detail };
-        let view = staging.get_mapped_range(..).map_err(|e| fault(e.to_string()))?;
-        count(&self.tally().bytes_read, staging.size());
-        Ok(view.to_vec())
+    async fn read_back(&self, slice: Option<&Slice>, bytes: u64) -> Result<Vec<u8>> {
+        let mut readback = self.staging("read back", bytes)?;
+        self.0.ledger.pass(Purpose::Staging, bytes);
+        self.submit_filling(self.encoder("read back"), slice, &mut readback)?;
+        self.fetch(&mut readback).await
     }
 
     /// Reads a whole number of values back.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::buffer::Slice;
+use super::kernel::Kernel;
 use super::kernel_config::KernelConfig;
-use super::pipeline::Kernel;
 use crate::error::{Error, Result};
 
 /// Most workgroups in one dimension of a grid, on every device.

@@ -1,13 +1,11 @@
 //! Recordings to submissions: at once, or prepared once and run again and again.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::buffer::{Buffer, Slice, WeakBuffer};
-use super::counters::count;
+use super::buffer::{Buffer, Owned, Slice};
 use super::device::Gpu;
+use super::kernel::Pipeline;
 use super::ledger::Purpose;
-use super::pipeline::{Kernel, Pipeline};
 use super::read::Readback;
 use super::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
@@ -52,18 +50,18 @@ pub struct Prepared {
     steps: Vec<Step>,
     _params: Buffer,
     /// What the bind groups name. Whoever frees one of these need not know who prepared what.
-    named: Vec<WeakBuffer>,
+    named: Vec<Weak<Owned>>,
 }
 
 impl Prepared {
     /// Whether all buffers that it names are still there.
     pub fn is_current(&self) -> bool {
-        self.named.iter().all(WeakBuffer::is_there)
+        self.named.iter().all(|named| named.strong_count() > 0)
     }
 
     /// Whether it names `buffer`.
     pub fn binds(&self, buffer: &Buffer) -> bool {
-        self.named.iter().any(|named| named.is(buffer))
+        self.named.iter().any(|named| named.as_ptr() == Arc::as_ptr(&buffer.0))
     }
 }
 
@@ -95,7 +93,8 @@ impl Gpu {
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
         self.write(&params, 0, &bytes)?;
         let steps = self.steps(recording, Some(params.raw()?))?;
-        let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|slice| slice.buffer.weak());
+        let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers);
+        let named = named.map(|slice| Arc::downgrade(&slice.buffer.0));
         Ok(Prepared { label, steps, named: named.collect(), _params: params })
     }
 
@@ -110,46 +109,14 @@ impl Gpu {
             self.encode(&mut encoder, part.label, &part.steps)?;
         }
         match result {
-            None => {
-                self.submit_encoder(encoder);
-            }
-            Some((slice, readback)) => {
-                readback.fill(&mut encoder, slice)?;
-                readback.submitted(self.submit_encoder(encoder), self.ledger().submissions());
-            }
+            None => drop(self.submit_encoder(encoder)),
+            Some((slice, readback)) => self.submit_filling(encoder, Some(slice), readback)?,
         }
         Ok(())
     }
 
-    /// Compiles kernels, each once. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
-    /// a browser, which compiles beside the page, as it answers.
-    ///
-    /// # Errors
-    /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
-    pub async fn compile<'a>(
-        &self,
-        kernels: impl IntoIterator<Item = &'a Kernel>,
-        on_compiled: &mut dyn FnMut(usize, usize),
-    ) -> Result<()> {
-        let mut seen = HashSet::new();
-        let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
-        let total = kernels.len();
-        let mut told = 0;
-        let mut tell = |done: usize| {
-            if done > told {
-                told = done;
-                on_compiled(done, total);
-            }
-        };
-        for (index, kernel) in kernels.into_iter().enumerate() {
-            self.pipeline(kernel)?;
-            tell((index + 1).saturating_sub(self.shaders_left()));
-        }
-        self.flush_shader_errors(&mut |left| tell(total.saturating_sub(left))).await
-    }
-
-    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    pub(super) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
     /// A buffer with the parameters of every dispatch of one run, so that it writes once.
@@ -158,7 +125,7 @@ impl Gpu {
         let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;
         self.queue_to_write().write_buffer(&buffer, 0, bytes);
         // The parameters, and the queue's copy of them.
-        self.ledger().pass(Purpose::Staging, 2 * bytes.len() as u64);
+        self.0.ledger.pass(Purpose::Staging, 2 * bytes.len() as u64);
         Ok(buffer)
     }
 
@@ -197,8 +164,8 @@ impl Gpu {
             let resource = binding(slice.buffer.raw()?, slice.offset, slice.bytes);
             entries.push(wgpu::BindGroupEntry { binding: index, resource });
         }
-        count(&self.tally().bind_groups, 1);
-        Ok(self.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        self.count(|counters| counters.bind_groups += 1);
+        Ok(self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(dispatch.kernel.name()),
             layout: &pipeline.layout,
             entries: &entries,
@@ -222,7 +189,7 @@ impl Gpu {
                 pass.set_pipeline(&pipeline.raw);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(*x, *y, *z);
-                count(&self.tally().dispatches, 1);
+                self.count(|counters| counters.dispatches += 1);
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
 
 use crate::error::Result;
-use crate::gpu::{Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
+use crate::gpu::{Allocator, Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::{RowShard, Weight, rows_of_shard};

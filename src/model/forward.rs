@@ -6,7 +6,7 @@ use super::language::{Features, Input};
 use super::record::record_step;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Prepared, Purpose, Recording, Slice};
+use crate::gpu::{Allocator, Buffer, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::embed_rows::FEATURE;
 use crate::layers::step::{self, StepHeader, StepShape, TABLE_ROWS, header_words};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
@@ -63,7 +63,7 @@ impl Model {
     /// A buffer for rows of features.
     ///
     /// # Errors
-    /// As [`Gpu::alloc`].
+    /// As [`Allocator::alloc`].
     pub fn features(&self, rows: usize) -> Result<Buffer> {
         let bytes = (rows * self.config().hidden_size * size_of::<f32>()) as u64;
         self.gpu.alloc("features", Purpose::Features, bytes)

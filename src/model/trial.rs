@@ -2,7 +2,7 @@
 
 use super::forward::{Model, no_pass};
 use crate::error::Result;
-use crate::gpu::{KernelConfig, Prepared, Recording};
+use crate::gpu::{Allocator, KernelConfig, Prepared, Recording};
 use crate::kernels::TuningGroup;
 use crate::layers::step::{StepHeader, StepShape};
 use crate::layers::{Form, Pass};

@@ -95,7 +95,7 @@ impl State {
     /// never more than one of them is there twice. If one cannot, all entries are still held, and there is as much room as before.
     ///
     /// # Errors
-    /// [`Error::ContextOverflow`], or as [`Gpu::try_alloc`] and [`Gpu::read`].
+    /// [`Error::ContextOverflow`], or as [`Gpu::flush_errors`] and [`Gpu::read`].
     pub async fn reserve(&mut self, gpu: &Gpu, entries: usize) -> Result<()> {
         let needed = self.len.saturating_add(entries);
         if needed > self.context {
@@ -108,7 +108,7 @@ impl State {
     /// Gives back the pages behind the last entry, layer by layer. One that cannot move stays where it is.
     ///
     /// # Errors
-    /// As [`Gpu::try_alloc`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
+    /// As [`Gpu::flush_errors`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
     pub async fn trim(&mut self, gpu: &Gpu) -> Result<()> {
         let capacity = self.len.next_multiple_of(PAGE).min(self.context);
         self.resize(gpu, capacity, |room| room > capacity, 0).await
@@ -142,7 +142,10 @@ impl State {
     async fn moved(&self, gpu: &Gpu, from: &Cache, capacity: usize) -> Result<KvLayer> {
         let mut planes = Vec::with_capacity(from.planes.len());
         for bytes in &self.entry_bytes {
-            planes.push(gpu.try_alloc(LABEL, Purpose::KvCache, bytes * capacity as u64).await?.all());
+            let plane = gpu.alloc(LABEL, Purpose::KvCache, bytes * capacity as u64)?;
+            // A browser tells later whether it has the memory.
+            gpu.flush_errors().await?;
+            planes.push(plane.all());
         }
         if self.len > 0 {
             let mut copies = Recording::new();

@@ -1,8 +1,11 @@
 //! What the GPU tests share.
 #![allow(dead_code, unused_imports, reason = "every test file is its own crate and uses a part of this")]
 
+mod injection;
+
 use std::sync::OnceLock;
 
+pub(crate) use injection::Injection;
 use ocelli::gpu::Gpu;
 pub(crate) use ocelli::kernels::cases::Random;
 

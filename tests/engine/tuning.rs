@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
 use ocelli::gpu::kernel_config::TUNING_GROUPS;
-use ocelli::gpu::{DeviceClass, Features, Gpu, GpuOptions, Injection, KernelConfig};
+use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
 use ocelli::kernels::TuningGroup;
 use ocelli::weights::layout::Layout;
 
+use crate::packages::common::Injection;
 use crate::{CHECKPOINT, about_a_picture, fresh_answer, packages};
 
 fn milliseconds() -> f64 {
@@ -25,7 +26,7 @@ fn hurrying() -> f64 {
 async fn device(order: impl Fn(&Injection)) -> Gpu {
     let injection = Injection::default();
     order(&injection);
-    Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device")
+    injection.open().await.expect("a device")
 }
 
 async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> Engine {

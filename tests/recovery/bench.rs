@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, ScoreOptions};
-use ocelli::gpu::{Gpu, GpuOptions, Injection};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -14,7 +13,7 @@ use ocelli::weights::package::Package;
 use ocelli::weights::source::MemoryFiles;
 use ocelli::{Error, Result};
 
-use crate::packages;
+use crate::packages::{self, common::Injection};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -77,7 +76,7 @@ impl Bench {
     async fn load(files: Files, kv: KvPrecision, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
         let injection = Injection::default();
         order(&injection);
-        let gpu = Gpu::open_with(GpuOptions { injection: injection.clone(), ..GpuOptions::default() }).await?;
+        let gpu = injection.open().await?;
         let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
         let package = Package::open(MemoryFiles(in_memory)).await?;
         let mut sent = 0;

@@ -8,7 +8,7 @@ mod options;
 mod sequences;
 
 use ocelli::Error;
-use ocelli::gpu::{Purpose, Recording};
+use ocelli::gpu::{Allocator, Purpose, Recording};
 use ocelli::kernels::sample::{Sampling, read};
 use ocelli::sampling::SamplingOptions;
 

@@ -7,11 +7,12 @@ use ocelli::config::KvPrecision;
 use ocelli::engine::{
     Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Speculation,
 };
-use ocelli::gpu::{DeviceClass, Gpu, GpuOptions, Injection};
+use ocelli::gpu::DeviceClass;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 
-use crate::packages::{self, Contents, common::Random, common::gpu};
+use crate::packages::common::{Injection, Random, gpu};
+use crate::packages::{self, Contents};
 
 thread_local! {
     static NOW: Cell<f64> = const { Cell::new(0.0) };
@@ -200,7 +201,7 @@ fn a_device_lost_among_drafts_changes_no_token() {
     pollster::block_on(async {
         let files = packages::pack("text_long", Layout::Q4_0).await;
         let injection = Injection::default();
-        let gpu = Gpu::open_with(GpuOptions { injection: injection.clone(), ..GpuOptions::default() }).await;
+        let gpu = injection.open().await;
         let options = LoadOptions { kv_precision: Some(KvPrecision::Int8), ..options(Speculation::Always) };
         let mut engine = packages::try_load(&gpu.expect("a device"), &files, options).await.expect("load");
         let request = request(Prompt::Ids([65, 66, 67, 68, 69].repeat(6)), Some(40));
@@ -234,7 +235,7 @@ fn nothing_is_guessed_where_a_kernel_is_wrong() {
         let wanted = say(&mut load(&files, Speculation::Off).await, &request).await;
         let injection = Injection::default();
         injection.corrupt("accept", "state[1] += 1u", "state[1] += 2u");
-        let gpu = Gpu::open_with(GpuOptions { injection, ..GpuOptions::default() }).await.expect("a device");
+        let gpu = injection.open().await.expect("a device");
         let mut engine = packages::try_load(&gpu, &files, options(Speculation::Always)).await.expect("load");
         let found = say(&mut engine, &request).await;
         assert_eq!(outcome(&found), outcome(&wanted));

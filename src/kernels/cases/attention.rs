@@ -119,7 +119,7 @@ pub fn attention(shape: Attention, source: Source, scores: Scores) -> Case {
 /// A cache that holds the keys and values, which become what the cache makes of them.
 ///
 /// # Errors
-/// As [`crate::gpu::Gpu::alloc`].
+/// As [`crate::gpu::Allocator::alloc`].
 pub fn cached(
     harness: &mut Harness<'_>,
     precision: KvPrecision,

@@ -83,7 +83,7 @@ impl NewCache {
     /// Every bit of which counts, or where only what the words are worth does.
     ///
     /// # Errors
-    /// As [`crate::gpu::Gpu::alloc`].
+    /// As [`crate::gpu::Allocator::alloc`].
     pub fn new(
         harness: &Harness<'_>,
         precision: KvPrecision,

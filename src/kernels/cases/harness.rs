@@ -165,7 +165,7 @@ impl<'a> Harness<'a> {
     /// Numbers on the GPU; whoever reads past them reads NaN.
     ///
     /// # Errors
-    /// As [`Gpu::alloc`], here and below.
+    /// As [`crate::gpu::Allocator::alloc`], here and below.
     pub fn input(&self, numbers: &[f32]) -> Result<Slice> {
         Ok(self.guarded(numbers, BEYOND)?.1)
     }

@@ -81,7 +81,7 @@ impl Case {
     /// Records it in a harness.
     ///
     /// # Errors
-    /// As [`crate::gpu::Gpu::alloc`]; [`Error::Internal`] if what it launches is another kernel than it says.
+    /// As [`crate::gpu::Allocator::alloc`]; [`Error::Internal`] if what it launches is another kernel than it says.
     pub fn record(&self, harness: &mut Harness<'_>) -> Result<()> {
         let (outputs, launches) = (harness.outputs().count(), harness.recording.dispatches().count());
         (self.record)(harness)?;

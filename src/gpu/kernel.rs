@@ -1,14 +1,11 @@
-//! WGSL to compiled pipelines, each made once a device.
+//! Kernels that can be compiled, and what they bind.
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::counters::count;
-use super::device::Gpu;
-use super::device_errors::ScopeSubject;
 use super::features::Features;
 use crate::error::{Error, Result};
 use crate::shader::Shader;
@@ -98,7 +95,7 @@ impl Hash for Kernel {
 }
 
 /// The storage bindings of a shader, from 1 on.
-fn bindings(source: &str) -> Result<Vec<Access>> {
+pub(super) fn bindings(source: &str) -> Result<Vec<Access>> {
     let storage = source.lines().filter_map(|line| {
         let (_, address_space) = line.split_once("var<storage, ")?;
         let access = if address_space.starts_with("read_write>") { Access::ReadWrite } else { Access::Read };
@@ -111,70 +108,9 @@ fn bindings(source: &str) -> Result<Vec<Access>> {
     Err(Error::Internal { detail: format!("storage bindings {:?}", by_number.keys()) })
 }
 
-/// The pipelines of a device.
-#[derive(Debug, Default)]
-pub(super) struct Pipelines(Mutex<HashMap<Kernel, Arc<Pipeline>>>);
-
 /// A compiled kernel.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) raw: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
-}
-
-impl Gpu {
-    /// Compiles a kernel, or finds it compiled. A shader the driver refuses shows in [`Gpu::check`].
-    pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
-        let mut pipelines = self.pipelines().0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(pipeline) = pipelines.get(kernel) {
-            return Ok(pipeline.clone());
-        }
-        let question = ScopeSubject::Kernel { name: kernel.name().to_owned() };
-        let source = kernel.source()?;
-        let bindings = bindings(&source)?;
-        // As this device's compiler takes it.
-        let source = kernel.needs().directives(self.is_browser()) + &source;
-        let source = self.injection().source(kernel.name(), source);
-        let compiled = self.watched(question.clone(), wgpu::ErrorFilter::Validation, || {
-            self.watched(question, wgpu::ErrorFilter::Internal, || self.build(kernel.name(), source, &bindings))
-        });
-        let pipeline = Arc::new(compiled);
-        pipelines.insert(kernel.clone(), pipeline.clone());
-        Ok(pipeline)
-    }
-
-    fn build(&self, name: &str, source: String, bindings: &[Access]) -> Pipeline {
-        count(&self.tally().pipelines, 1);
-        let device = self.device();
-        let label = Some(name);
-        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
-            binding: binding as u32,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-            count: None,
-        };
-        let storage = bindings.iter().enumerate().map(|(index, access)| {
-            entry(index + 1, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read })
-        });
-        let entries: Vec<_> = std::iter::once(entry(0, wgpu::BufferBindingType::Uniform)).chain(storage).collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label,
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        Pipeline { raw, layout }
-    }
 }
