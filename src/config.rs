@@ -3,12 +3,10 @@
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
 use std::f64::consts::PI;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// The decoder: a pre-norm transformer with grouped-query attention and a gated feed-forward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,8 +123,23 @@ pub enum Activation {
 }
 
 /// How the cache of keys and values holds a number. A choice of whoever loads a model, not part of `model.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_precision)]
 pub enum KvPrecision {
     /// 32-bit floats.
     F32,
@@ -140,15 +153,6 @@ impl KvPrecision {
     /// All of them, most exact first.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
 
-    /// The name that callers and the command line use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-        }
-    }
-
     /// Bytes of a head of a token in each plane of a cache: keys, values, and of integers their scales.
     pub fn head_bytes(self, head_dim: usize) -> Vec<u64> {
         let width = head_dim as u64;
@@ -160,19 +164,8 @@ impl KvPrecision {
     }
 }
 
-impl fmt::Display for KvPrecision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for KvPrecision {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
-        known.ok_or_else(|| Error::request("kvPrecision", format!("{name:?} is none of f32, f16 and int8")))
-    }
+fn no_precision(name: &str) -> Error {
+    Error::request("kvPrecision", format!("{name:?} is none of f32, f16 and int8"))
 }
 
 /// Size of one picture as the model sees it, in cells. What a cell is, and how many tokens it takes, the family says.

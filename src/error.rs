@@ -8,8 +8,9 @@ use std::fmt;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, with the data that explains it. Serializes as that data alone: the code and the text travel beside it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, strum::IntoStaticStr)]
 #[serde(untagged)]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Error {
     /// No WebGPU (or Vulkan, Metal, DX12) adapter answered. Offer another browser or machine.
@@ -37,7 +38,7 @@ pub enum Error {
         reason: String,
     },
     /// GPU memory ran out.
-    #[error("the GPU is out of memory: {}{detail}", Asked(.what, .bytes, .in_use))]
+    #[error("the GPU is out of memory: {}{detail}", unless_empty(.what, format!("{what} needs {bytes} bytes, {in_use} are in use: ")))]
     OutOfMemory {
         /// The buffer there was no memory for; empty where the driver does not tell.
         what: String,
@@ -51,7 +52,7 @@ pub enum Error {
         detail: String,
     },
     /// The memory that the caller allows cannot hold what is asked for, in the most frugal way there is. Nothing was allocated.
-    #[error("{what}: {needed} bytes of GPU memory are needed, {budget} are allowed{}", Breakdown(.parts))]
+    #[error("{what}: {needed} bytes of GPU memory are needed, {budget} are allowed{}", breakdown(.parts))]
     BudgetTooSmall {
         /// What was asked for.
         what: String,
@@ -90,7 +91,7 @@ pub enum Error {
         reason: String,
     },
     /// A checkpoint to import is damaged or incomplete.
-    #[error("{file}: {}{reason}", Named("tensor", .tensor))]
+    #[error("{file}: {}{reason}", unless_empty(.tensor, format!("tensor {tensor}: ")))]
     InvalidCheckpoint {
         /// The offending file.
         file: String,
@@ -100,7 +101,7 @@ pub enum Error {
         reason: String,
     },
     /// The checkpoint is of a family this crate does not run.
-    #[error("{file}: unsupported architecture {architecture:?}{}", Hint(.reason))]
+    #[error("{file}: unsupported architecture {architecture:?}{}", unless_empty(.reason, format!(" ({reason})")))]
     UnsupportedArchitecture {
         /// The file that names it.
         file: String,
@@ -187,28 +188,7 @@ pub enum Error {
 impl Error {
     /// The stable name of the variant, the same in Rust, JavaScript and on the command line.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::WebgpuUnavailable { .. } => "webgpu-unavailable",
-            Self::LimitsTooSmall { .. } => "limits-too-small",
-            Self::DeviceLost { .. } => "device-lost",
-            Self::OutOfMemory { .. } => "out-of-memory",
-            Self::BudgetTooSmall { .. } => "budget-too-small",
-            Self::Gpu { .. } => "gpu",
-            Self::SelfTestFailed { .. } => "self-test-failed",
-            Self::InvalidPackage { .. } => "invalid-package",
-            Self::InvalidCheckpoint { .. } => "invalid-checkpoint",
-            Self::UnsupportedArchitecture { .. } => "unsupported-architecture",
-            Self::Integrity { .. } => "integrity",
-            Self::Tokenizer { .. } => "tokenizer",
-            Self::InvalidImage { .. } => "invalid-image",
-            Self::ImageTooLarge { .. } => "image-too-large",
-            Self::InvalidRequest { .. } => "invalid-request",
-            Self::UnsupportedOption { .. } => "unsupported-option",
-            Self::ContextOverflow { .. } => "context-overflow",
-            Self::Aborted => "aborted",
-            Self::Io { .. } => "io",
-            Self::Internal { .. } => "internal",
-        }
+        self.into()
     }
 
     /// An [`Error::Io`] from the system's error.
@@ -232,42 +212,13 @@ impl Error {
     }
 }
 
-/// `NAME needs N bytes, M are in use: ` or nothing.
-struct Asked<'a>(&'a String, &'a u64, &'a u64);
-
-impl fmt::Display for Asked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(what, bytes, in_use) = self;
-        if what.is_empty() { Ok(()) } else { write!(f, "{what} needs {bytes} bytes, {in_use} are in use: ") }
-    }
-}
-
-/// `tensor NAME: ` or nothing.
-struct Named<'a>(&'a str, &'a String);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1.is_empty() { Ok(()) } else { write!(f, "{} {}: ", self.0, self.1) }
-    }
-}
-
-/// ` (REASON)` or nothing.
-struct Hint<'a>(&'a String);
-
-impl fmt::Display for Hint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0) }
-    }
+/// `text`, or nothing where `about` is empty.
+fn unless_empty(about: &str, text: String) -> String {
+    if about.is_empty() { String::new() } else { text }
 }
 
 /// ` (BYTES for THIS, BYTES for THAT)` or nothing.
-struct Breakdown<'a>(&'a [(String, u64)]);
-
-impl fmt::Display for Breakdown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (purpose, bytes)) in self.0.iter().enumerate() {
-            write!(f, "{}{bytes} for {purpose}", if index == 0 { " (" } else { ", " })?;
-        }
-        if self.0.is_empty() { Ok(()) } else { f.write_str(")") }
-    }
+fn breakdown(parts: &[(String, u64)]) -> String {
+    let all: Vec<String> = parts.iter().map(|(purpose, bytes)| format!("{bytes} for {purpose}")).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }

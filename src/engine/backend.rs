@@ -2,18 +2,15 @@
 
 use std::rc::Rc;
 
-use super::context::RequestContext;
 use super::conversation::Conversation;
+use super::events::RequestContext;
 use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
-use crate::families::ModelConfig;
 use crate::model::LanguageModel;
+use crate::weights::manifest::Manifest;
 
-/// The state of a backend's conversations.
-pub type StateOf<B> = <<B as Backend>::Model as LanguageModel>::State;
-
-/// A model, and what brings it back after a loss.
+/// A model, and what brings it back after a loss. Every method fails with what the device says.
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
 pub trait Backend {
     /// The model.
@@ -22,25 +19,19 @@ pub trait Backend {
     /// Entries a conversation may have.
     fn context(&self) -> usize;
 
-    /// The model's shape.
-    fn config(&self) -> &ModelConfig;
+    /// What the model is called and how it is stored.
+    fn manifest(&self) -> &Manifest;
 
     /// Longest edge of a picture in pixels; larger ones are scaled down.
     fn longest_edge(&self) -> usize;
 
-    /// The model.
-    ///
-    /// # Errors
-    /// [`crate::Error::DeviceLost`] from the loss of a device until [`Self::reopen`].
+    /// The model; [`crate::Error::DeviceLost`] from the loss of a device until [`Self::reopen`].
     fn model(&mut self) -> Result<&mut Self::Model>;
 
-    /// Features of those of `pictures` that occur in `entries`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Aborted`], or what the device says.
+    /// Features of those of `pictures` that occur in `entries`, or [`crate::Error::Aborted`].
     async fn encode_images(
         &mut self,
-        conversation: &mut Conversation<StateOf<Self>>,
+        conversation: &mut Conversation<Self::Model>,
         entries: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
@@ -49,15 +40,10 @@ pub trait Backend {
     /// Gives up a device that is lost, with the model on it.
     fn close(&mut self);
 
-    /// Opens a device and brings the model there.
-    ///
-    /// # Errors
-    /// [`crate::Error::DeviceLost`], [`crate::Error::WebgpuUnavailable`], [`crate::Error::Aborted`], or as loading.
+    /// Opens a device and brings the model there. Fails with [`crate::Error::DeviceLost`], [`crate::Error::WebgpuUnavailable`],
+    /// [`crate::Error::Aborted`], or as loading.
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()>;
 
     /// Frees what is only kept for speed, and waits until its memory is free.
-    ///
-    /// # Errors
-    /// What the device says.
     async fn free_memory(&mut self) -> Result<()>;
 }

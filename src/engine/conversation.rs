@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::image::Fingerprint;
-use crate::model::{Features, Input, LanguageModel, Verdict};
+use crate::model::{Input, LanguageModel, Verdict};
 use crate::sampling::SamplingOptions;
 use crate::state::States;
 
@@ -65,18 +66,18 @@ impl History {
 
 /// A conversation with its state, which is gone while there is no device.
 #[derive(Debug)]
-pub struct Conversation<S> {
-    state: Option<S>,
+pub struct Conversation<M: LanguageModel> {
+    state: Option<M::State>,
     history: History,
 }
 
-impl<S> Default for Conversation<S> {
+impl<M: LanguageModel> Default for Conversation<M> {
     fn default() -> Self {
         Self { state: None, history: History::default() }
     }
 }
 
-impl<S: States> Conversation<S> {
+impl<M: LanguageModel> Conversation<M> {
     /// Its entries.
     pub fn entries(&self) -> &[ContextEntry] {
         &self.history.entries
@@ -95,7 +96,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// The state, a new one if there is none.
-    pub(super) fn state_mut<M: LanguageModel<State = S>>(&mut self, model: &M) -> Result<&mut S> {
+    pub(super) fn state_mut(&mut self, model: &M) -> Result<&mut M::State> {
         let state = match self.state.take() {
             Some(state) => state,
             None => model.new_state()?,
@@ -131,21 +132,20 @@ impl<S: States> Conversation<S> {
     }
 
     /// Makes room for `rows` more entries.
-    pub(super) async fn reserve<M: LanguageModel<State = S>>(&mut self, model: &mut M, rows: usize) -> Result<()> {
+    pub(super) async fn reserve(&mut self, model: &mut M, rows: usize) -> Result<()> {
         let state = self.state_mut(model)?;
         model.reserve(state, rows).await
     }
 
     /// Computes a chunk and waits for it. If it is seen to fail, none of its rows count.
-    pub(super) async fn append<M: LanguageModel<State = S>>(
+    pub(super) async fn append(
         &mut self,
         model: &mut M,
         entries: &[ContextEntry],
-        inputs: &[Input],
-        features: Option<&Features>,
+        features: &PromptImages,
     ) -> Result<()> {
         let held = self.entries().len();
-        let outcome = match self.submit(model, entries, inputs, features).await {
+        let outcome = match self.submit(model, entries, entries.len(), features).await {
             Ok(()) => model.wait_idle().await,
             Err(error) => Err(error),
         };
@@ -155,27 +155,30 @@ impl<S: States> Conversation<S> {
         outcome
     }
 
-    /// Submits a chunk of `inputs`, of which the first are `entries` and the rest is padding.
-    async fn submit<M: LanguageModel<State = S>>(
+    /// Submits a chunk of `rows` rows, of which the first are `entries` and the rest is padding.
+    async fn submit(
         &mut self,
         model: &mut M,
         entries: &[ContextEntry],
-        inputs: &[Input],
-        features: Option<&Features>,
+        mut rows: usize,
+        features: &PromptImages,
     ) -> Result<()> {
-        let (first, mut rows) = (self.entries().len(), inputs.len());
+        let mut inputs: Vec<Input> = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
+        // No row looks at those behind it: any input will do.
+        inputs.resize(rows, inputs.last().copied().unwrap_or(Input::Token(0)));
+        let first = self.entries().len();
         let state = self.state_mut(model)?;
         if entries.len() < rows {
             state.checkpoint();
         }
-        let mut submitted = model.forward(state, inputs, features).await;
+        let mut submitted = model.forward(state, &inputs, features.rows.as_ref()).await;
         // What was submitted of a failed pass counts for states that cannot go back.
         let kept = if submitted.is_ok() { entries.len() } else { 0 };
         let left = state.rewind(first + kept);
         if submitted.is_ok() && left == first && left < first + kept {
             // The state cannot give the padding up: then it has to do without.
             rows = kept;
-            submitted = model.forward(state, &inputs[..rows], features).await;
+            submitted = model.forward(state, &inputs[..rows], features.rows.as_ref()).await;
         }
         if submitted.is_err() || left < first {
             self.rewind(first, &[]);
@@ -186,39 +189,30 @@ impl<S: States> Conversation<S> {
         Ok(())
     }
 
-    /// Computes a pass once more, from inputs that are its entries. Of a pass whose last rows were given up, those are computed too
+    /// Computes a pass once more. Of a pass whose last rows were given up, those are computed too
     /// where the state can go back behind them: with them the others are rounded as before.
-    pub(super) async fn replay<M: LanguageModel<State = S>>(
+    pub(super) async fn replay(
         &mut self,
         model: &mut M,
         (pass, entries): (PastPass, &[ContextEntry]),
-        mut inputs: Vec<Input>,
-        features: Option<&Features>,
+        features: &PromptImages,
     ) -> Result<()> {
         if let ([ContextEntry::Token(token)], true) = (entries, pass.is_step) {
             self.reserve(model, 1).await?;
             return self.step_again(model, *token);
         }
-        // No row looks at those behind it: any input will do.
-        let padding = inputs.last().copied().unwrap_or(Input::Token(0));
-        inputs.resize(pass.rows.max(entries.len()), padding);
-        self.submit(model, entries, &inputs, features).await
+        self.submit(model, entries, pass.rows.max(entries.len()), features).await
     }
 
     /// Takes the step of a token that is known, as it was taken before.
-    pub(super) fn step_again<M: LanguageModel<State = S>>(&mut self, model: &mut M, token: u32) -> Result<()> {
+    pub(super) fn step_again(&mut self, model: &mut M, token: u32) -> Result<()> {
         model.replay(self.state_mut(model)?, token)?;
         self.history.add_step(token);
         Ok(())
     }
 
     /// Begins to draw behind the entries, whose last pass must be the last one that the model computed.
-    pub(super) async fn begin<M: LanguageModel<State = S>>(
-        &mut self,
-        model: &mut M,
-        options: &SamplingOptions,
-        drawn: &[u32],
-    ) -> Result<M::Draw> {
+    pub(super) async fn begin(&mut self, model: &mut M, options: &SamplingOptions, drawn: &[u32]) -> Result<M::Draw> {
         let last = self.entries().len().saturating_sub(1);
         let chunk = self.history.passes.last().filter(|pass| !pass.is_step);
         let row = chunk.map(|pass| last - pass.first);
@@ -228,12 +222,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// Submits the step of a token that is known, and the draw behind it.
-    pub(super) async fn step<M: LanguageModel<State = S>>(
-        &mut self,
-        model: &mut M,
-        draw: &mut M::Draw,
-        known: u32,
-    ) -> Result<()> {
+    pub(super) async fn step(&mut self, model: &mut M, draw: &mut M::Draw, known: u32) -> Result<()> {
         self.reserve(model, 1).await?;
         model.step(self.state_mut(model)?, draw)?;
         self.history.add_step(known);
@@ -241,12 +230,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// Waits for the token that is being drawn. If the answer `goes_on`, its step and the next draw are submitted first.
-    pub(super) async fn draw<M: LanguageModel<State = S>>(
-        &mut self,
-        model: &mut M,
-        draw: &mut M::Draw,
-        goes_on: bool,
-    ) -> Result<u32> {
+    pub(super) async fn draw(&mut self, model: &mut M, draw: &mut M::Draw, goes_on: bool) -> Result<u32> {
         if goes_on {
             self.reserve(model, 1).await?;
             model.step(self.state_mut(model)?, draw)?;
@@ -266,12 +250,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// Whether passes over so many rows give what steps give.
-    pub(super) async fn drafts_are_right<M: LanguageModel<State = S>>(
-        &mut self,
-        model: &mut M,
-        inputs: &[u32],
-        drawn: usize,
-    ) -> Result<bool> {
+    pub(super) async fn drafts_are_right(&mut self, model: &mut M, inputs: &[u32], drawn: usize) -> Result<bool> {
         let first = self.entries().len();
         let state = self.state_mut(model)?;
         state.checkpoint();
@@ -280,7 +259,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// Verifies drafts behind a token that is known: `inputs` are the token and the drafts. Rows that were wrong are gone afterwards.
-    pub(super) async fn verify<M: LanguageModel<State = S>>(
+    pub(super) async fn verify(
         &mut self,
         model: &mut M,
         draw: &mut M::Draw,
@@ -315,7 +294,7 @@ impl<S: States> Conversation<S> {
     }
 
     /// The most rows, up to `most`, of a pass over drafts.
-    pub(super) fn draft_rows<M: LanguageModel<State = S>>(&self, model: &M, most: usize) -> Option<usize> {
+    pub(super) fn draft_rows(&self, model: &M, most: usize) -> Option<usize> {
         model.draft_rows(self.state.as_ref()?, most)
     }
 }

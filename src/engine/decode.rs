@@ -2,11 +2,9 @@
 //! guessed, several tokens are verified at once.
 
 use super::backend::Backend;
-use super::context::RequestContext;
-use super::events::FinishReason;
-use super::generate::Answer;
+use super::events::{Completion, Event, FinishReason, RequestContext};
 use super::prompt::Encoded;
-use super::speculate::{Speculation, Speculator};
+use super::speculate::{Draft, Speculation, Speculator, history};
 use super::{Engine, Request};
 use crate::chat::TextStream;
 use crate::error::Result;
@@ -16,56 +14,59 @@ use crate::sampling::SamplingOptions;
 
 /// An answer that is being drawn.
 #[derive(Debug)]
-pub(super) struct Drawing<D> {
-    pub(super) draw: D,
+struct Drawing<D> {
+    draw: D,
     /// The last token, if nothing has been submitted behind it.
-    pub(super) known: Option<u32>,
+    known: Option<u32>,
     /// When the last token came, if the next one was on its way.
     arrived: Option<f64>,
 }
 
 /// How far an answer is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
+struct Progress {
     /// Tokens drawn.
-    pub(super) drawn: usize,
+    drawn: usize,
     /// Tokens that may follow.
-    pub(super) left: usize,
+    left: usize,
 }
 
 /// Tokens that came at once.
 #[derive(Debug)]
-pub(super) struct Drawn {
-    pub(super) tokens: Vec<u32>,
+struct Drawn {
+    tokens: Vec<u32>,
     /// The first of them, which were drafts.
-    pub(super) drafts: usize,
+    drafts: usize,
 }
 
 /// The draws of a backend's model.
-pub(super) type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
+type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
 
 impl<B: Backend> Engine<B> {
     /// Draws the answer behind a prompt that has been computed.
     pub(super) async fn decode(
         &mut self,
+        answer: &mut Completion,
         request: &Request,
         encoded: &Encoded,
         context: &mut RequestContext<'_>,
-    ) -> Result<Answer> {
-        let mut answer = Answer::default();
-        let decoded = self.decode_into(&mut answer, request, encoded, context).await;
+    ) -> Result<()> {
+        let mut taken = 0;
+        let decoded = self.decode_into(answer, &mut taken, request, encoded, context).await;
         // Of what was verified at once the answer may have taken the first tokens only.
-        let kept = encoded.entries.len() + answer.taken;
+        let kept = encoded.entries.len() + taken;
         if self.conversation.entries().len() > kept {
             let pictures = self.conversation.pictures().to_vec();
             self.conversation.rewind(kept, &pictures);
         }
-        decoded.map(|()| answer)
+        decoded
     }
 
+    /// `taken` counts the tokens drawn, one that ended the answer among them.
     async fn decode_into(
         &mut self,
-        answer: &mut Answer,
+        answer: &mut Completion,
+        taken: &mut usize,
         request: &Request,
         encoded: &Encoded,
         context: &mut RequestContext<'_>,
@@ -95,32 +96,33 @@ impl<B: Backend> Engine<B> {
                     return Err(error);
                 }
             };
-            self.take(answer, drawn, &mut stream, context)?;
-            answer.drafted = speculator.drafted;
+            answer.usage.drafted_tokens = speculator.drafted;
+            self.take(answer, taken, drawn, &mut stream, context)?;
         }
-        answer.say(stream.finish(), context.on_event);
+        say(answer, stream.finish(), context.on_event);
         Ok(())
     }
 
     /// Adds tokens to the answer, up to one that ends it.
     fn take(
         &self,
-        answer: &mut Answer,
+        answer: &mut Completion,
+        taken: &mut usize,
         drawn: Drawn,
         stream: &mut TextStream,
         context: &mut RequestContext<'_>,
     ) -> Result<()> {
         for (index, token) in drawn.tokens.into_iter().enumerate() {
-            answer.taken += 1;
-            if self.chat.eos_token_ids.contains(&token) {
+            *taken += 1;
+            if self.backend.manifest().chat.eos_token_ids.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
                 break;
             }
             answer.tokens.push(token);
-            answer.accepted += usize::from(index < drawn.drafts);
+            answer.usage.accepted_tokens += usize::from(index < drawn.drafts);
             // Control tokens other than the end print nothing.
             let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
-            answer.say(text, context.on_event);
+            say(answer, text, context.on_event);
             if stream.is_stopped() {
                 answer.finish_reason = FinishReason::Stop;
                 break;
@@ -149,7 +151,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Drawing<DrawOf<B>>> {
         let (prompt, mut images) = (encoded.entries.len(), None);
         while self.conversation.entries().len() < prompt {
-            self.forward_once(encoded, usize::MAX, &mut images, context).await?;
+            self.forward(encoded, usize::MAX, &mut images, context).await?;
         }
         let model = self.backend.model()?;
         while let Some(&token) = drawn.get(self.conversation.entries().len() - prompt) {
@@ -188,5 +190,49 @@ impl<B: Backend> Engine<B> {
         drawing.arrived = goes_on.then_some(now);
         speculator.stepped();
         Ok(Drawn { tokens: vec![token], drafts: 0 })
+    }
+
+    /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
+    fn propose(&mut self, speculator: &Speculator, known: Option<u32>, left: usize) -> Result<Option<Draft>> {
+        if !speculator.looks(&self.latency) {
+            return Ok(None);
+        }
+        let Some(rows) = self.conversation.draft_rows(self.backend.model()?, left) else { return Ok(None) };
+        Ok(speculator.propose(&self.latency, &history(self.conversation.entries(), known), rows))
+    }
+
+    /// Verifies a draft behind a token that is known; none if it could not be judged.
+    async fn verify(
+        &mut self,
+        drawing: &mut Drawing<DrawOf<B>>,
+        speculator: &mut Speculator,
+        (known, draft): (u32, Draft),
+        progress: Progress,
+    ) -> Result<Option<Drawn>> {
+        let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
+        let model = self.backend.model()?;
+        if !self.conversation.drafts_are_right(model, &inputs, progress.drawn).await? {
+            speculator.stop();
+            return Ok(None);
+        }
+        let started = (self.clock)();
+        let Some(verdict) = self.conversation.verify(model, &mut drawing.draw, &inputs, progress.drawn).await? else {
+            // Perhaps by a draft's fault: then a step will do.
+            speculator.stop();
+            return Ok(None);
+        };
+        self.latency.passed(inputs.len(), (self.clock)() - started);
+        speculator.verified(&draft, verdict.kept - 1);
+        drawing.known = Some(verdict.token);
+        let tokens = inputs[1..verdict.kept].iter().copied().chain([verdict.token]).collect();
+        Ok(Some(Drawn { tokens, drafts: verdict.kept - 1 }))
+    }
+}
+
+/// Adds text to the answer and tells the caller, if there is any.
+fn say(answer: &mut Completion, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        answer.text.push_str(&text);
+        on_event(Event::Text(text));
     }
 }

@@ -2,23 +2,23 @@
 
 use std::rc::Rc;
 
+use futures_util::future::join;
+
 use super::backend::Backend;
-use super::context::RequestContext;
 use super::conversation::Conversation;
-use super::events::{Clock, LoadEvent};
+use super::events::{Clock, LoadEvent, RequestContext};
 use super::pictures::{Encoder, FeatureCache, PromptImages};
 use super::prompt::{ContextEntry, SizedPicture};
-use super::source::{ShardSource, both};
+use super::source::ShardSource;
 use super::tower::{TowerRun, select_all, take_all};
 use super::tuning::Tuned;
 use crate::error::{Error, Result};
+use crate::families::definition;
 use crate::families::tower::Tower;
-use crate::families::{ModelConfig, definition};
 use crate::gpu::Gpu;
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
-use crate::state::State;
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader};
 
@@ -73,8 +73,8 @@ impl Backend for Device {
         self.plan.context
     }
 
-    fn config(&self) -> &ModelConfig {
-        &self.manifest.config
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     fn longest_edge(&self) -> usize {
@@ -87,7 +87,7 @@ impl Backend for Device {
 
     async fn encode_images(
         &mut self,
-        conversation: &mut Conversation<State>,
+        conversation: &mut Conversation<Model>,
         entries: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
@@ -167,7 +167,7 @@ pub(super) async fn bring_up(
     let (report, mut first) = match manifest.shards.is_empty() {
         true => (test.await, None),
         false => {
-            let (report, first) = both(test, shards.shard(0)).await;
+            let (report, first) = join(test, shards.shard(0)).await;
             (report, Some(first))
         }
     };

@@ -1,9 +1,9 @@
 //! What the engine tells its caller, and how the caller stops it.
 
-use crate::chat::Date;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::chat::Date;
 use crate::error::{Error, Result};
 
 /// Milliseconds since some fixed moment, from the platform.
@@ -32,12 +32,29 @@ impl Cancel {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// An error once it was asked to end.
-    ///
-    /// # Errors
-    /// [`Error::Aborted`].
+    /// [`Error::Aborted`] once it was asked to end.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Aborted) } else { Ok(()) }
+    }
+}
+
+/// Losses of its device that end a request.
+pub(super) const LOSSES: u32 = 3;
+
+/// A request under way: who listens, who may stop it, and what has gone wrong so far.
+pub struct RequestContext<'a> {
+    /// The caller's flag.
+    pub cancel: &'a Cancel,
+    pub(super) on_event: &'a mut dyn FnMut(Event),
+    /// How often the device was lost.
+    pub(super) losses: u32,
+    /// Whether memory that is only used for speed has been given up.
+    pub(super) is_lean: bool,
+}
+
+impl<'a> RequestContext<'a> {
+    pub(super) fn new(cancel: &'a Cancel, on_event: &'a mut dyn FnMut(Event)) -> Self {
+        Self { cancel, on_event, losses: 0, is_lean: false }
     }
 }
 
@@ -107,7 +124,7 @@ pub enum FinishReason {
 }
 
 /// Tokens read and written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
@@ -135,7 +152,7 @@ pub struct Timings {
 }
 
 /// A finished answer.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Completion {
     /// The whole answer.
     pub text: String,

@@ -1,8 +1,7 @@
 //! Request to answer: encode, reuse what the state holds, encode pictures, prefill in chunks, decode token by token.
 
 use super::backend::Backend;
-use super::context::RequestContext;
-use super::events::{Cancel, Completion, Event, FinishReason, Stage, Timings, Usage};
+use super::events::{Cancel, Completion, Event, RequestContext, Stage, Timings};
 use super::pictures::PromptImages;
 use super::prompt::Encoded;
 use super::{Engine, Request};
@@ -23,26 +22,19 @@ impl<B: Backend> Engine<B> {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Completion> {
         request.sampling.validate()?;
-        let mut timings = Timings::default();
-        let started = (self.clock)();
+        let (mut answer, started) = (Completion::default(), (self.clock)());
         let encoded = self.encode(&request.prompt, &request.pictures)?;
+        answer.usage.prompt_tokens = encoded.ids.len();
         self.check_room(encoded.ids.len())?;
         encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
-        timings.prepare_ms = (self.clock)() - started;
+        answer.timings.prepare_ms = (self.clock)() - started;
         let context = &mut RequestContext::new(cancel, on_event);
-        let cached = self.prefill(&encoded, &mut timings, context).await?;
+        answer.usage.cached_tokens = self.prefill(&encoded, &mut answer.timings, context).await?;
         let decode_started = (self.clock)();
-        let answer = self.decode(request, &encoded, context).await?;
-        timings.decode_ms = (self.clock)() - decode_started;
-        let usage = Usage {
-            prompt_tokens: encoded.ids.len(),
-            completion_tokens: answer.tokens.len(),
-            cached_tokens: cached,
-            drafted_tokens: answer.drafted,
-            accepted_tokens: answer.accepted,
-        };
-        let Answer { text, tokens, finish_reason, .. } = answer;
-        Ok(Completion { text, tokens, finish_reason, usage, timings })
+        self.decode(&mut answer, request, &encoded, context).await?;
+        answer.timings.decode_ms = (self.clock)() - decode_started;
+        answer.usage.completion_tokens = answer.tokens.len();
+        Ok(answer)
     }
 
     /// The prompt and one token of an answer must fit.
@@ -63,12 +55,8 @@ impl<B: Backend> Engine<B> {
         let common = self.conversation.common(&encoded.entries);
         let cached = self.conversation.rewind(common, &encoded.pictures);
         let vision_started = (self.clock)();
-        let mut images = None;
-        let encode = async |engine: &mut Self, context: &mut RequestContext<'_>| {
-            let left = engine.conversation.entries().len();
-            engine.images(&encoded.entries[left..], encoded, context).await
-        };
-        images.replace(self.with_recovery(context, encode).await?);
+        let encode = async |engine: &mut Self, context: &mut RequestContext<'_>| engine.images(encoded, context).await;
+        let mut images = Some(self.with_recovery(context, encode).await?);
         // All room at once: the state moves once. Not before the tower is done: its work memory serves the state now.
         let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
             let left = engine.conversation.entries().len();
@@ -79,7 +67,10 @@ impl<B: Backend> Engine<B> {
         timings.vision_ms = prefill_started - vision_started;
         while self.conversation.entries().len() < total {
             context.cancel.check()?;
-            self.forward(encoded, usize::MAX, &mut images, context).await?;
+            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                engine.forward(encoded, usize::MAX, &mut images, context).await
+            };
+            self.with_recovery(context, forward).await?;
             let done = self.conversation.entries().len();
             (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
         }
@@ -87,14 +78,10 @@ impl<B: Backend> Engine<B> {
         Ok(cached)
     }
 
-    /// Encodes the pictures that `entries` name.
-    async fn images(
-        &mut self,
-        entries: &[super::ContextEntry],
-        encoded: &Encoded,
-        context: &mut RequestContext<'_>,
-    ) -> Result<PromptImages> {
-        self.backend.encode_images(&mut self.conversation, entries, &encoded.pictures, context).await
+    /// Encodes the pictures of what is not computed yet.
+    async fn images(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<PromptImages> {
+        let rest = &encoded.entries[self.conversation.entries().len()..];
+        self.backend.encode_images(&mut self.conversation, rest, &encoded.pictures, context).await
     }
 
     /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.
@@ -105,54 +92,16 @@ impl<B: Backend> Engine<B> {
         images: &mut Option<PromptImages>,
         context: &mut RequestContext<'_>,
     ) -> Result<usize> {
-        let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
-            engine.forward_once(encoded, most, images, context).await
-        };
-        self.with_recovery(context, step).await
-    }
-
-    /// As [`Self::forward`]; whatever goes wrong is an error.
-    pub(super) async fn forward_once(
-        &mut self,
-        encoded: &Encoded,
-        most: usize,
-        images: &mut Option<PromptImages>,
-        context: &mut RequestContext<'_>,
-    ) -> Result<usize> {
-        let rest = &encoded.entries[self.conversation.entries().len()..];
         // After a loss they are gone.
         let features = match images.take() {
             Some(features) => features,
-            None => self.images(rest, encoded, context).await?,
+            None => self.images(encoded, context).await?,
         };
         let model = self.backend.model()?;
+        let rest = &encoded.entries[self.conversation.entries().len()..];
         let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
-        let inputs: Vec<_> = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
-        self.conversation.append(model, entries, &inputs, features.rows.as_ref()).await?;
+        self.conversation.append(model, entries, &features).await?;
         *images = Some(features);
         Ok(entries.len())
-    }
-}
-
-/// The answer so far.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) tokens: Vec<u32>,
-    pub(super) finish_reason: FinishReason,
-    /// Tokens drawn, one that ended it among them.
-    pub(super) taken: usize,
-    /// Tokens guessed.
-    pub(super) drafted: usize,
-    /// Those of its tokens that had been guessed.
-    pub(super) accepted: usize,
-}
-
-impl Answer {
-    pub(super) fn say(&mut self, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            self.text.push_str(&text);
-            on_event(Event::Text(text));
-        }
     }
 }

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::context::LOSSES;
-use super::conversation::Conversation;
 use super::device::{Device, Resident, bring_up};
-use super::events::{Calendar, Clock, LoadEvent};
+use super::events::{Calendar, Clock, LOSSES, LoadEvent};
 use super::pictures::FeatureCache;
 use super::source::ShardSource;
 use super::speculate::{LatencyModel, Speculation};
@@ -54,10 +52,10 @@ impl LoadOptions {
             kv_precision: None,
             vision: None,
             gpu_memory_budget: None,
-            speculation: Speculation::default(),
             tune: Tune::default(),
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
+            speculation: Speculation::default(),
             clock,
             today: || None,
         }
@@ -128,27 +126,10 @@ impl Engine {
                 outcome => break outcome?,
             }
         };
-        Ok(Self {
-            latency: LatencyModel::new(gpu.class()),
-            chat: manifest.chat.clone(),
-            name: manifest.name.clone(),
-            backend: Device {
-                gpu,
-                plan,
-                resident: Some(resident),
-                manifest,
-                shards,
-                features: FeatureCache::default(),
-                self_test,
-                tuned,
-                clock: options.clock,
-            },
-            tokenizer,
-            conversation: Conversation::default(),
-            speculation: options.speculation,
-            clock: options.clock,
-            today: options.today,
-        })
+        let (class, clock, resident) = (gpu.class(), options.clock, Some(resident));
+        let features = FeatureCache::default();
+        let backend = Device { gpu, plan, resident, manifest, shards, features, self_test, tuned, clock };
+        Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
     }
 }
 

@@ -3,12 +3,9 @@
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
 mod backend;
-mod context;
 mod conversation;
 mod decode;
 mod device;
-mod drafts;
-mod encode;
 mod events;
 mod generate;
 mod load;
@@ -23,11 +20,12 @@ mod tower;
 mod tuning;
 
 pub use crate::memory::{Plan, Residency};
-pub use backend::{Backend, StateOf};
-pub use context::RequestContext;
+pub use backend::Backend;
 pub use conversation::Conversation;
 pub use device::Device;
-pub use events::{Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, Usage};
+pub use events::{
+    Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, Usage,
+};
 pub use load::LoadOptions;
 pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
@@ -39,13 +37,12 @@ pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 use std::sync::Arc;
 
 use crate::chat::Tokenizer;
-use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::families::ModelConfig;
 use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
-use crate::weights::manifest::{ChatSettings, Manifest};
+use crate::weights::manifest::Manifest;
 use speculate::LatencyModel;
 
 /// A request for an answer.
@@ -68,42 +65,21 @@ pub struct Request {
 pub struct Engine<B: Backend = Device> {
     backend: B,
     tokenizer: Arc<Tokenizer>,
-    chat: ChatSettings,
-    conversation: Conversation<StateOf<B>>,
+    conversation: Conversation<B::Model>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     clock: Clock,
     today: Calendar,
-    name: String,
-}
-
-/// How an engine is put together from its parts, for backends other than [`Device`].
-#[derive(Debug)]
-pub struct EngineParts<B> {
-    /// What answers are made with.
-    pub backend: B,
-    /// The tokenizer.
-    pub tokenizer: Arc<Tokenizer>,
-    /// How a conversation becomes tokens.
-    pub chat: ChatSettings,
-    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
-    pub speculation: Speculation,
-    /// Milliseconds since some fixed moment.
-    pub clock: Clock,
-    /// The date, for default system prompts that name it.
-    pub today: Calendar,
-    /// What the model is called.
-    pub name: String,
 }
 
 impl<B: Backend> Engine<B> {
-    /// An engine of these parts.
-    pub fn from_parts(parts: EngineParts<B>) -> Self {
-        let EngineParts { backend, tokenizer, chat, speculation, clock, today, name } = parts;
-        let latency = LatencyModel::new(DeviceClass::Hardware);
-        let conversation = Conversation::default();
-        Self { backend, tokenizer, chat, conversation, speculation, latency, clock, today, name }
+    /// An engine of its parts, for backends other than [`Device`], which [`Self::load`](Engine::load) makes. Of `options` only what does
+    /// not concern the device counts.
+    pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
+        let LoadOptions { speculation, clock, today, .. } = *options;
+        let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
+        Self { backend, tokenizer, conversation, speculation, latency, clock, today }
     }
 
     /// What answers are made with.
@@ -117,12 +93,12 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The conversation that requests continue.
-    pub fn conversation(&self) -> &Conversation<StateOf<B>> {
+    pub fn conversation(&self) -> &Conversation<B::Model> {
         &self.conversation
     }
 
     /// Has requests continue another conversation of this engine, or a new one. Returns the one so far.
-    pub fn swap_conversation(&mut self, other: Conversation<StateOf<B>>) -> Conversation<StateOf<B>> {
+    pub fn swap_conversation(&mut self, other: Conversation<B::Model>) -> Conversation<B::Model> {
         std::mem::replace(&mut self.conversation, other)
     }
 
@@ -158,11 +134,6 @@ impl Engine {
         &self.backend.plan
     }
 
-    /// Tokens the context holds.
-    pub fn context(&self) -> usize {
-        self.backend.plan.context
-    }
-
     /// What the kernels' self-test on this device found.
     pub fn self_test(&self) -> &SelfTestReport {
         &self.backend.self_test
@@ -171,11 +142,6 @@ impl Engine {
     /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
     pub fn tuned(&self) -> Tuned {
         self.backend.tuned
-    }
-
-    /// How the cache of keys and values holds a number.
-    pub fn kv_precision(&self) -> KvPrecision {
-        self.backend.plan.kv
     }
 
     /// Forgets the conversation, its state and all pictures.

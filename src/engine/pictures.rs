@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::context::RequestContext;
-use super::events::{Event, Stage};
+use super::events::{Event, RequestContext, Stage};
 use super::prompt::{ContextEntry, SizedPicture};
 use super::tower::TowerRun;
 use crate::error::{Error, Result};

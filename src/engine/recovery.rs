@@ -2,9 +2,8 @@
 
 use super::Engine;
 use super::backend::Backend;
-use super::context::{LOSSES, RequestContext};
 use super::conversation::History;
-use super::events::Event;
+use super::events::{Event, LOSSES, RequestContext};
 use super::prompt::ContextEntry;
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
@@ -89,9 +88,7 @@ impl<B: Backend> Engine<B> {
             let ignore = &mut |_| ();
             let silent = &mut RequestContext::new(context.cancel, ignore);
             let features = self.backend.encode_images(&mut self.conversation, entries, &held.pictures, silent).await?;
-            let inputs = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
-            let model = self.backend.model()?;
-            self.conversation.replay(model, (pass, entries), inputs, features.rows.as_ref()).await?;
+            self.conversation.replay(self.backend.model()?, (pass, entries), &features).await?;
             if index % PASSES == PASSES - 1 {
                 self.backend.model()?.wait_idle().await?;
             }

@@ -2,8 +2,7 @@
 
 use super::Engine;
 use super::backend::Backend;
-use super::context::RequestContext;
-use super::events::Cancel;
+use super::events::{Cancel, RequestContext};
 use super::prompt::{Picture, Prompt};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
@@ -56,7 +55,10 @@ impl<B: Backend> Engine<B> {
         let mut images = None;
         while self.conversation.entries().len() < total {
             cancel.check()?;
-            let rows = self.forward(&encoded, options.chunk.max(1), &mut images, context).await?;
+            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                engine.forward(&encoded, options.chunk.max(1), &mut images, context).await
+            };
+            let rows = self.with_recovery(context, forward).await?;
             let first = self.conversation.entries().len() - rows;
             let logits = self.logits(rows, context).await?; // [rows, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;

@@ -2,7 +2,7 @@
 //! verified in one pass (<https://github.com/apoorvumang/prompt-lookup-decoding>). Whether that pays is measured, not assumed.
 
 use super::prompt::ContextEntry;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::gpu::DeviceClass;
 use crate::model::DRAFT_ROWS;
 
@@ -20,8 +20,9 @@ const PAUSE: usize = 4;
 const LONGEST_PAUSE: usize = 64;
 
 /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time. Answers are the same either way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_speculation)]
 pub enum Speculation {
     /// Where it is expected to be faster, by what this device and this answer have shown.
     #[default]
@@ -32,17 +33,8 @@ pub enum Speculation {
     Always,
 }
 
-impl std::str::FromStr for Speculation {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "off" => Ok(Self::Off),
-            "always" => Ok(Self::Always),
-            _ => Err(Error::request("speculation", format!("{name:?} is none of auto and off"))),
-        }
-    }
+fn no_speculation(name: &str) -> Error {
+    Error::request("speculation", format!("{name:?} is none of auto and off"))
 }
 
 /// How long steps and passes take on a device.

@@ -27,8 +27,9 @@ pub struct Tuned {
 }
 
 /// When ways are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_tune)]
 pub enum Tune {
     /// On hardware. What suits processors is known, and their compilers take longer than a bad choice costs.
     #[default]
@@ -39,22 +40,14 @@ pub enum Tune {
     Never,
 }
 
-impl std::str::FromStr for Tune {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "always" => Ok(Self::Always),
-            "never" => Ok(Self::Never),
-            _ => Err(Error::request("tune", format!("{name:?} is none of auto, always and never"))),
-        }
-    }
+fn no_tune(name: &str) -> Error {
+    Error::request("tune", format!("{name:?} is none of auto, always and never"))
 }
 
 /// Which numbers kernels may come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_arithmetic)]
 pub enum Arithmetic {
     /// Those of 32-bit floats.
     #[default]
@@ -73,16 +66,8 @@ impl Arithmetic {
     }
 }
 
-impl std::str::FromStr for Arithmetic {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "exact" => Ok(Self::Exact),
-            "fast" => Ok(Self::Fast),
-            _ => Err(Error::request("arithmetic", format!("{name:?} is neither exact nor fast"))),
-        }
-    }
+fn no_arithmetic(name: &str) -> Error {
+    Error::request("arithmetic", format!("{name:?} is neither exact nor fast"))
 }
 
 impl Tune {

@@ -1,6 +1,6 @@
 //! Causal grouped-query self-attention over the KV cache, with its norm before and its residual behind.
 
-use super::linear::{FusedLinear, Norm, add};
+use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
@@ -28,9 +28,6 @@ pub struct Attention {
 
 impl Attention {
     /// Records the layer over the rows in `pass.work.x`.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Recording::dispatch`].
     pub fn record(&self, pass: &mut Pass<'_>, state: &KvLayer) -> Result<()> {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
@@ -46,7 +43,8 @@ impl Attention {
     /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
     fn queries_keys_values(&self, pass: &mut Pass<'_>, cache: &Cache, out: &Slice) -> Result<usize> {
         let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
-        let fuses = |weight: &&Weight| qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.max_bindings);
+        let fuses =
+            |weight: &&Weight| qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.work.max_bindings);
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (norm, tuning) = (self.norm.folded(), gemv::Tuning::of(pass.recording.kernel_config()));
             let qkv =
@@ -54,7 +52,7 @@ impl Attention {
             qkv_matvec::record(pass.recording, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);
         }
-        self.qkv_proj.record_normed(pass, &self.norm, &x, out)?; // [rows, q | k | v]
+        normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
         rope_append::record(pass.recording, &RopeAppend { qkv: out, tokens: pass.rows, heads, step: &step, cache })?;
         Ok(self.qkv_proj.width())
     }

@@ -1,17 +1,19 @@
 //! A decoder: embedding, layers of a mixer and a feed-forward, norm and head. The same code records prompts, single tokens and drafts.
 
 use std::ops::Range;
+use std::slice::from_ref;
 
 use super::attention::Attention;
 use super::linear::{FusedLinear, Norm, normed};
 use super::mlp::Mlp;
 use super::pass::Pass;
-use super::step::RopeTable;
+use super::rope;
 use crate::config::{Activation, TextConfig};
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::embed_rows;
-use crate::kernels::rope_append::Heads;
+use crate::kernels::rope_append::{Heads, table_stride};
+use crate::kernels::sample::Sampling;
+use crate::kernels::{accept, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -35,9 +37,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Takes the weights of a pre-norm layer of attention and a gated feed-forward, under Hugging Face's names.
-    ///
-    /// # Errors
+    /// Takes the weights of a pre-norm layer of attention and a gated feed-forward, under Hugging Face's names. Fails with
     /// [`crate::Error::InvalidPackage`] if one is missing.
     pub fn attention(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
         let at = |name: &str| format!("layers.{layer}.{name}");
@@ -71,7 +71,8 @@ fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<No
 #[derive(Debug)]
 pub struct Decoder {
     config: TextConfig,
-    rope: RopeTable,
+    /// Of the rotary embedding. `// [head_dim / 2]`
+    frequencies: Vec<f32>,
     embed_tokens: Weight,
     layers: Vec<Layer>,
     norm: Norm,
@@ -79,10 +80,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes embedding, final norm and head; `layer` takes the layers.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if a weight is missing.
+    /// Takes embedding, final norm and head; `layer` takes the layers. Fails with [`crate::Error::InvalidPackage`] if a weight is missing.
     pub fn new(
         config: &TextConfig,
         weights: &mut WeightStore,
@@ -90,7 +88,7 @@ impl Decoder {
     ) -> Result<Self> {
         Ok(Self {
             config: config.clone(),
-            rope: RopeTable::new(config),
+            frequencies: rope::inverse_frequencies(&config.rope, config.head_dim),
             embed_tokens: weights.matrix("embed_tokens")?,
             layers: (0..config.layers.len()).map(|index| layer(config, weights, index)).collect::<Result<_>>()?,
             norm: norm(config, weights, "norm")?,
@@ -103,24 +101,26 @@ impl Decoder {
         &self.config
     }
 
-    /// What the rope table holds.
-    pub(crate) fn rope(&self) -> &RopeTable {
-        &self.rope
+    /// Rows of the rope table in the step buffer, the first for position id `first_id`, the others for the ids behind it.
+    pub(crate) fn rope_table(&self, rows: usize, first_id: usize) -> Vec<u32> {
+        let config = &self.config;
+        let angles = rope::text_angles(&config.rope, &self.frequencies, first_id, rows); // [rows, head_dim / 2, 2]
+        let scales = rope::query_scales(config.query_scaling.as_ref(), first_id, rows); // [rows]
+        let mut words = Vec::with_capacity(rows * table_stride(config.head_dim));
+        for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
+            words.extend(rotations.iter().flatten().map(|x| x.to_bits()));
+            words.extend([scale.to_bits(), 0, 0, 0]);
+        }
+        words
     }
 
     /// Records the rows that start a pass: embeddings of the tokens in `sources`, or rows of `features`.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Recording::dispatch`].
     pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
         let x = pass.x(); // [rows, hidden]
         embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, &x)
     }
 
     /// Records some layers over the rows in `pass.work.x`.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Recording::dispatch`].
     pub fn record_layers(&self, pass: &mut Pass<'_>, state: &State, layers: Range<usize>) -> Result<()> {
         for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
             match (&layer.mixer, state.layer(index)) {
@@ -132,12 +132,28 @@ impl Decoder {
     }
 
     /// Records the logits of `rows` rows of the last layer's output into `pass.work.logits`. `x`: `// [rows, hidden]`.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Recording::dispatch`].
     pub fn record_head(&self, pass: &mut Pass<'_>, (x, rows): (&Slice, usize)) -> Result<()> {
         let (head, logits) = (self.lm_head.as_ref().unwrap_or(&self.embed_tokens), pass.work.logits.all()); // [rows, vocab]
-        normed(pass, std::iter::once(head), &self.norm, (x, rows), &logits)
+        normed(pass, from_ref(head), &self.norm, (x, rows), &logits)
+    }
+
+    /// Records a step from its inputs to its logits; of several rows also the choice among the logits of each, and its comparison with
+    /// the drafts that the rows began with.
+    pub(crate) fn record_step(&self, pass: &mut Pass<'_>, state: &State) -> Result<()> {
+        let (work, rows) = (pass.work, pass.rows);
+        let (inputs, step) = (work.sources.all(), work.step.all());
+        let sources = if rows == 1 { work.step.slice(0..4) } else { inputs.clone() };
+        // The kernel binds some features even where no source names one.
+        self.record_inputs(pass, &sources, &work.gathered.all())?;
+        self.record_layers(pass, state, 0..self.layers.len())?;
+        let x = pass.x(); // [rows, hidden]
+        self.record_head(pass, (&x, rows))?;
+        if rows == 1 {
+            return Ok(());
+        }
+        let sampling = Sampling::greedy(self.config.vocab_size, rows, &work.likeliest, &inputs)?;
+        sample_scan::record_rows(pass.recording, &sampling, rows, &work.logits.all(), &step)?; // [rows, vocab]
+        accept::record(pass.recording, &sampling, rows, &inputs, &step)
     }
 
     /// Layers of a chunk of `tokens` tokens that are submitted at once: a page draws its frames between submissions, and drivers
@@ -153,7 +169,7 @@ impl Decoder {
     /// Bytes of the matrices of the first layer.
     pub fn layer_bytes(&self) -> u64 {
         let Some(Layer { mixer: Mixer::Attention(attention), mlp }) = self.layers.first() else { return 0 };
-        let matrices = attention.qkv_proj.matrices().iter().chain(mlp.gate_up_proj.matrices());
+        let matrices = attention.qkv_proj.matrices.iter().chain(&mlp.gate_up_proj.matrices);
         let parts = matrices.chain([&attention.o_proj, &mlp.down_proj]).flat_map(|weight| &weight.parts);
         parts.flat_map(|part| &part.planes).map(|plane| plane.bytes).sum()
     }

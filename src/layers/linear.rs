@@ -4,7 +4,7 @@ use super::pass::Pass;
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
 use crate::kernels::gemv::{self, Tuning};
-use crate::kernels::matvec::Matvec;
+use crate::kernels::matvec::{self, Matvec};
 use crate::kernels::{Linear, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -21,9 +21,6 @@ pub struct Norm {
 
 impl Norm {
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`].
     pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
         rms_norm::record(recording, (rows, self.width), self.eps, x, &self.weight, y)
     }
@@ -37,21 +34,14 @@ impl Norm {
 /// One or several matrices with the same inputs; one launch where their layouts allow them to be fused.
 #[derive(Debug)]
 pub struct FusedLinear {
-    matrices: Vec<Weight>,
+    /// In order of their outputs.
+    pub matrices: Vec<Weight>,
 }
 
 impl FusedLinear {
-    /// Takes the fused matrix of this name.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if one is missing.
+    /// Takes the fused matrix of this name. Fails with [`crate::Error::InvalidPackage`] if a weight is missing.
     pub fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
         Ok(Self { matrices: weights.fused(name)? })
-    }
-
-    /// The matrices, in order of their outputs.
-    pub fn matrices(&self) -> &[Weight] {
-        &self.matrices
     }
 
     /// The matrix, if all are one.
@@ -61,77 +51,55 @@ impl FusedLinear {
 
     /// Outputs of all matrices together.
     pub fn width(&self) -> usize {
-        self.matrices.iter().map(|weight| weight.shape.rows).sum()
+        width(&self.matrices)
     }
 
     /// Records `y = x * w^T` for many rows. `x`: `// [rows, inputs]`; `y`: `// [rows, width]`.
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`].
     pub fn record(&self, recording: &mut Recording, x: &Slice, rows: usize, y: &Slice) -> Result<()> {
-        let (y_stride, mut y_offset) = (self.width(), 0);
-        for weight in &self.matrices {
-            Linear { x, m: rows, weight, bias: None, y, y_stride, y_offset, accumulate: false }.record(recording)?;
-            y_offset += weight.shape.rows;
-        }
-        Ok(())
-    }
-
-    /// Records `y = norm(x) * w^T`, as [`normed`].
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`].
-    pub fn record_normed(&self, pass: &mut Pass<'_>, norm: &Norm, x: &Slice, y: &Slice) -> Result<()> {
-        normed(pass, self.matrices.iter(), norm, (x, pass.rows), y)
+        side_by_side(recording, &self.matrices, (x, rows), y)
     }
 }
 
 /// Records `y = norm(x) * w^T` for matrices whose outputs lie side by side. `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn normed<'a>(
-    pass: &mut Pass<'_>,
-    weights: impl Iterator<Item = &'a Weight> + Clone,
-    norm: &Norm,
-    (x, m): (&Slice, usize),
-    y: &Slice,
-) -> Result<()> {
-    let (y_stride, mut y_offset) = (weights.clone().map(|weight| weight.shape.rows).sum(), 0);
-    let (is_step, h) = (pass.is_step(), pass.work.h.all()); // [rows, inputs]
-    if !is_step {
+pub fn normed(pass: &mut Pass<'_>, weights: &[Weight], norm: &Norm, (x, m): (&Slice, usize), y: &Slice) -> Result<()> {
+    let h = pass.work.h.all(); // [rows, inputs]
+    if !pass.is_step() {
         norm.record(pass.recording, m, x, &h)?;
+        return side_by_side(pass.recording, weights, (&h, m), y);
     }
+    let (norm, tuning) = (Some(norm.folded()), Tuning::of(pass.recording.kernel_config()));
+    let (y_stride, mut y_offset) = (width(weights), 0);
     for weight in weights {
-        if is_step {
-            let (norm, tuning) = (Some(norm.folded()), Tuning::of(pass.recording.kernel_config()));
-            Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning }
-                .record(pass.recording)?;
-        } else {
-            Linear { x: &h, m, weight, bias: None, y, y_stride, y_offset, accumulate: false }.record(pass.recording)?;
-        }
+        let product = Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning };
+        product.record(pass.recording)?;
         y_offset += weight.shape.rows;
     }
     Ok(())
 }
 
-/// Records `y += x * w^T` for the rows of a pass. `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn add(pass: &mut Pass<'_>, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
-    if !pass.is_step() {
-        return project(pass.recording, weight, x, pass.rows, y, true);
+/// Records `y = x * w^T` for many rows and matrices whose outputs lie side by side.
+fn side_by_side(recording: &mut Recording, weights: &[Weight], (x, m): (&Slice, usize), y: &Slice) -> Result<()> {
+    let (y_stride, mut y_offset) = (width(weights), 0);
+    for weight in weights {
+        Linear { x, m, weight, bias: None, y, y_stride, y_offset, accumulate: false }.record(recording)?;
+        y_offset += weight.shape.rows;
     }
-    let (m, y_stride, tuning) = (pass.rows, weight.shape.rows, Tuning::of(pass.recording.kernel_config()));
-    Matvec { x, m, norm: None, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true, tuning }
-        .record(pass.recording)
+    Ok(())
+}
+
+/// Outputs of all matrices together.
+fn width(weights: &[Weight]) -> usize {
+    weights.iter().map(|weight| weight.shape.rows).sum()
+}
+
+/// Records `y += x * w^T` for the rows of a pass. `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
+pub fn add(pass: &mut Pass<'_>, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
+    let (m, y_stride) = (pass.rows, weight.shape.rows);
+    let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true };
+    if pass.is_step() { matvec::record(pass.recording, &product) } else { product.record(pass.recording) }
 }
 
 /// Records `y = x * w^T`, or `y += x * w^T`, for many rows. `x`: `// [m, inputs]`; `y`: `// [m, outputs]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn project(
     recording: &mut Recording,
     weight: &Weight,

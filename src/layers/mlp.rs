@@ -1,6 +1,6 @@
 //! The gated feed-forward (<https://arxiv.org/abs/2002.05202>), with its norm before and its residual behind.
 
-use super::linear::{FusedLinear, Norm, add};
+use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
@@ -23,13 +23,10 @@ pub struct Mlp {
 
 impl Mlp {
     /// Records the layer over the rows in `pass.work.x`.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Recording::dispatch`].
     pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
         let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
         let (m, activation) = (pass.rows, self.activation);
-        let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.max_bindings);
+        let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
                 let (norm, tuning) = (Some(self.norm.folded()), gemv::Tuning::of(pass.recording.kernel_config()));
@@ -37,7 +34,7 @@ impl Mlp {
                 gated_matvec::record(pass.recording, &gated)?; // [rows, intermediate]
             }
             None => {
-                self.gate_up_proj.record_normed(pass, &self.norm, &x, &gate_up)?; // [rows, gate | up]
+                normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]
                 glu::record(pass.recording, (m, self.gate_up_proj.width() / 2), activation, &gate_up, &act)?;
             }
         }

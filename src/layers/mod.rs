@@ -1,5 +1,5 @@
 //! What decoders are made of. A layer records its work into a [`Pass`]; the form of the pass decides which kernels do it, so that one
-//! decoder serves prompts, single tokens and drafts alike.
+//! decoder serves prompts, single tokens and drafts alike. What records fails as [`crate::gpu::Recording::dispatch`].
 
 pub mod attention;
 pub mod decoder;

@@ -34,8 +34,6 @@ pub struct Pass<'a> {
     pub rows: usize,
     /// Which kernels do the work.
     pub form: Form,
-    /// Storage buffers that a kernel may bind.
-    pub max_bindings: usize,
 }
 
 impl Pass<'_> {

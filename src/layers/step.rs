@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::rope;
+use super::pass::Form;
 use crate::config::TextConfig;
 use crate::kernels::attention_step::partials_len;
 use crate::kernels::rope_append::{TABLE, table_stride};
@@ -45,19 +45,10 @@ fn splits(entries: usize) -> usize {
     entries.div_ceil(SPLIT).next_power_of_two().min(MAX_SPLITS)
 }
 
-/// What a recording of a step is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StepShape {
-    /// Tokens: one, and drafts behind it.
-    pub(crate) rows: usize,
-    /// Workgroups that share the attention of a key-value head.
-    pub(crate) splits: usize,
-}
-
-impl StepShape {
-    /// Of a step of so many rows, the first at cache entry `entry`.
-    pub(crate) fn at(entry: usize, rows: usize) -> Self {
-        Self { rows, splits: splits(entry + rows) }
+impl Form {
+    /// A step of so many rows, the first at cache entry `entry`.
+    pub(crate) fn step(entry: usize, rows: usize) -> Self {
+        Self::Step { splits: splits(entry + rows) }
     }
 }
 
@@ -82,44 +73,9 @@ pub struct StepHeader {
     pub drawn: usize,
 }
 
-/// The rope table: which cache entries have a row, and what is in it.
-#[derive(Debug)]
-pub struct RopeTable {
-    config: TextConfig,
-    /// `// [head_dim / 2]`
-    frequencies: Vec<f32>,
-}
-
-impl RopeTable {
-    /// For the heads of a decoder.
-    pub fn new(config: &TextConfig) -> Self {
-        let frequencies = rope::inverse_frequencies(&config.rope, config.head_dim);
-        Self { config: config.clone(), frequencies }
+impl StepHeader {
+    /// The first words of the step buffer, whose rope table has rows for `entries`.
+    pub(crate) fn words(self, entries: &Range<usize>) -> [u32; 4] {
+        [self.token, self.entry as u32, self.drawn as u32, entries.start as u32]
     }
-
-    /// Header and table as the step buffer holds them; the table has rows for `entries`.
-    pub(crate) fn step_words(&self, header: StepHeader, entries: &Range<usize>, first_id: usize) -> Vec<u32> {
-        let mut words = header_words(header, entries).to_vec();
-        words.resize(HEADER as usize / size_of::<u32>(), 0);
-        words.extend(self.words(entries.len(), first_id));
-        words
-    }
-
-    /// Some rows, the first for position id `first_id`, the others for the ids behind it.
-    pub(crate) fn words(&self, rows: usize, first_id: usize) -> Vec<u32> {
-        let config = &self.config;
-        let angles = rope::text_angles(&config.rope, &self.frequencies, first_id, rows); // [rows, head_dim / 2, 2]
-        let scales = rope::query_scales(config.query_scaling.as_ref(), first_id, rows); // [rows]
-        let mut words = Vec::with_capacity(rows * table_stride(config.head_dim));
-        for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
-            words.extend(rotations.iter().flatten().map(|x| x.to_bits()));
-            words.extend([scale.to_bits(), 0, 0, 0]);
-        }
-        words
-    }
-}
-
-/// The header before a table with rows for `entries`.
-pub(crate) fn header_words(header: StepHeader, entries: &Range<usize>) -> [u32; 4] {
-    [header.token, header.entry as u32, header.drawn as u32, entries.start as u32]
 }

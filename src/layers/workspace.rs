@@ -48,13 +48,12 @@ pub struct Workspace {
     pub logits: Buffer,
     /// Of every chunk of a row's logits the likeliest token, and its logit, for drafts. `// [2, step rows, chunks, 2]`
     pub likeliest: Buffer,
+    /// Storage buffers that a kernel may bind.
+    pub(crate) max_bindings: usize,
 }
 
 impl Workspace {
-    /// Buffers for so many rows at a time.
-    ///
-    /// # Errors
-    /// As [`Allocator::alloc`].
+    /// Buffers for so many rows at a time. Fails as [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows) -> Result<Self> {
         let q_width = config.num_attention_heads * config.head_dim;
         let kv_width = config.num_key_value_heads * config.head_dim;
@@ -75,6 +74,7 @@ impl Workspace {
             gathered: alloc_rows("gathered", rows.head, config.hidden_size)?,
             logits: alloc_rows("logits", rows.head, config.vocab_size)?,
             likeliest: alloc("likeliest tokens", drafts)?,
+            max_bindings: gpu.max_bindings(),
         })
     }
 }

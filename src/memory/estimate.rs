@@ -142,8 +142,8 @@ impl<'a> Estimate<'a> {
         }
         Ok(Self {
             config: &manifest.config,
-            text: model.text_bytes(),
-            stages: model.stage_bytes().to_vec(),
+            text: model.text_bytes,
+            stages: model.stage_bytes.clone(),
             shard: manifest.shards.iter().map(|shard| shard.bytes).max().unwrap_or(0),
             model: RefCell::new(model),
             text_params: RefCell::default(),
@@ -242,9 +242,8 @@ impl<'a> Estimate<'a> {
         for (step, rows) in steps.iter_mut().zip(std::iter::once(1).chain(DRAFT_ROWS)) {
             *step = (rows, model.step(work, state, PAGE, rows)?.params_bytes());
         }
-        let layers = model.chunk((work, state), (0, most), 0..text.layers.len())?;
         let params = TextParams {
-            chunk: model.inputs(work, most)?.params_bytes() + layers.params_bytes(),
+            chunk: model.chunk((work, state), (0, most), 0..text.layers.len())?.params_bytes(),
             head: model.head(work, most)?.params_bytes(),
             steps,
             draw: model.draw(work, &demanding())?.params_bytes(),
@@ -257,7 +256,7 @@ impl<'a> Estimate<'a> {
     fn picture(&self, pictures: &dyn Pictures, way: &PlanCandidate, shape: PictureShape) -> Result<[PhaseBytes; 3]> {
         let (pixels, mut model) = (pixels(pictures, shape.grid), self.model.borrow_mut());
         let work = model.picture_bytes(&pixels, way.rows.vision)?;
-        let patches = model.tower().map_or(0, |tower| tower.patches(&pixels));
+        let patches = model.tower.as_ref().map_or(0, |tower| tower.patches(&pixels));
         let params = self.stage_params(patches.div_ceil(way.rows.vision) as u64);
         let state = self.state_bytes(way, way.context.saturating_sub(shape.tokens))?;
         let features = feature_bytes(self.config.text(), way.feature_rows.max(pictures.rows(shape.grid)));
@@ -300,9 +299,9 @@ impl<'a> Estimate<'a> {
 
 /// Parameters of the first stage, the layer with most and the last of the smallest picture that is computed in so many chunks.
 fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
-    let Some(alignment) = model.tower().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
+    let Some(alignment) = model.tower.as_ref().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
     let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
-    let rows = model.tower().map_or(0, |tower| tower.patches(&picture(alignment)));
+    let rows = model.tower.as_ref().map_or(0, |tower| tower.patches(&picture(alignment)));
     let stages = model.picture(&picture(chunks * alignment), rows)?;
     let bytes: Vec<u64> = stages.iter().map(|stage| stage.params_bytes()).collect();
     Ok(match &bytes[..] {

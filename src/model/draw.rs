@@ -3,13 +3,16 @@
 use std::ops::Range;
 
 use super::forward::Model;
-use super::language::{Features, Input, LanguageModel, Verdict};
+use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, Verdict};
 use crate::error::{Error, Result};
 use crate::gpu::{Prepared, Readback, Recording, Slice};
-use crate::kernels::sample::{self, Sampling};
+use crate::kernels::attention_step::Tuning;
+use crate::kernels::embed_rows::FEATURE;
+use crate::kernels::sample::{self, NONE, Sampling};
 use crate::kernels::sample_filter;
 use crate::kernels::self_test::check;
-use crate::layers::step::{RESULT, StepHeader};
+use crate::layers::step::{RESULT, StepHeader, alike};
+use crate::layers::{Form, Pass};
 use crate::sampling::SamplingOptions;
 use crate::state::{State, States};
 
@@ -28,10 +31,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Takes the memory of an answer's draws.
-    ///
-    /// # Errors
-    /// As [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
+    /// Takes the memory of an answer's draws. Fails as [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
     pub fn new(model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
         let gpu = &model.gpu;
         let sampling = Sampling::new(gpu, model.config().vocab_size, options, drawn)?;
@@ -88,7 +88,23 @@ impl LanguageModel for Model {
     }
 
     async fn forward(&mut self, state: &mut State, inputs: &[Input], features: Option<&Features>) -> Result<()> {
-        self.run_chunk(state, inputs, features).await
+        let (sources, rows, first_entry) = (self.sources(inputs, features)?, inputs.len(), state.len());
+        state.reserve(&self.gpu, rows).await?;
+        self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
+        let work = self.work()?;
+        self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
+        // The kernel binds some buffer even if no source names a feature.
+        let features = features.map_or(&work.gathered, |features| &features.buffer).all();
+        let mut recording = Recording::on(self.gpu.kernel_config());
+        let mut pass = Pass { recording: &mut recording, work, rows, form: Form::Chunk { first_entry } };
+        self.decoder.record_inputs(&mut pass, &work.sources.all(), &features)?;
+        let (depth, at_once) = (self.config().layers.len(), self.decoder.layers_at_once(rows));
+        for first in (0..depth).step_by(at_once) {
+            self.decoder.record_layers(&mut pass, state, first..depth.min(first + at_once))?;
+            self.gpu.run("decoder", &pass.recording.take())?;
+        }
+        state.advance(rows);
+        Ok(())
     }
 
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
@@ -160,11 +176,30 @@ impl LanguageModel for Model {
     }
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
-        self.rows_alike(state.len(), most)
+        let tile = Tuning::of(self.gpu.kernel_config()).tile();
+        let alike = alike(state.len(), most.min(self.rows.step), tile);
+        DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
 
     async fn drafts_are_right(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
-        self.rows_are_right(state, inputs, drawn).await
+        let rows = inputs.len();
+        if let Some((_, right)) = self.rows_tested.iter().find(|(tested, _)| *tested == rows) {
+            return Ok(*right);
+        }
+        self.ready_work()?;
+        let mut kernels = Vec::new();
+        // Attention by one workgroup a head, and shared by several.
+        for splits in [1, 2] {
+            let recording = self.record_step(state, rows, Form::Step { splits })?;
+            kernels.extend(recording.dispatches().map(|dispatch| dispatch.kernel.clone()));
+        }
+        let right = match check(&self.gpu, &kernels).await {
+            Ok(()) => self.rows_are_alike(state, inputs, drawn).await?,
+            Err(Error::SelfTestFailed { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        self.rows_tested.push((rows, right));
+        Ok(right)
     }
 
     async fn verify(
@@ -174,6 +209,37 @@ impl LanguageModel for Model {
         inputs: &[u32],
         drawn: usize,
     ) -> Result<Option<Verdict>> {
-        self.run_drafts(state, draw, inputs, drawn).await
+        let (gpu, entry) = (self.gpu.clone(), state.len());
+        state.reserve(&gpu, inputs.len()).await?;
+        let (_, step) = self.logits_and_step()?;
+        let pass = self.ready_drafts(state, inputs)?;
+        gpu.submit(&[pass], Some((&step, draw.next().1)))?;
+        let [token, next, _] = result(&gpu.fetch(draw.first_readback()).await?)?;
+        if token == NONE {
+            self.start_steps(state, StepHeader { token: inputs[0], entry, drawn })?;
+            return Ok(None);
+        }
+        state.advance(inputs.len());
+        match (next as usize).checked_sub(entry).filter(|kept| (1..=inputs.len()).contains(kept)) {
+            Some(kept) => Ok(Some(Verdict { kept, token })),
+            None => Err(Error::Internal { detail: format!("{entry} to {next} by {} rows", inputs.len()) }),
+        }
+    }
+}
+
+impl Model {
+    /// What the rows of a chunk start from, as the device reads it.
+    fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
+        if inputs.is_empty() || inputs.len() > self.rows.prompt {
+            return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
+        }
+        let rows = features.map_or(0, |features| features.rows);
+        let source = |input: &Input| match *input {
+            Input::Token(id) if (id as usize) < self.config().vocab_size => Ok(id),
+            Input::Token(id) => Err(Error::request("input_ids", format!("token {id} is not in the vocabulary"))),
+            Input::Feature(row) if (row as usize) < rows => Ok(row | FEATURE),
+            Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
+        };
+        inputs.iter().map(source).collect()
     }
 }

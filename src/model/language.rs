@@ -39,7 +39,7 @@ pub struct Verdict {
 }
 
 /// A model that continues conversations, each of which has a state of its own. Work is submitted in order; what a method says that it
-/// waits for is done when it returns, other work may still be under way.
+/// waits for is done when it returns, other work may still be under way. Every method fails with what the device says.
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
 pub trait LanguageModel {
     /// What it keeps of a conversation.
@@ -54,41 +54,25 @@ pub trait LanguageModel {
     fn chunk_rows(&self) -> usize;
 
     /// The state of a conversation that has not begun.
-    ///
-    /// # Errors
-    /// [`crate::Error::OutOfMemory`].
     fn new_state(&self) -> Result<Self::State>;
 
-    /// Makes room for `rows` more entries. If there is none, the state is as it was.
-    ///
-    /// # Errors
-    /// [`crate::Error::ContextOverflow`], [`crate::Error::OutOfMemory`].
+    /// Makes room for `rows` more entries. If there is none, the state is as it was: [`crate::Error::ContextOverflow`] or
+    /// [`crate::Error::OutOfMemory`].
     async fn reserve(&mut self, state: &mut Self::State, rows: usize) -> Result<()>;
 
     /// Computes a chunk of at most [`Self::chunk_rows`] rows behind the entries of `state`. `features` are the rows that
-    /// [`Input::Feature`] counts.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidRequest`] for a token outside the vocabulary, or what the device says.
+    /// [`Input::Feature`] counts. [`crate::Error::InvalidRequest`] for a token outside the vocabulary.
     async fn forward(&mut self, state: &mut Self::State, inputs: &[Input], features: Option<&Features>) -> Result<()>;
 
     /// Logits of rows of the last chunk. `// [rows, vocab]`
-    ///
-    /// # Errors
-    /// What the device says.
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
 
     /// Waits until everything submitted has run.
-    ///
-    /// # Errors
-    /// What the device says.
     async fn wait_idle(&mut self) -> Result<()>;
 
     /// Begins to draw the tokens behind the entries of `state`, of which `drawn` are the answer so far: submits the draw of the next
     /// one, from the logits of `row` of the last chunk, or of the last step if that is `None`.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidRequest`] for options out of range, or what the device says.
+    /// [`crate::Error::InvalidRequest`] for options out of range.
     async fn begin(
         &mut self,
         state: &Self::State,
@@ -98,28 +82,16 @@ pub trait LanguageModel {
     ) -> Result<Self::Draw>;
 
     /// Submits the step of the token drawn last, which need not be known yet, and the draw behind it. There must be room for its entry.
-    ///
-    /// # Errors
-    /// What the device says.
     fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
 
-    /// Waits for the first draw that nobody has waited for.
-    ///
-    /// # Errors
-    /// [`crate::Error::Gpu`] for logits that are no numbers, or what the device says.
+    /// Waits for the first draw that nobody has waited for. [`crate::Error::Gpu`] for logits that are no numbers.
     async fn drawn(&mut self, draw: &mut Self::Draw) -> Result<u32>;
 
     /// Submits the step of a token that is known, without a draw.
-    ///
-    /// # Errors
-    /// What the device says.
     fn replay(&mut self, state: &mut Self::State, token: u32) -> Result<()>;
 
     /// States that the next step is that of `token`, which is known, where `drawn` tokens have been drawn: after [`Self::replay`] in the
     /// middle of an answer.
-    ///
-    /// # Errors
-    /// What the device says.
     fn resume(&mut self, state: &mut Self::State, draw: &mut Self::Draw, token: u32, drawn: usize) -> Result<()>;
 
     /// The most rows, up to `most`, of a pass over drafts behind the entries of `state` that rounds as single steps do; `None` where
@@ -128,16 +100,10 @@ pub trait LanguageModel {
 
     /// Whether passes over so many rows give what steps give on this device, found out when it is first asked. `inputs` are a token that
     /// is known and drafts behind it; afterwards the state and what the next step starts from are as before.
-    ///
-    /// # Errors
-    /// What the device says.
     async fn drafts_are_right(&mut self, state: &mut Self::State, inputs: &[u32], drawn: usize) -> Result<bool>;
 
     /// Computes a token that is known and drafts behind it, and judges the drafts by the likeliest tokens. All rows count as entries of
     /// `state` until it goes back behind them. `None` if the logits were no numbers: then nothing counts, and a step tells more.
-    ///
-    /// # Errors
-    /// What the device says.
     async fn verify(
         &mut self,
         state: &mut Self::State,

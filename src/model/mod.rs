@@ -2,13 +2,12 @@
 //!
 //! [`LanguageModel`] is what conversations need of it, so that everything above can be tested with a model on the CPU.
 
+mod drafts;
 mod draw;
 mod dry;
 mod forward;
 mod language;
-mod record;
 mod trial;
-mod verify;
 
 pub use draw::Draw;
 pub use dry::DryModel;

@@ -192,7 +192,7 @@ impl OcelliEngine {
     /// Number format of the KV cache.
     #[wasm_bindgen(js_name = kvPrecision, unchecked_return_type = "KvPrecision")]
     pub fn kv_precision(&self) -> String {
-        self.engine.kv_precision().name().into()
+        self.engine.plan().kv.to_string()
     }
 
     /// GPU memory: the plan, what is allocated by purpose, and the peak.

@@ -32,7 +32,7 @@ fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
 
 /// Its buffers for prompts in chunks of `prompt`, and a state with room for `entries`.
 fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
-    let (paper, text) = (Paper::new(u64::MAX, model.paper().max_bindings()), model.text());
+    let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), model.decoder.config());
     let rows = TextRows { prompt, head: 1, step: 1 };
     let work = Workspace::new(&paper, text, rows).expect("a workspace");
     let room = entries.next_multiple_of(256);
@@ -73,7 +73,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
             println!("{layout}, position {position}: {count} launches {:?}", launches(&step));
             assert!(count <= most, "{count} launches at {position}:\n{step}");
             let tokens = (position + 1).next_multiple_of(256) as u64;
-            let least = model.text_bytes() + tokens * State::entry_bytes(config.text(), KvPrecision::F16);
+            let least = model.text_bytes + tokens * State::entry_bytes(config.text(), KvPrecision::F16);
             let bound = bound_bytes(&step);
             assert!(bound * 100 <= least * 103, "{bound} bytes are bound, weights and cache are {least}");
             if layout == Layout::Q4_0 {

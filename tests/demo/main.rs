@@ -141,7 +141,7 @@ fn the_shipped_package_is_as_often_right() {
         let files = files_of(&root().join("www/models/demo"));
         let mut answers = Vec::new();
         for kv in [KvPrecision::F16, KvPrecision::Int8] {
-            let (tally, said) = ask_everything(&mut packages::load_kv(&files, 512, kv).await, kv.name()).await;
+            let (tally, said) = ask_everything(&mut packages::load_kv(&files, 512, kv).await, kv.into()).await;
             assert!(tally.percent(tally.right) >= tally.percent(tally.right_elsewhere) - 2.0, "{kv}: {tally:?}");
             answers.push(said);
         }

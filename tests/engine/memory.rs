@@ -21,7 +21,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
         for kv in KvPrecision::ALL {
             let gpu = Gpu::open().await.expect("a device");
             let mut engine = packages::load_on(&gpu, &files, 512, Some(kv)).await;
-            assert_eq!(engine.kv_precision(), kv);
+            assert_eq!(engine.plan().kv, kv);
             let (short, long) = (say("Hello."), say(&"word ".repeat(80)));
             let before = answer(&mut engine, &short).await;
 
@@ -73,7 +73,7 @@ fn a_small_model_has_an_exact_cache_and_a_large_one_does_not() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let engine = packages::load(&files, 512).await;
-        assert_eq!(engine.kv_precision(), KvPrecision::F32);
+        assert_eq!(engine.plan().kv, KvPrecision::F32);
         let mut text = engine.config().text().clone();
         // The shape of the 3B model: 26 layers of 8 heads, 128 wide.
         text.layers = vec![text.layers[0]; 26];

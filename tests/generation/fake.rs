@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture, StateOf};
-use ocelli::families::ModelConfig;
+use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture};
 use ocelli::model::{Features, Input, LanguageModel, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::{Logits, Rules};
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::States;
+use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
 /// What a state can go back to.
@@ -328,7 +328,7 @@ impl LanguageModel for FakeModel {
 pub(crate) struct FakeBackend {
     model: Option<FakeModel>,
     kind: Kind,
-    config: ModelConfig,
+    manifest: Manifest,
     vocab: usize,
     context: usize,
     chunk: usize,
@@ -336,9 +336,9 @@ pub(crate) struct FakeBackend {
 }
 
 impl FakeBackend {
-    pub(crate) fn new(kind: Kind, config: ModelConfig, vocab: usize, (context, chunk): (usize, usize)) -> Self {
+    pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
         let faults = Rc::default();
-        let mut this = Self { model: None, kind, config, vocab, context, chunk, faults };
+        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, faults };
         this.open();
         this
     }
@@ -359,8 +359,8 @@ impl Backend for FakeBackend {
         self.context
     }
 
-    fn config(&self) -> &ModelConfig {
-        &self.config
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     fn longest_edge(&self) -> usize {
@@ -373,12 +373,12 @@ impl Backend for FakeBackend {
 
     async fn encode_images(
         &mut self,
-        _: &mut Conversation<StateOf<Self>>,
+        _: &mut Conversation<FakeModel>,
         _: &[ContextEntry],
         _: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
-        context.cancel().check()?;
+        context.cancel.check()?;
         Ok(PromptImages::default())
     }
 
@@ -387,7 +387,7 @@ impl Backend for FakeBackend {
     }
 
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
-        context.cancel().check()?;
+        context.cancel.check()?;
         self.open();
         Ok(())
     }

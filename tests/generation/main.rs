@@ -12,7 +12,7 @@ use std::sync::Arc;
 use fake::{FakeBackend, Kind};
 use ocelli::chat::Tokenizer;
 use ocelli::engine::{
-    Cancel, Completion, Engine, EngineParts, Event, FinishReason, Prompt, Request, ScoreOptions, Speculation,
+    Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, ScoreOptions, Speculation,
 };
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -24,9 +24,9 @@ fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEn
     let json = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json")).expect("a fixture");
     let tokenizer = Arc::new(Tokenizer::from_json(&json).expect("a tokenizer"));
     let manifest = on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
-    let backend = FakeBackend::new(kind, manifest.config, tokenizer.vocab_size(), sizes);
-    let (chat, name) = (manifest.chat, manifest.name);
-    Engine::from_parts(EngineParts { backend, tokenizer, chat, name, speculation, clock: || 0.0, today: || None })
+    let backend = FakeBackend::new(kind, manifest, tokenizer.vocab_size(), sizes);
+    let options = LoadOptions { speculation, ..LoadOptions::new(|| 0.0) };
+    Engine::new(backend, tokenizer, &options)
 }
 
 fn ask(ids: &[u32], max_tokens: usize) -> Request {

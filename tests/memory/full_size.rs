@@ -62,7 +62,7 @@ fn full_size() {
 
         // As if the conversation had come to where only the picture still fits.
         let text = engine.config().text().clone();
-        let mut held = State::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
+        let mut held = State::new(&gpu, &text, CONTEXT, engine.plan().kv).expect("a cache");
         held.reserve(&gpu, CONTEXT - prompt.len() - 2).await.expect("room");
         let mut held = Some(held);
         report(&gpu, "a long conversation", start);
@@ -89,7 +89,7 @@ fn full_size() {
 
         // The whole context, and tokens through the decoder.
         drop(held);
-        let mut rest = State::new(&gpu, &text, CONTEXT, engine.kv_precision()).expect("a cache");
+        let mut rest = State::new(&gpu, &text, CONTEXT, engine.plan().kv).expect("a cache");
         rest.reserve(&gpu, CONTEXT - 256).await.expect("room");
         engine
             .generate(&request(vec![1, 100, 101], Vec::new()), &Cancel::new(), &mut |_| ())

@@ -68,7 +68,7 @@ pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
     let vision = engine.config().vision().expect("a model with eyes");
     let step = vision.patch_size * vision.spatial_merge_size;
     let eyes = Eyes { step, most: engine.plan().longest_edge / step };
-    let prompts = prompts(engine.context(), eyes.most);
+    let prompts = prompts(engine.plan().context, eyes.most);
     let mut said = Vec::new();
     for pieces in &prompts {
         let (prompt, pictures) = prompt(engine, eyes, pieces);

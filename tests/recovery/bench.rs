@@ -94,7 +94,7 @@ impl Bench {
 
     /// Loads the same model once more, with orders given before; the bytes that were told of.
     pub(crate) async fn load_again(&self, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
-        Self::load(self.files.clone(), self.engine.kv_precision(), order).await
+        Self::load(self.files.clone(), self.engine.plan().kv, order).await
     }
 
     pub(crate) async fn hear(&mut self, request: &Request) -> Heard {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ocelli::config::KvPrecision;
 use ocelli::engine::Engine;
 use ocelli::families::Role;
 use ocelli::gpu::DeviceReport;
@@ -15,7 +16,7 @@ use crate::report::LoadReport;
 pub(crate) struct BenchReport {
     model: String,
     quantization: String,
-    kv: &'static str,
+    kv: KvPrecision,
     device: DeviceReport,
     self_test_ms: f64,
     /// Bytes of weights that a token of the answer reads.
@@ -60,7 +61,7 @@ impl BenchReport {
         Self {
             model: manifest.name.clone(),
             quantization: manifest.quantization.to_string(),
-            kv: engine.kv_precision().name(),
+            kv: engine.plan().kv,
             device: engine.gpu().report().clone(),
             self_test_ms: engine.self_test().ms,
             weight_bytes: weight_bytes(engine),

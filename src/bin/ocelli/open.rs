@@ -178,7 +178,7 @@ fn plan_text(plan: &Plan) -> String {
         mebibytes(plan.peak),
         plan.context,
         plan.kv,
-        plan.vision.name(),
+        plan.vision,
         plan.longest_edge,
         plan.rows.text.prompt,
         plan.rows.text.head,

@@ -1,0 +1,87 @@
+//! A step of several rows: a token that is known, and drafts of those behind it, judged on the GPU. Every row is rounded as a step of
+//! its own would be, so that what is accepted is what such steps would have drawn, to the last bit.
+
+use super::forward::Model;
+use super::language::{DRAFT_ROWS, LanguageModel};
+use crate::error::{Error, Result};
+use crate::gpu::Prepared;
+use crate::layers::Form;
+use crate::layers::step::StepHeader;
+use crate::state::{State, States};
+
+impl Model {
+    /// Readies a pass over `inputs`, a token and drafts of those behind it, behind the entries of `state`; it must have room for all of
+    /// them. The step buffer's header, which must name the state's length as its entry, is afterwards what a draw from the row
+    /// behind the last right draft makes of it: its entry has grown by one for each row that counts. Fails as [`Self::ready_step`], and
+    /// with [`Error::Internal`] for fewer than two inputs or more than there is memory for.
+    pub fn ready_drafts(&mut self, state: &State, inputs: &[u32]) -> Result<&Prepared> {
+        if !(2..=self.rows.step).contains(&inputs.len()) {
+            return Err(Error::Internal { detail: format!("a pass over {} tokens", inputs.len()) });
+        }
+        let (entry, rows) = (state.len(), inputs.len());
+        self.ready_table(state, entry, rows)?;
+        self.gpu.write(&self.work()?.sources, 0, bytemuck::cast_slice(inputs))?;
+        self.ready(state, rows, Form::step(entry, rows))
+    }
+
+    /// Whether the first and the last row of a pass have the logits that steps have, to the last bit: a driver may choose another width
+    /// of subgroups for other shaders, or other instructions.
+    pub(super) async fn rows_are_alike(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
+        let gpu = self.gpu.clone();
+        state.reserve(&gpu, inputs.len()).await?;
+        let first = state.len();
+        let (logits, _) = self.logits_and_step()?;
+        let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
+        gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
+        state.advance(inputs.len());
+        let last = inputs.len() - 1;
+        let found = [(0, gpu.read(&row(0)).await?), (last, gpu.read(&row(last)).await?)];
+        let mut alike = state.rewind(first) == first;
+        for (index, &token) in inputs.iter().enumerate() {
+            let entry = first + index;
+            self.start_steps(state, StepHeader { token, entry, drawn })?;
+            gpu.submit(&[self.ready_step(state, entry)?], None)?;
+            state.advance(1);
+            if let Some((_, found)) = found.iter().find(|(end, _)| *end == index) {
+                alike &= gpu.read(&row(0)).await? == *found;
+            }
+        }
+        self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
+        Ok(alike)
+    }
+
+    /// Milliseconds of `clock` that a pass over `rows` tokens takes behind the entries of `state`, none of which counts; `None` where
+    /// there is no memory for so many. The first takes longer: it is made ready.
+    ///
+    /// # Errors
+    /// [`Error::ContextOverflow`] behind a full context, or what the device says.
+    pub async fn time_drafts(&mut self, state: &mut State, rows: usize, clock: fn() -> f64) -> Result<Option<f64>> {
+        let gpu = self.gpu.clone();
+        if self.draft_rows(state, rows) != Some(rows) {
+            return Ok(None);
+        }
+        state.reserve(&gpu, rows).await?;
+        self.start_steps(state, StepHeader { token: 0, entry: state.len(), drawn: 0 })?;
+        let (first, started) = (state.len(), clock());
+        state.checkpoint();
+        gpu.submit(&[self.ready_drafts(state, &vec![0; rows])?], None)?;
+        gpu.wait_idle().await?;
+        let ms = clock() - started;
+        state.advance(rows);
+        state.rewind(first);
+        Ok(Some(ms))
+    }
+
+    /// Takes the memory of the decoder, of a step behind a full `state` and of passes over drafts; computes nothing. Fails as
+    /// [`LanguageModel::forward`].
+    pub fn preallocate(&mut self, state: &State) -> Result<()> {
+        self.release();
+        self.start_steps(state, StepHeader { token: 0, entry: 0, drawn: 0 })?;
+        self.ready_step(state, state.context().saturating_sub(1))?;
+        let most = self.rows.step.min(state.context());
+        for rows in DRAFT_ROWS.into_iter().filter(|&rows| rows <= most) {
+            self.ready(state, rows, Form::step(state.context().saturating_sub(rows), rows))?;
+        }
+        Ok(())
+    }
+}
