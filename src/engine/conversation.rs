@@ -45,11 +45,7 @@ impl History {
 
     /// Keeps `pictures` in addition to those that entries name.
     fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
-        let fingerprint = |entry: &ContextEntry| match entry {
-            ContextEntry::Picture { fingerprint, .. } => Some(*fingerprint),
-            ContextEntry::Token(_) => None,
-        };
-        let named: HashSet<Fingerprint> = self.entries.iter().filter_map(fingerprint).collect();
+        let named: HashSet<Fingerprint> = self.entries.iter().filter_map(ContextEntry::fingerprint).collect();
         self.pictures.retain(|picture| named.contains(&picture.fingerprint));
         for picture in pictures {
             if self.pictures.iter().all(|held| held.fingerprint != picture.fingerprint) {
@@ -81,11 +77,6 @@ impl<M: LanguageModel> Conversation<M> {
     /// Its entries.
     pub fn entries(&self) -> &[ContextEntry] {
         &self.history.entries
-    }
-
-    /// The pictures that entries name.
-    pub(super) fn pictures(&self) -> &[Rc<SizedPicture>] {
-        &self.history.pictures
     }
 
     /// Entries that `prompt` has in common with the conversation and that need not be computed. The last entry of the prompt is always
@@ -124,6 +115,17 @@ impl<M: LanguageModel> Conversation<M> {
         left
     }
 
+    /// Goes back to `len` entries and keeps all pictures.
+    pub(super) fn truncate(&mut self, len: usize) {
+        let pictures = std::mem::take(&mut self.history.pictures);
+        self.rewind(len, &pictures);
+    }
+
+    /// Goes back to the entries: passes behind them have failed.
+    fn forget_uncounted(&mut self) {
+        self.rewind(self.entries().len(), &[]);
+    }
+
     /// Goes back behind the last pass: nobody has seen whether it succeeded.
     pub(super) fn forget_last_pass(&mut self) {
         if let Some(pass) = self.history.passes.last() {
@@ -145,10 +147,8 @@ impl<M: LanguageModel> Conversation<M> {
         features: &PromptImages,
     ) -> Result<()> {
         let held = self.entries().len();
-        let outcome = match self.submit(model, entries, entries.len(), features).await {
-            Ok(()) => model.wait_idle().await,
-            Err(error) => Err(error),
-        };
+        self.submit(model, entries, entries.len(), features).await?;
+        let outcome = model.wait_idle().await;
         if outcome.is_err() {
             self.rewind(held, &[]);
         }
@@ -181,7 +181,7 @@ impl<M: LanguageModel> Conversation<M> {
             submitted = model.forward(state, &inputs[..rows], features.rows.as_ref()).await;
         }
         if submitted.is_err() || left < first {
-            self.rewind(first, &[]);
+            self.forget_uncounted();
             return submitted.and(Err(not_rewound()));
         }
         self.history.passes.push(PastPass { first, rows, is_step: false });
@@ -235,18 +235,12 @@ impl<M: LanguageModel> Conversation<M> {
             self.reserve(model, 1).await?;
             model.step(self.state_mut(model)?, draw)?;
         }
-        match model.drawn(draw).await {
-            Ok(token) => {
-                if goes_on {
-                    self.history.add_step(token);
-                }
-                Ok(token)
-            }
-            Err(error) => {
-                self.rewind(self.entries().len(), &[]);
-                Err(error)
-            }
+        let token = model.drawn(draw).await;
+        let token = token.inspect_err(|_| self.forget_uncounted())?;
+        if goes_on {
+            self.history.add_step(token);
         }
+        Ok(token)
     }
 
     /// Whether passes over so many rows give what steps give.
@@ -269,28 +263,24 @@ impl<M: LanguageModel> Conversation<M> {
         let first = self.entries().len();
         let state = self.state_mut(model)?;
         state.checkpoint();
-        let verdict = match model.verify(state, draw, inputs, drawn).await {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                self.rewind(first, &[]);
-                return Err(error);
-            }
-        };
-        let kept = &inputs[..verdict.map_or(0, |verdict| verdict.kept)];
-        let left = state.rewind(first + kept.len());
-        if left < first {
-            self.rewind(first, &[]);
-            return Err(not_rewound());
+        let verdict = model.verify(state, draw, inputs, drawn).await;
+        let rows = verdict.as_ref().map_or(0, |verdict| verdict.map_or(0, |verdict| verdict.kept));
+        let kept = &inputs[..rows];
+        let left = state.rewind(first + rows);
+        if verdict.is_err() || left < first {
+            self.forget_uncounted();
+            return verdict.and(Err(not_rewound()));
         }
         kept[..left - first].iter().for_each(|&token| self.history.add_step(token));
         for &token in &kept[left - first..] {
             self.step_again(model, token)?;
         }
-        if let Some(Verdict { token, .. }) = verdict.filter(|_| left < first + kept.len()) {
-            let state = self.state_mut(model)?;
-            model.resume(state, draw, token, drawn + kept.len())?;
+        if let Ok(Some(Verdict { token, .. })) = verdict
+            && left < first + rows
+        {
+            model.resume(self.state_mut(model)?, draw, token, drawn + rows)?;
         }
-        Ok(verdict)
+        verdict
     }
 
     /// The most rows, up to `most`, of a pass over drafts.

@@ -10,7 +10,6 @@ use crate::chat::TextStream;
 use crate::error::Result;
 use crate::kernels::sample::Rules;
 use crate::model::LanguageModel;
-use crate::sampling::SamplingOptions;
 
 /// An answer that is being drawn.
 #[derive(Debug)]
@@ -51,30 +50,13 @@ impl<B: Backend> Engine<B> {
         encoded: &Encoded,
         context: &mut RequestContext<'_>,
     ) -> Result<()> {
-        let mut taken = 0;
-        let decoded = self.decode_into(answer, &mut taken, request, encoded, context).await;
-        // Of what was verified at once the answer may have taken the first tokens only.
-        let kept = encoded.entries.len() + taken;
-        if self.conversation.entries().len() > kept {
-            let pictures = self.conversation.pictures().to_vec();
-            self.conversation.rewind(kept, &pictures);
-        }
-        decoded
-    }
-
-    /// `taken` counts the tokens drawn, one that ended the answer among them.
-    async fn decode_into(
-        &mut self,
-        answer: &mut Completion,
-        taken: &mut usize,
-        request: &Request,
-        encoded: &Encoded,
-        context: &mut RequestContext<'_>,
-    ) -> Result<()> {
         let room = self.backend.context() - encoded.entries.len();
         let limit = request.max_tokens.map_or(room, |max| max.min(room));
         let mut stream = TextStream::new(request.stop.clone());
-        let mut speculator = self.speculator(&request.sampling)?;
+        let rules = Rules::new(self.backend.model()?.vocab_size(), &request.sampling)?;
+        // Only the likeliest token can be guessed.
+        let can_guess = rules.is_greedy() && !rules.adjusts();
+        let mut speculator = Speculator::new(if can_guess { self.speculation } else { Speculation::Off });
         let mut drawing = None;
         context.cancel.check()?;
         while answer.tokens.len() < limit && answer.finish_reason != FinishReason::Stop {
@@ -89,31 +71,27 @@ impl<B: Backend> Engine<B> {
                 drawing = Some(current);
                 Ok(drawn)
             };
-            let drawn = match self.with_recovery(context, step).await {
-                Ok(drawn) => drawn,
-                Err(error) => {
-                    self.conversation.forget_last_pass();
-                    return Err(error);
-                }
-            };
+            let drawn = self.with_recovery(context, step).await;
+            let drawn = drawn.inspect_err(|_| self.conversation.forget_last_pass())?;
             answer.usage.drafted_tokens = speculator.drafted;
-            self.take(answer, taken, drawn, &mut stream, context)?;
+            self.take(answer, drawn, &mut stream, encoded, context)?;
         }
         say(answer, stream.finish(), context.on_event);
         Ok(())
     }
 
-    /// Adds tokens to the answer, up to one that ends it.
+    /// Adds tokens to the answer, up to one that ends it; the conversation keeps no more.
     fn take(
-        &self,
+        &mut self,
         answer: &mut Completion,
-        taken: &mut usize,
         drawn: Drawn,
         stream: &mut TextStream,
+        encoded: &Encoded,
         context: &mut RequestContext<'_>,
     ) -> Result<()> {
+        let (mut kept, mut outcome) = (encoded.entries.len() + answer.tokens.len(), Ok(()));
         for (index, token) in drawn.tokens.into_iter().enumerate() {
-            *taken += 1;
+            kept += 1;
             if self.backend.manifest().chat.eos_token_ids.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
                 break;
@@ -127,17 +105,16 @@ impl<B: Backend> Engine<B> {
                 answer.finish_reason = FinishReason::Stop;
                 break;
             }
-            context.cancel.check()?;
+            outcome = context.cancel.check();
+            if outcome.is_err() {
+                break;
+            }
         }
-        Ok(())
-    }
-
-    /// Whether and when this answer's tokens are guessed: only the likeliest token can be.
-    fn speculator(&mut self, sampling: &SamplingOptions) -> Result<Speculator> {
-        let model = self.backend.model()?;
-        let rules = Rules::new(model.vocab_size(), sampling)?;
-        let can = rules.is_greedy() && !rules.adjusts();
-        Ok(Speculator::new(if can { self.speculation } else { Speculation::Off }))
+        // Of what was verified at once the answer may have taken the first tokens only.
+        if self.conversation.entries().len() > kept {
+            self.conversation.truncate(kept);
+        }
+        outcome
     }
 
     /// Has the next token drawn, behind those that have been. What the conversation lacks of prompt and answer, after a loss, is

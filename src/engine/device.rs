@@ -10,7 +10,7 @@ use super::events::{Clock, LoadEvent, RequestContext};
 use super::pictures::{Encoder, FeatureCache, PromptImages};
 use super::prompt::{ContextEntry, SizedPicture};
 use super::source::ShardSource;
-use super::tower::{TowerRun, select_all, take_all};
+use super::tower::{ShardWindow, TowerRun, select_all, take_all};
 use super::tuning::Tuned;
 use crate::error::{Error, Result};
 use crate::families::definition;
@@ -54,7 +54,8 @@ impl Device {
     pub(super) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
         let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
         let Some(tower) = tower.as_deref_mut() else { return Err(no_pictures()) };
-        Ok((model, TowerRun::new(&self.gpu, &self.manifest, &*self.shards, &self.plan, tower)))
+        let (gpu, manifest, shards, plan) = (&self.gpu, &self.manifest, &*self.shards, &self.plan);
+        Ok((model, TowerRun { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }))
     }
 }
 
@@ -93,13 +94,11 @@ impl Backend for Device {
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
         let mut wanted: Vec<&SizedPicture> = Vec::new();
-        for entry in entries {
-            let ContextEntry::Picture { fingerprint, .. } = entry else { continue };
-            if wanted.iter().any(|picture| picture.fingerprint == *fingerprint) {
-                continue;
+        for picture in pictures {
+            let is_of = |entry: &ContextEntry| entry.fingerprint() == Some(picture.fingerprint);
+            if entries.iter().any(is_of) && wanted.iter().all(|other| other.fingerprint != picture.fingerprint) {
+                wanted.push(picture);
             }
-            let named = pictures.iter().find(|picture| picture.fingerprint == *fingerprint);
-            wanted.extend(named.map(|picture| &**picture));
         }
         if wanted.is_empty() {
             return Ok(PromptImages::default());
@@ -164,13 +163,8 @@ pub(super) async fn bring_up(
         }
     };
     let test = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut on_compiled);
-    let (report, mut first) = match manifest.shards.is_empty() {
-        true => (test.await, None),
-        false => {
-            let (report, first) = join(test, shards.shard(0)).await;
-            (report, Some(first))
-        }
-    };
+    let first = async { if manifest.shards.is_empty() { None } else { Some(shards.shard(0).await) } };
+    let (report, mut first) = join(test, first).await;
     let report = report?;
     go_on?;
     let family = definition(&manifest.config);

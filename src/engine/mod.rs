@@ -6,6 +6,7 @@ mod backend;
 mod conversation;
 mod decode;
 mod device;
+mod encode;
 mod events;
 mod generate;
 mod load;
@@ -29,7 +30,7 @@ pub use events::{
 pub use load::LoadOptions;
 pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
-pub use score::{ScoreOptions, ScoredRows};
+pub use score::ScoredRows;
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
@@ -92,19 +93,9 @@ impl<B: Backend> Engine<B> {
         &self.tokenizer
     }
 
-    /// The conversation that requests continue.
-    pub fn conversation(&self) -> &Conversation<B::Model> {
-        &self.conversation
-    }
-
     /// Has requests continue another conversation of this engine, or a new one. Returns the one so far.
     pub fn swap_conversation(&mut self, other: Conversation<B::Model>) -> Conversation<B::Model> {
         std::mem::replace(&mut self.conversation, other)
-    }
-
-    /// From now on tokens are guessed, or are not. What was planned for without drafts has no memory for them.
-    pub fn speculate(&mut self, speculation: Speculation) {
-        self.speculation = speculation;
     }
 }
 

@@ -4,7 +4,6 @@ use super::Engine;
 use super::backend::Backend;
 use super::conversation::History;
 use super::events::{Event, LOSSES, RequestContext};
-use super::prompt::ContextEntry;
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
@@ -81,7 +80,7 @@ impl<B: Backend> Engine<B> {
         self.conversation.rewind(0, &held.pictures);
         for (index, (pass, entries)) in held.passes().enumerate() {
             context.cancel.check()?;
-            if entries.iter().any(|entry| matches!(entry, ContextEntry::Picture { .. })) {
+            if entries.iter().any(|entry| entry.fingerprint().is_some()) {
                 // The tower takes the decoder's work memory, which is free once the passes so far are done.
                 self.backend.model()?.wait_idle().await?;
             }

@@ -7,19 +7,6 @@ use super::prompt::{Picture, Prompt};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
-/// How a prompt is divided into forward passes. All divisions give the same logits but for rounding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScoreOptions {
-    /// Most tokens in one pass, at least 1; more than the engine's own chunk is lowered to that.
-    pub chunk: usize,
-}
-
-impl Default for ScoreOptions {
-    fn default() -> Self {
-        Self { chunk: usize::MAX }
-    }
-}
-
 /// Some rows of a prompt's logits.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoredRows<'a> {
@@ -32,15 +19,14 @@ pub struct ScoredRows<'a> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids.
-    ///
-    /// # Errors
-    /// As [`Engine::generate`].
+    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids. A forward
+    /// pass has at most `chunk` tokens, and no more than the engine's own chunks; all divisions give the same logits but for rounding.
+    /// Fails as [`Engine::generate`].
     pub async fn score(
         &mut self,
         prompt: &Prompt,
         pictures: &[Picture],
-        options: ScoreOptions,
+        chunk: usize,
         cancel: &Cancel,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
@@ -56,7 +42,7 @@ impl<B: Backend> Engine<B> {
         while self.conversation.entries().len() < total {
             cancel.check()?;
             let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
-                engine.forward(&encoded, options.chunk.max(1), &mut images, context).await
+                engine.forward(&encoded, chunk.max(1), &mut images, context).await
             };
             let rows = self.with_recovery(context, forward).await?;
             let first = self.conversation.entries().len() - rows;

@@ -31,31 +31,17 @@ pub(super) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result
 #[derive(Debug)]
 pub(super) struct TowerRun<'a> {
     pub(super) gpu: &'a Gpu,
-    manifest: &'a Manifest,
-    shards: &'a dyn ShardSource,
-    plan: &'a Plan,
+    pub(super) manifest: &'a Manifest,
+    pub(super) shards: &'a dyn ShardSource,
+    pub(super) plan: &'a Plan,
     /// With its weights if they stay on the GPU.
-    tower: &'a mut dyn Tower,
-    window: ShardWindow,
+    pub(super) tower: &'a mut dyn Tower,
+    pub(super) window: ShardWindow,
 }
 
-impl<'a> TowerRun<'a> {
-    /// As `plan` has it.
-    pub(super) fn new(
-        gpu: &'a Gpu,
-        manifest: &'a Manifest,
-        shards: &'a dyn ShardSource,
-        plan: &'a Plan,
-        tower: &'a mut dyn Tower,
-    ) -> Self {
-        Self { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }
-    }
-
+impl TowerRun<'_> {
     /// Runs a picture through all stages, into the rows of `into.0` from `into.1` on. `progress` is told layers done and layers in all,
     /// and stops the work by returning an error.
-    ///
-    /// # Errors
-    /// What shards, device and `progress` say.
     pub(super) async fn encode(
         &mut self,
         pixels: &Pixels<'_>,
@@ -102,9 +88,6 @@ impl<'a> TowerRun<'a> {
     }
 
     /// Takes the memory of a picture's pass for a moment; computes nothing.
-    ///
-    /// # Errors
-    /// As [`Self::encode`].
     pub(super) async fn preallocate(&mut self, pixels: &Pixels<'_>) -> Result<()> {
         self.tower.begin(self.gpu, pixels, self.plan.rows.vision)?;
         let last = self.tower.stages() - 1;
@@ -166,7 +149,7 @@ impl Drop for TowerRun<'_> {
 
 /// The shards read last: neighbouring stages share them.
 #[derive(Debug, Default)]
-struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
+pub(super) struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
 
 impl ShardWindow {
     async fn shard(&mut self, shards: &dyn ShardSource, index: usize) -> Result<Rc<Vec<u8>>> {

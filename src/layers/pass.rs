@@ -1,5 +1,6 @@
 //! One pass of some rows through a decoder, while it is recorded.
 
+use super::step::splits;
 use super::workspace::Workspace;
 use crate::gpu::{Recording, Slice};
 
@@ -17,6 +18,13 @@ pub enum Form {
         /// Workgroups that share the attention of a key-value head.
         splits: usize,
     },
+}
+
+impl Form {
+    /// A step of so many rows, the first at cache entry `entry`.
+    pub(crate) fn step(entry: usize, rows: usize) -> Self {
+        Self::Step { splits: splits(entry + rows) }
+    }
 }
 
 /// Rows on their way through the layers.

@@ -12,7 +12,6 @@
 
 use std::ops::Range;
 
-use super::pass::Form;
 use crate::config::TextConfig;
 use crate::kernels::attention_step::partials_len;
 use crate::kernels::rope_append::{TABLE, table_stride};
@@ -41,15 +40,8 @@ pub(crate) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
 }
 
 /// Workgroups that share the attention of a step with so many entries in sight: powers of two, so that a recording serves long.
-fn splits(entries: usize) -> usize {
+pub(crate) fn splits(entries: usize) -> usize {
     entries.div_ceil(SPLIT).next_power_of_two().min(MAX_SPLITS)
-}
-
-impl Form {
-    /// A step of so many rows, the first at cache entry `entry`.
-    pub(crate) fn step(entry: usize, rows: usize) -> Self {
-        Self::Step { splits: splits(entry + rows) }
-    }
 }
 
 /// The rows, up to `rows`, of a step at `entry` that splits the context at the same places as a step of each row alone, so that

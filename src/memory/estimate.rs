@@ -1,10 +1,9 @@
-//! What a model takes on the GPU, by phase and purpose, for one way of running it: allocated and recorded on paper by the very code
+//! What a model takes on the GPU, by phase and purpose, for one plan: allocated and recorded on paper by the very code
 //! that allocates and records on a device.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::residency::{Residency, VISION_GROUP};
+use super::{Phase, PhaseBytes, Plan, Residency, VISION_GROUP};
 use crate::config::{ImageGrid, KvPrecision, TextConfig};
 use crate::error::Result;
 use crate::families::tower::Pixels;
@@ -22,72 +21,9 @@ use crate::weights::manifest::Manifest;
 /// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
 const MAX_BINDINGS: usize = 8;
 
-/// Rows computed at a time: what the memory of a pass goes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Rows {
-    /// Of the decoder.
-    pub text: TextRows,
-    /// Patches of a picture; a multiple of [`crate::families::tower::Tower::row_alignment`].
-    pub vision: usize,
-}
-
-/// One way of running a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlanCandidate {
-    pub(super) context: usize,
-    pub(super) kv: KvPrecision,
-    pub(super) vision: Residency,
-    /// Layers of a streamed tower on the GPU at once.
-    pub(super) slots: usize,
-    pub(super) rows: Rows,
-    /// Longest edge of a picture in pixels.
-    pub(super) edge: usize,
-    /// Rows of features on the GPU at once.
-    pub(super) feature_rows: usize,
-}
-
-/// What the GPU is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Weights are being sent.
-    Load,
-    /// A picture goes through the tower.
-    Picture,
-    /// Tokens go through the decoder, and the cache grows.
-    Text,
-}
-
-/// Bytes of one purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct PurposeBytes {
-    /// What they are for.
-    pub purpose: Purpose,
-    /// How many.
-    pub bytes: u64,
-}
-
-/// The most that a phase takes.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct PhaseBytes {
-    /// The phase.
-    pub phase: Phase,
-    /// Bytes of each purpose.
-    pub purposes: Vec<PurposeBytes>,
-    /// All of them.
-    pub total: u64,
-}
-
-impl PhaseBytes {
-    fn new(phase: Phase, bytes: [u64; 6]) -> Self {
-        let purposes = Purpose::ALL.into_iter().zip(bytes).map(|(purpose, bytes)| PurposeBytes { purpose, bytes });
-        Self { phase, purposes: purposes.collect(), total: bytes.iter().sum() }
-    }
-}
-
 /// Rows of features of the largest picture.
-pub(super) fn largest_picture(pictures: &dyn Pictures, way: &PlanCandidate) -> usize {
-    let shapes = pictures.shapes(way.edge, way.context);
+pub(super) fn largest_picture(pictures: &dyn Pictures, plan: &Plan) -> usize {
+    let shapes = pictures.shapes(plan.longest_edge, plan.context);
     shapes.iter().map(|shape| pictures.rows(shape.grid)).max().unwrap_or(0)
 }
 
@@ -115,25 +51,21 @@ struct TextParams {
 /// A model on paper.
 pub(super) struct Estimate<'a> {
     config: &'a ModelConfig,
-    model: RefCell<DryModel>,
-    paper: Paper,
-    text: u64,
-    /// Bytes of each stage of the picture side.
-    stages: Vec<u64>,
+    model: DryModel,
     /// Bytes of the largest shard: what is on its way at once while loading.
     shard: u64,
-    text_params: RefCell<HashMap<KvPrecision, TextParams>>,
+    text_params: HashMap<KvPrecision, TextParams>,
     /// Of the first stage, the layer with most and the last, of pictures that are computed in one, two and three chunks of rows.
     stage_params: [[u64; 3]; 3],
     /// Bytes of a state by its precision and room.
-    states: RefCell<HashMap<(KvPrecision, usize), u64>>,
+    states: HashMap<(KvPrecision, usize), u64>,
 }
 
 impl<'a> Estimate<'a> {
     /// Of a package on a device that holds at most `limit` bytes in a buffer.
     pub(super) fn new(manifest: &'a Manifest, limit: u64) -> Result<Self> {
         let paper = Paper::new(limit, MAX_BINDINGS);
-        let mut model = DryModel::new(manifest, paper.clone(), KernelConfig::default())?;
+        let mut model = DryModel::new(manifest, paper, KernelConfig::default())?;
         let mut stage_params = [[0; 3]; 3];
         if let Some(pictures) = definition(&manifest.config).pictures() {
             for (chunks, params) in (1..).zip(&mut stage_params) {
@@ -142,77 +74,71 @@ impl<'a> Estimate<'a> {
         }
         Ok(Self {
             config: &manifest.config,
-            text: model.text_bytes,
-            stages: model.stage_bytes.clone(),
             shard: manifest.shards.iter().map(|shard| shard.bytes).max().unwrap_or(0),
-            model: RefCell::new(model),
-            text_params: RefCell::default(),
+            text_params: HashMap::new(),
             stage_params,
-            states: RefCell::default(),
-            paper,
+            states: HashMap::new(),
+            model,
         })
     }
 
-    /// What `way` takes in every phase, or which limit of the device it exceeds.
-    pub(super) fn phases(&self, way: &PlanCandidate) -> Result<Vec<PhaseBytes>> {
-        let mut phases = vec![self.load(way), self.text(way)?];
+    /// What `plan` takes in every phase, or which limit of the device it exceeds.
+    pub(super) fn phases(&mut self, plan: &Plan) -> Result<Vec<PhaseBytes>> {
+        let mut phases = vec![self.load(plan), self.text(plan)?];
         if let Some(pictures) = definition(self.config).pictures() {
-            let mut largest: Option<PhaseBytes> = None;
-            for shape in pictures.shapes(way.edge, way.context) {
-                for phase in self.picture(pictures, way, shape)? {
-                    if largest.as_ref().is_none_or(|largest| phase.total > largest.total) {
-                        largest = Some(phase);
-                    }
-                }
+            let mut all = Vec::new();
+            for shape in pictures.shapes(plan.longest_edge, plan.context) {
+                all.extend(self.picture(pictures, plan, shape)?);
             }
+            let largest = all.into_iter().reduce(|most, phase| if phase.total > most.total { phase } else { most });
             phases.extend(largest);
         }
         Ok(phases)
     }
 
-    fn resident(&self, way: &PlanCandidate) -> u64 {
-        if way.vision == Residency::Resident { self.stages.iter().sum() } else { 0 }
+    fn resident(&self, plan: &Plan) -> u64 {
+        if plan.vision == Residency::Resident { self.model.stage_bytes.iter().sum() } else { 0 }
     }
 
-    fn load(&self, way: &PlanCandidate) -> PhaseBytes {
-        PhaseBytes::new(Phase::Load, [self.text, self.resident(way), 0, 0, 0, self.shard])
+    fn load(&self, plan: &Plan) -> PhaseBytes {
+        PhaseBytes::new(Phase::Load, [self.model.text_bytes, self.resident(plan), 0, 0, 0, self.shard])
     }
 
     /// Bytes that `allocate` has the paper device allocate for `purpose`.
     fn allocated<T>(&self, purpose: Purpose, allocate: impl FnOnce(&Paper) -> Result<T>) -> Result<u64> {
-        let before = self.paper.bytes(purpose);
-        let kept = allocate(&self.paper)?;
-        let after = self.paper.bytes(purpose);
+        let before = self.model.paper.bytes(purpose);
+        let kept = allocate(&self.model.paper)?;
+        let after = self.model.paper.bytes(purpose);
         drop(kept);
         Ok(after - before)
     }
 
     /// Bytes of the state of a conversation that has grown to hold `entries`.
-    fn state_bytes(&self, way: &PlanCandidate, entries: usize) -> Result<u64> {
-        let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE).min(way.context));
-        if let Some(bytes) = self.states.borrow().get(&(way.kv, room)) {
+    fn state_bytes(&mut self, plan: &Plan, entries: usize) -> Result<u64> {
+        let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE).min(plan.context));
+        if let Some(bytes) = self.states.get(&(plan.kv, room)) {
             return Ok(*bytes);
         }
         let bytes =
-            self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, way.context, way.kv, room))?;
-        self.states.borrow_mut().insert((way.kv, room), bytes);
+            self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, plan.context, plan.kv, room))?;
+        self.states.insert((plan.kv, room), bytes);
         Ok(bytes)
     }
 
-    fn text(&self, way: &PlanCandidate) -> Result<PhaseBytes> {
-        let (text, rows) = (self.config.text(), way.rows.text);
+    fn text(&mut self, plan: &Plan) -> Result<PhaseBytes> {
+        let (text, rows) = (self.config.text(), plan.rows.text);
         // While the cache grows, or is cut back, one layer is there twice.
-        let state = self.state_bytes(way, way.context)?;
+        let state = self.state_bytes(plan, plan.context)?;
         let layers = text.layers.len().max(1) as u64;
-        let twice = self.state_bytes(way, way.context.saturating_sub(PAGE))? / layers;
-        let params = self.text_params(way.kv)?;
+        let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
+        let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
         let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>() + allocated(params.draw);
         let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows))?;
         let drawn =
             self.allocated(Purpose::Activations, |paper| Sampling::new(paper, text.vocab_size, &demanding(), &[]))?;
-        let features = feature_bytes(text, way.feature_rows);
-        self.paper.alloc("features", Purpose::Features, features)?;
+        let features = feature_bytes(text, plan.feature_rows);
+        self.model.paper.alloc("features", Purpose::Features, features)?;
         // Parameters, and the queue's copy of them.
         let launches = |params: u64| 2 * params;
         let inputs = |tokens: usize| step_bytes(text, tokens) + (tokens * size_of::<u32>()) as u64;
@@ -224,16 +150,16 @@ impl<'a> Estimate<'a> {
         let staging = chunk.max(read).max(begun);
         Ok(PhaseBytes::new(
             Phase::Text,
-            [self.text, self.resident(way), state + twice, work + drawn + kept, features, staging],
+            [self.model.text_bytes, self.resident(plan), state + twice, work + drawn + kept, features, staging],
         ))
     }
 
     /// Parameters of a chunk, a head, steps and a draw, with a state of this precision.
-    fn text_params(&self, kv: KvPrecision) -> Result<TextParams> {
-        if let Some(known) = self.text_params.borrow().get(&kv) {
+    fn text_params(&mut self, kv: KvPrecision) -> Result<TextParams> {
+        if let Some(known) = self.text_params.get(&kv) {
             return Ok(*known);
         }
-        let (text, model, most) = (self.config.text(), self.model.borrow(), DRAFT_ROWS[DRAFT_ROWS.len() - 1]);
+        let (text, model, most) = (self.config.text(), &self.model, DRAFT_ROWS[DRAFT_ROWS.len() - 1]);
         // Behind one page, attention of a step is shared by several workgroups: that takes a launch more.
         let (paper, entries) = (Paper::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
         let work = &Workspace::new(&paper, text, TextRows { prompt: most, head: most, step: most })?;
@@ -248,53 +174,60 @@ impl<'a> Estimate<'a> {
             steps,
             draw: model.draw(work, &demanding())?.params_bytes(),
         };
-        self.text_params.borrow_mut().insert(kv, params);
+        self.text_params.insert(kv, params);
         Ok(params)
     }
 
     /// A picture that comes when the cache holds as much as the context leaves beside it: its first stage, its layers, the last one.
-    fn picture(&self, pictures: &dyn Pictures, way: &PlanCandidate, shape: PictureShape) -> Result<[PhaseBytes; 3]> {
-        let (pixels, mut model) = (pixels(pictures, shape.grid), self.model.borrow_mut());
-        let work = model.picture_bytes(&pixels, way.rows.vision)?;
-        let patches = model.tower.as_ref().map_or(0, |tower| tower.patches(&pixels));
-        let params = self.stage_params(patches.div_ceil(way.rows.vision) as u64);
-        let state = self.state_bytes(way, way.context.saturating_sub(shape.tokens))?;
-        let features = feature_bytes(self.config.text(), way.feature_rows.max(pictures.rows(shape.grid)));
-        let (whole, streamed) = (self.stages.iter().sum::<u64>(), way.vision == Residency::Streamed);
+    fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
+        let pixels = pixels(pictures, shape.grid);
+        let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
+        let paper = &self.model.paper;
+        let before = paper.bytes(Purpose::Activations);
+        tower.begin(paper, &pixels, plan.rows.vision)?;
+        let (begun, written) = (paper.bytes(Purpose::Activations) - before, paper.bytes(Purpose::Staging));
+        tower.end_first_stage();
+        let work = paper.bytes(Purpose::Activations) - before;
+        tower.end();
+        paper.wait_idle();
+        let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
+        let state = self.state_bytes(plan, plan.context.saturating_sub(shape.tokens))?;
+        let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.rows(shape.grid)));
+        let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };
-            PhaseBytes::new(Phase::Picture, [self.text, held, state, work, features, staging])
+            PhaseBytes::new(Phase::Picture, [self.model.text_bytes, held, state, work, features, staging])
         };
         let sent = |bytes: u64| if streamed { bytes } else { 0 };
         let [first_params, layer_params, last_params] = params.map(|params| 2 * params);
-        let dropped = if way.vision == Residency::Dropped { self.shard.min(whole) } else { 0 };
+        let dropped = if plan.vision == Residency::Dropped { self.shard.min(whole) } else { 0 };
         let layers = if streamed { layer_params } else { VISION_GROUP as u64 * layer_params };
-        let (first, last) = (self.stages.first().copied().unwrap_or(0), self.stages.last().copied().unwrap_or(0));
-        let (together, coming) = self.layers_at_once(way.slots);
-        Ok([
-            phase(first, work.begun, work.written + first_params + dropped.max(sent(first))),
-            phase(together, work.layers, sent(coming) + layers),
-            phase(last, work.layers, sent(last) + last_params),
+        let (first, last) =
+            (self.model.stage_bytes.first().copied().unwrap_or(0), self.model.stage_bytes.last().copied().unwrap_or(0));
+        let (together, coming) = self.layers_at_once(plan.vision_slots);
+        Ok(vec![
+            phase(first, begun, written + first_params + dropped.max(sent(first))),
+            phase(together, work, sent(coming) + layers),
+            phase(last, work, sent(last) + last_params),
         ])
     }
 
-    /// The most that layers of the tower take on the GPU at once, and one of them on its way.
+    /// The most that layers of the tower take on the GPU at once, and one of them on its plan.
     fn layers_at_once(&self, slots: usize) -> (u64, u64) {
-        let layers = self.stages.get(1..self.stages.len().saturating_sub(1)).unwrap_or_default();
+        let layers = self.model.stage_bytes.get(1..self.model.stage_bytes.len().saturating_sub(1)).unwrap_or_default();
         let together = layers.windows(slots.clamp(1, layers.len().max(1))).map(|window| window.iter().sum()).max();
         (together.unwrap_or(0), layers.iter().copied().max().unwrap_or(0))
     }
+}
 
-    /// Parameters of the first stage, the layer with most and the last of a picture that is computed in so many chunks of rows: from the
-    /// second on each takes as much as the one before.
-    fn stage_params(&self, chunks: u64) -> [u64; 3] {
-        let [one, two, three] = self.stage_params;
-        let further = |index: usize| {
-            let more = two[index] + (chunks - 2) * (three[index] - two[index]);
-            more.max(chunks * one[index])
-        };
-        if chunks < 2 { one } else { [0, 1, 2].map(further) }
-    }
+/// Parameters of the first stage, the layer with most and the last of a picture that is computed in so many chunks of rows, from those
+/// of one, two and three: from the second on each takes as much as the one before.
+fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
+    let further = |index: usize| {
+        let more = two[index] + (chunks - 2) * (three[index] - two[index]);
+        more.max(chunks * one[index])
+    };
+    if chunks < 2 { one } else { [0, 1, 2].map(further) }
 }
 
 /// Parameters of the first stage, the layer with most and the last of the smallest picture that is computed in so many chunks.

@@ -1,7 +1,7 @@
 //! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
 
-use super::estimate::{Estimate, PhaseBytes, PlanCandidate, PurposeBytes, Rows, largest_picture};
-use super::residency::Residency;
+use super::estimate::{Estimate, largest_picture};
+use super::{MemoryOptions, PhaseBytes, Plan, PurposeBytes, Residency, Rows};
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::{ModelConfig, Pictures, definition};
@@ -19,47 +19,6 @@ const DEFAULT_CONTEXT: usize = 4096;
 const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
 /// Longest edge below which a picture is not scaled before the context has been cut.
 const WELCOME_EDGE: usize = 1036;
-
-/// What a caller asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MemoryOptions {
-    /// Bytes of GPU memory that everything together may take.
-    pub budget: Option<u64>,
-    /// Tokens the context is to hold.
-    pub context: Option<usize>,
-    /// How the cache of keys and values holds a number.
-    pub kv: Option<KvPrecision>,
-    /// Where the weights of the picture side are.
-    pub vision: Option<Residency>,
-    /// Whether drafts are never verified, which saves their memory.
-    pub without_drafts: bool,
-}
-
-/// How a model is run, and what that takes.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// Bytes that everything together may take, if there is a limit.
-    pub budget: Option<u64>,
-    /// Tokens the context holds.
-    pub context: usize,
-    /// How the cache of keys and values holds a number.
-    pub kv: KvPrecision,
-    /// Where the weights of the picture side are.
-    pub vision: Residency,
-    /// Layers of a streamed tower on the GPU at once.
-    pub vision_slots: usize,
-    /// Rows computed at a time.
-    pub rows: Rows,
-    /// Longest edge of a picture in pixels; larger ones are scaled down.
-    pub longest_edge: usize,
-    /// Rows of pictures' features on the GPU at once.
-    pub feature_rows: usize,
-    /// The most that each phase takes.
-    pub phases: Vec<PhaseBytes>,
-    /// The most there will be at any time.
-    pub peak: u64,
-}
 
 /// Rows at a time and pictures' features that are held, from the fastest to the smallest.
 const STEPS: [(usize, usize, usize, usize); 7] = [
@@ -80,15 +39,15 @@ const STEPS: [(usize, usize, usize, usize); 7] = [
 /// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
 pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions) -> Result<Plan> {
     let config = &manifest.config;
-    let estimate = Estimate::new(manifest, max_binding)?;
+    let mut estimate = Estimate::new(manifest, max_binding)?;
+    let mut plan_of = |candidate: Plan| {
+        let phases = estimate.phases(&candidate)?;
+        checked(candidate, phases)
+    };
     let mut refusal = None;
-    for way in candidates(config, max_binding, memory_options) {
-        let plan_of = |way: PlanCandidate| choose(way, estimate.phases(&way)?, memory_options.budget);
-        match plan_of(way) {
-            Ok(plan) => {
-                let kind = (memory_options.budget.is_some(), !memory_options.without_drafts);
-                return Ok(improved(config, max_binding, (way, plan), kind, plan_of));
-            }
+    for candidate in candidates(config, max_binding, memory_options) {
+        match plan_of(candidate) {
+            Ok(plan) => return Ok(improved(config, max_binding, plan, !memory_options.without_drafts, plan_of)),
             Err(error) => refusal = Some(more_telling(refusal, error)),
         }
     }
@@ -99,28 +58,30 @@ pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions
 fn improved(
     config: &ModelConfig,
     limit: u64,
-    (mut way, mut plan): (PlanCandidate, Plan),
-    (short, drafts): (bool, bool),
-    plan_of: impl Fn(PlanCandidate) -> Result<Plan>,
+    mut plan: Plan,
+    drafts: bool,
+    mut plan_of: impl FnMut(Plan) -> Result<Plan>,
 ) -> Plan {
-    let better: [fn(PlanCandidate, Rows, usize) -> PlanCandidate; 3] = [
-        |way, rows, _| PlanCandidate { rows: Rows { text: rows.text, ..way.rows }, ..way },
-        |way, rows, _| PlanCandidate { rows: Rows { vision: rows.vision, ..way.rows }, ..way },
-        |way, _, feature_rows| PlanCandidate { feature_rows, ..way },
+    let better: [fn(&mut Plan, Rows, usize); 3] = [
+        |plan, rows, _| plan.rows.text = rows.text,
+        |plan, rows, _| plan.rows.vision = rows.vision,
+        |plan, _, feature_rows| plan.feature_rows = feature_rows,
     ];
     for change in better {
         for step in STEPS {
-            let more = change(way, rows(config, step, limit), feature_rows(config, &way, step.3, short, limit));
+            let mut more = plan.clone();
+            change(&mut more, rows(config, step, limit), feature_rows(config, &plan, step.3, limit));
             if let Ok(fits) = plan_of(more) {
-                (way, plan) = (more, fits);
+                plan = fits;
                 break;
             }
         }
     }
     if drafts {
         // Last of all: what drafts take must not make anything else smaller.
-        for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= way.rows.text.head) {
-            let more = PlanCandidate { rows: Rows { text: TextRows { step, ..way.rows.text }, ..way.rows }, ..way };
+        for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= plan.rows.text.head) {
+            let mut more = plan.clone();
+            more.rows.text.step = step;
             if let Ok(fits) = plan_of(more) {
                 return fits;
             }
@@ -137,19 +98,18 @@ pub fn smaller(manifest: &Manifest, max_binding: u64, memory_options: MemoryOpti
     plan(manifest, max_binding, MemoryOptions { budget: Some(failed.peak - failed.peak / 8), ..memory_options })
 }
 
-/// A way that fits, or by how much it does not.
-fn choose(way: PlanCandidate, phases: Vec<PhaseBytes>, budget: Option<u64>) -> Result<Plan> {
+/// A candidate that fits, or by how much it does not.
+fn checked(candidate: Plan, phases: Vec<PhaseBytes>) -> Result<Plan> {
     let Some(largest) = phases.iter().max_by_key(|phase| phase.total) else {
         return Err(Error::Internal { detail: "a plan without phases".into() });
     };
     let peak = largest.total;
-    if let Some(budget) = budget.filter(|&budget| budget < peak) {
+    if let Some(budget) = candidate.budget.filter(|&budget| budget < peak) {
         let part = |row: &PurposeBytes| (row.purpose.name().to_owned(), row.bytes);
         let parts = largest.purposes.iter().filter(|row| row.bytes > 0).map(part).collect();
         return Err(Error::BudgetTooSmall { what: "the model".into(), budget, needed: peak, parts });
     }
-    let PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows } = way;
-    Ok(Plan { budget, context, kv, vision, vision_slots: slots, rows, longest_edge: edge, feature_rows, phases, peak })
+    Ok(Plan { phases, peak, ..candidate })
 }
 
 /// Of two refusals the one that says how little would do.
@@ -163,15 +123,10 @@ fn more_telling(earlier: Option<Error>, error: Error) -> Error {
     }
 }
 
-/// The ways to run a model, the best first.
-fn candidates(
-    config: &ModelConfig,
-    limit: u64,
-    memory_options: MemoryOptions,
-) -> impl Iterator<Item = PlanCandidate> + '_ {
+/// The ways to run a model, the best first: plans whose phases are not known yet.
+fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -> impl Iterator<Item = Plan> + '_ {
     let (welcome, small) = edges(definition(config).pictures());
     let stages = definition(config).tower().map(|tower| tower.stages());
-    let short = memory_options.budget.is_some();
     let mut shapes = Vec::new();
     for edges in [welcome, small] {
         for context in contexts(config, memory_options) {
@@ -179,13 +134,15 @@ fn candidates(
         }
     }
     let steps = shapes.into_iter().flat_map(|shape| STEPS.map(|step| (shape, step)));
-    steps.flat_map(move |((context, edge), step)| {
-        let rows = rows(config, step, limit);
+    steps.flat_map(move |((context, longest_edge), step)| {
+        let (rows, budget) = (rows(config, step, limit), memory_options.budget);
         let mut all = Vec::new();
         for kv in precisions(config, memory_options, context) {
-            for (vision, slots) in residencies(stages, memory_options) {
-                let way = PlanCandidate { context, kv, vision, slots, rows, edge, feature_rows: 0 };
-                all.push(PlanCandidate { feature_rows: feature_rows(config, &way, step.3, short, limit), ..way });
+            for (vision, vision_slots) in residencies(stages, memory_options) {
+                let (phases, peak, feature_rows) = (Vec::new(), 0, 0);
+                let plan =
+                    Plan { budget, context, kv, vision, vision_slots, rows, longest_edge, feature_rows, phases, peak };
+                all.push(Plan { feature_rows: self::feature_rows(config, &plan, step.3, limit), ..plan });
             }
         }
         all
@@ -245,11 +202,11 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 }
 
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
-fn feature_rows(config: &ModelConfig, way: &PlanCandidate, pictures: usize, short: bool, limit: u64) -> usize {
+fn feature_rows(config: &ModelConfig, plan: &Plan, pictures: usize, limit: u64) -> usize {
     let Some(rules) = definition(config).pictures() else { return 0 };
-    let largest = largest_picture(rules, way);
+    let largest = largest_picture(rules, plan);
     let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
-    let wanted = if short { several } else { several.max(way.context) };
+    let wanted = if plan.budget.is_some() { several } else { several.max(plan.context) };
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
 }

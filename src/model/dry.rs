@@ -33,17 +33,6 @@ pub struct DryModel {
     config: KernelConfig,
 }
 
-/// Bytes that a picture takes besides weights and features.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PictureBytes {
-    /// Work memory of the first stage.
-    pub begun: u64,
-    /// What is written before the first stage.
-    pub written: u64,
-    /// Work memory of the stages behind it.
-    pub layers: u64,
-}
-
 impl DryModel {
     /// The model of a package, whose shards are not needed, on a device with the limits of `paper` that computes as `config` says.
     ///
@@ -130,19 +119,6 @@ impl DryModel {
         let sampling = Sampling::new(&self.paper, self.decoder.config().vocab_size, options, &[])?;
         sampling.record(&mut recording, &work.logits.all(), &work.step.all())?;
         Ok(recording)
-    }
-
-    /// What the work memory for a picture takes, `rows` patches being computed at a time; nothing without a picture side.
-    pub fn picture_bytes(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<PictureBytes> {
-        let Some(tower) = &mut self.tower else { return Ok(PictureBytes::default()) };
-        let before = self.paper.bytes(Purpose::Activations);
-        tower.begin(&self.paper, pixels, rows)?;
-        let (begun, written) = (self.paper.bytes(Purpose::Activations), self.paper.bytes(Purpose::Staging));
-        tower.end_first_stage();
-        let layers = self.paper.bytes(Purpose::Activations);
-        tower.end();
-        self.paper.wait_idle();
-        Ok(PictureBytes { begun: begun - before, written, layers: layers - before })
     }
 
     /// Every stage of the tower for a picture; none without a picture side.

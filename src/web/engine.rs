@@ -11,7 +11,7 @@ use super::import::wasm_memory;
 use super::loader::JsShards;
 use super::picture::pictures_from_js;
 use crate::api::{ChatCompletion, ChatCompletionChunk, ChatRequest, ScoreRequest, Stamp};
-use crate::engine::{Cancel, Engine, Event, Picture, Plan, Prompt, Request, ScoreOptions, ScoredRows, Stage, Timings};
+use crate::engine::{Cancel, Engine, Event, Picture, Plan, Prompt, Request, ScoredRows, Stage, Timings};
 use crate::error::Result;
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
@@ -156,7 +156,7 @@ impl OcelliEngine {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let scored = self.engine.score(&prompt, &pictures, ScoreOptions::default(), &cancel.0, &mut keep).await;
+        let scored = self.engine.score(&prompt, &pictures, usize::MAX, &cancel.0, &mut keep).await;
         let input_ids = scored.map_err(|error| self.shards.error_to_js(&error))?;
         let object = js_sys::Object::new();
         js_sys::Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;

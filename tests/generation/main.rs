@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use fake::{FakeBackend, Kind};
 use ocelli::chat::Tokenizer;
-use ocelli::engine::{
-    Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, ScoreOptions, Speculation,
-};
+use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, Speculation};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
@@ -137,9 +135,8 @@ fn a_scored_prompt_gives_the_logits_of_every_position_however_it_is_divided() {
                 all.extend_from_slice(rows.logits);
                 Ok(())
             };
-            let options = ScoreOptions { chunk };
             let (prompt, cancel) = (Prompt::Ids(ids.clone()), Cancel::new());
-            let scored = engine.score(&prompt, &[], options, &cancel, rows);
+            let scored = engine.score(&prompt, &[], chunk, &cancel, rows);
             assert_eq!(pollster::block_on(scored).expect("scores"), ids);
             (all, firsts)
         };

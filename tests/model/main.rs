@@ -7,7 +7,7 @@ mod small_device;
 
 use golden::{Case, cases, largest_difference};
 use ocelli::chat::ContentPart;
-use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoreOptions, ScoredRows};
+use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
@@ -24,10 +24,7 @@ async fn logits(engine: &mut Engine, case: &Case, chunk: usize) -> Vec<f32> {
         all.extend_from_slice(rows.logits);
         Ok(())
     };
-    let input_ids = engine
-        .score(&case.prompt, &case.pictures, ScoreOptions { chunk }, &Cancel::new(), &mut keep)
-        .await
-        .expect("score");
+    let input_ids = engine.score(&case.prompt, &case.pictures, chunk, &Cancel::new(), &mut keep).await.expect("score");
     assert_eq!(input_ids, case.input_ids, "{}: token ids", case.name);
     all
 }
@@ -105,7 +102,7 @@ fn a_random_model_runs() {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        engine.score(&prompt, &[], ScoreOptions { chunk: 32 }, &Cancel::new(), &mut keep).await.expect("score");
+        engine.score(&prompt, &[], 32, &Cancel::new(), &mut keep).await.expect("score");
         assert!(logits.len() == 40 * 1600 && logits.iter().all(|x| x.is_finite()));
         let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
         assert!((0.3..3.0).contains(&size), "logits of about 1, not {size}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, ScoreOptions};
+use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -116,7 +116,7 @@ impl Bench {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let cut = ScoreOptions { chunk: 7 };
+        let cut = 7;
         self.engine.score(&request.prompt, &request.pictures, cut, &Cancel::new(), &mut keep).await?;
         Ok(logits)
     }

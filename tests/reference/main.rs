@@ -2,6 +2,7 @@
 //! (`tests/fixtures/checkpoints`). The kernels are then tested against the references (`tests/kernels`).
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod angles;
 mod cache;
 mod decoder;
 mod fixture;
