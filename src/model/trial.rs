@@ -2,7 +2,7 @@
 
 use super::forward::Model;
 use crate::error::Result;
-use crate::gpu::{Allocator, KernelConfig, Prepared, Recording};
+use crate::gpu::{KernelConfig, Prepared, Recording};
 use crate::kernels::TuningGroup;
 use crate::layers::step::StepHeader;
 use crate::layers::{Form, Pass};
