@@ -125,11 +125,11 @@ impl Allocator for Gpu {
     }
 
     fn max_binding(&self) -> u64 {
-        self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
+        self.0.max_binding
     }
 
     fn max_bindings(&self) -> usize {
-        self.0.limits.max_storage_buffers_per_shader_stage as usize
+        self.0.max_bindings
     }
 }
 

@@ -23,10 +23,11 @@ pub struct Gpu(pub(super) Arc<Opened>);
 pub(super) struct Opened {
     pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
-    pub(super) limits: wgpu::Limits,
+    pub(super) max_binding: u64,
+    pub(super) max_bindings: usize,
     report: DeviceReport,
     pub(super) options: GpuOptions,
-    pub(super) errors: Arc<DeviceErrors>,
+    pub(super) errors: DeviceErrors,
     pub(super) ledger: Arc<Ledger>,
     pub(super) pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     counters: Mutex<Counters>,
@@ -170,17 +171,13 @@ impl Gpu {
             features,
             subgroup_sizes: sizes,
         };
-        let cap = options.max_binding.unwrap_or(u64::MAX);
-        let limits = wgpu::Limits {
-            max_buffer_size: limits.max_buffer_size.min(cap),
-            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size.min(cap),
-            ..limits
-        };
+        let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let errors = device_errors::listen(&device);
         let opened = Opened {
             device,
             queue,
-            limits,
+            max_binding: max_binding.min(options.max_binding.unwrap_or(u64::MAX)),
+            max_bindings: limits.max_storage_buffers_per_shader_stage as usize,
             report,
             options,
             errors,
@@ -256,19 +253,15 @@ impl Gpu {
 
 /// The optional features of a device, and what wgpu is asked for to have them. Apple's GPUs make packed products one by one.
 fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuOptions) -> (Features, wgpu::Features) {
-    let offered = adapter.features();
+    let asked = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
     let is_native = info.backend != wgpu::Backend::BrowserWebGpu;
     let own = [
-        (offered.contains(wgpu::Features::SHADER_F16), Features::F16),
-        (offered.contains(wgpu::Features::SUBGROUP), Features::SUBGROUPS),
+        (asked.contains(wgpu::Features::SHADER_F16), Features::F16),
+        (asked.contains(wgpu::Features::SUBGROUP), Features::SUBGROUPS),
         (is_native && info.backend != wgpu::Backend::Metal, Features::DOT),
     ];
     let own: Features = own.into_iter().filter(|(has, _)| *has).map(|(_, feature)| feature).collect();
-    let features = own | options.browser_caps.features;
-    let mut asked = wgpu::Features::empty();
-    asked.set(wgpu::Features::SHADER_F16, (own & features).contains(Features::F16));
-    asked.set(wgpu::Features::SUBGROUP, (own & features).contains(Features::SUBGROUPS));
-    (features, asked)
+    (own | options.browser_caps.features, asked)
 }
 
 /// Browsers do not tell the type of every device, but name it.

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 /// What was said, and what is still to be answered.
 #[derive(Default)]
 pub(super) struct DeviceErrors {
-    state: Mutex<State>,
+    /// Shared with what wgpu calls, on threads of its own.
+    state: Arc<Mutex<State>>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -41,18 +42,9 @@ pub(super) trait Answer: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSen
 impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Answer for F {}
 
 impl DeviceErrors {
-    /// A lost device explains everything that follows, and so does memory that ran out; otherwise the first complaint is the
-    /// telling one.
+    /// As the first complaint, unless there was one that explains more.
     pub(super) fn remember(&self, error: Error) {
-        let mut state = lock(&self.state);
-        let lost = matches!(error, Error::DeviceLost { .. });
-        let graver = matches!(error, Error::OutOfMemory { .. }) && matches!(state.first, Some(Error::Gpu { .. }));
-        if state.first.is_none() || graver || (lost && !state.is_lost()) {
-            state.first = Some(error);
-        }
-        if lost {
-            state.waiting.drain(..).for_each(Waker::wake);
-        }
+        lock(&self.state).remember(error);
     }
 
     /// The first complaint since the last call, if there was any. A lost device stays lost.
@@ -106,22 +98,35 @@ impl DeviceErrors {
 }
 
 impl State {
+    /// A lost device explains everything that follows, and so does memory that ran out; otherwise the first complaint is the
+    /// telling one.
+    fn remember(&mut self, error: Error) {
+        let lost = matches!(error, Error::DeviceLost { .. });
+        let graver = matches!(error, Error::OutOfMemory { .. }) && matches!(self.first, Some(Error::Gpu { .. }));
+        if self.first.is_none() || graver || (lost && !self.is_lost()) {
+            self.first = Some(error);
+        }
+        if lost {
+            self.waiting.drain(..).for_each(Waker::wake);
+        }
+    }
+
     fn is_lost(&self) -> bool {
         matches!(self.first, Some(Error::DeviceLost { .. }))
     }
 }
 
 /// Has everything the device says remembered.
-pub(super) fn listen(device: &wgpu::Device) -> Arc<DeviceErrors> {
-    let errors = Arc::new(DeviceErrors::default());
-    let heard = errors.clone();
+pub(super) fn listen(device: &wgpu::Device) -> DeviceErrors {
+    let errors = DeviceErrors::default();
+    let heard = errors.state.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
-        heard.remember(answered(Error::Gpu { stage: "the device".into(), detail: String::new() }, error));
+        lock(&heard).remember(answered(Error::Gpu { stage: "the device".into(), detail: String::new() }, error));
     }));
-    let heard = errors.clone();
+    let heard = errors.state.clone();
     device.set_device_lost_callback(move |reason, message| {
         let reason = format!("{reason:?} {message}").trim_end().to_lowercase();
-        heard.remember(Error::DeviceLost { reason });
+        lock(&heard).remember(Error::DeviceLost { reason });
     });
     errors
 }
