@@ -4,7 +4,7 @@
 use ocelli::Error;
 use ocelli::api::{ChatRequest, ErrorBody, ScoreRequest, Stamp};
 use ocelli::chat::{ChatTemplate, ContentPart, Message, Role, Tokenizer};
-use ocelli::engine::{FinishReason, Usage};
+use ocelli::engine::{FinishReason, Prompt, Usage};
 use ocelli::families::definition;
 use ocelli::image::decode;
 use ocelli::sampling::SamplingOptions;
@@ -44,15 +44,12 @@ fn published_requests_become_the_references_ids_and_pixels() {
             let label = format!("{name} {}", case["name"]);
             let input_ids = numbers(&case["input_ids"]);
             assert_eq!(tokenizer.decode(&numbers(&case["greedy"])), case["greedy_text"].as_str().unwrap(), "{label}");
-            let (messages, urls) = match ScoreRequest::from_json(&case["request"]).unwrap() {
-                ScoreRequest::Messages { messages, picture_urls } => (Some(messages), picture_urls),
-                ScoreRequest::Ids { input_ids: ids, picture_urls } => {
-                    assert_eq!(ids, input_ids, "{label}");
-                    (None, picture_urls)
-                }
-            };
+            let request = ScoreRequest::from_json(&case["request"]).unwrap();
+            if let Prompt::Ids(ids) = &request.prompt {
+                assert_eq!(*ids, input_ids, "{label}");
+            }
             let mut tokens = Vec::new();
-            for (n, url) in urls.iter().enumerate() {
+            for (n, url) in request.picture_urls.iter().enumerate() {
                 let rules = model.pictures().unwrap();
                 let decoded = decode(&read(&format!("{name}/{url}")), 64).unwrap();
                 let prepared = rules.prepare(&decoded, rules.largest_edge()).unwrap();
@@ -68,7 +65,7 @@ fn published_requests_become_the_references_ids_and_pixels() {
                 }
                 tokens.push(rules.tokens(prepared.grid));
             }
-            if let Some(messages) = messages {
+            if let Prompt::Messages(messages) = request.prompt {
                 assert_eq!(template.encode(&messages, &tokens, &tokenizer).unwrap().ids, input_ids, "{label}");
                 chats += 1;
             }
@@ -264,9 +261,9 @@ fn malformed_fields_are_refused_with_their_path() {
 #[test]
 fn score_requests_are_read() {
     let ids = ScoreRequest::from_json(&json!({"input_ids": [1, 3, 4], "images": ["a.png"]})).unwrap();
-    assert_eq!(ids, ScoreRequest::Ids { input_ids: vec![1, 3, 4], picture_urls: vec!["a.png".into()] });
+    assert_eq!(ids, ScoreRequest { prompt: Prompt::Ids(vec![1, 3, 4]), picture_urls: vec!["a.png".into()] });
     let bare = r#"{"input_ids": [7]}"#.parse::<ScoreRequest>().unwrap();
-    assert_eq!(bare, ScoreRequest::Ids { input_ids: vec![7], picture_urls: vec![] });
+    assert_eq!(bare, ScoreRequest { prompt: Prompt::Ids(vec![7]), picture_urls: vec![] });
     let field = |request: Value| match ScoreRequest::from_json(&request) {
         Err(Error::InvalidRequest { field, .. } | Error::UnsupportedOption { field, .. }) => field,
         other => panic!("{other:?}"),

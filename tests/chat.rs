@@ -5,7 +5,7 @@ use ocelli::chat::{
     ChatTemplate, ContentPart, Date, EncodedChat, Message, Role, Segment, TextStream, Tokenizer, fill_system_prompt,
 };
 use ocelli::config::ImageGrid;
-use ocelli::families::{ModelConfig, definition, published};
+use ocelli::families::{definition, published};
 use ocelli::{Error, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -24,18 +24,14 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::from_json(&fixture("tokenizer.json")).unwrap()
 }
 
-fn mistral() -> ModelConfig {
-    published("ministral-3-3b").unwrap()
-}
-
 /// V13 with `<s>`.
 fn template() -> ChatTemplate<'static> {
-    let layout = definition(&mistral()).chat_layout("mistral-v13").unwrap();
+    let layout = definition(&published("ministral-3-3b").unwrap()).chat_layout("mistral-v13").unwrap();
     ChatTemplate { layout, bos: Some(1), default_system: None }
 }
 
 fn encode(messages: &[Message], grids: &[ImageGrid], tokenizer: &Tokenizer) -> Result<EncodedChat> {
-    let config = mistral();
+    let config = published("ministral-3-3b").unwrap();
     let rules = definition(&config).pictures().unwrap();
     let pictures: Vec<Vec<u32>> = grids.iter().map(|grid| rules.tokens(*grid)).collect();
     template().encode(messages, &pictures, tokenizer)
@@ -248,7 +244,7 @@ fn the_package_says_how_a_prompt_begins() {
     let tokenizer = tokenizer();
     let begins = |bos| ChatTemplate { bos, ..template() }.encode(&[user("a")], &[], &tokenizer).unwrap().ids[0];
     assert_eq!([begins(Some(1)), begins(Some(300)), begins(None)], [1, 300, 3]);
-    let error = definition(&mistral()).chat_layout("chatml").unwrap_err();
+    let error = definition(&published("ministral-3-3b").unwrap()).chat_layout("chatml").unwrap_err();
     assert_eq!(error.code(), "invalid-package");
     let text = error.to_string();
     assert!(["model.json", "chatml", "mistral-v13"].iter().all(|part| text.contains(part)), "{text}");
@@ -275,7 +271,7 @@ fn a_conversation_without_a_system_message_gets_the_packages() {
 fn the_default_system_prompt_has_its_blanks_filled() {
     let prompt =
         "You are {name}.\nThe current date is {today}.\n\nDates count (\"yesterday\" is {yesterday}).\nBe {kind}.";
-    let today = Date { year: 2026, month: 3, day: 1 };
+    let today = Date(20_513);
     assert_eq!(
         fill_system_prompt(prompt, "Ministral-3-3B-Instruct-2512", Some(today)),
         "You are Ministral-3-3B-Instruct-2512.\nThe current date is 2026-03-01.\n\nDates count (\"yesterday\" is 2026-02-28).\nBe {kind}."
@@ -286,13 +282,17 @@ fn the_default_system_prompt_has_its_blanks_filled() {
 
 #[test]
 fn dates_are_counted_as_calendars_do() {
-    let date = |days| Date::from_days(days).to_string();
+    let date = |days| Date(days).to_string();
     assert_eq!([date(0), date(59), date(-1)], ["1970-01-01", "1970-03-01", "1969-12-31"]);
     assert_eq!([date(11_016), date(19_782), date(20_454)], ["2000-02-29", "2024-02-29", "2026-01-01"]);
-    for days in -800_000..800_000 {
-        let date = Date::from_days(days);
-        assert_eq!(date.days(), days);
-        assert!((1..=12).contains(&date.month) && (1..=31).contains(&date.day), "{date}");
+    let (mut year, mut month, mut day) = (-400, 3, 1);
+    for days in -865_565..800_000 {
+        assert_eq!(date(days), format!("{year:04}-{month:02}-{day:02}"));
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let length = [31, 28 + i32::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1];
+        day = day % length + 1;
+        month = if day > 1 { month } else { month % 12 + 1 };
+        year += i32::from((month, day) == (1, 1));
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use ocelli::api::{ChatRequest, ScoreRequest};
 use ocelli::chat::{ChatTemplate, EncodedChat, Message, TextStream, Tokenizer};
 use ocelli::config::ImageGrid;
+use ocelli::engine::Prompt;
 use ocelli::families::{definition, published};
 use ocelli::{Error, Result};
 use serde_json::Value;
@@ -43,10 +44,10 @@ pub fn request(bytes: &[u8]) -> Result<()> {
     let scored = ScoreRequest::from_json(&body);
     let chat: ChatRequest = match (text.parse(), scored) {
         (Ok(chat), _) => chat,
-        (Err(_), Ok(ScoreRequest::Messages { messages, picture_urls })) => {
+        (Err(_), Ok(ScoreRequest { prompt: Prompt::Messages(messages), picture_urls })) => {
             return lay_out(&messages, picture_urls.len());
         }
-        (Err(_), Ok(ScoreRequest::Ids { .. })) => return Ok(()),
+        (Err(_), Ok(_)) => return Ok(()),
         (Err(error), Err(_)) => return Err(error),
     };
     chat.sampling.validate()?;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::field::{Field, Fields, parse};
+use super::field::{Field, Fields, UNKNOWN, parse};
 use super::messages::Conversation;
 use crate::chat::Message;
 use crate::error::{Error, Result};
@@ -14,38 +14,12 @@ use crate::sampling::SamplingOptions;
 const MAX_STOPS: usize = 16;
 const MAX_STOP_LEN: usize = 1024;
 
-const KNOWN: [&str; 19] = [
-    "messages",
-    "model",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "n",
-    "response_format",
-    "logprobs",
-    "user",
-];
-
-const NOT_YET: [&str; 8] = [
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "parallel_tool_calls",
-    "top_logprobs",
-    "reasoning_effort",
-    "prediction",
-];
+/// Fields that have an effect, or a value that asks for none.
+const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
+                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs user";
+/// Fields of the OpenAI API that may be empty at most.
+const NOT_YET: &str =
+    "tools tool_choice functions function_call parallel_tool_calls top_logprobs reasoning_effort prediction";
 
 /// A request for an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,38 +68,35 @@ impl ChatRequest {
         let fields = Fields::of_request(request)?;
         refuse_unsupported(&fields)?;
         let Conversation { messages, picture_urls } = Conversation::read(&fields.need("messages")?)?;
-        let flag = |field: Option<Field<'_>>| field.map_or(Ok(false), |field| field.bool());
-        let stream = flag(fields.get("stream"))?;
+        let stream = fields.flag("stream")?;
         Ok(Self {
             messages,
             picture_urls,
             sampling: read_sampling(&fields, defaults.clone())?,
             max_tokens: read_max_tokens(&fields)?,
-            stop: fields.get("stop").map_or(Ok(Vec::new()), |stop| read_stop(&stop))?,
+            stop: fields.get("stop").map(|stop| read_stop(&stop)).transpose()?.unwrap_or_default(),
             stream,
             include_usage: read_include_usage(&fields, stream)?,
-            model: fields.get("model").map(|model| model.str().map(str::to_owned)).transpose()?,
+            model: fields.get("model").map(|model| model.string()).transpose()?,
         })
     }
 }
 
 fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
     for (name, field) in fields.iter() {
-        let empty = field.value.as_array().is_some_and(Vec::is_empty);
-        if NOT_YET.contains(&name) && !empty {
+        let names = |list: &str| list.split(' ').any(|known| known == name);
+        if names(NOT_YET) && field.value.as_array().is_none_or(|array| !array.is_empty()) {
             return Err(field.unsupported("is not supported yet"));
         }
-        if !NOT_YET.contains(&name) && !KNOWN.contains(&name) {
-            return Err(field.unsupported("is not a field this API knows"));
+        if !names(NOT_YET) && !names(KNOWN) {
+            return Err(field.unsupported(UNKNOWN));
         }
     }
     if let Some(n) = fields.get("n").filter(|n| n.value != 1) {
         return Err(n.unsupported("more than one answer is not supported yet, n must be 1"));
     }
-    if let Some(logprobs) = fields.get("logprobs")
-        && logprobs.bool()?
-    {
-        return Err(logprobs.unsupported("is not supported yet"));
+    if fields.flag("logprobs")? {
+        return Err(fields.need("logprobs")?.unsupported("is not supported yet"));
     }
     if let Some(format) = fields.get("response_format") {
         let format = format.object()?;
@@ -150,13 +121,9 @@ fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<Sa
         ("presence_penalty", &mut options.presence_penalty),
     ];
     for (name, option) in numbers {
-        if let Some(field) = fields.get(name) {
-            *option = field.f32()?;
-        }
+        *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
     }
-    if let Some(field) = fields.get("top_k") {
-        options.top_k = Some(field.count()?);
-    }
+    options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
     if let Some(field) = fields.get("seed") {
         // Negative seeds are valid too: they wrap around.
         options.seed = field.integer()? as u64;
@@ -183,10 +150,7 @@ fn read_max_tokens(fields: &Fields<'_>) -> Result<Option<usize>> {
 }
 
 fn read_stop(stop: &Field<'_>) -> Result<Vec<String>> {
-    let texts = match stop.value.is_string() {
-        true => vec![stop.clone()],
-        false => stop.array()?.collect(),
-    };
+    let texts = if stop.value.is_string() { vec![stop.clone()] } else { stop.array()?.collect() };
     if texts.len() > MAX_STOPS {
         return Err(stop.fault(format!("has {} strings, at most {MAX_STOPS} are supported", texts.len())));
     }
@@ -205,5 +169,5 @@ fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
     }
     let options = field.object()?;
     options.only(&["include_usage"])?;
-    options.get("include_usage").map_or(Ok(false), |field| field.bool())
+    options.flag("include_usage")
 }

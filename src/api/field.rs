@@ -17,6 +17,9 @@ pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
 }
 
+/// Why a field is refused that is in no list.
+pub(super) const UNKNOWN: &str = "is not a field this API knows";
+
 /// Parses the text of a request.
 pub(super) fn parse(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| Error::request("body", format!("not JSON: {error}")))
@@ -47,8 +50,8 @@ impl<'a> Field<'a> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
-    pub(super) fn bool(&self) -> Result<bool> {
-        self.value.as_bool().ok_or_else(|| self.expected("true or false"))
+    pub(super) fn string(&self) -> Result<String> {
+        self.str().map(str::to_owned)
     }
 
     pub(super) fn f32(&self) -> Result<f32> {
@@ -105,11 +108,17 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| Error::request(self.join(name), "is missing"))
     }
 
+    /// Whether a field is true; absent ones are not.
+    pub(super) fn flag(&self, name: &str) -> Result<bool> {
+        let Some(field) = self.get(name) else { return Ok(false) };
+        field.value.as_bool().ok_or_else(|| field.expected("true or false"))
+    }
+
     /// Refuses every field not in `known`.
     pub(super) fn only(&self, known: &[&str]) -> Result<()> {
         match self.iter().find(|(name, _)| !known.contains(name)) {
             None => Ok(()),
-            Some((_, field)) => Err(field.unsupported("is not a field this API knows")),
+            Some((_, field)) => Err(field.unsupported(UNKNOWN)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The `messages` of a request.
 
+use serde_json::Value;
+
 use super::field::{Field, Fields};
 use crate::chat::{ContentPart, Message, Role};
 use crate::error::Result;
@@ -31,13 +33,11 @@ impl Conversation {
     }
 
     fn read_content(&mut self, content: &Field<'_>) -> Result<Vec<ContentPart>> {
-        if let Some(text) = content.value.as_str() {
-            return Ok(vec![ContentPart::Text(text.to_owned())]);
+        match content.value {
+            Value::String(text) => Ok(vec![ContentPart::Text(text.clone())]),
+            Value::Array(_) => content.array()?.map(|part| self.read_part(&part)).collect(),
+            _ => Err(content.fault("must be a string or an array of parts")),
         }
-        if !content.value.is_array() {
-            return Err(content.fault("must be a string or an array of parts"));
-        }
-        content.array()?.map(|part| self.read_part(&part)).collect()
     }
 
     fn read_part(&mut self, part: &Field<'_>) -> Result<ContentPart> {
@@ -46,7 +46,7 @@ impl Conversation {
         match kind.str()? {
             "text" => {
                 fields.only(&["type", "text"])?;
-                Ok(ContentPart::Text(fields.need("text")?.str()?.to_owned()))
+                fields.need("text")?.string().map(ContentPart::Text)
             }
             "image_url" => {
                 fields.only(&["type", "image_url"])?;
@@ -73,19 +73,17 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
 
 /// A URL, or an object with one. `detail` is validated and has no effect: pictures are always encoded at full size.
 fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
-    let url = match image_url.value.is_string() {
-        true => image_url.clone(),
-        false => {
-            let fields = image_url.object()?;
-            fields.only(&["url", "detail"])?;
-            if let Some(detail) = fields.get("detail")
-                && !["auto", "low", "high"].contains(&detail.str()?)
-            {
-                return Err(detail.fault("must be auto, low or high"));
-            }
-            fields.need("url")?
+    let mut url = image_url.clone();
+    if !url.value.is_string() {
+        let fields = image_url.object()?;
+        fields.only(&["url", "detail"])?;
+        if let Some(detail) = fields.get("detail")
+            && !["auto", "low", "high"].contains(&detail.str()?)
+        {
+            return Err(detail.fault("must be auto, low or high"));
         }
-    };
+        url = fields.need("url")?;
+    }
     match url.str()? {
         "" => Err(url.fault("is empty")),
         text => Ok(text.to_owned()),

@@ -53,18 +53,26 @@ impl From<engine::Usage> for Usage {
 }
 
 /// A whole answer.
+pub type ChatCompletion = Answer<Choice, Usage>;
+
+/// A piece of a streamed answer. Its usage is absent unless the request asked for it; then null in every chunk but the last.
+pub type ChatCompletionChunk = Answer<ChunkChoice, Option<Usage>>;
+
+/// The fields of both, in the API's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChatCompletion {
+pub struct Answer<C, U> {
     id: String,
     object: &'static str,
     created: u64,
     model: String,
-    choices: [Choice; 1],
-    usage: Usage,
+    choices: Vec<C>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<U>,
 }
 
+/// The answer of a completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Choice {
+pub struct Choice {
     index: u32,
     message: AnswerMessage,
     logprobs: (),
@@ -78,21 +86,9 @@ struct AnswerMessage {
     refusal: (),
 }
 
-/// A piece of a streamed answer.
+/// What a chunk adds to the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChatCompletionChunk {
-    id: String,
-    object: &'static str,
-    created: u64,
-    model: String,
-    choices: Vec<ChunkChoice>,
-    /// Absent unless the request asked for it; then null in every chunk but the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<Usage>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct ChunkChoice {
+pub struct ChunkChoice {
     index: u32,
     delta: Delta,
     logprobs: (),
@@ -106,6 +102,8 @@ struct Delta {
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
 }
+
+const CHUNK: &str = "chat.completion.chunk";
 
 /// What a completion and all chunks of an answer have in common. Its methods make the chunks, in the order they are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -132,14 +130,8 @@ impl Stamp {
     /// The whole answer at once.
     pub fn completion(&self, content: String, finish_reason: FinishReason, usage: Usage) -> ChatCompletion {
         let message = AnswerMessage { role: "assistant", content, refusal: () };
-        ChatCompletion {
-            id: self.id.clone(),
-            object: "chat.completion",
-            created: self.created,
-            model: self.model.clone(),
-            choices: [Choice { index: 0, message, logprobs: (), finish_reason }],
-            usage,
-        }
+        let choice = Choice { index: 0, message, logprobs: (), finish_reason };
+        self.answer("chat.completion", vec![choice], Some(usage))
     }
 
     /// The first chunk, with the role.
@@ -159,22 +151,16 @@ impl Stamp {
 
     /// The last chunk, with the token counts, if the request asked for them.
     pub fn usage(&self, usage: Usage) -> Option<ChatCompletionChunk> {
-        self.include_usage.then(|| ChatCompletionChunk { usage: Some(Some(usage)), ..self.bare(Vec::new()) })
+        self.include_usage.then(|| self.answer(CHUNK, Vec::new(), Some(Some(usage))))
     }
 
     fn chunk(&self, delta: Delta, finish_reason: Option<FinishReason>) -> ChatCompletionChunk {
-        self.bare(vec![ChunkChoice { index: 0, delta, logprobs: (), finish_reason }])
+        let choice = ChunkChoice { index: 0, delta, logprobs: (), finish_reason };
+        self.answer(CHUNK, vec![choice], self.include_usage.then_some(None))
     }
 
-    fn bare(&self, choices: Vec<ChunkChoice>) -> ChatCompletionChunk {
-        ChatCompletionChunk {
-            id: self.id.clone(),
-            object: "chat.completion.chunk",
-            created: self.created,
-            model: self.model.clone(),
-            choices,
-            usage: self.include_usage.then_some(None),
-        }
+    fn answer<C, U>(&self, object: &'static str, choices: Vec<C>, usage: Option<U>) -> Answer<C, U> {
+        Answer { id: self.id.clone(), object, created: self.created, model: self.model.clone(), choices, usage }
     }
 }
 

@@ -6,26 +6,16 @@ use serde_json::Value;
 
 use super::field::{Fields, parse};
 use super::messages::Conversation;
-use crate::chat::Message;
+use crate::engine::Prompt;
 use crate::error::{Error, Result};
 
-/// A prompt, as messages or as token ids.
+/// A prompt whose logits are asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ScoreRequest {
-    /// A conversation, to be laid out and encoded.
-    Messages {
-        /// The conversation.
-        messages: Vec<Message>,
-        /// URLs of the pictures in order of appearance.
-        picture_urls: Vec<String>,
-    },
-    /// Token ids, picture tokens included.
-    Ids {
-        /// The prompt, at least one token.
-        input_ids: Vec<u32>,
-        /// URLs of the pictures in the order of their tokens.
-        picture_urls: Vec<String>,
-    },
+pub struct ScoreRequest {
+    /// At least one message or token.
+    pub prompt: Prompt,
+    /// URLs of the pictures, in order of appearance or of their tokens.
+    pub picture_urls: Vec<String>,
 }
 
 impl FromStr for ScoreRequest {
@@ -46,7 +36,7 @@ impl ScoreRequest {
         if let Some(messages) = fields.get("messages") {
             fields.only(&["messages"])?;
             let Conversation { messages, picture_urls } = Conversation::read(&messages)?;
-            return Ok(Self::Messages { messages, picture_urls });
+            return Ok(Self { prompt: Prompt::Messages(messages), picture_urls });
         }
         fields.only(&["input_ids", "images"])?;
         let ids = fields.get("input_ids").ok_or_else(|| Error::request("body", "needs messages or input_ids"))?;
@@ -55,9 +45,9 @@ impl ScoreRequest {
             return Err(ids.fault("at least one token is needed"));
         }
         let picture_urls = match fields.get("images") {
-            Some(images) => images.array()?.map(|url| url.str().map(str::to_owned)).collect::<Result<_>>()?,
+            Some(images) => images.array()?.map(|url| url.string()).collect::<Result<_>>()?,
             None => Vec::new(),
         };
-        Ok(Self::Ids { input_ids, picture_urls })
+        Ok(Self { prompt: Prompt::Ids(input_ids), picture_urls })
     }
 }

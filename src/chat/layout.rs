@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::message::{ContentPart, Message};
+use super::message::{ContentPart, Message, pictures};
 use crate::error::{Error, Result};
 
 /// A piece of the prompt.
@@ -79,12 +79,10 @@ pub fn check_pictures(messages: &[Message], may_show: impl Fn(&Message) -> bool)
     if messages.is_empty() {
         return Err(Error::request("messages", "at least one message is needed"));
     }
-    for (i, message) in messages.iter().enumerate() {
-        let picture = message.content.iter().position(|part| matches!(part, ContentPart::Image(_)));
-        if let Some(j) = picture.filter(|_| !may_show(message)) {
-            let reason = format!("a {} message cannot hold a picture", message.role.name());
-            return Err(Error::request(format!("messages[{i}].content[{j}]"), reason));
+    match pictures(messages).find(|(_, message, _)| !may_show(message)) {
+        Some((field, message, _)) => {
+            Err(Error::request(field, format!("a {} message cannot hold a picture", message.role.name())))
         }
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -40,6 +40,17 @@ pub struct Message {
     pub content: Vec<ContentPart>,
 }
 
+/// Where the pictures of a conversation stand in the request, each with its message and its index.
+pub(super) fn pictures(messages: &[Message]) -> impl Iterator<Item = (String, &Message, usize)> {
+    messages.iter().enumerate().flat_map(|(i, message)| {
+        let parts = message.content.iter().enumerate();
+        parts.filter_map(move |(j, part)| match part {
+            ContentPart::Image(index) => Some((format!("messages[{i}].content[{j}]"), message, *index)),
+            ContentPart::Text(_) => None,
+        })
+    })
+}
+
 impl Message {
     /// A message of text alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {

@@ -37,33 +37,16 @@ enum Step {
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum Spelled {
-    Sequence {
-        pretokenizers: Vec<Value>,
-    },
-    Split {
-        pattern: Pattern,
-        behavior: String,
-    },
-    Digits {
-        #[serde(default)]
-        individual_digits: bool,
-    },
-    ByteLevel {
-        #[serde(default)]
-        add_prefix_space: bool,
-        #[serde(default = "yes")]
-        use_regex: bool,
-    },
+    Sequence { pretokenizers: Vec<Value> },
+    Split { pattern: Pattern, behavior: String },
+    Digits { individual_digits: Option<bool> },
+    ByteLevel { add_prefix_space: Option<bool>, use_regex: Option<bool> },
 }
 
 #[derive(Deserialize)]
 enum Pattern {
     String(String),
     Regex(String),
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl PreTokenizer {
@@ -92,19 +75,20 @@ impl PreTokenizer {
         };
         for value in others {
             match spelled(value)? {
-                Spelled::Split { pattern: Pattern::Regex(pattern), behavior } if behavior == "Isolated" => {
-                    self.split_at(&pattern)?;
+                Spelled::Split { pattern, behavior } if behavior == "Isolated" => match pattern {
+                    Pattern::Regex(pattern) => self.split_at(&pattern)?,
+                    Pattern::String(text) => self.split_at(&fancy_regex::escape(&text))?,
+                },
+                Spelled::Digits { individual_digits } => {
+                    self.steps.push(Step::Digits { individual: individual_digits.unwrap_or_default() });
                 }
-                Spelled::Split { pattern: Pattern::String(text), behavior } if behavior == "Isolated" => {
-                    self.split_at(&fancy_regex::escape(&text))?;
-                }
-                Spelled::Digits { individual_digits: individual } => self.steps.push(Step::Digits { individual }),
                 _ => return Err(unsupported(value)),
             }
         }
         match spelled(last)? {
-            Spelled::ByteLevel { add_prefix_space: false, use_regex: true } => self.split_at(GPT_2),
-            Spelled::ByteLevel { add_prefix_space: false, use_regex: false } => Ok(()),
+            Spelled::ByteLevel { add_prefix_space: Some(true), .. } => Err(unsupported(last)),
+            Spelled::ByteLevel { use_regex: Some(false), .. } => Ok(()),
+            Spelled::ByteLevel { .. } => self.split_at(GPT_2),
             _ => Err(unsupported(last)),
         }
     }

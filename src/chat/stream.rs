@@ -53,18 +53,10 @@ impl TextStream {
 
     /// Releases the held text but for its last `keep` bytes, or up to a stop string.
     fn release(&mut self, keep: usize) -> Option<String> {
-        let certain = match self.first_stop() {
-            Some(at) => {
-                self.stopped = true;
-                self.tail.clear();
-                self.held.truncate(at);
-                std::mem::take(&mut self.held)
-            }
-            None => {
-                let rest = self.held.split_off(self.held.len() - keep);
-                std::mem::replace(&mut self.held, rest)
-            }
-        };
+        let stop = self.first_stop();
+        self.stopped = stop.is_some();
+        let rest = self.held.split_off(stop.unwrap_or(self.held.len() - keep));
+        let certain = std::mem::replace(&mut self.held, rest);
         (!certain.is_empty()).then_some(certain)
     }
 
@@ -86,24 +78,17 @@ impl TextStream {
 }
 
 /// Appends the characters that `bytes` completes to `text`; returns how many bytes at the end begin another.
-fn append_characters(mut bytes: &[u8], text: &mut String) -> usize {
-    loop {
-        match std::str::from_utf8(bytes) {
-            Ok(valid) => {
-                text.push_str(valid);
-                return 0;
+fn append_characters(bytes: &[u8], text: &mut String) -> usize {
+    let mut chunks = bytes.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        match chunk.invalid() {
+            [] => {}
+            cut if chunks.peek().is_none() && str::from_utf8(cut).is_err_and(|e| e.error_len().is_none()) => {
+                return cut.len();
             }
-            Err(error) => {
-                let (valid, rest) = bytes.split_at(error.valid_up_to());
-                text.push_str(&String::from_utf8_lossy(valid));
-                match error.error_len() {
-                    None => return rest.len(),
-                    Some(invalid) => {
-                        text.push(char::REPLACEMENT_CHARACTER);
-                        bytes = &rest[invalid..];
-                    }
-                }
-            }
+            _ => text.push(char::REPLACEMENT_CHARACTER),
         }
     }
+    0
 }

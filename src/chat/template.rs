@@ -1,7 +1,7 @@
 //! A conversation to token ids, by the layout of the model's family.
 
 use super::layout::{ChatLayout, Segment};
-use super::message::{ContentPart, Message, Role};
+use super::message::{self, Message, Role};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
@@ -35,13 +35,16 @@ impl ChatTemplate<'_> {
         (self.layout.segments)(messages, self.default_system.filter(|text| !has_system && !text.is_empty()))
     }
 
-    /// The tokens of a conversation. `pictures` are the tokens of each of the request's pictures, which [`ContentPart::Image`] indexes.
+    /// The tokens of a conversation. `pictures` are the tokens of each of the request's pictures, which [`super::ContentPart::Image`] indexes.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] that names the message, [`Error::Tokenizer`] when the vocabulary lacks a control token.
     pub fn encode(&self, messages: &[Message], pictures: &[Vec<u32>], tokenizer: &Tokenizer) -> Result<EncodedChat> {
         let segments = self.segments(messages)?;
-        check_indices(messages, pictures.len())?;
+        let count = pictures.len();
+        if let Some((field, _, index)) = message::pictures(messages).find(|&(_, _, index)| index >= count) {
+            return Err(Error::request(field, format!("names picture {index}, the request has {count}")));
+        }
         let mut encoded = EncodedChat { ids: Vec::new(), pictures: Vec::new() };
         for segment in segments {
             match segment {
@@ -59,18 +62,4 @@ impl ChatTemplate<'_> {
         }
         Ok(encoded)
     }
-}
-
-fn check_indices(messages: &[Message], pictures: usize) -> Result<()> {
-    for (i, message) in messages.iter().enumerate() {
-        for (j, part) in message.content.iter().enumerate() {
-            if let ContentPart::Image(index) = part
-                && *index >= pictures
-            {
-                let reason = format!("names picture {index}, the request has {pictures}");
-                return Err(Error::request(format!("messages[{i}].content[{j}]"), reason));
-            }
-        }
-    }
-    Ok(())
 }

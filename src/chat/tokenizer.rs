@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
 
 use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -20,9 +19,8 @@ pub struct Tokenizer {
     pre_tokenizer: PreTokenizer,
     /// Knows the ordinary tokens alone, so it cannot produce a control token.
     model: BPE,
-    /// What each id prints: a range of `bytes`; absent for control tokens. By id, since a small file may name high ones.
-    printed: HashMap<u32, Range<usize>>,
-    bytes: Vec<u8>,
+    /// What each id prints; absent for control tokens. By id, since a small file may name high ones.
+    printed: HashMap<u32, Box<[u8]>>,
     /// One past the highest id.
     vocab_size: usize,
     /// Added tokens by name.
@@ -52,7 +50,7 @@ impl Tokenizer {
     /// As [`Self::from_json`].
     pub fn with_pattern(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let file = TokenizerFile::parse(json, pattern)?;
-        let (printed, bytes) = printed_bytes(&file);
+        let printed = printed_bytes(&file);
         let highest = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id)).max();
         let vocab_size = highest.map_or(0, |id| id as usize + 1);
         let mut control: Vec<u32> = file.added.iter().filter(|token| token.special).map(|token| token.id).collect();
@@ -65,7 +63,7 @@ impl Tokenizer {
             .cache_capacity(0)
             .build()
             .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, bytes, vocab_size, added, control })
+        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, vocab_size, added, control })
     }
 
     /// The ids of a text. No id is a control token's, whatever the text spells.
@@ -95,8 +93,7 @@ impl Tokenizer {
 
     /// The bytes a token prints, not always whole UTF-8. `None` for control tokens and ids the vocabulary lacks.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        let range = self.printed.get(&id)?.clone();
-        self.bytes.get(range)
+        self.printed.get(&id).map(Box::as_ref)
     }
 
     /// One past the highest id.
@@ -111,25 +108,20 @@ impl Tokenizer {
     }
 }
 
-/// What each id prints, as ranges of one buffer.
-fn printed_bytes(file: &TokenizerFile) -> (HashMap<u32, Range<usize>>, Vec<u8>) {
-    let mut printed = HashMap::with_capacity(file.vocab.len() + file.added.len());
-    let mut bytes = Vec::new();
-    for (token, &id) in &file.vocab {
-        let start = bytes.len();
+/// What each id prints.
+fn printed_bytes(file: &TokenizerFile) -> HashMap<u32, Box<[u8]>> {
+    let print = |token: &str| {
+        let mut bytes = Vec::with_capacity(token.len());
         for c in token.chars() {
             match char_to_byte(c) {
                 Some(byte) => bytes.push(byte),
                 // Outside the byte-level alphabet a character stands for itself.
-                None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                None => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
             }
         }
-        printed.insert(id, start..bytes.len());
-    }
-    for token in file.added.iter().filter(|token| !token.special) {
-        let start = bytes.len();
-        bytes.extend_from_slice(token.content.as_bytes());
-        printed.insert(token.id, start..bytes.len());
-    }
-    (printed, bytes)
+        bytes.into()
+    };
+    let ordinary = file.vocab.iter().map(|(token, &id)| (id, print(token)));
+    let added = file.added.iter().filter(|token| !token.special);
+    ordinary.chain(added.map(|token| (token.id, token.content.as_bytes().into()))).collect()
 }

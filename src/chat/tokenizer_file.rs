@@ -4,10 +4,8 @@
 //! that have no token. Everything it relies on is checked here first.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::byte_alphabet::byte_to_char;
@@ -47,16 +45,14 @@ pub(super) struct AddedToken {
 struct RawFile {
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
-    #[serde(default)]
     normalizer: Option<Value>,
-    #[serde(default)]
     pre_tokenizer: Option<Value>,
     model: RawModel,
 }
 
 #[derive(Deserialize)]
 struct RawModel {
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     kind: Option<String>,
     vocab: HashMap<String, u32>,
     merges: Vec<Merge>,
@@ -64,44 +60,28 @@ struct RawModel {
     ignore_merges: bool,
     #[serde(default)]
     byte_fallback: bool,
-    #[serde(default)]
     dropout: Option<f32>,
-    #[serde(default)]
     continuing_subword_prefix: Option<String>,
-    #[serde(default)]
     end_of_word_suffix: Option<String>,
 }
 
-/// `"left right"` in files of version 1.0, `["left", "right"]` in newer ones.
-struct Merge(String, String);
-
-impl<'de> Deserialize<'de> for Merge {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(MergeVisitor)
-    }
+/// A merge in files of version 1.0, `"left right"`, and in newer ones.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a merge is \"left right\" or two strings")]
+enum Merge {
+    Joined(String),
+    Pair(String, String),
 }
 
-struct MergeVisitor;
-
-impl<'de> Visitor<'de> for MergeVisitor {
-    type Value = Merge;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a merge: \"left right\" or [\"left\", \"right\"]")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Merge, E> {
-        let (left, right) = text.split_once(' ').ok_or_else(|| E::custom("a merge without a space"))?;
-        Ok(Merge(left.into(), right.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> std::result::Result<Merge, A::Error> {
-        let two = |n| serde::de::Error::invalid_length(n, &"two strings");
-        let left = pair.next_element()?.ok_or_else(|| two(0))?;
-        let right = pair.next_element()?.ok_or_else(|| two(1))?;
-        match pair.next_element::<String>()? {
-            None => Ok(Merge(left, right)),
-            Some(_) => Err(two(3)),
+impl Merge {
+    fn pair(self) -> Result<(String, String)> {
+        match self {
+            Self::Pair(left, right) => Ok((left, right)),
+            Self::Joined(text) => {
+                let (left, right) =
+                    text.split_once(' ').ok_or_else(|| fault("tokenizer.json: a merge without a space"))?;
+                Ok((left.into(), right.into()))
+            }
         }
     }
 }
@@ -119,17 +99,14 @@ impl TokenizerFile {
         let control: HashSet<&str> = added.iter().map(|token| token.content.as_str()).collect();
         vocab.retain(|token, _| !control.contains(token.as_str()));
         let mut kept = Vec::with_capacity(merges.len());
-        for Merge(left, right) in merges {
+        for merge in merges {
+            let (left, right) = merge.pair()?;
             let joined = format!("{left}{right}");
             if [left.as_str(), right.as_str(), joined.as_str()].iter().any(|token| control.contains(token)) {
                 continue;
             }
-            for token in [&left, &right, &joined] {
-                if !vocab.contains_key(token) {
-                    return Err(fault(format!(
-                        "the merge of {left:?} and {right:?} names the unknown token {token:?}"
-                    )));
-                }
+            if let Some(token) = [&left, &right, &joined].into_iter().find(|token| !vocab.contains_key(*token)) {
+                return Err(fault(format!("the merge of {left:?} and {right:?} names the unknown token {token:?}")));
             }
             kept.push((left, right));
         }
@@ -143,8 +120,8 @@ fn refuse_unsupported(raw: &RawFile) -> Result<()> {
     if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
         return Err(fault(format!("model type {kind:?} is not supported, only byte-level BPE")));
     }
-    let affix = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    if model.byte_fallback || affix(&model.continuing_subword_prefix) || affix(&model.end_of_word_suffix) {
+    let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
+    if model.byte_fallback || affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
         return Err(fault("the vocabulary is not byte-level"));
     }
     if model.dropout.is_some_and(|dropout| dropout > 0.0) {
@@ -168,13 +145,11 @@ fn check_ids(vocab: &HashMap<String, u32>, added: &[AddedToken]) -> Result<()> {
         if !names.insert(content.as_str()) {
             return Err(fault(format!("added token {content:?} appears twice")));
         }
-        match vocab.get(content) {
-            Some(same) if same == id => {}
-            Some(other) => {
-                return Err(fault(format!("added token {content:?} has id {id}, the vocabulary says {other}")));
-            }
-            None if seen.insert(*id) => {}
-            None => return Err(fault(format!("two tokens have id {id}"))),
+        if let Some(other) = vocab.get(content).filter(|other| *other != id) {
+            return Err(fault(format!("added token {content:?} has id {id}, the vocabulary says {other}")));
+        }
+        if !vocab.contains_key(content) && !seen.insert(*id) {
+            return Err(fault(format!("two tokens have id {id}")));
         }
     }
     Ok(())

@@ -83,7 +83,8 @@ pub enum LoadEvent {
 }
 
 /// Something that happened during a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event {
     /// A stage came forward.
     Progress {
@@ -109,6 +110,7 @@ pub enum Event {
         reason: String,
     },
     /// More of the answer: whole characters, never empty.
+    #[serde(skip)]
     Text(String),
 }
 

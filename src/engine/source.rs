@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::rc::Rc;
 
 use crate::error::Result;
 use crate::weights::package::Package;
@@ -20,11 +19,5 @@ pub trait ShardSource: fmt::Debug {
 impl<F: FileSet + fmt::Debug> ShardSource for Package<F> {
     fn shard(&self, index: usize) -> ShardFuture<'_> {
         Box::pin(self.read_shard(index))
-    }
-}
-
-impl<S: ShardSource + ?Sized> ShardSource for Rc<S> {
-    fn shard(&self, index: usize) -> ShardFuture<'_> {
-        (**self).shard(index)
     }
 }

@@ -57,7 +57,8 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     }
     let reader = Cursor::new(bytes);
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => read(PngDecoder::with_limits(reader, header_limits()), limit_megapixels),
+        // Bounds what text and profile chunks may unpack to before the size is known.
+        Ok(ImageFormat::Png) => read(PngDecoder::with_limits(reader, limits(DECODER_BYTES)), limit_megapixels),
         Ok(ImageFormat::Jpeg) => {
             check_jpeg_ends(bytes)?;
             read(JpegDecoder::new(reader), limit_megapixels)
@@ -84,8 +85,7 @@ fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -
     if pixels == 0 || width.max(height) > MAX_SIDE {
         return Err(invalid(format!("its size is {width} x {height}")));
     }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
+    let limits = limits(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
     decoder.set_limits(limits).map_err(|error| invalid(error.to_string()))?;
     // A damaged EXIF block is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -94,10 +94,9 @@ fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -
     Ok(flatten(picture))
 }
 
-/// Bounds what a PNG's text and profile chunks may unpack to before the size is known.
-fn header_limits() -> Limits {
+fn limits(max_alloc: u64) -> Limits {
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(DECODER_BYTES);
+    limits.max_alloc = Some(max_alloc);
     limits
 }
 
@@ -135,10 +134,8 @@ fn on_white([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
 fn check_jpeg_ends(bytes: &[u8]) -> Result<()> {
     const END: [u8; 2] = [0xff, 0xd9];
     let scan = jpeg_scan_start(bytes).unwrap_or(bytes.len());
-    match bytes[scan..].windows(2).any(|marker| marker == END) {
-        true => Ok(()),
-        false => Err(invalid("the JPEG ends in the middle")),
-    }
+    let ends = bytes[scan..].windows(2).any(|marker| marker == END);
+    ends.then_some(()).ok_or_else(|| invalid("the JPEG ends in the middle"))
 }
 
 /// Where the first scan begins: past the segments before it, whose payload (a thumbnail) may hold any bytes.

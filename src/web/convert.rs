@@ -1,33 +1,62 @@
-//! Rust values as plain JavaScript objects.
+//! What exports share: errors and plain objects for JavaScript, what callbacks threw, the size of the module's memory.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use serde::Serialize;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::*;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// What an export returns: a value, or the value that JavaScript catches.
-pub(super) type JsResult<T> = Result<T, JsValue>;
+pub(super) type JsResult<T> = std::result::Result<T, JsValue>;
 
 /// An error for JavaScript: `message` for people, `code` and `detail` for programs.
 #[derive(Serialize)]
 struct ErrorObject<'a> {
     code: &'static str,
-    message: String,
+    message: &'a str,
     detail: &'a Error,
 }
 
-/// `{ code, message, detail }`.
-pub(super) fn error_to_js(error: &Error) -> JsValue {
-    let object = ErrorObject { code: error.code(), message: error.to_string(), detail: error };
-    // Strings and numbers always serialize; if they did not, the message would still arrive.
-    plain_object(&object).unwrap_or_else(|_| JsValue::from_str(&error.to_string()))
+impl From<Error> for JsValue {
+    fn from(error: Error) -> Self {
+        let message = &error.to_string();
+        // Strings and numbers always serialize; if they did not, the message would still arrive.
+        plain_object(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
+    }
 }
 
 /// `value` as plain objects, arrays, strings and numbers, as `JSON.parse` makes them.
 pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
-    plain_object(value).map_err(|error| error_to_js(&Error::Internal { detail: error.to_string() }))
+    plain_object(value).map_err(|error| Error::Internal { detail: error.to_string() }.into())
 }
 
-fn plain_object<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, serde_wasm_bindgen::Error> {
+fn plain_object<T: Serialize + ?Sized>(value: &T) -> std::result::Result<JsValue, serde_wasm_bindgen::Error> {
     value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+}
+
+/// What a callback threw: the caller gets that value again, not a Rust error in its place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Thrown(Rc<RefCell<Option<JsValue>>>);
+
+impl Thrown {
+    /// Keeps a thrown value and returns an error that stands for it.
+    pub(super) fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
+        outcome.map_err(|thrown| {
+            self.0.replace(Some(thrown));
+            Error::Io { path: path.into(), reason: "the worker could not do it".into() }
+        })
+    }
+
+    /// The outcome for JavaScript, with the kept value as its error if there is one.
+    pub(super) fn restore<T>(&self, outcome: Result<T>) -> JsResult<T> {
+        outcome.map_err(|error| self.0.take().unwrap_or_else(|| error.into()))
+    }
+}
+
+/// Bytes of the module's memory. It only grows, so this is its peak.
+#[wasm_bindgen(js_name = wasmMemory)]
+pub fn wasm_memory() -> f64 {
+    core::arch::wasm32::memory_size(0) as f64 * 65536.0
 }

@@ -1,14 +1,13 @@
 //! Loading: the worker fetches and verifies shards, the engine asks for them by index.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::str::FromStr;
 
 use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::convert::{JsResult, error_to_js};
+use super::convert::{JsResult, Thrown};
 use super::engine::OcelliEngine;
 use crate::chat::Date;
 use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
@@ -23,33 +22,22 @@ extern "C" {
 
 /// Shards from the worker's store: `read(index)` resolves to a `Uint8Array` whose hash has been verified.
 #[derive(Debug)]
-pub(super) struct JsShards {
+struct Shards {
     read: Function,
-    /// What `read` threw: the caller gets that value again.
-    thrown: RefCell<Option<JsValue>>,
+    thrown: Thrown,
 }
 
-impl JsShards {
-    async fn read(&self, index: usize) -> std::result::Result<Vec<u8>, JsValue> {
+impl Shards {
+    async fn read(&self, index: usize) -> JsResult<Vec<u8>> {
         let promise = self.read.call1(&JsValue::NULL, &JsValue::from(index))?;
         let bytes = JsFuture::from(Promise::resolve(&promise)).await?;
         Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
     }
-
-    /// The value to throw for `error`.
-    pub(super) fn error_to_js(&self, error: &Error) -> JsValue {
-        self.thrown.borrow_mut().take().unwrap_or_else(|| error_to_js(error))
-    }
 }
 
-impl ShardSource for JsShards {
+impl ShardSource for Shards {
     fn shard(&self, index: usize) -> ShardFuture<'_> {
-        Box::pin(async move {
-            self.read(index).await.map_err(|thrown| {
-                *self.thrown.borrow_mut() = Some(thrown);
-                Error::Io { path: format!("shard {index}"), reason: "the store could not deliver it".into() }
-            })
-        })
+        Box::pin(async move { self.thrown.keep(&format!("shard {index}"), self.read(index).await) })
     }
 }
 
@@ -67,24 +55,23 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
 ) -> JsResult<OcelliEngine> {
-    let shards = Rc::new(JsShards { read: read_shard, thrown: RefCell::default() });
-    let options: JsLoadOptions = serde_wasm_bindgen::from_value(options)?;
+    let thrown = Thrown::default();
+    let shards = Shards { read: read_shard, thrown: thrown.clone() };
+    let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
     let mut tell = |event| {
         if let LoadEvent::Kernels { done, total } = event {
             // An exception in the worker's own callback must not end the load.
             let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
         }
     };
-    match open(&manifest, &tokenizer, shards.clone(), &options, &mut tell).await {
-        Ok((engine, key)) => Ok(OcelliEngine::new(engine, shards, key)),
-        Err(error) => Err(shards.error_to_js(&error)),
-    }
+    let (engine, tuning_key) = thrown.restore(open(&manifest, &tokenizer, shards, given, &mut tell).await)?;
+    Ok(OcelliEngine { engine, thrown, tuning_key })
 }
 
 /// `EngineOptions & LoadContext` of `types.d.ts`.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JsLoadOptions {
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GivenOptions {
     context: Option<usize>,
     kv_precision: Option<String>,
     gpu_memory_budget: Option<f64>,
@@ -92,29 +79,27 @@ struct JsLoadOptions {
     tune: Option<String>,
     arithmetic: Option<String>,
     speculation: Option<String>,
-    #[serde(default)]
     browser_caps: BrowserCaps,
     /// Tuning results of earlier loads by key.
-    #[serde(default)]
     known: HashMap<String, Tuned>,
 }
 
-impl JsLoadOptions {
+impl GivenOptions {
     fn checked(&self) -> Result<LoadOptions> {
-        let budget = match self.gpu_memory_budget {
-            Some(bytes) if !(bytes.is_finite() && bytes >= 1.0) => {
-                return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
-            }
-            budget => budget.map(|bytes| bytes as u64),
-        };
+        fn parsed<T: FromStr<Err = Error>>(name: &Option<String>) -> Result<Option<T>> {
+            name.as_deref().map(str::parse).transpose()
+        }
+        if let Some(bytes) = self.gpu_memory_budget.filter(|bytes| !(bytes.is_finite() && *bytes >= 1.0)) {
+            return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
+        }
         Ok(LoadOptions {
             context: self.context,
-            kv_precision: self.kv_precision.as_deref().map(str::parse).transpose()?,
-            vision: self.vision.as_deref().map(str::parse).transpose()?,
-            gpu_memory_budget: budget,
-            speculation: self.speculation.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            tune: self.tune.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            arithmetic: self.arithmetic.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            kv_precision: parsed(&self.kv_precision)?,
+            vision: parsed(&self.vision)?,
+            gpu_memory_budget: self.gpu_memory_budget.map(|bytes| bytes as u64),
+            speculation: parsed(&self.speculation)?.unwrap_or_default(),
+            tune: parsed(&self.tune)?.unwrap_or_default(),
+            arithmetic: parsed(&self.arithmetic)?.unwrap_or_default(),
             today,
             ..LoadOptions::new(milliseconds)
         })
@@ -124,14 +109,15 @@ impl JsLoadOptions {
 /// The date where the browser is.
 fn today() -> Option<Date> {
     let now = js_sys::Date::new_0();
-    Some(Date { year: now.get_full_year().into(), month: now.get_month() + 1, day: now.get_date() })
+    let local = now.get_time() - now.get_timezone_offset() * 60e3;
+    Some(Date((local / 86_400e3).floor() as i64))
 }
 
 async fn open(
     manifest: &[u8],
     tokenizer: &[u8],
-    shards: Rc<JsShards>,
-    given: &JsLoadOptions,
+    shards: Shards,
+    given: GivenOptions,
     on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;

@@ -11,8 +11,9 @@ mod picture;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
+pub use convert::wasm_memory;
 pub use engine::{CancelFlag, OcelliEngine};
-pub use import::{import_gguf, import_safetensors, wasm_memory};
+pub use import::{import_gguf, import_safetensors};
 pub use loader::load_engine;
 pub use picture::picture_size;
 

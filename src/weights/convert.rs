@@ -12,7 +12,8 @@ use crate::families::TensorSpec;
 const CHUNK: usize = 1 << 20;
 
 /// How far an importer is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Weights written.
     pub done: u64,

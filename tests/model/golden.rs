@@ -30,10 +30,7 @@ pub(crate) fn cases(checkpoint: &str, quant: &str) -> Vec<Case> {
 
 fn read_case(checkpoint: &str, case: &Value, expected: &SafeTensors<'_>) -> Case {
     let name = case["name"].as_str().unwrap().to_owned();
-    let (prompt, urls) = match ScoreRequest::from_json(&case["request"]).expect("request") {
-        ScoreRequest::Messages { messages, picture_urls } => (Prompt::Messages(messages), picture_urls),
-        ScoreRequest::Ids { input_ids, picture_urls } => (Prompt::Ids(input_ids), picture_urls),
-    };
+    let ScoreRequest { prompt, picture_urls } = ScoreRequest::from_json(&case["request"]).expect("request");
     let picture = |url: &String| Picture::Encoded(std::fs::read(folder(checkpoint).join(url)).unwrap());
     let ids = |tensor: &str| {
         let view = expected.tensor(&format!("{name}.{tensor}")).unwrap();
@@ -42,7 +39,7 @@ fn read_case(checkpoint: &str, case: &Value, expected: &SafeTensors<'_>) -> Case
     let logits = expected.tensor(&format!("{name}.logits")).unwrap();
     Case {
         prompt,
-        pictures: urls.iter().map(picture).collect(),
+        pictures: picture_urls.iter().map(picture).collect(),
         input_ids: ids("input_ids"),
         greedy: ids("greedy"),
         logits: logits.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),

@@ -1,18 +1,22 @@
 //! `ocelli bench`: how fast a package runs on this device.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ocelli::chat::{ContentPart, Message, Role};
+use ocelli::config::KvPrecision;
 use ocelli::engine::{Cancel, Completion, Engine, Picture, Prompt, Request};
-use ocelli::families::definition;
+use ocelli::families::{Role as TensorRole, definition};
+use ocelli::gpu::DeviceReport;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
+use ocelli::weights::selection::tensors_with_specs;
 use ocelli::{Error, Result};
+use serde::Serialize;
 
-use crate::bench_report::{BenchReport, Measure};
-use crate::open;
+use crate::open::{self, LoadReport};
 
 /// Tokens of the prompt whose first token is timed right after loading.
 const FIRST_PROMPT: usize = 64;
@@ -51,10 +55,7 @@ pub(crate) struct BenchArgs {
     memory: open::MemoryArgs,
 }
 
-/// Runs the command: a Markdown table on standard output.
-///
-/// # Errors
-/// Whatever keeps the package from running; [`Error::InvalidRequest`] for a context longer than the model's.
+/// A Markdown table on standard output.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let report = pollster::block_on(measure(args))?;
     if let Some(path) = &args.json {
@@ -71,8 +72,18 @@ async fn measure(args: &BenchArgs) -> Result<BenchReport> {
         Bench { engine, rounds: args.rounds, patience: Duration::from_secs(args.patience), conversations: 0 };
     let ids = bench.fresh(FIRST_PROMPT);
     let cold = bench.answer(&ids, 1).await?;
-    let mut report = BenchReport::new(&bench.engine, load);
-    report.push(Measure::once("first token after loading", FIRST_PROMPT, 1, first_token(&cold)));
+    let manifest = bench.engine.manifest();
+    let mut report = BenchReport {
+        model: manifest.name.clone(),
+        quantization: manifest.quantization.to_string(),
+        kv: bench.engine.plan().kv,
+        device: bench.engine.gpu().report().clone(),
+        self_test_ms: bench.engine.self_test().ms,
+        weight_bytes: weight_bytes(&bench.engine),
+        load,
+        measures: Vec::new(),
+    };
+    report.push(Measure::new("first token after loading", FIRST_PROMPT, 1, vec![first_token(&cold)]));
     bench.prefill(&mut report, FIRST_PROMPT).await?;
     for &tokens in &args.prefill {
         bench.prefill(&mut report, tokens).await?;
@@ -207,6 +218,90 @@ impl Bench {
         }
         report.push(Measure::new("picture encoded", side as usize, 1, seen));
         report.push(Measure::new("picture to first token", tokens, 1, first));
+        Ok(())
+    }
+}
+
+/// What was measured, of which model, on which device.
+#[derive(Debug, Serialize)]
+struct BenchReport {
+    model: String,
+    quantization: String,
+    kv: KvPrecision,
+    device: DeviceReport,
+    self_test_ms: f64,
+    /// Bytes of weights that a token of the answer reads.
+    weight_bytes: u64,
+    load: LoadReport,
+    measures: Vec<Measure>,
+}
+
+/// One row.
+#[derive(Debug, Serialize)]
+struct Measure {
+    what: &'static str,
+    /// Tokens of the prompt or of the context, or pixels of a picture's side.
+    size: usize,
+    /// Steps that each time is of: tokens, or 1.
+    steps: usize,
+    /// Milliseconds, in the order measured.
+    times: Vec<f64>,
+    median_ms: f64,
+}
+
+impl Measure {
+    fn new(what: &'static str, size: usize, steps: usize, times: Vec<f64>) -> Self {
+        let mut sorted = times.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median_ms = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
+        Self { what, size, steps, times, median_ms }
+    }
+
+    fn ms_a_step(&self) -> f64 {
+        self.median_ms / self.steps as f64
+    }
+}
+
+impl BenchReport {
+    fn push(&mut self, measure: Measure) {
+        open::inform(&format!("{} {}: {:.1} ms", measure.what, measure.size, measure.median_ms));
+        self.measures.push(measure);
+    }
+}
+
+/// All of the decoder, but of an embedding that is not the head as well one row only, which does not count.
+fn weight_bytes(engine: &Engine) -> u64 {
+    let tied = engine.config().text().tie_word_embeddings;
+    let read = |role: TensorRole| role.is_text() && (role != TensorRole::Embedding || tied);
+    let tensors = tensors_with_specs(engine.manifest()).filter(|(spec, _)| read(spec.role));
+    tensors.flat_map(|(_, entry)| &entry.planes).map(|plane| plane.bytes).sum()
+}
+
+impl fmt::Display for BenchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeviceReport { name, backend, driver, .. } = &self.device;
+        writeln!(
+            f,
+            "{} ({}, cache {}) on {name} ({backend}, {driver}); {}",
+            self.model, self.quantization, self.kv, self.load
+        )?;
+        writeln!(f, "\n| what | size | ms | rate | range of ms |\n|---|---|---|---|---|")?;
+        for measure in &self.measures {
+            let Measure { what, size, median_ms, times, .. } = measure;
+            let seconds = measure.ms_a_step() / 1e3;
+            let rate = match *what {
+                "prompt" => format!("{:.1} tokens/s", 1.0 / seconds),
+                "decode" => {
+                    let gigabytes = self.weight_bytes as f64 / 1e9 / seconds;
+                    format!("{:.2} tokens/s, {gigabytes:.2} GB/s of weights", 1.0 / seconds)
+                }
+                _ if what.starts_with("decode") => format!("{:.2} tokens/s", 1.0 / seconds),
+                _ => String::new(),
+            };
+            let shown = if *what == "decode" { measure.ms_a_step() } else { *median_ms };
+            let (least, most) = times.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), &t| (a.min(t), b.max(t)));
+            writeln!(f, "| {what} | {size} | {shown:.1} | {rate} | {least:.1} to {most:.1} |")?;
+        }
         Ok(())
     }
 }

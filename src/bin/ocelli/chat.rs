@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::Result;
-use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Cancel, Engine, Event, Picture, Prompt, Request};
+use ocelli::chat::{Message, Role};
+use ocelli::engine::{Engine, Picture};
 
 use crate::open::{self, SamplingArgs};
 
@@ -22,12 +22,13 @@ pub(crate) struct ChatArgs {
     sampling: SamplingArgs,
 }
 
-/// What was said, and what is about to be.
+/// What was said and shown.
 #[derive(Default)]
 struct Conversation {
     messages: Vec<Message>,
     pictures: Vec<Picture>,
-    shown: Vec<ContentPart>,
+    /// Pictures that the next question is about.
+    shown: Vec<usize>,
 }
 
 impl Conversation {
@@ -38,15 +39,12 @@ impl Conversation {
 
     fn show(&mut self, path: &Path) -> Result<()> {
         self.pictures.push(open::picture(path)?);
-        self.shown.push(ContentPart::Image(self.pictures.len() - 1));
+        self.shown.push(self.pictures.len() - 1);
         Ok(())
     }
 }
 
-/// Runs the command. An error in one question is printed, and the conversation goes on.
-///
-/// # Errors
-/// Whatever is wrong with the package or the terminal.
+/// An error in one question is printed, and the conversation goes on.
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let mut talk = Conversation::new(args.system.as_deref());
@@ -80,24 +78,9 @@ fn ask() -> Result<Option<String>> {
 
 fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &str) -> Result<()> {
     let mut messages = talk.messages.clone();
-    let content = talk.shown.iter().cloned().chain([ContentPart::Text(line.into())]).collect();
-    messages.push(Message { role: Role::User, content });
-    let request = Request {
-        prompt: Prompt::Messages(messages.clone()),
-        pictures: talk.pictures.clone(),
-        sampling: args.sampling.options(),
-        max_tokens: args.sampling.max_tokens,
-        stop: Vec::new(),
-    };
-    let mut printed = Ok(());
-    let mut show = |event: Event| match event {
-        Event::Text(text) if printed.is_ok() => printed = crate::print_text(&text),
-        event => crate::tell(&event),
-    };
-    let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
-    printed?;
-    crate::print("")?;
-    open::show_answer(&completion, &args.sampling);
+    messages.push(open::question(talk.shown.iter().copied(), line));
+    let conversation = (messages.clone(), talk.pictures.clone());
+    let completion = open::answer(engine, conversation, &args.sampling, true, |event| crate::tell(&event))?;
     messages.push(Message::text(Role::Assistant, completion.text));
     talk.messages = messages;
     talk.shown.clear();

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::Result;
-use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Cancel, Completion, Engine, Event, Picture, Prompt, Request};
+use ocelli::engine::{Completion, Engine, Event};
 
 use crate::open::{self, SamplingArgs};
 
@@ -45,10 +44,7 @@ struct Failure<'a> {
     code: &'static str,
 }
 
-/// Runs the command. A picture that cannot be described is complained about, and the others go on.
-///
-/// # Errors
-/// The last picture's error, or whatever is wrong with the package.
+/// A picture that cannot be described is complained about, and the others go on. The error is the last picture's, or the package's.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
@@ -73,31 +69,17 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 }
 
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
-    let pictures: Vec<Picture> = images.iter().map(|path| open::picture(path)).collect::<Result<_>>()?;
-    let shown = (0..pictures.len()).map(ContentPart::Image);
-    let content = shown.chain([ContentPart::Text(args.prompt.clone())]).collect();
-    let request = Request {
-        prompt: Prompt::Messages(vec![Message { role: Role::User, content }]),
-        pictures,
-        sampling: args.sampling.options(),
-        max_tokens: args.sampling.max_tokens,
-        stop: Vec::new(),
-    };
-    let mut printed = Ok(());
-    let mut show = |event: Event| match event {
-        Event::Text(text) if !args.json && printed.is_ok() => printed = crate::print_text(&text),
+    let pictures = images.iter().map(|path| open::picture(path)).collect::<Result<Vec<_>>>()?;
+    let conversation = (vec![open::question(0..pictures.len(), &args.prompt)], pictures);
+    let tell = |event: Event| match event {
         Event::Note { picture, message } => open::inform(&format!("{}: {message}", images[picture].display())),
         event => crate::tell(&event),
     };
-    let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
-    printed?;
+    let completion = open::answer(engine, conversation, &args.sampling, !args.json, tell)?;
     if args.json {
-        crate::print(&crate::json(&Description { images, prompt: &args.prompt, completion: &completion })?)
-    } else {
-        crate::print("")?;
-        open::show_answer(&completion, &args.sampling);
-        Ok(())
+        crate::print(&crate::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
     }
+    Ok(())
 }
 
 /// Folders to the pictures in them, by name.
@@ -109,10 +91,9 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let entries = std::fs::read_dir(path).map_err(|e| ocelli::Error::io(path.display(), &e))?;
-        let mut found: Vec<PathBuf> =
-            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_picture(p)).collect();
-        found.sort();
-        images.extend(found);
+        let from = images.len();
+        images.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_picture(path)));
+        images[from..].sort();
     }
     if images.is_empty() {
         return Err(ocelli::Error::request("images", "there are no PNG, JPEG or WebP files"));

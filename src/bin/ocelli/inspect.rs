@@ -1,11 +1,11 @@
 //! `ocelli inspect`: what a package holds.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
-use ocelli::config::KvPrecision;
+use ocelli::config::{KvPrecision, TextConfig};
 use ocelli::families::{ModelConfig, definition};
 use ocelli::gpu::{DeviceReport, Gpu};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
@@ -18,8 +18,7 @@ use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::open;
-use crate::report::LoadReport;
+use crate::open::{self, LoadReport};
 
 /// Show what a package holds.
 #[derive(Args)]
@@ -92,29 +91,21 @@ struct Share {
     bytes: u64,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A package that cannot be read, with `--verify` one whose files are damaged, and with `--device` a GPU that computes wrongly.
+/// The error may be a damaged file that `--verify` finds, or a GPU that computes wrongly, which `--device` does.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let package = pollster::block_on(Package::open(Directory(args.package.clone())))?;
     if args.verify {
         pollster::block_on(verify(&package))?;
     }
-    let mut summary = summarise(&package.manifest, args.verify.then_some(true));
-    summary.tensors = args.tensors.then_some(&package.manifest.tensors);
+    let mut summary = summarise(&package.manifest, args);
     if args.load {
         summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::MemoryArgs::default()))?.1);
     }
     if args.device {
         summary.device = Some(pollster::block_on(test_device(&package.manifest))?);
     }
-    let text = if args.json {
-        serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
-    } else {
-        render(&summary).map_err(|e| Error::Internal { detail: e.to_string() })?
-    };
-    crate::print(&text)
+    let json = || serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() });
+    crate::print(&if args.json { json()? } else { render(&summary) })
 }
 
 async fn verify(package: &Package<Directory>) -> Result<()> {
@@ -128,14 +119,13 @@ async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
     let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
     let kernels = |config| {
-        let kernels = KvPrecision::ALL.map(|kv| dry.kernels(config, kv));
-        kernels.into_iter().collect::<Result<Vec<_>>>().map(|kernels| kernels.concat())
+        Ok(KvPrecision::ALL.into_iter().map(|kv| dry.kernels(config, kv)).collect::<Result<Vec<_>>>()?.concat())
     };
     let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
 
-fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
+fn summarise<'a>(manifest: &'a Manifest, args: &InspectArgs) -> Summary<'a> {
     let mut layouts = BTreeMap::<Layout, Share>::new();
     let mut requantized_from = BTreeMap::new();
     for tensor in &manifest.tensors {
@@ -157,59 +147,56 @@ fn summarise(manifest: &Manifest, verified: Option<bool>) -> Summary<'_> {
         shards: manifest.shards.len(),
         layouts,
         cache_bytes_per_token: KvPrecision::ALL.map(|kv| (kv, State::entry_bytes(manifest.config.text(), kv))).into(),
-        verified,
+        verified: args.verify.then_some(true),
         requantized_from,
         load: None,
         device: None,
         config: &manifest.config,
         chat: &manifest.chat,
-        tensors: None,
+        tensors: args.tensors.then_some(&manifest.tensors),
     }
 }
 
-fn render(summary: &Summary<'_>) -> std::result::Result<String, fmt::Error> {
-    let mut out = String::new();
+/// A line of the text: what, and what is said of it.
+fn row(label: impl Display, text: impl Display) -> String {
+    format!("  {label:<10} {text}")
+}
+
+fn render(summary: &Summary<'_>) -> String {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    writeln!(out, "{}", summary.name)?;
-    for (label, value) in [("license", summary.license), ("source", summary.source)] {
-        if let Some(value) = value {
-            writeln!(out, "  {label:<10} {value}")?;
-        }
-    }
-    render_config(&mut out, summary.config)?;
-    writeln!(out, "  {:<10} {}", "chat", describe_chat(summary.chat))?;
+    let mut lines = vec![summary.name.to_owned()];
+    lines.extend(summary.license.map(|license| row("license", license)));
+    lines.extend(summary.source.map(|source| row("source", source)));
+    lines.push(row("decoder", describe_decoder(summary.config.text())));
+    let vision = definition(summary.config).vision_summary();
+    lines.extend((!vision.is_empty()).then(|| row("tower", vision)));
+    lines.push(row("chat", describe_chat(summary.chat)));
     let (weights, shards, size) = (summary.weights, summary.shards, megabytes(summary.bytes));
-    writeln!(out, "  {:<10} {weights} in {shards} shards, {size:.1} MB", "weights")?;
+    lines.push(row("weights", format!("{weights} in {shards} shards, {size:.1} MB")));
     for (layout, Share { tensors, weights, bytes }) in &summary.layouts {
-        writeln!(out, "  {:<10} {weights} in {tensors} tensors, {:.1} MB", layout.name(), megabytes(*bytes))?;
+        lines.push(row(layout.name(), format!("{weights} in {tensors} tensors, {:.1} MB", megabytes(*bytes))));
     }
-    let cache = summary.cache_bytes_per_token.iter().map(|(precision, bytes)| format!("{bytes} in {precision}"));
-    writeln!(out, "  {:<10} bytes a token: {}", "cache", cache.collect::<Vec<_>>().join(", "))?;
+    let cache: Vec<_> = summary.cache_bytes_per_token.iter().map(|(kv, bytes)| format!("{bytes} in {kv}")).collect();
+    lines.push(row("cache", format!("bytes a token: {}", cache.join(", "))));
     for (layout, tensors) in &summary.requantized_from {
-        writeln!(out, "  {:<10} {tensors} tensors were {layout} before and have been rounded twice", "requant")?;
+        lines.push(row("requant", format!("{tensors} tensors were {layout} before and have been rounded twice")));
     }
-    if let Some(report) = &summary.load {
-        writeln!(out, "  {:<10} {report}", "load")?;
-    }
+    lines.extend(summary.load.as_ref().map(|report| row("load", report)));
     for TensorEntry { name, shape, layout, requantized_from, .. } in summary.tensors.unwrap_or_default() {
         let before = requantized_from.map_or_else(String::new, |layout| format!(", was {layout}"));
-        writeln!(out, "  {name} {shape:?} {layout}{before}")?;
+        lines.push(format!("  {name} {shape:?} {layout}{before}"));
     }
-    if summary.verified.is_some() {
-        writeln!(out, "  {:<10} every file has the hash the manifest promises", "verified")?;
-    }
+    lines.extend(summary.verified.map(|_| row("verified", "every file has the hash the manifest promises")));
     if let Some(Device { report, self_test }) = &summary.device {
-        let DeviceReport { name, backend, driver, .. } = report;
-        writeln!(out, "  {:<10} {name} ({backend}, {driver})", "device")?;
-        let [fewest, most] = report.subgroup_sizes;
-        let (features, class) = (report.features.name(), report.class);
-        writeln!(out, "  {:<10} {class:?}, {features}, subgroups of {fewest} to {most}", "")?;
-        writeln!(out, "  {:<10} {} kernels compute rightly, in {:.0} ms", "self-test", self_test.passed, self_test.ms)?;
-        for failure in &self_test.failed {
-            writeln!(out, "  {:<10} not used: {} ({}): {}", "", failure.kernel, failure.tier, failure.detail)?;
-        }
+        let DeviceReport { name, backend, driver, class, features, subgroup_sizes: [fewest, most], .. } = report;
+        lines.push(row("device", format!("{name} ({backend}, {driver})")));
+        lines.push(row("", format!("{class:?}, {}, subgroups of {fewest} to {most}", features.name())));
+        let SelfTestReport { passed, failed, ms, .. } = self_test;
+        lines.push(row("self-test", format!("{passed} kernels compute rightly, in {ms:.0} ms")));
+        let unused = failed.iter().map(|f| row("", format!("not used: {} ({}): {}", f.kernel, f.tier, f.detail)));
+        lines.extend(unused);
     }
-    Ok(out.trim_end().into())
+    lines.join("\n")
 }
 
 /// How a conversation becomes tokens, in a line.
@@ -219,13 +206,9 @@ pub(crate) fn describe_chat(chat: &ChatSettings) -> String {
     format!("layout {}{guess}{system}", chat.template)
 }
 
-fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
-    let text = config.text();
-    let tied = if text.tie_word_embeddings { "tied" } else { "not tied" };
-    writeln!(
-        out,
-        "  {:<10} {} layers, {} wide, {}/{} heads of {}, feed-forward {}, vocabulary {} ({tied}), context {}",
-        "decoder",
+fn describe_decoder(text: &TextConfig) -> String {
+    format!(
+        "{} layers, {} wide, {}/{} heads of {}, feed-forward {}, vocabulary {} ({}), context {}",
         text.layers.len(),
         text.hidden_size,
         text.num_attention_heads,
@@ -233,11 +216,7 @@ fn render_config(out: &mut String, config: &ModelConfig) -> fmt::Result {
         text.head_dim,
         text.intermediate_size,
         text.vocab_size,
+        if text.tie_word_embeddings { "tied" } else { "not tied" },
         text.max_position_embeddings,
-    )?;
-    let vision = definition(config).vision_summary();
-    if !vision.is_empty() {
-        writeln!(out, "  {:<10} {vision}", "tower")?;
-    }
-    Ok(())
+    )
 }

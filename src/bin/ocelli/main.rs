@@ -10,15 +10,12 @@ use ocelli::engine::Event;
 use ocelli::{Error, Result};
 
 mod bench;
-mod bench_report;
 mod chat;
 mod describe;
 mod inspect;
 mod open;
 mod pack;
-mod progress;
 mod quant;
-mod report;
 mod score;
 mod synth;
 mod tuning;

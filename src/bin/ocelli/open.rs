@@ -1,24 +1,30 @@
-//! What the commands that run a model share: opening a package, reading pictures, sampling options.
+//! What the commands that run a model share: opening a package, what that took, asking, reading pictures, options.
 
+use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use ocelli::chat::Date;
+use indicatif::{ProgressBar, ProgressStyle};
+use ocelli::chat::{ContentPart, Date, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
-    Arithmetic, Completion, Engine, LoadEvent, LoadOptions, Picture, Plan, Residency, Speculation, Tune, tuning_key,
+    Arithmetic, Cancel, Completion, Engine, Event, LoadEvent, LoadOptions, Picture, Plan, Prompt, Request, Residency,
+    Speculation, Tune, tuning_key,
 };
+use ocelli::gpu::ledger::LedgerRow;
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
+use ocelli::weights::hf::Progress;
 use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
+use serde::Serialize;
 
-use crate::report::LoadReport;
 use crate::tuning;
 
 /// How tokens are chosen.
@@ -38,13 +44,13 @@ pub(crate) struct SamplingArgs {
     seed: u64,
     /// Most tokens of an answer.
     #[arg(long)]
-    pub(crate) max_tokens: Option<usize>,
+    max_tokens: Option<usize>,
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
     /// Print on standard error what each answer took.
     #[arg(long, short)]
-    pub(crate) verbose: bool,
+    verbose: bool,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
 }
@@ -100,18 +106,6 @@ fn bytes(text: &str) -> std::result::Result<u64, String> {
     }
 }
 
-impl SamplingArgs {
-    pub(crate) fn options(&self) -> SamplingOptions {
-        SamplingOptions {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            seed: self.seed,
-            ..SamplingOptions::default()
-        }
-    }
-}
-
 /// Loads a package from a directory, telling standard error how far it is and what it took.
 pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
     let (engine, report) = load(package, context, memory).await?;
@@ -138,7 +132,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         today,
     };
     let tokenizer = opened.read_tokenizer().await?;
-    let bar = crate::progress::bar("loading {bar:40} {bytes} of {total_bytes}");
+    let bar = bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
     let start = Instant::now();
     let mut on_event = |event| {
@@ -153,8 +147,51 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     if memory.show_memory {
         inform(&plan_text(engine.plan()));
     }
-    let report = LoadReport::new(&engine, start.elapsed().as_secs_f64());
+    let report = LoadReport {
+        bytes: engine.manifest().total_bytes(),
+        seconds: start.elapsed().as_secs_f64(),
+        gpu: engine.memory(),
+        gpu_peak_bytes: engine.gpu().ledger().total().1,
+        resident_peak_bytes: resident_peak(),
+    };
     Ok((engine, report))
+}
+
+/// What loading a package took: time, GPU memory, this process's own.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoadReport {
+    bytes: u64,
+    seconds: f64,
+    gpu: Vec<LedgerRow>,
+    /// The most there was at a time, all purposes together.
+    gpu_peak_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resident_peak_bytes: Option<u64>,
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let speed = self.bytes as f64 / 1e9 / self.seconds.max(1e-9);
+        write!(f, "loaded {:.1} MB in {:.2} s, {speed:.2} GB/s; ", megabytes(self.bytes), self.seconds)?;
+        write!(f, "GPU memory at most {:.1} MB", megabytes(self.gpu_peak_bytes))?;
+        for (index, row) in self.gpu.iter().filter(|row| row.peak > 0).enumerate() {
+            let name = format!("{:?}", row.purpose);
+            write!(f, "{} {name} {:.1}", if index == 0 { ":" } else { "," }, megabytes(row.peak))?;
+        }
+        match self.resident_peak_bytes {
+            Some(bytes) => write!(f, "; this process at most {:.1} MB", megabytes(bytes)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The most memory that this process has had, where the system says it as Linux does.
+fn resident_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// Writes how the model was run and the most it took to standard error.
@@ -197,24 +234,67 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
-/// Tells standard error what an answer took, if it is wanted.
-pub(crate) fn show_answer(completion: &Completion, args: &SamplingArgs) {
-    if !args.verbose {
-        return;
+/// A user's message: pictures, then text.
+pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) -> Message {
+    let shown = pictures.into_iter().map(ContentPart::Image);
+    Message { role: Role::User, content: shown.chain([ContentPart::Text(text.into())]).collect() }
+}
+
+/// Answers `messages`. The text is printed as it comes if `is_printed`, other events go to `tell`.
+pub(crate) fn answer(
+    engine: &mut Engine,
+    (messages, pictures): (Vec<Message>, Vec<Picture>),
+    args: &SamplingArgs,
+    is_printed: bool,
+    tell: impl Fn(Event),
+) -> Result<Completion> {
+    let SamplingArgs { temperature, top_k, top_p, seed, max_tokens, .. } = *args;
+    let sampling = SamplingOptions { temperature, top_k, top_p, seed, ..SamplingOptions::default() };
+    let request = Request { prompt: Prompt::Messages(messages), pictures, sampling, max_tokens, stop: Vec::new() };
+    let mut printed = Ok(());
+    let mut show = |event: Event| match event {
+        Event::Text(text) if is_printed && printed.is_ok() => printed = crate::print_text(&text),
+        event => tell(event),
+    };
+    let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
+    printed?;
+    if is_printed {
+        crate::print("")?;
     }
-    let Completion { usage, timings, .. } = completion;
-    let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
-    inform(&format!(
-        "{} tokens of prompt, {} of them from the cache, in {:.0} ms; {} tokens of answer in {:.0} ms, {rate:.2} a second; {} tokens \
-         guessed, {} accepted",
-        usage.prompt_tokens,
-        usage.cached_tokens,
-        timings.prepare_ms + timings.vision_ms + timings.prefill_ms,
-        usage.completion_tokens,
-        timings.decode_ms,
-        usage.drafted_tokens,
-        usage.accepted_tokens,
-    ));
+    if is_printed && args.verbose {
+        let Completion { usage, timings, .. } = &completion;
+        let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
+        inform(&format!(
+            "{} tokens of prompt, {} of them from the cache, in {:.0} ms; {} tokens of answer in {:.0} ms, {rate:.2} a second; {} \
+             tokens guessed, {} accepted",
+            usage.prompt_tokens,
+            usage.cached_tokens,
+            timings.prepare_ms + timings.vision_ms + timings.prefill_ms,
+            usage.completion_tokens,
+            timings.decode_ms,
+            usage.drafted_tokens,
+            usage.accepted_tokens,
+        ));
+    }
+    Ok(completion)
+}
+
+/// A progress bar whose length is not known yet, drawn by an indicatif template.
+pub(crate) fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
+
+/// Runs `import`, which tells how many weights it has written, beside a progress bar.
+pub(crate) fn with_weights_bar<T>(import: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> T) -> T {
+    let bar = bar("{bar:40} {percent:>3}% of {human_len} weights, {eta} left");
+    let imported = import(&mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    imported
 }
 
 /// Says something on standard error that is no complaint.
@@ -228,19 +308,14 @@ pub(crate) fn picture(path: &Path) -> Result<Picture> {
     Ok(Picture::Encoded(read(path)?))
 }
 
-/// The pictures that a request names: paths or `file:` URLs. Relative ones count from `base`, or else from where the command
-/// runs.
-pub(crate) fn pictures(urls: &[String], base: &Path) -> Result<Vec<Picture>> {
-    urls.iter().map(|url| picture(&picture_path(url, base)?)).collect()
-}
-
-fn picture_path(url: &str, base: &Path) -> Result<PathBuf> {
+/// A picture that a request names: a path or `file:` URL. Relative ones count from `base`, or else from where the command runs.
+pub(crate) fn picture_at(url: &str, base: &Path) -> Result<Picture> {
     if ["http:", "https:", "data:"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::request("image_url", "only files are read here, not http or data URLs"));
     }
     let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
     let beside = base.join(path);
-    Ok(if !beside.exists() && path.exists() { path.to_path_buf() } else { beside })
+    picture(if !beside.exists() && path.exists() { path } else { &beside })
 }
 
 /// A whole file.
@@ -248,15 +323,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
 }
 
-/// The directory of a file.
-pub(crate) fn directory_of(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_path_buf).unwrap_or_default()
-}
-
 /// The date in UTC: the standard library knows no time zones.
 fn today() -> Option<Date> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs() / 86_400).ok().map(Date::from_days)
+    i64::try_from(since.as_secs() / 86_400).ok().map(Date)
 }
 
 /// Since the first call.

@@ -42,25 +42,14 @@ pub(crate) struct PackArgs {
     source: Option<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Whatever the importer finds wrong.
 pub(crate) fn run(args: &PackArgs) -> Result<()> {
     let start = Instant::now();
     let is_gguf = args.checkpoint.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
     if args.mmproj.is_some() && !is_gguf {
         return Err(Error::request("--mmproj", "goes with a text model that ends in .gguf"));
     }
-    let bar = crate::progress::bar("{bar:40} {percent:>3}% of {human_len} weights, {eta} left");
-    let progress = |progress: Progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        ControlFlow::Continue(())
-    };
-    let imported = if is_gguf { from_gguf(args, progress) } else { from_directory(args, progress) };
-    bar.finish_and_clear();
-    let manifest = imported?;
+    let import = if is_gguf { from_gguf } else { from_directory };
+    let manifest = crate::open::with_weights_bar(|progress| import(args, progress))?;
     if manifest.chat.template_is_assumed {
         crate::open::inform(&format!("chat: {}", crate::inspect::describe_chat(&manifest.chat)));
     }
@@ -78,7 +67,7 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
     ))
 }
 
-fn from_directory(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
+fn from_directory(args: &PackArgs, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
     let options = ImportOptions {
         name: args.name.clone().unwrap_or_else(|| directory_name(&args.checkpoint)),
         license: args.license.clone(),
@@ -89,7 +78,7 @@ fn from_directory(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow
     pollster::block_on(hf::import(&Directory(args.checkpoint.clone()), writer, options, progress))
 }
 
-fn from_gguf(args: &PackArgs, progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
+fn from_gguf(args: &PackArgs, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
     let options = GgufOptions {
         name: args.name.clone(),
         license: args.license.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ocelli::api::ScoreRequest;
 use ocelli::chat::Tokenizer;
-use ocelli::engine::{Cancel, Prompt, ScoredRows};
+use ocelli::engine::{Cancel, ScoredRows};
 use ocelli::sampling::{log_softmax_top, logprob};
 use ocelli::{Error, Result};
 use safetensors::Dtype;
@@ -60,18 +60,11 @@ struct Top {
     text: String,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Whatever is wrong with the request, the package or the files.
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let text = open::read(&args.request)?;
-    let request: ScoreRequest = String::from_utf8_lossy(&text).parse()?;
-    let (prompt, urls) = match request {
-        ScoreRequest::Messages { messages, picture_urls } => (Prompt::Messages(messages), picture_urls),
-        ScoreRequest::Ids { input_ids, picture_urls } => (Prompt::Ids(input_ids), picture_urls),
-    };
-    let pictures = open::pictures(&urls, &open::directory_of(&args.request))?;
+    let ScoreRequest { prompt, picture_urls } = String::from_utf8_lossy(&text).parse()?;
+    let base = args.request.parent().unwrap_or(Path::new(""));
+    let pictures = picture_urls.iter().map(|url| open::picture_at(url, base)).collect::<Result<Vec<_>>>()?;
     // Scoring is for whole prompts.
     let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;
     let vocab = engine.config().text().vocab_size;

@@ -2,20 +2,21 @@
 
 use std::fs::{File, create_dir_all};
 use std::io::BufWriter;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::ProgressBar;
 use ocelli::families::{ModelConfig, published, published_names};
 use ocelli::weights::DirectorySink;
-use ocelli::weights::hf::Progress;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::synth::{FileType, GgufFile, package};
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
+use pollster::block_on;
 
+use crate::open::{bar, read, with_weights_bar};
 use crate::quant::QuantArgs;
 
 /// Make a random model of a published model's exact shape or of any other, to try memory, speed and importing on. What it says is
@@ -30,9 +31,9 @@ pub(crate) struct SynthArgs {
     #[arg(long, value_name = "PKG")]
     out: PathBuf,
     /// Write GGUF files, text and vision half, of these types instead of a package.
-    #[arg(long, value_enum, value_name = "TYPE", num_args = 0..=1, default_missing_value = "q4_k_m")]
+    #[arg(long, value_parser = gguf_type(), value_name = "TYPE", num_args = 0..=1, default_missing_value = "q4_k_m")]
     #[arg(conflicts_with_all = ["quant", "vision_quant", "requant"])]
-    gguf: Option<GgufType>,
+    gguf: Option<FileType>,
     #[command(flatten)]
     quant: QuantArgs,
     /// Layers of the decoder, to cut the depth.
@@ -47,43 +48,29 @@ pub(crate) struct SynthArgs {
 }
 
 /// The types in a GGUF file's text half, as `llama-quantize` names them.
-#[derive(Clone, Copy, ValueEnum)]
-enum GgufType {
-    #[value(name = "q4_k_m")]
-    Q4KM,
-    #[value(name = "q5_k_m")]
-    Q5KM,
-    #[value(name = "q8_0")]
-    Q8_0,
-    Bf16,
+const GGUF_TYPES: [(&str, FileType); 4] =
+    [("q4_k_m", FileType::Q4KM), ("q5_k_m", FileType::Q5KM), ("q8_0", FileType::Q8_0), ("bf16", FileType::Bf16)];
+
+fn gguf_type() -> impl TypedValueParser<Value = FileType> {
+    let find = |name: String| GGUF_TYPES.iter().find(|(known, _)| *known == name).map(|row| row.1);
+    PossibleValuesParser::new(GGUF_TYPES.map(|row| row.0)).try_map(move |name| find(name).ok_or("no such type"))
 }
 
-impl GgufType {
-    fn file_type(self) -> FileType {
-        match self {
-            Self::Q4KM => FileType::Q4KM,
-            Self::Q5KM => FileType::Q5KM,
-            Self::Q8_0 => FileType::Q8_0,
-            Self::Bf16 => FileType::Bf16,
-        }
-    }
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// Whatever keeps the files from being written.
 pub(crate) fn run(args: &SynthArgs) -> Result<()> {
     let start = Instant::now();
-    let (shape, config) = find_shape(&args.shape)?;
-    let config = cut(config, args);
+    let (shape, mut config) = find_shape(&args.shape)?;
+    if let Some(layers) = args.layers {
+        config.text_mut().layers.truncate(layers);
+    }
+    if let Some(layers) = args.vision_layers {
+        config.keep_vision_layers(layers);
+    }
     let name = format!("synth-{shape}");
     let bytes = match args.gguf {
-        Some(kind) => gguf(args, &name, &config, kind.file_type())?,
+        Some(kind) => gguf(args, &name, &config, kind)?,
         None => write_package(args, &name, config)?,
     };
-    let seconds = start.elapsed().as_secs_f64();
-    let megabytes = bytes as f64 / 1e6;
+    let (megabytes, seconds) = (bytes as f64 / 1e6, start.elapsed().as_secs_f64());
     crate::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
 }
 
@@ -97,36 +84,18 @@ fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
         let names: Vec<&str> = published_names().collect();
         return Err(Error::request("shape", format!("{shape:?} is none of {}, and no JSON file", names.join(", "))));
     }
-    let parsed = serde_json::from_slice(&crate::open::read(path)?);
+    let parsed = serde_json::from_slice(&read(path)?);
     let config: ModelConfig = parsed.map_err(|e| Error::request("shape", format!("{shape}: {e}")))?;
     config.validate(shape)?;
     let name = path.file_stem().map_or_else(|| shape.into(), |stem| stem.to_string_lossy().into_owned());
     Ok((name, config))
 }
 
-/// The configuration with fewer layers.
-fn cut(mut config: ModelConfig, args: &SynthArgs) -> ModelConfig {
-    if let Some(layers) = args.layers {
-        config.text_mut().layers.truncate(layers);
-    }
-    if let Some(layers) = args.vision_layers {
-        config.keep_vision_layers(layers);
-    }
-    config
-}
-
 fn write_package(args: &SynthArgs, name: &str, config: ModelConfig) -> Result<u64> {
-    let bar = crate::progress::bar("{bar:40} {percent:>3}% of {human_len} weights, {eta} left");
-    let progress = |progress: Progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        ControlFlow::Continue(())
-    };
     let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
     let layouts = args.quant.layouts(Layout::Q4_0);
-    let manifest = pollster::block_on(package(name, config, layouts, args.seed, writer, progress));
-    bar.finish_and_clear();
-    Ok(manifest?.total_bytes())
+    let made = with_weights_bar(|progress| block_on(package(name, config, layouts, args.seed, writer, progress)));
+    Ok(made?.total_bytes())
 }
 
 fn gguf(args: &SynthArgs, name: &str, config: &ModelConfig, kind: FileType) -> Result<u64> {
@@ -134,7 +103,7 @@ fn gguf(args: &SynthArgs, name: &str, config: &ModelConfig, kind: FileType) -> R
     let mmproj = GgufFile::mmproj(name, config)?;
     create_dir_all(&args.out).map_err(|e| Error::io(args.out.display(), &e))?;
     let bytes = text.data_bytes() + mmproj.as_ref().map_or(0, GgufFile::data_bytes);
-    let bar = crate::progress::bar("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    let bar = bar("{bar:40} {bytes} of {total_bytes}, {eta} left");
     bar.set_length(bytes);
     write_file(text, &args.out.join(format!("{name}-{}.gguf", kind.name())), args.seed, &bar)?;
     if let Some(mmproj) = mmproj {
