@@ -101,6 +101,18 @@ pub struct YarnConfig {
     pub truncate: bool,
 }
 
+impl YarnConfig {
+    /// [`Self::attention_factor`] by `_compute_yarn_parameters`: the ratio of both scales if both are given and not zero, else the paper's
+    /// own.
+    pub(crate) fn scale(factor: f64, mscale: Option<f64>, mscale_all_dim: Option<f64>) -> f64 {
+        let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+        match (mscale.filter(|m| *m != 0.0), mscale_all_dim.filter(|m| *m != 0.0)) {
+            (Some(mscale), Some(all_dim)) => scale(mscale) / scale(all_dim),
+            _ => scale(1.0),
+        }
+    }
+}
+
 /// Llama-4 query scaling: after rope, `q *= 1 + beta * ln(1 + floor(position / original_max_position_embeddings))`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueryScaling {

@@ -3,14 +3,15 @@
 use std::ops::ControlFlow;
 
 use ocelli::Result;
-use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
-use ocelli::weights::hf::{self, ImportOptions, read_settings};
+use ocelli::weights::ImportOptions;
+use ocelli::weights::gguf::{self, GgufImport};
+use ocelli::weights::hf::{self, read_settings};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::{Layouts, Target};
 use ocelli::weights::manifest::Manifest;
-use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
+use super::memory_files::MemoryFiles;
 use super::tiny;
 
 const TEXT: &str = "text.gguf";
@@ -41,12 +42,13 @@ fn files<const N: usize>(files: [(&str, &[u8]); N]) -> MemoryFiles {
 
 /// A layout that the input chooses by its length.
 fn layout(bytes: &[u8]) -> Layout {
-    Layout::FROM_NUMBERS[bytes.len() % Layout::FROM_NUMBERS.len()]
+    let layouts: Vec<Layout> = Layout::from_numbers().collect();
+    layouts[bytes.len() % layouts.len()]
 }
 
 fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layouts: Layouts) -> Result<Manifest> {
     let names = GgufImport { text: TEXT.into(), mmproj: mmproj.map(String::from) };
-    let options = GgufOptions { layouts, ..GgufOptions::default() };
+    let options = ImportOptions { layouts, ..ImportOptions::default() };
     pollster::block_on(gguf::import(files, &names, writer(), options, |_| ControlFlow::Continue(())))
 }
 
@@ -73,7 +75,7 @@ pub fn gguf_vision(bytes: &[u8]) -> Result<()> {
 }
 
 fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
-    let options = ImportOptions { name: "tiny".into(), license: None, source: None, layouts: layout.into() };
+    let options = ImportOptions { name: Some("tiny".into()), layouts: layout.into(), ..ImportOptions::default() };
     pollster::block_on(hf::import(files, writer(), options, |_| ControlFlow::Continue(())))
 }
 

@@ -6,6 +6,8 @@
 
 mod chat;
 mod importers;
+#[path = "../../tests/common/memory_files.rs"]
+mod memory_files;
 mod package;
 mod picture;
 pub mod tiny;

@@ -89,7 +89,7 @@ impl Engine {
     ) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
         manifest.tokenizer.verify(tokenizer)?;
-        let split_pattern = definition(&manifest.config).split_pattern();
+        let split_pattern = definition(&manifest.config).family().split_pattern;
         let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);

@@ -3,8 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::llama::config as llama;
-use super::mistral3::config as mistral3;
+use super::{llama, mistral3};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -60,27 +59,18 @@ impl ModelConfig {
         }
     }
 
-    /// The picture side, to be changed, if there is one.
-    pub fn vision_mut(&mut self) -> Option<&mut mistral3::VisionConfig> {
-        match self {
-            Self::Llama(_) => None,
-            Self::Mistral3(config) => config.vision.as_mut(),
-        }
-    }
-
     /// The picture side, if there is one.
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
-        match self {
-            Self::Llama(_) => None,
-            Self::Mistral3(config) => config.vision.as_ref(),
-        }
+        if let Self::Mistral3(config) = self { config.vision.as_ref() } else { None }
     }
 
     /// Cuts the depth of the picture side; without layers it is gone.
     pub fn keep_vision_layers(&mut self, layers: usize) {
-        match self {
-            Self::Llama(_) => {}
-            Self::Mistral3(config) => config.keep_vision_layers(layers),
+        if let Self::Mistral3(mistral3::Config { vision, .. }) = self {
+            *vision = vision.take().filter(|_| layers > 0);
+            if let Some(vision) = vision {
+                vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each family defines: all that the rest of the crate asks of a model without knowing its family.
 
+use super::readers::Family;
 use super::tensor_spec::TensorSpec;
 use super::tower::Tower;
 use crate::chat::layout::ChatLayout;
@@ -14,6 +15,9 @@ use crate::weights::upload::WeightStore;
 
 /// A model of some family, by its configuration.
 pub trait Definition {
+    /// What the family knows without a model at hand.
+    fn family(&self) -> &'static Family;
+
     /// Every tensor of a model whose configuration was found valid, in the order of use.
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_>;
 
@@ -27,10 +31,7 @@ pub trait Definition {
         String::new()
     }
 
-    /// Takes the weights of the decoder.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] if one is missing.
+    /// Takes the weights of the decoder; [`Error::InvalidPackage`] if one is missing.
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder>;
 
     /// The picture side, without its weights; `None` for a model that reads no pictures.
@@ -38,24 +39,13 @@ pub trait Definition {
         None
     }
 
-    /// The layouts of conversations that the model may be used with, the usual one first. There is at least one.
-    fn chat_layouts(&self) -> &'static [&'static ChatLayout];
-
-    /// The layout of that name.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] that lists the names there are.
+    /// The layout of conversations of that name; [`Error::InvalidPackage`] that lists the names there are.
     fn chat_layout(&self, name: &str) -> Result<&'static ChatLayout> {
-        let layouts = self.chat_layouts();
+        let layouts = self.family().chat_layouts;
         layouts.iter().find(|layout| layout.name == name).copied().ok_or_else(|| {
             let known: Vec<&str> = layouts.iter().map(|layout| layout.name).collect();
             Error::package(MANIFEST_FILE, format!("chat.template is {name:?}, this model knows {}", known.join(", ")))
         })
-    }
-
-    /// The pattern that splits text, where the family knows better than the vocabulary's file.
-    fn split_pattern(&self) -> Option<&'static str> {
-        None
     }
 
     /// Names of tensors in GGUF files that repeat a part of others and are not read.
@@ -77,10 +67,7 @@ pub trait Pictures {
     fn cell(&self) -> usize;
 
     /// The grid of cells in which a picture of `(width, height)` pixels is shown if no edge may exceed `longest_edge`, but for rounding
-    /// up to whole cells.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for sizes of zero.
+    /// up to whole cells; [`Error::Internal`] for sizes of zero.
     fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid>;
 
     /// The token that stands for a row of features wherever it occurs in a prompt.

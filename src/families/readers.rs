@@ -1,6 +1,7 @@
 //! How a family's checkpoints are recognised and read. One [`Family`] each stands in [`super::table`].
 
 use super::config::ModelConfig;
+use crate::chat::layout::ChatLayout;
 use crate::error::Result;
 use crate::weights::gguf::files::GgufFiles;
 use crate::weights::hf::files::HfFiles;
@@ -12,6 +13,10 @@ pub struct Family {
     pub name: &'static str,
     /// Tokens that begin and end in the published vocabularies.
     pub chat: ChatDefaults,
+    /// The layouts of conversations that its models may be used with, the usual one first. There is at least one.
+    pub chat_layouts: &'static [&'static ChatLayout],
+    /// The pattern that splits text, where the family knows better than the vocabulary's file.
+    pub split_pattern: Option<&'static str>,
     /// Hugging Face checkpoints.
     pub hf: HfReader,
     /// GGUF files; `None` for a family that is not imported from them.
@@ -20,14 +25,8 @@ pub struct Family {
     pub published: &'static [Published],
 }
 
-/// The shape of a published model.
-#[derive(Debug)]
-pub struct Published {
-    /// The name that `ocelli synth` knows it by.
-    pub name: &'static str,
-    /// Its configuration, of rope in the lane order of GGUF files.
-    pub config: fn() -> ModelConfig,
-}
+/// The name that `ocelli synth` knows a published model by, and its configuration, of rope in the lane order of GGUF files.
+pub type Published = (&'static str, fn() -> ModelConfig);
 
 /// The reader of Hugging Face checkpoints.
 #[derive(Debug)]
@@ -36,17 +35,9 @@ pub struct HfReader {
     pub architectures: &'static [&'static str],
     /// What `model_type` may be where there are no `architectures`.
     pub model_types: &'static [&'static str],
-    /// Reads the configuration. Whether the head is tied is what the files claim; the weights have the last word.
-    pub read: fn(&HfFiles<'_>) -> Result<HfModel>,
-}
-
-/// A configuration as a checkpoint has it.
-#[derive(Debug)]
-pub struct HfModel {
-    /// The model.
-    pub config: ModelConfig,
-    /// Tokens where the files name none.
-    pub chat: ChatDefaults,
+    /// Reads the configuration, and the tokens where the files name none. Whether the head is tied is what the files claim; the weights have
+    /// the last word.
+    pub read: fn(&HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)>,
 }
 
 /// Tokens of conversations where a checkpoint names none.

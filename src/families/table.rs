@@ -9,20 +9,15 @@ use super::readers::Family;
 /// All families, in the order in which checkpoints are offered to them.
 pub static FAMILIES: [&Family; 2] = [&MISTRAL3, &LLAMA];
 
-/// The family of a model.
-pub fn family(config: &ModelConfig) -> &'static Family {
-    FAMILIES.into_iter().find(|family| family.name == config.family()).unwrap_or(&MISTRAL3)
-}
-
 /// The names of published models whose shapes are known.
 pub fn published_names() -> impl Iterator<Item = &'static str> {
-    FAMILIES.into_iter().flat_map(|family| family.published).map(|published| published.name)
+    FAMILIES.into_iter().flat_map(|family| family.published).map(|(name, _)| *name)
 }
 
 /// The shape of a published model.
 pub fn published(name: &str) -> Option<ModelConfig> {
     let mut all = FAMILIES.into_iter().flat_map(|family| family.published);
-    all.find(|published| published.name == name).map(|published| (published.config)())
+    all.find(|(known, _)| *known == name).map(|(_, config)| config())
 }
 
 /// What the model's family defines.

@@ -53,33 +53,18 @@ impl TensorSpec {
     }
 
     /// With its names in Hugging Face checkpoints: each of `prefixes` before `name`.
-    #[must_use]
     pub fn hf(self, prefixes: &[&str], name: &str) -> Self {
         Self { hf: prefixes.iter().map(|prefix| format!("{prefix}{name}")).collect(), ..self }
     }
 
     /// With its name in GGUF files.
-    #[must_use]
     pub fn gguf(self, name: impl Into<String>) -> Self {
         Self { gguf: Some(name.into()), ..self }
     }
 
     /// As a part of a fused matrix.
-    #[must_use]
     pub fn fuse(self, name: impl Into<String>) -> Self {
         Self { fuse: Some(name.into()), ..self }
-    }
-
-    /// With the coarsest layout it may be stored in.
-    #[must_use]
-    pub fn floor(self, layout: Layout) -> Self {
-        Self { floor: Some(layout), ..self }
-    }
-
-    /// With another shape in checkpoints.
-    #[must_use]
-    pub fn held_as(self, shape: &[usize]) -> Self {
-        Self { checkpoint_shape: Some(shape.to_vec()), ..self }
     }
 
     /// Whether it is a matrix; else it is a vector.

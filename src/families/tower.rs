@@ -32,10 +32,7 @@ pub trait Tower: fmt::Debug {
     /// Numbers in the widest row that a patch takes in work memory.
     fn widest_row(&self) -> usize;
 
-    /// Takes the weights of a stage.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if one is missing.
+    /// Takes the weights of a stage; one that is missing is a [`crate::Error::InvalidPackage`].
     fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()>;
 
     /// Gives the weights of a stage up.
@@ -45,15 +42,10 @@ pub trait Tower: fmt::Debug {
     fn is_loaded(&self, stage: usize) -> bool;
 
     /// Allocates what a picture needs, `rows` patches being computed at a time.
-    ///
-    /// # Errors
-    /// As [`Allocator::alloc`].
     fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()>;
 
-    /// Records a stage whose weights are there. The last one writes the picture's features into the rows of `into.0` from `into.1` on.
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`], or [`crate::Error::Internal`] without [`Self::begin`] or weights.
+    /// Records a stage whose weights are there. The last one writes the picture's features into the rows of `into.0` from `into.1` on;
+    /// without [`Self::begin`] or weights it is a [`crate::Error::Internal`].
     fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()>;
 
     /// Gives up what only the first stage reads. Recordings keep it for as long as they need it.

@@ -179,7 +179,7 @@ impl Linear<'_> {
     }
 }
 
-/// Uploads a matrix given in rows of numbers, in one of [`Layout::FROM_NUMBERS`]. For tests and tools; models stream their planes.
+/// Uploads a matrix given in rows of numbers, in one of [`Layout::from_numbers`]. For tests and tools; models stream their planes.
 ///
 /// # Errors
 /// [`crate::Error::Internal`] for numbers the layout cannot hold, or as [`Gpu::upload`].

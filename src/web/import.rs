@@ -10,13 +10,13 @@ use wasm_bindgen_futures::JsFuture;
 use super::convert::{JsResult, Thrown, to_js};
 use super::engine::CancelFlag;
 use crate::error::{Error, Result};
-use crate::weights::gguf::{self, GgufImport, GgufOptions};
-use crate::weights::hf::{self, ImportOptions, Progress};
+use crate::weights::gguf::{self, GgufImport};
 use crate::weights::layout::Layout;
 use crate::weights::layouts::Layouts;
 use crate::weights::manifest::MAX_SHARD_BYTES;
 use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageSink, PackageWriter};
+use crate::weights::{ImportOptions, Progress, hf};
 
 /// `ImportSettings` of `types.d.ts`.
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ impl Settings {
 }
 
 fn layout(field: &str, name: &str) -> Result<Layout> {
-    let layout = Layout::from_name(name).filter(|layout| Layout::FROM_NUMBERS.contains(layout));
+    let layout = Layout::from_numbers().find(|layout| layout.name() == name);
     layout.ok_or_else(|| Error::request(field, format!("nothing can be stored as {name:?}")))
 }
 
@@ -203,7 +203,7 @@ pub async fn import_gguf(
 ) -> JsResult<String> {
     let Import { settings, files, writer, thrown } = Import::new(settings, files, sink)?;
     let layouts = settings.layouts(Layouts::default())?;
-    let options = GgufOptions { name: settings.name, license: settings.license, source: None, layouts };
+    let options = ImportOptions { name: settings.name, license: settings.license, source: None, layouts };
     let halves = GgufImport { text, mmproj };
     let imported = gguf::import(&files, &halves, writer, options, report(&on_progress, cancel)).await;
     Ok(thrown.restore(imported)?.name)
@@ -223,8 +223,7 @@ pub async fn import_safetensors(
 ) -> JsResult<String> {
     let Import { settings, files, writer, thrown } = Import::new(settings, files, sink)?;
     let layouts = settings.layouts(Layout::Q4_0.into())?;
-    let name = settings.name.unwrap_or_else(|| "model".into());
-    let options = ImportOptions { name, license: settings.license, source: None, layouts };
+    let options = ImportOptions { name: settings.name, license: settings.license, source: None, layouts };
     let imported = hf::import(&files, writer, options, report(&on_progress, cancel)).await;
     Ok(thrown.restore(imported)?.name)
 }

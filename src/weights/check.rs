@@ -20,6 +20,19 @@ struct Header {
     version: u32,
 }
 
+fn refuse<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Error::package(MANIFEST_FILE, reason))
+}
+
+/// Refuses the manifest with a formatted reason unless something holds.
+macro_rules! require {
+    ($holds:expr, $($reason:tt)+) => {
+        if !$holds {
+            return refuse(format!($($reason)+));
+        }
+    };
+}
+
 impl Manifest {
     /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
     /// one another and with the configuration.
@@ -28,25 +41,14 @@ impl Manifest {
     /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let invalid = |e: serde_json::Error| Error::package(MANIFEST_FILE, e.to_string());
-        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(Error::package(MANIFEST_FILE, format!("longer than {MAX_MANIFEST_BYTES} bytes")));
-        }
-        let header: Header = serde_json::from_slice(bytes).map_err(invalid)?;
-        if header.format != FORMAT {
-            return Err(Error::package(MANIFEST_FILE, format!("format is {:?}, not {FORMAT:?}", header.format)));
-        }
-        if header.version != VERSION {
-            let reason = format!("version is {}, this build reads version {VERSION}", header.version);
-            return Err(Error::package(MANIFEST_FILE, reason));
-        }
+        require!(bytes.len() as u64 <= MAX_MANIFEST_BYTES, "longer than {MAX_MANIFEST_BYTES} bytes");
+        let Header { format, version } = serde_json::from_slice(bytes).map_err(invalid)?;
+        require!(format == FORMAT, "format is {format:?}, not {FORMAT:?}");
+        require!(version == VERSION, "version is {version}, this build reads version {VERSION}");
         let manifest: Self = serde_json::from_slice(bytes).map_err(invalid)?;
         check(&manifest)?;
         Ok(manifest)
     }
-}
-
-fn refuse<T>(reason: impl Into<String>) -> Result<T> {
-    Err(Error::package(MANIFEST_FILE, reason))
 }
 
 /// Checks everything that the types do not already promise.
@@ -60,15 +62,12 @@ fn check(manifest: &Manifest) -> Result<()> {
 
 fn chat(manifest: &Manifest) -> Result<()> {
     let chat = &manifest.chat;
-    if chat.eos_token_ids.is_empty() {
-        return refuse("chat.eos_token_ids is empty");
-    }
+    require!(!chat.eos_token_ids.is_empty(), "chat.eos_token_ids is empty");
     definition(&manifest.config).chat_layout(&chat.template)?;
     let ids = chat.eos_token_ids.iter().chain(&chat.bos_token_id).chain(&chat.pad_token_id);
     for &id in ids {
-        if id as usize >= manifest.config.text().vocab_size {
-            return refuse(format!("chat names token {id}, the vocabulary ends before it"));
-        }
+        let is_known = (id as usize) < manifest.config.text().vocab_size;
+        require!(is_known, "chat names token {id}, the vocabulary ends before it");
     }
     Ok(())
 }
@@ -78,24 +77,16 @@ fn files(manifest: &Manifest) -> Result<u64> {
     let mut names = HashSet::from([MANIFEST_FILE]);
     for entry in manifest.shards.iter().chain([&manifest.tokenizer]) {
         let FileEntry { file, sha256, .. } = entry;
-        if !is_plain_name(file) {
-            return refuse(format!("{file:?} is not a plain file name"));
-        }
-        if !names.insert(file) {
-            return refuse(format!("{file:?} is named twice"));
-        }
-        if !is_sha256_hex(sha256) {
-            return refuse(format!("{file}: sha256 is not 64 lower-case hexadecimal digits"));
-        }
+        require!(is_plain_name(file), "{file:?} is not a plain file name");
+        require!(names.insert(file), "{file:?} is named twice");
+        require!(is_sha256_hex(sha256), "{file}: sha256 is not 64 lower-case hexadecimal digits");
     }
-    if manifest.tokenizer.bytes > MAX_TOKENIZER_BYTES {
-        return refuse(format!("{}: {} bytes are too many", manifest.tokenizer.file, manifest.tokenizer.bytes));
-    }
+    let FileEntry { file, bytes, .. } = &manifest.tokenizer;
+    require!(*bytes <= MAX_TOKENIZER_BYTES, "{file}: {bytes} bytes are too many");
     let mut stream = 0;
     for FileEntry { file, bytes, .. } in &manifest.shards {
-        if *bytes == 0 || *bytes > MAX_SHARD_BYTES || !bytes.is_multiple_of(4) {
-            return refuse(format!("{file}: {bytes} bytes, not a multiple of 4 in 4..={MAX_SHARD_BYTES}"));
-        }
+        let fits = (4..=MAX_SHARD_BYTES).contains(bytes) && bytes.is_multiple_of(4);
+        require!(fits, "{file}: {bytes} bytes, not a multiple of 4 in 4..={MAX_SHARD_BYTES}");
         // At most 16 Mi entries of 32 MiB: cannot overflow.
         stream += bytes;
     }
@@ -111,9 +102,7 @@ fn is_plain_name(name: &str) -> bool {
 fn tensors(manifest: &Manifest) -> Result<()> {
     let mut unclaimed = HashMap::with_capacity(manifest.tensors.len());
     for entry in &manifest.tensors {
-        if unclaimed.insert(entry.name.as_str(), entry).is_some() {
-            return refuse(format!("tensor {} is named twice", entry.name));
-        }
+        require!(unclaimed.insert(entry.name.as_str(), entry).is_none(), "tensor {} is named twice", entry.name);
     }
     for spec in definition(&manifest.config).tensors() {
         match unclaimed.remove(spec.name.as_str()) {
@@ -129,40 +118,32 @@ fn tensors(manifest: &Manifest) -> Result<()> {
 
 fn tensor(entry: &TensorEntry, spec: &TensorSpec) -> Result<()> {
     let TensorEntry { name, shape, layout, planes, .. } = entry;
-    if *shape != spec.shape {
-        return refuse(format!("tensor {name} has shape {shape:?}, the model needs {:?}", spec.shape));
-    }
+    require!(*shape == spec.shape, "tensor {name} has shape {shape:?}, the model needs {:?}", spec.shape);
     let Some(expected) = layout.planes(shape) else {
         return refuse(format!("tensor {name} of shape {shape:?} cannot be stored as {layout}"));
     };
-    if planes.len() != expected.len() {
-        return refuse(format!("tensor {name} has {} planes, {layout} has {}", planes.len(), expected.len()));
-    }
+    let (have, need) = (planes.len(), expected.len());
+    require!(have == need, "tensor {name} has {have} planes, {layout} has {need}");
     for (place, expected) in planes.iter().zip(expected) {
-        if place.bytes != expected.bytes {
-            let (have, need) = (place.bytes, expected.bytes);
-            return refuse(format!("tensor {name} has a plane of {have} bytes, {layout} needs {need}"));
-        }
+        let (have, need) = (place.bytes, expected.bytes);
+        require!(have == need, "tensor {name} has a plane of {have} bytes, {layout} needs {need}");
     }
     Ok(())
 }
 
 /// Checks that the planes lie in the stream, aligned and apart from one another.
-fn places(tensors: &[TensorEntry], stream: u64) -> Result<()> {
-    let named = |entry: &TensorEntry| entry.planes.iter().map(|p| (*p, entry.name.clone())).collect::<Vec<_>>();
-    let mut planes: Vec<(PlaneEntry, String)> = tensors.iter().flat_map(named).collect();
+fn places<'a>(tensors: &'a [TensorEntry], stream: u64) -> Result<()> {
+    let named = |entry: &'a TensorEntry| entry.planes.iter().map(|place| (*place, entry.name.as_str()));
+    let mut planes: Vec<(PlaneEntry, &str)> = tensors.iter().flat_map(named).collect();
     planes.sort_by_key(|(place, _)| place.offset);
     let mut free_from = 0;
     for (PlaneEntry { offset, bytes }, name) in planes {
         let Some(end) = offset.checked_add(bytes).filter(|&end| end <= stream) else {
             return refuse(format!("tensor {name}: {bytes} bytes at {offset} end past the {stream} of all shards"));
         };
-        if !offset.is_multiple_of(PLANE_ALIGNMENT) {
-            return refuse(format!("tensor {name}: offset {offset} is not a multiple of {PLANE_ALIGNMENT}"));
-        }
-        if offset < free_from {
-            return refuse(format!("tensor {name}: the plane at {offset} overlaps the one before it"));
-        }
+        let is_aligned = offset.is_multiple_of(PLANE_ALIGNMENT);
+        require!(is_aligned, "tensor {name}: offset {offset} is not a multiple of {PLANE_ALIGNMENT}");
+        require!(offset >= free_from, "tensor {name}: the plane at {offset} overlaps the one before it");
         free_from = end;
     }
     Ok(())

@@ -6,15 +6,15 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hash::{hex, sha256_hex};
+use super::hash::hex;
 use super::manifest::{FileEntry, TensorEntry};
 use crate::error::{Error, Result};
 
 /// Raised whenever importers write other bytes for the same source, or this structure changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// An import half way. Written as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     /// [`VERSION`].
     version: u32,
@@ -27,7 +27,7 @@ pub(super) struct Checkpoint {
     /// The shards that are stored.
     pub(super) shards: Vec<FileEntry>,
     /// The beginning of the next one.
-    pub(super) rest: Option<Part>,
+    pub(super) rest: Option<FileEntry>,
     /// The tensors that are complete.
     pub(super) tensors: Vec<TensorEntry>,
     /// The tensor being written.
@@ -44,37 +44,13 @@ pub(super) struct OpenTensor {
     /// Bytes of the first plane in the stream.
     pub(super) first_plane_bytes: u64,
     /// The other planes, piece by piece.
-    pub(super) waiting: Vec<Vec<Part>>,
-}
-
-/// Bytes that are kept beside the package until it is complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Part {
-    /// Its name.
-    pub(super) name: String,
-    /// Its length.
-    pub(super) bytes: u64,
-    /// SHA-256 of its bytes.
-    sha256: String,
-}
-
-impl Part {
-    pub(super) fn new(name: String, bytes: &[u8]) -> Self {
-        Self { name, bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
-    }
-
-    /// Whether `bytes` are what was kept.
-    pub(super) fn is(&self, bytes: &[u8]) -> bool {
-        bytes.len() as u64 == self.bytes && sha256_hex(bytes) == self.sha256
-    }
+    pub(super) waiting: Vec<Vec<FileEntry>>,
 }
 
 impl Checkpoint {
     /// A checkpoint that says nothing yet.
     pub(super) fn new(fingerprint: String, shard_bytes: usize) -> Self {
-        let (shards, tensors) = (Vec::new(), Vec::new());
-        let (rest, open, tied_head) = (None, None, None);
-        Self { version: VERSION, fingerprint, shard_bytes, tied_head, shards, rest, tensors, open, next_part: 0 }
+        Self { version: VERSION, fingerprint, shard_bytes, ..Self::default() }
     }
 
     /// The checkpoint in `json`, if it is one and can go on as `self`.
@@ -89,7 +65,7 @@ impl Checkpoint {
     }
 
     /// Every part that is needed to go on.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = &FileEntry> {
         self.rest.iter().chain(self.open.iter().flat_map(|open| open.waiting.iter().flatten()))
     }
 }

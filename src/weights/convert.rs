@@ -1,15 +1,32 @@
-//! One tensor from a checkpoint's numbers to the package's planes.
+//! Tensors from a checkpoint to the package, some rows at a time.
 
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
 use super::layout::{Layout, ROW_GROUP};
+use super::layouts::Layouts;
 use super::quant::{Unstorable, encode_rows};
+use super::source::ByteSource;
+use super::tensors::{ElementType, TensorRef};
 use super::writer::{PackageSink, PackageWriter};
 use crate::error::{Error, Result};
-use crate::families::TensorSpec;
+use crate::families::{Role, TensorSpec};
 
 /// Elements converted at a time: 4 MiB as `f32`.
 const CHUNK: usize = 1 << 20;
+
+/// Options of an import.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// The model's name, for people; `None` for what the files say.
+    pub name: Option<String>,
+    /// Licence of the weights; `None` for what the files say.
+    pub license: Option<String>,
+    /// Where the weights come from; `None` for what the files say.
+    pub source: Option<String>,
+    /// What becomes of the matrices.
+    pub layouts: Layouts,
+}
 
 /// How far an importer is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -25,97 +42,101 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// Tells a caller how far an import is, and hears whether to stop.
-pub(super) struct Meter<P> {
-    progress: P,
-    at: Progress,
+/// A tensor on its way: where it is, what it is to be.
+pub(super) struct Piece<'a, S> {
+    pub(super) tensor: TensorRef<'a, S>,
+    pub(super) spec: TensorSpec,
+    pub(super) layout: Layout,
 }
 
-impl<P: FnMut(Progress) -> ControlFlow<()>> Meter<P> {
-    /// `tensors` are the elements of every tensor and the bytes they take in the source.
-    pub(super) fn new(progress: P, tensors: impl Iterator<Item = (u64, u64)>) -> Self {
-        let (total, total_bytes) = tensors.fold((0, 0), |(total, all), (len, bytes)| (total + len, all + bytes));
-        Self { progress, at: Progress { done: 0, total, done_bytes: 0, total_bytes } }
-    }
-
-    /// Hears of each step of a tensor, elements it took, and passes it on. A step of no elements reports what is there already.
-    pub(super) fn of_tensor(&mut self, len: u64, bytes: u64) -> impl FnMut(u64) -> Result<()> {
-        let before = self.at;
-        move |elements| {
-            self.at.done += elements;
-            // A share of a file's bytes, for people: exact at the end.
-            let share = u128::from(bytes) * u128::from(self.at.done - before.done) / u128::from(len.max(1));
-            self.at.done_bytes = before.done_bytes + share as u64;
-            if (self.progress)(self.at).is_break() { Err(Error::Aborted) } else { Ok(()) }
-        }
-    }
-
-    /// Counts a tensor that an interrupted import had completed.
-    pub(super) fn skip(&mut self, len: u64, bytes: u64) {
-        self.at.done += len;
-        self.at.done_bytes += bytes;
-    }
-}
-
-/// A tensor of a checkpoint whose elements can be read as numbers.
-pub(super) trait Numbers {
-    /// The elements of `range`.
-    async fn read(&self, range: Range<u64>) -> Result<Vec<f32>>;
-
-    /// The layout nearest to how the checkpoint holds it; floats narrower than 32 bits count as f16.
-    fn held(&self) -> Layout;
-
-    /// An error about this tensor.
-    fn error(&self, reason: String) -> Error;
-}
-
-/// Writes a tensor, some rows at a time; `advance` hears how many elements each step took.
-pub(super) async fn convert<T: Numbers, K: PackageSink>(
-    tensor: &T,
-    spec: &TensorSpec,
-    layout: Layout,
+/// Writes tensors in the order given. `progress` hears of every few megabytes and may stop the work.
+pub(super) async fn convert<S: ByteSource, K: PackageSink>(
+    pieces: &[Piece<'_, S>],
     writer: &mut PackageWriter<K>,
-    mut advance: impl FnMut(u64) -> Result<()>,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<()> {
-    let there = writer.begin(&spec.name, &spec.shape, layout).await?;
-    if tensor.held().is_quantised() {
-        writer.requantized_from(tensor.held());
-    }
-    let &[rows, cols] = spec.shape.as_slice() else {
-        if there == 0 {
-            let plane = vector(tensor, spec).await?;
-            writer.append(&mut [plane]).await?;
+    let sizes = || pieces.iter().map(|piece| (piece.spec.len(), piece.tensor.bytes()));
+    let (total, total_bytes) = sizes().fold((0, 0), |(total, all), (len, bytes)| (total + len, all + bytes));
+    let mut before = Progress { total, total_bytes, ..Progress::default() };
+    for (index, (piece, (len, bytes))) in pieces.iter().zip(sizes()).enumerate() {
+        // Others were complete when the import was interrupted.
+        if index >= writer.complete() {
+            let advance = |elements: u64| {
+                // A share of a file's bytes, for people: exact at the end.
+                let share = u128::from(bytes) * u128::from(elements) / u128::from(len.max(1));
+                let (done, done_bytes) = (before.done + elements, before.done_bytes + share as u64);
+                let stopped = progress(Progress { done, done_bytes, ..before }).is_break();
+                if stopped { Err(Error::Aborted) } else { Ok(()) }
+            };
+            piece.convert(writer, advance).await?;
         }
-        advance(spec.len())?;
-        return writer.end().await;
-    };
-    advance((there * cols) as u64)?;
-    let mut planes = vec![Vec::new(); layout.plane_units().len()];
-    for chunk in row_chunks(there, rows, cols) {
-        let elements = chunk.start as u64 * cols as u64..chunk.end as u64 * cols as u64;
-        let taken = elements.end - elements.start;
-        let values = tensor.read(elements).await?; // [chunk rows, cols]
-        encode_rows(layout, cols, &values, &mut planes).map_err(|fault| {
-            let Unstorable { row, col, value, reason } = fault;
-            tensor.error(format!("row {}, in the block at column {col}: {value} {reason}", chunk.start + row))
-        })?;
-        writer.append(&mut planes).await?;
-        advance(taken)?;
+        before.done += len;
+        before.done_bytes += bytes;
     }
-    writer.end().await
+    Ok(())
 }
 
-/// The elements of a vector, which are kept as they are.
-async fn vector<T: Numbers>(tensor: &T, spec: &TensorSpec) -> Result<Vec<u8>> {
-    let values = tensor.read(0..spec.len()).await?;
-    if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        return Err(tensor.error(format!("element {index} is {value}, not a finite number")));
+impl<S: ByteSource> Piece<'_, S> {
+    /// Writes the tensor; `advance` hears how many of its elements are there.
+    async fn convert<K: PackageSink>(
+        &self,
+        writer: &mut PackageWriter<K>,
+        mut advance: impl FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        let Self { tensor, spec, layout } = self;
+        let there = writer.begin(&spec.name, &spec.shape, *layout).await?;
+        let is_copy = tensor.info.kind == ElementType::Blocks(*layout);
+        if tensor.held().is_quantised() && !is_copy {
+            writer.requantized_from(tensor.held());
+        }
+        let &[rows, cols] = spec.shape.as_slice() else {
+            if there == 0 {
+                writer.append(&mut [self.vector().await?]).await?;
+            }
+            advance(spec.len())?;
+            return writer.end().await;
+        };
+        let elements = |rows: usize| rows as u64 * cols as u64;
+        advance(elements(there))?;
+        let mut planes = vec![Vec::new(); layout.plane_units().len()];
+        for chunk in row_chunks(there, rows, cols) {
+            let (first, end) = (chunk.start, elements(chunk.end));
+            if is_copy {
+                tensor.append_blocks(*layout, chunk, &mut planes).await?;
+            } else {
+                let values = tensor.read(elements(first)..end).await?; // [chunk rows, cols]
+                encode_rows(*layout, cols, &values, &mut planes).map_err(|fault| {
+                    let Unstorable { row, col, value, reason } = fault;
+                    tensor.error(format!("row {}, in the block at column {col}: {value} {reason}", first + row))
+                })?;
+            }
+            writer.append(&mut planes).await?;
+            advance(end)?;
+        }
+        writer.end().await
     }
-    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+
+    /// The elements of a vector, which are kept as they are.
+    async fn vector(&self) -> Result<Vec<u8>> {
+        let values = self.tensor.read(0..self.spec.len()).await?;
+        if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(self.tensor.error(format!("element {index} is {value}, not a finite number")));
+        }
+        Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
 }
 
 /// Rows after the first `there` in chunks of about [`CHUNK`] elements, whole row groups but for the last.
 pub(super) fn row_chunks(there: usize, rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
     let step = (CHUNK / cols / ROW_GROUP).max(1) * ROW_GROUP;
     (there..rows).step_by(step).map(move |start| start..rows.min(start + step))
+}
+
+/// The layout that most weights of the layers' matrices have: what a package is called by.
+pub(super) fn main_layout<'a>(tensors: impl Iterator<Item = (&'a TensorSpec, Layout)>) -> Layout {
+    let mut stored = BTreeMap::new();
+    for (spec, layout) in tensors.filter(|(spec, _)| matches!(spec.role, Role::Layer(_)) && spec.is_matrix()) {
+        *stored.entry(layout).or_insert(0) += spec.len();
+    }
+    stored.into_iter().max_by_key(|&(_, len)| len).map_or(Layout::F16, |(layout, _)| layout)
 }

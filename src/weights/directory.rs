@@ -20,9 +20,6 @@ pub struct DirectorySink {
 
 impl DirectorySink {
     /// Prepares to write the package `target`. An older package there is replaced; anything else there is an error.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     pub fn create(target: &Path) -> Result<Self> {
         refuse_foreign(target)?;
         let partial = fresh_sibling(target, "partial")?;

@@ -1,7 +1,5 @@
 //! SHA-256 as the manifest spells it.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 /// Lower-case hexadecimal SHA-256 of `bytes`.
@@ -11,12 +9,7 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// `bytes` in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether `text` is what [`sha256_hex`] could have written.

@@ -46,17 +46,8 @@ impl Layouts {
             Target::All(layout) => layout,
             _ => held,
         };
-        spec.floor.filter(|&floor| coarseness(layout) > coarseness(floor)).unwrap_or(layout)
-    }
-}
-
-/// Orders layouts as far as floors tell them apart.
-fn coarseness(layout: Layout) -> u8 {
-    match layout {
-        Layout::F32 => 0,
-        Layout::F16 => 1,
-        Layout::Q8_0 => 2,
-        _ => 3,
+        // Layouts are in the order of their precision.
+        spec.floor.map_or(layout, |floor| layout.min(floor))
     }
 }
 
@@ -64,11 +55,5 @@ impl From<Layout> for Layouts {
     /// Of all floats.
     fn from(layout: Layout) -> Self {
         Self { text: Target::Floats(layout), vision: Target::Floats(layout) }
-    }
-}
-
-impl From<Option<Layout>> for Layouts {
-    fn from(layout: Option<Layout>) -> Self {
-        layout.map_or(Self::default(), Self::from)
     }
 }

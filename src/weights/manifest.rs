@@ -88,6 +88,11 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
+    /// The entry of a file that holds `bytes`.
+    pub(super) fn of(file: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { file: file.into(), bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    }
+
     /// Checks that `bytes` are the promised ones.
     ///
     /// # Errors
@@ -147,10 +152,24 @@ pub struct ShardWrite {
 }
 
 impl Manifest {
+    /// Of a package without files yet.
+    pub(super) fn draft(name: String, quantization: Layout, config: ModelConfig, chat: ChatSettings) -> Self {
+        Self {
+            format: FORMAT.into(),
+            version: VERSION,
+            name,
+            license: None,
+            source: None,
+            quantization,
+            config,
+            chat,
+            tokenizer: FileEntry::of(TOKENIZER_FILE, &[]),
+            tensors: Vec::new(),
+            shards: Vec::new(),
+        }
+    }
+
     /// The text of `model.json`.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal { detail: e.to_string() })?;
         json.push(b'\n');

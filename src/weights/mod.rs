@@ -21,6 +21,7 @@ pub mod safetensors;
 pub mod selection;
 pub mod source;
 pub mod synth;
+pub mod tensors;
 pub mod upload;
 pub mod writer;
 
@@ -32,4 +33,5 @@ pub(crate) mod hash;
 mod row_shards;
 mod tokenizer_json;
 
+pub use convert::{ImportOptions, Progress};
 pub use directory::DirectorySink;

@@ -1,8 +1,6 @@
 //! Reading a package: the manifest, then shards whose hashes are checked before anybody sees their bytes.
 
-use super::layout::Layout;
 use super::manifest::{FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest};
-use super::quant;
 use super::source::{ByteSource, FileSet, read_whole};
 use crate::error::{Error, Result};
 
@@ -15,10 +13,7 @@ pub struct Package<F> {
 }
 
 impl<F: FileSet> Package<F> {
-    /// Reads and checks the manifest.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] or [`Error::Io`].
+    /// Reads and checks the manifest; fails with [`Error::InvalidPackage`] or [`Error::Io`].
     pub async fn open(files: F) -> Result<Self> {
         let Some(json) = read_whole(&files, MANIFEST_FILE, MAX_MANIFEST_BYTES).await? else {
             return Err(Error::package(MANIFEST_FILE, "there is no such file, so this is not a package"));
@@ -37,10 +32,7 @@ impl<F: FileSet> Package<F> {
         self.read_verified(entry).await
     }
 
-    /// The bytes of the tokenizer file.
-    ///
-    /// # Errors
-    /// As [`Self::read_shard`].
+    /// The bytes of the tokenizer file; fails as [`Self::read_shard`].
     pub async fn read_tokenizer(&self) -> Result<Vec<u8>> {
         self.read_verified(&self.manifest.tokenizer).await
     }
@@ -57,38 +49,5 @@ impl<F: FileSet> Package<F> {
         let bytes = source.read(0..len).await?;
         entry.verify(&bytes)?;
         Ok(bytes)
-    }
-
-    /// The planes of a tensor, byte for byte. Reads whole shards: for tests and tools, not for loading a model.
-    ///
-    /// # Errors
-    /// As [`Self::read_shard`].
-    pub async fn read_planes(&self, name: &str) -> Result<(Layout, Vec<usize>, Vec<Vec<u8>>)> {
-        let Some(index) = self.manifest.tensors.iter().position(|tensor| tensor.name == name) else {
-            return Err(Error::package(MANIFEST_FILE, format!("tensor {name} is missing")));
-        };
-        let entry = &self.manifest.tensors[index];
-        let mut planes = vec![Vec::new(); entry.planes.len()];
-        for shard in 0..self.manifest.shards.len() {
-            let mut writes = self.manifest.writes_for_shard(shard).filter(|write| write.tensor == index).peekable();
-            if writes.peek().is_none() {
-                continue;
-            }
-            let bytes = self.read_shard(shard).await?;
-            for write in writes {
-                // Shards come in stream order, so every piece joins the end.
-                planes[write.plane].extend_from_slice(&bytes[write.range_in_shard]);
-            }
-        }
-        Ok((entry.layout, entry.shape.clone(), planes))
-    }
-
-    /// The numbers of a tensor, row-major and unpadded.
-    ///
-    /// # Errors
-    /// As [`Self::read_shard`].
-    pub async fn read_values(&self, name: &str) -> Result<Vec<f32>> {
-        let (layout, shape, planes) = self.read_planes(name).await?;
-        quant::decode(layout, &shape, &planes)
     }
 }

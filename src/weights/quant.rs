@@ -26,7 +26,7 @@ const ONLY_FROM_FILES: &str = "cannot be brought into this layout, which is only
 /// call but the last, which completes the group with zeros.
 ///
 /// # Errors
-/// [`Unstorable`] for NaN, infinity, what overflows an `f16`, and a layout that is not among [`Layout::FROM_NUMBERS`].
+/// [`Unstorable`] for NaN, infinity, what overflows an `f16`, and a layout that is not among [`Layout::from_numbers`].
 pub fn encode_rows(
     layout: Layout,
     cols: usize,
@@ -66,10 +66,7 @@ fn encode_group(layout: Layout, group: &[f32], planes: &mut [Vec<u8>]) -> std::r
     Ok(())
 }
 
-/// The numbers of a whole tensor, row-major and unpadded.
-///
-/// # Errors
-/// [`Error::Internal`] if the planes are not those of such a tensor.
+/// The numbers of a whole tensor, row-major and unpadded; [`Error::Internal`] if the planes are not those of such a tensor.
 pub fn decode(layout: Layout, shape: &[usize], planes: &[impl AsRef<[u8]>]) -> Result<Vec<f32>> {
     let planes: &[&[u8]] = &planes.iter().map(AsRef::as_ref).collect::<Vec<_>>();
     let expected = layout.planes(shape).unwrap_or_default();

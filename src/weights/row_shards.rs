@@ -11,27 +11,30 @@ use crate::families::tensor_spec::TensorSpec;
 /// Shards have a multiple of this many rows where they can: a tile of the products, and 256 bytes of a bias.
 const TILE_ROWS: usize = 64;
 
-/// A buffer of a plane: some rows of a matrix, or a vector.
+/// Some rows of a matrix, or a vector, in buffers of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ShardSpec {
-    pub(crate) first_row: usize,
-    pub(crate) rows: usize,
-    /// Bytes of each plane.
-    pub(crate) planes: Vec<u64>,
+pub struct RowShard<P> {
+    /// First row; a multiple of [`ROW_GROUP`].
+    pub first_row: usize,
+    /// Rows.
+    pub rows: usize,
+    /// One for each plane, in the order of [`Layout::plane_units`].
+    pub planes: Vec<P>,
 }
 
 /// A tensor, or several stacked by rows, and its buffers.
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) name: String,
-    /// The fused matrix that it is, or a part of.
-    pub(crate) fused: Option<String>,
+    /// The name that it is asked for by: that of the fused matrix which it is, or a part of.
+    pub(crate) key: String,
     /// Indices in [`Manifest::tensors`], in order of their rows.
     pub(crate) tensors: Vec<usize>,
     pub(crate) layout: Layout,
     /// `None` for a vector.
     pub(crate) shape: Option<MatrixShape>,
-    pub(crate) shards: Vec<ShardSpec>,
+    /// Bytes of each plane.
+    pub(crate) shards: Vec<RowShard<u64>>,
 }
 
 /// Rows of each shard but the last, so that no plane of a shard takes more than `limit` bytes. `None` if not even [`ROW_GROUP`] rows fit.
@@ -61,33 +64,26 @@ pub(crate) fn place(manifest: &Manifest, specs: &[TensorSpec], limit: u64) -> Re
     let mut placed = Vec::new();
     for parts in selected.chunk_by(|(a, _), (b, _)| a.fuse.is_some() && a.fuse == b.fuse) {
         let tensors: Vec<usize> = parts.iter().map(|(_, index)| *index).collect();
-        let fused = parts.first().and_then(|(spec, _)| spec.fuse.clone());
-        match &fused {
-            Some(name) if fusible(manifest, &tensors) => {
-                placed.extend(split(manifest, (name.clone(), fused), tensors, limit)?);
-            }
-            _ => {
-                for (spec, index) in parts {
-                    placed.extend(split(manifest, (spec.name.clone(), fused.clone()), vec![*index], limit)?);
-                }
-            }
+        let fused = parts[0].0.fuse.as_ref();
+        if let Some(name) = fused.filter(|_| fusible(manifest, &tensors)) {
+            placed.push(split(manifest, name, name, tensors, limit)?);
+            continue;
+        }
+        for (TensorSpec { name, .. }, index) in parts {
+            placed.push(split(manifest, name, fused.unwrap_or(name), vec![*index], limit)?);
         }
     }
     Ok(placed)
 }
 
-fn split(
-    manifest: &Manifest,
-    (name, fused): (String, Option<String>),
-    tensors: Vec<usize>,
-    limit: u64,
-) -> Result<Option<Placed>> {
-    let Some(first) = tensors.first().map(|&i| &manifest.tensors[i]) else { return Ok(None) };
+fn split(manifest: &Manifest, name: &str, key: &str, tensors: Vec<usize>, limit: u64) -> Result<Placed> {
+    let first = &manifest.tensors[tensors[0]];
+    let (name, key) = (name.to_owned(), key.to_owned());
     let layout = first.layout;
     let [_, cols] = first.shape[..] else {
         let planes = first.planes.iter().map(|plane| plane.bytes).collect();
-        let shards = vec![ShardSpec { first_row: 0, rows: 1, planes }];
-        return Ok(Some(Placed { name, fused, tensors, layout, shape: None, shards }));
+        let shards = vec![RowShard { first_row: 0, rows: 1, planes }];
+        return Ok(Placed { name, key, tensors, layout, shape: None, shards });
     };
     let shape = MatrixShape { rows: tensors.iter().map(|&i| manifest.tensors[i].shape[0]).sum(), cols };
     let planes = |rows: usize| {
@@ -101,10 +97,10 @@ fn split(
     };
     let shard = |first_row: usize| {
         let rows = step.min(shape.rows - first_row);
-        ShardSpec { first_row, rows, planes: planes(rows) }
+        RowShard { first_row, rows, planes: planes(rows) }
     };
     let shards = (0..shape.rows).step_by(step).map(shard).collect();
-    Ok(Some(Placed { name, fused, tensors, layout, shape: Some(shape), shards }))
+    Ok(Placed { name, key, tensors, layout, shape: Some(shape), shards })
 }
 
 /// Whether the rows of matrices can follow one another in the same planes.
@@ -113,37 +109,4 @@ fn fusible(manifest: &Manifest, parts: &[usize]) -> bool {
     let alike = |a: &TensorEntry, b: &TensorEntry| a.layout == b.layout && a.shape.get(1) == b.shape.get(1);
     let whole_groups = |tensor: &&TensorEntry| tensor.shape[0].is_multiple_of(ROW_GROUP);
     tensors.windows(2).all(|pair| alike(pair[0], pair[1])) && tensors.iter().rev().skip(1).all(whole_groups)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    /// The head of Ministral 3 on a device that binds 128 MiB, in every layout.
-    #[test]
-    fn a_head_larger_than_a_binding_is_split_into_shards_that_fit() {
-        let shape = MatrixShape { rows: 131_072, cols: 3072 };
-        for layout in Layout::ALL {
-            let step = rows_of_shard(layout, shape, 128 * MIB).expect("shards");
-            assert!(step.is_multiple_of(TILE_ROWS) && step <= shape.rows, "{layout}: {step}");
-            let shard = layout.matrix_planes(MatrixShape { rows: step, ..shape }).expect("planes");
-            assert!(shard.iter().all(|plane| plane.bytes <= 128 * MIB), "{layout}: {shard:?}");
-            let whole = layout.matrix_planes(shape).expect("planes").iter().map(|plane| plane.bytes).max();
-            let fewest = whole.unwrap_or_default().div_ceil(128 * MIB) as usize;
-            // One more where whole groups of rows do not fill a binding.
-            assert!(shape.rows.div_ceil(step) <= fewest + 1, "{layout}: {step} rows a shard");
-        }
-    }
-
-    #[test]
-    fn shards_are_whole_groups_even_where_tiles_do_not_fit() {
-        let shape = MatrixShape { rows: 30, cols: 64 };
-        // Four rows take 1024 bytes.
-        assert_eq!(rows_of_shard(Layout::F32, shape, 1023), None);
-        assert_eq!(rows_of_shard(Layout::F32, shape, 1024), Some(4));
-        assert_eq!(rows_of_shard(Layout::F32, shape, 4096), Some(16), "two even shards");
-        assert_eq!(rows_of_shard(Layout::F32, shape, u64::MAX), Some(64), "one shard");
-    }
 }

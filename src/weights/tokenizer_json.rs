@@ -48,9 +48,6 @@ impl Serialize for Vocabulary<'_> {
 }
 
 /// The text of a `tokenizer.json`. `special` tells of each token that is no plain text whether it prints nothing; `None` of plain text.
-///
-/// # Errors
-/// [`Error::Internal`].
 pub(super) fn write_tokenizer(
     tokens: &[String],
     merges: &[String],

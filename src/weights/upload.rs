@@ -24,30 +24,18 @@ pub struct Weight {
 }
 
 /// Some rows of a matrix, in buffers of their own.
-#[derive(Debug, Clone)]
-pub struct RowShard {
-    /// First row; a multiple of [`super::layout::ROW_GROUP`].
-    pub first_row: usize,
-    /// Rows.
-    pub rows: usize,
-    /// One slice a plane, in the order of [`Layout::planes`].
-    pub planes: Vec<Slice>,
-}
+pub type RowShard = row_shards::RowShard<Slice>;
 
-/// The weights of a model, by name. Taking one out hands it over.
+/// The weights of a model, by name. Taking one out hands it over; one that is not there is an [`Error::InvalidPackage`].
 #[derive(Debug, Default)]
 pub struct WeightStore {
-    matrices: HashMap<String, Weight>,
-    /// The parts of fused matrices, in order of their rows: one where they could be fused.
-    fused: HashMap<String, Vec<Weight>>,
+    /// A matrix, or the parts of a fused one in order of their rows: one where they could be fused.
+    matrices: HashMap<String, Vec<Weight>>,
     vectors: HashMap<String, Slice>,
 }
 
 impl WeightStore {
     /// Weights that are allocated and never filled, for counting.
-    ///
-    /// # Errors
-    /// As [`Uploader::select`].
     pub fn empty(gpu: &dyn Allocator, manifest: &Manifest, selection: &Selection) -> Result<Self> {
         let mut store = Self::default();
         for placed in row_shards::place(manifest, &selection.tensors, gpu.max_binding())? {
@@ -58,54 +46,37 @@ impl WeightStore {
 
     /// Allocates the buffers of a tensor. `// [shards, planes]`
     fn allocate(&mut self, gpu: &dyn Allocator, purpose: Purpose, placed: &Placed) -> Result<Vec<Vec<Buffer>>> {
-        let Placed { name, fused, layout, shape, shards, .. } = placed;
-        let mut buffers = Vec::with_capacity(shards.len());
-        for shard in shards {
-            let alloc = |&bytes: &u64| gpu.alloc(name, purpose, bytes);
-            buffers.push(shard.planes.iter().map(alloc).collect::<Result<Vec<_>>>()?);
-        }
+        let Placed { name, key, layout, shape, shards, .. } = placed;
+        let alloc = |&bytes: &u64| gpu.alloc(name, purpose, bytes);
+        let shard = |shard: &row_shards::RowShard<u64>| shard.planes.iter().map(alloc).collect::<Result<Vec<_>>>();
+        let buffers = shards.iter().map(shard).collect::<Result<Vec<_>>>()?;
         let Some(shape) = shape else {
-            self.vectors.extend(buffers.concat().first().map(|values| (name.clone(), values.all())));
+            self.vectors.extend(buffers.iter().flatten().next().map(|values| (name.clone(), values.all())));
             return Ok(buffers);
         };
-        let shard = |(spec, buffers): (&row_shards::ShardSpec, &Vec<Buffer>)| RowShard {
-            first_row: spec.first_row,
-            rows: spec.rows,
-            planes: buffers.iter().map(Buffer::all).collect(),
+        let part = |(shard, buffers): (&row_shards::RowShard<u64>, &Vec<Buffer>)| {
+            let row_shards::RowShard { first_row, rows, .. } = *shard;
+            RowShard { first_row, rows, planes: buffers.iter().map(Buffer::all).collect() }
         };
-        let parts = shards.iter().zip(&buffers).map(shard).collect();
+        let parts = shards.iter().zip(&buffers).map(part).collect();
         let weight = Weight { layout: *layout, shape: *shape, parts };
-        match fused {
-            Some(fused) => self.fused.entry(fused.clone()).or_default().push(weight),
-            None => {
-                self.matrices.insert(name.clone(), weight);
-            }
-        }
+        self.matrices.entry(key.clone()).or_default().push(weight);
         Ok(buffers)
     }
 
     /// A matrix.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] if there is none of that name.
     pub fn matrix(&mut self, name: &str) -> Result<Weight> {
-        self.matrices.remove(name).ok_or_else(|| missing(name))
+        self.matrices.remove(name).and_then(|mut parts| parts.pop()).ok_or_else(|| missing(name))
     }
 
     /// A vector.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] if there is none of that name.
     pub fn vector(&mut self, name: &str) -> Result<Slice> {
         self.vectors.remove(name).ok_or_else(|| missing(name))
     }
 
     /// A fused matrix ([`TensorSpec::fuse`]): one if its parts could be fused, else all of them in order.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] if there is none of that name.
     pub fn fused(&mut self, name: &str) -> Result<Vec<Weight>> {
-        self.fused.remove(name).ok_or_else(|| missing(name))
+        self.matrices.remove(name).ok_or_else(|| missing(name))
     }
 }
 
@@ -174,14 +145,12 @@ impl Uploader {
         let buffers = self.store.allocate(&self.gpu, purpose, &placed)?; // [shards, planes]
         let Placed { tensors, shards, .. } = placed;
         for plane in 0..buffers.first().map_or(0, Vec::len) {
-            let mut start = 0;
-            let mut segments = Vec::with_capacity(shards.len());
-            for (shard, buffers) in shards.iter().zip(&buffers) {
-                segments.push((start, buffers[plane].clone()));
+            let (mut start, mut offset) = (0, 0);
+            let segment = |(shard, buffers): (&row_shards::RowShard<u64>, &Vec<Buffer>)| {
                 start += shard.planes[plane];
-            }
-            let segments: Segments = segments.into();
-            let mut offset = 0;
+                (start - shard.planes[plane], buffers[plane].clone())
+            };
+            let segments: Segments = shards.iter().zip(&buffers).map(segment).collect();
             for &i in &tensors {
                 self.places[i].push(Place { segments: segments.clone(), offset });
                 offset += manifest.tensors[i].planes[plane].bytes;
@@ -215,10 +184,7 @@ impl Uploader {
         Ok(())
     }
 
-    /// The filled weights.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPackage`] if a shard never came, or what the device complained about meanwhile.
+    /// The filled weights; [`Error::InvalidPackage`] if a shard never came, or what the device complained about meanwhile.
     pub fn finish(self, manifest: &Manifest) -> Result<WeightStore> {
         if let Some(index) = self.pending.iter().position(|&pending| pending) {
             return Err(Error::package(&manifest.shards[index].file, "the shard was never loaded"));

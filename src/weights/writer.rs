@@ -3,82 +3,42 @@
 //! At most one shard, and the small planes of one tensor, are in memory. Where the sink keeps checkpoints, each shard is followed
 //! by one, and of the small planes only what came since the last: an interrupted import goes on at the very row.
 
-use super::checkpoint::{Checkpoint, OpenTensor, Part};
-use super::hash::sha256_hex;
+use super::checkpoint::{Checkpoint, OpenTensor};
 use super::layout::{Layout, PLANE_ALIGNMENT, ROW_GROUP};
-use super::manifest::{
-    ChatSettings, FORMAT, FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, Manifest, PlaneEntry, TOKENIZER_FILE, TensorEntry,
-    VERSION,
-};
+use super::manifest::{FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, Manifest, PlaneEntry, TOKENIZER_FILE, TensorEntry};
 use crate::error::{Error, Result};
-use crate::families::ModelConfig;
 
-/// Where the files of a package go: a directory, a browser's cache.
+/// Where the files of a package go: a directory, a browser's cache. What fails is an [`Error::Io`].
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait PackageSink {
     /// Whether it keeps checkpoints and parts over an interruption. If so, it has all of the methods below.
     const RESUMABLE: bool = false;
 
     /// Stores a file. It is not to be seen as part of a package before [`Self::publish`].
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()>;
 
     /// Makes everything stored one package, and forgets checkpoint and parts. Called once, after the last [`Self::put`].
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn publish(&mut self) -> Result<()>;
 
     /// Keeps bytes that are not yet in a shard.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn put_part(&mut self, _part: &str, _bytes: &[u8]) -> Result<()> {
         Ok(())
     }
 
     /// Bytes that were kept, if they still are.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn get_part(&mut self, _part: &str) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
     /// Keeps a checkpoint in place of the one before. Parts that it does not name among `parts` are needed no more.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn put_checkpoint(&mut self, _checkpoint: Vec<u8>, _parts: &[&str]) -> Result<()> {
         Ok(())
     }
 
     /// The last checkpoint, if all shards it names are still stored.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     async fn get_checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
-}
-
-/// What a manifest says beside tensors and files.
-#[derive(Debug, Clone)]
-pub struct PackageInfo {
-    /// The model's name, for people.
-    pub name: String,
-    /// Licence of the weights.
-    pub license: Option<String>,
-    /// Where the weights come from.
-    pub source: Option<String>,
-    /// Layout of the projection matrices.
-    pub quantization: Layout,
-    /// The model.
-    pub config: ModelConfig,
-    /// How a conversation becomes tokens.
-    pub chat: ChatSettings,
 }
 
 /// A package in the making.
@@ -123,7 +83,7 @@ impl<S: PackageSink> PackageWriter<S> {
         let Some(state) = json.and_then(|json| self.state.successor(&json)) else { return Ok(()) };
         let mut shard = self.empty_shard();
         for part in state.parts() {
-            let kept = self.sink.get_part(&part.name).await?.filter(|bytes| part.is(bytes));
+            let kept = self.sink.get_part(&part.file).await?.filter(|bytes| part.verify(bytes).is_ok());
             let Some(bytes) = kept else { return Ok(()) };
             if state.rest.as_ref() == Some(part) {
                 shard.extend_from_slice(&bytes);
@@ -157,10 +117,7 @@ impl<S: PackageSink> PackageWriter<S> {
     }
 
     /// Starts a tensor; the one before must have ended. Gives the number of its rows, of a vector its elements, that are there
-    /// already: none, but in an import that goes on.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if such a tensor has no such layout; [`Error::Io`].
+    /// already: none, but in an import that goes on; [`Error::Internal`] if such a tensor has no such layout; [`Error::Io`].
     pub async fn begin(&mut self, name: &str, shape: &[usize], layout: Layout) -> Result<usize> {
         let wrong = || Error::Internal { detail: format!("tensor {name} {shape:?} cannot be written as {layout}") };
         let planes = layout.planes(shape).ok_or_else(wrong)?;
@@ -206,16 +163,13 @@ impl<S: PackageSink> PackageWriter<S> {
         self.save().await
     }
 
-    /// Ends the open tensor.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if its planes are not complete; [`Error::Io`].
+    /// Ends the open tensor; [`Error::Internal`] if its planes are not complete; [`Error::Io`].
     pub async fn end(&mut self) -> Result<()> {
         let Some(OpenTensor { mut entry, first_plane_bytes, waiting: kept }) = self.state.open.take() else {
             return Err(Error::Internal { detail: "no tensor is open".into() });
         };
         let waiting = std::mem::take(&mut self.waiting);
-        let kept_bytes = |parts: &Vec<Part>| parts.iter().map(|part| part.bytes).sum::<u64>();
+        let kept_bytes = |parts: &Vec<FileEntry>| parts.iter().map(|part| part.bytes).sum::<u64>();
         let others = kept.iter().zip(&waiting).map(|(parts, plane)| kept_bytes(parts) + plane.len() as u64);
         if !entry.planes.iter().map(|place| place.bytes).eq([first_plane_bytes].into_iter().chain(others)) {
             return Err(Error::Internal { detail: format!("tensor {} ended before it was complete", entry.name) });
@@ -223,8 +177,8 @@ impl<S: PackageSink> PackageWriter<S> {
         for ((place, parts), plane) in entry.planes.iter_mut().skip(1).zip(&kept).zip(&waiting) {
             place.offset = self.align().await?;
             for part in parts {
-                let bytes = self.sink.get_part(&part.name).await?.filter(|bytes| part.is(bytes));
-                let gone = || Error::Io { path: part.name.clone(), reason: "what was kept aside is not there".into() };
+                let bytes = self.sink.get_part(&part.file).await?.filter(|bytes| part.verify(bytes).is_ok());
+                let gone = || Error::Io { path: part.file.clone(), reason: "what was kept aside is not there".into() };
                 self.push(&bytes.ok_or_else(gone)?).await?;
             }
             self.push(plane).await?;
@@ -236,27 +190,11 @@ impl<S: PackageSink> PackageWriter<S> {
     /// Writes the tokenizer and the manifest and publishes the package.
     ///
     /// # Errors
-    /// [`Error::InvalidPackage`] if what was written is not what `info` describes; [`Error::Io`].
-    pub async fn finish(mut self, info: PackageInfo, tokenizer: Vec<u8>) -> Result<Manifest> {
+    /// [`Error::InvalidPackage`] if what was written is not what `manifest` describes; [`Error::Io`].
+    pub async fn finish(mut self, manifest: Manifest, tokenizer: Vec<u8>) -> Result<Manifest> {
         self.cut().await?;
-        let file = |name: &str, bytes: &[u8]| FileEntry {
-            file: name.into(),
-            bytes: bytes.len() as u64,
-            sha256: sha256_hex(bytes),
-        };
-        let manifest = Manifest {
-            format: FORMAT.into(),
-            version: VERSION,
-            name: info.name,
-            license: info.license,
-            source: info.source,
-            quantization: info.quantization,
-            config: info.config,
-            chat: info.chat,
-            tokenizer: file(TOKENIZER_FILE, &tokenizer),
-            tensors: self.state.tensors,
-            shards: self.state.shards,
-        };
+        let Checkpoint { tensors, shards, .. } = self.state;
+        let manifest = Manifest { tokenizer: FileEntry::of(TOKENIZER_FILE, &tokenizer), tensors, shards, ..manifest };
         let json = manifest.to_json()?;
         let manifest = Manifest::parse(&json)?;
         self.sink.put(TOKENIZER_FILE, tokenizer).await?;
@@ -295,8 +233,7 @@ impl<S: PackageSink> PackageWriter<S> {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.shard);
-        let file = format!("shard-{:04}.bin", self.state.shards.len());
-        let entry = FileEntry { file, bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
+        let entry = FileEntry::of(format!("shard-{:04}.bin", self.state.shards.len()), &bytes);
         self.sink.put(&entry.file, bytes).await?;
         self.state.shards.push(entry);
         self.unsaved = true;
@@ -314,7 +251,7 @@ impl<S: PackageSink> PackageWriter<S> {
             plane.clear();
         }
         state.rest = keep(sink, &mut state.next_part, &self.shard).await?;
-        let parts: Vec<&str> = state.parts().map(|part| part.name.as_str()).collect();
+        let parts: Vec<&str> = state.parts().map(|part| part.file.as_str()).collect();
         sink.put_checkpoint(state.to_json()?, &parts).await
     }
 
@@ -337,13 +274,13 @@ impl<S: PackageSink> PackageWriter<S> {
 }
 
 /// Keeps bytes as the next part; nothing if there are none.
-async fn keep<S: PackageSink>(sink: &mut S, next: &mut u64, bytes: &[u8]) -> Result<Option<Part>> {
+async fn keep<S: PackageSink>(sink: &mut S, next: &mut u64, bytes: &[u8]) -> Result<Option<FileEntry>> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let part = Part::new(format!("part-{next}"), bytes);
+    let part = FileEntry::of(format!("part-{next}"), bytes);
     *next += 1;
-    sink.put_part(&part.name, bytes).await?;
+    sink.put_part(&part.file, bytes).await?;
     Ok(Some(part))
 }
 

@@ -6,9 +6,8 @@ use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
-use ocelli::weights::source::MemoryFiles;
 
-use crate::packages;
+use crate::packages::{self, MemoryFiles};
 
 /// What a device was asked to do in an answer of `tokens` tokens, all of it.
 fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Counters {

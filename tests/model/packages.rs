@@ -9,18 +9,22 @@ use std::sync::{Arc, Mutex};
 
 #[path = "../common/mod.rs"]
 pub(crate) mod common;
+#[path = "../common/memory_files.rs"]
+mod memory_files;
+pub(crate) use memory_files::MemoryFiles;
 
 use ocelli::Result;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
 use ocelli::gpu::Gpu;
-use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
-use ocelli::weights::hf::{ImportOptions, import};
+use ocelli::weights::ImportOptions;
+use ocelli::weights::gguf::{self, GgufImport};
+use ocelli::weights::hf::import;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
-use ocelli::weights::source::{Directory, MemoryFiles};
+use ocelli::weights::source::Directory;
 use ocelli::weights::synth;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
@@ -59,7 +63,7 @@ pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, V
 pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
-    let options = ImportOptions { name: "test".into(), license: None, source: None, layouts: layout.into() };
+    let options = ImportOptions { name: Some("test".into()), layouts: layout.into(), ..ImportOptions::default() };
     import(&Directory(checkpoint.to_path_buf()), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
     std::mem::take(&mut *files.lock().unwrap())
 }
@@ -69,7 +73,7 @@ pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, 
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
     let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some("mmproj.gguf".into()) };
-    let options = GgufOptions { layouts, ..GgufOptions::default() };
+    let options = ImportOptions { layouts, ..ImportOptions::default() };
     gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
         .await
         .expect("import");

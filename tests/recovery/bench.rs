@@ -10,10 +10,9 @@ use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
-use ocelli::weights::source::MemoryFiles;
 use ocelli::{Error, Result};
 
-use crate::packages::{self, common::Injection};
+use crate::packages::{self, MemoryFiles, common::Injection};
 
 type Files = BTreeMap<String, Vec<u8>>;
 

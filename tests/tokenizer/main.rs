@@ -161,7 +161,7 @@ fn token_bytes_map_the_byte_alphabet_back() {
 
 /// The pattern that Mistral's models were trained with.
 fn tekken() -> &'static str {
-    definition(&published("ministral-3-3b").unwrap()).split_pattern().unwrap()
+    definition(&published("ministral-3-3b").unwrap()).family().split_pattern.unwrap()
 }
 
 #[test]

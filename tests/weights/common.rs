@@ -9,13 +9,19 @@ use std::sync::{Arc, Mutex};
 
 use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::Config;
-use ocelli::weights::hf::{ImportOptions, import};
+use ocelli::weights::ImportOptions;
+use ocelli::weights::hf::import;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
-use ocelli::weights::source::MemoryFiles;
+use ocelli::weights::package::Package;
+use ocelli::weights::quant::decode;
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 use serde_json::{Map, Value};
+
+#[path = "../common/memory_files.rs"]
+mod memory_files;
+pub(crate) use memory_files::{MemoryFiles, MemorySource};
 
 /// Checkpoints that can be imported.
 pub(crate) const CHECKPOINTS: [&str; 10] = [
@@ -83,7 +89,7 @@ impl PackageSink for MemorySink {
 }
 
 pub(crate) fn options(layout: Layout) -> ImportOptions {
-    ImportOptions { name: "test".into(), license: None, source: None, layouts: layout.into() }
+    ImportOptions { name: Some("test".into()), layouts: layout.into(), ..ImportOptions::default() }
 }
 
 /// Imports a checkpoint with shards of `shard_bytes`.
@@ -98,6 +104,27 @@ pub(crate) fn pack_sharded(files: &MemoryFiles, layout: Layout, shard_bytes: usi
 
 pub(crate) fn pack(files: &MemoryFiles, layout: Layout) -> Result<(Manifest, MemoryFiles)> {
     pack_sharded(files, layout, usize::MAX)
+}
+
+/// The planes of a tensor, byte for byte.
+pub(crate) fn read_planes(package: &Package<MemoryFiles>, name: &str) -> (Layout, Vec<usize>, Vec<Vec<u8>>) {
+    let tensors = &package.manifest.tensors;
+    let index = tensors.iter().position(|tensor| tensor.name == name).expect("a tensor");
+    let mut planes = vec![Vec::new(); tensors[index].planes.len()];
+    for shard in 0..package.manifest.shards.len() {
+        let bytes = pollster::block_on(package.read_shard(shard)).expect("a shard");
+        for write in package.manifest.writes_for_shard(shard).filter(|write| write.tensor == index) {
+            // Shards come in stream order, so every piece joins the end.
+            planes[write.plane].extend_from_slice(&bytes[write.range_in_shard]);
+        }
+    }
+    (tensors[index].layout, tensors[index].shape.clone(), planes)
+}
+
+/// The numbers of a tensor, row-major and unpadded.
+pub(crate) fn read_values(package: &Package<MemoryFiles>, name: &str) -> Vec<f32> {
+    let (layout, shape, planes) = read_planes(package, name);
+    decode(layout, &shape, &planes).expect("the tensor's planes")
 }
 
 /// A safetensors file taken apart.

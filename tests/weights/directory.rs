@@ -9,11 +9,12 @@ use ocelli::weights::hf::import;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::package::Package;
-use ocelli::weights::source::{Directory, MemoryFiles};
+use ocelli::weights::source::Directory;
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
 
 use super::common::{Scratch, checkpoint, options, with_weights};
+use crate::common::MemoryFiles;
 
 fn pack_into(files: &MemoryFiles, target: &Path) -> Result<Manifest> {
     let writer = PackageWriter::with_shard_bytes(DirectorySink::create(target)?, 20_000);

@@ -9,6 +9,7 @@ mod manifest;
 mod pack;
 mod quant;
 mod resume;
+mod row_shards;
 mod safetensors;
 mod settings;
 mod synth;

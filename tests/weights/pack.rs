@@ -5,11 +5,11 @@ use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{Manifest, ShardWrite};
 use ocelli::weights::package::Package;
 use ocelli::weights::quant::{decode, encode_rows};
-use ocelli::weights::source::MemoryFiles;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 
-use super::common::{CHECKPOINTS, checkpoint, pack, pack_sharded};
+use super::common::{CHECKPOINTS, checkpoint, pack, pack_sharded, read_planes, read_values};
+use crate::common::MemoryFiles;
 
 /// A checkpoint's tensors under our names, read by the `safetensors` crate.
 fn source_tensors(files: &MemoryFiles) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
@@ -94,7 +94,7 @@ fn every_checkpoint_in_every_layout_reads_back() {
     for name in CHECKPOINTS {
         let files = checkpoint(name);
         let sources = source_tensors(&files);
-        for layout in Layout::FROM_NUMBERS {
+        for layout in Layout::from_numbers() {
             let (manifest, packed) = pack(&files, layout).expect(name);
             let package = pollster::block_on(Package::open(packed)).expect("a package");
             assert_eq!(package.manifest, manifest);
@@ -113,7 +113,7 @@ fn every_checkpoint_in_every_layout_reads_back() {
                 assert_eq!(tensor.layout, expected_layout, "{name} {}", tensor.name);
                 let rows = values.chunks(*shape.last().expect("a shape"));
                 let expected: Vec<f32> = rows.flat_map(|row| stored_row(tensor.layout, row)).collect();
-                let stored = pollster::block_on(package.read_values(&tensor.name)).expect("values");
+                let stored = read_values(&package, &tensor.name);
                 assert_eq!(stored, expected, "{name} {} as {layout}", tensor.name);
             }
             assert_eq!(pollster::block_on(package.read_tokenizer()).expect("a tokenizer"), *files.0["tokenizer.json"]);
@@ -136,7 +136,7 @@ fn tensors_lie_in_the_order_of_the_file() {
 
 #[test]
 fn the_same_checkpoint_gives_the_same_bytes() {
-    for layout in Layout::FROM_NUMBERS {
+    for layout in Layout::from_numbers() {
         let first = pack(&checkpoint("wide_heads"), layout).expect("a package").1;
         let second = pack(&checkpoint("wide_heads"), layout).expect("a package").1;
         assert_eq!(first.0, second.0);
@@ -150,7 +150,7 @@ fn stream(manifest: &Manifest, files: &MemoryFiles) -> Vec<u8> {
 #[test]
 fn planes_may_cross_shards() {
     let files = checkpoint("untied");
-    for layout in Layout::FROM_NUMBERS {
+    for layout in Layout::from_numbers() {
         let (whole, whole_files) = pack(&files, layout).expect("a package");
         assert_eq!(whole.shards.len(), 1);
         for shard_bytes in [256, 4096, 100_000] {
@@ -161,7 +161,7 @@ fn planes_may_cross_shards() {
             assert_writes_cover(&cut);
             let (whole, cut) = (open(whole_files.clone()), open(cut_files));
             for name in ["embed_tokens", "layers.2.mlp.down_proj", "vision.patch_conv", "norm"] {
-                let planes = |package: &Package<_>| pollster::block_on(package.read_planes(name)).expect("planes");
+                let planes = |package: &Package<_>| read_planes(package, name);
                 assert_eq!(planes(&whole), planes(&cut), "{name}");
             }
         }

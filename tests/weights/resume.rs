@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex};
 
-use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
-use ocelli::weights::hf::{self, ImportOptions, Progress};
+use ocelli::weights::gguf::{self, GgufImport};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
-use ocelli::weights::source::{ByteSource, FileSet, MemoryFiles, MemorySource};
+use ocelli::weights::source::{ByteSource, FileSet};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
+use ocelli::weights::{ImportOptions, Progress, hf};
 use ocelli::{Error, Result};
 
 use super::common::{checkpoint, options, with_json, with_weights};
 use super::gguf::{both, text_files};
+use crate::common::{MemoryFiles, MemorySource};
 
 /// What outlives an interruption, and how often it was written to.
 #[derive(Clone, Default, PartialEq, Debug)]
@@ -157,7 +158,7 @@ impl Subject {
         let outcome = pollster::block_on(async {
             match &self.gguf {
                 Some(import) => {
-                    let options = GgufOptions { layouts: self.layouts, ..GgufOptions::default() };
+                    let options = ImportOptions { layouts: self.layouts, ..ImportOptions::default() };
                     gguf::import(&watched, import, writer, options, report).await
                 }
                 None => {
@@ -377,7 +378,7 @@ fn damaged_checkpoints_and_parts_are_ignored() {
     let damages: [Damage; 6] = [
         |stored, _| stored.checkpoint = Some(b"{".to_vec()),
         |stored, _| stored.checkpoint = Some(Vec::new()),
-        |stored, text| stored.checkpoint = Some(text.replace("\"version\":1", "\"version\":2").into_bytes()),
+        |stored, text| stored.checkpoint = Some(text.replace("\"version\":2", "\"version\":3").into_bytes()),
         |stored, text| stored.checkpoint = Some(text.replace("\"shards\":[", "\"shards\":[7,").into_bytes()),
         |stored, _| stored.parts.clear(),
         |stored, _| stored.parts.values_mut().for_each(|bytes| bytes[0] ^= 1),

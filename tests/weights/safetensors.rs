@@ -3,14 +3,16 @@
 use std::ops::Range;
 
 use ocelli::Result;
-use ocelli::weights::safetensors::SafetensorsFile;
-use ocelli::weights::source::{ByteSource, MemorySource};
+use ocelli::weights::safetensors::open_file;
+use ocelli::weights::source::ByteSource;
+use ocelli::weights::tensors::{ElementType, TensorFile};
 use safetensors::SafeTensors;
 
 use super::common::{XorShift, checkpoint, mutate};
+use crate::common::MemorySource;
 
-fn open(bytes: &[u8]) -> Result<SafetensorsFile<MemorySource>> {
-    pollster::block_on(SafetensorsFile::open(MemorySource::new("weights", bytes)))
+fn open(bytes: &[u8]) -> Result<TensorFile<MemorySource>> {
+    pollster::block_on(open_file(MemorySource::new("weights", bytes)))
 }
 
 /// A small file of several number formats.
@@ -28,7 +30,7 @@ fn compare(bytes: &[u8]) -> (bool, bool) {
         assert_eq!(own.tensors.len(), crates.len());
         for (name, view) in crates.iter() {
             let info = &own.tensors[name];
-            assert_eq!((info.dtype, &info.shape[..]), (view.dtype(), view.shape()));
+            assert_eq!((info.kind, &info.shape[..]), (ElementType::Plain(view.dtype()), view.shape()));
             assert_eq!(&bytes[info.range.start as usize..info.range.end as usize], view.data());
         }
     }
@@ -108,7 +110,7 @@ impl ByteSource for Boundless {
 #[test]
 fn no_header_is_long_enough_to_exhaust_memory() {
     for header_len in [100_000_001, 1 << 33, u64::MAX - 8, u64::MAX] {
-        let error = pollster::block_on(SafetensorsFile::open(Boundless { header_len })).err().expect("a refusal");
+        let error = pollster::block_on(open_file(Boundless { header_len })).err().expect("a refusal");
         assert!(error.to_string().contains(&header_len.to_string()), "{error}");
     }
 }

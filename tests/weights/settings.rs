@@ -5,12 +5,12 @@ use std::fs;
 use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
 use ocelli::families::mistral3::{Config, VisionConfig};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
-use ocelli::weights::source::MemoryFiles;
 use ocelli::{Error, Result};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::common::{CHECKPOINTS, checkpoint, checkpoint_dir, mistral3};
+use crate::common::MemoryFiles;
 
 const TOKENIZER: &str = r#"{"added_tokens": [
     {"id": 10, "content": "[IMG]"}, {"id": 12, "content": "[IMG_BREAK]"}, {"id": 13, "content": "[IMG_END]"}]}"#;

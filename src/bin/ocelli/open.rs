@@ -18,7 +18,7 @@ use ocelli::engine::{
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::hf::Progress;
+use ocelli::weights::Progress;
 use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use ocelli::weights::DirectorySink;
-use ocelli::weights::gguf::{self, GgufImport, GgufOptions};
-use ocelli::weights::hf::{self, ImportOptions, Progress};
+use ocelli::weights::gguf::{self, GgufImport};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::source::Directory;
 use ocelli::weights::writer::PackageWriter;
+use ocelli::weights::{DirectorySink, ImportOptions, Progress, hf};
 use ocelli::{Error, Result};
 
 use crate::quant::QuantArgs;
@@ -42,6 +41,13 @@ pub(crate) struct PackArgs {
     source: Option<String>,
 }
 
+impl PackArgs {
+    fn options(&self, default: impl Into<Layouts>) -> ImportOptions {
+        let (name, license, source) = (self.name.clone(), self.license.clone(), self.source.clone());
+        ImportOptions { name, license, source, layouts: self.quant.layouts(default) }
+    }
+}
+
 pub(crate) fn run(args: &PackArgs) -> Result<()> {
     let start = Instant::now();
     let is_gguf = args.checkpoint.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
@@ -68,23 +74,14 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
 }
 
 fn from_directory(args: &PackArgs, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
-    let options = ImportOptions {
-        name: args.name.clone().unwrap_or_else(|| directory_name(&args.checkpoint)),
-        license: args.license.clone(),
-        source: args.source.clone(),
-        layouts: args.quant.layouts(Layout::Q4_0),
-    };
+    let mut options = args.options(Layout::Q4_0);
+    options.name.get_or_insert_with(|| directory_name(&args.checkpoint));
     let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
     pollster::block_on(hf::import(&Directory(args.checkpoint.clone()), writer, options, progress))
 }
 
 fn from_gguf(args: &PackArgs, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Manifest> {
-    let options = GgufOptions {
-        name: args.name.clone(),
-        license: args.license.clone(),
-        source: args.source.clone(),
-        layouts: args.quant.layouts(Layouts::default()),
-    };
+    let options = args.options(Layouts::default());
     let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let import = GgufImport { text: path(&args.checkpoint), mmproj: args.mmproj.as_ref().map(path) };
     let writer = PackageWriter::new(DirectorySink::create(&args.out)?);

@@ -39,8 +39,8 @@ fn quant() -> impl TypedValueParser<Value = Layouts> {
 }
 
 fn layout(name: &str) -> Result<Layout, String> {
-    let found = Layout::from_name(name).filter(|layout| Layout::FROM_NUMBERS.contains(layout));
-    found.ok_or_else(|| format!("one of {}", Layout::FROM_NUMBERS.map(Layout::name).join(", ")))
+    let found = Layout::from_numbers().find(|layout| layout.name() == name);
+    found.ok_or_else(|| format!("one of {}", Layout::from_numbers().map(Layout::name).collect::<Vec<_>>().join(", ")))
 }
 
 impl QuantArgs {

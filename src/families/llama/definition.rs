@@ -1,14 +1,13 @@
 //! Llama as the rest of the crate sees it.
 
+use super::Config;
 use super::chat;
-use super::config::Config;
-use crate::chat::layout::ChatLayout;
 use crate::config::{LayerKind, RopeConfig, RopePairs, TextConfig, llama_3_divisors};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::definition::Definition;
-use crate::families::readers::{Family, Published};
+use crate::families::readers::Family;
 use crate::families::tensor_spec::TensorSpec;
 use crate::layers::{Decoder, Layer};
 use crate::weights::gguf::decoder::describe_text;
@@ -19,12 +18,14 @@ use crate::weights::upload::WeightStore;
 pub(in crate::families) static LLAMA: Family = Family {
     name: "llama",
     chat: chat::TOKENS,
+    chat_layouts: &[&chat::LLAMA_3],
+    split_pattern: None,
     hf: super::hf::READER,
     gguf: Some(super::gguf::READER),
     published: &[
-        Published { name: "llama-3.2-1b", config: || llama_3((2048, 8192, 16, 64), true, 32.0) },
-        Published { name: "llama-3.2-3b", config: || llama_3((3072, 8192, 28, 128), true, 32.0) },
-        Published { name: "llama-3.1-8b", config: || llama_3((4096, 14_336, 32, 128), false, 8.0) },
+        ("llama-3.2-1b", || llama_3((2048, 8192, 16, 64), true, 32.0)),
+        ("llama-3.2-3b", || llama_3((3072, 8192, 28, 128), true, 32.0)),
+        ("llama-3.1-8b", || llama_3((4096, 14_336, 32, 128), false, 8.0)),
     ],
 };
 
@@ -60,17 +61,16 @@ fn llama_3(
 const PREFIXES: HfPrefixes = HfPrefixes { decoder: &["model."], head: &[""] };
 
 impl Definition for Config {
+    fn family(&self) -> &'static Family {
+        &LLAMA
+    }
+
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_> {
         Box::new(decoder_tensors::tensors(&self.text, PREFIXES))
     }
 
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
         Decoder::new(&self.text, weights, Layer::attention)
-    }
-
-    fn chat_layouts(&self) -> &'static [&'static ChatLayout] {
-        static LAYOUTS: [&ChatLayout; 1] = [&chat::LLAMA_3];
-        &LAYOUTS
     }
 
     fn gguf_copies(&self) -> &'static [&'static str] {

@@ -1,6 +1,6 @@
 //! GGUF files of Llama 3 models, as llama.cpp's converters write them.
 
-use super::config::Config;
+use super::Config;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;

@@ -1,10 +1,17 @@
 //! Llama 3 and other plain decoders of `LlamaForCausalLM`, text only.
 
-pub mod config;
-
 mod chat;
 pub(super) mod definition;
 mod gguf;
 mod hf;
 
-pub use config::Config;
+use serde::{Deserialize, Serialize};
+
+use crate::config::TextConfig;
+
+/// A decoder of grouped-query attention and gated feed-forwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The decoder.
+    pub text: TextConfig,
+}

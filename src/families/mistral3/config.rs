@@ -17,14 +17,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Cuts the depth of the tower; without layers there is none.
-    pub(in crate::families) fn keep_vision_layers(&mut self, layers: usize) {
-        self.vision = self.vision.take().filter(|_| layers > 0);
-        if let Some(vision) = &mut self.vision {
-            vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
-        }
-    }
-
     /// Why this crate cannot run such a model, if it cannot.
     pub(crate) fn find_fault(&self) -> Option<String> {
         let vision = self.vision.as_ref();

@@ -2,8 +2,7 @@
 
 use super::config::{Config, VisionConfig};
 use super::vision::Vision;
-use super::{chat, synth, tensors, tokenizer};
-use crate::chat::layout::ChatLayout;
+use super::{chat, gguf, synth, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::Family;
@@ -18,12 +17,18 @@ use crate::weights::upload::WeightStore;
 pub(in crate::families) static MISTRAL3: Family = Family {
     name: "mistral3",
     chat: chat::TOKENS,
+    chat_layouts: &[&chat::V13],
+    split_pattern: Some(gguf::TEKKEN),
     hf: super::hf::READER,
-    gguf: Some(super::gguf::READER),
+    gguf: Some(gguf::READER),
     published: &synth::PUBLISHED,
 };
 
 impl Definition for Config {
+    fn family(&self) -> &'static Family {
+        &MISTRAL3
+    }
+
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_> {
         Box::new(tensors::tensors(self))
     }
@@ -49,15 +54,6 @@ impl Definition for Config {
             "{num_hidden_layers} layers, {hidden_size} wide, {num_attention_heads} heads of {head_dim}, patches of {patch_size} \
              merged by {spatial_merge_size}, pictures up to {image_size} pixels"
         )
-    }
-
-    fn chat_layouts(&self) -> &'static [&'static ChatLayout] {
-        static LAYOUTS: [&ChatLayout; 1] = [&chat::V13];
-        &LAYOUTS
-    }
-
-    fn split_pattern(&self) -> Option<&'static str> {
-        Some(tokenizer::TEKKEN)
     }
 
     fn gguf_copies(&self) -> &'static [&'static str] {

@@ -1,44 +1,37 @@
-//! `vision_config` of `pixtral` and the projector's fields (`configuration_pixtral.py`, `configuration_mistral3.py`).
+//! `vision_config` of `pixtral` and the projector's fields (`configuration_pixtral.py`, `configuration_mistral3.py`), and what
+//! `processor_config.json` or the older `preprocessor_config.json` say about pictures.
 
 use serde_json::{Value, json};
 
 use super::config::VisionConfig;
-use super::hf_processor::Processor;
 use crate::config::{Activation, RopePairs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::weights::hf::fields::Fields;
+use crate::weights::hf::files::HfFiles;
 use crate::weights::hf::rope::plain_theta;
+use crate::weights::manifest::TOKENIZER_FILE;
 
-/// The `vision_config` of a `mistral3` model that has none.
-pub(super) fn default_vision_config() -> Value {
-    json!({ "model_type": "pixtral", "patch_size": 14, "image_size": 1540 })
-}
+const ARCHITECTURE: &str = "PixtralImageProcessor";
 
-/// Ids of the three picture tokens.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ImageTokens {
-    /// Stands for features.
-    pub(super) image: u32,
-    /// Ends a row.
-    pub(super) row_end: u32,
-    /// Ends a picture.
-    pub(super) end: u32,
-}
-
-/// Reads tower and projector: `whole` is the model's configuration, `config` its `vision_config`.
-pub(super) fn vision_config(
-    whole: Fields<'_>,
-    config: Fields<'_>,
-    processor: &Processor,
-    tokens: ImageTokens,
-) -> Result<VisionConfig> {
+/// Reads tower and projector: `whole` is the model's configuration, with defaults.
+pub(super) fn vision_config(files: &HfFiles<'_>, whole: Fields<'_>) -> Result<VisionConfig> {
+    let (config, processor) = (whole.object("vision_config.")?, files.processor);
+    let nested = processor.object("image_processor.")?;
+    let images = if nested.is_there() { nested } else { files.preprocessor };
+    let longest_edge = if images.is_there() { Some(longest_edge(images)?) } else { None };
+    let [image_token_id, image_break_token_id, image_end_token_id] = image_tokens(files)?;
     let model_type = config.text("model_type")?.unwrap_or("pixtral");
     if model_type != "pixtral" {
         return Err(config.unsupported(model_type, "model_type", "is not pixtral"));
     }
-    let size = |key: &str, default: usize| config.size(key).map(|given| given.unwrap_or(default));
-    let hidden_size = size("hidden_size", 1024)?;
-    let num_attention_heads = size("num_attention_heads", 16)?;
+    let defaults = json!({
+        "hidden_size": 1024, "num_attention_heads": 16, "num_hidden_layers": 24, "intermediate_size": 4096,
+        "num_channels": 3, "patch_size": 16, "image_size": 1024,
+    });
+    let config = config.or(&defaults);
+    let size = |key: &str| config.needed(key, Fields::size);
+    let hidden_size = size("hidden_size")?;
+    let num_attention_heads = size("num_attention_heads")?;
     // Whatever `head_dim` says, the class overwrites it.
     let Some(head_dim) = hidden_size.checked_div(num_attention_heads) else {
         return Err(config.refuse("num_attention_heads", "is 0"));
@@ -46,21 +39,28 @@ pub(super) fn vision_config(
     if head_dim * num_attention_heads != hidden_size {
         return Err(config.refuse("hidden_size", "is no multiple of num_attention_heads"));
     }
-    let num_hidden_layers = size("num_hidden_layers", 24)?;
+    let num_hidden_layers = size("num_hidden_layers")?;
     last_layer_only(whole, num_hidden_layers)?;
-    let patch_size = config.side("patch_size")?.unwrap_or(16);
+    let patch_size = config.needed("patch_size", Fields::side)?;
     let spatial_merge_size = whole.size("spatial_merge_size")?.unwrap_or(2);
-    processor.check_patches(patch_size, spatial_merge_size)?;
+    // Processor and model must cut pictures into the same patches.
+    let here = [processor.side("patch_size")?, processor.size("spatial_merge_size")?];
+    let both = ["patch_size", "spatial_merge_size"].into_iter().zip([patch_size, spatial_merge_size]);
+    for ((key, model), here) in both.zip(here) {
+        if let Some(here) = here.filter(|&here| here != model) {
+            return Err(processor.refuse(key, &format!("is {here}, the model's is {model}")));
+        }
+    }
     Ok(VisionConfig {
         hidden_size,
-        intermediate_size: size("intermediate_size", 4096)?,
+        intermediate_size: size("intermediate_size")?,
         num_hidden_layers,
         num_attention_heads,
         head_dim,
         hidden_act: activation(config, "hidden_act")?,
-        num_channels: size("num_channels", 3)?,
+        num_channels: size("num_channels")?,
         patch_size,
-        image_size: processor.longest_edge.unwrap_or(config.side("image_size")?.unwrap_or(1024)),
+        image_size: longest_edge.unwrap_or(config.needed("image_size", Fields::side)?),
         rope_theta: plain_theta(config, "vision_config.rope_parameters.", model_type, &["default", "axial"])?,
         rope_pairs: RopePairs::Half,
         // Written into the tower's code, not its configuration.
@@ -68,11 +68,11 @@ pub(super) fn vision_config(
         spatial_merge_size,
         projector_act: activation(whole, "projector_hidden_act")?,
         projector_bias: whole.flag("multimodal_projector_bias")?.unwrap_or(false),
-        image_mean: processor.mean,
-        image_std: processor.std,
-        image_token_id: tokens.image,
-        image_break_token_id: tokens.row_end,
-        image_end_token_id: tokens.end,
+        image_mean: images.triple("image_mean")?.unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
+        image_std: images.triple("image_std")?.unwrap_or([0.268_629_54, 0.261_302_6, 0.275_777_1]),
+        image_token_id,
+        image_break_token_id,
+        image_end_token_id,
     })
 }
 
@@ -100,4 +100,46 @@ fn last_layer_only(whole: Fields<'_>, layers: usize) -> Result<()> {
         "vision_feature_layer",
         &format!("is {chosen}, only the last layer is supported"),
     ))
+}
+
+/// What a picture's longest edge is brought down to, by a processor that does what is done here: `size`, a number or
+/// `{"longest_edge": number}`; 1024 where it is not given.
+fn longest_edge(images: Fields<'_>) -> Result<usize> {
+    for key in ["do_resize", "do_rescale", "do_normalize"] {
+        if images.flag(key)? == Some(false) {
+            return Err(images.unsupported(ARCHITECTURE, key, "is false"));
+        }
+    }
+    if images.size("resample")?.is_some_and(|filter| filter != 3) {
+        return Err(images.unsupported(ARCHITECTURE, "resample", "is not 3, bicubic"));
+    }
+    if images.number("rescale_factor")?.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
+        return Err(images.unsupported(ARCHITECTURE, "rescale_factor", "is not 1/255"));
+    }
+    match images.get("size") {
+        Some(Value::Object(_)) => images.object("size.")?.needed("longest_edge", Fields::size),
+        _ => Ok(images.size("size")?.unwrap_or(1024)),
+    }
+}
+
+/// The tokens that stand for features, end a row of a picture and the picture: found by their strings and held against the
+/// configuration.
+fn image_tokens(files: &HfFiles<'_>) -> Result<[u32; 3]> {
+    let added = files.added_tokens()?;
+    let mut tokens = [0; 3];
+    let usual = [("image_token", "[IMG]"), ("image_break_token", "[IMG_BREAK]"), ("image_end_token", "[IMG_END]")];
+    for (token, (key, usual)) in tokens.iter_mut().zip(usual) {
+        let content = files.processor.text(key)?.unwrap_or(usual);
+        *token = *added.get(content).ok_or_else(|| Error::Tokenizer {
+            reason: format!("{TOKENIZER_FILE} has no special token {content:?}, which pictures need"),
+        })?;
+    }
+    let key = if files.config.has("image_token_id") { "image_token_id" } else { "image_token_index" };
+    let claimed = files.config.id(key)?.unwrap_or(10);
+    if claimed != tokens[0] {
+        let image = files.processor.text("image_token")?.unwrap_or("[IMG]");
+        let reason = format!("is {claimed}, but {image:?} is token {} in {TOKENIZER_FILE}", tokens[0]);
+        return Err(files.config.refuse(key, &reason));
+    }
+    Ok(tokens)
 }

@@ -4,15 +4,12 @@ mod chat;
 pub mod config;
 pub(super) mod definition;
 mod gguf;
-mod gguf_vision;
 mod hf;
-mod hf_processor;
 mod hf_vision;
 mod pictures;
 mod projector;
 mod synth;
 mod tensors;
-mod tokenizer;
 mod vision;
 mod vision_work;
 

@@ -41,9 +41,6 @@ impl Biased {
 
 impl Projector {
     /// Takes the projector's weights.
-    ///
-    /// # Errors
-    /// [`crate::Error::InvalidPackage`] if one is missing.
     pub(super) fn new(config: &Config, vision: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
         Ok(Self {
             vision: vision.clone(),
@@ -65,7 +62,7 @@ impl Projector {
         &self,
         recording: &mut Recording,
         work: &Workspace,
-        (rows, columns): (usize, usize),
+        [rows, columns]: [usize; 2],
         (features, first): (&Buffer, usize),
     ) -> Result<()> {
         let VisionConfig { hidden_size, spatial_merge_size: merge, .. } = self.vision;

@@ -4,14 +4,14 @@ use super::config::{Config, VisionConfig};
 use crate::config::{Activation, LayerKind, QueryScaling, RopeConfig, RopePairs, TextConfig, YarnConfig};
 use crate::families::config::ModelConfig;
 use crate::families::readers::Published;
-use crate::weights::gguf::write::{Field, GgufHeader};
+use crate::weights::gguf::write::GgufHeader;
 
 /// Published models, smallest first.
 pub(super) static PUBLISHED: [Published; 4] = [
-    Published { name: "ministral-3-3b", config: || ministral_3(3072, 9216, 26, 1e6) },
-    Published { name: "ministral-3-8b", config: || ministral_3(4096, 14_336, 34, 1e6) },
-    Published { name: "ministral-3-14b", config: || ministral_3(5120, 16_384, 40, 1e9) },
-    Published { name: "mistral-small-3.1-24b", config: || model(5120, 32_768, 40, 1e9) },
+    ("ministral-3-3b", || ministral_3(3072, 9216, 26, 1e6)),
+    ("ministral-3-8b", || ministral_3(4096, 14_336, 34, 1e6)),
+    ("ministral-3-14b", || ministral_3(5120, 16_384, 40, 1e9)),
+    ("mistral-small-3.1-24b", || model(5120, 32_768, 40, 1e9)),
 ];
 
 /// Ministral 3: a context extended by YaRN, and in the smallest a tied head.
@@ -82,9 +82,9 @@ fn tower() -> VisionConfig {
 pub(super) fn describe_vision(header: &mut GgufHeader, vision: &VisionConfig, text_hidden: usize) {
     header.set("general.architecture", "clip");
     header.set("general.type", "mmproj");
-    header.set("clip.has_vision_encoder", Field::Flag(true));
+    header.set("clip.has_vision_encoder", true);
     header.set("clip.projector_type", "pixtral");
-    header.set("clip.use_silu", Field::Flag(true));
+    header.set("clip.use_silu", true);
     let sizes = [
         ("image_size", vision.image_size),
         ("patch_size", vision.patch_size),
@@ -96,9 +96,9 @@ pub(super) fn describe_vision(header: &mut GgufHeader, vision: &VisionConfig, te
         ("projection_dim", text_hidden),
     ];
     for (key, size) in sizes {
-        header.set(&format!("clip.vision.{key}"), Field::U32(size as u32));
+        header.set(&format!("clip.vision.{key}"), size as u32);
     }
-    header.set("clip.vision.attention.layer_norm_epsilon", Field::F32(vision.rms_norm_eps));
-    header.set("clip.vision.image_mean", Field::F32s(vision.image_mean.to_vec()));
-    header.set("clip.vision.image_std", Field::F32s(vision.image_std.to_vec()));
+    header.set("clip.vision.attention.layer_norm_epsilon", vision.rms_norm_eps);
+    header.set("clip.vision.image_mean", vision.image_mean.to_vec());
+    header.set("clip.vision.image_std", vision.image_std.to_vec());
 }

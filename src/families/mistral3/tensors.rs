@@ -25,9 +25,11 @@ fn vision_tensors(vision: &VisionConfig, text_hidden: usize) -> impl Iterator<It
             .gguf(gguf)
     };
     // The first thing a picture meets, and a third of a percent of the tower: not worth the loss of less than 16 bits.
-    let patch_conv = at("patch_conv", &[hidden, channels * side * side], "v.patch_embd.weight")
-        .held_as(&[hidden, channels, side, side])
-        .floor(Layout::F16);
+    let patch_conv = TensorSpec {
+        checkpoint_shape: Some(vec![hidden, channels, side, side]),
+        floor: Some(Layout::F16),
+        ..at("patch_conv", &[hidden, channels * side * side], "v.patch_embd.weight")
+    };
     [patch_conv, at("ln_pre", &[hidden], "v.pre_ln.weight")]
         .into_iter()
         .chain((0..vision.num_hidden_layers).flat_map(|index| layer(vision, index)))

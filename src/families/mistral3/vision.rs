@@ -157,28 +157,34 @@ impl Layer {
     }
 }
 
+/// The weights of a stage.
+#[derive(Debug)]
+enum Stage {
+    Stem(Stem),
+    Layer(Layer),
+    Projector(Projector),
+}
+
 /// The Pixtral tower and the projector behind it.
 #[derive(Debug)]
 pub(super) struct Vision {
     config: Config,
     vision: VisionConfig,
-    stem: Option<Stem>,
-    layers: Vec<Option<Layer>>,
-    projector: Option<Projector>,
+    stages: Vec<Option<Stage>>,
     work: Option<Workspace>,
 }
 
 impl Vision {
     /// Of a model with a picture side.
     pub(super) fn new(config: &Config, vision: &VisionConfig) -> Self {
-        let layers = std::iter::repeat_with(|| None).take(vision.num_hidden_layers).collect();
-        Self { config: config.clone(), vision: vision.clone(), stem: None, layers, projector: None, work: None }
+        let stages = std::iter::repeat_with(|| None).take(vision.num_hidden_layers + 2).collect();
+        Self { config: config.clone(), vision: vision.clone(), stages, work: None }
     }
 }
 
 impl Tower for Vision {
     fn stages(&self) -> usize {
-        self.layers.len() + 2
+        self.stages.len()
     }
 
     fn patches(&self, pixels: &Pixels<'_>) -> usize {
@@ -194,28 +200,22 @@ impl Tower for Vision {
     }
 
     fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()> {
-        match stage.checked_sub(1).map(|index| (index, self.layers.get_mut(index))) {
-            None => self.stem = Some(Stem::new(&self.vision, weights)?),
-            Some((index, Some(layer))) => *layer = Some(Layer::new(&self.vision, weights, index)?),
-            Some((_, None)) => self.projector = Some(Projector::new(&self.config, &self.vision, weights)?),
-        }
+        self.stages[stage] = Some(match stage.checked_sub(1) {
+            None => Stage::Stem(Stem::new(&self.vision, weights)?),
+            Some(layer) if layer < self.vision.num_hidden_layers => {
+                Stage::Layer(Layer::new(&self.vision, weights, layer)?)
+            }
+            Some(_) => Stage::Projector(Projector::new(&self.config, &self.vision, weights)?),
+        });
         Ok(())
     }
 
     fn unload(&mut self, stage: usize) {
-        match stage.checked_sub(1).map(|index| self.layers.get_mut(index)) {
-            None => self.stem = None,
-            Some(Some(layer)) => *layer = None,
-            Some(None) => self.projector = None,
-        }
+        self.stages[stage] = None;
     }
 
     fn is_loaded(&self, stage: usize) -> bool {
-        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
-            None => self.stem.is_some(),
-            Some(Some(layer)) => layer.is_some(),
-            Some(None) => self.projector.is_some(),
-        }
+        self.stages[stage].is_some()
     }
 
     fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
@@ -225,14 +225,13 @@ impl Tower for Vision {
 
     fn record(&mut self, stage: usize, recording: &mut Recording, into: (&Buffer, usize)) -> Result<()> {
         let work = self.work.as_ref().ok_or_else(no_picture)?;
-        match stage.checked_sub(1).map(|index| self.layers.get(index)) {
-            None => self.stem.as_ref().ok_or_else(no_picture)?.record(recording, work),
-            Some(Some(layer)) => layer.as_ref().ok_or_else(no_picture)?.record(recording, work),
-            Some(None) => {
-                let tokens = (work.cut.count() / work.cut.columns().max(1), work.cut.columns());
-                let merge = self.vision.spatial_merge_size;
-                let grid = (tokens.0 / merge, tokens.1 / merge);
-                self.projector.as_ref().ok_or_else(no_picture)?.record(recording, work, grid, into)
+        match self.stages[stage].as_ref().ok_or_else(no_picture)? {
+            Stage::Stem(stem) => stem.record(recording, work),
+            Stage::Layer(layer) => layer.record(recording, work),
+            Stage::Projector(projector) => {
+                let columns = work.cut.columns();
+                let grid = [work.patches / columns.max(1), columns].map(|edge| edge / self.vision.spatial_merge_size);
+                projector.record(recording, work, grid, into)
             }
         }
     }

@@ -47,14 +47,10 @@ pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
 
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
 pub(super) fn row_alignment(config: &VisionConfig) -> usize {
-    let alignment = |width: usize| 64 / gcd(64, width);
+    let alignment = |width: usize| 64 >> width.trailing_zeros().min(6);
     let widths = [config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim];
     // Powers of two: the largest is a multiple of the others.
     widths.into_iter().map(alignment).max().unwrap_or(1)
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Widths of [`Workspace::wide`] and [`Workspace::act`].

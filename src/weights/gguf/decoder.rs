@@ -1,8 +1,8 @@
 //! A plain decoder's configuration from the keys that llama.cpp's converters write, and where they differ, Ollama's.
 
 use super::files::GgufFiles;
-use super::metadata::Metadata;
-use super::write::{Field, GgufHeader};
+use super::metadata::{FromValue, Metadata};
+use super::write::GgufHeader;
 use crate::config::{LayerKind, MAX_LAYERS, RopeConfig, RopePairs, TextConfig, YarnConfig};
 use crate::error::{Error, Result};
 
@@ -13,12 +13,9 @@ pub struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// The keys of the architecture that the file names.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCheckpoint`].
+    /// The keys of the architecture that the file names; fails with [`Error::InvalidCheckpoint`].
     pub fn of(metadata: &'a Metadata) -> Result<Self> {
-        Ok(Self { metadata, architecture: metadata.text("general.architecture")?.unwrap_or_default() })
+        Ok(Self { metadata, architecture: metadata.get("general.architecture")?.unwrap_or_default() })
     }
 
     /// An error about the architecture.
@@ -34,36 +31,25 @@ impl<'a> Keys<'a> {
         format!("{}.{key}", self.architecture)
     }
 
-    fn size(&self, key: &str) -> Result<Option<usize>> {
-        self.metadata.size(&self.key(key))
+    /// What the architecture's key says; [`Error::InvalidCheckpoint`] if it is of another type; so below.
+    pub fn get<T: FromValue<'a>>(&self, key: &str) -> Result<Option<T>> {
+        self.metadata.get(&self.key(key))
     }
 
-    fn needed(&self, key: &str) -> Result<usize> {
+    /// What the architecture's key must say, or it is missing.
+    pub fn needed<T: FromValue<'a>>(&self, key: &str) -> Result<T> {
         self.metadata.needed(&self.key(key))
     }
 
-    /// The number under the first of some keys that is there.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCheckpoint`] if it is none.
-    pub fn number(&self, keys: &[&str]) -> Result<Option<f64>> {
-        for key in keys {
-            if let Some(number) = self.metadata.number(&self.key(key))? {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
+    /// What the first of some keys that is there says.
+    pub fn first<T: FromValue<'a>>(&self, keys: &[&str]) -> Result<Option<T>> {
+        keys.iter().find_map(|key| self.get(key).transpose()).transpose()
     }
 
     /// Positions before the extension of the context.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCheckpoint`].
     pub fn original_positions(&self) -> Result<f64> {
-        match self.number(&["rope.scaling.original_context_length"])? {
-            Some(original) => Ok(original),
-            None => Ok(self.needed("context_length")? as f64),
-        }
+        let original = self.get("rope.scaling.original_context_length")?;
+        original.map_or_else(|| self.needed("context_length"), Ok)
     }
 }
 
@@ -74,34 +60,31 @@ impl<'a> Keys<'a> {
 pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig> {
     let metadata = files.text;
     let keys = Keys::of(metadata)?;
-    let hidden_size = keys.needed("embedding_length")?;
-    let layers = keys.needed("block_count")?;
+    let hidden_size: usize = keys.needed("embedding_length")?;
+    let layers: usize = keys.needed("block_count")?;
     // Before the whole configuration is checked, so that no file can ask for a list of any length.
     if layers > MAX_LAYERS {
         return Err(keys.unsupported(format!("{} is {layers}", keys.key("block_count"))));
     }
     let heads = keys.needed("attention.head_count")?;
-    let quotient = hidden_size.checked_div(heads);
-    let Some(head_dim) = keys.size("attention.key_length")?.or(quotient) else {
+    let Some(head_dim) = keys.get("attention.key_length")?.or(hidden_size.checked_div(heads)) else {
         return Err(metadata.refuse(format!("{} is 0", keys.key("attention.head_count"))));
     };
     for key in ["attention.value_length", "rope.dimension_count"] {
-        if let Some(size) = keys.size(key)?.filter(|&size| size != head_dim) {
+        if let Some(size) = keys.get(key)?.filter(|&size: &usize| size != head_dim) {
             return Err(keys.unsupported(format!("{} is {size} in heads of {head_dim}", keys.key(key))));
         }
     }
     let context = keys.needed("context_length")?;
     refuse_variants(&keys, context)?;
-    let Some(eps) = keys.number(&["attention.layer_norm_rms_epsilon"])? else {
-        return Err(metadata.refuse(format!("{} is missing", keys.key("attention.layer_norm_rms_epsilon"))));
-    };
+    let eps: f64 = keys.needed("attention.layer_norm_rms_epsilon")?;
     Ok(TextConfig {
         vocab_size: files.vocab_size,
         hidden_size,
         intermediate_size: keys.needed("feed_forward_length")?,
         layers: vec![LayerKind::FullAttention; layers],
         num_attention_heads: heads,
-        num_key_value_heads: keys.size("attention.head_count_kv")?.unwrap_or(heads),
+        num_key_value_heads: keys.get("attention.head_count_kv")?.unwrap_or(heads),
         head_dim,
         rms_norm_eps: eps as f32,
         tie_word_embeddings: files.is_tied(),
@@ -113,51 +96,43 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
 
 /// What would make another network of the same keys.
 fn refuse_variants(keys: &Keys<'_>, context: usize) -> Result<()> {
-    if let Some(window) = keys.size("attention.sliding_window")?.filter(|&window| window > 0 && window < context) {
+    if let Some(window) = keys.get("attention.sliding_window")?.filter(|window| (1..context).contains(window)) {
         return Err(keys.unsupported(format!("attention.sliding_window is {window} in a context of {context}")));
     }
-    match keys.size("expert_count")? {
-        Some(experts) if experts > 0 => Err(keys.unsupported(format!("expert_count is {experts}"))),
-        _ => Ok(()),
+    match keys.get::<usize>("expert_count")? {
+        None | Some(0) => Ok(()),
+        Some(experts) => Err(keys.unsupported(format!("expert_count is {experts}"))),
     }
 }
 
 fn rope(keys: &Keys<'_>, pairs: RopePairs) -> Result<RopeConfig> {
-    let theta = keys.number(&["rope.freq_base"])?.unwrap_or(10_000.0);
-    let kind_key = keys.key("rope.scaling.type");
-    let kind = keys.metadata.text(&kind_key)?;
-    let factor = keys.number(&["rope.scaling.factor", "rope.scale_linear"])?;
+    let theta = keys.get("rope.freq_base")?.unwrap_or(10_000.0);
+    let kind = keys.get("rope.scaling.type")?;
+    let factor = keys.first(&["rope.scaling.factor", "rope.scale_linear"])?;
     let yarn = match (kind, factor) {
         (Some("none"), _) => None,
         (Some("linear") | None, factor) if factor.is_none_or(|factor| factor == 1.0) => None,
-        (Some("yarn"), Some(factor)) => Some(yarn(keys, factor, keys.original_positions()?)?),
-        (Some("yarn"), None) => {
-            return Err(keys.metadata.refuse(format!("{} is missing", keys.key("rope.scaling.factor"))));
-        }
+        (Some("yarn"), factor) => Some(yarn(keys, factor.map_or_else(|| keys.needed("rope.scaling.factor"), Ok)?)?),
         (kind, _) => {
-            return Err(keys.unsupported(format!("{kind_key} is {:?}", kind.unwrap_or("linear"))));
+            let reason = format!("{} is {:?}", keys.key("rope.scaling.type"), kind.unwrap_or("linear"));
+            return Err(keys.unsupported(reason));
         }
     };
     Ok(RopeConfig { theta, pairs, yarn, divisors: None })
 }
 
-fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {
-    let non_zero = |names: &[&str]| keys.number(names).map(|number| number.filter(|x| *x != 0.0));
+fn yarn(keys: &Keys<'_>, factor: f64) -> Result<YarnConfig> {
+    let non_zero = |names: &[&str]| keys.first(names).map(|number| number.filter(|x: &f64| *x != 0.0));
     // llama.cpp (`llama-context.cpp`): the multiplier is `mscale_all_dim`, beside an `mscale` of 1; without it the paper's scale.
-    let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
     let all_dim = non_zero(&["rope.scaling.yarn_log_multiplier", "rope.scaling.mscale_all_dim"])?;
     let mscale = non_zero(&["rope.scaling.mscale"])?.unwrap_or(1.0);
-    let attention_factor = match all_dim {
-        Some(all_dim) => scale(mscale) / scale(all_dim),
-        None => scale(1.0),
-    };
-    let more = keys.number(&["rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor"])?.unwrap_or(1.0);
+    let more = keys.first(&["rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor"])?.unwrap_or(1.0);
     Ok(YarnConfig {
         factor,
-        original_max_position_embeddings: original,
+        original_max_position_embeddings: keys.original_positions()?,
         beta_fast: non_zero(&["rope.scaling.yarn_beta_fast", "rope.scaling.beta_fast"])?.unwrap_or(32.0),
         beta_slow: non_zero(&["rope.scaling.yarn_beta_slow", "rope.scaling.beta_slow"])?.unwrap_or(1.0),
-        attention_factor: attention_factor * more,
+        attention_factor: YarnConfig::scale(factor, Some(mscale), all_dim) * more,
         truncate: true,
     })
 }
@@ -165,7 +140,7 @@ fn yarn(keys: &Keys<'_>, factor: f64, original: f64) -> Result<YarnConfig> {
 /// Writes the keys of a decoder, as llama.cpp's converters do.
 pub fn describe_text(header: &mut GgufHeader, architecture: &str, text: &TextConfig) {
     header.set("general.architecture", architecture);
-    let mut set = |key: &str, value: Field| header.set(&format!("{architecture}.{key}"), value);
+    let key = |key: &str| format!("{architecture}.{key}");
     let sizes = [
         ("vocab_size", text.vocab_size),
         ("context_length", text.max_position_embeddings),
@@ -178,20 +153,20 @@ pub fn describe_text(header: &mut GgufHeader, architecture: &str, text: &TextCon
         ("attention.value_length", text.head_dim),
         ("rope.dimension_count", text.head_dim),
     ];
-    for (key, size) in sizes {
-        set(key, Field::U32(size as u32));
+    for (name, size) in sizes {
+        header.set(&key(name), size as u32);
     }
-    set("attention.layer_norm_rms_epsilon", Field::F32(text.rms_norm_eps));
-    set("rope.freq_base", Field::F32(text.rope.theta as f32));
+    header.set(&key("attention.layer_norm_rms_epsilon"), text.rms_norm_eps);
+    header.set(&key("rope.freq_base"), text.rope.theta as f32);
     if let Some(scaling) = &text.query_scaling {
-        set("attention.temperature_scale", Field::F32(scaling.beta as f32));
+        header.set(&key("attention.temperature_scale"), scaling.beta as f32);
     }
     if let Some(yarn) = &text.rope.yarn {
-        set("rope.scaling.type", "yarn".into());
-        set("rope.scaling.factor", Field::F32(yarn.factor as f32));
-        set("rope.scaling.original_context_length", Field::U32(yarn.original_max_position_embeddings as u32));
-        set("rope.scaling.yarn_beta_fast", Field::F32(yarn.beta_fast as f32));
-        set("rope.scaling.yarn_beta_slow", Field::F32(yarn.beta_slow as f32));
-        set("rope.scaling.yarn_log_multiplier", Field::F32(1.0));
+        header.set(&key("rope.scaling.type"), "yarn");
+        header.set(&key("rope.scaling.factor"), yarn.factor as f32);
+        header.set(&key("rope.scaling.original_context_length"), yarn.original_max_position_embeddings as u32);
+        header.set(&key("rope.scaling.yarn_beta_fast"), yarn.beta_fast as f32);
+        header.set(&key("rope.scaling.yarn_beta_slow"), yarn.beta_slow as f32);
+        header.set(&key("rope.scaling.yarn_log_multiplier"), 1.0f32);
     }
 }

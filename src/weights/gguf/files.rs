@@ -24,12 +24,9 @@ impl GgufFiles<'_> {
         !(self.has)("output.weight")
     }
 
-    /// The id of a token by its spelling.
-    ///
-    /// # Errors
-    /// [`Error::Tokenizer`] if there is no such token.
+    /// The id of a token by its spelling; [`Error::Tokenizer`] if there is no such token.
     pub fn token(&self, spelling: &str) -> Result<u32> {
-        let tokens = self.text.texts(TOKENS)?.unwrap_or_default();
+        let tokens: &[String] = self.text.get(TOKENS)?.unwrap_or_default();
         let id = tokens.iter().position(|token| token == spelling).and_then(|id| u32::try_from(id).ok());
         id.ok_or_else(|| Error::Tokenizer {
             reason: format!("{}: there is no token {spelling:?}, which pictures need", self.text.file),

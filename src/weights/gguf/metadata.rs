@@ -34,7 +34,8 @@ pub enum Value {
 pub struct Metadata {
     /// The file, for errors.
     pub file: String,
-    values: BTreeMap<String, Value>,
+    /// Every value by its key.
+    pub values: BTreeMap<String, Value>,
 }
 
 /// How values of a type lie in the file: its number in the format.
@@ -52,25 +53,55 @@ fn least_bytes(kind: u32) -> Option<u64> {
     }
 }
 
-enum Number {
-    Integer(i128),
-    Float(f64),
-    Flag(bool),
-}
-
-fn number(kind: u32, bytes: &[u8]) -> Number {
+/// The number of that type.
+fn number(kind: u32, bytes: &[u8]) -> Value {
     let mut wide = [0; 8];
     wide[..bytes.len()].copy_from_slice(bytes);
     let unsigned = u64::from_le_bytes(wide);
     // Shifts the sign bit to the top and back.
     let signed = |bits: u32| unsigned.cast_signed() << (64 - bits) >> (64 - bits);
     match kind {
-        7 => Number::Flag(unsigned != 0),
-        6 => Number::Float(f32::from_bits(unsigned as u32).into()),
-        12 => Number::Float(f64::from_bits(unsigned)),
-        1 | 3 | 5 | 11 => Number::Integer(signed(8 * bytes.len() as u32).into()),
-        _ => Number::Integer(unsigned.into()),
+        7 => Value::Flag(unsigned != 0),
+        6 => Value::Float(f32::from_bits(unsigned as u32).into()),
+        12 => Value::Float(f64::from_bits(unsigned)),
+        1 | 3 | 5 | 11 => Value::Integer(signed(8 * bytes.len() as u32).into()),
+        _ => Value::Integer(unsigned.into()),
     }
+}
+
+/// What a value may be asked for as.
+pub trait FromValue<'a>: Sized {
+    /// What it is called in errors.
+    const WHAT: &'static str;
+
+    /// The value as that, if it is one.
+    fn from_value(value: &'a Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($type:ty, $what:literal: $($value:pat => $read:expr),+;)+) => {$(
+        impl<'a> FromValue<'a> for $type {
+            const WHAT: &'static str = $what;
+
+            fn from_value(value: &'a Value) -> Option<Self> {
+                match value {
+                    $($value => $read,)+
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+from_value! {
+    usize, "a whole number": Value::Integer(size) => usize::try_from(*size).ok();
+    u32, "a token id": Value::Integer(id) => u32::try_from(*id).ok();
+    f64, "a number": Value::Float(number) => Some(*number), Value::Integer(number) => Some(*number as f64);
+    bool, "true or false": Value::Flag(flag) => Some(*flag);
+    &'a str, "a string": Value::Text(text) => Some(text);
+    &'a [String], "an array of strings": Value::Texts(texts) => Some(texts);
+    &'a [i64], "an array of integers": Value::Integers(integers) => Some(integers);
+    [f32; 3], "three numbers": Value::Floats(numbers) => numbers.as_array().map(|three| three.map(|x| x as f32));
 }
 
 impl Metadata {
@@ -100,113 +131,18 @@ impl Metadata {
         Error::checkpoint(&self.file, "", reason)
     }
 
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.values.get(key)
-    }
-
-    fn read_as<'a, T>(&'a self, key: &str, what: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {
+    /// The value of a key as what is asked for; [`Error::InvalidCheckpoint`] if it is none.
+    pub fn get<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.values.get(key) else { return Ok(None) };
-        read(value).map(Some).ok_or_else(|| self.refuse(format!("{key} is not {what}")))
+        T::from_value(value).map(Some).ok_or_else(|| self.refuse(format!("{key} is not {}", T::WHAT)))
     }
 
-    /// A size or count.
+    /// A value without which nothing goes.
     ///
     /// # Errors
-    /// [`Error::InvalidCheckpoint`] if it is none; so below.
-    pub fn size(&self, key: &str) -> Result<Option<usize>> {
-        self.read_as(key, "a whole number", |value| match value {
-            Value::Integer(size) => usize::try_from(*size).ok(),
-            _ => None,
-        })
-    }
-
-    /// A size without which nothing goes.
-    ///
-    /// # Errors
-    /// As [`Self::size`], and if it is missing.
-    pub fn needed(&self, key: &str) -> Result<usize> {
-        self.size(key)?.ok_or_else(|| self.refuse(format!("{key} is missing")))
-    }
-
-    /// A token's id.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn id(&self, key: &str) -> Result<Option<u32>> {
-        self.read_as(key, "a token id", |value| match value {
-            Value::Integer(id) => u32::try_from(*id).ok(),
-            _ => None,
-        })
-    }
-
-    /// A number.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn number(&self, key: &str) -> Result<Option<f64>> {
-        self.read_as(key, "a number", |value| match value {
-            Value::Float(number) => Some(*number),
-            Value::Integer(number) => Some(*number as f64),
-            _ => None,
-        })
-    }
-
-    /// A truth value.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.read_as(key, "true or false", |value| match value {
-            Value::Flag(flag) => Some(*flag),
-            _ => None,
-        })
-    }
-
-    /// A string.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn text(&self, key: &str) -> Result<Option<&str>> {
-        self.read_as(key, "a string", |value| match value {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        })
-    }
-
-    /// An array of strings.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn texts(&self, key: &str) -> Result<Option<&[String]>> {
-        self.read_as(key, "an array of strings", |value| match value {
-            Value::Texts(texts) => Some(texts.as_slice()),
-            _ => None,
-        })
-    }
-
-    /// An array of integers.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn integers(&self, key: &str) -> Result<Option<&[i64]>> {
-        self.read_as(key, "an array of integers", |value| match value {
-            Value::Integers(integers) => Some(integers.as_slice()),
-            _ => None,
-        })
-    }
-
-    /// Three numbers.
-    ///
-    /// # Errors
-    /// As [`Self::size`].
-    pub fn triple(&self, key: &str) -> Result<Option<[f32; 3]>> {
-        self.read_as(key, "three numbers", |value| match value {
-            Value::Floats(numbers) => {
-                <[f64; 3]>::try_from(numbers.as_slice()).ok().map(|three| three.map(|x| x as f32))
-            }
-            _ => None,
-        })
+    /// As [`Self::get`], and if it is missing.
+    pub fn needed<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<T> {
+        self.get(key)?.ok_or_else(|| self.refuse(format!("{key} is missing")))
     }
 }
 
@@ -218,11 +154,7 @@ async fn read_value<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str, kind: 
             let Some(bytes) = least_bytes(kind) else {
                 return Err(cursor.refuse(format!("damaged: {key} has the unknown value type {kind}")));
             };
-            Ok(match number(kind, cursor.take(bytes).await?) {
-                Number::Integer(integer) => Value::Integer(integer),
-                Number::Float(float) => Value::Float(float),
-                Number::Flag(flag) => Value::Flag(flag),
-            })
+            Ok(number(kind, cursor.take(bytes).await?))
         }
     }
 }
@@ -244,15 +176,14 @@ async fn read_array<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Res
     }
     // Both fit: the file has that many bytes left.
     let numbers = cursor.take(count * bytes).await?.chunks_exact(bytes as usize).map(|bytes| number(kind, bytes));
-    let mut integers = Vec::new();
-    let mut floats = Vec::new();
-    for number in numbers {
-        match number {
-            Number::Float(float) => floats.push(float),
-            Number::Flag(flag) => integers.push(i64::from(flag)),
-            // What does not fit is no token type, the only integers anybody asks for.
-            Number::Integer(integer) => integers.push(i64::try_from(integer).unwrap_or(i64::MAX)),
-        }
+    if matches!(kind, 6 | 12) {
+        return Ok(Value::Floats(numbers.filter_map(|number| f64::from_value(&number)).collect()));
     }
-    Ok(if matches!(kind, 6 | 12) { Value::Floats(floats) } else { Value::Integers(integers) })
+    let integers = numbers.map(|number| match number {
+        Value::Flag(flag) => i64::from(flag),
+        // What does not fit is no token type, the only integers anybody asks for.
+        Value::Integer(integer) => i64::try_from(integer).unwrap_or(i64::MAX),
+        _ => i64::MAX,
+    });
+    Ok(Value::Integers(integers.collect()))
 }

@@ -13,9 +13,6 @@ mod model;
 mod tokenizer;
 pub mod write;
 
-pub use file::{ElementType, MAX_HEADER_BYTES, TensorInfo};
-pub use import::{GgufImport, GgufOptions, import};
-pub use metadata::{Metadata, Value};
+pub use import::{GgufImport, import};
 pub use model::GgufModel;
 pub use tokenizer::tokenizer_json;
-pub use write::{Field, GgufHeader, padding};

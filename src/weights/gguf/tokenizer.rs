@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::metadata::{Metadata, TOKENS, Value};
+use super::metadata::{Metadata, TOKENS};
 use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
-use crate::families::readers::{ChatDefaults, Family, GgufReader};
+use crate::families::readers::{Family, GgufReader};
 use crate::families::table::FAMILIES;
 use crate::weights::manifest::ChatSettings;
 use crate::weights::tokenizer_json::write_tokenizer;
@@ -24,12 +24,9 @@ fn fault(metadata: &Metadata, reason: &str) -> Error {
 }
 
 /// The family of a file and its reader: one that knows the architecture, and of several the one that knows the tokenizer.
-///
-/// # Errors
-/// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`].
 pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static GgufReader)> {
-    let architecture = metadata.text("general.architecture")?.unwrap_or_default();
-    let pre = metadata.text("tokenizer.ggml.pre")?.unwrap_or_default();
+    let architecture: &str = metadata.get("general.architecture")?.unwrap_or_default();
+    let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
     let readers = || FAMILIES.into_iter().filter_map(|family| Some((family, family.gguf.as_ref()?)));
     let known = || readers().filter(|(_, reader)| reader.architectures.contains(&architecture));
     let splits = |reader: &GgufReader| reader.pre_tokenizers.iter().any(|split| split.names.contains(&pre));
@@ -48,7 +45,7 @@ pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static G
 
 /// The tokens of a file, in the order of their ids.
 pub(super) fn tokens(metadata: &Metadata) -> Result<&[String]> {
-    metadata.texts(TOKENS)?.ok_or_else(|| fault(metadata, &format!("{TOKENS} is missing")))
+    metadata.get(TOKENS)?.ok_or_else(|| fault(metadata, &format!("{TOKENS} is missing")))
 }
 
 /// The text of a `tokenizer.json` that encodes as the tokenizer in the file's metadata.
@@ -58,8 +55,8 @@ pub(super) fn tokens(metadata: &Metadata) -> Result<&[String]> {
 /// [`Error::InvalidCheckpoint`].
 pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
     let refuse = |reason: String| Err(fault(metadata, &reason));
-    let model = metadata.text("tokenizer.ggml.model")?.unwrap_or_default();
-    let pre = metadata.text("tokenizer.ggml.pre")?.unwrap_or_default();
+    let model: &str = metadata.get("tokenizer.ggml.model")?.unwrap_or_default();
+    let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
     let known = reader(metadata)?.1.pre_tokenizers;
     let Some(split) = known.iter().find(|split| model == "gpt2" && split.names.contains(&pre)) else {
         let names: Vec<String> = known.iter().flat_map(|split| split.names).map(|name| format!("{name:?}")).collect();
@@ -69,8 +66,8 @@ pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
         ));
     };
     let tokens = tokens(metadata)?;
-    let Some(types) = metadata.integers(TYPES)? else { return refuse(format!("{TYPES} is missing")) };
-    let Some(merges) = metadata.texts(MERGES)? else { return refuse(format!("{MERGES} is missing")) };
+    let Some(types): Option<&[i64]> = metadata.get(TYPES)? else { return refuse(format!("{TYPES} is missing")) };
+    let Some(merges): Option<&[String]> = metadata.get(MERGES)? else { return refuse(format!("{MERGES} is missing")) };
     if types.len() != tokens.len() {
         return refuse(format!("{TYPES} has {} values for {} tokens", types.len(), tokens.len()));
     }
@@ -86,25 +83,17 @@ pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
 }
 
 /// The tokens that begin and end, and the layout: the one whose marks the file's own template bears, else the family's first.
-pub(super) fn chat_settings(
-    metadata: &Metadata,
-    vocab_size: usize,
-    defaults: ChatDefaults,
-    layouts: &[&'static ChatLayout],
-) -> Result<ChatSettings> {
-    let id = |key: &str| match metadata.id(key)? {
+pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Family) -> Result<ChatSettings> {
+    let id = |key: &str| match metadata.get::<u32>(key)? {
         Some(id) if id as usize >= vocab_size => {
             Err(metadata.refuse(format!("{key} is {id}, outside the vocabulary of {vocab_size}")))
         }
         id => Ok(id),
     };
     // Ollama's files have none, and a template of another type than text is as good as none.
-    let own = match metadata.get("tokenizer.chat_template") {
-        Some(Value::Text(template)) => Some(template.as_str()),
-        _ => None,
-    };
-    let (layout, template_is_assumed) = ChatLayout::recognise(layouts, own);
-    let mut eos_token_ids = vec![id("tokenizer.ggml.eos_token_id")?.unwrap_or(defaults.eos)];
+    let own = metadata.get("tokenizer.chat_template").unwrap_or_default();
+    let (layout, template_is_assumed) = ChatLayout::recognise(family.chat_layouts, own);
+    let mut eos_token_ids = vec![id("tokenizer.ggml.eos_token_id")?.unwrap_or(family.chat.eos)];
     for key in ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"] {
         eos_token_ids.extend(id(key)?.filter(|id| !eos_token_ids.contains(id)));
     }
@@ -112,7 +101,7 @@ pub(super) fn chat_settings(
         template: layout.name.into(),
         template_is_assumed,
         default_system_prompt: None,
-        bos_token_id: id("tokenizer.ggml.bos_token_id")?.or(defaults.bos),
+        bos_token_id: id("tokenizer.ggml.bos_token_id")?.or(family.chat.bos),
         eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
     })

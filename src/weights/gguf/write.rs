@@ -1,33 +1,50 @@
 //! Writing GGUF: a header that names every tensor, then their bytes in the same order, each padded to the alignment.
 
-use super::file::{DEFAULT_ALIGNMENT, ElementType, tensor_bytes};
+use super::file::{DEFAULT_ALIGNMENT, type_number};
 use crate::error::{Error, Result};
+use crate::weights::tensors::ElementType;
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 
-/// A value as the published files hold it: which width a number has is part of the format.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Field {
-    /// A 32-bit count, size or id.
-    U32(u32),
-    /// A 32-bit float.
-    F32(f32),
-    /// A truth value.
-    Flag(bool),
-    /// A string.
-    Text(String),
-    /// An array of 32-bit integers.
-    I32s(Vec<i32>),
-    /// An array of 32-bit floats.
-    F32s(Vec<f32>),
-    /// An array of strings.
-    Texts(Vec<String>),
+/// What a value may be. Which width a number has is part of the format.
+pub trait Field {
+    /// The type's number in the format.
+    const TYPE: u32;
+
+    /// Appends the value.
+    fn put(&self, out: &mut Vec<u8>);
 }
 
-impl From<&str> for Field {
-    fn from(text: &str) -> Self {
-        Self::Text(text.into())
+macro_rules! fields {
+    ($($number:literal $type:ty: |$value:ident| $bytes:expr;)+) => {$(
+        impl Field for $type {
+            const TYPE: u32 = $number;
+
+            fn put(&self, out: &mut Vec<u8>) {
+                let $value = self;
+                out.extend($bytes);
+            }
+        }
+    )+};
+}
+
+fields! {
+    4 u32: |number| number.to_le_bytes();
+    5 i32: |number| number.to_le_bytes();
+    6 f32: |number| number.to_le_bytes();
+    7 bool: |flag| [u8::from(*flag)];
+    8 &str: |text| (text.len() as u64).to_le_bytes().into_iter().chain(text.bytes());
+    8 String: |text| (text.len() as u64).to_le_bytes().into_iter().chain(text.bytes());
+}
+
+impl<T: Field> Field for Vec<T> {
+    const TYPE: u32 = 9;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        T::TYPE.put(out);
+        out.extend((self.len() as u64).to_le_bytes());
+        self.iter().for_each(|item| item.put(out));
     }
 }
 
@@ -43,21 +60,10 @@ pub struct GgufHeader {
 
 impl GgufHeader {
     /// Adds a key, which must be a new one.
-    pub fn set(&mut self, key: &str, value: impl Into<Field>) {
-        let out = &mut self.pairs;
-        put_text(out, key);
-        match value.into() {
-            Field::U32(number) => put(out, 4, number.to_le_bytes()),
-            Field::F32(number) => put(out, 6, number.to_le_bytes()),
-            Field::Flag(flag) => put(out, 7, [u8::from(flag)]),
-            Field::Text(text) => {
-                out.extend(8u32.to_le_bytes());
-                put_text(out, &text);
-            }
-            Field::I32s(numbers) => put_array(out, 5, &numbers, |out, number| out.extend(number.to_le_bytes())),
-            Field::F32s(numbers) => put_array(out, 6, &numbers, |out, number| out.extend(number.to_le_bytes())),
-            Field::Texts(texts) => put_array(out, 8, &texts, |out, text| put_text(out, text)),
-        }
+    pub fn set<T: Field>(&mut self, key: &str, value: T) {
+        key.put(&mut self.pairs);
+        T::TYPE.put(&mut self.pairs);
+        value.put(&mut self.pairs);
         self.pair_count += 1;
     }
 
@@ -67,14 +73,14 @@ impl GgufHeader {
     /// [`Error::Internal`] for a shape or a type that the format has not.
     pub fn tensor(&mut self, name: &str, kind: ElementType, shape: &[usize]) -> Result<u64> {
         let fault = |reason: String| Error::Internal { detail: format!("tensor {name}: {reason}") };
-        let bytes = tensor_bytes(kind, shape).map_err(fault)?;
-        let number = kind.number().ok_or_else(|| fault(format!("{kind:?} is no type of GGUF's")))?;
-        put_text(&mut self.tensors, name);
-        self.tensors.extend((shape.len() as u32).to_le_bytes());
+        let bytes = kind.bytes(shape).map_err(fault)?;
+        let number = type_number(kind).ok_or_else(|| fault(format!("{kind:?} is no type of GGUF's")))?;
+        name.put(&mut self.tensors);
+        (shape.len() as u32).put(&mut self.tensors);
         for &size in shape.iter().rev() {
             self.tensors.extend((size as u64).to_le_bytes());
         }
-        self.tensors.extend(number.to_le_bytes());
+        number.put(&mut self.tensors);
         self.tensors.extend(self.data_bytes.to_le_bytes());
         self.tensor_count += 1;
         self.data_bytes += bytes + padding(bytes) as u64;
@@ -103,23 +109,4 @@ impl GgufHeader {
 pub fn padding(bytes: u64) -> usize {
     let alignment = DEFAULT_ALIGNMENT as u64;
     (bytes.next_multiple_of(alignment) - bytes) as usize
-}
-
-fn put<const N: usize>(out: &mut Vec<u8>, kind: u32, bytes: [u8; N]) {
-    out.extend(kind.to_le_bytes());
-    out.extend(bytes);
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u64).to_le_bytes());
-    out.extend(text.as_bytes());
-}
-
-fn put_array<T>(out: &mut Vec<u8>, kind: u32, items: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
-    out.extend(9u32.to_le_bytes());
-    out.extend(kind.to_le_bytes());
-    out.extend((items.len() as u64).to_le_bytes());
-    for item in items {
-        put(out, item);
-    }
 }

@@ -4,23 +4,40 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// An object of a JSON file.
+/// An object of a JSON file, and what stands for the fields it lacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     /// The file.
     pub file: &'a str,
     /// Where in the file the object is: empty, or a path that ends in a dot.
     path: &'a str,
-    map: &'a Map<String, Value>,
+    map: Option<&'a Map<String, Value>>,
+    defaults: Option<&'a Value>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `value`, found in `file` at `path`.
-    pub fn new(file: &'a str, path: &'a str, value: &'a Value) -> Result<Self> {
-        match value {
-            Value::Object(map) => Ok(Self { file, path, map }),
-            _ => Err(Error::checkpoint(file, "", format!("{} is not an object", path.trim_end_matches('.')))),
+    /// The fields of `value`, found in `file` at `path`; of no value there are none.
+    pub fn new(file: &'a str, path: &'a str, value: Option<&'a Value>) -> Result<Self> {
+        match value.map(Value::as_object) {
+            Some(None) => Err(Error::checkpoint(file, "", format!("{} is not an object", path.trim_end_matches('.')))),
+            map => Ok(Self { file, path, map: map.flatten(), defaults: None }),
         }
+    }
+
+    /// With the fields of an object where its own are absent or `null`.
+    #[must_use]
+    pub fn or(self, defaults: &'a Value) -> Self {
+        Self { defaults: Some(defaults), ..self }
+    }
+
+    /// The object under the key that `path` ends in, before its dot.
+    pub fn object(&self, path: &'a str) -> Result<Self> {
+        Self::new(self.file, path, self.get(path.trim_end_matches('.')))
+    }
+
+    /// Whether there is an object.
+    pub fn is_there(&self) -> bool {
+        self.map.is_some()
     }
 
     /// An error about a field.
@@ -37,19 +54,31 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the field is there, be it `null`.
+    /// Whether the object itself has the field, be it `null`.
     pub fn has(&self, key: &str) -> bool {
-        self.map.contains_key(key)
+        self.map.is_some_and(|map| map.contains_key(key))
     }
 
     /// The field, unless it is absent or `null`.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
+        let own = self.map.and_then(|map| map.get(key)).filter(|value| !value.is_null());
+        own.or_else(|| self.defaults?.get(key))
     }
 
-    /// Every field.
+    /// The fields alone, where `null` has a meaning of its own for `key`.
+    #[must_use]
+    pub fn unless_null(self, key: &str) -> Self {
+        Self { defaults: self.defaults.filter(|_| !self.has(key)), ..self }
+    }
+
+    /// Every field of its own.
     pub fn iter(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
-        self.map.iter()
+        self.map.into_iter().flatten()
+    }
+
+    /// What a field must say, as `read` reads it.
+    pub fn needed<T>(&self, key: &str, read: impl Fn(&Self, &str) -> Result<Option<T>>) -> Result<T> {
+        read(self, key)?.ok_or_else(|| self.refuse(key, "is missing"))
     }
 
     fn read<T>(&self, key: &str, what: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {

@@ -15,19 +15,16 @@ pub struct HfFiles<'a> {
     pub architecture: &'a str,
     /// `config.json`.
     pub config: Fields<'a>,
-    /// `processor_config.json`.
-    pub processor: Option<Fields<'a>>,
-    /// `preprocessor_config.json`.
-    pub preprocessor: Option<Fields<'a>>,
+    /// `processor_config.json`, if there is one.
+    pub processor: Fields<'a>,
+    /// `preprocessor_config.json`, if there is one.
+    pub preprocessor: Fields<'a>,
     /// `tokenizer.json`.
     pub tokenizer: &'a [u8],
 }
 
 impl HfFiles<'_> {
-    /// The ids of the tokens outside the text vocabulary, by their spelling.
-    ///
-    /// # Errors
-    /// [`Error::Tokenizer`].
+    /// The ids of the tokens outside the text vocabulary, by their spelling; fails with [`Error::Tokenizer`].
     pub fn added_tokens(&self) -> Result<HashMap<String, u32>> {
         #[derive(Deserialize)]
         struct Tokenizer {

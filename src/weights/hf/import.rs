@@ -2,31 +2,19 @@
 
 use std::ops::ControlFlow;
 
-use super::fp8::Scales;
+use ::safetensors::Dtype;
+
+use super::fp8::read_scales;
 use super::settings::read_settings;
 use crate::error::{Error, Result};
 use crate::families::{Role, TensorSpec, definition};
 use crate::weights::checkpoint::Fingerprint;
-use crate::weights::convert::{Meter, Numbers, Progress, convert};
-use crate::weights::layout::Layout;
-use crate::weights::layouts::Layouts;
+use crate::weights::convert::{ImportOptions, Piece, Progress, convert, main_layout};
 use crate::weights::manifest::Manifest;
-use crate::weights::safetensors::{Checkpoint, TensorRef};
+use crate::weights::safetensors;
 use crate::weights::source::{ByteSource, FileSet};
-use crate::weights::writer::{PackageInfo, PackageSink, PackageWriter};
-
-/// Options of an import.
-#[derive(Debug, Clone)]
-pub struct ImportOptions {
-    /// The model's name, for people.
-    pub name: String,
-    /// Licence of the weights.
-    pub license: Option<String>,
-    /// Where the weights come from.
-    pub source: Option<String>,
-    /// What becomes of the matrices.
-    pub layouts: Layouts,
-}
+use crate::weights::tensors::{ElementType, TensorFiles, TensorRef};
+use crate::weights::writer::{PackageSink, PackageWriter};
 
 /// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time, reading each file from front to back.
 /// `progress` is called every few megabytes and may stop the work, which goes on from there if `writer`'s sink keeps checkpoints.
@@ -41,7 +29,7 @@ pub async fn import<F: FileSet, K: PackageSink>(
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     let mut settings = read_settings(files).await?;
-    let checkpoint = Checkpoint::open(files).await?;
+    let (checkpoint, listed_in) = safetensors::open(files).await?;
     let mut fingerprint = Fingerprint::new("hf");
     fingerprint.add((&settings, &options));
     checkpoint.add_to(&mut fingerprint);
@@ -56,52 +44,43 @@ pub async fn import<F: FileSet, K: PackageSink>(
         let tied = is_tied(find(Role::Head), find(Role::Embedding), &mut writer).await?;
         settings.config.text_mut().tie_word_embeddings = tied;
     }
-    let first_projection =
-        definition(&settings.config).tensors().find(|spec| spec.role == Role::Layer(0) && spec.is_matrix());
-    let first_projection = first_projection.map(|spec| spec.name);
     let mut pieces = Vec::new();
     for spec in definition(&settings.config).tensors() {
-        pieces.push((find(&checkpoint, &spec)?, spec));
+        let tensor = find(&checkpoint, &listed_in, &spec)?;
+        let layout = options.layouts.of(&spec, tensor.held());
+        pieces.push(Piece { tensor, spec, layout });
     }
-    pieces.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
-    let scales = Scales::read(&checkpoint, pieces.iter().map(|(tensor, _)| tensor)).await?;
-
-    let mut meter = Meter::new(progress, pieces.iter().map(|(tensor, spec)| (spec.len(), tensor.bytes())));
-    let mut quantization = Layout::F32;
-    for (index, (tensor, spec)) in pieces.into_iter().enumerate() {
-        let tensor = scales.scaled(tensor);
-        let (len, bytes, layout) = (spec.len(), tensor.bytes(), options.layouts.of(&spec, tensor.held()));
-        if Some(&spec.name) == first_projection.as_ref() {
-            quantization = layout;
-        }
-        if index < writer.complete() {
-            meter.skip(len, bytes);
-            continue;
-        }
-        convert(&tensor, &spec, layout, &mut writer, meter.of_tensor(len, bytes)).await?;
+    pieces.sort_by_key(|piece| piece.tensor.place());
+    let scales = read_scales(&checkpoint, pieces.iter().map(|piece| &piece.tensor)).await?;
+    for Piece { tensor, .. } in &mut pieces {
+        tensor.scale = scales.get(tensor.name).copied().unwrap_or(1.0);
     }
+    convert(&pieces, &mut writer, progress).await?;
     let ImportOptions { name, license, source, .. } = options;
-    let (config, chat) = (settings.config, settings.chat);
-    let info = PackageInfo { name, license, source, quantization, config, chat };
-    writer.finish(info, settings.tokenizer).await
+    let quantization = main_layout(pieces.iter().map(|piece| (&piece.spec, piece.layout)));
+    let name = name.unwrap_or_else(|| "model".into());
+    let draft = Manifest::draft(name, quantization, settings.config, settings.chat);
+    writer.finish(Manifest { license, source, ..draft }, settings.tokenizer).await
 }
 
-fn look_up<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> Option<TensorRef<'a, S>> {
+fn look_up<'a, S: ByteSource>(checkpoint: &'a TensorFiles<S>, spec: &TensorSpec) -> Option<TensorRef<'a, S>> {
     spec.hf.iter().find_map(|name| checkpoint.tensor(name))
 }
 
 /// The checkpoint's tensor, of the right shape and of a number format that can be read.
-fn find<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, spec: &TensorSpec) -> Result<TensorRef<'a, S>> {
+fn find<'a, S: ByteSource>(
+    checkpoint: &'a TensorFiles<S>,
+    listed_in: &str,
+    spec: &TensorSpec,
+) -> Result<TensorRef<'a, S>> {
     let Some(tensor) = look_up(checkpoint, spec) else {
-        let name = spec.hf.first().unwrap_or(&spec.name);
-        return Err(Error::checkpoint(&checkpoint.listed_in, name, "is missing"));
+        return Err(Error::checkpoint(listed_in, spec.hf.first().unwrap_or(&spec.name), "is missing"));
     };
-    let shape = &tensor.info.shape;
-    if !spec.fits(shape) {
-        return Err(tensor.error(format!("has shape {shape:?}, the configuration asks for {:?}", spec.shape)));
+    let tensor = tensor.of_shape(spec, "the configuration asks for")?;
+    match tensor.info.kind {
+        ElementType::Plain(Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3) => Ok(tensor),
+        other => Err(tensor.error(format!("is stored as {other}; only F32, F16, BF16 and F8_E4M3 can be imported"))),
     }
-    tensor.element_bytes()?;
-    Ok(tensor)
 }
 
 /// Whether a model that claims to be tied is: as in `transformers`, a head of its own that differs from the embedding counts.
@@ -115,7 +94,7 @@ async fn is_tied<S: ByteSource, K: PackageSink>(
     if let Some(tied) = writer.tied_head() {
         return Ok(tied);
     }
-    let same_kind = head.info.dtype == embedding.info.dtype && head.info.shape == embedding.info.shape;
+    let same_kind = head.info.kind == embedding.info.kind && head.info.shape == embedding.info.shape;
     let tied = same_kind && same_bytes(&head, &embedding).await?;
     writer.set_tied_head(tied).await?;
     Ok(tied)

@@ -11,6 +11,5 @@ mod fp8;
 mod import;
 mod settings;
 
-pub use super::convert::Progress;
-pub use import::{ImportOptions, import};
+pub use import::import;
 pub use settings::{CheckpointSettings, read_settings};

@@ -1,7 +1,5 @@
 //! Rotary embedding parameters in all their spellings, as `transformers` `modeling_rope_utils.py` reads them.
 
-use serde_json::{Value, json};
-
 use super::fields::Fields;
 use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
 use crate::error::Result;
@@ -9,57 +7,46 @@ use crate::error::Result;
 /// The base where none is given.
 const DEFAULT_THETA: f64 = 10_000.0;
 
-/// The object that holds the parameters: old `rope_scaling`, unless it is empty, goes before new `rope_parameters`; `fallback` where
-/// there is neither.
+/// The object that holds the parameters: old `rope_scaling`, unless it is empty, goes before new `rope_parameters`.
 ///
 /// # Errors
-/// [`crate::Error::InvalidCheckpoint`] if it is no object.
-pub fn parameters<'a>(config: Fields<'a>, path: &'a str, fallback: &'a Value) -> Result<Fields<'a>> {
+/// [`crate::Error::InvalidCheckpoint`] if it is no object; so below.
+pub fn parameters<'a>(config: Fields<'a>, path: &'a str) -> Result<Fields<'a>> {
     let old = config.get("rope_scaling").filter(|value| value.as_object().is_none_or(|map| !map.is_empty()));
-    Fields::new(config.file, path, old.or_else(|| config.get("rope_parameters")).unwrap_or(fallback))
+    Fields::new(config.file, path, old.or_else(|| config.get("rope_parameters")))
+}
+
+/// The number that one of two objects has, the first before the second.
+fn number(key: &str, first: Fields<'_>, second: Fields<'_>) -> Result<Option<f64>> {
+    first.number(key)?.map_or_else(|| second.number(key), |number| Ok(Some(number)))
 }
 
 /// Positions before the extension of the context.
-///
-/// # Errors
-/// [`crate::Error::InvalidCheckpoint`].
 pub fn original_positions(config: Fields<'_>, rope: Fields<'_>, max_positions: usize) -> Result<f64> {
-    match config.number("original_max_position_embeddings")? {
-        Some(original) => Ok(original),
-        None => Ok(rope.number("original_max_position_embeddings")?.unwrap_or(max_positions as f64)),
-    }
-}
-
-/// What a family's decoders have.
-#[derive(Debug)]
-pub struct RopeDefaults {
-    /// `rope_parameters` of a configuration without any.
-    pub parameters: Value,
-    /// Values of `rope_type` that are supported besides `default`: `yarn`, `llama3`.
-    pub types: &'static [&'static str],
+    Ok(number("original_max_position_embeddings", config, rope)?.unwrap_or(max_positions as f64))
 }
 
 /// The rope of a decoder with heads of `head_dim`.
 pub(super) fn decoder_rope(
     config: Fields<'_>,
     architecture: &str,
-    defaults: &RopeDefaults,
+    types: &[&str],
     (head_dim, max_positions): (usize, usize),
 ) -> Result<RopeConfig> {
-    let rope = parameters(config, "rope_parameters.", &defaults.parameters)?;
-    let kind = kind_and_theta(config, rope, architecture)?;
+    let rope = parameters(config, "rope_parameters.")?;
+    let (name, theta) = name_and_theta(config, rope, architecture)?;
     let original = original_positions(config, rope, max_positions)?;
-    let mut parsed = RopeConfig { theta: kind.theta, pairs: RopePairs::Half, yarn: None, divisors: None };
-    match kind.name {
+    let mut parsed = RopeConfig { theta, pairs: RopePairs::Half, yarn: None, divisors: None };
+    match name {
         "default" => {}
-        "yarn" if defaults.types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
-        "llama3" if defaults.types.contains(&"llama3") => {
-            let needed = |key: &str| rope.number(key)?.ok_or_else(|| rope.refuse(key, "is missing"));
+        "yarn" if types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
+        "llama3" if types.contains(&"llama3") => {
+            let needed = |key: &str| rope.needed(key, Fields::number);
             let bands = (needed("low_freq_factor")?, needed("high_freq_factor")?);
-            parsed.divisors =
-                Some(llama_3_divisors(kind.theta, head_dim.min(MAX_HEAD_DIM), needed("factor")?, bands, original));
+            let head_dim = head_dim.min(MAX_HEAD_DIM);
+            parsed.divisors = Some(llama_3_divisors(theta, head_dim, needed("factor")?, bands, original));
         }
-        _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name))),
+        _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {name:?}"))),
     }
     Ok(parsed)
 }
@@ -69,40 +56,24 @@ pub(super) fn decoder_rope(
 /// # Errors
 /// [`crate::Error::UnsupportedArchitecture`] for a rope of another type, [`crate::Error::InvalidCheckpoint`].
 pub fn plain_theta(config: Fields<'_>, path: &str, architecture: &str, types: &[&str]) -> Result<f64> {
-    let none = json!({});
-    let rope = parameters(config, path, &none)?;
-    let kind = kind_and_theta(config, rope, architecture)?;
-    if !types.contains(&kind.name) {
-        return Err(rope.unsupported(architecture, "rope_type", &format!("is {:?}", kind.name)));
+    let rope = parameters(config, path)?;
+    let (name, theta) = name_and_theta(config, rope, architecture)?;
+    if !types.contains(&name) {
+        return Err(rope.unsupported(architecture, "rope_type", &format!("is {name:?}")));
     }
-    Ok(kind.theta)
+    Ok(theta)
 }
 
-struct Kind<'a> {
-    name: &'a str,
-    theta: f64,
-}
-
-fn kind_and_theta<'a>(config: Fields<'a>, rope: Fields<'a>, architecture: &str) -> Result<Kind<'a>> {
+fn name_and_theta<'a>(config: Fields<'a>, rope: Fields<'a>, architecture: &str) -> Result<(&'a str, f64)> {
     if let Some((layers, _)) = rope.iter().find(|(_, value)| value.is_object()) {
         return Err(rope.unsupported(architecture, layers, "differs between layers"));
     }
-    let partial = match rope.number("partial_rotary_factor")? {
-        Some(partial) => Some(partial),
-        None => config.number("partial_rotary_factor")?,
-    };
-    if partial.is_some_and(|partial| partial != 1.0) {
+    if number("partial_rotary_factor", rope, config)?.is_some_and(|partial| partial != 1.0) {
         return Err(rope.unsupported(architecture, "partial_rotary_factor", "is not 1"));
     }
-    let theta = match rope.number("rope_theta")? {
-        Some(theta) => theta,
-        None => config.number("rope_theta")?.unwrap_or(DEFAULT_THETA),
-    };
-    let name = match rope.text("rope_type")? {
-        Some(name) => name,
-        None => rope.text("type")?.unwrap_or("default"),
-    };
-    Ok(Kind { name, theta })
+    let theta = number("rope_theta", rope, config)?.unwrap_or(DEFAULT_THETA);
+    let name = rope.text("rope_type")?.map_or_else(|| rope.text("type"), |name| Ok(Some(name)))?;
+    Ok((name.unwrap_or("default"), theta))
 }
 
 fn yarn(rope: Fields<'_>, original: f64, max_positions: usize) -> Result<YarnConfig> {
@@ -112,7 +83,7 @@ fn yarn(rope: Fields<'_>, original: f64, max_positions: usize) -> Result<YarnCon
     let factor = rope.number("factor")?.unwrap_or(max_positions as f64 / original);
     let attention_factor = match rope.number("attention_factor")? {
         Some(given) => given,
-        None => attention_factor(factor, rope.number("mscale")?, rope.number("mscale_all_dim")?),
+        None => YarnConfig::scale(factor, rope.number("mscale")?, rope.number("mscale_all_dim")?),
     };
     let non_zero = |key| rope.number(key).map(|given| given.filter(|x| *x != 0.0));
     Ok(YarnConfig {
@@ -123,13 +94,4 @@ fn yarn(rope: Fields<'_>, original: f64, max_positions: usize) -> Result<YarnCon
         attention_factor,
         truncate: rope.flag("truncate")?.unwrap_or(!rope.has("truncate")),
     })
-}
-
-/// `_compute_yarn_parameters`: the ratio of both scales if both are given and not zero, else the paper's own.
-fn attention_factor(factor: f64, mscale: Option<f64>, mscale_all_dim: Option<f64>) -> f64 {
-    let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
-    match (mscale.filter(|m| *m != 0.0), mscale_all_dim.filter(|m| *m != 0.0)) {
-        (Some(mscale), Some(all_dim)) => scale(mscale) / scale(all_dim),
-        _ => scale(1.0),
-    }
 }

@@ -1,12 +1,12 @@
 //! `config.json` and the small files beside it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields::Fields;
 use super::files::HfFiles;
 use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
-use crate::families::readers::{ChatDefaults, HfModel, HfReader};
+use crate::families::readers::{ChatDefaults, HfReader};
 use crate::families::table::FAMILIES;
 use crate::families::{ModelConfig, definition};
 use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, TOKENIZER_FILE};
@@ -40,7 +40,7 @@ pub async fn read_settings<F: FileSet>(files: &F) -> Result<CheckpointSettings> 
     let Some(config) = read_json(files, CONFIG_FILE).await? else {
         return Err(Error::checkpoint(CONFIG_FILE, "", "there is no such file"));
     };
-    let config = Fields::new(CONFIG_FILE, "", &config)?;
+    let config = Fields::new(CONFIG_FILE, "", Some(&config))?;
     let (reader, architecture) = reader(config)?;
     let Some(tokenizer) = read_whole(files, TOKENIZER_FILE, MAX_TOKENIZER_BYTES).await? else {
         return Err(Error::checkpoint(TOKENIZER_FILE, "", "there is no such file"));
@@ -50,11 +50,11 @@ pub async fn read_settings<F: FileSet>(files: &F) -> Result<CheckpointSettings> 
     let small = HfFiles {
         architecture,
         config,
-        processor: processor.as_ref().map(|value| Fields::new(PROCESSOR_FILE, "", value)).transpose()?,
-        preprocessor: preprocessor.as_ref().map(|value| Fields::new(PREPROCESSOR_FILE, "", value)).transpose()?,
+        processor: Fields::new(PROCESSOR_FILE, "", processor.as_ref())?,
+        preprocessor: Fields::new(PREPROCESSOR_FILE, "", preprocessor.as_ref())?,
         tokenizer: &tokenizer,
     };
-    let HfModel { config: model, chat } = (reader.read)(&small)?;
+    let (model, chat) = (reader.read)(&small)?;
     model.validate(CONFIG_FILE)?;
     let chat = chat_settings(files, config, &model, chat).await?;
     Ok(CheckpointSettings { config: model, chat, tokenizer })
@@ -92,10 +92,9 @@ async fn chat_settings<F: FileSet>(
     defaults: ChatDefaults,
 ) -> Result<ChatSettings> {
     let vocab_size = model.text().vocab_size;
-    let generation = read_json(files, GENERATION_FILE).await?.unwrap_or_else(|| json!({}));
-    let generation = Fields::new(GENERATION_FILE, "", &generation)?;
-    let text = whole.get("text_config").unwrap_or(&Value::Null);
-    let text = if text.is_null() { whole } else { Fields::new(whole.file, "text_config.", text)? };
+    let generation = read_json(files, GENERATION_FILE).await?;
+    let generation = Fields::new(GENERATION_FILE, "", generation.as_ref())?;
+    let text = whole.object("text_config.")?;
     let first = |key: &str| {
         let ids = |fields: Fields<'_>| fields.ids(key).map(|ids| ids.filter(|ids| !ids.is_empty()));
         Ok::<_, Error>(ids(generation)?.or(ids(whole)?).or(ids(text)?))
@@ -110,7 +109,7 @@ async fn chat_settings<F: FileSet>(
     let pad = first("pad_token_id")?.map(|ids| inside("pad_token_id", ids)).transpose()?;
     let default_pad = defaults.pad.filter(|&id| (id as usize) < vocab_size);
     let own = read_text(files, TEMPLATE_FILE).await?;
-    let (layout, template_is_assumed) = ChatLayout::recognise(definition(model).chat_layouts(), own.as_deref());
+    let (layout, template_is_assumed) = ChatLayout::recognise(definition(model).family().chat_layouts, own.as_deref());
     Ok(ChatSettings {
         template: layout.name.into(),
         template_is_assumed,

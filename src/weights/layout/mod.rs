@@ -12,8 +12,6 @@ mod table;
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 pub use table::{GgmlType, Layout, LayoutSpec, SPECS};
 
 /// Elements that share a scale, along a row.
@@ -74,11 +72,6 @@ pub struct MatrixShape {
 }
 
 impl MatrixShape {
-    /// Rows as stored.
-    pub fn rows_padded(self) -> usize {
-        self.rows.next_multiple_of(ROW_GROUP)
-    }
-
     /// Columns as stored.
     pub fn cols_padded(self) -> usize {
         self.cols.next_multiple_of(BLOCK)
@@ -103,33 +96,18 @@ impl Layout {
         all
     };
     /// The layouts that numbers can be brought into; the others only ever come out of a file, bit by bit.
-    pub const FROM_NUMBERS: [Self; count_encoded()] = {
-        let mut found = [Self::F32; count_encoded()];
-        let (mut at, mut next) = (0, 0);
-        while at < SPECS.len() {
-            if SPECS[at].encode.is_some() {
-                found[next] = SPECS[at].layout;
-                next += 1;
-            }
-            at += 1;
-        }
-        found
-    };
+    pub fn from_numbers() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|layout| layout.spec().encode.is_some())
+    }
 
     /// Its row of the table.
     pub fn spec(self) -> &'static LayoutSpec {
-        static TABLE: [LayoutSpec; SPECS.len()] = SPECS;
-        &TABLE[self as usize]
+        &SPECS[self as usize]
     }
 
     /// The name in `model.json` and on the command line.
     pub fn name(self) -> &'static str {
         self.spec().name
-    }
-
-    /// The layout of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|layout| layout.name() == name)
     }
 
     /// The layout that holds this type of ggml's bit by bit, by its number in GGUF files.
@@ -190,36 +168,4 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-impl Serialize for Layout {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for Layout {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::from_name(&name).ok_or_else(|| serde::de::Error::unknown_variant(&name, &NAMES))
-    }
-}
-
-const NAMES: [&str; SPECS.len()] = {
-    let mut names = [""; SPECS.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = SPECS[at].name;
-        at += 1;
-    }
-    names
-};
-
-const fn count_encoded() -> usize {
-    let (mut count, mut at) = (0, 0);
-    while at < SPECS.len() {
-        count += SPECS[at].encode.is_some() as usize;
-        at += 1;
-    }
-    count
 }

@@ -1,11 +1,13 @@
 //! Every layout: one row of [`SPECS`], with its twins on the CPU. The same name in `shaders/layouts` is its WGSL.
 
 use half::f16;
+use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, PlaneKind, PlaneUnit, SUPER_BLOCK, WIDE_BLOCK, decode, encode, ggml};
 
 /// The number format of a tensor and the order of its bytes, all little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layout {
     /// One plane: `f32 [rows_padded][cols_padded]`; for a vector `f32 [len]`.
     F32,
@@ -97,7 +99,7 @@ const K_SCALES: PlaneUnit = by_group(PlaneKind::Scales, SUPER_BLOCK, 16, 2);
 const SUPER_SCALES: PlaneUnit = by_group(PlaneKind::SuperScales, SUPER_BLOCK, 4, 4);
 
 /// Every layout, largest first.
-pub const SPECS: [LayoutSpec; 9] = [
+pub static SPECS: [LayoutSpec; 9] = [
     LayoutSpec {
         layout: Layout::F32,
         name: "f32",

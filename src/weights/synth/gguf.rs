@@ -2,18 +2,20 @@
 
 use std::io::Write;
 
+use half::bf16;
+use safetensors::Dtype;
+
 use super::deviation;
-use super::package::norm;
-use super::random::{Palette, Random, Scales, block, unit_scale};
+use super::random::{Palette, Random, Scales, block};
 use super::tokenizer::{CONTROL, Vocabulary};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
-use crate::families::table::family;
 use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
-use crate::weights::gguf::{ElementType, Field, GgufHeader, padding};
+use crate::weights::gguf::write::{GgufHeader, padding};
 use crate::weights::layout::Layout;
+use crate::weights::tensors::ElementType;
 
 /// Types that llama.cpp's `llama-quantize` gives the tensors of a text model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,34 +31,23 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// The end of a file's name.
-    pub fn name(self) -> &'static str {
+    /// The end of a file's name, `llama_ftype` of llama.cpp, and the type of most matrices.
+    fn row(self) -> (&'static str, u32, ElementType) {
         match self {
-            Self::Q4KM => "Q4_K_M",
-            Self::Q5KM => "Q5_K_M",
-            Self::Q8_0 => "Q8_0",
-            Self::Bf16 => "BF16",
+            Self::Q4KM => ("Q4_K_M", 15, ElementType::Blocks(Layout::Q4K)),
+            Self::Q5KM => ("Q5_K_M", 17, ElementType::Blocks(Layout::Q5K)),
+            Self::Q8_0 => ("Q8_0", 7, ElementType::Blocks(Layout::Q8_0)),
+            Self::Bf16 => ("BF16", 32, ElementType::Plain(Dtype::BF16)),
         }
     }
 
-    /// `llama_ftype` of llama.cpp.
-    fn number(self) -> u32 {
-        match self {
-            Self::Q4KM => 15,
-            Self::Q5KM => 17,
-            Self::Q8_0 => 7,
-            Self::Bf16 => 32,
-        }
+    /// The end of a file's name.
+    pub fn name(self) -> &'static str {
+        self.row().0
     }
 
     /// The type of a matrix of the text model.
     fn of(self, spec: &TensorSpec, text: &TextConfig) -> ElementType {
-        let most = match self {
-            Self::Q4KM => Layout::Q4K,
-            Self::Q5KM => Layout::Q5K,
-            Self::Q8_0 => return ElementType::Blocks(Layout::Q8_0),
-            Self::Bf16 => return ElementType::Bf16,
-        };
         let (layers, name) = (text.layers.len(), spec.name.as_str());
         // `use_more_bits` of llama.cpp.
         let more = |i: usize| i < layers / 8 || i >= 7 * layers / 8 || (i - layers / 8) % 3 == 2;
@@ -66,9 +57,12 @@ impl FileType {
             Role::Layer(layer) => more(layer) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
             Role::Vision(_) => false,
         };
-        ElementType::Blocks(if finer { Layout::Q6K } else { most })
+        let mixed = matches!(self, Self::Q4KM | Self::Q5KM);
+        if mixed && finer { ElementType::Blocks(Layout::Q6K) } else { self.row().2 }
     }
 }
+
+const FLOATS: ElementType = ElementType::Plain(Dtype::F32);
 
 /// A file that can be written.
 #[derive(Debug)]
@@ -87,17 +81,14 @@ impl GgufFile {
         let mut header = GgufHeader::default();
         header.set("general.name", name);
         definition(config).describe_gguf(&mut header, false);
-        header.set("general.file_type", Field::U32(file_type.number()));
+        header.set("general.file_type", file_type.row().1);
         describe_tokens(&mut header, config)?;
         let specs = definition(config).tensors().filter(|spec| spec.role.is_text());
-        let kind = |spec: &TensorSpec| if spec.shape.len() == 1 { ElementType::F32 } else { file_type.of(spec, text) };
+        let kind = |spec: &TensorSpec| if spec.is_matrix() { file_type.of(spec, text) } else { FLOATS };
         Self::new(header, specs, kind)
     }
 
     /// The vision half, `None` for a model that has none.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub fn mmproj(name: &str, config: &ModelConfig) -> Result<Option<Self>> {
         if definition(config).pictures().is_none() {
             return Ok(None);
@@ -106,7 +97,7 @@ impl GgufFile {
         header.set("general.name", name);
         definition(config).describe_gguf(&mut header, true);
         let narrow = |spec: &TensorSpec| spec.is_matrix() && spec.floor.is_none();
-        let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Bf16 } else { ElementType::F32 };
+        let kind = |spec: &TensorSpec| if narrow(spec) { ElementType::Plain(Dtype::BF16) } else { FLOATS };
         // Published files repeat a row of the embedding.
         let copy = |name: &&str| TensorSpec::new(*name, &[config.text().hidden_size], Role::Vision(0)).gguf(*name);
         let specs = definition(config).tensors().filter(|spec| !spec.role.is_text());
@@ -161,20 +152,20 @@ const PIECE: usize = 4 * 34 * 144 * 11 * 5 * 7 * 4;
 
 /// What the bytes of a tensor are made from.
 enum Filler {
-    Norm,
-    Wide(Palette<4>),
-    Narrow(Palette<2>),
+    Plain(Palette, Dtype),
     Blocks(Layout, Scales),
 }
 
 impl Filler {
     fn new(spec: &TensorSpec, kind: ElementType, random: &mut Random) -> Self {
+        let bf16 = |x| bf16::from_f32(x).to_le_bytes();
         match kind {
-            ElementType::F32 if spec.shape.len() == 1 => Self::Norm,
-            ElementType::F32 => Self::Wide(Palette::f32(random, deviation(spec))),
-            ElementType::F16 => Self::Narrow(Palette::f16(random, deviation(spec))),
-            ElementType::Bf16 => Self::Narrow(Palette::bf16(random, deviation(spec))),
-            ElementType::Blocks(layout) => Self::Blocks(layout, Scales::new(deviation(spec) * unit_scale(layout))),
+            ElementType::Blocks(layout) => Self::Blocks(layout, Scales::new(layout, deviation(spec))),
+            ElementType::Plain(dtype) if spec.shape.len() == 1 => Self::Plain(Palette::of_vector(random), dtype),
+            ElementType::Plain(Dtype::F32) => {
+                Self::Plain(Palette::new(random, deviation(spec), f32::to_le_bytes), Dtype::F32)
+            }
+            ElementType::Plain(_) => Self::Plain(Palette::new(random, deviation(spec), bf16), Dtype::BF16),
         }
     }
 
@@ -182,9 +173,7 @@ impl Filler {
     fn next(&mut self, random: &mut Random, bytes: usize) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
-            Self::Norm => out = norm(random, bytes / 4),
-            Self::Wide(palette) => palette.extend(random, bytes / 4, &mut out),
-            Self::Narrow(palette) => palette.extend(random, bytes / 2, &mut out),
+            Self::Plain(palette, dtype) => palette.extend(random, bytes / (dtype.bitsize() / 8), &mut out),
             Self::Blocks(layout, scales) => {
                 out.resize(bytes, 0);
                 let size = block_size(*layout).map_or(bytes, |(size, _)| size);
@@ -197,8 +186,8 @@ impl Filler {
 
 fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
     let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size)?;
-    let family = family(config);
-    let (control, normal) = (3, 1);
+    let family = definition(config).family();
+    let (control, normal) = (3i32, 1);
     header.set("tokenizer.ggml.model", "gpt2");
     for pre in family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).take(1).flat_map(|split| split.names.first())
     {
@@ -206,18 +195,18 @@ fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> 
     }
     header.set(
         "tokenizer.ggml.token_type",
-        Field::I32s((0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect()),
+        (0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect::<Vec<_>>(),
     );
-    header.set("tokenizer.ggml.scores", Field::F32s(vec![0.0; tokens.len()]));
-    header.set("tokenizer.ggml.tokens", Field::Texts(tokens));
-    header.set("tokenizer.ggml.merges", Field::Texts(merges));
+    header.set("tokenizer.ggml.scores", vec![0.0f32; tokens.len()]);
+    header.set("tokenizer.ggml.tokens", tokens);
+    header.set("tokenizer.ggml.merges", merges);
     let ChatDefaults { bos, eos, pad } = family.chat;
     for (key, id) in [("bos", bos), ("eos", Some(eos)), ("unknown", Some(0)), ("padding", pad)] {
         if let Some(id) = id {
-            header.set(&format!("tokenizer.ggml.{key}_token_id"), Field::U32(id));
+            header.set(&format!("tokenizer.ggml.{key}_token_id"), id);
         }
     }
-    header.set("tokenizer.ggml.add_bos_token", Field::Flag(bos.is_some()));
-    header.set("tokenizer.ggml.add_eos_token", Field::Flag(false));
+    header.set("tokenizer.ggml.add_bos_token", bos.is_some());
+    header.set("tokenizer.ggml.add_eos_token", false);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Random weights, fast: most bytes are random as they stand, the others come from small tables.
 
-use half::{bf16, f16};
+use half::f16;
 
 use crate::weights::layout::Layout;
 
@@ -44,45 +44,39 @@ impl Random {
 
 /// Numbers to pick from, about normally distributed, in the bytes of one number format.
 #[derive(Debug)]
-pub(super) struct Palette<const N: usize>(Vec<[u8; N]>);
+pub(super) struct Palette {
+    bytes: Vec<u8>,
+    /// Bytes of a number.
+    width: usize,
+}
 
 const PALETTE: usize = 1 << 12;
 
-impl<const N: usize> Palette<N> {
+impl Palette {
     /// Numbers of that standard deviation, as `bytes` writes them.
-    pub(super) fn new(random: &mut Random, deviation: f64, bytes: impl Fn(f32) -> [u8; N]) -> Self {
+    pub(super) fn new<const N: usize>(random: &mut Random, deviation: f64, bytes: impl Fn(f32) -> [u8; N]) -> Self {
         // Twelve uniform numbers in -1..1 have a variance of 4.
         let mut normal = || (0..12).map(|_| random.uniform()).sum::<f64>() / 2.0;
-        Self((0..PALETTE).map(|_| bytes((normal() * deviation) as f32)).collect())
+        Self { bytes: (0..PALETTE).flat_map(|_| bytes((normal() * deviation) as f32)).collect(), width: N }
+    }
+
+    /// The gains of a norm, or what else is a vector: `f32` of about 1.
+    pub(super) fn of_vector(random: &mut Random) -> Self {
+        Self::new(random, 0.05, |x| (1.0 + x).to_le_bytes())
     }
 
     /// Appends `count` numbers.
     pub(super) fn extend(&self, random: &mut Random, count: usize, out: &mut Vec<u8>) {
-        out.reserve(count * N);
+        out.reserve(count * self.width);
         let mut left = count;
         while left > 0 {
             let bits = random.next();
             for index in 0..left.min(5) {
-                out.extend(self.0[(bits >> (12 * index)) as usize % PALETTE]);
+                let at = (bits >> (12 * index)) as usize % PALETTE * self.width;
+                out.extend_from_slice(&self.bytes[at..at + self.width]);
             }
             left -= left.min(5);
         }
-    }
-}
-
-impl Palette<2> {
-    pub(super) fn f16(random: &mut Random, deviation: f64) -> Self {
-        Self::new(random, deviation, |x| f16::from_f32(x).to_le_bytes())
-    }
-
-    pub(super) fn bf16(random: &mut Random, deviation: f64) -> Self {
-        Self::new(random, deviation, |x| bf16::from_f32(x).to_le_bytes())
-    }
-}
-
-impl Palette<4> {
-    pub(super) fn f32(random: &mut Random, deviation: f64) -> Self {
-        Self::new(random, deviation, f32::to_le_bytes)
     }
 }
 
@@ -91,8 +85,9 @@ impl Palette<4> {
 pub(super) struct Scales(Vec<f16>);
 
 impl Scales {
-    /// Around `scale`.
-    pub(super) fn new(scale: f64) -> Self {
+    /// Scales with which integers of random bits have that standard deviation.
+    pub(super) fn new(layout: Layout, deviation: f64) -> Self {
+        let scale = deviation * layout.spec().deviation.recip();
         let number = |index: u32| {
             let size = scale * (0.75 + f64::from(index / 2) / 256.0);
             f16::from_f64(if index.is_multiple_of(2) { size } else { -size })
@@ -103,11 +98,6 @@ impl Scales {
     pub(super) fn pick(&self, random: u64) -> f16 {
         self.0[random as usize % 256]
     }
-}
-
-/// The scale that gives integers with every bit random a standard deviation of 1.
-pub(super) fn unit_scale(layout: Layout) -> f64 {
-    layout.spec().deviation.recip()
 }
 
 /// Fills one of ggml's blocks.

@@ -41,10 +41,7 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of `size` tokens.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`] for a size that holds no words or that syllables cannot fill.
+    /// The vocabulary of `size` tokens; [`Error::InvalidRequest`] for a size that holds no words or that syllables cannot fill.
     pub(super) fn new(size: usize) -> Result<Self> {
         let demo: File = serde_json::from_str(DEMO).map_err(|e| Error::Internal { detail: e.to_string() })?;
         let named: HashMap<usize, &str> = demo.added_tokens.iter().map(|t| (t.id, t.content.as_str())).collect();

@@ -1,11 +1,11 @@
 //! Damaged and hostile files: every error has its code and says what is wrong, and no package comes out.
 
 use ocelli::Error;
-use ocelli::weights::source::MemoryFiles;
 
 use super::super::common::{XorShift, mutate};
 use super::parts::{Parts, text};
 use super::{TEXT, assert_says, both, files, pack, pack_as, read, refused, text_files};
+use crate::common::MemoryFiles;
 
 fn raw(bytes: Vec<u8>) -> MemoryFiles {
     let mut files = text_files("q4_0", |_| ());

@@ -6,12 +6,13 @@ use ocelli::families::{ModelConfig, definition};
 use ocelli::weights::gguf::GgufImport;
 use ocelli::weights::hf::read_settings;
 use ocelli::weights::manifest::Manifest;
-use ocelli::weights::source::{Directory, MemoryFiles};
+use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
 
 use super::super::common::checkpoint_dir;
 use super::parts::{Parts, Tensor};
 use super::{TEXT, assert_says, pack_as, text_files};
+use crate::common::MemoryFiles;
 
 /// A fixture as if converted from `LlamaForCausalLM`.
 fn llama(change: impl FnOnce(&mut Parts)) -> MemoryFiles {

@@ -10,16 +10,17 @@ mod tokenizer;
 
 use std::ops::ControlFlow;
 
-use ocelli::weights::gguf::{GgufImport, GgufOptions, import};
+use ocelli::weights::ImportOptions;
+use ocelli::weights::gguf::{GgufImport, import};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
 use ocelli::weights::manifest::Manifest;
 use ocelli::weights::package::Package;
-use ocelli::weights::source::MemoryFiles;
 use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
 
-use super::common::{MemorySink, fixture};
+use super::common::{MemorySink, fixture, read_planes};
+use crate::common::MemoryFiles;
 use parts::Parts;
 
 const TEXT: &str = "text.gguf";
@@ -50,13 +51,13 @@ pub(crate) fn both() -> GgufImport {
 }
 
 fn pack_as(files: &MemoryFiles, names: &GgufImport, layout: Option<Layout>) -> Result<(Manifest, MemoryFiles)> {
-    pack_with(files, names, layout.into())
+    pack_with(files, names, layout.map_or_else(Layouts::default, Layouts::from))
 }
 
 fn pack_with(files: &MemoryFiles, names: &GgufImport, layouts: Layouts) -> Result<(Manifest, MemoryFiles)> {
     let sink = MemorySink::default();
     let writer = PackageWriter::with_shard_bytes(sink.clone(), 65_536);
-    let options = GgufOptions { layouts, ..GgufOptions::default() };
+    let options = ImportOptions { layouts, ..ImportOptions::default() };
     let result = pollster::block_on(import(files, names, writer, options, |_| ControlFlow::Continue(())));
     let stored = sink.files.lock().expect("no panic").clone();
     assert_eq!(stored.contains_key("model.json"), result.is_ok(), "a manifest is there exactly when all went well");
@@ -74,7 +75,7 @@ fn assert_same_model((a, a_files): (Manifest, MemoryFiles), (b, b_files): (Manif
     assert_eq!(a.tensors.len(), b.tensors.len());
     let [left, right] = [a_files, b_files].map(|files| pollster::block_on(Package::open(files)).expect("a package"));
     for tensor in &a.tensors {
-        let planes = |package: &Package<_>| pollster::block_on(package.read_planes(&tensor.name)).expect("planes");
+        let planes = |package: &Package<_>| read_planes(package, &tensor.name);
         assert_eq!(planes(&left), planes(&right), "{}", tensor.name);
     }
 }

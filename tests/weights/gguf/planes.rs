@@ -7,6 +7,7 @@ use ocelli::weights::package::Package;
 use ocelli::weights::quant::{decode, encode_rows};
 use safetensors::SafeTensors;
 
+use super::super::common::{read_planes, read_values};
 use super::parts::Parts;
 use super::{both, pack_as, pack_with, read, text_files};
 
@@ -131,7 +132,7 @@ fn a_package_holds_the_bits_of_the_file() {
         ];
         for (ours, theirs) in pairs {
             let tensor = source.tensors.iter().find(|tensor| tensor.name == theirs).expect(theirs);
-            let (layout, shape, planes) = pollster::block_on(package.read_planes(ours)).expect(ours);
+            let (layout, shape, planes) = read_planes(&package, ours);
             let expected = match tensor.kind {
                 0 => Layout::F32,
                 1 | 30 => Layout::F16,
@@ -150,7 +151,7 @@ fn a_package_holds_the_bits_of_the_file() {
         }
         let most = match name {
             "mixed" | "bf16" => Layout::F16,
-            name => Layout::from_name(name).expect("a layout"),
+            name => Layout::ALL.into_iter().find(|layout| layout.name() == name).expect("a layout"),
         };
         assert_eq!(manifest.quantization, most, "{name}");
     }
@@ -171,17 +172,17 @@ fn a_file_of_q5_0_is_worth_what_gguf_py_says() {
     });
     let (_, packed) = pack_as(&files, &both(), None).expect("a package");
     let package = pollster::block_on(Package::open(packed)).expect("a package");
-    let (layout, shape, planes) = pollster::block_on(package.read_planes("layers.0.self_attn.q_proj")).expect("planes");
+    let (layout, shape, planes) = read_planes(&package, "layers.0.self_attn.q_proj");
     assert_eq!((layout, shape.as_slice()), (Layout::Q5_0, &[rows, cols][..]));
     assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), blocks);
-    let numbers = pollster::block_on(package.read_values("layers.0.self_attn.q_proj")).expect("values");
+    let numbers = read_values(&package, "layers.0.self_attn.q_proj");
     let theirs = values.data().as_chunks().0.iter().map(|&x| u32::from_le_bytes(x)).cycle();
     assert!(numbers.iter().map(|x| x.to_bits()).eq(theirs.take(rows * cols)));
 }
 
 #[test]
 fn only_floats_take_the_layout_asked_for() {
-    for layout in Layout::FROM_NUMBERS {
+    for layout in Layout::from_numbers() {
         let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &both(), Some(layout)).expect("a package");
         let stored = |name: &str| manifest.tensor(name).expect(name).layout;
         assert_eq!(stored("layers.0.self_attn.q_proj"), Layout::Q4K);
@@ -223,16 +224,11 @@ fn what_is_quantised_is_rounded_again_only_when_asked_and_said_so() {
                 "{}",
                 tensor.name
             );
-            let numbers = pollster::block_on(bits.read_values(&tensor.name)).expect("values");
+            let numbers = read_values(&bits, &tensor.name);
             let mut planes = vec![Vec::new(); 2];
             encode_rows(Layout::Q4_64, cols, &numbers, &mut planes).expect("numbers");
             let expected = decode(Layout::Q4_64, &[rows, cols], &planes).expect("its own planes");
-            assert_eq!(
-                pollster::block_on(package.read_values(&tensor.name)).expect("values"),
-                expected,
-                "{}",
-                tensor.name
-            );
+            assert_eq!(read_values(&package, &tensor.name), expected, "{}", tensor.name);
         }
         assert_eq!(again, 8);
     }

@@ -1,11 +1,14 @@
 //! The container: versions, alignments, kinds of values, split files.
 
-use ocelli::weights::gguf::{ElementType, GgufModel, Value};
+use ocelli::weights::gguf::GgufModel;
+use ocelli::weights::gguf::metadata::Value;
 use ocelli::weights::layout::Layout;
-use ocelli::weights::source::{MemoryFiles, MemorySource};
+use ocelli::weights::tensors::ElementType;
+use safetensors::Dtype;
 
 use super::parts::{Parts, text};
 use super::{assert_same_model, assert_says, both, files, pack, read, refused, text_files};
+use crate::common::{MemoryFiles, MemorySource};
 
 fn open(bytes: Vec<u8>) -> GgufModel<MemorySource> {
     let files = MemoryFiles([("a.gguf".to_owned(), bytes.into())].into());
@@ -38,7 +41,7 @@ fn values_of_every_type() {
         parts.set(&format!("none.{kind}"), 9, array(*kind, &[]));
     }
     let model = open(parts.bytes());
-    let metadata = model.metadata();
+    let metadata = &model.metadata.values;
     for (kind, _, value) in numbers {
         assert_eq!(metadata.get(&format!("one.{kind}")), Some(&value));
         let (two, none) = match value {
@@ -62,18 +65,18 @@ fn tensors_are_where_gguf_py_put_them() {
     let bytes = read("q4_k.gguf");
     let parts = Parts::of(&bytes);
     let model = open(bytes.clone());
-    assert_eq!(model.tensors().count(), parts.tensors.len());
-    for (name, info) in model.tensors() {
+    assert_eq!(model.tensors.iter().count(), parts.tensors.len());
+    for (name, info) in model.tensors.iter() {
         let tensor = parts.tensors.iter().find(|tensor| tensor.name == name).expect(name);
         let shape: Vec<u64> = info.shape.iter().rev().map(|&size| size as u64).collect();
         assert_eq!(shape, tensor.dims, "{name}");
         assert_eq!(bytes[info.range.start as usize..info.range.end as usize], tensor.data, "{name}");
     }
-    let kind = |name: &str| model.tensors().find(|(other, _)| *other == name).expect(name).1.kind;
+    let kind = |name: &str| model.tensors.iter().find(|(other, _)| *other == name).expect(name).1.kind;
     assert_eq!(kind("blk.0.attn_q.weight"), ElementType::Blocks(Layout::Q4K));
     assert_eq!(kind("blk.0.attn_v.weight"), ElementType::Blocks(Layout::Q6K));
     assert_eq!(kind("blk.0.attn_output.weight"), ElementType::Blocks(Layout::Q8_0), "128 columns are no super-block");
-    assert_eq!(kind("blk.0.attn_norm.weight"), ElementType::F32);
+    assert_eq!(kind("blk.0.attn_norm.weight"), ElementType::Plain(Dtype::F32));
 }
 
 #[test]

@@ -2,19 +2,19 @@
 
 use ocelli::chat::Tokenizer;
 use ocelli::weights::gguf::{GgufModel, tokenizer_json};
-use ocelli::weights::source::MemoryFiles;
 use ocelli::{Error, Result};
 use serde_json::Value;
 
 use super::super::common::{XorShift, fixture};
 use super::parts::{Parts, text};
 use super::{assert_says, read};
+use crate::common::MemoryFiles;
 
 fn rebuilt(change: impl FnOnce(&mut Parts)) -> Result<Vec<u8>> {
     let mut parts = Parts::of(&read("tokenizer.gguf"));
     change(&mut parts);
     let files = MemoryFiles([("t.gguf".to_owned(), parts.bytes().into())].into());
-    tokenizer_json(pollster::block_on(GgufModel::open(&files, "t.gguf"))?.metadata())
+    tokenizer_json(&pollster::block_on(GgufModel::open(&files, "t.gguf"))?.metadata)
 }
 
 fn original() -> Vec<u8> {

@@ -46,7 +46,7 @@ export function splitCheckpoint(bytes: Uint8Array | null): { head: CheckpointHea
 }
 
 interface Part {
-  name: string;
+  file: string;
 }
 
 /** The fields of a checkpoint that are read here; see `src/weights/checkpoint.rs`. */
@@ -60,5 +60,5 @@ interface Checkpoint {
 export function referencedFiles(checkpoint: Uint8Array): { shards: Checkpoint["shards"]; parts: string[] } {
   const { shards, rest, open } = JSON.parse(new TextDecoder().decode(checkpoint)) as Checkpoint;
   const parts = [...(rest ? [rest] : []), ...(open?.waiting.flat() ?? [])];
-  return { shards, parts: parts.map(({ name }) => name) };
+  return { shards, parts: parts.map(({ file }) => file) };
 }
