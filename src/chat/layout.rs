@@ -81,7 +81,7 @@ pub fn check_pictures(messages: &[Message], may_show: impl Fn(&Message) -> bool)
     }
     match pictures(messages).find(|(_, message, _)| !may_show(message)) {
         Some((field, message, _)) => {
-            Err(Error::request(field, format!("a {} message cannot hold a picture", message.role.name())))
+            Err(Error::request(field, format!("a {} message cannot hold a picture", message.role)))
         }
         None => Ok(()),
     }

@@ -1,7 +1,8 @@
 //! A conversation as data: who said what, in which order.
 
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who speaks. Displayed as in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
     System,
@@ -9,17 +10,6 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
-}
-
-impl Role {
-    /// The role's name in a request.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
 }
 
 /// One piece of a message.

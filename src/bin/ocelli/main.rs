@@ -60,14 +60,13 @@ fn main() -> ExitCode {
 
 /// Writes an error to standard error.
 fn complain(error: &Error) {
-    // With standard error closed as well, the exit code is all that is left to say.
-    let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());
+    open::inform(&format!("error[{}]: {error}", error.code()));
 }
 
 /// Tells standard error what the user should know of.
 fn tell(event: &Event) {
     if let Event::Recovering { attempt, reason } = event {
-        let _ = writeln!(std::io::stderr(), "the GPU was lost ({reason}); opening it again, attempt {attempt}");
+        open::inform(&format!("the GPU was lost ({reason}); opening it again, attempt {attempt}"));
     }
 }
 

@@ -176,8 +176,7 @@ impl fmt::Display for LoadReport {
         write!(f, "loaded {:.1} MB in {:.2} s, {speed:.2} GB/s; ", megabytes(self.bytes), self.seconds)?;
         write!(f, "GPU memory at most {:.1} MB", megabytes(self.gpu_peak_bytes))?;
         for (index, row) in self.gpu.iter().filter(|row| row.peak > 0).enumerate() {
-            let name = format!("{:?}", row.purpose);
-            write!(f, "{} {name} {:.1}", if index == 0 { ":" } else { "," }, megabytes(row.peak))?;
+            write!(f, "{} {:?} {:.1}", if index == 0 { ":" } else { "," }, row.purpose, megabytes(row.peak))?;
         }
         match self.resident_peak_bytes {
             Some(bytes) => write!(f, "; this process at most {:.1} MB", megabytes(bytes)),
@@ -297,9 +296,9 @@ pub(crate) fn with_weights_bar<T>(import: impl FnOnce(&mut dyn FnMut(Progress) -
     imported
 }
 
-/// Says something on standard error that is no complaint.
+/// Writes a line to standard error.
 pub(crate) fn inform(text: &str) {
-    // With standard error closed nobody wants to know.
+    // With standard error closed as well, the exit code is all that is left to say.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -43,7 +43,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
 fn turn(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
     let header = [
         Segment::Control("<|start_header_id|>"),
-        Segment::Text(role.name().into()),
+        Segment::Text(role.to_string().into()),
         Segment::Control("<|end_header_id|>"),
     ];
     segments.extend(header);
