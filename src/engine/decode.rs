@@ -21,15 +21,6 @@ struct Drawing<D> {
     arrived: Option<f64>,
 }
 
-/// How far an answer is.
-#[derive(Debug, Clone, Copy)]
-struct Progress {
-    /// Tokens drawn.
-    drawn: usize,
-    /// Tokens that may follow.
-    left: usize,
-}
-
 /// Tokens that came at once.
 #[derive(Debug)]
 struct Drawn {
@@ -60,14 +51,14 @@ impl<B: Backend> Engine<B> {
         let mut drawing = None;
         context.cancel.check()?;
         while answer.tokens.len() < limit && answer.finish_reason != FinishReason::Stop {
-            let progress = Progress { drawn: answer.tokens.len(), left: limit - answer.tokens.len() };
+            let drawn_and_left = (answer.tokens.len(), limit - answer.tokens.len());
             let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
                 // Whatever goes wrong, it is begun anew.
                 let mut current = match drawing.take() {
                     Some(current) => current,
                     None => engine.begin(request, encoded, &answer.tokens, context).await?,
                 };
-                let drawn = engine.draw_some(&mut current, &mut speculator, progress).await?;
+                let drawn = engine.draw_some(&mut current, &mut speculator, drawn_and_left).await?;
                 drawing = Some(current);
                 Ok(drawn)
             };
@@ -139,25 +130,25 @@ impl<B: Backend> Engine<B> {
         Ok(Drawing { draw, known: None, arrived: None })
     }
 
-    /// The next tokens: the one that is being drawn, or as many as a pass verifies.
+    /// The next tokens behind `drawn` others, of which `left` may follow: the one that is being drawn, or as many as a pass verifies.
     async fn draw_some(
         &mut self,
         drawing: &mut Drawing<DrawOf<B>>,
         speculator: &mut Speculator,
-        progress: Progress,
+        (drawn, left): (usize, usize),
     ) -> Result<Drawn> {
         if let Some(known) = drawing.known {
-            if let Some(draft) = self.propose(speculator, Some(known), progress.left)?
-                && let Some(drawn) = self.verify(drawing, speculator, (known, draft), progress).await?
+            if let Some(draft) = self.propose(speculator, Some(known), left)?
+                && let Some(tokens) = self.verify(drawing, speculator, (known, draft), drawn).await?
             {
-                return Ok(drawn);
+                return Ok(tokens);
             }
             self.conversation.step(self.backend.model()?, &mut drawing.draw, known).await?;
             (drawing.known, drawing.arrived) = (None, None);
         }
         // What comes next can be guessed as soon as this token is known: nothing is submitted before it is.
-        let waits = progress.left > 1 && self.propose(speculator, None, progress.left - 1)?.is_some();
-        let goes_on = progress.left > 1 && !waits;
+        let waits = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
+        let goes_on = left > 1 && !waits;
         let token = self.conversation.draw(self.backend.model()?, &mut drawing.draw, goes_on).await?;
         drawing.known = (!goes_on).then_some(token);
         let now = (self.clock)();
@@ -184,16 +175,16 @@ impl<B: Backend> Engine<B> {
         drawing: &mut Drawing<DrawOf<B>>,
         speculator: &mut Speculator,
         (known, draft): (u32, Draft),
-        progress: Progress,
+        drawn: usize,
     ) -> Result<Option<Drawn>> {
         let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
         let model = self.backend.model()?;
-        if !self.conversation.drafts_are_right(model, &inputs, progress.drawn).await? {
+        if !self.conversation.drafts_are_right(model, &inputs, drawn).await? {
             speculator.stop();
             return Ok(None);
         }
         let started = (self.clock)();
-        let Some(verdict) = self.conversation.verify(model, &mut drawing.draw, &inputs, progress.drawn).await? else {
+        let Some(verdict) = self.conversation.verify(model, &mut drawing.draw, &inputs, drawn).await? else {
             // Perhaps by a draft's fault: then a step will do.
             speculator.stop();
             return Ok(None);

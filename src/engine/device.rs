@@ -7,7 +7,7 @@ use futures_util::future::join;
 use super::backend::Backend;
 use super::conversation::Conversation;
 use super::events::{Clock, LoadEvent, RequestContext};
-use super::pictures::{Encoder, FeatureCache, PromptImages};
+use super::pictures::{FeatureCache, PromptImages};
 use super::prompt::{ContextEntry, SizedPicture};
 use super::source::ShardSource;
 use super::tower::{ShardWindow, TowerRun, select_all, take_all};
@@ -53,7 +53,8 @@ impl Device {
     /// The picture side, to be run.
     pub(super) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
         let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
-        let Some(tower) = tower.as_deref_mut() else { return Err(no_pictures()) };
+        let no_pictures = || Error::request("messages", "this model reads no pictures");
+        let tower = tower.as_deref_mut().ok_or_else(no_pictures)?;
         let (gpu, manifest, shards, plan) = (&self.gpu, &self.manifest, &*self.shards, &self.plan);
         Ok((model, TowerRun { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }))
     }
@@ -61,10 +62,6 @@ impl Device {
 
 fn not_there() -> Error {
     Error::DeviceLost { reason: "it has not been opened again".into() }
-}
-
-fn no_pictures() -> Error {
-    Error::request("messages", "this model reads no pictures")
 }
 
 impl Backend for Device {
@@ -103,15 +100,14 @@ impl Backend for Device {
         if wanted.is_empty() {
             return Ok(PromptImages::default());
         }
-        if wanted.iter().any(|picture| !self.features.has(picture)) {
+        if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
             // Pages that nobody needs now are memory for the tower.
             let gpu = self.gpu.clone();
             conversation.state_mut(self.model()?)?.trim(&gpu).await?;
         }
         let mut features = std::mem::take(&mut self.features);
-        let allowance = self.plan.feature_rows;
         let encoded = match self.tower_run() {
-            Ok((model, tower)) => features.encode(&mut Encoder { model, tower, allowance }, &wanted, context).await,
+            Ok((model, mut tower)) => features.encode((model, &mut tower), &wanted, context).await,
             Err(error) => Err(error),
         };
         self.features = features;
@@ -119,7 +115,7 @@ impl Backend for Device {
     }
 
     fn close(&mut self) {
-        self.features.clear();
+        self.features = FeatureCache::default();
         self.resident = None;
         // Nothing of it works any more.
         self.gpu.lose();
@@ -135,7 +131,7 @@ impl Backend for Device {
     }
 
     async fn free_memory(&mut self) -> Result<()> {
-        self.features.clear();
+        self.features = FeatureCache::default();
         if let Some(resident) = &mut self.resident {
             resident.model.release();
         }

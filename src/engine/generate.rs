@@ -1,12 +1,24 @@
-//! Request to answer: encode, reuse what the state holds, encode pictures, prefill in chunks, decode token by token.
+//! Request to answer: encode, reuse what the state holds, encode pictures, prefill in chunks, decode token by token. Or a prompt to the
+//! logits of every position: how agreement with another implementation is checked.
 
 use super::backend::Backend;
 use super::events::{Cancel, Completion, Event, RequestContext, Stage, Timings};
 use super::pictures::PromptImages;
-use super::prompt::Encoded;
+use super::prompt::{Encoded, Picture, Prompt};
 use super::{Engine, Request};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
+
+/// Some rows of a prompt's logits.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredRows<'a> {
+    /// The whole prompt's token ids.
+    pub input_ids: &'a [u32],
+    /// Position of the first row.
+    pub first: usize,
+    /// The rows. `// [rows, vocab]`
+    pub logits: &'a [f32],
+}
 
 impl<B: Backend> Engine<B> {
     /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
@@ -24,8 +36,12 @@ impl<B: Backend> Engine<B> {
         request.sampling.validate()?;
         let (mut answer, started) = (Completion::default(), (self.clock)());
         let encoded = self.encode(&request.prompt, &request.pictures)?;
-        answer.usage.prompt_tokens = encoded.ids.len();
-        self.check_room(encoded.ids.len())?;
+        let (tokens, context) = (encoded.ids.len(), self.backend.context());
+        // One token of an answer must fit as well.
+        if tokens >= context {
+            return Err(Error::ContextOverflow { tokens: tokens + 1, context });
+        }
+        answer.usage.prompt_tokens = tokens;
         encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
         answer.timings.prepare_ms = (self.clock)() - started;
         let context = &mut RequestContext::new(cancel, on_event);
@@ -37,10 +53,40 @@ impl<B: Backend> Engine<B> {
         Ok(answer)
     }
 
-    /// The prompt and one token of an answer must fit.
-    fn check_room(&self, tokens: usize) -> Result<()> {
-        let context = self.backend.context();
-        if tokens < context { Ok(()) } else { Err(Error::ContextOverflow { tokens: tokens + 1, context }) }
+    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids. A forward
+    /// pass has at most `chunk` tokens, and no more than the engine's own chunks; all divisions give the same logits but for rounding.
+    /// Fails as [`Engine::generate`].
+    pub async fn score(
+        &mut self,
+        prompt: &Prompt,
+        pictures: &[Picture],
+        chunk: usize,
+        cancel: &Cancel,
+        on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
+        let encoded = self.encode(prompt, pictures)?;
+        let (total, context) = (encoded.entries.len(), self.backend.context());
+        if total > context {
+            return Err(Error::ContextOverflow { tokens: total, context });
+        }
+        let ignore = &mut |_| ();
+        let context = &mut RequestContext::new(cancel, ignore);
+        self.conversation.rewind(0, &encoded.pictures);
+        let mut images = None;
+        while self.conversation.entries().len() < total {
+            cancel.check()?;
+            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                engine.forward(&encoded, chunk.max(1), &mut images, context).await
+            };
+            let rows = self.with_recovery(context, forward).await?;
+            let first = self.conversation.entries().len() - rows;
+            let read =
+                async |engine: &mut Self, _: &mut RequestContext<'_>| engine.backend.model()?.logits(0..rows).await;
+            let logits = self.with_recovery(context, read).await;
+            let logits = logits.inspect_err(|_| self.conversation.forget_last_pass())?; // [rows, vocab]
+            on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
+        }
+        Ok(encoded.ids)
     }
 
     /// Brings the conversation to the end of the prompt, so that the logits of its last row can be read. Returns the entries that need

@@ -11,10 +11,8 @@ mod events;
 mod generate;
 mod load;
 mod pictures;
-mod preallocate;
 mod prompt;
 mod recovery;
-mod score;
 mod source;
 mod speculate;
 mod tower;
@@ -27,10 +25,10 @@ pub use device::Device;
 pub use events::{
     Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, Usage,
 };
+pub use generate::ScoredRows;
 pub use load::LoadOptions;
 pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
-pub use score::ScoredRows;
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
@@ -44,6 +42,7 @@ use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
+use pictures::FeatureCache;
 use speculate::LatencyModel;
 
 /// A request for an answer.
@@ -137,15 +136,13 @@ impl Engine {
 
     /// Forgets the conversation, its state and all pictures.
     pub fn reset(&mut self) {
-        self.backend.features.clear();
+        self.backend.features = FeatureCache::default();
         self.conversation = Conversation::default();
     }
 
     /// Milliseconds that a pass over `rows` tokens takes behind the conversation, of which nothing is kept; none where there is no
     /// memory for so many. The first takes longer: it is made ready. What is found counts when it is decided whether guessing pays.
-    ///
-    /// # Errors
-    /// [`crate::Error::ContextOverflow`] behind a full context, or what the device says.
+    /// Fails with [`crate::Error::ContextOverflow`] behind a full context.
     pub async fn time_pass(&mut self, rows: usize) -> Result<Option<f64>> {
         let model = &mut self.backend.resident_mut()?.model;
         let state = self.conversation.state_mut(model)?;

@@ -7,7 +7,7 @@ use super::prompt::{ContextEntry, SizedPicture};
 use super::tower::TowerRun;
 use crate::error::{Error, Result};
 use crate::families::tower::Pixels;
-use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording};
+use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::image::Fingerprint;
 use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};
@@ -32,21 +32,19 @@ impl PromptImages {
     }
 }
 
-/// What encodes pictures.
-pub(super) struct Encoder<'a> {
-    pub(super) model: &'a mut Model,
-    pub(super) tower: TowerRun<'a>,
-    /// Rows of features that may be on the GPU at once.
-    pub(super) allowance: usize,
-}
-
 /// A picture's rows among those of a buffer.
 #[derive(Debug, Clone)]
-struct Kept {
+pub(super) struct Kept {
     fingerprint: Fingerprint,
     buffer: Buffer,
     first: usize,
     rows: usize,
+}
+
+impl Kept {
+    fn slice(&self, row_bytes: u64) -> Slice {
+        self.buffer.slice(self.first as u64 * row_bytes..(self.first + self.rows) as u64 * row_bytes)
+    }
 }
 
 /// Features of recent pictures, oldest first.
@@ -60,23 +58,15 @@ fn rows_of(picture: &SizedPicture) -> usize {
 }
 
 impl FeatureCache {
-    pub(super) fn clear(&mut self) {
-        self.kept.clear();
-    }
-
-    /// Whether the features of a picture are there.
-    pub(super) fn has(&self, picture: &SizedPicture) -> bool {
-        self.find(picture).is_some()
-    }
-
-    fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
+    /// The features of a picture, if they are there.
+    pub(super) fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
         self.kept.iter().find(|kept| kept.fingerprint == picture.fingerprint)
     }
 
     /// The features of all `pictures`, in one buffer.
     pub(super) async fn encode(
         &mut self,
-        encoder: &mut Encoder<'_>,
+        (model, tower): (&mut Model, &mut TowerRun<'_>),
         pictures: &[&SizedPicture],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
@@ -87,11 +77,11 @@ impl FeatureCache {
         };
         let buffer = match held.filter(all_in) {
             Some(buffer) => buffer,
-            None => self.encode_anew(encoder, pictures, context).await?,
+            None => self.encode_anew((model, tower), pictures, context).await?,
         };
         let place = |picture: &&SizedPicture| Some((picture.fingerprint, self.find(picture)?.first as u32));
         let first_rows = pictures.iter().filter_map(place).collect();
-        let rows = (buffer.bytes() / row_bytes(encoder.model)) as usize;
+        let rows = (buffer.bytes() / row_bytes(model)) as usize;
         self.kept.drain(..self.kept.len().saturating_sub(KEPT_PICTURES.max(pictures.len())));
         Ok(PromptImages { rows: Some(Features { buffer, rows }), first_rows })
     }
@@ -99,21 +89,25 @@ impl FeatureCache {
     /// A new buffer with the features of `pictures`: those that are kept are copied, the others encoded.
     async fn encode_anew(
         &mut self,
-        encoder: &mut Encoder<'_>,
+        (model, tower): (&mut Model, &mut TowerRun<'_>),
         pictures: &[&SizedPicture],
         context: &mut RequestContext<'_>,
     ) -> Result<Buffer> {
-        let gpu = encoder.tower.gpu.clone();
-        let row_bytes = row_bytes(encoder.model);
+        let gpu = tower.gpu.clone();
+        let row_bytes = row_bytes(model);
         let total = pictures.iter().map(|picture| rows_of(picture)).sum();
-        self.make_room(total, row_bytes, encoder.allowance)?;
+        self.make_room(total, row_bytes, tower.plan.feature_rows)?;
         let buffer = gpu.alloc("features", Purpose::Features, total as u64 * row_bytes)?;
         let mut first = 0;
         for (index, picture) in pictures.iter().enumerate() {
             let rows = rows_of(picture);
             let into = Kept { fingerprint: picture.fingerprint, buffer: buffer.clone(), first, rows };
             match self.find(picture) {
-                Some(kept) => copy(&gpu, kept, &into, row_bytes)?,
+                Some(kept) => {
+                    let mut copies = Recording::new();
+                    copies.copy(kept.slice(row_bytes), into.slice(row_bytes));
+                    gpu.run("keep features", &copies)?;
+                }
                 None => {
                     let mut progress = |layers: usize, depth: usize| {
                         let (done, total) = (index * depth + layers, pictures.len() * depth);
@@ -123,8 +117,8 @@ impl FeatureCache {
                     let prepared = &picture.prepared;
                     let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
                     // The decoder's work memory serves the tower meanwhile.
-                    encoder.model.release();
-                    encoder.tower.encode(&pixels, (&buffer, first), &mut progress).await?;
+                    model.release();
+                    tower.encode(&pixels, (&buffer, first), &mut progress).await?;
                 }
             }
             self.kept.retain(|kept| kept.fingerprint != picture.fingerprint);
@@ -137,11 +131,11 @@ impl FeatureCache {
     /// Forgets old pictures until `rows` more fit the allowance.
     fn make_room(&mut self, rows: usize, row_bytes: u64, allowance: usize) -> Result<()> {
         if rows > allowance {
-            let bytes = |rows: usize| rows as u64 * row_bytes;
+            let (budget, needed) = (allowance as u64 * row_bytes, rows as u64 * row_bytes);
             return Err(Error::BudgetTooSmall {
                 what: "features of the pictures".into(),
-                budget: bytes(allowance),
-                needed: bytes(rows),
+                budget,
+                needed,
                 parts: Vec::new(),
             });
         }
@@ -163,14 +157,4 @@ impl FeatureCache {
 /// Bytes of one row of features.
 fn row_bytes(model: &Model) -> u64 {
     (model.config().hidden_size * size_of::<f32>()) as u64
-}
-
-fn copy(gpu: &Gpu, from: &Kept, to: &Kept, row_bytes: u64) -> Result<()> {
-    let slice = |kept: &Kept| {
-        let first = kept.first as u64 * row_bytes;
-        kept.buffer.slice(first..first + kept.rows as u64 * row_bytes)
-    };
-    let mut copies = Recording::new();
-    copies.copy(slice(from), slice(to));
-    gpu.run("keep features", &copies)
 }

@@ -61,9 +61,6 @@ pub enum ContextEntry {
 impl ContextEntry {
     /// Of a picture which one.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        match self {
-            Self::Picture { fingerprint, .. } => Some(*fingerprint),
-            Self::Token(_) => None,
-        }
+        if let Self::Picture { fingerprint, .. } = self { Some(*fingerprint) } else { None }
     }
 }

@@ -20,10 +20,7 @@ impl<B: Backend> Engine<B> {
         mut step: impl AsyncFnMut(&mut Self, &mut RequestContext<'_>) -> Result<T>,
     ) -> Result<T> {
         loop {
-            let outcome = match self.backend.model() {
-                Ok(_) => step(self, context).await,
-                Err(error) => Err(error),
-            };
+            let outcome = if let Err(lost) = self.backend.model() { Err(lost) } else { step(self, context).await };
             match outcome {
                 Err(Error::DeviceLost { reason }) => self.recover(context, reason).await?,
                 Err(Error::OutOfMemory { .. }) if !context.is_lean => {
@@ -49,10 +46,8 @@ impl<B: Backend> Engine<B> {
                 return Err(Error::DeviceLost { reason });
             }
             (context.on_event)(Event::Recovering { attempt: context.losses, reason: reason.clone() });
-            let outcome = match self.backend.reopen(context).await {
-                Ok(()) => self.rebuild(context, &held).await,
-                Err(error) => Err(error),
-            };
+            let opened = self.backend.reopen(context).await;
+            let outcome = if opened.is_ok() { self.rebuild(context, &held).await } else { opened };
             reason = match outcome {
                 Err(Error::DeviceLost { reason }) => reason,
                 // The adapter may be back a moment later.
@@ -65,10 +60,8 @@ impl<B: Backend> Engine<B> {
     /// Frees what can be made again, the state's spare room among it, and makes the state again.
     async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         let held = self.conversation.drop_state();
-        let rebuilt = match self.backend.free_memory().await {
-            Ok(()) => self.rebuild(context, &held).await,
-            Err(error) => Err(error),
-        };
+        let freed = self.backend.free_memory().await;
+        let rebuilt = if freed.is_ok() { self.rebuild(context, &held).await } else { freed };
         if matches!(rebuilt, Err(Error::DeviceLost { .. })) {
             self.conversation.set_lost(held);
         }

@@ -186,10 +186,7 @@ const PICTURE: u32 = u32::MAX;
 
 /// The tokens of a conversation, and the one behind them, if it is known.
 pub(super) fn history(entries: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
-    let token = |entry: &ContextEntry| match entry {
-        ContextEntry::Token(token) => *token,
-        ContextEntry::Picture { .. } => PICTURE,
-    };
+    let token = |entry: &ContextEntry| if let ContextEntry::Token(token) = entry { *token } else { PICTURE };
     entries.iter().map(token).chain(known).collect()
 }
 
@@ -218,6 +215,8 @@ fn continuation(history: &[u32], at: usize, count: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WORDS: [u32; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
 
     fn paced() -> LatencyModel {
         let mut latency = LatencyModel::new(DeviceClass::Hardware);
@@ -249,36 +248,33 @@ mod tests {
 
     #[test]
     fn nothing_is_proposed_before_a_step_was_measured_or_when_it_is_off() {
-        let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
         let unmeasured = LatencyModel::new(DeviceClass::Hardware);
         assert!(!Speculator::new(Speculation::Auto).looks(&unmeasured));
         assert!(Speculator::new(Speculation::Auto).looks(&paced()));
         assert!(Speculator::new(Speculation::Always).looks(&unmeasured));
         assert!(!Speculator::new(Speculation::Off).looks(&paced()));
-        let draft = Speculator::new(Speculation::Auto).propose(&paced(), &words, 8).expect("a draft");
+        let draft = Speculator::new(Speculation::Auto).propose(&paced(), &WORDS, 8).expect("a draft");
         assert_eq!(draft.tokens[..3], [5, 6, 7]);
-        assert_eq!(Speculator::new(Speculation::Auto).propose(&paced(), &words, 3), None, "no room for a pass");
+        assert_eq!(Speculator::new(Speculation::Auto).propose(&paced(), &WORDS, 3), None, "no room for a pass");
     }
 
     #[test]
     fn a_pass_must_be_worth_its_time() {
-        let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
         let (speculator, mut latency) = (Speculator::new(Speculation::Auto), paced());
-        assert!(speculator.propose(&latency, &words, 8).is_some());
+        assert!(speculator.propose(&latency, &WORDS, 8).is_some());
         for rows in DRAFT_ROWS {
             // The first is not counted: it is made ready besides.
             [1e6, 90.0, 90.0].into_iter().for_each(|ms| latency.passed(rows, ms));
         }
-        assert_eq!(speculator.propose(&latency, &words, 8), None, "nine steps for at most eight tokens");
+        assert_eq!(speculator.propose(&latency, &WORDS, 8), None, "nine steps for at most eight tokens");
         latency.passed(8, 1.0);
         assert!(latency.steps(8) < latency.steps(4), "what is seen later counts");
     }
 
     #[test]
     fn misses_make_it_pause_and_hits_make_it_bold() {
-        let words = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4];
         let (mut speculator, latency) = (Speculator::new(Speculation::Auto), paced());
-        let draft = speculator.propose(&latency, &words, 8).expect("a draft");
+        let draft = speculator.propose(&latency, &WORDS, 8).expect("a draft");
         speculator.verified(&draft, 0);
         let pause = |speculator: &mut Speculator| {
             (0..)
@@ -297,7 +293,7 @@ mod tests {
             speculator.verified(&draft, draft.tokens.len());
         }
         assert!(speculator.looks(&latency) && speculator.rate(draft.matched) > 0.95 && wary < 0.4);
-        assert_eq!(speculator.propose(&latency, &words, 8).map(|draft| draft.tokens.len()), Some(7));
+        assert_eq!(speculator.propose(&latency, &WORDS, 8).map(|draft| draft.tokens.len()), Some(7));
         assert_eq!(speculator.drafted, 22 * draft.tokens.len());
     }
 }

@@ -48,18 +48,6 @@ impl TowerRun<'_> {
         into: (&Buffer, usize),
         progress: &mut dyn FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let encoded = self.encode_stages(pixels, into, progress).await;
-        self.tower.end();
-        self.drop_streamed(0..self.tower.stages());
-        encoded
-    }
-
-    async fn encode_stages(
-        &mut self,
-        pixels: &Pixels<'_>,
-        into: (&Buffer, usize),
-        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
-    ) -> Result<()> {
         let (gpu, last) = (self.gpu, self.tower.stages() - 1);
         let is_streamed = self.plan.vision == Residency::Streamed;
         let (ahead, group) = (!is_streamed || self.plan.vision_slots > 1, if is_streamed { 1 } else { VISION_GROUP });
@@ -84,6 +72,7 @@ impl TowerRun<'_> {
                 progress(stage, last - 1)?;
             }
         }
+        self.tower.end();
         Ok(())
     }
 
@@ -141,7 +130,8 @@ impl TowerRun<'_> {
 
 impl Drop for TowerRun<'_> {
     fn drop(&mut self) {
-        if self.plan.vision == Residency::Dropped {
+        self.tower.end();
+        if self.plan.vision != Residency::Resident {
             (0..self.tower.stages()).for_each(|stage| self.tower.unload(stage));
         }
     }

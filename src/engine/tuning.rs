@@ -72,11 +72,7 @@ fn no_arithmetic(name: &str) -> Error {
 
 impl Tune {
     pub(super) fn tunes(self, class: DeviceClass) -> bool {
-        match self {
-            Self::Auto => class == DeviceClass::Hardware,
-            Self::Always => true,
-            Self::Never => false,
-        }
+        self == Self::Always || self == Self::Auto && class == DeviceClass::Hardware
     }
 }
 
@@ -90,100 +86,89 @@ pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String 
 
 /// What is tried, in this order: what decides most first. Attention is little of a token and of a short prompt.
 fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
-    let families = [TuningGroup::Gemv, TuningGroup::Matmul];
-    families
-        .into_iter()
-        .flat_map(|family| family.candidates(kernel_config).into_iter().map(move |pick| (family, pick)))
-        .collect()
+    let of_group =
+        |group: TuningGroup| group.candidates(kernel_config).into_iter().map(move |variant| (group, variant));
+    [TuningGroup::Gemv, TuningGroup::Matmul].into_iter().flat_map(of_group).collect()
 }
 
 /// One load's trials.
 #[derive(Debug)]
 struct Search {
     tuned: Tuned,
-    /// What the best way of a family takes, as measured in this load.
+    /// What the best way of a group takes, as measured in this load.
     best: Option<(TuningGroup, f64)>,
 }
 
 impl Search {
-    /// Whether the best of `family` has to be timed first.
-    fn needs_best(&self, family: TuningGroup) -> bool {
-        self.best.is_none_or(|(of, _)| of != family)
+    /// Whether the best of `group` has to be timed first.
+    fn needs_best(&self, group: TuningGroup) -> bool {
+        self.best.is_none_or(|(of, _)| of != group)
     }
 
     /// Takes down that the next trial took `ms`; `None` if it could not be run.
-    fn tell(&mut self, (family, pick): (TuningGroup, u8), ms: Option<f64>) {
+    fn tell(&mut self, (group, pick): (TuningGroup, u8), ms: Option<f64>) {
         self.tuned.tried += 1;
         let is_better = |ms: &f64| self.best.is_none_or(|(_, best)| *ms < GAIN * best);
-        if let Some(ms) = ms.filter(is_better)
-            && let Some(variant) = self.tuned.variants.get_mut(family as usize)
-        {
-            *variant = pick;
-            self.best = Some((family, ms));
+        if let Some(ms) = ms.filter(is_better) {
+            self.tuned.variants[group as usize] = pick;
+            self.best = Some((group, ms));
         }
     }
 }
 
 /// Tries ways until `until`, milliseconds of `clock`, and makes the best ones the device's. They may compute wrongly, however
 /// quick they are: that is for a self-test to say.
-///
-/// # Errors
-/// [`Error::DeviceLost`] and [`Error::OutOfMemory`]. What the driver refuses otherwise is not taken.
+/// Fails with [`Error::DeviceLost`] and [`Error::OutOfMemory`]; what the driver refuses otherwise is not taken.
 pub(super) async fn tune(gpu: &Gpu, model: &mut Model, known: Tuned, (clock, until): (Clock, f64)) -> Result<Tuned> {
     // What trials compute is of no conversation.
     let state = &mut model.new_state()?;
     let kernel_config = gpu.kernel_config();
     let mut search = Search { tuned: known, best: None };
-    for (family, pick) in trials(kernel_config).into_iter().skip(known.tried) {
+    for (group, pick) in trials(kernel_config).into_iter().skip(known.tried) {
         if clock() >= until {
             break;
         }
-        let variants = search.tuned.variants;
-        if search.needs_best(family) {
-            search.best = Some((
-                family,
-                time(gpu, (model, state), family, KernelConfig { variants, ..kernel_config }, clock).await?,
-            ));
+        let best = KernelConfig { variants: search.tuned.variants, ..kernel_config };
+        if search.needs_best(group) {
+            search.best = Some((group, time(gpu, (model, state), group, best, clock).await?));
         }
-        let mut tried = KernelConfig { variants, ..kernel_config };
-        tried.variants[family as usize] = pick;
-        let ms = match time(gpu, (model, state), family, tried, clock).await {
+        let mut tried = best;
+        tried.variants[group as usize] = pick;
+        let ms = match time(gpu, (model, state), group, tried, clock).await {
             Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. }) => None,
             outcome => Some(outcome?),
         };
-        search.tell((family, pick), ms);
+        search.tell((group, pick), ms);
     }
     gpu.set_kernel_config(KernelConfig { variants: search.tuned.variants, ..kernel_config });
     Ok(search.tuned)
 }
 
-/// The least that work for `family` took in some runs, in milliseconds.
+/// The least that work for `group` took in some runs, in milliseconds.
 async fn time(
     gpu: &Gpu,
     (model, state): (&mut Model, &mut State),
-    family: TuningGroup,
+    group: TuningGroup,
     kernel_config: KernelConfig,
     clock: Clock,
 ) -> Result<f64> {
-    let work = model.trial(state, family, kernel_config).await?;
-    let mut least = f64::INFINITY;
-    // The first run is for caches, clocks and whatever drivers put off.
-    for run in 0..=RUNS {
+    let work = model.trial(state, group, kernel_config).await?;
+    let mut times = [f64::INFINITY; 1 + RUNS];
+    for ms in &mut times {
         let start = clock();
         gpu.submit(&[&work], None)?;
         gpu.wait_idle().await?;
-        if run > 0 {
-            least = least.min(clock() - start);
-        }
+        *ms = clock() - start;
     }
-    Ok(least)
+    // The first run is for caches, clocks and whatever drivers put off.
+    Ok(times[1..].iter().copied().fold(f64::INFINITY, f64::min))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What `times` say of the picks of a family, the first being what is there.
+    /// What `times` say of the picks of a group, the first being what is there.
     fn search(times: &[Option<f64>]) -> Tuned {
         let mut search =
             Search { tuned: Tuned::default(), best: Some((TuningGroup::Matmul, times[0].expect("a time"))) };
@@ -208,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn each_family_begins_with_what_it_has() {
+    fn each_group_begins_with_what_it_has() {
         let mut search = Search { tuned: Tuned::default(), best: None };
         assert!(search.needs_best(TuningGroup::Gemv));
         search.best = Some((TuningGroup::Gemv, 1.0));

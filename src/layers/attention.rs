@@ -31,11 +31,32 @@ impl Attention {
     pub fn record(&self, pass: &mut Pass<'_>, state: &KvLayer) -> Result<()> {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
-        let stride = self.queries_keys_values(pass, &state.cache, &qkv)?;
+        let cache = &state.cache;
+        let stride = self.queries_keys_values(pass, cache, &qkv)?;
         let q = Heads { buffer: qkv, stride, offset: 0 }; // [rows, q_heads, head_dim]
+        let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
         match pass.form {
-            Form::Chunk { first_entry } => self.attend_chunk(pass, &q, &state.cache, first_entry, &attn)?,
-            Form::Step { splits } => self.attend_step(pass, &q, &state.cache, splits, &attn)?,
+            Form::Chunk { first_entry: past } => {
+                let attention = flash::Attention {
+                    q: &q,
+                    kv: KeysValues::Cache(cache),
+                    out: &attn, // [rows, q_heads * head_dim]
+                    q_tokens: m,
+                    kv_tokens: past + m,
+                    q_heads,
+                    kv_heads,
+                    head_dim,
+                    causal_past: Some(past),
+                };
+                flash::record(pass.recording, &attention)?;
+            }
+            Form::Step { splits } => {
+                let (step, partials, q, out) = (&work.step.all(), &work.partials.all(), &q, &attn); // [rows, q_heads * head_dim]
+                let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
+                let attention =
+                    AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+                attention_step::record(pass.recording, &attention)?;
+            }
         }
         add(pass, &self.o_proj, &attn, &x)
     }
@@ -55,37 +76,5 @@ impl Attention {
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
         rope_append::record(pass.recording, &RopeAppend { qkv: out, tokens: pass.rows, heads, step: &step, cache })?;
         Ok(self.qkv_proj.width())
-    }
-
-    fn attend_chunk(&self, pass: &mut Pass<'_>, q: &Heads, cache: &Cache, past: usize, out: &Slice) -> Result<()> {
-        let attention = flash::Attention {
-            q,
-            kv: KeysValues::Cache(cache),
-            out, // [rows, q_heads * head_dim]
-            q_tokens: pass.rows,
-            kv_tokens: past + pass.rows,
-            q_heads: self.heads.q,
-            kv_heads: self.heads.kv,
-            head_dim: self.heads.dim,
-            causal_past: Some(past),
-        };
-        flash::record(pass.recording, &attention)
-    }
-
-    fn attend_step(&self, pass: &mut Pass<'_>, q: &Heads, cache: &Cache, splits: usize, out: &Slice) -> Result<()> {
-        let attention = AttentionStep {
-            q,
-            cache,
-            step: &pass.work.step.all(),
-            m: pass.rows,
-            q_heads: self.heads.q,
-            kv_heads: self.heads.kv,
-            head_dim: self.heads.dim,
-            splits,
-            out, // [rows, q_heads * head_dim]
-            partials: &pass.work.partials.all(),
-            tuning: attention_step::Tuning::of(pass.recording.kernel_config()),
-        };
-        attention_step::record(pass.recording, &attention)
     }
 }

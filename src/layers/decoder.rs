@@ -49,13 +49,13 @@ impl Layer {
         };
         let mixer = Mixer::Attention(Attention {
             norm: norm(config, weights, &at("input_layernorm"))?,
-            qkv_proj: FusedLinear::new(weights, &at("self_attn.qkv_proj"))?,
+            qkv_proj: FusedLinear { matrices: weights.fused(&at("self_attn.qkv_proj"))? },
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
             heads,
         });
         let mlp = Mlp {
             norm: norm(config, weights, &at("post_attention_layernorm"))?,
-            gate_up_proj: FusedLinear::new(weights, &at("mlp.gate_up_proj"))?,
+            gate_up_proj: FusedLinear { matrices: weights.fused(&at("mlp.gate_up_proj"))? },
             down_proj: weights.matrix(&at("mlp.down_proj"))?,
             activation: Activation::Silu,
         };
@@ -70,7 +70,8 @@ fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<No
 /// The decoder's weights.
 #[derive(Debug)]
 pub struct Decoder {
-    config: TextConfig,
+    /// Its shape.
+    pub config: TextConfig,
     /// Of the rotary embedding. `// [head_dim / 2]`
     frequencies: Vec<f32>,
     embed_tokens: Weight,
@@ -94,11 +95,6 @@ impl Decoder {
             norm: norm(config, weights, "norm")?,
             lm_head: if config.tie_word_embeddings { None } else { Some(weights.matrix("lm_head")?) },
         })
-    }
-
-    /// The decoder's shape.
-    pub fn config(&self) -> &TextConfig {
-        &self.config
     }
 
     /// Rows of the rope table in the step buffer, the first for position id `first_id`, the others for the ids behind it.

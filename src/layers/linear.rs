@@ -6,7 +6,7 @@ use crate::gpu::{Recording, Slice};
 use crate::kernels::gemv::{self, Tuning};
 use crate::kernels::matvec::{self, Matvec};
 use crate::kernels::{Linear, rms_norm};
-use crate::weights::upload::{Weight, WeightStore};
+use crate::weights::upload::Weight;
 
 /// A root-mean-square norm.
 #[derive(Debug)]
@@ -39,11 +39,6 @@ pub struct FusedLinear {
 }
 
 impl FusedLinear {
-    /// Takes the fused matrix of this name. Fails with [`crate::Error::InvalidPackage`] if a weight is missing.
-    pub fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
-        Ok(Self { matrices: weights.fused(name)? })
-    }
-
     /// The matrix, if all are one.
     pub fn single(&self) -> Option<&Weight> {
         if let [weight] = &self.matrices[..] { Some(weight) } else { None }

@@ -8,11 +8,9 @@ pub mod mlp;
 pub mod pass;
 pub mod rope;
 pub mod step;
-pub mod workspace;
 
 pub use attention::Attention;
 pub use decoder::{Decoder, Layer, Mixer};
 pub use linear::{FusedLinear, Norm, project};
 pub use mlp::Mlp;
-pub use pass::{Form, Pass};
-pub use workspace::{TextRows, Workspace};
+pub use pass::{Form, Pass, TextRows, Workspace};

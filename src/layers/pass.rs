@@ -1,8 +1,12 @@
-//! One pass of some rows through a decoder, while it is recorded.
+//! One pass of some rows through a decoder, while it is recorded, and the buffers that its layers use in turn.
 
-use super::step::splits;
-use super::workspace::Workspace;
-use crate::gpu::{Recording, Slice};
+use std::ops::Range;
+
+use super::step::{self, splits};
+use crate::config::TextConfig;
+use crate::error::Result;
+use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
+use crate::kernels::sample::Sampling;
 
 /// What a recording of a pass depends on besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,4 +58,81 @@ impl Pass<'_> {
     pub fn is_step(&self) -> bool {
         matches!(self.form, Form::Step { .. })
     }
+}
+
+/// Rows of the decoder computed at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct TextRows {
+    /// Tokens of a prompt.
+    pub prompt: usize,
+    /// Rows of logits; no more than of a prompt.
+    pub head: usize,
+    /// Of a step, a token and drafts behind it; no more than of logits, and 1 where nothing is drafted.
+    pub step: usize,
+}
+
+/// Buffers that every layer uses in turn, for up to so many tokens.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Residual stream. `// [tokens, hidden]`
+    pub x: Buffer,
+    /// Normed rows. `// [tokens, hidden]`
+    pub h: Buffer,
+    /// `// [tokens, (q_heads + 2 * kv_heads) * head_dim]`
+    pub qkv: Buffer,
+    /// `// [tokens, q_heads * head_dim]`
+    pub attn: Buffer,
+    /// `// [tokens, 2 * intermediate]`
+    pub gate_up: Buffer,
+    /// `// [tokens, intermediate]`
+    pub act: Buffer,
+    /// Where the next pass is in the conversation: see [`step`].
+    pub step: Buffer,
+    /// Cache entries that the step buffer's rope table has rows for.
+    pub(crate) table: Range<usize>,
+    /// Partial results where several workgroups share a step's attention.
+    pub partials: Buffer,
+    /// What the rows start from: a token, or a row of features. `// [tokens]`
+    pub sources: Buffer,
+    /// Rows the head reads. `// [head rows, hidden]`
+    pub gathered: Buffer,
+    /// What the head makes of them. `// [head rows, vocab]`
+    pub logits: Buffer,
+    /// Of every chunk of a row's logits the likeliest token, and its logit, for drafts. `// [2, step rows, chunks, 2]`
+    pub likeliest: Buffer,
+    /// Storage buffers that a kernel may bind.
+    pub(crate) max_bindings: usize,
+}
+
+impl Workspace {
+    /// Buffers for so many rows at a time. Fails as [`Allocator::alloc`].
+    pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows) -> Result<Self> {
+        let q_width = config.num_attention_heads * config.head_dim;
+        let kv_width = config.num_key_value_heads * config.head_dim;
+        let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
+        let alloc_rows = |label, rows: usize, width: usize| alloc(label, (rows * width * size_of::<f32>()) as u64);
+        let drafts = if rows.step > 1 { Sampling::partials_bytes(config.vocab_size, rows.step) } else { 0 };
+        Ok(Self {
+            x: alloc_rows("x", rows.prompt, config.hidden_size)?,
+            h: alloc_rows("h", rows.prompt, config.hidden_size)?,
+            qkv: alloc_rows("qkv", rows.prompt, q_width + 2 * kv_width)?,
+            attn: alloc_rows("attn", rows.prompt, q_width)?,
+            gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
+            act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
+            step: alloc("step", step::step_bytes(config, rows.prompt))?,
+            table: 0..0,
+            partials: alloc("partials", step::partials_bytes(config, rows.step))?,
+            sources: alloc_rows("sources", rows.prompt, 1)?,
+            gathered: alloc_rows("gathered", rows.head, config.hidden_size)?,
+            logits: alloc_rows("logits", rows.head, config.vocab_size)?,
+            likeliest: alloc("likeliest tokens", drafts)?,
+            max_bindings: gpu.max_bindings(),
+        })
+    }
+}
+
+/// Numbers in the widest row of a token, but for its logits.
+pub fn widest(config: &TextConfig) -> usize {
+    let heads = config.num_attention_heads + 2 * config.num_key_value_heads;
+    [config.hidden_size, heads * config.head_dim, 2 * config.intermediate_size].into_iter().max().unwrap_or(0)
 }

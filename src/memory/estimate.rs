@@ -21,12 +21,6 @@ use crate::weights::manifest::Manifest;
 /// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
 const MAX_BINDINGS: usize = 8;
 
-/// Rows of features of the largest picture.
-pub(super) fn largest_picture(pictures: &dyn Pictures, plan: &Plan) -> usize {
-    let shapes = pictures.shapes(plan.longest_edge, plan.context);
-    shapes.iter().map(|shape| pictures.rows(shape.grid)).max().unwrap_or(0)
-}
-
 /// A picture of that many cells, of which only memory is asked.
 fn pixels(pictures: &dyn Pictures, grid: ImageGrid) -> Pixels<'static> {
     let cell = pictures.cell();
@@ -84,7 +78,9 @@ impl<'a> Estimate<'a> {
 
     /// What `plan` takes in every phase, or which limit of the device it exceeds.
     pub(super) fn phases(&mut self, plan: &Plan) -> Result<Vec<PhaseBytes>> {
-        let mut phases = vec![self.load(plan), self.text(plan)?];
+        let resident = if plan.vision == Residency::Resident { self.model.stage_bytes.iter().sum() } else { 0 };
+        let load = [self.model.text_bytes, resident, 0, 0, 0, self.shard];
+        let mut phases = vec![PhaseBytes::new(Phase::Load, load), self.text(plan, resident)?];
         if let Some(pictures) = definition(self.config).pictures() {
             let mut all = Vec::new();
             for shape in pictures.shapes(plan.longest_edge, plan.context) {
@@ -94,14 +90,6 @@ impl<'a> Estimate<'a> {
             phases.extend(largest);
         }
         Ok(phases)
-    }
-
-    fn resident(&self, plan: &Plan) -> u64 {
-        if plan.vision == Residency::Resident { self.model.stage_bytes.iter().sum() } else { 0 }
-    }
-
-    fn load(&self, plan: &Plan) -> PhaseBytes {
-        PhaseBytes::new(Phase::Load, [self.model.text_bytes, self.resident(plan), 0, 0, 0, self.shard])
     }
 
     /// Bytes that `allocate` has the paper device allocate for `purpose`.
@@ -125,7 +113,7 @@ impl<'a> Estimate<'a> {
         Ok(bytes)
     }
 
-    fn text(&mut self, plan: &Plan) -> Result<PhaseBytes> {
+    fn text(&mut self, plan: &Plan, resident: u64) -> Result<PhaseBytes> {
         let (text, rows) = (self.config.text(), plan.rows.text);
         // While the cache grows, or is cut back, one layer is there twice.
         let state = self.state_bytes(plan, plan.context)?;
@@ -150,7 +138,7 @@ impl<'a> Estimate<'a> {
         let staging = chunk.max(read).max(begun);
         Ok(PhaseBytes::new(
             Phase::Text,
-            [self.model.text_bytes, self.resident(plan), state + twice, work + drawn + kept, features, staging],
+            [self.model.text_bytes, resident, state + twice, work + drawn + kept, features, staging],
         ))
     }
 
@@ -212,7 +200,7 @@ impl<'a> Estimate<'a> {
         ])
     }
 
-    /// The most that layers of the tower take on the GPU at once, and one of them on its plan.
+    /// The most that layers of the tower take on the GPU at once, and one of them on its way.
     fn layers_at_once(&self, slots: usize) -> (u64, u64) {
         let layers = self.model.stage_bytes.get(1..self.model.stage_bytes.len().saturating_sub(1)).unwrap_or_default();
         let together = layers.windows(slots.clamp(1, layers.len().max(1))).map(|window| window.iter().sum()).max();

@@ -1,12 +1,12 @@
 //! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
 
-use super::estimate::{Estimate, largest_picture};
+use super::estimate::Estimate;
 use super::{MemoryOptions, PhaseBytes, Plan, PurposeBytes, Residency, Rows};
 use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::{ModelConfig, Pictures, definition};
 use crate::layers::TextRows;
-use crate::layers::workspace::widest;
+use crate::layers::pass::widest;
 use crate::model::DRAFT_ROWS;
 use crate::state::State;
 use crate::weights::manifest::Manifest;
@@ -90,10 +90,7 @@ fn improved(
     plan
 }
 
-/// A plan that takes less than `failed`, which the device had no memory for.
-///
-/// # Errors
-/// As [`plan`], if there is none.
+/// A plan that takes less than `failed`, which the device had no memory for. Fails as [`plan`], if there is none.
 pub fn smaller(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions, failed: &Plan) -> Result<Plan> {
     plan(manifest, max_binding, MemoryOptions { budget: Some(failed.peak - failed.peak / 8), ..memory_options })
 }
@@ -204,7 +201,8 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 /// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
 fn feature_rows(config: &ModelConfig, plan: &Plan, pictures: usize, limit: u64) -> usize {
     let Some(rules) = definition(config).pictures() else { return 0 };
-    let largest = largest_picture(rules, plan);
+    let shapes = rules.shapes(plan.longest_edge, plan.context);
+    let largest = shapes.iter().map(|shape| rules.rows(shape.grid)).max().unwrap_or(0);
     let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
     let wanted = if plan.budget.is_some() { several } else { several.max(plan.context) };

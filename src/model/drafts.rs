@@ -51,10 +51,8 @@ impl Model {
     }
 
     /// Milliseconds of `clock` that a pass over `rows` tokens takes behind the entries of `state`, none of which counts; `None` where
-    /// there is no memory for so many. The first takes longer: it is made ready.
-    ///
-    /// # Errors
-    /// [`Error::ContextOverflow`] behind a full context, or what the device says.
+    /// there is no memory for so many. The first takes longer: it is made ready. Fails with [`Error::ContextOverflow`]
+    /// behind a full context.
     pub async fn time_drafts(&mut self, state: &mut State, rows: usize, clock: fn() -> f64) -> Result<Option<f64>> {
         let gpu = self.gpu.clone();
         if self.draft_rows(state, rows) != Some(rows) {

@@ -35,9 +35,7 @@ pub struct DryModel {
 
 impl DryModel {
     /// The model of a package, whose shards are not needed, on a device with the limits of `paper` that computes as `config` says.
-    ///
-    /// # Errors
-    /// [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, [`crate::Error::InvalidPackage`] if a weight is
+    /// Fails with [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, [`crate::Error::InvalidPackage`] if a weight is
     /// missing.
     pub fn new(manifest: &Manifest, paper: Paper, config: KernelConfig) -> Result<Self> {
         let model = definition(&manifest.config);
@@ -58,7 +56,7 @@ impl DryModel {
     /// row, draws without filters, and pictures. Some come more than once.
     pub fn kernels(&mut self, config: KernelConfig, kv: KvPrecision) -> Result<Vec<Kernel>> {
         self.config = config;
-        let (text, paper) = (self.decoder.config(), Paper::new(u64::MAX, self.paper.max_bindings()));
+        let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
         let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 })?;
         let state = &State::with_room(&paper, text, 2 * PAGE, kv, 2 * PAGE)?;
         let mut recordings = vec![
@@ -116,7 +114,7 @@ impl DryModel {
     /// The draw of a token behind a step.
     pub fn draw(&self, work: &Workspace, options: &SamplingOptions) -> Result<Recording> {
         let mut recording = Recording::on(self.config);
-        let sampling = Sampling::new(&self.paper, self.decoder.config().vocab_size, options, &[])?;
+        let sampling = Sampling::new(&self.paper, self.decoder.config.vocab_size, options, &[])?;
         sampling.record(&mut recording, &work.logits.all(), &work.step.all())?;
         Ok(recording)
     }

@@ -36,7 +36,7 @@ impl Model {
 
     /// The decoder's shape.
     pub fn config(&self) -> &TextConfig {
-        self.decoder.config()
+        &self.decoder.config
     }
 
     /// Gives up work memory until the next pass.

@@ -1,8 +1,42 @@
-//! What may be asked of the choice of a token, and what logits say of tokens. The choice itself is made on the GPU:
-//! [`crate::kernels::sample`]; [`crate::reference::sample`] defines it.
+//! What may be asked of the choice of a token, and what logits say of tokens: log probabilities of the model's own distribution, without
+//! temperature, bias or filter. The choice itself is made on the GPU: [`crate::kernels::sample`]; [`crate::reference::sample`] defines it.
 
-pub mod logprobs;
 pub mod options;
 
-pub use logprobs::{log_softmax_top, logprob};
 pub use options::SamplingOptions;
+
+use std::cmp::Ordering;
+
+/// The `n` likeliest tokens with their log probabilities, likeliest first; of equals the lower id first.
+///
+/// Sums are in f64. A logit of minus infinity has log probability minus infinity; NaN anywhere makes all results NaN.
+pub fn log_softmax_top(logits: &[f32], n: usize) -> Vec<(u32, f32)> {
+    let n = n.min(logits.len());
+    if n == 0 {
+        return Vec::new();
+    }
+    let log_softmax = log_softmax(logits);
+    let likelier = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
+    let mut top: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+    top.select_nth_unstable_by(n - 1, likelier);
+    top.truncate(n);
+    top.sort_unstable_by(likelier);
+    top.iter_mut().for_each(|(_, value)| *value = log_softmax(*value));
+    top
+}
+
+/// The log probability of one token; minus infinity for an id beyond the logits.
+pub fn logprob(logits: &[f32], id: u32) -> f32 {
+    match logits.get(id as usize) {
+        Some(&logit) => log_softmax(logits)(logit),
+        None => f32::NEG_INFINITY,
+    }
+}
+
+/// Gives the log probability of any one logit.
+fn log_softmax(logits: &[f32]) -> impl Fn(f32) -> f32 {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
+    let log_sum = sum.ln();
+    move |logit| (f64::from(logit) - max - log_sum) as f32
+}

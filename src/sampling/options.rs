@@ -47,10 +47,7 @@ impl SamplingOptions {
         self.temperature > 0.0 && (self.top_k.is_some() || self.top_p < 1.0 || self.min_p > 0.0)
     }
 
-    /// Checks every field against its range.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`] that names the field.
+    /// Checks every field against its range; [`Error::InvalidRequest`] names one that is outside.
     pub fn validate(&self) -> Result<()> {
         let ranges = [
             ("temperature", self.temperature, 0.0, 2.0),

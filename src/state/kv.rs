@@ -27,18 +27,12 @@ pub struct State {
 }
 
 impl State {
-    /// An empty state that may grow to `context` entries.
-    ///
-    /// # Errors
-    /// As [`Allocator::alloc`].
+    /// An empty state that may grow to `context` entries. Fails as [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, config: &TextConfig, context: usize, precision: KvPrecision) -> Result<Self> {
         Self::with_room(gpu, config, context, precision, 0)
     }
 
     /// As [`Self::new`], with room for `capacity` entries at once.
-    ///
-    /// # Errors
-    /// As [`Allocator::alloc`].
     pub fn with_room(
         gpu: &dyn Allocator,
         config: &TextConfig,
@@ -71,11 +65,6 @@ impl State {
         if bytes <= AFFORDABLE { KvPrecision::F32 } else { KvPrecision::F16 }
     }
 
-    /// How a number is held.
-    pub fn precision(&self) -> KvPrecision {
-        self.precision
-    }
-
     /// The most entries it may ever hold.
     pub fn context(&self) -> usize {
         self.context
@@ -92,9 +81,7 @@ impl State {
     }
 
     /// Makes room for `entries` more, and gives much room back that would stay unused. Layers move one after the other, so that
-    /// never more than one of them is there twice. If one cannot, all entries are still held, and there is as much room as before.
-    ///
-    /// # Errors
+    /// never more than one of them is there twice. If one cannot, all entries are still held, and there is as much room as before:
     /// [`Error::ContextOverflow`], or as [`Gpu::flush_errors`] and [`Gpu::read`].
     pub async fn reserve(&mut self, gpu: &Gpu, entries: usize) -> Result<()> {
         let needed = self.len.saturating_add(entries);
@@ -105,10 +92,8 @@ impl State {
         self.resize(gpu, capacity, |room| !(needed..=capacity + SPARE).contains(&room), needed).await
     }
 
-    /// Gives back the pages behind the last entry, layer by layer. One that cannot move stays where it is.
-    ///
-    /// # Errors
-    /// As [`Gpu::flush_errors`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
+    /// Gives back the pages behind the last entry, layer by layer. One that cannot move stays where it is. Fails as [`Gpu::flush_errors`] and
+    /// [`Gpu::read`], but for [`Error::OutOfMemory`].
     pub async fn trim(&mut self, gpu: &Gpu) -> Result<()> {
         let capacity = self.len.next_multiple_of(PAGE).min(self.context);
         self.resize(gpu, capacity, |room| room > capacity, 0).await

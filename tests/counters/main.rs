@@ -32,7 +32,7 @@ fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
 
 /// Its buffers for prompts in chunks of `prompt`, and a state with room for `entries`.
 fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
-    let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), model.decoder.config());
+    let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), &model.decoder.config);
     let rows = TextRows { prompt, head: 1, step: 1 };
     let work = Workspace::new(&paper, text, rows).expect("a workspace");
     let room = entries.next_multiple_of(256);

@@ -74,7 +74,7 @@ impl Layer {
             v_proj: weights.matrix(&at("attention.v_proj"))?,
             o_proj: weights.matrix(&at("attention.o_proj"))?,
             ffn_norm: norm(config, weights, &at("ffn_norm"))?,
-            gate_up_proj: FusedLinear::new(weights, &at("feed_forward.gate_up_proj"))?,
+            gate_up_proj: FusedLinear { matrices: weights.fused(&at("feed_forward.gate_up_proj"))? },
             down_proj: weights.matrix(&at("feed_forward.down_proj"))?,
         })
     }
