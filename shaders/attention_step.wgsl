@@ -4,11 +4,8 @@
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
 //: const SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS
 //: use $KV
-//: when SUBGROUPS
-//: use step_subgroup
-//: else
-//: use step_memory
-//: end
+//: use step_subgroup //: when SUBGROUPS
+//: use step_memory //: unless SUBGROUPS
 
 struct Params {
   m: u32,

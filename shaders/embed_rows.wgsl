@@ -1,9 +1,7 @@
 // Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. A launch binds PARTS parts of the embedding, of
 // `part_rows` rows each; where there are more, each launch gathers the rows that it has.
 //: const PARTS
-//: each i PARTS
-//: use dequant as part$i
-//: end
+//: use dequant as part$i //: each i PARTS
 
 struct Params {
   tokens: u32,

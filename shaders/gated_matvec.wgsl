@@ -1,7 +1,6 @@
 // y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first with NORM. An output tile is four rows of the gate and the same of up.
 //: const FUSED_OUTPUTS=2
-//: use activations
-//: use $GEMV
+//: use activations $GEMV
 
 struct Params {
   m: u32,

@@ -2,9 +2,7 @@
 // once for its rows; all threads read the same inputs, so that a device reads them once for many. No thread waits for another. Of a block
 // of 32 inputs 8 * WORDS are taken at a time. With CHAINED, each product is added to the sum before it.
 //: const THREADS ROWS GROUPS WORDS CHAINED
-//: use linear
-//: use multiply_add
-//: use dequant
+//: use linear multiply_add dequant
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -26,15 +24,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each j WORDS
 //: each g GROUPS
     let w$j_$g_$i = dequant8(at$g + $iu * p.blocks + block, word + $ju, scales$g[$i]); //: each i 4
-    let low$j_$g = mat4x4f(w$j_$g_0[0], w$j_$g_1[0], w$j_$g_2[0], w$j_$g_3[0]); // [4 columns, 4 inputs]
-    let high$j_$g = mat4x4f(w$j_$g_0[1], w$j_$g_1[1], w$j_$g_2[1], w$j_$g_3[1]);
+    let half$h_$j_$g = mat4x4f(w$j_$g_0[$h], w$j_$g_1[$h], w$j_$g_2[$h], w$j_$g_3[$h]); //: each h 2 // [4 columns, 4 inputs]
 //: end
 //: each r ROWS
-    let low_x$j_$r = input(x$r, block * 8u + word + $ju);
-    let high_x$j_$r = input(x$r, block * 8u + word + $ju + 4u);
+    let x$h_$j_$r = input(x$r, block * 8u + word + $ju + $hu * 4u); //: each h 2
 //: each g GROUPS
-    acc$r_$g = multiply_add(multiply_add(acc$r_$g, low_x$j_$r, low$j_$g), high_x$j_$r, high$j_$g); //: when CHAINED
-    acc$r_$g += low_x$j_$r * low$j_$g + high_x$j_$r * high$j_$g; //: unless CHAINED
+    acc$r_$g = multiply_add(multiply_add(acc$r_$g, x0_$j_$r, half0_$j_$g), x1_$j_$r, half1_$j_$g); //: when CHAINED
+    acc$r_$g += x0_$j_$r * half0_$j_$g + x1_$j_$r * half1_$j_$g; //: unless CHAINED
 //: end
 //: end
 //: end

@@ -1,9 +1,7 @@
 // What `matmul` does, in 8-bit integers: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights.
 //: const THREADS ROWS GROUPS K_TILE NORM=0
-//: use linear
-//: use int8_input
-//: use dequant
+//: use linear int8_input dequant
 
 const STAGED = ROWS * K_TILE;
 
@@ -22,24 +20,19 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     for (var i = 0u; i < count; i++) {
 //: each g GROUPS
       let w$g = load_block(group$g, first + i);
-//: each c 4
-      let low_w$c_$g = low_words$c(w$g);
-      let high_w$c_$g = high_words$c(w$g);
-//: end
+      let w$h_$c_$g = words$h_$c(w$g); //: each c 4 h 2
       let scales$g = half_scales(group$g, first + i);
 //: end
 //: each r ROWS
-      let low_x$r = staged[2u * ($ru * K_TILE + i)];
-      let high_x$r = staged[2u * ($ru * K_TILE + i) + 1u];
+      let x$h_$r = staged[2u * ($ru * K_TILE + i) + $hu]; //: each h 2
       let info$r = staged_info[$ru * K_TILE + i];
 //: each g GROUPS
-      let low$r_$g = vec4i(
-        dots(low_x$r, low_w0_$g), dots(low_x$r, low_w1_$g), dots(low_x$r, low_w2_$g), dots(low_x$r, low_w3_$g),
+//: each h 2
+      let sums$h_$r_$g = vec4i(
+        dots(x$h_$r, w$h_0_$g), dots(x$h_$r, w$h_1_$g), dots(x$h_$r, w$h_2_$g), dots(x$h_$r, w$h_3_$g),
       );
-      let high$r_$g = vec4i(
-        dots(high_x$r, high_w0_$g), dots(high_x$r, high_w1_$g), dots(high_x$r, high_w2_$g), dots(high_x$r, high_w3_$g),
-      );
-      acc$r_$g += info$r.x * (vec4f(low$r_$g) * scales$g[0] + vec4f(high$r_$g) * scales$g[2]);
+//: end
+      acc$r_$g += info$r.x * (vec4f(sums0_$r_$g) * scales$g[0] + vec4f(sums1_$r_$g) * scales$g[2]);
       acc$r_$g -= info$r.z * scales$g[1] + info$r.w * scales$g[3];
 //: end
 //: end

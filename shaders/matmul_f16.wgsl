@@ -2,8 +2,7 @@
 // those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
 // products are added in 16 bits, everything else in 32.
 //: const THREADS ROWS GROUPS K_TILE
-//: use linear
-//: use dequant
+//: use linear dequant
 
 const STAGED = ROWS * K_TILE;
 
@@ -42,23 +41,19 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each g GROUPS
       let scales$g = transpose(half_scales(group$g, block)); // a column for each of four columns of y
       let w$c_$g = dequant8((group$g * 4u + $cu) * p.blocks + block, i % 4u, scales$g[$c]); //: each c 4
-//: each k 4
       // What an input is multiplied by, of four columns.
-      let low_w$k_$g = vec4h(vec4f(w0_$g[0][$k], w1_$g[0][$k], w2_$g[0][$k], w3_$g[0][$k]));
-      let high_w$k_$g = vec4h(vec4f(w0_$g[1][$k], w1_$g[1][$k], w2_$g[1][$k], w3_$g[1][$k]));
-//: end
+      let half$h_$k_$g = vec4h(vec4f(w0_$g[$h][$k], w1_$g[$h][$k], w2_$g[$h][$k], w3_$g[$h][$k])); //: each k 4 h 2
 //: end
 //: each r ROWS
-      let low_x$r = staged[$ru * K_TILE * 8u + at];
-      let high_x$r = staged[$ru * K_TILE * 8u + at + 4u];
+      let x$h_$r = staged[$ru * K_TILE * 8u + at + $hu * 4u]; //: each h 2
       let unit$r = units[$ru * K_TILE + i / 4u];
 //: each g GROUPS
       // Each product is added to the sum before it: one instruction where a device fuses them.
-      var sum$r_$g = low_x$r[0] * low_w0_$g;
-      sum$r_$g += high_x$r[$k] * high_w$k_$g; //: each k 4
-      sum$r_$g += low_x$r[1] * low_w1_$g;
-      sum$r_$g += low_x$r[2] * low_w2_$g;
-      sum$r_$g += low_x$r[3] * low_w3_$g;
+      var sum$r_$g = x0_$r[0] * half0_0_$g;
+      sum$r_$g += x1_$r[$k] * half1_$k_$g; //: each k 4
+      sum$r_$g += x0_$r[1] * half0_1_$g;
+      sum$r_$g += x0_$r[2] * half0_2_$g;
+      sum$r_$g += x0_$r[3] * half0_3_$g;
       acc$r_$g += unit$r * vec4f(sum$r_$g);
 //: end
 //: end

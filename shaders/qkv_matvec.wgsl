@@ -2,8 +2,7 @@
 // values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
 // else half a head apart.
 //: const FUSED_OUTPUTS=2 HEAD_DIM4 INTERLEAVED HAS_BIAS
-//: use $CACHE
-//: use $GEMV
+//: use $CACHE $GEMV
 
 struct Params {
   m: u32,

@@ -1,8 +1,6 @@
 // y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
 //: const SUBGROUPS THREADS
-//: when SUBGROUPS
-//: use $SUBGROUP_FILE
-//: end
+//: use $SUBGROUP_FILE //: when SUBGROUPS
 
 struct Params {
   width4: u32,

@@ -1,8 +1,7 @@
 // One partial result for each chunk of a vocabulary: the token that wins there, or where tokens will be filtered, the one with the largest
 // logit and the weight of all; and the first logit that is no number. No barrier: a lane has a chunk of its own. Rows of logits are
 // scanned side by side.
-//: use sampling
-//: use logits
+//: use sampling logits
 
 @group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [rows, chunks] token or NONE; first unusable token * 2 + is NaN, or NONE
 @group(0) @binding(4) var<storage, read_write> values: array<vec2f>; // [rows, chunks] logit; its Gumbel number, or the weight of the chunk

@@ -1,6 +1,5 @@
 // As Q4_0 with a 16-bit scale to 64 elements; the last of a row may serve 32.
 //: const BLOCKS_OF_SCALE=2
-//: use nibbles
-//: use block_scales
+//: use nibbles block_scales
 
 const OFFSET = 8.0;

@@ -1,3 +1,2 @@
 // ggml's Q4_K: 4-bit integers, scales and minima in super-blocks.
-//: use nibbles
-//: use super_scales
+//: use nibbles super_scales

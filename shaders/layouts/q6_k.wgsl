@@ -37,20 +37,20 @@ fn load_bits(at: u32, j: u32) -> vec3u {
 
 const OFFSET = 32.0;
 
-fn low_bytes(bits: vec3u) -> u32 {
+fn bytes0(bits: vec3u) -> u32 {
   return (bits.x & 0x0f0f0f0fu) | ((bits.y & 0x03030303u) << 4u);
 }
 
-fn high_bytes(bits: vec3u) -> u32 {
+fn bytes1(bits: vec3u) -> u32 {
   return ((bits.x >> 4u) & 0x0f0f0f0fu) | ((bits.z & 0x03030303u) << 4u);
 }
 
-fn low4(bits: vec3u) -> vec4f {
-  return bytes4(low_bytes(bits));
+fn quants0(bits: vec3u) -> vec4f {
+  return bytes4(bytes0(bits));
 }
 
-fn high4(bits: vec3u) -> vec4f {
-  return bytes4(high_bytes(bits));
+fn quants1(bits: vec3u) -> vec4f {
+  return bytes4(bytes1(bits));
 }
 
 fn scales(group: u32, block: u32) -> Scales {

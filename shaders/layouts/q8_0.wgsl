@@ -32,30 +32,30 @@ fn load_bits(at: u32, j: u32) -> vec2u {
 //: when PACKED
 const OFFSET = 0.0;
 
-fn low_bytes(bits: vec2u) -> u32 {
+fn bytes0(bits: vec2u) -> u32 {
   return bits.x;
 }
 
-fn high_bytes(bits: vec2u) -> u32 {
+fn bytes1(bits: vec2u) -> u32 {
   return bits.y;
 }
 //: else
 // 128 is added, which makes them positive: bytes are masked in place and converted without their sign. The last is shifted, since it
 // would be the sign where it is.
 const OFFSET = 128.0;
-const LOW_UNIT = vec4f(1.0, 0x1p-8, 0x1p-16, 1.0);
-const HIGH_UNIT = LOW_UNIT;
+const UNIT0 = vec4f(1.0, 0x1p-8, 0x1p-16, 1.0);
+const UNIT1 = UNIT0;
 
 fn signed4(bytes: u32) -> vec4f {
   let word = bytes ^ 0x80808080u;
   return vec4f(vec4i(vec4u(word & 0xffu, word & 0xff00u, word & 0xff0000u, word >> 24u)));
 }
 
-fn low4(bits: vec2u) -> vec4f {
+fn quants0(bits: vec2u) -> vec4f {
   return signed4(bits.x);
 }
 
-fn high4(bits: vec2u) -> vec4f {
+fn quants1(bits: vec2u) -> vec4f {
   return signed4(bits.y);
 }
 //: end

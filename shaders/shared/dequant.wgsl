@@ -1,17 +1,17 @@
 // What kernels read of a weight matrix, derived from what its layout says. `at` counts the blocks of 32 elements over all rows, `group` the
 // groups of four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
 // A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
-//   load_bits(at, j)                    what holds elements 4j .. 4j + 4 (low) and 16 + 4j .. 16 + 4j + 4 (high) of a block
+//   load_bits(at, j)                               what holds elements 4j .. 4j + 4 of both halves of a block: of 0 .. 16, and of 16 .. 32
 //   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS
-//   low_bytes(bits), high_bytes(bits)   those elements as 8-bit integers; signed, if some are negative with PACKED
-//   low4(bits), high4(bits)             those elements as floats, but for LOW_UNIT and HIGH_UNIT: what a device unpacks fastest
-//   scales(group, block)                Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
+//   bytes0(bits), bytes1(bits)                     those elements as 8-bit integers; signed, if some are negative with PACKED
+//   quants0(bits), quants1(bits)                   those elements as floats, but for UNIT0 and UNIT1: what a device unpacks fastest
+//   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
 //: use $LAYOUT
 //: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED
 //: when FLOATS
 
-const LOW_UNIT = vec4f(1.0);
-const HIGH_UNIT = vec4f(1.0);
+const UNIT0 = vec4f(1.0);
+const UNIT1 = vec4f(1.0);
 
 // Elements 4 * k4 .. 4 * k4 + 4 of a row.
 fn dequant4(row: u32, k4: u32) -> vec4f {
@@ -39,13 +39,9 @@ fn rows_at(at: u32, stride: u32) -> mat4x4f {
   return mat4x4f(load4(at), load4(at + stride), load4(at + 2u * stride), load4(at + 3u * stride));
 }
 
-//: each j 4
-fn low_rows$j(w: Block) -> mat4x4f {
-  return rows_at(w.at + $ju, w.stride);
-}
-
-fn high_rows$j(w: Block) -> mat4x4f {
-  return rows_at(w.at + $ju + 4u, w.stride);
+//: each j 4 h 2
+fn rows$h_$j(w: Block) -> mat4x4f {
+  return rows_at(w.at + $ju + 4u * $hu, w.stride);
 }
 
 //: end
@@ -102,26 +98,18 @@ fn load_block(group: u32, block: u32) -> Block {
 }
 
 //: when PACKED
-//: each r 4
-// Elements 0 .. 16 and 16 .. 32 of a row of a block, four to a word.
-fn low_words$r(w: Block) -> vec4u {
-  return vec4u(low_bytes(bits0(w[$r])), low_bytes(bits1(w[$r])), low_bytes(bits2(w[$r])), low_bytes(bits3(w[$r])));
-}
-
-fn high_words$r(w: Block) -> vec4u {
-  return vec4u(high_bytes(bits0(w[$r])), high_bytes(bits1(w[$r])), high_bytes(bits2(w[$r])), high_bytes(bits3(w[$r])));
+//: each r 4 h 2
+// Half h of row r of a block, four elements to a word.
+fn words$h_$r(w: Block) -> vec4u {
+  return vec4u(bytes$h(bits0(w[$r])), bytes$h(bits1(w[$r])), bytes$h(bits2(w[$r])), bytes$h(bits3(w[$r])));
 }
 
 //: end
 //: else
-//: each j 4
-// Elements 4j .. 4j + 4, and 16 + 4j .. 16 + 4j + 4, of the rows of a block.
-fn low_rows$j(w: Block) -> mat4x4f {
-  return mat4x4f(low4(bits$j(w[0])), low4(bits$j(w[1])), low4(bits$j(w[2])), low4(bits$j(w[3])));
-}
-
-fn high_rows$j(w: Block) -> mat4x4f {
-  return mat4x4f(high4(bits$j(w[0])), high4(bits$j(w[1])), high4(bits$j(w[2])), high4(bits$j(w[3])));
+//: each j 4 h 2
+// Elements 4j .. 4j + 4 of half h of the rows of a block.
+fn rows$h_$j(w: Block) -> mat4x4f {
+  return mat4x4f(quants$h(bits$j(w[0])), quants$h(bits$j(w[1])), quants$h(bits$j(w[2])), quants$h(bits$j(w[3])));
 }
 
 //: end
@@ -131,7 +119,7 @@ fn high_rows$j(w: Block) -> mat4x4f {
 // Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of a block; `scales` are what `half_scales` has for its row.
 fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
   let bits = load_bits(at, j);
-  return array(low4(bits) * (LOW_UNIT * scales.x) - scales.y, high4(bits) * (HIGH_UNIT * scales.z) - scales.w);
+  return array(quants0(bits) * (UNIT0 * scales.x) - scales.y, quants1(bits) * (UNIT1 * scales.z) - scales.w);
 }
 
 // Elements 4 * k4 .. 4 * k4 + 4 of a row.
@@ -142,7 +130,7 @@ fn dequant4(row: u32, k4: u32) -> vec4f {
   let of_rows = half_scales(row >> 2u, block);
   let scale = select(of_rows[0], of_rows[2], is_high)[row & 3u];
   let offset = select(of_rows[1], of_rows[3], is_high)[row & 3u];
-  return scale * select(low4(bits) * LOW_UNIT, high4(bits) * HIGH_UNIT, is_high) - offset;
+  return scale * select(quants0(bits) * UNIT0, quants1(bits) * UNIT1, is_high) - offset;
 }
 //: end
 //: end

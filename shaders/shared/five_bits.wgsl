@@ -31,18 +31,18 @@ fn load_bits(at: u32, j: u32) -> vec2u {
 }
 
 //: end
-fn low_bytes(bits: vec2u) -> u32 {
+fn bytes0(bits: vec2u) -> u32 {
   return (bits.x & 0x0f0f0f0fu) | ((bits.y & 0x01010101u) << 4u);
 }
 
-fn high_bytes(bits: vec2u) -> u32 {
+fn bytes1(bits: vec2u) -> u32 {
   return ((bits.x >> 4u) & 0x0f0f0f0fu) | (bits.y & 0x10101010u);
 }
 
-fn low4(bits: vec2u) -> vec4f {
-  return bytes4(low_bytes(bits));
+fn quants0(bits: vec2u) -> vec4f {
+  return bytes4(bytes0(bits));
 }
 
-fn high4(bits: vec2u) -> vec4f {
-  return bytes4(high_bytes(bits));
+fn quants1(bits: vec2u) -> vec4f {
+  return bytes4(bytes1(bits));
 }

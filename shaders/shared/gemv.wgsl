@@ -3,10 +3,7 @@
 // A lane takes whole blocks of 32 inputs for TILES output tiles. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
 // kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
 // With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
-//: use gemv_input
-//: use gemv_sums
-//: use multiply_add
-//: use dequant
+//: use gemv_input gemv_sums multiply_add dequant
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE
 
 @compute @workgroup_size(THREADS)
@@ -46,37 +43,22 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: each m M
     var own_square$m = 0.0;
     var total$m = vec2f(0.0);
-//: each s TILES q FUSED_OUTPUTS
-    var low$m_$s_$q = vec4f(0.0);
-    var high$m_$s_$q = vec4f(0.0);
+    var products$h_$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS h 2
 //: end
-//: end
-//: each j 4
-    let low_gain$j = gain[min(block * 8u + $ju, p.k4 - 1u)]; //: when NORM
-    let low_w$j_$s_$q = low_rows$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
+//: each j 4 h 2
+    let gain$h_$j = gain[min(block * 8u + $hu * 4u + $ju, p.k4 - 1u)]; //: when NORM
+    let w$h_$j_$s_$q = rows$h_$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M
-    var low_x$j_$m = input(row$m, block * 8u + $ju);
+    var x$h_$j_$m = input(row$m, block * 8u + $hu * 4u + $ju);
 //: when NORM
-    own_square$m += dot(low_x$j_$m, low_x$j_$m);
-    low_x$j_$m *= low_gain$j;
+    own_square$m += dot(x$h_$j_$m, x$h_$j_$m);
+    x$h_$j_$m *= gain$h_$j;
 //: end
-    total$m.x += sum_of(low_x$j_$m);
-    low_x$j_$m *= LOW_UNIT;
-    low$m_$s_$q = multiply_add(low$m_$s_$q, low_x$j_$m, low_w$j_$s_$q); //: each s TILES q FUSED_OUTPUTS
-//: end
-    let high_gain$j = gain[min(block * 8u + 4u + $ju, p.k4 - 1u)]; //: when NORM
-    let high_w$j_$s_$q = high_rows$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
-//: each m M
-    var high_x$j_$m = input(row$m, block * 8u + 4u + $ju);
-//: when NORM
-    own_square$m += dot(high_x$j_$m, high_x$j_$m);
-    high_x$j_$m *= high_gain$j;
-//: end
-    total$m.y += sum_of(high_x$j_$m);
-    high_x$j_$m *= HIGH_UNIT;
+    total$m[$h] += sum_of(x$h_$j_$m);
+    x$h_$j_$m *= UNIT$h;
 //: each s TILES q FUSED_OUTPUTS
-    high$m_$s_$q = multiply_add(high$m_$s_$q, high_x$j_$m, high_w$j_$s_$q); //: when SPLIT_SCALE
-    low$m_$s_$q = multiply_add(low$m_$s_$q, high_x$j_$m, high_w$j_$s_$q); //: unless SPLIT_SCALE
+    products$h_$m_$s_$q = multiply_add(products$h_$m_$s_$q, x$h_$j_$m, w$h_$j_$s_$q); //: when SPLIT_SCALE
+    products0_$m_$s_$q = multiply_add(products0_$m_$s_$q, x$h_$j_$m, w$h_$j_$s_$q); //: unless SPLIT_SCALE
 //: end
 //: end
 //: end
@@ -84,7 +66,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     square$m += select(0.0, own_square$m, is_own); //: when SUBGROUPS
     square$m += own_square$m; //: unless SUBGROUPS
 //: each s TILES q FUSED_OUTPUTS
-    let scaled$m_$s_$q = scaled(group$s_$q, block, low$m_$s_$q, high$m_$s_$q, total$m);
+    let scaled$m_$s_$q = scaled(group$s_$q, block, products0_$m_$s_$q, products1_$m_$s_$q, total$m);
     acc$m_$s_$q += select(vec4f(0.0), scaled$m_$s_$q, is_own); //: when SUBGROUPS
     acc$m_$s_$q += scaled$m_$s_$q; //: unless SUBGROUPS
 //: end

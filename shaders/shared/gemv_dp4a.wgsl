@@ -1,10 +1,7 @@
 // What `gemv` does, in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply those by
 // their rows of weights. With the same LANES a row's sums are made in the same order whatever M and K_TILE are.
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS K_TILE NORM
-//: use gemv_input
-//: use int8_input
-//: use gemv_sums
-//: use dequant
+//: use gemv_input int8_input gemv_sums dequant
 
 const STAGED = M * K_TILE;
 
@@ -33,25 +30,21 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     for (var i = lane; i < count; i += LANES) {
       let block = first + i;
 //: each m M
-      let low_x$m = staged[2u * ($mu * K_TILE + i)];
-      let high_x$m = staged[2u * ($mu * K_TILE + i) + 1u];
+      let x$h_$m = staged[2u * ($mu * K_TILE + i) + $hu]; //: each h 2
       let info$m = staged_info[$mu * K_TILE + i];
       square$m += info$m.y; //: when NORM
 //: end
 //: each s TILES q FUSED_OUTPUTS
       let w$s_$q = load_block(group$s_$q, block);
-//: each r 4
-      let low_w$r_$s_$q = low_words$r(w$s_$q);
-      let high_w$r_$s_$q = high_words$r(w$s_$q);
-//: end
+      let w$h_$r_$s_$q = words$h_$r(w$s_$q); //: each r 4 h 2
 //: each m M
-      let low$m_$s_$q = vec4i(
-        dots(low_x$m, low_w0_$s_$q), dots(low_x$m, low_w1_$s_$q), dots(low_x$m, low_w2_$s_$q), dots(low_x$m, low_w3_$s_$q),
+//: each h 2
+      let sums$h_$m_$s_$q = vec4i(
+        dots(x$h_$m, w$h_0_$s_$q), dots(x$h_$m, w$h_1_$s_$q), dots(x$h_$m, w$h_2_$s_$q), dots(x$h_$m, w$h_3_$s_$q),
       );
-      let high$m_$s_$q = vec4i(
-        dots(high_x$m, high_w0_$s_$q), dots(high_x$m, high_w1_$s_$q), dots(high_x$m, high_w2_$s_$q), dots(high_x$m, high_w3_$s_$q),
-      );
-      acc$m_$s_$q += scaled(group$s_$q, block, info$m.x * vec4f(low$m_$s_$q), info$m.x * vec4f(high$m_$s_$q), info$m.zw);
+      let products$h_$m_$s_$q = info$m.x * vec4f(sums$h_$m_$s_$q);
+//: end
+      acc$m_$s_$q += scaled(group$s_$q, block, products0_$m_$s_$q, products1_$m_$s_$q, info$m.zw);
 //: end
 //: end
     }

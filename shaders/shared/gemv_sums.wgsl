@@ -1,9 +1,7 @@
 // The lanes of a group add up what each of them made of its blocks, and results are written: across a subgroup with SUBGROUPS, through
 // workgroup memory behind one barrier with REDUCE, and as they are where one lane has all blocks. Squares are added as products are.
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS REDUCE NORM
-//: when SUBGROUPS
-//: use $SUBGROUP_FILE
-//: end
+//: use $SUBGROUP_FILE //: when SUBGROUPS
 
 alias Sums = array<vec4f, M * TILES * FUSED_OUTPUTS>; // [M, TILES, FUSED_OUTPUTS]
 alias Squares = array<f32, M>;

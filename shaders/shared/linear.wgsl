@@ -1,6 +1,7 @@
 // Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
 // inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
 //: const THREADS ROWS GROUPS RAGGED K_TILE
+//: use outputs
 
 struct Params {
   m: u32,
@@ -15,29 +16,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
 
 fn input(row: u32, k4: u32) -> vec4f {
   return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
   return x[row + k4]; //: unless RAGGED
-}
-
-fn store(row: u32, col0: u32, products: vec4f) {
-  for (var i = 0u; i < 4u; i++) {
-    let col = col0 + i;
-    if col < p.n {
-      let at = row * p.y_stride + p.y_offset + col;
-      var value = products[i];
-      if (p.flags & 1u) != 0u {
-        value += bias[p.first_row + col];
-      }
-      if (p.flags & 2u) != 0u {
-        value += y[at];
-      }
-      y[at] = value;
-    }
-  }
 }
 
 // A thread's rows from `row0` on, and its groups of four columns, THREADS groups apart.

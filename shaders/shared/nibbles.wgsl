@@ -25,33 +25,33 @@ fn load_bits(at: u32, j: u32) -> u32 {
 }
 
 //: end
-fn low_bytes(bits: u32) -> u32 {
+fn bytes0(bits: u32) -> u32 {
   return bits & 0x0f0f0f0fu;
 }
 
-fn high_bytes(bits: u32) -> u32 {
+fn bytes1(bits: u32) -> u32 {
   return (bits >> 4u) & 0x0f0f0f0fu;
 }
 
 // Nibbles are masked in place, and what multiplies them is divided by what they are then worth: shifts are dear on processors.
-const LOW_UNIT = vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
+const UNIT0 = vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 
-fn low4(bits: u32) -> vec4f {
+fn quants0(bits: u32) -> vec4f {
   return vec4f(vec4i(vec4u(bits) & vec4u(0xfu, 0xf00u, 0xf0000u, 0xf000000u)));
 }
 
 //: when WHOLE_BLOCKS
-const HIGH_UNIT = vec4f(0x1p-4, 0x1p-12, 0x1p-20, 1.0);
+const UNIT1 = vec4f(0x1p-4, 0x1p-12, 0x1p-20, 1.0);
 
 // The last is shifted, since it would be the sign where it is.
-fn high4(bits: u32) -> vec4f {
+fn quants1(bits: u32) -> vec4f {
   return vec4f(vec4i(vec4u(bits & 0xf0u, bits & 0xf000u, bits & 0xf00000u, bits >> 28u)));
 }
 //: else
 // One shift, so that both halves are multiplied by the same.
-const HIGH_UNIT = LOW_UNIT;
+const UNIT1 = UNIT0;
 
-fn high4(bits: u32) -> vec4f {
-  return low4(bits >> 4u);
+fn quants1(bits: u32) -> vec4f {
+  return quants0(bits >> 4u);
 }
 //: end

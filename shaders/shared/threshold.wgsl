@@ -1,7 +1,5 @@
 // The tokens above a threshold, and the search for it.
-//: use sampling
-//: use logits
-//: use histogram
+//: use sampling logits histogram
 
 @group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [chunks] token or NONE; unusable token or NONE
 @group(0) @binding(4) var<storage, read> values: array<vec2f>; // [chunks] largest logit, weight of all

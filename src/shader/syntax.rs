@@ -1,14 +1,14 @@
 //! The orders in our WGSL files. Standard library only: `build.rs` compiles this file as well, to check every shader.
 //!
 //! ```wgsl
-//! //: use NAME              the file NAME.wgsl belongs to this one; `use $CHOICE`: the file that the kernel chooses
-//! //: use NAME as PREFIX    the same under names of its own, PREFIX_name
+//! //: use gemv $CHOICE      gemv.wgsl belongs to this file, and so does the one that the kernel chooses
+//! //: use gemv as PREFIX    the same under names of its own, PREFIX_name
 //! //: const ROWS NORM=0     WGSL constants: ROWS with the kernel's number, NORM with this file's
 //! //: each r ROWS c 4       the lines up to its end, for each r below ROWS and each c below 4
 //! //: when NORM             the lines up to its end, or its else, if NORM is not 0; `unless NORM`: if it is 0
 //! //: else
 //! //: end
-//! var sum$r = 0.0; //: each r ROWS     behind a line, `each`, `when` and `unless` are about this line alone
+//! var sum$r = 0.0; //: each r ROWS     behind a line, `each`, `when` and `unless` are about this line alone, which may be an order
 //! ```
 //! Orders are carried out one after another: a file knows the numbers of the files that it has used, and they know those it declared before.
 //! In every other line, and in a PREFIX, `$r` is the number of a repetition and `$ROWS` that of a constant. `@binding(next)` is one more than
@@ -91,50 +91,48 @@ impl<'a> Parser<'a, '_> {
     /// What a line says, with the lines of the block that it opens.
     fn nodes(&mut self, text: &'a str) -> Result<Block<'a>, Fault> {
         let line = self.line;
-        let fault = |reason: String| Err(Fault { line, reason });
         let Some((before, order)) = text.rsplit_once(ORDER) else {
             self.check_names(text)?;
             return Ok(vec![Node { line, kind: Kind::Text(text) }]);
         };
         let before = before.trim_end();
         let words: Vec<&str> = order.split_whitespace().collect();
-        let kind = match words[..] {
+        match words[..] {
             ["each", ref counters @ ..] if !counters.is_empty() && counters.len().is_multiple_of(2) => {
-                let outside = self.known.len();
-                for pair in counters.chunks_exact(2) {
-                    self.check(pair[1], pair[1])?;
-                    self.known.push(pair[0]);
-                }
-                let (mut body, None) = self.body(before, order)? else {
-                    return fault(format!("`{order}` is never closed"));
-                };
-                self.known.truncate(outside);
-                for pair in counters.chunks_exact(2).rev() {
-                    body = vec![Node { line, kind: Kind::Each { letter: pair[0], count: pair[1], body } }];
-                }
-                return Ok(body);
+                self.each(counters, before, order)
             }
             [word @ ("when" | "unless"), name] => {
                 self.check(name, name)?;
                 let (first, second) = self.body(before, order)?;
                 let second = second.unwrap_or_default();
                 let (set, unset) = if word == "when" { (first, second) } else { (second, first) };
-                Kind::When { name, set, unset }
+                Ok(vec![Node { line, kind: Kind::When { name, set, unset } }])
             }
-            ["use", file, ref rest @ ..] if before.is_empty() && matches!(rest, [] | ["as", _]) => {
-                if !file.starts_with('$') && !(self.is_file)(file) {
-                    return fault(format!("there is no file {file}.wgsl"));
-                }
-                let prefix = rest.last().copied();
-                self.check_names(prefix.unwrap_or_default())?;
-                Kind::Use { file, prefix }
+            ["use", file, "as", prefix] if before.is_empty() => {
+                self.check_names(prefix)?;
+                Ok(vec![self.used(file, Some(prefix))?])
             }
-            ["const", ref names @ ..] if before.is_empty() => {
-                return names.iter().map(|name| self.constant(name)).collect();
-            }
-            _ => return fault(format!("`{order}` is no order")),
+            ["use", ref files @ ..] if before.is_empty() => files.iter().map(|file| self.used(file, None)).collect(),
+            ["const", ref names @ ..] if before.is_empty() => names.iter().map(|name| self.constant(name)).collect(),
+            _ => Err(Fault { line, reason: format!("`{order}` is no order") }),
+        }
+    }
+
+    /// A repetition for each pair of letter and count, the first the outermost.
+    fn each(&mut self, counters: &[&'a str], before: &'a str, order: &str) -> Result<Block<'a>, Fault> {
+        let (line, outside) = (self.line, self.known.len());
+        for pair in counters.chunks_exact(2) {
+            self.check(pair[1], pair[1])?;
+            self.known.push(pair[0]);
+        }
+        let (mut body, None) = self.body(before, order)? else {
+            return Err(Fault { line, reason: format!("`{order}` is never closed") });
         };
-        Ok(vec![Node { line, kind }])
+        self.known.truncate(outside);
+        for pair in counters.chunks_exact(2).rev() {
+            body = vec![Node { line, kind: Kind::Each { letter: pair[0], count: pair[1], body } }];
+        }
+        Ok(body)
     }
 
     /// What `order` is about: the line in front of it, or the lines up to its end, and those behind its `else`.
@@ -149,6 +147,13 @@ impl<'a> Parser<'a, '_> {
             return Ok((first, second));
         }
         Err(Fault { line, reason: format!("`{order}` is never closed") })
+    }
+
+    fn used(&self, file: &'a str, prefix: Option<&'a str>) -> Result<Node<'a>, Fault> {
+        if file.starts_with('$') || (self.is_file)(file) {
+            return Ok(Node { line: self.line, kind: Kind::Use { file, prefix } });
+        }
+        Err(Fault { line: self.line, reason: format!("there is no file {file}.wgsl") })
     }
 
     fn constant(&mut self, word: &'a str) -> Result<Node<'a>, Fault> {
