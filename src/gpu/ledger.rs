@@ -9,8 +9,9 @@ use super::lock;
 use crate::error::{Error, Result};
 
 /// What a buffer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Purpose {
     /// Weights of the decoder.
     TextWeights,
@@ -33,14 +34,7 @@ impl Purpose {
 
     /// The name that reports and errors use.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::TextWeights => "text_weights",
-            Self::VisionWeights => "vision_weights",
-            Self::KvCache => "kv_cache",
-            Self::Activations => "activations",
-            Self::Features => "features",
-            Self::Staging => "staging",
-        }
+        self.into()
     }
 }
 
