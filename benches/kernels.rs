@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
-use ocelli::kernels::attention::{self, Attention, Heads, KeysValues};
+use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::Cache;
-use ocelli::kernels::gemv;
-use ocelli::kernels::matvec::Matvec;
-use ocelli::kernels::{Linear, upload_weight};
+use ocelli::kernels::cases::{Harness, random_matrix};
+use ocelli::kernels::gemv::{self, Gemv};
+use ocelli::kernels::{Linear, matvec};
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::weights::upload::Weight;
 
@@ -58,14 +58,9 @@ fn copy(gpu: &Gpu) -> Row {
 
 /// Inputs and a matrix. `// [m, k]`, `// [n, k]`
 fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slice, Weight) {
-    let mut seed = 1u32;
-    let mut number = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    let values: Vec<f32> = (0..n * k).map(|_| number()).collect();
-    let weight = upload_weight(gpu, layout, MatrixShape { rows: n, cols: k }, &values).expect("weight");
-    let x: Vec<f32> = (0..m * k).map(|_| number()).collect();
+    let mut harness = Harness::new(gpu, 1);
+    let (weight, _) = random_matrix(&mut harness, layout, MatrixShape { rows: n, cols: k }, n).expect("weight");
+    let x = harness.random.numbers(m * k, 1.0);
     (gpu.upload("x", Purpose::Activations, &x).expect("x").all(), weight)
 }
 
@@ -76,11 +71,10 @@ fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) 
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
     for tuning in gemv::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
-        let norm = Some(gemv::Norm { weight: &gain, eps: 1e-5 });
-        let (x, weight, y) = (&x, &weight, &y);
-        Matvec { x, m: 1, norm, weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false, tuning }
-            .record(&mut recording)
-            .expect("record");
+        let norm = gemv::Norm { weight: &gain, eps: 1e-5 };
+        let (x, y, fused) = (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning));
+        let linear = Linear { x, m: 1, weight: &weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false };
+        matvec::record(&mut recording, &fused, &linear, Some(norm)).expect("record");
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
         let gemv::Tuning { lanes, lane_groups, row_groups, uses, .. } = tuning;
         let name = format!("matvec {layout} n={n} k={k} {lanes}x{lane_groups} row_groups={row_groups} {}", uses.name());
@@ -144,8 +138,9 @@ fn attend(gpu: &Gpu, (q_tokens, kv_tokens, q_heads, kv_heads, head_dim): (usize,
     let causal_past = (q_tokens < kv_tokens).then_some(kv_tokens - q_tokens);
     let mut recording = Recording::new();
     let kv = KeysValues::Rows { k: &k, v: &v };
-    let shape = Attention { q: &q, kv, out: &out, q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-    attention::record(&mut recording, &shape).expect("record");
+    let tuning = attention::Tuning::of(gpu.kernel_config());
+    let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
+    attention::record(&mut recording, &Attention { q: &q, kv, out: &out, shape, tuning }).expect("record");
     let seconds = time(gpu, &recording, &out.buffer.slice(0..4));
     let name = format!("attention q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads} dim={head_dim}");
     let flops = 4.0 * (q_tokens * kv_tokens * q_heads * head_dim) as f64;

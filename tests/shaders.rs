@@ -7,7 +7,7 @@ mod assembly;
 #[path = "kernels/table/mod.rs"]
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
 use ocelli::gpu::{Access, Features, Kernel};
 use ocelli::kernels::gemv::{Gemv, Tuning};
-use ocelli::kernels::{Variant, attention, attention_step, matmul};
+use ocelli::kernels::{attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append};
 use ocelli::shader::FILES;
 use ocelli::weights::layout::{Layout, MatrixShape};
 
@@ -33,51 +33,46 @@ const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 
 /// Every kernel that the table in `tests/kernels` runs, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
-    let mut variants: BTreeMap<String, Variant> = BTreeMap::new();
-    let rows = table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|case| case.variant);
-    for variant in rows.chain(tunings()).chain(head_dims()) {
-        variants.insert(format!("{variant:?}"), variant);
-    }
-    let all: Vec<Kernel> = variants.into_values().map(Variant::kernel).collect();
+    let rows = table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|case| case.kernel);
+    let mut known = HashSet::new();
+    let all = rows.chain(tunings()).chain(head_dims()).filter(|kernel| known.insert(kernel.clone()));
+    let all: Vec<Kernel> = all.collect();
     assert!(all.len() > 500, "{} kernels", all.len());
     all
 }
 
 /// Every tuning that a device is offered, at sizes that ask for much.
-fn tunings() -> Vec<Variant> {
-    let mut variants = Vec::new();
+fn tunings() -> Vec<Kernel> {
+    use attention_step as step;
+    let mut kernels = Vec::new();
     for rows in [1, 2, 4, 5, 8] {
         for head_dim in [64, 80, 128, 256] {
-            variants.extend(attention_step::Tuning::ALL.map(|tuning| Variant::AttentionStep {
-                head_dim,
-                precision: KvPrecision::F16,
-                rows,
-                is_split: true,
-                tuning,
-            }));
+            kernels
+                .extend(step::Tuning::ALL.map(|tuning| step::kernel(head_dim, KvPrecision::F16, rows, true, tuning)));
         }
         for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
             let weight = (layout, MatrixShape { rows: 64, cols: 9216 });
-            variants.extend(Tuning::ALL.map(|tuning| Variant::GatedMatvec(Gemv::new(weight, rows, 2, true, tuning))));
-            variants.extend(Tuning::ALL.map(|tuning| Variant::Matvec(Gemv::new(weight, rows, 1, true, tuning))));
+            let gemv = |fused_outputs, tuning| Gemv::new(weight, rows, fused_outputs, true, tuning);
+            kernels.extend(Tuning::ALL.map(|tuning| gated_matvec::kernel(&gemv(2, tuning))));
+            kernels.extend(Tuning::ALL.map(|tuning| matvec::kernel(&gemv(1, tuning))));
         }
     }
-    let matmul = matmul::Tuning::ALL.map(|tuning| Variant::Matmul { layout: Layout::Q4_0, ragged: false, tuning });
-    variants.into_iter().chain(matmul).collect()
+    let matmul = matmul::Tuning::ALL.map(|tuning| matmul::kernel(Layout::Q4_0, false, tuning));
+    kernels.into_iter().chain(matmul).collect()
 }
 
 /// Every head width that a model may have.
-fn head_dims() -> impl Iterator<Item = Variant> {
+fn head_dims() -> impl Iterator<Item = Kernel> {
     let widths = (4..=MAX_HEAD_DIM).step_by(4);
     widths.zip(KvPrecision::ALL.into_iter().cycle()).flat_map(|(head_dim, precision)| {
-        let (rows, pairs) = ([1, 4, 8, 3][head_dim / 4 % 4], RopePairs::Half);
+        let rows = [1, 4, 8, 3][head_dim / 4 % 4];
         let tuning = if head_dim % 8 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
         [
-            Variant::Attention { head_dim, precision, tuning },
-            Variant::AttentionStep { head_dim, precision, rows, is_split: head_dim % 3 == 0, tuning: step },
-            Variant::AttentionJoin { head_dim },
-            Variant::RopeAppend { head_dim, pairs, precision },
+            attention::kernel(head_dim, precision, tuning),
+            attention_step::kernel(head_dim, precision, rows, head_dim % 3 == 0, step),
+            attention_join::kernel(head_dim),
+            rope_append::kernel((head_dim, RopePairs::Half), precision),
         ]
     })
 }
@@ -199,6 +194,45 @@ fn texts(folder: &str, extension: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The names in a list such as `rows, width = 2 * (a + b)`, up to the parenthesis that closes it.
+fn names_of_list(text: &str) -> Vec<&str> {
+    let (mut depth, mut items, mut start) = (0, Vec::new(), 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            ',' | ')' if depth == 0 => {
+                items.push(&text[start..at]);
+                start = at + 1;
+                if character == ')' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    let names = items.iter().map(|item| item.split('=').next().unwrap_or_default().trim());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn parameters_have_the_names_and_the_order_of_the_shader() {
+    assert_eq!(names_of_list("m, k4 = f(a, 2) / 4,\n  eps,\n) rest"), ["m", "k4", "eps"]);
+    let kernels = kernels();
+    let mut compared = 0;
+    for (file, module) in texts("src/kernels", "rs").into_iter().filter(|(file, _)| file != "mod") {
+        let Some((_, list)) = module.split_once("params!(") else { continue };
+        let kernel = kernels.iter().find(|kernel| kernel.shader().file() == file).expect("a kernel of that file");
+        let source = kernel.source().expect("a shader");
+        let (_, fields) = source.split_once("struct Params {").expect("parameters");
+        let (fields, _) = fields.split_once('}').expect("the end of the parameters");
+        let fields: Vec<_> = fields.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
+        assert_eq!(names_of_list(list), fields, "{file}");
+        compared += 1;
+    }
+    assert!(compared > 12, "only {compared} kernels were compared");
+}
+
 #[test]
 fn every_shader_file_is_short_and_in_use() {
     let kernels = kernels();
@@ -228,11 +262,8 @@ fn every_kernel_has_shader_module_reference_and_rows() {
     assert_eq!(names("src/kernels", "rs"), shaders, "src/kernels/*.rs and shaders/*.wgsl");
     assert_eq!(names("src/reference", "rs"), shaders, "src/reference/*.rs and shaders/*.wgsl");
     // The table itself checks that a row runs the kernel it names.
-    let run: BTreeSet<String> = table::GROUPS
-        .iter()
-        .flat_map(|(_, rows)| rows())
-        .map(|row| row.variant.kernel().shader().file().into())
-        .collect();
+    let run: BTreeSet<String> =
+        table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|row| row.kernel.shader().file().into()).collect();
     assert_eq!(
         shaders.union(&twins).cloned().collect::<BTreeSet<_>>(),
         run,

@@ -1,31 +1,13 @@
 //! Grouped-query attention with an online softmax (<https://arxiv.org/abs/2205.14135>): causal over a cache for the decoder,
 //! over all patches of a picture for the tower.
 
-use super::cache::Cache;
-use super::{TuningGroup, Variant, params_of};
+use super::cache::{Cache, kv_file};
+use super::{TuningGroup, Variant, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+pub use crate::reference::attention::Shape;
 use crate::shader::Shader;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    q_tokens: u32,
-    kv_tokens: u32,
-    group: u32,
-    past: u32,
-    causal: u32,
-    scale: f32,
-    q_stride4: u32,
-    q_offset4: u32,
-    k_stride4: u32,
-    k_offset4: u32,
-    v_stride4: u32,
-    v_offset4: u32,
-    out_stride4: u32,
-    padding: [u32; 3],
-}
 
 /// A matrix of heads: where its rows lie in a buffer. Widths are multiples of 4.
 #[derive(Debug, Clone)]
@@ -61,18 +43,10 @@ pub struct Attention<'a> {
     pub kv: KeysValues<'a>,
     /// Results. `// [q_tokens, q_heads * head_dim]`
     pub out: &'a Slice,
-    /// Rows of `q`.
-    pub q_tokens: usize,
-    /// Keys, and values.
-    pub kv_tokens: usize,
-    /// Query heads; a multiple of `kv_heads`.
-    pub q_heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
-    pub head_dim: usize,
-    /// Position of the first query if the attention is causal; `None` if every query sees every key.
-    pub causal_past: Option<usize>,
+    /// Its sizes; heads are at most [`crate::config::MAX_HEAD_DIM`] wide.
+    pub shape: Shape,
+    /// How threads divide it.
+    pub tuning: Tuning,
 }
 
 /// How threads divide an attention. Part of the kernel's text: each choice is a pipeline of its own.
@@ -116,15 +90,6 @@ impl Tuning {
     }
 }
 
-/// The file that reads keys and values of this precision, through a binding for each plane.
-pub(super) fn kv_file(precision: KvPrecision) -> &'static str {
-    match precision {
-        KvPrecision::F32 => "kv_f32",
-        KvPrecision::F16 => "kv_f16",
-        KvPrecision::Int8 => "kv_int8",
-    }
-}
-
 /// The kernel for a head width and a precision of the keys and values.
 pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel {
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses } = tuning;
@@ -145,58 +110,39 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel
     Kernel::new(format!("attention<{head_dim},{precision}>"), uses, shader, variant)
 }
 
-/// Stride and offset of keys, stride and offset of values, and the planes that hold them.
-fn source(a: &Attention<'_>) -> ([usize; 4], Vec<Slice>) {
-    let width = a.kv_heads * a.head_dim;
-    match a.kv {
-        KeysValues::Rows { k, v } => {
-            ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()])
-        }
-        KeysValues::Cache(cache) => ([width, 0, width, 0], cache.planes.clone()),
-    }
-}
-
 /// Records the attention, scaled by `head_dim^-0.5`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
-    record_as(Tuning::of(recording.kernel_config()), recording, a)
-}
-
-/// As [`record`], with a tuning.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_as(tuning: Tuning, recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
-    let (columns, planes) = source(a);
-    let precision = match a.kv {
-        KeysValues::Rows { .. } => KvPrecision::F32,
-        KeysValues::Cache(cache) => cache.precision,
+    let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
+    let width = kv_heads * head_dim;
+    // Stride and offset of keys, stride and offset of values, and the planes that hold them.
+    let (columns, planes, precision) = match a.kv {
+        KeysValues::Rows { k, v } => {
+            let planes = vec![k.buffer.clone(), v.buffer.clone()];
+            ([k.stride, k.offset, v.stride, v.offset], planes, KvPrecision::F32)
+        }
+        KeysValues::Cache(cache) => ([width, 0, width, 0], cache.planes.clone(), cache.precision),
     };
-    let group = a.q_heads / a.kv_heads;
-    let quarter = |width: usize| (width / 4) as u32;
-    let params = Params {
-        q_tokens: a.q_tokens as u32,
-        kv_tokens: a.kv_tokens as u32,
-        group: group as u32,
-        past: a.causal_past.unwrap_or(0) as u32,
-        causal: a.causal_past.is_some().into(),
-        scale: (a.head_dim as f32).sqrt().recip(),
-        q_stride4: quarter(a.q.stride),
-        q_offset4: quarter(a.q.offset),
-        k_stride4: quarter(columns[0]),
-        k_offset4: quarter(columns[1]),
-        v_stride4: quarter(columns[2]),
-        v_offset4: quarter(columns[3]),
-        out_stride4: quarter(a.q_heads * a.head_dim),
-        padding: [0; 3],
-    };
+    let group = q_heads / kv_heads;
+    let params = params!(
+        q_tokens,
+        kv_tokens,
+        group,
+        past = causal_past.unwrap_or(0),
+        causal = causal_past.is_some(),
+        scale = (head_dim as f32).sqrt().recip(),
+        q_stride4 = a.q.stride / 4,
+        q_offset4 = a.q.offset / 4,
+        k_stride4 = columns[0] / 4,
+        k_offset4 = columns[1] / 4,
+        v_stride4 = columns[2] / 4,
+        v_offset4 = columns[3] / 4,
+        out_stride4 = q_heads * head_dim / 4,
+    );
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, precision, tuning),
-        params: params_of(&params),
+        kernel: kernel(head_dim, precision, a.tuning),
+        params,
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(planes).collect(),
-        grid: [(a.q_tokens * group).div_ceil(tuning.rows()) as u32, a.kv_heads as u32, 1],
-        note: format!("q={} kv={} heads={}/{}", a.q_tokens, a.kv_tokens, a.q_heads, a.kv_heads),
+        grid: [(q_tokens * group).div_ceil(a.tuning.rows()) as u32, kv_heads as u32, 1],
+        note: format!("q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads}"),
     })
 }

@@ -1,18 +1,10 @@
 //! Partial attentions over splits of the context to one: the second half of a split
 //! [`attention_step`](super::attention_step) (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
-use super::{Variant, linear_grid, params_of};
+use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    rows: u32,
-    splits: u32,
-    padding: [u32; 2],
-}
 
 /// The kernel for a head width.
 pub fn kernel(head_dim: usize) -> Kernel {
@@ -24,19 +16,15 @@ pub fn kernel(head_dim: usize) -> Kernel {
 /// Records it for `rows` rows, a token's query head each, of `splits` splits.
 ///
 /// `partials`: `// [splits, rows, head_dim + 4]`; `out`: `// [rows, head_dim]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(
     recording: &mut Recording,
     (rows, splits, head_dim): (usize, usize, usize),
     partials: &Slice,
     out: &Slice,
 ) -> Result<()> {
-    let params = Params { rows: rows as u32, splits: splits as u32, padding: [0; 2] };
     recording.dispatch(Dispatch {
         kernel: kernel(head_dim),
-        params: params_of(&params),
+        params: params!(rows, splits),
         buffers: vec![partials.clone(), out.clone()],
         grid: linear_grid(rows * head_dim / 4),
         note: format!("rows={rows} splits={splits} dim={head_dim}"),

@@ -2,26 +2,13 @@
 //! (<https://arxiv.org/abs/2205.14135>), over splits of the context where that fills the device
 //! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
-use super::attention::{Heads, kv_file};
-use super::cache::Cache;
-use super::{TuningGroup, Variant, lanes, params_of};
+use super::attention::Heads;
+use super::cache::{Cache, kv_file};
+use super::{TuningGroup, Variant, lanes, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    m: u32,
-    group: u32,
-    kv_heads: u32,
-    splits: u32,
-    scale: f32,
-    q_stride4: u32,
-    q_offset4: u32,
-    padding: u32,
-}
 
 /// How threads divide an attention. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,9 +140,6 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
 }
 
 /// Records the attention, scaled by `head_dim^-0.5`: in one launch, or in two where there are several splits.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     record_pieces(recording, a)?;
     if a.splits > 1 {
@@ -165,26 +149,22 @@ pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
 }
 
 /// Records the first launch alone: `out`, or `partials` where there are several splits.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     let group = a.q_heads / a.kv_heads;
     let (rows, splits) = (a.m * group, a.splits.max(1));
-    let params = Params {
-        m: a.m as u32,
-        group: group as u32,
-        kv_heads: a.kv_heads as u32,
-        splits: splits as u32,
-        scale: (a.head_dim as f32).sqrt().recip(),
-        q_stride4: (a.q.stride / 4) as u32,
-        q_offset4: (a.q.offset / 4) as u32,
-        padding: 0,
-    };
+    let params = params!(
+        m = a.m,
+        group,
+        kv_heads = a.kv_heads,
+        splits,
+        scale = (a.head_dim as f32).sqrt().recip(),
+        q_stride4 = a.q.stride / 4,
+        q_offset4 = a.q.offset / 4,
+    );
     let out = if splits > 1 { a.partials } else { a.out };
     recording.dispatch(Dispatch {
         kernel: kernel(a.head_dim, a.cache.precision, rows, splits > 1, a.tuning),
-        params: params_of(&params),
+        params,
         buffers: [&a.q.buffer, out, a.step].into_iter().chain(&a.cache.planes).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(rows)) as u32],
         note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),

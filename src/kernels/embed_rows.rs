@@ -1,27 +1,13 @@
 //! The rows that start a forward pass: embeddings of tokens and features of pictures.
 
-use super::{Variant, linear_grid, params_of};
+use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::Layout;
 use crate::weights::upload::Weight;
 
-/// Set in a source that names a row of the features instead of a token.
-pub const FEATURE: u32 = 1 << 31;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    tokens: u32,
-    width4: u32,
-    blocks: u32,
-    first_row: u32,
-    rows: u32,
-    with_features: u32,
-    part_rows: u32,
-    padding: u32,
-}
+pub use crate::reference::embed_rows::FEATURE;
 
 /// Bindings beside the planes.
 const OWN: usize = 3;
@@ -47,9 +33,6 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
 /// in many parts.
 ///
 /// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source names it; `out`: `// [tokens, hidden]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(
     recording: &mut Recording,
     embedding: &Weight,
@@ -61,25 +44,21 @@ pub fn record(
     let width4 = embedding.shape.cols / 4;
     for parts in embedding.parts.chunks(parts_at_once(embedding.layout).max(1)) {
         let Some(first) = parts.first() else { continue };
+        let planes = parts.iter().flat_map(|part| &part.planes);
         let rows = parts.iter().map(|part| part.rows).sum::<usize>();
-        let params = Params {
-            tokens: tokens as u32,
-            width4: width4 as u32,
-            blocks: embedding.shape.blocks() as u32,
-            first_row: first.first_row as u32,
-            rows: rows as u32,
-            with_features: (first.first_row == 0).into(),
-            part_rows: first.rows as u32,
-            padding: 0,
-        };
+        let params = params!(
+            tokens,
+            width4,
+            blocks = embedding.shape.blocks(),
+            first_row = first.first_row,
+            rows,
+            with_features = first.first_row == 0,
+            part_rows = first.rows,
+        );
         recording.dispatch(Dispatch {
             kernel: kernel(embedding.layout, parts.len()),
-            params: params_of(&params),
-            buffers: [sources, features, out]
-                .into_iter()
-                .chain(parts.iter().flat_map(|part| &part.planes))
-                .cloned()
-                .collect(),
+            params,
+            buffers: [sources, features, out].into_iter().chain(planes).cloned().collect(),
             grid: linear_grid(tokens * width4),
             note: format!("tokens={tokens} width={} rows={}..+{rows}", width4 * 4, first.first_row),
         })?;

@@ -1,10 +1,11 @@
 //! Many rows times a weight matrix, by tiles in registers.
 
-use super::{Linear, TuningGroup, Variant};
+use super::{TuningGroup, Variant, params};
 use crate::error::Result;
-use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Recording};
+use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
+use crate::weights::upload::Weight;
 
 /// Blocks of inputs that a workgroup stages of each of its rows, rounded.
 const K_TILE: usize = 8;
@@ -57,78 +58,94 @@ impl Tuning {
     pub const F16: Self = Self { uses: Features::F16, ..Self::HARDWARE };
 }
 
-/// How a product is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Floats,
-    Halves,
-    Integers,
-}
-
-impl Form {
-    /// Matrices of floats have no integer products: they are multiplied in floats.
-    fn of(layout: Layout, uses: Features) -> Self {
-        match uses {
-            _ if uses.contains(Features::DOT) && layout.is_quantised() => Self::Integers,
-            _ if uses.contains(Features::F16) => Self::Halves,
-            _ => Self::Floats,
-        }
-    }
-
-    fn file(self) -> &'static str {
-        match self {
-            Self::Floats => "matmul",
-            Self::Halves => "matmul_f16",
-            Self::Integers => "matmul_dp4a",
-        }
-    }
-
-    fn needs(self) -> Features {
-        match self {
-            Self::Floats => Features::NONE,
-            Self::Halves => Features::F16,
-            Self::Integers => Features::DOT,
-        }
-    }
-}
-
 /// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     let Tuning { threads, rows, groups, words, chained, uses } = tuning;
-    let form = Form::of(layout, uses);
-    let shader = Shader::new(form.file()).choose("LAYOUT", layout.name()).set_all([
+    // Matrices of floats have no integer products: they are multiplied in floats.
+    let (file, needs) = match uses {
+        _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
+        _ if uses.contains(Features::F16) => ("matmul_f16", Features::F16),
+        _ => ("matmul", Features::NONE),
+    };
+    let (is_float, is_integer) = (needs == Features::NONE, needs == Features::DOT);
+    let mut shader = Shader::new(file).choose("LAYOUT", layout.name()).set_all([
         ("THREADS", threads),
         ("ROWS", rows),
         ("GROUPS", groups),
         ("RAGGED", ragged.into()),
-        ("K_TILE", if form == Form::Floats { 0 } else { K_TILE }),
-        ("WHOLE_BLOCKS", (form == Form::Integers).into()),
-        ("PACKED", (form == Form::Integers).into()),
+        ("K_TILE", if is_float { 0 } else { K_TILE }),
+        ("WHOLE_BLOCKS", is_integer.into()),
+        ("PACKED", is_integer.into()),
     ]);
-    let shader = match form {
-        Form::Floats => shader.set("WORDS", words).set("CHAINED", chained.into()),
-        Form::Halves | Form::Integers => shader,
-    };
-    Kernel::new(format!("matmul<{layout}>"), form.needs(), shader, Variant::Matmul { layout, ragged, tuning })
+    if is_float {
+        shader = shader.set("WORDS", words).set("CHAINED", chained.into());
+    }
+    Kernel::new(format!("matmul<{layout}>"), needs, shader, Variant::Matmul { layout, ragged, tuning })
 }
 
-/// Records the product.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    record_as(Tuning::of(recording.kernel_config()), recording, linear)
+/// `y = x * w^T (+ bias) (+ y)`. Steps of few rows use [`matvec`](super::matvec).
+#[derive(Debug, Clone, Copy)]
+pub struct Linear<'a> {
+    /// Inputs. `// [m, k]`
+    pub x: &'a Slice,
+    /// Rows of `x`.
+    pub m: usize,
+    /// The matrix. `// [n, k]`
+    pub weight: &'a Weight,
+    /// Added to every row. `// [n]`
+    pub bias: Option<&'a Slice>,
+    /// Outputs. `// [m, y_stride]`
+    pub y: &'a Slice,
+    /// Width of a row of `y`.
+    pub y_stride: usize,
+    /// First column of `y` that is written.
+    pub y_offset: usize,
+    /// Whether to add to what `y` holds.
+    pub accumulate: bool,
 }
 
-/// As [`record`], with a tuning.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_as(tuning: Tuning, recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
-    let ragged = !linear.weight.shape.cols.is_multiple_of(BLOCK);
-    let tiles = linear.m.div_ceil(tuning.rows) as u32;
+impl Linear<'_> {
+    /// Records the product, of any count of rows by one pipeline: a launch for each part of the matrix.
+    pub fn record(&self, recording: &mut Recording) -> Result<()> {
+        record(recording, Tuning::of(recording.kernel_config()), self)
+    }
+
+    /// What a launch binds beside the planes. Where there is no bias its binding holds `x`, which the kernel then leaves alone.
+    pub(super) fn bound(&self) -> [&Slice; 3] {
+        [self.x, self.y, self.bias.unwrap_or(self.x)]
+    }
+
+    /// `flags` of the kernels' parameters.
+    pub(super) fn flags(&self) -> usize {
+        usize::from(self.bias.is_some()) | usize::from(self.accumulate) << 1
+    }
+}
+
+/// As [`Linear::record`], with a tuning.
+pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) -> Result<()> {
+    let &Linear { m, weight: Weight { layout, shape, parts }, y_stride, y_offset, .. } = linear;
+    let k = shape.cols;
+    let kernel = kernel(*layout, !k.is_multiple_of(BLOCK), tuning);
     let columns = tuning.threads * tuning.groups * ROW_GROUP;
-    // Neighbours in x share columns, whose weights then come from memory once for all rows.
-    let grid = |rows: usize| [tiles, rows.div_ceil(columns) as u32, 1];
-    linear.record_parts(recording, &kernel(linear.weight.layout, ragged, tuning), grid)
+    parts.iter().try_for_each(|part| {
+        let n = part.rows;
+        let params = params!(
+            m,
+            n,
+            k4 = k / 4,
+            blocks = shape.blocks(),
+            y_stride,
+            y_offset = y_offset + part.first_row,
+            flags = linear.flags(),
+            first_row = part.first_row,
+        );
+        recording.dispatch(Dispatch {
+            kernel: kernel.clone(),
+            params,
+            buffers: linear.bound().into_iter().chain(&part.planes).cloned().collect(),
+            // Neighbours in x share columns, whose weights then come from memory once for all rows.
+            grid: [m.div_ceil(tuning.rows) as u32, n.div_ceil(columns) as u32, 1],
+            note: format!("m={m} n={n} k={k}"),
+        })
+    })
 }

@@ -1,12 +1,12 @@
-//! One module a WGSL file: its parameters, its bindings and its grid. A `record` function adds a launch to a recording.
+//! One module a WGSL file: its parameters, its bindings and its grid. A `record` function adds a launch to a recording, and fails as
+//! [`Recording::dispatch`](crate::gpu::Recording::dispatch).
 //!
 //! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
 
-use crate::error::Result;
-use crate::gpu::{Allocator, Dispatch, Features, Gpu, Kernel, KernelConfig, Purpose, Recording, Slice};
+use crate::config::{Activation, KvPrecision, RopePairs};
+use crate::gpu::{Features, Kernel, KernelConfig};
 use crate::shader::Shader;
-use crate::weights::layout::{Layout, MatrixShape};
-use crate::weights::upload::{RowShard, Weight, rows_of_shard};
+use crate::weights::layout::Layout;
 
 pub mod accept;
 pub mod activation;
@@ -33,9 +33,8 @@ pub mod sample_filter;
 pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
-mod variant;
 
-pub use variant::Variant;
+pub use matmul::Linear;
 
 /// Kernels that are tuned together: the indices of [`KernelConfig::variants`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +69,43 @@ fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: 
     (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
 }
 
+/// All that a kernel's text depends on. Every [`Kernel`] of this room holds its variant as [`Kernel::origin`], from which [`cases::of`]
+/// makes the inputs that test it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Variant {
+    /// The kernel of that name, which is one text for every model.
+    Plain(&'static str),
+    /// [`attention`](mod@attention) over keys and values of a precision.
+    Attention { head_dim: usize, precision: KvPrecision, tuning: attention::Tuning },
+    /// [`attention_join`](mod@attention_join).
+    AttentionJoin { head_dim: usize },
+    /// [`attention_step`](mod@attention_step) of so many query rows a workgroup, over all of the context or a split of it.
+    AttentionStep {
+        head_dim: usize,
+        precision: KvPrecision,
+        rows: usize,
+        is_split: bool,
+        tuning: attention_step::Tuning,
+    },
+    /// [`embed_rows`](mod@embed_rows) from an embedding of which a launch binds so many parts.
+    EmbedRows { layout: Layout, parts: usize },
+    /// [`gated_matvec`](mod@gated_matvec).
+    GatedMatvec(gemv::Gemv),
+    /// [`matmul`](mod@matmul); ragged if the last block of a row goes beyond its inputs.
+    Matmul { layout: Layout, ragged: bool, tuning: matmul::Tuning },
+    /// [`matvec`](mod@matvec).
+    Matvec(gemv::Gemv),
+    /// [`qkv_matvec`](mod@qkv_matvec).
+    QkvMatvec { gemv: gemv::Gemv, head_dim: usize, pairs: RopePairs, precision: KvPrecision, has_bias: bool },
+    /// [`rms_norm`](mod@rms_norm).
+    RmsNorm(rms_norm::Tuning),
+    /// [`rope_append`](mod@rope_append).
+    RopeAppend { head_dim: usize, pairs: RopePairs, precision: KvPrecision },
+}
+
 /// A kernel that is one text for every model.
-fn plain(file: &'static str, variant: Variant) -> Kernel {
-    Kernel::new(file, Features::NONE, Shader::new(file), variant)
+fn plain(name: &'static str) -> Kernel {
+    Kernel::new(name, Features::NONE, Shader::new(name), Variant::Plain(name))
 }
 
 /// Workgroups for `threads` threads in groups of 64, folded into two dimensions where one is not enough.
@@ -89,136 +122,62 @@ fn folded_grid(groups: usize) -> [u32; 3] {
     [WIDEST as u32, groups.div_ceil(WIDEST).min(u32::MAX as usize) as u32, 1]
 }
 
-fn params_of<T: bytemuck::NoUninit>(params: &T) -> Vec<u8> {
-    bytemuck::bytes_of(params).to_vec()
+/// What a field of a shader's `Params` may be: words of 32 bits.
+trait Field {
+    /// Appends them.
+    fn put(self, words: &mut Vec<u32>);
+}
+
+impl Field for usize {
+    fn put(self, words: &mut Vec<u32>) {
+        words.push(self as u32);
+    }
+}
+
+impl Field for bool {
+    fn put(self, words: &mut Vec<u32>) {
+        words.push(self.into());
+    }
+}
+
+impl Field for f32 {
+    fn put(self, words: &mut Vec<u32>) {
+        words.push(self.to_bits());
+    }
+}
+
+impl Field for [f32; 4] {
+    fn put(self, words: &mut Vec<u32>) {
+        words.extend(self.map(f32::to_bits));
+    }
 }
 
 /// The activation's number in `shared/activations.wgsl`.
-pub(crate) fn activation_id(activation: crate::config::Activation) -> u32 {
-    match activation {
-        crate::config::Activation::Silu => 0,
-        crate::config::Activation::Gelu => 1,
-        crate::config::Activation::GeluTanh => 2,
+impl Field for Activation {
+    fn put(self, words: &mut Vec<u32>) {
+        words.push(match self {
+            Self::Silu => 0,
+            Self::Gelu => 1,
+            Self::GeluTanh => 2,
+        });
     }
 }
 
-/// `y = x * w^T` by [`matmul`], which serves any count of rows with one pipeline. Steps of one token know [`matvec`].
-#[derive(Debug)]
-pub struct Linear<'a> {
-    /// Inputs. `// [m, k]`
-    pub x: &'a Slice,
-    /// Rows of `x`.
-    pub m: usize,
-    /// The matrix. `// [n, k]`
-    pub weight: &'a Weight,
-    /// Added to every row. `// [n]`
-    pub bias: Option<&'a Slice>,
-    /// Outputs. `// [m, y_stride]`
-    pub y: &'a Slice,
-    /// Width of a row of `y`.
-    pub y_stride: usize,
-    /// First column of `y` that is written.
-    pub y_offset: usize,
-    /// Whether to add to what `y` holds.
-    pub accumulate: bool,
+/// Words as [`Dispatch::params`](crate::gpu::Dispatch::params) wants them: whole 16 bytes.
+fn param_bytes(mut words: Vec<u32>) -> Vec<u8> {
+    words.resize(words.len().next_multiple_of(4), 0);
+    bytemuck::cast_slice(&words).to_vec()
 }
 
-/// Parameters that `matmul` and `matvec` share.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct LinearParams {
-    m: u32,
-    n: u32,
-    k4: u32,
-    blocks: u32,
-    y_stride: u32,
-    y_offset: u32,
-    flags: u32,
-    first_row: u32,
+/// The bytes of `struct Params` of a kernel's shader: its fields in their order, each with its value or the variable of its name.
+/// `tests/shaders.rs` compares the names.
+macro_rules! params {
+    ($($field:ident $(= $value:expr)?),* $(,)?) => {{
+        let mut words = Vec::new();
+        $($crate::kernels::Field::put($crate::kernels::params!(@value $field $(= $value)?), &mut words);)*
+        $crate::kernels::param_bytes(words)
+    }};
+    (@value $field:ident) => { $field };
+    (@value $field:ident = $value:expr) => { $value };
 }
-
-impl Linear<'_> {
-    /// Records the product.
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`].
-    pub fn record(&self, recording: &mut Recording) -> Result<()> {
-        matmul::record(recording, self)
-    }
-
-    /// A launch for each part of the matrix: each makes its columns of `y`.
-    fn record_parts(&self, recording: &mut Recording, kernel: &Kernel, grid: impl Fn(usize) -> [u32; 3]) -> Result<()> {
-        self.weight
-            .parts
-            .iter()
-            .try_for_each(|part| recording.dispatch(self.dispatch(part, kernel.clone(), grid(part.rows))))
-    }
-
-    fn dispatch(&self, part: &RowShard, kernel: Kernel, grid: [u32; 3]) -> Dispatch {
-        let MatrixShape { cols: k, .. } = self.weight.shape;
-        let (n, first) = (part.rows, part.first_row);
-        let params = LinearParams {
-            m: self.m as u32,
-            n: n as u32,
-            k4: (k / 4) as u32,
-            blocks: self.weight.shape.blocks() as u32,
-            y_stride: self.y_stride as u32,
-            y_offset: (self.y_offset + first) as u32,
-            flags: u32::from(self.bias.is_some()) | u32::from(self.accumulate) << 1,
-            first_row: first as u32,
-        };
-        // Where there is no bias its binding holds `x`, which the kernel then leaves alone.
-        let own = [self.x, self.y, self.bias.unwrap_or(self.x)];
-        Dispatch {
-            kernel,
-            params: params_of(&params),
-            buffers: own.into_iter().chain(&part.planes).cloned().collect(),
-            grid,
-            note: format!("m={} n={n} k={k}", self.m),
-        }
-    }
-}
-
-/// Uploads a matrix given in rows of numbers, in one of [`Layout::from_numbers`]. For tests and tools; models stream their planes.
-///
-/// # Errors
-/// [`crate::Error::Internal`] for numbers the layout cannot hold, or as [`Gpu::upload`].
-pub fn upload_weight(gpu: &Gpu, layout: Layout, shape: MatrixShape, values: &[f32]) -> Result<Weight> {
-    let mut planes = vec![Vec::new(); layout.plane_units().len()];
-    crate::weights::quant::encode_rows(layout, shape.cols, values, &mut planes)
-        .map_err(|fault| crate::Error::Internal { detail: format!("{fault:?}") })?;
-    upload_planes(gpu, layout, shape, &planes)
-}
-
-/// Uploads a matrix given in the planes of its layout. For tests and tools, as [`upload_weight`].
-///
-/// # Errors
-/// As [`Gpu::upload`].
-pub fn upload_planes(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Result<Weight> {
-    let rows = rows_of_shard(layout, shape, gpu.max_binding()).unwrap_or(shape.rows);
-    upload_parts(gpu, layout, shape, planes, rows)
-}
-
-/// Uploads a matrix given in the planes of its layout, cut into parts of `rows` rows, a multiple of
-/// [`ROW_GROUP`](crate::weights::layout::ROW_GROUP).
-///
-/// # Errors
-/// As [`Gpu::upload`].
-pub fn upload_parts(gpu: &Gpu, layout: Layout, shape: MatrixShape, planes: &[Vec<u8>], rows: usize) -> Result<Weight> {
-    let mut starts = vec![0; planes.len()];
-    let mut parts = Vec::new();
-    for first_row in (0..shape.rows).step_by(rows.max(1)) {
-        let rows = rows.min(shape.rows - first_row);
-        let sizes = layout.matrix_planes(MatrixShape { rows, ..shape }).unwrap_or_default();
-        let mut slices = Vec::with_capacity(planes.len());
-        for ((plane, start), size) in planes.iter().zip(&mut starts).zip(sizes) {
-            let bytes = plane.get(*start..*start + size.bytes as usize).unwrap_or_default();
-            let buffer = gpu.alloc_beside("weight", Purpose::TextWeights, bytes.len() as u64)?;
-            gpu.write(&buffer, 0, bytes)?;
-            slices.push(buffer.all());
-            *start += size.bytes as usize;
-        }
-        parts.push(RowShard { first_row, rows, planes: slices });
-    }
-    Ok(Weight { layout, shape, parts })
-}
+use params;

@@ -2,24 +2,13 @@
 
 use std::ops::Range;
 
-use super::{Variant, linear_grid, params_of, plain};
+use super::{linear_grid, params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    tokens: u32,
-    columns: u32,
-    merge: u32,
-    channels: u32,
-    first: u32,
-    padding: [u32; 3],
-}
-
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("patch_merge", Variant::PatchMerge)
+    plain("patch_merge")
 }
 
 /// Squares of patches.
@@ -36,22 +25,11 @@ pub struct Squares {
 /// Records the gathering of the merged tokens `range`.
 ///
 /// `x`: `// [rows * merge * columns * merge, channels]`; `y`: `// [range, channels * merge * merge]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, squares: Squares, range: Range<usize>, x: &Slice, y: &Slice) -> Result<()> {
     let Squares { columns, merge, channels } = squares;
-    let params = Params {
-        tokens: range.len() as u32,
-        columns: columns as u32,
-        merge: merge as u32,
-        channels: channels as u32,
-        first: range.start as u32,
-        padding: [0; 3],
-    };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params_of(&params),
+        params: params!(tokens = range.len(), columns, merge, channels, first = range.start),
         buffers: vec![x.clone(), y.clone()],
         grid: linear_grid(range.len() * channels * merge * merge),
         note: format!("tokens={range:?} columns={columns} merge={merge} channels={channels}"),

@@ -2,27 +2,13 @@
 //! [`rope_append`](super::rope_append) do.
 
 use super::cache::{Cache, cache_file};
-use super::gemv::{Gemv, Norm, Tuning, bindings};
+use super::gemv::{Gemv, Norm, bindings};
 use super::rope_append::Heads;
-use super::{Variant, params_of};
+use super::{Variant, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::{Layout, MatrixShape};
 use crate::weights::upload::Weight;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    m: u32,
-    k4: u32,
-    blocks: u32,
-    tiles: u32,
-    eps: f32,
-    q_heads: u32,
-    kv_heads: u32,
-    padding: u32,
-}
 
 /// The attention's inputs of the next `m` tokens.
 #[derive(Debug)]
@@ -45,14 +31,13 @@ pub struct QkvMatvec<'a> {
     pub q: &'a Slice,
     /// Where rotated keys and values go, at the step's position and behind it.
     pub cache: &'a Cache,
-    /// How threads divide it.
-    pub tuning: Tuning,
 }
 
 /// Bindings beside the norm's weight, the bias and the planes: x, q, step and the two planes of the cache.
 const OWN: usize = 5;
 
-pub(super) fn of(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: KvPrecision, has_bias: bool) -> Kernel {
+/// The kernel for heads of a width and a precision of the cache.
+pub fn kernel(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: KvPrecision, has_bias: bool) -> Kernel {
     let shader = gemv.shader("qkv_matvec").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
         ("INTERLEAVED", (pairs == RopePairs::Interleaved).into()),
@@ -60,17 +45,6 @@ pub(super) fn of(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: 
     ]);
     let variant = Variant::QkvMatvec { gemv: *gemv, head_dim, pairs, precision, has_bias };
     gemv.kernel("qkv_matvec", &format!(",{head_dim},{precision}"), shader, variant)
-}
-
-/// The kernel for `m` rows of inputs and a matrix.
-pub fn kernel(
-    weight: (Layout, MatrixShape),
-    m: usize,
-    (heads, precision): (Heads, KvPrecision),
-    has_bias: bool,
-    tuning: Tuning,
-) -> Kernel {
-    of(&Gemv::new(weight, m, 2, true, tuning), (heads.dim, heads.pairs), precision, has_bias)
 }
 
 /// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, the cache is of
@@ -81,40 +55,18 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
     weight.parts.len() == 1 && precision != KvPrecision::Int8 && heads.dim.is_multiple_of(8) && bound
 }
 
-/// Records it, where [`can_fuse`] says so.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record(recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
-    let Weight { layout, shape, .. } = *qkv.weight;
-    record_as(&Gemv::new((layout, shape), qkv.m, 2, true, qkv.tuning), recording, qkv)
-}
-
-/// As [`record`], by a kernel that is chosen already.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_as(gemv: &Gemv, recording: &mut Recording, qkv: &QkvMatvec<'_>) -> Result<()> {
-    let Weight { shape, ref parts, .. } = *qkv.weight;
-    let Heads { q, kv, dim, .. } = qkv.heads;
-    let tiles = (q + 2 * kv) * dim / 8;
-    let params = Params {
-        m: qkv.m as u32,
-        k4: (shape.cols / 4) as u32,
-        blocks: shape.blocks() as u32,
-        tiles: tiles as u32,
-        eps: qkv.norm.eps,
-        q_heads: q as u32,
-        kv_heads: kv as u32,
-        padding: 0,
-    };
-    let own = [qkv.x, qkv.q, qkv.step].into_iter().chain(qkv.bias).chain(&qkv.cache.planes).chain([qkv.norm.weight]);
+/// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs and a norm.
+pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Result<()> {
+    let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, cache } = qkv;
+    let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;
+    let (k, tiles) = (shape.cols, (q_heads + 2 * kv_heads) * dim / 8);
+    let own = [x, q, step].into_iter().chain(bias).chain(&cache.planes).chain([norm.weight]);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
-        kernel: of(gemv, (dim, qkv.heads.pairs), qkv.cache.precision, qkv.bias.is_some()),
-        params: params_of(&params),
+        kernel: kernel(gemv, (dim, pairs), cache.precision, bias.is_some()),
+        params: params!(m, k4 = k / 4, blocks = shape.blocks(), tiles, eps = norm.eps, q_heads, kv_heads),
         buffers: own.chain(planes).cloned().collect(),
-        grid: gemv.grid(qkv.m, tiles),
-        note: format!("m={} heads={q}+{kv} dim={dim} k={}", qkv.m, shape.cols),
+        grid: gemv.grid(m, tiles),
+        note: format!("m={m} heads={q_heads}+{kv_heads} dim={dim} k={k}"),
     })
 }

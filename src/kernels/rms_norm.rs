@@ -1,17 +1,9 @@
 //! Root-mean-square norm of rows (<https://arxiv.org/abs/1910.07467>).
 
-use super::{Variant, lanes, params_of};
+use super::{Variant, lanes, params};
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    width4: u32,
-    eps: f32,
-    padding: [u32; 2],
-}
 
 /// How threads add up their sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,38 +35,18 @@ pub fn kernel(tuning: Tuning) -> Kernel {
 /// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows of `width`, a multiple of 4.
 ///
 /// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(
     recording: &mut Recording,
-    sizes: (usize, usize),
-    eps: f32,
-    x: &Slice,
-    weight: &Slice,
-    y: &Slice,
-) -> Result<()> {
-    let tuning = Tuning::of(recording.kernel_config());
-    record_as(tuning, recording, sizes, eps, x, weight, y)
-}
-
-/// As [`record`], with a tuning.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_as(
     tuning: Tuning,
-    recording: &mut Recording,
     (rows, width): (usize, usize),
     eps: f32,
     x: &Slice,
     weight: &Slice,
     y: &Slice,
 ) -> Result<()> {
-    let params = Params { width4: (width / 4) as u32, eps, padding: [0; 2] };
     recording.dispatch(Dispatch {
         kernel: kernel(tuning),
-        params: params_of(&params),
+        params: params!(width4 = width / 4, eps),
         buffers: vec![x.clone(), y.clone(), weight.clone()],
         grid: [rows as u32, 1, 1],
         note: format!("rows={rows} width={width}"),

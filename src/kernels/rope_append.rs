@@ -8,36 +8,15 @@
 //! `head_dim + 4` words, cosine and sine of every pair, then the scale of the queries and three words of padding.
 
 use super::cache::{Cache, cache_file};
-use super::{Variant, folded_grid, params_of};
+use super::{Variant, folded_grid, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+pub use crate::reference::rope_append::Heads;
 use crate::shader::Shader;
 
 /// The word of `step` that the table starts at.
 pub const TABLE: usize = 64;
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    tokens: u32,
-    q_heads: u32,
-    kv_heads: u32,
-    padding: u32,
-}
-
-/// The heads of a row of `qkv`: queries, keys, values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads.
-    pub q: usize,
-    /// Key heads, and value heads.
-    pub kv: usize,
-    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
-    pub dim: usize,
-    /// Which lanes of a head form a pair.
-    pub pairs: RopePairs,
-}
 
 /// Words of a row of the table in `step`.
 pub fn table_stride(head_dim: usize) -> usize {
@@ -71,15 +50,11 @@ pub fn kernel((head_dim, pairs): (usize, RopePairs), precision: KvPrecision) -> 
 }
 
 /// Records the rotation, and the copy with its rounding.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
     let &RopeAppend { qkv, tokens, heads, step, cache } = append;
-    let params = Params { tokens: tokens as u32, q_heads: heads.q as u32, kv_heads: heads.kv as u32, padding: 0 };
     recording.dispatch(Dispatch {
         kernel: kernel((heads.dim, heads.pairs), cache.precision),
-        params: params_of(&params),
+        params: params!(tokens, q_heads = heads.q, kv_heads = heads.kv),
         buffers: [qkv, step].into_iter().chain(&cache.planes).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),
         note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),

@@ -1,7 +1,7 @@
 //! The next token: from logits on the GPU to the words that the next step starts from, without the CPU.
 
 pub use super::sampling::{NONE, Rules, Sampling};
-use super::{Variant, params_of, plain, sample_filter, sample_scan};
+use super::{plain, sample_filter, sample_scan};
 use crate::error::{Error, Result};
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
@@ -10,11 +10,8 @@ impl Sampling {
     ///
     /// `logits`: `// [vocab]`; `state`: token, position, tokens drawn, of which the token becomes the one chosen and the others
     /// grow by one. If there is none to choose, the token becomes [`NONE`] and the third word says why: [`read`] understands it.
-    ///
-    /// # Errors
-    /// As [`Recording::dispatch`].
     pub fn record(&self, recording: &mut Recording, logits: &Slice, state: &Slice) -> Result<()> {
-        sample_scan::record(recording, self, logits, state)?;
+        sample_scan::record(recording, self, 1, logits, state)?;
         if self.rules.filters() {
             sample_filter::record(recording, self, logits, state)?;
         }
@@ -24,21 +21,18 @@ impl Sampling {
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("sample", Variant::Sample)
+    plain("sample")
 }
 
 /// Records the choice among partial results, the last of the launches of [`Sampling::record`].
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, sampling: &Sampling, state: &Slice) -> Result<()> {
     let Sampling { rules, words, values, adjust } = sampling;
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params_of(rules),
+        params: rules.bytes(),
         buffers: [words, values, state, adjust].map(Slice::clone).to_vec(),
         grid: [1, 1, 1],
-        note: format!("from={}", rules.candidates()),
+        note: format!("from={}", rules.candidates),
     })
 }
 

@@ -1,26 +1,23 @@
 //! The draw among tokens that pass `top_k`, `top_p` and `min_p`.
 
+use super::plain;
 use super::sampling::Sampling;
-use super::{Variant, params_of, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("sample_filter", Variant::SampleFilter)
+    plain("sample_filter")
 }
 
 /// Records the draw. Behind [`sample_scan`](super::sample_scan), whose first partial result becomes the token that was drawn.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
 pub fn record(recording: &mut Recording, sampling: &Sampling, logits: &Slice, state: &Slice) -> Result<()> {
     let Sampling { rules, words, values, adjust } = sampling;
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params_of(rules),
+        params: rules.bytes(),
         buffers: [logits, state, words, values, adjust].map(Slice::clone).to_vec(),
         grid: [1, 1, 1],
-        note: format!("vocab={}", rules.vocab()),
+        note: format!("vocab={}", rules.vocab),
     })
 }

@@ -1,7 +1,7 @@
 //! Logits to partial results: many small races.
 
+use super::plain;
 use super::sampling::Sampling;
-use super::{Variant, params_of, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
@@ -10,23 +10,12 @@ const LANES: u32 = 64;
 
 /// The kernel.
 pub fn kernel() -> Kernel {
-    plain("sample_scan", Variant::SampleScan)
+    plain("sample_scan")
 }
 
-/// Records the scan of `logits` `// [vocab]`, of which `state` says how many tokens were drawn before.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record(recording: &mut Recording, sampling: &Sampling, logits: &Slice, state: &Slice) -> Result<()> {
-    record_rows(recording, sampling, 1, logits, state)
-}
-
-/// Records the scan of several rows of `logits` `// [rows, vocab]`, each as if it were alone; so many partial results must
-/// `sampling` have room for.
-///
-/// # Errors
-/// As [`Recording::dispatch`].
-pub fn record_rows(
+/// Records the scan of rows of `logits` `// [rows, vocab]`, each as if it were alone, of which `state` says how many tokens were drawn
+/// before; so many partial results must `sampling` have room for.
+pub fn record(
     recording: &mut Recording,
     sampling: &Sampling,
     rows: usize,
@@ -34,15 +23,12 @@ pub fn record_rows(
     state: &Slice,
 ) -> Result<()> {
     let Sampling { rules, words, values, adjust } = sampling;
+    let of_rows = if rows == 1 { String::new() } else { format!("rows={rows} ") };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params_of(rules),
+        params: rules.bytes(),
         buffers: [logits, state, words, values, adjust].map(Slice::clone).to_vec(),
-        grid: [rules.chunks() as u32 / LANES, rows as u32, 1],
-        note: if rows == 1 {
-            format!("vocab={}", rules.vocab())
-        } else {
-            format!("rows={rows} vocab={}", rules.vocab())
-        },
+        grid: [rules.chunks / LANES, rows as u32, 1],
+        note: format!("{of_rows}vocab={}", rules.vocab),
     })
 }

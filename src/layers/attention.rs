@@ -4,10 +4,10 @@ use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::attention::{self as flash, Heads, KeysValues};
+use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
-use crate::kernels::gemv;
+use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, RopeAppend};
 use crate::state::KvLayer;
@@ -37,17 +37,10 @@ impl Attention {
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
         match pass.form {
             Form::Chunk { first_entry: past } => {
-                let attention = flash::Attention {
-                    q: &q,
-                    kv: KeysValues::Cache(cache),
-                    out: &attn, // [rows, q_heads * head_dim]
-                    q_tokens: m,
-                    kv_tokens: past + m,
-                    q_heads,
-                    kv_heads,
-                    head_dim,
-                    causal_past: Some(past),
-                };
+                let shape =
+                    Shape { q_tokens: m, kv_tokens: past + m, q_heads, kv_heads, head_dim, causal_past: Some(past) };
+                let (kv, tuning) = (KeysValues::Cache(cache), flash::Tuning::of(pass.recording.kernel_config()));
+                let attention = flash::Attention { q: &q, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
                 flash::record(pass.recording, &attention)?;
             }
             Form::Step { splits } => {
@@ -67,10 +60,10 @@ impl Attention {
         let fuses =
             |weight: &&Weight| qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.work.max_bindings);
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
-            let (norm, tuning) = (self.norm.folded(), gemv::Tuning::of(pass.recording.kernel_config()));
-            let qkv =
-                QkvMatvec { x: &x, m: pass.rows, norm, weight, bias: None, heads, step: &step, q: out, cache, tuning };
-            qkv_matvec::record(pass.recording, &qkv)?; // [rows, q_heads * head_dim]
+            let (m, norm) = (pass.rows, self.norm.folded());
+            let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 2, true);
+            let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, cache };
+            qkv_matvec::record(pass.recording, &gemv, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]

@@ -148,7 +148,7 @@ impl Decoder {
             return Ok(());
         }
         let sampling = Sampling::greedy(self.config.vocab_size, rows, &work.likeliest, &inputs)?;
-        sample_scan::record_rows(pass.recording, &sampling, rows, &work.logits.all(), &step)?; // [rows, vocab]
+        sample_scan::record(pass.recording, &sampling, rows, &work.logits.all(), &step)?; // [rows, vocab]
         accept::record(pass.recording, &sampling, rows, &inputs, &step)
     }
 

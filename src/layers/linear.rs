@@ -3,9 +3,8 @@
 use super::pass::Pass;
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
-use crate::kernels::gemv::{self, Tuning};
-use crate::kernels::matvec::{self, Matvec};
-use crate::kernels::{Linear, rms_norm};
+use crate::kernels::gemv::{self, Gemv};
+use crate::kernels::{Linear, matvec, rms_norm};
 use crate::weights::upload::Weight;
 
 /// A root-mean-square norm.
@@ -22,7 +21,8 @@ pub struct Norm {
 impl Norm {
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
     pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
-        rms_norm::record(recording, (rows, self.width), self.eps, x, &self.weight, y)
+        let tuning = rms_norm::Tuning::of(recording.kernel_config());
+        rms_norm::record(recording, tuning, (rows, self.width), self.eps, x, &self.weight, y)
     }
 
     /// The norm as kernels fold it into a product.
@@ -62,11 +62,11 @@ pub fn normed(pass: &mut Pass<'_>, weights: &[Weight], norm: &Norm, (x, m): (&Sl
         norm.record(pass.recording, m, x, &h)?;
         return side_by_side(pass.recording, weights, (&h, m), y);
     }
-    let (norm, tuning) = (Some(norm.folded()), Tuning::of(pass.recording.kernel_config()));
     let (y_stride, mut y_offset) = (width(weights), 0);
     for weight in weights {
-        let product = Matvec { x, m, norm, weight, bias: None, y, y_stride, y_offset, accumulate: false, tuning };
-        product.record(pass.recording)?;
+        let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 1, true);
+        let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset, accumulate: false };
+        matvec::record(pass.recording, &gemv, &product, Some(norm.folded()))?;
         y_offset += weight.shape.rows;
     }
     Ok(())
@@ -91,7 +91,11 @@ fn width(weights: &[Weight]) -> usize {
 pub fn add(pass: &mut Pass<'_>, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
     let (m, y_stride) = (pass.rows, weight.shape.rows);
     let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true };
-    if pass.is_step() { matvec::record(pass.recording, &product) } else { product.record(pass.recording) }
+    if !pass.is_step() {
+        return product.record(pass.recording);
+    }
+    let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 1, false);
+    matvec::record(pass.recording, &gemv, &product, None)
 }
 
 /// Records `y = x * w^T`, or `y += x * w^T`, for many rows. `x`: `// [m, inputs]`; `y`: `// [m, outputs]`.

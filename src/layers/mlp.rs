@@ -5,7 +5,8 @@ use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
 use crate::kernels::gated_matvec::{self, GatedMatvec};
-use crate::kernels::{gemv, glu};
+use crate::kernels::gemv::Gemv;
+use crate::kernels::glu;
 use crate::weights::upload::Weight;
 
 /// `x += down(act(gate(h)) * up(h))`, where h is the normed x.
@@ -29,9 +30,9 @@ impl Mlp {
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
-                let (norm, tuning) = (Some(self.norm.folded()), gemv::Tuning::of(pass.recording.kernel_config()));
-                let gated = GatedMatvec { x: &x, m, norm, weight, activation, y: &act, tuning };
-                gated_matvec::record(pass.recording, &gated)?; // [rows, intermediate]
+                let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 2, true);
+                let gated = GatedMatvec { x: &x, m, norm: Some(self.norm.folded()), weight, activation, y: &act };
+                gated_matvec::record(pass.recording, &gemv, &gated)?; // [rows, intermediate]
             }
             None => {
                 normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]

@@ -1,13 +1,14 @@
 //! Drafts against what greedy draws say.
 
 use super::sample;
-use super::sample_scan::{NONE, Rules};
+use super::sample_scan::NONE;
+use crate::sampling::options::SamplingOptions;
 
 /// Draws greedily after one row, and again after the next one as long as the token drawn is the next input.
 ///
 /// `words`, `values`: `// [rows, chunks, 2]`; `inputs`: `// [rows]`; `state`: as of [`sample::compute`].
 pub fn compute(
-    rules: &Rules,
+    options: &SamplingOptions,
     chunks: usize,
     (words, values): (&[[u32; 2]], &[[f32; 2]]),
     inputs: &[u32],
@@ -15,7 +16,7 @@ pub fn compute(
 ) {
     let rows = words.chunks(chunks.max(1)).zip(values.chunks(chunks.max(1)));
     for (index, (words, values)) in rows.enumerate() {
-        sample::compute(rules, words, values, state, &mut []);
+        sample::compute(options, words, values, state, &mut []);
         let token = state.first().copied().unwrap_or(NONE);
         if token == NONE || inputs.get(index + 1) != Some(&token) {
             return;

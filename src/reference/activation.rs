@@ -2,16 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
-/// Pointwise activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// `x / 2 * (1 + erf(x / sqrt(2)))`.
-    Gelu,
-    /// The tanh approximation of gelu.
-    GeluTanh,
-}
+use crate::config::Activation;
 
 /// `x = act(x)`. `x`: `// [len]`.
 pub fn compute(activation: Activation, x: &mut [f32]) {

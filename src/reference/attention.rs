@@ -12,7 +12,7 @@ pub struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    fn head(&self, token: usize, head: usize, head_dim: usize) -> &'a [f32] {
+    pub(super) fn head(&self, token: usize, head: usize, head_dim: usize) -> &'a [f32] {
         let first = token * self.stride + self.offset + head * head_dim;
         &self.values[first..first + head_dim]
     }
@@ -55,7 +55,7 @@ pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 

@@ -1,6 +1,6 @@
 //! Attention of the last tokens over a piece of the context, with what it takes to join the pieces.
 
-use super::attention::Heads;
+use super::attention::{Heads, dot};
 
 /// Sizes.
 #[derive(Debug, Clone, Copy)]
@@ -34,18 +34,13 @@ pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut
         let (split, token, head) = (index / q_heads / m, index / q_heads % m, index % q_heads);
         let kv_head = head / (q_heads / kv_heads);
         let seen = split * piece..((split + 1) * piece).min(position + token + 1);
-        let query = &q.values[token * q.stride + q.offset + head * head_dim..][..head_dim];
-        let score = |position: usize| -> f64 {
-            let key = &k.values[position * k.stride + k.offset + kv_head * head_dim..][..head_dim];
-            let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-            dot / (head_dim as f64).sqrt()
-        };
+        let query = q.head(token, head, head_dim);
+        let score = |position| dot(query, k.head(position, kv_head, head_dim)) / (head_dim as f64).sqrt();
         let scores: Vec<f64> = seen.clone().map(score).collect();
         let peak = scores.iter().copied().fold(f64::from(HIDDEN), f64::max);
         let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();
         for (lane, out) in out[..head_dim].iter_mut().enumerate() {
-            let value =
-                |position: usize| f64::from(v.values[position * v.stride + v.offset + kv_head * head_dim + lane]);
+            let value = |position| f64::from(v.head(position, kv_head, head_dim)[lane]);
             *out = seen.clone().zip(&weights).map(|(position, weight)| weight * value(position)).sum::<f64>() as f32;
         }
         out[head_dim..].copy_from_slice(&[peak as f32, weights.iter().sum::<f64>() as f32, 0.0, 0.0]);

@@ -1,6 +1,7 @@
 //! The gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>).
 
-use super::activation::{Activation, activate};
+use super::activation::activate;
+use crate::config::Activation;
 
 /// Writes `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`.
 pub fn compute(width: usize, activation: Activation, gate_up: &[f32], y: &mut [f32]) {

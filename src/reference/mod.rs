@@ -1,7 +1,7 @@
 //! Every kernel once more on the CPU, computed the straightforward way: what the WGSL of the same name is tested against.
 //!
-//! Plain loops over slices, standard library only, and easy to lay beside the shader. Sums, exponentials and error functions
-//! are taken in `f64` and rounded once at the end, so that a difference to the GPU is the GPU's. Nothing here is fast.
+//! Plain loops over slices, easy to lay beside the shader; of the rest of the crate only what names a choice. Sums, exponentials and
+//! error functions are taken in `f64` and rounded once at the end, so that a difference to the GPU is the GPU's. Nothing here is fast.
 
 pub mod accept;
 pub mod activation;

@@ -15,14 +15,30 @@ pub struct Patches {
     pub std: [f32; 3],
 }
 
+impl Patches {
+    /// Patches in a row of the picture.
+    pub fn columns(&self) -> usize {
+        self.width / self.side
+    }
+
+    /// Patches in the picture.
+    pub fn count(&self) -> usize {
+        self.columns() * (self.height / self.side)
+    }
+
+    /// Numbers in a patch: channel slowest, then row, then column.
+    pub fn numbers(&self) -> usize {
+        3 * self.side * self.side
+    }
+}
+
 /// Writes `(level / 255 - mean) / std`, a row a patch: channel slowest, then row, then column.
 ///
 /// `pixels`: `// [height, width, RGBX]`; `rows`: `// [patches, 3, side, side]`.
 pub fn compute(patches: &Patches, pixels: &[u8], rows: &mut [f32]) {
-    let Patches { width, height, side, mean, std } = *patches;
-    let columns = width / side;
-    let numbers = 3 * side * side;
-    for patch in 0..columns * (height / side) {
+    let Patches { width, side, mean, std, .. } = *patches;
+    let (columns, numbers) = (patches.columns(), patches.numbers());
+    for patch in 0..patches.count() {
         for i in 0..numbers {
             let (channel, y, x) = (i / (side * side), i / side % side, i % side);
             let pixel = (patch / columns * side + y) * width + patch % columns * side + x;

@@ -1,8 +1,9 @@
 //! Queries, keys and values of a few tokens: a product, the rotation, the cache.
 
-use super::cache::{Cache, Precision};
+use super::cache::Cache;
 use super::matvec;
 use super::rope_append::{self, Heads, Step};
+use crate::config::KvPrecision;
 
 /// Writes the rotated queries to `q`, rotated keys and values to the cache.
 ///
@@ -13,7 +14,7 @@ pub fn compute(
     (w, bias): (&[f32], Option<&[f32]>),
     step: Step<'_>,
     q: &mut [f32],
-    (precision, cache): (Precision, Cache<'_>),
+    (precision, cache): (KvPrecision, Cache<'_>),
 ) {
     let (width, q_width) = ((heads.q + 2 * heads.kv) * heads.dim, heads.q * heads.dim);
     let mut qkv = vec![0.0; x.len() / k * width]; // [m, width]

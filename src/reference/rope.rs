@@ -1,5 +1,7 @@
 //! Rotary embedding by a ready table of angles (<https://arxiv.org/abs/2104.09864>).
 
+use crate::config::RopePairs;
+
 /// The heads of a row of `qkv`: queries first, then keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Heads {
@@ -9,8 +11,8 @@ pub struct Heads {
     pub k: usize,
     /// Width of a head.
     pub dim: usize,
-    /// Whether lanes `2j` and `2j + 1` form a pair; otherwise `j` and `j + dim / 2` do.
-    pub interleaved: bool,
+    /// Which lanes of a head form a pair.
+    pub pairs: RopePairs,
 }
 
 /// Rotates all query and key heads in place and scales the queries.
@@ -23,7 +25,7 @@ pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv
             let scale = if head < heads.q { f64::from(q_scale[token]) } else { 1.0 };
             for pair in 0..pairs {
                 let first = head * heads.dim;
-                let (at, bt) = if heads.interleaved {
+                let (at, bt) = if heads.pairs == RopePairs::Interleaved {
                     (first + 2 * pair, first + 2 * pair + 1)
                 } else {
                     (first + pair, first + pair + pairs)

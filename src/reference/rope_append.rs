@@ -1,19 +1,20 @@
 //! Rotation of new queries and keys, and keys and values into the cache.
 
-use super::cache::{self, Append, Cache, Precision};
+use super::cache::{self, Append, Cache};
 use super::rope;
+use crate::config::{KvPrecision, RopePairs};
 
-/// How a row of `qkv` divides into heads.
-#[derive(Debug, Clone, Copy)]
+/// The heads of a row of `qkv`: queries, keys, values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
     /// Query heads.
     pub q: usize,
     /// Key heads, and value heads.
     pub kv: usize,
-    /// Width of a head.
+    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub dim: usize,
-    /// Whether lanes `2j` and `2j + 1` form a pair; otherwise `j` and `j + dim / 2` do.
-    pub interleaved: bool,
+    /// Which lanes of a head form a pair.
+    pub pairs: RopePairs,
 }
 
 /// Where the new tokens stand.
@@ -30,14 +31,14 @@ pub struct Step<'a> {
 /// Rotates the queries in place; rotated keys, and values, go to the cache.
 ///
 /// `qkv`: `// [tokens, (q + 2 * kv) * dim]`
-pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: Precision, cache: Cache<'_>) {
-    let Heads { q, kv, dim, interleaved } = heads;
+pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: KvPrecision, cache: Cache<'_>) {
+    let Heads { q, kv, dim, pairs } = heads;
     let stride = (q + 2 * kv) * dim;
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
     let mut rotated = qkv.to_vec(); // [tokens, stride]
-    rope::compute(rope::Heads { q, k: kv, dim, interleaved }, stride, &angles.concat(), &scales, &mut rotated);
+    rope::compute(rope::Heads { q, k: kv, dim, pairs }, stride, &angles.concat(), &scales, &mut rotated);
     let append = Append { tokens, past: step.position, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
     cache::append(append, precision, &rotated, cache);
     for (row, rotated) in qkv.chunks_exact_mut(stride).zip(rotated.chunks_exact(stride)) {

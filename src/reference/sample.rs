@@ -1,16 +1,23 @@
 //! Partial results to the next token, and the whole of sampling in one function.
 
 use super::sample_filter::{kept, winner};
-use super::sample_scan::{Logits, NONE, Rules};
+use super::sample_scan::{Logits, NONE, beats, is_greedy};
+use crate::sampling::options::SamplingOptions;
 
 /// Writes token, position and tokens drawn of the next step, and counts the token in `adjust`, if that is not empty.
 ///
-/// `words`, `values`: `// [finalists, 2]`
-pub fn compute(rules: &Rules, words: &[[u32; 2]], values: &[[f32; 2]], state: &mut [u32], adjust: &mut [[f32; 2]]) {
+/// `words`, `values`: `// [candidates, 2]`
+pub fn compute(
+    options: &SamplingOptions,
+    words: &[[u32; 2]],
+    values: &[[f32; 2]],
+    state: &mut [u32],
+    adjust: &mut [[f32; 2]],
+) {
     let mut best: Option<((f64, f64), u32)> = None;
     for (&[token, _], &[logit, luck]) in words.iter().zip(values).filter(|(word, _)| word[0] != NONE) {
         let next = (f64::from(logit), f64::from(luck));
-        let wins = |(held, id)| rules.beats(next, held) || (!rules.beats(held, next) && token < id);
+        let wins = |(held, id)| beats(options, next, held) || (!beats(options, held, next) && token < id);
         if best.is_none_or(wins) {
             best = Some((next, token));
         }
@@ -31,7 +38,11 @@ pub fn compute(rules: &Rules, words: &[[u32; 2]], values: &[[f32; 2]], state: &m
 }
 
 /// The token that all the launches together should choose, or [`NONE`], for logits that are usable.
-pub fn choose(rules: &Rules, drawn: u32, logits: Logits<'_>) -> u32 {
-    let kept = kept(rules, logits);
-    if rules.is_greedy() { kept.first().map_or(NONE, |&(id, _)| id) } else { winner(rules, drawn, &kept) }
+pub fn choose(options: &SamplingOptions, drawn: u32, logits: Logits<'_>) -> u32 {
+    let kept = kept(options, logits);
+    if is_greedy(options, logits.raw.len()) {
+        kept.first().map_or(NONE, |&(id, _)| id)
+    } else {
+        winner(options, drawn, &kept)
+    }
 }

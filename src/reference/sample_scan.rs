@@ -1,48 +1,29 @@
 //! The race of tokens in the chunks of a vocabulary.
 
+use crate::sampling::options::SamplingOptions;
+
 /// Stands for no token.
 pub const NONE: u32 = u32::MAX;
 
-/// How tokens are drawn.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Divides the logits; at 0 the largest wins.
-    pub temperature: f32,
-    /// Only so many of the likeliest tokens.
-    pub top_k: usize,
-    /// Only the likeliest tokens that together reach this probability.
-    pub top_p: f32,
-    /// Only tokens at least this likely as a share of the likeliest one.
-    pub min_p: f32,
-    /// Which random numbers.
-    pub seed: u64,
-    /// Taken off for every time that a token was drawn.
-    pub frequency: f32,
-    /// Taken off once a token was drawn.
-    pub presence: f32,
+/// Whether some tokens are left out beforehand.
+pub fn filters(options: &SamplingOptions, vocab: usize) -> bool {
+    let is_on = options.top_k.is_some_and(|top_k| top_k < vocab) || options.top_p < 1.0 || options.min_p > 0.0;
+    is_on && !is_greedy(options, vocab)
 }
 
-impl Rules {
-    /// Whether some tokens are left out beforehand.
-    pub fn filters(&self, vocab: usize) -> bool {
-        let is_on = self.top_k < vocab || self.top_p < 1.0 || self.min_p > 0.0;
-        is_on && !self.is_greedy()
-    }
+/// Whether the likeliest token is taken without a race.
+pub fn is_greedy(options: &SamplingOptions, vocab: usize) -> bool {
+    options.temperature == 0.0 || options.top_k.unwrap_or(vocab) <= 1 || options.top_p == 0.0
+}
 
-    /// Whether the likeliest token is taken without a race.
-    pub fn is_greedy(&self) -> bool {
-        self.temperature == 0.0 || self.top_k <= 1 || self.top_p == 0.0
-    }
+/// Whether a logit and its Gumbel number win over another. As differences: a small temperature loses nothing to rounding.
+pub fn beats(options: &SamplingOptions, (a, luck): (f64, f64), (b, other): (f64, f64)) -> bool {
+    tempered(options, a - b) > other - luck
+}
 
-    /// Whether a logit and its Gumbel number win over another. As differences: a small temperature loses nothing to rounding.
-    pub fn beats(&self, (a, luck): (f64, f64), (b, other): (f64, f64)) -> bool {
-        self.tempered(a - b) > other - luck
-    }
-
-    /// A logit divided by the temperature.
-    pub fn tempered(&self, logit: f64) -> f64 {
-        logit / f64::from(self.temperature.max(1e-37))
-    }
+/// A logit divided by the temperature.
+pub fn tempered(options: &SamplingOptions, logit: f64) -> f64 {
+    logit / f64::from(options.temperature.max(1e-37))
 }
 
 /// Logits and what is known of each token.
@@ -56,10 +37,10 @@ pub struct Logits<'a> {
 
 impl Logits<'_> {
     /// With bias and penalties; none for tokens that are forbidden or unusable.
-    pub fn usable(&self, rules: &Rules, id: usize) -> Option<f32> {
+    pub fn usable(&self, options: &SamplingOptions, id: usize) -> Option<f32> {
         let raw = *self.raw.get(id).filter(|logit| logit.is_finite())?;
         let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
-        let penalty = if drawn > 0.0 { drawn * rules.frequency + rules.presence } else { 0.0 };
+        let penalty = if drawn > 0.0 { drawn * options.frequency_penalty + options.presence_penalty } else { 0.0 };
         Some(raw + bias - penalty)
     }
 
@@ -92,36 +73,37 @@ pub fn gumbel(seed: u64, drawn: u32, token: u32) -> f64 {
 }
 
 /// Of every chunk the winner or [`NONE`] and the first unusable or [`NONE`], and the winner's logit with its Gumbel number, or
-/// where rules filter, with the sum of `exp((logit - largest) / temperature)`.
+/// where options filter, with the sum of `exp((logit - largest) / temperature)`.
 ///
 /// A chunk is what one of 64 lanes reads in `rounds` rounds. `words`, `values`: `// [chunks, 2]`
 pub fn compute(
-    rules: &Rules,
+    options: &SamplingOptions,
     drawn: u32,
     logits: Logits<'_>,
     rounds: usize,
     words: &mut [[u32; 2]],
     values: &mut [[f32; 2]],
 ) {
-    let races = !rules.is_greedy() && !rules.filters(logits.raw.len());
+    let filters = filters(options, logits.raw.len());
+    let races = !is_greedy(options, logits.raw.len()) && !filters;
     for (chunk, (word, value)) in words.iter_mut().zip(values).enumerate() {
         let ids = || (0..rounds).map(|round| (chunk / 64 * rounds + round) * 64 + chunk % 64);
-        let luck = |id: usize| if races { gumbel(rules.seed, drawn, id as u32) } else { 0.0 };
+        let luck = |id: usize| if races { gumbel(options.seed, drawn, id as u32) } else { 0.0 };
         (*word, *value) = ([NONE; 2], [0.0; 2]);
         let mut best = (0.0, 0.0);
         for id in ids() {
             word[1] = word[1].min(logits.unusable(id));
-            let Some(logit) = logits.usable(rules, id) else { continue };
+            let Some(logit) = logits.usable(options, id) else { continue };
             let next = (f64::from(logit), luck(id));
-            if word[0] == NONE || rules.beats(next, best) {
+            if word[0] == NONE || beats(options, next, best) {
                 best = next;
                 (word[0], *value) = (id as u32, [logit, next.1 as f32]);
             }
         }
-        if rules.filters(logits.raw.len()) {
+        if filters {
             let largest = f64::from(value[0]);
-            let usable = ids().filter_map(|id| logits.usable(rules, id));
-            value[1] = usable.map(|logit| rules.tempered(f64::from(logit) - largest).exp()).sum::<f64>() as f32;
+            let usable = ids().filter_map(|id| logits.usable(options, id));
+            value[1] = usable.map(|logit| tempered(options, f64::from(logit) - largest).exp()).sum::<f64>() as f32;
         }
     }
 }

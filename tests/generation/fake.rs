@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture};
 use ocelli::model::{Features, Input, LanguageModel, Verdict};
 use ocelli::reference::sample::choose;
-use ocelli::reference::sample_scan::{Logits, Rules};
+use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::States;
 use ocelli::weights::manifest::Manifest;
@@ -150,7 +150,7 @@ pub(crate) struct FakeModel {
 
 #[derive(Debug)]
 pub(crate) struct FakeDraw {
-    rules: Rules,
+    options: SamplingOptions,
     drawn: Vec<u32>,
     /// Draws that nobody has waited for.
     waiting: Vec<u32>,
@@ -173,7 +173,7 @@ impl FakeModel {
 
     fn draw(&self, draw: &mut FakeDraw) {
         let logits = self.rows.last().copied().unwrap_or_default().logits(self.vocab);
-        let token = choose(&draw.rules, draw.drawn.len() as u32, Logits { raw: &logits, adjust: &[] });
+        let token = choose(&draw.options, draw.drawn.len() as u32, Logits { raw: &logits, adjust: &[] });
         (draw.next, draw.drawn) = (token, [&draw.drawn[..], &[token]].concat());
         draw.waiting.push(token);
     }
@@ -244,16 +244,8 @@ impl LanguageModel for FakeModel {
             self.rows.truncate(row + 1);
         }
         assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
-        let rules = Rules {
-            temperature: options.temperature,
-            top_k: options.top_k.unwrap_or(self.vocab),
-            top_p: options.top_p,
-            min_p: options.min_p,
-            seed: options.seed,
-            frequency: 0.0,
-            presence: 0.0,
-        };
-        let mut draw = FakeDraw { rules, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0 };
+        let options = options.clone();
+        let mut draw = FakeDraw { options, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0 };
         self.draw(&mut draw);
         Ok(draw)
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Features, Kernel};
-use ocelli::kernels::gemv::Tuning;
-use ocelli::kernels::rope_append::Heads;
+use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{
     attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
     rope, rope_append, sample, sample_filter, sample_scan,
@@ -60,17 +59,17 @@ fn gemv(layout: Layout, m: usize) -> Vec<Row> {
 
 fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
-    let heads = Heads { q: 32, kv: 8, dim: 128, pairs: RopePairs::Half };
     let turns = HIDDEN / BLOCK / tuning.lanes;
+    let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning);
     let row = |kernel: Kernel, fused_outputs: usize| {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
         Row { kernel, work: vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)] }
     };
     let rows = [
-        row(matvec::kernel(weight, m, false, tuning), 1),
-        row(matvec::kernel(weight, m, true, tuning), 1),
-        row(gated_matvec::kernel(weight, m, true, tuning), 2),
-        row(qkv_matvec::kernel(weight, m, (heads, KvPrecision::F16), false, tuning), 2),
+        row(matvec::kernel(&gemv(1, false)), 1),
+        row(matvec::kernel(&gemv(1, true)), 1),
+        row(gated_matvec::kernel(&gemv(2, true)), 2),
+        row(qkv_matvec::kernel(&gemv(2, true), (128, RopePairs::Half), KvPrecision::F16, false), 2),
     ];
     rows.into_iter().filter(|row| row.kernel.bindings().expect("bindings").len() <= BINDINGS).collect()
 }

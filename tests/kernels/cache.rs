@@ -4,8 +4,7 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels;
 use ocelli::kernels::cache::Cache;
-use ocelli::kernels::cases::{precision_of, unrotated};
-use ocelli::kernels::rope_append::{Heads, RopeAppend};
+use ocelli::kernels::rope_append::{Heads, RopeAppend, TABLE};
 use ocelli::reference::cache::unpack;
 
 use crate::common;
@@ -14,6 +13,12 @@ use crate::common;
 const LEAST: f32 = 1.0 / 16_384.0;
 /// The largest 16-bit float.
 const LARGEST: f32 = 65_504.0;
+
+/// The words of a step at position 0 that turns nothing and scales nothing, for one token.
+fn unrotated(head_dim: usize) -> Vec<u32> {
+    let row = [1.0_f32, 0.0].into_iter().cycle().take(head_dim).chain([1.0, 0.0, 0.0, 0.0]);
+    vec![0; TABLE].into_iter().chain(row.map(f32::to_bits)).collect()
+}
 
 /// What the cache holds of heads of values, which are not rotated. `// [heads, head_dim]`
 fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<f32> {
@@ -29,7 +34,7 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let qkv: Vec<f32> = before.into_iter().chain(v.iter().copied()).collect();
     let qkv = gpu.upload("qkv", Purpose::Activations, &qkv).expect("qkv").all();
     let (cache, mut recording) = (Cache { precision, planes }, Recording::new());
-    let step = gpu.upload("step", Purpose::Activations, &unrotated(0, 1, head_dim)).expect("a step").all();
+    let step = gpu.upload("step", Purpose::Activations, &unrotated(head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
     let launch = RopeAppend { qkv: &qkv, tokens: 1, heads, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");
@@ -38,7 +43,7 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let scales = cache.planes.get(2).map_or_else(|| vec![0; kv_heads], read);
     let words = read(&cache.planes[1]);
     let heads = words[..kv_heads * words.len() / kv_heads].chunks_exact(words.len() / kv_heads).zip(&scales);
-    heads.flat_map(|(words, scales)| unpack(precision_of(precision), words, (scales >> 16) as u16)).collect()
+    heads.flat_map(|(words, scales)| unpack(precision, words, (scales >> 16) as u16)).collect()
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ocelli::Result;
-use ocelli::gpu::{Access, Buffer, Dispatch, Features, Gpu};
-use ocelli::kernels::Variant;
+use ocelli::gpu::{Access, Buffer, Dispatch, Features, Gpu, Kernel};
 use ocelli::kernels::cases::{Case, FOREIGN, Harness, Holds, POISON};
 use serde::Serialize;
 
@@ -15,10 +14,10 @@ use crate::{table, tiers};
 /// Most bytes of the buffers of a row that is written.
 const MOST: u64 = 2 << 20;
 
-/// Rows that stand for all: of every variant of a kernel the first.
+/// Rows that stand for all: of every kernel the first.
 #[derive(Debug, Default)]
 struct Export {
-    seen: HashSet<Variant>,
+    seen: HashSet<Kernel>,
     rows: Vec<Row>,
     /// What the rows' spans are of.
     bytes: Vec<u8>,
@@ -68,7 +67,7 @@ struct Expected {
 impl Export {
     /// Takes a row, if it is one to write.
     fn take(&mut self, gpu: &Gpu, case: &Case, seed: u64) -> Result<()> {
-        if self.seen.contains(&case.variant) {
+        if self.seen.contains(&case.kernel) {
             return Ok(());
         }
         let mut harness = Harness::new(gpu, seed);
@@ -84,7 +83,7 @@ impl Export {
         if buffers.iter().map(Buffer::bytes).sum::<u64>() > MOST {
             return Ok(());
         }
-        self.seen.insert(case.variant);
+        self.seen.insert(case.kernel.clone());
         let place = |buffer: &Buffer| buffers.iter().position(|known| known.is(buffer)).unwrap_or_default();
         let mut launches = Vec::new();
         for dispatch in dispatches {
@@ -106,7 +105,7 @@ impl Export {
         });
         let outputs = outputs.collect();
         let buffers = buffers.iter().map(|buffer| Ok(self.keep(&contents(gpu, buffer)?))).collect::<Result<_>>()?;
-        let (name, uses) = (format!("{case:?}"), case.variant.kernel().needs());
+        let (name, uses) = (format!("{case:?}"), case.kernel.needs());
         self.rows.push(Row { name, uses, tolerance: case.tolerance, launches, buffers, outputs });
         Ok(())
     }

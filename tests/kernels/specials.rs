@@ -2,7 +2,8 @@
 
 use ocelli::gpu::{DeviceClass, Features, KernelConfig, Recording};
 use ocelli::kernels::cases::{HALVES, Harness, SUM, random_matrix, seen};
-use ocelli::kernels::{Linear, TuningGroup, gemv, matmul, matvec};
+use ocelli::kernels::gemv::{self, Gemv};
+use ocelli::kernels::{Linear, TuningGroup, matmul, matvec};
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::{Result, reference};
 
@@ -24,6 +25,11 @@ fn inputs(harness: &mut Harness<'_>, k: usize) -> Vec<f32> {
         }
     }
     x
+}
+
+fn few(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
+    let gemv = Gemv::of(recording.kernel_config(), linear.weight, linear.m, 1, false);
+    matvec::record(recording, &gemv, linear, None)
 }
 
 type Record = fn(&mut Recording, &Linear<'_>) -> Result<()>;
@@ -74,8 +80,10 @@ fn tiers(group: TuningGroup, uses: &[Features]) -> Vec<KernelConfig> {
 #[test]
 fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
     let groups: [(TuningGroup, Vec<Features>, Record); 2] = [
-        (TuningGroup::Gemv, gemv::Tuning::ALL.map(|tuning| tuning.uses).into(), matvec::record),
-        (TuningGroup::Matmul, matmul::Tuning::ALL.map(|tuning| tuning.uses).into(), matmul::record),
+        (TuningGroup::Gemv, gemv::Tuning::ALL.map(|tuning| tuning.uses).into(), few),
+        (TuningGroup::Matmul, matmul::Tuning::ALL.map(|tuning| tuning.uses).into(), |recording, linear| {
+            linear.record(recording)
+        }),
     ];
     for (group, uses, record) in groups {
         let rounds = |kernel_config: &KernelConfig| {

@@ -1,7 +1,8 @@
 //! What a cache makes of numbers, against the `half` crate and by the definition of its integers.
 
 use half::f16;
-use ocelli::reference::cache::{Precision, from_half, pack, to_half, unpack};
+use ocelli::config::KvPrecision;
+use ocelli::reference::cache::{from_half, pack, to_half, unpack};
 
 #[test]
 fn halves_are_those_of_the_half_crate() {
@@ -32,11 +33,11 @@ fn halves_are_those_of_the_half_crate() {
 fn integers_are_off_by_half_a_step() {
     let head: Vec<f32> = (0..128_u8).map(|i| (f32::from(i) * 0.37).sin() * 3.0).collect();
     let peak = head.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
-    let (words, scale) = pack(Precision::Int8, &head);
+    let (words, scale) = pack(KvPrecision::Int8, &head);
     assert_eq!(words.len(), 32);
     let step = from_half(scale);
     assert!((step - peak / 127.0).abs() <= step / 2048.0, "{step} for {peak}");
-    let found = unpack(Precision::Int8, &words, scale);
+    let found = unpack(KvPrecision::Int8, &words, scale);
     let worst = head.iter().zip(&found).map(|(x, f)| (x - f).abs() / step).fold(0.0, f32::max);
     // A little is the subtraction's own rounding; far less would mean that another head was looked at.
     assert!(worst <= 0.5001 && worst > 0.4, "{worst} of a step");
@@ -45,8 +46,8 @@ fn integers_are_off_by_half_a_step() {
 #[test]
 fn integers_of_no_ordinary_heads() {
     let round_trip = |head: [f32; 4]| {
-        let (words, scale) = pack(Precision::Int8, &head);
-        unpack(Precision::Int8, &words, scale)
+        let (words, scale) = pack(KvPrecision::Int8, &head);
+        unpack(KvPrecision::Int8, &words, scale)
     };
     assert_eq!(round_trip([0.0; 4]), [0.0; 4]);
     assert_eq!(round_trip([127.0, -1.0, 64.0, 0.0]), [127.0, -1.0, 64.0, 0.0]);

@@ -1,9 +1,9 @@
 //! Decoder layers made of references, each against the one `transformers` ran (`text_long`: 333 tokens, two query heads a
 //! key-value head, YaRN, five steps of query scaling).
 
-use ocelli::reference::activation::Activation;
+use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::reference::attention::{self, Heads, Shape};
-use ocelli::reference::cache::{self, Append, Cache, Precision, unpack};
+use ocelli::reference::cache::{self, Append, Cache, unpack};
 use ocelli::reference::{embed_rows, glu, rope};
 
 use crate::fixture::{Tensors, add_linear, assert_close, linear, rms_norm};
@@ -35,8 +35,8 @@ fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
         let append =
             Append { tokens: chunk, past, kv_heads: KV_HEADS, head_dim: HEAD_DIM, stride: STRIDE, k_offset: Q_WIDTH };
         let [k, v] = &mut caches;
-        cache::append(append, Precision::F32, rows, Cache { k, v, scales: &mut [] });
-        let [k, v] = [k, v].map(|words| unpack(Precision::F32, words, 0));
+        cache::append(append, KvPrecision::F32, rows, Cache { k, v, scales: &mut [] });
+        let [k, v] = [k, v].map(|words| unpack(KvPrecision::F32, words, 0));
         let shape = Shape {
             q_tokens: chunk,
             kv_tokens: past + chunk,
@@ -62,7 +62,7 @@ fn layer(weights: &Tensors, index: usize, angles: &[f32], q_scale: &[f32], mut x
     let normed = rms_norm(&x, &weights.get(&name("input_layernorm")));
     let qkv_proj = stacked(&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]);
     let mut qkv = linear(&normed, HIDDEN, &qkv_proj); // [tokens, STRIDE]
-    let heads = rope::Heads { q: Q_HEADS, k: KV_HEADS, dim: HEAD_DIM, interleaved: false };
+    let heads = rope::Heads { q: Q_HEADS, k: KV_HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
     rope::compute(heads, STRIDE, angles, q_scale, &mut qkv);
     let tokens = x.len() / HIDDEN;
     let attended = attend(&qkv, &[100, 1, tokens - 101]);

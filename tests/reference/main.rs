@@ -6,9 +6,11 @@ mod angles;
 mod cache;
 mod decoder;
 mod fixture;
+mod rounded;
 mod vision;
 
-use ocelli::reference::activation::{self, Activation};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::reference::activation;
 use ocelli::reference::attention::{self, Heads, Shape};
 use ocelli::reference::{patch_merge, rms_norm, rope};
 
@@ -146,13 +148,13 @@ fn both_rope_pairings_are_one_up_to_the_order_of_lanes() {
     let interleave = |numbers: &[f32]| -> Vec<f32> {
         numbers.chunks_exact(dim).flat_map(|head| (0..dim).map(|lane| head[half_lane(lane)])).collect()
     };
-    let turned = |numbers: &[f32], interleaved| {
+    let turned = |numbers: &[f32], pairs| {
         let mut qkv = numbers.to_vec();
-        rope::compute(rope::Heads { q: 2, k: 1, dim, interleaved }, heads * dim, &angles, &q_scale, &mut qkv);
+        rope::compute(rope::Heads { q: 2, k: 1, dim, pairs }, heads * dim, &angles, &q_scale, &mut qkv);
         qkv
     };
-    let half = turned(&numbers, false);
-    assert_eq!(interleave(&half), turned(&interleave(&numbers), true));
+    let half = turned(&numbers, RopePairs::Half);
+    assert_eq!(interleave(&half), turned(&interleave(&numbers), RopePairs::Interleaved));
     assert_ne!(half, numbers);
     // The first pair of the second token's first query: a quarter turn would be 90 degrees, this is 4 radians, times 1.5.
     let at = heads * dim;

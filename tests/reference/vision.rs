@@ -1,6 +1,7 @@
 //! The picture path made of references, step by step against the one `transformers` ran (`tied_two_images`: four pictures).
 
-use ocelli::reference::activation::{self, Activation};
+use ocelli::config::{Activation, RopePairs};
+use ocelli::reference::activation;
 use ocelli::reference::attention::{self, Heads, Shape};
 use ocelli::reference::patchify::{self, Patches};
 use ocelli::reference::{glu, patch_merge, rope};
@@ -91,7 +92,7 @@ fn layer(weights: &Tensors, index: usize, grid: (usize, usize), mut x: Vec<f32>)
 
     let normed = rms_norm(&x, &weights.get(&name("attention_norm")));
     let mut qkv = linear(&normed, HIDDEN, &stacked(&["attention.q_proj", "attention.k_proj", "attention.v_proj"]));
-    let heads = rope::Heads { q: HEADS, k: HEADS, dim: HEAD_DIM, interleaved: false };
+    let heads = rope::Heads { q: HEADS, k: HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
     rope::compute(heads, STRIDE, &angles(grid), &vec![1.0; tokens], &mut qkv);
     let shape = Shape {
         q_tokens: tokens,

@@ -4,7 +4,7 @@ use ocelli::Error;
 use ocelli::gpu::{Purpose, Recording};
 use ocelli::kernels::sample::Sampling;
 use ocelli::reference::sample::choose;
-use ocelli::reference::sample_scan::{Logits, Rules};
+use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
 
 use crate::common::{Random, gpu};
@@ -12,19 +12,10 @@ use crate::{LOGITS, NONE, chi_square, count, draw, options, softmax};
 
 /// The tokens that the definition draws.
 fn defined(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<u32> {
-    let rules = Rules {
-        temperature: options.temperature,
-        top_k: options.top_k.unwrap_or(logits.len()),
-        top_p: options.top_p,
-        min_p: options.min_p,
-        seed: options.seed,
-        frequency: options.frequency_penalty,
-        presence: options.presence_penalty,
-    };
     let mut adjust = vec![[0.0; 2]; logits.len()];
     options.logit_bias.iter().for_each(|(&id, &bias)| adjust[id as usize][0] = bias);
     let one = |drawn| {
-        let token = choose(&rules, drawn, Logits { raw: logits, adjust: &adjust });
+        let token = choose(options, drawn, Logits { raw: logits, adjust: &adjust });
         adjust[token as usize][1] += 1.0;
         token
     };

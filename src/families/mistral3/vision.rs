@@ -11,7 +11,7 @@ use super::vision_work::{self, Workspace};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads, KeysValues};
+use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::patchify;
 use crate::kernels::{glu, rope as rope_kernel};
 use crate::layers::{FusedLinear, Norm, project};
@@ -125,24 +125,18 @@ impl Layer {
         project(recording, &self.q_proj, &h, range.len(), &q, false)?;
         self.rotate(recording, work, range, &q)?;
         let rows = |buffer: Slice| Heads { buffer, stride: width, offset: 0 };
-        let every = 0..work.patches;
-        attention::record(
-            recording,
-            &Attention {
-                q: &rows(q),
-                kv: KeysValues::Rows {
-                    k: &rows(work.rows(&work.k, &every, width)),
-                    v: &rows(work.rows(&work.v, &every, width)),
-                },
-                out: &attn,
-                q_tokens: range.len(),
-                kv_tokens: work.patches,
-                q_heads: config.num_attention_heads,
-                kv_heads: config.num_attention_heads,
-                head_dim: config.head_dim,
-                causal_past: None,
-            },
-        )?;
+        let (every, tuning) = (0..work.patches, attention::Tuning::of(recording.kernel_config()));
+        let [k, v] = [&work.k, &work.v].map(|buffer| rows(work.rows(buffer, &every, width)));
+        let shape = Shape {
+            q_tokens: range.len(),
+            kv_tokens: work.patches,
+            q_heads: config.num_attention_heads,
+            kv_heads: config.num_attention_heads,
+            head_dim: config.head_dim,
+            causal_past: None,
+        };
+        let kv = KeysValues::Rows { k: &k, v: &v };
+        attention::record(recording, &Attention { q: &rows(q), kv, out: &attn, shape, tuning })?;
         project(recording, &self.o_proj, &attn, range.len(), &x, true)
     }
 

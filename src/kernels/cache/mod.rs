@@ -21,3 +21,12 @@ pub(super) fn cache_file(precision: KvPrecision) -> &'static str {
         KvPrecision::Int8 => "cache_int8",
     }
 }
+
+/// The file that reads them.
+pub(super) fn kv_file(precision: KvPrecision) -> &'static str {
+    match precision {
+        KvPrecision::F32 => "kv_f32",
+        KvPrecision::F16 => "kv_f16",
+        KvPrecision::Int8 => "kv_int8",
+    }
+}

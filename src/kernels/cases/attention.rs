@@ -1,25 +1,16 @@
 //! Cases of attention, of prompts and of steps.
 
-use super::harness::{Harness, Holds};
+use super::harness::{Harness, Holds, Random};
 use super::{Case, SUM};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::attention::{self as prompt, Heads, KeysValues};
+use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape};
+use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
 use crate::kernels::cache::Cache;
-use crate::kernels::{Variant, attention_join as join};
 use crate::reference;
-use crate::reference::cache::{Precision, pack, unpack};
-
-/// The reference's name for a precision: that room imports nothing.
-pub fn precision_of(precision: KvPrecision) -> Precision {
-    match precision {
-        KvPrecision::F32 => Precision::F32,
-        KvPrecision::F16 => Precision::F16,
-        KvPrecision::Int8 => Precision::Int8,
-    }
-}
+use crate::reference::cache::{pack, unpack};
 
 /// How queries, keys and values lie in memory.
 #[derive(Debug, Clone, Copy)]
@@ -31,49 +22,29 @@ pub enum Source {
 }
 
 /// The scores an attention meets.
-#[derive(Debug, Clone, Copy)]
-pub enum Scores {
-    /// Within a few units.
-    Mild,
-    /// Exact in f32, up to a thousand either way.
-    Steep,
-    /// Exact in f32, all near minus a thousand.
-    Sunken,
+#[derive(Clone, Copy)]
+pub struct Scores {
+    /// What they are like.
+    pub name: &'static str,
+    /// A number of a query, or with -1 of a key.
+    pub number: fn(&mut Random, f32) -> f32,
 }
 
 impl Scores {
-    /// Queries or keys: whole numbers where scores should be exact.
-    pub(super) fn numbers(self, harness: &mut Harness<'_>, len: usize, sign: f32) -> Vec<f32> {
-        let mut number = || match self {
-            Self::Mild => harness.random.number(),
-            Self::Steep => (harness.random.number() * 40.0).round(),
-            Self::Sunken => sign * (harness.random.number() * 2.0 + 11.0).round(),
-        };
-        (0..len).map(|_| number()).collect()
+    /// Within a few units.
+    pub const MILD: Self = Self { name: "mild", number: |random, _| random.number() };
+
+    fn numbers(self, harness: &mut Harness<'_>, len: usize, sign: f32) -> Vec<f32> {
+        (0..len).map(|_| (self.number)(&mut harness.random, sign)).collect()
     }
 }
 
-/// An attention of a prompt or a picture.
-#[derive(Debug, Clone, Copy)]
-pub struct Attention {
-    /// Of queries, and of keys and values.
-    pub tokens: (usize, usize),
-    /// Query heads, and key and value heads.
-    pub heads: (usize, usize),
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Position of the first query, if it is causal.
-    pub past: Option<usize>,
-    /// How threads divide it.
-    pub tuning: prompt::Tuning,
-}
-
 /// Attention over keys and values at once.
-pub fn attention(shape: Attention, source: Source, scores: Scores) -> Case {
-    let Attention { tokens: (q_tokens, kv_tokens), heads: (q_heads, kv_heads), head_dim, past, tuning } = shape;
-    let sizes = format!("{shape:?} {source:?} {scores:?}");
+pub fn attention(shape: Shape, tuning: prompt::Tuning, source: Source, scores: Scores) -> Case {
+    let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
+    let sizes = format!("{shape:?} {tuning:?} {source:?} {}", scores.name);
     let precision = if let Source::Cache(precision) = source { precision } else { KvPrecision::F32 };
-    Case::new(Variant::Attention { head_dim, precision, tuning }, SUM, sizes, move |harness| {
+    Case::new(prompt::kernel(head_dim, precision, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
         let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
@@ -95,44 +66,28 @@ pub fn attention(shape: Attention, source: Source, scores: Scores) -> Case {
                 KeysValues::Cache(&cache)
             }
         };
-        let attention = prompt::Attention {
-            q: &q_rows,
-            kv,
-            out: &out.slice,
-            q_tokens,
-            kv_tokens,
-            q_heads,
-            kv_heads,
-            head_dim,
-            causal_past: past,
-        };
-        prompt::record_as(tuning, &mut harness.recording, &attention)?;
-        let shape = reference::attention::Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: past };
+        let attention = prompt::Attention { q: &q_rows, kv, out: &out.slice, shape, tuning };
+        prompt::record(&mut harness.recording, &attention)?;
         let heads = |values, stride| reference::attention::Heads { values, stride, offset: 0 };
         let (q, k, v) = (heads(&q[..], q_width), heads(&k[..], kv_width), heads(&v[..], kv_width));
         reference::attention::compute(shape, q, k, v, out.expected());
-        harness.expect(out);
-        Ok(())
+        Ok(vec![out])
     })
 }
 
 /// A cache that holds the keys and values, which become what the cache makes of them.
-///
-/// # Errors
-/// As [`crate::gpu::Allocator::alloc`].
-pub fn cached(
+fn cached(
     harness: &mut Harness<'_>,
     precision: KvPrecision,
     head_dim: usize,
     k: &mut [f32],
     v: &mut [f32],
 ) -> Result<Cache> {
-    let twin = precision_of(precision);
     let hold = |numbers: &mut [f32]| {
         let (mut words, mut scales) = (Vec::new(), Vec::new());
         for head in numbers.chunks_exact_mut(head_dim) {
-            let (packed, scale) = pack(twin, head);
-            head.copy_from_slice(&unpack(twin, &packed, scale));
+            let (packed, scale) = pack(precision, head);
+            head.copy_from_slice(&unpack(precision, &packed, scale));
             words.extend(packed);
             scales.push(u32::from(scale));
         }
@@ -165,9 +120,9 @@ pub struct Attending {
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
     let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning } = shape;
-    let rows = step::rows_together(m * (q_heads / kv_heads));
-    let variant = Variant::AttentionStep { head_dim, precision, rows, is_split: splits > 1, tuning };
-    Case::new(variant, SUM, format!("{shape:?} {precision} {scores:?}"), move |harness| {
+    let rows = m * (q_heads / kv_heads);
+    let sizes = format!("{shape:?} {precision} {}", scores.name);
+    Case::new(step::kernel(head_dim, precision, rows, splits > 1, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
         let (stride, offset) = (q_width + 8, 4);
         let q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
@@ -195,31 +150,22 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let heads = |values, stride, offset| reference::attention::Heads { values, stride, offset };
         let (q, k, v) = (heads(&q[..], stride, offset), heads(&k[..], kv_width, 0), heads(&v[..], kv_width, 0));
         if splits == 1 {
-            let causal_past = Some(position);
-            let shape = reference::attention::Shape {
-                q_tokens: m,
-                kv_tokens: tokens,
-                q_heads,
-                kv_heads,
-                head_dim,
-                causal_past,
-            };
+            let (q_tokens, kv_tokens, causal_past) = (m, tokens, Some(position));
+            let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
             reference::attention::compute(shape, q, k, v, out.expected());
         } else {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
             reference::attention_step::compute(shape, q, k, v, partials.expected());
         }
-        harness.expect(out);
-        harness.expect(partials);
-        Ok(())
+        Ok(vec![out, partials])
     })
 }
 
 /// The sum over splits.
 pub fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
     let sizes = format!("rows={rows} splits={splits}");
-    Case::new(Variant::AttentionJoin { head_dim }, SUM, sizes, move |harness| {
+    Case::new(join::kernel(head_dim), SUM, sizes, move |harness| {
         let mut partials = harness.random.numbers(splits * rows * (head_dim + 4), 1.0); // [splits, rows, head_dim + 4]
         for (index, piece) in partials.chunks_exact_mut(head_dim + 4).enumerate() {
             // All splits but the first may be empty.
@@ -235,7 +181,6 @@ pub fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
         let slice = harness.input(&partials)?;
         join::record(&mut harness.recording, (rows, splits, head_dim), &slice, &out.slice)?;
         reference::attention_join::compute((rows, head_dim), &partials, out.expected());
-        harness.expect(out);
-        Ok(())
+        Ok(vec![out])
     })
 }

@@ -3,7 +3,7 @@
 use bytemuck::NoUninit;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Features, Gpu, Kernel, Purpose, Recording, Slice};
+use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
 use crate::reference::attention_step::HIDDEN;
 use crate::reference::cache::from_half;
 
@@ -47,7 +47,8 @@ impl Random {
     }
 }
 
-/// Gathers launches, their inputs and what they should leave in their outputs.
+/// Gathers launches, their inputs and what they should leave in their outputs. What makes buffers fails as
+/// [`Allocator::alloc`](crate::gpu::Allocator::alloc).
 #[derive(Debug)]
 pub struct Harness<'a> {
     /// The device.
@@ -58,15 +59,8 @@ pub struct Harness<'a> {
     pub recording: Recording,
     /// Words of guards around every buffer.
     guard: usize,
-    outputs: Vec<(Launch, Output)>,
-}
-
-/// The launch that an output is of.
-#[derive(Debug, Clone)]
-struct Launch {
-    kernel: String,
-    uses: Features,
-    tolerance: f64,
+    /// Outputs of what is recorded, each with what is known before the run.
+    pub(super) outputs: Vec<(Outcome, Output)>,
 }
 
 /// A buffer that a kernel writes, and what it should hold afterwards.
@@ -139,6 +133,13 @@ pub struct Outcome {
     pub detail: String,
 }
 
+impl Outcome {
+    /// Whether every number is as close as it must be.
+    pub fn is_right(&self) -> bool {
+        self.worst <= self.tolerance
+    }
+}
+
 impl<'a> Harness<'a> {
     /// Nothing yet.
     pub fn new(gpu: &'a Gpu, seed: u64) -> Self {
@@ -163,33 +164,26 @@ impl<'a> Harness<'a> {
     }
 
     /// Numbers on the GPU; whoever reads past them reads NaN.
-    ///
-    /// # Errors
-    /// As [`crate::gpu::Allocator::alloc`], here and below.
     pub fn input(&self, numbers: &[f32]) -> Result<Slice> {
         Ok(self.guarded(numbers, BEYOND)?.1)
     }
 
+    /// The same of numbers that there may be.
+    pub fn optional(&self, numbers: Option<&[f32]>) -> Result<Option<Slice>> {
+        numbers.map(|numbers| self.input(numbers)).transpose()
+    }
+
     /// Words on the GPU.
-    ///
-    /// # Errors
-    /// As [`Self::input`].
     pub fn words(&self, words: &[u32]) -> Result<Slice> {
         Ok(self.guarded(words, u32::MAX)?.1)
     }
 
     /// A buffer of `len` poisoned words to write.
-    ///
-    /// # Errors
-    /// As [`Self::input`].
     pub fn output(&self, len: usize, holds: Holds) -> Result<Output> {
         Ok(Output { holds, ..self.in_place(&vec![POISON; len])? })
     }
 
     /// Numbers to change.
-    ///
-    /// # Errors
-    /// As [`Self::input`].
     pub fn in_place(&self, numbers: &[f32]) -> Result<Output> {
         let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
         let mut words = vec![FOREIGN; self.guard];
@@ -199,32 +193,13 @@ impl<'a> Harness<'a> {
     }
 
     /// Words to change.
-    ///
-    /// # Errors
-    /// As [`Self::input`].
     pub fn in_place_words(&self, words: &[u32]) -> Result<Output> {
         Ok(Output { holds: Holds::Words, ..self.in_place(bytemuck::cast_slice(words))? })
     }
 
-    /// Hands in an output of the launch recorded last, whose expected numbers the reference has written.
-    pub fn expect(&mut self, output: Output) {
-        let kernel = self.recording.dispatches().last().map(|dispatch| &dispatch.kernel);
-        let launch = Launch {
-            kernel: kernel.map(|kernel| kernel.name().to_owned()).unwrap_or_default(),
-            uses: kernel.map(Kernel::needs).unwrap_or_default(),
-            tolerance: 0.0,
-        };
-        self.outputs.push((launch, output));
-    }
-
-    /// The outputs that were handed in.
+    /// The outputs of everything that is recorded.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().map(|(_, output)| output)
-    }
-
-    /// Sets the tolerance of the outputs from number `first` on.
-    pub(super) fn set_tolerance(&mut self, first: usize, tolerance: f64) {
-        self.outputs[first..].iter_mut().for_each(|(launch, _)| launch.tolerance = tolerance);
     }
 
     /// Runs everything in one submission and compares.
@@ -244,16 +219,15 @@ impl<'a> Harness<'a> {
         self.gpu.run("test of kernels", &self.recording)?;
         let found: Vec<f32> = self.gpu.read_as(&results.slice(0..total)).await?;
         let mut rest = found.as_slice();
-        let mut outcomes = Vec::with_capacity(self.outputs.len());
-        for (launch, output) in &self.outputs {
+        for (outcome, output) in &mut self.outputs {
             let words = bytes(output).next_multiple_of(ALIGNMENT) as usize / size_of::<u32>();
             let Some((own, others)) = rest.split_at_checked(words) else {
                 return Err(Error::Internal { detail: "the test of kernels read too little".into() });
             };
-            outcomes.push(compare(launch, output, own));
+            compare(outcome, output, own);
             rest = others;
         }
-        Ok(outcomes)
+        Ok(self.outputs.into_iter().map(|(outcome, _)| outcome).collect())
     }
 }
 
@@ -271,26 +245,22 @@ fn is_left_alone(x: f32) -> bool {
     [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits())
 }
 
-fn compare(launch: &Launch, output: &Output, found: &[f32]) -> Outcome {
+/// Fills in what came of an output.
+fn compare(outcome: &mut Outcome, output: &Output, found: &[f32]) {
     let largest = output.largest();
-    // One step of a 16-bit float in 1..2, as large as steps get beside their number.
-    let least = if output.holds == Holds::Halves { 1.0 / 1024.0 } else { 0.0 };
-    let mut outcome = Outcome {
-        kernel: launch.kernel.clone(),
-        uses: launch.uses,
-        tolerance: launch.tolerance.max(least),
-        worst: 0.0,
-        checked: 0,
-        detail: String::new(),
-    };
+    if output.holds == Holds::Halves {
+        // One step of a 16-bit float in 1..2, as large as steps get beside their number.
+        outcome.tolerance = outcome.tolerance.max(1.0 / 1024.0);
+    }
     for (index, (&e, &f)) in output.words.iter().zip(found).enumerate() {
         // Inside the output; negative in the guard before it.
         let at = index.cast_signed() - output.guard.cast_signed();
         let is_same = e.to_bits() == f.to_bits();
         if is_left_alone(e) {
             if !is_same {
-                let detail = format!("{f} at {at} where {e} is right, off by all: nothing may be written there");
-                return Outcome { worst: f64::INFINITY, detail, ..outcome };
+                outcome.worst = f64::INFINITY;
+                outcome.detail = format!("{f} at {at} where {e} is right, off by all: nothing may be written there");
+                return;
             }
             continue;
         }
@@ -308,9 +278,8 @@ fn compare(launch: &Launch, output: &Output, found: &[f32]) -> Outcome {
                 _ => format!("{:#010x} at {at} where {:#010x} is right, off by {off:.1e}", f.to_bits(), e.to_bits()),
             };
             if off.is_nan() {
-                break;
+                return;
             }
         }
     }
-    outcome
 }

@@ -5,131 +5,104 @@ use std::ops::Range;
 use super::harness::{FOREIGN, Holds};
 use super::{Case, EXACT, POINTWISE, SUM};
 use crate::config::{Activation, RopePairs};
-use crate::kernels::{self, Variant};
+use crate::kernels;
 use crate::reference;
-use crate::reference::activation::Activation as ReferenceActivation;
 
-/// Every activation, and the reference's name for it: that room imports nothing.
-pub const ACTIVATIONS: [(Activation, ReferenceActivation); 3] = [
-    (Activation::Silu, ReferenceActivation::Silu),
-    (Activation::Gelu, ReferenceActivation::Gelu),
-    (Activation::GeluTanh, ReferenceActivation::GeluTanh),
-];
+/// Every activation.
+pub const ACTIVATIONS: [Activation; 3] = [Activation::Silu, Activation::Gelu, Activation::GeluTanh];
 
 /// `len` numbers up to `size`.
-pub fn activation(len: usize, kind: usize, size: f32) -> Case {
-    let (activation, twin) = ACTIVATIONS[kind];
-    Case::new(Variant::Activation, POINTWISE, format!("len={len} {activation:?} size={size}"), move |harness| {
+pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
+    let sizes = format!("len={len} {activation:?} size={size}");
+    Case::new(kernels::activation::kernel(), POINTWISE, sizes, move |harness| {
         let mut numbers = harness.random.numbers(len, size);
         // Whatever the rest, one output is as large as the inputs: 1 + erf and 1 + tanh cancel, relative to `x` they are good.
         numbers[0] = size;
         let mut x = harness.in_place(&numbers)?;
         kernels::activation::record(&mut harness.recording, len, activation, &x.slice)?;
-        reference::activation::compute(twin, x.expected());
-        harness.expect(x);
-        Ok(())
+        reference::activation::compute(activation, x.expected());
+        Ok(vec![x])
     })
 }
 
 /// Gates of numbers up to `size`.
-pub fn glu(rows: usize, width: usize, kind: usize, size: f32) -> Case {
-    let (activation, twin) = ACTIVATIONS[kind];
-    Case::new(
-        Variant::Glu,
-        POINTWISE,
-        format!("rows={rows} width={width} {activation:?} size={size}"),
-        move |harness| {
-            let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
-            (gate_up[0], gate_up[width]) = (size, size);
-            let mut y = harness.output(rows * width, Holds::Numbers)?;
-            let gate_up_slice = harness.input(&gate_up)?;
-            kernels::glu::record(&mut harness.recording, (rows, width), activation, &gate_up_slice, &y.slice)?;
-            reference::glu::compute(width, twin, &gate_up, y.expected());
-            harness.expect(y);
-            Ok(())
-        },
-    )
+pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case {
+    let sizes = format!("rows={rows} width={width} {activation:?} size={size}");
+    Case::new(kernels::glu::kernel(), POINTWISE, sizes, move |harness| {
+        let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
+        (gate_up[0], gate_up[width]) = (size, size);
+        let (x, mut y) = (harness.input(&gate_up)?, harness.output(rows * width, Holds::Numbers)?);
+        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, &y.slice)?;
+        reference::glu::compute(width, activation, &gate_up, y.expected());
+        Ok(vec![y])
+    })
 }
 
 /// Rows of numbers up to `size`.
 pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize), eps: f32, size: f32) -> Case {
     let sizes = format!("rows={rows} width={width} eps={eps} size={size} {tuning:?}");
-    Case::new(Variant::RmsNorm(tuning), SUM, sizes, move |harness| {
+    Case::new(kernels::rms_norm::kernel(tuning), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
         let mut y = harness.output(rows * width, Holds::Numbers)?;
         let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&weight)?);
         let recording = &mut harness.recording;
-        kernels::rms_norm::record_as(tuning, recording, (rows, width), eps, &x_slice, &weight_slice, &y.slice)?;
+        kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, &weight_slice, &y.slice)?;
         reference::rms_norm::compute(eps, &x, &weight, y.expected());
-        harness.expect(y);
-        Ok(())
+        Ok(vec![y])
     })
 }
 
 /// `spare` columns of a row are no head's, besides the values that rope leaves alone.
 pub fn rope(tokens: usize, (q, k): (usize, usize), dim: usize, pairs: RopePairs, spare: usize) -> Case {
-    Case::new(
-        Variant::Rope,
-        POINTWISE,
-        format!("tokens={tokens} heads={q}+{k} dim={dim} {pairs:?} spare={spare}"),
-        move |harness| {
-            let (width, stride) = ((q + k) * dim, (q + 2 * k) * dim + spare);
-            let mut numbers = harness.random.numbers(tokens * stride, 1.0); // [tokens, stride]
-            numbers.chunks_exact_mut(stride).for_each(|row| row[width..].fill(FOREIGN));
-            let angles: Vec<f32> = (0..tokens * dim / 2)
-                .map(|_| harness.random.number() * 4.0)
-                .flat_map(|angle| [angle.cos(), angle.sin()])
-                .collect(); // [tokens, dim / 2, (cos, sin)]
-            let q_scale: Vec<f32> = (0..tokens).map(|_| 1.5 + harness.random.number()).collect();
-            let mut qkv = harness.in_place(&numbers)?;
-            let (angles_slice, q_scale_slice) = (harness.input(&angles)?, harness.input(&q_scale)?);
-            let heads = kernels::rope::Heads { q, k, dim, pairs };
-            let recording = &mut harness.recording;
-            kernels::rope::record(recording, heads, (tokens, stride), &qkv.slice, &angles_slice, &q_scale_slice)?;
-            let heads = reference::rope::Heads { q, k, dim, interleaved: pairs == RopePairs::Interleaved };
-            reference::rope::compute(heads, stride, &angles, &q_scale, qkv.expected());
-            harness.expect(qkv);
-            Ok(())
-        },
-    )
+    let sizes = format!("tokens={tokens} heads={q}+{k} dim={dim} {pairs:?} spare={spare}");
+    Case::new(kernels::rope::kernel(), POINTWISE, sizes, move |harness| {
+        let (width, stride) = ((q + k) * dim, (q + 2 * k) * dim + spare);
+        let mut numbers = harness.random.numbers(tokens * stride, 1.0); // [tokens, stride]
+        numbers.chunks_exact_mut(stride).for_each(|row| row[width..].fill(FOREIGN));
+        let angles = harness.random.numbers(tokens * dim / 2, 4.0);
+        let angles: Vec<f32> = angles.iter().flat_map(|angle| [angle.cos(), angle.sin()]).collect(); // [tokens, dim / 2, (cos, sin)]
+        let q_scale: Vec<f32> = (0..tokens).map(|_| 1.5 + harness.random.number()).collect();
+        let mut qkv = harness.in_place(&numbers)?;
+        let (angles_slice, q_scale_slice) = (harness.input(&angles)?, harness.input(&q_scale)?);
+        let (heads, recording) = (kernels::rope::Heads { q, k, dim, pairs }, &mut harness.recording);
+        kernels::rope::record(recording, heads, (tokens, stride), &qkv.slice, &angles_slice, &q_scale_slice)?;
+        reference::rope::compute(heads, stride, &angles, &q_scale, qkv.expected());
+        Ok(vec![qkv])
+    })
 }
 
 /// The merged tokens `range` of a grid.
 pub fn patch_merge((rows, columns): (usize, usize), merge: usize, channels: usize, range: Range<usize>) -> Case {
     let sizes = format!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}");
-    Case::new(Variant::PatchMerge, EXACT, sizes, move |harness| {
+    Case::new(kernels::patch_merge::kernel(), EXACT, sizes, move |harness| {
         let width = merge * merge * channels;
         let x = harness.random.numbers(rows * columns * width, 1.0); // [rows * merge, columns * merge, channels]
-        let mut y = harness.output(range.len() * width, Holds::Numbers)?;
-        let x_slice = harness.input(&x)?;
+        let (x_slice, mut y) = (harness.input(&x)?, harness.output(range.len() * width, Holds::Numbers)?);
         let squares = kernels::patch_merge::Squares { columns, merge, channels };
         kernels::patch_merge::record(&mut harness.recording, squares, range.clone(), &x_slice, &y.slice)?;
         let mut whole = vec![0.0; rows * columns * width]; // [rows * columns, width]
         reference::patch_merge::compute((rows, columns), merge, channels, &x, &mut whole);
         y.expected().copy_from_slice(&whole[range.start * width..range.end * width]);
-        harness.expect(y);
-        Ok(())
+        Ok(vec![y])
     })
 }
 
 /// The patches `range` of a grid.
 pub fn patchify((rows, columns): (usize, usize), side: usize, range: Range<usize>) -> Case {
-    Case::new(Variant::Patchify, POINTWISE, format!("grid={rows}x{columns} side={side} {range:?}"), move |harness| {
+    let sizes = format!("grid={rows}x{columns} side={side} {range:?}");
+    Case::new(kernels::patchify::kernel(), POINTWISE, sizes, move |harness| {
         let (height, width) = (rows * side, columns * side);
         // The fourth byte of a pixel is noise too: it must not matter.
         let pixels: Vec<u32> = (0..height * width).map(|_| harness.random.bits()).collect(); // [height, width, RGBX]
         let (mean, std) = ([0.481, 0.457, 0.408], [0.268, 0.261, 0.275]);
         let patches = kernels::patchify::Patches { width, height, side, mean, std };
         let numbers = patches.numbers();
-        let mut out = harness.output(range.len() * numbers, Holds::Numbers)?;
-        let pixels_slice = harness.words(&pixels)?;
+        let (pixels_slice, mut out) = (harness.words(&pixels)?, harness.output(range.len() * numbers, Holds::Numbers)?);
         kernels::patchify::record(&mut harness.recording, &patches, range.clone(), &pixels_slice, &out.slice)?;
         let mut whole = vec![0.0; patches.count() * numbers]; // [patches, numbers]
-        let patches = reference::patchify::Patches { width, height, side, mean, std };
         reference::patchify::compute(&patches, bytemuck::cast_slice(&pixels), &mut whole);
         out.expected().copy_from_slice(&whole[range.start * numbers..range.end * numbers]);
-        harness.expect(out);
-        Ok(())
+        Ok(vec![out])
     })
 }

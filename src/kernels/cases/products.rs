@@ -2,20 +2,20 @@
 
 use half::f16;
 
-use super::harness::{FOREIGN, Harness, Holds, POISON};
+use super::harness::{FOREIGN, Harness, Holds, Output, POISON};
 use super::{Case, EXACT, SUM};
 use crate::error::{Error, Result};
-use crate::gpu::Features;
-use crate::kernels::{self, Linear, Variant};
+use crate::gpu::{Features, Purpose, Recording, Slice};
+use crate::kernels::{Linear, embed_rows as embed, matmul as many};
 use crate::reference;
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
 use crate::weights::quant;
-use crate::weights::upload::Weight;
+use crate::weights::upload::{RowShard, Weight};
 
 /// A random matrix on the GPU, in parts of so many rows, and the numbers that its layout keeps. `// [rows, cols]`
 ///
 /// # Errors
-/// As [`crate::gpu::Gpu::upload`].
+/// As [`Gpu::alloc_beside`](crate::gpu::Gpu::alloc_beside).
 pub fn random_matrix(
     harness: &mut Harness<'_>,
     layout: Layout,
@@ -24,7 +24,22 @@ pub fn random_matrix(
 ) -> Result<(Weight, Vec<f32>)> {
     let planes = random_planes(harness, layout, shape)?;
     let numbers = quant::decode(layout, &[shape.rows, shape.cols], &planes)?;
-    Ok((kernels::upload_parts(harness.gpu, layout, shape, &planes, rows_of_part)?, numbers))
+    let (rows_of_part, mut starts) = (rows_of_part.next_multiple_of(ROW_GROUP), vec![0; planes.len()]);
+    let mut parts = Vec::new();
+    for first_row in (0..shape.rows).step_by(rows_of_part) {
+        let rows = rows_of_part.min(shape.rows - first_row);
+        let sizes = layout.matrix_planes(MatrixShape { rows, ..shape }).unwrap_or_default();
+        let upload = |((plane, start), size): ((&Vec<u8>, &mut usize), PlaneSpec)| {
+            let bytes = &plane[*start..*start + size.bytes as usize];
+            *start += bytes.len();
+            let buffer = harness.gpu.alloc_beside("weight", Purpose::TextWeights, size.bytes)?;
+            harness.gpu.write(&buffer, 0, bytes)?;
+            Ok(buffer.all())
+        };
+        let planes = planes.iter().zip(&mut starts).zip(sizes).map(upload).collect::<Result<_>>()?;
+        parts.push(RowShard { first_row, rows, planes });
+    }
+    Ok((Weight { layout, shape, parts }, numbers))
 }
 
 /// Of random numbers, or where a layout is only ever read from files, of random bits with scales that make small numbers of them.
@@ -60,28 +75,25 @@ pub fn embed_rows(
     (vocabulary, rows_of_part): (usize, usize),
     features: usize,
 ) -> Case {
-    let rows_of_part = rows_of_part.next_multiple_of(ROW_GROUP);
-    let parts = vocabulary.div_ceil(rows_of_part).min(kernels::embed_rows::parts_at_once(layout));
+    let parts = vocabulary.div_ceil(rows_of_part.next_multiple_of(ROW_GROUP)).min(embed::parts_at_once(layout));
     let sizes = format!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}");
     // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
     // 6 times 7 times 11, or 5 times 8 times 11, and one subtraction.
-    Case::new(Variant::EmbedRows { layout, parts }, EXACT, sizes, move |harness| {
+    Case::new(embed::kernel(layout, parts), EXACT, sizes, move |harness| {
         let shape = MatrixShape { rows: vocabulary, cols: hidden };
         let (weight, embedding) = random_matrix(harness, layout, shape, rows_of_part)?; // [vocabulary, hidden]
         let rows = harness.random.numbers(features * hidden, 1.0); // [features, hidden]
-        let source = |harness: &mut Harness<'_>, index: usize| match index {
+        let mut source = |index: usize| match index {
             0 => vocabulary as u32 - 1,
-            i if features > 0 && i % 3 == 1 => kernels::embed_rows::FEATURE | (harness.random.bits() % features as u32),
+            i if features > 0 && i % 3 == 1 => embed::FEATURE | (harness.random.bits() % features as u32),
             _ => harness.random.bits() % vocabulary as u32,
         };
-        let sources: Vec<u32> = (0..tokens).map(|index| source(harness, index)).collect();
+        let sources: Vec<u32> = (0..tokens).map(&mut source).collect();
         let mut out = harness.output(tokens * hidden, Holds::Numbers)?;
         let (sources_slice, rows_slice) = (harness.words(&sources)?, harness.input(&rows)?);
-        let recording = &mut harness.recording;
-        kernels::embed_rows::record(recording, &weight, tokens, &sources_slice, &rows_slice, &out.slice)?;
+        embed::record(&mut harness.recording, &weight, tokens, &sources_slice, &rows_slice, &out.slice)?;
         reference::embed_rows::compute(hidden, &embedding, &sources, &rows, out.expected());
-        harness.expect(out);
-        Ok(())
+        Ok(vec![out])
     })
 }
 
@@ -96,7 +108,7 @@ pub(super) fn uneven(harness: &mut Harness<'_>, len: usize, size: f32) -> Vec<f3
 }
 
 /// How large a sum of such products usually is: the root of the sum of their squares, for the largest row of each.
-pub fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
+pub(super) fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
     let products = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| (x * w) * (x * w)).sum::<f32>().sqrt();
     let rows = x.chunks_exact(k).take(4).flat_map(|x| w.chunks_exact(k).map(move |w| (x, w)));
     rows.map(|(x, w)| products(x, w)).fold(0.0, f32::max)
@@ -114,15 +126,6 @@ pub struct Into {
 }
 
 impl Into {
-    /// Nothing added, all of `y` written.
-    pub const PLAIN: Self = Self { bias: false, accumulate: false, around: (0, 0) };
-
-    /// All eight kinds in turn.
-    pub fn turn(index: usize) -> Self {
-        let around = if index & 4 == 0 { (0, 0) } else { (5, 2) };
-        Self { bias: index & 1 != 0, accumulate: index & 2 != 0, around }
-    }
-
     /// What `y` holds before. `// [m, before + n + after]`
     pub(super) fn held(self, harness: &mut Harness<'_>, m: usize, n: usize) -> Vec<f32> {
         let (before, after) = self.around;
@@ -152,44 +155,53 @@ pub fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f3
     }
 }
 
+/// A matrix in a layout, in parts of so many rows.
+pub(super) type Cut = (Layout, MatrixShape, usize);
+
+/// Records `y = x * w^T`, with what `into` adds, of `m` rows on the device. `seen` tells what the product sees of inputs and weights.
+/// `// [m, k]`, `// [n, k]`
+pub(super) fn linear(
+    harness: &mut Harness<'_>,
+    (m, x): (usize, &Slice),
+    (layout, shape, rows_of_part): Cut,
+    into: Into,
+    seen: impl FnOnce(Vec<f32>) -> (Vec<f32>, Vec<f32>),
+    record: impl FnOnce(&mut Recording, &Linear<'_>) -> Result<()>,
+) -> Result<Vec<Output>> {
+    let (MatrixShape { rows: n, cols: k }, Into { accumulate, around: (y_offset, after), .. }) = (shape, into);
+    let y_stride = y_offset + n + after;
+    let (weight, w) = random_matrix(harness, layout, shape, rows_of_part)?;
+    let bias = into.bias.then(|| harness.random.numbers(n, 1.0));
+    let held = into.held(harness, m, n);
+    let (mut y, bias_slice) = (harness.in_place(&held)?, harness.optional(bias.as_deref())?);
+    let linear =
+        Linear { x, m, weight: &weight, bias: bias_slice.as_ref(), y: &y.slice, y_stride, y_offset, accumulate };
+    record(&mut harness.recording, &linear)?;
+    let (x, w) = seen(w);
+    let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset, accumulate };
+    reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
+    y.magnitude = magnitude(&x, &w, k);
+    Ok(vec![y])
+}
+
 /// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
 pub fn matmul(
     against: Against,
-    (layout, tuning): (Layout, kernels::matmul::Tuning),
+    (layout, tuning): (Layout, many::Tuning),
     (m, n, k): (usize, usize, usize),
     into: Into,
     rows_of_part: usize,
 ) -> Case {
-    let variant = Variant::Matmul { layout, ragged: !k.is_multiple_of(BLOCK), tuning };
-    let uses = variant.kernel().needs();
+    let kernel = many::kernel(layout, !k.is_multiple_of(BLOCK), tuning);
+    let uses = kernel.needs();
     let tolerance = if uses.contains(Features::F16) { super::HALVES } else { SUM };
-    let rows_of_part = rows_of_part.next_multiple_of(ROW_GROUP);
     let sizes = format!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}");
-    Case::new(variant, tolerance, sizes, move |harness| {
-        let Into { bias, accumulate, around: (before, after) } = into;
-        let (shape, y_stride) = (MatrixShape { rows: n, cols: k }, before + n + after);
+    Case::new(kernel, tolerance, sizes, move |harness| {
         let x = uneven(harness, m * k, 1.0); // [m, k]
-        let (weight, w) = random_matrix(harness, layout, shape, rows_of_part)?; // [n, k]
-        let bias = bias.then(|| harness.random.numbers(n, 1.0));
-        let held = into.held(harness, m, n);
-        let mut y = harness.in_place(&held)?;
-        let (x_slice, bias_slice) = (harness.input(&x)?, bias.as_ref().map(|bias| harness.input(bias)).transpose()?);
-        let linear = Linear {
-            x: &x_slice,
-            m,
-            weight: &weight,
-            bias: bias_slice.as_ref(),
-            y: &y.slice,
-            y_stride,
-            y_offset: before,
-            accumulate,
-        };
-        kernels::matmul::record_as(tuning, &mut harness.recording, &linear)?;
-        let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset: before, accumulate };
-        let (x, w) = if against == Against::Seen { seen(uses, k, &x, &w) } else { (x, w) };
-        reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
-        y.magnitude = magnitude(&x, &w, k);
-        harness.expect(y);
-        Ok(())
+        let (x_slice, shape) = (harness.input(&x)?, MatrixShape { rows: n, cols: k });
+        let sees = |w: Vec<f32>| if against == Against::Seen { seen(uses, k, &x, &w) } else { (x, w) };
+        linear(harness, (m, &x_slice), (layout, shape, rows_of_part), into, sees, |recording, linear| {
+            many::record(recording, tuning, linear)
+        })
     })
 }

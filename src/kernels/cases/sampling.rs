@@ -1,50 +1,33 @@
 //! Cases of sampling.
 
-use super::harness::{Harness, Holds};
+use super::harness::{Harness, Holds, Output, Random};
 use super::{Case, EXACT, SUM};
 use crate::error::Result;
 use crate::gpu::Slice;
+use crate::kernels;
 use crate::kernels::sampling::{Rules, Sampling};
-use crate::kernels::{self, Variant};
 use crate::reference;
-use crate::reference::sample_scan::{self as twin, Logits as Known, NONE};
+use crate::reference::sample_scan::{self as scan, Logits as Known, NONE};
 use crate::sampling::options::SamplingOptions;
 
 /// The logits of a case.
-#[derive(Debug, Clone, Copy)]
-pub enum Logits {
-    /// A few large ones, as of a language model.
-    Peaked,
-    /// All within a unit.
-    Flat,
-    /// Few different numbers, both zeros among them.
-    Ties,
-    /// All equal.
-    Equal,
-    /// Up to the largest numbers there are.
-    Huge,
-    /// Nearly all of them forbidden.
-    Forbidden,
-    /// Every one forbidden.
-    Nothing,
-    /// NaN at one place, infinity at another.
-    Unusable(usize, usize),
+#[derive(Clone, Copy)]
+pub struct Logits {
+    /// What they are like.
+    pub name: &'static str,
+    /// The logit of a token.
+    pub logit: fn(&mut Random, usize) -> f32,
+    /// Tokens with NaN and with infinity instead.
+    pub unusable: Option<(usize, usize)>,
 }
 
 impl Logits {
+    /// All within a unit.
+    pub const FLAT: Self = Self { name: "flat", logit: |random, _| random.number(), unusable: None };
+
     fn numbers(self, harness: &mut Harness<'_>, vocab: usize) -> Vec<f32> {
-        let random = &mut harness.random;
-        let mut logit = |id: usize| match self {
-            Self::Peaked => (0..4).map(|_| random.number() * 4.0).sum::<f32>() - 3.0,
-            Self::Flat | Self::Unusable(..) => random.number(),
-            Self::Ties => [2.0, 0.0, -0.0, 1.5, -3.0][random.bits() as usize % 5],
-            Self::Equal => -7.25,
-            Self::Huge => random.number() * f32::MAX,
-            Self::Forbidden if id % 37 == 5 => random.number() * 3.0,
-            Self::Forbidden | Self::Nothing => f32::NEG_INFINITY,
-        };
-        let mut logits: Vec<f32> = (0..vocab).map(&mut logit).collect();
-        if let Self::Unusable(nan, infinity) = self {
+        let mut logits: Vec<f32> = (0..vocab).map(|id| (self.logit)(&mut harness.random, id)).collect();
+        if let Some((nan, infinity)) = self.unusable {
             (logits[nan], logits[infinity]) = (f32::NAN, f32::INFINITY);
         }
         logits
@@ -60,23 +43,10 @@ pub struct Draw {
     pub drawn: u32,
 }
 
-/// The reference's name for the options.
-fn rules_of(options: &SamplingOptions, vocab: usize) -> twin::Rules {
-    twin::Rules {
-        temperature: options.temperature,
-        top_k: options.top_k.unwrap_or(vocab),
-        top_p: options.top_p,
-        min_p: options.min_p,
-        seed: options.seed,
-        frequency: options.frequency_penalty,
-        presence: options.presence_penalty,
-    }
-}
-
-/// What a case gives the kernels, and the same for the reference.
+/// What a case gives the kernels and the reference.
 struct Scene {
+    options: SamplingOptions,
     rules: Rules,
-    twin: twin::Rules,
     logits: Vec<f32>,
     /// Of every token bias and times drawn. `// [vocab, 2]` or nothing
     adjust: Vec<[f32; 2]>,
@@ -85,12 +55,12 @@ struct Scene {
 
 impl Scene {
     fn new(harness: &mut Harness<'_>, vocab: usize, shape: Logits, draw: &Draw) -> Result<Self> {
-        let rules = Rules::new(vocab, &draw.options)?;
+        let (options, rules) = (draw.options.clone(), Rules::new(vocab, &draw.options)?);
         let logits = shape.numbers(harness, vocab);
         let random = &mut harness.random;
         let mut adjust = |_| [random.number(), (random.bits() % 4).saturating_sub(1) as f32];
         let adjust = if rules.adjusts() { (0..vocab).map(&mut adjust).collect() } else { Vec::new() };
-        Ok(Self { rules, twin: rules_of(&draw.options, vocab), logits, adjust, state: [11, 1234, draw.drawn] })
+        Ok(Self { options, rules, logits, adjust, state: [11, 1234, draw.drawn] })
     }
 
     fn logits(&self) -> Known<'_> {
@@ -99,14 +69,11 @@ impl Scene {
 
     /// What the scan makes of it.
     fn partials(&self) -> (Vec<[u32; 2]>, Vec<[f32; 2]>) {
-        let chunks = self.rules.chunks();
+        let chunks = self.rules.chunks as usize;
+        let rounds = self.logits.len().div_ceil(chunks).next_power_of_two().max(16);
         let (mut words, mut values) = (vec![[0; 2]; chunks], vec![[0.0; 2]; chunks]);
-        twin::compute(&self.twin, self.state[2], self.logits(), self.rounds(), &mut words, &mut values);
+        scan::compute(&self.options, self.state[2], self.logits(), rounds, &mut words, &mut values);
         (words, values)
-    }
-
-    fn rounds(&self) -> usize {
-        (16..).find(|rounds| rounds * self.rules.chunks() >= self.logits.len()).unwrap_or_default().next_power_of_two()
     }
 
     fn sampling(&self, harness: &Harness<'_>, words: &Slice, values: &Slice) -> Result<Sampling> {
@@ -116,31 +83,39 @@ impl Scene {
 }
 
 fn sizes(vocab: usize, shape: Logits, draw: &Draw) -> String {
-    format!("vocab={vocab} {shape:?} {draw:?}")
+    format!("vocab={vocab} {} {:?} {draw:?}", shape.name, shape.unusable)
+}
+
+/// Records the scan of scenes with the same options side by side.
+fn record_scan(
+    harness: &mut Harness<'_>,
+    scenes: &[Scene],
+    words: &[[u32; 2]],
+    values: &[[f32; 2]],
+) -> Result<Vec<Output>> {
+    let mut words_out = harness.output(2 * words.len(), Holds::Words)?;
+    let mut values_out = harness.output(2 * values.len(), Holds::Numbers)?;
+    let sampling = scenes[0].sampling(harness, &words_out.slice, &values_out.slice)?;
+    let logits: Vec<f32> = scenes.iter().flat_map(|scene| scene.logits.clone()).collect(); // [rows, vocab]
+    let (logits, state) = (harness.input(&logits)?, harness.words(&scenes[0].state)?);
+    kernels::sample_scan::record(&mut harness.recording, &sampling, scenes.len(), &logits, &state)?;
+    words_out.expected_words().copy_from_slice(bytemuck::cast_slice(words));
+    values_out.expected().copy_from_slice(bytemuck::cast_slice(values));
+    Ok(vec![words_out, values_out])
 }
 
 /// The scan of a vocabulary.
 pub fn sample_scan(vocab: usize, shape: Logits, draw: Draw) -> Case {
-    Case::new(Variant::SampleScan, SUM, sizes(vocab, shape, &draw), move |harness| {
+    Case::new(kernels::sample_scan::kernel(), SUM, sizes(vocab, shape, &draw), move |harness| {
         let scene = Scene::new(harness, vocab, shape, &draw)?;
-        let chunks = scene.rules.chunks();
-        let (mut words, mut values) =
-            (harness.output(2 * chunks, Holds::Words)?, harness.output(2 * chunks, Holds::Numbers)?);
-        let sampling = scene.sampling(harness, &words.slice, &values.slice)?;
-        let (logits, state) = (harness.input(&scene.logits)?, harness.words(&scene.state)?);
-        kernels::sample_scan::record(&mut harness.recording, &sampling, &logits, &state)?;
-        let (right_words, right_values) = scene.partials();
-        words.expected_words().copy_from_slice(bytemuck::cast_slice(&right_words));
-        values.expected().copy_from_slice(bytemuck::cast_slice(&right_values));
-        harness.expect(words);
-        harness.expect(values);
-        Ok(())
+        let (words, values) = scene.partials();
+        record_scan(harness, &[scene], &words, &values)
     })
 }
 
 /// The draw among tokens that pass the filters.
 pub fn sample_filter(vocab: usize, shape: Logits, draw: Draw) -> Case {
-    Case::new(Variant::SampleFilter, EXACT, sizes(vocab, shape, &draw), move |harness| {
+    Case::new(kernels::sample_filter::kernel(), EXACT, sizes(vocab, shape, &draw), move |harness| {
         let scene = Scene::new(harness, vocab, shape, &draw)?;
         let (mut right, values) = scene.partials();
         let mut words = harness.in_place_words(bytemuck::cast_slice(&right))?;
@@ -148,16 +123,15 @@ pub fn sample_filter(vocab: usize, shape: Logits, draw: Draw) -> Case {
         let sampling = scene.sampling(harness, &words.slice, &values)?;
         let (logits, state) = (harness.input(&scene.logits)?, harness.words(&scene.state)?);
         kernels::sample_filter::record(&mut harness.recording, &sampling, &logits, &state)?;
-        reference::sample_filter::compute(&scene.twin, scene.state[2], scene.logits(), &mut right);
+        reference::sample_filter::compute(&scene.options, scene.state[2], scene.logits(), &mut right);
         words.expected_words().copy_from_slice(bytemuck::cast_slice(&right));
-        harness.expect(words);
-        Ok(())
+        Ok(vec![words])
     })
 }
 
 /// The choice among partial results.
 pub fn sample(vocab: usize, shape: Logits, draw: Draw) -> Case {
-    Case::new(Variant::Sample, EXACT, sizes(vocab, shape, &draw), move |harness| {
+    Case::new(kernels::sample::kernel(), EXACT, sizes(vocab, shape, &draw), move |harness| {
         let mut scene = Scene::new(harness, vocab, shape, &draw)?;
         let (mut words, values) = scene.partials();
         if scene.rules.filters() {
@@ -166,67 +140,50 @@ pub fn sample(vocab: usize, shape: Logits, draw: Draw) -> Case {
         }
         let mut state = harness.in_place_words(&scene.state)?;
         let mut adjust = harness.in_place(bytemuck::cast_slice(&scene.adjust))?;
-        let (words_slice, values_slice) =
-            (harness.words(bytemuck::cast_slice(&words))?, harness.input(bytemuck::cast_slice(&values))?);
-        let sampling =
-            Sampling { adjust: adjust.slice.clone(), ..scene.sampling(harness, &words_slice, &values_slice)? };
+        let sampling = Sampling {
+            rules: scene.rules,
+            words: harness.words(bytemuck::cast_slice(&words))?,
+            values: harness.input(bytemuck::cast_slice(&values))?,
+            adjust: adjust.slice.clone(),
+        };
         kernels::sample::record(&mut harness.recording, &sampling, &state.slice)?;
-        let candidates = scene.rules.candidates();
+        let candidates = scene.rules.candidates as usize;
         let (words, values) = (&words[..candidates], &values[..candidates]);
-        reference::sample::compute(&scene.twin, words, values, &mut scene.state, &mut scene.adjust);
+        reference::sample::compute(&scene.options, words, values, &mut scene.state, &mut scene.adjust);
         state.expected_words().copy_from_slice(&scene.state);
         adjust.expected().copy_from_slice(bytemuck::cast_slice(&scene.adjust));
-        harness.expect(state);
-        harness.expect(adjust);
-        Ok(())
+        Ok(vec![state, adjust])
     })
 }
 
+/// Scenes of rows of logits, of which the likeliest tokens are looked for, and what scans make of them, row by row.
+type Rows = (Vec<Scene>, Vec<[u32; 2]>, Vec<[f32; 2]>);
+
+fn rows(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) -> Result<Rows> {
+    let greedy = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+    let draw = Draw { options: greedy, drawn: 3 };
+    let scenes = (0..count).map(|_| Scene::new(harness, vocab, shape, &draw)).collect::<Result<Vec<_>>>()?;
+    let (words, values): (Vec<_>, Vec<_>) = scenes.iter().map(Scene::partials).unzip();
+    Ok((scenes, words.concat(), values.concat()))
+}
+
 /// Rows of logits side by side.
-struct Rows {
-    scenes: Vec<Scene>,
-    /// What scans make of them, row by row.
-    words: Vec<[u32; 2]>,
-    values: Vec<[f32; 2]>,
-}
-
-impl Rows {
-    fn new(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) -> Result<Self> {
-        let greedy = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-        let draw = Draw { options: greedy, drawn: 3 };
-        let scenes = (0..count).map(|_| Scene::new(harness, vocab, shape, &draw)).collect::<Result<Vec<_>>>()?;
-        let (words, values): (Vec<_>, Vec<_>) = scenes.iter().map(Scene::partials).unzip();
-        Ok(Self { scenes, words: words.concat(), values: values.concat() })
-    }
-}
-
-/// Rows of logits side by side, of which the likeliest tokens are looked for.
 pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
-    Case::new(Variant::SampleScan, EXACT, format!("vocab={vocab} {shape:?} rows={count}"), move |harness| {
-        let rows = Rows::new(harness, vocab, shape, count)?;
-        let (mut words, mut values) = (
-            harness.output(2 * rows.words.len(), Holds::Words)?,
-            harness.output(2 * rows.values.len(), Holds::Numbers)?,
-        );
-        let sampling = rows.scenes[0].sampling(harness, &words.slice, &values.slice)?;
-        let logits: Vec<f32> = rows.scenes.iter().flat_map(|scene| scene.logits.clone()).collect();
-        let (logits, state) = (harness.input(&logits)?, harness.words(&rows.scenes[0].state)?);
-        kernels::sample_scan::record_rows(&mut harness.recording, &sampling, count, &logits, &state)?;
-        words.expected_words().copy_from_slice(bytemuck::cast_slice(&rows.words));
-        values.expected().copy_from_slice(bytemuck::cast_slice(&rows.values));
-        harness.expect(words);
-        harness.expect(values);
-        Ok(())
+    let sizes = format!("vocab={vocab} {} {:?} rows={count}", shape.name, shape.unusable);
+    Case::new(kernels::sample_scan::kernel(), EXACT, sizes, move |harness| {
+        let (scenes, words, values) = rows(harness, vocab, shape, count)?;
+        record_scan(harness, &scenes, &words, &values)
     })
 }
 
 /// Rows whose inputs are drafts, of which the first `right` are the tokens that are drawn.
 pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Case {
-    Case::new(Variant::Accept, EXACT, format!("vocab={vocab} {shape:?} rows={count} right={right}"), move |harness| {
-        let Rows { scenes, words, values } = Rows::new(harness, vocab, shape, count)?;
+    let sizes = format!("vocab={vocab} {} {:?} rows={count} right={right}", shape.name, shape.unusable);
+    Case::new(kernels::accept::kernel(), EXACT, sizes, move |harness| {
+        let (scenes, words, values) = rows(harness, vocab, shape, count)?;
         let slices = (harness.words(bytemuck::cast_slice(&words))?, harness.input(bytemuck::cast_slice(&values))?);
         let sampling = scenes[0].sampling(harness, &slices.0, &slices.1)?;
-        let drawn = scenes.iter().map(|scene| reference::sample::choose(&scene.twin, 0, scene.logits()));
+        let drawn = scenes.iter().map(|scene| reference::sample::choose(&scene.options, 0, scene.logits()));
         let mut inputs: Vec<u32> = [7].into_iter().chain(drawn).take(count).collect();
         if let Some(wrong) = inputs.get_mut(right + 1) {
             *wrong = wrong.wrapping_add(1);
@@ -234,10 +191,9 @@ pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Ca
         let mut state = harness.in_place_words(&scenes[0].state)?;
         let inputs_slice = harness.words(&inputs)?;
         kernels::accept::record(&mut harness.recording, &sampling, count, &inputs_slice, &state.slice)?;
-        let (mut said, chunks) = (scenes[0].state, scenes[0].rules.chunks());
-        reference::accept::compute(&scenes[0].twin, chunks, (&words, &values), &inputs, &mut said);
+        let (mut said, chunks) = (scenes[0].state, scenes[0].rules.chunks as usize);
+        reference::accept::compute(&scenes[0].options, chunks, (&words, &values), &inputs, &mut said);
         state.expected_words().copy_from_slice(&said);
-        harness.expect(state);
-        Ok(())
+        Ok(vec![state])
     })
 }

@@ -5,6 +5,7 @@ use super::{TuningGroup, Variant, folded_grid, lanes};
 use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+use crate::weights::upload::Weight;
 
 /// Most rows of inputs that a workgroup takes at a time; for more, the weights are read again.
 pub const MAX_ROWS: usize = 8;
@@ -83,25 +84,31 @@ impl Tuning {
 /// A product of a few rows as its kernel sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Gemv {
-    layout: Layout,
+    pub(super) layout: Layout,
     /// Rows of inputs of a workgroup.
-    rows: usize,
+    pub(super) rows: usize,
     /// Groups of four rows of weights that make an output tile.
     fused_outputs: usize,
-    norm: bool,
+    /// Whether inputs are normed first.
+    pub(super) norm: bool,
     /// Whether the last block goes beyond the inputs.
-    ragged: bool,
+    pub(super) ragged: bool,
     lanes: usize,
     lane_groups: usize,
     /// Output tiles of a thread.
     tiles: usize,
     /// Blocks of a row of inputs that workgroup memory holds as integers at a time; 0 where inputs stay floats.
-    k_tile: usize,
+    pub(super) k_tile: usize,
     uses: Features,
     emulated: usize,
 }
 
 impl Gemv {
+    /// Of `m` rows by a matrix, as the kernels of a recording are computed.
+    pub fn of(kernel_config: KernelConfig, weight: &Weight, m: usize, fused_outputs: usize, norm: bool) -> Self {
+        Self::new((weight.layout, weight.shape), m, fused_outputs, norm, Tuning::of(kernel_config))
+    }
+
     /// Of `m` rows, with as much of the `tuning` as workgroup memory has room for.
     pub fn new(
         (layout, shape): (Layout, MatrixShape),
@@ -138,31 +145,6 @@ impl Gemv {
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
         Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated }
-    }
-
-    /// Of the matrix.
-    pub fn layout(&self) -> Layout {
-        self.layout
-    }
-
-    /// Rows of inputs of a workgroup.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Whether inputs are normed first.
-    pub fn has_norm(&self) -> bool {
-        self.norm
-    }
-
-    /// Whether the last block goes beyond the inputs.
-    pub fn is_ragged(&self) -> bool {
-        self.ragged
-    }
-
-    /// Whether inputs are rounded to 8-bit integers.
-    pub fn rounds(&self) -> bool {
-        self.k_tile > 0
     }
 
     /// Workgroups for `m` rows and `tiles` output tiles.

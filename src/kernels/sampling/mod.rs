@@ -8,8 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Purpose, Slice};
 use crate::sampling::options::SamplingOptions;
 
-/// Stands for no token.
-pub const NONE: u32 = u32::MAX;
+pub use crate::reference::sample_scan::NONE;
 /// Most chunks that `sample_filter` lists, as in `shared/threshold.wgsl`.
 const MAX_CHUNKS: usize = 2048;
 /// Tokens of a chunk, at least.
@@ -23,10 +22,12 @@ const MAX_VOCAB: usize = 1 << 24;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Rules {
-    vocab: u32,
+    pub(super) vocab: u32,
     rounds: u32,
-    chunks: u32,
-    candidates: u32,
+    /// Partial results of a scan.
+    pub(super) chunks: u32,
+    /// Partial results that the token is chosen from.
+    pub(super) candidates: u32,
     greedy: u32,
     filters: u32,
     adjusts: u32,
@@ -89,21 +90,6 @@ impl Rules {
         })
     }
 
-    /// Tokens of the vocabulary.
-    pub fn vocab(&self) -> usize {
-        self.vocab as usize
-    }
-
-    /// Partial results of a scan.
-    pub fn chunks(&self) -> usize {
-        self.chunks as usize
-    }
-
-    /// Partial results that the token is chosen from.
-    pub fn candidates(&self) -> usize {
-        self.candidates as usize
-    }
-
     /// Whether [`sample_filter`](super::sample_filter) takes part.
     pub fn filters(&self) -> bool {
         self.filters != 0
@@ -117,6 +103,11 @@ impl Rules {
     /// Whether there is a bias or a penalty.
     pub fn adjusts(&self) -> bool {
         self.adjusts != 0
+    }
+
+    /// As the kernels' parameters.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        bytemuck::bytes_of(self).to_vec()
     }
 }
 
@@ -170,7 +161,7 @@ impl Sampling {
                 *times += 1.0;
             }
         }
-        let partials = |label| gpu.alloc(label, Purpose::Activations, 8 * rules.chunks() as u64);
+        let partials = |label| gpu.alloc(label, Purpose::Activations, 8 * u64::from(rules.chunks));
         let words = partials("tokens of chunks")?.all();
         let values = partials("logits of chunks")?.all();
         let bytes: &[u8] = bytemuck::cast_slice(&adjust);

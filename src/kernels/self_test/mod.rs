@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 
-use super::Variant;
 use super::cases::{self, Harness, Outcome};
 use crate::error::{Error, Result};
 use crate::gpu::kernel_config::TUNING_GROUPS;
@@ -55,7 +54,7 @@ pub struct SelfTestReport {
 pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<SelfTestReport> {
     let mut report = SelfTestReport { kernel_config, ..SelfTestReport::default() };
     for outcome in outcomes {
-        let passed = outcome.worst <= outcome.tolerance;
+        let passed = outcome.is_right();
         let Outcome { kernel, uses, detail, .. } = outcome;
         match uses {
             _ if passed => report.passed += 1,
@@ -84,8 +83,7 @@ pub async fn outcomes<'a>(
     let before = gpu.ledger().total().0;
     let (mut harness, mut outcomes) = (Harness::lean(gpu), Vec::new());
     for kernel in kernels {
-        let untested = || Error::Internal { detail: format!("{} has no variant", kernel.name()) };
-        for case in cases::of(Variant::of(kernel).ok_or_else(untested)?) {
+        for case in cases::of(kernel)? {
             let tolerance = case.tolerance.max(TOLERANCE);
             case.within(tolerance).record(&mut harness)?;
             if gpu.ledger().total().0 > before + BATCH_BYTES {
@@ -103,7 +101,7 @@ pub async fn outcomes<'a>(
 /// [`Error::SelfTestFailed`] for one that is wrong, or as [`outcomes`].
 pub async fn check(gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
     let outcomes = outcomes(gpu, kernels, &mut |_, _| ()).await?;
-    match outcomes.into_iter().find(|outcome| outcome.worst.is_nan() || outcome.worst > outcome.tolerance) {
+    match outcomes.into_iter().find(|outcome| !outcome.is_right()) {
         None => Ok(()),
         Some(Outcome { kernel, uses, detail, .. }) => Err(Error::SelfTestFailed { kernel, tier: uses.name(), detail }),
     }
@@ -139,33 +137,26 @@ const PLAIN: [u8; TUNING_GROUPS] = [0; TUNING_GROUPS];
 
 /// Tests them once. What the device can do without is not an error.
 async fn run(gpu: &Gpu, kernels: &[Kernel], on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
-    let kernel_config = gpu.kernel_config();
-    let outcome = match outcomes(gpu, kernels, on_compiled).await {
-        Ok(outcomes) => evaluate(outcomes, kernel_config),
-        Err(error) => Err(error),
-    };
+    let config = gpu.kernel_config();
     let without = |kernel_config: KernelConfig, kernel: String, tier: String, detail: String| {
         let failed = vec![Failure { kernel, tier, detail }];
         Ok(SelfTestReport { kernel_config, failed, ..SelfTestReport::default() })
     };
-    let plain = KernelConfig { variants: PLAIN, ..kernel_config };
-    match outcome {
-        Err(Error::Gpu { stage, detail }) => {
-            let optional = kernels.iter().filter(|kernel| kernel.needs() != Features::NONE);
-            let refused = optional.into_iter().find(|kernel| stage.ends_with(&format!(" {}", kernel.name())));
-            match refused {
-                Some(kernel) => {
-                    let features = kernel_config.features - kernel.needs();
-                    let (name, tier) = (kernel.name().to_owned(), kernel.needs().name());
-                    without(KernelConfig { features, ..kernel_config }, name, tier, detail)
-                }
-                None if kernel_config.variants != PLAIN => without(plain, stage, "tuned".into(), detail),
-                None => Err(Error::Gpu { stage, detail }),
-            }
+    let tested = outcomes(gpu, kernels, on_compiled).await.and_then(|outcomes| evaluate(outcomes, config));
+    if let Err(Error::Gpu { stage, detail }) = &tested {
+        let mut optional = kernels.iter().filter(|kernel| kernel.needs() != Features::NONE);
+        if let Some(refused) = optional.find(|kernel| stage.ends_with(&format!(" {}", kernel.name()))) {
+            let (name, needs) = (refused.name().to_owned(), refused.needs());
+            let rest = KernelConfig { features: config.features - needs, ..config };
+            return without(rest, name, needs.name(), detail.clone());
         }
-        Err(Error::SelfTestFailed { kernel, detail, .. }) if kernel_config.variants != PLAIN => {
-            without(plain, kernel, "tuned".into(), detail)
+    }
+    match tested {
+        Err(Error::Gpu { stage: kernel, detail } | Error::SelfTestFailed { kernel, detail, .. })
+            if config.variants != PLAIN =>
+        {
+            without(KernelConfig { variants: PLAIN, ..config }, kernel, "tuned".into(), detail)
         }
-        outcome => outcome,
+        tested => tested,
     }
 }

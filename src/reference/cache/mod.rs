@@ -1,15 +1,6 @@
 //! New keys and values into the cache, and back out of it.
 
-/// How the cache holds a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats, two to a word.
-    F16,
-    /// 8-bit integers, four to a word, with a 16-bit scale to every head's keys and one to its values.
-    Int8,
-}
+use crate::config::KvPrecision;
 
 /// Where the new keys and values are, and where they go.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +31,7 @@ pub struct Cache<'a> {
 }
 
 /// Stores. `qkv`: `// [tokens, stride]`.
-pub fn append(append: Append, precision: Precision, qkv: &[f32], cache: Cache<'_>) {
+pub fn append(append: Append, precision: KvPrecision, qkv: &[f32], cache: Cache<'_>) {
     let Append { tokens, past, kv_heads, head_dim, stride, k_offset } = append;
     for (token, kv_head) in (0..tokens).flat_map(|token| (0..kv_heads).map(move |kv_head| (token, kv_head))) {
         let column = token * stride + k_offset + kv_head * head_dim;
@@ -50,21 +41,21 @@ pub fn append(append: Append, precision: Precision, qkv: &[f32], cache: Cache<'_
         let head = (past + token) * kv_heads + kv_head;
         cache.k[head * k.len()..(head + 1) * k.len()].copy_from_slice(&k);
         cache.v[head * v.len()..(head + 1) * v.len()].copy_from_slice(&v);
-        if precision == Precision::Int8 {
+        if precision == KvPrecision::Int8 {
             cache.scales[head] = u32::from(k_scale) | u32::from(v_scale) << 16;
         }
     }
 }
 
 /// The words of one head's keys or values, and the bits of their scale. Floats have none: theirs is 1.
-pub fn pack(precision: Precision, head: &[f32]) -> (Vec<u32>, u16) {
+pub fn pack(precision: KvPrecision, head: &[f32]) -> (Vec<u32>, u16) {
     match precision {
-        Precision::F32 => (head.iter().map(|x| x.to_bits()).collect(), to_half(1.0)),
-        Precision::F16 => {
+        KvPrecision::F32 => (head.iter().map(|x| x.to_bits()).collect(), to_half(1.0)),
+        KvPrecision::F16 => {
             let halves: Vec<u32> = head.iter().map(|&x| to_half(x).into()).collect();
             (halves.chunks_exact(2).map(|two| two[0] | two[1] << 16).collect(), to_half(1.0))
         }
-        Precision::Int8 => {
+        KvPrecision::Int8 => {
             let scale = to_half(scale(head));
             let quant = |x: f32| (x / from_half(scale)).round_ties_even().clamp(-127.0, 127.0) as i8;
             let quants: Vec<u8> = head.iter().map(|&x| quant(x).cast_unsigned()).collect();
@@ -74,11 +65,11 @@ pub fn pack(precision: Precision, head: &[f32]) -> (Vec<u32>, u16) {
 }
 
 /// What the words of a head are worth.
-pub fn unpack(precision: Precision, words: &[u32], scale: u16) -> Vec<f32> {
+pub fn unpack(precision: KvPrecision, words: &[u32], scale: u16) -> Vec<f32> {
     match precision {
-        Precision::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
-        Precision::F16 => words.iter().flat_map(|&two| [two as u16, (two >> 16) as u16].map(from_half)).collect(),
-        Precision::Int8 => {
+        KvPrecision::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
+        KvPrecision::F16 => words.iter().flat_map(|&two| [two as u16, (two >> 16) as u16].map(from_half)).collect(),
+        KvPrecision::Int8 => {
             let quants = words.iter().flat_map(|word| word.to_le_bytes());
             quants.map(|quant| f32::from(quant.cast_signed()) * from_half(scale)).collect()
         }
@@ -108,13 +99,8 @@ pub fn from_half(bits: u16) -> f32 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
     let size = match exponent {
         0 => fraction * 2.0_f32.powi(-24),
-        31 => {
-            if fraction == 0.0 {
-                f32::INFINITY
-            } else {
-                f32::NAN
-            }
-        }
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
         _ => (fraction + 1024.0) * 2.0_f32.powi(exponent - 25),
     };
     if bits & 0x8000 == 0 { size } else { -size }

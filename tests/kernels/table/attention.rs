@@ -1,10 +1,29 @@
 //! Rows of attention over keys and values at once.
 
 use ocelli::config::KvPrecision;
-use ocelli::kernels::attention::Tuning;
-use ocelli::kernels::cases::{Attention, Case, Scores, Source, attention};
+use ocelli::kernels::attention::{Shape, Tuning};
+use ocelli::kernels::cases::{self, Case, Scores, Source};
 
-use super::tiers;
+use super::{STEEP, SUNKEN, tiers};
+
+/// An attention of a prompt or a picture.
+#[derive(Clone, Copy)]
+struct Attention {
+    /// Of queries, and of keys and values.
+    tokens: (usize, usize),
+    /// Query heads, and key and value heads.
+    heads: (usize, usize),
+    head_dim: usize,
+    /// Position of the first query, if it is causal.
+    past: Option<usize>,
+    tuning: Tuning,
+}
+
+fn attention(of: Attention, source: Source, scores: Scores) -> Case {
+    let Attention { tokens: (q_tokens, kv_tokens), heads: (q_heads, kv_heads), head_dim, past, tuning } = of;
+    let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: past };
+    cases::attention(shape, tuning, source, scores)
+}
 
 /// As for hardware or as for software, in turns.
 fn tuning(index: usize) -> Tuning {
@@ -34,7 +53,7 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(attention(
                 Attention { tokens, heads, head_dim, past, tuning: tuning(rows.len()) },
                 source,
-                Scores::Mild,
+                Scores::MILD,
             ));
         }
     }
@@ -43,7 +62,7 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.push(attention(
                 Attention { tokens, heads, head_dim: 12, past, tuning: tuning(rows.len()) },
                 source,
-                Scores::Mild,
+                Scores::MILD,
             ));
         }
     }
@@ -53,7 +72,7 @@ pub(crate) fn rows() -> Vec<Case> {
                 if let Source::Cache(_) = source {
                     let heads = HEADS[(rows.len() + rows.len() / modes.len()) % HEADS.len()];
                     let shape = Attention { tokens, heads, head_dim, past, tuning: tuning(rows.len()) };
-                    rows.push(attention(shape, Source::Cache(precision), Scores::Mild));
+                    rows.push(attention(shape, Source::Cache(precision), Scores::MILD));
                 }
             }
         }
@@ -62,7 +81,7 @@ pub(crate) fn rows() -> Vec<Case> {
     for head_dim in [4, 16, 64, 256] {
         for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, Source::Fused)] {
             let shape = Attention { tokens, heads: (4, 2), head_dim, past, tuning: tuning(rows.len()) };
-            rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention(shape, source, scores)));
+            rows.extend([STEEP, SUNKEN].map(|scores| attention(shape, source, scores)));
         }
     }
     rows.extend(tier_rows());
@@ -78,7 +97,7 @@ fn tier_rows() -> Vec<Case> {
             let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
             let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Fused)];
             for (tokens, past, source) in modes {
-                rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::Mild));
+                rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
             }
         }
     }

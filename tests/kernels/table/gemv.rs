@@ -2,13 +2,12 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
-use ocelli::kernels::Variant;
-use ocelli::kernels::cases::{self, Case, Into};
+use ocelli::kernels::cases::{self, ACTIVATIONS, Case, Into};
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::rope_append::Heads;
 use ocelli::weights::layout::{Layout, MatrixShape};
 
-use super::tiers;
+use super::{PLAIN, into_in_turn, tiers};
 
 fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: Into, tuning: Tuning) -> Case {
     let gemv = Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, norm, tuning);
@@ -17,7 +16,7 @@ fn matvec(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, into: In
 
 fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tuning): (usize, Tuning)) -> Case {
     let gemv = Gemv::new((layout, MatrixShape { rows: 2 * n, cols: k }), m, 2, norm, tuning);
-    cases::gated_matvec(gemv, (m, n, k), kind)
+    cases::gated_matvec(gemv, (m, n, k), ACTIVATIONS[kind])
 }
 
 fn qkv(layout: Layout, (m, k): (usize, usize), heads: Heads, cache: (KvPrecision, bool), tuning: Tuning) -> Case {
@@ -28,12 +27,12 @@ fn qkv(layout: Layout, (m, k): (usize, usize), heads: Heads, cache: (KvPrecision
 
 /// Of one result.
 pub(crate) fn matvec_rows() -> Vec<Case> {
-    all().into_iter().filter(|case| matches!(case.variant, Variant::Matvec(_))).collect()
+    all().into_iter().filter(|case| case.kernel.shader().file() == "matvec").collect()
 }
 
 /// Of a gate and up, and of queries, keys and values.
 pub(crate) fn fused_rows() -> Vec<Case> {
-    all().into_iter().filter(|case| !matches!(case.variant, Variant::Matvec(_))).collect()
+    all().into_iter().filter(|case| case.kernel.shader().file() != "matvec").collect()
 }
 
 fn all() -> Vec<Case> {
@@ -66,13 +65,13 @@ fn plain_rows() -> Vec<Case> {
             let (index, tuning) = (at + turn, TUNINGS[(at + turn) % 4]);
             // The last tuning unrolls the most: few rows are enough for it.
             let m = if (at + turn) % 4 == 3 { m.min(2) } else { m };
-            let (k, into) = (inputs(layout, 3 * at + turn), Into::turn(index));
+            let (k, into) = (inputs(layout, 3 * at + turn), into_in_turn(index));
             rows.extend([1, 65, 132].map(|n| matvec(layout, (m, n, k), index % 3 != 2, into, tuning)));
         }
         // More rows than a workgroup sees, and a row as long as they come.
         let k = inputs(layout, at);
-        rows.push(matvec(layout, (9, 33, k), true, Into::turn(7), Tuning::HARDWARE));
-        rows.push(matvec(layout, (1, 5, 9216), true, Into::PLAIN, Tuning::SOFTWARE));
+        rows.push(matvec(layout, (9, 33, k), true, into_in_turn(7), Tuning::HARDWARE));
+        rows.push(matvec(layout, (1, 5, 9216), true, PLAIN, Tuning::SOFTWARE));
         rows.extend([4, 132].map(|n| gated(layout, (1, n, 3072), true, (0, Tuning::HARDWARE))));
         rows.push(gated(layout, (1 + at % 4, 68, k), at % 2 == 0, (at % 3, TUNINGS[1 + at % 2])));
         let cache = [KvPrecision::F32, KvPrecision::F16][at % 2];
@@ -85,7 +84,7 @@ fn plain_rows() -> Vec<Case> {
     }
     // More slots than one dimension of a grid takes here.
     let single = Tuning { lanes: 4, lane_groups: 1, row_groups: 1, uses: Features::NONE, emulated: 0 };
-    rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, Into::turn(7), single));
+    rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, into_in_turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
     rows
 }
@@ -124,7 +123,7 @@ fn lane_rows() -> Vec<Case> {
         for (turn, (m, n)) in [(1, 65), (m, 36)].into_iter().enumerate() {
             let layout = layout(3 * turn);
             let product = (m, n, inputs(layout, index + 4 * turn));
-            rows.push(matvec(layout, product, (index + turn) % 3 != 2, Into::turn(index + turn), tuning));
+            rows.push(matvec(layout, product, (index + turn) % 3 != 2, into_in_turn(index + turn), tuning));
         }
         let product = (1 + index % 2, 68, inputs(layout(5), index + 2));
         rows.push(gated(layout(5), product, index % 2 == 0, (index % 3, tuning)));
@@ -138,7 +137,7 @@ fn lane_rows() -> Vec<Case> {
     for (index, layout) in Layout::ALL.into_iter().enumerate() {
         let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
         let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
-        rows.push(matvec(layout, sizes, true, Into::turn(index), tuning));
+        rows.push(matvec(layout, sizes, true, into_in_turn(index), tuning));
     }
     rows
 }
@@ -151,10 +150,10 @@ fn dot_rows() -> Vec<Case> {
     for (at, layout) in Layout::ALL.into_iter().filter(|layout| layout.is_quantised()).enumerate() {
         for (turn, m) in [1, 2 + at % 3].into_iter().enumerate() {
             let (tuning, k) = (tunings[(at + turn) % 4], inputs(layout, 3 * at + turn));
-            rows.extend([65, 132].map(|n| matvec(layout, (m, n, k), at % 3 != 2, Into::turn(at + turn), tuning)));
+            rows.extend([65, 132].map(|n| matvec(layout, (m, n, k), at % 3 != 2, into_in_turn(at + turn), tuning)));
         }
-        rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, Into::PLAIN, tunings[at % 3]));
-        rows.push(matvec(layout, (9, 33, 1536), true, Into::turn(7), tunings[(at + 1) % 3]));
+        rows.push(matvec(layout, (1, 9, 16_384), at % 2 == 0, PLAIN, tunings[at % 3]));
+        rows.push(matvec(layout, (9, 33, 1536), true, into_in_turn(7), tunings[(at + 1) % 3]));
         rows.push(gated(layout, (1 + at % 2 * 7, 68, inputs(layout, at)), at % 2 == 0, (at % 3, tunings[at % 3])));
         if layout.plane_units().len() <= 2 {
             let (cache, heads) = (KvPrecision::F16, Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half });

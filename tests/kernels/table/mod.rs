@@ -9,7 +9,7 @@ mod sampling;
 mod step;
 
 use ocelli::gpu::Features;
-use ocelli::kernels::cases::Case;
+use ocelli::kernels::cases::{Case, Into, Scores};
 
 /// Rows of kernels that belong together.
 pub(crate) type Group = (&'static str, fn() -> Vec<Case>);
@@ -28,6 +28,20 @@ pub(crate) const GROUPS: [Group; 11] = [
     ("rope_append", step::append_rows),
     ("sampling", sampling::rows),
 ];
+
+/// Exact in f32, up to a thousand either way.
+const STEEP: Scores = Scores { name: "steep", number: |random, _| (random.number() * 40.0).round() };
+/// Exact in f32, all near minus a thousand.
+const SUNKEN: Scores = Scores { name: "sunken", number: |random, sign| sign * (random.number() * 2.0 + 11.0).round() };
+
+/// Nothing added, all of `y` written.
+const PLAIN: Into = Into { bias: false, accumulate: false, around: (0, 0) };
+
+/// All eight kinds of what a product adds and where it goes, in turn.
+fn into_in_turn(index: usize) -> Into {
+    let around = if index & 4 == 0 { (0, 0) } else { (5, 2) };
+    Into { bias: index & 1 != 0, accumulate: index & 2 != 0, around }
+}
 
 /// What is in a table of tunings that uses optional features.
 fn tiers<T: Copy>(table: &[T], uses: impl Fn(&T) -> Features) -> Vec<T> {

@@ -1,5 +1,6 @@
 //! Rows of the kernels that change numbers one by one.
 
+use ocelli::config::Activation;
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, rms_norm};
 use ocelli::kernels::rms_norm::Tuning;
@@ -11,14 +12,14 @@ pub(super) const FOLDED: usize = 32_768 * 64 + 77;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for kind in 0..ACTIVATIONS.len() {
+    for kind in ACTIVATIONS {
         rows.extend(WIDTHS.map(|len| activation(len, kind, 6.0)));
         rows.extend([1e-3, 1.0, 30.0, 90.0, 1e4, 1e18, 1e30].map(|size| activation(129, kind, size)));
         rows.extend([1, 3, 33].map(|rows| glu(rows, 65, kind, 8.0)));
         rows.push(glu(5, 129, kind, 200.0));
     }
-    rows.extend(WIDTHS.map(|width| glu(4, width, 0, 4.0)));
-    rows.extend([activation(FOLDED, 0, 6.0), glu(FOLDED / 129 + 1, 129, 0, 6.0)]);
+    rows.extend(WIDTHS.map(|width| glu(4, width, Activation::Silu, 4.0)));
+    rows.extend([activation(FOLDED, Activation::Silu, 6.0), glu(FOLDED / 129 + 1, 129, Activation::Silu, 6.0)]);
     for width in [4, 12, 32, 36, 64, 68, 124, 128, 132, 252, 256, 260, 588, 3072] {
         rows.extend([1, 3, 33].map(|rows| rms_norm(PLAIN, (rows, width), 1e-5, 3.0)));
     }

@@ -1,12 +1,15 @@
 //! Rows of the kernels that read a weight matrix and do nothing else.
 
 use ocelli::gpu::Features;
-use ocelli::kernels::cases::{Against, Case, EIGHT_BITS, HALVES, Into, embed_rows, matmul, matvec};
+use ocelli::kernels::cases::{Against, Case, HALVES, Into, embed_rows, matmul, matvec};
 use ocelli::kernels::{gemv, matmul as many};
 use ocelli::weights::layout::{Layout, MatrixShape};
 
 use super::pointwise::{FOLDED, WIDTHS};
-use super::tiers;
+use super::{PLAIN, into_in_turn, tiers};
+
+/// What inputs of 8 bits are off by.
+const EIGHT_BITS: f64 = 1e-2;
 
 fn k_quants() -> impl Iterator<Item = Layout> {
     Layout::ALL.into_iter().filter(|layout| layout.is_k_quant())
@@ -45,20 +48,20 @@ pub(crate) fn matvec_rows() -> Vec<Case> {
             for &m in counts {
                 let index = rows.len();
                 let k = inputs(layout, INPUTS[index % 13], [256, 512, 768][(at + m) % 3]);
-                rows.push(few(index, layout, (m, n, k), Into::turn(index / 3), n));
+                rows.push(few(index, layout, (m, n, k), into_in_turn(index / 3), n));
             }
         }
-        rows.push(few(0, layout, (1, 129, 3072), Into::turn(7), 129));
-        rows.push(few(1, layout, (3, 5, 9216), Into::PLAIN, 5));
+        rows.push(few(0, layout, (1, 129, 3072), into_in_turn(7), 129));
+        rows.push(few(1, layout, (3, 5, 9216), PLAIN, 5));
         // Matrices that no binding holds at once, cut anywhere between groups of rows.
         for (n, part) in [(5, 4), (129, 64), (130, 12), (588, 256)] {
             let index = rows.len();
-            rows.push(few(index, layout, (index % 4 + 1, n, inputs(layout, 100, 512)), Into::turn(index), part));
+            rows.push(few(index, layout, (index % 4 + 1, n, inputs(layout, 100, 512)), into_in_turn(index), part));
         }
     }
     for (index, layout) in others().enumerate() {
         // More groups of four outputs than one dimension of a grid takes here.
-        rows.push(few(index, layout, (2, 32_768 * 4 + 131, 4), Into::turn(7), 32_768 * 4 + 131));
+        rows.push(few(index, layout, (2, 32_768 * 4 + 131, 4), into_in_turn(7), 32_768 * 4 + 131));
     }
     rows
 }
@@ -71,16 +74,16 @@ pub(crate) fn matmul_rows() -> Vec<Case> {
             for &m in counts {
                 let index = rows.len();
                 let k = inputs(layout, INPUTS[index % 13], [256, 512, 768][(at + m) % 3]);
-                rows.push(many(index, layout, (m, n, k), Into::turn(index / 3), n));
+                rows.push(many(index, layout, (m, n, k), into_in_turn(index / 3), n));
             }
         }
-        rows.push(many(0, layout, (33, 65, 3072), Into::turn(7), 65));
+        rows.push(many(0, layout, (33, 65, 3072), into_in_turn(7), 65));
         if !layout.is_k_quant() {
-            rows.push(many(1, layout, (70, 588, 588), Into::turn(7), 588));
+            rows.push(many(1, layout, (70, 588, 588), into_in_turn(7), 588));
         }
         for (n, part) in [(5, 4), (129, 64), (130, 12), (588, 256)] {
             let index = rows.len();
-            rows.push(many(index, layout, (33, n, inputs(layout, 100, 512)), Into::turn(index + 5), part));
+            rows.push(many(index, layout, (33, n, inputs(layout, 100, 512)), into_in_turn(index + 5), part));
         }
     }
     rows.extend(matmul_tier_rows());
@@ -94,7 +97,7 @@ fn matmul_tier_rows() -> Vec<Case> {
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
             let k = inputs(layout, [588, 100, 128][(index + turn) % 3], 768);
             let kernel = (layout, tuning);
-            let into = Into::turn(index);
+            let into = into_in_turn(index);
             rows.extend([(3, 5, k), (33, 65, k)].map(|sizes| matmul(Against::Seen, kernel, sizes, into, sizes.1)));
             let tolerance = if tuning.uses == Features::F16 { HALVES } else { EIGHT_BITS };
             rows.push(matmul(Against::Given, kernel, (9, 130, 2 * k), into, 130).within(tolerance));

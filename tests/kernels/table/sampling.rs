@@ -1,19 +1,42 @@
 //! Rows of sampling.
 
-use ocelli::kernels::cases::{Case, Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
+use ocelli::kernels::cases::{Case, Draw, Logits, Random, accept, sample, sample_filter, sample_scan, scan_rows};
 use ocelli::kernels::sampling::Rules;
 use ocelli::sampling::SamplingOptions;
+
+/// A few large ones, as of a language model.
+const PEAKED: Logits = logits("peaked", |random, _| (0..4).map(|_| random.number() * 4.0).sum::<f32>() - 3.0);
+/// Few different numbers, both zeros among them.
+const TIES: Logits = logits("ties", |random, _| [2.0, 0.0, -0.0, 1.5, -3.0][random.bits() as usize % 5]);
+/// All equal.
+const EQUAL: Logits = logits("equal", |_, _| -7.25);
+/// Up to the largest numbers there are.
+const HUGE: Logits = logits("huge", |random, _| random.number() * f32::MAX);
+/// Nearly all of them forbidden.
+const FORBIDDEN: Logits =
+    logits("forbidden", |random, id| if id % 37 == 5 { random.number() * 3.0 } else { f32::NEG_INFINITY });
+/// Every one forbidden.
+const NOTHING: Logits = logits("nothing", |_, _| f32::NEG_INFINITY);
+
+const fn logits(name: &'static str, logit: fn(&mut Random, usize) -> f32) -> Logits {
+    Logits { name, logit, unusable: None }
+}
+
+/// NaN at one place, infinity at another.
+fn unusable(nan: usize, infinity: usize) -> Logits {
+    Logits { unusable: Some((nan, infinity)), ..Logits::FLAT }
+}
 
 fn accept_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (index, vocab) in [2, 63, 65, 1000, 1025, 32_768, 131_073].into_iter().enumerate() {
-        for shape in [Logits::Peaked, Logits::Flat, Logits::Ties, Logits::Equal, Logits::Forbidden, Logits::Nothing] {
+        for shape in [PEAKED, Logits::FLAT, TIES, EQUAL, FORBIDDEN, NOTHING] {
             let count = [1, 2, 3, 4, 5, 8][(rows.len() + index) % 6];
             rows.push(scan_rows(vocab, shape, count));
             rows.extend([0, count / 2, count - 1].map(|right| accept(vocab, shape, (count, right))));
         }
     }
-    rows.extend([accept(1000, Logits::Unusable(64, 3), (4, 3)), scan_rows(1000, Logits::Unusable(64, 3), 4)]);
+    rows.extend([accept(1000, unusable(64, 3), (4, 3)), scan_rows(1000, unusable(64, 3), 4)]);
     rows
 }
 
@@ -29,8 +52,7 @@ pub(crate) fn rows() -> Vec<Case> {
     let small = SamplingOptions { min_p: 0.1, ..plain.clone() };
     let all = SamplingOptions { top_k: Some(50), top_p: 0.8, min_p: 0.02, ..warm.clone() };
     let many = SamplingOptions { top_k: Some(700), top_p: 0.95, ..plain.clone() };
-    let shapes =
-        [Logits::Peaked, Logits::Flat, Logits::Ties, Logits::Equal, Logits::Huge, Logits::Forbidden, Logits::Nothing];
+    let shapes = [PEAKED, Logits::FLAT, TIES, EQUAL, HUGE, FORBIDDEN, NOTHING];
     let mut rows = accept_rows();
     for vocab in [1, 5, 63, 64, 65, 1000, 1025, 32_768] {
         for shape in shapes {
@@ -49,19 +71,19 @@ pub(crate) fn rows() -> Vec<Case> {
     }
     for vocab in [131_072, 131_073, 262_144] {
         for options in [&greedy, &plain, &all] {
-            rows.push(sample_scan(vocab, Logits::Peaked, draw(options, 3)));
+            rows.push(sample_scan(vocab, PEAKED, draw(options, 3)));
         }
-        for shape in [Logits::Peaked, Logits::Ties] {
+        for shape in [PEAKED, TIES] {
             rows.extend([&few, &nucleus, &small, &all].map(|options| sample_filter(vocab, shape, draw(options, 4))));
         }
-        rows.push(sample(vocab, Logits::Peaked, draw(&warm, u32::MAX)));
+        rows.push(sample(vocab, PEAKED, draw(&warm, u32::MAX)));
     }
     for (nan, infinity) in [(0, 7), (64, 3), (999, 998), (70, 70)] {
         for options in [&greedy, &plain, &few] {
-            let shape = Logits::Unusable(nan, infinity);
+            let shape = unusable(nan, infinity);
             rows.extend([sample_scan(1000, shape, draw(options, 1)), sample(1000, shape, draw(options, 1))]);
         }
-        rows.push(sample_filter(1000, Logits::Unusable(nan, infinity), draw(&nucleus, 1)));
+        rows.push(sample_filter(1000, unusable(nan, infinity), draw(&nucleus, 1)));
     }
     rows
 }

@@ -4,11 +4,12 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
 use ocelli::kernels::attention_step::Tuning;
 use ocelli::kernels::cases::{
-    Attending, Case, Rotation, Scores, Tokens, attention_join, attention_step, rope_append, stored,
+    Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append,
 };
 use ocelli::kernels::rope_append::Heads;
+use ocelli::reference::cache::{from_half, pack};
 
-use super::tiers;
+use super::{STEEP, SUNKEN, tiers};
 
 pub(crate) fn append_rows() -> Vec<Case> {
     [rotated_rows(), stored_rows()].into_iter().flatten().collect()
@@ -22,18 +23,49 @@ fn rotated_rows() -> Vec<Case> {
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
             for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 128)] {
                 let rotation = Rotation { position, table_first: position / 2, rows: 33 + position, exact: true };
-                rows.push(rope_append(tokens, heads, precision, rotation));
+                rows.push(rope_append(tokens, heads, precision, rotation, exact_numbers));
                 if precision != KvPrecision::Int8 {
-                    rows.push(rope_append(tokens, heads, precision, Rotation { exact: false, ..rotation }));
+                    let rotation = Rotation { exact: false, ..rotation };
+                    rows.push(rope_append(tokens, heads, precision, rotation, exact_numbers));
                 }
             }
         }
         // More heads than one dimension of a grid takes here.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
         let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true };
-        rows.push(rope_append(32_768 / 6 + 7, heads, precision, rotation));
+        rows.push(rope_append(32_768 / 6 + 7, heads, precision, rotation, exact_numbers));
     }
     rows
+}
+
+/// The least normal 16-bit float.
+const LEAST: f32 = 1.0 / 16_384.0;
+
+/// Moves numbers that devices may round one way or the other: below the normal 16-bit floats, and, since a division may be off by
+/// 2.5 units in the last place, half way between two integers.
+fn make_certain(precision: KvPrecision, head: &mut [f32]) {
+    let (_, scale) = pack(precision, head);
+    let scale = from_half(scale);
+    for x in head {
+        let quant = *x / scale;
+        match precision {
+            KvPrecision::F32 => {}
+            KvPrecision::F16 => *x = x.abs().max(LEAST).copysign(*x),
+            KvPrecision::Int8 if (quant - quant.floor() - 0.5).abs() < 1e-3 => *x = quant.floor() * scale,
+            KvPrecision::Int8 => {}
+        }
+    }
+}
+
+/// Keys and values up to `size` of `(tokens, past, kv_heads, head_dim)`. Quarter turns round nothing.
+fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPrecision, size: f32) -> Case {
+    let heads = Heads { q: 1, kv, dim, pairs: RopePairs::Half };
+    let rotation = Rotation { position: past, table_first: past, rows: tokens, exact: true };
+    rope_append(tokens, heads, precision, rotation, move |random: &mut Random, head_dim, len| {
+        let mut numbers = random.numbers(len, size);
+        numbers.chunks_exact_mut(head_dim).for_each(|head| make_certain(precision, head));
+        numbers
+    })
 }
 
 /// What is stored as it is.
@@ -43,15 +75,13 @@ fn stored_rows() -> Vec<Case> {
         let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)];
         for (tokens, past) in tokens {
             for (kv_heads, head_dim) in [(1, 4), (3, 44), (2, 64), (1, 256)] {
-                rows.push(stored(Tokens { tokens, past, kv_heads, head_dim }, precision, 1.0));
+                rows.push(stored((tokens, past, kv_heads, head_dim), precision, 1.0));
             }
         }
         // Where scales and halves are near their least and their largest, and beyond.
-        let shape = Tokens { tokens: 5, past: 3, kv_heads: 2, head_dim: 128 };
-        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| stored(shape, precision, size)));
+        rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| stored((5, 3, 2, 128), precision, size)));
         // More heads than one dimension of a grid takes here.
-        let shape = Tokens { tokens: 32_768 / 3 + 7, past: 1, kv_heads: 3, head_dim: 12 };
-        rows.push(stored(shape, precision, 1.0));
+        rows.push(stored((32_768 / 3 + 7, 1, 3, 12), precision, 1.0));
     }
     rows
 }
@@ -69,7 +99,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
             let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
             let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
             let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
-            rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::Mild)));
+            rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
     // Widths whose scale, head_dim^-0.5, is exact: so are the scores.
@@ -77,7 +107,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
         let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
         for position in [0, 65, 200] {
             let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning };
-            rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+            rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
     rows.extend(lane_rows());
@@ -105,9 +135,9 @@ fn lane_rows() -> Vec<Case> {
         let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
         let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
         let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
-        rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::Mild)));
+        rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
     }
     let shape = Attending { m: 2, splits: 1, position: 200, heads: (4, 2), head_dim: 64, tuning: Tuning::SUBGROUPS };
-    rows.extend([Scores::Steep, Scores::Sunken].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+    rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
     rows
 }
