@@ -14,7 +14,10 @@ usage: ./build.sh VERB
   setup            install what is missing
   build            the wasm module and the page, into www/dist
   serve [PORT]     build, then serve the page (default port 8080)
+  check            format, lints, types and the tests that need neither a GPU nor a browser
   test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
+  test NAME...     some tests: NAME is a file or folder of tests/cpu, tests/gpu or tests (`kernels`), or a page test
+                   (`api.test.ts`)
   bench [ARGS]     kernels on this device
   bench --model [PKG] [ARGS]
                    a whole model on this device, by default a random one of the shape in benches/shapes/mid.json; ARGS as of
@@ -35,7 +38,8 @@ main() {
     setup) setup_build; setup_test ;;
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
-    test) setup_build; setup_test; test_all ;;
+    check) setup_rust; setup_npm; check ;;
+    test) setup_build; setup_test; if (($#)); then test_some "$@"; else test_all; fi ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
     *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
@@ -215,19 +219,37 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
 
-test_all() {
+# Clippy stands in for the compiler, so that one compilation of the workspace serves lints, tests and the command.
+cargo_native() {
+  local verb=$1
+  shift
+  RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+    cargo "$verb" --target-dir target/native "$@"
+}
+
+check_format() {
   say "format"
   cargo fmt --check
-  say "lints, native"
-  cargo clippy --all-targets -- -D warnings
-  build_all
-  say "lints, wasm32"
-  cargo_wasm clippy --lib -- -D warnings
-  say "native tests"
-  cargo test
+}
+
+check_page() {
   say "format, lints and types of the page"
   (cd www && npm run --silent check)
-  test_page
+}
+
+check() {
+  check_format
+  check_page
+  say "lints, and tests without a GPU"
+  cargo_native test --lib --test cpu --no-run
+  cargo_native test --lib --test cpu
+}
+
+test_all() {
+  check_format
+  say "lints and native tests: building"
+  cargo_native test --no-run
+  cargo_native build
 }
 
 test_page() {

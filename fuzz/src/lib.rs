@@ -6,7 +6,7 @@
 
 mod chat;
 mod importers;
-#[path = "../../tests/common/memory_files.rs"]
+#[path = "../../tests/shared/memory_files.rs"]
 mod memory_files;
 mod package;
 mod picture;

@@ -19,7 +19,7 @@ use ocelli::weights::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 use serde_json::{Map, Value};
 
-#[path = "../common/memory_files.rs"]
+#[path = "../shared/memory_files.rs"]
 mod memory_files;
 pub(crate) use memory_files::{MemoryFiles, MemorySource};
 

@@ -1,0 +1,102 @@
+//! Conversations as people have them, by chance: edits, follow-ups, regenerated answers, cancelling, lost devices, memory that runs out.
+//! Greedy answers are those of cold runs, token by token.
+
+use ocelli::Error;
+use ocelli::engine::{Cancel, Event, Speculation};
+
+use super::fake::Kind;
+use super::{FakeEngine, KINDS, ask, engine, generate};
+
+const CONTEXT: usize = 240;
+const SESSIONS: u64 = 250;
+
+/// A small generator of random numbers: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 31)) >> 20) as usize % most
+    }
+
+    fn tokens(&mut self, most: usize) -> Vec<u32> {
+        (0..1 + self.below(most)).map(|_| 100 + self.below(12) as u32).collect()
+    }
+}
+
+/// What goes wrong in a turn: nothing, a loss or two, memory that runs out, or the caller stops it.
+fn order_faults(engine: &FakeEngine, dice: &mut Dice) -> Option<usize> {
+    let mut faults = engine.backend().faults.borrow_mut();
+    let now = faults.operations;
+    (faults.lose_at, faults.full_at) = (Vec::new(), Vec::new());
+    match dice.below(6) {
+        0 => faults.lose_at = vec![now + 1 + dice.below(90)],
+        1 => faults.lose_at = vec![now + 1 + dice.below(30), now + 31 + dice.below(60)],
+        2 => faults.full_at = vec![now + 1 + dice.below(60)],
+        3 => return Some(1 + dice.below(12)),
+        _ => {}
+    }
+    None
+}
+
+/// The prompt of the next turn, after the one before it was answered.
+fn next_prompt(dice: &mut Dice, before: &[u32], said: &[u32]) -> Vec<u32> {
+    let mut prompt = match dice.below(5) {
+        // The same question again.
+        0 => return before.to_vec(),
+        // An edit somewhere in the middle.
+        1 => before[..dice.below(before.len())].to_vec(),
+        // A new conversation.
+        2 => Vec::new(),
+        // A follow-up.
+        _ => [before, said].concat(),
+    };
+    prompt.extend(dice.tokens(20));
+    if prompt.len() > CONTEXT / 2 { dice.tokens(20) } else { prompt }
+}
+
+fn session(kind: Kind, seed: u64) -> (usize, usize) {
+    let mut dice = Dice(seed);
+    let speculation = [Speculation::Off, Speculation::Always][dice.below(2)];
+    let chunk = [3, 8, 64][dice.below(3)];
+    let mut engine = engine(kind, speculation, (CONTEXT, chunk));
+    let (mut prompt, mut reused, mut guessed) = (dice.tokens(30), 0, 0);
+    for turn in 0..8 {
+        let request = ask(&prompt, 1 + dice.below(40));
+        let cold = generate(&mut super::engine(kind, Speculation::Off, (CONTEXT, 64)), &request).expect("a cold run");
+        let stop_after = order_faults(&engine, &mut dice);
+        let (cancel, mut events) = (Cancel::new(), 0);
+        let mut listen = |_: Event| {
+            events += 1;
+            if Some(events) == stop_after {
+                cancel.cancel();
+            }
+        };
+        let outcome = pollster::block_on(engine.generate(&request, &cancel, &mut listen));
+        match outcome {
+            Ok(said) => {
+                assert_eq!(said.tokens, cold.tokens, "{kind:?} session {seed} turn {turn}");
+                reused += said.usage.cached_tokens;
+                guessed += said.usage.accepted_tokens;
+            }
+            Err(Error::Aborted) => assert!(stop_after.is_some(), "nobody stopped it"),
+            Err(error) => panic!("{kind:?} session {seed} turn {turn}: {error}"),
+        }
+        prompt = next_prompt(&mut dice, &prompt, &cold.tokens);
+    }
+    (reused, guessed)
+}
+
+#[test]
+fn sessions_by_chance_say_what_cold_runs_say() {
+    for kind in KINDS {
+        let (mut reused, mut guessed) = (0, 0);
+        for seed in 0..SESSIONS {
+            let (more, right) = session(kind, seed);
+            (reused, guessed) = (reused + more, guessed + right);
+        }
+        println!("{kind:?}: {reused} tokens reused, {guessed} guessed");
+        assert!(reused > 1000 && guessed > 1000, "{kind:?}: {reused} reused, {guessed} guessed");
+    }
+}

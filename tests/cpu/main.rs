@@ -1,0 +1,14 @@
+//! What needs no GPU and little time: `./build.sh check` runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod api;
+mod chat;
+mod docs;
+mod generation;
+mod image;
+#[path = "../shared/on_paper.rs"]
+mod on_paper;
+mod reference;
+mod rooms;
+mod shaders;
+mod tokenizer;

@@ -1,0 +1,61 @@
+//! What an engine asks of its device while it answers.
+
+use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Prompt, Request};
+use ocelli::gpu::{Counters, Gpu};
+use ocelli::sampling::SamplingOptions;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
+use ocelli::weights::package::Package;
+
+use crate::memory_files::MemoryFiles;
+use crate::packages;
+
+/// What a device was asked to do in an answer of `tokens` tokens, all of it.
+fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Counters {
+    let request = Request {
+        prompt: Prompt::Ids(vec![1, 3, 65, 66, 67, 4]),
+        pictures: Vec::new(),
+        sampling: sampling.clone(),
+        max_tokens: Some(tokens),
+        stop: Vec::new(),
+    };
+    engine.reset();
+    let before = engine.gpu().counters();
+    let mut ignore = |_: Event| ();
+    let said = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut ignore)).expect("an answer");
+    assert_eq!(said.tokens.len(), tokens, "the model did not stop");
+    engine.gpu().counters() - before
+}
+
+/// Two answers that differ by some tokens differ by what those tokens cost.
+#[test]
+fn a_token_takes_one_submission_makes_nothing_writes_nothing_and_brings_sixteen_bytes() {
+    pollster::block_on(async {
+        let gpu = Gpu::open().await.expect("a device");
+        let files = packages::pack("untied", Layout::Q4_0).await;
+        let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
+        let package = Package::open(MemoryFiles(in_memory)).await.expect("a package");
+        let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
+        let options = LoadOptions { context: Some(512), ..LoadOptions::new(|| 0.0) };
+        let mut engine =
+            Engine::load(&gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await.expect("load");
+        let greedy = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let filtered = SamplingOptions {
+            top_k: Some(5),
+            top_p: 0.9,
+            min_p: 0.01,
+            frequency_penalty: 0.5,
+            ..SamplingOptions::default()
+        };
+        for sampling in [greedy, SamplingOptions::default(), filtered] {
+            // Once for what is compiled.
+            answer(&mut engine, &sampling, 3);
+            let (few, many) = (answer(&mut engine, &sampling, 8), answer(&mut engine, &sampling, 40));
+            let more = many - few;
+            assert!(more.dispatches.is_multiple_of(32), "{more:?}");
+            let alone =
+                Counters { dispatches: more.dispatches, submits: 32, bytes_read: 32 * 16, ..Counters::default() };
+            assert_eq!(more, alone, "32 tokens with {sampling:?}");
+        }
+    });
+}

@@ -1,0 +1,160 @@
+//! Ways to compute are tried while loading: within a budget, over several loads, and only what computes rightly is taken.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
+use ocelli::gpu::kernel_config::TUNING_GROUPS;
+use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
+use ocelli::kernels::TuningGroup;
+use ocelli::weights::layout::Layout;
+
+use super::{CHECKPOINT, about_a_picture, fresh_answer};
+use crate::injection::Injection;
+use crate::packages;
+
+fn milliseconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+}
+
+/// Half of what a load may spend, every time somebody looks.
+fn hurrying() -> f64 {
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    NOW.fetch_add(1, Ordering::Relaxed) as f64 * BUDGET_MS / 2.0
+}
+
+async fn device(order: impl Fn(&Injection)) -> Gpu {
+    let injection = Injection::default();
+    order(&injection);
+    injection.open().await.expect("a device")
+}
+
+async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> Engine {
+    let options = LoadOptions { context: Some(256), ..options };
+    packages::try_load(gpu, files, options).await.expect("load")
+}
+
+/// What a device may be computed on with, beside what suits it.
+fn candidates(kernel_config: KernelConfig) -> usize {
+    [TuningGroup::Gemv, TuningGroup::Matmul].map(|family| family.candidates(kernel_config).len()).iter().sum()
+}
+
+#[test]
+fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
+    pollster::block_on(async {
+        let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+        let gpu = device(|_| ()).await;
+        let question = about_a_picture(10, "What is this?");
+        let mut plain = load(&gpu, &files, LoadOptions::new(milliseconds)).await;
+        assert_eq!(plain.tuned(), Tuned::default(), "what suits a processor is known");
+        let said = fresh_answer(&mut plain, &question).await.tokens;
+        let all = candidates(gpu.kernel_config());
+        let (mut tuned, mut loads) = (Tuned::default(), 0);
+        while tuned.tried < all {
+            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+            let mut engine = load(&gpu, &files, options).await;
+            assert!(engine.tuned().tried > tuned.tried, "every load tries something");
+            tuned = engine.tuned();
+            loads += 1;
+            assert_eq!(
+                (gpu.kernel_config().variants, engine.self_test().kernel_config.variants),
+                (tuned.variants, tuned.variants)
+            );
+            assert!(engine.self_test().failed.is_empty(), "{:?}", engine.self_test());
+            assert_eq!(fresh_answer(&mut engine, &question).await.tokens, said, "with {tuned:?}");
+        }
+        println!("{all} ways tried in {loads} loads: {tuned:?}");
+        let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+        assert_eq!(load(&gpu, &files, options).await.tuned(), tuned, "there is nothing left to try");
+    });
+}
+
+#[test]
+fn trials_end_with_their_time() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q4_0).await;
+        let options = LoadOptions { tune: Tune::Always, ..LoadOptions::new(hurrying) };
+        let engine = load(&device(|_| ()).await, &files, options).await;
+        assert_eq!(engine.tuned().tried, 1);
+    });
+}
+
+/// A way that computes wrongly, and is quick: it leaves out half of the work.
+#[test]
+fn what_was_picked_and_is_wrong_is_not_used() {
+    pollster::block_on(async {
+        let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+        let question = about_a_picture(10, "What is this?");
+        let mut plain = load(&device(|_| ()).await, &files, LoadOptions::new(milliseconds)).await;
+        let said = fresh_answer(&mut plain, &question).await.tokens;
+        let all = candidates(plain.gpu().kernel_config());
+        let last = all - 1;
+        assert!(all > 1);
+        // What suits this device reads its lanes from elsewhere.
+        let kernel_config = plain.gpu().kernel_config();
+        let pick = TuningGroup::Gemv.candidates(kernel_config)[0];
+        let gpu =
+            device(|injection| injection.corrupt("matvec<q8_0", "lane_group * LANES + 3u", "lane_group * LANES + 2u"))
+                .await;
+        let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
+        tuned.variants[TuningGroup::Gemv as usize] = pick;
+        let mut engine = load(&gpu, &files, LoadOptions { tuned, ..LoadOptions::new(milliseconds) }).await;
+        let report = engine.self_test();
+        assert_eq!((report.failed.len(), report.failed[0].tier.as_str()), (1, "tuned"), "{report:?}");
+        assert!(report.failed[0].kernel.contains("matvec<q8_0"), "{report:?}");
+        assert_eq!((gpu.kernel_config().variants, engine.tuned().variants), ([0; TUNING_GROUPS], [0; TUNING_GROUPS]));
+        assert_eq!(fresh_answer(&mut engine, &question).await.tokens, said);
+    });
+}
+
+#[test]
+fn answers_are_right_with_subgroups_and_where_subgroups_are_not() {
+    pollster::block_on(async {
+        let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+        let question = about_a_picture(10, "What is this?");
+        let corrupt = |injection: &Injection| injection.corrupt("matvec<q8_0", "return subgroupAdd(x);", "return x;");
+        let as_hardware = |gpu: Gpu| {
+            gpu.set_kernel_config(KernelConfig { features: gpu.features(), ..KernelConfig::of(DeviceClass::Hardware) });
+            gpu
+        };
+        let mut said = Vec::new();
+        for gpu in [device(|_| ()).await, as_hardware(device(|_| ()).await), as_hardware(device(corrupt).await)] {
+            let options = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+            let mut engine = load(&gpu, &files, options).await;
+            let failed: Vec<_> = engine.self_test().failed.iter().map(|failure| failure.tier.clone()).collect();
+            let is_spoiled = said.len() == 2;
+            assert_eq!(
+                (failed.is_empty(), gpu.kernel_config().features.contains(Features::SUBGROUPS)),
+                (!is_spoiled, !is_spoiled),
+                "{failed:?}"
+            );
+            assert!(failed.iter().all(|tier| tier == "subgroups"), "{failed:?}");
+            said.push(fresh_answer(&mut engine, &question).await.tokens);
+        }
+        assert!(said.iter().all(|tokens| *tokens == said[0]), "{said:?}");
+    });
+}
+
+#[test]
+fn exact_arithmetic_leaves_short_numbers_alone() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q4_0).await;
+        let gpu = device(|_| ()).await;
+        let exact = load(&gpu, &files, LoadOptions::new(milliseconds)).await;
+        assert_eq!(exact.self_test().kernel_config.features, gpu.features() & Features::SUBGROUPS);
+        let fast = LoadOptions { arithmetic: Arithmetic::Fast, ..LoadOptions::new(milliseconds) };
+        assert_eq!(load(&gpu, &files, fast).await.self_test().kernel_config.features, gpu.features());
+    });
+}
+
+#[test]
+fn a_device_that_is_lost_computes_as_before_when_it_is_back() {
+    pollster::block_on(async {
+        let gpu = device(|_| ()).await;
+        let variants = [1, 0, 2, 0];
+        gpu.set_kernel_config(KernelConfig { variants, features: Features::SUBGROUPS, ..gpu.kernel_config() });
+        let again = gpu.reopen().await.expect("a device");
+        assert_eq!((again.kernel_config().variants, again.kernel_config().features), (variants, Features::SUBGROUPS));
+    });
+}

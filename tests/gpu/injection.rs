@@ -1,0 +1,83 @@
+//! Faults on order: what drivers do rarely and at a time of their own, tests have done at a step of their choice.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ocelli::gpu::{Faults, Gpu, GpuOptions};
+
+/// Faults to come, for one device and all those that replace it. Clones share them; none are ordered at first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Injection(Arc<Orders>);
+
+#[derive(Debug, Default)]
+struct Orders {
+    submissions: AtomicU64,
+    writes: AtomicU64,
+    refusals: AtomicU64,
+    lose_at_submission: Mutex<BTreeSet<u64>>,
+    lose_at_write: Mutex<BTreeSet<u64>>,
+    corrupted: Mutex<Vec<(String, String, String)>>,
+}
+
+impl Injection {
+    /// Submissions so far, on all devices together.
+    pub(crate) fn submissions(&self) -> u64 {
+        self.0.submissions.load(Ordering::Relaxed)
+    }
+
+    /// Writes to buffers so far, on all devices together.
+    pub(crate) fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::Relaxed)
+    }
+
+    /// Destroys the device just before submission number `index`, counted as [`Self::submissions`] counts.
+    pub(crate) fn lose_at_submission(&self, index: u64) {
+        lock(&self.0.lose_at_submission).insert(index);
+    }
+
+    /// Destroys the device just before write number `index`, counted as [`Self::writes`] counts.
+    pub(crate) fn lose_at_write(&self, index: u64) {
+        lock(&self.0.lose_at_write).insert(index);
+    }
+
+    /// Has the next `times` attempts to open a device fail.
+    pub(crate) fn refuse_to_open(&self, times: u64) {
+        self.0.refusals.store(times, Ordering::Relaxed);
+    }
+
+    /// From now on, kernels whose name starts with `kernel` are compiled with `to` in place of `from`. Devices that have compiled
+    /// them already keep what they have.
+    pub(crate) fn corrupt(&self, kernel: &str, from: &str, to: &str) {
+        lock(&self.0.corrupted).push((kernel.into(), from.into(), to.into()));
+    }
+
+    /// Opens a device that has these faults.
+    pub(crate) async fn open(&self) -> ocelli::Result<Gpu> {
+        Gpu::open_with(GpuOptions { faults: Some(self.0.clone()), ..GpuOptions::default() }).await
+    }
+}
+
+impl Faults for Orders {
+    fn lose_at_submission(&self) -> bool {
+        lock(&self.lose_at_submission).remove(&self.submissions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn lose_at_write(&self) -> bool {
+        lock(&self.lose_at_write).remove(&self.writes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn refuse_to_open(&self) -> bool {
+        self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn source(&self, kernel: &str, source: String) -> String {
+        let corrupted = lock(&self.corrupted);
+        let matching = corrupted.iter().filter(|(name, ..)| kernel.starts_with(name.as_str()));
+        matching.fold(source, |source, (_, from, to)| source.replace(from, to))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,20 @@
+//! What needs a GPU: each kernel against its reference, then whole models, then engines under every kind of use.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod counters;
+mod demo;
+mod device;
+mod engine;
+mod injection;
+mod kernels;
+mod memory;
+#[path = "../shared/memory_files.rs"]
+mod memory_files;
+mod model;
+#[path = "../shared/on_paper.rs"]
+mod on_paper;
+mod packages;
+mod recovery;
+mod sampling;
+mod self_test;
+mod speculation;

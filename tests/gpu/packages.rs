@@ -1,0 +1,124 @@
+//! Fixture checkpoints to loaded engines, all in memory.
+
+use crate::device;
+use crate::memory_files::MemoryFiles;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use ocelli::Result;
+use ocelli::config::KvPrecision;
+use ocelli::engine::{Engine, LoadOptions};
+use ocelli::gpu::Gpu;
+use ocelli::weights::ImportOptions;
+use ocelli::weights::gguf::{self, GgufImport};
+use ocelli::weights::hf::import;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
+use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
+use ocelli::weights::package::Package;
+use ocelli::weights::source::Directory;
+use ocelli::weights::synth;
+use ocelli::weights::writer::{PackageSink, PackageWriter};
+
+/// The folder of the GGUF files, beside those of the checkpoints.
+pub(crate) const GGUF: &str = "../gguf";
+
+/// The files of a package by name.
+pub(crate) type Contents = BTreeMap<String, Vec<u8>>;
+/// The files of a package that is being written.
+pub(crate) type Files = Arc<Mutex<Contents>>;
+
+struct MemorySink(Files);
+
+impl PackageSink for MemorySink {
+    async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
+        self.0.lock().unwrap().insert(file.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The folder of a fixture checkpoint.
+pub(crate) fn folder(checkpoint: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(checkpoint)
+}
+
+/// Packs a fixture checkpoint.
+pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, Vec<u8>> {
+    pack_directory(&folder(checkpoint), layout).await
+}
+
+/// Packs a checkpoint into shards small enough that planes span several of them.
+pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMap<String, Vec<u8>> {
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let options = ImportOptions { name: Some("test".into()), layouts: layout.into(), ..ImportOptions::default() };
+    import(&Directory(checkpoint.to_path_buf()), writer, options, |_| ControlFlow::Continue(())).await.expect("import");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// Packs a fixture GGUF file together with the fixtures' vision half.
+pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some("mmproj.gguf".into()) };
+    let options = ImportOptions { layouts, ..ImportOptions::default() };
+    gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
+        .await
+        .expect("import");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// A random model of the 3B's kind, small and without a tower, made compact.
+pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
+    let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
+    config.keep_vision_layers(0);
+    let text = &mut config.text_mut();
+    text.layers.truncate(4);
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (8, 2, 32);
+    let files = Files::default();
+    let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    let progress = |_| ControlFlow::Continue(());
+    synth::package("random", config, Layouts::COMPACT, 1, writer, progress).await.expect("a package");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// Loads a package.
+pub(crate) async fn load(files: &BTreeMap<String, Vec<u8>>, context: usize) -> Engine {
+    load_on(device::gpu(), files, context, None).await
+}
+
+/// Loads a package with a cache of this precision.
+pub(crate) async fn load_kv(files: &BTreeMap<String, Vec<u8>>, context: usize, kv: KvPrecision) -> Engine {
+    load_on(device::gpu(), files, context, Some(kv)).await
+}
+
+/// Loads a package on a device.
+pub(crate) async fn load_on(
+    gpu: &Gpu,
+    files: &BTreeMap<String, Vec<u8>>,
+    context: usize,
+    kv_precision: Option<KvPrecision>,
+) -> Engine {
+    let options = LoadOptions { context: Some(context), kv_precision, ..LoadOptions::new(|| 0.0) };
+    try_load(gpu, files, options).await.expect("load")
+}
+
+/// As [`load_on`], or why not.
+pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
+    let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
+    let package = Package::open(MemoryFiles(in_memory)).await?;
+    let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
+    Engine::load(gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
+}
+
+/// A fixture checkpoint, packed and loaded.
+pub(crate) async fn engine(checkpoint: &str, layout: Layout) -> Engine {
+    load(&pack(checkpoint, layout).await, 1024).await
+}

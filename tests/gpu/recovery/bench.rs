@@ -1,0 +1,161 @@
+//! An engine on a device of its own, whose faults can be ordered, and an ear for what it says.
+
+use std::collections::BTreeMap;
+
+use ocelli::chat::{ContentPart, Message, Role};
+use ocelli::config::KvPrecision;
+use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request};
+use ocelli::image::Rgb8;
+use ocelli::sampling::SamplingOptions;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
+use ocelli::weights::package::Package;
+use ocelli::{Error, Result};
+
+use crate::injection::Injection;
+use crate::memory_files::MemoryFiles;
+use crate::packages;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What loading took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loading {
+    pub(crate) submissions: u64,
+    pub(crate) writes: u64,
+    pub(crate) sent: u64,
+}
+
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) injection: Injection,
+    pub(crate) loading: Loading,
+    pub(crate) files: Files,
+}
+
+/// Everything a request said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Heard {
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) text: String,
+    /// The pieces in which the text came.
+    pub(crate) pieces: Vec<String>,
+    pub(crate) cached: usize,
+    pub(crate) recoveries: usize,
+}
+
+impl Heard {
+    pub(crate) fn listen(&mut self, event: Event) {
+        match event {
+            Event::Text(piece) => self.pieces.push(piece),
+            Event::Recovering { .. } => self.recoveries += 1,
+            Event::Progress { .. } | Event::Note { .. } => (),
+        }
+    }
+
+    /// What must not depend on what happens to the device.
+    pub(crate) fn said(&self) -> (&[u32], &str, &[String]) {
+        (&self.tokens, &self.text, &self.pieces)
+    }
+}
+
+impl Bench {
+    /// Runs `test` on a tiny model that reads pictures.
+    pub(crate) fn with(test: impl AsyncFnOnce(&mut Self)) {
+        Self::with_cache(KvPrecision::F32, test);
+    }
+
+    /// As [`Self::with`], with a cache of this precision.
+    pub(crate) fn with_cache(kv: KvPrecision, test: impl AsyncFnOnce(&mut Self)) {
+        pollster::block_on(async {
+            let files = packages::pack("tied_two_images", Layout::Q8_0).await;
+            let (mut bench, _) = Self::load(files, kv, |_| ()).await.expect("load");
+            test(&mut bench).await;
+        });
+    }
+
+    async fn load(files: Files, kv: KvPrecision, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
+        let injection = Injection::default();
+        order(&injection);
+        let gpu = injection.open().await?;
+        let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
+        let package = Package::open(MemoryFiles(in_memory)).await?;
+        let mut sent = 0;
+        let options = LoadOptions { context: Some(512), kv_precision: Some(kv), ..LoadOptions::new(|| 0.0) };
+        let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
+        let mut count = |event| {
+            if let LoadEvent::Bytes(bytes) = event {
+                sent += bytes;
+            }
+        };
+        let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(package), options, &mut count).await?;
+        let loading = Loading { submissions: injection.submissions(), writes: injection.writes(), sent };
+        Ok((Self { engine, injection, loading, files }, sent))
+    }
+
+    /// Loads the same model once more, with orders given before; the bytes that were told of.
+    pub(crate) async fn load_again(&self, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
+        Self::load(self.files.clone(), self.engine.plan().kv, order).await
+    }
+
+    pub(crate) async fn hear(&mut self, request: &Request) -> Heard {
+        let mut heard = Heard::default();
+        let said = self.engine.generate(request, &Cancel::new(), &mut |event| heard.listen(event)).await;
+        let completion = said.expect("generate");
+        assert_eq!(heard.pieces.concat(), completion.text, "the stream adds up to the answer");
+        Heard { tokens: completion.tokens, text: completion.text, cached: completion.usage.cached_tokens, ..heard }
+    }
+
+    pub(crate) async fn fail(&mut self, request: &Request) -> Error {
+        self.engine.generate(request, &Cancel::new(), &mut |_| ()).await.expect_err("it must fail")
+    }
+
+    /// Logits of every position. `// [tokens, vocab]`
+    pub(crate) async fn score(&mut self, request: &Request) -> Result<Vec<f32>> {
+        let mut logits = Vec::new();
+        let mut keep = |rows: ocelli::engine::ScoredRows<'_>| {
+            logits.extend_from_slice(rows.logits);
+            Ok(())
+        };
+        let cut = 7;
+        self.engine.score(&request.prompt, &request.pictures, cut, &Cancel::new(), &mut keep).await?;
+        Ok(logits)
+    }
+}
+
+/// A small picture, another one for each level.
+pub(crate) fn picture(level: u8) -> Picture {
+    let (width, height) = (40_u32, 60_u32);
+    let pixels = (0..width * height * 3).map(|i| level.wrapping_add((i % 7 * 9) as u8)).collect();
+    Picture::Rgb(Rgb8 { width, height, pixels })
+}
+
+fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Request {
+    Request {
+        prompt: Prompt::Messages(messages),
+        pictures,
+        sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
+        max_tokens: Some(max_tokens),
+        stop: Vec::new(),
+    }
+}
+
+pub(crate) fn words(question: &str, max_tokens: usize) -> Request {
+    ask(vec![Message::text(Role::User, question)], Vec::new(), max_tokens)
+}
+
+/// A question about the picture of a level.
+pub(crate) fn about(level: u8, question: &str, max_tokens: usize) -> Request {
+    let content = vec![ContentPart::Image(0), ContentPart::Text(question.into())];
+    ask(vec![Message { role: Role::User, content }], vec![picture(level)], max_tokens)
+}
+
+/// The next question, about another picture, after what was said to the first.
+pub(crate) fn follow_up(first: &Request, said: &Heard, level: u8, question: &str, max_tokens: usize) -> Request {
+    let Prompt::Messages(mut messages) = first.prompt.clone() else { return first.clone() };
+    messages.push(Message::text(Role::Assistant, said.text.clone()));
+    let content = vec![ContentPart::Image(1), ContentPart::Text(question.into())];
+    messages.push(Message { role: Role::User, content });
+    let pictures = first.pictures.iter().cloned().chain([picture(level)]).collect();
+    ask(messages, pictures, max_tokens)
+}

@@ -1,0 +1,225 @@
+//! What an engine survives: a device lost at any step of a request or of loading, memory that runs out, a device that is lost
+//! again and again. The answer is the same to the last token, and nobody who listens hears a word twice.
+//!
+//! `OCELLI_LOSSES=all` loses the device at every single step; without it a part of them is tried.
+
+mod bench;
+
+mod memory;
+
+use bench::{Bench, Heard, about, follow_up, words};
+use ocelli::Error;
+use ocelli::config::KvPrecision;
+use ocelli::engine::{Cancel, Event, Stage};
+use ocelli::sampling::SamplingOptions;
+
+/// Of `count` steps those to try, about `wanted` of them, first and last among them.
+fn tried(count: u64, wanted: u64) -> impl Iterator<Item = u64> {
+    let all = std::env::var("OCELLI_LOSSES").is_ok_and(|value| value == "all");
+    let stride = if all { 1 } else { (count / wanted).max(1) };
+    (0..count).filter(move |step| step % stride == 0 || step + 1 == count)
+}
+
+#[test]
+fn a_device_lost_at_any_submission_of_a_follow_up_changes_no_token() {
+    // Integers leave no room for numbers that are only nearly the same.
+    Bench::with_cache(KvPrecision::Int8, async |bench| {
+        let first = about(10, "What is this?", 5);
+        let said = bench.hear(&first).await;
+        let second = follow_up(&first, &said, 200, "And this?", 5);
+        let before = bench.injection.submissions();
+        let whole = bench.hear(&second).await;
+        let submissions = bench.injection.submissions() - before;
+        let held = bench.engine.memory();
+        assert!(submissions > 10, "{submissions} submissions");
+        let mut lost = 0;
+        for step in tried(submissions, 12) {
+            bench.engine.reset();
+            assert_eq!(bench.hear(&first).await, said);
+            bench.injection.lose_at_submission(bench.injection.submissions() + step);
+            let heard = bench.hear(&second).await;
+            assert_eq!(heard.recoveries, 1, "at {step}");
+            assert_eq!(heard.said(), whole.said(), "at {step}");
+            lost += 1;
+            for (before, after) in held.iter().zip(bench.engine.memory()) {
+                assert_eq!(before.current, after.current, "{:?} after a loss at {step}", before.purpose);
+            }
+        }
+        println!("{lost} of {submissions} submissions tried");
+    });
+}
+
+#[test]
+fn a_device_lost_while_weights_are_sent_or_kernels_tested_is_opened_again() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 3);
+        let whole = bench.hear(&request).await;
+        let (submissions, writes) = (bench.loading.submissions, bench.loading.writes);
+        assert!(submissions >= 2 && writes > 50, "{submissions} submissions, {writes} writes");
+        for step in 0..submissions {
+            let (mut other, sent) =
+                bench.load_again(|injection| injection.lose_at_submission(step)).await.expect("load");
+            assert_eq!(sent, bench.loading.sent, "every byte is told of once");
+            assert_eq!(other.hear(&request).await, whole, "lost at submission {step} of loading");
+        }
+        for step in tried(writes, 6) {
+            let (mut other, sent) = bench.load_again(|injection| injection.lose_at_write(step)).await.expect("load");
+            assert_eq!(sent, bench.loading.sent);
+            assert_eq!(other.hear(&request).await, whole, "lost at write {step} of loading");
+        }
+    });
+}
+
+#[test]
+fn dice_fall_on_as_if_nothing_had_happened() {
+    Bench::with(async |bench| {
+        let mut request = words("Dream.", 8);
+        request.sampling = SamplingOptions { seed: 7, ..SamplingOptions::default() };
+        let before = bench.injection.submissions();
+        let whole = bench.hear(&request).await;
+        let submissions = bench.injection.submissions() - before;
+        for step in tried(submissions, 4) {
+            bench.engine.reset();
+            bench.injection.lose_at_submission(bench.injection.submissions() + step);
+            assert_eq!(bench.hear(&request).await.said(), whole.said(), "at {step}");
+        }
+    });
+}
+
+#[test]
+fn a_conversation_cut_in_the_middle_of_a_pass_comes_back_the_same() {
+    Bench::with(async |bench| {
+        // The second question shares only the first words of the first, which were one pass.
+        let first = words("one two three four five six seven", 2);
+        let second = words("one two three four FIVE", 6);
+        bench.hear(&first).await;
+        let whole = bench.hear(&second).await;
+        bench.engine.reset();
+        bench.hear(&first).await;
+        bench.injection.lose_at_submission(bench.injection.submissions() + 5);
+        let heard = bench.hear(&second).await;
+        assert_eq!((heard.recoveries, heard.said()), (1, whole.said()));
+        assert!(whole.cached > 1, "nothing was cut");
+    });
+}
+
+#[test]
+fn scores_survive_as_well() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 1);
+        let whole = bench.score(&request).await.expect("score");
+        let before = bench.injection.submissions();
+        assert_eq!(bench.score(&request).await.expect("score"), whole);
+        let submissions = bench.injection.submissions() - before;
+        for step in tried(submissions, 3) {
+            bench.injection.lose_at_submission(bench.injection.submissions() + step);
+            assert!(bench.score(&request).await.expect("score") == whole, "at {step}");
+        }
+    });
+}
+
+#[test]
+fn the_third_loss_of_a_request_is_an_error_and_the_next_request_starts_anew() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 4);
+        let whole = bench.hear(&request).await;
+        let before = bench.injection.submissions();
+        for step in [3, 5, 7] {
+            // Each device is lost a few submissions after it has been opened.
+            bench.injection.lose_at_submission(before + step);
+        }
+        bench.engine.reset();
+        let mut recoveries = Vec::new();
+        let mut listen = |event: Event| {
+            if let Event::Recovering { attempt, reason } = event {
+                recoveries.push((attempt, reason));
+            }
+        };
+        let failed = bench.engine.generate(&request, &Cancel::new(), &mut listen).await.expect_err("lost thrice");
+        assert_eq!(failed.code(), "device-lost");
+        assert_eq!(recoveries.iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 2]);
+        assert!(recoveries.iter().all(|(_, reason)| reason.contains("destroyed")), "{recoveries:?}");
+        assert!(bench.engine.memory().iter().all(|row| row.current == 0), "{:?}", bench.engine.memory());
+        assert_eq!(bench.hear(&request).await.said(), whole.said());
+    });
+}
+
+#[test]
+fn a_device_that_cannot_be_opened_is_tried_again_and_at_last_given_up() {
+    Bench::with(async |bench| {
+        let request = words("Hello.", 4);
+        let whole = bench.hear(&request).await;
+        bench.injection.refuse_to_open(1);
+        bench.injection.lose_at_submission(bench.injection.submissions());
+        bench.engine.reset();
+        let heard = bench.hear(&request).await;
+        assert_eq!((heard.recoveries, heard.said()), (2, whole.said()));
+
+        bench.injection.refuse_to_open(9);
+        bench.injection.lose_at_submission(bench.injection.submissions());
+        bench.engine.reset();
+        let failed = bench.fail(&request).await;
+        assert!(matches!(&failed, Error::DeviceLost { reason } if reason.contains("refused")), "{failed}");
+        assert_eq!(bench.fail(&request).await.code(), "device-lost");
+        bench.injection.refuse_to_open(0);
+        assert_eq!(bench.hear(&request).await.said(), whole.said());
+    });
+}
+
+#[test]
+fn a_device_lost_between_requests_is_noticed_by_the_next() {
+    Bench::with(async |bench| {
+        let first = about(10, "What is this?", 3);
+        let said = bench.hear(&first).await;
+        let second = follow_up(&first, &said, 200, "And this?", 3);
+        let whole = bench.hear(&second).await;
+        bench.engine.reset();
+        bench.hear(&first).await;
+        bench.engine.gpu().lose();
+        let heard = bench.hear(&second).await;
+        assert_eq!((heard.recoveries, heard.cached, heard.said()), (1, whole.cached, whole.said()));
+    });
+}
+
+#[test]
+fn cancelling_stops_a_recovery_too() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 6);
+        let whole = bench.hear(&request).await;
+        bench.engine.reset();
+        bench.injection.lose_at_submission(bench.injection.submissions() + 8);
+        let cancel = Cancel::new();
+        let mut stop = |event: Event| {
+            if matches!(event, Event::Recovering { .. }) {
+                cancel.cancel();
+            }
+        };
+        let stopped = bench.engine.generate(&request, &cancel, &mut stop).await;
+        assert_eq!(stopped, Err(Error::Aborted));
+        assert_eq!(bench.hear(&request).await.said(), whole.said());
+    });
+}
+
+#[test]
+fn losses_in_every_stage_are_among_those_tried() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 3);
+        for stage in [Some(Stage::Vision), Some(Stage::Prefill), None] {
+            bench.engine.reset();
+            let (injection, mut heard) = (bench.injection.clone(), Heard::default());
+            let mut lose = |event: Event| {
+                let reached = match (&event, stage) {
+                    (Event::Progress { stage: at, .. }, Some(stage)) => *at == stage,
+                    (Event::Text(_), None) => true,
+                    _ => false,
+                };
+                if reached && heard.recoveries == 0 {
+                    injection.lose_at_submission(injection.submissions());
+                }
+                heard.listen(event);
+            };
+            bench.engine.generate(&request, &Cancel::new(), &mut lose).await.expect("generate");
+            assert_eq!(heard.recoveries, 1, "{stage:?}");
+        }
+    });
+}
