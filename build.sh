@@ -219,49 +219,75 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
 
-# Clippy stands in for the compiler, so that one compilation of the workspace serves lints, tests and the command.
+# `cargo` with clippy in the compiler's place: one compilation of the workspace serves lints, tests and the command.
 cargo_native() {
-  local verb=$1
-  shift
-  RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
-    cargo "$verb" --target-dir target/native "$@"
-}
-
-check_format() {
-  say "format"
-  cargo fmt --check
-}
-
-check_page() {
-  say "format, lints and types of the page"
-  (cd www && npm run --silent check)
+  RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ cargo "$@"
 }
 
 check() {
-  check_format
-  check_page
+  say "format"
+  cargo fmt --check
+  say "format, lints and types of the page"
+  (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
-  cargo_native test --lib --test cpu --no-run
   cargo_native test --lib --test cpu
 }
 
 test_all() {
-  check_format
-  say "lints and native tests: building"
-  cargo_native test --no-run
-  cargo_native build
+  say "format"
+  cargo fmt --check
+  say "the wasm module and the page, beside the native tests: building; output of the first in target/page.log"
+  mkdir -p target
+  (build_all && say "lints, wasm32" && cargo_wasm clippy --lib -- -D warnings) >target/page.log 2>&1 &
+  local page=$!
+  cargo_native build --all-targets
+  wait "$page" || { cat target/page.log; fail "the wasm module or the page did not build"; }
+  say "documentation of the crate"
+  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib
+  say "native tests"
+  cargo_native test
+  ! has tint || cargo_native test --test cpu tint -- --ignored
+  say "format, lints and types of the page"
+  (cd www && npm run --silent check)
+  test_page
+}
+
+# The tests named: `engine` is a file or folder of tests/cpu, tests/gpu or tests, `api.test.ts` one of www/test.
+test_some() {
+  local name page=() folder binary
+  local -A filters=()
+  for name; do
+    name=$(basename "$name" .rs)
+    if [[ -f www/test/$name ]]; then
+      page+=("${name%.test.ts}")
+    elif [[ -f tests/$name/main.rs ]]; then
+      filters[$name]+=' '
+    else
+      folder=$(find tests/cpu tests/gpu -maxdepth 1 \( -name "$name" -o -name "$name.rs" \) -printf '%h')
+      [[ $folder ]] || fail "no tests are called $name: tests/cpu, tests/gpu, tests and www/test have them"
+      filters[${folder##*/}]+=" $name::"
+    fi
+  done
+  for binary in "${!filters[@]}"; do
+    # shellcheck disable=SC2086 # several filters
+    cargo_native test --test "$binary" -- ${filters[$binary]}
+  done
+  ((${#page[@]})) || return 0
+  build_all
+  cargo_native test --test gpu -- kernels::export
+  test_page "${page[@]}"
 }
 
 test_page() {
   say "page tests in Chromium and Firefox"
   pack_fixtures
   local chromium=${CHROMIUM:-$(command -v chromium)} firefox=${FIREFOX:-$(command -v firefox-esr)}
-  (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs)
+  (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs "$@")
 }
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
 pack_fixtures() {
-  cargo build --quiet --bin ocelli
+  cargo_native build --quiet --bin ocelli
   local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints tests/fixtures/gguf)
   mkdir -p target/fixture-packages
   unchanged fixture-packages "${inputs[@]}" && return
@@ -385,7 +411,7 @@ bench_scale() {
     cargo run --quiet -- synth --shape "$shape" --quant compact --vision-quant q4_64 --out "$folder/$shape"
   [[ -d $folder/$shape-gguf ]] || cargo run --quiet -- synth --shape "$shape" --gguf --out "$folder/$shape-gguf"
   say "natively: 1024 x 1024 pixels at the end of 4096 tokens, within 2 GiB"
-  OCELLI_FULL_SIZE=$PWD/$folder/$shape cargo test --test memory full_size -- --nocapture
+  OCELLI_FULL_SIZE=$PWD/$folder/$shape cargo test --test gpu full_size -- --ignored --nocapture
   say "in Chromium: the GGUF pair imported, loaded from Cache Storage, a small picture and two tokens"
   local pair=("$PWD/$folder/$shape-gguf"/*mmproj*.gguf) text
   text=$(find "$PWD/$folder/$shape-gguf" -name '*.gguf' ! -name '*mmproj*')

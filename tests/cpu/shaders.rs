@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
@@ -29,7 +30,7 @@ const MAX_LINES: usize = 200;
 /// Endings of files that do a kernel's work with an optional feature.
 const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
 
-/// Every kernel that the table in `tests/kernels` runs, every tuning of a table, and attention of every head width.
+/// Every kernel that the table in `tests/gpu/kernels` runs, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
     let rows = table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|case| case.kernel);
     let mut known = HashSet::new();
@@ -84,8 +85,26 @@ fn capabilities(needs: Features) -> Capabilities {
     all
 }
 
-fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let (name, source) = (kernel.name(), kernel.needs().directives(false) + &kernel.source().expect("WGSL"));
+/// A kernel that naga has accepted.
+struct Checked {
+    kernel: Kernel,
+    source: String,
+    module: Module,
+    info: ModuleInfo,
+}
+
+/// Every kernel, assembled and validated once for all tests.
+static CHECKED: LazyLock<Vec<Checked>> = LazyLock::new(|| {
+    let check = |kernel: Kernel| {
+        let source = kernel.source().expect("WGSL");
+        let (module, info) = parse(&kernel, &source);
+        Checked { kernel, source, module, info }
+    };
+    kernels().into_iter().map(check).collect()
+});
+
+fn parse(kernel: &Kernel, source: &str) -> (Module, ModuleInfo) {
+    let (name, source) = (kernel.name(), kernel.needs().directives(false) + source);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string_with_path(&source, name)));
     let info = Validator::new(ValidationFlags::all(), capabilities(kernel.needs()))
@@ -98,30 +117,27 @@ fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
 
 #[test]
 fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
-    for kernel in kernels() {
-        parse(&kernel);
-        let source = kernel.source().expect("WGSL");
+    for Checked { kernel, source, .. } in &*CHECKED {
         let asks = |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
         assert_eq!(source.lines().find(asks), None, "{}", kernel.name());
     }
 }
 
-/// What Chromium compiles shaders with. `OCELLI_REQUIRE_TINT=1` has it fail where there is no tint.
+/// What Chromium compiles shaders with.
 #[test]
-#[cfg_attr(not(has_tint), ignore = "tint is not on the path")]
+#[ignore = "needs tint on the path"]
 fn tint_accepts_every_kernel() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     fs::create_dir_all(&folder).expect("a folder for shaders");
-    let kernels = kernels();
+    let kernels = &*CHECKED;
     let files: Vec<_> = (0..kernels.len()).map(|index| folder.join(format!("{index}.wgsl"))).collect();
-    for (kernel, path) in kernels.iter().zip(&files) {
-        let source = kernel.source().expect("WGSL");
-        fs::write(path, kernel.needs().directives(true) + &source).expect("write a shader");
+    for (Checked { kernel, source, .. }, path) in kernels.iter().zip(&files) {
+        fs::write(path, kernel.needs().directives(true) + source).expect("write a shader");
     }
     let tint = |path: &Path| Command::new("tint").args(["--format", "wgsl"]).arg(path).output();
     // Its start takes longer than its work: several at a time.
     let check = |half: usize| {
-        for (kernel, path) in kernels.iter().zip(&files).skip(half).step_by(2) {
+        for (Checked { kernel, .. }, path) in kernels.iter().zip(&files).skip(half).step_by(2) {
             let output = tint(path).expect("tint runs");
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}: tint says\n{said}", kernel.name());
@@ -135,10 +151,9 @@ fn tint_accepts_every_kernel() {
 
 #[test]
 fn every_kernel_stays_within_the_default_limits() {
-    for kernel in kernels() {
-        let (module, _) = parse(&kernel);
+    for Checked { kernel, module, .. } in &*CHECKED {
         let name = kernel.name();
-        let bytes = workgroup_bytes(&module);
+        let bytes = workgroup_bytes(module);
         assert!(bytes <= MAX_WORKGROUP_BYTES, "{name}: {bytes} bytes of workgroup memory");
         let [entry] = &module.entry_points[..] else { panic!("{name}: {} entry points", module.entry_points.len()) };
         assert_eq!(entry.name, "main", "{name}");
@@ -160,8 +175,7 @@ fn workgroup_bytes(module: &Module) -> u32 {
 
 #[test]
 fn bindings_are_what_the_kernel_says() {
-    for kernel in kernels() {
-        let (module, info) = parse(&kernel);
+    for Checked { kernel, module, info, .. } in &*CHECKED {
         let mut found = BTreeMap::new();
         for (handle, variable) in module.global_variables.iter() {
             let Some(binding) = &variable.binding else { continue };
@@ -233,9 +247,7 @@ fn parameters_have_the_names_and_the_order_of_the_shader() {
 
 #[test]
 fn every_shader_file_is_short_and_in_use() {
-    let kernels = kernels();
-    let sources: Vec<String> = kernels.iter().map(|kernel| kernel.source().expect("WGSL")).collect();
-    let used: BTreeSet<&str> = sources.iter().flat_map(|source| assembly::files(source)).collect();
+    let used: BTreeSet<_> = CHECKED.iter().flat_map(|checked| assembly::files(&checked.source)).collect();
     for file in FILES {
         let lines = file.text.lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines", file.path);
@@ -265,6 +277,6 @@ fn every_kernel_has_shader_module_reference_and_rows() {
     assert_eq!(
         shaders.union(&twins).cloned().collect::<BTreeSet<_>>(),
         run,
-        "shaders/*.wgsl and rows in tests/kernels"
+        "shaders/*.wgsl and rows in tests/gpu/kernels"
     );
 }

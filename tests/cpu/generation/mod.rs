@@ -5,22 +5,29 @@ mod fake;
 mod sessions;
 
 use crate::on_paper;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use fake::{FakeBackend, Kind};
 use ocelli::chat::Tokenizer;
 use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, Speculation};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
 type FakeEngine = Engine<FakeBackend>;
 
+/// What every engine here is made of; reading it takes longer than most answers.
+static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json");
+    Arc::new(Tokenizer::from_json(&std::fs::read(path).expect("a fixture")).expect("a tokenizer"))
+});
+static MANIFEST: LazyLock<Manifest> =
+    LazyLock::new(|| on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0));
+
 fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEngine {
-    let json = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json")).expect("a fixture");
-    let tokenizer = Arc::new(Tokenizer::from_json(&json).expect("a tokenizer"));
-    let manifest = on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
-    let backend = FakeBackend::new(kind, manifest, tokenizer.vocab_size(), sizes);
+    let tokenizer = TOKENIZER.clone();
+    let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes);
     let options = LoadOptions { speculation, ..LoadOptions::new(|| 0.0) };
     Engine::new(backend, tokenizer, &options)
 }
