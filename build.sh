@@ -38,7 +38,7 @@ main() {
     setup) setup_build; setup_test ;;
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
-    check) setup_rust; setup_npm; check ;;
+    check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else test_all; fi ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
@@ -228,6 +228,8 @@ check() {
   say "format"
   cargo fmt --check
   say "format, lints and types of the page"
+  # The types of the module are made with it.
+  [[ -f $glue/ocelli.d.ts ]] || build_all
   (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
   cargo_native test --lib --test cpu
