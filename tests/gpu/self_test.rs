@@ -192,7 +192,7 @@ const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
     (Features::DOT, "qkv_matvec<q4_0", "square += dot(x3, x3);", ""),
     (Features::DOT, "matmul<q4_0", "acc3_0 += info3.x", "acc3_0 += info2.x"),
     (Features::F16, "matmul<q4_0", "acc3_0 += unit3", "acc3_0 += unit2"),
-    (Features::F16, "matmul<q4_0", "at + 4u]", "at + 3u]"),
+    (Features::F16, "matmul<q4_0", "at + 1u * 4u]", "at + 3u]"),
 ];
 
 /// A text decoder's.
