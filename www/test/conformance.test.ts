@@ -123,7 +123,7 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
   }
 });
 
-/** Expected rounding error of a number in the cache, as in `tests/model/cache.rs`. */
+/** Expected rounding error of a number in the cache, as in `tests/gpu/model/cache.rs`. */
 const rounding: Partial<Record<KvPrecision, number>> = { f16: 2 ** -11 / Math.sqrt(3), int8: 3 / 254 / Math.sqrt(3) };
 
 inBrowsers("a rounded cache of keys and values", (browser) => {

@@ -25,7 +25,7 @@ inBrowsers("the kernel table", (browser) => {
   let tab: Tab;
   before(async () => {
     if (!existsSync(resolve("../target/tmp/kernel-table/table.json"))) {
-      throw new Error("target/tmp/kernel-table is missing: run cargo test --test kernels");
+      throw new Error("target/tmp/kernel-table is missing: run ./build.sh test kernels");
     }
     site = await startSite();
     tab = await browser().newTab();

@@ -1,5 +1,5 @@
 //! Known inputs for every kernel, and what the reference makes of them: for the test on the device (`self_test`), the table in
-//! `tests/kernels`, and through it the browsers'.
+//! `tests/gpu/kernels`, and through it the browsers'.
 //!
 //! A new kernel needs a function here that makes a [`Case`] from sizes, and a line for [`of`].
 

@@ -1,5 +1,5 @@
 //! The references against numbers that are none of ours: the standard library of Python, and layers that `transformers` ran
-//! (`tests/fixtures/checkpoints`). The kernels are then tested against the references (`tests/kernels`).
+//! (`tests/fixtures/checkpoints`). The kernels are then tested against the references (`tests/gpu/kernels`).
 
 mod angles;
 mod cache;
