@@ -289,7 +289,8 @@ test_page() {
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
 pack_fixtures() {
-  cargo_native build --quiet --bin ocelli
+  # With a test: what the command depends on is built with other features without one.
+  cargo_native build --quiet --bin ocelli --test cpu
   local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints tests/fixtures/gguf)
   mkdir -p target/fixture-packages
   unchanged fixture-packages "${inputs[@]}" && return
