@@ -12,7 +12,7 @@ pub type Clock = fn() -> f64;
 /// The date where the user is; `None` where it is not known.
 pub type Calendar = fn() -> Option<Date>;
 
-/// A flag that ends a request: within one token, one chunk of the prompt or a few layers of the tower.
+/// A flag that ends a request: within one token, one chunk of the prompt or a fifth of a second of the tower.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 

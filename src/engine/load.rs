@@ -97,6 +97,7 @@ impl Engine {
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features() & options.arithmetic.features();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
+        gpu.set_pace(options.clock, options.tuned.gflops);
         let mut tunes = options.tune.tunes(gpu.class());
         let (resident, self_test, tuned) = loop {
             let mut sent = 0;

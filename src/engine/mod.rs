@@ -131,7 +131,7 @@ impl Engine {
 
     /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
     pub fn tuned(&self) -> Tuned {
-        self.backend.tuned
+        Tuned { gflops: self.backend.gpu.gflops(), ..self.backend.tuned }
     }
 
     /// Forgets the conversation, its state and all pictures.

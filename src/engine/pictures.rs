@@ -109,16 +109,16 @@ impl FeatureCache {
                     gpu.run("keep features", &copies)?;
                 }
                 None => {
+                    let cancel = context.cancel;
                     let mut progress = |layers: usize, depth: usize| {
                         let (done, total) = (index * depth + layers, pictures.len() * depth);
                         (context.on_event)(Event::Progress { stage: Stage::Vision, done, total });
-                        context.cancel.check()
                     };
                     let prepared = &picture.prepared;
                     let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
                     // The decoder's work memory serves the tower meanwhile.
                     model.release();
-                    tower.encode(&pixels, (&buffer, first), &mut progress).await?;
+                    tower.encode(&pixels, (&buffer, first), (cancel, &mut progress)).await?;
                 }
             }
             self.kept.retain(|kept| kept.fingerprint != picture.fingerprint);

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::events::Cancel;
 use super::source::ShardSource;
 use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Buffer, Gpu, Recording};
+use crate::gpu::{Buffer, Gpu};
 use crate::memory::{Plan, Residency, VISION_GROUP};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader, WeightStore};
@@ -40,23 +41,23 @@ pub(super) struct TowerRun<'a> {
 }
 
 impl TowerRun<'_> {
-    /// Runs a picture through all stages, into the rows of `into.0` from `into.1` on. `progress` is told layers done and layers in all,
-    /// and stops the work by returning an error.
+    /// Runs a picture through all stages, into the rows of `into.0` from `into.1` on. `progress` is told layers done and layers in all.
+    /// `cancel` stops the work before any of its pieces.
     pub(super) async fn encode(
         &mut self,
         pixels: &Pixels<'_>,
         into: (&Buffer, usize),
-        progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+        (cancel, progress): (&Cancel, &mut dyn FnMut(usize, usize)),
     ) -> Result<()> {
         let (gpu, last) = (self.gpu, self.tower.stages() - 1);
         let is_streamed = self.plan.vision == Residency::Streamed;
         let (ahead, group) = (!is_streamed || self.plan.vision_slots > 1, if is_streamed { 1 } else { VISION_GROUP });
-        let mut recording = Recording::on(gpu.kernel_config());
         self.tower.begin(gpu, pixels, self.plan.rows.vision)?;
         for stage in 0..=last {
             self.load(stage).await?;
+            let mut recording = gpu.recording();
             self.tower.record(stage, &mut recording, into)?;
-            gpu.run("vision", &recording.take())?;
+            gpu.run_in_pieces("vision", recording, &mut || cancel.check()).await?;
             if stage == 0 {
                 self.tower.end_first_stage();
             }
@@ -69,7 +70,8 @@ impl TowerRun<'_> {
                 gpu.wait_idle().await?;
             } else if stage.is_multiple_of(group) || stage + 1 == last {
                 gpu.wait_idle().await?;
-                progress(stage, last - 1)?;
+                progress(stage, last - 1);
+                cancel.check()?;
             }
         }
         self.tower.end();

@@ -24,6 +24,9 @@ pub struct Tuned {
     pub variants: [u8; TUNING_GROUPS],
     /// Trials that are done, in the order in which they are made.
     pub tried: usize,
+    /// As [`Gpu::gflops`].
+    #[serde(default)]
+    pub gflops: u32,
 }
 
 /// When ways are tried.
@@ -161,7 +164,9 @@ async fn time(
         *ms = clock() - start;
     }
     // The first run is for caches, clocks and whatever drivers put off.
-    Ok(times[1..].iter().copied().fold(f64::INFINITY, f64::min))
+    let least = times[1..].iter().copied().fold(f64::INFINITY, f64::min);
+    gpu.learn(work.flops(), least);
+    Ok(least)
 }
 
 #[cfg(test)]
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(variants(&[Some(10.0), Some(9.0), Some(5.0), Some(6.0)]), [0, 0, 2, 0]);
         assert_eq!(variants(&[Some(10.0), Some(9.9), Some(10.1)]), [0; TUNING_GROUPS]);
         assert_eq!(variants(&[Some(10.0), Some(9.0), Some(8.9)]), [0, 0, 1, 0]);
-        assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { variants: [0, 0, 2, 0], tried: 2 });
+        assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { variants: [0, 0, 2, 0], tried: 2, gflops: 0 });
     }
 
     #[test]

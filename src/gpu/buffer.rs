@@ -76,6 +76,26 @@ pub struct Slice {
     pub bytes: u64,
 }
 
+impl Slice {
+    /// All but its first `bytes`.
+    #[must_use]
+    pub fn skip(&self, bytes: u64) -> Self {
+        Self { buffer: self.buffer.clone(), offset: self.offset + bytes, bytes: self.bytes.saturating_sub(bytes) }
+    }
+
+    /// All but its first `rows` rows of `width` 32-bit floats.
+    #[must_use]
+    pub fn skip_rows(&self, rows: usize, width: usize) -> Self {
+        self.skip((rows * width * size_of::<f32>()) as u64)
+    }
+}
+
+/// Of how many rows all multiples begin where a binding may, at a multiple of 256 bytes, whichever of `widths` 32-bit floats a row has.
+pub fn row_alignment(widths: &[usize]) -> usize {
+    // Powers of two: the largest is a multiple of the others.
+    widths.iter().map(|width| 64 >> width.trailing_zeros().min(6)).max().unwrap_or(1)
+}
+
 /// Bytes that a buffer takes which is to hold `bytes`.
 pub fn allocated(bytes: u64) -> u64 {
     bytes.next_multiple_of(16).max(16)

@@ -10,6 +10,7 @@ use super::kernel::{Kernel, Pipeline};
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
 use super::lock;
+use super::pace::Pace;
 use crate::error::{Error, Result};
 
 /// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
@@ -32,6 +33,7 @@ pub(super) struct Opened {
     pub(super) pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     counters: Mutex<Counters>,
     kernel_config: Mutex<KernelConfig>,
+    pub(super) pace: Mutex<Pace>,
     /// Whether a browser compiles the shaders.
     pub(super) is_browser: bool,
 }
@@ -64,6 +66,9 @@ pub struct GpuOptions {
     /// Bytes that one binding, and so one buffer, may hold at most, if less than the device allows: what a lesser device would
     /// make of a model.
     pub max_binding: Option<u64>,
+    /// FLOP that a submission of many rows has at most, if less than the device does in its time: what a slower device would make
+    /// of a model.
+    pub max_flops: Option<u64>,
     /// What the platform says of the device that wgpu does not know.
     pub browser_caps: BrowserCaps,
     /// Faults that tests want.
@@ -110,16 +115,17 @@ impl Gpu {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_with(options: GpuOptions) -> Result<Self> {
-        Self::open_into(options, Arc::default()).await
+        Self::open_into(options, Arc::default(), Pace::default()).await
     }
 
-    /// Gives the device up, with all its buffers, and opens one like it. The ledger goes on.
+    /// Gives the device up, with all its buffers, and opens one like it, which gets less work at once. The ledger goes on.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub async fn reopen(&self) -> Result<Self> {
         self.lose();
-        let again = Self::open_into(self.0.options.clone(), self.0.ledger.clone()).await?;
+        let pace = lock(&self.0.pace).after_loss();
+        let again = Self::open_into(self.0.options.clone(), self.0.ledger.clone(), pace).await?;
         again.set_kernel_config(self.kernel_config());
         Ok(again)
     }
@@ -131,7 +137,7 @@ impl Gpu {
         drop(self.0.ledger.settling());
     }
 
-    async fn open_into(options: GpuOptions, ledger: Arc<Ledger>) -> Result<Self> {
+    async fn open_into(options: GpuOptions, ledger: Arc<Ledger>, pace: Pace) -> Result<Self> {
         let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
         if options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open()) {
             return Err(unavailable("refused on order".into()));
@@ -185,6 +191,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             counters: Mutex::default(),
             kernel_config: Mutex::new(KernelConfig { features, ..KernelConfig::of(class) }),
+            pace: Mutex::new(pace),
             is_browser,
         };
         Ok(Self(Arc::new(opened)))
@@ -237,6 +244,11 @@ impl Gpu {
         }
         self.count(|counters| counters.writes += 1);
         &self.0.queue
+    }
+
+    /// Has `told` called once all that was submitted so far is done.
+    pub(super) fn when_done(&self, told: impl FnOnce() + Send + 'static) {
+        self.0.queue.on_submitted_work_done(told);
     }
 
     /// Submits what the encoder holds.

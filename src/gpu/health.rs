@@ -88,14 +88,20 @@ impl Gpu {
             // The receiver is gone only if the caller dropped the whole read.
             let _ = sender.send(result);
         });
-        // Natively this waits; in a browser it does nothing and the event loop resolves the map below.
-        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        if self.poll(wait).is_err() {
-            // A lost device knows no submissions.
-            self.poll(wgpu::PollType::wait_indefinitely())?;
-        }
+        self.wait_for(submission)?;
         let mapped = self.unless_lost(receiver).await?;
         Ok(matches!(mapped, Ok(Ok(()))))
+    }
+
+    /// Natively waits until `submission`, or else all that was submitted before, has run; in a browser it does nothing: the event loop
+    /// tells.
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        // A lost device knows no submissions.
+        self.poll(wait).or_else(|_| self.poll(wgpu::PollType::wait_indefinitely()))
     }
 
     /// Waits for `work`, but not for what a lost device will never do.

@@ -66,8 +66,8 @@ impl Count {
 struct Account {
     by_purpose: [Count; Purpose::ALL.len()],
     total: Count,
-    /// Freed, but not before the work under way is done.
-    leaving: Vec<(Purpose, u64)>,
+    /// Freed, but not before so many submissions have run.
+    leaving: Vec<(u64, Purpose, u64)>,
     /// The most that may be allocated.
     limit: Option<u64>,
     /// Submissions so far, and how many of them are known to have run.
@@ -119,7 +119,8 @@ impl Ledger {
     pub(super) fn release(&self, purpose: Purpose, bytes: u64) {
         let mut account = lock(&self.0);
         if account.submitted > account.settled {
-            account.leaving.push((purpose, bytes));
+            let under_way = account.submitted;
+            account.leaving.push((under_way, purpose, bytes));
         } else {
             account.remove(purpose, bytes);
         }
@@ -128,7 +129,9 @@ impl Ledger {
     /// Counts bytes that the next submission needs and nothing after it.
     pub(super) fn pass(&self, purpose: Purpose, bytes: u64) {
         self.add(purpose, bytes);
-        lock(&self.0).leaving.push((purpose, bytes));
+        let mut account = lock(&self.0);
+        let next = account.submitted + 1;
+        account.leaving.push((next, purpose, bytes));
     }
 
     /// Notes a submission.
@@ -141,9 +144,11 @@ impl Ledger {
         lock(&self.0).submitted
     }
 
-    /// What is done once the first `submissions` submissions have run: nothing that is known, if there have been more.
-    pub(super) fn settling_after(self: &Arc<Self>, submissions: u64) -> Option<Settling> {
-        (self.submissions() == submissions).then(|| self.settling())
+    /// What is done once the first `submissions` submissions have run.
+    pub(super) fn settling_after(self: &Arc<Self>, submissions: u64) -> Settling {
+        let mut account = lock(&self.0);
+        let leaving = account.leaving.extract_if(.., |(after, ..)| *after <= submissions).collect();
+        Settling { ledger: self.clone(), leaving, submitted: submissions }
     }
 
     /// What is done once everything submitted so far has run.
@@ -178,14 +183,14 @@ impl Ledger {
 #[derive(Debug)]
 pub(super) struct Settling {
     ledger: Arc<Ledger>,
-    leaving: Vec<(Purpose, u64)>,
+    leaving: Vec<(u64, Purpose, u64)>,
     submitted: u64,
 }
 
 impl Drop for Settling {
     fn drop(&mut self) {
         let mut account = lock(&self.ledger.0);
-        for (purpose, bytes) in std::mem::take(&mut self.leaving) {
+        for (_, purpose, bytes) in std::mem::take(&mut self.leaving) {
             account.remove(purpose, bytes);
         }
         account.settled = account.settled.max(self.submitted);

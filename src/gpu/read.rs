@@ -3,6 +3,7 @@
 use super::buffer::Slice;
 use super::device::Gpu;
 use super::ledger::Purpose;
+use super::lock;
 use crate::error::{Error, Result};
 
 /// What is being done when a read fails.
@@ -64,9 +65,12 @@ impl Gpu {
         let Some((index, submissions)) = readback.filled.take() else {
             return Err(Error::Internal { detail: "results that nobody asked for".into() });
         };
-        let settling = self.0.ledger.settling_after(submissions);
+        let (settling, asked) = (self.0.ledger.settling_after(submissions), lock(&self.0.pace).asked());
         let is_mapped = self.map(&readback.raw, Some(index)).await?;
         drop(settling);
+        if let Some(asked) = asked {
+            lock(&self.0.pace).all_finished(submissions, asked);
+        }
         // What has been asked before was answered before the bytes came.
         self.flush_errors().await?;
         if !is_mapped {

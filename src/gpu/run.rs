@@ -48,12 +48,18 @@ enum Step {
 pub struct Prepared {
     label: &'static str,
     steps: Vec<Step>,
+    flops: u64,
     _params: Buffer,
     /// What the bind groups name. Whoever frees one of these need not know who prepared what.
     named: Vec<Weak<Owned>>,
 }
 
 impl Prepared {
+    /// As [`Recording::flops`].
+    pub fn flops(&self) -> u64 {
+        self.flops
+    }
+
     /// Whether all buffers that it names are still there.
     pub fn is_current(&self) -> bool {
         self.named.iter().all(|named| named.strong_count() > 0)
@@ -71,17 +77,25 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::OutOfMemory`] if there is none for the parameters.
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
+        self.submit_recording(label, recording).map(drop)
+    }
+
+    /// As [`Self::run`]; by what is returned it can be waited for.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(super) fn submit_recording(&self, label: &str, recording: &Recording) -> Result<wgpu::SubmissionIndex> {
         let bytes = params_of(recording);
         let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
         let steps = self.steps(recording, params.as_ref())?;
         let mut encoder = self.encoder(label);
         self.encode(&mut encoder, label, &steps)?;
-        self.submit_encoder(encoder);
+        let index = self.submit_encoder(encoder);
         if let Some(params) = params {
             // Freed when the submission has run, not when a garbage collector finds it.
             params.destroy();
         }
-        Ok(())
+        Ok(index)
     }
 
     /// Makes all that a recording needs to be run, for as long as the result lives.
@@ -94,8 +108,8 @@ impl Gpu {
         self.write(&params, 0, &bytes)?;
         let steps = self.steps(recording, Some(params.raw()?))?;
         let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers);
-        let named = named.map(|slice| Arc::downgrade(&slice.buffer.0));
-        Ok(Prepared { label, steps, named: named.collect(), _params: params })
+        let (named, flops) = (named.map(|slice| Arc::downgrade(&slice.buffer.0)), recording.flops());
+        Ok(Prepared { label, steps, flops, named: named.collect(), _params: params })
     }
 
     /// Submits what was prepared, in order and in one submission, and then has `result` brought into `readback`. Returns before
@@ -135,14 +149,14 @@ impl Gpu {
         for command in recording.commands() {
             match (command, params) {
                 (Command::Copy(from, to), _) => steps.push(Step::Copy(from.clone(), to.clone())),
-                (Command::Dispatch(dispatch), Some(params)) => {
+                (Command::Dispatch(dispatch, _), Some(params)) => {
                     let pipeline = self.pipeline(&dispatch.kernel)?;
                     let group = self.bind_group(dispatch, &pipeline, params, offset)?;
                     offset += params_stride(dispatch) as u64;
                     steps.push(Step::Dispatch { pipeline, group, grid: dispatch.grid });
                 }
                 // Every dispatch has parameters.
-                (Command::Dispatch(_), None) => {}
+                (Command::Dispatch(..), None) => {}
             }
         }
         Ok(steps)

@@ -5,6 +5,7 @@ use super::cache::{Cache, kv_file};
 use super::{TuningGroup, Variant, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
+use crate::gpu::buffer::row_alignment;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 pub use crate::reference::attention::Shape;
 use crate::shader::Shader;
@@ -110,8 +111,35 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel
     Kernel::new(format!("attention<{head_dim},{precision}>"), uses, shader, variant)
 }
 
+/// FLOP of scores and weighted values: of pairs of a query and a key that it sees, in every head.
+fn flops(shape: &Shape) -> u64 {
+    let [queries, keys, heads, dim] =
+        [shape.q_tokens, shape.kv_tokens, shape.q_heads, shape.head_dim].map(|size| size as u64);
+    let unseen = if shape.causal_past.is_some() { queries * queries.saturating_sub(1) / 2 } else { 0 };
+    4 * (queries * keys).saturating_sub(unseen) * heads * dim
+}
+
 /// Records the attention, scaled by `head_dim^-0.5`.
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
+    let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
+    // Every query comes out the same whichever others are computed with it.
+    let tokens = a.tuning.rows().div_ceil(q_heads / kv_heads);
+    let (q_stride, out_stride) = (a.q.stride, q_heads * head_dim);
+    let step = tokens.next_multiple_of(row_alignment(&[q_stride, out_stride]));
+    // Each as if it saw all keys: the last ones do.
+    let most = flops(&Shape { causal_past: None, ..a.shape });
+    recording.divide(q_tokens, most, step).try_for_each(|range| {
+        let causal_past = causal_past.map(|past| past + range.start);
+        let kv_tokens = causal_past.map_or(kv_tokens, |past| kv_tokens.min(past + range.len()));
+        let shape = Shape { q_tokens: range.len(), kv_tokens, causal_past, ..a.shape };
+        let q = &Heads { buffer: a.q.buffer.skip_rows(range.start, q_stride), ..*a.q };
+        let out = &a.out.skip_rows(range.start, out_stride);
+        record_rows(recording, &Attention { q, out, shape, ..*a })
+    })
+}
+
+/// Records it in one launch.
+fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
     let width = kv_heads * head_dim;
     // Stride and offset of keys, stride and offset of values, and the planes that hold them.
@@ -138,11 +166,12 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         v_offset4 = columns[3] / 4,
         out_stride4 = q_heads * head_dim / 4,
     );
-    recording.dispatch(Dispatch {
+    let dispatch = Dispatch {
         kernel: kernel(head_dim, precision, a.tuning),
         params,
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(planes).collect(),
         grid: [(q_tokens * group).div_ceil(a.tuning.rows()) as u32, kv_heads as u32, 1],
         note: format!("q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads}"),
-    })
+    };
+    recording.multiply(dispatch, flops(&a.shape))
 }

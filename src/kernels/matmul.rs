@@ -2,6 +2,7 @@
 
 use super::{TuningGroup, Variant, params};
 use crate::error::Result;
+use crate::gpu::buffer::row_alignment;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
 use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
@@ -127,8 +128,16 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
     let k = shape.cols;
     let kernel = kernel(*layout, !k.is_multiple_of(BLOCK), tuning);
     let columns = tuning.threads * tuning.groups * ROW_GROUP;
-    parts.iter().try_for_each(|part| {
-        let n = part.rows;
+    // Every row comes out the same whichever others are computed with it.
+    let step = tuning.rows.next_multiple_of(row_alignment(&[k, y_stride]));
+    let all = parts.iter().flat_map(|part| {
+        let ranges = recording.divide(m, product_flops(m, part.rows, k), step);
+        ranges.map(move |range| (part, range))
+    });
+    all.collect::<Vec<_>>().into_iter().try_for_each(|(part, range)| {
+        let (m, n) = (range.len(), part.rows);
+        let (x, y) = (linear.x.skip_rows(range.start, k), linear.y.skip_rows(range.start, y_stride));
+        let linear = Linear { x: &x, y: &y, ..*linear };
         let params = params!(
             m,
             n,
@@ -139,13 +148,19 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
             flags = linear.flags(),
             first_row = part.first_row,
         );
-        recording.dispatch(Dispatch {
+        let dispatch = Dispatch {
             kernel: kernel.clone(),
             params,
             buffers: linear.bound().into_iter().chain(&part.planes).cloned().collect(),
             // Neighbours in x share columns, whose weights then come from memory once for all rows.
             grid: [m.div_ceil(tuning.rows) as u32, n.div_ceil(columns) as u32, 1],
             note: format!("m={m} n={n} k={k}"),
-        })
+        };
+        recording.multiply(dispatch, product_flops(m, n, k))
     })
+}
+
+/// Of `m` rows times a matrix.
+fn product_flops(m: usize, n: usize, k: usize) -> u64 {
+    2 * [m, n, k].map(|size| size as u64).iter().product::<u64>()
 }

@@ -17,9 +17,6 @@ use crate::kernels::{accept, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
 use crate::weights::upload::{Weight, WeightStore};
 
-/// FLOP of a submission: some hundredths of a second on a small GPU.
-const SUBMISSION_FLOP: u64 = 1 << 36;
-
 /// What mixes the rows of a layer.
 #[derive(Debug)]
 pub enum Mixer {
@@ -150,16 +147,6 @@ impl Decoder {
         let sampling = Sampling::greedy(self.config.vocab_size, rows, &work.likeliest, &inputs)?;
         sample_scan::record(pass.recording, &sampling, rows, &work.logits.all(), &step)?; // [rows, vocab]
         accept::record(pass.recording, &sampling, rows, &inputs, &step)
-    }
-
-    /// Layers of a chunk of `tokens` tokens that are submitted at once: a page draws its frames between submissions, and drivers
-    /// reset a device over long ones.
-    pub fn layers_at_once(&self, tokens: usize) -> usize {
-        let config = &self.config;
-        let heads = config.num_attention_heads + config.num_key_value_heads;
-        let weights = config.hidden_size * (2 * heads * config.head_dim + 3 * config.intermediate_size);
-        let layers = SUBMISSION_FLOP / (2 * weights as u64 * tokens as u64).max(1);
-        layers.clamp(1, config.layers.len().max(1) as u64) as usize
     }
 
     /// Bytes of the matrices of the first layer.

@@ -95,13 +95,15 @@ impl LanguageModel for Model {
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
         // The kernel binds some buffer even if no source names a feature.
         let features = features.map_or(&work.gathered, |features| &features.buffer).all();
-        let mut recording = Recording::on(self.gpu.kernel_config());
+        let mut recording = self.gpu.recording();
         let mut pass = Pass { recording: &mut recording, work, rows, form: Form::Chunk { first_entry } };
         self.decoder.record_inputs(&mut pass, &work.sources.all(), &features)?;
-        let (depth, at_once) = (self.config().layers.len(), self.decoder.layers_at_once(rows));
-        for first in (0..depth).step_by(at_once) {
-            self.decoder.record_layers(&mut pass, state, first..depth.min(first + at_once))?;
-            self.gpu.run("decoder", &pass.recording.take())?;
+        let depth = self.config().layers.len();
+        for layer in 0..depth {
+            self.decoder.record_layers(&mut pass, state, layer..layer + 1)?;
+            if layer + 1 == depth || pass.recording.flops() >= self.gpu.most_flops() {
+                self.gpu.run_in_pieces("decoder", pass.recording.take(), &mut || Ok(())).await?;
+            }
         }
         state.advance(rows);
         Ok(())
@@ -112,7 +114,7 @@ impl LanguageModel for Model {
         let mut all = Vec::with_capacity(rows.len() * self.vocab_size());
         for first in rows.clone().step_by(self.rows.head) {
             let count = self.rows.head.min(rows.end - first);
-            self.run_head(first..first + count)?;
+            self.run_head(first..first + count).await?;
             let logits: Vec<f32> = self.gpu.read_as(&Slice { bytes: count as u64 * row.bytes, ..row.clone() }).await?;
             all.extend_from_slice(&logits); // [rows, vocab]
         }
@@ -138,7 +140,7 @@ impl LanguageModel for Model {
         let entry = state.len().saturating_sub(1);
         self.start_steps(state, StepHeader { token: 0, entry, drawn: drawn.len() })?;
         if let Some(row) = row {
-            self.run_head(row..row + 1)?;
+            self.run_head(row..row + 1).await?;
         }
         let mut draw = Draw::new(self, options, drawn)?;
         let (_, step) = self.logits_and_step()?;

@@ -31,6 +31,7 @@ pub struct DryModel {
     /// Edge of the smallest picture in pixels; 0 without a picture side.
     cell: usize,
     config: KernelConfig,
+    most_flops: Option<u64>,
 }
 
 impl DryModel {
@@ -49,7 +50,12 @@ impl DryModel {
         }
         let text_bytes = paper.bytes(Purpose::TextWeights);
         let cell = model.pictures().map_or(0, |pictures| pictures.cell());
-        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config })
+        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config, most_flops: None })
+    }
+
+    /// Divides launches from now on, as [`Recording::divided`] does.
+    pub fn divide(&mut self, most_flops: Option<u64>) {
+        self.most_flops = most_flops;
     }
 
     /// The kernels that answers launch on a device that computes as `config` says, with states of this precision: prompts, steps of one
@@ -79,7 +85,7 @@ impl DryModel {
         (rows, form): (usize, Form),
         with: impl FnOnce(&mut Pass<'_>) -> Result<()>,
     ) -> Result<Recording> {
-        let mut recording = Recording::on(self.config);
+        let mut recording = Recording::on(self.config).divided(self.most_flops);
         with(&mut Pass { recording: &mut recording, work, rows, form })?;
         Ok(recording)
     }
@@ -126,7 +132,7 @@ impl DryModel {
         let features = self.paper.alloc("features", Purpose::Features, 0)?;
         let mut stages = Vec::with_capacity(tower.stages());
         for stage in 0..tower.stages() {
-            let mut recording = Recording::on(self.config);
+            let mut recording = Recording::on(self.config).divided(self.most_flops);
             tower.record(stage, &mut recording, (&features, 0))?;
             stages.push(recording);
         }

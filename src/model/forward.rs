@@ -63,10 +63,10 @@ impl Model {
     }
 
     /// Logits of `rows` rows of the last chunk into the buffer of logits.
-    pub(super) fn run_head(&self, rows: Range<usize>) -> Result<()> {
+    pub(super) async fn run_head(&self, rows: Range<usize>) -> Result<()> {
         let work = self.work()?;
         let row_bytes = (self.config().hidden_size * size_of::<f32>()) as u64;
-        let mut recording = Recording::on(self.gpu.kernel_config());
+        let mut recording = self.gpu.recording();
         // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
         let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
         let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes); // [rows, hidden]
@@ -74,7 +74,7 @@ impl Model {
         let form = Form::Chunk { first_entry: 0 };
         let mut pass = Pass { recording: &mut recording, work, rows: rows.len(), form };
         self.decoder.record_head(&mut pass, (&gathered, rows.len()))?;
-        self.gpu.run("head", &recording)
+        self.gpu.run_in_pieces("head", recording, &mut || Ok(())).await
     }
 
     /// Where the next token is drawn: its logits `[vocab]`, and the step buffer that it is written to. [`Error::Internal`] before the

@@ -212,6 +212,8 @@ export interface MemoryReport {
 export interface Tuned {
   variants: number[];
   tried: number;
+  /** What the device computes of products, in 1e9 FLOP a second; 0 while it is not known. */
+  gflops: number;
 }
 
 /** How a model is loaded; `null` leaves the choice to the engine. */

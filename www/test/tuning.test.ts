@@ -7,6 +7,7 @@ import { startSite, type Site } from "./site.js";
 interface Known {
   variants: number[];
   tried: number;
+  gflops: number;
 }
 
 inBrowsers("tuning", (browser) => {

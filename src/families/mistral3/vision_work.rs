@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::config::VisionConfig;
 use crate::error::Result;
 use crate::families::tower::Pixels;
-use crate::gpu::{Allocator, Buffer, Purpose, Slice};
+use crate::gpu::{Allocator, Buffer, Purpose, Slice, buffer};
 use crate::kernels::patchify::Patches;
 use crate::layers::rope;
 
@@ -47,10 +47,7 @@ pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
 
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
 pub(super) fn row_alignment(config: &VisionConfig) -> usize {
-    let alignment = |width: usize| 64 >> width.trailing_zeros().min(6);
-    let widths = [config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim];
-    // Powers of two: the largest is a multiple of the others.
-    widths.into_iter().map(alignment).max().unwrap_or(1)
+    buffer::row_alignment(&[config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim])
 }
 
 /// Widths of [`Workspace::wide`] and [`Workspace::act`].

@@ -3,6 +3,7 @@
 
 mod flops;
 mod kernels;
+mod pieces;
 mod session;
 
 use crate::on_paper;

@@ -2,6 +2,7 @@
 //! whenever the same prompt is put to it.
 
 mod memory;
+mod pieces;
 mod tuning;
 
 use crate::device;

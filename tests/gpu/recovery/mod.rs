@@ -167,6 +167,20 @@ fn a_device_that_cannot_be_opened_is_tried_again_and_at_last_given_up() {
 }
 
 #[test]
+fn a_device_that_was_lost_gets_less_work_at_once() {
+    Bench::with(async |bench| {
+        let request = words("Hello.", 4);
+        let whole = bench.hear(&request).await;
+        let before = bench.engine.gpu().most_flops();
+        bench.injection.lose_at_submission(bench.injection.submissions());
+        bench.engine.reset();
+        let heard = bench.hear(&request).await;
+        assert_eq!((heard.recoveries, heard.said()), (1, whole.said()));
+        assert_eq!(bench.engine.gpu().most_flops(), before / 2);
+    });
+}
+
+#[test]
 fn a_device_lost_between_requests_is_noticed_by_the_next() {
     Bench::with(async |bench| {
         let first = about(10, "What is this?", 3);

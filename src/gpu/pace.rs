@@ -1,0 +1,165 @@
+//! How quick a device is, found from how long it takes for work, and so how much work it may be given at once.
+
+use std::collections::VecDeque;
+
+use futures_channel::oneshot::Receiver;
+
+/// Milliseconds that a submission may take.
+const LONGEST_MS: f64 = 200.0;
+/// What pieces are to take of that: kernels differ in their rates, about by a factor of two.
+const SHARE: f64 = 0.5;
+/// FLOP a second of a device that nothing is known of: a slow one.
+const UNKNOWN: f64 = 1e11;
+/// Fewest FLOP of a piece: more than the least that a kernel can be divided into.
+const SMALLEST: u64 = 1 << 31;
+/// How often pieces are halved after losses.
+const MOST_HALVINGS: u32 = 3;
+/// A rate that is found is at most so many times the one before, and at least this part of it.
+const STEEPEST: f64 = 4.0;
+/// What is shorter, in milliseconds, is mostly the way there and back.
+const SHORTEST_MS: f64 = 5.0;
+/// Work ended while it was waited for, and not long before, if the wait was at least this part of all its time.
+const WAITED: f64 = 0.1;
+
+/// Work that the device has been given.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    /// As the ledger counts submissions.
+    pub(super) number: u64,
+    /// As wgpu does.
+    pub(super) index: wgpu::SubmissionIndex,
+    pub(super) flops: u64,
+    /// Hears when it is done.
+    pub(super) done: Receiver<()>,
+}
+
+/// What is known of a device's rate, and the pieces that it works on.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    pub(super) clock: Option<fn() -> f64>,
+    /// FLOP a second, once it is known.
+    pub(super) rate: Option<f64>,
+    /// Devices lost before this one.
+    losses: u32,
+    under_way: VecDeque<UnderWay>,
+    /// When the first of the work in `done` began.
+    since: f64,
+    /// FLOP that are done since then.
+    done: u64,
+}
+
+impl Pace {
+    /// For the device that takes the place of a lost one.
+    pub(super) fn after_loss(&self) -> Self {
+        Self { clock: self.clock, rate: self.rate, losses: self.losses + 1, ..Self::default() }
+    }
+
+    /// FLOP of a piece at most: half of what the device does in the time that a submission may take, and half of that after each loss.
+    pub(super) fn most_flops(&self) -> u64 {
+        let seconds = LONGEST_MS * SHARE / 1e3 / f64::from(1_u32 << self.losses.min(MOST_HALVINGS));
+        ((self.rate.unwrap_or(UNKNOWN) * seconds) as u64).max(SMALLEST)
+    }
+
+    pub(super) fn now(&self) -> f64 {
+        self.clock.map_or(0.0, |clock| clock())
+    }
+
+    /// The oldest work, if it has to be done before `flops` more come: two pieces may be under way.
+    pub(super) fn in_the_way(&mut self, flops: u64, most: u64) -> Option<UnderWay> {
+        let sum: u64 = self.under_way.iter().map(|piece| piece.flops).sum();
+        if sum + flops > 2 * most { self.under_way.pop_front() } else { None }
+    }
+
+    pub(super) fn started(&mut self, piece: UnderWay) {
+        if self.under_way.is_empty() {
+            (self.since, self.done) = (self.now(), 0);
+        }
+        self.under_way.push_back(piece);
+    }
+
+    /// When a wait begins, if pieces are under way.
+    pub(super) fn asked(&self) -> Option<f64> {
+        (!self.under_way.is_empty()).then(|| self.now())
+    }
+
+    /// Notes that the first `submissions` submissions are done, which were waited for from `asked` on.
+    pub(super) fn all_finished(&mut self, submissions: u64, asked: f64) {
+        let mut flops = 0;
+        while self.under_way.front().is_some_and(|piece| piece.number <= submissions) {
+            flops += self.under_way.pop_front().map_or(0, |piece| piece.flops);
+        }
+        if flops > 0 {
+            self.finished(flops, asked);
+        }
+    }
+
+    /// Notes that `flops` are done, which were waited for from `asked` on.
+    pub(super) fn finished(&mut self, flops: u64, asked: f64) {
+        let now = self.now();
+        self.done += flops;
+        let ms = now - self.since;
+        let was_busy = now - asked >= WAITED * ms;
+        if ms >= SHORTEST_MS {
+            self.learn(self.done, ms, was_busy);
+            if was_busy {
+                (self.since, self.done) = (now, 0);
+            }
+        }
+    }
+
+    /// Takes down that `flops` took so many milliseconds, or fewer if not `is_exact`.
+    pub(super) fn learn(&mut self, flops: u64, ms: f64, is_exact: bool) {
+        let (known, seen) = (self.rate.unwrap_or(UNKNOWN), flops as f64 * 1e3 / ms);
+        // Little work takes its time for other reasons than its arithmetic.
+        let tells = seen > known || is_exact && flops >= self.most_flops() / 4;
+        if tells && seen.is_finite() {
+            self.rate = Some(seen.clamp(known / STEEPEST, known * STEEPEST));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_follow_the_rate_and_are_halved_after_losses() {
+        let pace = Pace { rate: Some(1e12), ..Pace::default() };
+        assert_eq!(pace.most_flops(), 100_000_000_000, "a tenth of a second");
+        let mut after = pace;
+        for most in [50_000_000_000, 25_000_000_000, 12_500_000_000, 12_500_000_000] {
+            after = after.after_loss();
+            assert_eq!(after.most_flops(), most);
+        }
+        assert_eq!(Pace::default().most_flops(), 10_000_000_000, "of a device that nothing is known of");
+        assert_eq!(Pace { rate: Some(1e6), ..Pace::default() }.most_flops(), SMALLEST);
+    }
+
+    #[test]
+    fn a_rate_is_learned_from_work_that_was_waited_for() {
+        let mut pace = Pace::default();
+        pace.learn(20_000_000_000, 100.0, true);
+        assert_eq!(pace.rate, Some(2e11));
+        pace.learn(10_000_000_000, 100.0, true);
+        assert_eq!(pace.rate, Some(1e11), "it may be slower than it was");
+        pace.learn(10_000_000_000, 1.0, true);
+        assert_eq!(pace.rate, Some(4e11), "not at once");
+        pace.learn(1_000_000_000, 100.0, false);
+        assert_eq!(pace.rate, Some(4e11), "it was idle meanwhile");
+        pace.learn(1_000_000_000, 100.0, true);
+        assert_eq!(pace.rate, Some(4e11), "too little to tell");
+        pace.learn(80_000_000_000, 100.0, false);
+        assert_eq!(pace.rate, Some(8e11), "it is at least as quick as that");
+        pace.learn(80_000_000_000, 0.0, true);
+        assert_eq!(pace.rate, Some(8e11), "a clock that stands still");
+    }
+
+    #[test]
+    fn work_that_ended_before_it_was_waited_for_makes_no_device_slow() {
+        let mut pace = Pace { rate: Some(1e12), clock: Some(|| 1000.0), ..Pace::default() };
+        pace.finished(100_000_000_000, 995.0);
+        assert_eq!(pace.rate, Some(1e12));
+        pace.finished(400_000_000_000, 500.0);
+        assert_eq!((pace.rate, pace.since, pace.done), (Some(5e11), 1000.0, 0));
+    }
+}
