@@ -74,6 +74,12 @@ pub(super) fn q5_0(planes: &[&[u8]], at: At) -> [f32; BLOCK] {
     std::array::from_fn(|e| d * (five_bits(planes, at, e) - 16.0))
 }
 
+pub(super) fn q4_1(planes: &[&[u8]], at: At) -> [f32; BLOCK] {
+    let own = 2 * at.interleaved(1);
+    let (d, min) = (half(planes[1], own), half(planes[1], own + 1));
+    std::array::from_fn(|e| d * f32::from(nibble(planes[0], at, e)) + min)
+}
+
 /// `d * scale` and `dmin * min`.
 fn scale_and_min(scales: &[u8], super_scales: &[u8], at: At) -> (f32, f32) {
     let (own, of_super) = (at.interleaved(1), at.interleaved(SUPER_BLOCK / BLOCK));

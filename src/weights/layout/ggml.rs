@@ -14,6 +14,13 @@ pub(super) fn split_scale(block: &[u8], [out, scales, ..]: &mut Parts) {
     scales[..2].copy_from_slice(d);
 }
 
+/// A scale and a minimum, then nibbles as they are.
+pub(super) fn split_q4_1(block: &[u8], [out, scales, ..]: &mut Parts) {
+    let (head, quants) = block.split_at(4);
+    out[..quants.len()].copy_from_slice(quants);
+    scales[..4].copy_from_slice(head);
+}
+
 /// A scale, fifth bits in the order of the elements, nibbles as they are.
 pub(super) fn split_q5_0(block: &[u8], [out, high_bits, scales, _]: &mut Parts) {
     let (d, rest) = block.split_at(2);
@@ -89,6 +96,12 @@ fn set(block: &mut [u8], at: usize, scale: f16) {
 
 pub(super) fn fill_scale(d: f16, block: &mut [u8]) {
     set(block, 0, d);
+}
+
+/// The mean of the numbers is 0.
+pub(super) fn fill_q4_1(d: f16, block: &mut [u8]) {
+    set(block, 0, d);
+    set(block, 2, f16::from_f32(d.to_f32() * -7.5));
 }
 
 /// The scales of K-quants are kept small, so that those of their super-blocks are not subnormal. Minima are half as large as the range: the mean

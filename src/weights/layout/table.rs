@@ -25,6 +25,9 @@ pub enum Layout {
     Q5K,
     /// As ggml's: `x = scale * (q - 16)`. `quants` and `scales` as in [`Layout::Q4_0`], `high_bits` as in [`Layout::Q5K`].
     Q5_0,
+    /// As ggml's: `x = scale * q + min`. `quants` as in [`Layout::Q4_0`], without the 8;
+    /// `scales`: `f16 (scale, min) [rows_padded / 4][cols_padded / 32][4]`.
+    Q4_1,
     /// As ggml's: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
     /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `super_scales`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
     Q4K,
@@ -99,7 +102,7 @@ const K_SCALES: PlaneUnit = by_group(PlaneKind::Scales, SUPER_BLOCK, 16, 2);
 const SUPER_SCALES: PlaneUnit = by_group(PlaneKind::SuperScales, SUPER_BLOCK, 4, 4);
 
 /// Every layout, largest first.
-pub static SPECS: [LayoutSpec; 9] = [
+pub static SPECS: [LayoutSpec; 10] = [
     LayoutSpec {
         layout: Layout::F32,
         name: "f32",
@@ -158,6 +161,15 @@ pub static SPECS: [LayoutSpec; 9] = [
         encode: None,
         ggml: GgmlType::new(6, "Q5_0", 22, &[0], ggml::split_q5_0, ggml::fill_scale),
         deviation: 9.25,
+    },
+    LayoutSpec {
+        layout: Layout::Q4_1,
+        name: "q4_1",
+        planes: &[NIBBLES, by_group(PlaneKind::Scales, BLOCK, 4, 4)],
+        decode: decode::q4_1,
+        encode: None,
+        ggml: GgmlType::new(3, "Q4_1", 20, &[0, 2], ggml::split_q4_1, ggml::fill_q4_1),
+        deviation: 4.61,
     },
     LayoutSpec {
         layout: Layout::Q4K,

@@ -11,7 +11,8 @@ use super::super::common::{read_planes, read_values};
 use super::parts::Parts;
 use super::{both, pack_as, pack_with, read, text_files};
 
-const BLOCKS: [Layout; 6] = [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K, Layout::Q5_0];
+const BLOCKS: [Layout; 7] =
+    [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K, Layout::Q5_0, Layout::Q4_1];
 
 fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
@@ -38,6 +39,7 @@ fn block(layout: Layout, (row, at): (usize, usize), per_row: usize, planes: &[Ve
     match layout {
         Layout::Q8_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 32..][..32].to_vec()].concat(),
         Layout::Q4_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 16..][..16].to_vec()].concat(),
+        Layout::Q4_1 => [piece(&planes[1], 1, 0, 4), planes[0][index * 16..][..16].to_vec()].concat(),
         Layout::Q5_0 => {
             let bit = |e: usize| planes[1][index * 4 + e % 4] >> (e / 4) & 1;
             let fifth = (0..4).map(|i| (0..8).fold(0, |byte, j| byte | bit(8 * i + j) << j)).collect();
@@ -158,22 +160,29 @@ fn a_package_holds_the_bits_of_the_file() {
 }
 
 #[test]
-fn a_file_of_q5_0_is_worth_what_gguf_py_says() {
+fn a_file_of_blocks_of_32_is_worth_what_gguf_py_says() {
+    for (layout, kind, bytes) in [(Layout::Q5_0, 6, 22), (Layout::Q4_1, 3, 20)] {
+        a_file_is_worth_what_gguf_py_says(layout, kind, bytes);
+    }
+}
+
+fn a_file_is_worth_what_gguf_py_says(layout: Layout, kind: u32, block: usize) {
     let bytes = read("blocks.safetensors");
     let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
-    let (raw, values) = (golden.tensor("q5_0").expect("blocks"), golden.tensor("q5_0.values").expect("values"));
+    let (raw, values) =
+        (golden.tensor(layout.name()).expect("blocks"), golden.tensor(&format!("{layout}.values")).expect("values"));
     let (name, rows, cols) = ("blk.0.attn_q.weight", 128, 256);
     // The golden rows of 512, over and over, as rows of 256.
-    let blocks: Vec<u8> = raw.data().iter().copied().cycle().take(rows * cols / 32 * 22).collect();
+    let blocks: Vec<u8> = raw.data().iter().copied().cycle().take(rows * cols / 32 * block).collect();
     let files = text_files("q4_0", |parts| {
         let tensor = parts.tensor(name);
         assert_eq!(tensor.dims, [cols as u64, rows as u64]);
-        (tensor.kind, tensor.data) = (6, blocks.clone());
+        (tensor.kind, tensor.data) = (kind, blocks.clone());
     });
     let (_, packed) = pack_as(&files, &both(), None).expect("a package");
     let package = pollster::block_on(Package::open(packed)).expect("a package");
-    let (layout, shape, planes) = read_planes(&package, "layers.0.self_attn.q_proj");
-    assert_eq!((layout, shape.as_slice()), (Layout::Q5_0, &[rows, cols][..]));
+    let (packed_as, shape, planes) = read_planes(&package, "layers.0.self_attn.q_proj");
+    assert_eq!((packed_as, shape.as_slice()), (layout, &[rows, cols][..]));
     assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), blocks);
     let numbers = read_values(&package, "layers.0.self_attn.q_proj");
     let theirs = values.data().as_chunks().0.iter().map(|&x| u32::from_le_bytes(x)).cycle();
