@@ -222,6 +222,22 @@ fn a_shape_from_a_file_is_made_and_timed() {
     assert!(lines.contains("| decode | 40 |") && lines.contains("tokens/s"), "{lines}");
 }
 
+/// Passes over drafts are timed behind the deepest context, with no picture that takes more room than that.
+#[test]
+fn drafts_fit_behind_the_deepest_context() {
+    let scratch = Scratch::new();
+    let [shape, package] = ["small.json", "package"].map(|name| scratch.0.join(name));
+    std::fs::write(&shape, serde_json::to_vec(&small("ministral-3-3b", 1400)).expect("JSON")).expect("a file");
+    let made = ocelli(&[&"synth", &"--shape", &shape, &"--out", &package]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let sizes = ["--decode", "128", "--prefill", "64", "--pictures", "28", "--tokens", "8", "--rounds", "1"];
+    let bench: [&dyn AsRef<Path>; 2] = [&"bench", &package];
+    let sizes = sizes.each_ref().map(|size| size as &dyn AsRef<Path>);
+    let timed = ocelli(&[bench.as_slice(), sizes.as_slice()].concat());
+    assert!(timed.status.success(), "{}", text(&timed.stderr));
+    assert!(text(&timed.stdout).contains("drafts of 7 right | 128 |"), "{}", text(&timed.stdout));
+}
+
 #[test]
 fn shapes_that_are_none_are_refused() {
     let scratch = Scratch::new();

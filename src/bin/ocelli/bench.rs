@@ -11,6 +11,7 @@ use ocelli::engine::{Cancel, Completion, Engine, Picture, Prompt, Request};
 use ocelli::families::{Role as TensorRole, definition};
 use ocelli::gpu::DeviceReport;
 use ocelli::image::Rgb8;
+use ocelli::model::DRAFT_ROWS;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::selection::tensors_with_specs;
 use ocelli::{Error, Result};
@@ -66,7 +67,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 
 async fn measure(args: &BenchArgs) -> Result<BenchReport> {
     let longest = args.decode.iter().chain(&args.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
-    let context = longest.max(picture_tokens(args)) + args.tokens as usize + 1;
+    // What is decoded, and behind it the widest pass over drafts.
+    let context = longest.max(picture_tokens(args)) + args.tokens as usize + DRAFT_ROWS[DRAFT_ROWS.len() - 1];
     let (engine, load) = open::load(&args.package, Some(context), &args.memory).await?;
     let mut bench =
         Bench { engine, rounds: args.rounds, patience: Duration::from_secs(args.patience), conversations: 0 };
