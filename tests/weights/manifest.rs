@@ -188,3 +188,12 @@ fn a_manifest_survives_its_own_text() {
     assert!(manifest.tensor("norm").is_some() && manifest.tensor("lm_head").is_none());
     Manifest::parse(&vec![b' '; (16 << 20) + 1]).expect_err("too long");
 }
+
+/// Packages that were made before there were families say none: they are of the first.
+#[test]
+fn a_package_without_a_family_is_of_mistral3() {
+    let mut manifest: Value = serde_json::from_slice(&valid()).expect("JSON");
+    manifest["config"].as_object_mut().expect("an object").remove("family").expect("a family");
+    let read = Manifest::parse(&serde_json::to_vec(&manifest).expect("JSON")).expect("a manifest");
+    assert_eq!(read.config.family(), "mistral3");
+}
