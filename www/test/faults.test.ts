@@ -154,6 +154,26 @@ inBrowsers("faults", (browser) => {
     }
   });
 
+  test("a request that the HTTP cache holds back is repeated past the cache", async () => {
+    const files = fakePackage([30_000, 20_000], random(17));
+    server.add("held-back", files);
+    const url = `${server.urls[0]}held-back/`;
+    const outcome = await tab.run(
+      async (job) => {
+        const { fetch } = window;
+        window.fetch = (input, init) => {
+          if (init?.cache === "no-store") return fetch(input, init);
+          return new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+        };
+        const outcome = await (window as unknown as { network: NetworkPage }).network.loadPackage(job);
+        window.fetch = fetch;
+        return outcome;
+      },
+      { url, network: QUICK },
+    );
+    assertDelivered(outcome, files);
+  });
+
   test("a broken body goes on at the byte it had reached", async () => {
     const files = fakePackage([400_000], random(3));
     const faults: (Fault | null)[] = ["truncate", "truncate-unsized", "stall"];

@@ -37,8 +37,13 @@ export async function download(mirrors: Mirrors, file: string, options: Download
   return mirrors.retry(
     async (attempt) => {
       const url = attempt.url + file;
-      const bytes = sized ? await sized.resume(url, attempt.onBytes) : await readUnsized(await request(url, requestOptions), onBytes);
-      return { bytes, from: attempt.url };
+      try {
+        const bytes = sized ? await sized.resume(url, attempt.onBytes) : await readUnsized(await request(url, requestOptions), onBytes);
+        return { bytes, from: attempt.url };
+      } finally {
+        // An HTTP cache may hold a request back until an earlier one of the same file ends, even one of a page that is gone.
+        requestOptions.cache = "no-store";
+      }
     },
     signal,
     except,
