@@ -1,16 +1,16 @@
 //! PNG, JPEG and WebP files to upright, opaque 8-bit RGB.
 //!
-//! What a file means follows Pillow, which the model's own processors use: EXIF orientation is applied, transparency is
+//! What a file means follows Pillow, which the model's own processors use: the orientation in EXIF or XMP is applied, transparency is
 //! composited on white, 16-bit samples keep their high byte, colour profiles are ignored, animations give their first
 //! frame.
 
 use std::io::Cursor;
 
 use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits};
 
-use super::webp;
+use super::orientation::Metadata;
+use super::{jpeg, png, webp};
 use crate::error::{Error, Result};
 
 /// Decoders may hold a few copies of the pixels in wider types, and some memory that does not grow with the picture.
@@ -58,14 +58,14 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     let reader = Cursor::new(bytes);
     match image::guess_format(bytes) {
         // Bounds what text and profile chunks may unpack to before the size is known.
-        Ok(ImageFormat::Png) => read(PngDecoder::with_limits(reader, limits(DECODER_BYTES)), limit_megapixels),
-        Ok(ImageFormat::Jpeg) => {
-            check_jpeg_ends(bytes)?;
-            read(JpegDecoder::new(reader), limit_megapixels)
+        Ok(ImageFormat::Png) => {
+            read(PngDecoder::with_limits(reader, limits(DECODER_BYTES)), &png::metadata(bytes), limit_megapixels)
         }
+        Ok(ImageFormat::Jpeg) if !jpeg::ends(bytes) => Err(invalid("the JPEG ends in the middle")),
+        Ok(ImageFormat::Jpeg) => read(JpegDecoder::new(reader), &jpeg::metadata(bytes), limit_megapixels),
         Ok(ImageFormat::WebP) => {
             webp::fault(bytes).map_or(Ok(()), |reason| Err(invalid(reason)))?;
-            read(WebPDecoder::new(reader), limit_megapixels)
+            read(WebPDecoder::new(reader), &webp::metadata(bytes), limit_megapixels)
         }
         Ok(other) => {
             let name = other.extensions_str().first().copied().unwrap_or("this format");
@@ -75,7 +75,7 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     }
 }
 
-fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -> Result<Rgb8> {
+fn read(decoder: ImageResult<impl ImageDecoder>, metadata: &Metadata, limit_megapixels: u32) -> Result<Rgb8> {
     let mut decoder = decoder.map_err(|error| invalid(error.to_string()))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -87,10 +87,8 @@ fn read(decoder: image::ImageResult<impl ImageDecoder>, limit_megapixels: u32) -
     }
     let limits = limits(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
     decoder.set_limits(limits).map_err(|error| invalid(error.to_string()))?;
-    // A damaged EXIF block is no reason to refuse the picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| invalid(error.to_string()))?;
-    picture.apply_orientation(orientation);
+    picture.apply_orientation(metadata.orientation());
     Ok(flatten(picture))
 }
 
@@ -128,30 +126,6 @@ fn flatten(picture: DynamicImage) -> Rgb8 {
 fn on_white([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
     let (alpha, white) = (u32::from(alpha), 255 * (255 - u32::from(alpha)));
     [red, green, blue].map(|value| ((u32::from(value) * alpha + white + 127) / 255) as u8)
-}
-
-/// The decoder fills the missing part of a cut file with grey; such a file is refused instead.
-fn check_jpeg_ends(bytes: &[u8]) -> Result<()> {
-    const END: [u8; 2] = [0xff, 0xd9];
-    let scan = jpeg_scan_start(bytes).unwrap_or(bytes.len());
-    let ends = bytes[scan..].windows(2).any(|marker| marker == END);
-    ends.then_some(()).ok_or_else(|| invalid("the JPEG ends in the middle"))
-}
-
-/// Where the first scan begins: past the segments before it, whose payload (a thumbnail) may hold any bytes.
-fn jpeg_scan_start(bytes: &[u8]) -> Option<usize> {
-    let mut at = 2;
-    loop {
-        match bytes.get(at..at + 2)? {
-            [0xff, 0xda] => return Some(at),
-            [0xff, 0xff] => at += 1,
-            [0xff, _] => {
-                let len = bytes.get(at + 2..at + 4)?;
-                at += 2 + usize::from(u16::from_be_bytes([len[0], len[1]])).max(2);
-            }
-            _ => at += 1,
-        }
-    }
 }
 
 fn check_len(width: u32, height: u32, channels: u64, len: usize) -> Result<()> {

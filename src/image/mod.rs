@@ -7,6 +7,9 @@ pub mod decode;
 pub mod prepare;
 pub mod resize;
 
+mod jpeg;
+mod orientation;
+mod png;
 mod webp;
 
 pub use crate::config::ImageGrid;

@@ -1,14 +1,39 @@
-//! What is wrong with a WebP that its decoder would not notice in time.
+//! Chunks of WebP files: metadata, and what is wrong with a file that its decoder would not notice in time.
 //!
 //! `image-webp` 0.2.4 believes the size that lies in a lossy bitstream before it compares it with the file's: a small file then
 //! takes hundreds of megabytes, or in an animation with alpha ends in a panic.
 
+use super::orientation::Metadata;
+
+/// EXIF and XMP, where the header announces them.
+pub(super) fn metadata(bytes: &[u8]) -> Metadata {
+    const EXIF: u8 = 1 << 3;
+    const XMP: u8 = 1 << 2;
+    let mut metadata = Metadata::default();
+    let Some(header) = Chunk::at(bytes, FIRST_CHUNK).filter(|chunk| &chunk.name == b"VP8X") else {
+        return metadata;
+    };
+    let flags = header.payload.first().copied().unwrap_or_default();
+    let mut at = header.end;
+    while let Some(chunk) = Chunk::at(bytes, at) {
+        at = chunk.end;
+        let field = match &chunk.name {
+            b"EXIF" if flags & EXIF != 0 => &mut metadata.exif,
+            b"XMP " if flags & XMP != 0 => &mut metadata.xmp,
+            _ => continue,
+        };
+        if field.is_empty() {
+            *field = chunk.payload.to_vec();
+        }
+    }
+    metadata
+}
+
 /// Why the file is refused, if it is: every lossy bitstream must have the size that the file gives its frame, and every frame lie
 /// within the picture.
 pub(super) fn fault(bytes: &[u8]) -> Option<&'static str> {
-    // RIFF, length, WEBP.
     let mut canvas = None;
-    let mut at = 12;
+    let mut at = FIRST_CHUNK;
     while let Some(chunk) = Chunk::at(bytes, at) {
         at = chunk.end;
         match &chunk.name {
@@ -33,6 +58,8 @@ pub(super) fn fault(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// Behind `RIFF`, a length and `WEBP`.
+const FIRST_CHUNK: usize = 12;
 const DIFFERS: &str = "a frame has another size than the file says";
 
 struct Chunk<'a> {

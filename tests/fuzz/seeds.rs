@@ -69,6 +69,10 @@ pub(crate) fn picture() -> Vec<Seed> {
         "rgb16.png",
         "rgba.png",
         "turned.jpg",
+        "turned.webp",
+        "turned_profile.png",
+        "turned_xmp.jpg",
+        "turned_xmp.png",
     ];
     let files = names.map(|name| fixture(&format!("images/{name}")));
     let animations = [animated(&fixture("images/lossy_alpha.webp")), animated(&fixture("images/lossless_alpha.webp"))];
