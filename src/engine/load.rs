@@ -173,7 +173,7 @@ impl Engine {
         let model = &mut self.backend.resident_mut()?.model;
         self.conversation.reserve(model, context).await?;
         let _features = model.features(rows)?;
-        model.preallocate(self.conversation.state_mut(model)?)?;
+        model.preallocate(self.conversation.state_mut(model)?).await?;
         // Penalties take the most.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
         let _draw = Draw::new(model, &sampling, &[])?;

@@ -3,14 +3,24 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use super::device::Gpu;
 use super::kernel::{Access, Kernel, Pipeline, bindings};
 use super::lock;
+use super::threads::for_each;
 use crate::error::{Error, Result};
 
+/// A kernel with its text as this device's compiler takes it.
+struct Source<'a> {
+    kernel: &'a Kernel,
+    wgsl: String,
+    bindings: Vec<Access>,
+}
+
 impl Gpu {
-    /// Compiles kernels, each once. `on_compiled` is told how many kernels are done, of how many: natively one by one, in
-    /// a browser, which compiles beside the page, as it answers.
+    /// Compiles kernels, each once and several at a time. `on_compiled` is told how many kernels are done, of how many.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
@@ -21,47 +31,65 @@ impl Gpu {
     ) -> Result<()> {
         let mut seen = HashSet::new();
         let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
-        let total = kernels.len();
-        let mut told = 0;
-        let mut tell = |done: usize| {
-            if done > told {
-                told = done;
-                on_compiled(done, total);
-            }
+        let missing: Vec<_> = {
+            let pipelines = lock(&self.0.pipelines);
+            kernels.iter().filter(|kernel| !pipelines.contains_key(**kernel)).collect()
         };
-        for (index, kernel) in kernels.into_iter().enumerate() {
-            self.pipeline(kernel)?;
-            tell((index + 1).saturating_sub(self.0.errors.shaders()));
+        let mut done = 0;
+        let mut tell = || {
+            done += 1;
+            on_compiled(done, kernels.len());
+        };
+        (0..kernels.len() - missing.len()).for_each(|_| tell());
+        let sources = missing.into_iter().map(|kernel| self.source(kernel)).collect::<Result<Vec<_>>>()?;
+        match self.0.options.compile_ahead {
+            None => for_each(&sources, |source| drop(self.make(source)), tell),
+            Some(compile_ahead) => {
+                let ahead = sources.iter().map(|source| async move {
+                    compile_ahead(source.kernel.name(), &source.wgsl, &source.bindings).await;
+                    source
+                });
+                let mut compiling: FuturesUnordered<_> = ahead.collect();
+                while let Some(source) = self.unless_lost(compiling.next()).await? {
+                    self.make(source);
+                    tell();
+                }
+            }
         }
-        self.flush_telling(|left| tell(total.saturating_sub(left))).await
+        self.flush_errors().await
     }
 
-    /// Compiles a kernel, or finds it compiled. A shader the driver refuses shows in [`Gpu::check`].
+    fn source<'a>(&self, kernel: &'a Kernel) -> Result<Source<'a>> {
+        let mut wgsl = kernel.needs().directives(self.0.is_browser) + &kernel.source()?;
+        if let Some(faults) = &self.0.options.faults {
+            wgsl = faults.source(kernel.name(), wgsl);
+        }
+        Ok(Source { kernel, bindings: bindings(&wgsl)?, wgsl })
+    }
+
+    /// Finds a kernel compiled, or has work wait until it is. A shader the driver refuses shows in [`Gpu::check`].
     pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
-        let mut pipelines = lock(&self.0.pipelines);
-        if let Some(pipeline) = pipelines.get(kernel) {
+        if let Some(pipeline) = lock(&self.0.pipelines).get(kernel) {
             return Ok(pipeline.clone());
         }
-        let refusal = Error::Gpu { stage: format!("compiling {}", kernel.name()), detail: String::new() };
-        let source = kernel.source()?;
-        let bindings = bindings(&source)?;
-        // As this device's compiler takes it.
-        let mut source = kernel.needs().directives(self.0.is_browser) + &source;
-        if let Some(faults) = &self.0.options.faults {
-            source = faults.source(kernel.name(), source);
-        }
-        let compiled = self.watched(refusal.clone(), wgpu::ErrorFilter::Validation, || {
-            self.watched(refusal, wgpu::ErrorFilter::Internal, || self.build(kernel.name(), source, &bindings))
-        });
-        let pipeline = Arc::new(compiled);
-        pipelines.insert(kernel.clone(), pipeline.clone());
-        Ok(pipeline)
+        self.count(|counters| counters.late_pipelines += 1);
+        Ok(self.make(&self.source(kernel)?))
     }
 
-    fn build(&self, name: &str, source: String, bindings: &[Access]) -> Pipeline {
+    fn make(&self, source: &Source<'_>) -> Arc<Pipeline> {
+        let refusal = Error::Gpu { stage: format!("compiling {}", source.kernel.name()), detail: String::new() };
+        let compiled = self.watched(refusal.clone(), wgpu::ErrorFilter::Validation, || {
+            self.watched(refusal, wgpu::ErrorFilter::Internal, || self.build(source))
+        });
+        let pipeline = Arc::new(compiled);
+        lock(&self.0.pipelines).insert(source.kernel.clone(), pipeline.clone());
+        pipeline
+    }
+
+    fn build(&self, Source { kernel, wgsl, bindings }: &Source<'_>) -> Pipeline {
         self.count(|counters| counters.pipelines += 1);
         let device = &self.0.device;
-        let label = Some(name);
+        let label = Some(kernel.name());
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -75,7 +103,7 @@ impl Gpu {
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
-            source: wgpu::ShaderSource::Wgsl(source.into()),
+            source: wgpu::ShaderSource::Wgsl(wgsl.into()),
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,

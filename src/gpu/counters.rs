@@ -19,6 +19,8 @@ pub struct Counters {
     pub bind_groups: u64,
     /// Pipelines compiled.
     pub pipelines: u64,
+    /// Of these, the ones that work had to wait for: nobody had them compiled before.
+    pub late_pipelines: u64,
     /// Bytes that came back.
     pub bytes_read: u64,
 }
@@ -28,7 +30,7 @@ impl std::ops::Sub for Counters {
 
     /// What was done since `earlier`.
     fn sub(self, earlier: Self) -> Self {
-        let [now, earlier]: [[u64; 7]; 2] = bytemuck::cast([self, earlier]);
-        bytemuck::cast(std::array::from_fn::<u64, 7, _>(|index| now[index] - earlier[index]))
+        let [now, earlier]: [[u64; 8]; 2] = bytemuck::cast([self, earlier]);
+        bytemuck::cast(std::array::from_fn::<u64, 8, _>(|index| now[index] - earlier[index]))
     }
 }

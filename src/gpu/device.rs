@@ -1,12 +1,13 @@
 //! Finds a GPU and opens it.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use super::counters::Counters;
 use super::device_errors::{self, DeviceErrors};
 use super::features::Features;
-use super::kernel::{Kernel, Pipeline};
+use super::kernel::{Access, Kernel, Pipeline};
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
 use super::lock;
@@ -71,9 +72,15 @@ pub struct GpuOptions {
     pub max_flops: Option<u64>,
     /// What the platform says of the device that wgpu does not know.
     pub browser_caps: BrowserCaps,
+    /// Compiles shaders without a wait, where the platform can and wgpu cannot.
+    pub compile_ahead: Option<CompileAhead>,
     /// Faults that tests want.
     pub faults: Option<Arc<dyn Faults>>,
 }
+
+/// Compiles a shader, given its name, its WGSL and its storage bindings from 1 on, for the device that was opened last. wgpu then finds
+/// the pipeline made; one that is refused it makes again, and hears why.
+pub type CompileAhead = fn(&str, &str, &[Access]) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// What drivers do rarely and at a time of their own: tests have devices do it when they like.
 pub trait Faults: std::fmt::Debug + Send + Sync {

@@ -90,11 +90,6 @@ impl DeviceErrors {
         });
         asked.is_empty()
     }
-
-    /// Shaders of which it is not known yet whether the driver takes them. Each is asked of twice.
-    pub(super) fn shaders(&self) -> usize {
-        lock(&self.asked).iter().filter(|(refusal, _)| matches!(refusal, Error::Gpu { .. })).count().div_ceil(2)
-    }
 }
 
 impl State {

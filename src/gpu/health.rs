@@ -39,21 +39,8 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub async fn flush_errors(&self) -> Result<()> {
-        self.flush_telling(|_| ()).await
-    }
-
-    /// As [`Gpu::flush_errors`]; `on_shaders` is told how many shaders are still being compiled, whenever something was answered.
-    ///
-    /// # Errors
-    /// As [`Gpu::flush_errors`].
-    pub(super) async fn flush_telling(&self, mut on_shaders: impl FnMut(usize)) -> Result<()> {
         let errors = &self.0.errors;
-        self.unless_lost(poll_fn(|context| {
-            let is_last = errors.look(context);
-            on_shaders(errors.shaders());
-            if is_last { Poll::Ready(()) } else { Poll::Pending }
-        }))
-        .await?;
+        self.unless_lost(poll_fn(|context| if errors.look(context) { Poll::Ready(()) } else { Poll::Pending })).await?;
         self.check()?;
         let complaint = errors.take();
         if complaint.is_err() && !self.responds().await {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::features::Features;
@@ -28,6 +28,8 @@ struct Parts {
     name: Cow<'static, str>,
     needs: Features,
     shader: Shader,
+    /// Of the shader, made once: the kernel is looked up for every launch.
+    hash: u64,
     origin: Box<dyn Any + Send + Sync>,
 }
 
@@ -40,7 +42,9 @@ impl Kernel {
         shader: Shader,
         origin: impl Any + Send + Sync,
     ) -> Self {
-        Self(Arc::new(Parts { name: name.into(), needs, shader, origin: Box::new(origin) }))
+        let mut hasher = DefaultHasher::new();
+        shader.hash(&mut hasher);
+        Self(Arc::new(Parts { name: name.into(), needs, shader, hash: hasher.finish(), origin: Box::new(origin) }))
     }
 
     /// Name for listings.
@@ -90,7 +94,7 @@ impl Eq for Kernel {}
 
 impl Hash for Kernel {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.shader.hash(state);
+        state.write_u64(self.0.hash);
     }
 }
 

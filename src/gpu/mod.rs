@@ -16,10 +16,11 @@ mod pieces;
 pub mod read;
 pub mod recording;
 pub mod run;
+mod threads;
 
 pub use buffer::{Allocator, Buffer, Slice};
 pub use counters::Counters;
-pub use device::{BrowserCaps, DeviceReport, Faults, Gpu, GpuOptions};
+pub use device::{BrowserCaps, CompileAhead, DeviceReport, Faults, Gpu, GpuOptions};
 pub use features::Features;
 pub use kernel::{Access, Kernel};
 pub use kernel_config::{DeviceClass, KernelConfig};

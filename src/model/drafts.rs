@@ -4,7 +4,7 @@
 use super::forward::Model;
 use super::language::{DRAFT_ROWS, LanguageModel};
 use crate::error::{Error, Result};
-use crate::gpu::Prepared;
+use crate::gpu::{Kernel, Prepared};
 use crate::layers::Form;
 use crate::layers::step::StepHeader;
 use crate::state::{State, States};
@@ -70,14 +70,25 @@ impl Model {
         Ok(Some(ms))
     }
 
+    /// The kernels of passes over `rows` tokens: attention by one workgroup a head, and shared by several. Some come more than once.
+    pub(super) fn draft_kernels(&self, state: &State, rows: usize) -> Result<Vec<Kernel>> {
+        let mut kernels = Vec::new();
+        for splits in [1, 2] {
+            let recording = self.record_step(state, rows, Form::Step { splits })?;
+            kernels.extend(recording.dispatches().map(|dispatch| dispatch.kernel.clone()));
+        }
+        Ok(kernels)
+    }
+
     /// Takes the memory of the decoder, of a step behind a full `state` and of passes over drafts; computes nothing. Fails as
     /// [`LanguageModel::forward`].
-    pub fn preallocate(&mut self, state: &State) -> Result<()> {
+    pub async fn preallocate(&mut self, state: &State) -> Result<()> {
         self.release();
         self.start_steps(state, StepHeader { token: 0, entry: 0, drawn: 0 })?;
         self.ready_step(state, state.context().saturating_sub(1))?;
         let most = self.rows.step.min(state.context());
         for rows in DRAFT_ROWS.into_iter().filter(|&rows| rows <= most) {
+            self.gpu.compile(&self.draft_kernels(state, rows)?, &mut |_, _| ()).await?;
             self.ready(state, rows, Form::step(state.context().saturating_sub(rows), rows))?;
         }
         Ok(())

@@ -7,12 +7,13 @@ use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use super::compile_ahead;
 use super::convert::{JsResult, Thrown};
 use super::engine::OcelliEngine;
 use crate::chat::Date;
 use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
-use crate::gpu::{BrowserCaps, Gpu, GpuOptions};
+use crate::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
 
 #[wasm_bindgen]
 extern "C" {
@@ -43,7 +44,7 @@ impl ShardSource for Shards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
-/// here. `on_kernels(done, total)` is called while pipelines are compiled.
+/// here. `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu makes one.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -54,7 +55,9 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "(index: number) => Promise<Uint8Array>")] read_shard: Function,
     #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
+    #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
 ) -> JsResult<OcelliEngine> {
+    compile_ahead::set(compile_ahead);
     let thrown = Thrown::default();
     let shards = Shards { read: read_shard, thrown: thrown.clone() };
     let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
@@ -121,7 +124,8 @@ async fn open(
     on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
-    let gpu = Gpu::open_with(GpuOptions { browser_caps: given.browser_caps, ..GpuOptions::default() }).await?;
+    let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
+    let gpu = Gpu::open_with(GpuOptions { browser_caps, compile_ahead, ..GpuOptions::default() }).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
     let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;

@@ -2,6 +2,7 @@
 //!
 //! They are for the worker of the npm package (`www/src/worker.ts`). `types.d.ts` declares every value that is passed.
 
+mod compile_ahead;
 mod convert;
 mod engine;
 mod import;

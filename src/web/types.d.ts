@@ -227,6 +227,9 @@ export interface EngineOptions {
   speculation: Speculation | null;
 }
 
+/** Compiles a shader, given which of its storage bindings from 1 on are only read, for the device that was opened last. */
+export type CompileAhead = (name: string, code: string, readOnly: boolean[]) => Promise<void>;
+
 /** What loading needs beside the options. */
 export interface LoadContext {
   browserCaps: BrowserCaps;

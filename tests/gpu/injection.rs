@@ -18,6 +18,7 @@ struct Orders {
     lose_at_submission: Mutex<BTreeSet<u64>>,
     lose_at_write: Mutex<BTreeSet<u64>>,
     corrupted: Mutex<Vec<(String, String, String)>>,
+    sources: Mutex<Vec<String>>,
 }
 
 impl Injection {
@@ -52,6 +53,11 @@ impl Injection {
         lock(&self.0.corrupted).push((kernel.into(), from.into(), to.into()));
     }
 
+    /// The shaders that were to be compiled so far, on all devices together, as they were meant to be.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        lock(&self.0.sources).clone()
+    }
+
     /// Opens a device that has these faults.
     pub(crate) async fn open(&self) -> ocelli::Result<Gpu> {
         Gpu::open_with(GpuOptions { faults: Some(self.0.clone()), ..GpuOptions::default() }).await
@@ -72,6 +78,7 @@ impl Faults for Orders {
     }
 
     fn source(&self, kernel: &str, source: String) -> String {
+        lock(&self.sources).push(source.clone());
         let corrupted = lock(&self.corrupted);
         let matching = corrupted.iter().filter(|(name, ..)| kernel.starts_with(name.as_str()));
         matching.fold(source, |source, (_, from, to)| source.replace(from, to))

@@ -17,6 +17,7 @@ import initWasm, {
   type Picture,
   type ScoreResult,
 } from "./wasm/ocelli.js";
+import { compileAhead } from "./worker/compile-ahead.js";
 import { browserCaps } from "./worker/features.js";
 import { readPicture } from "./worker/picture.js";
 import {
@@ -122,7 +123,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const known = await loadTuning();
     const onKernels = (loaded: number, total: number) => onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
     const options = { ...call.options, browserCaps: await browserCaps(), known };
-    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels);
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead);
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     signal.throwIfAborted();
   } catch (thrown) {

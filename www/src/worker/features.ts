@@ -1,12 +1,13 @@
 /** WebGPU features that wgpu neither requests in browsers nor reports there. */
 import type { BrowserCaps } from "../wasm/ocelli.js";
+import { compileFor, type Device } from "./compile-ahead.js";
 
 /** The part of WebGPU that is used here. */
 interface Adapter {
   readonly features: ReadonlySet<string>;
   readonly info?: { readonly vendor?: string; readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
 }
-type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<unknown>;
+type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device>;
 interface WithWebGpu {
   navigator: {
     gpu?: {
@@ -19,17 +20,20 @@ interface WithWebGpu {
 
 /** The device feature. The built-in value `subgroup_id` is a language feature beside it. */
 const SUBGROUPS = "subgroups";
+let isWatching = false;
 let requestsSubgroups = false;
 
-/** Makes every device that is opened from now on request subgroups, if its adapter has them. */
-function requestSubgroups(prototype: { requestDevice: RequestDevice }): void {
-  if (requestsSubgroups) return;
-  requestsSubgroups = true;
+/** Makes every device that is opened from now on compile ahead, and request subgroups if they are wanted and its adapter has them. */
+function watchDevices(prototype: { requestDevice: RequestDevice }): void {
+  if (isWatching) return;
+  isWatching = true;
   const { requestDevice } = prototype;
-  prototype.requestDevice = function (descriptor = {}) {
+  prototype.requestDevice = async function (descriptor = {}) {
     const requiredFeatures = new Set(descriptor.requiredFeatures);
-    if (this.features.has(SUBGROUPS)) requiredFeatures.add(SUBGROUPS);
-    return requestDevice.call(this, { ...descriptor, requiredFeatures: [...requiredFeatures] });
+    if (requestsSubgroups && this.features.has(SUBGROUPS)) requiredFeatures.add(SUBGROUPS);
+    const device = await requestDevice.call(this, { ...descriptor, requiredFeatures: [...requiredFeatures] });
+    compileFor(device);
+    return device;
   };
 }
 
@@ -39,11 +43,11 @@ export async function browserCaps(): Promise<BrowserCaps> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();
   if (!adapter || !GPUAdapter) return { features: { f16: false, subgroups: false, dot: false }, subgroupSizes: null };
+  watchDevices(GPUAdapter.prototype);
   const { vendor, subgroupMinSize, subgroupMaxSize } = adapter.info ?? {};
-  const subgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
-  if (subgroups) requestSubgroups(GPUAdapter.prototype);
+  requestsSubgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
   // Apple's GPUs have no instruction for packed dot products: their compiler emulates them, which is slower than floats.
   const dot = language.has("packed_4x8_integer_dot_product") && vendor !== "apple";
   const subgroupSizes: [number, number] | null = subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null;
-  return { features: { f16: false, subgroups, dot }, subgroupSizes };
+  return { features: { f16: false, subgroups: requestsSubgroups, dot }, subgroupSizes };
 }

@@ -1,0 +1,65 @@
+/**
+ * Pipelines compiled on threads of the browser, several at a time. wgpu 30 only knows the call that compiles one after another, in the
+ * process that draws all pages; for what was compiled here that call returns at once.
+ */
+import type { CompileAhead } from "../wasm/ocelli.js";
+
+interface Shader {
+  label: string;
+  code: string;
+}
+interface Pipeline {
+  label: string;
+  layout: object;
+  compute: { module: object; entryPoint: string };
+}
+
+/** The part of WebGPU that is used here. */
+export interface Device {
+  pushErrorScope(filter: "validation"): void;
+  popErrorScope(): Promise<unknown>;
+  createBindGroupLayout(descriptor: { label: string; entries: object[] }): object;
+  createPipelineLayout(descriptor: { label: string; bindGroupLayouts: object[] }): object;
+  createShaderModule(descriptor: Shader): object;
+  createComputePipeline(descriptor: Pipeline): object;
+  createComputePipelineAsync(descriptor: Pipeline): Promise<object>;
+}
+
+const COMPUTE_STAGE = 4;
+
+/** Of the device that was opened last. */
+let compile: CompileAhead = () => Promise.resolve();
+
+export const compileAhead: CompileAhead = (label, code, readOnly) => compile(label, code, readOnly);
+
+/** From now on pipelines are compiled for `device`. Nothing must have been compiled for it yet. */
+export function compileFor(device: Device): void {
+  /** Shader modules with pipelines that wgpu has not asked for yet, by WGSL. */
+  const modules = new Map<string, object>();
+  const pipelines = new WeakMap<object, object>();
+  const { createShaderModule, createComputePipeline } = device;
+  compile = async (label, code, readOnly) => {
+    // Whatever is wrong with it wgpu hears when it makes it again.
+    device.pushErrorScope("validation");
+    const module = createShaderModule.call(device, { label, code });
+    const layout = pipelineLayout(device, label, readOnly);
+    void device.popErrorScope();
+    const pipeline = await device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: "main" } });
+    pipelines.set(module, pipeline);
+    modules.set(code, module);
+  };
+  device.createShaderModule = (descriptor) => {
+    const module = modules.get(descriptor.code);
+    modules.delete(descriptor.code);
+    return module ?? createShaderModule.call(device, descriptor);
+  };
+  device.createComputePipeline = (descriptor) => pipelines.get(descriptor.compute.module) ?? createComputePipeline.call(device, descriptor);
+}
+
+/** Parameters first, then storage buffers: as `src/gpu/compile.rs` lays them out. */
+function pipelineLayout(device: Device, label: string, readOnly: boolean[]): object {
+  const types = ["uniform", ...readOnly.map((isRead) => (isRead ? "read-only-storage" : "storage"))];
+  const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } }));
+  const bindGroupLayout = device.createBindGroupLayout({ label, entries });
+  return device.createPipelineLayout({ label, bindGroupLayouts: [bindGroupLayout] });
+}

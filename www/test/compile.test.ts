@@ -1,0 +1,76 @@
+/** When shaders are compiled: each once, and beside everything else. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+/** Pipelines that were made, each by the name of its kernel. */
+interface Made {
+  ahead: string[];
+  late: string[];
+}
+
+/** Runs before the package's worker: takes down what its devices are asked to compile. */
+const WORKER = `
+  const made = { ahead: [], late: [] };
+  const { createComputePipeline, createComputePipelineAsync } = GPUDevice.prototype;
+  GPUDevice.prototype.createComputePipeline = function (descriptor) {
+    made.late.push(descriptor.label);
+    return createComputePipeline.call(this, descriptor);
+  };
+  GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
+    made.ahead.push(descriptor.label);
+    return createComputePipelineAsync.call(this, descriptor);
+  };
+  const channel = new BroadcastChannel("made");
+  channel.onmessage = () => channel.postMessage(made);
+`;
+const FILES = { "/test/spying.js": WORKER, "/test/worker.js": 'import "./spying.js";\nimport "/ocelli/worker.js";\n' };
+
+inBrowsers("compiling", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    for (const [path, text] of Object.entries(FILES)) site.replaced.set(path, new TextEncoder().encode(text));
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("each shader is compiled once and none while work waits for it", async () => {
+    const { loaded, used, drafts } = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const channel = new BroadcastChannel("made");
+      const made = () =>
+        new Promise<Made>((resolve) => {
+          channel.onmessage = ({ data }: MessageEvent<Made>) => resolve(data);
+          channel.postMessage(null);
+        });
+      const worker = new Worker("/test/worker.js", { type: "module" });
+      // For tests there is a third choice, which the types do not have.
+      const options = { worker, context: 512, speculation: "always" as "auto" };
+      const engine = await Engine.load("/packages/tied_two_images-q8_0/", options);
+      const loaded = await made();
+      const ask = async (request: object, ...url: string[]) => {
+        const pictures = url.map((url) => ({ type: "image_url" as const, image_url: { url } }));
+        const content = [...pictures, { type: "text" as const, text: "one two three one two three one two" }];
+        const { usage } = await engine.chat.completions.create({ messages: [{ role: "user", content }], ...request });
+        return usage.completion_tokens_details;
+      };
+      await ask({ max_tokens: 4, top_k: 5, top_p: 0.9, frequency_penalty: 0.5 }, "/models/demo/gallery/scene-01.png");
+      const drafts = await ask({ max_tokens: 300, temperature: 0 });
+      const used = await made();
+      engine.unload();
+      return { loaded, used, drafts };
+    });
+    assert.ok(drafts.accepted_prediction_tokens + drafts.rejected_prediction_tokens > 0, JSON.stringify(drafts));
+    assert.ok(loaded.ahead.length > 15, JSON.stringify(loaded));
+    assert.ok(used.ahead.length > loaded.ahead.length, "drafts and filters have kernels of their own");
+    assert.deepEqual(used.late, []);
+    assert.equal(new Set(used.ahead).size, used.ahead.length, JSON.stringify(used.ahead));
+  });
+});
