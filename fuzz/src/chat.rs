@@ -44,7 +44,7 @@ pub fn request(bytes: &[u8]) -> Result<()> {
     let scored = ScoreRequest::from_json(&body);
     let chat: ChatRequest = match (text.parse(), scored) {
         (Ok(chat), _) => chat,
-        (Err(_), Ok(ScoreRequest { prompt: Prompt::Messages(messages), picture_urls })) => {
+        (Err(_), Ok(ScoreRequest { prompt: Prompt::Messages(messages), picture_urls, .. })) => {
             return lay_out(&messages, picture_urls.len());
         }
         (Err(_), Ok(_)) => return Ok(()),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::field::{Field, Fields, UNKNOWN, parse};
 use super::messages::Conversation;
 use crate::chat::Message;
+use crate::engine::Detail;
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
@@ -28,6 +29,8 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// URLs of the pictures in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
     pub picture_urls: Vec<String>,
+    /// How large each of them is to be shown.
+    pub details: Vec<Detail>,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,
     /// Most tokens of the answer; absent for as many as fit the context.
@@ -67,11 +70,12 @@ impl ChatRequest {
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         refuse_unsupported(&fields)?;
-        let Conversation { messages, picture_urls } = Conversation::read(&fields.need("messages")?)?;
+        let Conversation { messages, picture_urls, details } = Conversation::read(&fields.need("messages")?)?;
         let stream = fields.flag("stream")?;
         Ok(Self {
             messages,
             picture_urls,
+            details,
             sampling: read_sampling(&fields, defaults.clone())?,
             max_tokens: read_max_tokens(&fields)?,
             stop: fields.get("stop").map(|stop| read_stop(&stop)).transpose()?.unwrap_or_default(),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::field::{Field, Fields};
 use crate::chat::{ContentPart, Message, Role};
+use crate::engine::Detail;
 use crate::error::Result;
 
 /// Messages, and the URLs of the pictures in them in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
@@ -11,6 +12,8 @@ use crate::error::Result;
 pub(super) struct Conversation {
     pub(super) messages: Vec<Message>,
     pub(super) picture_urls: Vec<String>,
+    /// How large each of them is to be shown.
+    pub(super) details: Vec<Detail>,
 }
 
 impl Conversation {
@@ -50,7 +53,9 @@ impl Conversation {
             }
             "image_url" => {
                 fields.only(&["type", "image_url"])?;
-                self.picture_urls.push(read_picture_url(&fields.need("image_url")?)?);
+                let (url, detail) = read_picture_url(&fields.need("image_url")?)?;
+                self.picture_urls.push(url);
+                self.details.push(detail);
                 Ok(ContentPart::Image(self.picture_urls.len() - 1))
             }
             other => {
@@ -71,21 +76,19 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
     }
 }
 
-/// A URL, or an object with one. `detail` is validated and has no effect: pictures are always encoded at full size.
-fn read_picture_url(image_url: &Field<'_>) -> Result<String> {
-    let mut url = image_url.clone();
+/// A URL, or an object with one and perhaps a `detail`.
+fn read_picture_url(image_url: &Field<'_>) -> Result<(String, Detail)> {
+    let (mut url, mut detail) = (image_url.clone(), Detail::default());
     if !url.value.is_string() {
         let fields = image_url.object()?;
         fields.only(&["url", "detail"])?;
-        if let Some(detail) = fields.get("detail")
-            && !["auto", "low", "high"].contains(&detail.str()?)
-        {
-            return Err(detail.fault("must be auto, low or high"));
+        if let Some(field) = fields.get("detail") {
+            detail = field.str()?.parse().map_err(|_| field.fault("must be auto, low or high"))?;
         }
         url = fields.need("url")?;
     }
     match url.str()? {
         "" => Err(url.fault("is empty")),
-        text => Ok(text.to_owned()),
+        text => Ok((text.to_owned(), detail)),
     }
 }

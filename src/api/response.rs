@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::ChatRequest;
-use crate::engine::{self, FinishReason};
+use crate::engine::{self, FinishReason, ShownPicture};
 use crate::error::Error;
 
 /// Token counts of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens in the prompt, picture tokens included.
     pub prompt_tokens: usize,
@@ -19,6 +19,16 @@ pub struct Usage {
     pub prompt_tokens_details: PromptTokensDetails,
     /// How many of the answer's tokens were drafted.
     pub completion_tokens_details: CompletionTokensDetails,
+    /// What the `OpenAI` API has no place for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ocelli: Option<UsageExtension>,
+}
+
+/// What the `OpenAI` API's usage has no place for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageExtension {
+    /// How large the pictures were shown, in the order of the request.
+    pub pictures: Vec<ShownPicture>,
 }
 
 /// What the prompt's tokens were.
@@ -37,6 +47,14 @@ pub struct CompletionTokensDetails {
     pub rejected_prediction_tokens: usize,
 }
 
+impl Usage {
+    /// Of an answer to a request with these pictures.
+    #[must_use]
+    pub fn with_pictures(self, pictures: Vec<ShownPicture>) -> Self {
+        Self { ocelli: (!pictures.is_empty()).then_some(UsageExtension { pictures }), ..self }
+    }
+}
+
 impl From<engine::Usage> for Usage {
     fn from(usage: engine::Usage) -> Self {
         Self {
@@ -48,6 +66,7 @@ impl From<engine::Usage> for Usage {
                 accepted_prediction_tokens: usage.accepted_tokens,
                 rejected_prediction_tokens: usage.drafted_tokens.saturating_sub(usage.accepted_tokens),
             },
+            ocelli: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::field::{Fields, parse};
 use super::messages::Conversation;
-use crate::engine::Prompt;
+use crate::engine::{Detail, Prompt};
 use crate::error::{Error, Result};
 
 /// A prompt whose logits are asked for.
@@ -16,6 +16,8 @@ pub struct ScoreRequest {
     pub prompt: Prompt,
     /// URLs of the pictures, in order of appearance or of their tokens.
     pub picture_urls: Vec<String>,
+    /// How large each of them is to be shown; with token ids as large as the model takes it.
+    pub details: Vec<Detail>,
 }
 
 impl FromStr for ScoreRequest {
@@ -35,8 +37,8 @@ impl ScoreRequest {
         let fields = Fields::of_request(request)?;
         if let Some(messages) = fields.get("messages") {
             fields.only(&["messages"])?;
-            let Conversation { messages, picture_urls } = Conversation::read(&messages)?;
-            return Ok(Self { prompt: Prompt::Messages(messages), picture_urls });
+            let Conversation { messages, picture_urls, details } = Conversation::read(&messages)?;
+            return Ok(Self { prompt: Prompt::Messages(messages), picture_urls, details });
         }
         fields.only(&["input_ids", "images"])?;
         let ids = fields.get("input_ids").ok_or_else(|| Error::request("body", "needs messages or input_ids"))?;
@@ -44,10 +46,11 @@ impl ScoreRequest {
         if input_ids.is_empty() {
             return Err(ids.fault("at least one token is needed"));
         }
-        let picture_urls = match fields.get("images") {
+        let picture_urls: Vec<String> = match fields.get("images") {
             Some(images) => images.array()?.map(|url| url.string()).collect::<Result<_>>()?,
             None => Vec::new(),
         };
-        Ok(Self { prompt: Prompt::Ids(input_ids), picture_urls })
+        let details = vec![Detail::High; picture_urls.len()];
+        Ok(Self { prompt: Prompt::Ids(input_ids), picture_urls, details })
     }
 }

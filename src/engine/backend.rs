@@ -6,6 +6,7 @@ use super::conversation::Conversation;
 use super::events::RequestContext;
 use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
+use crate::config::ImageGrid;
 use crate::error::Result;
 use crate::model::LanguageModel;
 use crate::weights::manifest::Manifest;
@@ -24,6 +25,10 @@ pub trait Backend {
 
     /// Longest edge of a picture in pixels; larger ones are scaled down.
     fn longest_edge(&self) -> usize;
+
+    /// Seconds that a picture of this grid takes, from the tower to the end of its tokens in the prompt; `None` while the rate of the
+    /// device is not known.
+    fn seconds_for(&self, grid: ImageGrid) -> Result<Option<f64>>;
 
     /// The model; [`crate::Error::DeviceLost`] from the loss of a device until [`Self::reopen`].
     fn model(&mut self) -> Result<&mut Self::Model>;

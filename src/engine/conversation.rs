@@ -79,6 +79,11 @@ impl<M: LanguageModel> Conversation<M> {
         &self.history.entries
     }
 
+    /// The pictures that its entries name, and perhaps others.
+    pub(super) fn pictures(&self) -> &[Rc<SizedPicture>] {
+        &self.history.pictures
+    }
+
     /// Entries that `prompt` has in common with the conversation and that need not be computed. The last entry of the prompt is always
     /// left to compute, since its logits are wanted.
     pub(super) fn common(&self, prompt: &[ContextEntry]) -> usize {

@@ -7,11 +7,13 @@ use futures_util::future::join;
 use super::backend::Backend;
 use super::conversation::Conversation;
 use super::events::{Clock, LoadEvent, RequestContext};
+use super::picture_cost::PictureCost;
 use super::pictures::{FeatureCache, PromptImages};
 use super::prompt::{ContextEntry, SizedPicture};
 use super::source::ShardSource;
 use super::tower::{ShardWindow, TowerRun, select_all, take_all};
 use super::tuning::Tuned;
+use crate::config::ImageGrid;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::families::tower::Tower;
@@ -40,6 +42,7 @@ pub struct Device {
     pub(super) manifest: Manifest,
     pub(super) shards: Box<dyn ShardSource>,
     pub(super) features: FeatureCache,
+    pub(super) costs: PictureCost,
     pub(super) self_test: SelfTestReport,
     pub(super) tuned: Tuned,
     pub(super) clock: Clock,
@@ -77,6 +80,10 @@ impl Backend for Device {
 
     fn longest_edge(&self) -> usize {
         self.plan.longest_edge
+    }
+
+    fn seconds_for(&self, grid: ImageGrid) -> Result<Option<f64>> {
+        self.costs.seconds(&self.gpu, &self.manifest, &self.plan, grid)
     }
 
     fn model(&mut self) -> Result<&mut Model> {

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use super::Engine;
 use super::backend::Backend;
 use super::events::Event;
-use super::prompt::{ContextEntry, Encoded, Picture, Prompt, SizedPicture};
+use super::picture_size::{PictureLimits, ShownPicture, Wanted, longest_edge};
+use super::prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
 use crate::error::{Error, Result};
 use crate::families::{Pictures, definition};
-use crate::image::{decode, fingerprint};
+use crate::image::{Fingerprint, Rgb8, decode, fingerprint, fingerprint_in};
 use crate::weights::manifest::Manifest;
 
 /// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
@@ -18,9 +19,12 @@ const MEGAPIXELS: u32 = 100;
 
 impl<B: Backend> Engine<B> {
     /// Decodes the pictures, encodes the text and lays both out.
-    pub(super) fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
-        let sized: Vec<SizedPicture> =
-            pictures.iter().enumerate().map(|(i, picture)| self.size_picture(i, picture)).collect::<Result<_>>()?;
+    pub(super) fn encode(&self, prompt: &Prompt, pictures: &[Picture], limits: PictureLimits) -> Result<Encoded> {
+        // Token ids are for pictures as large as the model takes them.
+        let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
+        let sized = self.size_pictures(pictures, limits)?;
+        let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
+        let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
         let (ids, order) = match prompt {
             Prompt::Ids(ids) if ids.is_empty() => {
                 return Err(Error::request("input_ids", "at least one token is needed"));
@@ -28,20 +32,20 @@ impl<B: Backend> Engine<B> {
             Prompt::Ids(ids) => (ids.clone(), (0..sized.len()).collect()),
             Prompt::Messages(messages) => {
                 let rules = self.picture_rules();
-                let tokens = |picture: &SizedPicture| rules.map(|rules| rules.tokens(picture.prepared.grid));
+                let tokens = |picture: &Rc<SizedPicture>| rules.map(|rules| rules.tokens(picture.prepared.grid));
                 let tokens: Vec<Vec<u32>> = sized.iter().filter_map(tokens).collect(); // [pictures, tokens]
                 let EncodedChat { ids, pictures } = self.encode_chat(messages, &tokens)?;
                 (ids, pictures)
             }
         };
-        let mut places: Vec<_> = sized.into_iter().map(|picture| Some(Rc::new(picture))).collect();
+        let mut places: Vec<_> = sized.into_iter().map(Some).collect();
         let take = |index: usize| {
             let missing = || Error::request("messages", format!("picture {index} is missing or used twice"));
             places.get_mut(index).and_then(Option::take).ok_or_else(missing)
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
         let entries = self.entries(&ids, &pictures)?;
-        Ok(Encoded { ids, entries, pictures })
+        Ok(Encoded { ids, entries, pictures, events, shown })
     }
 
     /// How the model sees pictures, if it does.
@@ -59,22 +63,69 @@ impl<B: Backend> Engine<B> {
         template.encode(messages, pictures, &self.tokenizer)
     }
 
-    fn size_picture(&self, index: usize, picture: &Picture) -> Result<SizedPicture> {
+    /// The pictures at the sizes at which they are shown. What the conversation holds keeps its size: the device's rate may have changed,
+    /// but the cache is of use for this one.
+    fn size_pictures(&self, pictures: &[Picture], limits: PictureLimits) -> Result<Vec<Rc<SizedPicture>>> {
         let Some(rules) = self.picture_rules() else {
-            return Err(Error::request(format!("pictures[{index}]"), "this model reads no pictures"));
+            let refusal = Error::request("pictures[0]", "this model reads no pictures");
+            return if pictures.is_empty() { Ok(Vec::new()) } else { Err(refusal) };
         };
-        let rgb = &match picture {
-            Picture::Rgb(rgb) => Cow::Borrowed(rgb),
-            Picture::Encoded(bytes) => Cow::Owned(decode(bytes, MEGAPIXELS)?),
+        let held = self.conversation.pictures();
+        // One after the other: decoded pictures are large.
+        let size = |Picture { content, detail }: &Picture| {
+            let rgb = &match content {
+                PictureContent::Rgb(rgb) => Cow::Borrowed(rgb),
+                PictureContent::Encoded(bytes) => Cow::Owned(decode(bytes, MEGAPIXELS)?),
+            };
+            rgb.check()?;
+            let original = fingerprint(rgb);
+            let is_this = |held: &&Rc<SizedPicture>| {
+                (held.original, held.shown.detail, held.limits) == (original, *detail, limits)
+            };
+            if let Some(held) = held.iter().find(is_this) {
+                return Ok(held.clone());
+            }
+            let wanted = Wanted {
+                size: (rgb.width as usize, rgb.height as usize),
+                detail: *detail,
+                longest_edge: self.backend.longest_edge().min(rules.largest_edge()),
+                // In a conversation that goes on the others are held.
+                pictures: pictures.len().saturating_sub(held.len()),
+            };
+            self.size_picture(rules, (rgb, original), wanted, limits).map(Rc::new)
         };
-        let full = rules.largest_edge();
-        let edge = self.backend.longest_edge().min(full);
+        pictures.iter().map(size).collect()
+    }
+
+    fn size_picture(
+        &self,
+        rules: &dyn Pictures,
+        (rgb, original): (&Rgb8, Fingerprint),
+        wanted: Wanted,
+        limits: PictureLimits,
+    ) -> Result<SizedPicture> {
+        let edge = longest_edge(rules, wanted, limits, |grid| self.backend.seconds_for(grid))?;
         let prepared = rules.prepare(rgb, edge)?;
-        let note = (edge < full && rgb.width.max(rgb.height) as usize > edge).then(|| Event::Note {
-            picture: index,
+        let (grid, most) = (prepared.grid, wanted.longest_edge);
+        let (width, height, tokens) = (prepared.width, prepared.height, rules.tokens(grid).len());
+        let is_cut = edge == most && most < rules.largest_edge() && rgb.width.max(rgb.height) as usize > edge;
+        Ok(SizedPicture {
+            fingerprint: fingerprint_in(&original, grid),
+            original,
+            prepared,
+            shown: ShownPicture { detail: wanted.detail, width, height, tokens },
+            limits,
+            cut_to: is_cut.then_some(edge),
+        })
+    }
+
+    fn events_of(&self, picture: usize, sized: &SizedPicture) -> Vec<Event> {
+        let full = self.picture_rules().map_or(0, Pictures::largest_edge);
+        let note = sized.cut_to.map(|edge| Event::Note {
+            picture,
             message: format!("scaled down to {edge} pixels for want of GPU memory; the model itself would take {full}"),
         });
-        Ok(SizedPicture { fingerprint: fingerprint(rgb), prepared, note })
+        note.into_iter().chain([Event::Picture { picture, shown: sized.shown }]).collect()
     }
 
     /// Gives every picture token the next row of the pictures' features.

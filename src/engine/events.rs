@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::picture_size::ShownPicture;
 use crate::chat::Date;
 use crate::error::{Error, Result};
 
@@ -95,6 +96,14 @@ pub enum Event {
         /// Steps in all.
         total: usize,
     },
+    /// How large a picture is shown to the model.
+    Picture {
+        /// Which of the request's pictures.
+        picture: usize,
+        /// Its size and tokens.
+        #[serde(flatten)]
+        shown: ShownPicture,
+    },
     /// Something about a picture that the caller should know.
     Note {
         /// Which of the request's pictures.
@@ -164,6 +173,8 @@ pub struct Completion {
     pub finish_reason: FinishReason,
     /// Tokens read and written.
     pub usage: Usage,
+    /// How large the pictures of the request were shown.
+    pub pictures: Vec<ShownPicture>,
     /// How long it took.
     pub timings: Timings,
 }

@@ -3,6 +3,7 @@
 
 use super::backend::Backend;
 use super::events::{Cancel, Completion, Event, RequestContext, Stage, Timings};
+use super::picture_size::PictureLimits;
 use super::pictures::PromptImages;
 use super::prompt::{Encoded, Picture, Prompt};
 use super::{Engine, Request};
@@ -35,14 +36,15 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Completion> {
         request.sampling.validate()?;
         let (mut answer, started) = (Completion::default(), (self.clock)());
-        let encoded = self.encode(&request.prompt, &request.pictures)?;
+        let encoded = self.encode(&request.prompt, &request.pictures, self.pictures)?;
         let (tokens, context) = (encoded.ids.len(), self.backend.context());
         // One token of an answer must fit as well.
         if tokens >= context {
             return Err(Error::ContextOverflow { tokens: tokens + 1, context });
         }
         answer.usage.prompt_tokens = tokens;
-        encoded.pictures.iter().filter_map(|picture| picture.note.clone()).for_each(&mut *on_event);
+        answer.pictures.clone_from(&encoded.shown);
+        encoded.events.iter().cloned().for_each(&mut *on_event);
         answer.timings.prepare_ms = (self.clock)() - started;
         let context = &mut RequestContext::new(cancel, on_event);
         answer.usage.cached_tokens = self.prefill(&encoded, &mut answer.timings, context).await?;
@@ -64,7 +66,7 @@ impl<B: Backend> Engine<B> {
         cancel: &Cancel,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
-        let encoded = self.encode(prompt, pictures)?;
+        let encoded = self.encode(prompt, pictures, PictureLimits::NONE)?;
         let (total, context) = (encoded.entries.len(), self.backend.context());
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::Engine;
 use super::device::{Device, Resident, bring_up};
 use super::events::{Calendar, Clock, LOSSES, LoadEvent};
+use super::picture_cost::PictureCost;
+use super::picture_size::PictureLimits;
 use super::pictures::FeatureCache;
 use super::source::ShardSource;
 use super::speculate::{LatencyModel, Speculation};
@@ -40,6 +42,8 @@ pub struct LoadOptions {
     pub tuned: Tuned,
     /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
     pub speculation: Speculation,
+    /// What pictures may take.
+    pub pictures: PictureLimits,
     /// The platform's clock.
     pub clock: Clock,
     /// The date, for default system prompts that name it.
@@ -58,6 +62,7 @@ impl LoadOptions {
             arithmetic: Arithmetic::default(),
             tuned: Tuned::default(),
             speculation: Speculation::default(),
+            pictures: PictureLimits::default(),
             clock,
             today: || None,
         }
@@ -130,8 +135,8 @@ impl Engine {
             }
         };
         let (class, clock, resident) = (gpu.class(), options.clock, Some(resident));
-        let features = FeatureCache::default();
-        let backend = Device { gpu, plan, resident, manifest, shards, features, self_test, tuned, clock };
+        let (features, costs) = (FeatureCache::default(), PictureCost::default());
+        let backend = Device { gpu, plan, resident, manifest, shards, features, costs, self_test, tuned, clock };
         Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
     }
 

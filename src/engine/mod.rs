@@ -10,6 +10,8 @@ mod encode;
 mod events;
 mod generate;
 mod load;
+mod picture_cost;
+mod picture_size;
 mod pictures;
 mod prompt;
 mod recovery;
@@ -27,8 +29,9 @@ pub use events::{
 };
 pub use generate::ScoredRows;
 pub use load::LoadOptions;
+pub use picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use pictures::PromptImages;
-pub use prompt::{ContextEntry, Picture, Prompt, SizedPicture};
+pub use prompt::{ContextEntry, Picture, PictureContent, Prompt, SizedPicture};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
@@ -69,6 +72,7 @@ pub struct Engine<B: Backend = Device> {
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
+    pictures: PictureLimits,
     clock: Clock,
     today: Calendar,
 }
@@ -77,9 +81,9 @@ impl<B: Backend> Engine<B> {
     /// An engine of its parts, for backends other than [`Device`], which [`Self::load`](Engine::load) makes. Of `options` only what does
     /// not concern the device counts.
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
-        let LoadOptions { speculation, clock, today, .. } = *options;
+        let LoadOptions { speculation, pictures, clock, today, .. } = *options;
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
-        Self { backend, tokenizer, conversation, speculation, latency, clock, today }
+        Self { backend, tokenizer, conversation, speculation, latency, pictures, clock, today }
     }
 
     /// What answers are made with.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::events::Event;
+use super::picture_size::{Detail, PictureLimits, ShownPicture};
 use crate::chat::Message;
 use crate::image::{Fingerprint, PreparedImage, Rgb8};
 
@@ -17,20 +18,53 @@ pub enum Prompt {
 
 /// A picture of a request.
 #[derive(Debug, Clone)]
-pub enum Picture {
+pub struct Picture {
+    /// What it shows.
+    pub content: PictureContent,
+    /// How large it is to be shown.
+    pub detail: Detail,
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone)]
+pub enum PictureContent {
     /// The bytes of a PNG, JPEG or WebP file.
     Encoded(Vec<u8>),
     /// Pixels.
     Rgb(Rgb8),
 }
 
+impl Picture {
+    /// A PNG, JPEG or WebP file, of automatic size.
+    pub fn encoded(bytes: Vec<u8>) -> Self {
+        Self { content: PictureContent::Encoded(bytes), detail: Detail::default() }
+    }
+
+    /// Pixels, of automatic size.
+    pub fn rgb(pixels: Rgb8) -> Self {
+        Self { content: PictureContent::Rgb(pixels), detail: Detail::default() }
+    }
+
+    /// Shown as large as that.
+    #[must_use]
+    pub fn at(self, detail: Detail) -> Self {
+        Self { detail, ..self }
+    }
+}
+
 /// A picture at the size the model sees it.
 #[derive(Debug)]
 pub struct SizedPicture {
+    /// Of the picture at this size.
     pub(super) fingerprint: Fingerprint,
+    /// Of the picture at its own size.
+    pub(super) original: Fingerprint,
     pub(super) prepared: PreparedImage,
-    /// What the caller should know about it.
-    pub(super) note: Option<Event>,
+    pub(super) shown: ShownPicture,
+    /// What its size was bound by.
+    pub(super) limits: PictureLimits,
+    /// Longest edge in pixels that it was brought down to, if there is no memory for more.
+    pub(super) cut_to: Option<usize>,
 }
 
 /// A prompt ready to compute.
@@ -42,6 +76,10 @@ pub(super) struct Encoded {
     pub(super) entries: Vec<ContextEntry>,
     /// Pictures in the order of their tokens.
     pub(super) pictures: Vec<Rc<SizedPicture>>,
+    /// What the caller should know about them.
+    pub(super) events: Vec<Event>,
+    /// As the model sees them, in the order of the request.
+    pub(super) shown: Vec<ShownPicture>,
 }
 
 /// What one entry of a conversation stands for. Equal entries behind equal entries have equal states.

@@ -14,4 +14,4 @@ mod webp;
 
 pub use crate::config::ImageGrid;
 pub use decode::{Rgb8, decode};
-pub use prepare::{Fingerprint, PreparedImage, fingerprint, resample};
+pub use prepare::{Fingerprint, PreparedImage, fingerprint, fingerprint_in, resample};

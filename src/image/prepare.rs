@@ -29,6 +29,15 @@ pub fn resample(picture: &Rgb8, grid: ImageGrid, cell: usize) -> PreparedImage {
 /// Tells pictures apart.
 pub type Fingerprint = [u8; 32];
 
+/// Tells apart the grids of cells in which a picture is shown.
+pub fn fingerprint_in(original: &Fingerprint, grid: ImageGrid) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update(original);
+    hash.update((grid.rows as u64).to_le_bytes());
+    hash.update((grid.cols as u64).to_le_bytes());
+    hash.finalize().into()
+}
+
 /// SHA-256 of a picture's size and pixels: equal pictures have equal fingerprints, whatever file they came from.
 pub fn fingerprint(picture: &Rgb8) -> Fingerprint {
     let mut hash = Sha256::new();

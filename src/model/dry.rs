@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::config::KvPrecision;
+use crate::config::{ImageGrid, KvPrecision};
 use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
@@ -123,6 +123,27 @@ impl DryModel {
         let sampling = Sampling::new(&self.paper, self.decoder.config.vocab_size, options, &[])?;
         sampling.record(&mut recording, &work.logits.all(), &work.step.all())?;
         Ok(recording)
+    }
+
+    /// FLOP of a picture of that many cells, `vision_rows` patches at a time, and of its tokens at the start of a prompt, `prompt_rows` at
+    /// a time.
+    pub fn picture_flops(
+        &mut self,
+        (grid, tokens): (ImageGrid, usize),
+        (vision_rows, prompt_rows): (usize, usize),
+    ) -> Result<u64> {
+        let pixels = Pixels { width: grid.cols * self.cell, height: grid.rows * self.cell, rgb: &[] };
+        let tower: u64 = self.picture(&pixels, vision_rows)?.iter().map(Recording::flops).sum();
+        let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
+        let work = &Workspace::new(&paper, text, TextRows { prompt: prompt_rows, head: 1, step: 1 })?;
+        // The precision of what is stored takes no FLOP.
+        let state = &State::with_room(&paper, text, tokens, KvPrecision::F32, tokens)?;
+        let mut prompt = 0;
+        for first in (0..tokens).step_by(prompt_rows) {
+            let rows = prompt_rows.min(tokens - first);
+            prompt += self.chunk((work, state), (first, rows), 0..text.layers.len())?.flops();
+        }
+        Ok(tower + prompt)
     }
 
     /// Every stage of the tower for a picture; none without a picture side.

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, Thrown, to_js, wasm_memory};
 use super::picture::pictures_from_js;
-use crate::api::{ChatCompletion, ChatCompletionChunk, ChatRequest, ScoreRequest, Stamp};
+use crate::api::{ChatCompletion, ChatCompletionChunk, ChatRequest, ScoreRequest, Stamp, Usage};
 use crate::engine::{Cancel, Engine, Event, Plan, Prompt, Request, ScoredRows, Timings};
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
@@ -93,7 +93,7 @@ impl OcelliEngine {
         let chat: ChatRequest = request_json.parse()?;
         let stamp = stamp.for_request(&chat);
         let request = Request {
-            pictures: pictures_from_js(&pictures)?,
+            pictures: pictures_from_js(&pictures, &chat.details)?,
             prompt: Prompt::Messages(chat.messages),
             sampling: chat.sampling,
             max_tokens: chat.max_tokens,
@@ -113,8 +113,9 @@ impl OcelliEngine {
         };
         let answer = self.thrown.restore(self.engine.generate(&request, &cancel.0, &mut forward).await)?;
         send_chunk(stamp.closing(answer.finish_reason));
-        stamp.usage(answer.usage.into()).into_iter().for_each(send_chunk);
-        let completion = stamp.completion(answer.text, answer.finish_reason, answer.usage.into());
+        let usage = Usage::from(answer.usage).with_pictures(answer.pictures);
+        stamp.usage(usage.clone()).into_iter().for_each(send_chunk);
+        let completion = stamp.completion(answer.text, answer.finish_reason, usage);
         to_js(&ChatObject { completion, tokens: answer.tokens, timings: answer.timings })
     }
 
@@ -126,8 +127,8 @@ impl OcelliEngine {
         #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
         cancel: &CancelFlag,
     ) -> JsResult<JsValue> {
-        let ScoreRequest { prompt, .. } = request_json.parse()?;
-        let pictures = pictures_from_js(&pictures)?;
+        let ScoreRequest { prompt, details, .. } = request_json.parse()?;
+        let pictures = pictures_from_js(&pictures, &details)?;
         let mut logits = Vec::new(); // [tokens, vocab]
         let mut keep = |rows: ScoredRows<'_>| {
             logits.extend_from_slice(rows.logits);

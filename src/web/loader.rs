@@ -11,7 +11,7 @@ use super::compile_ahead;
 use super::convert::{JsResult, Thrown};
 use super::engine::OcelliEngine;
 use crate::chat::Date;
-use crate::engine::{Engine, LoadEvent, LoadOptions, ShardFuture, ShardSource, Tuned, tuning_key};
+use crate::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
 use crate::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
 
@@ -82,6 +82,8 @@ struct GivenOptions {
     tune: Option<String>,
     arithmetic: Option<String>,
     speculation: Option<String>,
+    max_pixels: Option<f64>,
+    max_picture_seconds: Option<f64>,
     browser_caps: BrowserCaps,
     /// Tuning results of earlier loads by key.
     known: HashMap<String, Tuned>,
@@ -95,7 +97,14 @@ impl GivenOptions {
         if let Some(bytes) = self.gpu_memory_budget.filter(|bytes| !(bytes.is_finite() && *bytes >= 1.0)) {
             return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
         }
+        let (max_pixels, max_seconds) = (self.max_pixels, self.max_picture_seconds);
+        for (name, number) in [("maxPixels", max_pixels), ("maxPictureSeconds", max_seconds)] {
+            if let Some(number) = number.filter(|number| number.is_nan() || *number <= 0.0) {
+                return Err(Error::request(name, format!("{number} is not above zero")));
+            }
+        }
         Ok(LoadOptions {
+            pictures: PictureLimits { max_pixels: max_pixels.map(|pixels| pixels as u64), max_seconds },
             context: self.context,
             kv_precision: parsed(&self.kv_precision)?,
             vision: parsed(&self.vision)?,

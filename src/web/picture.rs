@@ -6,7 +6,7 @@ use image::{ImageFormat, ImageReader};
 use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use crate::engine::Picture;
+use crate::engine::{Detail, Picture};
 use crate::error::{Error, Result};
 use crate::image::Rgb8;
 
@@ -21,18 +21,20 @@ pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
     Some(vec![width, height])
 }
 
-/// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`.
-pub(super) fn pictures_from_js(pictures: &Array) -> Result<Vec<Picture>> {
-    pictures.iter().map(|picture| picture_from_js(&picture)).collect()
+/// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`; `details` has what is asked for each.
+pub(super) fn pictures_from_js(pictures: &Array, details: &[Detail]) -> Result<Vec<Picture>> {
+    let detail = |index: usize| details.get(index).copied().unwrap_or_default();
+    let shown = |(index, picture): (usize, JsValue)| Ok(picture_from_js(&picture)?.at(detail(index)));
+    pictures.iter().enumerate().map(shown).collect()
 }
 
 fn picture_from_js(value: &JsValue) -> Result<Picture> {
     if let Some(encoded) = value.dyn_ref::<Uint8Array>() {
-        return Ok(Picture::Encoded(encoded.to_vec()));
+        return Ok(Picture::encoded(encoded.to_vec()));
     }
     let field = |name: &str| Reflect::get(value, &name.into()).map_err(|_| not_a_picture());
     let rgba = Uint8Array::new(&field("rgba")?).to_vec(); // [height, width, 4]
-    Rgb8::from_rgba(side(&field("width")?)?, side(&field("height")?)?, &rgba).map(Picture::Rgb)
+    Rgb8::from_rgba(side(&field("width")?)?, side(&field("height")?)?, &rgba).map(Picture::rgb)
 }
 
 fn side(value: &JsValue) -> Result<u32> {

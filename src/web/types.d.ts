@@ -16,6 +16,19 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
   /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
   completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
+  /** What OpenAI's API has no place for. Absent without pictures. */
+  ocelli?: { pictures: ShownPicture[] };
+}
+
+/** How large a picture is to be shown to the model: at most 512 pixels long, as large as the model takes it, or as the device allows. */
+export type Detail = "low" | "high" | "auto";
+
+/** How large a picture was shown to the model, in pixels, and the tokens that it took. */
+export interface ShownPicture {
+  detail: Detail;
+  width: number;
+  height: number;
+  tokens: number;
 }
 
 /** A complete answer, as the OpenAI API has it. */
@@ -88,6 +101,8 @@ export type ChatEvent =
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
   /** The GPU device was lost, for example by a driver reset. It is opened again and the answer continues. */
   | { kind: "recovering"; attempt: number; reason: string }
+  /** How large a picture of the request is shown to the model. */
+  | ({ kind: "picture"; picture: number } & ShownPicture)
   /** Something about a picture that the user should know. */
   | { kind: "note"; picture: number; message: string };
 
@@ -225,6 +240,8 @@ export interface EngineOptions {
   tune: Tune | null;
   arithmetic: Arithmetic | null;
   speculation: Speculation | null;
+  maxPixels: number | null;
+  maxPictureSeconds: number | null;
 }
 
 /** Compiles a shader, given which of its storage bindings from 1 on are only read, for the device that was opened last. */

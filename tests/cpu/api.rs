@@ -1,9 +1,9 @@
 //! Requests and responses on the wire, and whole requests against what the reference tokenises and resamples.
 
 use ocelli::Error;
-use ocelli::api::{ChatRequest, ErrorBody, ScoreRequest, Stamp};
+use ocelli::api::{self, ChatRequest, ErrorBody, ScoreRequest, Stamp};
 use ocelli::chat::{ChatTemplate, ContentPart, Message, Role, Tokenizer};
-use ocelli::engine::{FinishReason, Prompt, Usage};
+use ocelli::engine::{Detail, FinishReason, Prompt, ShownPicture, Usage};
 use ocelli::families::definition;
 use ocelli::image::decode;
 use ocelli::sampling::SamplingOptions;
@@ -95,7 +95,7 @@ fn a_full_request_is_read() {
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "high"}},
                 {"type": "image_url", "image_url": "https://example.invalid/b.jpg"}]},
             {"role": "assistant", "content": "They differ.", "refusal": null, "tool_calls": null},
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "c.webp"}}]}],
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "c.webp", "detail": "low"}}]}],
         "max_tokens": 50, "max_completion_tokens": 50, "stop": ["\n", "END"], "temperature": 0.5, "top_k": 20, "top_p": 0.9,
         "min_p": 0.05, "seed": -1, "frequency_penalty": 0.25, "presence_penalty": -0.5, "logit_bias": {"50": -100, "7": 1.5},
         "n": 1, "response_format": {"type": "text"}, "logprobs": false, "user": "u-1", "tools": [], "tool_choice": null
@@ -114,6 +114,7 @@ fn a_full_request_is_read() {
         picture_urls: ["data:image/png;base64,AA==", "https://example.invalid/b.jpg", "c.webp"]
             .map(String::from)
             .into(),
+        details: vec![Detail::High, Detail::Auto, Detail::Low],
         sampling: SamplingOptions {
             temperature: 0.5,
             top_k: Some(20),
@@ -260,9 +261,10 @@ fn malformed_fields_are_refused_with_their_path() {
 #[test]
 fn score_requests_are_read() {
     let ids = ScoreRequest::from_json(&json!({"input_ids": [1, 3, 4], "images": ["a.png"]})).unwrap();
-    assert_eq!(ids, ScoreRequest { prompt: Prompt::Ids(vec![1, 3, 4]), picture_urls: vec!["a.png".into()] });
+    let (prompt, picture_urls) = (Prompt::Ids(vec![1, 3, 4]), vec!["a.png".into()]);
+    assert_eq!(ids, ScoreRequest { prompt, picture_urls, details: vec![Detail::High] });
     let bare = r#"{"input_ids": [7]}"#.parse::<ScoreRequest>().unwrap();
-    assert_eq!(bare, ScoreRequest { prompt: Prompt::Ids(vec![7]), picture_urls: vec![] });
+    assert_eq!(bare, ScoreRequest { prompt: Prompt::Ids(vec![7]), picture_urls: vec![], details: vec![] });
     let field = |request: Value| match ScoreRequest::from_json(&request) {
         Err(Error::InvalidRequest { field, .. } | Error::UnsupportedOption { field, .. }) => field,
         other => panic!("{other:?}"),
@@ -293,6 +295,16 @@ fn a_completion_has_openais_shape() {
         r#""completion_tokens_details":{"accepted_prediction_tokens":2,"rejected_prediction_tokens":5}}}"#,
     );
     assert_eq!(serde_json::to_string(&completion).unwrap(), expected);
+}
+
+#[test]
+fn usage_says_how_large_pictures_were_shown() {
+    let shown = ShownPicture { detail: Detail::Auto, width: 532, height: 224, tokens: 160 };
+    let usage = api::Usage::from(USAGE);
+    assert_eq!(usage.clone().with_pictures(Vec::new()), usage, "nothing of Ocelli's own without pictures");
+    let written = serde_json::to_string(&usage.with_pictures(vec![shown])).unwrap();
+    let extension = r#","ocelli":{"pictures":[{"detail":"auto","width":532,"height":224,"tokens":160}]}}"#;
+    assert!(written.ends_with(extension), "{written}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ const question = find("question", HTMLTextAreaElement);
 const send = find("send", HTMLButtonElement);
 const stop = find("stop", HTMLButtonElement);
 const newConversation = find("new-conversation", HTMLButtonElement);
+const fullDetail = find("full-detail", HTMLInputElement);
 const describeAtOnce = find("describe-at-once", HTMLInputElement);
 
 let engine: Engine | null = null;
@@ -146,7 +147,7 @@ async function submit(text: string): Promise<void> {
   const pictures = takeAttached();
   clearProblem();
   question.value = "";
-  const messages = ask(text, pictures);
+  const messages = ask(text, pictures, fullDetail.checked ? "high" : "auto");
   const answer = new Answer(messages);
   running = new AbortController();
   showControls();
@@ -172,7 +173,8 @@ async function stream(engine: Engine, messages: ChatMessage[], answer: Answer, s
         onProgress: (event) => {
           if (event.kind === "note") answer.note(event.message);
           else if (event.kind === "recovering") answer.showStage("The graphics device was reset; going on in a moment …");
-          else answer.showStage(event.stage === "vision" ? "Looking at the picture …" : "Reading the question …");
+          else if (event.kind === "picture") answer.showStage(`Looking at the picture at ${event.width} × ${event.height} pixels …`);
+          else if (event.stage === "prefill") answer.showStage("Reading the question …");
         },
       },
     );

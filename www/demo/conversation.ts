@@ -1,5 +1,5 @@
 /** The conversation: what is shown, and the part of it that the model is given. */
-import type { ChatMessage } from "../src/index.js";
+import type { ChatMessage, Detail } from "../src/index.js";
 import { button, element, find } from "./dom.js";
 import { preview, type AttachedPicture } from "./pictures.js";
 
@@ -28,7 +28,7 @@ export function clearConversation(): void {
 }
 
 /** Shows the question and returns the messages to answer. It becomes part of the history once it is answered. */
-export function ask(text: string, pictures: AttachedPicture[]): ChatMessage[] {
+export function ask(text: string, pictures: AttachedPicture[], detail: Detail): ChatMessage[] {
   empty.hidden = true;
   shown.push(...pictures);
   const thumbnails = pictures.map(preview);
@@ -37,7 +37,7 @@ export function ask(text: string, pictures: AttachedPicture[]): ChatMessage[] {
   turn.append(element("p", { class: "words" }, text));
   log.append(turn);
   turn.scrollIntoView({ block: "nearest" });
-  const parts = pictures.map(({ blob }) => ({ type: "image_url" as const, image_url: { url: blob } }));
+  const parts = pictures.map(({ blob }) => ({ type: "image_url" as const, image_url: { url: blob, detail } }));
   return [...history, { role: "user", content: [...parts, { type: "text", text }] }];
 }
 

@@ -29,6 +29,9 @@ export function fakeWorker(): void {
         cancelled.push(id);
       } else if (question.includes("endless")) {
         const timer = setInterval(() => (cancelled.includes(id) ? clearInterval(timer) : say("word ")), 20);
+      } else if (question.includes("how detailed")) {
+        say(/"detail":"(\w+)"/.exec(question)?.[1] ?? "no detail");
+        finish();
       } else if (question.includes("markup")) {
         const text = '<img src=x onerror="window.hacked=1"><b>bold</b>';
         for (const piece of text.match(/.{1,7}/g) ?? []) say(piece);

@@ -171,6 +171,19 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
     assert.equal(await nextAnswer(tab, 1), "A short answer.");
   });
 
+  test("pictures are shown as large as suits the device, or in full detail", async () => {
+    await tab.click("#describe-at-once");
+    for (const detail of ["auto", "high"]) {
+      await tab.click("#new-conversation");
+      await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
+      await until(tab, "the picture is in the tray", () => document.querySelectorAll("#tray img").length === 1);
+      await askByKeyboard(tab, "how detailed");
+      assert.equal(await nextAnswer(tab), detail);
+      await tab.click("#full-detail");
+    }
+    await tab.click("#describe-at-once");
+  });
+
   test("markup in an answer stays text", async () => {
     await tab.click("#new-conversation");
     await askByKeyboard(tab, "markup");

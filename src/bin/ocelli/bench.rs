@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Completion, Engine, Picture, Prompt, Request};
+use ocelli::engine::{Cancel, Completion, Detail, Engine, Picture, Prompt, Request};
 use ocelli::families::{Role as TensorRole, definition};
 use ocelli::gpu::DeviceReport;
 use ocelli::image::Rgb8;
@@ -210,7 +210,7 @@ impl Bench {
         let (mut seen, mut first, mut tokens) = (Vec::new(), Vec::new(), 0);
         for _ in self.rounds() {
             let pixels = self.fresh(3 * (side * side) as usize).into_iter().map(|id| id as u8).collect();
-            let picture = Picture::Rgb(Rgb8 { width: side, height: side, pixels });
+            let picture = Picture::rgb(Rgb8 { width: side, height: side, pixels }).at(Detail::High);
             let content = vec![ContentPart::Image(0), ContentPart::Text("?".into())];
             let prompt = Prompt::Messages(vec![Message { role: Role::User, content }]);
             let completion = self.complete(prompt, vec![picture], 1).await?;

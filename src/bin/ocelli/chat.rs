@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ocelli::Result;
 use ocelli::chat::{Message, Role};
-use ocelli::engine::{Engine, Picture};
+use ocelli::engine::{Detail, Engine, Picture};
 
 use crate::open::{self, SamplingArgs};
 
@@ -37,8 +37,8 @@ impl Conversation {
         Self { messages, ..Self::default() }
     }
 
-    fn show(&mut self, path: &Path) -> Result<()> {
-        self.pictures.push(open::picture(path)?);
+    fn show(&mut self, path: &Path, detail: Detail) -> Result<()> {
+        self.pictures.push(open::picture(path, detail)?);
         self.shown.push(self.pictures.len() - 1);
         Ok(())
     }
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<()> {
                 continue;
             }
             line => match line.strip_prefix("/image ") {
-                Some(path) => talk.show(Path::new(path.trim())),
+                Some(path) => talk.show(Path::new(path.trim()), args.sampling.detail),
                 None => answer(&mut engine, args, &mut talk, line),
             },
         };

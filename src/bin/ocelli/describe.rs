@@ -69,7 +69,7 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 }
 
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
-    let pictures = images.iter().map(|path| open::picture(path)).collect::<Result<Vec<_>>>()?;
+    let pictures = images.iter().map(|path| open::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
     let conversation = (vec![open::question(0..pictures.len(), &args.prompt)], pictures);
     let tell = |event: Event| match event {
         Event::Note { picture, message } => open::inform(&format!("{}: {message}", images[picture].display())),

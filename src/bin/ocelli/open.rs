@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ocelli::chat::{ContentPart, Date, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
-    Arithmetic, Cancel, Completion, Engine, Event, LoadEvent, LoadOptions, Picture, Plan, Prompt, Request, Residency,
-    Speculation, Tune, tuning_key,
+    Arithmetic, Cancel, Completion, Detail, Engine, Event, LoadEvent, LoadOptions, Picture, PictureLimits, Plan,
+    Prompt, Request, Residency, Speculation, Tune, tuning_key,
 };
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::gpu::{Gpu, GpuOptions};
@@ -45,6 +45,10 @@ pub(crate) struct SamplingArgs {
     /// Most tokens of an answer.
     #[arg(long)]
     max_tokens: Option<usize>,
+    /// How large pictures are shown: low (512 pixels long at most), high (as large as the model takes them) or auto (as large as the
+    /// device computes them in time).
+    #[arg(long, value_name = "SIZE", default_value = "auto")]
+    pub(crate) detail: Detail,
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
@@ -82,6 +86,12 @@ pub(crate) struct MemoryArgs {
     /// exact: kernels come to the numbers of 32-bit floats; fast: 16-bit floats and 8-bit inputs too, where that is quicker.
     #[arg(long, value_name = "NUMBERS", default_value = "exact")]
     arithmetic: Arithmetic,
+    /// Pixels of a picture that the model is shown at most.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_pixels: Option<u64>,
+    /// Seconds that pictures of automatic size may take until the first token [default: 10, or no limit with --max-pixels].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_picture_seconds: Option<f64>,
     /// Print on standard error how the model is run and what it takes.
     #[arg(long)]
     show_memory: bool,
@@ -103,6 +113,14 @@ fn bytes(text: &str) -> std::result::Result<u64, String> {
     match digits.trim().parse::<f64>() {
         Ok(number) if number > 0.0 && number.is_finite() => Ok((number * unit as f64) as u64),
         _ => Err(format!("{digits:?} is no number of bytes")),
+    }
+}
+
+/// A time above zero.
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 => Ok(seconds),
+        _ => Err(format!("{text:?} is no time above zero")),
     }
 }
 
@@ -128,6 +146,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         arithmetic: memory.arithmetic,
         tuned: tuning::recall(&key),
         speculation: memory.speculation,
+        pictures: PictureLimits { max_pixels: memory.max_pixels, max_seconds: memory.max_picture_seconds },
         clock: milliseconds,
         today,
     };
@@ -302,19 +321,19 @@ pub(crate) fn inform(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A picture's file.
-pub(crate) fn picture(path: &Path) -> Result<Picture> {
-    Ok(Picture::Encoded(read(path)?))
+/// A picture's file, to be shown as large as `detail` says.
+pub(crate) fn picture(path: &Path, detail: Detail) -> Result<Picture> {
+    Ok(Picture::encoded(read(path)?).at(detail))
 }
 
 /// A picture that a request names: a path or `file:` URL. Relative ones count from `base`, or else from where the command runs.
-pub(crate) fn picture_at(url: &str, base: &Path) -> Result<Picture> {
+pub(crate) fn picture_at(url: &str, detail: Detail, base: &Path) -> Result<Picture> {
     if ["http:", "https:", "data:"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::request("image_url", "only files are read here, not http or data URLs"));
     }
     let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
     let beside = base.join(path);
-    picture(if !beside.exists() && path.exists() { path } else { &beside })
+    picture(if !beside.exists() && path.exists() { path } else { &beside }, detail)
 }
 
 /// A whole file.

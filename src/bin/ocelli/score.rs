@@ -62,9 +62,13 @@ struct Top {
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let text = open::read(&args.request)?;
-    let ScoreRequest { prompt, picture_urls } = String::from_utf8_lossy(&text).parse()?;
+    let ScoreRequest { prompt, picture_urls, details } = String::from_utf8_lossy(&text).parse()?;
     let base = args.request.parent().unwrap_or(Path::new(""));
-    let pictures = picture_urls.iter().map(|url| open::picture_at(url, base)).collect::<Result<Vec<_>>>()?;
+    let pictures = picture_urls
+        .iter()
+        .zip(details)
+        .map(|(url, detail)| open::picture_at(url, detail, base))
+        .collect::<Result<Vec<_>>>()?;
     // Scoring is for whole prompts.
     let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;
     let vocab = engine.config().text().vocab_size;

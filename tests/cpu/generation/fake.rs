@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use ocelli::config::ImageGrid;
 use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture};
 use ocelli::model::{Features, Input, LanguageModel, Verdict};
 use ocelli::reference::sample::choose;
@@ -357,6 +358,10 @@ impl Backend for FakeBackend {
 
     fn longest_edge(&self) -> usize {
         0
+    }
+
+    fn seconds_for(&self, _: ImageGrid) -> Result<Option<f64>> {
+        Ok(None)
     }
 
     fn model(&mut self) -> Result<&mut FakeModel> {

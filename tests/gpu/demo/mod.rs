@@ -56,7 +56,7 @@ fn request(question: &ScopeSubject, picture: Vec<u8>) -> Request {
     messages[0].content.insert(0, ContentPart::Image(0));
     Request {
         prompt: Prompt::Messages(messages),
-        pictures: vec![Picture::Encoded(picture)],
+        pictures: vec![Picture::encoded(picture)],
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(120),
         stop: Vec::new(),

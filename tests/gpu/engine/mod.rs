@@ -3,6 +3,7 @@
 
 mod compile;
 mod memory;
+mod pictures;
 mod pieces;
 mod tuning;
 
@@ -27,7 +28,7 @@ fn with_engine(context: usize, test: impl AsyncFnOnce(&mut Engine)) {
 fn picture(level: u8) -> Picture {
     let (width, height) = (40_u32, 60_u32);
     let pixels = (0..width * height * 3).map(|i| level.wrapping_add((i % 7 * 9) as u8)).collect();
-    Picture::Rgb(Rgb8 { width, height, pixels })
+    Picture::rgb(Rgb8 { width, height, pixels })
 }
 
 fn user(content: Vec<ContentPart>) -> Message {
@@ -249,7 +250,7 @@ fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
         let before = fresh_answer(engine, &good).await;
         let ids = |ids: &[u32]| Request { prompt: Prompt::Ids(ids.to_vec()), ..good.clone() };
         let long = "words ".repeat(100);
-        let broken = Request { pictures: vec![Picture::Encoded(b"no picture".to_vec())], ..about_a_picture(1, "?") };
+        let broken = Request { pictures: vec![Picture::encoded(b"no picture".to_vec())], ..about_a_picture(1, "?") };
         let cold = SamplingOptions { temperature: -1.0, ..SamplingOptions::default() };
         let refused: [(&str, Request); 7] = [
             ("invalid-request", ids(&[1, 99_999])),

@@ -59,7 +59,7 @@ fn full_size() {
         }
         prompt.push(100);
         let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 253) as u8).collect();
-        let picture = Picture::Rgb(Rgb8 { width: SIDE, height: SIDE, pixels });
+        let picture = Picture::rgb(Rgb8 { width: SIDE, height: SIDE, pixels });
 
         // As if the conversation had come to where only the picture still fits.
         let text = engine.config().text().clone();

@@ -41,7 +41,7 @@ fn prompts(context: usize, most: usize) -> Vec<Vec<Piece>> {
 fn picture(eyes: Eyes, rows: usize, columns: usize, level: u8) -> Picture {
     let (width, height) = ((columns * eyes.step) as u32, (rows * eyes.step) as u32);
     let pixels = (0..width * height * 3).map(|i| level.wrapping_mul(37).wrapping_add((i % 251) as u8)).collect();
-    Picture::Rgb(Rgb8 { width, height, pixels })
+    Picture::rgb(Rgb8 { width, height, pixels })
 }
 
 fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture>) {

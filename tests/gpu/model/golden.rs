@@ -30,8 +30,8 @@ pub(crate) fn cases(checkpoint: &str, quant: &str) -> Vec<Case> {
 
 fn read_case(checkpoint: &str, case: &Value, expected: &SafeTensors<'_>) -> Case {
     let name = case["name"].as_str().unwrap().to_owned();
-    let ScoreRequest { prompt, picture_urls } = ScoreRequest::from_json(&case["request"]).expect("request");
-    let picture = |url: &String| Picture::Encoded(std::fs::read(folder(checkpoint).join(url)).unwrap());
+    let ScoreRequest { prompt, picture_urls, .. } = ScoreRequest::from_json(&case["request"]).expect("request");
+    let picture = |url: &String| Picture::encoded(std::fs::read(folder(checkpoint).join(url)).unwrap());
     let ids = |tensor: &str| {
         let view = expected.tensor(&format!("{name}.{tensor}")).unwrap();
         view.data().as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as u32).collect()

@@ -49,7 +49,7 @@ impl Heard {
         match event {
             Event::Text(piece) => self.pieces.push(piece),
             Event::Recovering { .. } => self.recoveries += 1,
-            Event::Progress { .. } | Event::Note { .. } => (),
+            Event::Progress { .. } | Event::Picture { .. } | Event::Note { .. } => (),
         }
     }
 
@@ -127,7 +127,7 @@ impl Bench {
 pub(crate) fn picture(level: u8) -> Picture {
     let (width, height) = (40_u32, 60_u32);
     let pixels = (0..width * height * 3).map(|i| level.wrapping_add((i % 7 * 9) as u8)).collect();
-    Picture::Rgb(Rgb8 { width, height, pixels })
+    Picture::rgb(Rgb8 { width, height, pixels })
 }
 
 fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Request {

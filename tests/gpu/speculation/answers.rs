@@ -259,7 +259,7 @@ fn the_demo_model_repeats_itself_word_by_word() {
         let mut accepted = 0;
         for turn in 0..2 {
             let request = Request {
-                pictures: vec![Picture::Encoded(read("tests/fixtures/demo/0096.png"))],
+                pictures: vec![Picture::encoded(read("tests/fixtures/demo/0096.png"))],
                 ..request(Prompt::Messages(messages.clone()), Some(60))
             };
             let (wanted, found) = (say(&mut plain, &request).await, say(&mut always, &request).await);

@@ -67,6 +67,13 @@ export interface LoadOptions {
    * where that is faster. Answers are the same; `usage.completion_tokens_details` counts the draft tokens.
    */
   speculation?: Speculation;
+  /** The most pixels of a picture that the model is shown, at any `detail`. `detail: "auto"` then takes as many, on every device. */
+  maxPixels?: number;
+  /**
+   * Seconds that the pictures of a request with `detail: "auto"` may take until the first token. They are shown as large as the device
+   * computes them in that time by its measured speed, but not below `detail: "low"`. Default 10, or no limit if `maxPixels` is set.
+   */
+  maxPictureSeconds?: number;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
 }
@@ -75,7 +82,7 @@ export interface LoadOptions {
 export interface RequestOptions {
   /** Aborts the request. */
   signal?: AbortSignal;
-  /** Called with the progress of a request and with notes about its pictures; the text comes as chunks. */
+  /** Called with the progress of a request, and with the sizes of its pictures and notes about them; the text comes as chunks. */
   onProgress?: (event: Exclude<ChatEvent, { kind: "chunk" }>) => void;
 }
 
@@ -140,6 +147,8 @@ export class Engine {
             tune: options.tune ?? null,
             arithmetic: options.arithmetic ?? null,
             speculation: options.speculation ?? null,
+            maxPixels: options.maxPixels ?? null,
+            maxPictureSeconds: options.maxPictureSeconds ?? null,
           },
         },
         { signal: options.signal, onEvent: options.onProgress },

@@ -1,7 +1,7 @@
 /** The OpenAI API's chat completions. The engine refuses fields that it does not support, by name. */
-import type { ChatCompletion, ChatCompletionChunk, FinishReason, Usage } from "../wasm/ocelli.js";
+import type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, ShownPicture, Usage } from "../wasm/ocelli.js";
 
-export type { ChatCompletion, ChatCompletionChunk, FinishReason, Usage };
+export type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, ShownPicture, Usage };
 
 /** Where a picture may come from. Strings are URLs: `data:`, `blob:`, `http(s):`, or relative to the page. */
 export type PictureInput = string | Blob | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement;
@@ -15,8 +15,11 @@ export interface TextPart {
 /** A picture of a message. */
 export interface ImagePart {
   type: "image_url";
-  /** `detail` is accepted and has no effect: pictures are always encoded at full size. */
-  image_url: { url: PictureInput; detail?: "auto" | "low" | "high" };
+  /**
+   * `detail`: `low` shows at most 512 pixels of the longer edge, `high` as many as the model takes, `auto` (the default) as many as the
+   * device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` says what became of it.
+   */
+  image_url: { url: PictureInput; detail?: Detail };
 }
 
 /** Instructions that precede the conversation. */

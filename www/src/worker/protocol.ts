@@ -17,7 +17,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 10;
+export const PROTOCOL_VERSION = 11;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
