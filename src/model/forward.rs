@@ -23,15 +23,15 @@ pub struct Model {
     steps: Vec<((usize, Form), Prepared)>,
     /// Whether the kernel that few answers need has been tested on this device.
     pub(super) filter_is_tested: bool,
-    /// Counts of rows of passes over drafts that have been tested on this device, and whether they are right.
-    pub(super) rows_tested: Vec<(usize, bool)>,
+    /// Passes over drafts that have been tested on this device, by their rows and form, and whether they are right.
+    pub(super) drafts_tested: Vec<((usize, Form), bool)>,
 }
 
 impl Model {
     /// A decoder that computes so many rows at a time, for conversations of at most `context` entries.
     pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, context: (usize, KvPrecision)) -> Self {
-        let (gpu, work, steps, rows_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
-        Self { gpu, decoder, rows, context, work, steps, filter_is_tested: false, rows_tested }
+        let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
+        Self { gpu, decoder, rows, context, work, steps, filter_is_tested: false, drafts_tested }
     }
 
     /// The decoder's shape.

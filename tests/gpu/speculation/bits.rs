@@ -12,6 +12,7 @@ use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::weights::upload::{Selection, Uploader};
 
 use crate::device::Random;
+use crate::injection::Injection;
 use crate::packages::{self, Contents};
 
 /// The decoder of a package.
@@ -153,6 +154,28 @@ fn a_pass_gives_the_very_logits_of_steps() {
         let files = packages::random_package().await;
         for at in [(63, 4), (250, 4), (700, 8)].into_iter().skip(usize::from(!all)) {
             every_bit_is_the_same(&gpu, ("random", &files), KvPrecision::F16, at).await;
+        }
+    });
+}
+
+/// A kernel may round as steps do where one workgroup sees the whole context, and otherwise where several share it.
+#[test]
+fn passes_are_judged_anew_where_the_context_is_split() {
+    pollster::block_on(async {
+        let injection = Injection::default();
+        injection.corrupt("attention_step<32,f32,8,split", "exp(", "1.0000002 * exp(");
+        let (gpu, files) = (injection.open().await.expect("a device"), packages::pack("text_long", Layout::Q4_0).await);
+        let mut bench = Bench::new(&gpu, &files, KvPrecision::F32, (100, &mut Random::new(1))).await;
+        let inputs = [70, 71, 72, 73];
+        for (position, right) in [(100, true), (110, true), (300, false), (301, false)] {
+            while bench.state.len() < position {
+                bench.model.replay(&mut bench.state, 80).expect("a step");
+                bench.state.reserve(&gpu, 16).await.expect("room");
+            }
+            let header = StepHeader { token: inputs[0], entry: position, drawn: 0 };
+            bench.model.start_steps(&bench.state, header).expect("a header");
+            let found = bench.model.drafts_are_right(&mut bench.state, &inputs, 0).await.expect("an answer");
+            assert_eq!(found, right, "at {position}");
         }
     });
 }
