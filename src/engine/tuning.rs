@@ -16,6 +16,10 @@ pub const BUDGET_MS: f64 = 200.0;
 const GAIN: f64 = 0.97;
 /// Times that each way is timed, once it is compiled and warm.
 const RUNS: usize = 2;
+/// Milliseconds that a measurement takes at least: of less, much is the way to the device and back.
+const LEAST_MS: f64 = 20.0;
+/// Submissions of a measurement at most, however short they are.
+const MOST_REPEATS: f64 = 256.0;
 
 /// What is known of a device after some loads: handed to the next one, it goes on where the last one stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -147,6 +151,12 @@ pub(super) async fn tune(gpu: &Gpu, model: &mut Model, known: Tuned, (clock, unt
     Ok(search.tuned)
 }
 
+/// How often work that takes so many milliseconds is submitted for a measurement.
+fn repeats(once: f64) -> usize {
+    let repeats = (LEAST_MS / once).ceil().min(MOST_REPEATS) as usize;
+    repeats.max(1)
+}
+
 /// The least that work for `group` took in some runs, in milliseconds.
 async fn time(
     gpu: &Gpu,
@@ -156,17 +166,23 @@ async fn time(
     clock: Clock,
 ) -> Result<f64> {
     let work = model.trial(state, group, kernel_config).await?;
-    let mut times = [f64::INFINITY; 1 + RUNS];
-    for ms in &mut times {
+    let run = async |repeats: usize| {
         let start = clock();
-        gpu.submit(&[&work], None)?;
+        for _ in 0..repeats {
+            gpu.submit(&[&work], None)?;
+        }
         gpu.wait_idle().await?;
-        *ms = clock() - start;
-    }
+        Ok::<f64, Error>(clock() - start)
+    };
     // The first run is for caches, clocks and whatever drivers put off.
-    let least = times[1..].iter().copied().fold(f64::INFINITY, f64::min);
-    gpu.learn(work.flops(), least);
-    Ok(least)
+    run(1).await?;
+    let repeats = repeats(run(1).await?);
+    let mut least = f64::INFINITY;
+    for _ in 0..RUNS {
+        least = least.min(run(repeats).await?);
+    }
+    gpu.learn(work.flops() * repeats as u64, least);
+    Ok(least / repeats as f64)
 }
 
 #[cfg(test)]
@@ -190,6 +206,12 @@ mod tests {
         assert_eq!(variants(&[Some(10.0), Some(9.9), Some(10.1)]), [0; TUNING_GROUPS]);
         assert_eq!(variants(&[Some(10.0), Some(9.0), Some(8.9)]), [0, 0, 1, 0]);
         assert_eq!(search(&[Some(10.0), None, Some(5.0)]), Tuned { variants: [0, 0, 2, 0], tried: 2, gflops: 0 });
+    }
+
+    #[test]
+    fn short_work_is_repeated_until_it_can_be_measured() {
+        assert_eq!([30.0, 20.0, 5.0, 0.3].map(repeats), [1, 1, 4, 67]);
+        assert_eq!([1e-6, 0.0, f64::NAN].map(repeats), [256; 3], "clocks that stand still");
     }
 
     #[test]
