@@ -1,7 +1,7 @@
 // y = x * w^T (+ bias) (+ y). A thread computes ROWS rows of 4 * GROUPS columns of y. It unpacks its columns' weights in registers, each
 // once for its rows; all threads read the same inputs, so that a device reads them once for many. No thread waits for another. Of a block
 // of 32 inputs 8 * WORDS are taken at a time. With CHAINED, each product is added to the sum before it.
-//: const THREADS ROWS GROUPS WORDS CHAINED
+//: const THREADS ROWS GROUPS WORDS CHAINED INPUTS=4
 //: use linear multiply_add dequant
 
 @compute @workgroup_size(THREADS)

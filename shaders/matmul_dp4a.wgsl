@@ -1,6 +1,6 @@
 // What `matmul` does, in 8-bit integers: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights.
-//: const THREADS ROWS GROUPS K_TILE NORM=0
+//: const THREADS ROWS GROUPS K_TILE NORM=0 INPUTS=4
 //: use linear int8_input dequant
 
 const STAGED = ROWS * K_TILE;

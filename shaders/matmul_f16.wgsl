@@ -1,7 +1,7 @@
 // What `matmul` does, in 16-bit floats: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
 // those by their columns' weights. A block is divided by a power of two first, so that nothing is too large or too small. Eight
 // products are added in 16 bits, everything else in 32.
-//: const THREADS ROWS GROUPS K_TILE
+//: const THREADS ROWS GROUPS K_TILE INPUTS=4
 //: use linear dequant
 
 const STAGED = ROWS * K_TILE;

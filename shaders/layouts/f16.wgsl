@@ -1,5 +1,18 @@
 // 16-bit floats, two to a word, so that no device needs shader-f16. Rows are padded to whole blocks of 32.
-//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0
+//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0 TILED
+//: when TILED
+//: const FLOAT_PHASES=2 PIECE
+
+// Keeps the weights in PIECE words of four columns, the `turn`th words of a phase.
+fn keep_words(turn: u32, group: u32, words: array<vec4u, PIECE>) {
+//: each j PIECE
+  let two$j_$c = unpack2x16float(words[$j][$c]); //: each c 4
+  keep_weights(turn * PIECE + $ju, group, array(
+    vec4f(two$j_0[$i], two$j_1[$i], two$j_2[$i], two$j_3[$i]), //: each i 2
+  ));
+//: end
+}
+//: else
 
 @group(0) @binding(next) var<storage, read> w_values: array<vec2u>; // [rows, blocks * 8]
 
@@ -7,3 +20,4 @@ fn load4(i: u32) -> vec4f {
   let four = w_values[i];
   return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
 }
+//: end

@@ -1,6 +1,17 @@
 // ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
-//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED
+//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED
+//: when TILED
+//: const HIGH_BITS=0
+//: use tile_quants
+//: end
 //: use block_scales
+//: when TILED
+
+fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
+  return quant_words_of(group, j) ^ vec4u(0x80808080u);
+}
+
+//: else
 //: when WHOLE_BLOCKS
 
 @group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks * 2]
@@ -28,6 +39,7 @@ fn load_bits(at: u32, j: u32) -> vec2u {
   return vec2u(w_quants[at * 8u + j], w_quants[at * 8u + 4u + j]);
 }
 
+//: end
 //: end
 //: when PACKED
 const OFFSET = 0.0;

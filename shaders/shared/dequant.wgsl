@@ -6,9 +6,12 @@
 //   bytes0(bits), bytes1(bits)                     those elements as 8-bit integers; signed, if some are negative with PACKED
 //   quants0(bits), quants1(bits)                   those elements as floats, but for UNIT0 and UNIT1: what a device unpacks fastest
 //   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
+// With TILED there is what has been published of a block (see `tile_blocks`), and `group` is one of a tile's:
+//   bytes_of(group, j, is_high)                    elements 4j .. 4j + 4 of either half of a block as 8-bit integers, of four rows
 //: use $LAYOUT
-//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED
+//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED TILED
 //: when FLOATS
+//: unless TILED
 
 const UNIT0 = vec4f(1.0);
 const UNIT1 = vec4f(1.0);
@@ -48,6 +51,7 @@ fn rows$h_$j(w: Block) -> mat4x4f {
 fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
   return low + high;
 }
+//: end
 //: else
 
 // Of four rows.
@@ -116,6 +120,7 @@ fn rows$h_$j(w: Block) -> mat4x4f {
 //: end
 //: else
 
+//: unless TILED
 // Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of a block; `scales` are what `half_scales` has for its row.
 fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
   let bits = load_bits(at, j);
@@ -132,5 +137,6 @@ fn dequant4(row: u32, k4: u32) -> vec4f {
   let offset = select(of_rows[1], of_rows[3], is_high)[row & 3u];
   return scale * select(quants0(bits) * UNIT0, quants1(bits) * UNIT1, is_high) - offset;
 }
+//: end
 //: end
 //: end

@@ -1,6 +1,19 @@
 // 5-bit quants: the lower four lie as in `nibbles`, and bit j of byte i of a block's word of high bits is the fifth of element 4j + i.
-//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS
+//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
 //: use bytes
+//: when TILED
+//: const HIGH_BITS=1
+//: use tile_quants tile_high_bits
+
+alias HighBits = u32;
+
+fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
+  let high = vec4u(high_words[group][0], high_words[group][1], high_words[group][2], high_words[group][3]);
+  let nibbles = (quant_words_of(group, j) >> vec4u(4u * is_high)) & vec4u(0x0f0f0f0fu);
+  return nibbles | (((high >> vec4u(4u * is_high + j)) & vec4u(0x01010101u)) << vec4u(4u));
+}
+
+//: else
 //: when WHOLE_BLOCKS
 
 @group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
@@ -30,6 +43,7 @@ fn load_bits(at: u32, j: u32) -> vec2u {
   return vec2u(w_quants[at * 4u + j], w_high_bits[at] >> j);
 }
 
+//: end
 //: end
 fn bytes0(bits: vec2u) -> u32 {
   return (bits.x & 0x0f0f0f0fu) | ((bits.y & 0x01010101u) << 4u);

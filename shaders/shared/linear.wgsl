@@ -1,6 +1,6 @@
 // Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
 // inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
-//: const THREADS ROWS GROUPS RAGGED K_TILE
+//: const THREADS INPUTS ROWS GROUPS RAGGED K_TILE
 //: use outputs
 
 struct Params {
@@ -15,21 +15,27 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
+@group(0) @binding(1) var<storage, read> x: array<vec$INPUTSf>; // [m, k4 * 4 / INPUTS]
 
-fn input(row: u32, k4: u32) -> vec4f {
-  return select(vec4f(0.0), x[row + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
-  return x[row + k4]; //: unless RAGGED
+// INPUTS inputs of a row, which begins at `row`.
+fn input(row: u32, at: u32) -> vec$INPUTSf {
+  let width = p.k4 * (4u / INPUTS); //: when RAGGED
+  return select(vec$INPUTSf(), x[row + min(at, width - 1u)], at < width); //: when RAGGED
+  return x[row + at]; //: unless RAGGED
+}
+
+// Four columns of a row.
+fn store_group(row: u32, group: u32, products: vec4f) {
+  if row < p.m {
+    store(row, group * 4u, products);
+  }
 }
 
 // A thread's rows from `row0` on, and its groups of four columns, THREADS groups apart.
 fn store_tile(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
   var all = tile;
   for (var i = 0u; i < ROWS * GROUPS; i++) {
-    let row = row0 + i / GROUPS;
-    if row < p.m {
-      store(row, (first_group + i % GROUPS * THREADS) * 4u, all[i]);
-    }
+    store_group(row0 + i / GROUPS, first_group + i % GROUPS * THREADS, all[i]);
   }
 }
 //: when K_TILE

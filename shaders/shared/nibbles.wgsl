@@ -1,5 +1,14 @@
 // 4-bit quants: word j of a block holds elements 4j .. 4j + 4 in its low nibbles and elements 16 + 4j .. 16 + 4j + 4 in its high ones.
-//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS
+//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
+//: when TILED
+//: const HIGH_BITS=0
+//: use tile_quants
+
+fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
+  return (quant_words_of(group, j) >> vec4u(4u * is_high)) & vec4u(0x0f0f0f0fu);
+}
+
+//: else
 //: when WHOLE_BLOCKS
 
 @group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
@@ -24,6 +33,7 @@ fn load_bits(at: u32, j: u32) -> u32 {
   return w_quants[at * 4u + j];
 }
 
+//: end
 //: end
 fn bytes0(bits: u32) -> u32 {
   return bits & 0x0f0f0f0fu;

@@ -1,12 +1,37 @@
 // Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum to a block and d and dmin to eight.
-//: const HAS_MIN=1
+//: const HAS_MIN=1 TILED
+//: when TILED
+//: const SUPER_SCALES=1 BLOCKS_OF_SCALE=1
+//: use tile_scales tile_super_scales
+
+alias ScaleWords = vec2u;
+alias SuperScales = vec4u;
+
+fn scale_words_of(group: u32, block: u32) -> ScaleWords {
+  return scale_words[group];
+}
+
+fn super_scales_of(group: u32, block: u32) -> vec4u {
+  return super_words[group];
+}
+
+//: else
 
 @group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times scale and minimum, a byte each
 @group(0) @binding(next) var<storage, read> w_super_scales: array<vec4u>; // [rows / 4, blocks / 8], four times d and dmin, an f16 each
 
+fn scale_words_of(group: u32, block: u32) -> vec2u {
+  return w_scales[group * p.blocks + block];
+}
+
+fn super_scales_of(group: u32, block: u32) -> vec4u {
+  return w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
+}
+
+//: end
 fn scales(group: u32, block: u32) -> Scales {
-  let four = w_scales[group * p.blocks + block];
-  let super_scales = w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
+  let four = scale_words_of(group, block);
+  let super_scales = super_scales_of(group, block);
   let pairs = (four.xxyy >> vec4u(0u, 16u, 0u, 16u)) & vec4u(0xffffu);
   let scale = vec4f(vec4i(pairs & vec4u(255u)));
   let min = vec4f(vec4i(pairs >> vec4u(8u)));

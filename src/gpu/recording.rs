@@ -86,6 +86,11 @@ impl Recording {
         (!commands.is_empty()).then(|| Self { commands, ..*self })
     }
 
+    /// Whether a launch may take so many FLOP.
+    pub fn fits(&self, flops: u64) -> bool {
+        self.most_flops.is_none_or(|most| flops <= most)
+    }
+
     /// The rows that launches of a kernel take which takes `flops` for `rows` rows, in multiples of `step`.
     pub fn divide(&self, rows: usize, flops: u64, step: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let share = match self.most_flops {

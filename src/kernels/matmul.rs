@@ -1,26 +1,31 @@
-//! Many rows times a weight matrix, by tiles in registers.
+//! Many rows times a weight matrix, by tiles in registers, and on hardware in workgroup memory.
 
 use super::{TuningGroup, Variant, params};
 use crate::error::Result;
 use crate::gpu::buffer::row_alignment;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::{BLOCK, Layout, ROW_GROUP};
+use crate::weights::layout::{BLOCK, Layout, PlaneKind, ROW_GROUP};
 use crate::weights::upload::Weight;
 
 /// Blocks of inputs that a workgroup stages of each of its rows, rounded.
 const K_TILE: usize = 8;
+/// Bytes that neighbouring threads load of each row of a plane: what memory gives at a time.
+const LINE: usize = 64;
 
 /// How threads divide a product. Part of the kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads of a workgroup, each with its own columns.
+    /// Threads of a workgroup.
     pub threads: usize,
-    /// Rows of a thread, and of a workgroup.
+    /// Those of them that have columns of their own; the others have the same ones in other rows. If these are fewer than all, inputs and
+    /// weights go through workgroup memory.
+    pub across: usize,
+    /// Rows of a thread.
     pub rows: usize,
     /// Columns of a thread, in groups of four.
     pub groups: usize,
-    /// Inputs that an iteration of the loop takes, in eights: 1, 2 or 4 of the four in a block.
+    /// Inputs that an iteration of the loop takes, in eights: 1, 2 or 4 of the four in a block; 2 through workgroup memory.
     pub words: usize,
     /// Whether each product is added to the sum before it, which is one instruction where a device fuses them; else four products
     /// are summed first, which depend less on one another.
@@ -31,41 +36,71 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 6] = [
-        Self::HARDWARE,
+    pub const ALL: [Self; 9] = [
+        Self::REGISTERS,
         Self::SOFTWARE,
         Self::DOT,
         Self { rows: 16, ..Self::DOT },
         Self::F16,
         Self { rows: 16, ..Self::F16 },
+        Self::TILE,
+        Self::NARROW_TILE,
+        Self::SMALL_TILE,
     ];
 
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
-            DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
+            DeviceClass::Hardware => Self::HARDWARE,
+            DeviceClass::SlowCompiler => Self::REGISTERS,
             DeviceClass::Software => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
     /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, rows: 8, groups: 1, words: 2, chained: true, uses: Features::NONE };
+    pub const HARDWARE: Self = Self::TILE;
+    /// 64 x 128 results of a workgroup, 8 x 8 of a thread.
+    pub const TILE: Self = Self { threads: 128, across: 16, groups: 2, ..Self::REGISTERS };
+    /// 64 x 64 results of a workgroup, 8 x 4 of a thread.
+    pub const NARROW_TILE: Self = Self { groups: 1, ..Self::TILE };
+    /// 32 x 64 results of a workgroup, 4 x 4 of a thread: for devices with few registers, or few rows on many cores.
+    pub const SMALL_TILE: Self = Self { rows: 4, ..Self::NARROW_TILE };
+    /// Without workgroup memory.
+    pub const REGISTERS: Self =
+        Self { threads: 64, across: 64, rows: 8, groups: 1, words: 2, chained: true, uses: Features::NONE };
     /// For devices that run on a processor.
-    pub const SOFTWARE: Self = Self { threads: 16, rows: 8, groups: 4, words: 1, chained: false, uses: Features::NONE };
+    pub const SOFTWARE: Self =
+        Self { threads: 16, across: 16, rows: 8, groups: 4, words: 1, chained: false, uses: Features::NONE };
     /// Inputs in 8-bit integers, where weights are.
-    pub const DOT: Self = Self { uses: Features::DOT, ..Self::HARDWARE };
+    pub const DOT: Self = Self { uses: Features::DOT, ..Self::REGISTERS };
     /// Products in 16-bit floats.
-    pub const F16: Self = Self { uses: Features::F16, ..Self::HARDWARE };
+    pub const F16: Self = Self { uses: Features::F16, ..Self::REGISTERS };
+
+    /// Whether inputs and weights go through workgroup memory.
+    pub fn is_tiled(self) -> bool {
+        self.across < self.threads
+    }
+
+    /// Rows of a workgroup.
+    pub fn tile_rows(self) -> usize {
+        self.threads / self.across * self.rows
+    }
+
+    /// Columns of a workgroup.
+    pub fn tile_columns(self) -> usize {
+        self.across * self.groups * ROW_GROUP
+    }
 }
 
 /// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
-    let Tuning { threads, rows, groups, words, chained, uses } = tuning;
+    let Tuning { threads, rows, groups, words, chained, uses, .. } = tuning;
     // Matrices of floats have no integer products: they are multiplied in floats.
     let (file, needs) = match uses {
         _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
         _ if uses.contains(Features::F16) => ("matmul_f16", Features::F16),
+        _ if tuning.is_tiled() => ("matmul_tile", Features::NONE),
         _ => ("matmul", Features::NONE),
     };
     let (is_float, is_integer) = (needs == Features::NONE, needs == Features::DOT);
@@ -74,14 +109,56 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
         ("ROWS", rows),
         ("GROUPS", groups),
         ("RAGGED", ragged.into()),
-        ("K_TILE", if is_float { 0 } else { K_TILE }),
+        ("K_TILE", if is_float || tuning.is_tiled() { 0 } else { K_TILE }),
         ("WHOLE_BLOCKS", is_integer.into()),
         ("PACKED", is_integer.into()),
+        ("TILED", tuning.is_tiled().into()),
     ]);
-    if is_float {
+    if tuning.is_tiled() {
+        shader = tiled(shader, layout, tuning);
+    } else if is_float {
         shader = shader.set("WORDS", words).set("CHAINED", chained.into());
     }
     Kernel::new(format!("matmul<{layout}>"), needs, shader, Variant::Matmul { layout, ragged, tuning })
+}
+
+/// With what a product through workgroup memory is told of its tile and of the planes.
+fn tiled(mut shader: Shader, layout: Layout, tuning: Tuning) -> Shader {
+    let Tuning { threads, across, rows, .. } = tuning;
+    let columns = tuning.tile_columns();
+    // Words of four columns that a thread loads of each line.
+    let piece = (columns * ROW_GROUP / threads).clamp(2, 4);
+    // Inputs of four columns that a thread unpacks one after another.
+    let at_once = match layout {
+        Layout::F32 => piece,
+        Layout::F16 => 2,
+        _ => columns / ROW_GROUP * (BLOCK / 2) / threads,
+    };
+    shader = shader.set_all([
+        ("ACROSS", across),
+        ("DOWN", threads / across),
+        ("TILE_ROWS", tuning.tile_rows()),
+        ("FOURS", rows / ROW_GROUP),
+        ("COLUMN_GROUPS", columns / ROW_GROUP),
+        ("PIECE", piece),
+        ("AT_ONCE", at_once),
+    ]);
+    for plane in layout.plane_units() {
+        let bytes = plane.interleaved.map_or(plane.bytes * BLOCK / plane.cols, |bytes| bytes * ROW_GROUP);
+        // Threads that load a line of a row, and the loads of each thread.
+        let lanes = LINE / bytes;
+        let loads = |rows: usize| (rows * lanes).div_ceil(threads);
+        shader = match plane.kind {
+            PlaneKind::Values => shader,
+            PlaneKind::Quants => shader.set("QUANT_PHASES", BLOCK / bytes),
+            PlaneKind::HighBits => shader.set_all([("HIGH_LANES", lanes), ("HIGH_LOADS", loads(columns))]),
+            PlaneKind::Scales => shader.set_all([("SCALE_LANES", lanes), ("SCALE_LOADS", loads(columns / ROW_GROUP))]),
+            PlaneKind::SuperScales => {
+                shader.set_all([("SUPER_LANES", lanes), ("SUPER_LOADS", loads(columns / ROW_GROUP))])
+            }
+        };
+    }
+    shader
 }
 
 /// `y = x * w^T (+ bias) (+ y)`. Steps of few rows use [`matvec`](super::matvec).
@@ -127,12 +204,13 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
     let &Linear { m, weight: Weight { layout, shape, parts }, y_stride, y_offset, .. } = linear;
     let k = shape.cols;
     let kernel = kernel(*layout, !k.is_multiple_of(BLOCK), tuning);
-    let columns = tuning.threads * tuning.groups * ROW_GROUP;
-    // Every row comes out the same whichever others are computed with it.
-    let step = tuning.rows.next_multiple_of(row_alignment(&[k, y_stride]));
+    let alignment = row_alignment(&[k, y_stride]);
     let all = parts.iter().flat_map(|part| {
-        let ranges = recording.divide(m, product_flops(m, part.rows, k), step);
-        ranges.map(move |range| (part, range))
+        let flops = |rows| product_flops(rows, part.rows, k);
+        // Every row comes out the same whichever others are computed with it: whole tiles only waste least.
+        let tile = tuning.tile_rows().next_multiple_of(alignment);
+        let step = if recording.fits(flops(tile)) { tile } else { tuning.rows.next_multiple_of(alignment) };
+        recording.divide(m, flops(m), step).map(move |range| (part, range))
     });
     all.collect::<Vec<_>>().into_iter().try_for_each(|(part, range)| {
         let (m, n) = (range.len(), part.rows);
@@ -153,7 +231,7 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
             params,
             buffers: linear.bound().into_iter().chain(&part.planes).cloned().collect(),
             // Neighbours in x share columns, whose weights then come from memory once for all rows.
-            grid: [m.div_ceil(tuning.rows) as u32, n.div_ceil(columns) as u32, 1],
+            grid: [m.div_ceil(tuning.tile_rows()) as u32, n.div_ceil(tuning.tile_columns()) as u32, 1],
             note: format!("m={m} n={n} k={k}"),
         };
         recording.multiply(dispatch, product_flops(m, n, k))

@@ -27,8 +27,8 @@ const MAX_INVOCATIONS: u32 = 256;
 const MAX_WORKGROUP_Z: u32 = 64;
 
 const MAX_LINES: usize = 200;
-/// Endings of files that do a kernel's work with an optional feature.
-const TWINS: [&str; 3] = ["_subgroup", "_f16", "_dp4a"];
+/// Endings of files that do a kernel's work in another way, most of them with an optional feature.
+const TWINS: [&str; 4] = ["_subgroup", "_f16", "_dp4a", "_tile"];
 
 /// Every kernel that the table in `tests/gpu/kernels` runs, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
@@ -56,8 +56,8 @@ fn tunings() -> Vec<Kernel> {
             kernels.extend(Tuning::ALL.map(|tuning| matvec::kernel(&gemv(1, tuning))));
         }
     }
-    let matmul = matmul::Tuning::ALL.map(|tuning| matmul::kernel(Layout::Q4_0, false, tuning));
-    kernels.into_iter().chain(matmul).collect()
+    let matmul = |layout| matmul::Tuning::ALL.map(|tuning| matmul::kernel(layout, false, tuning));
+    kernels.into_iter().chain(Layout::ALL.into_iter().flat_map(matmul)).collect()
 }
 
 /// Every head width that a model may have.

@@ -16,13 +16,25 @@ pub(crate) struct Row {
     pub(crate) kernel: Kernel,
     /// Of each loop that multiplies: multiply-adds of a turn, and turns for each that what is around them is done.
     pub(crate) work: Vec<(usize, usize)>,
+    /// Results of a workgroup, of kernels whose tunings differ in little else.
+    tile: Option<[usize; 2]>,
 }
 
 impl Row {
-    /// The kernel's name, and the optional features that it uses.
+    fn new(kernel: Kernel, work: Vec<(usize, usize)>) -> Self {
+        Self { kernel, work, tile: None }
+    }
+
+    /// The kernel's name, the optional features that it uses, and its tile.
     pub(crate) fn name(&self) -> String {
-        let (name, needs) = (self.kernel.name(), self.kernel.needs());
-        if needs == Features::NONE { name.to_owned() } else { format!("{name},{}", needs.name()) }
+        let (mut name, needs) = (self.kernel.name().to_owned(), self.kernel.needs());
+        if needs != Features::NONE {
+            name += &format!(",{}", needs.name());
+        }
+        if let Some([rows, columns]) = self.tile {
+            name += &format!(",{rows}x{columns}");
+        }
+        name
     }
 }
 
@@ -63,7 +75,7 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning);
     let row = |kernel: Kernel, fused_outputs: usize| {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
-        Row { kernel, work: vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)] }
+        Row::new(kernel, vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)])
     };
     let rows = [
         row(matvec::kernel(&gemv(1, false)), 1),
@@ -77,14 +89,17 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
 /// Products of many rows.
 fn products(layout: Layout) -> impl Iterator<Item = Row> {
     use matmul::Tuning;
-    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
+    let suits = |tuning: &Tuning| *tuning != Tuning::SOFTWARE;
+    Tuning::ALL.into_iter().filter(suits).map(move |tuning| {
         let kernel = matmul::kernel(layout, false, tuning);
         let inputs = match kernel.needs() {
             needs if needs.contains(Features::DOT) => BLOCK,
             needs if needs.contains(Features::F16) => 8,
             _ => 8 * tuning.words,
         };
-        Row { kernel, work: vec![(tuning.rows * tuning.groups * ROW_GROUP * inputs, HIDDEN / inputs)] }
+        let tile = tuning.is_tiled().then(|| [tuning.tile_rows(), tuning.tile_columns()]);
+        let work = vec![(tuning.rows * tuning.groups * ROW_GROUP * inputs, HIDDEN / inputs)];
+        Row { tile, ..Row::new(kernel, work) }
     })
 }
 
@@ -95,7 +110,7 @@ fn attention(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
         let (rows, keys) = (4 * tuning.rows4, tuning.lanes * tuning.keys);
         let scores = (rows * tuning.keys * 8, dim / 8);
         let values = (tuning.unroll * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.unroll);
-        Row { kernel: attention::kernel(dim, precision, tuning), work: vec![scores, values] }
+        Row::new(attention::kernel(dim, precision, tuning), vec![scores, values])
     })
 }
 
@@ -108,7 +123,7 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
         let values = (group * 4, tuning.tile() / (tuning.threads / (dim / 4)).max(1));
         [false, true].map(|split| {
             let kernel = attention_step::kernel(dim, precision, group, split, tuning);
-            Row { kernel, work: vec![scores, values] }
+            Row::new(kernel, vec![scores, values])
         })
     })
 }
@@ -129,5 +144,5 @@ fn others() -> Vec<Row> {
         sample::kernel(),
         sample_filter::kernel(),
     ];
-    kernels.into_iter().map(|kernel| Row { kernel, work: Vec::new() }).collect()
+    kernels.into_iter().map(|kernel| Row::new(kernel, Vec::new())).collect()
 }

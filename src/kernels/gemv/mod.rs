@@ -171,6 +171,7 @@ impl Gemv {
                 ("REDUCE", reduces.into()),
                 ("WHOLE_BLOCKS", 1),
                 ("PACKED", is_dot.into()),
+                ("TILED", 0),
             ]);
         let shader = if is_dot { shader.set("K_TILE", self.k_tile) } else { shader };
         lanes::with(shader, self.uses, self.emulated)

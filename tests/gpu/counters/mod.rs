@@ -3,6 +3,7 @@
 
 mod flops;
 mod kernels;
+mod lines;
 mod pieces;
 mod session;
 

@@ -31,9 +31,10 @@ fn few(index: usize, layout: Layout, (m, n, k): (usize, usize, usize), into: Int
     matvec(gemv, (m, n, k), into, rows_of_part)
 }
 
-/// The same of many rows.
+/// The same of many rows, also without workgroup memory.
 fn many(index: usize, layout: Layout, sizes: (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
-    let tuning = [many::Tuning::HARDWARE, many::Tuning::SOFTWARE][index % 2];
+    use many::Tuning;
+    let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE, Tuning::REGISTERS][index % 3];
     matmul(Against::Seen, (layout, tuning), sizes, into, rows_of_part)
 }
 
@@ -86,7 +87,30 @@ pub(crate) fn matmul_rows() -> Vec<Case> {
             rows.push(many(index, layout, (33, n, inputs(layout, 100, 512)), into_in_turn(index + 5), part));
         }
     }
+    rows.extend(matmul_tile_rows());
     rows.extend(matmul_tier_rows());
+    rows
+}
+
+/// Tiles of every size: less than one, exactly some, and some more.
+fn matmul_tile_rows() -> Vec<Case> {
+    use many::Tuning;
+    let mut rows = Vec::new();
+    for tuning in [Tuning::TILE, Tuning::NARROW_TILE, Tuning::SMALL_TILE] {
+        let (m, n) = (tuning.tile_rows(), tuning.tile_columns());
+        for (index, layout) in Layout::ALL.into_iter().enumerate() {
+            // Of the planes several lines of a row, the last of them not full, and less than one.
+            let k = |any| inputs(layout, any, if any > 1000 { 2304 } else { 256 });
+            let long = [1156, 1120][index % 2];
+            let short = [100, 4, 64][index % 3];
+            let sizes =
+                [(m, n, k(128)), (m + 1, n + 1, k(long)), (2 * m - 1, 3 * n - 5, k(short)), (m - 5, n - 2, k(36))];
+            for (at, (m, n, k)) in sizes.into_iter().enumerate() {
+                let part = if at == 2 { n / 2 } else { n };
+                rows.push(matmul(Against::Seen, (layout, tuning), (m, n, k), into_in_turn(index + 3 * at), part));
+            }
+        }
+    }
     rows
 }
 

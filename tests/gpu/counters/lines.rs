@@ -1,0 +1,235 @@
+//! What products of many rows ask of the caches, seen on a device: their text is changed so that it takes down every index by which it
+//! reads. Threads whose numbers are neighbours are taken to read at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use ocelli::gpu::{Allocator, Dispatch, Faults, Gpu, GpuOptions, Purpose, Recording};
+use ocelli::kernels::Linear;
+use ocelli::kernels::matmul::{self, Tuning};
+use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::upload::{RowShard, Weight};
+
+/// Bytes that memory gives at a time.
+const LINE: u64 = 64;
+/// Threads that read at once.
+const LANES: usize = 32;
+/// Reads that are taken down of all threads for each place in the text: more than there are.
+const READS: usize = 1 << 20;
+/// Most lines that are touched for each that is needed.
+const MOST: f64 = 1.2;
+/// The same of scales of scales, of which a row is no whole number of lines.
+const MOST_OF_FEW: f64 = 1.7;
+/// Sizes of the products that are watched: rows and columns of any tile, inputs of Ministral 3 3B.
+const ROWS: usize = 128;
+const COLUMNS: usize = 512;
+const INPUTS: usize = 3072;
+/// Inputs and outputs of the products of a layer of Ministral 3 3B.
+const LAYER: [(usize, usize); 4] = [(3072, 6144), (4096, 3072), (3072, 18432), (9216, 3072)];
+/// Layouts that have every kind of plane.
+const LAYOUTS: [Layout; 5] = [Layout::F16, Layout::Q8_0, Layout::Q6K, Layout::Q4K, Layout::Q4_0];
+/// Rows of a chunk of a prompt.
+const CHUNK: usize = 256;
+
+/// A text that takes down its reads in a buffer behind all others.
+struct Watched {
+    text: String,
+    /// Of every place where a buffer is read, its name and the bytes of an element.
+    places: Vec<(String, u64)>,
+}
+
+impl Watched {
+    /// For so many threads of a workgroup.
+    fn new(source: &str, threads: usize) -> Self {
+        // What multiplies reads no buffer, and takes long to compile.
+        let multiplies = |line: &&str| line.trim_start().starts_with("acc") && line.contains("= ");
+        let source = &source.lines().filter(|line| !multiplies(line)).collect::<Vec<_>>().join("\n");
+        let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
+        let of_buffer = |variable: &naga::GlobalVariable| match module.types[variable.ty].inner {
+            naga::TypeInner::Array { stride, .. } => Some((variable.name.clone()?, u64::from(stride))),
+            _ => None,
+        };
+        let is_read = naga::AddressSpace::Storage { access: naga::StorageAccess::LOAD };
+        let read = module.global_variables.iter().filter(|(_, variable)| variable.space == is_read);
+        let buffers: BTreeMap<String, u64> = read.filter_map(|(_, variable)| of_buffer(variable)).collect();
+        let mut places = Vec::new();
+        let body = watched(source, &buffers, &mut places);
+        let thread = body.split_once("@builtin(local_invocation_index) ").expect("a thread's number").1;
+        let thread = thread.split(':').next().expect("a name").to_owned();
+        let (binding, count, reads) = (source.matches("var<storage").count() + 1, places.len(), READS / threads);
+        let own = format!(
+            "@group(0) @binding({binding}) var<storage, read_write> log_of_reads: array<u32>;\n\
+             var<private> watcher: u32;\nvar<private> reads: array<u32, {count}>;\n\
+             fn watch(place: u32, index: u32) -> u32 {{\n  if reads[place] < {reads}u {{\n    \
+             log_of_reads[(watcher * {count}u + place) * {reads}u + reads[place]] = index + 1u;\n  }}\n  \
+             reads[place]++;\n  return index;\n}}\n"
+        );
+        let (before, main) = body.split_once("fn main(").expect("an entry point");
+        let (head, rest) = main.split_once("{\n").expect("a body");
+        Self { text: format!("{before}fn main({head}{{\n  watcher = {thread};\n{rest}{own}"), places }
+    }
+}
+
+/// The text with `watch` around every index of a buffer.
+fn watched(text: &str, buffers: &BTreeMap<String, u64>, places: &mut Vec<(String, u64)>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let (before, from) = rest.split_at(open);
+        out += before;
+        let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+        let mut depth = 0;
+        let close = from.find(|c| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            depth == 0
+        });
+        let close = close.expect("a bracket that closes");
+        match buffers.get(name) {
+            Some(&bytes) => {
+                places.push((name.to_owned(), bytes));
+                let place = places.len() - 1;
+                let index = watched(&from[1..close], buffers, places);
+                write!(out, "[watch({place}u, {index})").expect("text");
+            }
+            None => write!(out, "[{}", watched(&from[1..close], buffers, places)).expect("text"),
+        }
+        rest = &from[close..];
+        out.push(']');
+        rest = &rest[1..];
+    }
+    out + rest
+}
+
+/// Gives the device texts that take down the reads of so many threads of a workgroup.
+#[derive(Debug)]
+struct Watching(usize);
+
+impl Faults for Watching {
+    fn lose_at_submission(&self) -> bool {
+        false
+    }
+
+    fn lose_at_write(&self) -> bool {
+        false
+    }
+
+    fn refuse_to_open(&self) -> bool {
+        false
+    }
+
+    fn source(&self, _: &str, source: String) -> String {
+        Watched::new(&source, self.0).text
+    }
+}
+
+/// What a workgroup reads of a buffer.
+#[derive(Debug, Default, Clone, Copy)]
+struct Reads {
+    /// Bytes of the elements that it reads.
+    bytes: u64,
+    /// Lines that reads touch, and that the bytes of each would need.
+    touched: u64,
+    needed: u64,
+}
+
+/// Runs the first workgroup of a product, and tells what it reads of each buffer.
+fn reads(layout: Layout, tuning: Tuning) -> BTreeMap<String, Reads> {
+    let threads = tuning.threads;
+    let options = GpuOptions { faults: Some(Arc::new(Watching(threads))), ..GpuOptions::default() };
+    let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
+    let mut dispatch = product(&gpu, layout, tuning);
+    let watched = Watched::new(&dispatch.kernel.source().expect("WGSL"), threads);
+    let log = gpu.alloc("log", Purpose::Activations, 4 * (watched.places.len() * READS) as u64).expect("memory");
+    dispatch.grid = [1, 1, 1];
+    dispatch.buffers.push(log.all());
+    let mut recording = Recording::new();
+    recording.dispatch(dispatch).expect("a launch");
+    gpu.run("watched", &recording).expect("a run");
+    let log: Vec<u32> = pollster::block_on(gpu.read_as(&log.all())).expect("the log");
+    let mut elements: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Reads> = BTreeMap::new();
+    for (place, (name, bytes)) in watched.places.iter().enumerate() {
+        for lanes in (0..threads).collect::<Vec<_>>().chunks(LANES) {
+            for turn in 0..READS / threads {
+                let of_lane = |&thread: &usize| log[(thread * watched.places.len() + place) * (READS / threads) + turn];
+                let indices: BTreeSet<u32> =
+                    lanes.iter().map(of_lane).filter_map(|index| index.checked_sub(1)).collect();
+                if indices.is_empty() {
+                    break;
+                }
+                assert!(turn + 1 < READS / threads, "{name} is read more often than is taken down");
+                let lines: BTreeSet<u64> = indices.iter().map(|&index| u64::from(index) * bytes / LINE).collect();
+                let reads = found.entry(name.clone()).or_default();
+                reads.touched += lines.len() as u64;
+                reads.needed += (indices.len() as u64 * bytes).div_ceil(LINE);
+                elements.entry(name).or_default().extend(indices);
+            }
+        }
+    }
+    for (name, bytes) in &watched.places {
+        let read = elements.get(name.as_str()).map_or(0, BTreeSet::len);
+        found.entry(name.clone()).or_default().bytes = read as u64 * bytes;
+    }
+    found
+}
+
+/// A product of zeros.
+fn product(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
+    let zeros = |bytes| gpu.alloc("zeros", Purpose::Activations, bytes).expect("memory").all();
+    let shape = MatrixShape { rows: COLUMNS, cols: INPUTS };
+    let planes = layout.matrix_planes(shape).expect("planes").iter().map(|plane| zeros(plane.bytes)).collect();
+    let part = RowShard { first_row: 0, rows: COLUMNS, planes };
+    let weight = Weight { layout, shape, parts: vec![part] };
+    let (x, y) = (zeros(4 * (ROWS * INPUTS) as u64), zeros(4 * (ROWS * COLUMNS) as u64));
+    let linear = Linear {
+        x: &x,
+        m: ROWS,
+        weight: &weight,
+        bias: None,
+        y: &y,
+        y_stride: COLUMNS,
+        y_offset: 0,
+        accumulate: false,
+    };
+    let mut recording = Recording::new();
+    matmul::record(&mut recording, tuning, &linear).expect("a product");
+    recording.dispatches().next().expect("a launch").clone()
+}
+
+/// Bytes that all workgroups of a layer's products read, of so many each for `INPUTS` inputs.
+fn of_layer(tuning: Tuning, bytes: u64) -> u64 {
+    let of_product = |(inputs, outputs): (usize, usize)| {
+        let workgroups = CHUNK.div_ceil(tuning.tile_rows()) * outputs.div_ceil(tuning.tile_columns());
+        (workgroups * inputs) as u64 * bytes / INPUTS as u64
+    };
+    LAYER.into_iter().map(of_product).sum()
+}
+
+#[test]
+fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
+    let mut table = format!(
+        "a layer of Ministral 3 3B, {CHUNK} rows: MB that its workgroups read; lines touched for each that is needed\n"
+    );
+    let tilings = [Tuning::REGISTERS, Tuning::SMALL_TILE, Tuning::NARROW_TILE, Tuning::TILE];
+    for layout in LAYOUTS {
+        let mut before = 0;
+        for tuning in tilings {
+            let found = reads(layout, tuning);
+            let read: Vec<_> = found.iter().filter(|(_, reads)| reads.bytes > 0).collect();
+            let all = of_layer(tuning, read.iter().map(|(_, reads)| reads.bytes).sum());
+            before = if tuning == Tuning::REGISTERS { all } else { before };
+            let name = format!("{layout} {}x{}", tuning.tile_rows(), tuning.tile_columns());
+            write!(table, "{name:<16} {:>8.1}, {:>4.2} x less:", all as f64 / 1e6, before as f64 / all as f64)
+                .expect("text");
+            for (buffer, reads) in read {
+                let lines = reads.touched as f64 / reads.needed as f64;
+                write!(table, " {buffer} {lines:.2}").expect("text");
+                let most = if buffer == "w_super_scales" { MOST_OF_FEW } else { MOST };
+                assert!(!tuning.is_tiled() || lines <= most, "{name} touches {lines:.2} lines of {buffer}");
+            }
+            table.push('\n');
+        }
+    }
+    insta::assert_snapshot!("lines_of_products", table);
+}
