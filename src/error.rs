@@ -166,6 +166,32 @@ pub enum Error {
         /// Tokens the context holds.
         context: usize,
     },
+    /// A request names another model than the one that is loaded.
+    #[error("the model {model:?} does not exist: {known:?} does")]
+    ModelNotFound {
+        /// The name in the request.
+        model: String,
+        /// The name of the model that is loaded.
+        known: String,
+    },
+    /// Nothing answers at this address.
+    #[error("unknown request URL: {method} {path}")]
+    UnknownUrl {
+        /// The method of the request.
+        method: String,
+        /// The path of its URL.
+        path: String,
+    },
+    /// The address is answered by another method.
+    #[error("not allowed to {method} on {path}, only to {allowed}")]
+    WrongMethod {
+        /// The method of the request.
+        method: String,
+        /// The path of its URL.
+        path: String,
+        /// The method that is answered.
+        allowed: &'static str,
+    },
     /// The caller cancelled. Nothing is lost: the engine can be used again.
     #[error("aborted by the caller")]
     Aborted,

@@ -51,7 +51,7 @@ pub fn request(bytes: &[u8]) -> Result<()> {
         (Err(error), Err(_)) => return Err(error),
     };
     chat.sampling.validate()?;
-    lay_out(&chat.messages, chat.picture_urls.len())
+    lay_out(&chat.messages, chat.pictures.len())
 }
 
 fn lay_out(messages: &[Message], pictures: usize) -> Result<()> {

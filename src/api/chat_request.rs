@@ -4,39 +4,39 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::field::{Field, Fields, UNKNOWN, parse};
-use super::messages::Conversation;
+use super::answer_fields::{
+    check_format, read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others,
+};
+use super::field::{Fields, parse};
+use super::messages::{Conversation, Dialect, PictureUrl};
 use crate::chat::Message;
-use crate::engine::Detail;
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
-/// Stop strings a request may name, and bytes of each.
-const MAX_STOPS: usize = 16;
-const MAX_STOP_LEN: usize = 1024;
-
 /// Fields that have an effect, or a value that asks for none.
 const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
-                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs user";
-/// Fields of the OpenAI API that may be empty at most.
-const NOT_YET: &str =
-    "tools tool_choice functions function_call parallel_tool_calls top_logprobs reasoning_effort prediction";
+                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities";
+/// Fields that say nothing about the answer to a server of one user.
+const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
+                     prediction parallel_tool_calls";
+/// Fields that may ask for nothing only.
+const NOT_YET: &str = "tools tool_choice functions function_call reasoning_effort";
 
 /// A request for an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
     /// The conversation.
     pub messages: Vec<Message>,
-    /// URLs of the pictures in order of appearance: `ContentPart::Image(i)` means `picture_urls[i]`.
-    pub picture_urls: Vec<String>,
-    /// How large each of them is to be shown.
-    pub details: Vec<Detail>,
+    /// The pictures in order of appearance: `ContentPart::Image(i)` means `pictures[i]`.
+    pub pictures: Vec<PictureUrl>,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,
     /// Most tokens of the answer; absent for as many as fit the context.
     pub max_tokens: Option<usize>,
     /// Strings before which the answer ends.
     pub stop: Vec<String>,
+    /// How many answers are wanted.
+    pub n: usize,
     /// Whether the answer is sent in chunks.
     pub stream: bool,
     /// Whether the stream ends with the token counts.
@@ -69,16 +69,19 @@ impl ChatRequest {
     /// As [`Self::from_json`].
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
         let fields = Fields::of_request(request)?;
-        refuse_unsupported(&fields)?;
-        let Conversation { messages, picture_urls, details } = Conversation::read(&fields.need("messages")?)?;
+        refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
+        fields.get("response_format").map_or(Ok(()), |format| check_format(&format))?;
+        check_modalities(&fields)?;
+        let conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
         let stream = fields.flag("stream")?;
+        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
         Ok(Self {
-            messages,
-            picture_urls,
-            details,
-            sampling: read_sampling(&fields, defaults.clone())?,
-            max_tokens: read_max_tokens(&fields)?,
-            stop: fields.get("stop").map(|stop| read_stop(&stop)).transpose()?.unwrap_or_default(),
+            messages: conversation.messages,
+            pictures: conversation.pictures,
+            sampling: read_sampling(&fields, sampling)?,
+            max_tokens: read_max_tokens(&fields, &["max_tokens", "max_completion_tokens"])?,
+            stop: read_stop(&fields)?,
+            n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
@@ -86,92 +89,24 @@ impl ChatRequest {
     }
 }
 
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
-    for (name, field) in fields.iter() {
-        let names = |list: &str| list.split(' ').any(|known| known == name);
-        if names(NOT_YET) && field.value.as_array().is_none_or(|array| !array.is_empty()) {
-            return Err(field.unsupported("is not supported yet"));
+/// Answers are text.
+fn check_modalities(fields: &Fields<'_>) -> Result<()> {
+    let Some(field) = fields.get("modalities") else { return Ok(()) };
+    for modality in field.array()? {
+        if modality.str()? != "text" {
+            return Err(modality.unsupported("only \"text\" is supported"));
         }
-        if !names(NOT_YET) && !names(KNOWN) {
-            return Err(field.unsupported(UNKNOWN));
-        }
-    }
-    if let Some(n) = fields.get("n").filter(|n| n.value != 1) {
-        return Err(n.unsupported("more than one answer is not supported yet, n must be 1"));
-    }
-    if fields.flag("logprobs")? {
-        return Err(fields.need("logprobs")?.unsupported("is not supported yet"));
-    }
-    if let Some(format) = fields.get("response_format") {
-        let format = format.object()?;
-        let kind = format.need("type")?;
-        if kind.str()? != "text" {
-            return Err(kind.unsupported("only \"text\" is supported yet"));
-        }
-        format.only(&["type"])?;
-    }
-    if let Some(user) = fields.get("user") {
-        user.str()?;
     }
     Ok(())
 }
 
-fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<SamplingOptions> {
-    let numbers = [
-        ("temperature", &mut options.temperature),
-        ("top_p", &mut options.top_p),
-        ("min_p", &mut options.min_p),
-        ("frequency_penalty", &mut options.frequency_penalty),
-        ("presence_penalty", &mut options.presence_penalty),
-    ];
-    for (name, option) in numbers {
-        *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
+/// How many of the likeliest tokens are told beside each token.
+fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
+    let is_on = fields.flag("logprobs")?;
+    let Some(top) = fields.get("top_logprobs") else { return Ok(is_on.then_some(0)) };
+    let count = usize::try_from(top.integer()?).map_err(|_| top.fault("must be from 0 to 20"))?;
+    match is_on {
+        false if count > 0 => Err(top.fault("needs logprobs: true")),
+        is_on => Ok(is_on.then_some(count)),
     }
-    options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
-    if let Some(field) = fields.get("seed") {
-        // Negative seeds are valid too: they wrap around.
-        options.seed = field.integer()? as u64;
-    }
-    if let Some(field) = fields.get("logit_bias") {
-        options.logit_bias.clear();
-        for (name, bias) in field.object()?.iter() {
-            let token = name.parse().map_err(|_| bias.fault("is no token id"))?;
-            options.logit_bias.insert(token, bias.f32()?);
-        }
-    }
-    options.validate()?;
-    Ok(options)
-}
-
-fn read_max_tokens(fields: &Fields<'_>) -> Result<Option<usize>> {
-    let old = fields.get("max_tokens").map(|field| field.count()).transpose()?;
-    let Some(field) = fields.get("max_completion_tokens") else { return Ok(old) };
-    let new = field.count()?;
-    match old {
-        Some(old) if old != new => Err(field.fault(format!("is {new}, but max_tokens is {old}"))),
-        _ => Ok(Some(new)),
-    }
-}
-
-fn read_stop(stop: &Field<'_>) -> Result<Vec<String>> {
-    let texts = if stop.value.is_string() { vec![stop.clone()] } else { stop.array()?.collect() };
-    if texts.len() > MAX_STOPS {
-        return Err(stop.fault(format!("has {} strings, at most {MAX_STOPS} are supported", texts.len())));
-    }
-    let read = |text: &Field<'_>| match text.str()? {
-        "" => Err(text.fault("is empty")),
-        long if long.len() > MAX_STOP_LEN => Err(text.fault(format!("is longer than {MAX_STOP_LEN} bytes"))),
-        fine => Ok(fine.to_owned()),
-    };
-    texts.iter().map(read).collect()
-}
-
-fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
-    let Some(field) = fields.get("stream_options") else { return Ok(false) };
-    if !stream {
-        return Err(field.fault("is only for streams: set stream to true"));
-    }
-    let options = field.object()?;
-    options.only(&["include_usage"])?;
-    options.flag("include_usage")
 }

@@ -1,15 +1,29 @@
-//! The OpenAI chat API's shapes: JSON in, typed request out; results in, JSON out.
+//! The OpenAI API: the body of a request in, typed work out; what the engine says in, JSON out.
 //!
-//! Fields this crate does not know or does not support are refused by name, never ignored. Knows no clock and no source of
-//! randomness: ids, times and seeds are passed in.
+//! One room for a page's `engine.fetch` and for `ocelli serve`. Fields that this crate does not know, or that would change the meaning of a
+//! request and are not supported, are refused by name. Knows no clock and no source of randomness: ids, times and seeds are passed in.
 
 pub mod chat_request;
-pub mod response;
+pub mod completion_request;
+pub mod reply;
+pub mod response_request;
+pub mod run;
 pub mod score_request;
+pub mod service;
+pub mod tokenize_request;
+pub mod wire;
 
+mod answer_fields;
 mod field;
 mod messages;
 
 pub use chat_request::ChatRequest;
-pub use response::{ChatCompletion, ChatCompletionChunk, ErrorBody, Stamp, Usage};
+pub use completion_request::CompletionRequest;
+pub use messages::PictureUrl;
+pub use reply::Reply;
+pub use response_request::ResponseRequest;
+pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
+pub use service::{Opened, Service, Stamp, Work};
+pub use tokenize_request::TokenizeRequest;
+pub use wire::Frame;

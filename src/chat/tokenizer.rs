@@ -86,6 +86,12 @@ impl Tokenizer {
         self.added.get(name).copied()
     }
 
+    /// The name of a control token.
+    pub fn control_name(&self, id: u32) -> Option<&str> {
+        let is_meant = |(_, known): &(&String, &u32)| **known == id;
+        self.added.iter().find(is_meant).filter(|_| self.is_control(id)).map(|(name, _)| name.as_str())
+    }
+
     /// Whether an id is a control token's. Control tokens print nothing.
     pub fn is_control(&self, id: u32) -> bool {
         self.control.binary_search(&id).is_ok()

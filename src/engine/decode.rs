@@ -1,15 +1,16 @@
 //! Token by token: the device draws each one and goes on with it, and the CPU reads along, a step behind. Where what comes next can be
 //! guessed, several tokens are verified at once.
 
+use super::Engine;
+use super::answering::Answering;
 use super::backend::Backend;
-use super::events::{Completion, Event, FinishReason, RequestContext};
+use super::events::{Completion, Event, FinishReason, RequestContext, TokenLogprob};
 use super::prompt::Encoded;
 use super::speculate::{Draft, Speculation, Speculator, history};
-use super::{Engine, Request};
-use crate::chat::TextStream;
 use crate::error::Result;
 use crate::kernels::sample::Rules;
 use crate::model::LanguageModel;
+use crate::sampling::{SamplingOptions, log_softmax_top, logprob};
 
 /// An answer that is being drawn.
 #[derive(Debug)]
@@ -27,60 +28,66 @@ struct Drawn {
     tokens: Vec<u32>,
     /// The first of them, which were drafts.
     drafts: usize,
+    /// Of the only one, where it was asked for.
+    logprob: Option<TokenLogprob>,
 }
 
 /// The draws of a backend's model.
 type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
 
 impl<B: Backend> Engine<B> {
-    /// Draws the answer behind a prompt that has been computed.
-    pub(super) async fn decode(
-        &mut self,
-        answer: &mut Completion,
-        request: &Request,
-        encoded: &Encoded,
-        context: &mut RequestContext<'_>,
-    ) -> Result<()> {
+    /// Draws the answer behind a prompt that has been computed. Returns whether it is complete, and not one that left the engine.
+    pub(super) async fn decode(&mut self, answering: &mut Answering, context: &mut RequestContext<'_>) -> Result<bool> {
+        let encoded = answering.encoded.clone();
         let room = self.backend.context() - encoded.entries.len();
-        let limit = request.max_tokens.map_or(room, |max| max.min(room));
-        let mut stream = TextStream::new(request.stop.clone());
-        let rules = Rules::new(self.backend.model()?.vocab_size(), &request.sampling)?;
-        // Only the likeliest token can be guessed.
-        let can_guess = rules.is_greedy() && !rules.adjusts();
-        let mut speculator = Speculator::new(if can_guess { self.speculation } else { Speculation::Off });
+        let limit = answering.max_tokens.map_or(room, |max| max.min(room));
+        let mut speculator = match answering.speculator.take() {
+            Some(speculator) => speculator,
+            None => self.speculator(&answering.sampling)?,
+        };
         let mut drawing = None;
         context.cancel.check()?;
-        while answer.tokens.len() < limit && answer.finish_reason != FinishReason::Stop {
+        while answering.answer.tokens.len() < limit && answering.answer.finish_reason != FinishReason::Stop {
+            if !context.cancel.pass().await? {
+                // Nobody has seen what was submitted behind the last token.
+                self.conversation.forget_last_pass();
+                answering.speculator = Some(speculator);
+                return Ok(false);
+            }
+            let Answering { sampling, answer, .. } = &*answering;
             let drawn_and_left = (answer.tokens.len(), limit - answer.tokens.len());
             let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
                 // Whatever goes wrong, it is begun anew.
                 let mut current = match drawing.take() {
                     Some(current) => current,
-                    None => engine.begin(request, encoded, &answer.tokens, context).await?,
+                    None => engine.begin(sampling, &encoded, &answer.tokens, context).await?,
                 };
-                let drawn = engine.draw_some(&mut current, &mut speculator, drawn_and_left).await?;
+                let drawn = engine.draw_some(&mut current, &mut speculator, sampling, drawn_and_left).await?;
                 drawing = Some(current);
                 Ok(drawn)
             };
             let drawn = self.with_recovery(context, step).await;
             let drawn = drawn.inspect_err(|_| self.conversation.forget_last_pass())?;
-            answer.usage.drafted_tokens = speculator.drafted;
-            self.take(answer, drawn, &mut stream, encoded, context)?;
+            answering.answer.usage.drafted_tokens = speculator.drafted;
+            self.take(answering, drawn, context)?;
         }
-        say(answer, stream.finish(), context.on_event);
-        Ok(())
+        let rest = answering.stream.finish();
+        say(&mut answering.answer, rest, context.on_event);
+        Ok(true)
+    }
+
+    /// Only the likeliest token can be guessed, and where log probabilities are told every token is waited for.
+    fn speculator(&mut self, sampling: &SamplingOptions) -> Result<Speculator> {
+        let rules = Rules::new(self.backend.model()?.vocab_size(), sampling)?;
+        let can_guess = rules.is_greedy() && !rules.adjusts() && sampling.logprobs.is_none();
+        Ok(Speculator::new(if can_guess { self.speculation } else { Speculation::Off }))
     }
 
     /// Adds tokens to the answer, up to one that ends it; the conversation keeps no more.
-    fn take(
-        &mut self,
-        answer: &mut Completion,
-        drawn: Drawn,
-        stream: &mut TextStream,
-        encoded: &Encoded,
-        context: &mut RequestContext<'_>,
-    ) -> Result<()> {
+    fn take(&mut self, answering: &mut Answering, drawn: Drawn, context: &mut RequestContext<'_>) -> Result<()> {
+        let Answering { encoded, stream, answer, .. } = answering;
         let (mut kept, mut outcome) = (encoded.entries.len() + answer.tokens.len(), Ok(()));
+        let mut logprob = drawn.logprob;
         for (index, token) in drawn.tokens.into_iter().enumerate() {
             kept += 1;
             if self.backend.manifest().chat.eos_token_ids.contains(&token) {
@@ -89,6 +96,10 @@ impl<B: Backend> Engine<B> {
             }
             answer.tokens.push(token);
             answer.usage.accepted_tokens += usize::from(index < drawn.drafts);
+            if let Some(logprob) = logprob.take() {
+                answer.logprobs.push(logprob.clone());
+                (context.on_event)(Event::Token(logprob));
+            }
             // Control tokens other than the end print nothing.
             let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
             say(answer, text, context.on_event);
@@ -112,21 +123,23 @@ impl<B: Backend> Engine<B> {
     /// computed first.
     async fn begin(
         &mut self,
-        request: &Request,
+        sampling: &SamplingOptions,
         encoded: &Encoded,
         drawn: &[u32],
         context: &mut RequestContext<'_>,
     ) -> Result<Drawing<DrawOf<B>>> {
         let (prompt, mut images) = (encoded.entries.len(), None);
         while self.conversation.entries().len() < prompt {
+            context.cancel.check()?;
             self.forward(encoded, usize::MAX, &mut images, context).await?;
         }
         let model = self.backend.model()?;
         while let Some(&token) = drawn.get(self.conversation.entries().len() - prompt) {
+            context.cancel.check()?;
             self.conversation.reserve(model, 1).await?;
             self.conversation.step_again(model, token)?;
         }
-        let draw = self.conversation.begin(model, &request.sampling, drawn).await?;
+        let draw = self.conversation.begin(model, sampling, drawn).await?;
         Ok(Drawing { draw, known: None, arrived: None })
     }
 
@@ -135,6 +148,7 @@ impl<B: Backend> Engine<B> {
         &mut self,
         drawing: &mut Drawing<DrawOf<B>>,
         speculator: &mut Speculator,
+        sampling: &SamplingOptions,
         (drawn, left): (usize, usize),
     ) -> Result<Drawn> {
         if let Some(known) = drawing.known {
@@ -147,8 +161,9 @@ impl<B: Backend> Engine<B> {
             (drawing.known, drawing.arrived) = (None, None);
         }
         // What comes next can be guessed as soon as this token is known: nothing is submitted before it is.
-        let waits = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
-        let goes_on = left > 1 && !waits;
+        let guesses = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
+        // The next step's logits take the place of this one's.
+        let goes_on = left > 1 && !guesses && sampling.logprobs.is_none();
         let token = self.conversation.draw(self.backend.model()?, &mut drawing.draw, goes_on).await?;
         drawing.known = (!goes_on).then_some(token);
         let now = (self.clock)();
@@ -157,7 +172,15 @@ impl<B: Backend> Engine<B> {
         }
         drawing.arrived = goes_on.then_some(now);
         speculator.stepped();
-        Ok(Drawn { tokens: vec![token], drafts: 0 })
+        let logprob = match sampling.logprobs {
+            Some(top) => {
+                let logits = self.backend.model()?.drawn_logits().await?; // [vocab]
+                let top = log_softmax_top(&logits, top);
+                Some(TokenLogprob { token, logprob: logprob(&logits, token), top })
+            }
+            None => None,
+        };
+        Ok(Drawn { tokens: vec![token], drafts: 0, logprob })
     }
 
     /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
@@ -193,7 +216,7 @@ impl<B: Backend> Engine<B> {
         speculator.verified(&draft, verdict.kept - 1);
         drawing.known = Some(verdict.token);
         let tokens = inputs[1..verdict.kept].iter().copied().chain([verdict.token]).collect();
-        Ok(Some(Drawn { tokens, drafts: verdict.kept - 1 }))
+        Ok(Some(Drawn { tokens, drafts: verdict.kept - 1, logprob: None }))
     }
 }
 

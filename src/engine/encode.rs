@@ -19,7 +19,21 @@ const MEGAPIXELS: u32 = 100;
 
 impl<B: Backend> Engine<B> {
     /// Decodes the pictures, encodes the text and lays both out.
-    pub(super) fn encode(&self, prompt: &Prompt, pictures: &[Picture], limits: PictureLimits) -> Result<Encoded> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`] or [`Error::Tokenizer`].
+    pub fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
+        self.encode_within(prompt, pictures, self.pictures)
+    }
+
+    /// The same, with other limits for pictures.
+    pub(super) fn encode_within(
+        &self,
+        prompt: &Prompt,
+        pictures: &[Picture],
+        limits: PictureLimits,
+    ) -> Result<Encoded> {
+        let started = (self.clock)();
         // Token ids are for pictures as large as the model takes them.
         let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
         let sized = self.size_pictures(pictures, limits)?;
@@ -30,6 +44,14 @@ impl<B: Backend> Engine<B> {
                 return Err(Error::request("input_ids", "at least one token is needed"));
             }
             Prompt::Ids(ids) => (ids.clone(), (0..sized.len()).collect()),
+            Prompt::Text(text) => {
+                let first = self.backend.manifest().chat.bos_token_id;
+                let ids: Vec<u32> = first.into_iter().chain(self.tokenizer.encode_text(text)?).collect();
+                if ids.is_empty() {
+                    return Err(Error::request("prompt", "at least one token is needed"));
+                }
+                (ids, (0..sized.len()).collect())
+            }
             Prompt::Messages(messages) => {
                 let rules = self.picture_rules();
                 let tokens = |picture: &Rc<SizedPicture>| rules.map(|rules| rules.tokens(picture.prepared.grid));
@@ -45,7 +67,7 @@ impl<B: Backend> Engine<B> {
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
         let entries = self.entries(&ids, &pictures)?;
-        Ok(Encoded { ids, entries, pictures, events, shown })
+        Ok(Encoded { ids, entries, pictures, events, shown, ms: (self.clock)() - started })
     }
 
     /// How the model sees pictures, if it does.

@@ -1,7 +1,11 @@
 //! What the engine tells its caller, and how the caller stops it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
 
 use super::picture_size::ShownPicture;
 use crate::chat::Date;
@@ -13,9 +17,19 @@ pub type Clock = fn() -> f64;
 /// The date where the user is; `None` where it is not known.
 pub type Calendar = fn() -> Option<Date>;
 
-/// A flag that ends a request: within one token, one chunk of the prompt or a fifth of a second of the tower.
+/// How a caller steers a request while it runs. Ending it takes one token, one chunk of the prompt or a fifth of a second of the tower.
+/// Holding it, because nobody reads what it says, takes one token.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Steering>);
+
+#[derive(Debug, Default)]
+struct Steering {
+    cancelled: AtomicBool,
+    held: AtomicBool,
+    gives_way: AtomicBool,
+    /// The request, while it is held.
+    waits: AtomicWaker,
+}
 
 impl Cancel {
     /// Not cancelled.
@@ -25,17 +39,49 @@ impl Cancel {
 
     /// Asks the request to end.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancelled.store(true, Ordering::Relaxed);
+        self.0.waits.wake();
     }
 
     /// Whether it was asked to end.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed)
     }
 
     /// [`Error::Aborted`] once it was asked to end.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Aborted) } else { Ok(()) }
+    }
+
+    /// Has the request wait before its next token, or go on.
+    pub fn hold(&self, is_held: bool) {
+        self.0.held.store(is_held, Ordering::Relaxed);
+        self.0.waits.wake();
+    }
+
+    /// Whether the request waits before its next token.
+    pub fn is_held(&self) -> bool {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether another request wants the engine, so that this one leaves it when it is held, see [`super::Engine::go_on`].
+    pub fn give_way(&self, gives_way: bool) {
+        self.0.gives_way.store(gives_way, Ordering::Relaxed);
+        self.0.waits.wake();
+    }
+
+    /// Waits while the request is held. Whether it goes on then; if not, it is to leave the engine to another one.
+    pub(super) async fn pass(&self) -> Result<bool> {
+        poll_fn(|context| {
+            self.0.waits.register(context.waker());
+            match (self.check(), self.is_held(), self.0.gives_way.load(Ordering::Relaxed)) {
+                (Err(aborted), ..) => Poll::Ready(Err(aborted)),
+                (Ok(()), false, _) => Poll::Ready(Ok(true)),
+                (Ok(()), true, true) => Poll::Ready(Ok(false)),
+                (Ok(()), true, false) => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 
@@ -83,8 +129,19 @@ pub enum LoadEvent {
     },
 }
 
+/// A token of an answer, and how likely it was by the model's own distribution: before temperature, bias, penalties and filters.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TokenLogprob {
+    /// The token.
+    pub token: u32,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// As many of the likeliest tokens as were asked for, likeliest first.
+    pub top: Vec<(u32, f32)>,
+}
+
 /// Something that happened during a request.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event {
     /// A stage came forward.
@@ -118,6 +175,9 @@ pub enum Event {
         /// What the driver said.
         reason: String,
     },
+    /// The answer's next token, where log probabilities were asked for. Its text follows as soon as it is certain.
+    #[serde(skip)]
+    Token(TokenLogprob),
     /// More of the answer: whole characters, never empty.
     #[serde(skip)]
     Text(String),
@@ -169,6 +229,9 @@ pub struct Completion {
     pub text: String,
     /// Its tokens.
     pub tokens: Vec<u32>,
+    /// Of each token, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprob>,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Tokens read and written.

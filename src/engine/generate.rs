@@ -1,12 +1,12 @@
-//! Request to answer: encode, reuse what the state holds, encode pictures, prefill in chunks, decode token by token. Or a prompt to the
-//! logits of every position: how agreement with another implementation is checked.
+//! A prompt through the decoder: reuse what the state holds, encode pictures, prefill in chunks. Or to the logits of every position: how
+//! agreement with another implementation is checked.
 
+use super::Engine;
 use super::backend::Backend;
-use super::events::{Cancel, Completion, Event, RequestContext, Stage, Timings};
+use super::events::{Cancel, Event, RequestContext, Stage, Timings};
 use super::picture_size::PictureLimits;
 use super::pictures::PromptImages;
 use super::prompt::{Encoded, Picture, Prompt};
-use super::{Engine, Request};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
@@ -22,39 +22,6 @@ pub struct ScoredRows<'a> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
-    /// meanwhile is opened again, and the answer goes on where it was.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`], [`Error::ContextOverflow`],
-    /// [`Error::Aborted`], [`Error::DeviceLost`] if that happens again and again, or what else the device says.
-    pub async fn generate(
-        &mut self,
-        request: &Request,
-        cancel: &Cancel,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<Completion> {
-        request.sampling.validate()?;
-        let (mut answer, started) = (Completion::default(), (self.clock)());
-        let encoded = self.encode(&request.prompt, &request.pictures, self.pictures)?;
-        let (tokens, context) = (encoded.ids.len(), self.backend.context());
-        // One token of an answer must fit as well.
-        if tokens >= context {
-            return Err(Error::ContextOverflow { tokens: tokens + 1, context });
-        }
-        answer.usage.prompt_tokens = tokens;
-        answer.pictures.clone_from(&encoded.shown);
-        encoded.events.iter().cloned().for_each(&mut *on_event);
-        answer.timings.prepare_ms = (self.clock)() - started;
-        let context = &mut RequestContext::new(cancel, on_event);
-        answer.usage.cached_tokens = self.prefill(&encoded, &mut answer.timings, context).await?;
-        let decode_started = (self.clock)();
-        self.decode(&mut answer, request, &encoded, context).await?;
-        answer.timings.decode_ms = (self.clock)() - decode_started;
-        answer.usage.completion_tokens = answer.tokens.len();
-        Ok(answer)
-    }
-
     /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids. A forward
     /// pass has at most `chunk` tokens, and no more than the engine's own chunks; all divisions give the same logits but for rounding.
     /// Fails as [`Engine::generate`].
@@ -66,7 +33,7 @@ impl<B: Backend> Engine<B> {
         cancel: &Cancel,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
-        let encoded = self.encode(prompt, pictures, PictureLimits::NONE)?;
+        let encoded = self.encode_within(prompt, pictures, PictureLimits::NONE)?;
         let (total, context) = (encoded.entries.len(), self.backend.context());
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });
@@ -93,7 +60,7 @@ impl<B: Backend> Engine<B> {
 
     /// Brings the conversation to the end of the prompt, so that the logits of its last row can be read. Returns the entries that need
     /// not be computed.
-    async fn prefill(
+    pub(super) async fn prefill(
         &mut self,
         encoded: &Encoded,
         timings: &mut Timings,
@@ -112,7 +79,7 @@ impl<B: Backend> Engine<B> {
         };
         self.with_recovery(context, reserve).await?;
         let prefill_started = (self.clock)();
-        timings.vision_ms = prefill_started - vision_started;
+        timings.vision_ms += prefill_started - vision_started;
         while self.conversation.entries().len() < total {
             context.cancel.check()?;
             let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
@@ -122,7 +89,7 @@ impl<B: Backend> Engine<B> {
             let done = self.conversation.entries().len();
             (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
         }
-        timings.prefill_ms = (self.clock)() - prefill_started;
+        timings.prefill_ms += (self.clock)() - prefill_started;
         Ok(cached)
     }
 

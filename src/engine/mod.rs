@@ -2,6 +2,7 @@
 //!
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
+mod answering;
 mod backend;
 mod conversation;
 mod decode;
@@ -21,17 +22,19 @@ mod tower;
 mod tuning;
 
 pub use crate::memory::{Plan, Residency};
+pub use answering::Answering;
 pub use backend::Backend;
 pub use conversation::Conversation;
 pub use device::Device;
 pub use events::{
-    Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, Usage,
+    Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, TokenLogprob,
+    Usage,
 };
 pub use generate::ScoredRows;
 pub use load::LoadOptions;
 pub use picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use pictures::PromptImages;
-pub use prompt::{ContextEntry, Picture, PictureContent, Prompt, SizedPicture};
+pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
@@ -89,6 +92,21 @@ impl<B: Backend> Engine<B> {
     /// What answers are made with.
     pub fn backend(&self) -> &B {
         &self.backend
+    }
+
+    /// How tokens are chosen where a request does not say, by what the model's publisher recommends.
+    /// What is out of its range does not count.
+    pub fn sampling_defaults(&self) -> SamplingOptions {
+        let published = self.backend.manifest().chat.sampling;
+        let open = SamplingOptions::default();
+        let options = SamplingOptions {
+            temperature: published.temperature.unwrap_or(open.temperature),
+            top_k: published.top_k,
+            top_p: published.top_p.unwrap_or(open.top_p),
+            min_p: published.min_p.unwrap_or(open.min_p),
+            ..SamplingOptions::default()
+        };
+        if options.validate().is_ok() { options } else { open }
     }
 
     /// The tokenizer.

@@ -14,6 +14,8 @@ pub enum Prompt {
     Messages(Vec<Message>),
     /// Token ids; runs of picture tokens take the request's pictures in order.
     Ids(Vec<u32>),
+    /// Text behind the token that every prompt begins with, in no layout.
+    Text(String),
 }
 
 /// A picture of a request.
@@ -69,7 +71,7 @@ pub struct SizedPicture {
 
 /// A prompt ready to compute.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub struct Encoded {
     /// Token ids, picture tokens included.
     pub(super) ids: Vec<u32>,
     /// The same, with pictures told apart.
@@ -80,6 +82,8 @@ pub(super) struct Encoded {
     pub(super) events: Vec<Event>,
     /// As the model sees them, in the order of the request.
     pub(super) shown: Vec<ShownPicture>,
+    /// Milliseconds that encoding took.
+    pub(super) ms: f64,
 }
 
 /// What one entry of a conversation stands for. Equal entries behind equal entries have equal states.
@@ -94,6 +98,13 @@ pub enum ContextEntry {
         /// Which of its rows.
         row: u32,
     },
+}
+
+impl Encoded {
+    /// Token ids of the prompt, those of pictures included.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
 }
 
 impl ContextEntry {

@@ -121,6 +121,11 @@ impl LanguageModel for Model {
         Ok(all)
     }
 
+    async fn drawn_logits(&mut self) -> Result<Vec<f32>> {
+        let (logits, _) = self.logits_and_step()?;
+        self.gpu.read_as(&logits).await
+    }
+
     async fn wait_idle(&mut self) -> Result<()> {
         self.gpu.wait_idle().await
     }

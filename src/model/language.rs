@@ -67,6 +67,9 @@ pub trait LanguageModel {
     /// Logits of rows of the last chunk. `// [rows, vocab]`
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
 
+    /// Logits that the last draw was made from, without bias and penalties, while nothing has been submitted behind it. `// [vocab]`
+    async fn drawn_logits(&mut self) -> Result<Vec<f32>>;
+
     /// Waits until everything submitted has run.
     async fn wait_idle(&mut self) -> Result<()>;
 

@@ -23,7 +23,12 @@ pub struct SamplingOptions {
     pub presence_penalty: f32,
     /// Added to the logits of single tokens, -100 to 100.
     pub logit_bias: BTreeMap<u32, f32>,
+    /// Whether log probabilities are told: of each token of the answer and of so many of the likeliest, at most [`MAX_TOP_LOGPROBS`].
+    pub logprobs: Option<usize>,
 }
+
+/// Most of the likeliest tokens that are told for each token.
+pub const MAX_TOP_LOGPROBS: usize = 20;
 
 impl Default for SamplingOptions {
     /// The OpenAI API's defaults: plain sampling at temperature 1.
@@ -37,6 +42,7 @@ impl Default for SamplingOptions {
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
             logit_bias: BTreeMap::new(),
+            logprobs: None,
         }
     }
 }
@@ -61,6 +67,9 @@ impl SamplingOptions {
         }
         if self.top_k == Some(0) {
             return Err(Error::request("top_k", "must be at least 1"));
+        }
+        if let Some(top) = self.logprobs.filter(|&top| top > MAX_TOP_LOGPROBS) {
+            return Err(Error::request("top_logprobs", format!("is {top}, must be from 0 to {MAX_TOP_LOGPROBS}")));
         }
         for (token, &bias) in &self.logit_bias {
             check_range(&format!("logit_bias.{token}"), bias, -100.0, 100.0)?;

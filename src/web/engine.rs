@@ -1,18 +1,19 @@
 //! A loaded engine: requests as JSON, pictures as bytes, events as plain objects.
 
 use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, Thrown, to_js, wasm_memory};
 use super::picture::pictures_from_js;
-use crate::api::{ChatCompletion, ChatCompletionChunk, ChatRequest, ScoreRequest, Stamp, Usage};
-use crate::engine::{Cancel, Engine, Event, Plan, Prompt, Request, ScoredRows, Timings};
+use super::service::{OcelliService, OcelliWork};
+use crate::api::{Frame, Output, ScoreRequest, Service};
+use crate::engine::{Cancel, Engine, Plan, ScoredRows};
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
 use crate::kernels::self_test::SelfTestReport;
 
-/// Stops a running request within one token. May be set while the request is awaited.
+/// Ends or holds a running request within one token. May be called while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct CancelFlag(pub(super) Cancel);
@@ -28,6 +29,17 @@ impl CancelFlag {
     /// Sets the flag.
     pub fn cancel(&self) {
         self.0.cancel();
+    }
+
+    /// Has the request wait before its next token, or go on.
+    pub fn hold(&self, is_held: bool) {
+        self.0.hold(is_held);
+    }
+
+    /// Whether others want the engine: then a request that is held leaves it.
+    #[wasm_bindgen(js_name = giveWay)]
+    pub fn give_way(&self, gives_way: bool) {
+        self.0.give_way(gives_way);
     }
 }
 
@@ -61,62 +73,50 @@ struct DeviceObject<'a> {
     self_test: &'a SelfTestReport,
 }
 
-/// The `chunk` of `ChatEvent`; its other events are [`Event`]s as they are.
+/// The `frame` of `AnswerEvent`; its other events are [`Event`](crate::engine::Event)s as they are.
 #[derive(Serialize)]
-#[serde(tag = "kind", rename = "chunk")]
-struct ChunkEvent {
-    chunk: ChatCompletionChunk,
+#[serde(tag = "kind", rename = "frame")]
+struct FrameEvent {
+    event: Option<&'static str>,
+    data: String,
 }
 
-/// `ChatResult` of `types.d.ts`.
-#[derive(Serialize)]
-struct ChatObject {
-    completion: ChatCompletion,
-    tokens: Vec<u32>,
-    timings: Timings,
+/// `ServiceOptions` of `types.d.ts`.
+#[derive(Deserialize)]
+struct ServiceOptions {
+    model: String,
+    aliases: Vec<String>,
+    created: u64,
 }
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Answers a chat request (JSON in the `OpenAI` shape). `stamp` is what all chunks of the answer share; `pictures` are those of
-    /// the request in order of appearance; `on_event` receives the chunks of a stream and the progress.
-    #[wasm_bindgen(unchecked_return_type = "ChatResult")]
-    pub async fn chat(
+    /// Carries out work whose pictures have been [shown](OcelliWork::show). Resolves to the body of the answer; to nothing where the
+    /// engine was left to others, after which the work can go on. `on_event` receives the frames of a stream and the progress.
+    pub async fn answer(
         &mut self,
-        request_json: String,
-        #[wasm_bindgen(unchecked_param_type = "AnswerStamp")] stamp: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
+        work: &mut OcelliWork,
         cancel: &CancelFlag,
-        #[wasm_bindgen(unchecked_param_type = "(event: ChatEvent) => void")] on_event: Function,
-    ) -> JsResult<JsValue> {
-        let stamp: Stamp = serde_wasm_bindgen::from_value(stamp)?;
-        let chat: ChatRequest = request_json.parse()?;
-        let stamp = stamp.for_request(&chat);
-        let request = Request {
-            pictures: pictures_from_js(&pictures, &chat.details)?,
-            prompt: Prompt::Messages(chat.messages),
-            sampling: chat.sampling,
-            max_tokens: chat.max_tokens,
-            stop: chat.stop,
-        };
+        #[wasm_bindgen(unchecked_param_type = "(event: AnswerEvent) => void")] on_event: Function,
+    ) -> JsResult<Option<String>> {
         // An exception in the worker's own callback must not end the request half way.
         let send = |event: JsResult<JsValue>| drop(event.and_then(|event| on_event.call1(&JsValue::NULL, &event)));
-        let send_chunk = |chunk| {
-            if chat.stream {
-                send(to_js(&ChunkEvent { chunk }));
-            }
+        let mut forward = |output: Output| match output {
+            Output::Frame(Frame { event, data }) => send(to_js(&FrameEvent { event, data })),
+            Output::Event(event) => send(to_js(&event)),
         };
-        send_chunk(stamp.opening());
-        let mut forward = |event: Event| match event {
-            Event::Text(text) => send_chunk(stamp.text(text)),
-            event => send(to_js(&event)),
-        };
-        let answer = self.thrown.restore(self.engine.generate(&request, &cancel.0, &mut forward).await)?;
-        send_chunk(stamp.closing(answer.finish_reason));
-        let usage = Usage::from(answer.usage).with_pictures(answer.pictures);
-        stamp.usage(usage.clone()).into_iter().for_each(send_chunk);
-        let completion = stamp.completion(answer.text, answer.finish_reason, usage);
-        to_js(&ChatObject { completion, tokens: answer.tokens, timings: answer.timings })
+        let run = work.run()?;
+        self.thrown.restore(run.go_on(&mut self.engine, &cancel.0, &mut forward).await)
+    }
+
+    /// What answers requests for this model under a name.
+    pub fn service(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "ServiceOptions")] options: JsValue,
+    ) -> JsResult<OcelliService> {
+        let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
+        let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
+        Ok(OcelliService(Service { model, aliases, defaults, created, context }))
     }
 
     /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.

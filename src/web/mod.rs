@@ -8,6 +8,7 @@ mod engine;
 mod import;
 mod loader;
 mod picture;
+mod service;
 
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
@@ -17,6 +18,7 @@ pub use engine::{CancelFlag, OcelliEngine};
 pub use import::{import_gguf, import_safetensors};
 pub use loader::load_engine;
 pub use picture::picture_size;
+pub use service::{OcelliService, OcelliWork, error_reply};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[wasm_bindgen(typescript_custom_section)]

@@ -4,11 +4,23 @@
 /** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
 export type FinishReason = "stop" | "length";
 
+/** How long the stages of an answer took, in milliseconds. */
+export interface Timings {
+  /** Decoding and resizing pictures, tokenizing the text. */
+  prepare_ms: number;
+  /** Pictures through the vision tower. */
+  vision_ms: number;
+  /** The prompt through the decoder. */
+  prefill_ms: number;
+  /** All tokens of the answer. */
+  decode_ms: number;
+}
+
 /** Token counts of one request. */
 export interface Usage {
   /** Tokens of the prompt, those of pictures included. */
   prompt_tokens: number;
-  /** Tokens of the answer. */
+  /** Tokens of the answers. */
   completion_tokens: number;
   /** Both. */
   total_tokens: number;
@@ -16,8 +28,8 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
   /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
   completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
-  /** What OpenAI's API has no place for. Absent without pictures. */
-  ocelli?: { pictures: ShownPicture[] };
+  /** Not in OpenAI's API: how long the stages took, and how large pictures were shown. */
+  ocelli: Timings & { pictures?: ShownPicture[] };
 }
 
 /** How large a picture is to be shown to the model: at most 512 pixels long, as large as the model takes it, or as the device allows. */
@@ -31,6 +43,22 @@ export interface ShownPicture {
   tokens: number;
 }
 
+/** A token and the natural logarithm of its probability, by the model's own distribution: before temperature, bias and filters. */
+export interface TopLogprob {
+  token: string;
+  logprob: number;
+  /** `null` for control tokens, which print nothing. */
+  bytes: number[] | null;
+}
+
+/** A token of an answer, with the likeliest ones in its place. */
+export interface TokenLogprob extends TopLogprob {
+  top_logprobs: TopLogprob[];
+}
+
+/** Log probabilities of an answer, or of a piece of it; `null` where they were not asked for. */
+export type Logprobs = { content: TokenLogprob[]; refusal: null } | null;
+
 /** A complete answer, as the OpenAI API has it. */
 export interface ChatCompletion {
   id: string;
@@ -42,7 +70,7 @@ export interface ChatCompletion {
     index: number;
     message: { role: "assistant"; content: string; refusal: null };
     finish_reason: FinishReason;
-    logprobs: null;
+    logprobs: Logprobs;
   }[];
   usage: Usage;
 }
@@ -58,45 +86,50 @@ export interface ChatCompletionChunk {
     index: number;
     delta: { role?: "assistant"; content?: string };
     finish_reason: FinishReason | null;
-    logprobs: null;
+    logprobs: Logprobs;
   }[];
   /** Only with `stream_options.include_usage`: the counts in the last chunk, `null` in all others. */
   usage?: Usage | null;
 }
 
-/** What a completion and all chunks of an answer have in common. */
-export interface AnswerStamp {
+/** What one request has of its own. */
+export interface RequestStamp {
+  /** Letters and digits that no other request has. */
   id: string;
   /** Seconds since 1970. */
   created: number;
-  /** The name of the model, if the request has none. */
+  /** The seed of a request that names none; 32 bits. */
+  seed: number;
+}
+
+/** Under which names a model is served. */
+export interface ServiceOptions {
+  /** Its name in answers. */
   model: string;
+  /** Names that requests may call it besides. */
+  aliases: string[];
+  /** Seconds since 1970. */
+  created: number;
 }
 
-/** How long the stages of an answer took, in milliseconds. */
-export interface Timings {
-  /** Decoding and resizing pictures, tokenizing the text. */
-  prepare_ms: number;
-  /** Pictures through the vision tower. */
-  vision_ms: number;
-  /** The prompt through the decoder. */
-  prefill_ms: number;
-  /** All tokens of the answer. */
-  decode_ms: number;
+/** A picture that a request names, and where. */
+export interface PictureUrl {
+  url: string;
+  field: string;
+  detail: Detail;
 }
 
-/** What a chat request resolves to. */
-export interface ChatResult {
-  completion: ChatCompletion;
-  /** Token ids of the answer. */
-  tokens: number[];
-  timings: Timings;
+/** A whole reply over HTTP. */
+export interface Reply {
+  status: number;
+  /** JSON. */
+  body: string;
+  /** For the header `x-should-retry`. */
+  may_retry: boolean | null;
 }
 
 /** Something that happened while an answer was computed. */
 export type ChatEvent =
-  /** More of a streamed answer. */
-  | { kind: "chunk"; chunk: ChatCompletionChunk }
   /** `vision` counts layers of the vision tower, `prefill` tokens of the prompt. */
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
   /** The GPU device was lost, for example by a driver reset. It is opened again and the answer continues. */
@@ -105,6 +138,9 @@ export type ChatEvent =
   | ({ kind: "picture"; picture: number } & ShownPicture)
   /** Something about a picture that the user should know. */
   | { kind: "note"; picture: number; message: string };
+
+/** The same, and the messages of a stream: JSON, or `[DONE]`. */
+export type AnswerEvent = ChatEvent | { kind: "frame"; event: string | null; data: string };
 
 /** Logits of every position of a prompt. */
 export interface ScoreResult {

@@ -55,8 +55,32 @@ pub struct Manifest {
     pub shards: Vec<FileEntry>,
 }
 
+/// What the model's publisher recommends for the choice of tokens; absent where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SamplingDefaults {
+    /// Divides the logits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Only this many of the likeliest tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Only the likeliest tokens that together reach this probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    /// Only tokens at least this likely as a share of the likeliest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f32>,
+}
+
+impl SamplingDefaults {
+    fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How a conversation becomes tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatSettings {
     /// Name of the layout, such as `mistral-v13`.
     pub template: String,
@@ -74,6 +98,9 @@ pub struct ChatSettings {
     /// Token that fills unused places.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad_token_id: Option<u32>,
+    /// How the tokens of an answer are chosen where a request does not say.
+    #[serde(default, skip_serializing_if = "SamplingDefaults::are_none")]
+    pub sampling: SamplingDefaults,
 }
 
 /// A file of the package.

@@ -1,9 +1,9 @@
 //! Requests and responses on the wire, and whole requests against what the reference tokenises and resamples.
 
 use ocelli::Error;
-use ocelli::api::{self, ChatRequest, ErrorBody, ScoreRequest, Stamp};
+use ocelli::api::{ChatRequest, PictureUrl, ScoreRequest};
 use ocelli::chat::{ChatTemplate, ContentPart, Message, Role, Tokenizer};
-use ocelli::engine::{Detail, FinishReason, Prompt, ShownPicture, Usage};
+use ocelli::engine::{Detail, Prompt};
 use ocelli::families::definition;
 use ocelli::image::decode;
 use ocelli::sampling::SamplingOptions;
@@ -92,13 +92,14 @@ fn a_full_request_is_read() {
             {"role": "developer", "content": "Be brief."},
             {"role": "user", "content": [
                 {"type": "text", "text": "Compare"},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "high"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "original"}},
                 {"type": "image_url", "image_url": "https://example.invalid/b.jpg"}]},
             {"role": "assistant", "content": "They differ.", "refusal": null, "tool_calls": null},
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "c.webp", "detail": "low"}}]}],
         "max_tokens": 50, "max_completion_tokens": 50, "stop": ["\n", "END"], "temperature": 0.5, "top_k": 20, "top_p": 0.9,
         "min_p": 0.05, "seed": -1, "frequency_penalty": 0.25, "presence_penalty": -0.5, "logit_bias": {"50": -100, "7": 1.5},
-        "n": 1, "response_format": {"type": "text"}, "logprobs": false, "user": "u-1", "tools": [], "tool_choice": null
+        "n": 3, "response_format": {"type": "text"}, "logprobs": true, "top_logprobs": 20, "user": "u-1", "tools": [], "tool_choice": null,
+        "metadata": {"a": "b"}, "store": true, "service_tier": "auto", "modalities": ["text"], "parallel_tool_calls": true
     });
     let text = |role, text: &str| Message::text(role, text);
     let expected = ChatRequest {
@@ -111,10 +112,13 @@ fn a_full_request_is_read() {
             text(Role::Assistant, "They differ."),
             Message { role: Role::User, content: vec![ContentPart::Image(2)] },
         ],
-        picture_urls: ["data:image/png;base64,AA==", "https://example.invalid/b.jpg", "c.webp"]
-            .map(String::from)
-            .into(),
-        details: vec![Detail::High, Detail::Auto, Detail::Low],
+        pictures: [
+            ("data:image/png;base64,AA==", "messages[1].content[1].image_url.url", Detail::High),
+            ("https://example.invalid/b.jpg", "messages[1].content[2].image_url", Detail::Auto),
+            ("c.webp", "messages[3].content[0].image_url.url", Detail::Low),
+        ]
+        .map(|(url, field, detail)| PictureUrl { url: url.into(), field: field.into(), detail })
+        .into(),
         sampling: SamplingOptions {
             temperature: 0.5,
             top_k: Some(20),
@@ -124,16 +128,17 @@ fn a_full_request_is_read() {
             frequency_penalty: 0.25,
             presence_penalty: -0.5,
             logit_bias: [(50, -100.0), (7, 1.5)].into(),
+            logprobs: Some(20),
         },
         max_tokens: Some(50),
         stop: vec!["\n".into(), "END".into()],
+        n: 3,
         stream: true,
         include_usage: true,
         model: Some("ministral".into()),
     };
     assert_eq!(chat(&request), expected);
     assert_eq!(request.to_string().parse::<ChatRequest>().unwrap(), expected);
-    assert_eq!(stamp(false).for_request(&expected), Stamp { model: "ministral".into(), ..stamp(true) });
 }
 
 #[test]
@@ -172,16 +177,14 @@ fn unsupported_fields_are_refused_by_name() {
     for field in ["best_of", "temprature", "audio", "top_a", ""] {
         unsupported(field, json!(1), field);
     }
-    unsupported("n", json!(2), "n");
-    unsupported("n", json!("1"), "n");
-    unsupported("logprobs", json!(true), "logprobs");
-    unsupported("top_logprobs", json!(3), "top_logprobs");
     unsupported("tools", json!([{"type": "function"}]), "tools");
-    unsupported("tool_choice", json!("auto"), "tool_choice");
+    unsupported("tool_choice", json!("required"), "tool_choice");
+    unsupported("modalities", json!(["text", "audio"]), "modalities[1]");
+    unsupported("reasoning_effort", json!("high"), "reasoning_effort");
     unsupported("response_format", json!({"type": "json_object"}), "response_format.type");
     unsupported("response_format", json!({"type": "text", "strict": true}), "response_format.strict");
     unsupported("messages", json!([{"role": "tool", "content": "22"}]), "messages[0].role");
-    unsupported("messages", json!([{"role": "user", "content": "a", "name": "Ann"}]), "messages[0].name");
+    unsupported("messages", json!([{"role": "user", "content": "a", "weight": 1}]), "messages[0].weight");
     unsupported(
         "messages",
         json!([{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"id": "1"}]}]),
@@ -198,8 +201,8 @@ fn unsupported_fields_are_refused_by_name() {
         "messages[0].content[0].cache_control",
     );
     let mut stream = with("stream", json!(true));
-    stream["stream_options"] = json!({"include_obfuscation": true});
-    assert_eq!(refused(&stream), ("unsupported-option", "stream_options.include_obfuscation".into()));
+    stream["stream_options"] = json!({"include_cost": true});
+    assert_eq!(refused(&stream), ("unsupported-option", "stream_options.include_cost".into()));
 }
 
 #[test]
@@ -236,6 +239,11 @@ fn malformed_fields_are_refused_with_their_path() {
     malformed("max_tokens", json!(0), "max_tokens");
     malformed("max_tokens", json!(-3), "max_tokens");
     malformed("max_tokens", json!(1e10), "max_tokens");
+    malformed("n", json!(0), "n");
+    malformed("n", json!(129), "n");
+    malformed("n", json!("1"), "n");
+    malformed("logprobs", json!(1), "logprobs");
+    malformed("top_logprobs", json!(3), "top_logprobs");
     malformed("seed", json!("x"), "seed");
     malformed("stop", json!(5), "stop");
     malformed("stop", json!([""]), "stop[0]");
@@ -276,71 +284,6 @@ fn score_requests_are_read() {
     assert_eq!(field(json!({"input_ids": [1], "images": [5]})), "images[0]");
     assert_eq!(field(json!({"input_ids": [1], "image": []})), "image");
     assert_eq!(field(json!({"input_ids": [1], "messages": [{"role": "user", "content": "a"}]})), "input_ids");
-}
-
-fn stamp(include_usage: bool) -> Stamp {
-    Stamp { id: "chatcmpl-1".into(), created: 1_700_000_000, model: "m".into(), include_usage }
-}
-
-const USAGE: Usage =
-    Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4, drafted_tokens: 7, accepted_tokens: 2 };
-
-#[test]
-fn a_completion_has_openais_shape() {
-    let completion = stamp(false).completion("Hi \"you\"".into(), FinishReason::Stop, USAGE.into());
-    let expected = concat!(
-        r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"#,
-        r#""message":{"role":"assistant","content":"Hi \"you\"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"#,
-        r#""usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13,"prompt_tokens_details":{"cached_tokens":4},"#,
-        r#""completion_tokens_details":{"accepted_prediction_tokens":2,"rejected_prediction_tokens":5}}}"#,
-    );
-    assert_eq!(serde_json::to_string(&completion).unwrap(), expected);
-}
-
-#[test]
-fn usage_says_how_large_pictures_were_shown() {
-    let shown = ShownPicture { detail: Detail::Auto, width: 532, height: 224, tokens: 160 };
-    let usage = api::Usage::from(USAGE);
-    assert_eq!(usage.clone().with_pictures(Vec::new()), usage, "nothing of Ocelli's own without pictures");
-    let written = serde_json::to_string(&usage.with_pictures(vec![shown])).unwrap();
-    let extension = r#","ocelli":{"pictures":[{"detail":"auto","width":532,"height":224,"tokens":160}]}}"#;
-    assert!(written.ends_with(extension), "{written}");
-}
-
-#[test]
-fn chunks_have_openais_shape() {
-    let head = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":["#;
-    let written = |include_usage, usage: &str| {
-        let stamp = stamp(include_usage);
-        let chunks = [stamp.opening(), stamp.text("Hi".into()), stamp.closing(FinishReason::Length)];
-        let choices = [
-            r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#,
-            r#"{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}"#,
-            r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}"#,
-        ];
-        for (chunk, choice) in chunks.iter().zip(choices) {
-            assert_eq!(serde_json::to_string(chunk).unwrap(), format!("{head}{choice}]{usage}}}"));
-        }
-    };
-    written(false, "");
-    written(true, r#","usage":null"#);
-    assert_eq!(stamp(false).usage(USAGE.into()), None);
-    let last = serde_json::to_string(&stamp(true).usage(USAGE.into()).unwrap()).unwrap();
-    assert!(last.starts_with(&format!(r#"{head}],"usage":{{"prompt_tokens":10,"completion_tokens":3,"#)), "{last}");
-}
-
-#[test]
-fn errors_have_openais_shape() {
-    let body = |error: Error| serde_json::to_value(ErrorBody::from(&error)).unwrap()["error"].clone();
-    assert_eq!(
-        body(Error::request("messages[0].role", "is missing")),
-        json!({"message": "messages[0].role: is missing", "type": "invalid_request_error", "param": "messages[0].role",
-               "code": "invalid-request"})
-    );
-    let overflow = body(Error::ContextOverflow { tokens: 9, context: 8 });
-    assert_eq!((&overflow["type"], &overflow["param"]), (&json!("invalid_request_error"), &Value::Null));
-    let lost = body(Error::DeviceLost { reason: "gone".into() });
-    assert_eq!((&lost["type"], &lost["code"]), (&json!("server_error"), &json!("device-lost")));
 }
 
 /// Paths of every value in a document.

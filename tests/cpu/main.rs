@@ -13,3 +13,4 @@ mod reference;
 mod rooms;
 mod shaders;
 mod tokenizer;
+mod wire;

@@ -60,6 +60,7 @@ pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Man
             bos_token_id: Some(1),
             eos_token_ids: vec![2],
             pad_token_id: None,
+            sampling: Default::default(),
         },
         tokenizer: file(1),
         tensors,

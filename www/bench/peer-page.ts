@@ -1,12 +1,8 @@
 /** Ocelli's side of the comparison: the npm package as any page uses it. Times are its own, or taken around its calls. */
 import { Engine } from "../src/index.js";
-import type { Calls, FromWorker } from "../src/worker/protocol.js";
+import type { Usage } from "../src/index.js";
 import type { Done, OcelliSide, Opened } from "./peer-types.js";
 
-type Answer = Calls["chat"]["result"];
-
-/** The worker's last answer, as it was sent: with its tokens and the times of its stages. */
-let answer: Answer | undefined;
 let engine: Engine;
 /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
 let words = 0;
@@ -16,14 +12,9 @@ Object.assign(globalThis, { ocelliSide });
 
 async function open(packageUrl: string, tokens: number): Promise<Opened> {
   const began = performance.now();
-  const worker = new Worker(new URL("/ocelli/worker.js", location.href), { type: "module" });
-  worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
-    if (data.kind === "result" && "timings" in data.result) answer = data.result;
-  });
   // The last shard's arrival. Where nothing says so, the start.
   let stored = began;
   engine = await Engine.load(packageUrl, {
-    worker,
     onProgress: (report) => {
       if (report.kind === "progress" && report.stage === "prepare") stored = performance.now();
     },
@@ -74,22 +65,16 @@ interface Reply {
   /** Tokens of the prompt that were not in the cache. */
   computed: number;
   completed: number;
-  timings: Answer["timings"];
+  timings: Usage["ocelli"];
 }
 
 async function ask(max_tokens: number): Promise<Reply> {
   const content = Array<string>(words).fill("a").join(" ");
   const request = { messages: [{ role: "user" as const, content }], max_tokens, temperature: 0 };
-  answer = undefined;
-  await engine.chat.completions.create(request);
-  const { completion, tokens, timings } = lastAnswer();
-  const { prompt_tokens, prompt_tokens_details } = completion.usage;
-  return { said: tokens.join(" "), computed: prompt_tokens - prompt_tokens_details.cached_tokens, completed: tokens.length, timings };
-}
-
-function lastAnswer(): Answer {
-  if (!answer) throw new Error("the worker sent no answer");
-  return answer;
+  const { choices, usage } = await engine.chat.completions.create(request);
+  const { prompt_tokens, prompt_tokens_details, completion_tokens, ocelli } = usage;
+  const computed = prompt_tokens - prompt_tokens_details.cached_tokens;
+  return { said: choices[0]?.message.content ?? "", computed, completed: completion_tokens, timings: ocelli };
 }
 
 /**

@@ -19,6 +19,11 @@ export type ErrorCode =
   | "invalid-request"
   | "unsupported-option"
   | "context-overflow"
+  /** A request names another model than the one that is loaded. */
+  | "model-not-found"
+  /** Nothing answers at this address of `engine.fetch`, or not to this method. */
+  | "unknown-url"
+  | "wrong-method"
   | "aborted"
   | "io"
   | "internal"

@@ -1,5 +1,14 @@
 /** Runs vision-language models on the user's own GPU. Start at {@link Engine.load}. */
-export { Engine, type Completions, type LoadOptions, type RequestOptions } from "./api/engine.js";
+export type { AiSdkOptions, OpenAIOptions } from "./api/clients.js";
+export {
+  Engine,
+  type Completions,
+  type LoadOptions,
+  type RequestOptions,
+  type TokenizeRequest,
+  type TokenizeResult,
+} from "./api/engine.js";
+export type { Fetch } from "./api/fetch.js";
 export { importModel, interruptedImports, type InterruptedImport, type MakeOptions } from "./api/import-model.js";
 export type * from "./api/openai.js";
 export { gpuBytes, registry, type RegisteredModel } from "./api/registry.js";

@@ -1,5 +1,5 @@
-/** The dedicated worker: owns the wasm module and the GPU, and answers the calls of `worker/protocol.ts` one after another. */
-import { errorData, ocelliError } from "./errors.js";
+/** The dedicated worker: owns the wasm module and the GPU, and answers the calls of `worker/protocol.ts`, which take turns. */
+import { errorData, isAbort, ocelliError, type OcelliError } from "./errors.js";
 import { importCheckpoint } from "./import/importer.js";
 import type { ImportResult } from "./import/model-source.js";
 import { sha256With } from "./store/hash.js";
@@ -7,21 +7,27 @@ import { PackageStore } from "./store/package-store.js";
 import type { LoadReport } from "./store/report.js";
 import initWasm, {
   CancelFlag,
+  errorReply,
   loadEngine,
   pictureSize,
   sha256,
+  type AnswerEvent,
   type ChatEvent,
-  type ChatResult,
   type MemoryReport,
   type OcelliEngine,
+  type OcelliService,
   type Picture,
+  type PictureUrl,
+  type Reply,
   type ScoreResult,
 } from "./wasm/ocelli.js";
+import { Answer } from "./worker/answer.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { browserCaps } from "./worker/features.js";
 import { readPicture } from "./worker/picture.js";
 import {
   PROTOCOL_VERSION,
+  type ApiRequest,
   type Call,
   type CallKind,
   type Calls,
@@ -29,48 +35,67 @@ import {
   type LoadResult,
   type PictureSource,
   type ToWorker,
+  type WireRequest,
 } from "./worker/protocol.js";
+import { TaskQueue } from "./worker/queue.js";
 import { loadTuning, saveTuning } from "./worker/tuning.js";
 
 let engine: OcelliEngine | null = null;
+/** Reads requests for that engine, also while it is busy. */
+let service: OcelliService | null = null;
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
-/** Calls run one after another: there is one GPU and one KV cache. */
-let queue: Promise<unknown> = Promise.resolve();
+const queue = new TaskQueue();
 const running = new Map<number, AbortController>();
+const answers = new Map<number, Answer>();
 
 addEventListener("message", ({ data }: MessageEvent<ToWorker>) => {
   if (data.kind === "cancel") running.get(data.id)?.abort();
-  else enqueue(data);
+  else if (data.kind === "read") answers.get(data.id)?.read();
+  else void answer(data);
 });
 
-function enqueue(call: Call): void {
+async function answer(call: Call): Promise<void> {
   const controller = new AbortController();
   running.set(call.id, controller);
-  queue = queue.then(() => answer(call, controller.signal)).finally(() => running.delete(call.id));
-}
-
-async function answer(call: Call, signal: AbortSignal): Promise<void> {
   try {
-    signal.throwIfAborted();
-    post({ kind: "result", id: call.id, result: await run(call, signal) });
+    post({ kind: "result", id: call.id, result: await run(call, controller.signal) });
   } catch (thrown) {
     post({ kind: "error", id: call.id, error: errorData(thrown) });
+  } finally {
+    running.delete(call.id);
   }
+}
+
+/** Runs `act` when it is its turn. */
+function inTurn<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const turn = async () => {
+      try {
+        signal.throwIfAborted();
+        resolve(await act());
+      } catch (thrown) {
+        reject(thrown);
+      }
+    };
+    queue.add({ turn, giveWay: () => undefined });
+  });
 }
 
 function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]> {
   switch (call.kind) {
     case "import":
-      return importModel(call, signal);
+      return inTurn(signal, () => importModel(call, signal));
     case "load":
-      return load(call, signal);
-    case "chat":
-      return chat(call, signal);
+      return inTurn(signal, () => load(call, signal));
+    case "answer":
+      return respond(call, signal, () => undefined);
+    case "fetch":
+      return reply(call, signal);
     case "memory":
-      return Promise.resolve(loadedEngine().memory());
+      return inTurn(signal, () => Promise.resolve(loadedEngine().memory()));
     case "preallocate":
-      return preallocate(call);
+      return inTurn(signal, () => preallocate(call));
     case "score":
       return score(call, signal);
   }
@@ -99,8 +124,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   }
   await start(call);
   closeStore();
+  service?.free();
   engine?.free();
-  engine = null;
+  engine = service = null;
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;
@@ -126,6 +152,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead);
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     signal.throwIfAborted();
+    service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
   } catch (thrown) {
     // When one shard fails, others may still be loading.
     store.abort();
@@ -141,15 +168,49 @@ async function preallocate({ width, height }: Call<"preallocate">): Promise<Memo
   return loadedEngine().memory();
 }
 
-async function chat(call: Call<"chat">, signal: AbortSignal): Promise<ChatResult> {
-  const onEvent = (event: ChatEvent) => post({ kind: "event", id: call.id, event });
-  const pictures = await readPictures(call.pictures, signal, onEvent);
-  return cancellable(signal, (cancel) => loadedEngine().chat(call.body, call.stamp, pictures, cancel, onEvent));
+/** Answers a request of the API. It is read at once; its pictures are read before its turn. `onHead` hears that it is a stream. */
+async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, onHead: () => void): Promise<string> {
+  signal.throwIfAborted();
+  if (!service) throw unloaded();
+  const work = service.open(call.method, call.path, call.body, call.stamp);
+  const onEvent = (event: AnswerEvent) => post({ kind: "event", id: call.id, event });
+  let isHandedOver = false;
+  try {
+    const body = work.body();
+    if (body !== undefined) return body;
+    if (work.isStream()) onHead();
+    work.show(await readPictures(work.pictures(), call, signal, onEvent));
+    signal.throwIfAborted();
+    isHandedOver = true;
+  } finally {
+    if (!isHandedOver) work.free();
+  }
+  const answered = new Promise<string>((resolve, reject) => {
+    const task = new Answer(work, loadedEngine, queue, onEvent, { resolve, reject });
+    answers.set(call.id, task);
+    signal.addEventListener("abort", () => task.abort(signal.reason), { once: true });
+    queue.add(task);
+  });
+  return answered.finally(() => answers.delete(call.id));
+}
+
+/** The same, with errors as the API reports them. */
+async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<Reply> {
+  try {
+    const body = await respond(call, signal, () => post({ kind: "event", id: call.id, event: { kind: "head" } }));
+    return { status: 200, body, may_retry: null };
+  } catch (thrown) {
+    const { code, message, detail } = errorData(thrown);
+    if (code === "aborted") throw thrown;
+    const field = detail?.["field"] ?? (code === "model-not-found" ? "model" : undefined);
+    return errorReply(code, message, typeof field === "string" ? field : undefined);
+  }
 }
 
 async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {
-  const pictures = await readPictures(call.pictures, signal, () => undefined);
-  return cancellable(signal, (cancel) => loadedEngine().score(call.body, pictures, cancel));
+  const named = call.pictures.map((_, index) => ({ url: `picture:${index}`, field: `images[${index}]` }));
+  const pictures = await readPictures(named, call, signal, () => undefined);
+  return inTurn(signal, () => cancellable(signal, (cancel) => loadedEngine().score(call.body, pictures, cancel)));
 }
 
 /** Runs `act` with a flag that is set when `signal` is aborted. */
@@ -166,19 +227,43 @@ async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => 
   }
 }
 
-async function readPictures(sources: PictureSource[], signal: AbortSignal, onEvent: (event: ChatEvent) => void): Promise<Picture[]> {
+/** The pictures that a request names: URLs, or `picture:i` for one that was sent along. Errors name the field. */
+async function readPictures(
+  named: Omit<PictureUrl, "detail">[],
+  { pictures: sent, base }: WireRequest,
+  signal: AbortSignal,
+  onEvent: (event: ChatEvent) => void,
+): Promise<Picture[]> {
   const pictures: Picture[] = [];
-  for (const [index, source] of sources.entries()) {
-    const { picture, note } = await readPicture(source, pictureSize, signal);
-    if (note) onEvent({ kind: "note", picture: index, message: note });
-    pictures.push(picture);
+  for (const [index, { url, field }] of named.entries()) {
+    try {
+      const { picture, note } = await readPicture(pictureSource(url, sent, base), pictureSize, signal);
+      if (note) onEvent({ kind: "note", picture: index, message: note });
+      pictures.push(picture);
+    } catch (thrown) {
+      if (isAbort(thrown) || signal.aborted) throw thrown;
+      const { code, message, detail } = errorData(thrown);
+      throw ocelliError(code, `${field}: ${message}`, { field, ...detail }, thrown);
+    }
   }
   return pictures;
 }
 
+function pictureSource(url: string, sent: PictureSource[], base: string): PictureSource {
+  const source = url.startsWith("picture:") ? sent[Number(url.slice("picture:".length))] : undefined;
+  if (source !== undefined) return source;
+  const absolute = URL.canParse(url, base) ? new URL(url, base).href : "";
+  if (/^(https?|data|blob):/.test(absolute)) return absolute;
+  throw ocelliError("invalid-request", "not a URL of scheme http(s), data or blob", { reason: "scheme" });
+}
+
 function loadedEngine(): OcelliEngine {
-  if (!engine) throw ocelliError("unloaded", "no model is loaded");
+  if (!engine) throw unloaded();
   return engine;
+}
+
+function unloaded(): OcelliError {
+  return ocelliError("unloaded", "no model is loaded");
 }
 
 function post(message: FromWorker): void {

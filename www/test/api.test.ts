@@ -293,9 +293,9 @@ inBrowsers("package", (browser) => {
       temperature: ["invalid-request", "temperature"],
       messages: ["invalid-request", "messages"],
       scheme: ["invalid-request", "messages[0].content[0].image_url.url"],
-      missing: ["io", null],
-      data: ["invalid-image", null],
-      broken: ["invalid-image", null],
+      missing: ["io", "messages[0].content[0].image_url.url"],
+      data: ["invalid-image", "messages[0].content[0].image_url.url"],
+      broken: ["invalid-image", "messages[0].content[0].image_url.url"],
     });
   });
 

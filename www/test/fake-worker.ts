@@ -10,16 +10,17 @@ export function fakeWorker(): void {
     postMessage(message: { kind: string; id: number; body?: string }): void {
       const reply = (data: unknown) => setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
       const { kind, id } = message;
+      if (kind === "read") return;
       const { messages } = JSON.parse(message.body ?? '{"messages":[]}') as { messages: unknown[] };
       const question = JSON.stringify(messages.at(-1) ?? "");
-      const event = (event: unknown) => reply({ kind: "event", id, event });
+      const frame = (data: unknown) => reply({ kind: "event", id, event: { kind: "frame", event: null, data: JSON.stringify(data) } });
       const chunk = (choices: unknown[], more = {}) =>
-        event({ kind: "chunk", chunk: { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more } });
+        frame({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more });
       const say = (content: string) => chunk([{ index: 0, delta: { content }, finish_reason: null, logprobs: null }]);
       const finish = () => {
         chunk([{ index: 0, delta: {}, finish_reason: "stop", logprobs: null }]);
         chunk([], { usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } });
-        reply({ kind: "result", id, result: { completion: {}, tokens: [], timings: {} } });
+        reply({ kind: "result", id, result: "{}" });
       };
       if (kind === "load") {
         const device = { name: "fake", backend: "none", features: [] };

@@ -7,7 +7,7 @@ use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
 use crate::families::readers::{Family, GgufReader};
 use crate::families::table::FAMILIES;
-use crate::weights::manifest::ChatSettings;
+use crate::weights::manifest::{ChatSettings, SamplingDefaults};
 use crate::weights::tokenizer_json::write_tokenizer;
 
 /// Values of `tokenizer.ggml.token_type`.
@@ -104,5 +104,17 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
         bos_token_id: id("tokenizer.ggml.bos_token_id")?.or(family.chat.bos),
         eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
+        sampling: sampling(metadata),
     })
+}
+
+/// What the publisher recommends, as llama.cpp reads it. A value of another type is as good as none.
+fn sampling(metadata: &Metadata) -> SamplingDefaults {
+    let number = |key: &str| metadata.get::<f64>(key).unwrap_or_default();
+    SamplingDefaults {
+        temperature: number("general.sampling.temp").map(|value| value as f32),
+        top_k: number("general.sampling.top_k").filter(|top| *top >= 1.0).map(|top| top as usize),
+        top_p: number("general.sampling.top_p").map(|value| value as f32),
+        min_p: number("general.sampling.min_p").map(|value| value as f32),
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::families::readers::{ChatDefaults, HfReader};
 use crate::families::table::FAMILIES;
 use crate::families::{ModelConfig, definition};
-use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, TOKENIZER_FILE};
+use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, SamplingDefaults, TOKENIZER_FILE};
 use crate::weights::source::{FileSet, read_whole};
 
 const CONFIG_FILE: &str = "config.json";
@@ -117,6 +117,19 @@ async fn chat_settings<F: FileSet>(
         bos_token_id: bos.first().copied(),
         eos_token_ids,
         pad_token_id: pad.map(|ids| ids[0]).or(default_pad),
+        sampling: sampling(generation)?,
+    })
+}
+
+/// The publisher's defaults. `top_k` of 0 or less means none.
+fn sampling(generation: Fields<'_>) -> Result<SamplingDefaults> {
+    let number = |key: &str| generation.number(key).map(|value| value.map(|value| value as f32));
+    let top_k = generation.number("top_k")?.filter(|top| *top >= 1.0).map(|top| top as usize);
+    Ok(SamplingDefaults {
+        temperature: number("temperature")?,
+        top_k,
+        top_p: number("top_p")?,
+        min_p: number("min_p")?,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::families::{ModelConfig, TensorSpec, definition};
 use crate::weights::convert::{Progress, main_layout, row_chunks};
 use crate::weights::layout::{Layout, PlaneKind, ROW_GROUP};
 use crate::weights::layouts::Layouts;
-use crate::weights::manifest::{ChatSettings, Manifest};
+use crate::weights::manifest::{ChatSettings, Manifest, SamplingDefaults};
 use crate::weights::quant::encode_rows;
 use crate::weights::tokenizer_json::write_tokenizer;
 use crate::weights::writer::{PackageSink, PackageWriter};
@@ -58,6 +58,7 @@ pub async fn package<K: PackageSink>(
         bos_token_id: bos,
         eos_token_ids: vec![eos],
         pad_token_id: pad,
+        sampling: SamplingDefaults::default(),
     };
     let source = Some(format!("random numbers, seed {seed}"));
     let draft = Manifest::draft(name.into(), quantization, config, chat);

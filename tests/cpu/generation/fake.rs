@@ -228,6 +228,11 @@ impl LanguageModel for FakeModel {
         Ok(self.rows[rows].iter().flat_map(|seen| seen.logits(self.vocab)).collect())
     }
 
+    async fn drawn_logits(&mut self) -> Result<Vec<f32>> {
+        self.operate()?;
+        Ok(self.rows.last().copied().unwrap_or_default().logits(self.vocab))
+    }
+
     async fn wait_idle(&mut self) -> Result<()> {
         self.operate()
     }

@@ -1,7 +1,7 @@
 //! Generation without a device: what is reused, computed again and given up, on a model whose state can go back anywhere and on one
 //! whose state cannot; stop strings, streaming, limits, errors.
 
-mod fake;
+pub(crate) mod fake;
 mod sessions;
 
 use crate::on_paper;
@@ -15,7 +15,7 @@ use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
-type FakeEngine = Engine<FakeBackend>;
+pub(crate) type FakeEngine = Engine<FakeBackend>;
 
 /// What every engine here is made of; reading it takes longer than most answers.
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
@@ -25,7 +25,7 @@ static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
 static MANIFEST: LazyLock<Manifest> =
     LazyLock::new(|| on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0));
 
-fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEngine {
+pub(crate) fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEngine {
     let tokenizer = TOKENIZER.clone();
     let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes);
     let options = LoadOptions { speculation, ..LoadOptions::new(|| 0.0) };
@@ -46,7 +46,7 @@ fn generate(engine: &mut FakeEngine, request: &Request) -> Result<Completion> {
     pollster::block_on(engine.generate(request, &Cancel::new(), &mut |_| ()))
 }
 
-const KINDS: [Kind; 2] = [Kind::Attention, Kind::Recurrence];
+pub(crate) const KINDS: [Kind; 2] = [Kind::Attention, Kind::Recurrence];
 
 #[test]
 fn an_answer_ends_at_its_limit_at_a_stop_string_and_at_the_end_of_the_context() {

@@ -2,6 +2,7 @@
 //! whenever the same prompt is put to it.
 
 mod compile;
+mod logprobs;
 mod memory;
 mod pictures;
 mod pieces;

@@ -49,7 +49,7 @@ impl Heard {
         match event {
             Event::Text(piece) => self.pieces.push(piece),
             Event::Recovering { .. } => self.recoveries += 1,
-            Event::Progress { .. } | Event::Picture { .. } | Event::Note { .. } => (),
+            Event::Token(_) | Event::Progress { .. } | Event::Picture { .. } | Event::Note { .. } => (),
         }
     }
 

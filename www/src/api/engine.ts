@@ -6,7 +6,9 @@ import type { LoadReport } from "../store/report.js";
 import { absoluteUrl } from "../url.js";
 import type {
   Arithmetic,
+  AnswerEvent,
   ChatCompletion,
+  ChatCompletionChunk,
   ChatEvent,
   DeviceReport,
   KvPrecision,
@@ -19,9 +21,11 @@ import type {
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker } from "../worker/start-worker.js";
+import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
+import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
-import type { ChatCompletionRequest } from "./openai.js";
-import { answerStamp, wireChatRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
+import type { ChatCompletionRequest, ChatMessage } from "./openai.js";
+import { wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 
 /** How a model is loaded. */
@@ -76,6 +80,8 @@ export interface LoadOptions {
   maxPictureSeconds?: number;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
+  /** Names that requests may call the model besides its own, so that those written for another server need no change. */
+  aliases?: readonly string[];
 }
 
 /** Options of a request that are not part of the OpenAI API. */
@@ -83,7 +89,20 @@ export interface RequestOptions {
   /** Aborts the request. */
   signal?: AbortSignal;
   /** Called with the progress of a request, and with the sizes of its pictures and notes about them; the text comes as chunks. */
-  onProgress?: (event: Exclude<ChatEvent, { kind: "chunk" }>) => void;
+  onProgress?: (event: ChatEvent) => void;
+}
+
+/** A conversation, or a text. */
+export type TokenizeRequest = { messages: ChatMessage[] } | { prompt: string };
+
+/** The tokens of a prompt. */
+export interface TokenizeResult {
+  /** How many they are. */
+  count: number;
+  /** How many a conversation may hold. */
+  max_model_len: number;
+  /** Their ids. */
+  tokens: number[];
 }
 
 /** As `client.chat.completions` of OpenAI's client. */
@@ -91,13 +110,17 @@ export interface Completions {
   /** Answers a request, as a stream of chunks. */
   create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<ChatStream>;
   /** Answers a request. */
-  create(request: ChatCompletionRequest & { stream?: false }, options?: RequestOptions): Promise<ChatCompletion>;
+  create(request: ChatCompletionRequest & { stream?: false | null }, options?: RequestOptions): Promise<ChatCompletion>;
+  /** Answers a request, as its `stream` says. */
+  create(request: ChatCompletionRequest, options?: RequestOptions): Promise<ChatCompletion | ChatStream>;
 }
 
 /** A model that is loaded in a worker. */
 export class Engine {
   /** Chat completions, as in OpenAI's client. */
   readonly chat: { readonly completions: Completions };
+  /** The OpenAI API in the shape of `fetch`, for clients of it: `new OpenAI({ fetch: engine.fetch, ... })`. Needs no `this`. */
+  readonly fetch: Fetch;
 
   private constructor(
     private readonly connection: Connection,
@@ -111,8 +134,10 @@ export class Engine {
     readonly config: unknown,
     /** Address of its package. For a checkpoint: of the package made from it, which can be loaded in its place. */
     readonly packageUrl: string,
-    private readonly model: string,
+    /** The model's name in answers, and in requests that name one. */
+    readonly model: string,
   ) {
+    this.fetch = engineFetch(connection);
     const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
       request.stream ? this.stream(request, options) : this.complete(request, options);
     this.chat = { completions: { create: create as Completions["create"] } };
@@ -131,6 +156,7 @@ export class Engine {
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
+      const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
       const { device, config, kvPrecision, memory } = await connection.call(
         "load",
         {
@@ -139,6 +165,8 @@ export class Engine {
           mirrors,
           storage: options.storage ?? "prefer",
           wasmUrl,
+          model,
+          aliases: [...(options.aliases ?? [])],
           options: {
             context: options.context ?? null,
             kvPrecision: options.kvPrecision ?? null,
@@ -153,7 +181,6 @@ export class Engine {
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
       return new Engine(connection, device, kvPrecision, memory, config, folder, model);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
@@ -174,6 +201,22 @@ export class Engine {
     return this.connection.call("preallocate", picture, options);
   }
 
+  /** Options for OpenAI's own client: `new OpenAI(engine.openai())`. */
+  openai(): OpenAIOptions {
+    return openAIOptions(this.fetch);
+  }
+
+  /** Options for Vercel's AI SDK: `createOpenAICompatible(engine.aiSdk())` of `@ai-sdk/openai-compatible`. */
+  aiSdk(): AiSdkOptions {
+    return aiSdkOptions(this.fetch);
+  }
+
+  /** The tokens of a conversation, pictures included, or of a text. Nothing of it is computed. */
+  async tokenize(request: TokenizeRequest, options: { signal?: AbortSignal } = {}): Promise<TokenizeResult> {
+    const wire = await wireRequest("/v1/tokenize", request);
+    return JSON.parse(await this.connection.call("answer", wire, options)) as TokenizeResult;
+  }
+
   /** The logits of every position of a prompt. */
   async score(request: ScoreRequest, options: { signal?: AbortSignal } = {}): Promise<ScoreResult> {
     return this.connection.call("score", await wireScoreRequest(request), options);
@@ -185,21 +228,24 @@ export class Engine {
   }
 
   private async complete(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
-    const wire = { ...(await wireChatRequest(request)), stamp: answerStamp(this.model) };
-    const onEvent = (event: ChatEvent) => {
-      if (event.kind !== "chunk") options.onProgress?.(event);
+    const onEvent = (event: AnswerEvent) => {
+      if (event.kind !== "frame") options.onProgress?.(event);
     };
-    return (await this.connection.call("chat", wire, { signal: options.signal, onEvent })).completion;
+    const wire = await wireRequest(CHAT, request);
+    return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as ChatCompletion;
   }
 
   private async stream(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatStream> {
-    const wire = { ...(await wireChatRequest(request)), stamp: answerStamp(this.model) };
-    return new ChatStream(async (push, signal) => {
-      const onEvent = (event: ChatEvent) => {
-        if (event.kind === "chunk") push(event.chunk);
-        else options.onProgress?.(event);
+    const wire = await wireRequest(CHAT, request);
+    return ChatStream.of(async (push, signal) => {
+      const onEvent = (event: AnswerEvent, read: () => void) => {
+        if (event.kind !== "frame") options.onProgress?.(event);
+        else if (event.data === "[DONE]") read();
+        else push(JSON.parse(event.data) as ChatCompletionChunk, read);
       };
-      await this.connection.call("chat", wire, { signal, onEvent });
+      await this.connection.call("answer", wire, { signal, onEvent });
     }, options.signal);
   }
 }
+
+const CHAT = "/v1/chat/completions";

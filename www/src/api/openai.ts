@@ -1,7 +1,17 @@
 /** The OpenAI API's chat completions. The engine refuses fields that it does not support, by name. */
-import type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, ShownPicture, Usage } from "../wasm/ocelli.js";
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  Detail,
+  FinishReason,
+  Logprobs,
+  ShownPicture,
+  TokenLogprob,
+  TopLogprob,
+  Usage,
+} from "../wasm/ocelli.js";
 
-export type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, ShownPicture, Usage };
+export type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, Logprobs, ShownPicture, TokenLogprob, TopLogprob, Usage };
 
 /** Where a picture may come from. Strings are URLs: `data:`, `blob:`, `http(s):`, or relative to the page. */
 export type PictureInput = string | Blob | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement;
@@ -16,47 +26,94 @@ export interface TextPart {
 export interface ImagePart {
   type: "image_url";
   /**
-   * `detail`: `low` shows at most 512 pixels of the longer edge, `high` as many as the model takes, `auto` (the default) as many as the
-   * device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` says what became of it.
+   * `detail`: `low` shows at most 512 pixels of the longer edge, `high` and `original` as many as the model takes, `auto` (the default) as
+   * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` says what became of it.
    */
-  image_url: { url: PictureInput; detail?: Detail };
+  image_url: { url: PictureInput; detail?: Detail | "original" | undefined };
+}
+
+/** A part that the OpenAI API has and the engine refuses, so that messages written for that API are of these types. */
+export interface OtherPart {
+  type: "input_audio" | "file" | "refusal";
 }
 
 /** Instructions that precede the conversation. */
 export interface SystemMessage {
   role: "system" | "developer";
   content: string | TextPart[];
+  /** Has no effect. */
+  name?: string;
 }
 
 /** What the user asks. */
 export interface UserMessage {
   role: "user";
-  content: string | (TextPart | ImagePart)[];
+  content: string | (TextPart | ImagePart | OtherPart)[];
+  /** Has no effect. */
+  name?: string;
 }
 
-/** An earlier answer. */
+/** An earlier answer. As the last message of a conversation it is the beginning of the answer, which goes on behind it. */
 export interface AssistantMessage {
   role: "assistant";
-  content: string | TextPart[];
+  content?: string | (TextPart | OtherPart)[] | null;
+  /** Has no effect. */
+  name?: string;
+  refusal?: string | null;
+}
+
+/** A message that the OpenAI API has and the engine refuses: there are no tools yet. */
+export interface ToolMessage {
+  role: "tool" | "function";
+  content: string | TextPart[] | null;
 }
 
 /** A message of a conversation. */
-export type ChatMessage = SystemMessage | UserMessage | AssistantMessage;
+export type ChatMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage;
 
-/** A request for an answer. The fields mean what they do in the OpenAI API. */
+/** A request for an answer. The fields mean what they do in the OpenAI API; what is absent is as the model's publisher recommends. */
 export interface ChatCompletionRequest {
   messages: ChatMessage[];
+  /** The name or an alias of the model that is loaded. */
   model?: string;
-  stream?: boolean;
-  stream_options?: { include_usage?: boolean };
-  temperature?: number;
-  top_p?: number;
-  top_k?: number;
-  min_p?: number;
-  max_tokens?: number;
-  max_completion_tokens?: number;
-  stop?: string | string[];
-  seed?: number;
-  frequency_penalty?: number;
-  presence_penalty?: number;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean; include_obfuscation?: boolean } | null;
+  /** From 0, always the likeliest token, to 2. */
+  temperature?: number | null;
+  /** From 0 to 1. */
+  top_p?: number | null;
+  /** At least 1. Not in OpenAI's API. */
+  top_k?: number | null;
+  /** From 0 to 1. Not in OpenAI's API. */
+  min_p?: number | null;
+  max_tokens?: number | null;
+  max_completion_tokens?: number | null;
+  /** At most 16 strings. */
+  stop?: string | string[] | null;
+  seed?: number | null;
+  /** From -2 to 2. */
+  frequency_penalty?: number | null;
+  /** From -2 to 2. */
+  presence_penalty?: number | null;
+  /** By token id, from -100 to 100. */
+  logit_bias?: Record<string, number> | null;
+  /** Answers, from 1 to 128. They share the prompt's work; the i-th has the seed `seed + i`. */
+  n?: number | null;
+  /** Tell log probabilities of the answer's tokens. */
+  logprobs?: boolean | null;
+  /** And of so many of the likeliest, up to 20. */
+  top_logprobs?: number | null;
+  /** Only text yet. */
+  response_format?: { type: string } | null;
+  /** Only text. */
+  modalities?: ("text" | "audio")[] | null;
+  /** Have no effect. */
+  user?: string;
+  metadata?: Record<string, string> | null;
+  store?: boolean | null;
+  service_tier?: string | null;
+  safety_identifier?: string | null;
+  prompt_cache_key?: string | null;
+  verbosity?: string | null;
+  parallel_tool_calls?: boolean;
 }

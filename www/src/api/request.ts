@@ -1,54 +1,66 @@
 /** Requests as they are sent to the worker: JSON, and apart from it the pictures in their order. */
 import { ocelliError, type OcelliError } from "../errors.js";
 import { absoluteUrl } from "../url.js";
-import type { AnswerStamp } from "../wasm/ocelli.js";
-import type { PictureSource, WireRequest } from "../worker/protocol.js";
-import type { ChatCompletionRequest, ChatMessage, ImagePart, PictureInput, TextPart } from "./openai.js";
+import type { RequestStamp } from "../wasm/ocelli.js";
+import type { ApiRequest, PictureSource, WireRequest } from "../worker/protocol.js";
+import type { ChatMessage, ImagePart, PictureInput } from "./openai.js";
 
 /** A prompt whose logits are wanted: a conversation, or token ids in which the n-th run of image tokens stands for `images[n]`. */
 export type ScoreRequest = { messages: ChatMessage[] } | { input_ids: number[]; images?: PictureInput[] };
 
-/** What the chunks of a new answer share. The engine itself has no clock and no random numbers. */
-export function answerStamp(model: string): AnswerStamp {
-  const random = crypto.getRandomValues(new Uint32Array(3));
-  const id = Array.from(random, (word) => word.toString(36).padStart(7, "0")).join("");
-  return { id: `chatcmpl-${id}`, created: Math.floor(Date.now() / 1000), model };
+/** What one request has of its own. The engine itself has no clock and no random numbers. */
+export function requestStamp(): RequestStamp {
+  const [seed = 0, ...words] = crypto.getRandomValues(new Uint32Array(4));
+  const id = words.map((word) => word.toString(36).padStart(7, "0")).join("");
+  return { id, created: Math.floor(Date.now() / 1000), seed };
 }
 
-/** Throws `invalid-request` for a picture of the wrong type. */
-export async function wireChatRequest(request: ChatCompletionRequest): Promise<WireRequest> {
-  const { messages, pictures } = await extractPictures(request.messages);
-  // Without a seed every answer is sampled anew, as in OpenAI's API.
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-  return { body: JSON.stringify({ seed, ...request, messages }), pictures };
+/** A request to `path`. URLs of pictures stay in it; other pictures are sent along. Throws `invalid-request` for what is no picture. */
+export async function wireRequest(path: string, request: { messages?: ChatMessage[]; prompt?: string }): Promise<ApiRequest> {
+  const { messages, pictures } = await extractPictures(request.messages, (url) => typeof url !== "string");
+  return { method: "POST", path, stamp: requestStamp(), base: base(), body: JSON.stringify({ ...request, messages }), pictures };
+}
+
+/** What relative URLs count from. */
+export function base(): string {
+  return globalThis.document?.baseURI ?? globalThis.location.href;
 }
 
 /** Throws `invalid-request` for a picture of the wrong type. */
 export async function wireScoreRequest(request: ScoreRequest): Promise<WireRequest> {
   if ("messages" in request) {
-    const { messages, pictures } = await extractPictures(request.messages);
-    return { body: JSON.stringify({ ...request, messages }), pictures };
+    const { messages, pictures } = await extractPictures(request.messages, () => true);
+    return { body: JSON.stringify({ ...request, messages }), pictures, base: base() };
   }
   const inputs = request.images ?? [];
   const pictures = await Promise.all(inputs.map((input, index) => pictureSource(input, `images[${index}]`)));
-  return { body: JSON.stringify({ ...request, images: pictures.map((_, index) => pictureName(index)) }), pictures };
+  return { body: JSON.stringify({ ...request, images: pictures.map((_, index) => pictureName(index)) }), pictures, base: base() };
 }
 
-async function extractPictures(messages: ChatMessage[]): Promise<{ messages: unknown[]; pictures: PictureSource[] }> {
+/** Messages with `picture:i` in the place of every picture that `takes` wants, and those pictures. */
+async function extractPictures(
+  messages: ChatMessage[] | undefined,
+  takes: (url: PictureInput) => boolean,
+): Promise<{ messages: unknown; pictures: PictureSource[] }> {
   const pictures: PictureSource[] = [];
+  // Other shapes are passed on: the engine validates every message and names what is wrong.
+  if (!Array.isArray(messages)) return { messages, pictures };
   const extracted: unknown[] = [];
-  for (const [index, message] of listOf(messages).entries()) {
-    extracted.push(await extractFromMessage(message, `messages[${index}]`, pictures));
+  for (const [index, message] of messages.entries()) {
+    extracted.push(await extractFromMessage(message, `messages[${index}]`, { pictures, takes }));
   }
   return { messages: extracted, pictures };
 }
 
-async function extractFromMessage(message: ChatMessage, path: string, pictures: PictureSource[]): Promise<unknown> {
-  // Other shapes are passed on: the engine validates every message and names what is wrong.
+async function extractFromMessage(
+  message: ChatMessage,
+  path: string,
+  { pictures, takes }: { pictures: PictureSource[]; takes: (url: PictureInput) => boolean },
+): Promise<unknown> {
   if (typeof message !== "object" || message === null || !Array.isArray(message.content)) return message;
   const content: unknown[] = [];
   for (const [index, part] of message.content.entries()) {
-    if (!isPicture(part)) {
+    if (!isPicture(part) || !takes(part.image_url.url)) {
       content.push(part);
       continue;
     }
@@ -63,9 +75,10 @@ function pictureName(index: number): string {
   return `picture:${index}`;
 }
 
-function isPicture(part: TextPart | ImagePart): part is ImagePart {
+function isPicture(part: { type: string }): part is ImagePart {
   const isObject = typeof part === "object" && part !== null;
-  return isObject && part.type === "image_url" && typeof part.image_url === "object" && part.image_url !== null;
+  const { image_url } = part as Partial<ImagePart>;
+  return isObject && part.type === "image_url" && typeof image_url === "object" && image_url !== null;
 }
 
 /** The picture in a form that can be sent to the worker. */
@@ -87,11 +100,6 @@ function pictureUrl(url: string, field: string): string {
     // Reported below, with the schemes that are supported.
   }
   throw invalid(field, "not a URL of scheme http(s), data or blob");
-}
-
-function listOf(messages: ChatMessage[]): ChatMessage[] {
-  if (!Array.isArray(messages)) throw invalid("messages", "not a list");
-  return messages;
 }
 
 function invalid(field: string, reason: string, cause?: unknown): OcelliError {

@@ -1,62 +1,83 @@
 /** A streamed answer. */
 import type { ChatCompletionChunk } from "../wasm/ocelli.js";
+import { Frames } from "./frames.js";
 
-type Producer = (push: (chunk: ChatCompletionChunk) => void, signal: AbortSignal) => Promise<void>;
+/** Pushes chunks, with what to call when one has been read, until it resolves. */
+type Producer = (push: (chunk: ChatCompletionChunk, read: () => void) => void, signal: AbortSignal) => Promise<void>;
 
 /**
- * The chunks of one answer, to be read once: by `for await`, as a stream, or as text. Leaving the loop, cancelling the stream or
- * aborting the request's signal stops the engine within one token.
+ * The chunks of one answer, to be read once: by `for await`, as a stream, or as text. Leaving the loop, cancelling the stream, aborting the
+ * request's signal or the `controller` stops the engine within one token. While nobody reads, the engine waits after a few chunks.
  */
 export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
-  private readonly chunks: ChatCompletionChunk[] = [];
-  private readonly stop = new AbortController();
-  /** Set once the answer is complete or has failed. */
-  private outcome: { failed: boolean; reason: unknown } | null = null;
-  /** Wakes the reader that waits for a chunk or the outcome. */
-  private wake: () => void = () => undefined;
+  /** Stops the engine. Chunks that have come can still be read, then reading fails with the signal's reason. */
+  readonly controller: AbortController;
   private isRead = false;
 
+  private constructor(
+    private readonly iterate: () => AsyncGenerator<ChatCompletionChunk, void>,
+    controller: AbortController,
+  ) {
+    this.controller = controller;
+  }
+
   /**
-   * Runs `produce` at once; it pushes chunks until it resolves.
+   * Runs `produce` at once.
    * @internal
    */
-  constructor(produce: Producer, signal: AbortSignal | undefined) {
-    const stop = signal ? AbortSignal.any([signal, this.stop.signal]) : this.stop.signal;
-    const push = (chunk: ChatCompletionChunk) => {
-      this.chunks.push(chunk);
-      this.wake();
-    };
-    const end = (failed: boolean, reason: unknown) => {
-      this.outcome = { failed, reason };
-      this.wake();
-    };
-    produce(push, stop).then(
-      () => end(false, null),
-      (reason: unknown) => end(true, reason),
+  static of(produce: Producer, signal: AbortSignal | undefined): ChatStream {
+    const controller = new AbortController();
+    const frames = new Frames<ChatCompletionChunk>();
+    const stop = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+    produce((chunk, read) => frames.push(chunk, read), stop).then(
+      () => frames.end(),
+      (reason: unknown) => frames.fail(reason),
     );
+    const iterate = async function* () {
+      try {
+        for (let chunk = await frames.next(); chunk; chunk = await frames.next()) yield chunk;
+      } finally {
+        controller.abort();
+      }
+    };
+    return new ChatStream(iterate, controller);
   }
 
   /** The chunks, in order. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void> {
     if (this.isRead) throw new TypeError("a ChatStream can be read once");
     this.isRead = true;
-    try {
-      for (;;) {
-        const chunk = this.chunks.shift();
-        if (chunk) yield chunk;
-        else if (this.outcome?.failed) throw this.outcome.reason;
-        else if (this.outcome) return;
-        else await new Promise<void>((resolve) => (this.wake = resolve));
-      }
-    } finally {
-      this.stop.abort();
-    }
+    return this.iterate();
   }
 
-  /** The text of the complete answer. */
+  /** Two streams of the same chunks. What one has read and the other has not is kept for it. */
+  tee(): [ChatStream, ChatStream] {
+    const source = this[Symbol.asyncIterator]();
+    const queues: [Promise<IteratorResult<ChatCompletionChunk, void>>[], Promise<IteratorResult<ChatCompletionChunk, void>>[]] = [[], []];
+    const branch = (own: 0 | 1): ChatStream => {
+      const iterate = async function* () {
+        for (;;) {
+          if (queues[own].length === 0) {
+            const next = source.next();
+            queues[0].push(next);
+            queues[1].push(next);
+          }
+          const { value, done } = await (queues[own].shift() as Promise<IteratorResult<ChatCompletionChunk, void>>);
+          if (done || !value) return;
+          yield value;
+        }
+      };
+      return new ChatStream(iterate, this.controller);
+    };
+    return [branch(0), branch(1)];
+  }
+
+  /** The text of the complete answer; of several, that of the first. */
   async text(): Promise<string> {
     let text = "";
-    for await (const chunk of this) text += chunk.choices[0]?.delta.content ?? "";
+    for await (const { choices } of this) {
+      for (const { index, delta } of choices) if (index === 0) text += delta.content ?? "";
+    }
     return text;
   }
 
@@ -64,15 +85,18 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   toReadableStream(): ReadableStream<Uint8Array> {
     const chunks = this[Symbol.asyncIterator]();
     const encoder = new TextEncoder();
-    return new ReadableStream({
-      async pull(controller) {
-        const { value, done } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+    return new ReadableStream(
+      {
+        async pull(controller) {
+          const { value, done } = await chunks.next();
+          if (done) controller.close();
+          else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+        },
+        cancel: (reason) => {
+          this.controller.abort(reason);
+        },
       },
-      async cancel() {
-        await chunks.return();
-      },
-    });
+      { highWaterMark: 0 },
+    );
   }
 }

@@ -9,7 +9,8 @@ interface Pending {
 
 export interface CallOptions<K extends CallKind> {
   signal?: AbortSignal | undefined;
-  onEvent?: ((event: Calls[K]["event"]) => void) | undefined;
+  /** `read` tells the worker that a frame has been read. */
+  onEvent?: ((event: Calls[K]["event"], read: () => void) => void) | undefined;
 }
 
 export class Connection {
@@ -44,7 +45,7 @@ export class Connection {
       };
       signal?.addEventListener("abort", cancel);
       const onMessage = (message: FromWorker<K>) => {
-        if (message.kind === "event") return onEvent?.(message.event);
+        if (message.kind === "event") return onEvent?.(message.event, () => this.pending.has(id) && this.post({ kind: "read", id }));
         settle();
         if (message.kind === "result") resolve(message.result);
         else reject(new OcelliError(message.error));

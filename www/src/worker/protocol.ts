@@ -6,26 +6,36 @@ import type { ErrorData } from "../errors.js";
 import type { ImportOptions, ImportResult, WireSource } from "../import/model-source.js";
 import type { LoadReport } from "../store/report.js";
 import type {
-  AnswerStamp,
-  ChatEvent,
-  ChatResult,
+  AnswerEvent,
   DeviceReport,
   EngineOptions,
   KvPrecision,
   MemoryReport,
+  Reply,
+  RequestStamp,
   ScoreResult,
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 11;
+export const PROTOCOL_VERSION = 12;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
 
-/** A request as JSON, in which the URL of picture `i` is `picture:i`, and its pictures. */
+/** A request as JSON. A picture that is no URL is `picture:i` there, and `pictures[i]` here. */
 export interface WireRequest {
   body: string;
   pictures: PictureSource[];
+  /** What relative URLs count from. */
+  base: string;
+}
+
+/** A request of the API. */
+export interface ApiRequest extends WireRequest {
+  method: string;
+  /** Path of the URL. */
+  path: string;
+  stamp: RequestStamp;
 }
 
 export interface LoadResult {
@@ -47,11 +57,21 @@ interface FirstCall {
 export interface Calls {
   import: { request: FirstCall & { source: WireSource; options: ImportOptions }; event: LoadReport; result: ImportResult };
   load: {
-    request: FirstCall & { packageUrl: string; mirrors: string[]; options: EngineOptions };
+    request: FirstCall & {
+      packageUrl: string;
+      mirrors: string[];
+      options: EngineOptions;
+      /** The model's name in answers, and other names that requests may call it. */
+      model: string;
+      aliases: string[];
+    };
     event: LoadReport;
     result: LoadResult;
   };
-  chat: { request: WireRequest & { stamp: AnswerStamp }; event: ChatEvent; result: ChatResult };
+  /** Resolves to the body of the answer, of a stream too. */
+  answer: { request: ApiRequest; event: AnswerEvent; result: string };
+  /** The same, with errors as the API reports them. `head`: the request is good and its stream begins. */
+  fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: Reply };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
   preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: WireRequest; event: never; result: ScoreResult };
@@ -61,7 +81,8 @@ export type CallKind = keyof Calls;
 
 export type Call<K extends CallKind = CallKind> = { [P in K]: { kind: P; id: number } & Calls[P]["request"] }[K];
 
-export type ToWorker = Call | { kind: "cancel"; id: number };
+/** `read`: a frame of this call's stream has been read; so many that have not stop the engine. */
+export type ToWorker = Call | { kind: "cancel"; id: number } | { kind: "read"; id: number };
 
 export type FromWorker<K extends CallKind = CallKind> =
   | { kind: "event"; id: number; event: Calls[K]["event"] }

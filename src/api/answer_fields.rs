@@ -1,0 +1,125 @@
+//! The fields that requests for chats, texts and responses share: how tokens are chosen, where an answer ends, what a stream tells.
+
+use serde_json::Value;
+
+use super::field::{Field, Fields, UNKNOWN};
+use crate::error::Result;
+use crate::sampling::SamplingOptions;
+
+/// Stop strings a request may name, and bytes of each.
+const MAX_STOPS: usize = 16;
+const MAX_STOP_LEN: usize = 1024;
+/// Most answers to one prompt, as in the OpenAI API.
+const MAX_ANSWERS: usize = 128;
+
+/// Refuses fields that are in none of the lists. Of `inert` any value is accepted, and nothing comes of it; of `not_yet` only what asks
+/// for nothing: an empty list, `false`, or `"none"` and `"auto"`.
+pub(super) fn refuse_others(fields: &Fields<'_>, known: &str, inert: &str, not_yet: &str) -> Result<()> {
+    let asks_nothing = |value: &Value| match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(is_on) => !is_on,
+        Value::String(text) => text == "none" || text == "auto",
+        _ => false,
+    };
+    for (name, field) in fields.iter() {
+        let is_in = |list: &str| list.split_ascii_whitespace().any(|listed| listed == name);
+        if is_in(not_yet) && !asks_nothing(field.value) {
+            return Err(field.unsupported("is not supported"));
+        }
+        if !is_in(not_yet) && !is_in(known) && !is_in(inert) {
+            return Err(field.unsupported(UNKNOWN));
+        }
+    }
+    Ok(())
+}
+
+/// How tokens are chosen; what is absent is as in `options`.
+pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<SamplingOptions> {
+    let numbers = [
+        ("temperature", &mut options.temperature),
+        ("top_p", &mut options.top_p),
+        ("min_p", &mut options.min_p),
+        ("frequency_penalty", &mut options.frequency_penalty),
+        ("presence_penalty", &mut options.presence_penalty),
+    ];
+    for (name, option) in numbers {
+        *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
+    }
+    options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
+    if let Some(field) = fields.get("seed") {
+        // Negative seeds are valid too: they wrap around.
+        options.seed = field.integer()? as u64;
+    }
+    if let Some(field) = fields.get("logit_bias") {
+        options.logit_bias.clear();
+        for (name, bias) in field.object()?.iter() {
+            let token = name.parse().map_err(|_| bias.fault("is no token id"))?;
+            options.logit_bias.insert(token, bias.f32()?);
+        }
+    }
+    options.validate()?;
+    Ok(options)
+}
+
+/// Most tokens of an answer, by the first of these fields that is there; two must not contradict each other.
+pub(super) fn read_max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Option<usize>> {
+    let mut found: Option<(&str, usize)> = None;
+    for name in names {
+        let Some(field) = fields.get(name) else { continue };
+        let count = field.count()?;
+        match found {
+            Some((other, before)) if before != count => {
+                return Err(field.fault(format!("is {count}, but {other} is {before}")));
+            }
+            _ => found = Some((name, count)),
+        }
+    }
+    Ok(found.map(|(_, count)| count))
+}
+
+/// Strings before which an answer ends.
+pub(super) fn read_stop(fields: &Fields<'_>) -> Result<Vec<String>> {
+    let Some(stop) = fields.get("stop") else { return Ok(Vec::new()) };
+    let texts = if stop.value.is_string() { vec![stop.clone()] } else { stop.array()?.collect() };
+    if texts.len() > MAX_STOPS {
+        return Err(stop.fault(format!("has {} strings, at most {MAX_STOPS} are supported", texts.len())));
+    }
+    let read = |text: &Field<'_>| match text.str()? {
+        "" => Err(text.fault("is empty")),
+        long if long.len() > MAX_STOP_LEN => Err(text.fault(format!("is longer than {MAX_STOP_LEN} bytes"))),
+        fine => Ok(fine.to_owned()),
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Whether a stream ends with the token counts.
+pub(super) fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
+    let Some(field) = fields.get("stream_options") else { return Ok(false) };
+    if !stream {
+        return Err(field.fault("is only for streams: set stream to true"));
+    }
+    let options = field.object()?;
+    // Chunks are never padded, whatever is asked: the padding hides their sizes on a network.
+    options.only(&["include_usage", "include_obfuscation"])?;
+    options.flag("include_obfuscation")?;
+    options.flag("include_usage")
+}
+
+/// How many answers are wanted.
+pub(super) fn read_n(fields: &Fields<'_>) -> Result<usize> {
+    let Some(field) = fields.get("n") else { return Ok(1) };
+    match field.count()? {
+        n if n > MAX_ANSWERS => Err(field.fault(format!("is {n}, must be from 1 to {MAX_ANSWERS}"))),
+        n => Ok(n),
+    }
+}
+
+/// Refuses a format of answers other than plain text.
+pub(super) fn check_format(format: &Field<'_>) -> Result<()> {
+    let fields = format.object()?;
+    let kind = fields.need("type")?;
+    if kind.str()? != "text" {
+        return Err(kind.unsupported("only \"text\" is supported yet"));
+    }
+    fields.only(&["type"])
+}

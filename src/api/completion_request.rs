@@ -1,0 +1,98 @@
+//! `POST /v1/completions`.
+
+use serde_json::Value;
+
+use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others};
+use super::field::{Field, Fields};
+use crate::engine::Prompt;
+use crate::error::Result;
+use crate::sampling::SamplingOptions;
+
+const KNOWN: &str = "prompt model stream stream_options max_tokens stop temperature top_k top_p min_p seed frequency_penalty \
+                     presence_penalty logit_bias n best_of logprobs suffix";
+const INERT: &str = "user";
+const NOT_YET: &str = "echo";
+
+/// Tokens of an answer where the request does not say, as in the OpenAI API.
+const DEFAULT_MAX_TOKENS: usize = 16;
+/// Most prompts of a request.
+const MAX_PROMPTS: usize = 128;
+
+/// A request to continue texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletionRequest {
+    /// The texts, or their token ids.
+    pub prompts: Vec<Prompt>,
+    /// How tokens are chosen.
+    pub sampling: SamplingOptions,
+    /// Most tokens of an answer.
+    pub max_tokens: usize,
+    /// Strings before which an answer ends.
+    pub stop: Vec<String>,
+    /// How many answers to each prompt are wanted.
+    pub n: usize,
+    /// Whether the answers are sent in chunks.
+    pub stream: bool,
+    /// Whether the stream ends with the token counts.
+    pub include_usage: bool,
+    /// The model the caller asks for.
+    pub model: Option<String>,
+}
+
+impl CompletionRequest {
+    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
+    ///
+    /// # Errors
+    /// As [`super::ChatRequest::from_json`].
+    pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
+        let fields = Fields::of_request(request)?;
+        refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
+        if let Some(suffix) = fields.get("suffix").filter(|suffix| suffix.value != "") {
+            return Err(suffix.unsupported("is not supported"));
+        }
+        let (stream, n) = (fields.flag("stream")?, read_n(&fields)?);
+        if let Some(best) = fields.get("best_of").filter(|best| best.value != n) {
+            return Err(best.unsupported("is not supported where it differs from n"));
+        }
+        let top = fields.get("logprobs").map(|top| read_top(&top)).transpose()?;
+        let sampling = SamplingOptions { logprobs: top, ..defaults.clone() };
+        Ok(Self {
+            prompts: read_prompts(&fields.need("prompt")?)?,
+            sampling: read_sampling(&fields, sampling)?,
+            max_tokens: read_max_tokens(&fields, &["max_tokens"])?.unwrap_or(DEFAULT_MAX_TOKENS),
+            stop: read_stop(&fields)?,
+            n,
+            stream,
+            include_usage: read_include_usage(&fields, stream)?,
+            model: fields.get("model").map(|model| model.string()).transpose()?,
+        })
+    }
+}
+
+fn read_top(top: &Field<'_>) -> Result<usize> {
+    usize::try_from(top.integer()?).map_err(|_| top.fault("must be from 0 to 20"))
+}
+
+/// A text, its token ids, or a list of either.
+fn read_prompts(prompt: &Field<'_>) -> Result<Vec<Prompt>> {
+    let is_one =
+        |value: &Value| value.is_string() || value.as_array().is_some_and(|ids| ids.iter().all(Value::is_number));
+    if is_one(prompt.value) {
+        return Ok(vec![read_prompt(prompt)?]);
+    }
+    let prompts: Vec<Prompt> = prompt.array()?.map(|one| read_prompt(&one)).collect::<Result<_>>()?;
+    match prompts.len() {
+        0 => Err(prompt.fault("at least one prompt is needed")),
+        1..=MAX_PROMPTS => Ok(prompts),
+        many => Err(prompt.fault(format!("has {many} prompts, at most {MAX_PROMPTS} are supported"))),
+    }
+}
+
+/// A text or its token ids.
+pub(super) fn read_prompt(prompt: &Field<'_>) -> Result<Prompt> {
+    if prompt.value.is_string() {
+        return prompt.string().map(Prompt::Text);
+    }
+    let ids: Vec<u32> = prompt.array()?.map(|id| id.token_id()).collect::<Result<_>>()?;
+    if ids.is_empty() { Err(prompt.fault("at least one token is needed")) } else { Ok(Prompt::Ids(ids)) }
+}

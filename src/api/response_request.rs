@@ -1,0 +1,106 @@
+//! `POST /v1/responses`: what can be answered without keeping anything between requests.
+
+use serde_json::Value;
+
+use super::answer_fields::{check_format, read_max_tokens, read_sampling, refuse_others};
+use super::field::Fields;
+use super::messages::{Conversation, Dialect, PictureUrl};
+use crate::chat::{Message, Role};
+use crate::error::Result;
+use crate::sampling::SamplingOptions;
+
+const KNOWN: &str = "input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
+                     top_logprobs include text truncation";
+const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention user \
+                     parallel_tool_calls max_tool_calls";
+const NOT_YET: &str = "tools tool_choice background";
+
+/// A request for a response.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResponseRequest {
+    /// The conversation, instructions first.
+    pub messages: Vec<Message>,
+    /// The pictures in order of appearance.
+    pub pictures: Vec<PictureUrl>,
+    /// The instructions alone, as the response repeats them.
+    pub instructions: Option<String>,
+    /// How tokens are chosen.
+    pub sampling: SamplingOptions,
+    /// Most tokens of the answer; absent for as many as fit the context.
+    pub max_tokens: Option<usize>,
+    /// Whether the answer is sent in events.
+    pub stream: bool,
+    /// The model the caller asks for.
+    pub model: Option<String>,
+    /// What the caller wants to be told again.
+    pub metadata: Value,
+}
+
+impl ResponseRequest {
+    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
+    ///
+    /// # Errors
+    /// As [`super::ChatRequest::from_json`].
+    pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
+        let fields = Fields::of_request(request)?;
+        if let Some(field) = ["previous_response_id", "conversation"].iter().find_map(|name| fields.get(name)) {
+            return Err(field.unsupported("nothing is kept between requests: send the whole conversation as input"));
+        }
+        refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
+        check_text(&fields)?;
+        let input = fields.need("input")?;
+        let mut conversation = match input.value {
+            Value::String(text) => {
+                Conversation { messages: vec![Message::text(Role::User, text)], ..Conversation::default() }
+            }
+            _ => Conversation::read(&input, Dialect::Response)?,
+        };
+        let instructions = fields.get("instructions").map(|text| text.string()).transpose()?;
+        conversation.messages.splice(0..0, instructions.iter().map(|text| Message::text(Role::System, text)));
+        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
+        Ok(Self {
+            messages: conversation.messages,
+            pictures: conversation.pictures,
+            instructions,
+            sampling: read_sampling(&fields, sampling)?,
+            max_tokens: read_max_tokens(&fields, &["max_output_tokens"])?,
+            stream: fields.flag("stream")?,
+            model: fields.get("model").map(|model| model.string()).transpose()?,
+            metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
+        })
+    }
+}
+
+/// What of `text`, `truncation` and `stream_options` changes nothing.
+fn check_text(fields: &Fields<'_>) -> Result<()> {
+    if let Some(text) = fields.get("text") {
+        let text = text.object()?;
+        text.only(&["format", "verbosity"])?;
+        text.get("format").map_or(Ok(()), |format| check_format(&format))?;
+    }
+    if let Some(options) = fields.get("stream_options") {
+        options.object()?.only(&["include_obfuscation"])?;
+    }
+    match fields.get("truncation") {
+        Some(how) if how.str()? != "disabled" => Err(how.unsupported("only \"disabled\" is supported")),
+        _ => Ok(()),
+    }
+}
+
+/// Log probabilities are told where `include` asks for them.
+fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
+    let mut is_on = false;
+    if let Some(include) = fields.get("include") {
+        for item in include.array()? {
+            match item.str()? {
+                "message.output_text.logprobs" => is_on = true,
+                // Nothing of them ever is in a response.
+                "reasoning.encrypted_content" | "message.input_image.image_url" => {}
+                _ => return Err(item.unsupported("cannot be included")),
+            }
+        }
+    }
+    let Some(top) = fields.get("top_logprobs") else { return Ok(is_on.then_some(0)) };
+    let count = usize::try_from(top.integer()?).map_err(|_| top.fault("must be from 0 to 20"))?;
+    Ok((is_on || count > 0).then_some(count))
+}

@@ -1,0 +1,214 @@
+//! What answers at which address, and what a request there comes to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::chat_request::ChatRequest;
+use super::completion_request::CompletionRequest;
+use super::field::parse;
+use super::messages::PictureUrl;
+use super::response_request::ResponseRequest;
+use super::tokenize_request::TokenizeRequest;
+use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
+use crate::engine::Prompt;
+use crate::error::{Error, Result};
+use crate::sampling::SamplingOptions;
+
+/// The model that is served, and what requests for it leave open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// The model's name in answers.
+    pub model: String,
+    /// Names that requests may call it besides.
+    pub aliases: Vec<String>,
+    /// How tokens are chosen where a request does not say: the model's own defaults.
+    pub defaults: SamplingOptions,
+    /// Seconds since 1970 when it was loaded.
+    pub created: u64,
+    /// Tokens that a conversation may hold.
+    pub context: usize,
+}
+
+/// What one request has of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Stamp {
+    /// Letters and digits that no other request has.
+    pub id: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// The seed of a request that names none.
+    pub seed: u32,
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub enum Opened {
+    /// The answer, as JSON: no engine is needed.
+    Ready(String),
+    /// Work for the engine.
+    Work(Box<Work>),
+}
+
+/// Work for the engine: one or more answers to one or more prompts.
+#[derive(Debug)]
+pub struct Work {
+    /// The pictures that are shown, in order of appearance.
+    pub pictures: Vec<PictureUrl>,
+    /// Whether the answer is sent in frames.
+    pub stream: bool,
+    pub(super) prompts: Vec<Prompt>,
+    /// Answers to each prompt.
+    pub(super) n: usize,
+    pub(super) sampling: SamplingOptions,
+    pub(super) max_tokens: Option<usize>,
+    pub(super) stop: Vec<String>,
+    pub(super) wire: Wire,
+}
+
+/// The addresses, with the only method that each takes.
+enum Endpoint<'a> {
+    Models,
+    Model(&'a str),
+    Chat,
+    Text,
+    Response,
+    CountResponse,
+    Tokenize,
+}
+
+impl Service {
+    /// Reads a request. `path` is that of its URL; what stands before `/v1` does not count.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUrl`], [`Error::WrongMethod`], [`Error::ModelNotFound`], or as [`ChatRequest::from_json`].
+    pub fn open(&self, (method, path): (&str, &str), body: &str, stamp: Stamp) -> Result<Opened> {
+        let (endpoint, allowed) =
+            endpoint(path).ok_or_else(|| Error::UnknownUrl { method: method.to_owned(), path: path.to_owned() })?;
+        if method != allowed {
+            return Err(Error::WrongMethod { method: method.to_owned(), path: path.to_owned(), allowed });
+        }
+        let defaults = SamplingOptions { seed: stamp.seed.into(), ..self.defaults.clone() };
+        let work = match endpoint {
+            Endpoint::Models => {
+                return Ok(Opened::Ready(json!({"object": "list", "data": [self.object()]}).to_string()));
+            }
+            Endpoint::Model(name) => {
+                self.check_model(Some(&decoded(name)))?;
+                return Ok(Opened::Ready(self.object().to_string()));
+            }
+            Endpoint::Chat => self.chat(ChatRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
+            Endpoint::Text => self.text(CompletionRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
+            Endpoint::Response => self.response(ResponseRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
+            Endpoint::CountResponse => self.tokens(TokenizeRequest::of_response(&parse(body)?)?, true)?,
+            Endpoint::Tokenize => self.tokens(TokenizeRequest::from_json(&parse(body)?)?, false)?,
+        };
+        Ok(Opened::Work(Box::new(work)))
+    }
+
+    /// The model as `/v1/models` lists it.
+    fn object(&self) -> Value {
+        json!({"id": self.model, "object": "model", "created": self.created, "owned_by": "ocelli"})
+    }
+
+    /// The model that is loaded has to be meant.
+    fn check_model(&self, model: Option<&str>) -> Result<()> {
+        let Some(name) = model else { return Ok(()) };
+        if name == self.model || self.aliases.iter().any(|alias| alias == name) {
+            return Ok(());
+        }
+        Err(Error::ModelNotFound { model: name.to_owned(), known: self.model.clone() })
+    }
+
+    fn head(&self, prefix: &str, stamp: Stamp, include_usage: bool) -> Head {
+        let id = format!("{prefix}{}", stamp.id);
+        Head { id, created: stamp.created, model: self.model.clone(), include_usage }
+    }
+
+    fn chat(&self, request: ChatRequest, stamp: Stamp) -> Result<Work> {
+        self.check_model(request.model.as_deref())?;
+        let head = self.head("chatcmpl-", stamp, request.include_usage);
+        Ok(Work {
+            prompts: vec![Prompt::Messages(request.messages)],
+            pictures: request.pictures,
+            n: request.n,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens,
+            stop: request.stop,
+            stream: request.stream,
+            wire: Wire::Chat(ChatWire::new(head)),
+        })
+    }
+
+    fn text(&self, request: CompletionRequest, stamp: Stamp) -> Result<Work> {
+        self.check_model(request.model.as_deref())?;
+        let head = self.head("cmpl-", stamp, request.include_usage);
+        Ok(Work {
+            prompts: request.prompts,
+            pictures: Vec::new(),
+            n: request.n,
+            sampling: request.sampling,
+            max_tokens: Some(request.max_tokens),
+            stop: request.stop,
+            stream: request.stream,
+            wire: Wire::Text(TextWire::new(head)),
+        })
+    }
+
+    fn response(&self, request: ResponseRequest, stamp: Stamp) -> Result<Work> {
+        self.check_model(request.model.as_deref())?;
+        let wire = ResponseWire::new(self.head("", stamp, false), &request);
+        Ok(Work {
+            prompts: vec![Prompt::Messages(request.messages)],
+            pictures: request.pictures,
+            n: 1,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens,
+            stop: Vec::new(),
+            stream: request.stream,
+            wire: Wire::Response(Box::new(wire)),
+        })
+    }
+
+    fn tokens(&self, request: TokenizeRequest, is_count: bool) -> Result<Work> {
+        self.check_model(request.model.as_deref())?;
+        let wire = if is_count { Wire::Count } else { Wire::Tokens { context: self.context } };
+        Ok(Work {
+            prompts: vec![request.prompt],
+            pictures: request.pictures,
+            n: 0,
+            sampling: SamplingOptions::default(),
+            max_tokens: None,
+            stop: Vec::new(),
+            stream: false,
+            wire,
+        })
+    }
+}
+
+/// What answers at a path, and to which method.
+fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
+    let below = path.find("/v1/").map_or(path, |at| &path[at + "/v1".len()..]);
+    let found = match below.trim_matches('/') {
+        "models" => (Endpoint::Models, "GET"),
+        "chat/completions" => (Endpoint::Chat, "POST"),
+        "completions" => (Endpoint::Text, "POST"),
+        "responses" => (Endpoint::Response, "POST"),
+        "responses/input_tokens" => (Endpoint::CountResponse, "POST"),
+        "tokenize" => (Endpoint::Tokenize, "POST"),
+        other => (Endpoint::Model(other.strip_prefix("models/").filter(|name| !name.is_empty())?), "GET"),
+    };
+    Some(found)
+}
+
+/// A part of a path with its `%XX` as they are meant.
+fn decoded(part: &str) -> String {
+    let hex = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((&first, others)) = rest.split_first() {
+        match (first, others.get(..2).and_then(hex)) {
+            (b'%', Some(byte)) => (bytes.push(byte), rest = &others[2..]).0,
+            _ => (bytes.push(first), rest = others).0,
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,125 @@
+//! Chat completions and their chunks.
+
+use serde::Serialize;
+
+use super::logprobs::Logprob;
+use super::{Frame, Head, Usage};
+use crate::chat::Tokenizer;
+use crate::engine::{Completion, FinishReason};
+
+/// A completion, or a chunk of one: the fields in the API's order.
+#[derive(Serialize)]
+struct Answer<'a, C, U> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<C>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<U>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: usize,
+    message: Message,
+    logprobs: Option<Content>,
+    finish_reason: FinishReason,
+}
+
+#[derive(Serialize)]
+struct Message {
+    role: &'static str,
+    content: String,
+    refusal: (),
+}
+
+#[derive(Serialize)]
+struct ChunkChoice {
+    index: usize,
+    delta: Delta,
+    logprobs: Option<Content>,
+    finish_reason: Option<FinishReason>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Content {
+    content: Vec<Logprob>,
+    refusal: (),
+}
+
+impl Content {
+    /// Nothing where no log probabilities were asked for.
+    fn of(tokens: Vec<Logprob>) -> Option<Self> {
+        (!tokens.is_empty()).then_some(Self { content: tokens, refusal: () })
+    }
+}
+
+/// Writes chat completions.
+#[derive(Debug)]
+pub struct ChatWire {
+    head: Head,
+    /// Tokens whose text has not come yet.
+    pub(super) waiting: Vec<Logprob>,
+}
+
+impl ChatWire {
+    /// Of the answers to one request.
+    pub fn new(head: Head) -> Self {
+        Self { head, waiting: Vec::new() }
+    }
+
+    /// The first chunk of an answer, with the role.
+    pub(super) fn opening(&mut self, index: usize) -> Frame {
+        self.chunk(index, Delta { role: Some("assistant"), content: Some(String::new()) }, None)
+    }
+
+    /// A chunk of text.
+    pub(super) fn text(&mut self, index: usize, content: String) -> Frame {
+        self.chunk(index, Delta { role: None, content: Some(content) }, None)
+    }
+
+    /// The chunk with the finish reason.
+    pub(super) fn closing(&mut self, index: usize, finish_reason: FinishReason) -> Frame {
+        self.chunk(index, Delta::default(), Some(finish_reason))
+    }
+
+    /// The last chunk, with the token counts, if the request asked for them; and the whole answer at once.
+    pub(super) fn end(&self, answers: &[Completion], usage: Usage, tokenizer: &Tokenizer) -> (Vec<Frame>, String) {
+        let mut frames = Vec::new();
+        if self.head.include_usage {
+            frames.push(Frame::of(&self.answer::<ChunkChoice, _>(CHUNK, Vec::new(), Some(&usage))));
+        }
+        frames.push(Frame::done());
+        let choice = |(index, answer): (usize, &Completion)| Choice {
+            index,
+            message: Message { role: "assistant", content: answer.text.clone(), refusal: () },
+            logprobs: Content::of(Logprob::of_all(&answer.logprobs, tokenizer)),
+            finish_reason: answer.finish_reason,
+        };
+        let choices = answers.iter().enumerate().map(choice).collect();
+        (frames, Frame::of(&self.answer("chat.completion", choices, Some(&usage))).data)
+    }
+
+    fn chunk(&mut self, index: usize, delta: Delta, finish_reason: Option<FinishReason>) -> Frame {
+        let logprobs = Content::of(std::mem::take(&mut self.waiting));
+        let choice = ChunkChoice { index, delta, logprobs, finish_reason };
+        let usage: Option<Option<Usage>> = self.head.include_usage.then_some(None);
+        Frame::of(&self.answer(CHUNK, vec![choice], usage))
+    }
+
+    fn answer<C, U>(&self, object: &'static str, choices: Vec<C>, usage: Option<U>) -> Answer<'_, C, U> {
+        let Head { id, created, model, .. } = &self.head;
+        Answer { id, object, created: *created, model, choices, usage }
+    }
+}
+
+const CHUNK: &str = "chat.completion.chunk";

@@ -1,0 +1,136 @@
+//! What the engine says in the formats of the OpenAI API: whole answers, and the frames of streams.
+
+mod chat;
+mod logprobs;
+mod response;
+mod text;
+mod usage;
+
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde_json::json;
+
+pub use chat::ChatWire;
+pub use logprobs::{Logprob, Token};
+pub use response::ResponseWire;
+pub use text::TextWire;
+pub use usage::Usage;
+
+use crate::chat::Tokenizer;
+use crate::engine::{Completion, Encoded};
+
+/// A message of a stream of server-sent events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its name; only those of responses have one.
+    pub event: Option<&'static str>,
+    /// JSON, or `[DONE]` behind the last one.
+    pub data: String,
+}
+
+impl Frame {
+    fn of(value: &impl Serialize) -> Self {
+        // Strings, numbers and lists always serialize.
+        Self { event: None, data: serde_json::to_string(value).unwrap_or_default() }
+    }
+
+    fn done() -> Self {
+        Self { event: None, data: "[DONE]".into() }
+    }
+
+    /// As it is sent.
+    pub fn text(&self) -> String {
+        match self.event {
+            Some(event) => format!("event: {event}\ndata: {}\n\n", self.data),
+            None => format!("data: {}\n\n", self.data),
+        }
+    }
+}
+
+/// What all frames of an answer have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub(super) id: String,
+    pub(super) created: u64,
+    pub(super) model: String,
+    /// Whether the request asked for the token counts at the end of the stream.
+    pub(super) include_usage: bool,
+}
+
+/// How the answers of a piece of work are written.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Chat(ChatWire),
+    Text(TextWire),
+    Response(Box<ResponseWire>),
+    /// The number of a prompt's tokens.
+    Count,
+    /// A prompt's tokens.
+    Tokens {
+        context: usize,
+    },
+}
+
+impl Wire {
+    /// An answer begins.
+    pub(super) fn open(&mut self, index: usize) -> Vec<Frame> {
+        match self {
+            Self::Chat(chat) => vec![chat.opening(index)],
+            Self::Response(response) => response.opening(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The next token, whose text comes later.
+    pub(super) fn token(&mut self, logprob: Logprob) {
+        match self {
+            Self::Chat(chat) => chat.waiting.push(logprob),
+            Self::Text(text) => text.waiting.push(logprob),
+            Self::Response(response) => response.waiting.push(logprob),
+            Self::Count | Self::Tokens { .. } => {}
+        }
+    }
+
+    /// More of an answer.
+    pub(super) fn text(&mut self, index: usize, content: String) -> Vec<Frame> {
+        match self {
+            Self::Chat(chat) => vec![chat.text(index, content)],
+            Self::Text(text) => vec![text.text(index, content)],
+            Self::Response(response) => vec![response.text(content)],
+            Self::Count | Self::Tokens { .. } => Vec::new(),
+        }
+    }
+
+    /// An answer is complete.
+    pub(super) fn close(&mut self, index: usize, completion: &Completion) -> Vec<Frame> {
+        match self {
+            Self::Chat(chat) => vec![chat.closing(index, completion.finish_reason)],
+            Self::Text(text) => vec![text.closing(index, completion.finish_reason)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// All answers are complete: the last frames, and the whole in one.
+    pub(super) fn end(
+        &mut self,
+        prompts: &[Rc<Encoded>],
+        answers: &[Completion],
+        n: usize,
+        tokenizer: &Tokenizer,
+    ) -> (Vec<Frame>, String) {
+        let ids = prompts.first().map_or(&[][..], |prompt| prompt.ids());
+        match self {
+            Self::Chat(chat) => chat.end(answers, Usage::of(answers, n), tokenizer),
+            Self::Text(text) => text.end(answers, Usage::of(answers, n), tokenizer),
+            Self::Response(response) => response.end(answers, tokenizer),
+            Self::Count => {
+                (Vec::new(), json!({"object": "response.input_tokens", "input_tokens": ids.len()}).to_string())
+            }
+            Self::Tokens { context } => {
+                let body = json!({"count": ids.len(), "max_model_len": context, "tokens": ids});
+                (Vec::new(), body.to_string())
+            }
+        }
+    }
+}

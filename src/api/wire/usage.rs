@@ -1,0 +1,83 @@
+//! Token counts and times of a request.
+
+use serde::Serialize;
+
+use crate::engine::{Completion, ShownPicture, Timings};
+
+/// Token counts of a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Usage {
+    /// Tokens in the prompts, picture tokens included. A prompt with several answers counts once.
+    pub prompt_tokens: usize,
+    /// Tokens in the answers.
+    pub completion_tokens: usize,
+    /// Both.
+    pub total_tokens: usize,
+    /// What the prompts' tokens were.
+    pub prompt_tokens_details: PromptTokensDetails,
+    /// How many of the answers' tokens were drafted.
+    pub completion_tokens_details: CompletionTokensDetails,
+    /// What OpenAI does not tell.
+    pub ocelli: UsageExtension,
+}
+
+/// What the `OpenAI` API's usage has no place for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UsageExtension {
+    /// How long the stages took, those of all answers together.
+    #[serde(flatten)]
+    pub timings: Timings,
+    /// How large the pictures were shown, in the order of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<ShownPicture>,
+}
+
+/// What the prompt's tokens were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PromptTokensDetails {
+    /// Tokens whose keys and values were still in the cache.
+    pub cached_tokens: usize,
+}
+
+/// How many of the answer's tokens were drafted (speculative decoding).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CompletionTokensDetails {
+    /// Draft tokens that the model confirmed.
+    pub accepted_prediction_tokens: usize,
+    /// Draft tokens that it did not.
+    pub rejected_prediction_tokens: usize,
+}
+
+impl Usage {
+    /// Of `n` answers to each of one or more prompts.
+    pub fn of(answers: &[Completion], n: usize) -> Self {
+        let sum = |count: fn(&Completion) -> usize| answers.iter().map(count).sum::<usize>();
+        let first = || answers.iter().step_by(n.max(1)).map(|answer| answer.usage);
+        let prompt_tokens = first().map(|usage| usage.prompt_tokens).sum();
+        let completion_tokens = sum(|answer| answer.usage.completion_tokens);
+        let accepted = sum(|answer| answer.usage.accepted_tokens);
+        let ms = |time: fn(&Timings) -> f64| answers.iter().map(|answer| time(&answer.timings)).sum::<f64>();
+        Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: PromptTokensDetails {
+                cached_tokens: first().map(|usage| usage.cached_tokens).sum(),
+            },
+            completion_tokens_details: CompletionTokensDetails {
+                accepted_prediction_tokens: accepted,
+                rejected_prediction_tokens: sum(|answer| answer.usage.drafted_tokens).saturating_sub(accepted),
+            },
+            ocelli: UsageExtension {
+                timings: Timings {
+                    prepare_ms: ms(|timings| timings.prepare_ms),
+                    vision_ms: ms(|timings| timings.vision_ms),
+                    prefill_ms: ms(|timings| timings.prefill_ms),
+                    decode_ms: ms(|timings| timings.decode_ms),
+                },
+                // Answers to one prompt are shown the same pictures.
+                pictures: answers.first().map(|answer| answer.pictures.clone()).unwrap_or_default(),
+            },
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An answer under way, which can leave the engine to another one and come back.
+
+use std::rc::Rc;
+
+use super::backend::Backend;
+use super::events::{Cancel, Completion, Event, RequestContext};
+use super::prompt::{ContextEntry, Encoded};
+use super::speculate::Speculator;
+use super::{Engine, Request};
+use crate::chat::TextStream;
+use crate::error::{Error, Result};
+use crate::sampling::SamplingOptions;
+
+/// An answer under way. The engine holds none of it: what it computed last is found again as any conversation is.
+#[derive(Debug)]
+pub struct Answering {
+    pub(super) encoded: Rc<Encoded>,
+    pub(super) sampling: SamplingOptions,
+    pub(super) max_tokens: Option<usize>,
+    pub(super) stream: TextStream,
+    /// From the first token on.
+    pub(super) speculator: Option<Speculator>,
+    pub(super) answer: Completion,
+}
+
+impl Answering {
+    /// An answer to a prompt that [`Engine::encode`] made, of at most `max_tokens`, which ends before any of the strings `stop`.
+    pub fn new(encoded: Rc<Encoded>, sampling: SamplingOptions, max_tokens: Option<usize>, stop: Vec<String>) -> Self {
+        let (stream, answer) = (TextStream::new(stop), Completion::default());
+        Self { encoded, sampling, max_tokens, stream, speculator: None, answer }
+    }
+
+    /// What the answer is by now.
+    pub fn completion(&self) -> &Completion {
+        &self.answer
+    }
+
+    /// What the conversation holds when the answer's last token is computed.
+    fn entries(&self) -> Vec<ContextEntry> {
+        let drawn = self.answer.tokens.iter().map(|&token| ContextEntry::Token(token));
+        self.encoded.entries.iter().copied().chain(drawn).collect()
+    }
+}
+
+impl<B: Backend> Engine<B> {
+    /// Answers a request. Whatever goes wrong, and when it is cancelled, the engine can be used again. A device that is lost
+    /// meanwhile is opened again, and the answer goes on where it was.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`], [`Error::ContextOverflow`],
+    /// [`Error::Aborted`], [`Error::DeviceLost`] if that happens again and again, or what else the device says.
+    pub async fn generate(
+        &mut self,
+        request: &Request,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Completion> {
+        request.sampling.validate()?;
+        let encoded = Rc::new(self.encode(&request.prompt, &request.pictures)?);
+        let Request { sampling, max_tokens, stop, .. } = request;
+        let mut answering = Answering::new(encoded, sampling.clone(), *max_tokens, stop.clone());
+        while !self.go_on(&mut answering, cancel, on_event).await? {}
+        Ok(answering.answer)
+    }
+
+    /// Begins an answer, or goes on where it left the engine. Returns whether it is complete; it is not if it left because it was
+    /// [held](Cancel::hold) while others [wanted](Cancel::give_way) the engine. What others have then put in the place of its
+    /// conversation is computed anew.
+    ///
+    /// # Errors
+    /// As [`Self::generate`].
+    pub async fn go_on(
+        &mut self,
+        answering: &mut Answering,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<bool> {
+        answering.sampling.validate()?;
+        let encoded = answering.encoded.clone();
+        let (tokens, context) = (encoded.ids.len(), self.backend.context());
+        // One token of an answer must fit as well.
+        if tokens >= context {
+            return Err(Error::ContextOverflow { tokens: tokens + 1, context });
+        }
+        let is_new = answering.answer.usage.prompt_tokens == 0;
+        if is_new {
+            answering.answer.usage.prompt_tokens = tokens;
+            answering.answer.timings.prepare_ms = encoded.ms;
+            answering.answer.pictures.clone_from(&encoded.shown);
+            encoded.events.iter().cloned().for_each(&mut *on_event);
+        }
+        let context = &mut RequestContext::new(cancel, on_event);
+        let wanted = answering.entries();
+        let common = self.conversation.common(&wanted);
+        if self.conversation.rewind(common, &encoded.pictures) < tokens {
+            let cached = self.prefill(&encoded, &mut answering.answer.timings, context).await?;
+            if is_new {
+                answering.answer.usage.cached_tokens = cached;
+            }
+        }
+        let started = (self.clock)();
+        let is_complete = self.decode(answering, context).await;
+        let answer = &mut answering.answer;
+        answer.timings.decode_ms += (self.clock)() - started;
+        answer.usage.completion_tokens = answer.tokens.len();
+        is_complete
+    }
+}

@@ -1,0 +1,85 @@
+/** The engine in the shape of `fetch`: clients of the OpenAI API take it in place of the network. */
+import { errorData } from "../errors.js";
+import type { Reply } from "../wasm/ocelli.js";
+import type { Connection } from "../worker/connection.js";
+import { Frames } from "./frames.js";
+import { base, requestStamp } from "./request.js";
+
+/** What `new OpenAI({ fetch })` and its like take. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/**
+ * Requests to any host, of which the path from `/v1` on counts. Errors are replies with a status and OpenAI's error object; only what is
+ * aborted rejects, with the signal's reason.
+ */
+export function engineFetch(connection: Connection): Fetch {
+  return async (input, init = {}) => {
+    const request = input instanceof Request ? input : null;
+    const url = new URL(request?.url ?? (input as string | URL), base());
+    const method = (init.method ?? request?.method ?? "GET").toUpperCase();
+    const signal = init.signal ?? request?.signal;
+    signal?.throwIfAborted();
+    const body = await (request && init.body == null ? request : new Response(init.body ?? null)).text();
+    const stamp = requestStamp();
+    const headers = { "x-request-id": `req_${stamp.id}`, "cache-control": "no-cache" };
+    const stop = new AbortController();
+    const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    const frames = new Frames<string>();
+    return new Promise<Response>((resolve, reject) => {
+      let isStream = false;
+      const call = { method, path: url.pathname, stamp, base: base(), body, pictures: [] };
+      const answered = connection.call("fetch", call, {
+        signal: either,
+        onEvent(event, read) {
+          if (event.kind === "frame") frames.push(frameText(event), read);
+          if (event.kind !== "head") return;
+          isStream = true;
+          resolve(new Response(streamBody(frames, stop), { headers: { ...headers, "content-type": "text/event-stream" } }));
+        },
+      });
+      const replied = (reply: Reply) => {
+        if (!isStream) return resolve(plainResponse(reply, headers));
+        // Its headers were sent before anything could be known of this.
+        if (reply.status >= 400) frames.push(`data: ${reply.body}\n\n`, () => undefined);
+        frames.end();
+      };
+      answered.then(replied, (thrown: unknown) => {
+        if (!either.aborted) return replied(failure(thrown));
+        frames.fail(thrown);
+        reject(thrown);
+      });
+    });
+  };
+}
+
+function frameText({ event, data }: { event: string | null; data: string }): string {
+  return event === null ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`;
+}
+
+function streamBody(frames: Frames<string>, stop: AbortController): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const text = await frames.next();
+        if (text === undefined) controller.close();
+        else controller.enqueue(encoder.encode(text));
+      },
+      cancel: (reason) => stop.abort(reason),
+    },
+    // Only what is asked for is taken, so that the engine waits for its reader.
+    { highWaterMark: 0 },
+  );
+}
+
+function plainResponse({ status, body, may_retry }: Reply, headers: Record<string, string>): Response {
+  const retry = may_retry === null ? {} : { "x-should-retry": String(may_retry) };
+  return new Response(body, { status, headers: { ...headers, ...retry, "content-type": "application/json" } });
+}
+
+/** What is left to say where there is no worker any more that could. */
+function failure(thrown: unknown): Reply {
+  const { code, message } = errorData(thrown);
+  const error = { message, type: "server_error", param: null, code: code.replaceAll("-", "_") };
+  return { status: 503, body: JSON.stringify({ error }), may_retry: false };
+}

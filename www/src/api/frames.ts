@@ -1,0 +1,44 @@
+/** Frames of a stream on their way from the worker to whoever reads them. */
+
+interface Waiting<T> {
+  value: T;
+  read: () => void;
+}
+
+/** Values that a producer pushes and a reader takes, once each and in order. Taking one tells the producer, which waits meanwhile. */
+export class Frames<T> {
+  private readonly waiting: Waiting<T>[] = [];
+  /** Set once nothing more comes. */
+  private outcome: { failed: boolean; reason: unknown } | null = null;
+  /** Wakes the reader. */
+  private wake: () => void = () => undefined;
+
+  push(value: T, read: () => void): void {
+    this.waiting.push({ value, read });
+    this.wake();
+  }
+
+  end(): void {
+    this.outcome ??= { failed: false, reason: null };
+    this.wake();
+  }
+
+  fail(reason: unknown): void {
+    this.outcome ??= { failed: true, reason };
+    this.wake();
+  }
+
+  /** The next value; `undefined` behind the last. Rejects with what the producer failed with. */
+  async next(): Promise<T | undefined> {
+    for (;;) {
+      const first = this.waiting.shift();
+      if (first) {
+        first.read();
+        return first.value;
+      }
+      if (this.outcome?.failed) throw this.outcome.reason;
+      if (this.outcome) return undefined;
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+}
