@@ -17,4 +17,5 @@ mod packages;
 mod recovery;
 mod sampling;
 mod self_test;
+mod serve;
 mod speculation;

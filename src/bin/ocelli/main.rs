@@ -17,6 +17,7 @@ mod open;
 mod pack;
 mod quant;
 mod score;
+mod serve;
 mod synth;
 mod tuning;
 
@@ -35,6 +36,7 @@ enum Command {
     Describe(describe::DescribeArgs),
     Chat(chat::ChatArgs),
     Score(score::ScoreArgs),
+    Serve(serve::ServeArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Describe(args) => describe::run(&args),
         Command::Chat(args) => chat::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

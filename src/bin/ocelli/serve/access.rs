@@ -1,0 +1,108 @@
+//! Who may ask. A server of this machine is in reach of every web page that its user opens: without a key only pages of this machine may.
+
+use std::net::IpAddr;
+
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+use sha2::{Digest, Sha256};
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No key, or a wrong one.
+    Key,
+    /// A page of another site.
+    Origin,
+    /// A name that leads here by somebody else's doing.
+    Host,
+}
+
+/// Who may ask.
+#[derive(Debug)]
+pub(super) struct Access {
+    host: IpAddr,
+    /// The key's hash: comparing hashes takes as long whatever is sent.
+    key: Option<[u8; 32]>,
+    origins: Vec<String>,
+}
+
+impl Access {
+    pub(super) fn new(host: IpAddr, key: Option<String>, origins: Vec<String>) -> Self {
+        let key = key.filter(|key| !key.is_empty()).map(|key| Sha256::digest(key.as_bytes()).into());
+        Self { host, key, origins }
+    }
+
+    /// Checks where a request comes from, and its key unless it only asks what is allowed.
+    pub(super) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<(), Refusal> {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        if text(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
+            return Err(Refusal::Origin);
+        }
+        let Some(key) = self.key else {
+            let is_known = |host: &str| is_local(host) || name_of(host) == self.host.to_string();
+            return if text(HOST).is_none_or(is_known) { Ok(()) } else { Err(Refusal::Host) };
+        };
+        let sent = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let sent: [u8; 32] = Sha256::digest(sent.as_bytes()).into();
+        if is_preflight || sent == key { Ok(()) } else { Err(Refusal::Key) }
+    }
+
+    /// Whether pages of an origin may ask.
+    pub(super) fn allows(&self, origin: &str) -> bool {
+        let is_named = self.origins.iter().any(|allowed| allowed == origin || allowed == "*");
+        let is_own =
+            origin.split_once("://").is_some_and(|(scheme, host)| scheme.starts_with("http") && is_local(host));
+        is_named || is_own || self.key.is_some() && self.origins.is_empty()
+    }
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    port.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether a host, with or without a port, is this machine.
+fn is_local(host: &str) -> bool {
+    let name = name_of(host);
+    let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    name == "localhost" || name.ends_with(".localhost") || is_loopback
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().expect("a value"))).collect()
+    }
+
+    #[test]
+    fn without_a_key_this_machine_alone_may_ask() {
+        let access = Access::new(IpAddr::from([127, 0, 0, 1]), None, Vec::new());
+        let asked = |host: &str, origin: &str| access.check(&headers(&[(HOST, host), (ORIGIN, origin)]), false);
+        assert_eq!(asked("localhost:8080", "http://127.0.0.1:3000"), Ok(()));
+        assert_eq!(asked("[::1]:8080", "http://app.localhost"), Ok(()));
+        assert_eq!(asked("127.0.0.1", "https://example.com"), Err(Refusal::Origin));
+        assert_eq!(asked("127.0.0.1", "null"), Err(Refusal::Origin));
+        assert_eq!(
+            asked("evil.example:8080", "http://localhost"),
+            Err(Refusal::Host),
+            "a name that was made to lead here"
+        );
+        assert_eq!(access.check(&headers(&[]), false), Ok(()), "no browser");
+    }
+
+    #[test]
+    fn with_a_key_whoever_has_it_may_ask() {
+        let access = Access::new(IpAddr::from([0, 0, 0, 0]), Some("secret".into()), Vec::new());
+        let asked = |key: &str| access.check(&headers(&[(HOST, "box.lan"), (AUTHORIZATION, key)]), false);
+        assert_eq!(asked("Bearer secret"), Ok(()));
+        for wrong in ["Bearer secret2", "Bearer ", "secret", "Basic secret"] {
+            assert_eq!(asked(wrong), Err(Refusal::Key), "{wrong}");
+        }
+        let page = headers(&[(ORIGIN, "https://example.com")]);
+        assert_eq!((access.check(&page, true), access.check(&page, false)), (Ok(()), Err(Refusal::Key)));
+        let named = Access::new(IpAddr::from([0, 0, 0, 0]), Some("secret".into()), vec!["https://a.example".into()]);
+        assert!(named.allows("https://a.example") && !named.allows("https://b.example"));
+    }
+}

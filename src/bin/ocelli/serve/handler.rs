@@ -1,0 +1,144 @@
+//! One request: who asks, what is asked, and the answer as a body.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::{Method, Request, Response, StatusCode};
+use ocelli::Error;
+use ocelli::api::{Opened, Reply, Service, Stamp};
+
+use super::access::{Access, Refusal};
+use super::jobs::Jobs;
+use super::stream::Events;
+use super::{picture, seconds};
+
+/// Bytes of a request's body.
+const MOST_BYTES: usize = 64 << 20;
+/// Time that a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// Its body is a whole answer, or frames of one.
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+/// What all connections share.
+pub(super) struct Server {
+    pub(super) service: Service,
+    pub(super) access: Access,
+    pub(super) jobs: Jobs,
+}
+
+impl Server {
+    /// Answers a request, whatever it is.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        let (id, origin) = (random_name(), request.headers().get(ORIGIN).cloned());
+        let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        let is_preflight = request.method() == Method::OPTIONS;
+        let mut answer = match self.access.check(request.headers(), is_preflight) {
+            Err(refusal) => refused(refusal),
+            Ok(()) if is_preflight => empty(),
+            Ok(()) => self.serve(request, &id).await.unwrap_or_else(|reply| plain(&reply)),
+        };
+        let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.access.allows(origin)));
+        set_headers(answer.headers_mut(), &id, allowed.zip(Some(wanted)));
+        Ok(answer)
+    }
+
+    async fn serve(&self, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
+        let (head, body) = request.into_parts();
+        let body = read(body).await?;
+        let stamp = Stamp { id: id.to_owned(), created: seconds(), seed: random() as u32 };
+        let refuse = |error: Error| Reply::from(&error);
+        let opened = self.service.open((head.method.as_str(), head.uri.path()), &body, stamp).map_err(refuse)?;
+        drop(body);
+        let work = match opened {
+            Opened::Ready(body) => return Ok(plain(&Reply::ok(body))),
+            Opened::Work(work) => work,
+        };
+        let pictures = work.pictures.iter().map(picture::read).collect::<ocelli::Result<_>>().map_err(refuse)?;
+        let is_stream = work.stream;
+        let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
+        let reader = self.jobs.submit(work, pictures).ok_or_else(busy)?;
+        if !is_stream {
+            return reader.whole().await.map(|body| plain(&Reply::ok(body))).map_err(refuse);
+        }
+        let mut answer = Response::new(Events::new(reader).boxed());
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        Ok(answer)
+    }
+}
+
+/// A body as text.
+async fn read(body: Incoming) -> Result<String, Reply> {
+    let refuse = |code, message: String| Reply::error(code, &message, None);
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BYTES).collect()).await;
+    let late = |_| refuse("request-timeout", format!("the body did not come within {} s", BODY_TIME.as_secs()));
+    let bytes = collected.map_err(late)?.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+        true => refuse("body-too-large", format!("a body has at most {MOST_BYTES} bytes")),
+        false => refuse("invalid-request", format!("the body could not be read: {error}")),
+    })?;
+    let not_text = |_| refuse("invalid-request", "body: is not UTF-8".into());
+    String::from_utf8(bytes.to_bytes().into()).map_err(not_text)
+}
+
+/// JSON with a status.
+fn plain(reply: &Reply) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(reply.body.clone())).boxed());
+    *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(may_retry) = reply.may_retry {
+        let value = if may_retry { "true" } else { "false" };
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn empty() -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()).boxed());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    let (code, message) = match refusal {
+        Refusal::Key => ("invalid-api-key", "incorrect API key: send it as a bearer token"),
+        Refusal::Origin => ("forbidden", "pages of this origin may not ask: see --origin"),
+        Refusal::Host => {
+            ("forbidden", "this server does not go by that name: without a key it answers this machine alone")
+        }
+    };
+    plain(&Reply::error(code, message, None))
+}
+
+/// What every answer has: its request's id, and what a browser wants to know.
+fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Option<HeaderValue>)>) {
+    let mut set = |name: &'static str, value: HeaderValue| drop(headers.insert(HeaderName::from_static(name), value));
+    if let Ok(id) = HeaderValue::from_str(&format!("req_{id}")) {
+        set("x-request-id", id);
+    }
+    set("cache-control", HeaderValue::from_static("no-cache"));
+    set("vary", HeaderValue::from_static("origin"));
+    if let Some((origin, wanted)) = page {
+        set("access-control-allow-origin", origin);
+        set("access-control-allow-methods", HeaderValue::from_static("GET, POST, OPTIONS"));
+        // Clients send headers about themselves, more with every version.
+        set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
+        set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry"));
+        set("access-control-max-age", HeaderValue::from_static("600"));
+    }
+}
+
+/// A number that nobody can guess: the keys of the standard library's hash tables are such.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn random_name() -> String {
+    format!("{:016x}{:08x}", random(), random() as u32)
+}

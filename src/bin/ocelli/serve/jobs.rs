@@ -1,0 +1,167 @@
+//! Requests wait for the one engine, first come, first served. One whose answer nobody reads leaves it to those behind it, and comes back
+//! to the end of the queue when it is read again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ocelli::Error;
+use ocelli::api::{Output, Run, Work};
+use ocelli::engine::{Cancel, Engine, Picture};
+
+use super::stream::{Answer, Flow, Reader};
+
+/// Most requests that wait.
+const MOST_WAITING: usize = 256;
+
+/// A request for the engine.
+struct Job {
+    work: Box<Work>,
+    pictures: Vec<Picture>,
+    flow: Arc<Flow>,
+}
+
+/// What the engine's thread is told.
+enum Message {
+    New(Job),
+    /// The answer with this number is read again, or nobody wants it any more.
+    Read(usize),
+    /// The process is to end.
+    Stop,
+}
+
+/// What the engine's thread and the connections share.
+#[derive(Default)]
+struct Shared {
+    /// Requests that wait.
+    waiting: AtomicUsize,
+    /// The request that has the engine.
+    current: Mutex<Option<Cancel>>,
+}
+
+impl Shared {
+    /// Has the request at work give way if others wait.
+    fn urge(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cancel) = &*current {
+            cancel.give_way(self.waiting.load(Ordering::SeqCst) > 0);
+        }
+    }
+}
+
+/// Where requests are handed in.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    sender: Sender<Message>,
+    shared: Arc<Shared>,
+    next: Arc<AtomicUsize>,
+}
+
+/// The engine's side.
+pub(super) struct Queue {
+    receiver: Receiver<Message>,
+    shared: Arc<Shared>,
+    waiting: VecDeque<Turn>,
+    /// Those that wait for their readers, by number.
+    parked: HashMap<usize, Turn>,
+    is_stopped: bool,
+}
+
+/// An answer under way.
+struct Turn {
+    run: Run,
+    flow: Arc<Flow>,
+}
+
+pub(super) fn queue() -> (Jobs, Queue) {
+    let ((sender, receiver), shared) = (channel(), Arc::<Shared>::default());
+    let jobs = Jobs { sender, shared: shared.clone(), next: Arc::default() };
+    (jobs, Queue { receiver, shared, waiting: VecDeque::new(), parked: HashMap::new(), is_stopped: false })
+}
+
+impl Jobs {
+    /// Hands a request in; nothing where too many wait.
+    pub(super) fn submit(&self, work: Box<Work>, pictures: Vec<Picture>) -> Option<Reader> {
+        if self.shared.waiting.fetch_add(1, Ordering::SeqCst) >= MOST_WAITING {
+            self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        let (sender, number) = (self.sender.clone(), self.next.fetch_add(1, Ordering::Relaxed));
+        // With the engine's thread gone nobody waits for it.
+        let wake = Box::new(move || drop(sender.send(Message::Read(number))));
+        let (flow, reader) = Flow::new(number, wake);
+        self.sender.send(Message::New(Job { work, pictures, flow })).ok()?;
+        self.shared.urge();
+        Some(reader)
+    }
+
+    /// Has the engine's thread end, and the request at work with it.
+    pub(super) fn stop(&self) {
+        // If it cannot be told it has ended.
+        let _ = self.sender.send(Message::Stop);
+        if let Some(cancel) = &*self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Queue {
+    /// Works until it is told to stop.
+    pub(super) fn work(mut self, engine: &mut Engine) {
+        while !self.is_stopped {
+            let message = match self.waiting.is_empty() {
+                true => self.receiver.recv().ok(),
+                false => self.receiver.try_recv().ok(),
+            };
+            match message {
+                Some(message) => self.take(message),
+                None if self.waiting.is_empty() => self.is_stopped = true,
+                None => self.turn(engine),
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Stop => self.is_stopped = true,
+            Message::New(Job { work, pictures, flow }) => {
+                self.waiting.push_back(Turn { run: Run::new(work, pictures), flow });
+            }
+            Message::Read(number) => {
+                if let Some(turn) = self.parked.remove(&number) {
+                    self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+                    self.waiting.push_back(turn);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, engine: &mut Engine) {
+        let Some(Turn { mut run, flow }) = self.waiting.pop_front() else { return };
+        self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+        let set = |current| *self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
+        set(Some(flow.cancel.clone()));
+        self.shared.urge();
+        let mut send = |output| {
+            if let Output::Frame(frame) = output {
+                flow.send(Answer::Frame(frame.text()));
+            }
+        };
+        let outcome = match flow.cancel.check() {
+            Ok(()) => pollster::block_on(run.go_on(engine, &flow.cancel, &mut send)),
+            Err(aborted) => Err(aborted),
+        };
+        set(None);
+        match outcome {
+            Ok(Some(body)) => flow.send(Answer::End(Ok(body))),
+            Ok(None) => drop(self.parked.insert(flow.number, Turn { run, flow: flow.clone() })),
+            Err(Error::Aborted) => {}
+            Err(error) => flow.send(Answer::End(Err(error))),
+        }
+        // Perhaps it was read, or given up, before it was parked.
+        if self.parked.contains_key(&flow.number) && (!flow.cancel.is_held() || flow.cancel.is_cancelled()) {
+            self.take(Message::Read(flow.number));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `ocelli serve` as a process of its own, and as plain a client as there is: bytes over a socket.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A server of the demo model, which ends with this value.
+pub(super) struct Server {
+    pub(super) child: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl Server {
+    pub(super) fn start(more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        command.args(["serve", "www/models/demo", "--port", "0"]).args(more);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
+        let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
+        let address = loop {
+            let line = lines.next().expect("a line that says where it listens").expect("text");
+            if let Some((_, rest)) = line.split_once("http://") {
+                break rest.trim_end_matches("/v1").parse().expect("an address");
+            }
+        };
+        // Whoever writes must be read.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    pub(super) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
+        stream
+    }
+
+    /// Sends bytes and reads until the connection is closed.
+    pub(super) fn exchange(&self, request: &[u8]) -> Reply {
+        let mut stream = self.connect();
+        // The server may answer and close before it has read all.
+        let _ = stream.write_all(request);
+        Reply::read(stream)
+    }
+
+    pub(super) fn post(&self, path: &str, body: &Value) -> Reply {
+        self.exchange(&post(path, &[], body.to_string().as_bytes()))
+    }
+
+    pub(super) fn get(&self, path: &str, headers: &[&str]) -> Reply {
+        self.exchange(&request("GET", path, headers, b""))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The bytes of a request.
+pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+pub(super) fn post(path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    request("POST", path, &[headers, &["content-type: application/json"]].concat(), body)
+}
+
+/// A whole reply.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Reply {
+    pub(super) fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        // A reset behind the reply does not matter.
+        let _ = stream.read_to_end(&mut bytes);
+        let _ = stream.shutdown(Shutdown::Both);
+        let split = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..split].to_vec()).expect("text");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status").parse().expect("a number");
+        let pair = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers: Vec<_> = lines.filter_map(pair).collect();
+        let is_chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+        let body = if is_chunked { joined(&bytes[split + 4..]) } else { bytes[split + 4..].to_vec() };
+        Self { status, headers, body: String::from_utf8(body).expect("text") }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Status, code and field of an error.
+    pub(super) fn error(&self) -> (u16, String, Value) {
+        let error = &self.json()["error"];
+        (self.status, error["code"].as_str().expect("a code").into(), error["param"].clone())
+    }
+
+    /// The text of a streamed chat, which must be complete.
+    pub(super) fn streamed_text(&self) -> String {
+        let events: Vec<&str> = self.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(events.last(), Some(&"[DONE]"), "{self:?}");
+        let text = |event: &&str| {
+            let chunk: Value = serde_json::from_str(event).expect("JSON");
+            chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+        };
+        events[..events.len() - 1].iter().map(text).collect()
+    }
+}
+
+/// A body that was sent in chunks.
+fn joined(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).expect("text"), 16).expect("a size");
+        if size == 0 {
+            break;
+        }
+        body.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 4 + size..];
+    }
+    body
+}

@@ -1,0 +1,192 @@
+//! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and clients that are slow, broken, malicious or
+//! many do no harm to others.
+
+mod client;
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use client::{Reply, Server, post, request};
+use serde_json::{Value, json};
+
+const CHAT: &str = "/v1/chat/completions";
+const WANTED: &str = "An orange circle above the purple word \"SEA\" on a gray background.";
+
+/// A greedy question about a picture of the gallery.
+fn about_a_picture(more: Value) -> Value {
+    let bytes = std::fs::read("www/models/demo/gallery/scene-01.png").expect("a picture");
+    let url = format!("data:image/png;base64,{}", base64(&bytes));
+    let content =
+        json!([{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "Describe this image."}]);
+    with(json!({"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60}), more)
+}
+
+/// A question whose answer is as long as is asked for.
+fn endless(tokens: usize, more: Value) -> Value {
+    let bias = json!({"2": -100});
+    let request = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": tokens, "temperature": 0, "logit_bias": bias});
+    with(request, more)
+}
+
+fn with(mut request: Value, more: Value) -> Value {
+    request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    request
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let word = three.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            let value = (word >> (18 - 6 * digit)) & 63;
+            text.push(if digit > three.len() { '=' } else { DIGITS[value as usize] as char });
+        }
+    }
+    text
+}
+
+fn said(reply: &Reply) -> String {
+    reply.json()["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("{reply:?}")).to_owned()
+}
+
+#[test]
+fn answers_streams_and_errors_are_those_of_the_api() {
+    let server = Server::start(&["--alias", "gpt-4o", "--origin", "https://app.example"]);
+    let whole = server.post(CHAT, &about_a_picture(json!({"model": "gpt-4o"})));
+    assert_eq!((whole.status, said(&whole).as_str(), &whole.json()["model"]), (200, WANTED, &json!("demo")));
+    assert!(whole.header("x-request-id").is_some_and(|id| id.starts_with("req_")), "{whole:?}");
+    let streamed = server.post(CHAT, &about_a_picture(json!({"stream": true})));
+    assert_eq!(
+        (streamed.streamed_text().as_str(), streamed.header("content-type")),
+        (WANTED, Some("text/event-stream"))
+    );
+    let input = about_a_picture(json!({}))["messages"][0]["content"][0]["image_url"]["url"].clone();
+    let input = json!([{"role": "user", "content": [{"type": "input_image", "image_url": input}, {"type": "input_text", "text": "Describe this image."}]}]);
+    let response = server.post("/v1/responses", &json!({"input": input, "temperature": 0})).json();
+    assert_eq!(response["output"][0]["content"][0]["text"], WANTED);
+    assert_eq!(server.get("/v1/models/demo", &[]).json()["id"], "demo");
+    let invalid = |code: &str, field: Value| (400, code.to_owned(), field);
+    let named = |field: &str| invalid("unsupported_parameter", json!(field));
+    assert_eq!(server.post(CHAT, &about_a_picture(json!({"tools": [{}]}))).error(), named("tools"));
+    let outside =
+        json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]);
+    let field = json!("messages[0].content[0].image_url.url");
+    assert_eq!(server.post(CHAT, &json!({"messages": outside})).error(), invalid("invalid_value", field));
+    let broken = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]);
+    assert_eq!(server.post(CHAT, &json!({"messages": broken})).error(), invalid("image_parse_error", Value::Null));
+    assert_eq!(
+        server.exchange(&post(CHAT, &[], b"{\"messages\": [\xff]}")).error(),
+        invalid("invalid_value", Value::Null)
+    );
+    assert_eq!(server.exchange(&post(CHAT, &[], b"{")).error(), invalid("invalid_value", json!("body")));
+    assert_eq!(server.get("/v1/nowhere", &[]).error(), (404, "unknown_url".into(), Value::Null));
+    assert_eq!(server.get(CHAT, &[]).error(), (405, "method_not_supported".into(), Value::Null));
+    // A page of another site may not ask, one that was named may, and is told so beforehand.
+    assert_eq!(server.get("/v1/models", &["origin: https://evil.example"]).error().0, 403);
+    let preflight = ["origin: https://app.example", "access-control-request-headers: x-stainless-os, authorization"];
+    let allowed = server.exchange(&request("OPTIONS", CHAT, &preflight, b""));
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, Some("https://app.example")));
+    assert_eq!(allowed.header("access-control-allow-headers"), Some("x-stainless-os, authorization"));
+}
+
+#[test]
+fn a_key_is_asked_for_and_needed_where_others_reach_the_server() {
+    let open =
+        Command::new(env!("CARGO_BIN_EXE_ocelli")).args(["serve", "www/models/demo", "--host", "0.0.0.0"]).output();
+    let open = open.expect("the command");
+    assert!(
+        !open.status.success() && String::from_utf8_lossy(&open.stderr).starts_with("error[invalid-request]: api_key")
+    );
+    let server = Server::start(&["--api-key", "secret"]);
+    let wrong = (401, "invalid_api_key".to_owned(), Value::Null);
+    assert_eq!(server.get("/v1/models", &[]).error(), wrong);
+    assert_eq!(server.get("/v1/models", &["authorization: Bearer secrets"]).error(), wrong);
+    assert_eq!(server.get("/v1/models", &["authorization: Bearer secret"]).status, 200);
+}
+
+#[test]
+fn clients_that_are_many_are_answered_in_the_order_they_came() {
+    let server = Server::start(&[]);
+    let order = Mutex::new(Vec::new());
+    let mut texts = vec![String::new(); 32];
+    std::thread::scope(|scope| {
+        for (number, text) in texts.iter_mut().enumerate() {
+            let (server, order) = (&server, &order);
+            scope.spawn(move || {
+                // Some are streams. Who came first is what the order of the requests says.
+                let reply = server.post(CHAT, &about_a_picture(json!({"stream": number % 2 == 0})));
+                order.lock().expect("no panic").push(number);
+                *text = if number % 2 == 0 { reply.streamed_text() } else { said(&reply) };
+            });
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert!(texts.iter().all(|text| text == WANTED), "{texts:?}");
+    let order = order.into_inner().expect("no panic");
+    let farthest = order.iter().enumerate().map(|(at, &number)| at.abs_diff(number)).max();
+    assert!(farthest <= Some(3), "{order:?}");
+}
+
+#[test]
+fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
+    let server = Server::start(&[]);
+    // Half a head, half a body, and nothing more.
+    let halves: Vec<_> = (0..40)
+        .map(|number| {
+            let mut stream = server.connect();
+            let whole = post(CHAT, &[], about_a_picture(json!({})).to_string().as_bytes());
+            stream.write_all(&whole[..if number % 2 == 0 { 30 } else { whole.len() / 2 }]).expect("it is taken");
+            stream
+        })
+        .collect();
+    // A body that is said to be large, and one that is.
+    let head =
+        format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100000000\r\n\r\n");
+    let large = server.exchange(&[head.as_bytes(), &vec![b' '; 100_000_000]].concat());
+    assert_eq!(large.error(), (413, "request_too_large".into(), Value::Null));
+    // Streams that nobody reads, the last of which has the engine, and some whose clients go away.
+    let unread: Vec<_> = (0..6)
+        .map(|number| {
+            let mut stream = server.connect();
+            let body = endless(380, json!({"stream": true, "n": 8, "logprobs": true, "top_logprobs": 20}));
+            stream.write_all(&post(CHAT, &[], body.to_string().as_bytes())).expect("it is taken");
+            let mut some = [0; 500];
+            if number == 0 {
+                stream.read_exact(&mut some).expect("it begins");
+            }
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    assert_eq!(said(&server.post(CHAT, &about_a_picture(json!({})))), WANTED);
+    let waited = began.elapsed();
+    drop(unread);
+    drop(halves);
+    let began = Instant::now();
+    assert_eq!(server.post(CHAT, &about_a_picture(json!({"stream": true}))).streamed_text(), WANTED);
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "what nobody wants any more has ended: {:?}, {waited:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn asked_to_end_it_completes_what_is_under_way() {
+    let mut server = Server::start(&[]);
+    let mut stream = server.connect();
+    stream
+        .write_all(&post(CHAT, &[], endless(40, json!({"stream": true})).to_string().as_bytes()))
+        .expect("it is taken");
+    let mut first = [0; 200];
+    stream.read_exact(&mut first).expect("it begins");
+    let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("a signal");
+    assert!(told.success());
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("it goes on");
+    assert!(rest.contains("\"finish_reason\":\"length\"") && rest.contains("[DONE]"), "{rest}");
+    assert!(server.child.wait().expect("it ends").success());
+}

@@ -1,0 +1,99 @@
+/** OpenAI's own client against `ocelli serve`: the same calls as in `openai.test.ts`, over HTTP. No browser takes part. */
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import OpenAI from "openai";
+
+/** Both browsers' runs come by here; one is enough. */
+const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
+
+const WANTED = 'An orange circle above the purple word "SEA" on a gray background.';
+const picture = `data:image/png;base64,${readFileSync(resolve("models/demo/gallery/scene-01.png")).toString("base64")}`;
+
+describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
+  let server: ChildProcess;
+  let client: OpenAI;
+  const about = {
+    model: "gpt-4o",
+    temperature: 0,
+    max_tokens: 40,
+    messages: [
+      {
+        role: "user" as const,
+        content: [
+          { type: "image_url" as const, image_url: { url: picture } },
+          { type: "text" as const, text: "Describe this image." },
+        ],
+      },
+    ],
+  };
+
+  before(async () => {
+    const key = ["--api-key", "secret", "--alias", "gpt-4o"];
+    server = spawn(resolve("../target/debug/ocelli"), ["serve", "models/demo", "--port", "0", ...key], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    if (!server.stderr) throw new Error("no standard error");
+    for await (const line of createInterface({ input: server.stderr })) {
+      const baseURL = /http:\S+/.exec(line)?.[0];
+      if (!baseURL) continue;
+      client = new OpenAI({ baseURL, apiKey: "secret", maxRetries: 0 });
+      break;
+    }
+    server.stderr.resume();
+  });
+  after(() => server?.kill());
+
+  test("chats, streams, responses, log probabilities and several answers", async () => {
+    const whole = await client.chat.completions.create(about);
+    assert.equal(whole.choices[0]?.message.content, WANTED);
+    assert.match(whole._request_id ?? "", /^req_\w+$/);
+    let streamed = "";
+    for await (const { choices } of await client.chat.completions.create({ ...about, stream: true }))
+      streamed += choices[0]?.delta.content ?? "";
+    assert.equal(streamed, WANTED);
+    assert.equal(await client.chat.completions.stream(about).finalContent(), WANTED);
+    const input = [
+      {
+        role: "user" as const,
+        content: [
+          { type: "input_image" as const, image_url: picture, detail: "auto" as const },
+          { type: "input_text" as const, text: "Describe this image." },
+        ],
+      },
+    ];
+    const response = await client.responses.stream({ model: "demo", input, temperature: 0 }).finalResponse();
+    assert.equal(response.output_text, WANTED);
+    const several = await client.chat.completions.create({ ...about, n: 2, logprobs: true, top_logprobs: 2 });
+    assert.deepEqual(
+      several.choices.map(({ message, logprobs }) => [message.content, logprobs?.content?.length]),
+      Array(2).fill([WANTED, (several.usage?.completion_tokens ?? 0) / 2]),
+    );
+    const models = [];
+    for await (const { id } of client.models.list()) models.push(id);
+    assert.deepEqual(models, ["demo"]);
+  });
+
+  test("refusals have status, type, code and param; what is aborted ends", async () => {
+    const failure = (promise: PromiseLike<unknown>) =>
+      promise.then(
+        () => assert.fail("it went well"),
+        ({ status, type, code, param }: { status: number; type: string; code: string; param: string }) => [status, type, code, param],
+      );
+    const invalid = "invalid_request_error";
+    const tools = [{ type: "function" as const, function: { name: "f" } }];
+    assert.deepEqual(await failure(client.chat.completions.create({ ...about, tools })), [400, invalid, "unsupported_parameter", "tools"]);
+    assert.deepEqual(await failure(client.chat.completions.create({ ...about, model: "x" })), [404, invalid, "model_not_found", "model"]);
+    assert.deepEqual(await failure(client.embeddings.create({ model: "demo", input: "a" })), [404, invalid, "unknown_url", null]);
+    const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "wrong", maxRetries: 0 });
+    assert.deepEqual(await failure(stranger.models.retrieve("demo")), [401, invalid, "invalid_api_key", null]);
+    const stream = await client.chat.completions.create({ ...about, stream: true });
+    let chunks = 0;
+    for await (const _ of stream) if (++chunks === 2) stream.controller.abort();
+    assert.ok(chunks < 10, `${chunks} chunks`);
+    assert.equal((await client.chat.completions.create(about)).choices[0]?.message.content, WANTED);
+  });
+});
