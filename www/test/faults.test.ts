@@ -309,7 +309,15 @@ inBrowsers("faults", (browser) => {
     ];
     const jumps = await read({ urls: [at(0)], options, reads });
     assertHash(jumps, Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
-    assert.equal(scenario.requests.length, 4, "blocks 0, 13, 1, and as two were read in a row 2");
+    // As two blocks were read in a row the one after them is asked for too, unless the reader has ended before that request left.
+    const blocks = new Set(
+      scenario.requests.map(({ range }) => Math.floor(Number.parseInt(range?.slice("bytes=".length) ?? "0", 10) / options.blockBytes)),
+    );
+    assert.ok(blocks.size === scenario.requests.length && blocks.size <= 4, `${[...blocks]}`);
+    assert.deepEqual(
+      [...blocks].filter((block) => block !== 2),
+      [0, 13, 1],
+    );
   });
 
   test("a server that hides its headers from other origins is understood", async () => {
