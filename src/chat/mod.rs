@@ -11,6 +11,7 @@ pub mod template;
 pub mod tokenizer;
 
 mod byte_alphabet;
+mod nfc;
 mod pre_tokenizer;
 mod tokenizer_file;
 

@@ -8,9 +8,8 @@ use std::ops::Range;
 use fancy_regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::normalizers::unicode::NFC;
-use tokenizers::{NormalizedString, Normalizer};
 
+use super::nfc::nfc;
 use crate::error::{Error, Result};
 
 /// What `ByteLevel` splits at by default (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
@@ -107,9 +106,7 @@ impl PreTokenizer {
         if !self.nfc || text.is_ascii() {
             return Ok(Cow::Borrowed(text));
         }
-        let mut normalized = NormalizedString::from(text);
-        NFC.normalize(&mut normalized).map_err(|error| fault(error.to_string()))?;
-        Ok(Cow::Owned(normalized.get().to_owned()))
+        nfc(text).map(Cow::Owned).map_err(fault)
     }
 
     /// The pieces of a normalised text, in order and without gaps.

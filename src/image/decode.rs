@@ -7,7 +7,8 @@
 use std::io::Cursor;
 
 use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage, imageops};
 
 use super::orientation::Metadata;
 use super::{jpeg, png, webp};
@@ -87,9 +88,28 @@ fn read(decoder: ImageResult<impl ImageDecoder>, metadata: &Metadata, limit_mega
     }
     let limits = limits(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
     decoder.set_limits(limits).map_err(|error| invalid(error.to_string()))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| invalid(error.to_string()))?;
-    picture.apply_orientation(metadata.orientation());
-    Ok(flatten(picture))
+    let (color, fault) = (decoder.color_type(), |error: image::ImageError| invalid(error.to_string()));
+    // The limit on pixels bounds it.
+    let mut samples = vec![0; decoder.total_bytes() as usize]; // [height, width, channels]
+    decoder.read_image(&mut samples).map_err(fault)?;
+    upright(Rgb8 { width, height, pixels: flatten(samples, color)? }, metadata.orientation())
+}
+
+/// The library's own `apply_orientation` would be compiled for every kind of samples.
+fn upright(picture: Rgb8, orientation: Orientation) -> Result<Rgb8> {
+    let Rgb8 { width, height, pixels } = picture;
+    let lying = RgbImage::from_raw(width, height, pixels).ok_or_else(|| invalid("pixels are missing"))?;
+    let turned = match orientation {
+        Orientation::NoTransforms => lying,
+        Orientation::Rotate90 => imageops::rotate90(&lying),
+        Orientation::Rotate180 => imageops::rotate180(&lying),
+        Orientation::Rotate270 => imageops::rotate270(&lying),
+        Orientation::FlipHorizontal => imageops::flip_horizontal(&lying),
+        Orientation::FlipVertical => imageops::flip_vertical(&lying),
+        Orientation::Rotate90FlipH => imageops::flip_horizontal(&imageops::rotate90(&lying)),
+        Orientation::Rotate270FlipH => imageops::flip_horizontal(&imageops::rotate270(&lying)),
+    };
+    Ok(Rgb8 { width: turned.width(), height: turned.height(), pixels: turned.into_raw() })
 }
 
 fn limits(max_alloc: u64) -> Limits {
@@ -99,27 +119,19 @@ fn limits(max_alloc: u64) -> Limits {
 }
 
 /// Any kind of samples to RGB.
-fn flatten(picture: DynamicImage) -> Rgb8 {
-    let (width, height) = (picture.width(), picture.height());
-    let grey = |value: u8| [value; 3];
-    let high = |value: u16| (value >> 8) as u8;
-    let pixels = match picture {
-        DynamicImage::ImageRgb8(rgb) => rgb.into_raw(),
-        DynamicImage::ImageLuma8(luma) => luma.pixels().flat_map(|p| grey(p.0[0])).collect(),
-        DynamicImage::ImageLumaA8(luma) => {
-            luma.pixels().flat_map(|&image::LumaA([l, a])| on_white([l, l, l, a])).collect()
-        }
-        DynamicImage::ImageRgba8(rgba) => rgba.pixels().flat_map(|p| on_white(p.0)).collect(),
-        DynamicImage::ImageLuma16(luma) => luma.pixels().flat_map(|p| grey(high(p.0[0]))).collect(),
-        DynamicImage::ImageLumaA16(luma) => {
-            luma.pixels().map(|p| p.0.map(high)).flat_map(|[l, a]| on_white([l, l, l, a])).collect()
-        }
-        DynamicImage::ImageRgb16(rgb) => rgb.into_raw().into_iter().map(high).collect(),
-        DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|p| on_white(p.0.map(high))).collect(),
-        // The three formats have no float samples; the library's own conversion serves should one ever appear.
-        other => other.into_rgb8().into_raw(),
+fn flatten(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>> {
+    let channels = color.channel_count();
+    let samples = match color.bytes_per_pixel() / channels {
+        1 => samples,
+        2 => samples.as_chunks::<2>().0.iter().map(|&sample| (u16::from_ne_bytes(sample) >> 8) as u8).collect(),
+        _ => return Err(invalid("its samples are no integers")),
     };
-    Rgb8 { width, height, pixels }
+    Ok(match channels {
+        1 => samples.into_iter().flat_map(|grey| [grey; 3]).collect(),
+        2 => samples.as_chunks::<2>().0.iter().flat_map(|&[l, a]| on_white([l, l, l, a])).collect(),
+        3 => samples,
+        _ => samples.as_chunks::<4>().0.iter().flat_map(|&pixel| on_white(pixel)).collect(),
+    })
 }
 
 /// One pixel over an opaque white background, rounded to nearest as Pillow's `alpha_composite`.

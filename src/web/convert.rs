@@ -23,17 +23,14 @@ impl From<Error> for JsValue {
     fn from(error: Error) -> Self {
         let message = &error.to_string();
         // Strings and numbers always serialize; if they did not, the message would still arrive.
-        plain_object(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
+        to_js(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
     }
 }
 
-/// `value` as plain objects, arrays, strings and numbers, as `JSON.parse` makes them.
+/// `value` as `JSON.parse` makes it: bodies of answers need the serializer to JSON anyway, and a second one would be 60 kB of the module.
 pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
-    plain_object(value).map_err(|error| Error::Internal { detail: error.to_string() }.into())
-}
-
-fn plain_object<T: Serialize + ?Sized>(value: &T) -> std::result::Result<JsValue, serde_wasm_bindgen::Error> {
-    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+    let json = serde_json::to_string(value).map_err(|error| JsValue::from(error.to_string()))?;
+    js_sys::JSON::parse(&json)
 }
 
 /// What a callback threw: the caller gets that value again, not a Rust error in its place.
