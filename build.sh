@@ -17,7 +17,7 @@ usage: ./build.sh VERB
   check            format, lints, types and the tests that need neither a GPU nor a browser
   test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
   test NAME...     some tests: NAME is a file or folder of tests/cpu, tests/gpu or tests (`kernels`), or a page test
-                   (`api.test.ts`)
+                   (`api.test.ts`); `bundlers` is the npm package in projects of five bundlers, which no other verb runs
   bench [ARGS]     kernels on this device
   bench --model [PKG] [ARGS]
                    a whole model on this device, by default a random one of the shape in benches/shapes/mid.json; ARGS as of
@@ -260,7 +260,10 @@ test_some() {
   local -A filters=()
   for name; do
     name=$(basename "$name" .rs)
-    if [[ -f www/test/$name ]]; then
+    if [[ $name == bundlers ]]; then
+      build_all
+      test_bundlers
+    elif [[ -f www/test/$name ]]; then
       page+=("${name%.test.ts}")
     elif [[ -f tests/$name/main.rs ]]; then
       filters[$name]+=' '
@@ -285,6 +288,19 @@ test_page() {
   pack_fixtures
   local chromium=${CHROMIUM:-$(command -v chromium)} firefox=${FIREFOX:-$(command -v firefox-esr)}
   (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs "$@")
+}
+
+# The npm package in projects of the bundlers that people use, in Chromium alone: it is the bundlers that differ.
+test_bundlers() {
+  local folder=tools/bundlers
+  if [[ ! -d $folder/node_modules ]] || ! unchanged bundlers "$folder/package-lock.json"; then
+    say "installing bundlers from npm into $folder/node_modules (470 MB)"
+    # Not `npm ci`: it refuses where the registry lacks what other systems would install.
+    npm install --prefix "$folder" --no-save --ignore-scripts --no-fund --no-audit
+    done_with bundlers "$folder/package-lock.json"
+  fi
+  say "the npm package in projects of Vite, webpack, Rollup, esbuild and Next.js"
+  (cd www && CHROMIUM=${CHROMIUM:-$(command -v chromium)} OCELLI_BROWSER=Chromium node test.mjs bundlers)
 }
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.

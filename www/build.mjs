@@ -14,14 +14,18 @@ await buildPackage();
 await buildPage();
 await buildServiceWorker();
 
-/** What `npm i ocelli` installs. The wasm module's JavaScript stays a file of its own: bundlers recognise its reference to the module. */
+/** What `npm i ocelli` installs. The worker is one script without imports, valid as a module and as a classic script. */
 async function buildPackage() {
   for (const entry of await readdir(join(dist, "ocelli"))) {
     if (entry !== "wasm") await rm(join(dist, "ocelli", entry), { recursive: true });
   }
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
-  const wasm = external("wasm-glue", /\/wasm\/ocelli\.js$/, "./wasm/ocelli.js");
-  await build({ ...shared, entryPoints: ["src/index.ts", "src/worker.ts"], outdir: "dist/ocelli", plugins: [wasm] });
+  const glue = {
+    name: "wasm-glue",
+    setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/ocelli\.js$/ }, () => ({ path: join(dist, "ocelli/wasm/ocelli.js") })),
+  };
+  await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli" });
+  await build({ ...shared, entryPoints: ["src/worker.ts"], outdir: "dist/ocelli", format: "iife", minify: true, plugins: [glue] });
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
@@ -71,7 +75,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
+  return !/(^sw\.js|wasm\/ocelli\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -107,7 +107,13 @@ async function start({ version, wasmUrl }: { version: number; wasmUrl: string | 
     const detail = { page: version, worker: PROTOCOL_VERSION };
     throw ocelliError("protocol-mismatch", "the worker script is of another version of ocelli than the page's", detail);
   }
-  await (wasmUrl ? initWasm({ module_or_path: wasmUrl }) : initWasm());
+  const url = wasmUrl ?? new URL("./wasm/ocelli_bg.wasm", location.href).href;
+  try {
+    await initWasm({ module_or_path: url });
+  } catch (cause) {
+    const what = `the wasm module could not be loaded from ${url}; \`wasmUrl\` says where it is: ${String(cause)}`;
+    throw ocelliError("internal", what, { detail: what }, cause);
+  }
 }
 
 async function importModel(call: Call<"import">, signal: AbortSignal): Promise<ImportResult> {

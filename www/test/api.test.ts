@@ -201,7 +201,7 @@ inBrowsers("package", (browser) => {
     assert.notEqual(both[0], both[1]);
   });
 
-  test("pictures may be URLs, blobs, bitmaps, pixels or canvases: the answer is the same", async () => {
+  test("pictures may be addresses and whatever a page can draw: the answer is the same", async () => {
     const answers = await tab.run(
       async ({ url, few }) => {
         const { engine, about } = window as unknown as Kept;
@@ -212,12 +212,23 @@ inBrowsers("package", (browser) => {
         const context = canvas.getContext("2d") as CanvasRenderingContext2D;
         context.drawImage(bitmap, 0, 0);
         const image = context.getImageData(0, 0, canvas.width, canvas.height);
-        const inputs = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL(), blob, bitmap, image, canvas };
+        const element = Object.assign(new Image(), { src: url });
+        const offscreen = new OffscreenCanvas(bitmap.width, bitmap.height);
+        (offscreen.getContext("2d") as OffscreenCanvasRenderingContext2D).drawImage(bitmap, 0, 0);
+        const frame = new VideoFrame(canvas, { timestamp: 0 });
+        const video = Object.assign(document.createElement("video"), { muted: true, srcObject: canvas.captureStream() });
+        // Only a canvas that is drawn to gives frames.
+        const drawing = setInterval(() => context.drawImage(bitmap, 0, 0), 50);
+        await video.play();
+        const addresses = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL() };
+        const inputs = { ...addresses, blob, bitmap, image, canvas, element, offscreen, frame, video };
         const answers: Record<string, string | undefined> = {};
         for (const [name, input] of Object.entries({ ...inputs, object: URL.createObjectURL(blob) })) {
           const { choices } = await engine.chat.completions.create({ ...about(input), max_tokens: few });
           answers[name] = choices[0]?.message.content;
         }
+        clearInterval(drawing);
+        frame.close();
         return answers;
       },
       { url: PICTURE, few: FEW },

@@ -1,24 +1,22 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
+import { brotliCompressSync } from "node:zlib";
 import { inBrowsers } from "./driver.js";
 import { startSite } from "./site.js";
+import { installInto } from "./tarball.js";
 import { serve, type Server } from "../server.mjs";
 
 /** A project that has installed the package from its tarball. */
 let project: string;
-const installed = () => join(project, "node_modules/ocelli");
+let installed: string;
 
 before(() => {
   project = mkdtempSync(join(tmpdir(), "ocelli-package-"));
-  mkdirSync(installed(), { recursive: true });
-  const [{ filename }] = JSON.parse(
-    execFileSync("npm", ["pack", "--json", "--pack-destination", project], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }),
-  ) as [{ filename: string }];
-  execFileSync("tar", ["-xzf", join(project, filename), "--strip-components=1", "-C", installed()]);
+  ({ installed } = installInto(project));
   writeFileSync(join(project, "package.json"), '{"type":"module"}');
 });
 after(() => rmSync(project, { recursive: true, force: true }));
@@ -35,13 +33,16 @@ function compile(source: string): string {
   }
 }
 
+/** What a page downloads, in bytes after brotli. To be lowered whenever it can be. */
+const MOST_COMPRESSED_BYTES = 880_000;
+
 inBrowsers("package", (browser) => {
   /** Values of each exported type that come from the wasm module. */
   let values: Record<string, unknown>;
 
   test("runs when it comes from another origin, as from a CDN", async () => {
     const site = await startSite();
-    const cdn: Server = await serve(installed(), 0, (_path, _request, response) => {
+    const cdn: Server = await serve(installed, 0, (_path, _request, response) => {
       response.setHeader("access-control-allow-origin", "*");
       return false;
     });
@@ -79,6 +80,60 @@ inBrowsers("package", (browser) => {
       await cdn.close();
       await site.stop();
     }
+  });
+
+  test("its worker is a classic script, too, and what cannot be found is told", async () => {
+    const site = await startSite();
+    const tab = await browser().newTab();
+    try {
+      await tab.goto(`${site.url}test/blank.html`);
+      const told = await tab.run(async () => {
+        const { Engine, OcelliError } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const failure = async (options: object) =>
+          Engine.load("/models/demo/", options).then(
+            () => "loaded",
+            (thrown: unknown) => (thrown instanceof OcelliError ? `${thrown.code}: ${thrown.message}` : String(thrown)),
+          );
+        return {
+          classic: await failure({ worker: new Worker("/ocelli/worker.js"), wasmUrl: "../ocelli/wasm/ocelli_bg.wasm" }),
+          noWorker: await failure({ workerUrl: "/nowhere.js" }),
+          noModule: await failure({ workerUrl: "/ocelli/worker.js", wasmUrl: "/nowhere.wasm" }),
+          noAddress: await failure({ wasmUrl: "http://" }),
+        };
+      });
+      assert.equal(told.classic, "loaded");
+      assert.match(told.noWorker, /^internal: the worker script could not be loaded/);
+      assert.match(told.noModule, /^internal: the wasm module could not be loaded from http:.*nowhere\.wasm; `wasmUrl`/);
+      assert.match(told.noAddress, /^invalid-request: http:\/\/ is not an address/);
+    } finally {
+      await tab.close();
+      await site.stop();
+    }
+  });
+
+  test("a server imports it without effect, and is told that models run in pages", () => {
+    const script = `
+      const before = Object.keys(globalThis).length;
+      const { Engine, importModel, OcelliError, packages, registry } = await import("ocelli");
+      const failure = (promise) => promise.then(() => "no", (error) => error instanceof OcelliError && error.code);
+      console.log(JSON.stringify([
+        Object.keys(globalThis).length - before,
+        await failure(Engine.load("https://host/model/")),
+        await failure(Engine.load("model/")),
+        await failure(importModel(registry[0].source)),
+        await packages.list(),
+      ]));`;
+    const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: project, encoding: "utf8" });
+    assert.deepEqual(JSON.parse(printed), [0, "webgpu-unavailable", "webgpu-unavailable", "webgpu-unavailable", []]);
+  });
+
+  test("what a page downloads is no larger than it was", async (context) => {
+    if (browser().name !== "Chromium") return context.skip("the files are the same in all browsers");
+    const files = ["index.js", "worker.js", "wasm/ocelli_bg.wasm"].map((file) => readFileSync(join(installed, "dist/ocelli", file)));
+    const sizes = files.map((file) => brotliCompressSync(file).length);
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    console.log(`package: ${total} bytes after brotli: page ${sizes[0]}, worker ${sizes[1]}, wasm ${sizes[2]}`);
+    assert.ok(total <= MOST_COMPRESSED_BYTES, `${total} bytes`);
   });
 
   test("a strict TypeScript project compiles against it, real values are of the declared types, and mistakes are reported", () => {

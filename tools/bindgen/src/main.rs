@@ -1,4 +1,4 @@
-//! `bindgen MODULE.wasm OUT_DIR`: writes `ocelli.js`, `ocelli.d.ts` and `ocelli_bg.wasm` for `<script type="module">` and workers.
+//! `bindgen MODULE.wasm OUT_DIR`: writes `ocelli.js`, `ocelli.d.ts` and `ocelli_bg.wasm` for the worker.
 
 use std::process::ExitCode;
 
@@ -21,8 +21,8 @@ fn main() -> ExitCode {
 
 fn generate(module: &str, out_dir: &str) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
-    // The script finds the module beside itself, in the form that bundlers understand.
-    bindgen.input_path(module).out_name("ocelli").typescript(true).omit_default_module_path(false);
+    // The page says where the module is: without `import.meta` the worker is a valid classic script, too.
+    bindgen.input_path(module).out_name("ocelli").typescript(true).omit_default_module_path(true);
     bindgen.web(true).map_err(|error| format!("{error:#}"))?;
     bindgen.generate(out_dir).map_err(|error| format!("{module}: {error:#}"))?;
     reference_lib(&format!("{out_dir}/ocelli.d.ts")).map_err(|error| format!("{out_dir}: {error}"))

@@ -3,7 +3,6 @@ import { ocelliError } from "../errors.js";
 import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
 import { packageUrl } from "../store/packages.js";
 import type { LoadReport } from "../store/report.js";
-import { absoluteUrl } from "../url.js";
 import type {
   Arithmetic,
   AnswerEvent,
@@ -20,7 +19,7 @@ import type {
 } from "../wasm/ocelli.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
-import { startWorker } from "../worker/start-worker.js";
+import { startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
 import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
@@ -29,15 +28,11 @@ import { wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 
 /** How a model is loaded. */
-export interface LoadOptions {
+export interface LoadOptions extends Parts {
   /** Called with the progress, and with warnings. */
   onProgress?: (report: LoadReport) => void;
   /** Aborts loading. */
   signal?: AbortSignal;
-  /** A worker that runs this package's `worker.js`, for bundlers that do not handle `new URL(..., import.meta.url)`. */
-  worker?: Worker;
-  /** Where `ocelli_bg.wasm` is, if not beside its script. */
-  wasmUrl?: string | URL;
   /** Other folders with the same package, tried in this order when `url` fails. */
   mirrors?: readonly (string | URL)[];
   /** `require`: fails with `storage-full` or `storage-unavailable` if the model cannot be stored. Default `prefer`. */
@@ -151,8 +146,8 @@ export class Engine {
     options.signal?.throwIfAborted();
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
-    const connection = new Connection(options.worker ?? startWorker());
-    const wasmUrl = options.wasmUrl === undefined ? null : absoluteUrl(options.wasmUrl);
+    const wasmUrl = wasmAddress(options);
+    const connection = new Connection(startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);

@@ -11,21 +11,16 @@ import {
 } from "../import/model-source.js";
 import { PACKAGE_CACHE, folderOf } from "../store/package-folder.js";
 import type { LoadReport } from "../store/report.js";
-import { absoluteUrl } from "../url.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
-import { startWorker } from "../worker/start-worker.js";
+import { startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
 
 /** How a checkpoint is imported; the options mean what they do in `LoadOptions`. */
-export interface MakeOptions {
+export interface MakeOptions extends Parts {
   /** Called with the progress. */
   onProgress?: (report: LoadReport) => void;
   /** Interrupts the import; it can be continued later. */
   signal?: AbortSignal;
-  /** A worker that runs this package's `worker.js`. */
-  worker?: Worker;
-  /** Where `ocelli_bg.wasm` is, if not beside its script. */
-  wasmUrl?: string | URL;
   /** `require`: a package that cannot be stored is an error. Default `prefer`. */
   storage?: "prefer" | "require";
   /** How the package is made. */
@@ -39,7 +34,7 @@ export interface MakeOptions {
 export async function importModel(source: GgufSource | SafetensorsSource, options: MakeOptions = {}): Promise<ImportResult> {
   options.signal?.throwIfAborted();
   const checkpoint = wireSource(source) as WireSource;
-  const connection = new Connection(options.worker ?? startWorker());
+  const connection = new Connection(startWorker(options));
   try {
     return await importThrough(connection, checkpoint, options);
   } finally {
@@ -49,8 +44,8 @@ export async function importModel(source: GgufSource | SafetensorsSource, option
 
 /** The same in a worker that runs already. */
 export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
-  const wasmUrl = options.wasmUrl === undefined ? null : absoluteUrl(options.wasmUrl);
-  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage: options.storage ?? "prefer", wasmUrl };
+  const storage = options.storage ?? "prefer";
+  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage, wasmUrl: wasmAddress(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
 }
 

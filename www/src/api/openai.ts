@@ -13,8 +13,11 @@ import type {
 
 export type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, Logprobs, ShownPicture, TokenLogprob, TopLogprob, Usage };
 
-/** Where a picture may come from. Strings are URLs: `data:`, `blob:`, `http(s):`, or relative to the page. */
-export type PictureInput = string | Blob | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement;
+/**
+ * Where a picture may come from: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a
+ * `Blob`, `<img>`, `<canvas>` or `<video>`, an `ImageBitmap`, `ImageData`, `OffscreenCanvas` or `VideoFrame`. Of a video, the frame it shows.
+ */
+export type PictureInput = string | ImageBitmapSource;
 
 /** Text of a message. */
 export interface TextPart {

@@ -86,9 +86,10 @@ async function pictureSource(input: PictureInput, field: string): Promise<Pictur
   if (typeof input === "string") return pictureUrl(input, field);
   if (input instanceof Blob || input instanceof ImageBitmap || input instanceof ImageData) return input;
   try {
+    if (input instanceof HTMLImageElement) await input.decode();
     return await createImageBitmap(input);
   } catch (cause) {
-    throw invalid(field, "neither a URL nor a picture", cause);
+    throw invalid(field, "neither a URL nor a picture that can be drawn now", cause);
   }
 }
 

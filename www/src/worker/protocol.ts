@@ -49,7 +49,7 @@ export interface LoadResult {
 interface FirstCall {
   version: number;
   storage: "prefer" | "require";
-  /** `null`: beside its script. */
+  /** `null`: in the folder `wasm` beside the worker's script. */
   wasmUrl: string | null;
 }
 

@@ -1,0 +1,150 @@
+/**
+ * The packed package in projects of the bundlers that people use, each describing a picture in Chromium. `./build.sh test bundlers` runs
+ * it, and installs the bundlers first.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { before, test } from "node:test";
+import { inBrowsers, until, type TestBrowser } from "./driver.js";
+import { installInto } from "./tarball.js";
+import { serve } from "../server.mjs";
+
+const bundlers = resolve("../tools/bundlers");
+const out = join(bundlers, "out");
+const ANSWER = 'An orange circle above the purple word "SEA" on a gray background.';
+
+/** A project in a folder of its own, made from `template`, whose `node_modules` has the package. */
+function project(name: string, template = name): string {
+  const folder = join(out, name);
+  const projects = join(bundlers, "projects");
+  for (const file of ["describe.js", "main.js", "index.html"]) cpSync(join(projects, file), join(folder, file));
+  if (existsSync(join(projects, template))) cpSync(join(projects, template), folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }');
+  cpSync(join(out, "node_modules/ocelli"), join(folder, "node_modules/ocelli"), { recursive: true });
+  mkdirSync(join(folder, "public"));
+  addModels(join(folder, "public"));
+  return folder;
+}
+
+function addModels(folder: string): void {
+  symlinkSync(resolve("dist/models"), join(folder, "models"));
+}
+
+function run(folder: string, tool: string, ...options: string[]): void {
+  execFileSync(join(bundlers, "node_modules/.bin", tool), options, { cwd: folder, stdio: ["ignore", "inherit", "inherit"], env: quiet });
+}
+
+const quiet = { ...process.env, NO_COLOR: "1", NEXT_TELEMETRY_DISABLED: "1" };
+
+async function describes(browser: TestBrowser, url: string): Promise<void> {
+  const tab = await browser.newTab();
+  try {
+    await tab.goto(url);
+    await until(tab, "an answer", () => document.body.innerText.length > 10, undefined, 120).catch((thrown) => {
+      throw new Error(tab.faults.join("\n"), { cause: thrown });
+    });
+    assert.equal(await tab.run(() => document.body.innerText.trim()), ANSWER);
+  } finally {
+    await tab.close();
+  }
+}
+
+/** Serves a folder with the models, and looks at its page. */
+async function servedDescribes(browser: TestBrowser, folder: string): Promise<void> {
+  const server = await serve(folder);
+  try {
+    await describes(browser, server.url);
+  } finally {
+    await server.close();
+  }
+}
+
+/** Runs a development server, and looks at its page as often as is said. */
+async function developed(browser: TestBrowser, folder: string, times: number, tool: string, ...options: string[]): Promise<void> {
+  const server = spawn(join(bundlers, "node_modules/.bin", tool), options, { cwd: folder, env: quiet, detached: true });
+  const printed: string[] = [];
+  try {
+    const url = await new Promise<string>((found, failed) => {
+      const read = (piece: Buffer) => {
+        printed.push(piece.toString());
+        const address = /http:\/\/localhost:\d+\/?/.exec(printed.join(""));
+        if (address) found(address[0]);
+      };
+      server.stdout.on("data", read);
+      server.stderr.on("data", read);
+      server.on("close", () => failed(new Error(printed.join(""))));
+    });
+    for (let time = 0; time < times; time++) await describes(browser, url);
+  } finally {
+    if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid);
+  }
+}
+
+inBrowsers("bundlers", (browser) => {
+  let tarball: string;
+  before(() => {
+    rmSync(out, { recursive: true, force: true });
+    mkdirSync(out);
+    tarball = installInto(out).tarball;
+  });
+
+  test("without a bundler", async () => {
+    const folder = project("plain");
+    addModels(folder);
+    await servedDescribes(browser(), folder);
+  });
+
+  test("Vite: development server, cold and warm", async () => {
+    await developed(browser(), project("vite-dev"), 2, "vite", "--port", "0");
+  });
+
+  test("Vite: build", async () => {
+    const folder = project("vite");
+    run(folder, "vite", "build", "--logLevel", "warn");
+    await servedDescribes(browser(), join(folder, "dist"));
+  });
+
+  test("webpack 5", async () => {
+    const folder = project("webpack");
+    run(folder, "webpack");
+    await servedBundle(folder);
+  });
+
+  /** With the worker and the wasm module beside the bundle, as the README says. */
+  for (const [name, options] of [
+    ["rollup", ["-c", "--silent"]],
+    ["esbuild", ["main.js", "--bundle", "--format=esm", "--outdir=dist", "--log-level=warning"]],
+  ] as const) {
+    test(name, async () => {
+      const folder = project(name);
+      run(folder, name, ...options);
+      for (const part of ["worker.js", "wasm"]) {
+        cpSync(join(folder, "node_modules/ocelli/dist/ocelli", part), join(folder, "dist", part), { recursive: true });
+      }
+      await servedBundle(folder);
+    });
+  }
+
+  async function servedBundle(folder: string): Promise<void> {
+    cpSync(join(folder, "index.html"), join(folder, "dist/index.html"));
+    addModels(join(folder, "dist"));
+    await servedDescribes(browser(), join(folder, "dist"));
+  }
+
+  test("Next.js: development server", async () => {
+    await developed(browser(), project("next-dev", "next"), 1, "next", "dev", "--port", "0");
+  });
+
+  test("Next.js: build", async () => {
+    const folder = project("next");
+    run(folder, "next", "build");
+    await servedDescribes(browser(), join(folder, "out"));
+  });
+
+  test("the package's exports and types are as npm's checkers want them", () => {
+    run(out, "publint", "--strict", "node_modules/ocelli");
+    run(out, "attw", "--profile", "esm-only", tarball);
+  });
+});
