@@ -48,6 +48,7 @@ fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
         "forbidden" => (403, "forbidden"),
         "model-not-found" => (404, "model_not_found"),
         "unknown-url" => (404, "unknown_url"),
+        "no-such-object" => (404, "not_found"),
         "wrong-method" => (405, "method_not_supported"),
         "request-timeout" => (408, "request_timeout"),
         "body-too-large" => (413, "request_too_large"),

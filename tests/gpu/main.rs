@@ -1,6 +1,7 @@
 //! What needs a GPU: each kernel against its reference, then whole models, then engines under every kind of use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod batch;
 mod counters;
 mod demo;
 mod device;

@@ -5,13 +5,20 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 
 /** Both browsers' runs come by here; one is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 
 const WANTED = 'An orange circle above the purple word "SEA" on a gray background.';
 const picture = `data:image/png;base64,${readFileSync(resolve("models/demo/gallery/scene-01.png")).toString("base64")}`;
+
+/** A line of a batch's answers. */
+interface Answered {
+  custom_id: string | null;
+  response: { status_code: number; body: { choices?: { message: { content: string } }[] } } | null;
+  error: { code: string } | null;
+}
 
 describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
   let server: ChildProcess;
@@ -75,6 +82,45 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     const models = [];
     for await (const { id } of client.models.list()) models.push(id);
     assert.deepEqual(models, ["demo"]);
+  });
+
+  test("files and batches", async () => {
+    const request = (id: string, body: object) => JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body });
+    const lines = [request("right", about), request("wrong", { ...about, n: 0 }), "no JSON"];
+    const sent = await client.files.create({ file: await toFile(Buffer.from(lines.join("\n")), "album.jsonl"), purpose: "batch" });
+    assert.deepEqual([sent.filename, sent.bytes, sent.status], ["album.jsonl", lines.join("\n").length, "processed"]);
+    const begun = { input_file_id: sent.id, endpoint: "/v1/chat/completions", completion_window: "24h" } as const;
+    let batch = await client.batches.create(begun);
+    while (batch.status !== "completed") {
+      assert.ok(["validating", "in_progress"].includes(batch.status), JSON.stringify(batch));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      batch = await client.batches.retrieve(batch.id);
+    }
+    assert.deepEqual(batch.request_counts, { total: 3, completed: 1, failed: 2 });
+    const content = async (id: string | undefined) => {
+      const text = await (await client.files.content(id ?? "")).text();
+      return text
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Answered);
+    };
+    const [right] = await content(batch.output_file_id);
+    assert.deepEqual([right?.custom_id, right?.response?.body.choices?.[0]?.message.content], ["right", WANTED]);
+    const refused = await content(batch.error_file_id);
+    assert.deepEqual(
+      refused.map(({ custom_id, response, error }) => [custom_id, response?.status_code ?? error?.code]),
+      [
+        [null, "invalid_json_line"],
+        ["wrong", 400],
+      ],
+    );
+    const listed = [];
+    for await (const { id } of client.files.list({ limit: 1 })) listed.push(id);
+    assert.equal(new Set(listed).size, 3);
+    for await (const { id } of client.batches.list()) assert.equal(id, batch.id);
+    assert.deepEqual(await client.files.delete(sent.id), { id: sent.id, object: "file", deleted: true });
+    await assert.rejects(client.files.retrieve(sent.id), OpenAI.NotFoundError);
+    await assert.rejects(client.batches.create(begun), OpenAI.BadRequestError);
   });
 
   test("refusals have status, type, code and param; what is aborted ends", async () => {

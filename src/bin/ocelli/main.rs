@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 use ocelli::engine::Event;
 use ocelli::{Error, Result};
 
+mod api;
+mod batch;
 mod bench;
 mod chat;
 mod describe;
@@ -36,6 +38,7 @@ enum Command {
     Describe(describe::DescribeArgs),
     Chat(chat::ChatArgs),
     Score(score::ScoreArgs),
+    Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Describe(args) => describe::run(&args),
         Command::Chat(args) => chat::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(&args),

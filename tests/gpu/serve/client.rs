@@ -17,6 +17,8 @@ impl Server {
     pub(super) fn start(more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
         command.args(["serve", "www/models/demo", "--port", "0"]).args(more);
+        // What a killed server leaves behind.
+        command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
         let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
         let address = loop {
@@ -28,6 +30,15 @@ impl Server {
         // Whoever writes must be read.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
+    }
+
+    /// What a server says that does not start.
+    pub(super) fn attempt(more: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        let output =
+            command.args(["serve", "www/models/demo", "--port", "0"]).args(more).output().expect("the command");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     pub(super) fn connect(&self) -> TcpStream {

@@ -1,6 +1,7 @@
 //! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and clients that are slow, broken, malicious or
 //! many do no harm to others.
 
+mod batches;
 mod client;
 
 use std::io::{Read, Write};

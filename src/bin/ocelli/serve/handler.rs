@@ -1,7 +1,6 @@
 //! One request: who asks, what is asked, and the answer as a body.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,11 @@ use ocelli::Error;
 use ocelli::api::{Opened, Reply, Service, Stamp};
 
 use super::access::{Access, Refusal};
-use super::jobs::Jobs;
+use super::batches::Batches;
+use super::files;
+use super::jobs::{Jobs, Priority};
 use super::stream::Events;
-use super::{picture, seconds};
+use crate::api;
 
 /// Bytes of a request's body.
 const MOST_BYTES: usize = 64 << 20;
@@ -24,19 +25,20 @@ const MOST_BYTES: usize = 64 << 20;
 const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// Its body is a whole answer, or frames of one.
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// What all connections share.
 pub(super) struct Server {
     pub(super) service: Service,
     pub(super) access: Access,
     pub(super) jobs: Jobs,
+    pub(super) batches: Batches,
 }
 
 impl Server {
     /// Answers a request, whatever it is.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let (id, origin) = (random_name(), request.headers().get(ORIGIN).cloned());
+        let (id, origin) = (api::random_name(), request.headers().get(ORIGIN).cloned());
         let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
         let mut answer = match self.access.check(request.headers(), is_preflight) {
@@ -51,8 +53,11 @@ impl Server {
 
     async fn serve(&self, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
+        if let Some(path) = files::path(head.uri.path()) {
+            return files::answer(&self.batches, (&path, &head), body).await;
+        }
         let body = read(body).await?;
-        let stamp = Stamp { id: id.to_owned(), created: seconds(), seed: random() as u32 };
+        let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
         let refuse = |error: Error| Reply::from(&error);
         let opened = self.service.open((head.method.as_str(), head.uri.path()), &body, stamp).map_err(refuse)?;
         drop(body);
@@ -60,10 +65,10 @@ impl Server {
             Opened::Ready(body) => return Ok(plain(&Reply::ok(body))),
             Opened::Work(work) => work,
         };
-        let pictures = work.pictures.iter().map(picture::read).collect::<ocelli::Result<_>>().map_err(refuse)?;
+        let pictures = work.pictures.iter().map(api::sent_picture).collect::<ocelli::Result<_>>().map_err(refuse)?;
         let is_stream = work.stream;
         let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
-        let reader = self.jobs.submit(work, pictures).ok_or_else(busy)?;
+        let reader = self.jobs.submit(work, pictures, Priority::Person).ok_or_else(busy)?;
         if !is_stream {
             return reader.whole().await.map(|body| plain(&Reply::ok(body))).map_err(refuse);
         }
@@ -74,7 +79,7 @@ impl Server {
 }
 
 /// A body as text.
-async fn read(body: Incoming) -> Result<String, Reply> {
+pub(super) async fn read(body: Incoming) -> Result<String, Reply> {
     let refuse = |code, message: String| Reply::error(code, &message, None);
     let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BYTES).collect()).await;
     let late = |_| refuse("request-timeout", format!("the body did not come within {} s", BODY_TIME.as_secs()));
@@ -87,7 +92,7 @@ async fn read(body: Incoming) -> Result<String, Reply> {
 }
 
 /// JSON with a status.
-fn plain(reply: &Reply) -> Answer {
+pub(super) fn plain(reply: &Reply) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(reply.body.clone())).boxed());
     *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -126,19 +131,10 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
     set("vary", HeaderValue::from_static("origin"));
     if let Some((origin, wanted)) = page {
         set("access-control-allow-origin", origin);
-        set("access-control-allow-methods", HeaderValue::from_static("GET, POST, OPTIONS"));
+        set("access-control-allow-methods", HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
         // Clients send headers about themselves, more with every version.
         set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
         set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry"));
         set("access-control-max-age", HeaderValue::from_static("600"));
     }
-}
-
-/// A number that nobody can guess: the keys of the standard library's hash tables are such.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-fn random_name() -> String {
-    format!("{:016x}{:08x}", random(), random() as u32)
 }

@@ -1,27 +1,30 @@
 //! `ocelli serve`: the OpenAI API over HTTP. The engine has this process's first thread, connections have others.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use ocelli::api::Service;
 use ocelli::{Error, Result};
 
+use crate::api::NameArgs;
 use crate::open::{self, MemoryArgs};
 
 mod access;
+mod batches;
 mod connections;
+mod files;
 mod handler;
 mod jobs;
-mod picture;
+mod store;
 mod stream;
 
 use access::Access;
+use batches::Batches;
 use handler::Server;
+use store::Store;
 
-/// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens.
+/// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
     /// The package.
@@ -35,15 +38,15 @@ pub(crate) struct ServeArgs {
     /// What clients must send as their API key.
     #[arg(long, env = "OCELLI_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// The model's name in answers [default: the package's folder].
-    #[arg(long)]
-    model: Option<String>,
-    /// Another name that requests may call it; may be repeated.
-    #[arg(long = "alias")]
-    aliases: Vec<String>,
+    #[command(flatten)]
+    names: NameArgs,
     /// A web origin whose pages may send requests; may be repeated. With a key all may, without one those of this machine.
     #[arg(long = "origin")]
     origins: Vec<String>,
+    /// Where files of requests, batches and their answers are kept; a server that is started again goes on with them [default: a folder that
+    /// ends with the server].
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
     /// Tokens the context holds.
     #[arg(long)]
     context: Option<usize>,
@@ -56,16 +59,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         return Err(Error::request("api_key", format!("{} is reached by other machines: set --api-key", args.host)));
     }
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
-    let service = Service {
-        model: args.model.clone().unwrap_or_else(|| folder_name(&args.package)),
-        aliases: args.aliases.iter().cloned().chain([engine.manifest().name.clone()]).collect(),
-        defaults: engine.sampling_defaults(),
-        created: seconds(),
-        context: engine.plan().context,
-    };
+    let service = args.names.service(&engine, &args.package);
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue();
-    let server = Arc::new(Server { service, access, jobs });
+    let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);
+    let store = batches.store.clone();
+    let server = Arc::new(Server { service, access, jobs, batches });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);
@@ -73,19 +72,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let model = server.service.model.clone();
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
     open::inform(&format!("{model} answers at http://{listening}/v1"));
+    let batching = server.clone();
+    std::thread::spawn(move || batches::work(&batching, &waiting));
     runtime.spawn(connections::serve(listener, server));
     queue.work(&mut engine);
+    store.end();
     runtime.shutdown_background();
     Ok(())
-}
-
-/// The name of a folder as it is, without the path to it.
-fn folder_name(package: &Path) -> String {
-    let full = package.canonicalize().unwrap_or_else(|_| package.to_path_buf());
-    full.file_name().map_or_else(|| "ocelli".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Since 1970.
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

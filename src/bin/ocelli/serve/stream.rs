@@ -82,6 +82,11 @@ impl Reader {
         })
     }
 
+    /// What ends the request.
+    pub(super) fn cancel(&self) -> Cancel {
+        self.flow.cancel.clone()
+    }
+
     /// The whole answer.
     pub(super) async fn whole(mut self) -> Result<String> {
         loop {

@@ -1,0 +1,90 @@
+//! What the commands that answer requests of OpenAI's API share: the model's names, requests' ids, pictures in requests.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use clap::Args;
+use ocelli::api::{PictureUrl, Service, Stamp};
+use ocelli::engine::{Engine, Picture};
+use ocelli::{Error, Result};
+
+use crate::open;
+
+/// What the model is called.
+#[derive(Args)]
+pub(crate) struct NameArgs {
+    /// The model's name in answers [default: the package's folder].
+    #[arg(long)]
+    model: Option<String>,
+    /// Another name that requests may call it; may be repeated.
+    #[arg(long = "alias")]
+    aliases: Vec<String>,
+}
+
+impl NameArgs {
+    /// The API of a package's model.
+    pub(crate) fn service(&self, engine: &Engine, package: &Path) -> Service {
+        Service {
+            model: self.model.clone().unwrap_or_else(|| folder_name(package)),
+            aliases: self.aliases.iter().cloned().chain([engine.manifest().name.clone()]).collect(),
+            defaults: engine.sampling_defaults(),
+            created: seconds(),
+            context: engine.plan().context,
+        }
+    }
+}
+
+/// The name of a folder as it is, without the path to it.
+fn folder_name(package: &Path) -> String {
+    let full = package.canonicalize().unwrap_or_else(|_| package.to_path_buf());
+    full.file_name().map_or_else(|| "ocelli".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What a new request has of its own.
+pub(crate) fn stamp() -> Stamp {
+    Stamp { id: random_name(), created: seconds(), seed: random() as u32 }
+}
+
+/// Since 1970.
+pub(crate) fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A number that nobody can guess: the keys of the standard library's hash tables are such.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// A name that nothing else has, and nobody can guess.
+pub(crate) fn random_name() -> String {
+    format!("{:016x}{:08x}", random(), random() as u32)
+}
+
+/// A picture of a stranger's request: `data:` URLs alone. A server that fetched what strangers name would do their errands.
+pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
+    let PictureUrl { url, field, detail } = picture;
+    let Some(rest) = url.strip_prefix("data:") else {
+        return Err(Error::request(field, "this server takes data: URLs of pictures, it fetches none"));
+    };
+    let (kind, data) = rest.split_once(',').ok_or_else(|| Error::request(field, "a data: URL without a comma"))?;
+    if !kind.ends_with(";base64") {
+        return Err(Error::request(field, "a data: URL of a picture must be in base64"));
+    }
+    let bytes = STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data));
+    let shown = |bytes| Picture::encoded(bytes).at(*detail);
+    bytes.map(shown).map_err(|error| Error::request(field, format!("not base64: {error}")))
+}
+
+/// A picture of this machine's user's request: a `data:` URL, or a file whose path counts from `base`.
+pub(crate) fn own_picture(picture: &PictureUrl, base: &Path) -> Result<Picture> {
+    if picture.url.starts_with("data:") {
+        return sent_picture(picture);
+    }
+    open::picture_at(&picture.url, picture.detail, base).map_err(|error| match error {
+        Error::Io { path, reason } => Error::request(&picture.field, format!("{path}: {reason}")),
+        error => error,
+    })
+}

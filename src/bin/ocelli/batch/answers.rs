@@ -1,0 +1,128 @@
+//! The answers of a batch: a line of JSON for each request, written when it is answered. A file that was begun is gone on with.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use ocelli::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::requests::LineError;
+
+/// What became of a line of the input.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    /// This answer's own id.
+    pub(crate) id: String,
+    /// The request's; absent where a line has none, or that of another.
+    pub(crate) custom_id: Option<String>,
+    pub(crate) response: Option<Response>,
+    /// What is wrong with a line that is no request.
+    pub(crate) error: Option<LineError>,
+}
+
+/// An answer as HTTP would give it: a refused request is one too.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Response {
+    pub(crate) status_code: u16,
+    pub(crate) request_id: String,
+    pub(crate) body: Value,
+}
+
+/// The file of a batch's answers. Only one process at a time has it.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    file: File,
+    name: String,
+    /// Ids of the requests that are answered.
+    ids: HashSet<String>,
+    /// Lines of the input that are reported as wrong.
+    lines: HashSet<usize>,
+}
+
+impl Answers {
+    /// Opens the file, or makes it. What an interrupted write has left of a line is cut off.
+    ///
+    /// # Errors
+    /// `io`: also where another process writes it. `invalid-request` where it holds something else than answers.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let io = |error: std::io::Error| Error::io(&name, &error);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let busy = |error: std::fs::TryLockError| match error {
+            std::fs::TryLockError::Error(error) => io(error),
+            std::fs::TryLockError::WouldBlock => io(std::io::Error::other("another process writes it")),
+        };
+        file.try_lock().map_err(busy)?;
+        let mut answers = Self { file, name: name.clone(), ids: HashSet::new(), lines: HashSet::new() };
+        let whole = answers.read()?;
+        answers.file.set_len(whole).and_then(|()| answers.file.seek(SeekFrom::End(0))).map_err(io)?;
+        Ok(answers)
+    }
+
+    /// Reads what there is; returns the bytes of its whole lines.
+    fn read(&mut self) -> Result<u64> {
+        let (mut reader, mut line, mut whole) = (BufReader::new(&self.file), Vec::new(), 0);
+        for number in 1.. {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(|error| Error::io(&self.name, &error))?;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            let answered: Answered = serde_json::from_slice(&line).map_err(|error| {
+                Error::request(&self.name, format!("line {number} is no answer of a batch: {error}"))
+            })?;
+            whole += read as u64;
+            self.ids.extend(answered.custom_id);
+            self.lines.extend(answered.error.map(|error| error.line));
+        }
+        Ok(whole)
+    }
+
+    /// Requires that these are the answers of a batch with these requests.
+    ///
+    /// # Errors
+    /// `invalid-request` where one is of no request of it.
+    pub(crate) fn check(&self, requests: &[String]) -> Result<()> {
+        let known: HashSet<&String> = requests.iter().collect();
+        match self.ids.iter().find(|id| !known.contains(id)) {
+            Some(id) => Err(Error::request(&self.name, format!("it answers {id:?}, which this batch does not ask"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a request is answered.
+    pub(crate) fn has(&self, custom_id: &str) -> bool {
+        self.ids.contains(custom_id)
+    }
+
+    /// Whether a wrong line is reported.
+    pub(crate) fn has_line(&self, line: usize) -> bool {
+        self.lines.contains(&line)
+    }
+
+    /// How many wrong lines are reported.
+    pub(crate) fn wrong_lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// How many requests are answered.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Writes an answer so that it outlives this process and the machine's next crash.
+    ///
+    /// # Errors
+    /// `io`.
+    pub(crate) fn add(&mut self, answered: &Answered) -> Result<()> {
+        let line = crate::json(answered)? + "\n";
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| Error::io(&self.name, &error))?;
+        self.ids.extend(answered.custom_id.clone());
+        self.lines.extend(answered.error.as_ref().map(|error| error.line));
+        Ok(())
+    }
+}

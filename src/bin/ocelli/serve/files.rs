@@ -1,0 +1,151 @@
+//! `/v1/files` and `/v1/batches`: what is asked there, and files on their way in and out.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
+use http_body_util::{BodyDataStream, BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use ocelli::Error;
+use ocelli::api::Reply;
+use serde_json::json;
+
+use super::batches::Batches;
+use super::handler::{Answer, plain, read};
+use super::store::{FileObject, Store, page};
+
+/// Bytes of a file.
+const MOST_BYTES: u64 = 512 << 20;
+/// Time that a file may take to come.
+const FILE_TIME: Duration = Duration::from_secs(30 * 60);
+/// Objects of a page where the request does not say.
+const FILES_PAGE: usize = 10_000;
+const BATCHES_PAGE: usize = 20;
+
+/// The parts of a path below `/v1/`, if files or batches are there.
+pub(super) fn path(path: &str) -> Option<Vec<String>> {
+    let below = &path[path.find("/v1/")? + "/v1/".len()..];
+    let parts: Vec<String> = below.trim_matches('/').split('/').map(str::to_owned).collect();
+    matches!(parts[0].as_str(), "files" | "batches").then_some(parts)
+}
+
+/// Answers what is asked there.
+pub(super) async fn answer(
+    batches: &Batches,
+    (path, head): (&[String], &Parts),
+    body: Incoming,
+) -> Result<Answer, Reply> {
+    let store = &*batches.store;
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let json = match (&head.method, &parts[..]) {
+        (&Method::POST, ["files"]) => {
+            let taken = tokio::time::timeout(FILE_TIME, take(store, head, body)).await;
+            taken.map_err(|_| Reply::error("request-timeout", "the file did not come in time", None))??
+        }
+        (&Method::GET, ["files"]) => page(store.all::<FileObject>(), head.uri.query(), FILES_PAGE)?,
+        (&Method::GET, ["files", id]) => json!(file(store, id)?).to_string(),
+        (&Method::GET, ["files", id, "content"]) => return content(store, &file(store, id)?),
+        (&Method::DELETE, ["files", id]) => {
+            store.remove(&file(store, id)?.id);
+            json!({"id": id, "object": "file", "deleted": true}).to_string()
+        }
+        (&Method::POST, ["batches"]) => batches.create(&read(body).await?)?,
+        (&Method::GET, ["batches"]) => page(batches.all(), head.uri.query(), BATCHES_PAGE)?,
+        (&Method::GET, ["batches", id]) => {
+            let missing = || Reply::error("no-such-object", &format!("there is no batch {id:?}"), None);
+            json!(batches.get(id).ok_or_else(missing)?).to_string()
+        }
+        (&Method::POST, ["batches", id, "cancel"]) => batches.cancel(id)?,
+        (method, _) => {
+            return Err(Reply::error("unknown-url", &format!("nothing is at {method} /v1/{}", path.join("/")), None));
+        }
+    };
+    Ok(plain(&Reply::ok(json)))
+}
+
+fn file(store: &Store, id: &str) -> Result<FileObject, Reply> {
+    let missing = || Reply::error("no-such-object", &format!("there is no file {id:?}"), None);
+    store.get(id).ok_or_else(missing)
+}
+
+/// The bytes of a file.
+fn content(store: &Store, file: &FileObject) -> Result<Answer, Reply> {
+    let path = store.bytes(&file.id);
+    // The answers of a batch that has none, say.
+    let bytes = if path.exists() { crate::open::read(&path).map_err(|error| Reply::from(&error))? } else { Vec::new() };
+    let mut answer = Response::new(Full::new(Bytes::from(bytes)).boxed());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(answer)
+}
+
+/// Takes a file in, as a form: `purpose`, and `file` with its name.
+async fn take(store: &Store, head: &Parts, body: Incoming) -> Result<String, Reply> {
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
+    let boundary = multer::parse_boundary(kind).map_err(|error| refuse("body", error.to_string()))?;
+    let limits = SizeLimit::new().whole_stream(MOST_BYTES + (1 << 20)).per_field(MOST_BYTES);
+    let mut form =
+        Multipart::with_constraints(BodyDataStream::new(body), boundary, Constraints::new().size_limit(limits));
+    let (mut purpose, mut taken, mut unfinished) = (None, None, None);
+    let outcome = async {
+        while let Some(field) = form.next_field().await? {
+            match field.name() {
+                Some("purpose") => purpose = Some(field.text().await?),
+                Some("file") if taken.is_none() => {
+                    let file = taken.insert(FileObject::new(field.file_name().unwrap_or("file"), "batch"));
+                    unfinished = Some(Unfinished { store, id: file.id.clone() });
+                    file.bytes = write(store, file, field).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    let outcome = outcome.await.map_err(|error| match error {
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => {
+            Reply::error("body-too-large", &format!("a file has at most {MOST_BYTES} bytes"), Some("file"))
+        }
+        multer::Error::StreamReadFailed(error) if error.is::<std::io::Error>() => {
+            Reply::from(&Error::Io { path: "file".into(), reason: error.to_string() })
+        }
+        error => refuse("body", error.to_string()),
+    });
+    let checked = outcome.and_then(|()| match (purpose.as_deref(), &taken) {
+        (Some("batch"), Some(file)) => store.put(file).map_err(|error| Reply::from(&error)).map(|()| json!(file)),
+        (Some("batch"), None) => Err(refuse("file", "is missing".into())),
+        (Some(_), _) => Err(refuse("purpose", "must be \"batch\"".into())),
+        (None, _) => Err(refuse("purpose", "is missing".into())),
+    });
+    drop(unfinished);
+    Ok(checked?.to_string())
+}
+
+/// Removes the bytes of a file that was not taken in whole, also where its sender went away.
+struct Unfinished<'a> {
+    store: &'a Store,
+    id: String,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.store.get::<FileObject>(&self.id).is_none() {
+            self.store.remove(&self.id);
+        }
+    }
+}
+
+/// Writes a file as it comes; returns its bytes.
+async fn write(store: &Store, file: &FileObject, mut field: Field<'_>) -> multer::Result<u64> {
+    let failed = |error: std::io::Error| multer::Error::StreamReadFailed(Box::new(error));
+    let mut written = 0;
+    let mut to = File::create(store.bytes(&file.id)).map_err(failed)?;
+    while let Some(chunk) = field.chunk().await? {
+        to.write_all(&chunk).map_err(failed)?;
+        written += chunk.len() as u64;
+    }
+    Ok(written)
+}
