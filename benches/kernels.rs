@@ -7,8 +7,8 @@ use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use ocelli::kernels::attention_step::{self, AttentionStep};
-use ocelli::kernels::cache::Cache;
-use ocelli::kernels::cases::{Harness, random_matrix};
+use ocelli::kernels::cache::{Cache, PAGE};
+use ocelli::kernels::cases::{Harness, random_matrix, step_words};
 use ocelli::kernels::gemv::{self, Gemv};
 use ocelli::kernels::{Linear, matvec};
 use ocelli::weights::layout::{Layout, MatrixShape};
@@ -89,7 +89,8 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
     let (cache, width) = (Cache { precision: KvPrecision::F16, planes }, q_heads * head_dim);
     let q = Heads { buffer: zeros(gpu, width).all(), stride: width, offset: 0 };
     let (out, partials) = (zeros(gpu, width).all(), zeros(gpu, 4).all());
-    let step = gpu.upload("step", Purpose::Activations, &[0, tokens as u32 - 1, 0, 0]).expect("step").all();
+    let pages: Vec<u32> = (0..tokens.div_ceil(PAGE) as u32).collect();
+    let step = gpu.upload("step", Purpose::Activations, &step_words((tokens - 1, 0), &pages, &[])).expect("step").all();
     for tuning in attention_step::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
         let launch = AttentionStep {

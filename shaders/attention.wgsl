@@ -4,7 +4,7 @@
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
 //: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL
-//: use $KV
+//: use $KV $ROWS_OF
 
 struct Params {
   q_tokens: u32,
@@ -53,9 +53,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
 //: end
 
   for (var base = 0u; base < end; base += TILE) {
+    let tile_row = kv_row(base);
 //: each i KEYS
     let position$i = base + lane + $iu * LANES;
-    let k$i = min(position$i, end - 1u) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
+    let k$i = (tile_row + min(position$i, end - 1u) - base) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
     var score$h_$i = vec4f(0.0); //: each h ROWS4
 //: end
     for (var d = 0u; d < HEAD_DIM4; d += SCORE_UNROLL) {
@@ -93,9 +94,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
 //: end
     workgroupBarrier();
     let count = min(TILE, end - base);
+    let last_row = tile_row + count - 1u;
     for (var key = 0u; key < count; key += VALUE_UNROLL) {
 //: each n VALUE_UNROLL
-      let v$n = min(base + key + $nu, end - 1u) * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
+      let v$n = min(tile_row + key + $nu, last_row) * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
       let w$n_$h = weights[(key + $nu) * (ROWS / 4u) + own$h]; //: each h ROWS4
 //: each c COLUMNS
       let value$n_$c = value4(v$n + min(lane + $cu * LANES, HEAD_DIM4 - 1u));

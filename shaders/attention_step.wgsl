@@ -3,7 +3,7 @@
 // the scores a thread takes POSITIONS positions; for the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
 //: const SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS
-//: use $KV
+//: use $KV pages
 //: use step_subgroup //: when SUBGROUPS
 //: use step_memory //: unless SUBGROUPS
 
@@ -20,7 +20,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // [m, q_stride4]
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [m, q_heads, HEAD_DIM4], or [splits, m, q_heads, HEAD_DIM4 + 1]
-@group(0) @binding(3) var<storage, read> step: array<u32>; // token, position
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
@@ -33,7 +32,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let thread = ids.thread;
   let lanes = lanes_of(ids);
   var rows4: array<vec4f, ROWS4>;
-  let position = step[1];
+  let position = step[0].y;
   let kv_tokens = position + p.m;
   let split = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
   let first = min(wg.x * split, kv_tokens);
@@ -52,9 +51,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let column$c = (thread + $cu * THREADS) % HEAD_DIM4; //: each c COLUMNS
 
   for (var base = first; base < end; base += TILE) {
+    let tile_row = kv_row(base);
 //: each n POSITIONS
     let position$n = base + thread + $nu * THREADS;
-    let k$n = (min(position$n, end - 1u) * p.kv_heads + wg.y) * HEAD_DIM4;
+    let k$n = ((tile_row + min(position$n, end - 1u) - base) * p.kv_heads + wg.y) * HEAD_DIM4;
     var score$r_$n = 0.0; //: each r ROWS
 //: end
     for (var d = 0u; d < HEAD_DIM4; d++) {
@@ -102,7 +102,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
       let w$r = weights[j * ROWS + $ru]; //: each r ROWS
 //: end
 //: each c COLUMNS
-      let value$c = value4(((base + j) * p.kv_heads + wg.y) * HEAD_DIM4 + column$c);
+      let value$c = value4(((tile_row + j) * p.kv_heads + wg.y) * HEAD_DIM4 + column$c);
       acc$r_$c += w$r * value$c; //: each r ROWS
 //: end
     }

@@ -2,7 +2,7 @@
 // values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
 // else half a head apart.
 //: const FUSED_OUTPUTS=2 HEAD_DIM4 INTERLEAVED HAS_BIAS
-//: use $CACHE $GEMV
+//: use $CACHE pages $GEMV
 
 struct Params {
   m: u32,
@@ -17,10 +17,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [m, k4]
 @group(0) @binding(2) var<storage, read_write> q: array<vec4f>; // [m, q_heads, HEAD_DIM4]
-@group(0) @binding(3) var<storage, read> step: array<vec4u>; // token, position, drawn, table_first; from 16 on the table
 @group(0) @binding(next) var<storage, read> bias: array<vec4f>; //: when HAS_BIAS // [heads, HEAD_DIM4]
-
-const TABLE: u32 = 16u;
 
 fn group_of(tile: u32, output: u32) -> u32 {
   let head = tile / (HEAD_DIM4 / 2u);
@@ -57,12 +54,12 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   let k_group = p.q_heads * HEAD_DIM4;
   let v_group = k_group + p.kv_heads * HEAD_DIM4;
   if head >= p.q_heads + p.kv_heads {
-    let at = position * p.kv_heads * HEAD_DIM4;
+    let at = kv_row(position) * p.kv_heads * HEAD_DIM4;
     store_value(at + group0 - v_group, a);
     store_value(at + group1 - v_group, b);
     return;
   }
-  let angles = TABLE + (position - step[0].w) * (HEAD_DIM4 + 1u);
+  let angles = step[1].x / 4u + (position - step[0].w) * (HEAD_DIM4 + 1u);
   let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM4].x), head < p.q_heads);
   let at = angles + 2u * (tile % (HEAD_DIM4 / 2u));
   let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + 1u]) * scale);
@@ -70,7 +67,7 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
     q[row * k_group + group0] = both[0];
     q[row * k_group + group1] = both[1];
   } else {
-    let at = position * p.kv_heads * HEAD_DIM4;
+    let at = kv_row(position) * p.kv_heads * HEAD_DIM4;
     store_key(at + group0 - k_group, both[0]);
     store_key(at + group1 - k_group, both[1]);
   }

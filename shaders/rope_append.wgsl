@@ -2,7 +2,7 @@
 // the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
 // it. HEAD_DIM4 is at most 64. With SHARED_SCALE, the cache stores whole heads.
 //: const HEAD_DIM4 INTERLEAVED SHARED_SCALE
-//: use $CACHE
+//: use $CACHE pages
 
 struct Params {
   tokens: u32,
@@ -12,10 +12,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 * kv_heads) * HEAD_DIM4 * 4]
-@group(0) @binding(2) var<storage, read> step: array<u32>; // token, position, drawn, table_first; from 64 on the table
 
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
-const TABLE: u32 = 64u;
 
 var<workgroup> head_k: array<f32, HEAD_DIM>;
 
@@ -30,13 +28,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let head = item % heads;
   let is_query = head < p.q_heads;
   let first = (token * (heads + p.kv_heads) + head) * HEAD_DIM;
-  let position = step[1] + token;
-  let angles = TABLE + (position - step[3]) * (HEAD_DIM + 4u);
-  let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM]), is_query);
+  let position = step[0].y + token;
+  let angles = step[1].x + (position - step[0].w) * (HEAD_DIM + 4u);
+  let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
     let a_at = select(pair, 2u * pair, INTERLEAVED == 1u);
     let b_at = a_at + select(HEAD_DIM / 2u, 1u, INTERLEAVED == 1u);
-    let angle = vec2f(bitcast<f32>(step[angles + 2u * pair]), bitcast<f32>(step[angles + 2u * pair + 1u])) * scale;
+    let angle = vec2f(bitcast<f32>(step_word(angles + 2u * pair)), bitcast<f32>(step_word(angles + 2u * pair + 1u))) * scale;
     let a = qkv[first + a_at];
     let b = qkv[first + b_at];
     let a_rotated = a * angle.x - b * angle.y;
@@ -60,7 +58,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
     v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
   }
-  let kv_head = position * p.kv_heads + head - p.q_heads;
+  let kv_head = kv_row(position) * p.kv_heads + head - p.q_heads;
 //: when SHARED_SCALE
   store_head(kv_head, lane, k, v);
 //: else

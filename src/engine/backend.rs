@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::conversation::Conversation;
 use super::events::RequestContext;
 use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
@@ -36,7 +35,6 @@ pub trait Backend {
     /// Features of those of `pictures` that occur in `entries`, or [`crate::Error::Aborted`].
     async fn encode_images(
         &mut self,
-        conversation: &mut Conversation<Self::Model>,
         entries: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,

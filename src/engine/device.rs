@@ -5,7 +5,6 @@ use std::rc::Rc;
 use futures_util::future::join;
 
 use super::backend::Backend;
-use super::conversation::Conversation;
 use super::events::{Clock, LoadEvent, RequestContext};
 use super::picture_cost::PictureCost;
 use super::pictures::{FeatureCache, PromptImages};
@@ -53,6 +52,12 @@ impl Device {
         self.resident.as_mut().ok_or_else(not_there)
     }
 
+    /// Gives up the memory of empty pages where the tower needs it.
+    pub(super) async fn make_room_for_tower(&mut self) -> Result<()> {
+        let pool = self.model()?.pool().clone();
+        if self.plan.keeps_pages && !pool.is_lean() { Ok(()) } else { pool.trim(&self.gpu).await }
+    }
+
     /// The picture side, to be run.
     pub(super) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
         let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
@@ -92,7 +97,6 @@ impl Backend for Device {
 
     async fn encode_images(
         &mut self,
-        conversation: &mut Conversation<Model>,
         entries: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
@@ -108,9 +112,7 @@ impl Backend for Device {
             return Ok(PromptImages::default());
         }
         if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
-            // Pages that nobody needs now are memory for the tower.
-            let gpu = self.gpu.clone();
-            conversation.state_mut(self.model()?)?.trim(&gpu).await?;
+            self.make_room_for_tower().await?;
         }
         let mut features = std::mem::take(&mut self.features);
         let encoded = match self.tower_run() {
@@ -141,6 +143,7 @@ impl Backend for Device {
         self.features = FeatureCache::default();
         if let Some(resident) = &mut self.resident {
             resident.model.release();
+            resident.model.pool().free(&self.gpu).await?;
         }
         // Only when the GPU has gone on without it is that memory free.
         self.gpu.wait_idle().await

@@ -96,7 +96,7 @@ impl<B: Backend> Engine<B> {
     /// Encodes the pictures of what is not computed yet.
     async fn images(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<PromptImages> {
         let rest = &encoded.entries[self.conversation.entries().len()..];
-        self.backend.encode_images(&mut self.conversation, rest, &encoded.pictures, context).await
+        self.backend.encode_images(rest, &encoded.pictures, context).await
     }
 
     /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.

@@ -167,6 +167,7 @@ impl Engine {
         let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
         let model = &mut self.backend.resident_mut()?.model;
         self.conversation.reserve(model, entries).await?;
+        self.backend.make_room_for_tower().await?;
         let (model, mut tower) = self.backend.tower_run()?;
         model.release();
         let _features = model.features(rows)?;

@@ -79,7 +79,7 @@ impl<B: Backend> Engine<B> {
             }
             let ignore = &mut |_| ();
             let silent = &mut RequestContext::new(context.cancel, ignore);
-            let features = self.backend.encode_images(&mut self.conversation, entries, &held.pictures, silent).await?;
+            let features = self.backend.encode_images(entries, &held.pictures, silent).await?;
             self.conversation.replay(self.backend.model()?, (pass, entries), &features).await?;
             if index % PASSES == PASSES - 1 {
                 self.backend.model()?.wait_idle().await?;

@@ -104,7 +104,7 @@ impl Ledger {
     }
 
     /// The error for a buffer that there is no room for.
-    pub(super) fn out_of_memory(&self, what: &str, purpose: Purpose, bytes: u64, detail: String) -> Error {
+    pub(crate) fn out_of_memory(&self, what: &str, purpose: Purpose, bytes: u64, detail: String) -> Error {
         let (what, purpose) = (what.into(), purpose.name().into());
         Error::OutOfMemory { what, purpose, bytes, in_use: self.total().0, detail }
     }

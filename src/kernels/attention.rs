@@ -32,7 +32,21 @@ pub enum KeysValues<'a> {
         v: &'a Heads,
     },
     /// In a cache.
-    Cache(&'a Cache),
+    Cache {
+        /// Which.
+        cache: &'a Cache,
+        /// The words of the step, with the table of pages.
+        step: &'a Slice,
+    },
+}
+
+/// What holds keys and values. Part of the kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Rows of matrices, in 32-bit floats.
+    Rows,
+    /// A cache.
+    Cache(KvPrecision),
 }
 
 /// One attention.
@@ -59,7 +73,7 @@ pub struct Tuning {
     pub lane_groups: usize,
     /// Rows of a group of lanes, in fours.
     pub rows4: usize,
-    /// Keys whose scores a thread computes at a time.
+    /// Keys whose scores a thread computes at a time. A page of a cache is whole tiles of `lanes * keys`.
     pub keys: usize,
     /// Keys that an iteration of the loop over weights takes; divides `lanes * keys`.
     pub unroll: usize,
@@ -91,11 +105,15 @@ impl Tuning {
     }
 }
 
-/// The kernel for a head width and a precision of the keys and values.
-pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel {
+/// The kernel for a head width and what holds the keys and values.
+pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses } = tuning;
     let dim4 = head_dim / 4;
-    let shader = Shader::new("attention").choose("KV", kv_file(precision)).set_all([
+    let (kv, rows_of, held) = match source {
+        Source::Rows => (kv_file(KvPrecision::F32), "in_order", "rows".into()),
+        Source::Cache(precision) => (kv_file(precision), "pages", precision.to_string()),
+    };
+    let shader = Shader::new("attention").choose("KV", kv).choose("ROWS_OF", rows_of).set_all([
         ("HEAD_DIM4", dim4),
         ("LANES", lanes),
         ("LANE_GROUPS", lane_groups),
@@ -107,8 +125,8 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, tuning: Tuning) -> Kernel
         ("SCORE_UNROLL", if dim4.is_multiple_of(2) { 2 } else { 1 }),
         ("VALUE_UNROLL", unroll),
     ]);
-    let variant = Variant::Attention { head_dim, precision, tuning };
-    Kernel::new(format!("attention<{head_dim},{precision}>"), uses, shader, variant)
+    let variant = Variant::Attention { head_dim, source, tuning };
+    Kernel::new(format!("attention<{head_dim},{held}>"), uses, shader, variant)
 }
 
 /// FLOP of scores and weighted values: of pairs of a query and a key that it sees, in every head.
@@ -142,13 +160,14 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
 fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
     let width = kv_heads * head_dim;
-    // Stride and offset of keys, stride and offset of values, and the planes that hold them.
-    let (columns, planes, precision) = match a.kv {
+    // Stride and offset of keys, stride and offset of values, and what holds them.
+    let (columns, held, source) = match a.kv {
         KeysValues::Rows { k, v } => {
-            let planes = vec![k.buffer.clone(), v.buffer.clone()];
-            ([k.stride, k.offset, v.stride, v.offset], planes, KvPrecision::F32)
+            ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()], Source::Rows)
         }
-        KeysValues::Cache(cache) => ([width, 0, width, 0], cache.planes.clone(), cache.precision),
+        KeysValues::Cache { cache, step } => {
+            ([width, 0, width, 0], cache.bindings(step).cloned().collect(), Source::Cache(cache.precision))
+        }
     };
     let group = q_heads / kv_heads;
     let params = params!(
@@ -167,9 +186,9 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         out_stride4 = q_heads * head_dim / 4,
     );
     let dispatch = Dispatch {
-        kernel: kernel(head_dim, precision, a.tuning),
+        kernel: kernel(head_dim, source, a.tuning),
         params,
-        buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(planes).collect(),
+        buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(held).collect(),
         grid: [(q_tokens * group).div_ceil(a.tuning.rows()) as u32, kv_heads as u32, 1],
         note: format!("q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads}"),
     };

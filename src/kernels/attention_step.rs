@@ -53,7 +53,7 @@ impl Tuning {
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
     pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE, emulated: 0 };
 
-    /// Positions that a workgroup takes at a time; a split of the context is whole tiles.
+    /// Positions that a workgroup takes at a time; a split of the context is whole tiles, and so is a page.
     pub fn tile(self) -> usize {
         self.threads * self.positions
     }
@@ -71,7 +71,7 @@ pub struct AttentionStep<'a> {
     pub q: &'a Heads,
     /// Keys and values of all tokens so far, these `m` among them.
     pub cache: &'a Cache,
-    /// The step's words: word 1 is the position of the first of the `m`.
+    /// The step's words.
     pub step: &'a Slice,
     /// Last tokens; best up to 8.
     pub m: usize,
@@ -165,7 +165,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
     recording.dispatch(Dispatch {
         kernel: kernel(a.head_dim, a.cache.precision, rows, splits > 1, a.tuning),
         params,
-        buffers: [&a.q.buffer, out, a.step].into_iter().chain(&a.cache.planes).cloned().collect(),
+        buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(rows)) as u32],
         note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),
     })

@@ -75,8 +75,8 @@ fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: 
 pub(crate) enum Variant {
     /// The kernel of that name, which is one text for every model.
     Plain(&'static str),
-    /// [`attention`](mod@attention) over keys and values of a precision.
-    Attention { head_dim: usize, precision: KvPrecision, tuning: attention::Tuning },
+    /// [`attention`](mod@attention).
+    Attention { head_dim: usize, source: attention::Source, tuning: attention::Tuning },
     /// [`attention_join`](mod@attention_join).
     AttentionJoin { head_dim: usize },
     /// [`attention_step`](mod@attention_step) of so many query rows a workgroup, over all of the context or a split of it.

@@ -25,7 +25,7 @@ pub struct QkvMatvec<'a> {
     pub bias: Option<&'a Slice>,
     /// How the rows divide into heads.
     pub heads: Heads,
-    /// The step's words and table, as [`rope_append`](super::rope_append) reads them.
+    /// The step's words, as [`rope_append`](super::rope_append) reads them.
     pub step: &'a Slice,
     /// Rotated and scaled queries. `// [m, q * dim]`
     pub q: &'a Slice,
@@ -60,7 +60,7 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Re
     let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, cache } = qkv;
     let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;
     let (k, tiles) = (shape.cols, (q_heads + 2 * kv_heads) * dim / 8);
-    let own = [x, q, step].into_iter().chain(bias).chain(&cache.planes).chain([norm.weight]);
+    let own = [x, q].into_iter().chain(bias).chain(cache.bindings(step)).chain([norm.weight]);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
         kernel: kernel(gemv, (dim, pairs), cache.precision, bias.is_some()),

@@ -3,9 +3,7 @@
 //! A cache of floats holds the nearest, one of integers 127 steps either way of the largest number of a head's keys or values.
 //! Numbers beyond 65504, or beyond 127 times that, are cut to it.
 //!
-//! The buffer `step` holds what changes from token to token, in words: 0 the next token, 1 the position of the first new row,
-//! 2 tokens drawn so far, 3 the position of the table's first row. From word [`TABLE`] on lies the table: for each position
-//! `head_dim + 4` words, cosine and sine of every pair, then the scale of the queries and three words of padding.
+//! The words of the step are those of [`cache`](mod@super::cache).
 
 use super::cache::{Cache, cache_file};
 use super::{Variant, folded_grid, params};
@@ -15,10 +13,7 @@ use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 pub use crate::reference::rope_append::Heads;
 use crate::shader::Shader;
 
-/// The word of `step` that the table starts at.
-pub const TABLE: usize = 64;
-
-/// Words of a row of the table in `step`.
+/// Words of a row of the rope table in `step`.
 pub fn table_stride(head_dim: usize) -> usize {
     head_dim + 4
 }
@@ -32,7 +27,7 @@ pub struct RopeAppend<'a> {
     pub tokens: usize,
     /// How a row divides into heads.
     pub heads: Heads,
-    /// The step's words and table.
+    /// The step's words.
     pub step: &'a Slice,
     /// Where rotated keys and values go.
     pub cache: &'a Cache,
@@ -55,7 +50,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
     recording.dispatch(Dispatch {
         kernel: kernel((heads.dim, heads.pairs), cache.precision),
         params: params!(tokens, q_heads = heads.q, kv_heads = heads.kv),
-        buffers: [qkv, step].into_iter().chain(&cache.planes).cloned().collect(),
+        buffers: [qkv].into_iter().chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),
         note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),
     })

@@ -10,7 +10,6 @@ use crate::kernels::cache::Cache;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, RopeAppend};
-use crate::state::KvLayer;
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
@@ -28,10 +27,9 @@ pub struct Attention {
 
 impl Attention {
     /// Records the layer over the rows in `pass.work.x`.
-    pub fn record(&self, pass: &mut Pass<'_>, state: &KvLayer) -> Result<()> {
+    pub fn record(&self, pass: &mut Pass<'_>, cache: &Cache) -> Result<()> {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
-        let cache = &state.cache;
         let stride = self.queries_keys_values(pass, cache, &qkv)?;
         let q = Heads { buffer: qkv, stride, offset: 0 }; // [rows, q_heads, head_dim]
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
@@ -39,7 +37,10 @@ impl Attention {
             Form::Chunk { first_entry: past } => {
                 let shape =
                     Shape { q_tokens: m, kv_tokens: past + m, q_heads, kv_heads, head_dim, causal_past: Some(past) };
-                let (kv, tuning) = (KeysValues::Cache(cache), flash::Tuning::of(pass.recording.kernel_config()));
+                let (kv, tuning) = (
+                    KeysValues::Cache { cache, step: &work.step.all() },
+                    flash::Tuning::of(pass.recording.kernel_config()),
+                );
                 let attention = flash::Attention { q: &q, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
                 flash::record(pass.recording, &attention)?;
             }

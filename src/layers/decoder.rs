@@ -116,8 +116,8 @@ impl Decoder {
     /// Records some layers over the rows in `pass.work.x`.
     pub fn record_layers(&self, pass: &mut Pass<'_>, state: &State, layers: Range<usize>) -> Result<()> {
         for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
-            match (&layer.mixer, state.layer(index)) {
-                (Mixer::Attention(attention), LayerState::Kv(state)) => attention.record(pass, state)?,
+            match (&layer.mixer, state.layer(index)?) {
+                (Mixer::Attention(attention), LayerState::Kv(cache)) => attention.record(pass, &cache)?,
             }
             layer.mlp.record(pass)?;
         }

@@ -90,6 +90,10 @@ pub struct Workspace {
     pub step: Buffer,
     /// Cache entries that the step buffer's rope table has rows for.
     pub(crate) table: Range<usize>,
+    /// The word that this table begins at.
+    pub(crate) table_at: usize,
+    /// The pages that the step buffer names.
+    pub(crate) pages: Vec<u32>,
     /// Partial results where several workgroups share a step's attention.
     pub partials: Buffer,
     /// What the rows start from: a token, or a row of features. `// [tokens]`
@@ -105,8 +109,8 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Buffers for so many rows at a time. Fails as [`Allocator::alloc`].
-    pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows) -> Result<Self> {
+    /// Buffers for so many rows at a time, of conversations of at most `context` entries. Fails as [`Allocator::alloc`].
+    pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows, context: usize) -> Result<Self> {
         let q_width = config.num_attention_heads * config.head_dim;
         let kv_width = config.num_key_value_heads * config.head_dim;
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
@@ -119,8 +123,10 @@ impl Workspace {
             attn: alloc_rows("attn", rows.prompt, q_width)?,
             gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
-            step: alloc("step", step::step_bytes(config, rows.prompt))?,
+            step: alloc("step", step::step_bytes(config, rows.prompt, context))?,
             table: 0..0,
+            table_at: step::table_at(context),
+            pages: Vec::new(),
             partials: alloc("partials", step::partials_bytes(config, rows.step))?,
             sources: alloc_rows("sources", rows.prompt, 1)?,
             gathered: alloc_rows("gathered", rows.head, config.hidden_size)?,

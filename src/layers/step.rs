@@ -1,25 +1,18 @@
 //! The step buffer: what changes from one token to the next, kept on the GPU so that the recording of a step serves every token.
 //!
-//! ```text
-//! words 0..4    token, cache entry of the first row, tokens drawn, cache entry of the rope table's first row
-//! words 4..64   not used
-//! words 64..    the rope table, a row for each cache entry: cos and sin of every pair [head_dim / 2, 2], the query scale, three
-//!               words of padding
-//! ```
-//!
-//! Kernels find entry and rotation there, and the sampler writes the next token there, so that a step can be submitted before anybody
-//! has seen the token before it.
+//! Its words are those of [`cache`](mod@crate::kernels::cache): a header, the pages that hold the conversation, the rope table. Kernels
+//! find entry, pages and rotation there, and the sampler writes the next token there, so that a step can be submitted before anybody has
+//! seen the token before it.
 
 use std::ops::Range;
 
 use crate::config::TextConfig;
 use crate::kernels::attention_step::partials_len;
-use crate::kernels::rope_append::{TABLE, table_stride};
+use crate::kernels::cache::{PAGE, rope_table_at};
+use crate::kernels::rope_append::table_stride;
 
-/// Bytes of the header.
-pub(crate) const HEADER: u64 = (TABLE * size_of::<u32>()) as u64;
-/// Where the header holds the cache entry of the table's first row.
-pub(crate) const TABLE_FIRST: u64 = 12;
+/// The word that holds the cache entry of the rope table's first row.
+pub(crate) const TABLE_FIRST: usize = 3;
 /// Bytes of the header that change with every token.
 pub const RESULT: u64 = 16;
 /// Rows of the rope table that are written at once.
@@ -29,9 +22,15 @@ const SPLIT: usize = 256;
 /// Most workgroups that share the attention of one key-value head.
 const MAX_SPLITS: usize = 32;
 
-/// Bytes of the step buffer, with a table of `rows` rows.
-pub fn step_bytes(config: &TextConfig, rows: usize) -> u64 {
-    HEADER + (rows.max(TABLE_ROWS) * table_stride(config.head_dim) * size_of::<f32>()) as u64
+/// The word of the step buffer that the rope table begins at, for a context of so many entries.
+pub(crate) fn table_at(context: usize) -> usize {
+    rope_table_at(context.div_ceil(PAGE))
+}
+
+/// Bytes of the step buffer for a context of so many entries, with a rope table of `rows` rows.
+pub fn step_bytes(config: &TextConfig, rows: usize, context: usize) -> u64 {
+    let words = table_at(context) + rows.max(TABLE_ROWS) * table_stride(config.head_dim);
+    (words * size_of::<u32>()) as u64
 }
 
 /// Bytes of partial results where several workgroups share the attention of a step of so many rows.
@@ -66,8 +65,8 @@ pub struct StepHeader {
 }
 
 impl StepHeader {
-    /// The first words of the step buffer, whose rope table has rows for `entries`.
-    pub(crate) fn words(self, entries: &Range<usize>) -> [u32; 4] {
-        [self.token, self.entry as u32, self.drawn as u32, entries.start as u32]
+    /// The first words of the step buffer, whose rope table begins at the word `table_at` and has rows for `entries`.
+    pub(crate) fn words(self, entries: &Range<usize>, table_at: usize) -> [u32; 5] {
+        [self.token, self.entry as u32, self.drawn as u32, entries.start as u32, table_at as u32]
     }
 }

@@ -21,6 +21,9 @@ use crate::weights::manifest::Manifest;
 /// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
 const MAX_BINDINGS: usize = 8;
 
+/// Bytes that come back where the device is waited for.
+const WAIT: u64 = 4;
+
 /// A picture of that many cells, of which only memory is asked.
 fn pixels(pictures: &dyn Pictures, grid: ImageGrid) -> Pixels<'static> {
     let cell = pictures.cell();
@@ -101,14 +104,13 @@ impl<'a> Estimate<'a> {
         Ok(after - before)
     }
 
-    /// Bytes of the state of a conversation that has grown to hold `entries`.
+    /// Bytes of the pages that hold `entries`.
     fn state_bytes(&mut self, plan: &Plan, entries: usize) -> Result<u64> {
-        let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE).min(plan.context));
+        let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE));
         if let Some(bytes) = self.states.get(&(plan.kv, room)) {
             return Ok(*bytes);
         }
-        let bytes =
-            self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, plan.context, plan.kv, room))?;
+        let bytes = self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, plan.kv, room))?;
         self.states.insert((plan.kv, room), bytes);
         Ok(bytes)
     }
@@ -122,14 +124,15 @@ impl<'a> Estimate<'a> {
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
         let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>() + allocated(params.draw);
-        let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows))?;
+        let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows, plan.context))?;
         let drawn =
             self.allocated(Purpose::Activations, |paper| Sampling::new(paper, text.vocab_size, &demanding(), &[]))?;
         let features = feature_bytes(text, plan.feature_rows);
         self.model.paper.alloc("features", Purpose::Features, features)?;
         // Parameters, and the queue's copy of them.
         let launches = |params: u64| 2 * params;
-        let inputs = |tokens: usize| step_bytes(text, tokens) + (tokens * size_of::<u32>()) as u64;
+        // Tokens, and the name of a further page.
+        let inputs = |tokens: usize| step_bytes(text, tokens, plan.context) + ((tokens + 1) * size_of::<u32>()) as u64;
         // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
         let chunk = launches(params.chunk) + inputs(rows.prompt);
         let read = (rows.head * text.vocab_size * size_of::<f32>()) as u64 + launches(params.head);
@@ -150,8 +153,8 @@ impl<'a> Estimate<'a> {
         let (text, model, most) = (self.config.text(), &self.model, DRAFT_ROWS[DRAFT_ROWS.len() - 1]);
         // Behind one page, attention of a step is shared by several workgroups: that takes a launch more.
         let (paper, entries) = (Paper::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
-        let work = &Workspace::new(&paper, text, TextRows { prompt: most, head: most, step: most })?;
-        let state = &State::with_room(&paper, text, entries, kv, entries)?;
+        let work = &Workspace::new(&paper, text, TextRows { prompt: most, head: most, step: most }, entries)?;
+        let state = &State::with_room(&paper, text, kv, entries)?;
         let mut steps = [(1, 0); 1 + DRAFT_ROWS.len()];
         for (step, rows) in steps.iter_mut().zip(std::iter::once(1).chain(DRAFT_ROWS)) {
             *step = (rows, model.step(work, state, PAGE, rows)?.params_bytes());
@@ -166,7 +169,8 @@ impl<'a> Estimate<'a> {
         Ok(params)
     }
 
-    /// A picture that comes when the cache holds as much as the context leaves beside it: its first stage, its layers, the last one.
+    /// A picture that comes when the cache holds as much as the context leaves beside it, or keeps empty pages: its first stage, its layers,
+    /// the last one.
     fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
         let pixels = pixels(pictures, shape.grid);
         let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
@@ -179,12 +183,13 @@ impl<'a> Estimate<'a> {
         tower.end();
         paper.wait_idle();
         let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
-        let state = self.state_bytes(plan, plan.context.saturating_sub(shape.tokens))?;
+        let beside = if plan.keeps_pages { 0 } else { shape.tokens };
+        let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
         let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.rows(shape.grid)));
         let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };
-            PhaseBytes::new(Phase::Picture, [self.model.text_bytes, held, state, work, features, staging])
+            PhaseBytes::new(Phase::Picture, [self.model.text_bytes, held, state, work, features, staging + WAIT])
         };
         let sent = |bytes: u64| if streamed { bytes } else { 0 };
         let [first_params, layer_params, last_params] = params.map(|params| 2 * params);

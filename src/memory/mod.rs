@@ -60,6 +60,8 @@ pub struct Plan {
     pub context: usize,
     /// How the cache of keys and values holds a number.
     pub kv: KvPrecision,
+    /// Whether the cache keeps the memory of empty pages while pictures are encoded.
+    pub keeps_pages: bool,
     /// Where the weights of the picture side are.
     pub vision: Residency,
     /// Layers of a streamed tower on the GPU at once.

@@ -77,17 +77,16 @@ fn improved(
             }
         }
     }
-    if drafts {
-        // Last of all: what drafts take must not make anything else smaller.
-        for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= plan.rows.text.head) {
-            let mut more = plan.clone();
-            more.rows.text.step = step;
-            if let Ok(fits) = plan_of(more) {
-                return fits;
-            }
+    // Last of all: neither drafts nor empty pages may make anything else smaller.
+    for step in DRAFT_ROWS.into_iter().rev().filter(|&step| drafts && step <= plan.rows.text.head) {
+        let mut more = plan.clone();
+        more.rows.text.step = step;
+        if let Ok(fits) = plan_of(more) {
+            plan = fits;
+            break;
         }
     }
-    plan
+    plan_of(Plan { keeps_pages: true, ..plan.clone() }).unwrap_or(plan)
 }
 
 /// A plan that takes less than `failed`, which the device had no memory for. Fails as [`plan`], if there is none.
@@ -136,9 +135,20 @@ fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -
         let mut all = Vec::new();
         for kv in precisions(config, memory_options, context) {
             for (vision, vision_slots) in residencies(stages, memory_options) {
-                let (phases, peak, feature_rows) = (Vec::new(), 0, 0);
-                let plan =
-                    Plan { budget, context, kv, vision, vision_slots, rows, longest_edge, feature_rows, phases, peak };
+                let (phases, peak, feature_rows, keeps_pages) = (Vec::new(), 0, 0, false);
+                let plan = Plan {
+                    budget,
+                    context,
+                    kv,
+                    keeps_pages,
+                    vision,
+                    vision_slots,
+                    rows,
+                    longest_edge,
+                    feature_rows,
+                    phases,
+                    peak,
+                };
                 all.push(Plan { feature_rows: self::feature_rows(config, &plan, step.3, limit), ..plan });
             }
         }

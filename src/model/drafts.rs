@@ -19,7 +19,7 @@ impl Model {
             return Err(Error::Internal { detail: format!("a pass over {} tokens", inputs.len()) });
         }
         let (entry, rows) = (state.len(), inputs.len());
-        self.ready_table(state, entry, rows)?;
+        self.ready_tables(state, entry, rows)?;
         self.gpu.write(&self.work()?.sources, 0, bytemuck::cast_slice(inputs))?;
         self.ready(state, rows, Form::step(entry, rows))
     }

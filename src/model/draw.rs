@@ -79,8 +79,7 @@ impl LanguageModel for Model {
     }
 
     fn new_state(&self) -> Result<State> {
-        let (context, precision) = self.context;
-        State::new(&self.gpu, self.config(), context, precision)
+        Ok(State::new(self.pool(), self.context))
     }
 
     async fn reserve(&mut self, state: &mut State, rows: usize) -> Result<()> {

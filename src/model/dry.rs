@@ -63,8 +63,8 @@ impl DryModel {
     pub fn kernels(&mut self, config: KernelConfig, kv: KvPrecision) -> Result<Vec<Kernel>> {
         self.config = config;
         let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
-        let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 })?;
-        let state = &State::with_room(&paper, text, 2 * PAGE, kv, 2 * PAGE)?;
+        let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
+        let state = &State::with_room(&paper, text, kv, 2 * PAGE)?;
         let mut recordings = vec![
             self.chunk((work, state), (0, 1), 0..text.layers.len())?,
             self.head(work, 1)?,
@@ -135,9 +135,9 @@ impl DryModel {
         let pixels = Pixels { width: grid.cols * self.cell, height: grid.rows * self.cell, rgb: &[] };
         let tower: u64 = self.picture(&pixels, vision_rows)?.iter().map(Recording::flops).sum();
         let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
-        let work = &Workspace::new(&paper, text, TextRows { prompt: prompt_rows, head: 1, step: 1 })?;
+        let work = &Workspace::new(&paper, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;
         // The precision of what is stored takes no FLOP.
-        let state = &State::with_room(&paper, text, tokens, KvPrecision::F32, tokens)?;
+        let state = &State::with_room(&paper, text, KvPrecision::F32, tokens)?;
         let mut prompt = 0;
         for first in (0..tokens).step_by(prompt_rows) {
             let rows = prompt_rows.min(tokens - first);

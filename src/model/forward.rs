@@ -5,9 +5,10 @@ use std::ops::Range;
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Prepared, Purpose, Recording, Slice};
+use crate::kernels::cache::PAGES;
 use crate::layers::step::{self, StepHeader, TABLE_ROWS};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
-use crate::state::State;
+use crate::state::{Pool, State};
 
 /// A decoder on a device.
 #[derive(Debug)]
@@ -15,8 +16,10 @@ pub struct Model {
     pub(super) gpu: Gpu,
     pub(super) decoder: Decoder,
     pub(super) rows: TextRows,
-    /// Entries of a conversation at most, and how its state holds a number.
-    pub(super) context: (usize, KvPrecision),
+    /// Entries of a conversation at most.
+    pub(super) context: usize,
+    /// Where the states of conversations are.
+    pool: Pool,
     /// What the decoder works in; not there while a picture is encoded.
     pub(super) work: Option<Workspace>,
     /// Steps by their rows and form, one for each count of rows and state.
@@ -28,10 +31,17 @@ pub struct Model {
 }
 
 impl Model {
-    /// A decoder that computes so many rows at a time, for conversations of at most `context` entries.
-    pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, context: (usize, KvPrecision)) -> Self {
+    /// A decoder that computes so many rows at a time, for conversations of at most `context` entries. There are pages for one of that
+    /// length, which all conversations share.
+    pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, (context, kv): (usize, KvPrecision)) -> Self {
+        let pool = Pool::new(&decoder.config, kv, context);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
-        Self { gpu, decoder, rows, context, work, steps, filter_is_tested: false, drafts_tested }
+        Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested }
+    }
+
+    /// Where the states of conversations are.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The decoder's shape.
@@ -57,7 +67,7 @@ impl Model {
 
     pub(super) fn ready_work(&mut self) -> Result<()> {
         if self.work.is_none() {
-            self.work = Some(Workspace::new(&self.gpu, self.config(), self.rows)?);
+            self.work = Some(Workspace::new(&self.gpu, self.config(), self.rows, self.context)?);
         }
         Ok(())
     }
@@ -91,29 +101,42 @@ impl Model {
         self.write_step(state, header, 2)
     }
 
-    /// Writes the header of the step buffer, and the rope table if it lacks one of `rows` rows from the header's entry on.
+    /// Writes the header of the step buffer, and what [`Self::ready_tables`] does of `rows` rows from the header's entry on.
     pub(super) fn write_step(&mut self, state: &State, header: StepHeader, rows: usize) -> Result<()> {
         self.ready_work()?;
         let work = self.work.as_mut().ok_or_else(no_pass)?;
         if covers(&work.table, header.entry, rows) {
-            return self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table)));
+            self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table, work.table_at)))?;
+            return self.ready_tables(state, header.entry, rows);
         }
         work.table = header.entry..header.entry + rows.max(TABLE_ROWS);
-        let mut words = header.words(&work.table).to_vec();
-        words.resize(step::HEADER as usize / size_of::<u32>(), 0);
+        work.pages = state.pages();
+        let mut words = header.words(&work.table, work.table_at).to_vec();
+        words.resize(PAGES, 0);
+        words.extend(&work.pages);
+        words.resize(work.table_at, 0);
         words.extend(self.decoder.rope_table(work.table.len(), state.position_id(header.entry)));
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&words))
     }
 
-    /// Has the rope table hold the rows of these entries.
-    pub(super) fn ready_table(&mut self, state: &State, entry: usize, rows: usize) -> Result<()> {
+    /// Has the step buffer hold the rotations of these entries, and the pages of `state`. What it holds is not written again.
+    pub(super) fn ready_tables(&mut self, state: &State, entry: usize, rows: usize) -> Result<()> {
         let work = self.work.as_mut().ok_or_else(no_pass)?;
+        // The rest of the header stays: the GPU may have counted it up since it was written.
+        let write = |word: usize, words: &[u32]| {
+            let first = (word * size_of::<u32>()) as u64;
+            if words.is_empty() { Ok(()) } else { self.gpu.write(&work.step, first, bytemuck::cast_slice(words)) }
+        };
         if !covers(&work.table, entry, rows) {
             work.table = entry..entry + TABLE_ROWS;
-            // The rest of the header stays: the GPU may have counted it up since it was written.
-            self.gpu.write(&work.step, step::TABLE_FIRST, bytemuck::cast_slice(&[entry as u32]))?;
-            let words = self.decoder.rope_table(TABLE_ROWS, state.position_id(entry));
-            self.gpu.write(&work.step, step::HEADER, bytemuck::cast_slice(&words))?;
+            write(step::TABLE_FIRST, &[entry as u32])?;
+            write(work.table_at, &self.decoder.rope_table(TABLE_ROWS, state.position_id(entry)))?;
+        }
+        let pages = state.pages();
+        let same = pages.iter().zip(&work.pages).take_while(|(page, held)| page == held).count();
+        if same < pages.len() {
+            write(PAGES + same, &pages[same..])?;
+            work.pages = pages;
         }
         Ok(())
     }
@@ -121,7 +144,7 @@ impl Model {
     /// Readies the recording of the step at `entry`, which the state must have room for. It serves until its [`StepHeader`] names an
     /// entry beyond, as the caller counts them. Fails as [`Gpu::prepare`] and [`Gpu::write`].
     pub fn ready_step(&mut self, state: &State, entry: usize) -> Result<&Prepared> {
-        self.ready_table(state, entry, 1)?;
+        self.ready_tables(state, entry, 1)?;
         self.ready(state, 1, Form::step(entry, 1))
     }
 

@@ -26,6 +26,8 @@ pub struct Step<'a> {
     pub table_first: usize,
     /// Cosine and sine of every pair, the scale of queries, three numbers nobody reads. `// [positions, dim + 4]`
     pub table: &'a [f32],
+    /// The pages that hold the tokens.
+    pub pages: &'a [u32],
 }
 
 /// Rotates the queries in place; rotated keys, and values, go to the cache.
@@ -39,7 +41,8 @@ pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: KvPreci
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
     let mut rotated = qkv.to_vec(); // [tokens, stride]
     rope::compute(rope::Heads { q, k: kv, dim, pairs }, stride, &angles.concat(), &scales, &mut rotated);
-    let append = Append { tokens, past: step.position, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
+    let (past, pages) = (step.position, step.pages);
+    let append = Append { tokens, past, pages, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
     cache::append(append, precision, &rotated, cache);
     for (row, rotated) in qkv.chunks_exact_mut(stride).zip(rotated.chunks_exact(stride)) {
         row[..q * dim].copy_from_slice(&rotated[..q * dim]);

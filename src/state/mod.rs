@@ -6,24 +6,21 @@
 //! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
 
 mod kv;
+mod pages;
+mod pool;
 
-pub use kv::{PAGE, State};
+pub use crate::kernels::cache::PAGE;
+pub use kv::State;
+pub use pages::Pages;
+pub use pool::Pool;
 
 use crate::kernels::cache::Cache;
 
 /// What one layer keeps.
 #[derive(Debug)]
 pub enum LayerState {
-    /// Keys and values of every entry.
-    Kv(KvLayer),
-}
-
-/// Keys and values of a layer, with room for so many entries.
-#[derive(Debug)]
-pub struct KvLayer {
-    /// The planes that kernels bind.
-    pub cache: Cache,
-    pub(crate) capacity: usize,
+    /// Keys and values of every entry, in pages that the step buffer names.
+    Kv(Cache),
 }
 
 /// The states of all layers of one conversation.

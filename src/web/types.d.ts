@@ -234,6 +234,8 @@ export interface MemoryPlan {
   /** Tokens that a conversation may hold. */
   context: number;
   kv: KvPrecision;
+  /** Whether keys and values keep the memory of empty pages while pictures are encoded. */
+  keepsPages: boolean;
   vision: VisionResidency;
   /** Layers of a streamed vision tower that are on the GPU at once. */
   visionSlots: number;

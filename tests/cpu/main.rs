@@ -8,6 +8,7 @@ mod generation;
 mod image;
 #[path = "../shared/on_paper.rs"]
 mod on_paper;
+mod pages;
 mod picture_size;
 mod reference;
 mod rooms;

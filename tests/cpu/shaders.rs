@@ -15,6 +15,8 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
 use ocelli::gpu::{Access, Features, Kernel};
+use ocelli::kernels::attention::Source;
+use ocelli::kernels::cache::PAGE;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append};
 use ocelli::shader::FILES;
@@ -68,12 +70,24 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         let tuning = if head_dim % 8 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
         [
-            attention::kernel(head_dim, precision, tuning),
+            attention::kernel(head_dim, Source::Cache(precision), tuning),
+            attention::kernel(head_dim, Source::Rows, tuning),
             attention_step::kernel(head_dim, precision, rows, head_dim % 3 == 0, step),
             attention_join::kernel(head_dim),
             rope_append::kernel((head_dim, RopePairs::Half), precision),
         ]
     })
+}
+
+/// Attention looks pages up once a tile.
+#[test]
+fn no_tile_lies_in_two_pages() {
+    for tuning in attention::Tuning::ALL {
+        assert!(PAGE.is_multiple_of(tuning.lanes * tuning.keys), "{tuning:?}");
+    }
+    for tuning in attention_step::Tuning::ALL {
+        assert!(PAGE.is_multiple_of(tuning.tile()), "{tuning:?}");
+    }
 }
 
 /// What naga must know to take a kernel. Nothing that a WebGPU device may lack but what the kernel says that it needs:

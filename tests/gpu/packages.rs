@@ -10,16 +10,20 @@ use std::sync::{Arc, Mutex};
 use ocelli::Result;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
+use ocelli::families::definition;
 use ocelli::gpu::Gpu;
+use ocelli::layers::TextRows;
+use ocelli::model::Model;
 use ocelli::weights::ImportOptions;
 use ocelli::weights::gguf::{self, GgufImport};
 use ocelli::weights::hf::import;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
-use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
+use ocelli::weights::manifest::{MANIFEST_FILE, Manifest, TOKENIZER_FILE};
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
 use ocelli::weights::synth;
+use ocelli::weights::upload::{Selection, Uploader};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, beside those of the checkpoints.
@@ -116,6 +120,19 @@ pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, optio
     let package = Package::open(MemoryFiles(in_memory)).await?;
     let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
     Engine::load(gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
+}
+
+/// The decoder of a package, for conversations of so many entries.
+pub(crate) fn decoder(gpu: &Gpu, files: &Contents, context: (usize, KvPrecision)) -> Model {
+    let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
+    let mut uploader = Uploader::new(gpu, &manifest);
+    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
+    for (index, shard) in manifest.shards.iter().enumerate() {
+        uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
+    }
+    let mut weights = uploader.finish(&manifest).expect("weights");
+    let decoder = definition(&manifest.config).decoder(&mut weights).expect("a decoder");
+    Model::new(gpu, decoder, TextRows { prompt: 256, head: 8, step: 8 }, context)
 }
 
 /// A fixture checkpoint, packed and loaded.

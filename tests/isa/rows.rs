@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Features, Kernel};
+use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{
     attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
@@ -46,8 +47,9 @@ const BINDINGS: usize = 10;
 pub(crate) fn rows() -> Vec<Row> {
     let by_layout = Layout::ALL.into_iter().flat_map(|layout| gemv(layout, 1).into_iter().chain(products(layout)));
     let suffixes = [4, 8].into_iter().flat_map(|m| gemv(Layout::Q4_0, m));
-    let of_decoder = KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, kv).chain(attention_step(128, kv)));
-    let all = by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, KvPrecision::F32)).chain(others());
+    let of_decoder =
+        KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, Source::Cache(kv)).chain(attention_step(128, kv)));
+    let all = by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, Source::Rows)).chain(others());
     // Of tunings that use the same, the first: their loops are alike.
     let mut names = BTreeSet::new();
     all.filter(|row| names.insert(row.name())).collect()
@@ -104,13 +106,13 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
 }
 
 /// Attention of many rows. What is around the loops is done for each tile of keys.
-fn attention(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
+fn attention(dim: usize, source: Source) -> impl Iterator<Item = Row> {
     use attention::Tuning;
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
         let (rows, keys) = (4 * tuning.rows4, tuning.lanes * tuning.keys);
         let scores = (rows * tuning.keys * 8, dim / 8);
         let values = (tuning.unroll * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.unroll);
-        Row::new(attention::kernel(dim, precision, tuning), vec![scores, values])
+        Row::new(attention::kernel(dim, source, tuning), vec![scores, values])
     })
 }
 

@@ -1,25 +1,17 @@
 //! Cases of attention, of prompts and of steps.
 
+use super::cache::{pages_of, rows_of, step_words};
 use super::harness::{Harness, Holds, Random};
 use super::{Case, SUM};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape};
+use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape, Source};
 use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
 use crate::kernels::cache::Cache;
 use crate::reference;
-use crate::reference::cache::{pack, unpack};
-
-/// How queries, keys and values lie in memory.
-#[derive(Debug, Clone, Copy)]
-pub enum Source {
-    /// All in one matrix, as in the vision tower.
-    Fused,
-    /// Keys and values in a cache, as in the decoder.
-    Cache(KvPrecision),
-}
+use crate::reference::cache::{pack, row, unpack};
 
 /// The scores an attention meets.
 #[derive(Clone, Copy)]
@@ -39,21 +31,20 @@ impl Scores {
     }
 }
 
-/// Attention over keys and values at once.
+/// Attention over keys and values at once, which lie in a cache, or with the queries in one matrix.
 pub fn attention(shape: Shape, tuning: prompt::Tuning, source: Source, scores: Scores) -> Case {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
     let sizes = format!("{shape:?} {tuning:?} {source:?} {}", scores.name);
-    let precision = if let Source::Cache(precision) = source { precision } else { KvPrecision::F32 };
-    Case::new(prompt::kernel(head_dim, precision, tuning), SUM, sizes, move |harness| {
+    Case::new(prompt::kernel(head_dim, source, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
         let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
         let mut v = harness.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
         let mut out = harness.output(q_tokens * q_width, Holds::Numbers)?;
         let rows = |buffer: &Slice, stride, offset| Heads { buffer: buffer.clone(), stride, offset };
-        let (q_rows, k_rows, v_rows, cache);
+        let (q_rows, k_rows, v_rows, cache, step);
         let kv = match source {
-            Source::Fused => {
+            Source::Rows => {
                 let rows_of = q.chunks_exact(q_width).zip(k.chunks_exact(kv_width)).zip(v.chunks_exact(kv_width));
                 let fused: Vec<f32> = rows_of.flat_map(|((q, k), v)| [q, k, v].concat()).collect();
                 let (stride, buffer) = (q_width + 2 * kv_width, harness.input(&fused)?);
@@ -62,8 +53,10 @@ pub fn attention(shape: Shape, tuning: prompt::Tuning, source: Source, scores: S
             }
             Source::Cache(precision) => {
                 q_rows = rows(&harness.input(&q)?, q_width, 0);
-                cache = cached(harness, precision, head_dim, &mut k, &mut v)?;
-                KeysValues::Cache(&cache)
+                let pages = pages_of(harness, kv_tokens);
+                cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
+                step = harness.words(&step_words((0, 0), &pages, &[]))?;
+                KeysValues::Cache { cache: &cache, step: &step }
             }
         };
         let attention = prompt::Attention { q: &q_rows, kv, out: &out.slice, shape, tuning };
@@ -75,14 +68,14 @@ pub fn attention(shape: Shape, tuning: prompt::Tuning, source: Source, scores: S
     })
 }
 
-/// A cache that holds the keys and values, which become what the cache makes of them.
+/// A cache that holds the keys and values in some pages, and nothing that is a number elsewhere. They become what it makes of them.
 fn cached(
     harness: &mut Harness<'_>,
-    precision: KvPrecision,
-    head_dim: usize,
-    k: &mut [f32],
-    v: &mut [f32],
+    (precision, kv_heads, head_dim): (KvPrecision, usize, usize),
+    pages: &[u32],
+    [k, v]: [&mut [f32]; 2],
 ) -> Result<Cache> {
+    let tokens = k.len() / head_dim / kv_heads;
     let hold = |numbers: &mut [f32]| {
         let (mut words, mut scales) = (Vec::new(), Vec::new());
         for head in numbers.chunks_exact_mut(head_dim) {
@@ -95,9 +88,16 @@ fn cached(
     };
     let ((k, k_scales), (v, v_scales)) = (hold(k), hold(v));
     let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
-    let planes = [harness.words(&k)?, harness.words(&v)?, harness.words(&scales)?];
-    let count = precision.head_bytes(head_dim).len();
-    Ok(Cache { precision, planes: planes.into_iter().take(count).collect() })
+    let plane = |words: Vec<u32>| {
+        let width = words.len() / tokens;
+        let mut plane = vec![u32::MAX; rows_of(pages, tokens) * width];
+        for (token, words) in words.chunks_exact(width).enumerate() {
+            plane[row(pages, token) * width..][..width].copy_from_slice(words);
+        }
+        harness.words(&plane)
+    };
+    let planes = [k, v, scales].into_iter().take(precision.head_bytes(head_dim).len()).map(plane);
+    Ok(Cache { precision, planes: planes.collect::<Result<_>>()? })
 }
 
 /// An attention of a step.
@@ -128,8 +128,9 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
         let mut k = scores.numbers(harness, tokens * kv_width, -1.0); // [tokens, kv_width]
         let mut v = harness.random.numbers(tokens * kv_width, 1.0); // [tokens, kv_width]
-        let cache = cached(harness, precision, head_dim, &mut k, &mut v)?;
-        let step_words = harness.words(&[u32::MAX, position as u32, u32::MAX, u32::MAX])?;
+        let pages = pages_of(harness, tokens);
+        let cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
+        let step_words = harness.words(&step_words((position, 0), &pages, &[]))?;
         let mut out = harness.output(m * q_width, Holds::Numbers)?;
         let mut partials = harness.output(partials_len(m, q_heads, head_dim, splits).max(1), Holds::Numbers)?;
         let queries = Heads { buffer: harness.input(&q)?, stride, offset };

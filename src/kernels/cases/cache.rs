@@ -4,8 +4,8 @@ use super::harness::{Harness, Holds, Output, Random};
 use super::{Case, POINTWISE};
 use crate::config::KvPrecision;
 use crate::error::Result;
-use crate::kernels::cache::Cache;
-use crate::kernels::rope_append::{self as append, Heads, RopeAppend, TABLE, table_stride};
+use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
+use crate::kernels::rope_append::{self as append, Heads, RopeAppend, table_stride};
 use crate::reference;
 use crate::reference::rope_append::Step;
 
@@ -38,26 +38,44 @@ impl Rotation {
         table
     }
 
-    /// What the kernels read of a table.
-    pub(super) fn words(self, table: &[f32]) -> Vec<u32> {
-        let mut words = vec![u32::MAX; TABLE];
-        (words[1], words[3]) = (self.position as u32, self.table_first as u32);
-        words.extend(table.iter().map(|x| x.to_bits()));
-        words
+    /// What the kernels read of the tables.
+    pub(super) fn words(self, pages: &[u32], table: &[f32]) -> Vec<u32> {
+        step_words((self.position, self.table_first), pages, table)
     }
 
-    /// What the reference reads of it.
-    pub(super) fn step(self, table: &[f32]) -> Step<'_> {
-        Step { position: self.position, table_first: self.table_first, table }
+    /// What the reference reads of them.
+    pub(super) fn step<'a>(self, pages: &'a [u32], table: &'a [f32]) -> Step<'a> {
+        Step { position: self.position, table_first: self.table_first, table, pages }
     }
 }
 
-/// A cache to be written, with room for two tokens more: of which every bit counts, or where only what the words are worth does.
+/// The words of a step at a position, with a rope table that begins at another; token and count are none.
+pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table: &[f32]) -> Vec<u32> {
+    let mut words = vec![u32::MAX; rope_table_at(pages.len())];
+    (words[1], words[3], words[4]) = (position as u32, table_first as u32, words.len() as u32);
+    words[PAGES..PAGES + pages.len()].copy_from_slice(pages);
+    words.extend(table.iter().map(|x| x.to_bits()));
+    words
+}
+
+/// Pages that hold so many tokens: the last ones of the cache first, and not the first of all; in order where memory is scarce.
+pub(super) fn pages_of(harness: &Harness<'_>, tokens: usize) -> Vec<u32> {
+    let count = tokens.div_ceil(PAGE) as u32;
+    if harness.is_lean() { (0..count).collect() } else { (1..=count).rev().collect() }
+}
+
+/// Rows of a cache that these pages lie in.
+pub(super) fn rows_of(pages: &[u32], tokens: usize) -> usize {
+    let of_page = |(index, page): (usize, &u32)| *page as usize * PAGE + (tokens - index * PAGE).min(PAGE);
+    pages.iter().enumerate().map(of_page).max().unwrap_or(0)
+}
+
+/// A cache to be written, with two rows more than that: of which every bit counts, or where only what the words are worth does.
 pub(super) fn new_cache(
     harness: &Harness<'_>,
     precision: KvPrecision,
     heads: Heads,
-    tokens: usize,
+    rows: usize,
     exact: bool,
 ) -> Result<(Vec<Output>, Cache)> {
     let holds = match precision {
@@ -65,7 +83,7 @@ pub(super) fn new_cache(
         KvPrecision::F16 => Holds::Halves,
         _ => Holds::Numbers,
     };
-    let plane = |bytes: u64| harness.output((tokens + 2) * heads.kv * bytes as usize / 4, holds);
+    let plane = |bytes: u64| harness.output((rows + 2) * heads.kv * bytes as usize / 4, holds);
     let outputs = precision.head_bytes(heads.dim).into_iter().map(plane).collect::<Result<Vec<_>>>()?;
     let planes = outputs.iter().map(|output| output.slice.clone()).collect();
     Ok((outputs, Cache { precision, planes }))
@@ -98,13 +116,14 @@ pub fn rope_append(
         let stride = (heads.q + 2 * heads.kv) * heads.dim;
         let mut qkv = numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
         let table = rotation.table(harness, heads.dim);
-        let (step, mut out) = (harness.words(&rotation.words(&table))?, harness.in_place(&qkv)?);
-        let room = rotation.position + tokens;
-        let (mut planes, cache) = new_cache(harness, precision, heads, room, rotation.exact)?;
+        let held = rotation.position + tokens;
+        let pages = pages_of(harness, held);
+        let (step, mut out) = (harness.words(&rotation.words(&pages, &table))?, harness.in_place(&qkv)?);
+        let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, held), rotation.exact)?;
         let launch = RopeAppend { qkv: &out.slice, tokens, heads, step: &step, cache: &cache };
         append::record(&mut harness.recording, &launch)?;
         let written = reference_cache(&mut planes);
-        reference::rope_append::compute(heads, rotation.step(&table), &mut qkv, precision, written);
+        reference::rope_append::compute(heads, rotation.step(&pages, &table), &mut qkv, precision, written);
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(out);

@@ -1,6 +1,6 @@
 //! Cases of the kernels that multiply a few rows by a matrix and do more in the same launch.
 
-use super::cache::{Rotation, new_cache, reference_cache};
+use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
 use super::products::{Into, linear, magnitude, random_matrix, uneven};
 use super::{Case, SUM};
@@ -90,9 +90,10 @@ pub fn qkv_matvec(
         let bias = has_bias.then(|| harness.random.numbers(n, 1.0));
         let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false };
         let table = rotation.table(harness, heads.dim);
-        let step = harness.words(&rotation.words(&table))?;
+        let pages = pages_of(harness, 5 + m);
+        let step = harness.words(&rotation.words(&pages, &table))?;
         let mut q = harness.output(m * heads.q * heads.dim, Holds::Numbers)?;
-        let (mut planes, cache) = new_cache(harness, precision, heads, 5 + m, false)?;
+        let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, 5 + m), false)?;
         let (x, gain) = (harness.input(&x)?, harness.input(&gain.unwrap_or_default())?);
         let bias_slice = harness.optional(bias.as_deref())?;
         let product = QkvMatvec {
@@ -108,7 +109,7 @@ pub fn qkv_matvec(
         };
         qkv::record(&mut harness.recording, &gemv, &product)?;
         let (weights, held) = ((&w[..], bias.as_deref()), (precision, reference_cache(&mut planes)));
-        reference::qkv_matvec::compute(heads, (&h, k), weights, rotation.step(&table), q.expected(), held);
+        reference::qkv_matvec::compute(heads, (&h, k), weights, rotation.step(&pages, &table), q.expected(), held);
         let magnitude = magnitude(&h, &w, k);
         q.magnitude = 2.5 * magnitude;
         planes.iter_mut().for_each(|plane| plane.magnitude = magnitude);

@@ -152,6 +152,11 @@ impl<'a> Harness<'a> {
         Self { guard: 0, ..Self::new(gpu, 0) }
     }
 
+    /// Whether it is [`Self::lean`].
+    pub(super) fn is_lean(&self) -> bool {
+        self.guard == 0
+    }
+
     fn guarded<T: NoUninit>(&self, words: &[T], guard: T) -> Result<(Buffer, Slice)> {
         let mut all = vec![guard; self.guard];
         all.extend_from_slice(words);

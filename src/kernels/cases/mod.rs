@@ -13,8 +13,8 @@ mod sampling;
 
 use std::fmt;
 
-pub use attention::{Attending, Scores, Source, attention, attention_join, attention_step};
-pub use cache::{Rotation, exact_numbers, rope_append};
+pub use attention::{Attending, Scores, attention, attention_join, attention_step};
+pub use cache::{Rotation, exact_numbers, rope_append, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patchify, rms_norm, rope};
@@ -22,10 +22,10 @@ pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
 use super::Variant;
-use crate::config::{KvPrecision, RopePairs};
+use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::gpu::Kernel;
-use crate::kernels::attention::Shape;
+use crate::kernels::attention::{Shape, Source};
 use crate::kernels::gemv::Gemv;
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
@@ -149,14 +149,13 @@ fn of_variant(variant: Variant) -> Vec<Case> {
     let product = |gemv: Gemv, n, k| (gemv.rows, n, inputs(k, gemv.ragged));
     match variant {
         Variant::Plain(name) => plain(name).unwrap_or_default(),
-        Variant::Attention { head_dim, precision, tuning } => {
-            let case = |q_tokens, kv_tokens, (q_heads, kv_heads), causal_past, source| {
-                let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-                attention(shape, tuning, source, Scores::MILD)
+        Variant::Attention { head_dim, source, tuning } => {
+            let (q_tokens, kv_tokens, (q_heads, kv_heads), causal_past) = match source {
+                Source::Rows => (33, 33, (1, 1), None),
+                Source::Cache(_) => (9, 40, (4, 2), Some(31)),
             };
-            let cached = case(9, 40, (4, 2), Some(31), Source::Cache(precision));
-            let fused = (precision == KvPrecision::F32).then(|| case(33, 33, (1, 1), None, Source::Fused));
-            [cached].into_iter().chain(fused).collect()
+            let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
+            vec![attention(shape, tuning, source, Scores::MILD)]
         }
         Variant::AttentionJoin { head_dim } => vec![attention_join(6, 2, head_dim)],
         Variant::AttentionStep { head_dim, precision, rows, is_split, tuning } => {

@@ -2,13 +2,23 @@
 
 use crate::config::KvPrecision;
 
+/// Positions of a page.
+pub const PAGE: usize = 256;
+
+/// The row of a cache that is a position's. Of every [`PAGE`] positions, `pages` has the page that holds them.
+pub fn row(pages: &[u32], position: usize) -> usize {
+    pages[position / PAGE] as usize * PAGE + position % PAGE
+}
+
 /// Where the new keys and values are, and where they go.
 #[derive(Debug, Clone, Copy)]
-pub struct Append {
+pub struct Append<'a> {
     /// New tokens.
     pub tokens: usize,
     /// Tokens in the cache before them.
     pub past: usize,
+    /// The pages that hold the tokens.
+    pub pages: &'a [u32],
     /// Key and value heads.
     pub kv_heads: usize,
     /// Width of a head.
@@ -22,23 +32,23 @@ pub struct Append {
 /// The words of a cache.
 #[derive(Debug)]
 pub struct Cache<'a> {
-    /// Keys. `// [capacity, kv_heads, words of a head]`
+    /// Keys. `// [pages, PAGE, kv_heads, words of a head]`
     pub k: &'a mut [u32],
-    /// Values. `// [capacity, kv_heads, words of a head]`
+    /// Values. `// [pages, PAGE, kv_heads, words of a head]`
     pub v: &'a mut [u32],
-    /// Scales of the keys in the lower halves, of the values in the upper; empty but for integers. `// [capacity, kv_heads]`
+    /// Scales of the keys in the lower halves, of the values in the upper; empty but for integers. `// [pages, PAGE, kv_heads]`
     pub scales: &'a mut [u32],
 }
 
 /// Stores. `qkv`: `// [tokens, stride]`.
-pub fn append(append: Append, precision: KvPrecision, qkv: &[f32], cache: Cache<'_>) {
-    let Append { tokens, past, kv_heads, head_dim, stride, k_offset } = append;
+pub fn append(append: Append<'_>, precision: KvPrecision, qkv: &[f32], cache: Cache<'_>) {
+    let Append { tokens, past, pages, kv_heads, head_dim, stride, k_offset } = append;
     for (token, kv_head) in (0..tokens).flat_map(|token| (0..kv_heads).map(move |kv_head| (token, kv_head))) {
         let column = token * stride + k_offset + kv_head * head_dim;
         let (k, k_scale) = pack(precision, &qkv[column..column + head_dim]);
         let column = column + kv_heads * head_dim;
         let (v, v_scale) = pack(precision, &qkv[column..column + head_dim]);
-        let head = (past + token) * kv_heads + kv_head;
+        let head = row(pages, past + token) * kv_heads + kv_head;
         cache.k[head * k.len()..(head + 1) * k.len()].copy_from_slice(&k);
         cache.v[head * v.len()..(head + 1) * v.len()].copy_from_slice(&v);
         if precision == KvPrecision::Int8 {

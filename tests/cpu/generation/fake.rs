@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use ocelli::config::ImageGrid;
-use ocelli::engine::{Backend, ContextEntry, Conversation, PromptImages, RequestContext, SizedPicture};
+use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
 use ocelli::model::{Features, Input, LanguageModel, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
@@ -375,7 +375,6 @@ impl Backend for FakeBackend {
 
     async fn encode_images(
         &mut self,
-        _: &mut Conversation<FakeModel>,
         _: &[ContextEntry],
         _: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,

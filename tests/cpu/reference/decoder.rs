@@ -32,8 +32,8 @@ fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
     let mut past = 0;
     for &chunk in chunks {
         let rows = &qkv[past * STRIDE..(past + chunk) * STRIDE];
-        let append =
-            Append { tokens: chunk, past, kv_heads: KV_HEADS, head_dim: HEAD_DIM, stride: STRIDE, k_offset: Q_WIDTH };
+        let (pages, kv_heads, head_dim) = (&[0, 1], KV_HEADS, HEAD_DIM);
+        let append = Append { tokens: chunk, past, pages, kv_heads, head_dim, stride: STRIDE, k_offset: Q_WIDTH };
         let [k, v] = &mut caches;
         cache::append(append, KvPrecision::F32, rows, Cache { k, v, scales: &mut [] });
         let [k, v] = [k, v].map(|words| unpack(KvPrecision::F32, words, 0));

@@ -32,9 +32,9 @@ fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
 fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
     let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), &model.decoder.config);
     let rows = TextRows { prompt, head: 1, step: 1 };
-    let work = Workspace::new(&paper, text, rows).expect("a workspace");
+    let work = Workspace::new(&paper, text, rows, 4096).expect("a workspace");
     let room = entries.next_multiple_of(256);
-    (work, State::with_room(&paper, text, 4096, KvPrecision::F16, room).expect("a state"))
+    (work, State::with_room(&paper, text, KvPrecision::F16, room).expect("a state"))
 }
 
 /// Bytes that a recording binds, each buffer once.

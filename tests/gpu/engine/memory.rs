@@ -1,10 +1,10 @@
-//! What happens when the cache of keys and values cannot grow.
+//! The memory of keys and values: pages that conversations share, and what happens where there are too few.
 
 use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Request};
-use ocelli::gpu::Gpu;
-use ocelli::state::{PAGE, State};
+use ocelli::engine::{Cancel, Conversation, Request};
+use ocelli::gpu::{Gpu, Purpose};
+use ocelli::state::{PAGE, Pool, State};
 use ocelli::weights::layout::Layout;
 
 use super::{CHECKPOINT, answer, ask, fresh_answer};
@@ -14,7 +14,7 @@ fn say(text: &str) -> Request {
     ask(vec![Message::text(Role::User, text)], Vec::new(), 4)
 }
 
-/// The device is full after two of three layers have moved: all that was held still is, and with room again all goes on.
+/// There is memory for half of the pages. What has come to be held is, and with more memory all goes on.
 #[test]
 fn a_cache_that_cannot_grow_keeps_what_it_holds() {
     pollster::block_on(async {
@@ -24,20 +24,26 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             let mut engine = packages::load_on(&gpu, &files, 512, Some(kv)).await;
             assert_eq!(engine.plan().kv, kv);
             let (short, long) = (say("Hello."), say(&"word ".repeat(80)));
-            let before = answer(&mut engine, &short).await;
-
             let text = engine.config().text().clone();
             let page = PAGE as u64 * State::entry_bytes(&text, kv) / text.layers.len() as u64;
-            let (held, _) = gpu.ledger().total();
+            let before = answer(&mut engine, &short).await;
+            assert_eq!(cache_bytes(&gpu), 6 * page, "{kv}: two pages in three layers");
+
+            // A page of each layer is too much, and its memory serves nothing else.
+            engine = packages::load_on(&gpu, &files, 512, Some(kv)).await;
+            gpu.ledger().set_limit(Some(gpu.ledger().total().0 + 3 * page + page / 2));
+            let refused = engine.generate(&short, &Cancel::new(), &mut |_| ()).await.expect_err("no room to work in");
+            assert_eq!(refused.code(), "out-of-memory", "{kv}: {refused}");
+            gpu.ledger().set_limit(None);
+            assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
+            assert_eq!(cache_bytes(&gpu), 3 * page, "{kv}: no more than is needed");
+
             // Two layers grow by a page each; a third has no room for its two new pages beside its old one, but an answer has for
             // what it draws with.
-            let limit = held + 3 * page + page * 3 / 4;
-            gpu.ledger().set_limit(Some(limit));
+            let (held, _) = gpu.ledger().total();
+            gpu.ledger().set_limit(Some(held + 3 * page + page * 3 / 4));
             let refused = engine.generate(&long, &Cancel::new(), &mut |_| ()).await.expect_err("no room");
             assert_eq!(refused.code(), "out-of-memory", "{kv}: {refused}");
-            // Work memory may have gone for it.
-            let now = gpu.ledger().total().0;
-            assert!(now > held + page && now <= held + 2 * page, "{kv}: {now} after {held}");
             assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
 
             gpu.ledger().set_limit(None);
@@ -48,22 +54,67 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
     });
 }
 
-/// A long conversation, then a short one: memory follows, unless it is little.
+/// Bytes that keys and values take.
+fn cache_bytes(gpu: &Gpu) -> u64 {
+    gpu.ledger().rows().iter().find(|row| row.purpose == Purpose::KvCache).map_or(0, |row| row.current)
+}
+
+/// Two conversations that do not fit together: the one that rests gives way, and is computed again when it goes on.
 #[test]
-fn a_cache_gives_back_what_a_shorter_conversation_leaves_empty() {
+fn conversations_share_the_pages_and_none_changes_what_another_says() {
+    pollster::block_on(async {
+        let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+        let gpu = Gpu::open().await.expect("a device");
+        let mut engine = packages::load_on(&gpu, &files, 2 * PAGE, None).await;
+        let all = 2 * PAGE as u64 * State::entry_bytes(engine.config().text(), engine.plan().kv);
+        let (mut resting, mut cached) = (Conversation::default(), Vec::new());
+        // Turns of the two: of a page each, and then of more than one.
+        for (turn, count) in [15, 15, 40, 40, 80, 80, 80].into_iter().enumerate() {
+            let request = say(&format!("{} ", ["word", "other"][turn % 2]).repeat(count));
+            let said = answer(&mut engine, &request).await;
+            cached.push(said.usage.cached_tokens);
+            assert_eq!(cache_bytes(&gpu), all, "turn {turn}");
+            let mut alone = packages::load(&files, 2 * PAGE).await;
+            assert_eq!(said.tokens, answer(&mut alone, &request).await.tokens, "turn {turn}");
+            resting = engine.swap_conversation(resting);
+        }
+        assert!(
+            cached[2..5].iter().all(|&cached| cached > 0),
+            "the first of them has room beside the other: {cached:?}"
+        );
+        assert_eq!(cached[5..], [0, 0], "who rested is computed again: {cached:?}");
+    });
+}
+
+/// All memory at once, whatever comes; without what nobody uses where that is wanted.
+#[test]
+fn a_pool_takes_its_memory_once() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let text = packages::load(&files, 512).await.config().text().clone();
         for kv in KvPrecision::ALL {
             let gpu = Gpu::open().await.expect("a device");
-            let mut cache = State::new(&gpu, &text, 20_000, kv).expect("a cache");
-            for (tokens, room) in [(5000, 5120), (3100, 5120), (2800, 2816), (1, 256), (2304, 2304), (20_000, 20_000)] {
-                cache.reserve(&gpu, tokens).await.expect("room");
-                assert_eq!(cache.capacity(), room, "{kv}: for {tokens}");
-                let bytes = State::entry_bytes(&text, kv) * room as u64;
-                assert_eq!(gpu.ledger().total().0, bytes, "{kv}: for {tokens}");
+            let pool = Pool::new(&text, kv, 20_000);
+            let (mut state, all) = (State::new(&pool, 20_000), 79 * PAGE);
+            assert_eq!((pool.room(), gpu.ledger().total().0), (0, 0));
+            let check = |room: usize, when: &str| {
+                assert_eq!(pool.room(), room, "{kv}: {when}");
+                assert_eq!(gpu.ledger().total().0, State::entry_bytes(&text, kv) * room as u64, "{kv}: {when}");
+            };
+            for tokens in [1, 5000, 3100, 20_000] {
+                let before = gpu.counters().buffers;
+                state.reserve(&gpu, tokens).await.expect("room");
+                check(all, "reserved");
+                assert!(tokens == 1 || gpu.counters().buffers == before, "nothing is made for {tokens}");
             }
-            assert_eq!(cache.reserve(&gpu, 20_001).await.expect_err("refused").code(), "context-overflow");
+            assert_eq!(state.reserve(&gpu, 20_001).await.expect_err("refused").code(), "context-overflow");
+            state.advance(300);
+            pool.trim(&gpu).await.expect("less");
+            check(2 * PAGE, "two pages are held");
+            state.reserve(&gpu, 300).await.expect("room");
+            check(all, "reserved again");
+            drop(state);
+            check(0, "no page is held");
         }
     });
 }

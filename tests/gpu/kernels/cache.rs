@@ -4,7 +4,8 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels;
 use ocelli::kernels::cache::Cache;
-use ocelli::kernels::rope_append::{Heads, RopeAppend, TABLE};
+use ocelli::kernels::cases::step_words;
+use ocelli::kernels::rope_append::{Heads, RopeAppend};
 use ocelli::reference::cache::unpack;
 
 use crate::device;
@@ -16,8 +17,8 @@ const LARGEST: f32 = 65_504.0;
 
 /// The words of a step at position 0 that turns nothing and scales nothing, for one token.
 fn unrotated(head_dim: usize) -> Vec<u32> {
-    let row = [1.0_f32, 0.0].into_iter().cycle().take(head_dim).chain([1.0, 0.0, 0.0, 0.0]);
-    vec![0; TABLE].into_iter().chain(row.map(f32::to_bits)).collect()
+    let row: Vec<f32> = [1.0, 0.0].into_iter().cycle().take(head_dim).chain([1.0, 0.0, 0.0, 0.0]).collect();
+    step_words((0, 0), &[0], &row)
 }
 
 /// What the cache holds of heads of values, which are not rotated. `// [heads, head_dim]`

@@ -12,7 +12,7 @@ use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Picture, Prompt, Reques
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
-use ocelli::state::State;
+use ocelli::state::{Pool, State};
 use ocelli::weights::manifest::MANIFEST_FILE;
 use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
@@ -63,7 +63,7 @@ fn full_size() {
 
         // As if the conversation had come to where only the picture still fits.
         let text = engine.config().text().clone();
-        let mut held = State::new(&gpu, &text, CONTEXT, engine.plan().kv).expect("a cache");
+        let mut held = State::new(&Pool::new(&text, engine.plan().kv, CONTEXT), CONTEXT);
         held.reserve(&gpu, CONTEXT - prompt.len() - 2).await.expect("room");
         let mut held = Some(held);
         report(&gpu, "a long conversation", start);
@@ -90,7 +90,7 @@ fn full_size() {
 
         // The whole context, and tokens through the decoder.
         drop(held);
-        let mut rest = State::new(&gpu, &text, CONTEXT, engine.plan().kv).expect("a cache");
+        let mut rest = State::new(&Pool::new(&text, engine.plan().kv, CONTEXT), CONTEXT);
         rest.reserve(&gpu, CONTEXT - 256).await.expect("room");
         engine
             .generate(&request(vec![1, 100, 101], Vec::new()), &Cancel::new(), &mut |_| ())

@@ -1,14 +1,11 @@
-//! The cache of keys and values in every precision: what rounding does to the logits, and that growing does nothing to them.
+//! The cache of keys and values in every precision: what rounding does to the logits.
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::Engine;
-use ocelli::gpu::{Gpu, Purpose};
-use ocelli::state::{PAGE, State};
 use ocelli::weights::layout::Layout;
 
-use super::golden::{Case, cases};
+use super::golden::cases;
 use super::logits;
-use crate::packages::{load_kv, load_on, pack};
+use crate::packages::{load_kv, pack};
 
 fn rms(numbers: impl ExactSizeIterator<Item = f32>) -> f32 {
     let count = numbers.len() as f32;
@@ -57,35 +54,3 @@ macro_rules! checkpoints {
 }
 
 checkpoints!(tied_two_images, text_long, wide_heads, merge1);
-
-/// Bytes of the cache now, and the most there have been.
-fn cache_bytes(gpu: &Gpu) -> (u64, u64) {
-    let rows = gpu.ledger().rows();
-    let row = rows.iter().find(|row| row.purpose == Purpose::KvCache).expect("a row for the cache");
-    (row.current, row.peak)
-}
-
-/// A prompt over a page's border, in parts that make the cache grow between them, then once more with all room there.
-#[test]
-fn growing_changes_no_logit_and_takes_a_layer_at_a_time() {
-    pollster::block_on(async {
-        let files = pack("text_long", Layout::F32).await;
-        let cases = cases("text_long", "");
-        let case: &Case = cases.iter().find(|case| case.input_ids.len() > PAGE).expect("a long case");
-        for kv in KvPrecision::ALL {
-            let gpu = Gpu::open().await.expect("a device");
-            let mut engine: Engine = load_on(&gpu, &files, 1024, Some(kv)).await;
-            let (empty, _) = cache_bytes(&gpu);
-            let layers = engine.config().text().layers.len() as u64;
-            assert!(empty <= layers * 3 * 16, "an empty cache has {empty} bytes");
-            let grown = logits(&mut engine, case, 100).await;
-            let (held, peak) = cache_bytes(&gpu);
-            let text = engine.config().text();
-            assert_eq!(held, 2 * PAGE as u64 * State::entry_bytes(text, kv), "{kv}");
-            // The last layer to move was there twice: with one page and with two.
-            assert_eq!(peak, held + held / layers / 2, "{kv}");
-            assert_eq!(logits(&mut engine, case, 100).await, grown, "{kv}");
-            assert_eq!(cache_bytes(&gpu), (held, peak), "{kv}: nothing was left to grow");
-        }
-    });
-}

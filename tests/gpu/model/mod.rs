@@ -2,6 +2,7 @@
 
 mod cache;
 mod golden;
+mod pages;
 mod small_device;
 
 use crate::packages::{GGUF, engine, load, pack_gguf, random_package};

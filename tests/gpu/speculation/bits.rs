@@ -1,33 +1,15 @@
 //! A pass of several rows gives the very logits that steps of one row give: every bit.
 
 use ocelli::config::KvPrecision;
-use ocelli::families::definition;
 use ocelli::gpu::{Counters, Gpu};
-use ocelli::layers::TextRows;
 use ocelli::layers::step::{RESULT, StepHeader};
 use ocelli::model::{Input, LanguageModel, Model};
 use ocelli::state::{State, States};
 use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
-use ocelli::weights::upload::{Selection, Uploader};
 
 use crate::device::Random;
 use crate::injection::Injection;
-use crate::packages::{self, Contents};
-
-/// The decoder of a package.
-fn model(gpu: &Gpu, files: &Contents, kv: KvPrecision) -> Model {
-    let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
-    let mut uploader = Uploader::new(gpu, &manifest);
-    uploader.select(&manifest, &Selection::text(&manifest)).expect("room for the weights");
-    for (index, shard) in manifest.shards.iter().enumerate() {
-        uploader.push_shard(&manifest, index, &files[&shard.file]).expect("a shard");
-    }
-    let mut weights = uploader.finish(&manifest).expect("weights");
-    let decoder = definition(&manifest.config).decoder(&mut weights).expect("a decoder");
-    let rows = TextRows { prompt: 256, head: 8, step: 8 };
-    Model::new(gpu, decoder, rows, (2048, kv))
-}
+use crate::packages::{self, Contents, decoder};
 
 /// A model and the conversation behind which it is asked.
 struct Bench {
@@ -39,7 +21,7 @@ struct Bench {
 
 impl Bench {
     async fn new(gpu: &Gpu, files: &Contents, kv: KvPrecision, (position, random): (usize, &mut Random)) -> Self {
-        let mut model = model(gpu, files, kv);
+        let mut model = decoder(gpu, files, (2048, kv));
         let text = model.config().clone();
         let mut state = model.new_state().expect("a state");
         let words: Vec<Input> = (0..position).map(|_| Input::Token(random.bits() % text.vocab_size as u32)).collect();

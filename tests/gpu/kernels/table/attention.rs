@@ -1,8 +1,8 @@
 //! Rows of attention over keys and values at once.
 
 use ocelli::config::KvPrecision;
-use ocelli::kernels::attention::{Shape, Tuning};
-use ocelli::kernels::cases::{self, Case, Scores, Source};
+use ocelli::kernels::attention::{Shape, Source, Tuning};
+use ocelli::kernels::cases::{self, Case, Scores};
 
 use super::{STEEP, SUNKEN, tiers};
 
@@ -41,10 +41,13 @@ pub(crate) fn rows() -> Vec<Case> {
         causal(5, 31),
         causal(1, 127),
         causal(31, 127),
-        ((65, 65), None, Source::Fused),
+        ((65, 65), None, Source::Rows),
         ((3, 129), None, F32),
-        ((1, 1), None, Source::Fused),
-        ((33, 33), Some(0), Source::Fused),
+        // Over a border between pages, and behind one.
+        causal(9, 250),
+        causal(3, 515),
+        ((1, 1), None, Source::Rows),
+        ((33, 33), Some(0), Source::Rows),
     ];
     let mut rows = Vec::new();
     for head_dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256] {
@@ -79,7 +82,7 @@ pub(crate) fn rows() -> Vec<Case> {
     }
     // Widths whose scale, head_dim^-0.5, is exact: so are the scores.
     for head_dim in [4, 16, 64, 256] {
-        for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, Source::Fused)] {
+        for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, Source::Rows)] {
             let shape = Attention { tokens, heads: (4, 2), head_dim, past, tuning: tuning(rows.len()) };
             rows.extend([STEEP, SUNKEN].map(|scores| attention(shape, source, scores)));
         }
@@ -95,7 +98,7 @@ fn tier_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 40, 64, 128].into_iter().enumerate() {
             let heads = [(5, 1), (4, 2), (3, 3)][(index + turn) % 3];
             let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
-            let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Fused)];
+            let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Rows)];
             for (tokens, past, source) in modes {
                 rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
             }

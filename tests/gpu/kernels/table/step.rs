@@ -21,7 +21,7 @@ fn rotated_rows() -> Vec<Case> {
         for (index, dim) in [4, 12, 64, 80, 128, 256].into_iter().enumerate() {
             let pairs = [RopePairs::Half, RopePairs::Interleaved][index % 2];
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
-            for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 128)] {
+            for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 240)] {
                 let rotation = Rotation { position, table_first: position / 2, rows: 33 + position, exact: true };
                 rows.push(rope_append(tokens, heads, precision, rotation, exact_numbers));
                 if precision != KvPrecision::Int8 {
@@ -72,7 +72,7 @@ fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPr
 fn stored_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for precision in KvPrecision::ALL {
-        let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 31)];
+        let tokens = [(1, 0), (1, 31), (3, 127), (33, 0), (65, 511)];
         for (tokens, past) in tokens {
             for (kv_heads, head_dim) in [(1, 4), (3, 44), (2, 64), (1, 256)] {
                 rows.push(stored((tokens, past, kv_heads, head_dim), precision, 1.0));
@@ -86,13 +86,13 @@ fn stored_rows() -> Vec<Case> {
     rows
 }
 
-/// Positions around the borders of tiles and pieces, which one pipeline serves.
-const POSITIONS: [usize; 10] = [0, 5, 31, 63, 64, 65, 127, 128, 143, 300];
+/// Positions around the borders of tiles, splits and pages, which one pipeline serves.
+const POSITIONS: [usize; 11] = [0, 5, 31, 63, 64, 65, 128, 143, 255, 300, 770];
 
 pub(crate) fn attention_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 7] = [(1, 1), (4, 1), (4, 2), (5, 1), (3, 3), (8, 2), (16, 1)];
-    let odd = Tuning { threads: 48, positions: 3, uses: Features::NONE, emulated: 0 };
-    let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, odd];
+    let wide = Tuning { threads: 32, positions: 4, uses: Features::NONE, emulated: 0 };
+    let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, wide];
     let mut rows = Vec::new();
     for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
@@ -117,7 +117,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     rows
 }
 
-/// Subgroups of the device's own size and emulated ones, smaller and larger than the workgroup and with a last one that is not full.
+/// Subgroups of the device's own size and emulated ones, smaller and larger than the workgroup.
 fn lane_rows() -> Vec<Case> {
     let emulated = |threads, positions, emulated| Tuning { threads, positions, uses: Features::NONE, emulated };
     let emulated = [
@@ -126,7 +126,6 @@ fn lane_rows() -> Vec<Case> {
         emulated(64, 1, 16),
         emulated(64, 2, 32),
         emulated(128, 1, 64),
-        emulated(48, 1, 32),
         emulated(32, 1, 128),
     ];
     let tunings = tiers(&Tuning::ALL, |tuning| tuning.uses).into_iter().chain(emulated);

@@ -1,0 +1,247 @@
+//! The memory of keys and values: pages of 256 entries that all conversations with a model share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::LayerState;
+use super::pages::Pages;
+use crate::config::{KvPrecision, LayerKind, TextConfig};
+use crate::error::{Error, Result};
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
+use crate::kernels::cache::{Cache, PAGE};
+
+/// What the buffers are called in the device's messages.
+const LABEL: &str = "keys and values";
+
+/// A pool of pages. Clones share it.
+///
+/// All the memory that it may ever have is taken when the first entry comes, so that nothing moves later, and given back when no
+/// conversation has pages any more. Where that much is not to be had, and while pictures are encoded that need it, it has what is held:
+/// then layers move one after the other when it grows.
+#[derive(Debug, Clone)]
+pub struct Pool(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pages: RefCell<Pages>,
+    /// Of each layer.
+    layers: RefCell<Vec<Layer>>,
+    precision: KvPrecision,
+    /// Bytes of an entry in each plane of a layer.
+    entry_bytes: Vec<u64>,
+    /// Pages that there are at most.
+    most: usize,
+    /// Whether it has turned out that there is no memory for all of them.
+    is_lean: Cell<bool>,
+}
+
+/// The pages of a layer.
+#[derive(Debug, Clone)]
+struct Layer {
+    cache: Cache,
+    pages: usize,
+}
+
+impl Layer {
+    fn none(precision: KvPrecision) -> Self {
+        Self { cache: Cache { precision, planes: Vec::new() }, pages: 0 }
+    }
+}
+
+impl Pool {
+    /// A pool for so many entries at most, which takes no memory yet.
+    pub fn new(config: &TextConfig, precision: KvPrecision, entries: usize) -> Self {
+        let heads = config.num_key_value_heads as u64;
+        let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
+        let layer = |kind: &LayerKind| match kind {
+            LayerKind::FullAttention => Layer::none(precision),
+        };
+        let (pages, layers) = (RefCell::default(), RefCell::new(config.layers.iter().map(layer).collect()));
+        let (most, is_lean) = (entries.div_ceil(PAGE), Cell::new(false));
+        Self(Rc::new(Shared { pages, layers, precision, entry_bytes, most, is_lean }))
+    }
+
+    /// A pool with memory for so many entries. Fails as [`Allocator::alloc`].
+    pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, entries: usize) -> Result<Self> {
+        let pool = Self::new(config, precision, entries);
+        for layer in pool.0.layers.borrow_mut().iter_mut() {
+            let bytes = pool.0.entry_bytes.iter().map(|bytes| pool.bytes(*bytes, pool.0.most));
+            layer.cache.planes =
+                bytes.map(|bytes| Ok(gpu.alloc(LABEL, Purpose::KvCache, bytes)?.all())).collect::<Result<_>>()?;
+            layer.pages = pool.0.most;
+        }
+        pool.pages(|pages| pages.resize(pool.0.most));
+        Ok(pool)
+    }
+
+    /// Entries that there is memory for.
+    pub fn room(&self) -> usize {
+        self.0.layers.borrow().iter().map(|layer| layer.pages).min().unwrap_or(self.0.most) * PAGE
+    }
+
+    /// What `then` makes of the lists of pages.
+    pub(super) fn pages<T>(&self, then: impl FnOnce(&mut Pages) -> T) -> T {
+        then(&mut self.0.pages.borrow_mut())
+    }
+
+    /// What layer `index` has.
+    pub(super) fn layer(&self, index: usize) -> Option<LayerState> {
+        self.0.layers.borrow().get(index).map(|layer| LayerState::Kv(layer.cache.clone()))
+    }
+
+    /// A plane of the first layer, if there is memory yet.
+    pub(super) fn first_plane(&self) -> Option<Slice> {
+        self.0.layers.borrow().first().and_then(|layer| layer.cache.planes.first().cloned())
+    }
+
+    /// Gives up a list, and with the last page that is in one all memory.
+    pub(super) fn close(&self, list: u64) {
+        let is_empty = self.pages(|pages| {
+            pages.close(list);
+            pages.used() == 0
+        });
+        if is_empty {
+            self.0.layers.borrow_mut().iter_mut().for_each(|layer| *layer = Layer::none(self.0.precision));
+            self.pages(|pages| pages.resize(0));
+            self.0.is_lean.set(false);
+        }
+    }
+
+    fn bytes(&self, entry_bytes: u64, pages: usize) -> u64 {
+        entry_bytes * (pages * PAGE) as u64
+    }
+
+    /// Takes pages for `entries` more of a list: those that are free, new ones as far as there may be more, then those of conversations
+    /// that nobody has continued for longest. Where that is not enough the list is as it was: [`Error::OutOfMemory`], or as
+    /// [`Gpu::flush_errors`] and [`Gpu::read`].
+    pub(super) async fn reserve(&self, gpu: &Gpu, list: u64, entries: usize) -> Result<()> {
+        let (missing, free) = self.pages(|pages| (pages.missing(list, entries), pages.free()));
+        if missing > free {
+            let refusal = match self.grow(gpu, missing - free).await {
+                Ok(()) => None,
+                Err(error @ Error::OutOfMemory { .. }) => Some(error),
+                Err(error) => return Err(error),
+            };
+            let (missing, free) = self.pages(|pages| {
+                pages.evict(Some(list), missing);
+                (pages.missing(list, entries), pages.free())
+            });
+            if missing > free {
+                return Err(refusal.unwrap_or_else(|| self.is_full(gpu, missing)));
+            }
+        }
+        let shares_last = entries > 0 && self.pages(|pages| pages.shares_last(list));
+        let by_way = if shares_last { Some(self.alloc_page(gpu)?) } else { None };
+        match (self.pages(|pages| pages.take(list, entries)), by_way) {
+            (Some(copy), Some(by_way)) => self.copy_page(gpu, copy, &by_way),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error where all pages are in use.
+    fn is_full(&self, gpu: &Gpu, pages: usize) -> Error {
+        let bytes = self.0.entry_bytes.iter().map(|bytes| self.bytes(*bytes, pages)).sum::<u64>();
+        let bytes = bytes * self.0.layers.borrow().len() as u64;
+        let detail = format!("all of {} pages are in use", self.pages(|pages| pages.total()));
+        gpu.ledger().out_of_memory(LABEL, Purpose::KvCache, bytes, detail)
+    }
+
+    /// Takes memory for all pages there may be, or where there is not that much, for so many more than there are.
+    async fn grow(&self, gpu: &Gpu, more: usize) -> Result<()> {
+        let needed = (self.pages(|pages| pages.total()) + more).min(self.0.most);
+        if !self.0.is_lean.get() {
+            match self.resize(gpu, self.0.most, needed).await {
+                Err(Error::OutOfMemory { .. }) => self.0.is_lean.set(true),
+                outcome => return outcome,
+            }
+        }
+        self.resize(gpu, needed, needed).await
+    }
+
+    /// Gives back the memory of the pages behind the last one that holds entries, layer by layer. One that cannot move stays where it is. Fails as
+    /// [`Gpu::flush_errors`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
+    pub async fn trim(&self, gpu: &Gpu) -> Result<()> {
+        let used = self.pages(|pages| {
+            pages.give_back(None);
+            pages.used()
+        });
+        self.resize(gpu, used, 0).await
+    }
+
+    /// Gives all pages back that lists have, and takes no more memory from now on than lists need.
+    pub async fn free(&self, gpu: &Gpu) -> Result<()> {
+        self.0.is_lean.set(true);
+        self.pages(|pages| pages.evict(None, pages.total()));
+        self.trim(gpu).await
+    }
+
+    /// Whether memory has run out before.
+    pub fn is_lean(&self) -> bool {
+        self.0.is_lean.get()
+    }
+
+    /// Moves layers to buffers of so many pages, one after the other, so that never more than one of them is there twice. Where memory
+    /// runs out, one with `least` stays where it is.
+    async fn resize(&self, gpu: &Gpu, pages: usize, least: usize) -> Result<()> {
+        let count = self.0.layers.borrow().len();
+        for index in 0..count {
+            let layer = self.0.layers.borrow()[index].clone();
+            if layer.pages == pages {
+                continue;
+            }
+            let room = layer.pages;
+            match self.moved(gpu, layer.cache, pages).await {
+                Ok(cache) => self.0.layers.borrow_mut()[index] = Layer { cache, pages },
+                Err(Error::OutOfMemory { .. }) if room >= least => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let room = self.room() / PAGE;
+        self.pages(|pages| pages.resize(room));
+        Ok(())
+    }
+
+    /// A layer's pages in other buffers, with room for so many.
+    async fn moved(&self, gpu: &Gpu, from: Cache, pages: usize) -> Result<Cache> {
+        let mut planes = Vec::with_capacity(self.0.entry_bytes.len());
+        for bytes in self.0.entry_bytes.iter().filter(|_| pages > 0) {
+            let plane = gpu.alloc(LABEL, Purpose::KvCache, self.bytes(*bytes, pages))?;
+            // A browser tells later whether it has the memory.
+            gpu.flush_errors().await?;
+            planes.push(plane.all());
+        }
+        let used = self.pages(|pages| pages.used());
+        if used > 0 {
+            let mut copies = Recording::new();
+            for ((from, to), bytes) in from.planes.iter().zip(&planes).zip(&self.0.entry_bytes) {
+                let held = 0..self.bytes(*bytes, used);
+                copies.copy(from.buffer.slice(held.clone()), to.buffer.slice(held));
+            }
+            gpu.run("move the cache", &copies)?;
+            // The memory of the old buffers cannot serve the next layer before the copies are made.
+            gpu.read(&planes[0].buffer.slice(0..4)).await?;
+        }
+        Ok(Cache { precision: self.0.precision, planes })
+    }
+
+    /// A buffer for a page of any plane.
+    fn alloc_page(&self, gpu: &Gpu) -> Result<Buffer> {
+        let bytes = self.0.entry_bytes.iter().map(|bytes| self.bytes(*bytes, 1)).max();
+        gpu.alloc("a page", Purpose::Staging, bytes.unwrap_or(0))
+    }
+
+    /// Copies a page to another one in all layers, by way of another buffer: nothing can be copied within one.
+    fn copy_page(&self, gpu: &Gpu, pages: [u32; 2], by_way: &Buffer) -> Result<()> {
+        let mut copies = Recording::new();
+        for layer in self.0.layers.borrow().iter() {
+            for (plane, bytes) in layer.cache.planes.iter().zip(&self.0.entry_bytes) {
+                let bytes = self.bytes(*bytes, 1);
+                let [from, to] =
+                    pages.map(|page| plane.buffer.slice(u64::from(page) * bytes..(u64::from(page) + 1) * bytes));
+                copies.copy(from, by_way.slice(0..bytes));
+                copies.copy(by_way.slice(0..bytes), to);
+            }
+        }
+        gpu.run("copy a page", &copies)
+    }
+}
