@@ -4,29 +4,7 @@
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
 //: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL
-//: use $KV $ROWS_OF
-
-struct Params {
-  q_tokens: u32,
-  kv_tokens: u32,
-  group: u32, // query heads a key-value head
-  past: u32, // position of the first query
-  causal: u32,
-  scale: f32,
-  q_stride4: u32,
-  q_offset4: u32,
-  k_stride4: u32,
-  k_offset4: u32,
-  v_stride4: u32,
-  v_offset4: u32,
-  out_stride4: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>; // [q_tokens, q_stride4]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [q_tokens, out_stride4]
-
-const HIDDEN: f32 = -1e30;
+//: use attending $KV $ROWS_OF
 
 var<workgroup> lane_values: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
 var<workgroup> weights: array<vec4f, TILE * ROWS / 4>; // [TILE, ROWS]

@@ -1,6 +1,8 @@
 //! Grouped-query attention with an online softmax (<https://arxiv.org/abs/2205.14135>): causal over a cache for the decoder,
 //! over all patches of a picture for the tower.
 
+use std::f32::consts::LOG2_E;
+
 use super::cache::{Cache, kv_file};
 use super::{TuningGroup, Variant, params};
 use crate::config::KvPrecision;
@@ -49,6 +51,24 @@ pub enum Source {
     Cache(KvPrecision),
 }
 
+impl KeysValues<'_> {
+    fn source(&self) -> Source {
+        match self {
+            Self::Rows { .. } => Source::Rows,
+            Self::Cache { cache, .. } => Source::Cache(cache.precision),
+        }
+    }
+}
+
+impl Source {
+    fn precision(self) -> KvPrecision {
+        match self {
+            Self::Rows => KvPrecision::F32,
+            Self::Cache(precision) => precision,
+        }
+    }
+}
+
 /// One attention.
 #[derive(Debug)]
 pub struct Attention<'a> {
@@ -67,9 +87,9 @@ pub struct Attention<'a> {
 /// How threads divide an attention. Part of the kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads that share rows, and divide keys and columns among them.
+    /// Threads that share rows, and divide keys and columns among them; more for wide heads where keys are staged.
     pub lanes: usize,
-    /// Such groups of lanes in a workgroup, which share keys and values.
+    /// Such groups of lanes in a workgroup, which share keys and values; fewer where there are more lanes.
     pub lane_groups: usize,
     /// Rows of a group of lanes, in fours.
     pub rows4: usize,
@@ -77,54 +97,128 @@ pub struct Tuning {
     pub keys: usize,
     /// Keys that an iteration of the loop over weights takes; divides `lanes * keys`.
     pub unroll: usize,
+    /// Where keys and values are staged in workgroup memory, the vectors of a row's output that a thread has at most; else 0.
+    pub columns: usize,
     /// Optional features that it makes use of.
     pub uses: Features,
 }
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 2] = [Self::HARDWARE, Self::SOFTWARE];
+    pub const ALL: [Self; 5] = [
+        Self::UNSTAGED,
+        Self::SOFTWARE,
+        Self::HARDWARE,
+        Self::FEW_REGISTERS,
+        Self { lane_groups: 8, ..Self::HARDWARE },
+    ];
 
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
-            DeviceClass::Hardware | DeviceClass::SlowCompiler => Self::HARDWARE,
+            DeviceClass::Hardware => Self::HARDWARE,
+            DeviceClass::SlowCompiler => Self::UNSTAGED,
             DeviceClass::Software => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Attention as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
-    /// For hardware: few registers, and values that neighbours read side by side.
-    pub const HARDWARE: Self = Self { lanes: 8, lane_groups: 8, rows4: 1, keys: 4, unroll: 2, uses: Features::NONE };
+    /// For hardware: memory is read once for all rows of a workgroup, 64 bytes by neighbours.
+    pub const HARDWARE: Self =
+        Self { lanes: 8, lane_groups: 16, rows4: 1, keys: 4, unroll: 8, columns: 2, uses: Features::NONE };
+    /// For hardware whose threads have 64 registers.
+    pub const FEW_REGISTERS: Self = Self { lanes: 16, lane_groups: 8, keys: 2, columns: 1, ..Self::HARDWARE };
+    /// For workgroup memory that is none, and heads that cannot be staged.
+    pub const UNSTAGED: Self = Self { lane_groups: 8, unroll: 2, columns: 0, ..Self::HARDWARE };
     /// For devices that run on a processor: as many products as possible for each load.
-    pub const SOFTWARE: Self = Self { lanes: 4, lane_groups: 4, rows4: 2, keys: 8, unroll: 2, uses: Features::NONE };
+    pub const SOFTWARE: Self = Self { lanes: 4, lane_groups: 4, rows4: 2, keys: 8, ..Self::UNSTAGED };
+
+    /// What it comes to for heads of a width.
+    pub fn fitting(self, head_dim: usize, source: Source) -> Self {
+        let dim4 = head_dim / 4;
+        if self.columns == 0 {
+            return self;
+        }
+        if head_dim < LEAST_STAGED || !dim4.is_multiple_of(pack(source.precision())) {
+            return Self::UNSTAGED;
+        }
+        let threads = self.lanes * self.lane_groups;
+        let most_lanes = MOST_LANES.min(threads / 4);
+        let lanes = dim4.div_ceil(self.columns).next_power_of_two().max(self.lanes).min(most_lanes);
+        let keys = self.keys.min(MOST_KEYS / lanes);
+        let values = self.unroll.min(1 << (VALUE_SLICE / dim4).ilog2());
+        Self { lanes, lane_groups: threads / lanes, keys, unroll: values, ..self }
+    }
 
     /// Query rows of a workgroup.
     fn rows(self) -> usize {
         4 * self.rows4 * self.lane_groups
     }
+
+    /// Keys that a workgroup takes at a time: powers of two up to 64.
+    pub fn tile(self) -> usize {
+        self.lanes * self.keys
+    }
+}
+
+/// Narrower heads would leave threads without work.
+const LEAST_STAGED: usize = 32;
+/// Most threads that share rows where keys are staged, and most keys of a tile, so that workgroup memory suffices.
+const MOST_LANES: usize = 32;
+const MOST_KEYS: usize = 64;
+/// Query rows that a launch takes at least, whatever a device may be given at once.
+const LEAST_ROWS: usize = 32;
+/// Most vectors of four numbers in a slice of values.
+const VALUE_SLICE: usize = 256;
+
+/// Vectors of four numbers in 16 bytes.
+fn pack(precision: KvPrecision) -> usize {
+    match precision {
+        KvPrecision::F32 => 1,
+        KvPrecision::F16 => 2,
+        KvPrecision::Int8 => 4,
+    }
 }
 
 /// The kernel for a head width and what holds the keys and values.
 pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
-    let Tuning { lanes, lane_groups, rows4, keys, unroll, uses } = tuning;
-    let dim4 = head_dim / 4;
-    let (kv, rows_of, held) = match source {
-        Source::Rows => (kv_file(KvPrecision::F32), "in_order", "rows".into()),
-        Source::Cache(precision) => (kv_file(precision), "pages", precision.to_string()),
+    let (precision, fitting) = (source.precision(), tuning.fitting(head_dim, source));
+    let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
+    let (dim4, threads, tile) = (head_dim / 4, lanes * lane_groups, fitting.tile());
+    let (rows_of, held) = match source {
+        Source::Rows => ("in_order", "rows".into()),
+        Source::Cache(precision) => ("pages", precision.to_string()),
     };
-    let shader = Shader::new("attention").choose("KV", kv).choose("ROWS_OF", rows_of).set_all([
+    let is_staged = fitting.columns > 0;
+    let file = if is_staged { "attention_tile" } else { "attention" };
+    let shader = Shader::new(file).choose("KV", kv_file(precision)).choose("ROWS_OF", rows_of).set_all([
+        ("STAGED", is_staged.into()),
         ("HEAD_DIM4", dim4),
         ("LANES", lanes),
-        ("LANE_GROUPS", lane_groups),
-        ("ROWS", tuning.rows()),
+        ("ROWS", fitting.rows()),
         ("ROWS4", rows4),
-        ("TILE", lanes * keys),
+        ("TILE", tile),
         ("KEYS", keys),
         ("COLUMNS", dim4.div_ceil(lanes)),
-        ("SCORE_UNROLL", if dim4.is_multiple_of(2) { 2 } else { 1 }),
-        ("VALUE_UNROLL", unroll),
     ]);
+    let shader = if is_staged {
+        let pack = pack(precision);
+        shader.set_all([
+            ("THREADS", threads),
+            ("VALUES", unroll),
+            ("PACK", pack),
+            ("SCALED", (precision == KvPrecision::Int8).into()),
+            ("QUERY_LOADS", (4 * fitting.rows()).div_ceil(threads)),
+            ("KEY_LOADS", 4 * tile / threads),
+            ("VALUE_LOADS", dim4.div_ceil(pack * threads / unroll)),
+        ])
+    } else {
+        shader.set_all([
+            ("LANE_GROUPS", lane_groups),
+            ("SCORE_UNROLL", if dim4.is_multiple_of(2) { 2 } else { 1 }),
+            ("VALUE_UNROLL", unroll),
+        ])
+    };
     let variant = Variant::Attention { head_dim, source, tuning };
     Kernel::new(format!("attention<{head_dim},{held}>"), uses, shader, variant)
 }
@@ -140,12 +234,14 @@ fn flops(shape: &Shape) -> u64 {
 /// Records the attention, scaled by `head_dim^-0.5`.
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
-    // Every query comes out the same whichever others are computed with it.
-    let tokens = a.tuning.rows().div_ceil(q_heads / kv_heads);
-    let (q_stride, out_stride) = (a.q.stride, q_heads * head_dim);
-    let step = tokens.next_multiple_of(row_alignment(&[q_stride, out_stride]));
     // Each as if it saw all keys: the last ones do.
     let most = flops(&Shape { causal_past: None, ..a.shape });
+    let (q_stride, out_stride) = (a.q.stride, q_heads * head_dim);
+    // Every query comes out the same whichever others are computed with it: whole workgroups, or where that is too much at once, half ones.
+    let step = |rows: usize| rows.div_ceil(q_heads / kv_heads).next_multiple_of(row_alignment(&[q_stride, out_stride]));
+    let (whole, least) = (step(fitting(a).rows()), step(fitting(a).rows().min(LEAST_ROWS)));
+    let fits = recording.fits(most / q_tokens.max(1) as u64 * whole as u64);
+    let step = if fits { whole } else { least };
     recording.divide(q_tokens, most, step).try_for_each(|range| {
         let causal_past = causal_past.map(|past| past + range.start);
         let kv_tokens = causal_past.map_or(kv_tokens, |past| kv_tokens.min(past + range.len()));
@@ -156,27 +252,31 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     })
 }
 
+/// The tuning that the kernel of an attention has.
+fn fitting(a: &Attention<'_>) -> Tuning {
+    a.tuning.fitting(a.shape.head_dim, a.kv.source())
+}
+
 /// Records it in one launch.
 fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
     let width = kv_heads * head_dim;
     // Stride and offset of keys, stride and offset of values, and what holds them.
-    let (columns, held, source) = match a.kv {
+    let (columns, held) = match a.kv {
         KeysValues::Rows { k, v } => {
-            ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()], Source::Rows)
+            ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()])
         }
-        KeysValues::Cache { cache, step } => {
-            ([width, 0, width, 0], cache.bindings(step).cloned().collect(), Source::Cache(cache.precision))
-        }
+        KeysValues::Cache { cache, step } => ([width, 0, width, 0], cache.bindings(step).cloned().collect()),
     };
-    let group = q_heads / kv_heads;
+    let (group, fitting) = (q_heads / kv_heads, fitting(a));
+    let exponents_of = if fitting.columns > 0 { LOG2_E } else { 1.0 };
     let params = params!(
         q_tokens,
         kv_tokens,
         group,
         past = causal_past.unwrap_or(0),
         causal = causal_past.is_some(),
-        scale = (head_dim as f32).sqrt().recip(),
+        scale = (head_dim as f32).sqrt().recip() * exponents_of,
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
         k_stride4 = columns[0] / 4,
@@ -186,10 +286,10 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         out_stride4 = q_heads * head_dim / 4,
     );
     let dispatch = Dispatch {
-        kernel: kernel(head_dim, source, a.tuning),
+        kernel: kernel(head_dim, a.kv.source(), a.tuning),
         params,
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(held).collect(),
-        grid: [(q_tokens * group).div_ceil(a.tuning.rows()) as u32, kv_heads as u32, 1],
+        grid: [(q_tokens * group).div_ceil(fitting.rows()) as u32, kv_heads as u32, 1],
         note: format!("q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads}"),
     };
     recording.multiply(dispatch, flops(&a.shape))

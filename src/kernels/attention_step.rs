@@ -125,6 +125,7 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
     let variant = Variant::AttentionStep { head_dim, precision, rows, is_split, tuning };
     let (tuning, value_groups) = fitting(tuning, dim4, rows);
     let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
+        ("STAGED", 0),
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),
         ("ROWS4", rows.div_ceil(4)),

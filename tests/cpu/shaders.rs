@@ -67,7 +67,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
     let widths = (4..=MAX_HEAD_DIM).step_by(4);
     widths.zip(KvPrecision::ALL.into_iter().cycle()).flat_map(|(head_dim, precision)| {
         let rows = [1, 4, 8, 3][head_dim / 4 % 4];
-        let tuning = if head_dim % 8 == 0 { attention::Tuning::SOFTWARE } else { attention::Tuning::HARDWARE };
+        let tuning = attention::Tuning::ALL[head_dim / 4 % attention::Tuning::ALL.len()];
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
         [
             attention::kernel(head_dim, Source::Cache(precision), tuning),
@@ -83,7 +83,10 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
 #[test]
 fn no_tile_lies_in_two_pages() {
     for tuning in attention::Tuning::ALL {
-        assert!(PAGE.is_multiple_of(tuning.lanes * tuning.keys), "{tuning:?}");
+        for head_dim in (4..=MAX_HEAD_DIM).step_by(4) {
+            let tiles = KvPrecision::ALL.map(|kv| tuning.fitting(head_dim, Source::Cache(kv)).tile());
+            assert!(tiles.iter().all(|&tile| PAGE.is_multiple_of(tile)), "{head_dim}: {tuning:?}");
+        }
     }
     for tuning in attention_step::Tuning::ALL {
         assert!(PAGE.is_multiple_of(tuning.tile()), "{tuning:?}");

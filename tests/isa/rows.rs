@@ -17,25 +17,20 @@ pub(crate) struct Row {
     pub(crate) kernel: Kernel,
     /// Of each loop that multiplies: multiply-adds of a turn, and turns for each that what is around them is done.
     pub(crate) work: Vec<(usize, usize)>,
-    /// Results of a workgroup, of kernels whose tunings differ in little else.
-    tile: Option<[usize; 2]>,
+    /// What tells its tuning from others that use the same.
+    label: String,
 }
 
 impl Row {
     fn new(kernel: Kernel, work: Vec<(usize, usize)>) -> Self {
-        Self { kernel, work, tile: None }
+        Self { kernel, work, label: String::new() }
     }
 
-    /// The kernel's name, the optional features that it uses, and its tile.
+    /// The kernel's name, the optional features that it uses, and its tuning.
     pub(crate) fn name(&self) -> String {
-        let (mut name, needs) = (self.kernel.name().to_owned(), self.kernel.needs());
-        if needs != Features::NONE {
-            name += &format!(",{}", needs.name());
-        }
-        if let Some([rows, columns]) = self.tile {
-            name += &format!(",{rows}x{columns}");
-        }
-        name
+        let (name, needs) = (self.kernel.name(), self.kernel.needs());
+        let needs = if needs == Features::NONE { String::new() } else { format!(",{}", needs.name()) };
+        format!("{name}{needs}{}", self.label)
     }
 }
 
@@ -99,20 +94,24 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
             needs if needs.contains(Features::F16) => 8,
             _ => 8 * tuning.words,
         };
-        let tile = tuning.is_tiled().then(|| [tuning.tile_rows(), tuning.tile_columns()]);
+        let label = || format!(",{}x{}", tuning.tile_rows(), tuning.tile_columns());
+        let label = tuning.is_tiled().then(label).unwrap_or_default();
         let work = vec![(tuning.rows * tuning.groups * ROW_GROUP * inputs, HIDDEN / inputs)];
-        Row { tile, ..Row::new(kernel, work) }
+        Row { label, ..Row::new(kernel, work) }
     })
 }
 
 /// Attention of many rows. What is around the loops is done for each tile of keys.
 fn attention(dim: usize, source: Source) -> impl Iterator<Item = Row> {
     use attention::Tuning;
-    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).map(move |tuning| {
-        let (rows, keys) = (4 * tuning.rows4, tuning.lanes * tuning.keys);
-        let scores = (rows * tuning.keys * 8, dim / 8);
-        let values = (tuning.unroll * rows * dim.div_ceil(4 * tuning.lanes) * 4, keys / tuning.unroll);
-        Row::new(attention::kernel(dim, source, tuning), vec![scores, values])
+    let tunings = [(Tuning::HARDWARE, ""), (Tuning::FEW_REGISTERS, ",few"), (Tuning::UNSTAGED, ",unstaged")];
+    tunings.into_iter().map(move |(tuning, label)| {
+        let fitting = tuning.fitting(dim, source);
+        let (rows, columns) = (4 * fitting.rows4, dim.div_ceil(4 * fitting.lanes) * 4);
+        let inputs = if fitting.columns > 0 { 16 } else { 8 };
+        let scores = (rows * fitting.keys * inputs, dim / inputs);
+        let values = (fitting.unroll * rows * columns, fitting.tile() / fitting.unroll);
+        Row { label: label.to_owned(), ..Row::new(attention::kernel(dim, source, tuning), vec![scores, values]) }
     })
 }
 

@@ -150,9 +150,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
     match variant {
         Variant::Plain(name) => plain(name).unwrap_or_default(),
         Variant::Attention { head_dim, source, tuning } => {
+            let tile = tuning.fitting(head_dim, source).tile();
             let (q_tokens, kv_tokens, (q_heads, kv_heads), causal_past) = match source {
-                Source::Rows => (33, 33, (1, 1), None),
-                Source::Cache(_) => (9, 40, (4, 2), Some(31)),
+                Source::Rows => (tile + 1, tile + 1, (1, 1), None),
+                Source::Cache(_) => (9, tile + 8, (4, 2), Some(tile - 1)),
             };
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
             vec![attention(shape, tuning, source, Scores::MILD)]

@@ -1,12 +1,15 @@
-//! What products of many rows ask of the caches, seen on a device: their text is changed so that it takes down every index by which it
-//! reads. Threads whose numbers are neighbours are taken to read at once.
+//! What products of many rows and attention ask of the caches, seen on a device: their text is changed so that it takes down every index by
+//! which it reads. Threads whose numbers are neighbours are taken to read at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use ocelli::gpu::{Allocator, Dispatch, Faults, Gpu, GpuOptions, Purpose, Recording};
+use ocelli::config::KvPrecision;
+use ocelli::gpu::{Allocator, Dispatch, Faults, Gpu, GpuOptions, Purpose, Recording, Slice};
 use ocelli::kernels::Linear;
+use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Source};
+use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::weights::upload::{RowShard, Weight};
@@ -133,12 +136,11 @@ struct Reads {
     needed: u64,
 }
 
-/// Runs the first workgroup of a product, and tells what it reads of each buffer.
-fn reads(layout: Layout, tuning: Tuning) -> BTreeMap<String, Reads> {
-    let threads = tuning.threads;
+/// Runs the first workgroup of a launch, of so many threads, and tells what it reads of each buffer.
+fn reads(threads: usize, launch: impl FnOnce(&Gpu) -> Dispatch) -> BTreeMap<String, Reads> {
     let options = GpuOptions { faults: Some(Arc::new(Watching(threads))), ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
-    let mut dispatch = product(&gpu, layout, tuning);
+    let mut dispatch = launch(&gpu);
     let watched = Watched::new(&dispatch.kernel.source().expect("WGSL"), threads);
     let log = gpu.alloc("log", Purpose::Activations, 4 * (watched.places.len() * READS) as u64).expect("memory");
     dispatch.grid = [1, 1, 1];
@@ -174,9 +176,13 @@ fn reads(layout: Layout, tuning: Tuning) -> BTreeMap<String, Reads> {
     found
 }
 
+fn zeros(gpu: &Gpu, bytes: u64) -> Slice {
+    gpu.alloc("zeros", Purpose::Activations, bytes).expect("memory").all()
+}
+
 /// A product of zeros.
 fn product(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
-    let zeros = |bytes| gpu.alloc("zeros", Purpose::Activations, bytes).expect("memory").all();
+    let zeros = |bytes| zeros(gpu, bytes);
     let shape = MatrixShape { rows: COLUMNS, cols: INPUTS };
     let planes = layout.matrix_planes(shape).expect("planes").iter().map(|plane| zeros(plane.bytes)).collect();
     let part = RowShard { first_row: 0, rows: COLUMNS, planes };
@@ -194,6 +200,33 @@ fn product(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
     };
     let mut recording = Recording::new();
     matmul::record(&mut recording, tuning, &linear).expect("a product");
+    recording.dispatches().next().expect("a launch").clone()
+}
+
+/// An attention of zeros: of a prompt behind a page by a cache of 8 heads, which four heads of queries share each, or of a picture of 16 heads.
+fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuning) -> Dispatch {
+    let zeros = |numbers: usize| zeros(gpu, 4 * numbers as u64);
+    let rows = |heads: usize| Heads { buffer: zeros(2 * PAGE * heads * head_dim), stride: heads * head_dim, offset: 0 };
+    let (q_heads, kv_heads, causal_past) = match source {
+        Source::Rows => (16, 16, None),
+        Source::Cache(_) => (32, 8, Some(PAGE)),
+    };
+    let (q, k, v, step) = (rows(q_heads), rows(kv_heads), rows(kv_heads), zeros(rope_table_at(2)));
+    let cache = match source {
+        Source::Rows => None,
+        Source::Cache(precision) => {
+            let plane = |bytes: u64| zeros(2 * PAGE * kv_heads * bytes as usize / 4);
+            Some(Cache { precision, planes: precision.head_bytes(head_dim).into_iter().map(plane).collect() })
+        }
+    };
+    let kv = match &cache {
+        None => KeysValues::Rows { k: &k, v: &v },
+        Some(cache) => KeysValues::Cache { cache, step: &step },
+    };
+    let shape = Shape { q_tokens: PAGE, kv_tokens: 2 * PAGE, q_heads, kv_heads, head_dim, causal_past };
+    let mut recording = Recording::new();
+    let out = &rows(q_heads).buffer;
+    attention::record(&mut recording, &Attention { q: &q, kv, out, shape, tuning }).expect("an attention");
     recording.dispatches().next().expect("a launch").clone()
 }
 
@@ -215,7 +248,7 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
     for layout in LAYOUTS {
         let mut before = 0;
         for tuning in tilings {
-            let found = reads(layout, tuning);
+            let found = reads(tuning.threads, |gpu| product(gpu, layout, tuning));
             let read: Vec<_> = found.iter().filter(|(_, reads)| reads.bytes > 0).collect();
             let all = of_layer(tuning, read.iter().map(|(_, reads)| reads.bytes).sum());
             before = if tuning == Tuning::REGISTERS { all } else { before };
@@ -232,4 +265,32 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
         }
     }
     insta::assert_snapshot!("lines_of_products", table);
+}
+
+#[test]
+fn neighbours_that_read_for_an_attention_share_the_lines() {
+    use attention::Tuning;
+    let mut table = "lines touched for each that is needed\n".to_owned();
+    let tunings =
+        [("staged", Tuning::HARDWARE), ("few registers", Tuning::FEW_REGISTERS), ("half as many", Tuning::ALL[4])];
+    let cached = KvPrecision::ALL.map(|precision| (128, Source::Cache(precision)));
+    let shapes = [(64, Source::Rows), (64, Source::Cache(KvPrecision::F16))].into_iter().chain(cached);
+    for (head_dim, source) in shapes {
+        for (name, tuning) in tunings {
+            let fitting = tuning.fitting(head_dim, source);
+            let found = reads(fitting.lanes * fitting.lane_groups, |gpu| attention(gpu, head_dim, source, tuning));
+            write!(table, "{head_dim:>3} {source:?} {name}:").expect("text");
+            for (buffer, reads) in found.iter().filter(|(_, reads)| reads.bytes > 0) {
+                let lines = reads.touched as f64 / reads.needed as f64;
+                write!(table, " {buffer} {lines:.2}").expect("text");
+                // A head's scales lie a row of heads apart.
+                assert!(
+                    buffer == "scales" || lines <= MOST,
+                    "{head_dim} {source:?} {name}: {lines:.2} lines of {buffer}"
+                );
+            }
+            table.push('\n');
+        }
+    }
+    insta::assert_snapshot!("lines_of_attention", table);
 }

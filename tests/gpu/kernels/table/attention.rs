@@ -25,9 +25,9 @@ fn attention(of: Attention, source: Source, scores: Scores) -> Case {
     cases::attention(shape, tuning, source, scores)
 }
 
-/// As for hardware or as for software, in turns.
+/// Without staged keys: as for hardware or as for software, in turns.
 fn tuning(index: usize) -> Tuning {
-    [Tuning::HARDWARE, Tuning::SOFTWARE][index % 2]
+    [Tuning::UNSTAGED, Tuning::SOFTWARE][index % 2]
 }
 
 pub(crate) fn rows() -> Vec<Case> {
@@ -87,7 +87,48 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.extend([STEEP, SUNKEN].map(|scores| attention(shape, source, scores)));
         }
     }
+    rows.extend(staged_rows());
     rows.extend(tier_rows());
+    rows
+}
+
+/// Tunings that stage keys and values.
+fn staged_rows() -> Vec<Case> {
+    const HEADS: [(usize, usize); 5] = [(1, 1), (3, 1), (4, 2), (5, 1), (8, 2)];
+    let staged: Vec<Tuning> = Tuning::ALL.into_iter().filter(|tuning| tuning.columns > 0).collect();
+    let mut rows = Vec::new();
+    let mut all_modes = |head_dim, precision, tuning| {
+        let cache = Source::Cache(precision);
+        let modes =
+            [(1, Some(0)), (33, Some(0)), (1, Some(63)), (5, Some(31)), (65, Some(127)), (2, Some(510)), (130, None)];
+        let cached = modes.map(|(q, past): (usize, Option<usize>)| ((q, past.unwrap_or(3) + q), past, cache));
+        let fused = [(1, None), (33, None), (65, None), (129, None), (33, Some(0))]
+            .map(|(q, past)| ((q, q), past, Source::Rows));
+        let fused = fused.into_iter().filter(|_| precision == KvPrecision::F32);
+        for (tokens, past, source) in cached.into_iter().chain(fused) {
+            let heads = HEADS[rows.len() % HEADS.len()];
+            rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
+        }
+    };
+    // The last of them are not whole slices or packs, or narrower than a workgroup likes.
+    for (index, head_dim) in [32, 64, 80, 96, 128, 192, 256, 40, 72, 100, 104, 12].into_iter().enumerate() {
+        all_modes(head_dim, KvPrecision::ALL[index % 3], staged[0]);
+        all_modes(head_dim, KvPrecision::ALL[(index + 1) % 3], staged[index % staged.len()]);
+    }
+    for head_dim in [64, 128] {
+        for (precision, &tuning) in
+            KvPrecision::ALL.into_iter().flat_map(|precision| staged.iter().map(move |tuning| (precision, tuning)))
+        {
+            all_modes(head_dim, precision, tuning);
+        }
+    }
+    // Widths whose scale, head_dim^-0.5, is exact.
+    for (head_dim, tuning) in [(64, staged[0]), (256, staged[0]), (64, staged[1])] {
+        for (tokens, past) in [((33, 33), Some(0)), ((2, 129), Some(127)), ((65, 65), None)] {
+            let shape = Attention { tokens, heads: (4, 2), head_dim, past, tuning };
+            rows.extend([STEEP, SUNKEN].map(|scores| attention(shape, Source::Cache(KvPrecision::F32), scores)));
+        }
+    }
     rows
 }
 

@@ -1,0 +1,144 @@
+// What `attention` does, through workgroup memory, which keys and values come into once for ROWS query rows. A group of LANES threads has
+// 4 * ROWS4 rows and takes TILE keys at a time: a thread computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of
+// its rows' outputs. Scores are made in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values
+// with their weights. What a slice needs of memory is loaded while the slice before it is multiplied.
+//: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED
+//: use attending $KV $ROWS_OF staged_heads
+//: const HEAD_DIM4
+
+const SLICES: u32 = (HEAD_DIM4 + 3u) / 4u;
+
+var<workgroup> weights: array<array<vec4f, ROW_GROUPS>, VALUES>; // [values, rows / 4]
+var<workgroup> lane_values: array<array<vec4f, ROW_GROUPS>, LANES>; // largest scores of a tile, then sums of weights again
+var<workgroup> peaks: array<vec4f, ROW_GROUPS>;
+var<workgroup> visible: array<vec4u, ROW_GROUPS>; // keys that a row sees
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let kv_head = wg.y;
+  // Bounded here, so that devices which keep every index within its array find nothing to do.
+  let lane = min(thread % LANES, LANES - 1u);
+  let own$h = min(thread / LANES * ROWS4 + $hu, ROW_GROUPS - 1u); //: each h ROWS4 // of ROWS / 4
+  let first_row = wg.x * ROWS;
+  let rows = p.q_tokens * p.group;
+  let causal = p.causal == 1u;
+  let last_token = (min(first_row + ROWS, rows) - 1u) / p.group;
+  let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_token + 1u), causal);
+  let seen_by_all = select(end, first_row / p.group + p.past + 1u, causal);
+  if thread < ROWS / 4u {
+    let token = min(vec4u(first_row + thread * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) / p.group;
+    visible[thread] = select(vec4u(end), token + p.past + 1u, vec4<bool>(causal));
+    peaks[thread] = vec4f(HIDDEN);
+  }
+//: each h ROWS4
+  lane_values[lane][own$h] = vec4f(0.0);
+  var acc$h_$r_$c = vec4f(0.0); //: each r 4 c COLUMNS
+//: end
+  choose_queries(first_row, rows - 1u, kv_head, thread);
+  var row = kv_row(0u);
+  load_scores(0u, row, end - 1u, kv_head, thread);
+  for (var base = 0u; base < end; base += TILE) {
+    let last = end - 1u - base;
+    let ahead = select(0u, TILE, last >= TILE);
+    let next_row = kv_row(base + ahead);
+    var score$h_$i = vec4f(0.0); //: each h ROWS4 i KEYS
+    for (var slice = 0u; slice < SLICES; slice++) {
+      workgroupBarrier();
+      publish_scores(slice, thread);
+      workgroupBarrier();
+      // Behind the last slice comes the first one of the next tile.
+      let is_last = slice + 1u == SLICES;
+      load_scores(select(slice + 1u, 0u, is_last), select(row, next_row, is_last), last - select(0u, ahead, is_last), kv_head, thread);
+//: each d 4
+      let k$d_$i = key_slice[$d].at[$i][lane]; //: each i KEYS
+//: each h ROWS4 r 4
+      let q$d_$h_$r = query_slice[$d].at[own$h][$r];
+//: each i KEYS
+      // Each product is added to the sum before it: one instruction where a device fuses them.
+      score$h_$i[$r] = score$h_$i[$r] + q$d_$h_$r.x * k$d_$i.x + q$d_$h_$r.y * k$d_$i.y + q$d_$h_$r.z * k$d_$i.z + q$d_$h_$r.w * k$d_$i.w;
+//: end
+//: end
+//: end
+    }
+//: when SCALED
+//: each i KEYS
+    let scales$i = scales_of(key_head(row + min(lane * KEYS + $iu, last), kv_head) / HEAD_DIM4);
+    score$h_$i *= scales$i.x; //: each h ROWS4
+//: end
+//: end
+    if base + TILE > seen_by_all {
+//: each i KEYS
+      let position$i = vec4u(base + lane * KEYS + $iu);
+      score$h_$i = select(vec4f(HIDDEN), score$h_$i, position$i < visible[own$h]); //: each h ROWS4
+//: end
+    }
+//: each h ROWS4
+    var top$h = score$h_0;
+    top$h = max(top$h, score$h_$i); //: each i KEYS
+    var total$h = lane_values[lane][own$h];
+    lane_values[lane][own$h] = top$h;
+//: end
+    workgroupBarrier();
+    // Position 0 is visible to every row, so from the first tile on peaks are real scores and hidden ones vanish.
+//: each h ROWS4
+    for (var l = 0u; l < LANES; l++) {
+      top$h = max(top$h, lane_values[l][own$h]);
+    }
+    let peak$h = peaks[own$h];
+    top$h = max(peak$h, top$h);
+    let fade$h = exp2((peak$h - top$h) * p.scale);
+    total$h *= fade$h;
+    acc$h_$r_$c *= fade$h[$r]; //: each r 4 c COLUMNS
+//: each i KEYS
+    var weight$h_$i = exp2((score$h_$i - top$h) * p.scale);
+    total$h += weight$h_$i;
+    weight$h_$i *= scales$i.y; //: when SCALED
+//: end
+//: end
+    workgroupBarrier();
+    lane_values[lane][own$h] = total$h; //: each h ROWS4
+    if lane == 0u {
+      peaks[own$h] = top$h; //: each h ROWS4
+    }
+    load_values(0u, row, last, kv_head, thread);
+    let count = min(TILE, last + 1u);
+    for (var first = 0u; first < count; first += VALUES) {
+      if first > 0u {
+        workgroupBarrier();
+      }
+      if lane * KEYS / VALUES == first / VALUES {
+        weights[lane * KEYS % VALUES + $iu][own$h] = weight$h_$i; //: each h ROWS4 i KEYS
+      }
+      publish_values(thread);
+      workgroupBarrier();
+      load_values(first + VALUES, row, last, kv_head, thread);
+//: each n VALUES
+      let w$n_$h = weights[$n][own$h]; //: each h ROWS4
+//: each c COLUMNS
+      let v$n_$c = value_slice[$n][$c][lane];
+      acc$h_$r_$c += w$n_$h[$r] * v$n_$c; //: each h ROWS4 r 4
+//: end
+//: end
+    }
+    row = next_row;
+  }
+
+  workgroupBarrier();
+//: each h ROWS4
+  var sum$h = vec4f(0.0);
+  for (var l = 0u; l < LANES; l++) {
+    sum$h += lane_values[l][own$h];
+  }
+//: each r 4
+  let row$h_$r = first_row + own$h * 4u + $ru;
+  if row$h_$r < rows {
+    let at = row$h_$r / p.group * p.out_stride4 + (kv_head * p.group + row$h_$r % p.group) * HEAD_DIM4;
+//: each c COLUMNS
+    if lane + $cu * LANES < HEAD_DIM4 {
+      out[at + lane + $cu * LANES] = acc$h_$r_$c / sum$h[$r];
+    }
+//: end
+  }
+//: end
+//: end
+}
