@@ -233,6 +233,8 @@ check() {
   (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
   cargo_native test --lib --test cpu
+  # By itself: what it is tested with would have all else compiled anew.
+  cargo_native test --package ocelli-grammar
 }
 
 test_all() {
@@ -245,9 +247,10 @@ test_all() {
   cargo_native build --all-targets
   wait "$page" || { cat target/page.log; fail "the wasm module or the page did not build"; }
   say "documentation of the crate"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib
+  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar
   say "native tests"
   cargo_native test
+  cargo_native test --package ocelli-grammar
   ! has tint || cargo_native test --test cpu tint -- --ignored
   say "format, lints and types of the page"
   (cd www && npm run --silent check)
@@ -263,6 +266,8 @@ test_some() {
     if [[ $name == bundlers ]]; then
       build_all
       test_bundlers
+    elif [[ $name == schemas ]]; then
+      cargo_native test --package ocelli-grammar
     elif [[ -f www/test/$name ]]; then
       page+=("${name%.test.ts}")
     elif [[ -f tests/$name/main.rs ]]; then

@@ -34,7 +34,7 @@ fn meet(best: Best, id: u32, word: u32, races: bool, adjusts: bool, drawn: u32) 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
   let chunk = thread.x;
-  let row = thread.y * p.vocab;
+  let row = (p.row + thread.y) * p.vocab;
   if chunk >= p.chunks {
     return;
   }
@@ -50,17 +50,24 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
     let inside = ids < vec4u(end);
     let nearest = min(ids, vec4u(end - 1u));
     let read = vec4u(logits[row + nearest.x], logits[row + nearest.y], logits[row + nearest.z], logits[row + nearest.w]);
-    let four = select(vec4u(FORBIDDEN), read, inside);
+    var four = select(vec4u(FORBIDDEN), read, inside);
+    if p.masked == 1u {
+      four = select(four, vec4u(FORBIDDEN), masked(thread.y, nearest));
+    }
     best = meet(best, ids.x, four.x, races, adjusts, drawn);
     best = meet(best, ids.y, four.y, races, adjusts, drawn);
     best = meet(best, ids.z, four.z, races, adjusts, drawn);
     best = meet(best, ids.w, four.w, races, adjusts, drawn);
   }
   if p.filters != 0u {
-    best.luck = weight_of(row, chunk, best.logit);
+    best.luck = weight_of(thread.y, chunk, best.logit);
   }
   words[thread.y * p.chunks + chunk] = vec2u(best.token, best.unusable);
   values[thread.y * p.chunks + chunk] = vec2f(best.logit, best.luck);
+}
+
+fn masked(row: u32, ids: vec4u) -> vec4<bool> {
+  return vec4(is_masked(row, ids.x), is_masked(row, ids.y), is_masked(row, ids.z), is_masked(row, ids.w));
 }
 
 // Sum of exp((logit - largest) / temperature).
@@ -69,8 +76,8 @@ fn weight_of(row: u32, chunk: u32, largest: f32) -> f32 {
   let first = token_of(chunk, 0u);
   let end = min(first + p.rounds * 64u, p.vocab);
   for (var id = first; id < end; id += 64u) {
-    let word = logits[row + id];
-    if word != FORBIDDEN && !is_unusable(word) {
+    let word = logits[(p.row + row) * p.vocab + id];
+    if word != FORBIDDEN && !is_unusable(word) && !is_masked(row, id) {
       sum += weight(adjusted(id, word), largest);
     }
   }

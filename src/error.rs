@@ -158,6 +158,22 @@ pub enum Error {
         /// Why it is refused.
         reason: String,
     },
+    /// The JSON schema of an answer asks for what cannot be enforced while it is written. Nothing was generated.
+    #[error("{}{keyword}: {reason}", unless_empty(.pointer, format!("{pointer}: ")))]
+    UnsupportedSchema {
+        /// JSON pointer to the schema that says so; empty for the whole.
+        pointer: String,
+        /// The keyword; empty where it is no single one.
+        keyword: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// The regular expression or grammar of an answer is malformed, or takes more time or memory than allowed.
+    #[error("{reason}")]
+    InvalidGrammar {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The prompt and the answer asked for do not fit the context.
     #[error("{tokens} tokens do not fit the context of {context}")]
     ContextOverflow {

@@ -32,6 +32,7 @@ pub mod engine;
 pub mod error;
 pub mod families;
 pub mod gpu;
+pub mod grammar;
 pub mod image;
 pub mod kernels;
 pub mod layers;

@@ -5,6 +5,7 @@ const FORBIDDEN = 0xff800000u; // minus infinity
 @group(0) @binding(1) var<storage, read> logits: array<u32>; // [vocab], or rows of it
 @group(0) @binding(2) var<storage, read> state: array<u32>; // token, position, tokens drawn, ..
 @group(0) @binding(5) var<storage, read> adjust: array<vec2f>; // [vocab] bias, times drawn
+@group(0) @binding(6) var<storage, read> mask: array<u32>; // [rows, vocab / 32] a bit for each token that may come
 
 fn token_of(chunk: u32, round: u32) -> u32 {
   return (chunk / 64u * p.rounds + round) * 64u + chunk % 64u;
@@ -13,6 +14,11 @@ fn token_of(chunk: u32, round: u32) -> u32 {
 // NaN or plus infinity.
 fn is_unusable(word: u32) -> bool {
   return (word & 0x7fffffffu) >= 0x7f800000u && word != FORBIDDEN;
+}
+
+// Whether the mask leaves a token out; `row` counts from p.row on.
+fn is_masked(row: u32, token: u32) -> bool {
+  return p.masked == 1u && (mask[row * ((p.vocab + 31u) / 32u) + token / 32u] >> (token % 32u) & 1u) == 0u;
 }
 
 fn adjusted(token: u32, word: u32) -> f32 {

@@ -16,6 +16,8 @@ struct Params {
   frequency: f32,
   presence: f32,
   gap: f32, // temperature * ln(min_p): how far below the largest logit min_p reaches
+  row: u32, // the first row of logits that is looked at
+  masked: u32, // 1: only tokens of the mask
 }
 
 const NONE = 0xffffffffu;

@@ -43,8 +43,8 @@ fn token_at(i: u32, count: u32) -> Token {
   if id >= p.vocab {
     return Token(id, 0.0, false);
   }
-  let word = logits[id];
-  if word == FORBIDDEN || is_unusable(word) {
+  let word = logits[p.row * p.vocab + id];
+  if word == FORBIDDEN || is_unusable(word) || is_masked(0u, id) {
     return Token(id, 0.0, false);
   }
   let x = adjusted(id, word);

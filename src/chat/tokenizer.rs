@@ -97,6 +97,18 @@ impl Tokenizer {
         self.control.binary_search(&id).is_ok()
     }
 
+    /// Control tokens by id, ascending.
+    pub fn control_ids(&self) -> &[u32] {
+        &self.control
+    }
+
+    /// The bytes of all tokens, one after another, and how many each id has; control tokens and ids that the vocabulary lacks have none.
+    pub fn table(&self) -> (Vec<u8>, Vec<u32>) {
+        let ids = 0..self.vocab_size as u32;
+        let tokens = ids.map(|id| self.token_bytes(id).unwrap_or_default());
+        (tokens.clone().flatten().copied().collect(), tokens.map(|bytes| bytes.len() as u32).collect())
+    }
+
     /// The bytes a token prints, not always whole UTF-8. `None` for control tokens and ids the vocabulary lacks.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.printed.get(&id).map(Box::as_ref)

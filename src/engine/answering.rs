@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use super::backend::Backend;
+use super::constrained::Constrained;
 use super::events::{Cancel, Completion, Event, RequestContext};
 use super::prompt::{ContextEntry, Encoded};
 use super::speculate::Speculator;
 use super::{Engine, Request};
 use crate::chat::TextStream;
 use crate::error::{Error, Result};
+use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
 /// An answer under way. The engine holds none of it: what it computed last is found again as any conversation is.
@@ -20,6 +22,10 @@ pub struct Answering {
     pub(super) stream: TextStream,
     /// From the first token on.
     pub(super) speculator: Option<Speculator>,
+    /// What the answer must be, until it begins.
+    pub(super) grammar: Option<Rc<dyn Grammar>>,
+    /// From the first token on, if there is a grammar.
+    pub(super) constrained: Option<Constrained>,
     pub(super) answer: Completion,
 }
 
@@ -27,7 +33,14 @@ impl Answering {
     /// An answer to a prompt that [`Engine::encode`] made, of at most `max_tokens`, which ends before any of the strings `stop`.
     pub fn new(encoded: Rc<Encoded>, sampling: SamplingOptions, max_tokens: Option<usize>, stop: Vec<String>) -> Self {
         let (stream, answer) = (TextStream::new(stop), Completion::default());
-        Self { encoded, sampling, max_tokens, stream, speculator: None, answer }
+        let (speculator, grammar, constrained) = (None, None, None);
+        Self { encoded, sampling, max_tokens, stream, speculator, grammar, constrained, answer }
+    }
+
+    /// The same within a grammar, if there is one.
+    #[must_use]
+    pub fn within(self, grammar: Option<Rc<dyn Grammar>>) -> Self {
+        Self { grammar, ..self }
     }
 
     /// What the answer is by now.
@@ -57,8 +70,9 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Completion> {
         request.sampling.validate()?;
         let encoded = Rc::new(self.encode(&request.prompt, &request.pictures)?);
-        let Request { sampling, max_tokens, stop, .. } = request;
-        let mut answering = Answering::new(encoded, sampling.clone(), *max_tokens, stop.clone());
+        let Request { sampling, max_tokens, stop, grammar, .. } = request;
+        let answering = Answering::new(encoded, sampling.clone(), *max_tokens, stop.clone());
+        let mut answering = answering.within(grammar.clone());
         while !self.go_on(&mut answering, cancel, on_event).await? {}
         Ok(answering.answer)
     }

@@ -7,7 +7,7 @@ use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::image::Fingerprint;
-use crate::model::{Input, LanguageModel, Verdict};
+use crate::model::{Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::sampling::SamplingOptions;
 use crate::state::States;
 
@@ -126,15 +126,15 @@ impl<M: LanguageModel> Conversation<M> {
         self.rewind(len, &pictures);
     }
 
-    /// Goes back to the entries: passes behind them have failed.
+    /// Goes back to the entries: passes behind them have failed. What they were to show is shown again.
     fn forget_uncounted(&mut self) {
-        self.rewind(self.entries().len(), &[]);
+        self.truncate(self.entries().len());
     }
 
     /// Goes back behind the last pass: nobody has seen whether it succeeded.
     pub(super) fn forget_last_pass(&mut self) {
         if let Some(pass) = self.history.passes.last() {
-            self.rewind(pass.first, &[]);
+            self.truncate(pass.first);
         }
     }
 
@@ -155,7 +155,7 @@ impl<M: LanguageModel> Conversation<M> {
         self.submit(model, entries, entries.len(), features).await?;
         let outcome = model.wait_idle().await;
         if outcome.is_err() {
-            self.rewind(held, &[]);
+            self.truncate(held);
         }
         outcome
     }
@@ -216,14 +216,56 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(())
     }
 
-    /// Begins to draw behind the entries, whose last pass must be the last one that the model computed.
-    pub(super) async fn begin(&mut self, model: &mut M, options: &SamplingOptions, drawn: &[u32]) -> Result<M::Draw> {
+    /// Begins to draw behind the entries, whose last pass must be the last one that the model computed; `row` is the last entry's in it,
+    /// if it was a pass over known tokens.
+    pub(super) async fn begin(
+        &mut self,
+        model: &mut M,
+        options: &SamplingOptions,
+        drawn: &[u32],
+        row: usize,
+        mask: Option<MaskFn<'_>>,
+    ) -> Result<M::Draw> {
         let last = self.entries().len().saturating_sub(1);
         let chunk = self.history.passes.last().filter(|pass| !pass.is_step);
-        let row = chunk.map(|pass| last - pass.first);
+        let at = chunk.map_or(LogitsAt::Step(row), |pass| LogitsAt::Chunk(last - pass.first));
         let state = self.state_mut(model)?;
         state.checkpoint();
-        model.begin(state, options, drawn, row).await
+        model.begin(state, options, drawn, at, mask).await
+    }
+
+    /// Submits the draw behind the entries, whose logits are in a row of the last pass over drafts or step.
+    pub(super) fn draw_among(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        (drawn, row): (usize, usize),
+        mask: MaskFn<'_>,
+    ) -> Result<()> {
+        model.draw_among(self.state_mut(model)?, draw, drawn, row, mask)
+    }
+
+    /// Computes tokens that are known in one pass, whose other rows are padding. Returns the row of the last of them.
+    pub(super) async fn pass_over(&mut self, model: &mut M, known: &[u32], rows: usize) -> Result<usize> {
+        let (first, mut inputs) = (self.entries().len(), known.to_vec());
+        // No row looks at those behind it: any input will do.
+        inputs.resize(rows, 0);
+        self.reserve(model, rows).await?;
+        let state = self.state_mut(model)?;
+        state.checkpoint();
+        let submitted = model.pass_over(state, &inputs);
+        let kept = if submitted.is_ok() { known.len() } else { 0 };
+        let left = state.rewind(first + kept);
+        if submitted.is_err() || left < first {
+            self.forget_uncounted();
+            return submitted.and(Err(not_rewound()));
+        }
+        known[..left - first].iter().for_each(|&token| self.history.add_step(token));
+        // A state that cannot give the padding up takes steps instead.
+        for &token in &known[left - first..] {
+            self.step_again(model, token)?;
+        }
+        Ok(if left == first + known.len() { known.len() - 1 } else { 0 })
     }
 
     /// Submits the step of a token that is known, and the draw behind it.

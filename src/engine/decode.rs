@@ -4,13 +4,15 @@
 use super::Engine;
 use super::answering::Answering;
 use super::backend::Backend;
-use super::events::{Completion, Event, FinishReason, RequestContext, TokenLogprob};
+use super::constrained::Constrained;
+use super::drawn::{DrawOf, Drawn};
+use super::events::{Completion, Event, FinishReason, RequestContext};
 use super::prompt::Encoded;
 use super::speculate::{Draft, Speculation, Speculator, history};
 use crate::error::Result;
 use crate::kernels::sample::Rules;
 use crate::model::LanguageModel;
-use crate::sampling::{SamplingOptions, log_softmax_top, logprob};
+use crate::sampling::SamplingOptions;
 
 /// An answer that is being drawn.
 #[derive(Debug)]
@@ -22,19 +24,6 @@ struct Drawing<D> {
     arrived: Option<f64>,
 }
 
-/// Tokens that came at once.
-#[derive(Debug)]
-struct Drawn {
-    tokens: Vec<u32>,
-    /// The first of them, which were drafts.
-    drafts: usize,
-    /// Of the only one, where it was asked for.
-    logprob: Option<TokenLogprob>,
-}
-
-/// The draws of a backend's model.
-type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
-
 impl<B: Backend> Engine<B> {
     /// Draws the answer behind a prompt that has been computed. Returns whether it is complete, and not one that left the engine.
     pub(super) async fn decode(&mut self, answering: &mut Answering, context: &mut RequestContext<'_>) -> Result<bool> {
@@ -45,7 +34,10 @@ impl<B: Backend> Engine<B> {
             Some(speculator) => speculator,
             None => self.speculator(&answering.sampling)?,
         };
-        let mut drawing = None;
+        if let Some(grammar) = answering.grammar.take() {
+            answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
+        }
+        let (mut drawing, mut draw) = (None, None);
         context.cancel.check()?;
         while answering.answer.tokens.len() < limit && answering.answer.finish_reason != FinishReason::Stop {
             if !context.cancel.pass().await? {
@@ -54,9 +46,14 @@ impl<B: Backend> Engine<B> {
                 answering.speculator = Some(speculator);
                 return Ok(false);
             }
-            let Answering { sampling, answer, .. } = &*answering;
+            let Answering { sampling, answer, constrained, .. } = &mut *answering;
             let drawn_and_left = (answer.tokens.len(), limit - answer.tokens.len());
             let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                if let Some(constrained) = constrained.as_mut() {
+                    let held = engine.compute_prompt(&encoded, context).await?;
+                    let known = (answer.tokens.as_slice(), held);
+                    return engine.draw_within(constrained, &mut draw, sampling, known, drawn_and_left.1).await;
+                }
                 // Whatever goes wrong, it is begun anew.
                 let mut current = match drawing.take() {
                     Some(current) => current,
@@ -69,6 +66,10 @@ impl<B: Backend> Engine<B> {
             let drawn = self.with_recovery(context, step).await;
             let drawn = drawn.inspect_err(|_| self.conversation.forget_last_pass())?;
             answering.answer.usage.drafted_tokens = speculator.drafted;
+            if let Some(constrained) = &answering.constrained {
+                answering.answer.usage.forced_tokens = constrained.forced;
+                answering.answer.timings.grammar_ms = constrained.ms;
+            }
             self.take(answering, drawn, context)?;
         }
         let rest = answering.stream.finish();
@@ -88,7 +89,7 @@ impl<B: Backend> Engine<B> {
         let Answering { encoded, stream, answer, .. } = answering;
         let (mut kept, mut outcome) = (encoded.entries.len() + answer.tokens.len(), Ok(()));
         let mut logprob = drawn.logprob;
-        for (index, token) in drawn.tokens.into_iter().enumerate() {
+        for (index, token) in drawn.tokens.iter().copied().enumerate() {
             kept += 1;
             if self.backend.manifest().chat.eos_token_ids.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
@@ -112,6 +113,9 @@ impl<B: Backend> Engine<B> {
                 break;
             }
         }
+        if drawn.ended && outcome.is_ok() {
+            answer.finish_reason = FinishReason::Stop;
+        }
         // Of what was verified at once the answer may have taken the first tokens only.
         if self.conversation.entries().len() > kept {
             self.conversation.truncate(kept);
@@ -128,19 +132,26 @@ impl<B: Backend> Engine<B> {
         drawn: &[u32],
         context: &mut RequestContext<'_>,
     ) -> Result<Drawing<DrawOf<B>>> {
+        let mut held = self.compute_prompt(encoded, context).await?;
+        let model = self.backend.model()?;
+        while let Some(&token) = drawn.get(held) {
+            context.cancel.check()?;
+            self.conversation.reserve(model, 1).await?;
+            self.conversation.step_again(model, token)?;
+            held += 1;
+        }
+        let draw = self.conversation.begin(model, sampling, drawn, 0, None).await?;
+        Ok(Drawing { draw, known: None, arrived: None })
+    }
+
+    /// Computes what the conversation lacks of the prompt, after a loss. Returns how many tokens of the answer it holds.
+    async fn compute_prompt(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<usize> {
         let (prompt, mut images) = (encoded.entries.len(), None);
         while self.conversation.entries().len() < prompt {
             context.cancel.check()?;
             self.forward(encoded, usize::MAX, &mut images, context).await?;
         }
-        let model = self.backend.model()?;
-        while let Some(&token) = drawn.get(self.conversation.entries().len() - prompt) {
-            context.cancel.check()?;
-            self.conversation.reserve(model, 1).await?;
-            self.conversation.step_again(model, token)?;
-        }
-        let draw = self.conversation.begin(model, sampling, drawn).await?;
-        Ok(Drawing { draw, known: None, arrived: None })
+        Ok(self.conversation.entries().len() - prompt)
     }
 
     /// The next tokens behind `drawn` others, of which `left` may follow: the one that is being drawn, or as many as a pass verifies.
@@ -172,15 +183,8 @@ impl<B: Backend> Engine<B> {
         }
         drawing.arrived = goes_on.then_some(now);
         speculator.stepped();
-        let logprob = match sampling.logprobs {
-            Some(top) => {
-                let logits = self.backend.model()?.drawn_logits().await?; // [vocab]
-                let top = log_softmax_top(&logits, top);
-                Some(TokenLogprob { token, logprob: logprob(&logits, token), top })
-            }
-            None => None,
-        };
-        Ok(Drawn { tokens: vec![token], drafts: 0, logprob })
+        let logprob = self.logprob(token, 0, sampling).await?;
+        Ok(Drawn { tokens: vec![token], drafts: 0, logprob, ended: false })
     }
 
     /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
@@ -216,7 +220,7 @@ impl<B: Backend> Engine<B> {
         speculator.verified(&draft, verdict.kept - 1);
         drawing.known = Some(verdict.token);
         let tokens = inputs[1..verdict.kept].iter().copied().chain([verdict.token]).collect();
-        Ok(Some(Drawn { tokens, drafts: verdict.kept - 1, logprob: None }))
+        Ok(Some(Drawn { tokens, drafts: verdict.kept - 1, logprob: None, ended: false }))
     }
 }
 

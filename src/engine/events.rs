@@ -207,6 +207,8 @@ pub struct Usage {
     pub drafted_tokens: usize,
     /// Tokens of the answer among them.
     pub accepted_tokens: usize,
+    /// Tokens of the answer that its grammar left no choice about; they were not drawn.
+    pub forced_tokens: usize,
 }
 
 /// How long the stages took, in milliseconds.
@@ -220,6 +222,14 @@ pub struct Timings {
     pub prefill_ms: f64,
     /// All tokens of the answer.
     pub decode_ms: f64,
+    /// Of these, what the grammar took to say which tokens may come; left out where there is none.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub grammar_ms: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nothing(ms: &f64) -> bool {
+    *ms == 0.0
 }
 
 /// A finished answer.

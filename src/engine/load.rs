@@ -182,7 +182,7 @@ impl Engine {
         model.preallocate(self.conversation.state_mut(model)?).await?;
         // Penalties take the most.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
-        let _draw = Draw::new(model, &sampling, &[])?;
+        let _draw = Draw::new(model, &sampling, &[], true)?;
         model.wait_idle().await
     }
 }

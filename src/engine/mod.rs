@@ -4,9 +4,11 @@
 
 mod answering;
 mod backend;
+mod constrained;
 mod conversation;
 mod decode;
 mod device;
+mod drawn;
 mod encode;
 mod events;
 mod generate;
@@ -39,12 +41,14 @@ pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::chat::Tokenizer;
 use crate::error::Result;
 use crate::families::ModelConfig;
 use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
+use crate::grammar::Grammar;
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
@@ -64,6 +68,8 @@ pub struct Request {
     pub max_tokens: Option<usize>,
     /// Strings before which the answer ends.
     pub stop: Vec<String>,
+    /// What the answer must be; anything if there is none.
+    pub grammar: Option<Rc<dyn Grammar>>,
 }
 
 /// A loaded model, and the conversation that requests continue. Several conversations can share a model: [`Self::swap_conversation`].
@@ -78,6 +84,9 @@ pub struct Engine<B: Backend = Device> {
     pictures: PictureLimits,
     clock: Clock,
     today: Calendar,
+    /// The vocabulary made ready for grammars, once one was wanted.
+    #[cfg(feature = "grammar")]
+    grammars: Option<crate::grammar::native::NativeGrammars>,
 }
 
 impl<B: Backend> Engine<B> {
@@ -86,7 +95,36 @@ impl<B: Backend> Engine<B> {
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
         let LoadOptions { speculation, pictures, clock, today, .. } = *options;
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
-        Self { backend, tokenizer, conversation, speculation, latency, pictures, clock, today }
+        #[cfg(feature = "grammar")]
+        let grammars = None;
+        Self {
+            backend,
+            tokenizer,
+            conversation,
+            speculation,
+            latency,
+            pictures,
+            clock,
+            today,
+            #[cfg(feature = "grammar")]
+            grammars,
+        }
+    }
+
+    /// Makes a format ready for requests. The first takes half a second more, for a large vocabulary.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnsupportedSchema`] or [`crate::Error::InvalidGrammar`].
+    #[cfg(feature = "grammar")]
+    pub fn grammar(&mut self, format: &crate::grammar::Format) -> Result<Rc<dyn Grammar>> {
+        let grammars = match self.grammars.take() {
+            Some(grammars) => grammars,
+            None => {
+                let eos = &self.backend.manifest().chat.eos_token_ids;
+                crate::grammar::native::NativeGrammars::new(&self.tokenizer, eos)?
+            }
+        };
+        self.grammars.insert(grammars).grammar(format)
     }
 
     /// What answers are made with.

@@ -33,6 +33,13 @@ pub enum Speculation {
     Always,
 }
 
+impl Speculation {
+    /// Whether passes over several rows are taken wherever they can be.
+    pub(super) fn always(self) -> bool {
+        self == Self::Always
+    }
+}
+
 fn no_speculation(name: &str) -> Error {
     Error::request("speculation", format!("{name:?} is none of auto and off"))
 }
@@ -78,7 +85,8 @@ impl LatencyModel {
         }
     }
 
-    fn steps(&self, rows: usize) -> f64 {
+    /// What a pass over so many rows takes, in steps.
+    pub(super) fn steps(&self, rows: usize) -> f64 {
         index(rows).map_or(f64::INFINITY, |index| self.passes[index].0.max(0.1))
     }
 }

@@ -8,7 +8,7 @@ use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 impl Sampling {
     /// Records the choice of a token: two launches, three with filters.
     ///
-    /// `logits`: `// [vocab]`; `state`: token, position, tokens drawn, of which the token becomes the one chosen and the others
+    /// `logits`: `// [rows, vocab]`, of which [`Rules::of_row`] says which one; `state`: token, position, tokens drawn, of which the token becomes the one chosen and the others
     /// grow by one. If there is none to choose, the token becomes [`NONE`] and the third word says why: [`read`] understands it.
     pub fn record(&self, recording: &mut Recording, logits: &Slice, state: &Slice) -> Result<()> {
         sample_scan::record(recording, self, 1, logits, state)?;
@@ -26,7 +26,7 @@ pub fn kernel() -> Kernel {
 
 /// Records the choice among partial results, the last of the launches of [`Sampling::record`].
 pub fn record(recording: &mut Recording, sampling: &Sampling, state: &Slice) -> Result<()> {
-    let Sampling { rules, words, values, adjust } = sampling;
+    let Sampling { rules, words, values, adjust, .. } = sampling;
     recording.dispatch(Dispatch {
         kernel: kernel(),
         params: rules.bytes(),

@@ -12,11 +12,11 @@ pub fn kernel() -> Kernel {
 
 /// Records the draw. Behind [`sample_scan`](super::sample_scan), whose first partial result becomes the token that was drawn.
 pub fn record(recording: &mut Recording, sampling: &Sampling, logits: &Slice, state: &Slice) -> Result<()> {
-    let Sampling { rules, words, values, adjust } = sampling;
+    let Sampling { rules, words, values, adjust, mask } = sampling;
     recording.dispatch(Dispatch {
         kernel: kernel(),
         params: rules.bytes(),
-        buffers: [logits, state, words, values, adjust].map(Slice::clone).to_vec(),
+        buffers: [logits, state, words, values, adjust, mask].map(Slice::clone).to_vec(),
         grid: [1, 1, 1],
         note: format!("vocab={}", rules.vocab),
     })

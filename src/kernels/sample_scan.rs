@@ -22,12 +22,12 @@ pub fn record(
     logits: &Slice,
     state: &Slice,
 ) -> Result<()> {
-    let Sampling { rules, words, values, adjust } = sampling;
+    let Sampling { rules, words, values, adjust, mask } = sampling;
     let of_rows = if rows == 1 { String::new() } else { format!("rows={rows} ") };
     recording.dispatch(Dispatch {
         kernel: kernel(),
         params: rules.bytes(),
-        buffers: [logits, state, words, values, adjust].map(Slice::clone).to_vec(),
+        buffers: [logits, state, words, values, adjust, mask].map(Slice::clone).to_vec(),
         grid: [rules.chunks / LANES, rows as u32, 1],
         note: format!("{of_rows}vocab={}", rules.vocab),
     })

@@ -125,8 +125,9 @@ impl<'a> Estimate<'a> {
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
         let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>() + allocated(params.draw);
         let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows, plan.context))?;
-        let drawn =
-            self.allocated(Purpose::Activations, |paper| Sampling::new(paper, text.vocab_size, &demanding(), &[]))?;
+        let drawn = self.allocated(Purpose::Activations, |paper| {
+            Sampling::new(paper, text.vocab_size, &demanding(), &[])?.masked(paper)
+        })?;
         let features = feature_bytes(text, plan.feature_rows);
         self.model.paper.alloc("features", Purpose::Features, features)?;
         // Parameters, and the queue's copy of them.
@@ -163,7 +164,8 @@ impl<'a> Estimate<'a> {
             chunk: model.chunk((work, state), (0, most), 0..text.layers.len())?.params_bytes(),
             head: model.head(work, most)?.params_bytes(),
             steps,
-            draw: model.draw(work, &demanding())?.params_bytes(),
+            // Of the first row of logits, and of another.
+            draw: 2 * model.draw(work, &demanding())?.params_bytes(),
         };
         self.text_params.insert(kv, params);
         Ok(params)
@@ -236,7 +238,7 @@ fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize
     })
 }
 
-/// The sampling that takes the most memory and launches: with penalties and filters.
+/// The sampling that takes the most memory and launches: with penalties, filters and a mask.
 fn demanding() -> SamplingOptions {
     SamplingOptions { frequency_penalty: 1.0, top_p: 0.5, ..SamplingOptions::default() }
 }

@@ -30,6 +30,7 @@ impl Model {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, inputs.len()).await?;
         let first = state.len();
+        self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
         let (logits, _) = self.logits_and_step()?;
         let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
         gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::forward::Model;
-use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, Verdict};
+use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::error::{Error, Result};
 use crate::gpu::{Prepared, Readback, Recording, Slice};
 use crate::kernels::attention_step::Tuning;
 use crate::kernels::embed_rows::FEATURE;
 use crate::kernels::sample::{self, NONE, Sampling};
 use crate::kernels::sample_filter;
+use crate::kernels::sampling::mask_words;
 use crate::kernels::self_test::check;
 use crate::layers::step::{RESULT, StepHeader, alike};
 use crate::layers::{Form, Pass};
@@ -19,10 +20,12 @@ use crate::state::{State, States};
 /// The draws of one answer.
 #[derive(Debug)]
 pub struct Draw {
-    /// Draws a token from the logits and hands it to the next step.
-    draw: Prepared,
+    /// Draws a token from a row of the logits and hands it to the next step: the row last drawn from, and its launches.
+    draw: (usize, Prepared),
     /// What the draws read and count.
-    _sampling: Sampling,
+    sampling: Sampling,
+    /// The tokens that may come, as they are written to the device.
+    mask: Vec<u32>,
     /// Results of draws, in turns.
     readbacks: [Readback; 2],
     /// Draws submitted, and those waited for.
@@ -31,23 +34,33 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Takes the memory of an answer's draws. Fails as [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
-    pub fn new(model: &Model, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
-        let gpu = &model.gpu;
-        let sampling = Sampling::new(gpu, model.config().vocab_size, options, drawn)?;
-        let (logits, step) = model.logits_and_step()?;
-        let mut recording = Recording::on(gpu.kernel_config());
-        sampling.record(&mut recording, &logits, &step)?;
-        let draw = gpu.prepare("draw", &recording)?;
+    /// Takes the memory of an answer's draws, of which some are `masked`. Fails as [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
+    pub fn new(model: &Model, options: &SamplingOptions, drawn: &[u32], masked: bool) -> Result<Self> {
+        let (gpu, vocab) = (&model.gpu, model.config().vocab_size);
+        let sampling = Sampling::new(gpu, vocab, options, drawn)?;
+        let sampling = if masked { sampling.masked(gpu)? } else { sampling };
+        let mask = vec![0; if masked { mask_words(vocab) } else { 0 }];
+        let draw = (0, prepare(model, &sampling)?);
         let readbacks = [gpu.readback(RESULT)?, gpu.readback(RESULT)?];
-        Ok(Self { draw, _sampling: sampling, readbacks, submitted: 0, fetched: 0 })
+        Ok(Self { draw, sampling, mask, readbacks, submitted: 0, fetched: 0 })
+    }
+
+    /// Has the next draws look at a row of the logits, among the tokens of `mask`.
+    fn look_at(&mut self, model: &Model, row: usize, mask: MaskFn<'_>) -> Result<()> {
+        mask(&mut self.mask)?;
+        model.gpu.write(&self.sampling.mask.buffer, 0, bytemuck::cast_slice(&self.mask))?;
+        if self.draw.0 != row {
+            self.sampling.rules = self.sampling.rules.of_row(row, true);
+            self.draw = (row, prepare(model, &self.sampling)?);
+        }
+        Ok(())
     }
 
     /// What draws a token, and the readback that the next submission fills.
     pub(super) fn next(&mut self) -> (&Prepared, &mut Readback) {
         let index = self.submitted % self.readbacks.len();
         self.submitted += 1;
-        (&self.draw, &mut self.readbacks[index])
+        (&self.draw.1, &mut self.readbacks[index])
     }
 
     /// The readback of the first submission that nobody has waited for.
@@ -56,6 +69,13 @@ impl Draw {
         self.fetched += 1;
         &mut self.readbacks[index]
     }
+}
+
+fn prepare(model: &Model, sampling: &Sampling) -> Result<Prepared> {
+    let (logits, step) = model.all_logits_and_step()?;
+    let mut recording = Recording::on(model.gpu.kernel_config());
+    sampling.record(&mut recording, &logits, &step)?;
+    model.gpu.prepare("draw", &recording)
 }
 
 /// Token, entry and tokens drawn, as the step buffer holds them.
@@ -120,9 +140,9 @@ impl LanguageModel for Model {
         Ok(all)
     }
 
-    async fn drawn_logits(&mut self) -> Result<Vec<f32>> {
-        let (logits, _) = self.logits_and_step()?;
-        self.gpu.read_as(&logits).await
+    async fn drawn_logits(&mut self, row: usize) -> Result<Vec<f32>> {
+        let (first, _) = self.logits_and_step()?;
+        self.gpu.read_as(&Slice { offset: first.offset + row as u64 * first.bytes, ..first }).await
     }
 
     async fn wait_idle(&mut self) -> Result<()> {
@@ -134,23 +154,30 @@ impl LanguageModel for Model {
         state: &State,
         options: &SamplingOptions,
         drawn: &[u32],
-        row: Option<usize>,
+        at: LogitsAt,
+        mask: Option<MaskFn<'_>>,
     ) -> Result<Draw> {
         if options.filters() && !self.filter_is_tested {
             check(&self.gpu, &[sample_filter::kernel()]).await?;
             self.filter_is_tested = true;
         }
-        // The draw counts the entry up.
-        let entry = state.len().saturating_sub(1);
-        self.start_steps(state, StepHeader { token: 0, entry, drawn: drawn.len() })?;
-        if let Some(row) = row {
+        // There must be work memory before there are logits.
+        self.start_draw(state, drawn.len())?;
+        if let LogitsAt::Chunk(row) = at {
             self.run_head(row..row + 1).await?;
         }
-        let mut draw = Draw::new(self, options, drawn)?;
-        let (_, step) = self.logits_and_step()?;
-        let (launches, readback) = draw.next();
-        self.gpu.submit(&[launches], Some((&step, readback)))?;
+        let mut draw = Draw::new(self, options, drawn, mask.is_some())?;
+        if let Some(mask) = mask {
+            draw.look_at(self, if let LogitsAt::Step(row) = at { row } else { 0 }, mask)?;
+        }
+        self.submit_draw(&mut draw)?;
         Ok(draw)
+    }
+
+    fn draw_among(&mut self, state: &State, draw: &mut Draw, drawn: usize, row: usize, mask: MaskFn<'_>) -> Result<()> {
+        self.start_draw(state, drawn)?;
+        draw.look_at(self, row, mask)?;
+        self.submit_draw(draw)
     }
 
     fn step(&mut self, state: &mut State, draw: &mut Draw) -> Result<()> {
@@ -166,6 +193,14 @@ impl LanguageModel for Model {
     async fn drawn(&mut self, draw: &mut Draw) -> Result<u32> {
         let bytes = self.gpu.fetch(draw.first_readback()).await?;
         sample::read(result(&bytes)?)
+    }
+
+    fn pass_over(&mut self, state: &mut State, inputs: &[u32]) -> Result<()> {
+        let gpu = self.gpu.clone();
+        self.write_step(state, StepHeader { token: 0, entry: state.len(), drawn: 0 }, inputs.len())?;
+        gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
+        state.advance(inputs.len());
+        Ok(())
     }
 
     fn replay(&mut self, state: &mut State, token: u32) -> Result<()> {
@@ -235,6 +270,18 @@ impl LanguageModel for Model {
 }
 
 impl Model {
+    /// States that `drawn` tokens have been drawn, and that the next one is drawn behind the entries of `state`.
+    fn start_draw(&mut self, state: &State, drawn: usize) -> Result<()> {
+        // The draw counts the entry up.
+        self.start_steps(state, StepHeader { token: 0, entry: state.len().saturating_sub(1), drawn })
+    }
+
+    fn submit_draw(&self, draw: &mut Draw) -> Result<()> {
+        let (_, step) = self.logits_and_step()?;
+        let (launches, readback) = draw.next();
+        self.gpu.submit(&[launches], Some((&step, readback)))
+    }
+
     /// What the rows of a chunk start from, as the device reads it.
     fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
         if inputs.is_empty() || inputs.len() > self.rows.prompt {

@@ -95,6 +95,12 @@ impl Model {
         Ok((work.logits.slice(0..bytes), work.step.all()))
     }
 
+    /// As [`Self::logits_and_step`], with the logits of all rows that there is room for. `// [rows, vocab]`
+    pub(super) fn all_logits_and_step(&self) -> Result<(Slice, Slice)> {
+        let work = self.work()?;
+        Ok((work.logits.all(), work.step.all()))
+    }
+
     /// States where the next step starts; its token may still be drawn before it. Fails as [`Gpu::write`].
     pub fn start_steps(&mut self, state: &State, header: StepHeader) -> Result<()> {
         // A draw comes first, and counts the entry up.

@@ -29,6 +29,18 @@ pub struct Features {
 /// Rows that passes over drafts have: each count has kernels of its own.
 pub const DRAFT_ROWS: [usize; 2] = [4, accept::MAX_ROWS];
 
+/// Where the logits of the next token are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogitsAt {
+    /// A row of the last chunk, whose logits are still to be computed.
+    Chunk(usize),
+    /// A row of the last step or pass over drafts.
+    Step(usize),
+}
+
+/// Fills in the tokens that may come next, a bit each. Called while the device computes their logits.
+pub type MaskFn<'a> = &'a mut dyn FnMut(&mut [u32]) -> Result<()>;
+
 /// What a pass over drafts came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
@@ -67,28 +79,44 @@ pub trait LanguageModel {
     /// Logits of rows of the last chunk. `// [rows, vocab]`
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
 
-    /// Logits that the last draw was made from, without bias and penalties, while nothing has been submitted behind it. `// [vocab]`
-    async fn drawn_logits(&mut self) -> Result<Vec<f32>>;
+    /// Logits that the last draw was made from, a row of the last step or pass over drafts, without bias and penalties, while nothing has
+    /// been submitted behind it. `// [vocab]`
+    async fn drawn_logits(&mut self, row: usize) -> Result<Vec<f32>>;
 
     /// Waits until everything submitted has run.
     async fn wait_idle(&mut self) -> Result<()>;
 
     /// Begins to draw the tokens behind the entries of `state`, of which `drawn` are the answer so far: submits the draw of the next
-    /// one, from the logits of `row` of the last chunk, or of the last step if that is `None`.
-    /// [`crate::Error::InvalidRequest`] for options out of range.
+    /// one, among those of `mask` if there is one. [`crate::Error::InvalidRequest`] for options out of range.
     async fn begin(
         &mut self,
         state: &Self::State,
         options: &SamplingOptions,
         drawn: &[u32],
-        row: Option<usize>,
+        at: LogitsAt,
+        mask: Option<MaskFn<'_>>,
     ) -> Result<Self::Draw>;
+
+    /// Submits the draw of the next token among those of `mask`, where `drawn` tokens have been drawn, for a draw that has begun with a
+    /// mask.
+    fn draw_among(
+        &mut self,
+        state: &Self::State,
+        draw: &mut Self::Draw,
+        drawn: usize,
+        row: usize,
+        mask: MaskFn<'_>,
+    ) -> Result<()>;
 
     /// Submits the step of the token drawn last, which need not be known yet, and the draw behind it. There must be room for its entry.
     fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
 
     /// Waits for the first draw that nobody has waited for. [`crate::Error::Gpu`] for logits that are no numbers.
     async fn drawn(&mut self, draw: &mut Self::Draw) -> Result<u32>;
+
+    /// Submits a pass over tokens that are known, as many as [`Self::draft_rows`] allows, without a draw. There must be room for them, and
+    /// all of them count as entries of `state`.
+    fn pass_over(&mut self, state: &mut Self::State, inputs: &[u32]) -> Result<()>;
 
     /// Submits the step of a token that is known, without a draw.
     fn replay(&mut self, state: &mut Self::State, token: u32) -> Result<()>;

@@ -12,4 +12,4 @@ mod trial;
 pub use draw::Draw;
 pub use dry::DryModel;
 pub use forward::Model;
-pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, Verdict};
+pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};

@@ -33,21 +33,29 @@ pub struct Logits<'a> {
     pub raw: &'a [f32],
     /// Bias, and how often the token was drawn. `// [vocab, 2]` or nothing
     pub adjust: &'a [[f32; 2]],
+    /// A bit for each token that may come. `// [vocab / 32]`, or nothing where all may
+    pub mask: &'a [u32],
 }
 
 impl Logits<'_> {
-    /// With bias and penalties; none for tokens that are forbidden or unusable.
+    /// Whether the mask leaves a token out.
+    fn is_masked(&self, id: usize) -> bool {
+        self.mask.get(id / 32).is_some_and(|word| word >> (id % 32) & 1 == 0)
+    }
+
+    /// With bias and penalties; none for tokens that are forbidden, left out or unusable.
     pub fn usable(&self, options: &SamplingOptions, id: usize) -> Option<f32> {
-        let raw = *self.raw.get(id).filter(|logit| logit.is_finite())?;
+        let raw = *self.raw.get(id).filter(|logit| logit.is_finite() && !self.is_masked(id))?;
         let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
         let penalty = if drawn > 0.0 { drawn * options.frequency_penalty + options.presence_penalty } else { 0.0 };
         Some(raw + bias - penalty)
     }
 
-    /// Twice the id of a token whose logit is NaN or plus infinity, plus 1 for NaN; or [`NONE`].
+    /// Twice the id of a token that is not left out and whose logit is NaN or plus infinity, plus 1 for NaN; or [`NONE`].
     pub fn unusable(&self, id: usize) -> u32 {
         let code = |logit: &f32| if logit.is_nan() { 1 } else { 0 } + 2 * id as u32;
-        self.raw.get(id).filter(|logit| logit.is_nan() || **logit == f32::INFINITY).map_or(NONE, code)
+        let is_unusable = |logit: &&f32| !self.is_masked(id) && (logit.is_nan() || **logit == f32::INFINITY);
+        self.raw.get(id).filter(is_unusable).map_or(NONE, code)
     }
 }
 

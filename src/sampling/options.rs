@@ -48,6 +48,11 @@ impl Default for SamplingOptions {
 }
 
 impl SamplingOptions {
+    /// Whether logits are changed before tokens are chosen: by bias or penalties.
+    pub fn adjusts(&self) -> bool {
+        !self.logit_bias.is_empty() || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0
+    }
+
     /// Whether some tokens are left out because others are likelier.
     pub fn filters(&self) -> bool {
         self.temperature > 0.0 && (self.top_k.is_some() || self.top_p < 1.0 || self.min_p > 0.0)

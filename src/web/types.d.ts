@@ -14,6 +14,7 @@ export interface Timings {
   prefill_ms: number;
   /** All tokens of the answer. */
   decode_ms: number;
+  grammar_ms?: number;
 }
 
 /** Token counts of one request. */

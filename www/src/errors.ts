@@ -18,6 +18,9 @@ export type ErrorCode =
   | "image-too-large"
   | "invalid-request"
   | "unsupported-option"
+  /** A JSON schema asks for what cannot be enforced: `detail` has `pointer`, `keyword` and `reason`. */
+  | "unsupported-schema"
+  | "invalid-grammar"
   | "context-overflow"
   /** A request names another model than the one that is loaded. */
   | "model-not-found"

@@ -27,6 +27,9 @@ pub struct UsageExtension {
     /// How long the stages took, those of all answers together.
     #[serde(flatten)]
     pub timings: Timings,
+    /// Tokens of the answers that a format left no choice about; they were not drawn.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub forced_tokens: usize,
     /// How large the pictures were shown, in the order of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<ShownPicture>,
@@ -46,6 +49,11 @@ pub struct CompletionTokensDetails {
     pub accepted_prediction_tokens: usize,
     /// Draft tokens that it did not.
     pub rejected_prediction_tokens: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(tokens: &usize) -> bool {
+    *tokens == 0
 }
 
 impl Usage {
@@ -74,7 +82,9 @@ impl Usage {
                     vision_ms: ms(|timings| timings.vision_ms),
                     prefill_ms: ms(|timings| timings.prefill_ms),
                     decode_ms: ms(|timings| timings.decode_ms),
+                    grammar_ms: ms(|timings| timings.grammar_ms),
                 },
+                forced_tokens: sum(|answer| answer.usage.forced_tokens),
                 // Answers to one prompt are shown the same pictures.
                 pictures: answers.first().map(|answer| answer.pictures.clone()).unwrap_or_default(),
             },

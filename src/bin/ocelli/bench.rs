@@ -154,7 +154,8 @@ impl Bench {
 
     async fn complete(&mut self, prompt: Prompt, pictures: Vec<Picture>, max_tokens: usize) -> Result<Completion> {
         let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-        let request = Request { prompt, pictures, sampling, max_tokens: Some(max_tokens), stop: Vec::new() };
+        let request =
+            Request { prompt, pictures, sampling, max_tokens: Some(max_tokens), stop: Vec::new(), grammar: None };
         self.engine.generate(&request, &Cancel::new(), &mut |event| crate::tell(&event)).await
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,7 @@ use ocelli::engine::{
 };
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::gpu::{Gpu, GpuOptions};
+use ocelli::grammar::Format;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::Progress;
 use ocelli::weights::manifest::MANIFEST_FILE;
@@ -49,6 +50,8 @@ pub(crate) struct SamplingArgs {
     /// device computes them in time).
     #[arg(long, value_name = "SIZE", default_value = "auto")]
     pub(crate) detail: Detail,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
@@ -57,6 +60,33 @@ pub(crate) struct SamplingArgs {
     verbose: bool,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+}
+
+/// What answers must be. The model is told, and held to it.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct FormatArgs {
+    /// JSON that fits the schema in this file.
+    #[arg(long, value_name = "FILE")]
+    json_schema: Option<PathBuf>,
+    /// What this regular expression matches from beginning to end.
+    #[arg(long, value_name = "REGEX")]
+    regex: Option<String>,
+    /// What the Lark grammar in this file derives.
+    #[arg(long, value_name = "FILE")]
+    lark: Option<PathBuf>,
+}
+
+impl FormatArgs {
+    fn format(&self) -> Result<Option<Format>> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| Error::io(path.display(), &error));
+        Ok(match (&self.json_schema, &self.regex, &self.lark) {
+            (Some(path), _, _) => Some(Format::JsonSchema(read(path)?)),
+            (_, Some(regex), _) => Some(Format::Regex(regex.clone())),
+            (_, _, Some(path)) => Some(Format::Lark(read(path)?)),
+            _ => None,
+        })
+    }
 }
 
 /// How much GPU memory is taken, and for what.
@@ -261,14 +291,18 @@ pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) ->
 /// Answers `messages`. The text is printed as it comes if `is_printed`, other events go to `tell`.
 pub(crate) fn answer(
     engine: &mut Engine,
-    (messages, pictures): (Vec<Message>, Vec<Picture>),
+    (mut messages, pictures): (Vec<Message>, Vec<Picture>),
     args: &SamplingArgs,
     is_printed: bool,
     tell: impl Fn(Event),
 ) -> Result<Completion> {
     let SamplingArgs { temperature, top_k, top_p, seed, max_tokens, .. } = *args;
     let sampling = SamplingOptions { temperature, top_k, top_p, seed, ..SamplingOptions::default() };
-    let request = Request { prompt: Prompt::Messages(messages), pictures, sampling, max_tokens, stop: Vec::new() };
+    let format = args.format.format()?;
+    format.iter().for_each(|format| format.tell(&mut messages));
+    let grammar = format.map(|format| engine.grammar(&format)).transpose()?;
+    let prompt = Prompt::Messages(messages);
+    let request = Request { prompt, pictures, sampling, max_tokens, stop: Vec::new(), grammar };
     let mut printed = Ok(());
     let mut show = |event: Event| match event {
         Event::Text(text) if is_printed && printed.is_ok() => printed = crate::print_text(&text),
@@ -284,7 +318,7 @@ pub(crate) fn answer(
         let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
         inform(&format!(
             "{} tokens of prompt, {} of them from the cache, in {:.0} ms; {} tokens of answer in {:.0} ms, {rate:.2} a second; {} \
-             tokens guessed, {} accepted",
+             tokens guessed, {} accepted; {} tokens without a choice, {:.0} ms for the grammar",
             usage.prompt_tokens,
             usage.cached_tokens,
             timings.prepare_ms + timings.vision_ms + timings.prefill_ms,
@@ -292,6 +326,8 @@ pub(crate) fn answer(
             timings.decode_ms,
             usage.drafted_tokens,
             usage.accepted_tokens,
+            usage.forced_tokens,
+            timings.grammar_ms,
         ));
     }
     Ok(completion)

@@ -5,7 +5,7 @@ use super::{Case, EXACT, SUM};
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels;
-use crate::kernels::sampling::{Rules, Sampling};
+use crate::kernels::sampling::{Rules, Sampling, mask_words};
 use crate::reference;
 use crate::reference::sample_scan::{self as scan, Logits as Known, NONE};
 use crate::sampling::options::SamplingOptions;
@@ -19,11 +19,16 @@ pub struct Logits {
     pub logit: fn(&mut Random, usize) -> f32,
     /// Tokens with NaN and with infinity instead.
     pub unusable: Option<(usize, usize)>,
+    /// Tokens that may come; then rows that nobody wants stand before these logits.
+    pub mask: Option<fn(usize) -> bool>,
 }
+
+/// Rows that nobody wants.
+const BEFORE: usize = 2;
 
 impl Logits {
     /// All within a unit.
-    pub const FLAT: Self = Self { name: "flat", logit: |random, _| random.number(), unusable: None };
+    pub const FLAT: Self = Self { name: "flat", logit: |random, _| random.number(), unusable: None, mask: None };
 
     fn numbers(self, harness: &mut Harness<'_>, vocab: usize) -> Vec<f32> {
         let mut logits: Vec<f32> = (0..vocab).map(|id| (self.logit)(&mut harness.random, id)).collect();
@@ -50,21 +55,35 @@ struct Scene {
     logits: Vec<f32>,
     /// Of every token bias and times drawn. `// [vocab, 2]` or nothing
     adjust: Vec<[f32; 2]>,
+    /// Tokens that may come. `// [vocab / 32]` or nothing
+    mask: Vec<u32>,
     state: [u32; 3],
 }
 
 impl Scene {
     fn new(harness: &mut Harness<'_>, vocab: usize, shape: Logits, draw: &Draw) -> Result<Self> {
-        let (options, rules) = (draw.options.clone(), Rules::new(vocab, &draw.options)?);
+        let (options, masked) = (draw.options.clone(), shape.mask.is_some());
+        let rules = Rules::new(vocab, &options)?.of_row(if masked { BEFORE } else { 0 }, masked);
         let logits = shape.numbers(harness, vocab);
         let random = &mut harness.random;
         let mut adjust = |_| [random.number(), (random.bits() % 4).saturating_sub(1) as f32];
         let adjust = if rules.adjusts() { (0..vocab).map(&mut adjust).collect() } else { Vec::new() };
-        Ok(Self { options, rules, logits, adjust, state: [11, 1234, draw.drawn] })
+        let mut mask = vec![0; shape.mask.map_or(0, |_| mask_words(vocab))];
+        let may_come = |id: &usize| shape.mask.is_some_and(|may_come| may_come(*id));
+        (0..vocab).filter(may_come).for_each(|id| mask[id / 32] |= 1 << (id % 32));
+        Ok(Self { options, rules, logits, adjust, mask, state: [11, 1234, draw.drawn] })
     }
 
     fn logits(&self) -> Known<'_> {
-        Known { raw: &self.logits, adjust: &self.adjust }
+        Known { raw: &self.logits, adjust: &self.adjust, mask: &self.mask }
+    }
+
+    /// The logits of scenes, one row each, behind those that nobody wants.
+    fn input(scenes: &[Self], harness: &Harness<'_>) -> Result<Slice> {
+        let before =
+            scenes.first().map_or(0, |scene| if scene.mask.is_empty() { 0 } else { BEFORE * scene.logits.len() });
+        let rows = scenes.iter().flat_map(|scene| scene.logits.iter().copied());
+        harness.input(&vec![f32::NAN; before].into_iter().chain(rows).collect::<Vec<f32>>()) // [rows, vocab]
     }
 
     /// What the scan makes of it.
@@ -76,14 +95,17 @@ impl Scene {
         (words, values)
     }
 
-    fn sampling(&self, harness: &Harness<'_>, words: &Slice, values: &Slice) -> Result<Sampling> {
-        let adjust = harness.input(bytemuck::cast_slice(&self.adjust))?;
-        Ok(Sampling { rules: self.rules, words: words.clone(), values: values.clone(), adjust })
+    /// The sampling of scenes with the same options.
+    fn sampling(scenes: &[Self], harness: &Harness<'_>, words: &Slice, values: &Slice) -> Result<Sampling> {
+        let masks: Vec<u32> = scenes.iter().flat_map(|scene| scene.mask.iter().copied()).collect(); // [rows, vocab / 32]
+        let (mask, adjust) = (harness.words(&masks)?, harness.input(bytemuck::cast_slice(&scenes[0].adjust))?);
+        Ok(Sampling { rules: scenes[0].rules, words: words.clone(), values: values.clone(), adjust, mask })
     }
 }
 
 fn sizes(vocab: usize, shape: Logits, draw: &Draw) -> String {
-    format!("vocab={vocab} {} {:?} {draw:?}", shape.name, shape.unusable)
+    let masked = if shape.mask.is_some() { " masked" } else { "" };
+    format!("vocab={vocab} {} {:?}{masked} {draw:?}", shape.name, shape.unusable)
 }
 
 /// Records the scan of scenes with the same options side by side.
@@ -95,9 +117,8 @@ fn record_scan(
 ) -> Result<Vec<Output>> {
     let mut words_out = harness.output(2 * words.len(), Holds::Words)?;
     let mut values_out = harness.output(2 * values.len(), Holds::Numbers)?;
-    let sampling = scenes[0].sampling(harness, &words_out.slice, &values_out.slice)?;
-    let logits: Vec<f32> = scenes.iter().flat_map(|scene| scene.logits.clone()).collect(); // [rows, vocab]
-    let (logits, state) = (harness.input(&logits)?, harness.words(&scenes[0].state)?);
+    let sampling = Scene::sampling(scenes, harness, &words_out.slice, &values_out.slice)?;
+    let (logits, state) = (Scene::input(scenes, harness)?, harness.words(&scenes[0].state)?);
     kernels::sample_scan::record(&mut harness.recording, &sampling, scenes.len(), &logits, &state)?;
     words_out.expected_words().copy_from_slice(bytemuck::cast_slice(words));
     values_out.expected().copy_from_slice(bytemuck::cast_slice(values));
@@ -120,8 +141,9 @@ pub fn sample_filter(vocab: usize, shape: Logits, draw: Draw) -> Case {
         let (mut right, values) = scene.partials();
         let mut words = harness.in_place_words(bytemuck::cast_slice(&right))?;
         let values = harness.input(bytemuck::cast_slice(&values))?;
-        let sampling = scene.sampling(harness, &words.slice, &values)?;
-        let (logits, state) = (harness.input(&scene.logits)?, harness.words(&scene.state)?);
+        let scenes = std::slice::from_ref(&scene);
+        let sampling = Scene::sampling(scenes, harness, &words.slice, &values)?;
+        let (logits, state) = (Scene::input(scenes, harness)?, harness.words(&scene.state)?);
         kernels::sample_filter::record(&mut harness.recording, &sampling, &logits, &state)?;
         reference::sample_filter::compute(&scene.options, scene.state[2], scene.logits(), &mut right);
         words.expected_words().copy_from_slice(bytemuck::cast_slice(&right));
@@ -145,6 +167,7 @@ pub fn sample(vocab: usize, shape: Logits, draw: Draw) -> Case {
             words: harness.words(bytemuck::cast_slice(&words))?,
             values: harness.input(bytemuck::cast_slice(&values))?,
             adjust: adjust.slice.clone(),
+            mask: adjust.slice.clone(),
         };
         kernels::sample::record(&mut harness.recording, &sampling, &state.slice)?;
         let candidates = scene.rules.candidates as usize;
@@ -169,7 +192,8 @@ fn rows(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) ->
 
 /// Rows of logits side by side.
 pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
-    let sizes = format!("vocab={vocab} {} {:?} rows={count}", shape.name, shape.unusable);
+    let masked = if shape.mask.is_some() { " masked" } else { "" };
+    let sizes = format!("vocab={vocab} {} {:?}{masked} rows={count}", shape.name, shape.unusable);
     Case::new(kernels::sample_scan::kernel(), EXACT, sizes, move |harness| {
         let (scenes, words, values) = rows(harness, vocab, shape, count)?;
         record_scan(harness, &scenes, &words, &values)
@@ -182,7 +206,7 @@ pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Ca
     Case::new(kernels::accept::kernel(), EXACT, sizes, move |harness| {
         let (scenes, words, values) = rows(harness, vocab, shape, count)?;
         let slices = (harness.words(bytemuck::cast_slice(&words))?, harness.input(bytemuck::cast_slice(&values))?);
-        let sampling = scenes[0].sampling(harness, &slices.0, &slices.1)?;
+        let sampling = Scene::sampling(&scenes, harness, &slices.0, &slices.1)?;
         let drawn = scenes.iter().map(|scene| reference::sample::choose(&scene.options, 0, scene.logits()));
         let mut inputs: Vec<u32> = [7].into_iter().chain(drawn).take(count).collect();
         if let Some(wrong) = inputs.get_mut(right + 1) {

@@ -39,6 +39,8 @@ pub struct Rules {
     frequency: f32,
     presence: f32,
     gap: f32,
+    row: u32,
+    masked: u32,
 }
 
 /// Tokens of a chunk of a vocabulary, and chunks.
@@ -77,7 +79,7 @@ impl Rules {
             candidates: if filters == 0 { chunks as u32 } else { 1 },
             greedy: greedy.into(),
             filters,
-            adjusts: (!options.logit_bias.is_empty() || frequency_penalty != 0.0 || presence_penalty != 0.0).into(),
+            adjusts: options.adjusts().into(),
             top_k: top_k as u32,
             seed: [seed as u32, (seed >> 32) as u32],
             // At 1 it is not read.
@@ -87,6 +89,8 @@ impl Rules {
             frequency: frequency_penalty,
             presence: presence_penalty,
             gap: (f64::from(temperature) * f64::from(min_p).ln()).max(f32::MIN.into()) as f32,
+            row: 0,
+            masked: 0,
         })
     }
 
@@ -103,6 +107,17 @@ impl Rules {
     /// Whether there is a bias or a penalty.
     pub fn adjusts(&self) -> bool {
         self.adjusts != 0
+    }
+
+    /// The same for the logits behind the first `row` rows, among the tokens of a mask where `masked`.
+    #[must_use]
+    pub fn of_row(self, row: usize, masked: bool) -> Self {
+        Self { row: row as u32, masked: masked.into(), ..self }
+    }
+
+    /// Whether only tokens of a mask come.
+    pub fn is_masked(&self) -> bool {
+        self.masked != 0
     }
 
     /// As the kernels' parameters.
@@ -122,6 +137,13 @@ pub struct Sampling {
     pub values: Slice,
     /// Of every token its bias and how often it was drawn; not read where rules do not adjust. `// [vocab, 2]`
     pub adjust: Slice,
+    /// Tokens that may come, where rules say that there is a mask: token `i` is bit `i % 32` of word `i / 32`. `// [rows, vocab / 32]` in u32
+    pub mask: Slice,
+}
+
+/// Words of the mask of a row of logits.
+pub fn mask_words(vocab: usize) -> usize {
+    vocab.div_ceil(u32::BITS as usize)
 }
 
 impl Sampling {
@@ -140,7 +162,8 @@ impl Sampling {
         let options = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
         let half = Self::partials_bytes(vocab, rows) / 2;
         let (words, values) = (partials.slice(0..half), partials.slice(half..2 * half));
-        Ok(Self { rules: Rules::new(vocab, &options)?, words, values, adjust: unread.clone() })
+        let rules = Rules::new(vocab, &options)?;
+        Ok(Self { rules, words, values, adjust: unread.clone(), mask: unread.clone() })
     }
 
     /// Buffers for one answer of which some tokens have been `drawn`: 16 bytes a chunk, of which there are at most 2048, and with a
@@ -167,6 +190,17 @@ impl Sampling {
         let bytes: &[u8] = bytemuck::cast_slice(&adjust);
         let adjust =
             gpu.upload_with("bias and penalties", Purpose::Activations, bytes.len() as u64, &|| bytes.to_vec())?.all();
-        Ok(Self { rules, words, values, adjust })
+        let mask = adjust.clone();
+        Ok(Self { rules, words, values, adjust, mask })
+    }
+
+    /// The same among the tokens of a mask: a bit more for each token.
+    ///
+    /// # Errors
+    /// As [`Allocator::alloc`].
+    pub fn masked(self, gpu: &dyn Allocator) -> Result<Self> {
+        let bytes = size_of::<u32>() * mask_words(self.rules.vocab as usize);
+        let mask = gpu.alloc("mask", Purpose::Activations, bytes as u64)?.all();
+        Ok(Self { rules: self.rules.of_row(0, true), mask, ..self })
     }
 }

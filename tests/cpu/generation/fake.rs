@@ -5,14 +5,11 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::config::ImageGrid;
-use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
-use ocelli::model::{Features, Input, LanguageModel, Verdict};
+use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::States;
-use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
 /// What a state can go back to.
@@ -133,20 +130,20 @@ pub(crate) struct Faults {
     pub(crate) lose_at: Vec<usize>,
     pub(crate) full_at: Vec<usize>,
     /// Devices opened so far.
-    devices: usize,
+    pub(crate) devices: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct FakeModel {
     pub(crate) kind: Kind,
-    vocab: usize,
-    context: usize,
-    chunk: usize,
-    device: usize,
-    lost: bool,
-    faults: Rc<RefCell<Faults>>,
+    pub(crate) vocab: usize,
+    pub(crate) context: usize,
+    pub(crate) chunk: usize,
+    pub(crate) device: usize,
+    pub(crate) lost: bool,
+    pub(crate) faults: Rc<RefCell<Faults>>,
     /// After every row of the last chunk or step.
-    rows: Vec<Seen>,
+    pub(crate) rows: Vec<Seen>,
 }
 
 #[derive(Debug)]
@@ -157,10 +154,12 @@ pub(crate) struct FakeDraw {
     waiting: Vec<u32>,
     /// What the next step starts from.
     next: u32,
+    /// Tokens that may come; all of them if it is empty.
+    mask: Vec<u32>,
 }
 
 impl FakeModel {
-    fn operate(&mut self) -> Result<()> {
+    pub(crate) fn operate(&mut self) -> Result<()> {
         let faults = &mut *self.faults.borrow_mut();
         faults.operations += 1;
         self.lost |= faults.lose_at.contains(&faults.operations);
@@ -174,7 +173,8 @@ impl FakeModel {
 
     fn draw(&self, draw: &mut FakeDraw) {
         let logits = self.rows.last().copied().unwrap_or_default().logits(self.vocab);
-        let token = choose(&draw.options, draw.drawn.len() as u32, Logits { raw: &logits, adjust: &[] });
+        let logits = Logits { raw: &logits, adjust: &[], mask: &draw.mask };
+        let token = choose(&draw.options, draw.drawn.len() as u32, logits);
         (draw.next, draw.drawn) = (token, [&draw.drawn[..], &[token]].concat());
         draw.waiting.push(token);
     }
@@ -228,7 +228,7 @@ impl LanguageModel for FakeModel {
         Ok(self.rows[rows].iter().flat_map(|seen| seen.logits(self.vocab)).collect())
     }
 
-    async fn drawn_logits(&mut self) -> Result<Vec<f32>> {
+    async fn drawn_logits(&mut self, _: usize) -> Result<Vec<f32>> {
         self.operate()?;
         Ok(self.rows.last().copied().unwrap_or_default().logits(self.vocab))
     }
@@ -242,18 +242,46 @@ impl LanguageModel for FakeModel {
         state: &FakeState,
         options: &SamplingOptions,
         drawn: &[u32],
-        row: Option<usize>,
+        at: LogitsAt,
+        mask: Option<MaskFn<'_>>,
     ) -> Result<FakeDraw> {
         self.operate()?;
         assert_eq!(state.device, self.device);
-        if let Some(row) = row {
-            self.rows.truncate(row + 1);
-        }
+        let (LogitsAt::Chunk(row) | LogitsAt::Step(row)) = at;
+        self.rows.truncate(row + 1);
         assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
         let options = options.clone();
-        let mut draw = FakeDraw { options, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0 };
+        let mut draw = FakeDraw { options, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0, mask: Vec::new() };
+        if let Some(mask) = mask {
+            draw.mask = vec![0; self.vocab.div_ceil(32)];
+            mask(&mut draw.mask)?;
+        }
         self.draw(&mut draw);
         Ok(draw)
+    }
+
+    fn draw_among(
+        &mut self,
+        state: &FakeState,
+        draw: &mut FakeDraw,
+        drawn: usize,
+        row: usize,
+        mask: MaskFn<'_>,
+    ) -> Result<()> {
+        self.operate()?;
+        self.rows.truncate(row + 1);
+        assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
+        mask(&mut draw.mask)?;
+        // Tokens that were not drawn count too.
+        draw.drawn.resize(drawn, 0);
+        self.draw(draw);
+        Ok(())
+    }
+
+    fn pass_over(&mut self, state: &mut FakeState, inputs: &[u32]) -> Result<()> {
+        self.operate()?;
+        self.rows = inputs.iter().map(|&input| self.own(state).push(input)).collect();
+        Ok(())
     }
 
     fn step(&mut self, state: &mut FakeState, draw: &mut FakeDraw) -> Result<()> {
@@ -318,82 +346,5 @@ impl LanguageModel for FakeModel {
         }
         self.rows.truncate(kept);
         Ok(verdict)
-    }
-}
-
-/// A fake model on a device that can be opened again.
-#[derive(Debug)]
-pub(crate) struct FakeBackend {
-    model: Option<FakeModel>,
-    kind: Kind,
-    manifest: Manifest,
-    vocab: usize,
-    context: usize,
-    chunk: usize,
-    pub(crate) faults: Rc<RefCell<Faults>>,
-}
-
-impl FakeBackend {
-    pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
-        let faults = Rc::default();
-        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, faults };
-        this.open();
-        this
-    }
-
-    fn open(&mut self) {
-        let device = self.faults.borrow().devices + 1;
-        self.faults.borrow_mut().devices = device;
-        let Self { kind, vocab, context, chunk, .. } = *self;
-        let (faults, rows) = (self.faults.clone(), Vec::new());
-        self.model = Some(FakeModel { kind, vocab, context, chunk, device, lost: false, faults, rows });
-    }
-}
-
-impl Backend for FakeBackend {
-    type Model = FakeModel;
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    fn longest_edge(&self) -> usize {
-        0
-    }
-
-    fn seconds_for(&self, _: ImageGrid) -> Result<Option<f64>> {
-        Ok(None)
-    }
-
-    fn model(&mut self) -> Result<&mut FakeModel> {
-        self.model.as_mut().ok_or_else(|| Error::DeviceLost { reason: "not there".into() })
-    }
-
-    async fn encode_images(
-        &mut self,
-        _: &[ContextEntry],
-        _: &[Rc<SizedPicture>],
-        context: &mut RequestContext<'_>,
-    ) -> Result<PromptImages> {
-        context.cancel.check()?;
-        Ok(PromptImages::default())
-    }
-
-    fn close(&mut self) {
-        self.model = None;
-    }
-
-    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
-        context.cancel.check()?;
-        self.open();
-        Ok(())
-    }
-
-    async fn free_memory(&mut self) -> Result<()> {
-        self.model()?.operate()
     }
 }

@@ -1,13 +1,16 @@
 //! Generation without a device: what is reused, computed again and given up, on a model whose state can go back anywhere and on one
 //! whose state cannot; stop strings, streaming, limits, errors.
 
+mod backend;
 pub(crate) mod fake;
+mod grammar;
 mod sessions;
 
 use crate::on_paper;
 use std::sync::{Arc, LazyLock};
 
-use fake::{FakeBackend, Kind};
+use backend::FakeBackend;
+use fake::Kind;
 use ocelli::chat::Tokenizer;
 use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, Speculation};
 use ocelli::sampling::SamplingOptions;
@@ -39,6 +42,7 @@ fn ask(ids: &[u32], max_tokens: usize) -> Request {
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
+        grammar: None,
     }
 }
 

@@ -18,6 +18,7 @@ fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Cou
         sampling: sampling.clone(),
         max_tokens: Some(tokens),
         stop: Vec::new(),
+        grammar: None,
     };
     engine.reset();
     let before = engine.gpu().counters();

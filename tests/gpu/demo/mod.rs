@@ -60,6 +60,7 @@ fn request(question: &ScopeSubject, picture: Vec<u8>) -> Request {
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(120),
         stop: Vec::new(),
+        grammar: None,
     }
 }
 

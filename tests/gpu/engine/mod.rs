@@ -2,6 +2,7 @@
 //! whenever the same prompt is put to it.
 
 mod compile;
+mod grammar;
 mod logprobs;
 mod memory;
 mod pictures;
@@ -43,6 +44,7 @@ fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Req
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
+        grammar: None,
     }
 }
 

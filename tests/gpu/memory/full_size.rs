@@ -31,7 +31,7 @@ async fn load(gpu: &Gpu, folder: &Path) -> Engine {
 
 fn request(prompt: Vec<u32>, pictures: Vec<Picture>) -> Request {
     let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-    Request { prompt: Prompt::Ids(prompt), pictures, sampling, max_tokens: Some(2), stop: Vec::new() }
+    Request { prompt: Prompt::Ids(prompt), pictures, sampling, max_tokens: Some(2), stop: Vec::new(), grammar: None }
 }
 
 fn report(gpu: &Gpu, what: &str, start: Instant) {

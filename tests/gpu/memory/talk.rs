@@ -78,6 +78,7 @@ pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
             sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
             max_tokens: Some(4),
             stop: Vec::new(),
+            grammar: None,
         };
         said.push(engine.generate(&request, &Cancel::new(), &mut |_| ()).await?.tokens);
     }

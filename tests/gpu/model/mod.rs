@@ -36,6 +36,7 @@ async fn greedy(engine: &mut Engine, case: &Case) -> Vec<u32> {
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(case.greedy.len()),
         stop: Vec::new(),
+        grammar: None,
     };
     engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("generate").tokens
 }

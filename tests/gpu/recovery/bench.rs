@@ -137,6 +137,7 @@ fn ask(messages: Vec<Message>, pictures: Vec<Picture>, max_tokens: usize) -> Req
         sampling: SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
+        grammar: None,
     }
 }
 

@@ -50,6 +50,27 @@ fn a_device_lost_at_any_submission_of_a_follow_up_changes_no_token() {
 }
 
 #[test]
+fn pictures_are_not_forgotten_where_a_request_loses_its_device_twice() {
+    Bench::with(async |bench| {
+        let request = about(10, "What is this?", 5);
+        let before = bench.injection.submissions();
+        let whole = bench.hear(&request).await;
+        let submissions = bench.injection.submissions() - before;
+        let mut twice = 0;
+        for step in tried(submissions, 12) {
+            bench.engine.reset();
+            let now = bench.injection.submissions();
+            bench.injection.lose_at_submission(now + step);
+            bench.injection.lose_at_submission(now + submissions);
+            let heard = bench.hear(&request).await;
+            assert_eq!(heard.said(), whole.said(), "at {step}");
+            twice += u32::from(heard.recoveries == 2);
+        }
+        assert!(twice > 3, "{twice} of the answers lost it twice");
+    });
+}
+
+#[test]
 fn a_device_lost_while_weights_are_sent_or_kernels_tested_is_opened_again() {
     Bench::with(async |bench| {
         let request = about(10, "What is this?", 3);

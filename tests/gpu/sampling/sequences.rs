@@ -15,7 +15,7 @@ fn defined(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<u32> 
     let mut adjust = vec![[0.0; 2]; logits.len()];
     options.logit_bias.iter().for_each(|(&id, &bias)| adjust[id as usize][0] = bias);
     let one = |drawn| {
-        let token = choose(options, drawn, Logits { raw: logits, adjust: &adjust });
+        let token = choose(options, drawn, Logits { raw: logits, adjust: &adjust, mask: &[] });
         adjust[token as usize][1] += 1.0;
         token
     };

@@ -34,7 +34,7 @@ async fn load(files: &Contents, speculation: Speculation) -> Engine {
 
 fn request(prompt: Prompt, max_tokens: Option<usize>) -> Request {
     let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-    Request { prompt, pictures: Vec::new(), sampling, max_tokens, stop: Vec::new() }
+    Request { prompt, pictures: Vec::new(), sampling, max_tokens, stop: Vec::new(), grammar: None }
 }
 
 async fn say(engine: &mut Engine, request: &Request) -> Completion {

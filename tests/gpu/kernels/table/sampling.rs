@@ -19,7 +19,13 @@ const FORBIDDEN: Logits =
 const NOTHING: Logits = logits("nothing", |_, _| f32::NEG_INFINITY);
 
 const fn logits(name: &'static str, logit: fn(&mut Random, usize) -> f32) -> Logits {
-    Logits { name, logit, unusable: None }
+    Logits { name, logit, unusable: None, mask: None }
+}
+
+/// The same among some tokens: few, spread or every one, and none.
+fn masked(shape: Logits) -> [Logits; 4] {
+    let masks: [fn(usize) -> bool; 4] = [|id| id % 61 == 4, |id| id / 40 % 3 != 1, |_| true, |_| false];
+    masks.map(|may_come| Logits { mask: Some(may_come), ..shape })
 }
 
 /// NaN at one place, infinity at another.
@@ -37,6 +43,7 @@ fn accept_rows() -> Vec<Case> {
         }
     }
     rows.extend([accept(1000, unusable(64, 3), (4, 3)), scan_rows(1000, unusable(64, 3), 4)]);
+    rows.extend(masked(PEAKED).map(|shape| scan_rows(1001, shape, 4)));
     rows
 }
 
@@ -77,6 +84,14 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.extend([&few, &nucleus, &small, &all].map(|options| sample_filter(vocab, shape, draw(options, 4))));
         }
         rows.push(sample(vocab, PEAKED, draw(&warm, u32::MAX)));
+    }
+    for (vocab, shape) in
+        [(5, PEAKED), (1001, TIES), (32_768, PEAKED), (131_073, Logits::FLAT), (1000, unusable(64, 3))]
+    {
+        for shape in masked(shape) {
+            rows.extend([&greedy, &plain, &warm, &all].map(|options| sample_scan(vocab, shape, draw(options, 5))));
+            rows.extend([&few, &nucleus, &all].map(|options| sample_filter(vocab, shape, draw(options, 6))));
+        }
     }
     for (nan, infinity) in [(0, 7), (64, 3), (999, 998), (70, 70)] {
         for options in [&greedy, &plain, &few] {

@@ -1,0 +1,46 @@
+//! Why a grammar is refused or cannot go on, as data.
+
+/// The crate's result type.
+pub type Result<T> = std::result::Result<T, GrammarError>;
+
+/// What is wrong with a grammar. Serializes as its data alone, without the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, strum::IntoStaticStr)]
+#[serde(untagged)]
+#[strum(serialize_all = "kebab-case")]
+pub enum GrammarError {
+    /// A JSON schema asks for what cannot be enforced while an answer is written.
+    #[error("{}{keyword}: {reason}", at(.pointer))]
+    UnsupportedSchema {
+        /// JSON pointer to the schema that says so; empty for the whole.
+        pointer: String,
+        /// The keyword; empty where it is no single one.
+        keyword: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// A regular expression or grammar is malformed, or takes more time or memory than allowed.
+    #[error("{reason}")]
+    InvalidGrammar {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl GrammarError {
+    /// The stable name of the variant.
+    pub fn code(&self) -> &'static str {
+        self.into()
+    }
+
+    pub(crate) fn schema(pointer: &str, keyword: &str, reason: impl Into<String>) -> Self {
+        Self::UnsupportedSchema { pointer: pointer.into(), keyword: keyword.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn invalid(reason: impl ToString) -> Self {
+        Self::InvalidGrammar { reason: reason.to_string() }
+    }
+}
+
+fn at(pointer: &str) -> String {
+    if pointer.is_empty() { String::new() } else { format!("{pointer}: ") }
+}

@@ -1,0 +1,171 @@
+//! Grammars ready to be matched, and one answer under way.
+
+use std::sync::Arc;
+
+use llguidance::api::{GrammarInit, ParserLimits, StopReason, TopLevelGrammar};
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::{InferenceCapabilities, TokEnv};
+use llguidance::{Logger, ParserFactory};
+
+use crate::error::{GrammarError, Result};
+use crate::schema::Schema;
+use crate::vocabulary::{TokenTable, Vocabulary};
+
+/// Longest text of a regular expression or Lark grammar in bytes.
+const MAX_TEXT: usize = 256 << 10;
+
+/// Most bytes that must come, one after the other.
+const MAX_FORCED: usize = 64 << 10;
+
+/// Bounds of time and memory: a grammar takes some 100 ms at most to be made ready, a mask some 20 ms, and both together 64 MB.
+fn limits() -> ParserLimits {
+    ParserLimits { max_lexer_states: 32_000, verbose_errors: false, ..ParserLimits::default() }
+}
+
+/// A vocabulary made ready for grammars.
+pub struct Grammars {
+    factory: ParserFactory,
+}
+
+impl Grammars {
+    /// Takes some half a second for 131,072 tokens. `encode` is the model's tokenizer: where only one text can come, its tokens come.
+    ///
+    /// # Errors
+    /// [`GrammarError::InvalidGrammar`] for a table that does not hold together.
+    pub fn new(table: &TokenTable, encode: impl Fn(&str) -> Vec<u32> + Send + Sync + 'static) -> Result<Self> {
+        let vocabulary: TokEnv = Arc::new(Vocabulary { trie: table.trie()?, encode: Box::new(encode) });
+        let slices = SlicedBiasComputer::json_slices();
+        let mut factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &slices)
+            .map_err(GrammarError::invalid)?;
+        factory.quiet();
+        *factory.limits_mut() = limits();
+        Ok(Self { factory })
+    }
+
+    /// Answers that are JSON and fit a schema, which is given as text: keys come in its order.
+    ///
+    /// # Errors
+    /// [`GrammarError::UnsupportedSchema`] that names the place and the keyword.
+    pub fn json_schema(&self, text: &str) -> Result<Grammar> {
+        let schema = Schema::parse(text)?;
+        let compile = |normal| self.compile(TopLevelGrammar::from_json_schema(normal));
+        compile(schema.normal("")?).map_err(|error| schema.locate(&error, |normal| compile(normal).is_ok()))
+    }
+
+    /// Answers that a regular expression matches from beginning to end, in the syntax of Rust's `regex` without look-around.
+    ///
+    /// # Errors
+    /// [`GrammarError::InvalidGrammar`].
+    pub fn regex(&self, text: &str) -> Result<Grammar> {
+        check_length(text)?;
+        self.compile(TopLevelGrammar::from_regex(text))
+    }
+
+    /// Answers that a Lark grammar derives from its rule `start`, in llguidance's variant of the syntax.
+    ///
+    /// # Errors
+    /// [`GrammarError::InvalidGrammar`].
+    pub fn lark(&self, text: &str) -> Result<Grammar> {
+        check_length(text)?;
+        self.compile(TopLevelGrammar::from_lark(text.into()))
+    }
+
+    fn compile(&self, grammar: TopLevelGrammar) -> Result<Grammar> {
+        let (init, logger) = (GrammarInit::Serialized(grammar), Logger::new(0, 0));
+        let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
+        let parser =
+            self.factory.create_parser_from_init_ext(init, logger, capabilities, self.factory.limits().clone());
+        let grammar = Grammar(llguidance::Matcher::new(parser));
+        // What is too much at the very beginning is known before anything is generated.
+        let mut trial = grammar.start();
+        if !trial.is_finished()? && trial.forced()?.is_empty() {
+            trial.mask(&mut [])?;
+        }
+        Ok(grammar)
+    }
+}
+
+fn check_length(text: &str) -> Result<()> {
+    if text.len() <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(GrammarError::invalid(format!("{} bytes are more than the {MAX_TEXT} allowed", text.len())))
+}
+
+/// A grammar for any number of answers.
+pub struct Grammar(llguidance::Matcher);
+
+impl Grammar {
+    /// An answer that has not begun.
+    pub fn start(&self) -> Matcher {
+        Matcher(self.0.deep_clone())
+    }
+}
+
+/// One answer under way. Every method fails with [`GrammarError::InvalidGrammar`] where the grammar takes more time or memory than
+/// allowed; then nothing more can be asked.
+pub struct Matcher(llguidance::Matcher);
+
+impl Matcher {
+    /// Sets the bits of the tokens that may come next, and clears all others: token `i` is bit `i % 32` of word `i / 32`.
+    ///
+    /// # Errors
+    /// See [`Matcher`].
+    pub fn mask(&mut self, words: &mut [u32]) -> Result<()> {
+        let mask = self.0.compute_mask_or_eos().map_err(GrammarError::invalid)?;
+        words.fill(0);
+        words.iter_mut().zip(mask.as_slice()).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+
+    /// Takes tokens of the answer. Returns how many of them the grammar allows: behind the first that it does not none is taken.
+    ///
+    /// # Errors
+    /// See [`Matcher`].
+    pub fn commit(&mut self, tokens: &[u32]) -> Result<usize> {
+        self.0.try_consume_tokens(tokens).map_err(GrammarError::invalid)
+    }
+
+    /// Gives up the last tokens taken.
+    ///
+    /// # Errors
+    /// See [`Matcher`].
+    pub fn rollback(&mut self, tokens: usize) -> Result<()> {
+        self.0.rollback(tokens).map_err(GrammarError::invalid)
+    }
+
+    /// The tokens that must come next, none where there is a choice.
+    ///
+    /// # Errors
+    /// See [`Matcher`].
+    pub fn forced(&mut self) -> Result<Vec<u32>> {
+        if self.0.is_stopped() {
+            return self.state().map(|_| Vec::new());
+        }
+        let bytes = self.0.compute_ff_bytes().len();
+        if bytes > MAX_FORCED {
+            return Err(GrammarError::invalid(format!(
+                "{bytes} bytes without a choice are more than the {MAX_FORCED} allowed"
+            )));
+        }
+        let tokens = self.0.compute_ff_tokens();
+        self.state().map(|_| tokens)
+    }
+
+    /// Whether the answer is whole and nothing may follow.
+    ///
+    /// # Errors
+    /// See [`Matcher`].
+    pub fn is_finished(&mut self) -> Result<bool> {
+        self.state()
+    }
+
+    fn state(&self) -> Result<bool> {
+        match (self.0.get_error(), self.0.stop_reason()) {
+            (Some(reason), _) => Err(GrammarError::invalid(reason)),
+            (None, StopReason::NotStopped) => Ok(false),
+            (None, reason) if reason.is_ok() => Ok(true),
+            (None, reason) => Err(GrammarError::invalid(reason)),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a schema lets through fits it, by another implementation of JSON Schema; what cannot be enforced is refused, with its place; nothing
+//! takes long. Tokens are drawn by chance from those that may come, which is harder than any model.
+
+mod corpus;
+mod generator;
+mod patterns;
+mod vocabulary;
+
+use std::time::{Duration, Instant};
+
+use ocelli_grammar::{Grammar, GrammarError, Grammars};
+use serde_json::Value;
+use vocabulary::{Dice, END, grammars};
+
+/// Tokens of an answer at most; longer ones are given up.
+const LONGEST: usize = 600;
+/// What may take no longer: to make a grammar ready, or a mask.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How a random answer ended.
+enum Outcome {
+    Whole(String),
+    TooLong,
+}
+
+/// An answer by chance. Once it is long, what closes it is preferred.
+fn answer(grammar: &Grammar, words: &[Vec<u8>], dice: &mut Dice) -> Result<Outcome, GrammarError> {
+    let (mut matcher, mut text, mut tokens) = (grammar.start(), Vec::new(), Vec::new());
+    let mut mask = vec![0u32; words.len().div_ceil(32)];
+    for step in 0..LONGEST {
+        if matcher.is_finished()? {
+            return Ok(Outcome::Whole(String::from_utf8(text).expect("text")));
+        }
+        let forced = matcher.forced()?;
+        let next = if forced.is_empty() {
+            matcher.mask(&mut mask)?;
+            let allowed: Vec<u32> =
+                (0..words.len() as u32).filter(|id| mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
+            assert!(!allowed.is_empty(), "nothing may come behind {:?}", String::from_utf8_lossy(&text));
+            let closes = |id: &&u32| {
+                **id == END || words[**id as usize].starts_with(b"\"") || b"]}".contains(&words[**id as usize][0])
+            };
+            let preferred: Vec<u32> =
+                if step > 40 { allowed.iter().filter(closes).copied().collect() } else { Vec::new() };
+            let among = if preferred.is_empty() || dice.chance(30) { &allowed } else { &preferred };
+            vec![among[dice.below(among.len())]]
+        } else {
+            forced
+        };
+        if next == [END] {
+            return Ok(Outcome::Whole(String::from_utf8(text).expect("text")));
+        }
+        assert_eq!(matcher.commit(&next)?, next.len(), "what may come is taken");
+        text.extend(next.iter().flat_map(|id| words[*id as usize].iter().copied()));
+        tokens.extend(next);
+    }
+    Ok(Outcome::TooLong)
+}
+
+fn timed<T>(what: &str, name: &str, act: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let done = act();
+    let took = started.elapsed();
+    if took > Duration::from_millis(300) {
+        println!("{name}: {what} took {took:?}");
+    }
+    assert!(took < SLOW, "{name}: {what} took {took:?}");
+    done
+}
+
+fn validator(schema: &Value) -> jsonschema::Validator {
+    jsonschema::options().should_validate_formats(true).build(schema).expect("a schema")
+}
+
+/// Random answers to a schema, all of which must fit it. Returns how many ended.
+fn try_schema(
+    grammars: &Grammars,
+    words: &[Vec<u8>],
+    (name, text): (&str, &str),
+    answers: u64,
+) -> Result<usize, GrammarError> {
+    let grammar = timed("making ready", name, || grammars.json_schema(text))?;
+    let schema: Value = serde_json::from_str(text).expect("JSON");
+    let (validator, mut whole) = (validator(&schema), 0);
+    for seed in 0..answers {
+        match timed("an answer", name, || answer(&grammar, words, &mut Dice(seed)))? {
+            Outcome::Whole(said) => {
+                let value: Value =
+                    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{name} {text}: {said}: {error}"));
+                if let Err(error) = validator.validate(&value) {
+                    panic!("{name} {text}: {said}: {error}");
+                }
+                whole += 1;
+            }
+            Outcome::TooLong => {}
+        }
+    }
+    Ok(whole)
+}
+
+#[test]
+fn answers_fit_the_schemas_of_the_corpus() {
+    let (grammars, words) = grammars();
+    let (mut ended, mut endless) = (0, Vec::new());
+    for (name, text) in corpus::supported() {
+        let whole =
+            try_schema(&grammars, &words, (&name, &text), 20).unwrap_or_else(|error| panic!("{name} {text}: {error}"));
+        ended += whole;
+        endless.extend((whole == 0).then_some(name));
+    }
+    println!("{ended} answers ended; none of {endless:?}");
+    // Chance does not find the end of some patterns.
+    assert!(endless.len() <= 5, "no answer ended: {endless:?}");
+}
+
+#[test]
+fn answers_fit_generated_schemas_or_the_schema_is_refused_with_its_place() {
+    let (grammars, words) = grammars();
+    let (mut schemas, mut refused, mut ended) = (0, Vec::new(), 0);
+    for seed in 0..400 {
+        let schema = generator::schema(&mut Dice(seed), 3);
+        let text = schema.to_string();
+        match try_schema(&grammars, &words, (&format!("generated {seed}"), &text), 6) {
+            Ok(whole) => (schemas, ended) = (schemas + 1, ended + whole),
+            Err(GrammarError::UnsupportedSchema { pointer, keyword, reason }) => {
+                assert!(schema.pointer(&pointer).is_some(), "{pointer} leads nowhere: {text}");
+                refused.push(format!("{pointer} {keyword}: {reason}"));
+            }
+            Err(error) => panic!("generated {seed} {text}: {error}"),
+        }
+    }
+    println!("{schemas} schemas, {ended} answers ended, {} refused: {refused:#?}", refused.len());
+    assert!(schemas >= 300 && ended > 1000, "{schemas} schemas, {ended} answers");
+}
+
+#[test]
+fn what_cannot_be_enforced_is_refused_with_pointer_and_keyword() {
+    let (grammars, _) = grammars();
+    for (text, pointer, keyword) in corpus::REFUSED {
+        match grammars.json_schema(text) {
+            Err(GrammarError::UnsupportedSchema { pointer: at, keyword: which, reason }) => {
+                assert_eq!((at.as_str(), which.as_str()), (pointer, keyword), "{text}: {reason}");
+            }
+            Err(error) => panic!("{text}: {error}"),
+            Ok(_) => panic!("{text} is accepted"),
+        }
+    }
+}
+
+#[test]
+fn hostile_schemas_take_neither_long_nor_much() {
+    let (grammars, words) = grammars();
+    for (name, text) in corpus::hostile() {
+        let outcome = timed("everything", &name, || match grammars.json_schema(&text) {
+            Ok(grammar) => answer(&grammar, &words, &mut Dice(1)).map(|_| "answered"),
+            Err(error) => Err(error),
+        });
+        println!("{name}: {outcome:?}");
+    }
+    for bomb in corpus::BOMBS {
+        let outcome = timed("everything", bomb, || {
+            grammars.regex(bomb).and_then(|grammar| answer(&grammar, &words, &mut Dice(1)).map(drop))
+        });
+        println!("{bomb}: {outcome:?}");
+    }
+}

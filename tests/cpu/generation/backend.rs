@@ -1,0 +1,88 @@
+//! A fake model on a device that is lost on order and opened again.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ocelli::config::ImageGrid;
+use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
+use ocelli::weights::manifest::Manifest;
+use ocelli::{Error, Result};
+
+use super::fake::{FakeModel, Faults, Kind};
+
+/// A fake model on a device that can be opened again.
+#[derive(Debug)]
+pub(crate) struct FakeBackend {
+    model: Option<FakeModel>,
+    kind: Kind,
+    manifest: Manifest,
+    vocab: usize,
+    context: usize,
+    chunk: usize,
+    pub(crate) faults: Rc<RefCell<Faults>>,
+}
+
+impl FakeBackend {
+    pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
+        let faults = Rc::default();
+        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, faults };
+        this.open();
+        this
+    }
+
+    fn open(&mut self) {
+        let device = self.faults.borrow().devices + 1;
+        self.faults.borrow_mut().devices = device;
+        let Self { kind, vocab, context, chunk, .. } = *self;
+        let (faults, rows) = (self.faults.clone(), Vec::new());
+        self.model = Some(FakeModel { kind, vocab, context, chunk, device, lost: false, faults, rows });
+    }
+}
+
+impl Backend for FakeBackend {
+    type Model = FakeModel;
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn longest_edge(&self) -> usize {
+        0
+    }
+
+    fn seconds_for(&self, _: ImageGrid) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
+    fn model(&mut self) -> Result<&mut FakeModel> {
+        self.model.as_mut().ok_or_else(|| Error::DeviceLost { reason: "not there".into() })
+    }
+
+    async fn encode_images(
+        &mut self,
+        _: &[ContextEntry],
+        _: &[Rc<SizedPicture>],
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        context.cancel.check()?;
+        Ok(PromptImages::default())
+    }
+
+    fn close(&mut self) {
+        self.model = None;
+    }
+
+    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        context.cancel.check()?;
+        self.open();
+        Ok(())
+    }
+
+    async fn free_memory(&mut self) -> Result<()> {
+        self.model()?.operate()
+    }
+}
