@@ -113,13 +113,3 @@ pub(super) fn read_n(fields: &Fields<'_>) -> Result<usize> {
         n => Ok(n),
     }
 }
-
-/// Refuses a format of answers other than plain text.
-pub(super) fn check_format(format: &Field<'_>) -> Result<()> {
-    let fields = format.object()?;
-    let kind = fields.need("type")?;
-    if kind.str()? != "text" {
-        return Err(kind.unsupported("only \"text\" is supported yet"));
-    }
-    fields.only(&["type"])
-}

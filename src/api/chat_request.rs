@@ -4,10 +4,9 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::answer_fields::{
-    check_format, read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others,
-};
+use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others};
 use super::field::{Fields, parse};
+use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
 use crate::chat::Message;
 use crate::error::{Error, Result};
@@ -35,6 +34,8 @@ pub struct ChatRequest {
     pub max_tokens: Option<usize>,
     /// Strings before which the answer ends.
     pub stop: Vec<String>,
+    /// The format that the answer must have; the messages say so.
+    pub format: Option<Wanted>,
     /// How many answers are wanted.
     pub n: usize,
     /// Whether the answer is sent in chunks.
@@ -70,9 +71,10 @@ impl ChatRequest {
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
-        fields.get("response_format").map_or(Ok(()), |format| check_format(&format))?;
         check_modalities(&fields)?;
-        let conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
+        let mut conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
+        let format = fields.get("response_format").map(|format| Wanted::read(&format, false)).transpose()?.flatten();
+        format.iter().for_each(|format| format.tell(&mut conversation.messages));
         let stream = fields.flag("stream")?;
         let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
         Ok(Self {
@@ -81,6 +83,7 @@ impl ChatRequest {
             sampling: read_sampling(&fields, sampling)?,
             max_tokens: read_max_tokens(&fields, &["max_tokens", "max_completion_tokens"])?,
             stop: read_stop(&fields)?,
+            format,
             n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,

@@ -50,6 +50,12 @@ impl<'a> Field<'a> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
+    /// The path as a JSON pointer.
+    pub(super) fn pointer(&self) -> String {
+        let steps = self.path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.map(|step| format!("/{}", step.trim_end_matches(']'))).collect()
+    }
+
     pub(super) fn string(&self) -> Result<String> {
         self.str().map(str::to_owned)
     }

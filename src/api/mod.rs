@@ -15,10 +15,12 @@ pub mod wire;
 
 mod answer_fields;
 mod field;
+mod format;
 mod messages;
 
 pub use chat_request::ChatRequest;
 pub use completion_request::CompletionRequest;
+pub use format::Wanted;
 pub use messages::PictureUrl;
 pub use reply::Reply;
 pub use response_request::ResponseRequest;

@@ -40,6 +40,7 @@ fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
     let (status, name) = match code {
         "invalid-request" => (400, "invalid_value"),
         "unsupported-option" => (400, "unsupported_parameter"),
+        "unsupported-schema" | "invalid-grammar" => (400, code),
         "context-overflow" => (400, "context_length_exceeded"),
         "invalid-image" => (400, "image_parse_error"),
         "image-too-large" => (400, "image_too_large"),
@@ -84,6 +85,7 @@ impl From<&Error> for Reply {
     fn from(error: &Error) -> Self {
         let field = match error {
             Error::InvalidRequest { field, .. } | Error::UnsupportedOption { field, .. } => Some(field.as_str()),
+            Error::UnsupportedSchema { pointer, .. } => Some(pointer.as_str()),
             Error::ModelNotFound { .. } => Some("model"),
             _ => None,
         };

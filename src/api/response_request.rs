@@ -1,9 +1,10 @@
 //! `POST /v1/responses`: what can be answered without keeping anything between requests.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::answer_fields::{check_format, read_max_tokens, read_sampling, refuse_others};
+use super::answer_fields::{read_max_tokens, read_sampling, refuse_others};
 use super::field::Fields;
+use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
 use crate::chat::{Message, Role};
 use crate::error::Result;
@@ -28,6 +29,10 @@ pub struct ResponseRequest {
     pub sampling: SamplingOptions,
     /// Most tokens of the answer; absent for as many as fit the context.
     pub max_tokens: Option<usize>,
+    /// The format that the answer must have; the messages say so.
+    pub format: Option<Wanted>,
+    /// The same as the request has it, as the response repeats it.
+    pub text_format: Value,
     /// Whether the answer is sent in events.
     pub stream: bool,
     /// The model the caller asks for.
@@ -47,7 +52,7 @@ impl ResponseRequest {
             return Err(field.unsupported("nothing is kept between requests: send the whole conversation as input"));
         }
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
-        check_text(&fields)?;
+        let format = read_text(&fields)?;
         let input = fields.need("input")?;
         let mut conversation = match input.value {
             Value::String(text) => {
@@ -55,6 +60,7 @@ impl ResponseRequest {
             }
             _ => Conversation::read(&input, Dialect::Response)?,
         };
+        format.iter().for_each(|format| format.tell(&mut conversation.messages));
         let instructions = fields.get("instructions").map(|text| text.string()).transpose()?;
         conversation.messages.splice(0..0, instructions.iter().map(|text| Message::text(Role::System, text)));
         let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
@@ -64,6 +70,12 @@ impl ResponseRequest {
             instructions,
             sampling: read_sampling(&fields, sampling)?,
             max_tokens: read_max_tokens(&fields, &["max_output_tokens"])?,
+            format,
+            text_format: fields
+                .get("text")
+                .and_then(|text| text.value.get("format").cloned())
+                .filter(|format| !format.is_null())
+                .unwrap_or_else(|| json!({"type": "text"})),
             stream: fields.flag("stream")?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
@@ -71,19 +83,20 @@ impl ResponseRequest {
     }
 }
 
-/// What of `text`, `truncation` and `stream_options` changes nothing.
-fn check_text(fields: &Fields<'_>) -> Result<()> {
+/// The format in `text`; of `truncation` and `stream_options` what changes nothing.
+fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
+    let mut format = None;
     if let Some(text) = fields.get("text") {
         let text = text.object()?;
         text.only(&["format", "verbosity"])?;
-        text.get("format").map_or(Ok(()), |format| check_format(&format))?;
+        format = text.get("format").map(|format| Wanted::read(&format, true)).transpose()?.flatten();
     }
     if let Some(options) = fields.get("stream_options") {
         options.object()?.only(&["include_obfuscation"])?;
     }
     match fields.get("truncation") {
         Some(how) if how.str()? != "disabled" => Err(how.unsupported("only \"disabled\" is supported")),
-        _ => Ok(()),
+        _ => Ok(format),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::format::Wanted;
 use super::service::Work;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
 use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
 /// What comes while work is carried out.
@@ -26,6 +28,8 @@ pub struct Run {
     pictures: Vec<Picture>,
     /// The prompts, from the first time on that the engine had it.
     encoded: Vec<Rc<Encoded>>,
+    /// What answers must be.
+    grammar: Option<Rc<dyn Grammar>>,
     current: Option<Answering>,
     done: Vec<Completion>,
 }
@@ -33,7 +37,17 @@ pub struct Run {
 impl Run {
     /// Work with the pictures that it names.
     pub fn new(work: Box<Work>, pictures: Vec<Picture>) -> Self {
-        Self { work, pictures, encoded: Vec::new(), current: None, done: Vec::new() }
+        Self { work, pictures, encoded: Vec::new(), grammar: None, current: None, done: Vec::new() }
+    }
+
+    /// The format that answers must have.
+    pub fn format(&self) -> Option<&Wanted> {
+        self.work.format.as_ref()
+    }
+
+    /// Hands over the grammar of that format.
+    pub fn hold_to(&mut self, grammar: Rc<dyn Grammar>) {
+        self.grammar = Some(grammar);
     }
 
     /// Begins, or goes on. Returns the body of the answer as soon as it is complete, of a stream too; nothing where it left the engine to
@@ -48,6 +62,9 @@ impl Run {
         send: &mut dyn FnMut(Output),
     ) -> Result<Option<String>> {
         let tokenizer = engine.tokenizer().clone();
+        if self.format().is_some() && self.grammar.is_none() {
+            return Err(Error::Internal { detail: "a format without its grammar".into() });
+        }
         if self.encoded.is_empty() {
             cancel.check()?;
             self.encode(engine)?;
@@ -89,7 +106,8 @@ impl Run {
         let Work { sampling, max_tokens, stop, n, .. } = &*self.work;
         let seed = sampling.seed.wrapping_add((index % n) as u64);
         let sampling = SamplingOptions { seed, ..sampling.clone() };
-        Answering::new(self.encoded[index / n].clone(), sampling, *max_tokens, stop.clone())
+        let answering = Answering::new(self.encoded[index / n].clone(), sampling, *max_tokens, stop.clone());
+        answering.within(self.grammar.clone())
     }
 
     fn hear(&mut self, (index, event): (usize, Event), tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::chat_request::ChatRequest;
 use super::completion_request::CompletionRequest;
 use super::field::parse;
+use super::format::Wanted;
 use super::messages::PictureUrl;
 use super::response_request::ResponseRequest;
 use super::tokenize_request::TokenizeRequest;
@@ -54,6 +55,8 @@ pub enum Opened {
 pub struct Work {
     /// The pictures that are shown, in order of appearance.
     pub pictures: Vec<PictureUrl>,
+    /// The format that answers must have: who carries the work out hands its grammar to the [`super::Run`].
+    pub format: Option<Wanted>,
     /// Whether the answer is sent in frames.
     pub stream: bool,
     pub(super) prompts: Vec<Prompt>,
@@ -130,6 +133,7 @@ impl Service {
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
+            format: request.format,
             n: request.n,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -145,6 +149,7 @@ impl Service {
         Ok(Work {
             prompts: request.prompts,
             pictures: Vec::new(),
+            format: None,
             n: request.n,
             sampling: request.sampling,
             max_tokens: Some(request.max_tokens),
@@ -160,6 +165,7 @@ impl Service {
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
+            format: request.format,
             n: 1,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -175,6 +181,7 @@ impl Service {
         Ok(Work {
             prompts: vec![request.prompt],
             pictures: request.pictures,
+            format: None,
             n: 0,
             sampling: SamplingOptions::default(),
             max_tokens: None,

@@ -124,7 +124,7 @@ impl<B: Backend> Engine<B> {
                 crate::grammar::native::NativeGrammars::new(&self.tokenizer, eos)?
             }
         };
-        self.grammars.insert(grammars).grammar(format)
+        Ok(Rc::new(self.grammars.insert(grammars).grammar(format)?))
     }
 
     /// What answers are made with.

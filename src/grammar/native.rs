@@ -1,7 +1,6 @@
 //! Grammars by the crate that is compiled in.
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ocelli_grammar::{GrammarError, Grammars, Matcher};
@@ -42,25 +41,25 @@ impl NativeGrammars {
     }
 
     /// Makes a format ready. Fails with [`Error::UnsupportedSchema`] or [`Error::InvalidGrammar`].
-    pub fn grammar(&self, format: &Format) -> Result<Rc<dyn Grammar>> {
-        let grammar = match format {
+    pub fn grammar(&self, format: &Format) -> Result<NativeGrammar> {
+        Ok(NativeGrammar(match format {
             Format::JsonSchema(text) => self.0.json_schema(text)?,
             Format::Regex(text) => self.0.regex(text)?,
             Format::Lark(text) => self.0.lark(text)?,
-        };
-        Ok(Rc::new(Ready(grammar)))
+        }))
     }
 }
 
-struct Ready(ocelli_grammar::Grammar);
+/// A format, made ready.
+pub struct NativeGrammar(ocelli_grammar::Grammar);
 
-impl fmt::Debug for Ready {
+impl fmt::Debug for NativeGrammar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").finish_non_exhaustive()
+        f.debug_struct("NativeGrammar").finish_non_exhaustive()
     }
 }
 
-impl Grammar for Ready {
+impl Grammar for NativeGrammar {
     fn start(&self) -> Result<Box<dyn Constraint>> {
         Ok(Box::new(Running(self.0.start())))
     }

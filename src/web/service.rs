@@ -25,6 +25,10 @@ impl OcelliService {
         let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?)?;
         Ok(OcelliWork(match opened {
             Opened::Ready(body) => State::Ready(body),
+            Opened::Work(work) if work.format.is_some() => {
+                let (field, reason) = ("response_format".into(), "a page cannot hold answers to a format yet".into());
+                return Err(Error::UnsupportedOption { field, reason }.into());
+            }
             Opened::Work(work) => State::Waiting(work),
         }))
     }

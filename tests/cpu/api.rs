@@ -132,6 +132,7 @@ fn a_full_request_is_read() {
         },
         max_tokens: Some(50),
         stop: vec!["\n".into(), "END".into()],
+        format: None,
         n: 3,
         stream: true,
         include_usage: true,
@@ -181,7 +182,9 @@ fn unsupported_fields_are_refused_by_name() {
     unsupported("tool_choice", json!("required"), "tool_choice");
     unsupported("modalities", json!(["text", "audio"]), "modalities[1]");
     unsupported("reasoning_effort", json!("high"), "reasoning_effort");
-    unsupported("response_format", json!({"type": "json_object"}), "response_format.type");
+    unsupported("response_format", json!({"type": "structural_tag"}), "response_format.type");
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "mode": "strict"}});
+    unsupported("response_format", schema, "response_format.json_schema.mode");
     unsupported("response_format", json!({"type": "text", "strict": true}), "response_format.strict");
     unsupported("messages", json!([{"role": "tool", "content": "22"}]), "messages[0].role");
     unsupported("messages", json!([{"role": "user", "content": "a", "weight": 1}]), "messages[0].weight");
@@ -256,6 +259,10 @@ fn malformed_fields_are_refused_with_their_path() {
     malformed("logit_bias", json!({"x": 1}), "logit_bias.x");
     malformed("logit_bias", json!({"5": 101}), "logit_bias.5");
     malformed("response_format", json!("text"), "response_format");
+    malformed("response_format", json!({"type": "json_schema"}), "response_format.json_schema");
+    let of = |schema| json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    malformed("response_format", of(json!("a")), "response_format.json_schema.schema");
+    malformed("response_format", of(Value::Null), "response_format.json_schema.schema");
     malformed("model", json!(5), "model");
     let mut both = with("max_tokens", json!(5));
     both["max_completion_tokens"] = json!(6);

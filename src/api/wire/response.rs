@@ -28,6 +28,7 @@ impl ResponseWire {
             "max_output_tokens": request.max_tokens,
             "metadata": request.metadata,
             "temperature": request.sampling.temperature,
+            "text": {"format": request.text_format},
             "top_p": request.sampling.top_p,
             "top_logprobs": request.sampling.logprobs.unwrap_or(0),
         });
@@ -97,7 +98,6 @@ impl ResponseWire {
             "previous_response_id": null,
             "reasoning": {"effort": null, "summary": null},
             "store": false,
-            "text": {"format": {"type": "text"}},
             "tool_choice": "auto",
             "tools": [],
             "truncation": "disabled",

@@ -16,7 +16,7 @@ fn grammar(format: &Format) -> Rc<dyn Grammar> {
         static GRAMMARS: LazyLock<NativeGrammars> =
             LazyLock::new(|| NativeGrammars::new(&TOKENIZER, &MANIFEST.chat.eos_token_ids).expect("a vocabulary"));
     }
-    GRAMMARS.with(|grammars| grammars.grammar(format)).expect("a grammar")
+    Rc::new(GRAMMARS.with(|grammars| grammars.grammar(format)).expect("a grammar"))
 }
 
 fn formats() -> [Format; 4] {

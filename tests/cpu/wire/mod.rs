@@ -2,6 +2,7 @@
 //! formats, several answers, log probabilities, answers that leave the engine to others, and what is refused.
 
 mod answers;
+mod formats;
 mod refusals;
 mod turns;
 
@@ -45,6 +46,9 @@ fn work(path: &str, body: &Value) -> Result<Box<Work>> {
 /// A whole answer, and what was streamed of it.
 fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
     let (mut run, mut frames) = (Run::new(work(path, body)?, Vec::new()), Vec::new());
+    if let Some(wanted) = run.format().cloned() {
+        run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
+    }
     let mut hear = |output| {
         if let Output::Frame(frame) = output {
             frames.push(frame);

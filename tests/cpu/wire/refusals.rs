@@ -62,7 +62,7 @@ fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
         (json!({"truncation": "auto"}), "truncation"),
         (json!({"reasoning": {"effort": "high"}}), "reasoning"),
         (json!({"include": ["file_search_call.results"]}), "include[0]"),
-        (json!({"text": {"format": {"type": "json_object"}}}), "text.format.type"),
+        (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),
         (json!({"input": [{"type": "function_call_output"}]}), "input[0].type"),
         (json!({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}), "input[0].content[0].type"),
     ];

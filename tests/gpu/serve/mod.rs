@@ -94,6 +94,24 @@ fn answers_streams_and_errors_are_those_of_the_api() {
 }
 
 #[test]
+fn formats_are_held_to_and_what_cannot_be_is_refused_before_a_stream_begins() {
+    let server = Server::start(&[]);
+    let ask = |schema: Value, more: Value| {
+        let format = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+        server.post(CHAT, &with(about_a_picture(json!({"response_format": format, "temperature": 1.5})), more))
+    };
+    let record = json!({"type": "object", "additionalProperties": false, "required": ["shape", "count"],
+        "properties": {"shape": {"enum": ["circle", "star"]}, "count": {"type": "integer", "minimum": 0, "maximum": 9}}});
+    let whole = ask(record.clone(), json!({"seed": 3}));
+    let answer: Value = serde_json::from_str(&said(&whole)).unwrap_or_else(|_| panic!("{whole:?}"));
+    assert!(answer["count"].is_u64() && (answer["shape"] == "circle" || answer["shape"] == "star"), "{answer}");
+    assert_eq!(ask(record, json!({"seed": 3, "stream": true})).streamed_text(), said(&whole));
+    let place = json!("/response_format/json_schema/schema/items");
+    let impossible = ask(json!({"type": "array", "items": {"not": {"type": "null"}}}), json!({"stream": true}));
+    assert_eq!(impossible.error(), (400, "unsupported_schema".into(), place));
+}
+
+#[test]
 fn a_key_is_asked_for_and_needed_where_others_reach_the_server() {
     let open =
         Command::new(env!("CARGO_BIN_EXE_ocelli")).args(["serve", "www/models/demo", "--host", "0.0.0.0"]).output();

@@ -74,6 +74,27 @@ export interface ToolMessage {
 /** A message of a conversation. */
 export type ChatMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage;
 
+/** The format that an answer must have. */
+export type ResponseFormat = { type: "text" } | (JsonFormat & InPrompt);
+
+/** Formats that an answer can be held to. */
+type JsonFormat =
+  | { type: "json_object" }
+  | {
+      type: "json_schema";
+      /** Every schema is enforced, strict or not. Keys come in its order. */
+      json_schema: { name: string; description?: string; strict?: boolean | null; schema?: Record<string, unknown> };
+    }
+  /** A regular expression that matches the whole answer. Not in OpenAI's API. */
+  | { type: "regex"; regex: string }
+  /** A grammar in llguidance's variant of Lark. Not in OpenAI's API. */
+  | { type: "lark"; lark: string };
+
+interface InPrompt {
+  /** Whether the model is told the format, in the last message of the user; it is unless this is false. Not in OpenAI's API. */
+  in_prompt?: boolean;
+}
+
 /** A request for an answer. The fields mean what they do in the OpenAI API; what is absent is as the model's publisher recommends. */
 export interface ChatCompletionRequest {
   messages: ChatMessage[];
@@ -106,8 +127,8 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null;
   /** And of so many of the likeliest, up to 20. */
   top_logprobs?: number | null;
-  /** Only text yet. */
-  response_format?: { type: string } | null;
+  /** What the answer must be; it is held to that. */
+  response_format?: ResponseFormat | null;
   /** Only text. */
   modalities?: ("text" | "audio")[] | null;
   /** Have no effect. */

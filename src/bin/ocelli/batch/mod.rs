@@ -101,6 +101,9 @@ pub(crate) fn answer(engine: &mut Engine, service: &Service, request: &BatchRequ
             let pictures =
                 work.pictures.iter().map(|picture| api::own_picture(picture, base)).collect::<Result<_>>()?;
             let mut run = Run::new(work, pictures);
+            if let Some(wanted) = run.format().cloned() {
+                run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
+            }
             let mut tell = |output| {
                 if let Output::Event(event) = output {
                     crate::tell(&event);

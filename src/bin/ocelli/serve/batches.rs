@@ -382,8 +382,8 @@ fn answer(server: &Server, batch: &Batch, request: &BatchRequest) -> Result<Opti
         Opened::Ready(body) => Ok(body),
         Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
         Opened::Work(work) => {
-            let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
-            let reader = server.jobs.submit(work, pictures, Priority::Batch).ok_or(Error::Aborted)?;
+            let asked = server.formats.asked(work)?;
+            let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
             *server.batches.request.lock().unwrap_or_else(PoisonError::into_inner) = reader.cancel();
             // It may have been cancelled before that.
             if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }

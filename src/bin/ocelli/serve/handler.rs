@@ -15,6 +15,7 @@ use ocelli::api::{Opened, Reply, Service, Stamp};
 use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
+use super::formats::Formats;
 use super::jobs::{Jobs, Priority};
 use super::stream::Events;
 use crate::api;
@@ -31,6 +32,7 @@ pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
 pub(super) struct Server {
     pub(super) service: Service,
     pub(super) access: Access,
+    pub(super) formats: Formats,
     pub(super) jobs: Jobs,
     pub(super) batches: Batches,
 }
@@ -65,10 +67,10 @@ impl Server {
             Opened::Ready(body) => return Ok(plain(&Reply::ok(body))),
             Opened::Work(work) => work,
         };
-        let pictures = work.pictures.iter().map(api::sent_picture).collect::<ocelli::Result<_>>().map_err(refuse)?;
         let is_stream = work.stream;
+        let asked = self.formats.asked_elsewhere(work).await.map_err(refuse)?;
         let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
-        let reader = self.jobs.submit(work, pictures, Priority::Person).ok_or_else(busy)?;
+        let reader = self.jobs.submit(asked, Priority::Person).ok_or_else(busy)?;
         if !is_stream {
             return reader.whole().await.map(|body| plain(&Reply::ok(body))).map_err(refuse);
         }

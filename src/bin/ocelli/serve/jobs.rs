@@ -3,12 +3,14 @@
 //! token when one comes.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ocelli::api::{Output, Run, Work};
 use ocelli::engine::{Cancel, Engine, Picture};
+use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
 
@@ -24,17 +26,25 @@ pub(super) enum Priority {
     Batch,
 }
 
+/// What a request asks for.
+pub(super) struct Asked {
+    pub(super) work: Box<Work>,
+    /// The pictures that it names.
+    pub(super) pictures: Vec<Picture>,
+    /// Of the format that it wants.
+    pub(super) grammar: Option<NativeGrammar>,
+}
+
 /// A request for the engine.
 struct Job {
-    work: Box<Work>,
-    pictures: Vec<Picture>,
+    asked: Asked,
     flow: Arc<Flow>,
     priority: Priority,
 }
 
 /// What the engine's thread is told.
 enum Message {
-    New(Job),
+    New(Box<Job>),
     /// The answer with this number is read again, or nobody wants it any more.
     Read(usize),
     /// The process is to end.
@@ -101,7 +111,7 @@ pub(super) fn queue() -> (Jobs, Queue) {
 
 impl Jobs {
     /// Hands a request in; nothing where too many wait.
-    pub(super) fn submit(&self, work: Box<Work>, pictures: Vec<Picture>, priority: Priority) -> Option<Reader> {
+    pub(super) fn submit(&self, asked: Asked, priority: Priority) -> Option<Reader> {
         if priority == Priority::Person && self.shared.waiting.fetch_add(1, Ordering::SeqCst) >= MOST_WAITING {
             self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
             return None;
@@ -110,7 +120,7 @@ impl Jobs {
         // With the engine's thread gone nobody waits for it.
         let wake = Box::new(move || drop(sender.send(Message::Read(number))));
         let (flow, reader) = Flow::new(number, wake);
-        self.sender.send(Message::New(Job { work, pictures, flow, priority })).ok()?;
+        self.sender.send(Message::New(Box::new(Job { asked, flow, priority }))).ok()?;
         self.shared.urge();
         Some(reader)
     }
@@ -151,9 +161,14 @@ impl Queue {
     fn take(&mut self, message: Message) {
         match message {
             Message::Stop => self.is_stopped = true,
-            Message::New(Job { work, pictures, flow, priority }) => {
+            Message::New(job) => {
+                let Job { asked: Asked { work, pictures, grammar }, flow, priority } = *job;
+                let mut run = Run::new(work, pictures);
+                if let Some(grammar) = grammar {
+                    run.hold_to(Rc::new(grammar));
+                }
                 let queue = if priority == Priority::Batch { &mut self.batched } else { &mut self.waiting };
-                queue.push_back(Turn { run: Run::new(work, pictures), flow, priority });
+                queue.push_back(Turn { run, flow, priority });
             }
             Message::Read(number) => {
                 if let Some(turn) = self.parked.remove(&number) {

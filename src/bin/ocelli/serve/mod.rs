@@ -14,6 +14,7 @@ mod access;
 mod batches;
 mod connections;
 mod files;
+mod formats;
 mod handler;
 mod jobs;
 mod store;
@@ -21,6 +22,7 @@ mod stream;
 
 use access::Access;
 use batches::Batches;
+use formats::Formats;
 use handler::Server;
 use store::Store;
 
@@ -60,11 +62,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     }
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     let service = args.names.service(&engine, &args.package);
+    let formats = Formats::new(engine.tokenizer().clone(), engine.manifest().chat.eos_token_ids.clone());
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue();
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);
     let store = batches.store.clone();
-    let server = Arc::new(Server { service, access, jobs, batches });
+    let server = Arc::new(Server { service, access, formats, jobs, batches });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);

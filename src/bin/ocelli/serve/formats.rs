@@ -1,0 +1,53 @@
+//! What requests bring, made ready beside the engine's thread: pictures and formats that cannot be used are refused while others are
+//! answered.
+
+use std::sync::{Arc, OnceLock};
+
+use ocelli::api::Work;
+use ocelli::chat::Tokenizer;
+use ocelli::grammar::native::{NativeGrammar, NativeGrammars};
+use ocelli::{Error, Result};
+
+use super::jobs::Asked;
+use crate::api;
+
+/// The vocabulary, made ready when the first format needs it.
+#[derive(Clone)]
+pub(super) struct Formats(Arc<Vocabulary>);
+
+struct Vocabulary {
+    tokenizer: Arc<Tokenizer>,
+    eos: Vec<u32>,
+    grammars: OnceLock<Result<NativeGrammars>>,
+}
+
+impl Formats {
+    pub(super) fn new(tokenizer: Arc<Tokenizer>, eos: Vec<u32>) -> Self {
+        Self(Arc::new(Vocabulary { tokenizer, eos, grammars: OnceLock::new() }))
+    }
+
+    /// Makes work ready.
+    ///
+    /// # Errors
+    /// What is wrong with its pictures or its format.
+    pub(super) fn asked(&self, work: Box<Work>) -> Result<Asked> {
+        let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
+        let grammar = self.grammar(&work)?;
+        Ok(Asked { work, pictures, grammar })
+    }
+
+    /// The same on a thread that may take its time.
+    pub(super) async fn asked_elsewhere(&self, work: Box<Work>) -> Result<Asked> {
+        let this = self.clone();
+        let outcome = tokio::task::spawn_blocking(move || this.asked(work)).await;
+        outcome.unwrap_or_else(|panic| Err(Error::Internal { detail: format!("a request: {panic}") }))
+    }
+
+    fn grammar(&self, work: &Work) -> Result<Option<NativeGrammar>> {
+        let Some(wanted) = &work.format else { return Ok(None) };
+        let Vocabulary { tokenizer, eos, grammars } = &*self.0;
+        let grammars = grammars.get_or_init(|| NativeGrammars::new(tokenizer, eos)).as_ref();
+        let grammar = grammars.map_err(Error::clone).and_then(|grammars| grammars.grammar(&wanted.format));
+        grammar.map(Some).map_err(|error| wanted.locate(error))
+    }
+}
