@@ -18,7 +18,7 @@ fn is_unusable(word: u32) -> bool {
 
 // Whether the mask leaves a token out; `row` counts from p.row on.
 fn is_masked(row: u32, token: u32) -> bool {
-  return p.masked == 1u && (mask[row * ((p.vocab + 31u) / 32u) + token / 32u] >> (token % 32u) & 1u) == 0u;
+  return p.masked == 1u && ((mask[row * ((p.vocab + 31u) / 32u) + token / 32u] >> (token % 32u)) & 1u) == 0u;
 }
 
 fn adjusted(token: u32, word: u32) -> f32 {
