@@ -75,7 +75,9 @@ impl<B: Backend> Engine<B> {
         // All room at once: the state moves once. Not before the tower is done: its work memory serves the state now.
         let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
             let left = engine.conversation.entries().len();
-            engine.conversation.reserve(engine.backend.model()?, total - left).await
+            let reserved = engine.conversation.reserve(engine.backend.model()?, total - left).await;
+            // They may have been lost with the device.
+            reserved.inspect_err(|_| images = None)
         };
         self.with_recovery(context, reserve).await?;
         let prefill_started = (self.clock)();
