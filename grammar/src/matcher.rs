@@ -126,14 +126,6 @@ impl Matcher {
         self.0.try_consume_tokens(tokens).map_err(GrammarError::invalid)
     }
 
-    /// Gives up the last tokens taken.
-    ///
-    /// # Errors
-    /// See [`Matcher`].
-    pub fn rollback(&mut self, tokens: usize) -> Result<()> {
-        self.0.rollback(tokens).map_err(GrammarError::invalid)
-    }
-
     /// The tokens that must come next, none where there is a choice.
     ///
     /// # Errors

@@ -36,9 +36,6 @@ pub trait Constraint: std::fmt::Debug {
     /// Takes tokens of the answer, up to the first that may not come. Returns how many.
     fn commit(&mut self, tokens: &[u32]) -> Result<usize>;
 
-    /// Gives up the last tokens taken.
-    fn rollback(&mut self, tokens: usize) -> Result<()>;
-
     /// The tokens that must come next; none where there is a choice.
     fn forced(&mut self) -> Result<Vec<u32>>;
 

@@ -82,10 +82,6 @@ impl Constraint for Running {
         Ok(self.0.commit(tokens)?)
     }
 
-    fn rollback(&mut self, tokens: usize) -> Result<()> {
-        Ok(self.0.rollback(tokens)?)
-    }
-
     fn forced(&mut self) -> Result<Vec<u32>> {
         Ok(self.0.forced()?)
     }

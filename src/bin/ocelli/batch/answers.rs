@@ -98,9 +98,17 @@ impl Answers {
         self.ids.contains(custom_id)
     }
 
-    /// Whether a wrong line is reported.
-    pub(crate) fn has_line(&self, line: usize) -> bool {
-        self.lines.contains(&line)
+    /// Reports lines of the input that are no requests, those that are not reported yet.
+    ///
+    /// # Errors
+    /// `io`.
+    pub(crate) fn report(&mut self, wrong: &[LineError]) -> Result<()> {
+        for error in wrong {
+            if !self.lines.contains(&error.line) {
+                self.add(&Answered::wrong(error.clone()))?;
+            }
+        }
+        Ok(())
     }
 
     /// How many wrong lines are reported.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use ocelli::api::{Opened, Output, Reply, Run, Service};
+use ocelli::api::{Opened, Output, Reply, Run, Service, Work};
 use ocelli::engine::{Cancel, Engine};
 use ocelli::{Error, Result};
 
@@ -16,8 +16,10 @@ use crate::open::{self, MemoryArgs};
 mod answers;
 mod requests;
 
-pub(crate) use answers::{Answered, Answers, Response};
-pub(crate) use requests::{BatchRequest, LineError, Requests, survey};
+use answers::Response;
+pub(crate) use answers::{Answered, Answers};
+use requests::LineError;
+pub(crate) use requests::{BatchRequest, Requests, survey};
 
 /// Answer a file of requests, as OpenAI's Batch API does: each line `{"custom_id", "method": "POST", "url", "body"}`.
 ///
@@ -47,11 +49,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let (ids, wrong) = survey(input()?, &name)?;
     let mut answers = Answers::open(&args.output)?;
     answers.check(&ids)?;
-    for error in &wrong {
-        if !answers.has_line(error.line) {
-            answers.add(&Answered::wrong(error.clone()))?;
-        }
-    }
+    answers.report(&wrong)?;
     let before = answers.len();
     let mut tally = Tally::default();
     if before < ids.len() {
@@ -78,7 +76,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
 }
 
 /// How far a batch is, how fast it goes and how long it will take.
-pub(crate) fn progress(requests: usize, answered: usize) -> ProgressBar {
+fn progress(requests: usize, answered: usize) -> ProgressBar {
     let bar = open::bar("{bar:40} {pos} of {len} answered, {per_sec}, {eta} left");
     bar.set_length(requests as u64);
     bar.set_position(answered as u64);
@@ -89,32 +87,43 @@ pub(crate) fn progress(requests: usize, answered: usize) -> ProgressBar {
 /// Answers one request.
 ///
 /// # Errors
-/// What another request would fail of as well: the device. What is wrong with this one is its answer.
-pub(crate) fn answer(engine: &mut Engine, service: &Service, request: &BatchRequest, base: &Path) -> Result<Answered> {
-    let stamp = api::stamp();
-    let id = stamp.id.clone();
-    let opened = service.open(("POST", &request.url), &request.body, stamp);
-    let outcome = opened.and_then(|opened| match opened {
-        Opened::Ready(body) => Ok(body),
-        Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
-        Opened::Work(work) => {
-            let pictures =
-                work.pictures.iter().map(|picture| api::own_picture(picture, base)).collect::<Result<_>>()?;
-            let mut run = Run::new(work, pictures);
-            if let Some(wanted) = run.format().cloned() {
-                run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
-            }
-            let mut tell = |output| {
-                if let Output::Event(event) = output {
-                    crate::tell(&event);
-                }
-            };
-            // It cannot be held: nobody else knows of this `Cancel`.
-            let body = pollster::block_on(run.go_on(engine, &Cancel::new(), &mut tell))?;
-            body.ok_or(Error::Aborted)
+/// As [`Answered::new`].
+fn answer(engine: &mut Engine, service: &Service, request: &BatchRequest, base: &Path) -> Result<Answered> {
+    let (id, outcome) = request.answer(service, |work| {
+        let pictures = work.pictures.iter().map(|picture| api::own_picture(picture, base)).collect::<Result<_>>()?;
+        let mut run = Run::new(work, pictures);
+        if let Some(wanted) = run.format().cloned() {
+            run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
         }
+        let mut tell = |output| {
+            if let Output::Event(event) = output {
+                crate::tell(&event);
+            }
+        };
+        // It cannot be held: nobody else knows of this `Cancel`.
+        let body = pollster::block_on(run.go_on(engine, &Cancel::new(), &mut tell))?;
+        body.ok_or(Error::Aborted)
     });
     Answered::new(&request.custom_id, &id, outcome)
+}
+
+impl BatchRequest {
+    /// What answers it, and the id of the answer; `carry_out` does what needs the engine.
+    pub(crate) fn answer(
+        &self,
+        service: &Service,
+        carry_out: impl FnOnce(Box<Work>) -> Result<String>,
+    ) -> (String, Result<String>) {
+        let stamp = api::stamp();
+        let id = stamp.id.clone();
+        let opened = service.open(("POST", &self.url), &self.body, stamp);
+        let outcome = opened.and_then(|opened| match opened {
+            Opened::Ready(body) => Ok(body),
+            Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
+            Opened::Work(work) => carry_out(work),
+        });
+        (id, outcome)
+    }
 }
 
 impl Answered {
@@ -137,7 +146,7 @@ impl Answered {
     }
 
     /// A line that is no request.
-    pub(crate) fn wrong(error: LineError) -> Self {
+    fn wrong(error: LineError) -> Self {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
     }
 

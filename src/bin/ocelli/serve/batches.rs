@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ocelli::api::{Opened, Reply};
+use ocelli::api::Reply;
 use ocelli::engine::Cancel;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -316,11 +316,7 @@ fn carry_out(server: &Server) -> Result<()> {
     let total = ids.len() + wrong.len();
     let open = |id| Answers::open(&store.bytes(id));
     let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };
-    for error in wrong {
-        if !outputs.refused.has_line(error.line) {
-            outputs.add(&Answered::wrong(error))?;
-        }
-    }
+    outputs.refused.report(&wrong)?;
     if let Some(current) = &mut *batches.current() {
         (current.output_file_id, current.error_file_id) = (batch.output_file_id.clone(), batch.error_file_id.clone());
         current.request_counts = outputs.counts(total);
@@ -372,22 +368,15 @@ fn answer_all(
 /// # Errors
 /// `aborted` when the server ends; what the device failed of.
 fn answer(server: &Server, batch: &Batch, request: &BatchRequest) -> Result<Option<Answered>> {
-    let stamp = api::stamp();
-    let id = stamp.id.clone();
-    let outcome = match request.url == batch.endpoint {
-        true => server.service.open(("POST", &request.url), &request.body, stamp),
-        false => Err(Error::request("url", format!("this batch is for {}", batch.endpoint))),
-    };
-    let outcome = outcome.and_then(|opened| match opened {
-        Opened::Ready(body) => Ok(body),
-        Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
-        Opened::Work(work) => {
-            let asked = server.formats.asked(work)?;
-            let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
-            *server.batches.request.lock().unwrap_or_else(PoisonError::into_inner) = reader.cancel();
-            // It may have been cancelled before that.
-            if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
+    let (id, outcome) = request.answer(&server.service, |work| {
+        if request.url != batch.endpoint {
+            return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
+        let asked = server.formats.asked(work)?;
+        let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
+        *server.batches.request.lock().unwrap_or_else(PoisonError::into_inner) = reader.cancel();
+        // It may have been cancelled before that.
+        if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     });
     // What fails then has not been answered.
     if outcome.is_err() && server.jobs.is_stopped() {
