@@ -285,6 +285,7 @@ test_some() {
   ((${#page[@]})) || return 0
   build_all
   cargo_native test --test gpu -- kernels::export
+  cargo_native test --test cpu -- tokenizer::export
   test_page "${page[@]}"
 }
 

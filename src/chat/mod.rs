@@ -5,6 +5,7 @@
 
 pub mod layout;
 pub mod message;
+pub mod pattern;
 pub mod stream;
 pub mod system_prompt;
 pub mod template;

@@ -5,11 +5,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use fancy_regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::nfc::nfc;
+use super::pattern::Pattern;
 use crate::error::{Error, Result};
 
 /// What `ByteLevel` splits at by default (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
@@ -27,7 +27,9 @@ pub(super) struct PreTokenizer {
 /// Each piece of the step before is split further.
 enum Step {
     /// Matches, and what lies between them.
-    Split(Regex),
+    Split(Pattern),
+    /// Each place of a text, and what lies between them.
+    Literal(String),
     /// Numeric characters, one by one or as runs, and what lies between them.
     Digits { individual: bool },
 }
@@ -37,13 +39,13 @@ enum Step {
 #[serde(tag = "type")]
 enum Spelled {
     Sequence { pretokenizers: Vec<Value> },
-    Split { pattern: Pattern, behavior: String },
+    Split { pattern: SpelledPattern, behavior: String },
     Digits { individual_digits: Option<bool> },
     ByteLevel { add_prefix_space: Option<bool>, use_regex: Option<bool> },
 }
 
 #[derive(Deserialize)]
-enum Pattern {
+enum SpelledPattern {
     String(String),
     Regex(String),
 }
@@ -75,8 +77,8 @@ impl PreTokenizer {
         for value in others {
             match spelled(value)? {
                 Spelled::Split { pattern, behavior } if behavior == "Isolated" => match pattern {
-                    Pattern::Regex(pattern) => self.split_at(&pattern)?,
-                    Pattern::String(text) => self.split_at(&fancy_regex::escape(&text))?,
+                    SpelledPattern::Regex(pattern) => self.split_at(&pattern)?,
+                    SpelledPattern::String(text) => self.steps.push(Step::Literal(text)),
                 },
                 Spelled::Digits { individual_digits } => {
                     self.steps.push(Step::Digits { individual: individual_digits.unwrap_or_default() });
@@ -96,8 +98,8 @@ impl PreTokenizer {
         if pattern.len() > MAX_PATTERN_LEN {
             return Err(fault(format!("a pattern of the pre-tokeniser is {} bytes long", pattern.len())));
         }
-        let regex = Regex::new(pattern).map_err(|error| fault(format!("the pre-tokeniser's pattern: {error}")))?;
-        self.steps.push(Step::Split(regex));
+        let pattern = Pattern::new(pattern).map_err(|what| fault(format!("the pre-tokeniser's pattern: {what}")))?;
+        self.steps.push(Step::Split(pattern));
         Ok(())
     }
 
@@ -133,10 +135,13 @@ impl Step {
             done = range.end;
         };
         match self {
-            Self::Split(regex) => {
-                for found in regex.find_iter(text) {
-                    isolate(found.map_err(|error| fault(format!("the text cannot be split: {error}")))?.range());
-                }
+            Self::Split(pattern) => {
+                let matches =
+                    pattern.find_all(text).map_err(|what| fault(format!("the text cannot be split: {what}")))?;
+                matches.into_iter().for_each(&mut isolate);
+            }
+            Self::Literal(literal) => {
+                text.match_indices(literal.as_str()).for_each(|(at, found)| isolate(at..at + found.len()));
             }
             Self::Digits { individual: true } => {
                 text.match_indices(char::is_numeric).for_each(|(at, digit)| isolate(at..at + digit.len()));

@@ -13,6 +13,8 @@ use broken::reason;
 use vocabulary::{XorShift, byte_alphabet, nasty, random_vocabulary};
 
 mod broken;
+mod export;
+mod patterns;
 mod pre_tokenizers;
 mod vocabulary;
 
