@@ -321,11 +321,13 @@ pack_fixtures() {
       target/debug/ocelli pack "$checkpoint" --quant "$quant" --out "target/fixture-packages/$(basename "$checkpoint")-$quant"
     done
   done
-  local text name
+  local text name vision
   for text in tests/fixtures/gguf/*.gguf; do
     name=$(basename "$text" .gguf)
-    [[ $name != mmproj && $name != tokenizer ]] || continue
-    target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$name"
+    [[ $name != *mmproj && $name != tokenizer ]] || continue
+    vision=tests/fixtures/gguf/${name}_mmproj.gguf
+    [[ -f $vision ]] || vision=tests/fixtures/gguf/mmproj.gguf
+    target/debug/ocelli pack "$text" --mmproj "$vision" --out "target/fixture-packages/gguf-$name"
   done
   target/debug/ocelli pack tests/fixtures/gguf/q4_k.gguf --mmproj tests/fixtures/gguf/mmproj.gguf --quant compact \
     --out target/fixture-packages/gguf-q4_k_compact

@@ -7,6 +7,7 @@ struct Params {
   scale: vec4f, // per channel: 1 / (255 * std)
   shift: vec4f, // per channel: -mean / std
   first: u32, // patch to begin with
+  merge: u32, // side of the squares of patches that come one after another
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,8 +23,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   }
   let index = p.first + i / (3u * area);
   let channel = i / area % 3u;
-  let y = index / p.columns * p.side + i % area / p.side;
-  let x = index % p.columns * p.side + i % p.side;
+  let square = index / (p.merge * p.merge);
+  let inside = index % (p.merge * p.merge);
+  let squares = p.columns / p.merge;
+  let y = (square / squares * p.merge + inside / p.merge) * p.side + i % area / p.side;
+  let x = (square % squares * p.merge + inside % p.merge) * p.side + i % p.side;
   let level = (pixels[y * p.width + x] >> (8u * channel)) & 255u;
   rows[i] = f32(level) * p.scale[channel] + p.shift[channel];
 }

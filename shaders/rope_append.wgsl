@@ -1,21 +1,25 @@
 // Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys go with the values into
 // the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
-// it. HEAD_DIM4 is at most 64. With SHARED_SCALE, the cache stores whole heads.
-//: const HEAD_DIM4 INTERLEAVED SHARED_SCALE
+// it. HEAD_DIM4 is at most 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
+//: const HEAD_DIM4 INTERLEAVED SHARED_SCALE NORM
 //: use $CACHE pages
 
 struct Params {
   tokens: u32,
   q_heads: u32,
   kv_heads: u32,
+  eps: f32, // of the norm
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 * kv_heads) * HEAD_DIM4 * 4]
+@group(0) @binding(next) var<storage, read> q_gain: array<f32>; //: when NORM // [HEAD_DIM]
+@group(0) @binding(next) var<storage, read> k_gain: array<f32>; //: when NORM // [HEAD_DIM]
 
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 
 var<workgroup> head_k: array<f32, HEAD_DIM>;
+var<workgroup> squares: array<f32, 64>; //: when NORM
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -31,12 +35,31 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let position = step[0].y + token;
   let angles = step[1].x + (position - step[0].w) * (HEAD_DIM + 4u);
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
+//: when NORM
+  var sum = 0.0;
+  for (var i = lane; i < HEAD_DIM; i += 64u) {
+    sum += qkv[first + i] * qkv[first + i];
+  }
+  squares[lane] = sum;
+  for (var half = 32u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if lane < half {
+      squares[lane] += squares[lane + half];
+    }
+  }
+  workgroupBarrier();
+  let normed = 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + p.eps);
+//: end
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
     let a_at = select(pair, 2u * pair, INTERLEAVED == 1u);
     let b_at = a_at + select(HEAD_DIM / 2u, 1u, INTERLEAVED == 1u);
     let angle = vec2f(bitcast<f32>(step_word(angles + 2u * pair)), bitcast<f32>(step_word(angles + 2u * pair + 1u))) * scale;
-    let a = qkv[first + a_at];
-    let b = qkv[first + b_at];
+    var a = qkv[first + a_at];
+    var b = qkv[first + b_at];
+//: when NORM
+    a *= normed * select(k_gain[a_at], q_gain[a_at], is_query);
+    b *= normed * select(k_gain[b_at], q_gain[b_at], is_query);
+//: end
     let a_rotated = a * angle.x - b * angle.y;
     let b_rotated = b * angle.x + a * angle.y;
     if is_query {

@@ -33,6 +33,9 @@ pub struct TextConfig {
     pub max_position_embeddings: usize,
     /// Rotary embedding.
     pub rope: RopeConfig,
+    /// Whether the queries and keys of every head are normed before the rotation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub head_norms: bool,
     /// Query scale by position; absent in models without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_scaling: Option<QueryScaling>,
@@ -59,6 +62,25 @@ pub struct RopeConfig {
     /// Context extension by a table: what the frequency of each pair of lanes is divided by. `// [head_dim / 2]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divisors: Option<Vec<f32>>,
+    /// Where pictures have positions on three axes, time, rows and columns: pairs of lanes that follow each. The axes take turns, pair by
+    /// pair, for as long as they have pairs left; behind that all follow time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sections: Option<[usize; 3]>,
+}
+
+impl RopeConfig {
+    /// A rope that is nothing but a base.
+    pub fn plain(theta: f64, pairs: RopePairs) -> Self {
+        Self { theta, pairs, yarn: None, divisors: None, sections: None }
+    }
+
+    /// The axis that a pair of lanes follows. Source: `apply_interleaved_mrope` of `transformers` `modeling_qwen3_vl.py`.
+    pub fn axis(&self, pair: usize) -> usize {
+        match (self.sections, pair % 3) {
+            (Some(sections), axis @ 1..) if pair < 3 * sections[axis] => axis,
+            _ => 0,
+        }
+    }
 }
 
 /// [`RopeConfig::divisors`] of Llama 3: waves longer than `original / low` positions are stretched by `factor`, those shorter than
@@ -235,6 +257,11 @@ impl TextConfig {
                 return Some(format!("rope has {} divisors for heads of {}", divisors.len(), self.head_dim));
             }
             numbers.extend(divisors.iter().map(|divisor| ("rope divisor", f64::from(*divisor))));
+        }
+        if let Some(sections) =
+            self.rope.sections.filter(|sections| sections.iter().sum::<usize>() != self.head_dim / 2)
+        {
+            return Some(format!("rope has sections of {sections:?} for heads of {}", self.head_dim));
         }
         if let Some(scaling) = &self.query_scaling {
             numbers.push(("query_scaling original_max_position_embeddings", scaling.original_max_position_embeddings));

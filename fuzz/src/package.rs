@@ -49,9 +49,9 @@ pub(super) fn derive(config: &ModelConfig) {
     }
     let text = config.text();
     let frequencies = inverse_frequencies(&text.rope, text.head_dim);
-    let last = text.max_position_embeddings - 1;
-    assert_eq!(text_angles(&text.rope, &frequencies, last, 1).len(), text.head_dim / 2);
-    assert_eq!(query_scales(text.query_scaling.as_ref(), last, 1).len(), 1);
+    let last = [[text.max_position_embeddings - 1; 3]];
+    assert_eq!(text_angles(&text.rope, &frequencies, &last).len(), text.head_dim / 2);
+    assert_eq!(query_scales(text.query_scaling.as_ref(), &last).len(), 1);
     if let Some(vision) = config.vision() {
         assert_eq!(vision_angles(vision.rope_theta, vision.head_dim, 2, 3).len(), 6 * (vision.head_dim / 2));
     }

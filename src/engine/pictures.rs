@@ -7,6 +7,7 @@ use super::prompt::{ContextEntry, SizedPicture};
 use super::tower::TowerRun;
 use crate::error::{Error, Result};
 use crate::families::tower::Pixels;
+use crate::families::{Pictures, definition};
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::image::Fingerprint;
 use crate::memory::KEPT_PICTURES;
@@ -20,12 +21,17 @@ pub struct PromptImages {
 }
 
 impl PromptImages {
+    /// Rows of features that a token has.
+    fn of_token(&self) -> u32 {
+        self.rows.as_ref().map_or(1, |rows| rows.of_token as u32)
+    }
+
     /// What starts the row of an entry.
     pub(super) fn input(&self, entry: &ContextEntry) -> Result<Input> {
         match entry {
             ContextEntry::Token(id) => Ok(Input::Token(*id)),
             ContextEntry::Picture { fingerprint, row } => match self.first_rows.get(fingerprint) {
-                Some(first) => Ok(Input::Feature(first + row)),
+                Some(first) => Ok(Input::Feature(first + row * self.of_token())),
                 None => Err(Error::Internal { detail: "a picture was not encoded".into() }),
             },
         }
@@ -53,8 +59,8 @@ pub(super) struct FeatureCache {
     kept: Vec<Kept>,
 }
 
-fn rows_of(picture: &SizedPicture) -> usize {
-    picture.prepared.grid.rows * picture.prepared.grid.cols
+fn rows_of(picture: &SizedPicture, of_token: usize) -> usize {
+    picture.prepared.grid.rows * picture.prepared.grid.cols * of_token
 }
 
 impl FeatureCache {
@@ -80,10 +86,13 @@ impl FeatureCache {
             None => self.encode_anew((model, tower), pictures, context).await?,
         };
         let place = |picture: &&SizedPicture| Some((picture.fingerprint, self.find(picture)?.first as u32));
-        let first_rows = pictures.iter().filter_map(place).collect();
-        let rows = (buffer.bytes() / row_bytes(model)) as usize;
+        let first_rows: HashMap<_, _> = pictures.iter().filter_map(place).collect();
+        let first = |picture: &&SizedPicture| Some((*first_rows.get(&picture.fingerprint)?, picture.prepared.grid));
+        let mut grids: Vec<_> = pictures.iter().filter_map(first).collect();
+        grids.sort_unstable_by_key(|(first, _)| *first);
+        let (rows, of_token) = ((buffer.bytes() / row_bytes(model)) as usize, rows_of_token(tower));
         self.kept.drain(..self.kept.len().saturating_sub(KEPT_PICTURES.max(pictures.len())));
-        Ok(PromptImages { rows: Some(Features { buffer, rows }), first_rows })
+        Ok(PromptImages { rows: Some(Features { buffer, rows, of_token, pictures: grids }), first_rows })
     }
 
     /// A new buffer with the features of `pictures`: those that are kept are copied, the others encoded.
@@ -95,12 +104,13 @@ impl FeatureCache {
     ) -> Result<Buffer> {
         let gpu = tower.gpu.clone();
         let row_bytes = row_bytes(model);
-        let total = pictures.iter().map(|picture| rows_of(picture)).sum();
+        let of_token = rows_of_token(tower);
+        let total = pictures.iter().map(|picture| rows_of(picture, of_token)).sum();
         self.make_room(total, row_bytes, tower.plan.feature_rows)?;
         let buffer = gpu.alloc("features", Purpose::Features, total as u64 * row_bytes)?;
         let mut first = 0;
         for (index, picture) in pictures.iter().enumerate() {
-            let rows = rows_of(picture);
+            let rows = rows_of(picture, of_token);
             let into = Kept { fingerprint: picture.fingerprint, buffer: buffer.clone(), first, rows };
             match self.find(picture) {
                 Some(kept) => {
@@ -157,4 +167,9 @@ impl FeatureCache {
 /// Bytes of one row of features.
 fn row_bytes(model: &Model) -> u64 {
     (model.config().hidden_size * size_of::<f32>()) as u64
+}
+
+/// Rows of features that a picture's token has.
+fn rows_of_token(tower: &TowerRun<'_>) -> usize {
+    definition(&tower.manifest.config).pictures().map_or(1, Pictures::rows_of_token)
 }

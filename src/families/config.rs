@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{llama, mistral3};
+use super::{llama, mistral3, qwen3_vl};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -15,6 +15,8 @@ pub enum ModelConfig {
     Llama(llama::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
+    /// Qwen3-VL.
+    Qwen3Vl(qwen3_vl::Config),
 }
 
 /// What packages are of that were made before there were families.
@@ -40,6 +42,7 @@ impl ModelConfig {
         match self {
             Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
+            Self::Qwen3Vl(_) => "qwen3_vl",
         }
     }
 
@@ -48,6 +51,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
+            Self::Qwen3Vl(config) => &config.text,
         }
     }
 
@@ -56,21 +60,32 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
+            Self::Qwen3Vl(config) => &mut config.text,
         }
     }
 
-    /// The picture side, if there is one.
+    /// The picture side of Mistral3, if there is one.
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
         if let Self::Mistral3(config) = self { config.vision.as_ref() } else { None }
     }
 
     /// Cuts the depth of the picture side; without layers it is gone.
     pub fn keep_vision_layers(&mut self, layers: usize) {
-        if let Self::Mistral3(mistral3::Config { vision, .. }) = self {
-            *vision = vision.take().filter(|_| layers > 0);
-            if let Some(vision) = vision {
-                vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
+        match self {
+            Self::Mistral3(mistral3::Config { vision, .. }) => {
+                *vision = vision.take().filter(|_| layers > 0);
+                if let Some(vision) = vision {
+                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
+                }
             }
+            Self::Qwen3Vl(qwen3_vl::Config { vision, .. }) => {
+                *vision = vision.take().filter(|_| layers > 0);
+                if let Some(vision) = vision {
+                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
+                    vision.deepstack.retain(|&layer| layer < layers);
+                }
+            }
+            Self::Llama(_) => {}
         }
     }
 
@@ -82,6 +97,7 @@ impl ModelConfig {
         let fault = match self {
             Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
+            Self::Qwen3Vl(config) => config.find_fault(),
         };
         fault.map_or(Ok(()), |reason| {
             Err(Error::UnsupportedArchitecture { file: file.into(), architecture: self.family().into(), reason })

@@ -29,11 +29,11 @@ pub fn tensors(text: &TextConfig, prefixes: HfPrefixes) -> impl Iterator<Item = 
         .chain((!text.tie_word_embeddings).then_some(lm_head))
 }
 
-fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> [TensorSpec; 9] {
+fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> impl Iterator<Item = TensorSpec> {
     let (hidden, ffn) = (text.hidden_size, text.intermediate_size);
     let q_width = text.num_attention_heads * text.head_dim;
     let kv_width = text.num_key_value_heads * text.head_dim;
-    let at = |name: &str, shape: &[usize], gguf: &str| {
+    let at = move |name: &str, shape: &[usize], gguf: &str| {
         let name = format!("layers.{index}.{name}");
         let hf = format!("{name}.weight");
         TensorSpec::new(name, shape, Role::Layer(index))
@@ -42,6 +42,9 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> [TensorSpec; 
     };
     let qkv = || format!("layers.{index}.self_attn.qkv_proj");
     let gate_up = || format!("layers.{index}.mlp.gate_up_proj");
+    let head_norm = move |name: &str, gguf: &str| at(name, &[text.head_dim], gguf);
+    let head_norms = [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm")];
+    let head_norms = head_norms.into_iter().filter(|_| text.head_norms).map(move |(name, gguf)| head_norm(name, gguf));
     [
         at("input_layernorm", &[hidden], "attn_norm"),
         at("self_attn.q_proj", &[q_width, hidden], "attn_q").fuse(qkv()),
@@ -53,4 +56,6 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> [TensorSpec; 
         at("mlp.up_proj", &[ffn, hidden], "ffn_up").fuse(gate_up()),
         at("mlp.down_proj", &[hidden, ffn], "ffn_down"),
     ]
+    .into_iter()
+    .chain(head_norms)
 }

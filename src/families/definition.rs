@@ -60,7 +60,8 @@ pub trait Definition {
 
 /// What a picture becomes on its way into the prompt.
 pub trait Pictures {
-    /// Longest edge in pixels that a picture is shown at where memory is no matter.
+    /// Longest edge in pixels that a picture is shown at where memory is no matter; of a family that bounds pixels and not edges, here and
+    /// below, the side of a square of as many.
     fn largest_edge(&self) -> usize;
 
     /// What edges are multiples of: one cell of the grid, in pixels.
@@ -76,9 +77,15 @@ pub trait Pictures {
     /// The tokens of a picture in the prompt, those that only mark its ends and rows included.
     fn tokens(&self, grid: ImageGrid) -> Vec<u32>;
 
-    /// How many of [`Self::tokens`] are the image token: the rows of features of a picture.
+    /// How many of [`Self::tokens`] are the image token.
     fn rows(&self, grid: ImageGrid) -> usize {
         grid.rows * grid.cols
+    }
+
+    /// Rows of features that an image token has: one that it starts from, and one for each of the decoder's first layers behind which it is
+    /// added.
+    fn rows_of_token(&self) -> usize {
+        1
     }
 
     /// The pictures that a memory plan looks at, for prompts of at most `context` tokens: for its rows of features none takes fewer

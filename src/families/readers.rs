@@ -43,7 +43,7 @@ pub struct HfReader {
 /// Tokens of conversations where a checkpoint names none.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatDefaults {
-    /// First token of every prompt; `None` for models without one.
+    /// First token of every prompt; `None` for models without one, whatever their files name.
     pub bos: Option<u32>,
     /// Token that ends an answer.
     pub eos: u32,

@@ -43,13 +43,16 @@ pub struct TensorSpec {
     pub floor: Option<Layout>,
     /// The shape in checkpoints where it differs, such as `[out, channels, height, width]` of a convolution. Row-major order is the same.
     pub checkpoint_shape: Option<Vec<usize>>,
+    /// Where checkpoints hold two tensors that are added: runs of so many numbers, first of the one, then of the other, in turn. In GGUF
+    /// files the second is a tensor of its own, its name that of the first and `.1`.
+    pub frames: Option<usize>,
 }
 
 impl TensorSpec {
     /// A tensor that no checkpoint is known to hold yet.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role) -> Self {
-        let (hf, gguf, fuse, floor, checkpoint_shape) = (Vec::new(), None, None, None, None);
-        Self { name: name.into(), shape: shape.to_vec(), role, hf, gguf, fuse, floor, checkpoint_shape }
+        let (hf, gguf, fuse, floor, checkpoint_shape, frames) = (Vec::new(), None, None, None, None, None);
+        Self { name: name.into(), shape: shape.to_vec(), role, hf, gguf, fuse, floor, checkpoint_shape, frames }
     }
 
     /// With its names in Hugging Face checkpoints: each of `prefixes` before `name`.
@@ -74,7 +77,15 @@ impl TensorSpec {
 
     /// Whether a checkpoint's tensor of this shape is the one meant.
     pub fn fits(&self, shape: &[usize]) -> bool {
-        self.shape == shape || self.checkpoint_shape.as_deref() == Some(shape)
+        let also = self.checkpoint_shape.as_deref();
+        self.shape == shape
+            || also == Some(shape)
+            || self.frames.is_some() && also.is_some_and(|also| both_frames(also) == shape)
+    }
+
+    /// The frames of a tensor of that shape in which both are.
+    pub fn frames_of(&self, shape: &[usize]) -> Option<usize> {
+        self.frames.filter(|_| self.checkpoint_shape.as_deref().is_some_and(|also| both_frames(also) == shape))
     }
 
     /// Numbers in the tensor.
@@ -82,4 +93,11 @@ impl TensorSpec {
     pub fn len(&self) -> u64 {
         self.shape.iter().map(|&size| size as u64).product()
     }
+}
+
+/// The shape of two convolutions in one: `[out, channels, 2, height, width]`.
+fn both_frames(shape: &[usize]) -> Vec<usize> {
+    let mut both = shape.to_vec();
+    both.insert(2.min(shape.len()), 2);
+    both
 }

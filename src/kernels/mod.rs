@@ -10,6 +10,7 @@ use crate::weights::layout::Layout;
 
 pub mod accept;
 pub mod activation;
+pub mod add_features;
 pub mod attention;
 pub mod attention_join;
 pub mod attention_step;
@@ -20,10 +21,12 @@ pub mod gated_matvec;
 pub mod gemv;
 pub mod glu;
 mod lanes;
+pub mod layer_norm;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod position_rows;
 pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;
@@ -100,7 +103,7 @@ pub(crate) enum Variant {
     /// [`rms_norm`](mod@rms_norm).
     RmsNorm(rms_norm::Tuning),
     /// [`rope_append`](mod@rope_append).
-    RopeAppend { head_dim: usize, pairs: RopePairs, precision: KvPrecision },
+    RopeAppend { head_dim: usize, pairs: RopePairs, has_norms: bool, precision: KvPrecision },
 }
 
 /// A kernel that is one text for every model.

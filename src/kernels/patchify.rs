@@ -31,6 +31,7 @@ pub fn record(
         scale = four(&|c| 1.0 / (255.0 * std[c])),
         shift = four(&|c| -mean[c] / std[c]),
         first = range.start,
+        merge = patches.merge,
     );
     recording.dispatch(Dispatch {
         kernel: kernel(),

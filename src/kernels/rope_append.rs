@@ -27,30 +27,47 @@ pub struct RopeAppend<'a> {
     pub tokens: usize,
     /// How a row divides into heads.
     pub heads: Heads,
+    /// Norms before the rotation, if there are any.
+    pub norms: Option<&'a HeadNorms>,
     /// The step's words.
     pub step: &'a Slice,
     /// Where rotated keys and values go.
     pub cache: &'a Cache,
 }
 
-/// The kernel for heads of a width and a precision of the cache.
-pub fn kernel((head_dim, pairs): (usize, RopePairs), precision: KvPrecision) -> Kernel {
+/// Root-mean-square norms of the queries and the keys of every head.
+#[derive(Debug)]
+pub struct HeadNorms {
+    /// What normed queries are multiplied by. `// [dim]`
+    pub q: Slice,
+    /// What normed keys are multiplied by. `// [dim]`
+    pub k: Slice,
+    /// Added to the mean square.
+    pub eps: f32,
+}
+
+/// The kernel for heads of a width, normed or not, and a precision of the cache.
+pub fn kernel((head_dim, pairs): (usize, RopePairs), has_norms: bool, precision: KvPrecision) -> Kernel {
     let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
         ("INTERLEAVED", (pairs == RopePairs::Interleaved).into()),
         ("SHARED_SCALE", (precision == KvPrecision::Int8).into()),
+        ("NORM", has_norms.into()),
     ]);
-    let variant = Variant::RopeAppend { head_dim, pairs, precision };
-    Kernel::new(format!("rope_append<{head_dim},{precision}>"), Features::NONE, shader, variant)
+    let variant = Variant::RopeAppend { head_dim, pairs, has_norms, precision };
+    let norm = if has_norms { ",norm" } else { "" };
+    Kernel::new(format!("rope_append<{head_dim},{precision}{norm}>"), Features::NONE, shader, variant)
 }
 
 /// Records the rotation, and the copy with its rounding.
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
-    let &RopeAppend { qkv, tokens, heads, step, cache } = append;
+    let &RopeAppend { qkv, tokens, heads, norms, step, cache } = append;
+    let eps = norms.map_or(0.0, |norms| norms.eps);
+    let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     recording.dispatch(Dispatch {
-        kernel: kernel((heads.dim, heads.pairs), cache.precision),
-        params: params!(tokens, q_heads = heads.q, kv_heads = heads.kv),
-        buffers: [qkv].into_iter().chain(cache.bindings(step)).cloned().collect(),
+        kernel: kernel((heads.dim, heads.pairs), norms.is_some(), cache.precision),
+        params: params!(tokens, q_heads = heads.q, kv_heads = heads.kv, eps),
+        buffers: [qkv].into_iter().chain(gains).chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),
         note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),
     })

@@ -9,7 +9,7 @@ use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
-use crate::kernels::rope_append::{self, RopeAppend};
+use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
@@ -23,6 +23,8 @@ pub struct Attention {
     pub o_proj: Weight,
     /// How rows of the product divide into heads, and which lanes of a head rotate together.
     pub heads: rope_append::Heads,
+    /// Norms of the queries and keys of every head, if there are any.
+    pub head_norms: Option<HeadNorms>,
 }
 
 impl Attention {
@@ -58,8 +60,11 @@ impl Attention {
     /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
     fn queries_keys_values(&self, pass: &mut Pass<'_>, cache: &Cache, out: &Slice) -> Result<usize> {
         let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
-        let fuses =
-            |weight: &&Weight| qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.work.max_bindings);
+        let norms = self.head_norms.as_ref();
+        let fuses = |weight: &&Weight| {
+            let limit = pass.work.max_bindings;
+            norms.is_none() && qkv_matvec::can_fuse(weight, heads, cache.precision, false, limit)
+        };
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
             let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 2, true);
@@ -68,7 +73,8 @@ impl Attention {
             return Ok(heads.q * heads.dim);
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
-        rope_append::record(pass.recording, &RopeAppend { qkv: out, tokens: pass.rows, heads, step: &step, cache })?;
+        let append = RopeAppend { qkv: out, tokens: pass.rows, heads, norms, step: &step, cache };
+        rope_append::record(pass.recording, &append)?;
         Ok(self.qkv_proj.width())
     }
 }

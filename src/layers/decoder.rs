@@ -11,9 +11,9 @@ use super::rope;
 use crate::config::{Activation, TextConfig};
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::rope_append::{Heads, table_stride};
+use crate::kernels::rope_append::{HeadNorms, Heads, table_stride};
 use crate::kernels::sample::Sampling;
-use crate::kernels::{accept, embed_rows, sample_scan};
+use crate::kernels::{accept, add_features, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -44,7 +44,14 @@ impl Layer {
             dim: config.head_dim,
             pairs: config.rope.pairs,
         };
+        let head_norm = |weights: &mut WeightStore, name: &str| weights.vector(&at(&format!("self_attn.{name}_norm")));
+        let head_norms = if config.head_norms {
+            Some(HeadNorms { q: head_norm(weights, "q")?, k: head_norm(weights, "k")?, eps: config.rms_norm_eps })
+        } else {
+            None
+        };
         let mixer = Mixer::Attention(Attention {
+            head_norms,
             norm: norm(config, weights, &at("input_layernorm"))?,
             qkv_proj: FusedLinear { matrices: weights.fused(&at("self_attn.qkv_proj"))? },
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
@@ -75,6 +82,8 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Norm,
     lm_head: Option<Weight>,
+    /// Rows of features of a picture's token beside the one that it starts from: each is added behind one of the first layers.
+    stacked_features: usize,
 }
 
 impl Decoder {
@@ -91,15 +100,22 @@ impl Decoder {
             layers: (0..config.layers.len()).map(|index| layer(config, weights, index)).collect::<Result<_>>()?,
             norm: norm(config, weights, "norm")?,
             lm_head: if config.tie_word_embeddings { None } else { Some(weights.matrix("lm_head")?) },
+            stacked_features: 0,
         })
     }
 
-    /// Rows of the rope table in the step buffer, the first for position id `first_id`, the others for the ids behind it.
-    pub(crate) fn rope_table(&self, rows: usize, first_id: usize) -> Vec<u32> {
+    /// With so many further rows of features of each picture's token, which are added behind the first layers.
+    #[must_use]
+    pub fn with_stacked_features(self, stacked_features: usize) -> Self {
+        Self { stacked_features, ..self }
+    }
+
+    /// Rows of the rope table in the step buffer, for these positions.
+    pub(crate) fn rope_table(&self, positions: &[[usize; 3]]) -> Vec<u32> {
         let config = &self.config;
-        let angles = rope::text_angles(&config.rope, &self.frequencies, first_id, rows); // [rows, head_dim / 2, 2]
-        let scales = rope::query_scales(config.query_scaling.as_ref(), first_id, rows); // [rows]
-        let mut words = Vec::with_capacity(rows * table_stride(config.head_dim));
+        let angles = rope::text_angles(&config.rope, &self.frequencies, positions); // [positions, head_dim / 2, 2]
+        let scales = rope::query_scales(config.query_scaling.as_ref(), positions); // [positions]
+        let mut words = Vec::with_capacity(positions.len() * table_stride(config.head_dim));
         for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
             words.extend(rotations.iter().flatten().map(|x| x.to_bits()));
             words.extend([scale.to_bits(), 0, 0, 0]);
@@ -120,6 +136,10 @@ impl Decoder {
                 (Mixer::Attention(attention), LayerState::Kv(cache)) => attention.record(pass, &cache)?,
             }
             layer.mlp.record(pass)?;
+            if let Some(features) = pass.features.as_ref().filter(|_| index < self.stacked_features) {
+                let (sizes, x) = ((pass.rows, self.config.hidden_size), pass.work.x.all());
+                add_features::record(pass.recording, sizes, 1 + index, [&pass.work.sources.all(), features], &x)?;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::sample::Sampling;
+use crate::state::Positions;
 
 /// What a recording of a pass depends on besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Pass<'a> {
     pub rows: usize,
     /// Which kernels do the work.
     pub form: Form,
+    /// Rows of pictures' features that some rows started from, where there are any. `// [features, hidden]`
+    pub features: Option<Slice>,
 }
 
 impl Pass<'_> {
@@ -88,8 +91,8 @@ pub struct Workspace {
     pub act: Buffer,
     /// Where the next pass is in the conversation: see [`step`].
     pub step: Buffer,
-    /// Cache entries that the step buffer's rope table has rows for.
-    pub(crate) table: Range<usize>,
+    /// Cache entries that the step buffer's rope table has rows for, and what was known of their positions.
+    pub(crate) table: (Range<usize>, Positions),
     /// The word that this table begins at.
     pub(crate) table_at: usize,
     /// The pages that the step buffer names.
@@ -124,7 +127,7 @@ impl Workspace {
             gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
             step: alloc("step", step::step_bytes(config, rows.prompt, context))?,
-            table: 0..0,
+            table: (0..0, Positions::default()),
             table_at: step::table_at(context),
             pages: Vec::new(),
             partials: alloc("partials", step::partials_bytes(config, rows.step))?,

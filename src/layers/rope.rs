@@ -39,21 +39,24 @@ fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
     (low, if low == high { high + 0.001 } else { high })
 }
 
-/// Cosine and sine of every pair for positions `first .. first + tokens`. `// [tokens, head_dim / 2, 2]`
-pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], first: usize, tokens: usize) -> Vec<[f32; 2]> {
+/// Cosine and sine of every pair for positions on three axes. `// [positions, head_dim / 2, 2]`
+pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], positions: &[[usize; 3]]) -> Vec<[f32; 2]> {
     let factor = rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor) as f32;
-    (first..first + tokens)
-        .flat_map(|position| frequencies.iter().map(move |frequency| rotation(frequency * position as f32, factor)))
-        .collect()
+    let axes: Vec<usize> = (0..frequencies.len()).map(|pair| rope.axis(pair)).collect();
+    let angles = |position: &[usize; 3]| {
+        let pairs = frequencies.iter().zip(&axes);
+        pairs.map(|(frequency, &axis)| rotation(frequency * position[axis] as f32, factor)).collect::<Vec<_>>()
+    };
+    positions.iter().flat_map(angles).collect()
 }
 
 /// What queries are multiplied by after the rotation. `// [tokens]`
-pub fn query_scales(scaling: Option<&QueryScaling>, first: usize, tokens: usize) -> Vec<f32> {
-    let scale = |position: usize| {
+pub fn query_scales(scaling: Option<&QueryScaling>, positions: &[[usize; 3]]) -> Vec<f32> {
+    let scale = |&[position, ..]: &[usize; 3]| {
         let Some(QueryScaling { beta, original_max_position_embeddings }) = scaling else { return 1.0 };
         (1.0 + beta * (1.0 + (position as f64 / original_max_position_embeddings).floor()).ln()) as f32
     };
-    (first..first + tokens).map(scale).collect()
+    positions.iter().map(scale).collect()
 }
 
 /// Cosine and sine for every patch of a `rows x columns` grid: the first half of the pairs rotates with the row by the even
@@ -70,6 +73,17 @@ pub fn vision_angles(theta: f64, head_dim: usize, rows: usize, columns: usize) -
         }
     }
     angles
+}
+
+/// Cosine and sine for patches at these rows and columns: the first half of the pairs rotates with the row, the second with the column,
+/// both by the same frequencies. `// [places, head_dim / 2, 2]`
+pub fn place_angles(theta: f64, head_dim: usize, places: impl Iterator<Item = (usize, usize)>) -> Vec<[f32; 2]> {
+    let frequency = |i: usize| theta.powf(-4.0 * i as f64 / head_dim as f64) as f32;
+    let frequencies: Vec<f32> = (0..head_dim / 4).map(frequency).collect();
+    let angles = |(row, column)| {
+        [row, column].map(|at| frequencies.iter().map(|f| rotation(f * at as f32, 1.0)).collect::<Vec<_>>())
+    };
+    places.flat_map(angles).flatten().collect()
 }
 
 fn rotation(angle: f32, factor: f32) -> [f32; 2] {

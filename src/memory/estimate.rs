@@ -187,7 +187,10 @@ impl<'a> Estimate<'a> {
         let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
         let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
-        let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.rows(shape.grid)));
+        let features = feature_bytes(
+            self.config.text(),
+            plan.feature_rows.max(pictures.rows(shape.grid) * pictures.rows_of_token()),
+        );
         let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };

@@ -109,14 +109,21 @@ impl LanguageModel for Model {
     async fn forward(&mut self, state: &mut State, inputs: &[Input], features: Option<&Features>) -> Result<()> {
         let (sources, rows, first_entry) = (self.sources(inputs, features)?, inputs.len(), state.len());
         state.reserve(&self.gpu, rows).await?;
+        if let Some(features) = features.filter(|_| self.config().rope.sections.is_some()) {
+            place_pictures(state, inputs, features);
+        }
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
         // The kernel binds some buffer even if no source names a feature.
-        let features = features.map_or(&work.gathered, |features| &features.buffer).all();
+        let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
-        let mut pass = Pass { recording: &mut recording, work, rows, form: Form::Chunk { first_entry } };
-        self.decoder.record_inputs(&mut pass, &work.sources.all(), &features)?;
+        let form = Form::Chunk { first_entry };
+        let mut pass = Pass { recording: &mut recording, work, rows, form, features: None };
+        self.decoder.record_inputs(&mut pass, &work.sources.all(), &rows_of_features)?;
+        if inputs.iter().any(|input| matches!(input, Input::Feature(_))) {
+            pass.features = Some(rows_of_features);
+        }
         let depth = self.config().layers.len();
         for layer in 0..depth {
             self.decoder.record_layers(&mut pass, state, layer..layer + 1)?;
@@ -295,5 +302,20 @@ impl Model {
             Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
         };
         inputs.iter().map(source).collect()
+    }
+}
+
+/// Tells the state of the pictures that begin among the inputs behind its entries, or went on from before.
+fn place_pictures(state: &mut State, inputs: &[Input], features: &Features) {
+    let first_entry = state.len();
+    for (index, input) in inputs.iter().enumerate() {
+        let Input::Feature(row) = input else { continue };
+        // Behind the first row it goes on; rows that are there in vain repeat the last one.
+        if let Some((before, grid)) = features.picture(*row)
+            && (index == 0 || before == 0)
+            && let Some(first) = (first_entry + index).checked_sub(before)
+        {
+            state.place_picture(first, grid);
+        }
     }
 }

@@ -86,7 +86,8 @@ impl DryModel {
         with: impl FnOnce(&mut Pass<'_>) -> Result<()>,
     ) -> Result<Recording> {
         let mut recording = Recording::on(self.config).divided(self.most_flops);
-        with(&mut Pass { recording: &mut recording, work, rows, form })?;
+        let features = matches!(form, Form::Chunk { .. }).then(|| work.gathered.all());
+        with(&mut Pass { recording: &mut recording, work, rows, form, features })?;
         Ok(recording)
     }
 

@@ -8,7 +8,7 @@ use crate::gpu::{Allocator, Buffer, Gpu, Prepared, Purpose, Recording, Slice};
 use crate::kernels::cache::PAGES;
 use crate::layers::step::{self, StepHeader, TABLE_ROWS};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
-use crate::state::{Pool, State};
+use crate::state::{Pool, Positions, State};
 
 /// A decoder on a device.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Model {
         let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes); // [rows, hidden]
         recording.copy(work.x.slice(range), gathered.clone());
         let form = Form::Chunk { first_entry: 0 };
-        let mut pass = Pass { recording: &mut recording, work, rows: rows.len(), form };
+        let mut pass = Pass { recording: &mut recording, work, rows: rows.len(), form, features: None };
         self.decoder.record_head(&mut pass, (&gathered, rows.len()))?;
         self.gpu.run_in_pieces("head", recording, &mut || Ok(())).await
     }
@@ -111,17 +111,18 @@ impl Model {
     pub(super) fn write_step(&mut self, state: &State, header: StepHeader, rows: usize) -> Result<()> {
         self.ready_work()?;
         let work = self.work.as_mut().ok_or_else(no_pass)?;
-        if covers(&work.table, header.entry, rows) {
-            self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table, work.table_at)))?;
+        if covers(&work.table, state, header.entry, rows) {
+            self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table.0, work.table_at)))?;
             return self.ready_tables(state, header.entry, rows);
         }
-        work.table = header.entry..header.entry + rows.max(TABLE_ROWS);
+        let entries = header.entry..header.entry + rows.max(TABLE_ROWS);
         work.pages = state.pages();
-        let mut words = header.words(&work.table, work.table_at).to_vec();
+        let mut words = header.words(&entries, work.table_at).to_vec();
         words.resize(PAGES, 0);
         words.extend(&work.pages);
         words.resize(work.table_at, 0);
-        words.extend(self.decoder.rope_table(work.table.len(), state.position_id(header.entry)));
+        words.extend(self.decoder.rope_table(&positions(state, entries.clone())));
+        work.table = (entries, state.positions().clone());
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&words))
     }
 
@@ -133,10 +134,11 @@ impl Model {
             let first = (word * size_of::<u32>()) as u64;
             if words.is_empty() { Ok(()) } else { self.gpu.write(&work.step, first, bytemuck::cast_slice(words)) }
         };
-        if !covers(&work.table, entry, rows) {
-            work.table = entry..entry + TABLE_ROWS;
+        if !covers(&work.table, state, entry, rows) {
+            let entries = entry..entry + TABLE_ROWS;
             write(step::TABLE_FIRST, &[entry as u32])?;
-            write(work.table_at, &self.decoder.rope_table(TABLE_ROWS, state.position_id(entry)))?;
+            write(work.table_at, &self.decoder.rope_table(&positions(state, entries.clone())))?;
+            work.table = (entries, state.positions().clone());
         }
         let pages = state.pages();
         let same = pages.iter().zip(&work.pages).take_while(|(page, held)| page == held).count();
@@ -176,15 +178,20 @@ impl Model {
     /// Records a step: of the token in the step buffer, or of so many tokens in `work.sources`, with the verdict about drafts.
     pub(super) fn record_step(&self, state: &State, rows: usize, form: Form) -> Result<Recording> {
         let mut recording = Recording::on(self.gpu.kernel_config());
-        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form };
+        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_step(&mut pass, state)?;
         Ok(recording)
     }
 }
 
-/// Whether a rope table with rows for `table` has those of `rows` entries from `entry` on.
-fn covers(table: &Range<usize>, entry: usize, rows: usize) -> bool {
-    table.start <= entry && entry + rows <= table.end
+/// Whether a rope table has the rows of `rows` entries of `state` from `entry` on.
+fn covers((table, known): &(Range<usize>, Positions), state: &State, entry: usize, rows: usize) -> bool {
+    table.start <= entry && entry + rows <= table.end && known == state.positions()
+}
+
+/// Positions of entries on three axes. `// [entries, 3]`
+fn positions(state: &State, entries: Range<usize>) -> Vec<[usize; 3]> {
+    entries.map(|entry| state.positions().of(entry)).collect()
 }
 
 pub(super) fn no_pass() -> Error {

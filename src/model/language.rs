@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::config::ImageGrid;
 use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::accept;
@@ -24,6 +25,18 @@ pub struct Features {
     pub buffer: Buffer,
     /// How many there are.
     pub rows: usize,
+    /// Rows that a token has: [`crate::families::Pictures::rows_of_token`].
+    pub of_token: usize,
+    /// Of each picture its first row, and its grid; in the order of their rows.
+    pub pictures: Vec<(u32, ImageGrid)>,
+}
+
+impl Features {
+    /// The picture that a row is the first one of a token of: how many of its tokens come before, and its grid.
+    pub(super) fn picture(&self, row: u32) -> Option<(usize, ImageGrid)> {
+        let (first, grid) = self.pictures.iter().rev().find(|(first, _)| *first <= row)?;
+        Some(((row - first) as usize / self.of_token.max(1), *grid))
+    }
 }
 
 /// Rows that passes over drafts have: each count has kernels of its own.

@@ -30,7 +30,7 @@ impl Model {
             TuningGroup::Matmul | TuningGroup::Attention => (tokens, Form::Chunk { first_entry: 0 }, 1),
         };
         let mut recording = Recording::on(config);
-        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form };
+        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_layers(&mut pass, state, 0..layers)?;
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)

@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod activation;
+pub mod add_features;
 pub mod attention;
 pub mod attention_join;
 pub mod attention_step;
@@ -12,10 +13,12 @@ pub mod cache;
 pub mod embed_rows;
 pub mod gated_matvec;
 pub mod glu;
+pub mod layer_norm;
 pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod position_rows;
 pub mod qkv_matvec;
 pub mod rms_norm;
 pub mod rope;

@@ -1,5 +1,7 @@
 //! A picture to normalised rows, one a patch.
 
+use super::position_rows::Grid;
+
 /// How a picture is cut and normalised.
 #[derive(Debug, Clone, Copy)]
 pub struct Patches {
@@ -9,6 +11,8 @@ pub struct Patches {
     pub height: usize,
     /// Side of a patch in pixels.
     pub side: usize,
+    /// Side of the squares of patches that come one after another; with 1 patches come row by row.
+    pub merge: usize,
     /// Per-channel mean, in 0..1.
     pub mean: [f32; 3],
     /// Per-channel standard deviation, in 0..1.
@@ -19,6 +23,11 @@ impl Patches {
     /// Patches in a row of the picture.
     pub fn columns(&self) -> usize {
         self.width / self.side
+    }
+
+    /// How the patches lie in the picture.
+    pub fn grid(&self) -> Grid {
+        Grid { rows: self.height / self.side, columns: self.columns(), merge: self.merge }
     }
 
     /// Patches in the picture.
@@ -37,11 +46,12 @@ impl Patches {
 /// `pixels`: `// [height, width, RGBX]`; `rows`: `// [patches, 3, side, side]`.
 pub fn compute(patches: &Patches, pixels: &[u8], rows: &mut [f32]) {
     let Patches { width, side, mean, std, .. } = *patches;
-    let (columns, numbers) = (patches.columns(), patches.numbers());
+    let (grid, numbers) = (patches.grid(), patches.numbers());
     for patch in 0..patches.count() {
+        let (row, column) = grid.place(patch);
         for i in 0..numbers {
             let (channel, y, x) = (i / (side * side), i / side % side, i % side);
-            let pixel = (patch / columns * side + y) * width + patch % columns * side + x;
+            let pixel = (row * side + y) * width + column * side + x;
             let level = f64::from(pixels[pixel * 4 + channel]);
             let value = (level / 255.0 - f64::from(mean[channel])) / f64::from(std[channel]);
             rows[patch * numbers + i] = value as f32;

@@ -1,7 +1,7 @@
 //! Rotation of new queries and keys, and keys and values into the cache.
 
 use super::cache::{self, Append, Cache};
-use super::rope;
+use super::{rms_norm, rope};
 use crate::config::{KvPrecision, RopePairs};
 
 /// The heads of a row of `qkv`: queries, keys, values.
@@ -30,16 +30,36 @@ pub struct Step<'a> {
     pub pages: &'a [u32],
 }
 
-/// Rotates the queries in place; rotated keys, and values, go to the cache.
+/// Norms the queries and keys of `qkv` head by head, in `f64`; `gains` are those of queries and of keys.
+fn norm(Heads { q, kv, dim, .. }: Heads, gains: [&[f32]; 2], eps: f32, qkv: &mut [f32]) {
+    for row in qkv.chunks_exact_mut((q + 2 * kv) * dim) {
+        for (head, x) in row.chunks_exact_mut(dim).take(q + kv).enumerate() {
+            let before = x.to_vec();
+            rms_norm::compute(eps, &before, gains[usize::from(head >= q)], x);
+        }
+    }
+}
+
+/// Norms queries and keys if there are `norms`, the gains of queries and of keys and what is added to the mean square. Rotates the queries in place; rotated keys, and values, go to the cache.
 ///
 /// `qkv`: `// [tokens, (q + 2 * kv) * dim]`
-pub fn compute(heads: Heads, step: Step<'_>, qkv: &mut [f32], precision: KvPrecision, cache: Cache<'_>) {
+pub fn compute(
+    heads: Heads,
+    norms: Option<([&[f32]; 2], f32)>,
+    step: Step<'_>,
+    qkv: &mut [f32],
+    precision: KvPrecision,
+    cache: Cache<'_>,
+) {
     let Heads { q, kv, dim, pairs } = heads;
     let stride = (q + 2 * kv) * dim;
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
     let mut rotated = qkv.to_vec(); // [tokens, stride]
+    if let Some((gains, eps)) = norms {
+        norm(heads, gains, eps, &mut rotated);
+    }
     rope::compute(rope::Heads { q, k: kv, dim, pairs }, stride, &angles.concat(), &scales, &mut rotated);
     let (past, pages) = (step.position, step.pages);
     let append = Append { tokens, past, pages, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };

@@ -2,8 +2,8 @@
 
 use super::pages::Pages;
 use super::pool::Pool;
-use super::{LayerState, States};
-use crate::config::{KvPrecision, TextConfig};
+use super::{LayerState, Positions, States};
+use crate::config::{ImageGrid, KvPrecision, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu};
 
@@ -17,6 +17,7 @@ pub struct State {
     /// Its pages.
     list: u64,
     context: usize,
+    positions: Positions,
 }
 
 impl Drop for State {
@@ -29,7 +30,7 @@ impl State {
     /// An empty state that may grow to `context` entries in the pages of `pool`.
     pub fn new(pool: &Pool, context: usize) -> Self {
         let list = pool.pages(Pages::open);
-        Self { pool: pool.clone(), list, context }
+        Self { pool: pool.clone(), list, context, positions: Positions::default() }
     }
 
     /// An empty state with a pool of its own, which has memory for `room` entries. Fails as [`Allocator::alloc`].
@@ -42,7 +43,7 @@ impl State {
     #[must_use]
     pub fn fork(&self) -> Self {
         let list = self.pool.pages(|pages| pages.fork(self.list));
-        Self { pool: self.pool.clone(), list, context: self.context }
+        Self { pool: self.pool.clone(), list, context: self.context, positions: self.positions.clone() }
     }
 
     /// Bytes that an entry takes, in all layers together.
@@ -83,10 +84,14 @@ impl State {
         self.pool.reserve(gpu, self.list, entries).await
     }
 
-    /// What the rotation of an entry stands for: here its number. Families that give the patches of a picture other positions than
-    /// they have entries answer differently.
-    pub(crate) fn position_id(&self, entry: usize) -> usize {
-        entry
+    /// What the rotations of entries stand for.
+    pub(crate) fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// States that a picture of such a grid begins at an entry, of a model that gives pictures positions of their own.
+    pub(crate) fn place_picture(&mut self, entry: usize, grid: ImageGrid) {
+        self.positions.place(entry, grid);
     }
 
     /// Counts rows whose entries a submitted recording appends.
@@ -109,6 +114,8 @@ impl States for State {
 
     fn rewind(&mut self, to: usize) -> usize {
         // Keys and values of an entry depend on no later one.
-        self.pool.pages(|pages| pages.rewind(self.list, to))
+        let left = self.pool.pages(|pages| pages.rewind(self.list, to));
+        self.positions.rewind(left);
+        left
     }
 }

@@ -8,11 +8,13 @@
 mod kv;
 mod pages;
 mod pool;
+mod positions;
 
 pub use crate::kernels::cache::PAGE;
 pub use kv::State;
 pub use pages::Pages;
 pub use pool::Pool;
+pub use positions::Positions;
 
 use crate::kernels::cache::Cache;
 

@@ -92,7 +92,7 @@ impl<S: ByteSource> TensorFiles<S> {
     pub(super) fn tensor(&self, name: &str) -> Option<TensorRef<'_, S>> {
         let file = &self.files[*self.place.get(name)?];
         let (name, info) = file.tensors.get_key_value(name)?;
-        Some(TensorRef { name, info, source: &file.source, scale: 1.0 })
+        Some(TensorRef { name, info, source: &file.source, scale: 1.0, frames: None, second: None })
     }
 
     /// Adds all that the files say about their tensors.
@@ -111,6 +111,10 @@ pub(super) struct TensorRef<'a, S> {
     source: &'a S,
     /// What its numbers are multiplied by.
     pub(super) scale: f32,
+    /// As [`TensorSpec::frames`], where both are in this tensor.
+    pub(super) frames: Option<usize>,
+    /// A tensor of the same shape that is added.
+    pub(super) second: Option<Box<Self>>,
 }
 
 impl<'a, S: ByteSource> TensorRef<'a, S> {
@@ -153,8 +157,21 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         self.source.read(start + range.start..start + range.end).await
     }
 
-    /// The elements of `range` as `f32`: exactly, but for the scale. Of blocks it is a range of whole rows.
+    /// The elements of `range` as `f32`: exactly, but for the scale and what is added. Of blocks and of frames it is a range of whole rows.
     pub(super) async fn read(&self, range: Range<u64>) -> Result<Vec<f32>> {
+        if let Some(run) = self.frames {
+            let both = self.read_one(2 * range.start..2 * range.end).await?;
+            let sum = |pair: &[f32]| pair[..run].iter().zip(&pair[run..]).map(|(a, b)| a + b).collect::<Vec<_>>();
+            return Ok(both.chunks_exact(2 * run).flat_map(sum).collect());
+        }
+        let mut numbers = self.read_one(range.clone()).await?;
+        if let Some(second) = &self.second {
+            numbers.iter_mut().zip(second.read_one(range).await?).for_each(|(number, second)| *number += second);
+        }
+        Ok(numbers)
+    }
+
+    async fn read_one(&self, range: Range<u64>) -> Result<Vec<f32>> {
         let dtype = match self.info.kind {
             ElementType::Plain(dtype) => dtype,
             ElementType::Blocks(layout) => return self.read_quantised(layout, range).await,

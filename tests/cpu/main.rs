@@ -10,6 +10,7 @@ mod image;
 mod on_paper;
 mod pages;
 mod picture_size;
+mod qwen;
 mod reference;
 mod rooms;
 mod shaders;

@@ -74,7 +74,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
             attention::kernel(head_dim, Source::Rows, tuning),
             attention_step::kernel(head_dim, precision, rows, head_dim % 3 == 0, step),
             attention_join::kernel(head_dim),
-            rope_append::kernel((head_dim, RopePairs::Half), precision),
+            rope_append::kernel((head_dim, RopePairs::Half), head_dim % 8 == 0, precision),
         ]
     })
 }

@@ -8,6 +8,7 @@ mod gguf;
 mod manifest;
 mod pack;
 mod quant;
+mod qwen;
 mod resume;
 mod row_shards;
 mod safetensors;

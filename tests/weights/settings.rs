@@ -245,7 +245,7 @@ fn what_is_not_supported_is_named() {
     let vision = |key: &str, value: Value| json!({"model_type": "mistral3", "vision_config": {key: value}});
     for (config, word) in [
         (json!({"architectures": ["GemmaForCausalLM"], "model_type": "llama"}), "LlamaForCausalLM"),
-        (json!({"model_type": "qwen3_vl"}), "qwen3_vl"),
+        (json!({"model_type": "phi3"}), "phi3"),
         (json!({}), "supported are"),
         (json!({"model_type": "mistral3", "text_config": {"model_type": "llama"}}), "llama"),
         (json!({"model_type": "mistral"}), "sliding_window"),

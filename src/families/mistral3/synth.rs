@@ -46,7 +46,8 @@ fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64
         rms_norm_eps: 1e-5,
         tie_word_embeddings: false,
         max_position_embeddings: 131_072,
-        rope: RopeConfig { theta, pairs: RopePairs::Interleaved, yarn: None, divisors: None },
+        rope: RopeConfig::plain(theta, RopePairs::Interleaved),
+        head_norms: false,
         query_scaling: None,
     };
     ModelConfig::Mistral3(Config { text, vision: Some(tower()) })

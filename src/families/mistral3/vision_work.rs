@@ -42,7 +42,7 @@ pub(super) struct Workspace {
 /// How the tower cuts and normalises a picture.
 pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
     let VisionConfig { patch_size, image_mean, image_std, .. } = *config;
-    Patches { width: pixels.width, height: pixels.height, side: patch_size, mean: image_mean, std: image_std }
+    Patches { width: pixels.width, height: pixels.height, side: patch_size, merge: 1, mean: image_mean, std: image_std }
 }
 
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.

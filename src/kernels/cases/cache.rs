@@ -5,7 +5,7 @@ use super::{Case, POINTWISE};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
-use crate::kernels::rope_append::{self as append, Heads, RopeAppend, table_stride};
+use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, table_stride};
 use crate::reference;
 use crate::reference::rope_append::Step;
 
@@ -102,16 +102,21 @@ pub fn exact_numbers(random: &mut Random, head_dim: usize, len: usize) -> Vec<f3
     (0..len).map(|i| number(i, random.bits() >> 8) as f32 / 128.0).collect()
 }
 
-/// New tokens, rotated. `numbers` makes so many from heads of a width; of 8-bit integers only what is exact.
+/// Ones of either sign: their mean square is 1.
+pub fn signs(random: &mut Random, _: usize, len: usize) -> Vec<f32> {
+    (0..len).map(|_| [1.0, -1.0][random.bits() as usize % 2]).collect()
+}
+
+/// New tokens, rotated, and before that normed or not. `numbers` makes so many from heads of a width; of 8-bit integers only what is exact.
 pub fn rope_append(
     tokens: usize,
-    heads: Heads,
+    (heads, has_norms): (Heads, bool),
     precision: KvPrecision,
     rotation: Rotation,
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?} {rotation:?}");
-    let kernel = append::kernel((heads.dim, heads.pairs), precision);
+    let sizes = format!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}");
+    let kernel = append::kernel((heads.dim, heads.pairs), has_norms, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
         let stride = (heads.q + 2 * heads.kv) * heads.dim;
         let mut qkv = numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
@@ -120,10 +125,21 @@ pub fn rope_append(
         let pages = pages_of(harness, held);
         let (step, mut out) = (harness.words(&rotation.words(&pages, &table))?, harness.in_place(&qkv)?);
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, held), rotation.exact)?;
-        let launch = RopeAppend { qkv: &out.slice, tokens, heads, step: &step, cache: &cache };
+        // Where nothing may be rounded, the mean square of the numbers is 1.
+        let eps = if rotation.exact { 0.0 } else { 1e-6 };
+        let gain = |random: &mut Random| match random.bits() % 2 {
+            _ if !rotation.exact => 1.5 + random.number(),
+            0 => 1.0,
+            _ => 0.25,
+        };
+        let gains: [Vec<f32>; 2] = [(); 2].map(|()| (0..heads.dim).map(|_| gain(&mut harness.random)).collect());
+        let norms = HeadNorms { q: harness.input(&gains[0])?, k: harness.input(&gains[1])?, eps };
+        let norms = Some(&norms).filter(|_| has_norms);
+        let launch = RopeAppend { qkv: &out.slice, tokens, heads, norms, step: &step, cache: &cache };
         append::record(&mut harness.recording, &launch)?;
         let written = reference_cache(&mut planes);
-        reference::rope_append::compute(heads, rotation.step(&pages, &table), &mut qkv, precision, written);
+        let known = norms.map(|_| ([&gains[0][..], &gains[1]], eps));
+        reference::rope_append::compute(heads, known, rotation.step(&pages, &table), &mut qkv, precision, written);
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(out);

@@ -7,6 +7,7 @@ mod attention;
 mod cache;
 mod gemv;
 mod harness;
+mod pictures;
 mod pointwise;
 mod products;
 mod sampling;
@@ -14,10 +15,11 @@ mod sampling;
 use std::fmt;
 
 pub use attention::{Attending, Scores, attention, attention_join, attention_step};
-pub use cache::{Rotation, exact_numbers, rope_append, step_words};
+pub use cache::{Rotation, exact_numbers, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
-pub use pointwise::{ACTIVATIONS, activation, glu, patch_merge, patchify, rms_norm, rope};
+pub use pictures::{add_features, patch_merge, patchify, position_rows};
+pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, rms_norm, rope};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
@@ -129,9 +131,12 @@ fn plain(name: &str) -> Option<Vec<Case>> {
     Some(match name {
         "accept" => vec![accept(VOCAB, Logits::FLAT, (4, 2)), scan_rows(VOCAB, Logits::FLAT, 4)],
         "activation" => ACTIVATIONS.map(|kind| activation(131, kind, 6.0)).into(),
+        "add_features" => vec![add_features(7, 8, 2)],
         "glu" => ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into(),
+        "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
-        "patchify" => vec![patchify((2, 3), 14, 1..6)],
+        "patchify" => vec![patchify((2, 3), 14, 1, 1..6), patchify((4, 6), 3, 2, 1..23)],
+        "position_rows" => vec![position_rows((4, 6), 2, (5, 8), 1..23)],
         "rope" => [RopePairs::Half, RopePairs::Interleaved].map(|pairs| rope(5, (3, 1), 40, pairs, 4)).into(),
         "sample" => draws().map(|draw| sample(VOCAB, Logits::FLAT, draw)).into(),
         "sample_filter" => {
@@ -182,9 +187,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias))]
         }
         Variant::RmsNorm(tuning) => vec![rms_norm(tuning, (3, 260), 1e-5, 3.0)],
-        Variant::RopeAppend { head_dim, pairs, precision } => {
+        Variant::RopeAppend { head_dim, pairs, has_norms, precision } => {
             let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true };
-            vec![rope_append(3, heads(head_dim, pairs), precision, rotation, exact_numbers)]
+            let numbers = if has_norms { signs } else { exact_numbers };
+            vec![rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers)]
         }
     }
 }

@@ -1,9 +1,7 @@
-//! Cases of the kernels that change or move numbers one by one.
-
-use std::ops::Range;
+//! Cases of the kernels that change numbers one by one.
 
 use super::harness::{FOREIGN, Holds};
-use super::{Case, EXACT, POINTWISE, SUM};
+use super::{Case, POINTWISE, SUM};
 use crate::config::{Activation, RopePairs};
 use crate::kernels;
 use crate::reference;
@@ -72,37 +70,22 @@ pub fn rope(tokens: usize, (q, k): (usize, usize), dim: usize, pairs: RopePairs,
     })
 }
 
-/// The merged tokens `range` of a grid.
-pub fn patch_merge((rows, columns): (usize, usize), merge: usize, channels: usize, range: Range<usize>) -> Case {
-    let sizes = format!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}");
-    Case::new(kernels::patch_merge::kernel(), EXACT, sizes, move |harness| {
-        let width = merge * merge * channels;
-        let x = harness.random.numbers(rows * columns * width, 1.0); // [rows * merge, columns * merge, channels]
-        let (x_slice, mut y) = (harness.input(&x)?, harness.output(range.len() * width, Holds::Numbers)?);
-        let squares = kernels::patch_merge::Squares { columns, merge, channels };
-        kernels::patch_merge::record(&mut harness.recording, squares, range.clone(), &x_slice, &y.slice)?;
-        let mut whole = vec![0.0; rows * columns * width]; // [rows * columns, width]
-        reference::patch_merge::compute((rows, columns), merge, channels, &x, &mut whole);
-        y.expected().copy_from_slice(&whole[range.start * width..range.end * width]);
+/// Rows of numbers up to `size` around a mean of their own.
+pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
+    let sizes = format!("rows={rows} width={width} eps={eps} size={size}");
+    Case::new(kernels::layer_norm::kernel(), SUM, sizes, move |harness| {
+        let mut x = harness.random.numbers(rows * width, size);
+        x.chunks_exact_mut(width).for_each(|row| {
+            let mean = harness.random.number() * size;
+            row.iter_mut().for_each(|x| *x += mean);
+        });
+        let [weight, bias] = [2.0, 1.0].map(|size| harness.random.numbers(width, size));
+        let mut y = harness.output(rows * width, Holds::Numbers)?;
+        let (x_slice, weight_slice, bias_slice) = (harness.input(&x)?, harness.input(&weight)?, harness.input(&bias)?);
+        let recording = &mut harness.recording;
+        let vectors = [&weight_slice, &bias_slice];
+        kernels::layer_norm::record(recording, (rows, width), eps, &x_slice, vectors, &y.slice)?;
+        reference::layer_norm::compute(eps, &x, &weight, &bias, y.expected());
         Ok(vec![y])
-    })
-}
-
-/// The patches `range` of a grid.
-pub fn patchify((rows, columns): (usize, usize), side: usize, range: Range<usize>) -> Case {
-    let sizes = format!("grid={rows}x{columns} side={side} {range:?}");
-    Case::new(kernels::patchify::kernel(), POINTWISE, sizes, move |harness| {
-        let (height, width) = (rows * side, columns * side);
-        // The fourth byte of a pixel is noise too: it must not matter.
-        let pixels: Vec<u32> = (0..height * width).map(|_| harness.random.bits()).collect(); // [height, width, RGBX]
-        let (mean, std) = ([0.481, 0.457, 0.408], [0.268, 0.261, 0.275]);
-        let patches = kernels::patchify::Patches { width, height, side, mean, std };
-        let numbers = patches.numbers();
-        let (pixels_slice, mut out) = (harness.words(&pixels)?, harness.output(range.len() * numbers, Holds::Numbers)?);
-        kernels::patchify::record(&mut harness.recording, &patches, range.clone(), &pixels_slice, &out.slice)?;
-        let mut whole = vec![0.0; patches.count() * numbers]; // [patches, numbers]
-        reference::patchify::compute(&patches, bytemuck::cast_slice(&pixels), &mut whole);
-        out.expected().copy_from_slice(&whole[range.start * numbers..range.end * numbers]);
-        Ok(vec![out])
     })
 }

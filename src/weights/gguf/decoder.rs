@@ -90,6 +90,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         tie_word_embeddings: files.is_tied(),
         max_position_embeddings: context,
         rope: rope(&keys, pairs)?,
+        head_norms: false,
         query_scaling: None,
     })
 }
@@ -118,7 +119,7 @@ fn rope(keys: &Keys<'_>, pairs: RopePairs) -> Result<RopeConfig> {
             return Err(keys.unsupported(reason));
         }
     };
-    Ok(RopeConfig { theta, pairs, yarn, divisors: None })
+    Ok(RopeConfig { yarn, ..RopeConfig::plain(theta, pairs) })
 }
 
 fn yarn(keys: &Keys<'_>, factor: f64) -> Result<YarnConfig> {
@@ -158,6 +159,9 @@ pub fn describe_text(header: &mut GgufHeader, architecture: &str, text: &TextCon
     }
     header.set(&key("attention.layer_norm_rms_epsilon"), text.rms_norm_eps);
     header.set(&key("rope.freq_base"), text.rope.theta as f32);
+    if let Some([time, rows, columns]) = text.rope.sections {
+        header.set(&key("rope.dimension_sections"), [time, rows, columns, 0].map(|size| size as i32).to_vec());
+    }
     if let Some(scaling) = &text.query_scaling {
         header.set(&key("attention.temperature_scale"), scaling.beta as f32);
     }

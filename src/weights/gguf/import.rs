@@ -78,7 +78,9 @@ fn describe<'a, S: ByteSource>(
         let layout = options.layouts.of(&spec, tensor.held());
         pieces.push(Piece { tensor, spec, layout });
     }
-    refuse_unknown(text, vision, pieces.iter().map(|piece| piece.tensor.name), definition(&config).gguf_copies())?;
+    let names =
+        pieces.iter().flat_map(|Piece { tensor, .. }| [Some(tensor.name), tensor.second.as_ref().map(|t| t.name)]);
+    refuse_unknown(text, vision, names.flatten(), definition(&config).gguf_copies())?;
     // The tower first, as it is used; each file from front to back.
     pieces.sort_by_key(|piece| (piece.spec.role.is_text(), piece.tensor.place()));
     let quantization = main_layout(pieces.iter().map(|piece| (&piece.spec, piece.layout)));
@@ -143,10 +145,19 @@ fn find<'a, S: ByteSource>(
 ) -> Result<TensorRef<'a, S>> {
     let name = spec.gguf.as_ref().unwrap_or(&spec.name);
     let model = vision.filter(|_| !spec.role.is_text()).unwrap_or(text);
-    match model.tensors.tensor(name) {
+    let tensor = |name: &str| match model.tensors.tensor(name) {
         Some(tensor) => tensor.of_shape(spec, "the metadata ask for"),
         None => Err(Error::checkpoint(&model.metadata.file, name, "is missing")),
-    }
+    };
+    let second = spec.frames.map(|_| tensor(&second_frame(name)).map(Box::new)).transpose()?;
+    let mut found = tensor(name)?;
+    found.second = second;
+    Ok(found)
+}
+
+/// The name of the tensor that is added to one.
+pub(in crate::weights) fn second_frame(name: &str) -> String {
+    format!("{name}.1")
 }
 
 /// Refuses tensors that nothing here would read: biases, rope factors, experts make another network. `copies` repeat others.

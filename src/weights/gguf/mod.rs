@@ -13,6 +13,7 @@ mod model;
 mod tokenizer;
 pub mod write;
 
+pub(in crate::weights) use import::second_frame;
 pub use import::{GgufImport, import};
 pub use model::GgufModel;
 pub use tokenizer::tokenizer_json;

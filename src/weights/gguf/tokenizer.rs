@@ -101,7 +101,10 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
         template: layout.name.into(),
         template_is_assumed,
         default_system_prompt: None,
-        bos_token_id: id("tokenizer.ggml.bos_token_id")?.or(family.chat.bos),
+        bos_token_id: match family.chat.bos {
+            Some(usual) => id("tokenizer.ggml.bos_token_id")?.or(Some(usual)),
+            None => None,
+        },
         eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
         sampling: sampling(metadata),

@@ -46,6 +46,7 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         tie_word_embeddings: false,
         max_position_embeddings,
         rope: decoder_rope(config, model_type, rope_types, (head_dim, max_position_embeddings))?,
+        head_norms: false,
         query_scaling: None,
     })
 }

@@ -23,7 +23,28 @@ pub struct HfFiles<'a> {
     pub tokenizer: &'a [u8],
 }
 
-impl HfFiles<'_> {
+impl<'a> HfFiles<'a> {
+    /// What the files say about pictures, by a processor that resamples, scales and normalises as is done here.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedArchitecture`] that names `processor` for another, [`Error::InvalidCheckpoint`].
+    pub fn images(&self, processor: &str) -> Result<Fields<'a>> {
+        let nested = self.processor.object("image_processor.")?;
+        let images = if nested.is_there() { nested } else { self.preprocessor };
+        for key in ["do_resize", "do_rescale", "do_normalize"] {
+            if images.flag(key)? == Some(false) {
+                return Err(images.unsupported(processor, key, "is false"));
+            }
+        }
+        if images.size("resample")?.is_some_and(|filter| filter != 3) {
+            return Err(images.unsupported(processor, "resample", "is not 3, bicubic"));
+        }
+        if images.number("rescale_factor")?.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
+            return Err(images.unsupported(processor, "rescale_factor", "is not 1/255"));
+        }
+        Ok(images)
+    }
+
     /// The ids of the tokens outside the text vocabulary, by their spelling; fails with [`Error::Tokenizer`].
     pub fn added_tokens(&self) -> Result<HashMap<String, u32>> {
         #[derive(Deserialize)]

@@ -46,7 +46,8 @@ pub async fn import<F: FileSet, K: PackageSink>(
     }
     let mut pieces = Vec::new();
     for spec in definition(&settings.config).tensors() {
-        let tensor = find(&checkpoint, &listed_in, &spec)?;
+        let mut tensor = find(&checkpoint, &listed_in, &spec)?;
+        tensor.frames = spec.frames_of(&tensor.info.shape);
         let layout = options.layouts.of(&spec, tensor.held());
         pieces.push(Piece { tensor, spec, layout });
     }

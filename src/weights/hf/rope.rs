@@ -16,6 +16,21 @@ pub fn parameters<'a>(config: Fields<'a>, path: &'a str) -> Result<Fields<'a>> {
     Fields::new(config.file, path, old.or_else(|| config.get("rope_parameters")))
 }
 
+/// Pairs of lanes that follow each of three axes, which take turns pair by pair; `None` for a rope of one axis.
+///
+/// # Errors
+/// [`crate::Error::UnsupportedArchitecture`] for axes that do not take turns, [`crate::Error::InvalidCheckpoint`].
+pub fn sections(config: Fields<'_>) -> Result<Option<[usize; 3]>> {
+    let rope = parameters(config, "rope_parameters.")?;
+    if rope.flag("mrope_interleaved")? == Some(false) {
+        return Err(rope.unsupported("mrope", "mrope_interleaved", "is false"));
+    }
+    let Some(sections) = rope.ids("mrope_section")? else { return Ok(None) };
+    let sections =
+        <[u32; 3]>::try_from(sections).map_err(|_| rope.refuse("mrope_section", "is not a list of three"))?;
+    Ok(Some(sections.map(|size| size as usize)))
+}
+
 /// The number that one of two objects has, the first before the second.
 fn number(key: &str, first: Fields<'_>, second: Fields<'_>) -> Result<Option<f64>> {
     first.number(key)?.map_or_else(|| second.number(key), |number| Ok(Some(number)))
@@ -36,7 +51,7 @@ pub(super) fn decoder_rope(
     let rope = parameters(config, "rope_parameters.")?;
     let (name, theta) = name_and_theta(config, rope, architecture)?;
     let original = original_positions(config, rope, max_positions)?;
-    let mut parsed = RopeConfig { theta, pairs: RopePairs::Half, yarn: None, divisors: None };
+    let mut parsed = RopeConfig::plain(theta, RopePairs::Half);
     match name {
         "default" => {}
         "yarn" if types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),

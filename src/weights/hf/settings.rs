@@ -104,7 +104,8 @@ async fn chat_settings<F: FileSet>(
         None => Ok(ids),
     };
     let one = |id: Option<u32>| id.into_iter().collect::<Vec<_>>();
-    let bos = inside("bos_token_id", first("bos_token_id")?.unwrap_or_else(|| one(defaults.bos)))?;
+    let named = first("bos_token_id")?.filter(|_| defaults.bos.is_some());
+    let bos = inside("bos_token_id", named.unwrap_or_else(|| one(defaults.bos)))?;
     let eos_token_ids = inside("eos_token_id", first("eos_token_id")?.unwrap_or_else(|| vec![defaults.eos]))?;
     let pad = first("pad_token_id")?.map(|ids| inside("pad_token_id", ids)).transpose()?;
     let default_pad = defaults.pad.filter(|&id| (id as usize) < vocab_size);

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
+use crate::weights::gguf::second_frame;
 use crate::weights::gguf::write::{GgufHeader, padding};
 use crate::weights::layout::Layout;
 use crate::weights::tensors::ElementType;
@@ -113,8 +114,11 @@ impl GgufFile {
         for spec in specs {
             let kind = kind(&spec);
             let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
-            let bytes = header.tensor(spec.gguf.as_ref().unwrap_or(&spec.name), kind, shape)?;
-            tensors.push((spec, kind, bytes));
+            let name = spec.gguf.as_ref().unwrap_or(&spec.name);
+            for name in [Some(name.clone()), spec.frames.map(|_| second_frame(name))].into_iter().flatten() {
+                let bytes = header.tensor(&name, kind, shape)?;
+                tensors.push((spec.clone(), kind, bytes));
+            }
         }
         Ok(Self { header, tensors })
     }
@@ -185,8 +189,9 @@ impl Filler {
 }
 
 fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
-    let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size)?;
     let family = definition(config).family();
+    let names = family.chat_layouts[0].marks;
+    let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size, names)?;
     let (control, normal) = (3i32, 1);
     header.set("tokenizer.ggml.model", "gpt2");
     for pre in family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).take(1).flat_map(|split| split.names.first())

@@ -32,8 +32,8 @@ pub async fn package<K: PackageSink>(
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     config.validate(name)?;
-    let vocabulary = Vocabulary::new(config.text().vocab_size)?;
     let family = definition(&config).family();
+    let vocabulary = Vocabulary::new(config.text().vocab_size, family.chat_layouts[0].marks)?;
     let split = family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).next();
     let split = split.ok_or_else(|| Error::Internal { detail: format!("{} has no pre-tokeniser", family.name) })?;
     let special = |id| (id < CONTROL).then_some(true);

@@ -41,10 +41,11 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of `size` tokens; [`Error::InvalidRequest`] for a size that holds no words or that syllables cannot fill.
-    pub(super) fn new(size: usize) -> Result<Self> {
+    /// The vocabulary of `size` tokens, with control tokens of these names; [`Error::InvalidRequest`] for a size that holds no words or that
+    /// syllables cannot fill.
+    pub(super) fn new(size: usize, names: &[&str]) -> Result<Self> {
         let demo: File = serde_json::from_str(DEMO).map_err(|e| Error::Internal { detail: e.to_string() })?;
-        let named: HashMap<usize, &str> = demo.added_tokens.iter().map(|t| (t.id, t.content.as_str())).collect();
+        let mut named: HashMap<usize, &str> = demo.added_tokens.iter().map(|t| (t.id, t.content.as_str())).collect();
         let mut plain: Vec<(&String, usize)> = demo.model.vocab.iter().map(|(token, &id)| (token, id)).collect();
         plain.retain(|(_, id)| !named.contains_key(id));
         plain.sort_by_key(|&(_, id)| id);
@@ -54,6 +55,10 @@ impl Vocabulary {
                 format!("{size} tokens hold no {CONTROL} control tokens and bytes"),
             ));
         }
+        let missing =
+            names.iter().filter(|name| !named.values().any(|known| known == *name)).copied().collect::<Vec<_>>();
+        let free = (0..CONTROL).rev().filter(|id| !named.contains_key(id)).collect::<Vec<_>>();
+        named.extend(free.into_iter().zip(missing));
         let mut words = Self::default();
         for id in 0..CONTROL {
             words.push(named.get(&id).map_or_else(|| format!("<SPECIAL_{id}>"), |name| (*name).to_owned()));

@@ -12,7 +12,7 @@ fn ministral(theta: f64) -> RopeConfig {
         attention_factor: 1.0,
         truncate: true,
     };
-    RopeConfig { theta, pairs: RopePairs::Half, yarn: Some(yarn), divisors: None }
+    RopeConfig { yarn: Some(yarn), ..RopeConfig::plain(theta, RopePairs::Half) }
 }
 
 /// Values that `transformers` 5.23 prints for the 3B (theta 1e6) and the 14B (theta 1e9).
@@ -56,8 +56,8 @@ fn yarn_frequencies_are_those_of_transformers() {
 fn queries_are_scaled_in_steps() {
     let scaling = QueryScaling { beta: 0.1, original_max_position_embeddings: 16384.0 };
     for (position, value) in [(0, 1.0), (16383, 1.0), (16384, 1.0693147), (32768, 1.1098612), (262143, 1.2772589)] {
-        let scale = query_scales(Some(&scaling), position, 1)[0];
+        let scale = query_scales(Some(&scaling), &[[position; 3]])[0];
         assert!((scale - value).abs() < 1e-6, "{position}: {scale} is not {value}");
     }
-    assert_eq!(query_scales(None, 1 << 20, 1), [1.0]);
+    assert_eq!(query_scales(None, &[[1 << 20; 3]]), [1.0]);
 }

@@ -36,6 +36,7 @@ fn patches(expected: &Tensors, picture: usize, (rows, columns): (usize, usize)) 
         width: columns * SIDE,
         height: rows * SIDE,
         side: SIDE,
+        merge: 1,
         mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
         std: [0.268_629_55, 0.261_302_6, 0.275_777_1],
     };

@@ -5,6 +5,7 @@ mod flops;
 mod kernels;
 mod lines;
 mod pieces;
+mod qwen;
 mod session;
 
 use crate::on_paper;

@@ -37,7 +37,7 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let (cache, mut recording) = (Cache { precision, planes }, Recording::new());
     let step = gpu.upload("step", Purpose::Activations, &unrotated(head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
-    let launch = RopeAppend { qkv: &qkv, tokens: 1, heads, step: &step, cache: &cache };
+    let launch = RopeAppend { qkv: &qkv, tokens: 1, heads, norms: None, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");
     gpu.run("append", &recording).expect("a run");
     let read = |plane: &Slice| pollster::block_on(gpu.read_as::<u32>(plane)).expect("a plane");

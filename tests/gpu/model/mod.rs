@@ -5,7 +5,7 @@ mod golden;
 mod pages;
 mod small_device;
 
-use crate::packages::{GGUF, engine, load, pack_gguf, random_package};
+use crate::packages::{GGUF, engine, load, pack_gguf, pack_gguf_pair, random_package};
 use golden::{Case, cases, largest_difference};
 use ocelli::chat::ContentPart;
 use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoredRows};
@@ -80,6 +80,16 @@ macro_rules! gguf_files {
             #[test]
             fn floats_as_f32() {
                 gguf_agrees("bf16", Layout::F32.into(), "bf16");
+            }
+
+            /// As llama.cpp's converter writes Qwen3-VL, with what it repeats, splits and adds.
+            #[test]
+            fn qwen3_vl_as_f32() {
+                pollster::block_on(async {
+                    let files = pack_gguf_pair("qwen3_vl", "qwen3_vl_mmproj", Layout::F32.into()).await;
+                    let mut engine = load(&files, 256).await;
+                    engine_agrees(&mut engine, "qwen3_vl.gguf", cases("qwen3_vl", "")).await;
+                });
             }
 
             #[test]
@@ -172,7 +182,21 @@ macro_rules! checkpoints {
     };
 }
 
-checkpoints!(tied_two_images, untied, text_long, small31, wide_heads, merge1, fp8, like_8b, like_14b, like_24b, llama3);
+checkpoints!(
+    tied_two_images,
+    untied,
+    text_long,
+    small31,
+    wide_heads,
+    merge1,
+    fp8,
+    like_8b,
+    like_14b,
+    like_24b,
+    llama3,
+    qwen3_vl,
+    qwen3_vl_untied
+);
 
 fn chunks_agree(checkpoint: &str) {
     pollster::block_on(async {

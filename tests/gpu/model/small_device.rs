@@ -2,6 +2,7 @@
 
 use ocelli::Error;
 use ocelli::config::KvPrecision;
+use ocelli::families::definition;
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::memory::{MemoryOptions, plan};
 use ocelli::weights::layout::Layout;
@@ -17,7 +18,7 @@ fn smallest_binding(manifest: &Manifest, context: usize) -> u64 {
     let memory_options =
         MemoryOptions { context: Some(context), kv: Some(KvPrecision::F32), ..MemoryOptions::default() };
     // No picture here is larger.
-    let edge = manifest.config.vision().map_or(0, |vision| vision.image_size.min(280));
+    let edge = definition(&manifest.config).pictures().map_or(0, |pictures| pictures.largest_edge().min(280));
     let runs = |max_binding: &u64| match plan(manifest, *max_binding, memory_options) {
         Ok(plan) => plan.longest_edge >= edge,
         Err(Error::LimitsTooSmall { needed, available, .. }) => {

@@ -161,7 +161,7 @@ fn what_is_not_supported_is_named() {
     let text = |change: &dyn Fn(&mut Parts)| refused(&text_files("q4_0", change));
     let set = |key: &'static str, value: u32| text(&move |parts| parts.set_u32(&format!("mistral3.{key}"), value));
     let says = |error, parts: &[&str]| assert_says(&error, "unsupported-architecture", parts);
-    says(text(&|parts| parts.set_text("general.architecture", "qwen3vl")), &["qwen3vl", "text.gguf"]);
+    says(text(&|parts| parts.set_text("general.architecture", "phi3")), &["phi3", "text.gguf"]);
     says(text(&|parts| parts.set_text("general.architecture", "clip")), &["mmproj"]);
     says(text(&|parts| parts.remove("general.architecture")), &["supported are"]);
     says(set("attention.sliding_window", 64), &["sliding_window", "64"]);

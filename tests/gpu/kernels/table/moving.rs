@@ -1,7 +1,7 @@
 //! Rows of the kernels that move numbers.
 
 use ocelli::config::RopePairs;
-use ocelli::kernels::cases::{Case, patch_merge, patchify, rope};
+use ocelli::kernels::cases::{Case, add_features, patch_merge, patchify, position_rows, rope};
 
 use super::pointwise::FOLDED;
 
@@ -36,8 +36,31 @@ pub(crate) fn rows() -> Vec<Case> {
     for (grid, side) in
         [((1, 1), 2), ((1, 3), 14), ((3, 1), 16), ((5, 7), 3), ((2, 3), 32), ((7, 5), 14), ((1, 1), 255)]
     {
-        rows.push(patchify(grid, side, 0..grid.0 * grid.1));
+        rows.push(patchify(grid, side, 1, 0..grid.0 * grid.1));
     }
-    rows.extend([patchify((65, 55), 14, 0..65 * 55), patchify((5, 7), 14, 9..26), patchify((3, 5), 3, 14..15)]);
+    rows.extend([
+        patchify((65, 55), 14, 1, 0..65 * 55),
+        patchify((5, 7), 14, 1, 9..26),
+        patchify((3, 5), 3, 1, 14..15),
+        patchify((66, 54), 16, 2, 0..66 * 54),
+        patchify((4, 10), 14, 2, 9..26),
+        patchify((6, 9), 5, 3, 53..54),
+    ]);
+    for (grid, merge, side, width) in [
+        ((1, 1), 1, 6, 4),
+        ((2, 2), 2, 1, 8),
+        ((2, 4), 2, 48, 12),
+        ((12, 6), 2, 6, 132),
+        ((5, 7), 1, 9, 64),
+        ((66, 100), 2, 48, 36),
+    ] {
+        rows.push(position_rows(grid, merge, (side, width), 0..grid.0 * grid.1));
+    }
+    rows.push(position_rows((6, 10), 2, (7, 20), 9..41));
+    rows.extend(
+        [(1, 4, 0), (2, 132, 1), (65, 64, 3), (300, 2048, 2)]
+            .map(|(tokens, width, offset)| add_features(tokens, width, offset)),
+    );
+    rows.push(add_features(FOLDED / 4096 + 1, 4 * 4096, 1));
     rows
 }

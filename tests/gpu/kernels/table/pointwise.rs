@@ -2,7 +2,7 @@
 
 use ocelli::config::Activation;
 use ocelli::gpu::Features;
-use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, rms_norm};
+use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, rms_norm};
 use ocelli::kernels::rms_norm::Tuning;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
@@ -29,6 +29,10 @@ pub(crate) fn rows() -> Vec<Case> {
         rms_norm(PLAIN, (2, 128), 1e-5, 1e12),
         rms_norm(PLAIN, (5000, 4), 1e-5, 1.0),
     ]);
+    for width in [4, 12, 128, 252, 256, 260, 1152, 4608] {
+        rows.extend([1, 3, 33].map(|rows| layer_norm((rows, width), 1e-6, 3.0)));
+    }
+    rows.extend([layer_norm((2, 128), 1e-6, 1e-6), layer_norm((2, 128), 1e-6, 1e12), layer_norm((5000, 4), 1e-5, 1.0)]);
     let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };
     let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| Tuning { uses: Features::NONE, emulated });
     for tuning in [subgroups].into_iter().chain(emulated) {

@@ -4,7 +4,7 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
 use ocelli::kernels::attention_step::Tuning;
 use ocelli::kernels::cases::{
-    Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append,
+    Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
 };
 use ocelli::kernels::rope_append::Heads;
 use ocelli::reference::cache::{from_half, pack};
@@ -23,17 +23,21 @@ fn rotated_rows() -> Vec<Case> {
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
             for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 240)] {
                 let rotation = Rotation { position, table_first: position / 2, rows: 33 + position, exact: true };
-                rows.push(rope_append(tokens, heads, precision, rotation, exact_numbers));
+                rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
+                rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
                 if precision != KvPrecision::Int8 {
                     let rotation = Rotation { exact: false, ..rotation };
-                    rows.push(rope_append(tokens, heads, precision, rotation, exact_numbers));
+                    rows.extend(
+                        [false, true]
+                            .map(|norms| rope_append(tokens, (heads, norms), precision, rotation, exact_numbers)),
+                    );
                 }
             }
         }
         // More heads than one dimension of a grid takes here.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
         let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true };
-        rows.push(rope_append(32_768 / 6 + 7, heads, precision, rotation, exact_numbers));
+        rows.push(rope_append(32_768 / 6 + 7, (heads, false), precision, rotation, exact_numbers));
     }
     rows
 }
@@ -61,7 +65,7 @@ fn make_certain(precision: KvPrecision, head: &mut [f32]) {
 fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPrecision, size: f32) -> Case {
     let heads = Heads { q: 1, kv, dim, pairs: RopePairs::Half };
     let rotation = Rotation { position: past, table_first: past, rows: tokens, exact: true };
-    rope_append(tokens, heads, precision, rotation, move |random: &mut Random, head_dim, len| {
+    rope_append(tokens, (heads, false), precision, rotation, move |random: &mut Random, head_dim, len| {
         let mut numbers = random.numbers(len, size);
         numbers.chunks_exact_mut(head_dim).for_each(|head| make_certain(precision, head));
         numbers

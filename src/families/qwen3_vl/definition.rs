@@ -1,0 +1,65 @@
+//! Qwen3-VL as the rest of the crate sees it.
+
+use super::config::{Config, VisionConfig};
+use super::tower::Vision;
+use super::{chat, gguf, synth, tensors};
+use crate::error::Result;
+use crate::families::definition::{Definition, Pictures};
+use crate::families::readers::Family;
+use crate::families::tensor_spec::TensorSpec;
+use crate::families::tower::Tower;
+use crate::layers::{Decoder, Layer};
+use crate::weights::gguf::decoder::describe_text;
+use crate::weights::gguf::write::GgufHeader;
+use crate::weights::upload::WeightStore;
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static QWEN3_VL: Family = Family {
+    name: "qwen3_vl",
+    chat: chat::TOKENS,
+    chat_layouts: &[&chat::CHATML],
+    split_pattern: None,
+    hf: super::hf::READER,
+    gguf: Some(gguf::READER),
+    published: &synth::PUBLISHED,
+};
+
+impl Definition for Config {
+    fn family(&self) -> &'static Family {
+        &QWEN3_VL
+    }
+
+    fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_> {
+        Box::new(tensors::tensors(self))
+    }
+
+    fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
+        let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
+        Ok(Decoder::new(&self.text, weights, Layer::attention)?.with_stacked_features(stacked))
+    }
+
+    fn tower(&self) -> Option<Box<dyn Tower>> {
+        let vision = self.vision.as_ref()?;
+        Some(Box::new(Vision::new(vision)))
+    }
+
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        self.vision.as_ref().map(|vision| vision as &dyn Pictures)
+    }
+
+    fn vision_summary(&self) -> String {
+        self.vision.as_ref().map(VisionConfig::summary).unwrap_or_default()
+    }
+
+    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
+        match (&self.vision, vision) {
+            (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
+            (None, true) => {}
+            (_, false) => {
+                describe_text(header, "qwen3vl", &self.text);
+                let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
+                header.set("qwen3vl.n_deepstack_layers", stacked as u32);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What the tower and its mergers are made of: layer norms and matrices, all with a bias.
+
+use crate::error::Result;
+use crate::gpu::{Recording, Slice};
+use crate::kernels::{Linear, layer_norm};
+use crate::weights::upload::{Weight, WeightStore};
+
+/// Of every layer norm; written into the models' code, not their configuration.
+const EPS: f32 = 1e-6;
+
+/// A layer norm.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    weight: Slice,
+    bias: Slice,
+    /// Numbers in a row.
+    width: usize,
+}
+
+impl LayerNorm {
+    pub(super) fn new(weights: &mut WeightStore, name: &str, width: usize) -> Result<Self> {
+        Ok(Self { weight: weights.vector(name)?, bias: weights.vector(&format!("{name}.bias"))?, width })
+    }
+
+    /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
+    pub(super) fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
+        layer_norm::record(recording, (rows, self.width), EPS, x, [&self.weight, &self.bias], y)
+    }
+}
+
+/// A matrix with its bias.
+#[derive(Debug)]
+pub(super) struct Biased {
+    weight: Weight,
+    bias: Slice,
+}
+
+impl Biased {
+    pub(super) fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
+        Ok(Self { weight: weights.matrix(name)?, bias: weights.vector(&format!("{name}.bias"))? })
+    }
+
+    /// Outputs.
+    pub(super) fn width(&self) -> usize {
+        self.weight.shape.rows
+    }
+
+    /// Records `y = x * w^T + b`, or `y += x * w^T + b`. `x`: `// [m, inputs]`; `y`: `// [m, outputs]`.
+    pub(super) fn record(
+        &self,
+        recording: &mut Recording,
+        x: &Slice,
+        m: usize,
+        y: &Slice,
+        accumulate: bool,
+    ) -> Result<()> {
+        let product = self.product(x, m, y);
+        Linear { accumulate, ..product }.record(recording)
+    }
+
+    /// The product, to be recorded.
+    pub(super) fn product<'a>(&'a self, x: &'a Slice, m: usize, y: &'a Slice) -> Linear<'a> {
+        let (weight, bias, y_stride) = (&self.weight, Some(&self.bias), self.width());
+        Linear { x, m, weight, bias, y, y_stride, y_offset: 0, accumulate: false }
+    }
+}

@@ -1,0 +1,29 @@
+//! Further rows of pictures' features, added behind layers of the decoder.
+
+use super::{linear_grid, params, plain};
+use crate::error::Result;
+use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+
+/// The kernel.
+pub fn kernel() -> Kernel {
+    plain("add_features")
+}
+
+/// Records `x[t] += features[row + offset]` for every token that started from a row of the features.
+///
+/// `sources`: `// [tokens]`, as [`embed_rows`](super::embed_rows) reads them; `features`: `// [rows, width]`; `x`: `// [tokens, width]`.
+pub fn record(
+    recording: &mut Recording,
+    (tokens, width): (usize, usize),
+    offset: usize,
+    [sources, features]: [&Slice; 2],
+    x: &Slice,
+) -> Result<()> {
+    recording.dispatch(Dispatch {
+        kernel: kernel(),
+        params: params!(tokens, width4 = width / 4, offset),
+        buffers: [sources, features, x].map(Slice::clone).into(),
+        grid: linear_grid(tokens * width / 4),
+        note: format!("tokens={tokens} width={width} offset={offset}"),
+    })
+}

@@ -1,0 +1,87 @@
+//! What Qwen's models make of pictures: their sizes and positions, against `transformers`.
+
+use ocelli::config::ImageGrid;
+use ocelli::families::{ModelConfig, Pictures, definition, published};
+use ocelli::state::Positions;
+use safetensors::SafeTensors;
+
+fn with_rules(test: impl FnOnce(&dyn Pictures)) {
+    let Some(ModelConfig::Qwen3Vl(mut config)) = published("qwen3-vl-2b") else { panic!("no such model") };
+    config.vision.as_mut().expect("a tower").max_pixels = 1 << 20;
+    let config = ModelConfig::Qwen3Vl(config);
+    test(definition(&config).pictures().expect("a model that reads pictures"));
+}
+
+/// `smart_resize(height, width, 32, 65536, 1048576)` of `image_processing_qwen2_vl.py`, in cells.
+#[test]
+fn pictures_have_the_sizes_of_transformers() {
+    let golden = [
+        ((48, 80), (7, 11)),
+        ((80, 48), (11, 7)),
+        ((1, 1), (8, 8)),
+        ((10, 2000), (1, 114)),
+        ((300, 150), (12, 6)),
+        ((1024, 768), (32, 24)),
+        ((4000, 3000), (36, 27)),
+        ((5000, 40), (156, 1)),
+        ((33, 6191), (1, 193)),
+        ((16, 16), (8, 8)),
+        ((240, 272), (8, 8)),
+        ((6000, 6000), (32, 32)),
+        ((1, 200), (1, 114)),
+        ((1040, 1008), (32, 32)),
+    ];
+    with_rules(|rules| {
+        for (size, (cols, rows)) in golden {
+            assert_eq!(rules.grid(size, 1024).expect("a grid"), ImageGrid { rows, cols }, "{size:?}");
+        }
+        assert!(rules.grid((33, 8191), 1024).is_err(), "too thin");
+        // Of a smaller square the pixels count, and of one smaller than the least picture no more than that.
+        assert_eq!(rules.grid((4000, 3000), 512).expect("a grid"), ImageGrid { rows: 13, cols: 18 });
+        assert_eq!(rules.grid((4000, 3000), 64).expect("a grid"), ImageGrid { rows: 1, cols: 2 });
+        assert_eq!(rules.grid((10, 10), 64).expect("a grid"), ImageGrid { rows: 2, cols: 2 });
+    });
+}
+
+/// What a plan reserves is enough for every picture at that edge.
+#[test]
+fn no_picture_is_larger_than_the_shapes_that_are_planned_for() {
+    with_rules(|rules| {
+        for edge in [64, 128, 500, 777, 1024] {
+            let most = rules.shapes(edge, 100_000).iter().map(|shape| rules.rows(shape.grid)).max().expect("a shape");
+            for size in [(10, 10), (100, 100), (640, 480), (3000, 20), (31, 4000), (4000, 3000), (8000, 8000)] {
+                let cells = rules.rows(rules.grid(size, edge).expect("a grid"));
+                assert!(cells <= most, "{size:?} at {edge}: {cells} cells of {most}");
+            }
+        }
+    });
+}
+
+#[test]
+fn entries_of_pictures_have_the_positions_of_transformers() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoints/qwen3_vl");
+    let bytes = std::fs::read(format!("{folder}/expected.safetensors")).expect("a fixture");
+    let expected = SafeTensors::deserialize(&bytes).expect("tensors");
+    let tensor = |name: &str| -> Vec<usize> {
+        let view = expected.tensor(&format!("two_pictures.{name}")).expect("a tensor");
+        view.data().as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as usize).collect()
+    };
+    let (ids, golden) = (tensor("input_ids"), tensor("position_ids")); // [entries], [3, entries]
+    let list = std::fs::read(format!("{folder}/cases.json")).expect("a fixture");
+    let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
+    let sizes: Vec<[usize; 2]> = serde_json::from_value(list["cases"][0]["image_sizes"].clone()).expect("sizes");
+    let config = std::fs::read(format!("{folder}/config.json")).expect("a fixture");
+    let config: serde_json::Value = serde_json::from_slice(&config).expect("JSON");
+    let image = config["image_token_id"].as_u64().expect("a token") as usize;
+    let begins = (0..ids.len()).filter(|&i| ids[i] == image && ids[i - 1] != image);
+    let mut positions = Positions::default();
+    for (first, [height, width]) in begins.zip(&sizes) {
+        positions.place(first, ImageGrid { rows: height / 32, cols: width / 32 });
+    }
+    for entry in 0..ids.len() {
+        assert_eq!(positions.of(entry), [0, 1, 2].map(|axis| golden[axis * ids.len() + entry]), "entry {entry}");
+    }
+    // Gone back before all pictures, an entry stands where it would stand if there had been none.
+    positions.rewind(1);
+    assert_eq!(positions.of(ids.len()), [ids.len(); 3]);
+}

@@ -1,0 +1,55 @@
+//! What a token and a picture of Qwen3-VL launch and bind.
+
+use std::fmt::Write;
+
+use ocelli::config::KvPrecision;
+use ocelli::families::published;
+use ocelli::families::tower::Pixels;
+use ocelli::gpu::Recording;
+use ocelli::state::State;
+use ocelli::weights::layout::Layout;
+
+use super::{bound_bytes, buffers, dry_model, launches};
+
+/// A line for each kernel that a recording launches: how often.
+fn listed(what: &str, recording: &Recording) -> String {
+    let mut text = format!("{what}: {} launches\n", recording.dispatches().count());
+    for (kernel, count) in launches(recording) {
+        writeln!(text, "{count:>5} x {kernel}").expect("a line");
+    }
+    text
+}
+
+/// The forward pass of a token: norm and product, norms of heads with rotation and append, attention, output, gate and up, down.
+#[test]
+fn a_token_of_qwen3_vl_2b_launches_six_kernels_a_layer_and_binds_little_but_weights() {
+    let config = published("qwen3-vl-2b").expect("a shape");
+    let (model, mut text) = (dry_model(&config, Layout::Q4_0, Layout::Q8_0), String::new());
+    let layers = config.text().layers.len();
+    for (position, of_layer) in [(0, 6), (4095, 7)] {
+        let (work, state) = buffers(&model, 16, position + 1);
+        let step = model.step(&work, &state, position, 1).expect("a step");
+        let count = step.dispatches().count();
+        assert!(count <= of_layer * layers + 3, "{count} launches at {position}:\n{step}");
+        let tokens = (position + 1).next_multiple_of(256) as u64;
+        let least = model.text_bytes + tokens * State::entry_bytes(config.text(), KvPrecision::F16);
+        let bound = bound_bytes(&step);
+        assert!(bound * 100 <= least * 103, "{bound} bytes are bound, weights and cache are {least}");
+        text += &listed(&format!("token {position}"), &step);
+    }
+    let (work, state) = buffers(&model, 256, 256);
+    text += &listed("256 tokens", &model.chunk((&work, &state), (0, 256), 0..layers).expect("a chunk"));
+    insta::assert_snapshot!("qwen3_vl_2b_text", text);
+}
+
+/// The stages of a picture of 448 x 448 pixels: what is before the layers, a layer, one with a merger, and the last merger.
+#[test]
+fn what_a_picture_of_qwen3_vl_2b_launches_is_known() {
+    let config = published("qwen3-vl-2b").expect("a shape");
+    let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
+    let pixels = Pixels { width: 448, height: 448, rgb: &[] };
+    let stages = model.picture(&pixels, 1024).expect("a picture");
+    let shown = [("stem", 0), ("layer", 1), ("layer with a merger", 6), ("merger", stages.len() - 1)];
+    let text: String = shown.iter().map(|(what, stage)| listed(what, &stages[*stage])).collect();
+    insta::assert_snapshot!("qwen3_vl_2b_picture_of_448", text);
+}
