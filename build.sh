@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
-wasm_module=target/wasm/$wasm_target/wasm/ocelli.wasm
+wasm_modules=target/wasm/$wasm_target/wasm
 glue=www/dist/ocelli/wasm
 
 usage() {
@@ -176,8 +176,9 @@ build_all() {
 }
 
 build_wasm() {
-  say "building the wasm module"
+  say "building the wasm modules"
   cargo_wasm build --lib --profile wasm
+  cargo_wasm build --lib --profile wasm -p ocelli-grammar
 }
 
 # `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs.
@@ -196,14 +197,16 @@ cargo_wasm() {
 
 # JavaScript for the module, and the module made smaller.
 build_glue() {
-  local inputs=("$wasm_module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
+  local module inputs=("$wasm_modules"/ocelli{,_grammar}.wasm tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
   [[ -f $glue/ocelli_bg.wasm ]] && unchanged glue "${inputs[@]}" && return
   say "writing its JavaScript side and optimising it"
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
-  target/tools/debug/bindgen "$wasm_module" "$glue"
-  # Features are read from the module. --all-features would emit what no browser loads.
-  www/node_modules/.bin/wasm-opt -Os "$glue/ocelli_bg.wasm" -o "$glue/ocelli_bg.wasm"
+  for module in ocelli ocelli_grammar; do
+    target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
+    # Features are read from the module. --all-features would emit what no browser loads.
+    www/node_modules/.bin/wasm-opt -Os "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
+  done
   done_with glue "${inputs[@]}"
 }
 

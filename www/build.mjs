@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -22,7 +22,8 @@ async function buildPackage() {
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
   const glue = {
     name: "wasm-glue",
-    setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/ocelli\.js$/ }, () => ({ path: join(dist, "ocelli/wasm/ocelli.js") })),
+    setup: ({ onResolve }) =>
+      onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, ({ path }) => ({ path: join(dist, "ocelli/wasm", basename(path)) })),
   };
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli" });
   await build({ ...shared, entryPoints: ["src/worker.ts"], outdir: "dist/ocelli", format: "iife", minify: true, plugins: [glue] });
@@ -56,7 +57,8 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    shell.push({ url: file, integrity });
+    // Formats are loaded when they are wanted.
+    shell.push({ url: file, integrity, isLate: file === "ocelli/wasm/ocelli_grammar_bg.wasm" });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({
@@ -75,7 +77,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|wasm\/ocelli\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
+  return !/(^sw\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, Thrown, to_js, wasm_memory};
+use super::grammar::OcelliVocabulary;
 use super::picture::pictures_from_js;
 use super::service::{OcelliService, OcelliWork};
 use crate::api::{Frame, Output, ScoreRequest, Service};
@@ -177,6 +178,12 @@ impl OcelliEngine {
     /// Allocates, and frees again, all that a picture of this size and a full context need. Drops the conversation's cache.
     pub async fn preallocate(&mut self, width: usize, height: usize) -> JsResult<()> {
         self.thrown.restore(self.engine.preallocate(width, height).await)
+    }
+
+    /// What the grammars' module needs of the model's tokenizer.
+    pub fn vocabulary(&self) -> OcelliVocabulary {
+        let eos = self.engine.manifest().chat.eos_token_ids.clone();
+        OcelliVocabulary { tokenizer: self.engine.tokenizer().clone(), eos }
     }
 
     /// The model's configuration, as in `model.json`.

@@ -5,6 +5,7 @@
 mod compile_ahead;
 mod convert;
 mod engine;
+mod grammar;
 mod import;
 mod loader;
 mod picture;

@@ -1,12 +1,15 @@
 //! The API of a loaded model. It reads requests while the engine is busy with others: only carrying them out needs the engine.
 
 use js_sys::Array;
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::convert::{JsResult, to_js};
+use super::grammar::{GrammarObject, WebGrammar, fault};
 use super::picture::pictures_from_js;
-use crate::api::{Opened, Reply, Run, Service, Work};
+use crate::api::{Opened, Reply, Run, Service, Wanted, Work};
 use crate::error::Error;
+use crate::grammar::Format;
 
 /// What answers requests for a model.
 #[wasm_bindgen]
@@ -25,13 +28,16 @@ impl OcelliService {
         let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?)?;
         Ok(OcelliWork(match opened {
             Opened::Ready(body) => State::Ready(body),
-            Opened::Work(work) if work.format.is_some() => {
-                let (field, reason) = ("response_format".into(), "a page cannot hold answers to a format yet".into());
-                return Err(Error::UnsupportedOption { field, reason }.into());
-            }
             Opened::Work(work) => State::Waiting(work),
         }))
     }
+}
+
+/// `WantedFormat` of `types.d.ts`.
+#[derive(Serialize)]
+struct FormatObject<'a> {
+    kind: &'static str,
+    text: &'a str,
 }
 
 /// What a request comes to.
@@ -79,6 +85,39 @@ impl OcelliWork {
             other => self.0 = other,
         }
         Ok(())
+    }
+
+    /// The format that answers must have.
+    #[wasm_bindgen(unchecked_return_type = "WantedFormat | undefined")]
+    pub fn format(&self) -> JsResult<JsValue> {
+        let Some(Wanted { format, .. }) = self.wanted() else { return Ok(JsValue::UNDEFINED) };
+        let (kind, text) = match format {
+            Format::JsonSchema(text) => ("json_schema", text),
+            Format::Regex(text) => ("regex", text),
+            Format::Lark(text) => ("lark", text),
+        };
+        to_js(&FormatObject { kind, text })
+    }
+
+    /// What the grammars' module threw about that format, with its place in the request.
+    pub fn located(&self, thrown: &JsValue) -> JsValue {
+        let error = fault(thrown);
+        self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)).into()
+    }
+
+    /// Hands over the grammar of that format, behind the pictures.
+    #[wasm_bindgen(js_name = holdTo)]
+    pub fn hold_to(&mut self, grammar: GrammarObject) -> JsResult<()> {
+        self.run()?.hold_to(WebGrammar::handed_over(grammar));
+        Ok(())
+    }
+
+    fn wanted(&self) -> Option<&Wanted> {
+        match &self.0 {
+            State::Ready(_) => None,
+            State::Waiting(work) => work.format.as_ref(),
+            State::Running(run) => run.format(),
+        }
     }
 
     pub(super) fn run(&mut self) -> JsResult<&mut Run> {

@@ -14,6 +14,7 @@ export interface Timings {
   prefill_ms: number;
   /** All tokens of the answer. */
   decode_ms: number;
+  /** Of these, what a format took to say which tokens may come. */
   grammar_ms?: number;
 }
 
@@ -29,8 +30,8 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
   /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
   completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
-  /** Not in OpenAI's API: how long the stages took, and how large pictures were shown. */
-  ocelli: Timings & { pictures?: ShownPicture[] };
+  /** Not in OpenAI's API: how long the stages took, how large pictures were shown, and the tokens that a format left no choice about. */
+  ocelli: Timings & { pictures?: ShownPicture[]; forced_tokens?: number };
 }
 
 /** How large a picture is to be shown to the model: at most 512 pixels long, as large as the model takes it, or as the device allows. */
@@ -341,3 +342,12 @@ export interface ImportProgress {
   doneBytes: number;
   totalBytes: number;
 }
+
+/** The format that an answer must have: what makes a grammar of the module `ocelli_grammar`. */
+export interface WantedFormat {
+  kind: "json_schema" | "regex" | "lark";
+  text: string;
+}
+
+/** `Grammar` of that module. */
+export type GrammarObject = object;

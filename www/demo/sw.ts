@@ -1,7 +1,7 @@
 /** Stores the page, not the model, for offline use. A version of the page is stored completely or not at all. */
 declare const self: ServiceWorkerGlobalScope;
-/** Written by the build: every file of the page with its hash, and the hash of them all. */
-declare const SHELL: readonly { url: string; integrity: string }[];
+/** Written by the build: every file of the page with its hash, and the hash of them all. `isLate`: stored when it is first wanted. */
+declare const SHELL: readonly { url: string; integrity: string; isLate: boolean }[];
 declare const VERSION: string;
 
 const PREFIX = "ocelli-shell-";
@@ -20,22 +20,36 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
-const shellUrls = new Set(SHELL.map(({ url }) => new URL(url, self.registration.scope).href));
+const files = new Map(SHELL.map((file) => [new URL(file.url, self.registration.scope).href, file]));
 
 function isShell(url: URL): boolean {
-  return shellUrls.has(url.origin + url.pathname) || url.href.replace(url.search, "") === self.registration.scope;
+  return files.has(url.origin + url.pathname) || url.href.replace(url.search, "") === self.registration.scope;
 }
 
 async function fromShell(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   const key = request.mode === "navigate" ? new URL("index.html", self.registration.scope).href : request;
-  return (await cache.match(key, { ignoreSearch: true })) ?? fetch(request);
+  const stored = await cache.match(key, { ignoreSearch: true });
+  if (stored) return stored;
+  const { origin, pathname } = new URL(request.url);
+  const file = files.get(origin + pathname);
+  if (!file?.isLate) return fetch(request);
+  const response = await fetch(asBuilt(file));
+  // Without room for it, it is fetched again the next time.
+  if (response.ok) await cache.put(origin + pathname, response.clone()).catch(() => undefined);
+  return response;
 }
 
 /** `integrity` rejects files of another version, such as during a deployment. */
+function asBuilt({ url, integrity }: (typeof SHELL)[number]): Request {
+  return new Request(url, { integrity, cache: "no-cache" });
+}
+
+/** What was wanted of an earlier version will be wanted of this one. */
 async function storeShell(): Promise<void> {
   const cache = await caches.open(CACHE);
-  await cache.addAll(SHELL.map(({ url, integrity }) => new Request(url, { integrity, cache: "no-cache" })));
+  const known = await Promise.all(SHELL.map(async (file) => !file.isLate || (await caches.match(file.url)) !== undefined));
+  await cache.addAll(SHELL.filter((_, index) => known[index]).map(asBuilt));
 }
 
 async function dropOldShells(): Promise<void> {

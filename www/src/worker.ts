@@ -24,6 +24,7 @@ import initWasm, {
 import { Answer } from "./worker/answer.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { browserCaps } from "./worker/features.js";
+import { Formats } from "./worker/formats.js";
 import { readPicture } from "./worker/picture.js";
 import {
   PROTOCOL_VERSION,
@@ -43,6 +44,7 @@ import { loadTuning, saveTuning } from "./worker/tuning.js";
 let engine: OcelliEngine | null = null;
 /** Reads requests for that engine, also while it is busy. */
 let service: OcelliService | null = null;
+let formats: Formats | null = null;
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
 const queue = new TaskQueue();
@@ -131,8 +133,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   await start(call);
   closeStore();
   service?.free();
+  formats?.free();
   engine?.free();
-  engine = service = null;
+  engine = service = formats = null;
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;
@@ -158,6 +161,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead);
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     signal.throwIfAborted();
+    formats = new Formats(engine.vocabulary(), call.grammarUrl);
     service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
   } catch (thrown) {
     // When one shard fails, others may still be loading.
@@ -184,8 +188,11 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
   try {
     const body = work.body();
     if (body !== undefined) return body;
+    const grammar = await formats?.ready(work);
+    signal.throwIfAborted();
     if (work.isStream()) onHead();
     work.show(await readPictures(work.pictures(), call, signal, onEvent));
+    if (grammar) work.holdTo(grammar);
     signal.throwIfAborted();
     isHandedOver = true;
   } finally {
@@ -208,7 +215,7 @@ async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<Reply> {
   } catch (thrown) {
     const { code, message, detail } = errorData(thrown);
     if (code === "aborted") throw thrown;
-    const field = detail?.["field"] ?? (code === "model-not-found" ? "model" : undefined);
+    const field = detail?.["field"] ?? detail?.["pointer"] ?? (code === "model-not-found" ? "model" : undefined);
     return errorReply(code, message, typeof field === "string" ? field : undefined);
   }
 }

@@ -31,13 +31,23 @@ interface Failure {
 
 const PICTURE = "/models/demo/gallery/scene-01.png";
 
+/** What the page imports as `/test/openai.js`. */
+const CLIENT = `
+  export * from "openai";
+  export { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
+  export { z } from "zod";
+`;
+type Client = typeof import("openai") & typeof import("openai/helpers/zod") & Pick<typeof import("zod"), "z">;
+/** The module for formats. */
+const GRAMMAR = "/ocelli/wasm/ocelli_grammar_bg.wasm";
+
 inBrowsers("openai", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
     site = await startSite();
     const built = await build({
-      entryPoints: ["openai"],
+      stdin: { contents: CLIENT, resolveDir: process.cwd() },
       bundle: true,
       format: "esm",
       write: false,
@@ -171,6 +181,51 @@ inBrowsers("openai", (browser) => {
     assert.deepEqual([models, model.id], [["demo"], "demo"]);
   });
 
+  test("answers have the format of a zod schema; the module for formats is loaded when a request wants one", async () => {
+    assert.equal(site.requests.get(GRAMMAR), undefined);
+    const { parsed, streamed, response, loose, regex, refused } = await tab.run(async (url) => {
+      const { client, about, failure } = window as unknown as Kept;
+      const { z, zodResponseFormat, zodTextFormat } = (await import("/test/openai.js" as string)) as Client;
+      const Scene = z.object({
+        shape: z.enum(["circle", "square", "star"]),
+        count: z.number().int().min(0).max(20),
+        words: z.array(z.string().max(8)).max(2),
+      });
+      const scene = { ...about(url), temperature: 1.5, seed: 5, max_tokens: 200, response_format: zodResponseFormat(Scene, "scene") };
+      const chat = async (response_format: object) =>
+        (await client.chat.completions.create({ ...about(url), response_format } as never)) as OpenAI.ChatCompletion;
+      const impossible = { name: "a", schema: { type: "array", items: { not: { type: "null" } } } };
+      const stream = { ...about(url), stream: true, response_format: { type: "json_schema", json_schema: impossible } } as const;
+      const text = { format: zodTextFormat(Scene, "scene") };
+      // A getter, which does not leave the page by itself.
+      const { output_parsed } = await client.responses.parse({ model: "demo", input: "Describe a scene.", temperature: 1.5, text });
+      return {
+        parsed: await client.chat.completions.parse(scene),
+        streamed: await client.chat.completions.stream(scene).finalChatCompletion(),
+        response: output_parsed,
+        loose: await chat({ type: "json_object" }),
+        regex: await chat({ type: "regex", regex: "(red|green) [a-z]{3}" }),
+        refused: await failure(client.chat.completions.create(stream)),
+      };
+    }, PICTURE);
+    assert.equal(site.requests.get(GRAMMAR), 1);
+    const [choice] = parsed.choices;
+    assert.equal(choice?.finish_reason, "stop");
+    const scene = choice.message.parsed;
+    assert.ok(scene && scene.count >= 0 && scene.count <= 20 && ["circle", "square", "star"].includes(scene.shape), JSON.stringify(scene));
+    assert.match(
+      choice.message.content ?? "",
+      /^\{"shape": "\w+", "count": \d+, "words": \[/,
+      "fixed separators, keys in the schema's order",
+    );
+    assert.equal(streamed.choices[0]?.message.content, choice.message.content);
+    assert.ok(response && response.words.length <= 2, JSON.stringify(response));
+    assert.match(loose.choices[0]?.message.content ?? "", /^\{/);
+    assert.match(regex.choices[0]?.message.content ?? "", /^(red|green) [a-z]{3}$/);
+    const { status, code, param } = refused;
+    assert.deepEqual([status, code, param], [400, "unsupported_schema", "/response_format/json_schema/schema/items"]);
+  });
+
   test("the examples of docs/api.md run", async () => {
     const text = readFileSync(resolve("../docs/api.md"), "utf8");
     const examples = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => (code ?? "").replace(/^import .*\n/gm, ""));
@@ -190,7 +245,7 @@ inBrowsers("openai", (browser) => {
       },
       { examples, picture: PICTURE },
     );
-    assert.equal(printed.length, 3);
+    assert.equal(printed.length, 4);
     for (const lines of printed) assert.ok(lines.length > 0 && lines.some(Boolean), JSON.stringify(printed));
   });
 

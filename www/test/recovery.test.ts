@@ -25,7 +25,7 @@ interface Said {
 interface Kept {
   engine: Engine;
   losing: Losing;
-  ask(question: string, picture?: string, tokens?: number): Promise<Said>;
+  ask(question: string, picture?: string, tokens?: number, format?: ChatCompletionRequest["response_format"]): Promise<Said>;
 }
 
 /** Runs before the package's worker: counts the submissions of its devices, destroys devices, and makes allocations fail. */
@@ -85,13 +85,14 @@ inBrowsers("recovery", (browser) => {
       };
       const worker = new Worker("/test/worker.js", { type: "module" });
       const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, context: 512 });
-      const ask = async (question: string, picture?: string, tokens = 8) => {
+      const ask: Kept["ask"] = async (question, picture, tokens = 8, format = { type: "text" }) => {
         const text = { type: "text" as const, text: question };
         const content = picture ? [{ type: "image_url" as const, image_url: { url: picture } }, text] : [text];
         const request: ChatCompletionRequest & { stream: true } = {
           messages: [{ role: "user", content }],
           temperature: 0,
           max_tokens: tokens,
+          response_format: format,
           stream: true,
         };
         const said: Said = { pieces: [], recovering: [], error: null };
@@ -154,6 +155,33 @@ inBrowsers("recovery", (browser) => {
         `lost at ${step}`,
       );
       assert.match(said.recovering[0]?.reason ?? "", /\w/);
+    }
+  });
+
+  test("lost within an answer that has a format, it says the same", async () => {
+    const heard = await tab.run(async () => {
+      const { losing, ask } = window as unknown as Kept;
+      const schema = { type: "object", properties: { colour: { enum: ["red", "green"] }, words: { type: "string", maxLength: 12 } } };
+      const format = { type: "json_schema" as const, json_schema: { name: "a", schema: { ...schema, required: ["colour", "words"] } } };
+      const asked = () => ask("What colour is it?", "/models/demo/gallery/scene-01.png", 80, format);
+      const forget = () => ask("one two three", undefined, 1);
+      const heard = [await asked()];
+      await forget();
+      const start = await losing.count();
+      await asked();
+      const submissions = (await losing.count()) - start;
+      for (const step of [submissions >> 1, submissions - 4]) {
+        await forget();
+        await losing.at([(await losing.count()) + step]);
+        heard.push(await asked());
+      }
+      return heard;
+    });
+    const [whole, ...others] = heard;
+    assert.match(whole?.pieces.join("") ?? "", /^\{"colour": "(red|green)", "words": "/, JSON.stringify(whole));
+    for (const said of others) {
+      assert.deepEqual(said.pieces.join(""), whole?.pieces.join(""), JSON.stringify(said));
+      assert.equal(said.recovering.length, 1);
     }
   });
 

@@ -6,6 +6,8 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import OpenAI, { toFile } from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 
 /** Both browsers' runs come by here; one is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
@@ -53,6 +55,16 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     server.stderr.resume();
   });
   after(() => server?.kill());
+
+  test("answers have the format of a zod schema", async () => {
+    const Scene = z.object({ shape: z.enum(["circle", "star"]), count: z.number().int().min(0).max(20) });
+    const scene = { ...about, temperature: 1.5, seed: 5, max_tokens: 200, response_format: zodResponseFormat(Scene, "scene") };
+    const { choices } = await client.chat.completions.parse(scene);
+    assert.equal(choices[0]?.finish_reason, "stop");
+    assert.ok(choices[0].message.parsed && choices[0].message.parsed.count <= 20);
+    const streamed = await client.chat.completions.stream(scene).finalChatCompletion();
+    assert.deepEqual(streamed.choices[0]?.message.parsed, choices[0].message.parsed);
+  });
 
   test("chats, streams, responses, log probabilities and several answers", async () => {
     const whole = await client.chat.completions.create(about);

@@ -84,6 +84,20 @@ inBrowsers("storage", (browser) => {
     await until(tab, "the page is loaded anew and offers nothing", isAnew);
   });
 
+  test("the module for formats is stored when it is first wanted", async () => {
+    await tab.beforeLoad(fakeWorker);
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    await openPage(tab, site.url);
+    const path = "/ocelli/wasm/ocelli_grammar_bg.wasm";
+    assert.equal(site.requests.get(path), undefined);
+    const size = () => tab.run(async (path) => (await (await fetch(path)).arrayBuffer()).byteLength, path);
+    const bytes = await size();
+    assert.ok(bytes > 100_000);
+    await site.stop();
+    assert.equal(await size(), bytes);
+  });
+
   test("a mirror stands in for a server that has nothing; what is stored can be listed and deleted", async () => {
     await tab.goto(`${site.url}test/blank.html`);
     const { answer, stored, size, left } = await tab.run(async () => {

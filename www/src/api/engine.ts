@@ -19,7 +19,7 @@ import type {
 } from "../wasm/ocelli.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
-import { startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
+import { grammarAddress, startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
 import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
@@ -146,7 +146,7 @@ export class Engine {
     options.signal?.throwIfAborted();
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
-    const wasmUrl = wasmAddress(options);
+    const [wasmUrl, grammarUrl] = [wasmAddress(options), grammarAddress(options)];
     const connection = new Connection(startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
@@ -160,6 +160,7 @@ export class Engine {
           mirrors,
           storage: options.storage ?? "prefer",
           wasmUrl,
+          grammarUrl,
           model,
           aliases: [...(options.aliases ?? [])],
           options: {

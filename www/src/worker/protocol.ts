@@ -17,7 +17,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 12;
+export const PROTOCOL_VERSION = 13;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -59,6 +59,8 @@ export interface Calls {
   load: {
     request: FirstCall & {
       packageUrl: string;
+      /** Of the module for formats; `null`: in the folder `wasm` beside the worker's script. */
+      grammarUrl: string | null;
       mirrors: string[];
       options: EngineOptions;
       /** The model's name in answers, and other names that requests may call it. */

@@ -10,6 +10,8 @@ export interface Parts {
   workerUrl?: string | URL;
   /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
   wasmUrl?: string | URL;
+  /** Where `ocelli_grammar_bg.wasm` is, if not there either. It is loaded when the first request wants a format. */
+  grammarUrl?: string | URL;
 }
 
 /** Throws `webgpu-unavailable` where there are no workers, as on a server, and `internal` where this one cannot be started. */
@@ -38,6 +40,16 @@ export function wasmAddress({ wasmUrl }: Parts): string | null {
   if (wasmUrl !== undefined) return absoluteUrl(wasmUrl);
   try {
     return new URL("./wasm/ocelli_bg.wasm", import.meta.url).href;
+  } catch {
+    return null;
+  }
+}
+
+/** The same of the module for formats. */
+export function grammarAddress({ grammarUrl }: Parts): string | null {
+  if (grammarUrl !== undefined) return absoluteUrl(grammarUrl);
+  try {
+    return new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url).href;
   } catch {
     return null;
   }

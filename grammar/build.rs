@@ -1,0 +1,8 @@
+//! Schemas are walked recursively: the stack of a wasm module is a megabyte unless it is told otherwise.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("wasm32") {
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size=8388608");
+    }
+}

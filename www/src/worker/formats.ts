@@ -1,0 +1,58 @@
+/** Formats of answers, by a wasm module of their own, which is loaded when the first request needs it. */
+import { errorData, ocelliError } from "../errors.js";
+import type { GrammarObject, OcelliVocabulary, OcelliWork } from "../wasm/ocelli.js";
+import initGrammar, { __wbg_reset_state as startAnew, Grammars } from "../wasm/ocelli_grammar.js";
+
+/** Formats for the answers of one model. */
+export class Formats {
+  private grammars: Promise<Grammars> | null = null;
+
+  /** `url`: where the module is; `null`: in the folder `wasm` beside the worker's script. */
+  constructor(
+    private readonly vocabulary: OcelliVocabulary,
+    private readonly url: string | null,
+  ) {}
+
+  /** The grammar of the format that the answers of `work` must have; nothing where any answer will do. */
+  async ready(work: OcelliWork): Promise<GrammarObject | undefined> {
+    const format = work.format();
+    if (!format) return undefined;
+    this.grammars ??= this.load();
+    const grammars = await this.grammars;
+    try {
+      return grammars.grammar(format.kind, format.text);
+    } catch (thrown) {
+      const located: unknown = work.located(thrown);
+      if (errorData(located).code === "internal") this.startAnew();
+      throw located;
+    }
+  }
+
+  /** What a fault has left in the module's memory is not used again. */
+  private startAnew(): void {
+    this.grammars = null;
+    startAnew();
+  }
+
+  free(): void {
+    // An answer under way keeps its grammar.
+    const free = (grammars: Grammars) => grammars.free();
+    void this.grammars?.then(free, () => undefined);
+  }
+
+  /** Takes half a second for a large vocabulary. */
+  private async load(): Promise<Grammars> {
+    const url = this.url ?? new URL("./wasm/ocelli_grammar_bg.wasm", location.href).href;
+    try {
+      await initGrammar({ module_or_path: url });
+    } catch (cause) {
+      // The next request tries again.
+      this.grammars = null;
+      const what = `the module for formats could not be loaded from ${url}; \`grammarUrl\` says where it is: ${String(cause)}`;
+      throw ocelliError("internal", what, { detail: what }, cause);
+    }
+    const { vocabulary } = this;
+    const encode = (text: string) => vocabulary.encode(text);
+    return new Grammars(vocabulary.bytes(), vocabulary.lengths(), vocabulary.control(), vocabulary.eos(), encode);
+  }
+}
