@@ -399,7 +399,7 @@ bench_model() {
   fi
   mkdir -p target/bench
   cargo build --quiet --release --bin ocelli
-  target/release/ocelli bench "$package" --json target/bench/model.json "$@" | tee target/bench/model.md
+  target/release/ocelli bench "$package" --report target/bench/model.json "$@" | tee target/bench/model.md
 }
 
 # Both runtimes read models of one shape: Ocelli a package, onnxruntime-web what its own model builder makes.

@@ -26,6 +26,7 @@
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
 pub mod api;
+pub mod bench;
 pub mod chat;
 pub mod config;
 pub mod engine;

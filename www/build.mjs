@@ -40,8 +40,8 @@ function external(name, filter, path) {
 /** The page uses the built package, as any other page does. */
 async function buildPage() {
   const builtPackage = external("built-package", /^\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  await build({ ...shared, entryPoints: ["demo/app.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
-  for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest"]) {
+  await build({ ...shared, entryPoints: ["demo/app.ts", "demo/bench.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
+  for (const file of ["index.html", "bench.html", "style.css", "models.css", "bench.css", "icon.svg", "manifest.webmanifest"]) {
     await cp(join(www, "demo", file), join(dist, file));
   }
   await rm(join(dist, "models"), { recursive: true, force: true });

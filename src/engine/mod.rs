@@ -22,6 +22,7 @@ mod source;
 mod speculate;
 mod tower;
 mod tuning;
+mod workload;
 
 pub use crate::memory::{Plan, Residency};
 pub use answering::Answering;
@@ -172,6 +173,11 @@ impl Engine {
     /// The device it runs on.
     pub fn gpu(&self) -> &Gpu {
         &self.backend.gpu
+    }
+
+    /// The platform's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// GPU memory by purpose.

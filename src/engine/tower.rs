@@ -8,7 +8,7 @@ use super::source::ShardSource;
 use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording};
 use crate::memory::{Plan, Residency, VISION_GROUP};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader, WeightStore};
@@ -76,6 +76,26 @@ impl TowerRun<'_> {
         }
         self.tower.end();
         Ok(())
+    }
+
+    /// Every stage for a picture, to be run any number of times; none where weights are streamed. Its features go nowhere.
+    pub(super) async fn record(&mut self, pixels: &Pixels<'_>, row_bytes: u64) -> Result<Vec<Recording>> {
+        if self.plan.vision == Residency::Streamed {
+            return Ok(Vec::new());
+        }
+        self.tower.begin(self.gpu, pixels, self.plan.rows.vision)?;
+        // A row of features at most for each patch.
+        let bytes = self.tower.patches(pixels) as u64 * row_bytes;
+        let features = self.gpu.alloc("features", Purpose::Features, bytes)?;
+        let mut stages = Vec::with_capacity(self.tower.stages());
+        for stage in 0..self.tower.stages() {
+            self.load(stage).await?;
+            let mut recording = self.gpu.recording();
+            self.tower.record(stage, &mut recording, (&features, 0))?;
+            stages.push(recording);
+        }
+        self.tower.end();
+        Ok(stages)
     }
 
     /// Takes the memory of a picture's pass for a moment; computes nothing.

@@ -101,6 +101,21 @@ impl Recording {
         (0..rows).step_by(whole).map(move |first| first..rows.min(first + whole))
     }
 
+    /// The launches of each kernel by themselves, in the order in which kernels come first. Copies are left out.
+    pub fn by_kernel(&self) -> Vec<(Kernel, Self)> {
+        let mut groups: Vec<(Kernel, Self)> = Vec::new();
+        for command in &self.commands {
+            let Command::Dispatch(Dispatch { kernel, .. }, _) = command else { continue };
+            let known = groups.iter().position(|(known, _)| known == kernel);
+            let index = known.unwrap_or_else(|| {
+                groups.push((kernel.clone(), Self { commands: Vec::new(), ..*self }));
+                groups.len() - 1
+            });
+            groups[index].1.commands.push(command.clone());
+        }
+        groups
+    }
+
     /// How its kernels are computed.
     pub fn kernel_config(&self) -> KernelConfig {
         self.kernel_config

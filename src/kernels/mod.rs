@@ -4,7 +4,7 @@
 //! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
 
 use crate::config::{Activation, KvPrecision, RopePairs};
-use crate::gpu::{Features, Kernel, KernelConfig};
+use crate::gpu::{Dispatch, Features, Kernel, KernelConfig};
 use crate::shader::Shader;
 use crate::weights::layout::Layout;
 
@@ -26,6 +26,7 @@ pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod peak;
 pub mod position_rows;
 pub mod qkv_matvec;
 pub mod rms_norm;
@@ -98,12 +99,22 @@ pub(crate) enum Variant {
     Matmul { layout: Layout, ragged: bool, tuning: matmul::Tuning },
     /// [`matvec`](mod@matvec).
     Matvec(gemv::Gemv),
+    /// [`peak`](mod@peak).
+    Peak(peak::Numbers),
     /// [`qkv_matvec`](mod@qkv_matvec).
     QkvMatvec { gemv: gemv::Gemv, head_dim: usize, pairs: RopePairs, precision: KvPrecision, has_bias: bool },
     /// [`rms_norm`](mod@rms_norm).
     RmsNorm(rms_norm::Tuning),
     /// [`rope_append`](mod@rope_append).
     RopeAppend { head_dim: usize, pairs: RopePairs, has_norms: bool, precision: KvPrecision },
+}
+
+/// Bytes that a launch moves: those that it binds, but of an embedding the rows that are looked up.
+pub fn moved_bytes(dispatch: &Dispatch) -> u64 {
+    match (dispatch.kernel.origin(), &dispatch.buffers[..]) {
+        (Some(Variant::EmbedRows { .. }), [_, _, out, ..]) => 2 * out.bytes,
+        (_, buffers) => buffers.iter().map(|slice| slice.bytes).sum(),
+    }
 }
 
 /// A kernel that is one text for every model.

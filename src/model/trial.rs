@@ -35,4 +35,31 @@ impl Model {
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }
+
+    /// A step at `entry` of `state`, which must be of no conversation, to be run any number of times. Fails as
+    /// [`super::LanguageModel::forward`].
+    pub async fn record_step_at(&mut self, state: &mut State, entry: usize) -> Result<Recording> {
+        let gpu = self.gpu.clone();
+        state.reserve(&gpu, entry + 1).await?;
+        self.start_steps(state, StepHeader { token: 0, entry, drawn: 0 })?;
+        self.record_step(state, 1, Form::step(entry, 1))
+    }
+
+    /// The chunks of a prompt of so many tokens from the beginning of `state`, which must be of no conversation. Fails as
+    /// [`super::LanguageModel::forward`].
+    pub async fn record_prompt(&mut self, state: &mut State, tokens: usize) -> Result<Vec<Recording>> {
+        let (gpu, most) = (self.gpu.clone(), self.rows.prompt.min(tokens));
+        state.reserve(&gpu, tokens).await?;
+        self.write_step(state, StepHeader { token: 0, entry: 0, drawn: 0 }, most)?;
+        let work = self.work()?;
+        let chunk = |first_entry: usize| {
+            let (mut recording, rows) = (gpu.recording(), most.min(tokens - first_entry));
+            let mut pass =
+                Pass { recording: &mut recording, work, rows, form: Form::Chunk { first_entry }, features: None };
+            self.decoder.record_inputs(&mut pass, &work.sources.all(), &work.gathered.all())?;
+            self.decoder.record_layers(&mut pass, state, 0..self.config().layers.len())?;
+            Ok(recording)
+        };
+        (0..tokens).step_by(most.max(1)).map(chunk).collect()
+    }
 }

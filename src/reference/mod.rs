@@ -18,6 +18,7 @@ pub mod matmul;
 pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
+pub mod peak;
 pub mod position_rows;
 pub mod qkv_matvec;
 pub mod rms_norm;

@@ -9,6 +9,7 @@ use super::grammar::OcelliVocabulary;
 use super::picture::pictures_from_js;
 use super::service::{OcelliService, OcelliWork};
 use crate::api::{Frame, Output, ScoreRequest, Service};
+use crate::bench::{BenchOptions, bench};
 use crate::engine::{Cancel, Engine, Plan, ScoredRows};
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
@@ -184,6 +185,20 @@ impl OcelliEngine {
     pub fn vocabulary(&self) -> OcelliVocabulary {
         let eos = self.engine.manifest().chat.eos_token_ids.clone();
         OcelliVocabulary { tokenizer: self.engine.tokenizer().clone(), eos }
+    }
+
+    /// Times the model and its kernels, and forgets the conversation. `on_figure` hears of every figure as a line of text.
+    #[wasm_bindgen(unchecked_return_type = "BenchReport")]
+    pub async fn bench(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "BenchOptions")] options: JsValue,
+        cancel: &CancelFlag,
+        #[wasm_bindgen(unchecked_param_type = "(line: string) => void")] on_figure: Function,
+    ) -> JsResult<JsValue> {
+        let options: BenchOptions = serde_wasm_bindgen::from_value(options)?;
+        // An exception in the worker's own callback must not end the run.
+        let mut tell = |line: &str| drop(on_figure.call1(&JsValue::NULL, &line.into()));
+        to_js(&self.thrown.restore(bench(&mut self.engine, &options, &cancel.0, &mut tell).await)?)
     }
 
     /// The model's configuration, as in `model.json`.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a room may import: a room, or some modules of one.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("error", &[]),
     ("config", &["error"]),
     ("families", &["error", "config", "chat", "image", "gpu", "kernels", "layers", "weights"]),
@@ -47,8 +47,12 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "web",
         &[
             "error", "config", "families", "gpu", "kernels", "memory", "weights", "model", "chat", "image", "sampling",
-            "grammar", "engine", "api",
+            "grammar", "engine", "api", "bench",
         ],
+    ),
+    (
+        "bench",
+        &["error", "config", "families", "gpu", "kernels", "weights", "model", "chat", "image", "sampling", "engine"],
     ),
     ("bin", &[]),
 ];

@@ -22,11 +22,15 @@ export type { LoadReport, LoadStage } from "./store/report.js";
 export type { Parts } from "./worker/start-worker.js";
 export type {
   Arithmetic,
+  BenchMeasure,
+  BenchOptions,
+  BenchReport,
   ChatEvent,
   DeviceClass,
   DeviceReport,
   Features,
   KernelConfig,
+  KernelShare,
   KvPrecision,
   MatrixLayout,
   MemoryPlan,

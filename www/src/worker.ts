@@ -12,6 +12,7 @@ import initWasm, {
   pictureSize,
   sha256,
   type AnswerEvent,
+  type BenchReport,
   type ChatEvent,
   type MemoryReport,
   type OcelliEngine,
@@ -96,6 +97,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return reply(call, signal);
     case "memory":
       return inTurn(signal, () => Promise.resolve(loadedEngine().memory()));
+    case "bench":
+      return inTurn(signal, () => bench(call, signal));
     case "preallocate":
       return inTurn(signal, () => preallocate(call));
     case "score":
@@ -171,6 +174,11 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   closeStore = () => store.abort();
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
   return { device: engine.device(), memory: engine.memory(), kvPrecision: engine.kvPrecision(), config: engine.config() };
+}
+
+async function bench(call: Call<"bench">, signal: AbortSignal): Promise<BenchReport> {
+  const onFigure = (line: string) => post({ kind: "event", id: call.id, event: line });
+  return cancellable(signal, (cancel) => loadedEngine().bench(call.options, cancel, onFigure));
 }
 
 async function preallocate({ width, height }: Call<"preallocate">): Promise<MemoryReport> {

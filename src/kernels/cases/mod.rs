@@ -19,7 +19,7 @@ pub use cache::{Rotation, exact_numbers, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
-pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, rms_norm, rope};
+pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, rope};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
@@ -182,6 +182,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         }
         Variant::Matvec(gemv) if gemv.norm => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
         Variant::Matvec(gemv) => vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20)],
+        Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
             let (m, _, k) = product(gemv, 0, unit(gemv.layout));
             vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias))]

@@ -1,9 +1,10 @@
 //! Cases of the kernels that change numbers one by one.
 
 use super::harness::{FOREIGN, Holds};
-use super::{Case, POINTWISE, SUM};
+use super::{Case, EXACT, HALVES, POINTWISE, SUM};
 use crate::config::{Activation, RopePairs};
 use crate::kernels;
+use crate::kernels::peak::Numbers;
 use crate::reference;
 
 /// Every activation.
@@ -32,6 +33,23 @@ pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case
         let (x, mut y) = (harness.input(&gate_up)?, harness.output(rows * width, Holds::Numbers)?);
         kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, &y.slice)?;
         reference::glu::compute(width, activation, &gate_up, y.expected());
+        Ok(vec![y])
+    })
+}
+
+/// Chains of so many turns in so many threads.
+pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
+    let tolerance = match numbers {
+        Numbers::F32 => SUM,
+        Numbers::F16 => HALVES,
+        Numbers::Int8 => EXACT,
+    };
+    Case::new(kernels::peak::kernel(numbers), tolerance, format!("threads={threads} turns={turns}"), move |harness| {
+        let x = harness.random.numbers(threads, 1.0); // [threads]
+        let (input, mut y) = (harness.input(&x)?, harness.output(threads, Holds::Numbers)?);
+        kernels::peak::record(&mut harness.recording, numbers, (threads, turns), &input, &y.slice)?;
+        let compute = if numbers == Numbers::Int8 { reference::peak::integers } else { reference::peak::floats };
+        compute(turns, &x, y.expected());
         Ok(vec![y])
     })
 }

@@ -1,6 +1,7 @@
 //! Requests, sessions, cancelling and errors, on a tiny random checkpoint. What the model says is noise, but the same noise
 //! whenever the same prompt is put to it.
 
+mod bench;
 mod compile;
 mod grammar;
 mod logprobs;

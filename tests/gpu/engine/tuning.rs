@@ -13,7 +13,7 @@ use super::{CHECKPOINT, about_a_picture, fresh_answer};
 use crate::injection::Injection;
 use crate::packages;
 
-fn milliseconds() -> f64 {
+pub(super) fn milliseconds() -> f64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }

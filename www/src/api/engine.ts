@@ -6,6 +6,8 @@ import type { LoadReport } from "../store/report.js";
 import type {
   Arithmetic,
   AnswerEvent,
+  BenchOptions,
+  BenchReport,
   ChatCompletion,
   ChatCompletionChunk,
   ChatEvent,
@@ -211,6 +213,17 @@ export class Engine {
   async tokenize(request: TokenizeRequest, options: { signal?: AbortSignal } = {}): Promise<TokenizeResult> {
     const wire = await wireRequest("/v1/tokenize", request);
     return JSON.parse(await this.connection.call("answer", wire, options)) as TokenizeResult;
+  }
+
+  /**
+   * Times the model and each of its kernels on this device, beside what the device could do, and forgets the conversation. `onFigure`
+   * hears of every figure as a line of text. `context` of {@link LoadOptions} must hold what is timed.
+   */
+  bench(
+    options: BenchOptions = {},
+    { signal, onFigure }: { signal?: AbortSignal; onFigure?: (line: string) => void } = {},
+  ): Promise<BenchReport> {
+    return this.connection.call("bench", { options }, { signal, onEvent: onFigure });
   }
 
   /** The logits of every position of a prompt. */

@@ -7,6 +7,8 @@ import type { ImportOptions, ImportResult, WireSource } from "../import/model-so
 import type { LoadReport } from "../store/report.js";
 import type {
   AnswerEvent,
+  BenchOptions,
+  BenchReport,
   DeviceReport,
   EngineOptions,
   KvPrecision,
@@ -17,7 +19,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 13;
+export const PROTOCOL_VERSION = 14;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -75,6 +77,7 @@ export interface Calls {
   /** The same, with errors as the API reports them. `head`: the request is good and its stream begins. */
   fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: Reply };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
+  bench: { request: { options: BenchOptions }; event: string; result: BenchReport };
   preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: WireRequest; event: never; result: ScoreResult };
 }

@@ -2,7 +2,8 @@
 
 use ocelli::config::Activation;
 use ocelli::gpu::Features;
-use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, rms_norm};
+use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm};
+use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
@@ -33,6 +34,7 @@ pub(crate) fn rows() -> Vec<Case> {
         rows.extend([1, 3, 33].map(|rows| layer_norm((rows, width), 1e-6, 3.0)));
     }
     rows.extend([layer_norm((2, 128), 1e-6, 1e-6), layer_norm((2, 128), 1e-6, 1e12), layer_norm((5000, 4), 1e-5, 1.0)]);
+    rows.extend(Numbers::ALL.into_iter().flat_map(|numbers| [0, 1, 9].map(|turns| peak(numbers, 131, turns))));
     let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };
     let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| Tuning { uses: Features::NONE, emulated });
     for tuning in [subgroups].into_iter().chain(emulated) {

@@ -1,0 +1,86 @@
+//! What a device can do at best: bytes of memory, and operations of each kind of number.
+
+use std::fmt;
+
+use super::timer::Timer;
+use crate::error::Result;
+use crate::gpu::{Allocator, Features, Purpose, Recording};
+use crate::kernels::peak::{self, Numbers};
+
+/// Bytes that are copied: more than caches hold.
+const COPIED: u64 = 64 << 20;
+/// Threads that compute: enough for every core of the largest devices.
+const THREADS: usize = 1 << 18;
+/// Turns of the first run, from which it follows how many there are.
+const FIRST_TURNS: usize = 16;
+/// Turns at most.
+const MOST_TURNS: usize = 1 << 16;
+/// Milliseconds that a launch should take.
+const LAUNCH_MS: f64 = 40.0;
+
+/// The best rate of one kind of number.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Peak {
+    /// What is multiplied.
+    pub numbers: Numbers,
+    /// 1e9 operations a second; a multiply-add counts as two.
+    pub gops: f64,
+}
+
+/// What a device reaches with nothing else to do.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peaks {
+    /// 1e9 bytes a second, read and written together, of a copy.
+    pub copy_gb_s: f64,
+    /// Of each kind of number that the device has.
+    pub arithmetic: Vec<Peak>,
+}
+
+impl Peaks {
+    /// 1e9 operations a second of what a kernel with these features multiplies.
+    pub fn gops(&self, uses: Features) -> f64 {
+        let numbers = match uses {
+            _ if uses.contains(Features::DOT) => Numbers::Int8,
+            _ if uses.contains(Features::F16) => Numbers::F16,
+            _ => Numbers::F32,
+        };
+        self.arithmetic.iter().find(|peak| peak.numbers == numbers).map_or(f64::NAN, |peak| peak.gops)
+    }
+}
+
+impl fmt::Display for Peaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copy {:.1} GB/s", self.copy_gb_s)?;
+        self.arithmetic.iter().try_for_each(|peak| write!(f, ", {:?} {:.1} GOP/s", peak.numbers, peak.gops))
+    }
+}
+
+/// Measures all of them.
+pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
+    let gpu = &timer.gpu;
+    let bytes = COPIED.min(gpu.max_binding());
+    let alloc = |bytes| gpu.alloc("bench", Purpose::Activations, bytes);
+    let (from, to) = (alloc(bytes)?, alloc(bytes)?);
+    let mut copy = Recording::new();
+    copy.copy(from.all(), to.all());
+    let copy_gb_s = 2.0 * bytes as f64 / timer.time(&copy).await? / 1e6;
+    let mut arithmetic = Vec::new();
+    let numbers: Vec<f32> = (0..THREADS).map(|thread| thread as f32 / THREADS as f32 - 0.5).collect(); // [threads]
+    let (x, y) = (gpu.upload("bench", Purpose::Activations, &numbers)?.all(), alloc(4 * THREADS as u64)?.all());
+    for numbers in Numbers::ALL.into_iter().filter(|numbers| gpu.features().contains(numbers.needs())) {
+        let (mut turns, mut gops) = (FIRST_TURNS, 0.0);
+        loop {
+            let mut recording = Recording::new();
+            peak::record(&mut recording, numbers, (THREADS, turns), &x, &y)?;
+            let ms = timer.time(&recording).await?;
+            gops = f64::max(gops, numbers.operations(THREADS, turns) as f64 / ms / 1e6);
+            if ms <= 0.0 || ms >= LAUNCH_MS / 4.0 || turns >= MOST_TURNS {
+                break;
+            }
+            turns = (turns as f64 * (LAUNCH_MS / ms).clamp(2.0, 16.0)) as usize;
+        }
+        arithmetic.push(Peak { numbers, gops });
+    }
+    Ok(Peaks { copy_gb_s, arithmetic })
+}

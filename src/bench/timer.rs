@@ -1,0 +1,74 @@
+//! How long a device takes for a recording.
+
+use crate::engine::Clock;
+use crate::error::Result;
+use crate::gpu::{Allocator, Gpu, Prepared, Purpose, Recording};
+
+/// Milliseconds that are timed at least.
+const ENOUGH_MS: f64 = 30.0;
+/// Ways to the device and back that are timed at least. Firefox asks a device every 100 ms whether it is done.
+const ENOUGH_WAYS: f64 = 6.0;
+/// Times that a recording is run at most.
+const MOST_RUNS: f64 = 4096.0;
+
+/// Times recordings on a device.
+pub(super) struct Timer {
+    pub(super) gpu: Gpu,
+    clock: Clock,
+    /// After so long nothing is run another time.
+    patience_ms: f64,
+    enough_ms: f64,
+}
+
+impl Timer {
+    /// Finds out how long the way to the device and back is. After `patience_ms` nothing will be run another time.
+    pub(super) async fn new(gpu: Gpu, clock: Clock, patience_ms: f64) -> Result<Self> {
+        let [from, to] = [(); 2].map(|()| gpu.alloc("bench", Purpose::Activations, 4));
+        let mut copy = Recording::new();
+        copy.copy(from?.all(), to?.all());
+        let little = [gpu.prepare("bench", &copy)?];
+        let mut timer = Self { gpu, clock, patience_ms, enough_ms: ENOUGH_MS };
+        timer.run(&little, 1).await?;
+        let way_ms = f64::min(timer.run(&little, 1).await?, timer.run(&little, 1).await?);
+        timer.enough_ms = f64::max(ENOUGH_MS, ENOUGH_WAYS * way_ms);
+        Ok(timer)
+    }
+
+    /// Milliseconds that `recording` takes. Everything is made ready before, and it is run as often as it takes to tell.
+    pub(super) async fn time(&self, recording: &Recording) -> Result<f64> {
+        self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
+        let (mut rest, mut pieces) = (recording.clone(), Vec::new());
+        while let Some(piece) = rest.take_piece(self.gpu.most_flops()) {
+            pieces.push(self.gpu.prepare("bench", &piece)?);
+        }
+        let mut ms = self.run(&pieces, 1).await?;
+        let mut spent = ms;
+        let mut runs = 1.0;
+        // The first run is for caches and what drivers put off.
+        while spent < self.patience_ms {
+            ms = self.run(&pieces, runs as usize).await?;
+            // Some clocks stand still.
+            if ms >= self.enough_ms || runs >= MOST_RUNS || ms <= 0.0 {
+                break;
+            }
+            spent += ms;
+            runs = (runs * (1.25 * self.enough_ms / ms.max(0.1)).clamp(2.0, 16.0)).ceil().min(MOST_RUNS);
+        }
+        Ok(ms / runs)
+    }
+
+    /// Milliseconds of so many runs. Of long work one piece is under way at a time, and of short work not more than is timed.
+    async fn run(&self, pieces: &[Prepared], runs: usize) -> Result<f64> {
+        let started = (self.clock)();
+        for _ in 0..runs {
+            for piece in pieces {
+                self.gpu.submit(&[piece], None)?;
+                if pieces.len() > 1 {
+                    self.gpu.wait_idle().await?;
+                }
+            }
+        }
+        self.gpu.wait_idle().await?;
+        Ok((self.clock)() - started)
+    }
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { BenchReport } from "../src/index.js";
+import { inBrowsers, until, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+inBrowsers("bench", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}bench.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("the page times the demo model and each kernel, and offers the report as a file", async () => {
+    await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
+    await until(tab, "the report is there", () => document.getElementById("report") !== null, undefined, 300);
+    const { report, text } = await tab.run(async () => {
+      const link = document.getElementById("report") as HTMLAnchorElement;
+      const report = (await (await fetch(link.href)).json()) as BenchReport & { loadMs: number };
+      return { report, text: document.getElementById("result")?.textContent ?? "" };
+    });
+    const [first] = report.measures;
+    assert.equal(first?.what, "first_token");
+    for (const { times, medianMs } of report.measures) assert.ok(times.includes(medianMs) && medianMs > 0);
+    assert.ok(report.peaks && report.peaks.copyGbS > 0 && report.peaks.arithmetic.every(({ gops }) => gops > 0));
+    const kinds = report.works.map(({ work }) => work.kind);
+    assert.deepEqual(kinds, ["decode", "prompt", "picture"]);
+    for (const { kernels, boundMs } of report.works) {
+      assert.ok(kernels.every(({ launches, ms, boundMs }) => launches > 0 && ms > 0 && boundMs > 0));
+      const sum = kernels.reduce((sum, kernel) => sum + kernel.boundMs, 0);
+      assert.ok(Math.abs(sum - boundMs) < 1e-6 * boundMs);
+      for (const { kernel } of kernels) assert.ok(text.includes(kernel), kernel);
+    }
+    assert.ok(report.loadMs > 0);
+  });
+
+  test("sizes without room are left out, and an abort ends it", async () => {
+    const { lines, kinds, error } = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const engine = await Engine.load("/packages/untied-q4_0/", { context: 96 });
+      const lines: string[] = [];
+      const onFigure = (line: string) => void lines.push(line);
+      const options = { decode: [16, 5000], prefill: [], pictures: [], rounds: 1, tokens: 4 };
+      const report = await engine.bench(options, { onFigure });
+      const error = await engine.bench(options, { signal: AbortSignal.timeout(1) }).catch((thrown: unknown) => (thrown as Error).name);
+      engine.unload();
+      return { lines, kinds: report.works.map(({ work }) => work.kind), error };
+    });
+    assert.ok(lines.some((line) => line.includes("decode 5000: no room")));
+    assert.deepEqual(kinds, ["decode"]);
+    assert.equal(error, "TimeoutError");
+  });
+});
