@@ -1,18 +1,20 @@
 // Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys go with the values into
 // the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
 // it. HEAD_DIM4 is at most 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
-//: const HEAD_DIM4 INTERLEAVED SHARED_SCALE NORM
+//: const HEAD_DIM4 SHARED_SCALE NORM
 //: use $CACHE pages
 
 struct Params {
   tokens: u32,
   q_heads: u32,
   kv_heads: u32,
+  stride: u32, // of a row of qkv
+  apart: u32, // the lanes of the first pairs, of which there are as many; those of further pairs are neighbours
   eps: f32, // of the norm
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 * kv_heads) * HEAD_DIM4 * 4]
+@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, stride]: queries, keys, values
 @group(0) @binding(next) var<storage, read> q_gain: array<f32>; //: when NORM // [HEAD_DIM]
 @group(0) @binding(next) var<storage, read> k_gain: array<f32>; //: when NORM // [HEAD_DIM]
 
@@ -31,7 +33,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let token = item / heads;
   let head = item % heads;
   let is_query = head < p.q_heads;
-  let first = (token * (heads + p.kv_heads) + head) * HEAD_DIM;
+  let first = token * p.stride + head * HEAD_DIM;
   let position = step[0].y + token;
   let angles = step[1].x + (position - step[0].w) * (HEAD_DIM + 4u);
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
@@ -51,8 +53,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let normed = 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + p.eps);
 //: end
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
-    let a_at = select(pair, 2u * pair, INTERLEAVED == 1u);
-    let b_at = a_at + select(HEAD_DIM / 2u, 1u, INTERLEAVED == 1u);
+    let a_at = select(2u * pair, pair, pair < p.apart);
+    let b_at = a_at + select(1u, p.apart, pair < p.apart);
     let angle = vec2f(bitcast<f32>(step_word(angles + 2u * pair)), bitcast<f32>(step_word(angles + 2u * pair + 1u))) * scale;
     var a = qkv[first + a_at];
     var b = qkv[first + b_at];

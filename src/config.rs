@@ -36,17 +36,51 @@ pub struct TextConfig {
     /// Whether the queries and keys of every head are normed before the rotation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub head_norms: bool,
+    /// Whether attention's results are multiplied by gates, which are a product of its inputs like the queries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_gate: bool,
+    /// The sizes of layers of [`LayerKind::DeltaNet`]; absent in models without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<DeltaConfig>,
     /// Query scale by position; absent in models without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_scaling: Option<QueryScaling>,
 }
 
-/// What a decoder layer is. One kind today; other families bring cross-attention and recurrent layers.
+/// A gated delta net (<https://arxiv.org/abs/2412.06464>) behind a convolution over four tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaConfig {
+    /// Heads of the keys, and of the queries.
+    pub key_heads: usize,
+    /// Heads of the values; a multiple of the key heads.
+    pub value_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Whether value head `i` has key head `i % key_heads`, as in GGUF files; else neighbours share one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tiled: bool,
+}
+
+impl DeltaConfig {
+    /// Channels of the convolution: queries, keys and values.
+    pub fn channels(&self) -> usize {
+        (2 * self.key_heads + self.value_heads) * self.head_dim
+    }
+
+    /// Width of a row of all products of the inputs: channels, gates of the results, and two numbers a head.
+    pub fn width(&self) -> usize {
+        self.channels() + self.value_heads * (self.head_dim + 2)
+    }
+}
+
+/// What a decoder layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {
     /// Causal self-attention over all earlier tokens, then a gated feed-forward.
     FullAttention,
+    /// A recurrence over all earlier tokens, then a gated feed-forward.
+    DeltaNet,
 }
 
 /// Rotary position embedding of the decoder.
@@ -103,6 +137,26 @@ pub enum RopePairs {
     Half,
     /// Lanes `2j` and `2j + 1`: consolidated and GGUF checkpoints.
     Interleaved,
+    /// Lanes `j` and `j + n / 2` of the first `n`; the others do not rotate.
+    First(usize),
+}
+
+impl RopePairs {
+    /// Lanes of a head that rotate.
+    pub fn lanes(self, head_dim: usize) -> usize {
+        if let Self::First(lanes) = self { lanes } else { head_dim }
+    }
+
+    /// How far apart the lanes of the first pairs are, which is how many such pairs there are; the lanes of those behind are neighbours.
+    pub fn apart(self, head_dim: usize) -> usize {
+        if self == Self::Interleaved { 0 } else { self.lanes(head_dim) / 2 }
+    }
+
+    /// The lanes of a pair.
+    pub fn of(self, pair: usize, head_dim: usize) -> [usize; 2] {
+        let apart = self.apart(head_dim);
+        if pair < apart { [pair, pair + apart] } else { [2 * pair, 2 * pair + 1] }
+    }
 }
 
 /// `YaRN` (<https://arxiv.org/abs/2309.00071>), as `transformers` `modeling_rope_utils.py` computes it.
@@ -230,6 +284,27 @@ pub(crate) fn number_fault(numbers: &[(&'static str, f64)]) -> Option<String> {
 }
 
 impl TextConfig {
+    /// Layers of a kind.
+    pub fn count(&self, kind: LayerKind) -> usize {
+        self.layers.iter().filter(|layer| **layer == kind).count()
+    }
+
+    fn delta_fault(&self) -> Option<String> {
+        if self.count(LayerKind::FullAttention) == 0 {
+            return Some("no layer attends to earlier tokens".into());
+        }
+        let Some(delta) = &self.delta else {
+            return (self.count(LayerKind::DeltaNet) > 0).then(|| "recurrent layers have no sizes".into());
+        };
+        let sizes = [
+            ("linear key heads", delta.key_heads, 1, MAX_HEADS),
+            ("linear value heads", delta.value_heads, delta.key_heads.max(1), MAX_HEADS),
+            // A workgroup has 32 columns of a head.
+            ("linear head_dim", delta.head_dim, 32, MAX_HEAD_DIM),
+        ];
+        size_fault(&sizes)
+    }
+
     /// Why this crate's kernels cannot run such a decoder, if they cannot.
     pub(crate) fn find_fault(&self) -> Option<String> {
         let sizes = [
@@ -258,10 +333,16 @@ impl TextConfig {
             }
             numbers.extend(divisors.iter().map(|divisor| ("rope divisor", f64::from(*divisor))));
         }
-        if let Some(sections) =
-            self.rope.sections.filter(|sections| sections.iter().sum::<usize>() != self.head_dim / 2)
-        {
-            return Some(format!("rope has sections of {sections:?} for heads of {}", self.head_dim));
+        let lanes = self.rope.pairs.lanes(self.head_dim);
+        if lanes > self.head_dim || !lanes.is_multiple_of(4) || lanes == 0 {
+            return Some(format!("rope turns {lanes} lanes of heads of {}", self.head_dim));
+        }
+        let sections = self.rope.sections.unwrap_or([lanes / 2, 0, 0]);
+        if sections.iter().map(|&pairs| pairs as u64).sum::<u64>() != lanes as u64 / 2 {
+            return Some(format!("rope has sections of {sections:?} for {lanes} lanes"));
+        }
+        if let Some(fault) = self.delta_fault() {
+            return Some(fault);
         }
         if let Some(scaling) = &self.query_scaling {
             numbers.push(("query_scaling original_max_position_embeddings", scaling.original_max_position_embeddings));

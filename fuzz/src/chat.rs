@@ -61,7 +61,11 @@ fn lay_out(messages: &[Message], pictures: usize) -> Result<()> {
     let tokens: Vec<_> = (0..pictures).map(|i| rules.tokens(ImageGrid { rows: 1 + i % 3, cols: 2 })).collect();
     let layout = definition(&config).chat_layout("mistral-v13")?;
     let template = ChatTemplate { layout, bos: Some(1), default_system: None };
-    let EncodedChat { ids, pictures: mut order } = template.encode(messages, &tokens, tokenizer)?;
+    let EncodedChat { ids, pictures: mut order, branches } = template.encode(messages, &tokens, tokenizer)?;
+    assert!(
+        branches.is_sorted() && branches.last().is_none_or(|&last| last <= ids.len()),
+        "branches within the prompt"
+    );
     let picture_tokens = [10, 12, 13];
     let found = ids.iter().filter(|id| picture_tokens.contains(id)).count();
     assert_eq!(found, order.iter().map(|&i| tokens[i].len()).sum::<usize>(), "picture tokens for each picture");

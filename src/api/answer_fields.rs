@@ -45,6 +45,10 @@ pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -
     for (name, option) in numbers {
         *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
     }
+    // What is recommended for answers that are drawn would make the likeliest one another.
+    if options.temperature == 0.0 && fields.get("presence_penalty").is_none() {
+        options.presence_penalty = 0.0;
+    }
     options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
     if let Some(field) = fields.get("seed") {
         // Negative seeds are valid too: they wrap around.

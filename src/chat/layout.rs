@@ -17,6 +17,8 @@ pub enum Segment<'a> {
     Text(Cow<'a, str>),
     /// A picture: an index into the pictures of the request.
     Image(usize),
+    /// No token: a later prompt may well go on otherwise from here. A state that cannot go back anywhere remembers the place.
+    Branch,
 }
 
 /// How a conversation becomes control tokens and text.

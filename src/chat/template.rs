@@ -23,6 +23,8 @@ pub struct EncodedChat {
     pub ids: Vec<u32>,
     /// The pictures in the order in which their tokens stand in the prompt.
     pub pictures: Vec<usize>,
+    /// Tokens before each [`Segment::Branch`].
+    pub branches: Vec<usize>,
 }
 
 impl ChatTemplate<'_> {
@@ -45,7 +47,7 @@ impl ChatTemplate<'_> {
         if let Some((field, _, index)) = message::pictures(messages).find(|&(_, _, index)| index >= count) {
             return Err(Error::request(field, format!("names picture {index}, the request has {count}")));
         }
-        let mut encoded = EncodedChat { ids: Vec::new(), pictures: Vec::new() };
+        let mut encoded = EncodedChat { ids: Vec::new(), pictures: Vec::new(), branches: Vec::new() };
         for segment in segments {
             match segment {
                 Segment::Start => encoded.ids.extend(self.bos),
@@ -58,6 +60,7 @@ impl ChatTemplate<'_> {
                     encoded.ids.extend(&pictures[index]);
                     encoded.pictures.push(index);
                 }
+                Segment::Branch => encoded.branches.push(encoded.ids.len()),
             }
         }
         Ok(encoded)

@@ -11,6 +11,9 @@ use crate::model::{Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::sampling::SamplingOptions;
 use crate::state::States;
 
+/// Entries behind a place that is remembered which are computed again rather than that another one is remembered.
+const NEAR: usize = 16;
+
 /// One forward pass. Rows computed together are rounded alike when they are computed together again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PastPass {
@@ -65,11 +68,13 @@ impl History {
 pub struct Conversation<M: LanguageModel> {
     state: Option<M::State>,
     history: History,
+    /// Entries before the place that was remembered last.
+    remembered: Option<usize>,
 }
 
 impl<M: LanguageModel> Default for Conversation<M> {
     fn default() -> Self {
-        Self { state: None, history: History::default() }
+        Self { state: None, history: History::default(), remembered: None }
     }
 }
 
@@ -102,13 +107,13 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// Gives up the state; the history says how to make it again.
     pub(super) fn drop_state(&mut self) -> History {
-        self.state = None;
+        (self.state, self.remembered) = (None, None);
         std::mem::take(&mut self.history)
     }
 
     /// Sets a history whose state is not there any more.
     pub(super) fn set_lost(&mut self, history: History) {
-        (self.state, self.history) = (None, history);
+        (self.state, self.history, self.remembered) = (None, history, None);
     }
 
     /// Goes back to `len` entries, or as far behind them as the state can; the pictures of what is left and `pictures` are kept.
@@ -116,6 +121,7 @@ impl<M: LanguageModel> Conversation<M> {
     pub(super) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) -> usize {
         let left = self.state.as_mut().map_or(0, |state| state.rewind(len));
         self.history.truncate(left);
+        self.remembered = self.remembered.filter(|place| *place <= left);
         self.history.keep_pictures(pictures);
         left
     }
@@ -229,9 +235,20 @@ impl<M: LanguageModel> Conversation<M> {
         let last = self.entries().len().saturating_sub(1);
         let chunk = self.history.passes.last().filter(|pass| !pass.is_step);
         let at = chunk.map_or(LogitsAt::Step(row), |pass| LogitsAt::Chunk(last - pass.first));
+        let is_near = self.remembered.is_some_and(|place| place <= last && last - place < NEAR);
         let state = self.state_mut(model)?;
-        state.checkpoint();
+        if !is_near {
+            state.checkpoint();
+        }
         model.begin(state, options, drawn, at, mask).await
+    }
+
+    /// Remembers the place behind the entries: later prompts may go on otherwise from here.
+    pub(super) fn remember(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.checkpoint();
+            self.remembered = Some(self.history.entries.len());
+        }
     }
 
     /// Submits the draw behind the entries, whose logits are in a row of the last pass over drafts or step.

@@ -39,25 +39,25 @@ impl<B: Backend> Engine<B> {
         let sized = self.size_pictures(pictures, limits)?;
         let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
         let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
-        let (ids, order) = match prompt {
+        let plain = |ids| EncodedChat { ids, pictures: (0..sized.len()).collect(), branches: Vec::new() };
+        let EncodedChat { ids, pictures: order, branches } = match prompt {
             Prompt::Ids(ids) if ids.is_empty() => {
                 return Err(Error::request("input_ids", "at least one token is needed"));
             }
-            Prompt::Ids(ids) => (ids.clone(), (0..sized.len()).collect()),
+            Prompt::Ids(ids) => plain(ids.clone()),
             Prompt::Text(text) => {
                 let first = self.backend.manifest().chat.bos_token_id;
                 let ids: Vec<u32> = first.into_iter().chain(self.tokenizer.encode_text(text)?).collect();
                 if ids.is_empty() {
                     return Err(Error::request("prompt", "at least one token is needed"));
                 }
-                (ids, (0..sized.len()).collect())
+                plain(ids)
             }
             Prompt::Messages(messages) => {
                 let rules = self.picture_rules();
                 let tokens = |picture: &Rc<SizedPicture>| rules.map(|rules| rules.tokens(picture.prepared.grid));
                 let tokens: Vec<Vec<u32>> = sized.iter().filter_map(tokens).collect(); // [pictures, tokens]
-                let EncodedChat { ids, pictures } = self.encode_chat(messages, &tokens)?;
-                (ids, pictures)
+                self.encode_chat(messages, &tokens)?
             }
         };
         let mut places: Vec<_> = sized.into_iter().map(Some).collect();
@@ -67,7 +67,7 @@ impl<B: Backend> Engine<B> {
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
         let entries = self.entries(&ids, &pictures)?;
-        Ok(Encoded { ids, entries, pictures, events, shown, ms: (self.clock)() - started })
+        Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: (self.clock)() - started })
     }
 
     /// How the model sees pictures, if it does.

@@ -115,9 +115,13 @@ impl<B: Backend> Engine<B> {
             None => self.images(encoded, context).await?,
         };
         let model = self.backend.model()?;
-        let rest = &encoded.entries[self.conversation.entries().len()..];
+        let held = self.conversation.entries().len();
+        let rest = encoded.rest(held);
         let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
         self.conversation.append(model, entries, &features).await?;
+        if encoded.branches.contains(&(held + entries.len())) {
+            self.conversation.remember();
+        }
         *images = Some(features);
         Ok(entries.len())
     }

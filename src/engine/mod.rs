@@ -143,6 +143,7 @@ impl<B: Backend> Engine<B> {
             top_k: published.top_k,
             top_p: published.top_p.unwrap_or(open.top_p),
             min_p: published.min_p.unwrap_or(open.min_p),
+            presence_penalty: published.presence_penalty.unwrap_or(open.presence_penalty),
             ..SamplingOptions::default()
         };
         if options.validate().is_ok() { options } else { open }

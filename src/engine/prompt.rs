@@ -76,6 +76,8 @@ pub struct Encoded {
     pub(super) ids: Vec<u32>,
     /// The same, with pictures told apart.
     pub(super) entries: Vec<ContextEntry>,
+    /// Entries before the places that a later prompt may go on otherwise from.
+    pub(super) branches: Vec<usize>,
     /// Pictures in the order of their tokens.
     pub(super) pictures: Vec<Rc<SizedPicture>>,
     /// What the caller should know about them.
@@ -104,6 +106,12 @@ impl Encoded {
     /// Token ids of the prompt, those of pictures included.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// Entries from `held` on to the next branch, or to the end.
+    pub(super) fn rest(&self, held: usize) -> &[ContextEntry] {
+        let end = self.branches.iter().copied().find(|branch| *branch > held).unwrap_or(self.entries.len());
+        &self.entries[held..end]
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{llama, mistral3, qwen3_vl};
+use super::{llama, mistral3, qwen3_5, qwen3_vl};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -15,6 +15,9 @@ pub enum ModelConfig {
     Llama(llama::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
+    /// Qwen3.5.
+    #[serde(rename = "qwen3_5")]
+    Qwen3_5(qwen3_5::Config),
     /// Qwen3-VL.
     Qwen3Vl(qwen3_vl::Config),
 }
@@ -42,6 +45,7 @@ impl ModelConfig {
         match self {
             Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
+            Self::Qwen3_5(_) => "qwen3_5",
             Self::Qwen3Vl(_) => "qwen3_vl",
         }
     }
@@ -51,6 +55,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
+            Self::Qwen3_5(config) => &config.text,
             Self::Qwen3Vl(config) => &config.text,
         }
     }
@@ -60,6 +65,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
+            Self::Qwen3_5(config) => &mut config.text,
             Self::Qwen3Vl(config) => &mut config.text,
         }
     }
@@ -78,7 +84,7 @@ impl ModelConfig {
                     vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
                 }
             }
-            Self::Qwen3Vl(qwen3_vl::Config { vision, .. }) => {
+            Self::Qwen3_5(qwen3_5::Config { vision, .. }) | Self::Qwen3Vl(qwen3_vl::Config { vision, .. }) => {
                 *vision = vision.take().filter(|_| layers > 0);
                 if let Some(vision) = vision {
                     vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
@@ -97,6 +103,7 @@ impl ModelConfig {
         let fault = match self {
             Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
+            Self::Qwen3_5(config) => config.find_fault(),
             Self::Qwen3Vl(config) => config.find_fault(),
         };
         fault.map_or(Ok(()), |reason| {

@@ -53,6 +53,11 @@ pub trait Definition {
         &[]
     }
 
+    /// Whether a tensor of a GGUF file is of a part that is not run.
+    fn gguf_leaves_out(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Writes the keys of a GGUF file's text half, as llama.cpp's converter does, and names the architecture; likewise of the vision half
     /// where `vision` is asked for. The tokenizer's keys are written by the caller.
     fn describe_gguf(&self, header: &mut GgufHeader, vision: bool);

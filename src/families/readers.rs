@@ -5,6 +5,7 @@ use crate::chat::layout::ChatLayout;
 use crate::error::Result;
 use crate::weights::gguf::files::GgufFiles;
 use crate::weights::hf::files::HfFiles;
+use crate::weights::manifest::SamplingDefaults;
 
 /// What a family knows without a model at hand.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct ChatDefaults {
     pub eos: u32,
     /// Token that fills unused places.
     pub pad: Option<u32>,
+    /// How tokens are chosen, where the publisher recommends for the family's layouts of conversations what the files do not say.
+    pub sampling: Option<SamplingDefaults>,
 }
 
 /// The reader of GGUF files.

@@ -1,5 +1,7 @@
 //! What a family says about each of its tensors, in one place: name, shape, use, and where importers find it.
 
+use std::ops::Range;
+
 use crate::weights::layout::Layout;
 
 /// What a tensor is used for.
@@ -46,13 +48,78 @@ pub struct TensorSpec {
     /// Where checkpoints hold two tensors that are added: runs of so many numbers, first of the one, then of the other, in turn. In GGUF
     /// files the second is a tensor of its own, its name that of the first and `.1`.
     pub frames: Option<usize>,
+    /// Which rows of the checkpoint's tensor it is, if not all.
+    pub pick: Option<Pick>,
+    /// What Hugging Face checkpoints hold in its place; GGUF files hold the very numbers.
+    pub stored: Stored,
+}
+
+/// Runs of rows: of every `of` rows the `run` ones from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick {
+    /// Rows of a run.
+    pub run: usize,
+    /// Rows from the beginning of a run to that of the next.
+    pub of: usize,
+    /// Rows before the first run.
+    pub first: usize,
+}
+
+impl Pick {
+    /// Where rows of the tensor are in the checkpoint's: runs of neighbours.
+    pub fn runs(self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let Self { run, of, first } = self;
+        let mut next = rows.start;
+        std::iter::from_fn(move || {
+            let end = rows.end.min((next / run + 1) * run);
+            let start = next / run * of + first + next % run;
+            let found = (next < end).then(|| start..start + end - next);
+            next = end;
+            found
+        })
+    }
+}
+
+/// What a number of a checkpoint says about that of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is the number.
+    Plain,
+    /// It is less by 1.
+    LessOne,
+    /// It is the logarithm of the number's opposite.
+    LogOfRate,
+}
+
+impl Stored {
+    /// The number.
+    pub fn number(self, stored: f32) -> f32 {
+        match self {
+            Self::Plain => stored,
+            Self::LessOne => stored + 1.0,
+            Self::LogOfRate => -stored.exp(),
+        }
+    }
 }
 
 impl TensorSpec {
     /// A tensor that no checkpoint is known to hold yet.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role) -> Self {
         let (hf, gguf, fuse, floor, checkpoint_shape, frames) = (Vec::new(), None, None, None, None, None);
-        Self { name: name.into(), shape: shape.to_vec(), role, hf, gguf, fuse, floor, checkpoint_shape, frames }
+        let (pick, stored) = (None, Stored::Plain);
+        Self {
+            name: name.into(),
+            shape: shape.to_vec(),
+            role,
+            hf,
+            gguf,
+            fuse,
+            floor,
+            checkpoint_shape,
+            frames,
+            pick,
+            stored,
+        }
     }
 
     /// With its names in Hugging Face checkpoints: each of `prefixes` before `name`.
@@ -78,9 +145,10 @@ impl TensorSpec {
     /// Whether a checkpoint's tensor of this shape is the one meant.
     pub fn fits(&self, shape: &[usize]) -> bool {
         let also = self.checkpoint_shape.as_deref();
-        self.shape == shape
-            || also == Some(shape)
-            || self.frames.is_some() && also.is_some_and(|also| both_frames(also) == shape)
+        // Of a shape that is another than the tensor's, sizes of 1 say nothing.
+        let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size > 1).collect::<Vec<_>>();
+        (also.is_none() || self.pick.is_none()) && self.shape == shape
+            || also.is_some_and(|also| long(also) == long(shape) || self.frames.is_some() && both_frames(also) == shape)
     }
 
     /// The frames of a tensor of that shape in which both are.

@@ -16,7 +16,10 @@ pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
 pub mod cases;
+pub mod conv_silu;
+pub mod delta_scan;
 pub mod embed_rows;
+pub mod gated_head_norm;
 pub mod gated_matvec;
 pub mod gemv;
 pub mod glu;
@@ -37,6 +40,7 @@ pub mod sample_filter;
 pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
+pub mod sigmoid_gate;
 
 pub use matmul::Linear;
 
@@ -91,6 +95,8 @@ pub(crate) enum Variant {
         is_split: bool,
         tuning: attention_step::Tuning,
     },
+    /// [`delta_scan`](mod@delta_scan) of heads of a width.
+    DeltaScan { dim: usize },
     /// [`embed_rows`](mod@embed_rows) from an embedding of which a launch binds so many parts.
     EmbedRows { layout: Layout, parts: usize },
     /// [`gated_matvec`](mod@gated_matvec).
@@ -106,7 +112,7 @@ pub(crate) enum Variant {
     /// [`rms_norm`](mod@rms_norm).
     RmsNorm(rms_norm::Tuning),
     /// [`rope_append`](mod@rope_append).
-    RopeAppend { head_dim: usize, pairs: RopePairs, has_norms: bool, precision: KvPrecision },
+    RopeAppend { head_dim: usize, has_norms: bool, precision: KvPrecision },
 }
 
 /// Bytes that a launch moves: those that it binds, but of an embedding the rows that are looked up.

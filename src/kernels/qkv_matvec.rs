@@ -50,9 +50,10 @@ pub fn kernel(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: KvP
 /// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, the cache is of
 /// floats, and four pairs of a head are two groups of four rows.
 pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias: bool, limit: usize) -> bool {
+    let is_whole = !matches!(heads.pairs, RopePairs::First(_));
     let own = OWN + usize::from(has_bias);
     let bound = bindings(own, true, weight.layout) <= limit;
-    weight.parts.len() == 1 && precision != KvPrecision::Int8 && heads.dim.is_multiple_of(8) && bound
+    weight.parts.len() == 1 && precision != KvPrecision::Int8 && heads.dim.is_multiple_of(8) && is_whole && bound
 }
 
 /// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs and a norm.

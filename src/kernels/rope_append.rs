@@ -7,7 +7,7 @@
 
 use super::cache::{Cache, cache_file};
 use super::{Variant, folded_grid, params};
-use crate::config::{KvPrecision, RopePairs};
+use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 pub use crate::reference::rope_append::Heads;
@@ -21,8 +21,10 @@ pub fn table_stride(head_dim: usize) -> usize {
 /// New tokens whose queries, keys and values are ready but for the rotation.
 #[derive(Debug)]
 pub struct RopeAppend<'a> {
-    /// Queries, which are rotated and scaled in place, keys and values. `// [tokens, (q + 2 * kv) * dim]`
+    /// Queries, which are rotated and scaled in place, keys and values. `// [tokens, stride]`
     pub qkv: &'a Slice,
+    /// Width of a row, at least `(q + 2 * kv) * dim`.
+    pub stride: usize,
     /// New tokens.
     pub tokens: usize,
     /// How a row divides into heads.
@@ -47,26 +49,32 @@ pub struct HeadNorms {
 }
 
 /// The kernel for heads of a width, normed or not, and a precision of the cache.
-pub fn kernel((head_dim, pairs): (usize, RopePairs), has_norms: bool, precision: KvPrecision) -> Kernel {
+pub fn kernel(head_dim: usize, has_norms: bool, precision: KvPrecision) -> Kernel {
     let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
-        ("INTERLEAVED", (pairs == RopePairs::Interleaved).into()),
         ("SHARED_SCALE", (precision == KvPrecision::Int8).into()),
         ("NORM", has_norms.into()),
     ]);
-    let variant = Variant::RopeAppend { head_dim, pairs, has_norms, precision };
+    let variant = Variant::RopeAppend { head_dim, has_norms, precision };
     let norm = if has_norms { ",norm" } else { "" };
     Kernel::new(format!("rope_append<{head_dim},{precision}{norm}>"), Features::NONE, shader, variant)
 }
 
 /// Records the rotation, and the copy with its rounding.
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
-    let &RopeAppend { qkv, tokens, heads, norms, step, cache } = append;
+    let &RopeAppend { qkv, stride, tokens, heads, norms, step, cache } = append;
     let eps = norms.map_or(0.0, |norms| norms.eps);
     let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     recording.dispatch(Dispatch {
-        kernel: kernel((heads.dim, heads.pairs), norms.is_some(), cache.precision),
-        params: params!(tokens, q_heads = heads.q, kv_heads = heads.kv, eps),
+        kernel: kernel(heads.dim, norms.is_some(), cache.precision),
+        params: params!(
+            tokens,
+            q_heads = heads.q,
+            kv_heads = heads.kv,
+            stride,
+            apart = heads.pairs.apart(heads.dim),
+            eps
+        ),
         buffers: [qkv].into_iter().chain(gains).chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),
         note: format!("tokens={tokens} heads={}+{} dim={}", heads.q, heads.kv, heads.dim),

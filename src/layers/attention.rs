@@ -10,6 +10,7 @@ use crate::kernels::cache::Cache;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
+use crate::kernels::sigmoid_gate;
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
@@ -17,7 +18,7 @@ use crate::weights::upload::Weight;
 pub struct Attention {
     /// The norm before it.
     pub norm: Norm,
-    /// Queries, keys and values side by side. `// [(q + 2 * kv) * dim, hidden]`
+    /// Queries, keys and values side by side, and behind them gates of the results if there are any. `// [(q + 2 * kv) * dim, hidden]`
     pub qkv_proj: FusedLinear,
     /// `// [hidden, q * dim]`
     pub o_proj: Weight,
@@ -33,7 +34,7 @@ impl Attention {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
         let stride = self.queries_keys_values(pass, cache, &qkv)?;
-        let q = Heads { buffer: qkv, stride, offset: 0 }; // [rows, q_heads, head_dim]
+        let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
         match pass.form {
             Form::Chunk { first_entry: past } => {
@@ -54,6 +55,10 @@ impl Attention {
                 attention_step::record(pass.recording, &attention)?;
             }
         }
+        let gates = (q_heads + 2 * kv_heads) * head_dim;
+        if self.qkv_proj.width() > gates {
+            sigmoid_gate::record(pass.recording, (m, q_heads * head_dim), &attn, (&qkv, stride, gates))?;
+        }
         add(pass, &self.o_proj, &attn, &x)
     }
 
@@ -73,7 +78,8 @@ impl Attention {
             return Ok(heads.q * heads.dim);
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
-        let append = RopeAppend { qkv: out, tokens: pass.rows, heads, norms, step: &step, cache };
+        let append =
+            RopeAppend { qkv: out, stride: self.qkv_proj.width(), tokens: pass.rows, heads, norms, step: &step, cache };
         rope_append::record(pass.recording, &append)?;
         Ok(self.qkv_proj.width())
     }

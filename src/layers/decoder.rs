@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::slice::from_ref;
 
 use super::attention::Attention;
+use super::delta::DeltaNet;
 use super::linear::{FusedLinear, Norm, normed};
 use super::mlp::Mlp;
 use super::pass::Pass;
 use super::rope;
 use crate::config::{Activation, TextConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Slice;
 use crate::kernels::rope_append::{HeadNorms, Heads, table_stride};
 use crate::kernels::sample::Sampling;
@@ -22,6 +23,8 @@ use crate::weights::upload::{Weight, WeightStore};
 pub enum Mixer {
     /// Causal self-attention over all earlier entries.
     Attention(Attention),
+    /// A recurrence over all earlier entries.
+    Delta(DeltaNet),
 }
 
 /// One layer of a decoder.
@@ -57,13 +60,37 @@ impl Layer {
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
             heads,
         });
-        let mlp = Mlp {
+        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+    }
+
+    /// Takes the weights of a pre-norm layer of a gated delta net and a gated feed-forward; fails as [`Self::attention`], and with
+    /// [`Error::Internal`] for a decoder without sizes of such layers.
+    pub fn delta(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let at = |name: &str| format!("layers.{layer}.linear_attn.{name}");
+        let delta = config.delta.clone();
+        let no_sizes = || Error::Internal { detail: "a delta net without sizes".into() };
+        let mut in_proj = weights.fused(&at("in_proj_qkvz"))?;
+        in_proj.extend(weights.fused(&at("in_proj_ba"))?);
+        let mixer = Mixer::Delta(DeltaNet {
+            norm: norm(config, weights, &format!("layers.{layer}.input_layernorm"))?,
+            in_proj,
+            conv: weights.vector(&at("conv1d"))?,
+            rates: [weights.vector(&at("rate"))?, weights.vector(&at("dt_bias"))?],
+            head_norm: weights.vector(&at("norm"))?,
+            out_proj: weights.matrix(&at("out_proj"))?,
+            config: delta.ok_or_else(no_sizes)?,
+        });
+        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+    }
+
+    fn mlp(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Mlp> {
+        let at = |name: &str| format!("layers.{layer}.{name}");
+        Ok(Mlp {
             norm: norm(config, weights, &at("post_attention_layernorm"))?,
             gate_up_proj: FusedLinear { matrices: weights.fused(&at("mlp.gate_up_proj"))? },
             down_proj: weights.matrix(&at("mlp.down_proj"))?,
             activation: Activation::Silu,
-        };
-        Ok(Self { mixer, mlp })
+        })
     }
 }
 
@@ -134,6 +161,8 @@ impl Decoder {
         for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
             match (&layer.mixer, state.layer(index)?) {
                 (Mixer::Attention(attention), LayerState::Kv(cache)) => attention.record(pass, &cache)?,
+                (Mixer::Delta(delta), LayerState::Delta(state)) => delta.record(pass, &state)?,
+                _ => return Err(Error::Internal { detail: format!("layer {index} has a state of another kind") }),
             }
             layer.mlp.record(pass)?;
             if let Some(features) = pass.features.as_ref().filter(|_| index < self.stacked_features) {
@@ -171,9 +200,13 @@ impl Decoder {
 
     /// Bytes of the matrices of the first layer.
     pub fn layer_bytes(&self) -> u64 {
-        let Some(Layer { mixer: Mixer::Attention(attention), mlp }) = self.layers.first() else { return 0 };
-        let matrices = attention.qkv_proj.matrices.iter().chain(&mlp.gate_up_proj.matrices);
-        let parts = matrices.chain([&attention.o_proj, &mlp.down_proj]).flat_map(|weight| &weight.parts);
+        let Some(Layer { mixer, mlp }) = self.layers.first() else { return 0 };
+        let mixed: Vec<&Weight> = match mixer {
+            Mixer::Attention(attention) => attention.qkv_proj.matrices.iter().chain([&attention.o_proj]).collect(),
+            Mixer::Delta(delta) => delta.matrices().collect(),
+        };
+        let matrices = mixed.into_iter().chain(&mlp.gate_up_proj.matrices);
+        let parts = matrices.chain([&mlp.down_proj]).flat_map(|weight| &weight.parts);
         parts.flat_map(|part| &part.planes).map(|plane| plane.bytes).sum()
     }
 }

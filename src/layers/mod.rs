@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod decoder;
+pub mod delta;
 pub mod linear;
 pub mod mlp;
 pub mod pass;
@@ -11,6 +12,7 @@ pub mod step;
 
 pub use attention::Attention;
 pub use decoder::{Decoder, Layer, Mixer};
+pub use delta::DeltaNet;
 pub use linear::{FusedLinear, Norm, project};
 pub use mlp::Mlp;
 pub use pass::{Form, Pass, TextRows, Workspace};

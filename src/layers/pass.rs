@@ -81,11 +81,11 @@ pub struct Workspace {
     pub x: Buffer,
     /// Normed rows. `// [tokens, hidden]`
     pub h: Buffer,
-    /// `// [tokens, (q_heads + 2 * kv_heads) * head_dim]`
+    /// What mixers make of the normed rows. `// [tokens, mixer_widths()[0]]`
     pub qkv: Buffer,
-    /// `// [tokens, q_heads * head_dim]`
+    /// What mixers come to. `// [tokens, mixer_widths()[1]]`
     pub attn: Buffer,
-    /// `// [tokens, 2 * intermediate]`
+    /// Gates of the feed-forward and what they are for; the channels of a recurrent layer. `// [tokens, mixer_widths()[2]]`
     pub gate_up: Buffer,
     /// `// [tokens, intermediate]`
     pub act: Buffer,
@@ -114,17 +114,16 @@ pub struct Workspace {
 impl Workspace {
     /// Buffers for so many rows at a time, of conversations of at most `context` entries. Fails as [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows, context: usize) -> Result<Self> {
-        let q_width = config.num_attention_heads * config.head_dim;
-        let kv_width = config.num_key_value_heads * config.head_dim;
+        let [qkv, attn, gate_up] = mixer_widths(config);
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
         let alloc_rows = |label, rows: usize, width: usize| alloc(label, (rows * width * size_of::<f32>()) as u64);
         let drafts = if rows.step > 1 { Sampling::partials_bytes(config.vocab_size, rows.step) } else { 0 };
         Ok(Self {
             x: alloc_rows("x", rows.prompt, config.hidden_size)?,
             h: alloc_rows("h", rows.prompt, config.hidden_size)?,
-            qkv: alloc_rows("qkv", rows.prompt, q_width + 2 * kv_width)?,
-            attn: alloc_rows("attn", rows.prompt, q_width)?,
-            gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
+            qkv: alloc_rows("qkv", rows.prompt, qkv)?,
+            attn: alloc_rows("attn", rows.prompt, attn)?,
+            gate_up: alloc_rows("gate_up", rows.prompt, gate_up)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
             step: alloc("step", step::step_bytes(config, rows.prompt, context))?,
             table: (0..0, Positions::default()),
@@ -140,8 +139,19 @@ impl Workspace {
     }
 }
 
+/// Widths of [`Workspace::qkv`], [`Workspace::attn`] and [`Workspace::gate_up`].
+fn mixer_widths(config: &TextConfig) -> [usize; 3] {
+    let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+    let qkv = q + 2 * kv + if config.output_gate { q } else { 0 };
+    let delta = config
+        .delta
+        .as_ref()
+        .map_or([0; 3], |delta| [delta.width(), delta.value_heads * delta.head_dim, delta.channels()]);
+    let attention = [qkv, q, 2 * config.intermediate_size];
+    [0, 1, 2].map(|buffer| delta[buffer].max(attention[buffer]))
+}
+
 /// Numbers in the widest row of a token, but for its logits.
 pub fn widest(config: &TextConfig) -> usize {
-    let heads = config.num_attention_heads + 2 * config.num_key_value_heads;
-    [config.hidden_size, heads * config.head_dim, 2 * config.intermediate_size].into_iter().max().unwrap_or(0)
+    mixer_widths(config).into_iter().chain([config.hidden_size]).max().unwrap_or(0)
 }

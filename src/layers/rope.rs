@@ -5,10 +5,17 @@
 
 use std::f64::consts::PI;
 
-use crate::config::{QueryScaling, RopeConfig, YarnConfig};
+use crate::config::{QueryScaling, RopeConfig, RopePairs, YarnConfig};
 
 /// Frequencies of a head's pairs. `// [head_dim / 2]`
 pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
+    let lanes = rope.pairs.lanes(head_dim);
+    if lanes < head_dim {
+        let mut frequencies = inverse_frequencies(&RopeConfig { pairs: RopePairs::Half, ..rope.clone() }, lanes);
+        // What does not turn has no frequency.
+        frequencies.resize(head_dim / 2, 0.0);
+        return frequencies;
+    }
     let plain = |i: usize| rope.theta.powf(-2.0 * i as f64 / head_dim as f64);
     let divisor =
         |i: usize| rope.divisors.as_ref().and_then(|all| all.get(i)).map_or(1.0, |&divisor| f64::from(divisor));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Phase, PhaseBytes, Plan, Residency, VISION_GROUP};
-use crate::config::{ImageGrid, KvPrecision, TextConfig};
+use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::Result;
 use crate::families::tower::Pixels;
 use crate::families::{ModelConfig, PictureShape, Pictures, definition};
@@ -119,7 +119,7 @@ impl<'a> Estimate<'a> {
         let (text, rows) = (self.config.text(), plan.rows.text);
         // While the cache grows, or is cut back, one layer is there twice.
         let state = self.state_bytes(plan, plan.context)?;
-        let layers = text.layers.len().max(1) as u64;
+        let layers = text.count(LayerKind::FullAttention).max(1) as u64;
         let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);

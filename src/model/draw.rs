@@ -115,6 +115,7 @@ impl LanguageModel for Model {
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
+        state.settle(&self.gpu)?;
         // The kernel binds some buffer even if no source names a feature.
         let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
@@ -128,7 +129,8 @@ impl LanguageModel for Model {
         for layer in 0..depth {
             self.decoder.record_layers(&mut pass, state, layer..layer + 1)?;
             if layer + 1 == depth || pass.recording.flops() >= self.gpu.most_flops() {
-                self.gpu.run_in_pieces("decoder", pass.recording.take(), &mut || Ok(())).await?;
+                let done = self.gpu.run_in_pieces("decoder", pass.recording.take(), &mut || Ok(())).await;
+                done.inspect_err(|_| state.spoil(rows))?;
             }
         }
         state.advance(rows);
@@ -225,6 +227,8 @@ impl LanguageModel for Model {
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
         let tile = Tuning::of(self.gpu.kernel_config()).tile();
+        // A recurrence would have to compute again what was right.
+        let most = if state.goes_anywhere() { most } else { 0 };
         let alike = alike(state.len(), most.min(self.rows.step), tile);
         DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }

@@ -158,6 +158,7 @@ impl Model {
 
     /// The prepared recording of a step of these rows and form over `state`.
     pub(super) fn ready(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
+        state.settle(&self.gpu)?;
         let place = state.place();
         let is_of = |step: &Prepared| place.as_ref().is_none_or(|place| step.binds(place));
         self.steps.retain(|(made_for, step)| {

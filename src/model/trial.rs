@@ -1,6 +1,7 @@
 //! Work to look at and to time: what a token and a prompt take of a device, over a model's own weights.
 
 use super::forward::Model;
+use crate::config::LayerKind;
 use crate::error::Result;
 use crate::gpu::{KernelConfig, Prepared, Recording};
 use crate::kernels::TuningGroup;
@@ -21,17 +22,21 @@ impl Model {
         let tokens = PROMPT_TOKENS.min(self.rows.prompt).min(state.context());
         state.reserve(&self.gpu, tokens).await?;
         self.start_steps(state, StepHeader { token: 0, entry: 0, drawn: 0 })?;
+        let kinds = &self.config().layers;
+        let attends = kinds.iter().position(|kind| *kind == LayerKind::FullAttention).unwrap_or(0);
         let (rows, form, layers) = match group {
             TuningGroup::Gemv | TuningGroup::AttentionStep => {
-                let depth = self.config().layers.len().max(1) as u64;
-                let layers = (STEP_BYTES / self.decoder.layer_bytes().max(1)).clamp(1, depth) as usize;
-                (1, Form::step(0, 1), layers)
+                let layers = (STEP_BYTES / self.decoder.layer_bytes().max(1)) as usize;
+                (1, Form::step(0, 1), 0..layers.max(attends + 1).min(kinds.len()))
             }
-            TuningGroup::Matmul | TuningGroup::Attention => (tokens, Form::Chunk { first_entry: 0 }, 1),
+            TuningGroup::Matmul | TuningGroup::Attention => {
+                (tokens, Form::Chunk { first_entry: 0 }, attends..attends + 1)
+            }
         };
+        state.settle(&self.gpu)?;
         let mut recording = Recording::on(config);
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
-        self.decoder.record_layers(&mut pass, state, 0..layers)?;
+        self.decoder.record_layers(&mut pass, state, layers)?;
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }
@@ -42,6 +47,7 @@ impl Model {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, entry + 1).await?;
         self.start_steps(state, StepHeader { token: 0, entry, drawn: 0 })?;
+        state.settle(&gpu)?;
         self.record_step(state, 1, Form::step(entry, 1))
     }
 
@@ -51,6 +57,7 @@ impl Model {
         let (gpu, most) = (self.gpu.clone(), self.rows.prompt.min(tokens));
         state.reserve(&gpu, tokens).await?;
         self.write_step(state, StepHeader { token: 0, entry: 0, drawn: 0 }, most)?;
+        state.settle(&gpu)?;
         let work = self.work()?;
         let chunk = |first_entry: usize| {
             let (mut recording, rows) = (gpu.recording(), most.min(tokens - first_entry));

@@ -21,7 +21,7 @@ pub fn compute(
     for (x, row) in x.chunks_exact(k).zip(qkv.chunks_exact_mut(width)) {
         matvec::compute(x, w, bias, false, row);
     }
-    rope_append::compute(heads, None, step, &mut qkv, precision, cache);
+    rope_append::compute((heads, width), None, step, &mut qkv, precision, cache);
     for (row, q) in qkv.chunks_exact(width).zip(q.chunks_exact_mut(q_width)) {
         q.copy_from_slice(&row[..q_width]);
     }

@@ -25,11 +25,7 @@ pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv
             let scale = if head < heads.q { f64::from(q_scale[token]) } else { 1.0 };
             for pair in 0..pairs {
                 let first = head * heads.dim;
-                let (at, bt) = if heads.pairs == RopePairs::Interleaved {
-                    (first + 2 * pair, first + 2 * pair + 1)
-                } else {
-                    (first + pair, first + pair + pairs)
-                };
+                let [at, bt] = heads.pairs.of(pair, heads.dim).map(|lane| first + lane);
                 let [cos, sin] = [0, 1].map(|part| f64::from(angles[(token * pairs + pair) * 2 + part]));
                 let (a, b) = (f64::from(row[at]), f64::from(row[bt]));
                 row[at] = ((a * cos - b * sin) * scale) as f32;

@@ -31,8 +31,8 @@ pub struct Step<'a> {
 }
 
 /// Norms the queries and keys of `qkv` head by head, in `f64`; `gains` are those of queries and of keys.
-fn norm(Heads { q, kv, dim, .. }: Heads, gains: [&[f32]; 2], eps: f32, qkv: &mut [f32]) {
-    for row in qkv.chunks_exact_mut((q + 2 * kv) * dim) {
+fn norm((Heads { q, kv, dim, .. }, stride): (Heads, usize), gains: [&[f32]; 2], eps: f32, qkv: &mut [f32]) {
+    for row in qkv.chunks_exact_mut(stride) {
         for (head, x) in row.chunks_exact_mut(dim).take(q + kv).enumerate() {
             let before = x.to_vec();
             rms_norm::compute(eps, &before, gains[usize::from(head >= q)], x);
@@ -40,11 +40,12 @@ fn norm(Heads { q, kv, dim, .. }: Heads, gains: [&[f32]; 2], eps: f32, qkv: &mut
     }
 }
 
-/// Norms queries and keys if there are `norms`, the gains of queries and of keys and what is added to the mean square. Rotates the queries in place; rotated keys, and values, go to the cache.
+/// Norms queries and keys if there are `norms`, the gains of queries and of keys and what is added to the mean square. Rotates the queries
+/// in place; rotated keys, and values, go to the cache.
 ///
-/// `qkv`: `// [tokens, (q + 2 * kv) * dim]`
+/// `qkv`: `// [tokens, stride]`
 pub fn compute(
-    heads: Heads,
+    (heads, stride): (Heads, usize),
     norms: Option<([&[f32]; 2], f32)>,
     step: Step<'_>,
     qkv: &mut [f32],
@@ -52,13 +53,12 @@ pub fn compute(
     cache: Cache<'_>,
 ) {
     let Heads { q, kv, dim, pairs } = heads;
-    let stride = (q + 2 * kv) * dim;
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
     let mut rotated = qkv.to_vec(); // [tokens, stride]
     if let Some((gains, eps)) = norms {
-        norm(heads, gains, eps, &mut rotated);
+        norm((heads, stride), gains, eps, &mut rotated);
     }
     rope::compute(rope::Heads { q, k: kv, dim, pairs }, stride, &angles.concat(), &scales, &mut rotated);
     let (past, pages) = (step.position, step.pages);

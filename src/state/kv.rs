@@ -1,9 +1,10 @@
-//! The state of a conversation with a decoder of attention layers: a list of pages.
+//! The state of a conversation: a list of pages, and what recurrent layers remember.
 
 use super::pages::Pages;
 use super::pool::Pool;
+use super::recurrent::Recurrent;
 use super::{LayerState, Positions, States};
-use crate::config::{ImageGrid, KvPrecision, TextConfig};
+use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu};
 
@@ -18,6 +19,7 @@ pub struct State {
     list: u64,
     context: usize,
     positions: Positions,
+    recurrent: Option<Recurrent>,
 }
 
 impl Drop for State {
@@ -29,27 +31,41 @@ impl Drop for State {
 impl State {
     /// An empty state that may grow to `context` entries in the pages of `pool`.
     pub fn new(pool: &Pool, context: usize) -> Self {
-        let list = pool.pages(Pages::open);
-        Self { pool: pool.clone(), list, context, positions: Positions::default() }
+        Self::of(pool, pool.pages(Pages::open), context, Positions::default())
+    }
+
+    fn of(pool: &Pool, list: u64, context: usize, positions: Positions) -> Self {
+        Self { pool: pool.clone(), list, context, positions, recurrent: Recurrent::new(pool.config()) }
     }
 
     /// An empty state with a pool of its own, which has memory for `room` entries. Fails as [`Allocator::alloc`].
     pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, room: usize) -> Result<Self> {
-        Ok(Self::new(&Pool::with_room(gpu, config, precision, room)?, room))
+        let state = Self::new(&Pool::with_room(gpu, config, precision, room)?, room);
+        state.recurrent.iter().try_for_each(|recurrent| recurrent.allocate(gpu))?;
+        Ok(state)
     }
 
     /// A state with the same entries, in the same pages: what either of them is continued by, the other does not see. Takes no memory;
-    /// before one of them is continued, the last page is copied if it is not full.
+    /// before one of them is continued, the last page is copied if it is not full. What a recurrence remembers is not shared: of a decoder
+    /// with recurrent layers it has no entries.
     #[must_use]
     pub fn fork(&self) -> Self {
+        if self.recurrent.is_some() {
+            return Self::new(&self.pool, self.context);
+        }
         let list = self.pool.pages(|pages| pages.fork(self.list));
-        Self { pool: self.pool.clone(), list, context: self.context, positions: self.positions.clone() }
+        Self::of(&self.pool, list, self.context, self.positions.clone())
     }
 
     /// Bytes that an entry takes, in all layers together.
     pub fn entry_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
         let head_bytes: u64 = precision.head_bytes(config.head_dim).iter().sum();
-        (config.layers.len() * config.num_key_value_heads) as u64 * head_bytes
+        (config.count(LayerKind::FullAttention) * config.num_key_value_heads) as u64 * head_bytes
+    }
+
+    /// Bytes of what recurrent layers remember, however many entries there are.
+    pub fn recurrent_bytes(config: &TextConfig) -> u64 {
+        Recurrent::new(config).map_or(0, |recurrent| recurrent.bytes())
     }
 
     /// The precision where nobody asks for one: 32-bit floats if the whole context is cheap even so, else 16-bit ones.
@@ -66,6 +82,9 @@ impl State {
     /// The state of layer `index`.
     pub(crate) fn layer(&self, index: usize) -> Result<LayerState> {
         let no_layer = || Error::Internal { detail: format!("there is no state of layer {index}") };
+        if let Some(delta) = self.recurrent.as_ref().and_then(|recurrent| recurrent.layer(index)) {
+            return delta.map(LayerState::Delta);
+        }
         self.pool.layer(index).ok_or_else(no_layer)
     }
 
@@ -96,12 +115,29 @@ impl State {
 
     /// Counts rows whose entries a submitted recording appends.
     pub fn advance(&mut self, rows: usize) {
+        self.spoil(rows);
         self.pool.pages(|pages| pages.advance(self.list, rows));
+    }
+
+    /// Counts rows of a pass that failed and may have been computed in part: a recurrence has to go back behind them.
+    pub(crate) fn spoil(&mut self, rows: usize) {
+        self.recurrent.iter().for_each(|recurrent| recurrent.advance(rows));
+    }
+
+    /// Has recurrent layers find the state that the next pass begins with. Before every pass.
+    pub(crate) fn settle(&self, gpu: &Gpu) -> Result<()> {
+        self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.settle(gpu))
+    }
+
+    /// Whether it can go back to any entry.
+    pub(crate) fn goes_anywhere(&self) -> bool {
+        self.recurrent.is_none()
     }
 
     /// A buffer that tells the states of a model from others: a prepared recording that binds it works on this state.
     pub(crate) fn place(&self) -> Option<Buffer> {
-        self.pool.first_plane().map(|plane| plane.buffer)
+        let recurrent = self.recurrent.as_ref().and_then(Recurrent::buffer);
+        recurrent.or_else(|| self.pool.first_plane().map(|plane| plane.buffer))
     }
 }
 
@@ -110,11 +146,17 @@ impl States for State {
         self.pool.pages(|pages| pages.len(self.list))
     }
 
-    fn checkpoint(&mut self) {}
+    fn checkpoint(&mut self) {
+        self.recurrent.iter().for_each(Recurrent::checkpoint);
+    }
 
     fn rewind(&mut self, to: usize) -> usize {
         // Keys and values of an entry depend on no later one.
-        let left = self.pool.pages(|pages| pages.rewind(self.list, to));
+        let mut left = self.pool.pages(|pages| pages.rewind(self.list, to));
+        if let Some(recurrent) = &self.recurrent {
+            left = left.min(recurrent.rewind(left));
+            self.pool.pages(|pages| pages.rewind(self.list, left));
+        }
         self.positions.rewind(left);
         left
     }

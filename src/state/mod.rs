@@ -9,12 +9,14 @@ mod kv;
 mod pages;
 mod pool;
 mod positions;
+mod recurrent;
 
 pub use crate::kernels::cache::PAGE;
 pub use kv::State;
 pub use pages::Pages;
 pub use pool::Pool;
 pub use positions::Positions;
+pub use recurrent::DeltaState;
 
 use crate::kernels::cache::Cache;
 
@@ -23,6 +25,8 @@ use crate::kernels::cache::Cache;
 pub enum LayerState {
     /// Keys and values of every entry, in pages that the step buffer names.
     Kv(Cache),
+    /// What a recurrence remembers of all of them.
+    Delta(DeltaState),
 }
 
 /// The states of all layers of one conversation.

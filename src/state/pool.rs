@@ -24,8 +24,10 @@ pub struct Pool(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pages: RefCell<Pages>,
-    /// Of each layer.
+    /// Of each layer of attention.
     layers: RefCell<Vec<Layer>>,
+    /// What the decoder is like.
+    config: TextConfig,
     precision: KvPrecision,
     /// Bytes of an entry in each plane of a layer.
     entry_bytes: Vec<u64>,
@@ -53,12 +55,10 @@ impl Pool {
     pub fn new(config: &TextConfig, precision: KvPrecision, entries: usize) -> Self {
         let heads = config.num_key_value_heads as u64;
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
-        let layer = |kind: &LayerKind| match kind {
-            LayerKind::FullAttention => Layer::none(precision),
-        };
-        let (pages, layers) = (RefCell::default(), RefCell::new(config.layers.iter().map(layer).collect()));
+        let layers = vec![Layer::none(precision); config.count(LayerKind::FullAttention)];
+        let (pages, layers) = (RefCell::default(), RefCell::new(layers));
         let (most, is_lean) = (entries.div_ceil(PAGE), Cell::new(false));
-        Self(Rc::new(Shared { pages, layers, precision, entry_bytes, most, is_lean }))
+        Self(Rc::new(Shared { pages, layers, config: config.clone(), precision, entry_bytes, most, is_lean }))
     }
 
     /// A pool with memory for so many entries. Fails as [`Allocator::alloc`].
@@ -84,9 +84,18 @@ impl Pool {
         then(&mut self.0.pages.borrow_mut())
     }
 
-    /// What layer `index` has.
+    /// What the decoder is like.
+    pub(super) fn config(&self) -> &TextConfig {
+        &self.0.config
+    }
+
+    /// What layer `index` of the decoder has, if it is one of attention.
     pub(super) fn layer(&self, index: usize) -> Option<LayerState> {
-        self.0.layers.borrow().get(index).map(|layer| LayerState::Kv(layer.cache.clone()))
+        let is_attention = |kind: &LayerKind| *kind == LayerKind::FullAttention;
+        let kinds = &self.0.config.layers;
+        kinds.get(index).filter(|kind| is_attention(kind))?;
+        let before = kinds[..index].iter().filter(|kind| is_attention(kind)).count();
+        self.0.layers.borrow().get(before).map(|layer| LayerState::Kv(layer.cache.clone()))
     }
 
     /// A plane of the first layer, if there is memory yet.

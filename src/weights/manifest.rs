@@ -71,6 +71,9 @@ pub struct SamplingDefaults {
     /// Only tokens at least this likely as a share of the likeliest one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_p: Option<f32>,
+    /// Taken off a token's logit once it was drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f32>,
 }
 
 impl SamplingDefaults {

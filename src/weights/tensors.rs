@@ -14,6 +14,7 @@ use super::quant::decode;
 use super::source::ByteSource;
 use crate::error::{Error, Result};
 use crate::families::TensorSpec;
+use crate::families::tensor_spec::{Pick, Stored};
 
 /// How the elements of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,16 @@ impl<S: ByteSource> TensorFiles<S> {
     pub(super) fn tensor(&self, name: &str) -> Option<TensorRef<'_, S>> {
         let file = &self.files[*self.place.get(name)?];
         let (name, info) = file.tensors.get_key_value(name)?;
-        Some(TensorRef { name, info, source: &file.source, scale: 1.0, frames: None, second: None })
+        Some(TensorRef {
+            name,
+            info,
+            source: &file.source,
+            scale: 1.0,
+            frames: None,
+            second: None,
+            pick: None,
+            stored: Stored::Plain,
+        })
     }
 
     /// Adds all that the files say about their tensors.
@@ -115,6 +125,10 @@ pub(super) struct TensorRef<'a, S> {
     pub(super) frames: Option<usize>,
     /// A tensor of the same shape that is added.
     pub(super) second: Option<Box<Self>>,
+    /// Which of its rows are meant, if not all.
+    pub(super) pick: Option<Pick>,
+    /// What its numbers say.
+    pub(super) stored: Stored,
 }
 
 impl<'a, S: ByteSource> TensorRef<'a, S> {
@@ -164,11 +178,35 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
             let sum = |pair: &[f32]| pair[..run].iter().zip(&pair[run..]).map(|(a, b)| a + b).collect::<Vec<_>>();
             return Ok(both.chunks_exact(2 * run).flat_map(sum).collect());
         }
-        let mut numbers = self.read_one(range.clone()).await?;
+        let mut numbers = Vec::new();
+        for range in self.runs(range.clone()) {
+            numbers.extend(self.read_one(range).await?);
+        }
+        if self.stored != Stored::Plain {
+            numbers.iter_mut().for_each(|number| *number = self.stored.number(*number));
+        }
         if let Some(second) = &self.second {
             numbers.iter_mut().zip(second.read_one(range).await?).for_each(|(number, second)| *number += second);
         }
         Ok(numbers)
+    }
+
+    /// Where in the tensor the elements of `range` are; of a pick they are whole rows.
+    fn runs(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let cols = self.info.shape.last().map_or(1, |&cols| cols as u64).max(1);
+        let Some(pick) = self.pick else { return vec![range] };
+        let rows = pick.runs((range.start / cols) as usize..(range.end / cols) as usize);
+        rows.map(|rows| rows.start as u64 * cols..rows.end as u64 * cols).collect()
+    }
+
+    /// Rows of a matrix of blocks, as [`Self::append_run`] appends them.
+    pub(super) async fn append_blocks(&self, layout: Layout, rows: Range<usize>, planes: &mut [Vec<u8>]) -> Result<()> {
+        let runs: Vec<Range<usize>> =
+            self.pick.map_or_else(|| vec![rows.clone()], |pick| pick.runs(rows.clone()).collect());
+        for rows in runs {
+            self.append_run(layout, rows, planes).await?;
+        }
+        Ok(())
     }
 
     async fn read_one(&self, range: Range<u64>) -> Result<Vec<f32>> {
@@ -190,12 +228,12 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         // Rows of a tensor that lies in the file: their numbers fit.
         let rows = (range.start / cols) as usize..(range.end / cols) as usize;
         let mut planes = vec![Vec::new(); layout.plane_units().len()];
-        self.append_blocks(layout, rows.clone(), &mut planes).await?;
+        self.append_run(layout, rows.clone(), &mut planes).await?;
         decode(layout, &[rows.len(), cols as usize], &planes)
     }
 
     /// Appends some rows of a matrix of blocks, none with a scale that is no number, to the planes of `layout`. No bit changes.
-    pub(super) async fn append_blocks(&self, layout: Layout, rows: Range<usize>, planes: &mut [Vec<u8>]) -> Result<()> {
+    async fn append_run(&self, layout: Layout, rows: Range<usize>, planes: &mut [Vec<u8>]) -> Result<()> {
         let (&[_, cols], Some((bytes, elements))) = (self.info.shape.as_slice(), block_size(layout)) else {
             return Err(self.error("is stored in blocks where plain numbers are needed"));
         };

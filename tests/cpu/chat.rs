@@ -23,7 +23,6 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::from_json(&fixture("tokenizer.json")).unwrap()
 }
 
-/// V13 with `<s>`.
 fn template() -> ChatTemplate<'static> {
     let layout = definition(&published("ministral-3-3b").unwrap()).chat_layout("mistral-v13").unwrap();
     ChatTemplate { layout, bos: Some(1), default_system: None }
@@ -68,6 +67,7 @@ fn written(segments: &[Segment<'_>]) -> Value {
         Segment::Control(name) => json!({"control": name}),
         Segment::Text(text) => json!({"text": text}),
         Segment::Image(index) => json!({"image": index}),
+        Segment::Branch => json!("branch"),
     };
     segments.iter().map(one).collect()
 }
@@ -94,6 +94,7 @@ fn flat(messages: &[Message]) -> String {
         Segment::Control(name) => (*name).to_owned(),
         Segment::Text(text) => text.to_string(),
         Segment::Image(index) => format!("<{index}>"),
+        Segment::Branch => String::new(),
     };
     template().segments(messages).unwrap().iter().map(one).collect()
 }

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess};
-use ocelli::config::{KvPrecision, MAX_HEAD_DIM, RopePairs};
+use ocelli::config::{KvPrecision, MAX_HEAD_DIM};
 use ocelli::gpu::{Access, Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::cache::PAGE;
@@ -74,7 +74,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
             attention::kernel(head_dim, Source::Rows, tuning),
             attention_step::kernel(head_dim, precision, rows, head_dim % 3 == 0, step),
             attention_join::kernel(head_dim),
-            rope_append::kernel((head_dim, RopePairs::Half), head_dim % 8 == 0, precision),
+            rope_append::kernel(head_dim, head_dim % 8 == 0, precision),
         ]
     })
 }

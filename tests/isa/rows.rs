@@ -7,8 +7,9 @@ use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{
-    attention, attention_join, attention_step, embed_rows, gated_matvec, glu, matmul, matvec, qkv_matvec, rms_norm,
-    rope, rope_append, sample, sample_filter, sample_scan,
+    attention, attention_join, attention_step, conv_silu, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu,
+    layer_norm, matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
+    sigmoid_gate,
 };
 use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
 
@@ -135,8 +136,14 @@ fn others() -> Vec<Row> {
         embed_rows::kernel(Layout::Q4_0, 1),
         embed_rows::kernel(Layout::Q6K, 1),
         attention_join::kernel(128),
-        rope_append::kernel((128, RopePairs::Half), false, KvPrecision::F16),
-        rope_append::kernel((128, RopePairs::Half), false, KvPrecision::Int8),
+        rope_append::kernel(128, false, KvPrecision::F16),
+        rope_append::kernel(128, false, KvPrecision::Int8),
+        rope_append::kernel(256, true, KvPrecision::F16),
+        conv_silu::kernel(),
+        delta_scan::kernel(128),
+        gated_head_norm::kernel(),
+        sigmoid_gate::kernel(),
+        layer_norm::kernel(),
         rope::kernel(),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }),

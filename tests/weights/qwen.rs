@@ -1,17 +1,35 @@
-//! Settings of Qwen3-VL checkpoints, and what is refused of them.
+//! Settings of Qwen's checkpoints, what is refused of them, and the layout of Qwen3.5's conversations.
 
-use ocelli::families::ModelConfig;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use ocelli::chat::layout::Segment;
+use ocelli::chat::{ChatTemplate, ContentPart, Message, Role};
+use ocelli::config::{DeltaConfig, LayerKind, RopePairs};
 use ocelli::families::qwen3_vl::Config;
+use ocelli::families::{ModelConfig, TensorSpec, definition, published};
+use ocelli::weights::ImportOptions;
+use ocelli::weights::gguf::{GgufImport, import};
 use ocelli::weights::hf::{CheckpointSettings, read_settings};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
+use ocelli::weights::manifest::SamplingDefaults;
+use ocelli::weights::package::Package;
 use ocelli::weights::source::Directory;
+use ocelli::weights::synth::{FileType, GgufFile};
+use ocelli::weights::writer::PackageWriter;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::common::{checkpoint, checkpoint_dir};
+use crate::common::{MemoryFiles, MemorySink, checkpoint, checkpoint_dir, read_values};
 
 /// The fixture's settings with a file changed at these places.
 fn settings(file: &str, changes: &[(&str, Value)]) -> Result<CheckpointSettings> {
-    let mut files = checkpoint("qwen3_vl");
+    settings_of("qwen3_vl", file, changes)
+}
+
+fn settings_of(name: &str, file: &str, changes: &[(&str, Value)]) -> Result<CheckpointSettings> {
+    let mut files = checkpoint(name);
     let mut value: Value = serde_json::from_slice(&files.0[file]).expect("JSON");
     for (place, new) in changes {
         let (parent, key) = place.rsplit_once('/').expect("a place");
@@ -84,5 +102,133 @@ fn what_this_crate_does_not_run_is_refused_by_name() {
         let error = settings(file, &[(place, value.clone())]).map(drop).expect_err(place);
         assert!(matches!(error, Error::UnsupportedArchitecture { .. } | Error::InvalidCheckpoint { .. }), "{error}");
         assert!(error.to_string().contains(word), "{place} = {value}: {error}");
+    }
+}
+
+#[test]
+fn a_recurrent_checkpoint_says_what_it_was_made_with() {
+    let read = pollster::block_on(read_settings(&Directory(checkpoint_dir("qwen3_5")))).expect("settings");
+    assert_eq!((read.chat.template.as_str(), read.chat.template_is_assumed), ("qwen3.5", false));
+    assert_eq!((read.chat.bos_token_id, &read.chat.eos_token_ids[..]), (None, &[702][..]));
+    let card = SamplingDefaults { presence_penalty: Some(1.5), top_k: Some(20), ..read.chat.sampling };
+    assert_eq!((read.chat.sampling, card.temperature, card.top_p), (card, Some(0.7), Some(0.8)));
+    let text = read.config.text();
+    assert_eq!(text.delta, Some(DeltaConfig { key_heads: 2, value_heads: 4, head_dim: 32, tiled: false }));
+    assert_eq!(text.layers[..2], [LayerKind::DeltaNet, LayerKind::FullAttention]);
+    assert_eq!((text.rope.pairs, text.rope.sections), (RopePairs::First(8), Some([2, 1, 1])));
+    assert!(text.output_gate && text.head_norms && text.tie_word_embeddings);
+}
+
+#[test]
+fn what_is_not_run_of_recurrent_models_is_refused_by_name() {
+    for (place, value, word) in [
+        ("/text_config/attn_output_gate", json!(false), "attn_output_gate"),
+        ("/text_config/linear_conv_kernel_dim", json!(3), "linear_conv_kernel_dim"),
+        ("/text_config/linear_value_head_dim", json!(64), "linear_value_head_dim"),
+        ("/text_config/linear_num_value_heads", json!(3), "value heads"),
+        ("/text_config/linear_key_head_dim", json!(0), "linear"),
+        ("/text_config/layer_types", json!(["linear_attention"]), "layer_types"),
+        ("/text_config/layer_types", json!(vec!["sliding_attention"; 6]), "sliding_attention"),
+        ("/text_config/layer_types", json!(vec!["linear_attention"; 6]), "attends"),
+        ("/text_config/rope_parameters/mrope_section", json!([3, 3, 2]), "sections"),
+        ("/text_config/rope_parameters/partial_rotary_factor", json!(1.5), "partial_rotary_factor"),
+    ] {
+        let error = settings_of("qwen3_5", "config.json", &[(place, value.clone())]).map(drop).expect_err(place);
+        assert!(matches!(error, Error::UnsupportedArchitecture { .. } | Error::InvalidCheckpoint { .. }), "{error}");
+        assert!(error.to_string().contains(word), "{place} = {value}: {error}");
+    }
+}
+
+fn flat(messages: &[Message]) -> Result<String> {
+    let settings = pollster::block_on(read_settings(&Directory(checkpoint_dir("qwen3_5")))).expect("settings");
+    let layout = definition(&settings.config).chat_layout(&settings.chat.template)?;
+    let one = |segment: &Segment<'_>| match segment {
+        Segment::Start => "<start>".to_owned(),
+        Segment::Control(name) => (*name).to_owned(),
+        Segment::Text(text) => text.to_string(),
+        Segment::Image(index) => format!("<picture {index}>"),
+        Segment::Branch => "|".to_owned(),
+    };
+    let template = ChatTemplate { layout, bos: None, default_system: None };
+    Ok(template.segments(messages)?.iter().map(one).collect())
+}
+
+/// As the models' own template renders them, thinking off; a branch where a later prompt may go on otherwise.
+#[test]
+fn the_layout_is_qwen_3_5s() {
+    let ask =
+        |text: &str| Message { role: Role::User, content: vec![ContentPart::Image(0), ContentPart::Text(text.into())] };
+    let open = "|<think>\n\n</think>\n\n";
+    assert_eq!(
+        flat(&[ask("What is this?\n")]).expect("segments"),
+        format!("<|im_start|>user\n<picture 0>|What is this?<|im_end|>\n<|im_start|>assistant\n{open}")
+    );
+    let messages = [
+        Message::text(Role::System, "Be brief."),
+        Message::text(Role::User, "Hi "),
+        Message::text(Role::Assistant, "<think>\nhm\n</think>\n\nHello."),
+        ask("And this?"),
+    ];
+    let rendered = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n\
+                    <|im_start|>user\n<picture 0>|And this?<|im_end|>\n<|im_start|>assistant\n";
+    assert_eq!(flat(&messages).expect("segments"), format!("{rendered}{open}"));
+    let twice = [Message::text(Role::User, "Hi"), Message::text(Role::System, "Be brief.")];
+    assert!(flat(&twice).expect_err("a late system message").to_string().contains("messages[1].role"));
+}
+
+/// As the hub counts them, without the layer that drafts tokens.
+#[test]
+fn published_shapes_have_as_many_parameters_as_the_models() {
+    for (name, parameters) in [
+        ("qwen3-vl-2b", 2_127_532_032),
+        ("qwen3-vl-4b", 4_437_815_808),
+        ("qwen3-vl-8b", 8_767_123_696),
+        ("qwen3.5-0.8b", 852_985_920),
+        ("qwen3.5-2b", 2_213_241_664),
+        ("qwen3.5-4b", 4_539_265_536),
+        ("qwen3.5-9b", 9_409_813_744),
+        ("qwen3.5-27b", 27_356_728_560),
+    ] {
+        let config = published(name).expect("a shape");
+        config.validate(name).expect("a model that runs");
+        // Both frames of the patches' convolution count.
+        let count = |spec: TensorSpec| spec.len() * if spec.frames.is_some() { 2 } else { 1 };
+        assert_eq!(definition(&config).tensors().map(count).sum::<u64>(), parameters, "{name}");
+    }
+}
+
+/// Rows that are picked out of a tensor are the same whether its blocks are kept or read.
+#[test]
+fn what_is_quantised_keeps_its_bits() {
+    let mut config = published("qwen3.5-4b").expect("a shape");
+    config.keep_vision_layers(0);
+    let text = config.text_mut();
+    text.layers.truncate(4);
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (1700, 256, 512);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 64);
+    text.rope.pairs = RopePairs::First(16);
+    text.rope.sections = Some([3, 3, 2]);
+    text.delta = Some(DeltaConfig { key_heads: 2, value_heads: 4, head_dim: 64, tiled: true });
+    for file_type in [FileType::Q4KM, FileType::Q8_0] {
+        let mut bytes = Vec::new();
+        let file = GgufFile::text("random", &config, file_type).expect("a file");
+        file.write("text.gguf", 5, &mut bytes, |_| ()).expect("a file");
+        let files = MemoryFiles(BTreeMap::from([("text.gguf".into(), bytes.into())]));
+        let pack = |layouts: Layouts| {
+            let (sink, options) = (MemorySink::default(), ImportOptions { layouts, ..ImportOptions::default() });
+            let names = GgufImport { text: "text.gguf".into(), mmproj: None };
+            let writer = PackageWriter::new(sink.clone());
+            let manifest = pollster::block_on(import(&files, &names, writer, options, |_| ControlFlow::Continue(())));
+            let packed = MemoryFiles(sink.files.lock().expect("no panic").clone());
+            (manifest.expect("a package"), pollster::block_on(Package::open(packed)).expect("a package"))
+        };
+        let ((kept, blocks), (_, floats)) = (pack(Layouts::default()), pack(Layout::F32.into()));
+        assert_eq!(kept.config, config);
+        assert!(kept.tensor("layers.3.self_attn.gate_proj").expect("gates").layout.is_quantised());
+        for tensor in &kept.tensors {
+            let (found, read) = (read_values(&blocks, &tensor.name), read_values(&floats, &tensor.name));
+            assert!(found == read && found.iter().all(|x| x.is_finite()), "{} as {}", tensor.name, tensor.layout);
+        }
+        assert!(read_values(&floats, "layers.0.linear_attn.rate").iter().all(|&rate| rate < 0.0));
     }
 }

@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
 /// `<|begin_of_text|>`, `<|eot_id|>` and `<|finetune_right_pad_id|>` of Llama 3's vocabularies.
-pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004) };
+pub(super) const TOKENS: ChatDefaults =
+    ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None };
 
 /// Every message is a turn of its own, without the white space around it. A conversation that ends with the assistant leaves that turn
 /// open, for the model to continue.

@@ -51,6 +51,8 @@ fn llama_3(
             ..RopeConfig::plain(5e5, RopePairs::Interleaved)
         },
         head_norms: false,
+        output_gate: false,
+        delta: None,
         query_scaling: None,
     };
     ModelConfig::Llama(Config { text })

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 
 /// `<s>`, `</s>` and `<pad>` of Mistral's vocabularies.
-pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: Some(1), eos: 2, pad: Some(11) };
+pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: Some(1), eos: 2, pad: Some(11), sampling: None };
 
 /// Consecutive messages of a user or of the assistant are merged, their texts joined by an empty line; system messages each stay their own.
 /// Where a user's turn is one text and then one picture, the picture goes first. A conversation that ends with the assistant leaves that

@@ -48,6 +48,8 @@ fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64
         max_position_embeddings: 131_072,
         rope: RopeConfig::plain(theta, RopePairs::Interleaved),
         head_norms: false,
+        output_gate: false,
+        delta: None,
         query_scaling: None,
     };
     ModelConfig::Mistral3(Config { text, vision: Some(tower()) })

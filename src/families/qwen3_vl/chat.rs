@@ -12,21 +12,31 @@ use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
 /// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own.
-pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643) };
+pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643), sampling: None };
 
 /// Every message is a turn of its own, as it is. A conversation that ends with the assistant leaves that turn open, for the model to
 /// continue.
 pub(super) static CHATML: ChatLayout = ChatLayout { name: "chatml", marks: &["<|im_start|>", "<|im_end|>"], segments };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
+    lay_out(messages, system, |_, content| content)
+}
+
+/// Lays out the turns, what they contain as `shown` shows it.
+pub(in crate::families) fn lay_out<'a>(
+    messages: &'a [Message],
+    system: Option<&'a str>,
+    shown: impl Fn(Role, Vec<Segment<'a>>) -> Vec<Segment<'a>>,
+) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |message| message.role == Role::User)?;
     let mut segments = Vec::new();
     if let Some(text) = system {
-        turn(&mut segments, Role::System, vec![Segment::Text(text.into())]);
+        turn(&mut segments, Role::System, shown(Role::System, vec![Segment::Text(text.into())]));
         end(&mut segments);
     }
     for (i, message) in messages.iter().enumerate() {
-        turn(&mut segments, message.role, merge_content(std::slice::from_ref(message), ""));
+        let content = merge_content(std::slice::from_ref(message), "");
+        turn(&mut segments, message.role, shown(message.role, content));
         if i + 1 < messages.len() || message.role != Role::Assistant {
             end(&mut segments);
         }

@@ -85,7 +85,7 @@ impl VisionConfig {
         )
     }
 
-    fn find_fault(&self, text: &TextConfig) -> Option<String> {
+    pub(in crate::families) fn find_fault(&self, text: &TextConfig) -> Option<String> {
         let sizes = [
             ("vision.num_attention_heads", self.num_attention_heads, 1, MAX_HEADS),
             ("vision.hidden_size", self.hidden_size, 4, MAX_WIDTH),

@@ -33,13 +33,20 @@ fn model(
         max_position_embeddings: 262_144,
         rope: RopeConfig { sections: Some([24, 20, 20]), ..RopeConfig::plain(5e6, RopePairs::Half) },
         head_norms: true,
+        output_gate: false,
+        delta: None,
         query_scaling: None,
     };
     ModelConfig::Qwen3Vl(Config { text, vision: Some(vision) })
 }
 
 /// A tower of that width, feed-forward and depth, with mergers behind three of its layers.
-fn tower(hidden_size: usize, intermediate_size: usize, layers: usize, deepstack: [usize; 3]) -> VisionConfig {
+pub(in crate::families) fn tower(
+    hidden_size: usize,
+    intermediate_size: usize,
+    layers: usize,
+    deepstack: [usize; 3],
+) -> VisionConfig {
     VisionConfig {
         hidden_size,
         intermediate_size,

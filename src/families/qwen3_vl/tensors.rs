@@ -6,7 +6,8 @@ use crate::families::tensor_spec::{Role, TensorSpec};
 use crate::weights::layout::Layout;
 
 /// As the classes nest, and of a text model alone.
-const DECODER: HfPrefixes = HfPrefixes { decoder: &["model.language_model.", "model."], head: &["", "model."] };
+pub(in crate::families) const DECODER: HfPrefixes =
+    HfPrefixes { decoder: &["model.language_model.", "model."], head: &["", "model."] };
 const PICTURES: &[&str] = &["model.visual.", "visual."];
 
 pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ {

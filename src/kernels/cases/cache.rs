@@ -116,9 +116,10 @@ pub fn rope_append(
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
     let sizes = format!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}");
-    let kernel = append::kernel((heads.dim, heads.pairs), has_norms, precision);
+    let kernel = append::kernel(heads.dim, has_norms, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
-        let stride = (heads.q + 2 * heads.kv) * heads.dim;
+        // Behind normed heads there may be others.
+        let stride = (heads.q + 2 * heads.kv + usize::from(has_norms)) * heads.dim;
         let mut qkv = numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
         let table = rotation.table(harness, heads.dim);
         let held = rotation.position + tokens;
@@ -135,11 +136,18 @@ pub fn rope_append(
         let gains: [Vec<f32>; 2] = [(); 2].map(|()| (0..heads.dim).map(|_| gain(&mut harness.random)).collect());
         let norms = HeadNorms { q: harness.input(&gains[0])?, k: harness.input(&gains[1])?, eps };
         let norms = Some(&norms).filter(|_| has_norms);
-        let launch = RopeAppend { qkv: &out.slice, tokens, heads, norms, step: &step, cache: &cache };
+        let launch = RopeAppend { qkv: &out.slice, stride, tokens, heads, norms, step: &step, cache: &cache };
         append::record(&mut harness.recording, &launch)?;
         let written = reference_cache(&mut planes);
         let known = norms.map(|_| ([&gains[0][..], &gains[1]], eps));
-        reference::rope_append::compute(heads, known, rotation.step(&pages, &table), &mut qkv, precision, written);
+        reference::rope_append::compute(
+            (heads, stride),
+            known,
+            rotation.step(&pages, &table),
+            &mut qkv,
+            precision,
+            written,
+        );
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(out);

@@ -10,6 +10,7 @@ mod harness;
 mod pictures;
 mod pointwise;
 mod products;
+mod recurrent;
 mod sampling;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
 pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, rope};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
+pub use recurrent::{conv_silu, delta_scan, gated_head_norm, sigmoid_gate};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
 use super::Variant;
@@ -28,6 +30,7 @@ use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::gpu::Kernel;
 use crate::kernels::attention::{Shape, Source};
+use crate::kernels::delta_scan::DeltaHeads;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
@@ -132,6 +135,8 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "accept" => vec![accept(VOCAB, Logits::FLAT, (4, 2)), scan_rows(VOCAB, Logits::FLAT, 4)],
         "activation" => ACTIVATIONS.map(|kind| activation(131, kind, 6.0)).into(),
         "add_features" => vec![add_features(7, 8, 2)],
+        "conv_silu" => vec![conv_silu(3, 70, 2)],
+        "gated_head_norm" => vec![gated_head_norm((2, 3, 64), (3, 1))],
         "glu" => ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into(),
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
@@ -144,6 +149,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
             vec![sample_filter(VOCAB, Logits::FLAT, Draw { options, drawn: 3 })]
         }
         "sample_scan" => draws().map(|draw| sample_scan(VOCAB, Logits::FLAT, draw)).into(),
+        "sigmoid_gate" => vec![sigmoid_gate((3, 37), (5, 2))],
         _ => return None,
     })
 }
@@ -171,6 +177,9 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let shape = Attending { m, splits, position: tuning.tile() + 1, heads, head_dim, tuning };
             vec![attention_step(shape, precision, Scores::MILD)]
         }
+        Variant::DeltaScan { dim } => {
+            [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled })).into()
+        }
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
             vec![embed_rows(layout, 7, unit(layout), rows, 3)]
@@ -188,10 +197,12 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias))]
         }
         Variant::RmsNorm(tuning) => vec![rms_norm(tuning, (3, 260), 1e-5, 3.0)],
-        Variant::RopeAppend { head_dim, pairs, has_norms, precision } => {
+        Variant::RopeAppend { head_dim, has_norms, precision } => {
             let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true };
             let numbers = if has_norms { signs } else { exact_numbers };
-            vec![rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers)]
+            let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
+            let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);
+            pairs.map(case).into()
         }
     }
 }

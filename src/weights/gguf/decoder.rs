@@ -70,8 +70,8 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
     let Some(head_dim) = keys.get("attention.key_length")?.or(hidden_size.checked_div(heads)) else {
         return Err(metadata.refuse(format!("{} is 0", keys.key("attention.head_count"))));
     };
-    for key in ["attention.value_length", "rope.dimension_count"] {
-        if let Some(size) = keys.get(key)?.filter(|&size: &usize| size != head_dim) {
+    for (key, only) in [("attention.value_length", head_dim), ("rope.dimension_count", pairs.lanes(head_dim))] {
+        if let Some(size) = keys.get(key)?.filter(|&size: &usize| size != only) {
             return Err(keys.unsupported(format!("{} is {size} in heads of {head_dim}", keys.key(key))));
         }
     }
@@ -91,6 +91,8 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         max_position_embeddings: context,
         rope: rope(&keys, pairs)?,
         head_norms: false,
+        output_gate: false,
+        delta: None,
         query_scaling: None,
     })
 }
@@ -152,7 +154,7 @@ pub fn describe_text(header: &mut GgufHeader, architecture: &str, text: &TextCon
         ("attention.head_count_kv", text.num_key_value_heads),
         ("attention.key_length", text.head_dim),
         ("attention.value_length", text.head_dim),
-        ("rope.dimension_count", text.head_dim),
+        ("rope.dimension_count", text.rope.pairs.lanes(text.head_dim)),
     ];
     for (name, size) in sizes {
         header.set(&key(name), size as u32);

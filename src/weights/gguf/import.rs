@@ -9,7 +9,7 @@ use super::tokenizer::{chat_settings, reader, tokenizer_json, tokens};
 use crate::config::MAX_HEAD_DIM;
 use crate::error::{Error, Result};
 use crate::families::readers::GgufReader;
-use crate::families::{ModelConfig, TensorSpec, definition};
+use crate::families::{Definition, ModelConfig, TensorSpec, definition};
 use crate::weights::checkpoint::Fingerprint;
 use crate::weights::convert::{ImportOptions, Piece, Progress, convert, main_layout};
 use crate::weights::manifest::Manifest;
@@ -80,7 +80,7 @@ fn describe<'a, S: ByteSource>(
     }
     let names =
         pieces.iter().flat_map(|Piece { tensor, .. }| [Some(tensor.name), tensor.second.as_ref().map(|t| t.name)]);
-    refuse_unknown(text, vision, names.flatten(), definition(&config).gguf_copies())?;
+    refuse_unknown(text, vision, names.flatten(), definition(&config))?;
     // The tower first, as it is used; each file from front to back.
     pieces.sort_by_key(|piece| (piece.spec.role.is_text(), piece.tensor.place()));
     let quantization = main_layout(pieces.iter().map(|piece| (&piece.spec, piece.layout)));
@@ -151,7 +151,7 @@ fn find<'a, S: ByteSource>(
     };
     let second = spec.frames.map(|_| tensor(&second_frame(name)).map(Box::new)).transpose()?;
     let mut found = tensor(name)?;
-    found.second = second;
+    (found.second, found.pick) = (second, spec.pick);
     Ok(found)
 }
 
@@ -160,18 +160,20 @@ pub(in crate::weights) fn second_frame(name: &str) -> String {
     format!("{name}.1")
 }
 
-/// Refuses tensors that nothing here would read: biases, rope factors, experts make another network. `copies` repeat others.
+/// Refuses tensors that nothing here would read: biases, rope factors, experts make another network. `model` knows of others.
 fn refuse_unknown<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
     read: impl Iterator<Item = &'a str>,
-    copies: &'a [&str],
+    model: &'a dyn Definition,
 ) -> Result<()> {
-    let known: HashSet<&str> = read.chain(copies.iter().copied()).collect();
+    let known: HashSet<&str> = read.chain(model.gguf_copies().iter().copied()).collect();
     // Ollama puts a vision half of its own spelling into the text file; the one of the file that was named is taken.
     let names = |model: &'a GgufModel<S>| model.tensors.iter().map(move |(name, _)| (model, name));
     let in_text = names(text).filter(|(_, name)| vision.is_none() || !is_vision(name));
-    let mut unknown = in_text.chain(vision.into_iter().flat_map(names)).filter(|(_, name)| !known.contains(name));
+    let mut unknown = in_text
+        .chain(vision.into_iter().flat_map(names))
+        .filter(|(_, name)| !known.contains(name) && !model.gguf_leaves_out(name));
     let Some((model, name)) = unknown.next() else { return Ok(()) };
     let reason = if is_vision(name) && vision.is_none() {
         "is part of a vision half, which is read from an mmproj file only: name one"

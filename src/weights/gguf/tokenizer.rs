@@ -107,7 +107,7 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
         },
         eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
-        sampling: sampling(metadata),
+        sampling: family.chat.sampling.unwrap_or_else(|| sampling(metadata)),
     })
 }
 
@@ -119,5 +119,6 @@ fn sampling(metadata: &Metadata) -> SamplingDefaults {
         top_k: number("general.sampling.top_k").filter(|top| *top >= 1.0).map(|top| top as usize),
         top_p: number("general.sampling.top_p").map(|value| value as f32),
         min_p: number("general.sampling.min_p").map(|value| value as f32),
+        presence_penalty: None,
     }
 }

@@ -1,5 +1,7 @@
 //! A plain decoder's configuration: the fields that `transformers` gives every Llama-like model.
 
+use serde_json::Value;
+
 use super::fields::Fields;
 use super::rope::decoder_rope;
 use crate::config::{LayerKind, MAX_LAYERS, TextConfig};
@@ -33,12 +35,12 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         let reason = format!("is {window}, smaller than the context of {max_position_embeddings}");
         return Err(unsupported("sliding_window", reason));
     }
-    full_attention_only(config, model_type, layers)?;
+    let layers = layer_kinds(config, model_type, layers)?;
     Ok(TextConfig {
         vocab_size: size("vocab_size")?,
         hidden_size,
         intermediate_size: size("intermediate_size")?,
-        layers: vec![LayerKind::FullAttention; layers],
+        layers,
         num_attention_heads: heads,
         num_key_value_heads: optional_size("num_key_value_heads")?.unwrap_or(heads),
         head_dim,
@@ -47,18 +49,24 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         max_position_embeddings,
         rope: decoder_rope(config, model_type, rope_types, (head_dim, max_position_embeddings))?,
         head_norms: false,
+        output_gate: false,
+        delta: None,
         query_scaling: None,
     })
 }
 
-fn full_attention_only(config: Fields<'_>, model_type: &str, layers: usize) -> Result<()> {
-    let Some(kinds) = config.get("layer_types") else { return Ok(()) };
+fn layer_kinds(config: Fields<'_>, model_type: &str, layers: usize) -> Result<Vec<LayerKind>> {
+    let Some(kinds) = config.get("layer_types") else { return Ok(vec![LayerKind::FullAttention; layers]) };
     let kinds = kinds.as_array().ok_or_else(|| config.refuse("layer_types", "is not a list"))?;
-    if let Some(kind) = kinds.iter().find(|kind| kind.as_str() != Some("full_attention")) {
-        return Err(config.unsupported(model_type, "layer_types", &format!("holds {kind}")));
-    }
+    let kind = |kind: &Value| match kind.as_str() {
+        Some("full_attention") => Ok(LayerKind::FullAttention),
+        // Whoever knows of such layers reads their sizes.
+        Some("linear_attention") if config.has("linear_num_value_heads") => Ok(LayerKind::DeltaNet),
+        _ => Err(config.unsupported(model_type, "layer_types", &format!("holds {kind}"))),
+    };
+    let kinds = kinds.iter().map(kind).collect::<Result<Vec<_>>>()?;
     if kinds.len() != layers {
         return Err(config.refuse("layer_types", "does not have one entry for each layer"));
     }
-    Ok(())
+    Ok(kinds)
 }

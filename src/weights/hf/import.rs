@@ -47,7 +47,7 @@ pub async fn import<F: FileSet, K: PackageSink>(
     let mut pieces = Vec::new();
     for spec in definition(&settings.config).tensors() {
         let mut tensor = find(&checkpoint, &listed_in, &spec)?;
-        tensor.frames = spec.frames_of(&tensor.info.shape);
+        (tensor.frames, tensor.pick, tensor.stored) = (spec.frames_of(&tensor.info.shape), spec.pick, spec.stored);
         let layout = options.layouts.of(&spec, tensor.held());
         pieces.push(Piece { tensor, spec, layout });
     }

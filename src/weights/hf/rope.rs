@@ -4,6 +4,8 @@ use super::fields::Fields;
 use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
 use crate::error::Result;
 
+/// What `rope_types` name for a rope that may turn a part of a head alone.
+pub const PARTIAL: &str = "partial";
 /// The base where none is given.
 const DEFAULT_THETA: f64 = 10_000.0;
 
@@ -51,7 +53,10 @@ pub(super) fn decoder_rope(
     let rope = parameters(config, "rope_parameters.")?;
     let (name, theta) = name_and_theta(config, rope, architecture)?;
     let original = original_positions(config, rope, max_positions)?;
-    let mut parsed = RopeConfig::plain(theta, RopePairs::Half);
+    let part = partial(config, rope, architecture, types.contains(&PARTIAL))?;
+    let pairs =
+        part.map_or(RopePairs::Half, |part| RopePairs::First((head_dim.min(MAX_HEAD_DIM) as f64 * part) as usize));
+    let mut parsed = RopeConfig::plain(theta, pairs);
     match name {
         "default" => {}
         "yarn" if types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
@@ -73,18 +78,25 @@ pub(super) fn decoder_rope(
 pub fn plain_theta(config: Fields<'_>, path: &str, architecture: &str, types: &[&str]) -> Result<f64> {
     let rope = parameters(config, path)?;
     let (name, theta) = name_and_theta(config, rope, architecture)?;
+    partial(config, rope, architecture, false)?;
     if !types.contains(&name) {
         return Err(rope.unsupported(architecture, "rope_type", &format!("is {name:?}")));
     }
     Ok(theta)
 }
 
+/// The part of a head that rotates, if not all of it does and that is `known` here.
+fn partial(config: Fields<'_>, rope: Fields<'_>, architecture: &str, known: bool) -> Result<Option<f64>> {
+    let part = number("partial_rotary_factor", rope, config)?.filter(|part| *part != 1.0);
+    if part.is_some_and(|part| !known || !(0.0..1.0).contains(&part)) {
+        return Err(rope.unsupported(architecture, "partial_rotary_factor", "is not 1"));
+    }
+    Ok(part)
+}
+
 fn name_and_theta<'a>(config: Fields<'a>, rope: Fields<'a>, architecture: &str) -> Result<(&'a str, f64)> {
     if let Some((layers, _)) = rope.iter().find(|(_, value)| value.is_object()) {
         return Err(rope.unsupported(architecture, layers, "differs between layers"));
-    }
-    if number("partial_rotary_factor", rope, config)?.is_some_and(|partial| partial != 1.0) {
-        return Err(rope.unsupported(architecture, "partial_rotary_factor", "is not 1"));
     }
     let theta = number("rope_theta", rope, config)?.unwrap_or(DEFAULT_THETA);
     let name = rope.text("rope_type")?.map_or_else(|| rope.text("type"), |name| Ok(Some(name)))?;

@@ -118,7 +118,7 @@ async fn chat_settings<F: FileSet>(
         bos_token_id: bos.first().copied(),
         eos_token_ids,
         pad_token_id: pad.map(|ids| ids[0]).or(default_pad),
-        sampling: sampling(generation)?,
+        sampling: defaults.sampling.map_or_else(|| sampling(generation), Ok)?,
     })
 }
 
@@ -131,6 +131,7 @@ fn sampling(generation: Fields<'_>) -> Result<SamplingDefaults> {
         top_k,
         top_p: number("top_p")?,
         min_p: number("min_p")?,
+        presence_penalty: None,
     })
 }
 

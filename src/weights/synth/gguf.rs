@@ -1,5 +1,6 @@
 //! Random GGUF files, with the names, keys and types of the published ones.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use half::bf16;
@@ -7,7 +8,7 @@ use safetensors::Dtype;
 
 use super::deviation;
 use super::random::{Palette, Random, Scales, block};
-use super::tokenizer::{CONTROL, Vocabulary};
+use super::tokenizer::{CONTROL, Vocabulary, chat_tokens};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
@@ -110,8 +111,9 @@ impl GgufFile {
         specs: impl Iterator<Item = TensorSpec>,
         kind: impl Fn(&TensorSpec) -> ElementType,
     ) -> Result<Self> {
-        let mut tensors = Vec::new();
-        for spec in specs {
+        let (mut tensors, mut names) = (Vec::new(), HashSet::new());
+        // What is several tensors here may be one there.
+        for spec in specs.filter(|spec| names.insert(spec.gguf.clone().unwrap_or_else(|| spec.name.clone()))) {
             let kind = kind(&spec);
             let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
             let name = spec.gguf.as_ref().unwrap_or(&spec.name);
@@ -165,7 +167,7 @@ impl Filler {
         let bf16 = |x| bf16::from_f32(x).to_le_bytes();
         match kind {
             ElementType::Blocks(layout) => Self::Blocks(layout, Scales::new(layout, deviation(spec))),
-            ElementType::Plain(dtype) if spec.shape.len() == 1 => Self::Plain(Palette::of_vector(random), dtype),
+            ElementType::Plain(dtype) if spec.shape.len() == 1 => Self::Plain(Palette::of_vector(spec, random), dtype),
             ElementType::Plain(Dtype::F32) => {
                 Self::Plain(Palette::new(random, deviation(spec), f32::to_le_bytes), Dtype::F32)
             }
@@ -205,7 +207,7 @@ fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> 
     header.set("tokenizer.ggml.scores", vec![0.0f32; tokens.len()]);
     header.set("tokenizer.ggml.tokens", tokens);
     header.set("tokenizer.ggml.merges", merges);
-    let ChatDefaults { bos, eos, pad } = family.chat;
+    let ChatDefaults { bos, eos, pad, .. } = chat_tokens(family, config.text().vocab_size);
     for (key, id) in [("bos", bos), ("eos", Some(eos)), ("unknown", Some(0)), ("padding", pad)] {
         if let Some(id) = id {
             header.set(&format!("tokenizer.ggml.{key}_token_id"), id);

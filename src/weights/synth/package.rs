@@ -6,14 +6,14 @@ use half::f16;
 
 use super::deviation;
 use super::random::{Palette, Random, Scales};
-use super::tokenizer::{CONTROL, Vocabulary};
+use super::tokenizer::{CONTROL, Vocabulary, chat_tokens};
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 use crate::families::{ModelConfig, TensorSpec, definition};
 use crate::weights::convert::{Progress, main_layout, row_chunks};
 use crate::weights::layout::{Layout, PlaneKind, ROW_GROUP};
 use crate::weights::layouts::Layouts;
-use crate::weights::manifest::{ChatSettings, Manifest, SamplingDefaults};
+use crate::weights::manifest::{ChatSettings, Manifest};
 use crate::weights::quant::encode_rows;
 use crate::weights::tokenizer_json::write_tokenizer;
 use crate::weights::writer::{PackageSink, PackageWriter};
@@ -50,7 +50,7 @@ pub async fn package<K: PackageSink>(
             return Err(Error::Aborted);
         }
     }
-    let ChatDefaults { bos, eos, pad } = family.chat;
+    let ChatDefaults { bos, eos, pad, sampling } = chat_tokens(family, config.text().vocab_size);
     let chat = ChatSettings {
         template: family.chat_layouts[0].name.into(),
         template_is_assumed: false,
@@ -58,7 +58,7 @@ pub async fn package<K: PackageSink>(
         bos_token_id: bos,
         eos_token_ids: vec![eos],
         pad_token_id: pad,
-        sampling: SamplingDefaults::default(),
+        sampling: sampling.unwrap_or_default(),
     };
     let source = Some(format!("random numbers, seed {seed}"));
     let draft = Manifest::draft(name.into(), quantization, config, chat);
@@ -75,7 +75,7 @@ async fn write_tensor<K: PackageSink>(
     let units = layout.plane_units();
     let mut planes = vec![Vec::new(); units.len()];
     let &[rows, cols] = spec.shape.as_slice() else {
-        Palette::of_vector(random).extend(random, spec.len() as usize, &mut planes[0]);
+        Palette::of_vector(spec, random).extend(random, spec.len() as usize, &mut planes[0]);
         writer.append(&mut planes).await?;
         return writer.end().await;
     };

@@ -2,6 +2,8 @@
 
 use half::f16;
 
+use crate::families::TensorSpec;
+use crate::families::tensor_spec::Stored;
 use crate::weights::layout::Layout;
 
 /// xoshiro256++ (<https://prng.di.unimi.it/xoshiro256plusplus.c>).
@@ -60,9 +62,10 @@ impl Palette {
         Self { bytes: (0..PALETTE).flat_map(|_| bytes((normal() * deviation) as f32)).collect(), width: N }
     }
 
-    /// The gains of a norm, or what else is a vector: `f32` of about 1.
-    pub(super) fn of_vector(random: &mut Random) -> Self {
-        Self::new(random, 0.05, |x| (1.0 + x).to_le_bytes())
+    /// The gains of a norm, or what else is a vector: `f32` of about 1, or where it says how fast something fades, of about -1.
+    pub(super) fn of_vector(spec: &TensorSpec, random: &mut Random) -> Self {
+        let sign = if spec.stored == Stored::LogOfRate { -1.0 } else { 1.0 };
+        Self::new(random, 0.05, |x| (sign * (1.0 + x)).to_le_bytes())
     }
 
     /// Appends `count` numbers.

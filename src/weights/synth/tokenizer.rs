@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::families::readers::{ChatDefaults, Family};
 
 /// Control tokens of the real vocabulary; those without a name are numbered.
 pub(super) const CONTROL: usize = 1000;
@@ -30,6 +31,16 @@ struct Added {
 struct Model {
     vocab: HashMap<String, usize>,
     merges: Vec<[String; 2]>,
+}
+
+/// Ends answers where the family's own token is outside a vocabulary: as in the demo model.
+const EOS: u32 = 2;
+
+/// The tokens of conversations that a vocabulary of `size` has.
+pub(super) fn chat_tokens(family: &Family, size: usize) -> ChatDefaults {
+    let (inside, chat) = (|id: &u32| (*id as usize) < size, family.chat);
+    let eos = if inside(&chat.eos) { chat.eos } else { EOS };
+    ChatDefaults { bos: chat.bos.filter(inside), eos, pad: chat.pad.filter(inside), ..chat }
 }
 
 /// Tokens by id, of which the first [`CONTROL`] are control tokens, and merges by rank.

@@ -59,7 +59,7 @@ fn a_value_that_nothing_declares_is_told_with_the_file() {
 }
 
 fn rope_append() -> Shader {
-    Shader::new("rope_append").set_all([("HEAD_DIM4", 4), ("INTERLEAVED", 0), ("SHARED_SCALE", 1), ("NORM", 0)])
+    Shader::new("rope_append").set_all([("HEAD_DIM4", 4), ("SHARED_SCALE", 1), ("NORM", 0)])
 }
 
 #[test]

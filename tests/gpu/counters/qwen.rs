@@ -1,4 +1,4 @@
-//! What a token and a picture of Qwen3-VL launch and bind.
+//! What a token and a picture of Qwen's models launch and bind.
 
 use std::fmt::Write;
 
@@ -52,4 +52,34 @@ fn what_a_picture_of_qwen3_vl_2b_launches_is_known() {
     let shown = [("stem", 0), ("layer", 1), ("layer with a merger", 6), ("merger", stages.len() - 1)];
     let text: String = shown.iter().map(|(what, stage)| listed(what, &stages[*stage])).collect();
     insta::assert_snapshot!("qwen3_vl_2b_picture_of_448", text);
+}
+
+/// Eight launches a delta layer: norm and product, gates, convolution, scan, norm and gate, output, gate and up, down. Seven a layer of
+/// attention, and one more where several workgroups share a long context.
+#[test]
+fn a_token_of_qwen3_5_launches_at_most_eight_kernels_a_layer_and_binds_little_but_weights() {
+    let mut text = String::new();
+    for name in ["qwen3.5-0.8b", "qwen3.5-2b", "qwen3.5-9b"] {
+        let config = published(name).expect("a shape");
+        let model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
+        let config = config.text();
+        for position in [0, 4095] {
+            let (work, state) = buffers(&model, 16, position + 1);
+            let step = model.step(&work, &state, position, 1).expect("a step");
+            let count = step.dispatches().count();
+            // An embedding and a head of the largest are in two parts and four.
+            assert!(count <= 8 * config.layers.len() + 6, "{count} launches at {position}:\n{step}");
+            let tokens = (position + 1).next_multiple_of(256) as u64;
+            let least = model.text_bytes
+                + tokens * State::entry_bytes(config, KvPrecision::F16)
+                + State::recurrent_bytes(config);
+            let bound = bound_bytes(&step);
+            assert!(bound * 100 <= least * 103, "{bound} bytes are bound; weights, cache and states are {least}");
+            text += &listed(&format!("{name}, token {position}"), &step);
+        }
+        let (work, state) = buffers(&model, 256, 256);
+        let chunk = model.chunk((&work, &state), (0, 256), 0..config.layers.len()).expect("a chunk");
+        text += &listed(&format!("{name}, 256 tokens"), &chunk);
+    }
+    insta::assert_snapshot!("qwen3_5_text", text);
 }

@@ -8,6 +8,7 @@ mod logprobs;
 mod memory;
 mod pictures;
 mod pieces;
+mod recurrent;
 mod tuning;
 
 use crate::device;

@@ -33,11 +33,11 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let planes = precision.head_bytes(head_dim).into_iter().map(upload).collect();
     let before = vec![0.0; head_dim + v.len()];
     let qkv: Vec<f32> = before.into_iter().chain(v.iter().copied()).collect();
-    let qkv = gpu.upload("qkv", Purpose::Activations, &qkv).expect("qkv").all();
+    let (stride, qkv) = (qkv.len(), gpu.upload("qkv", Purpose::Activations, &qkv).expect("qkv").all());
     let (cache, mut recording) = (Cache { precision, planes }, Recording::new());
     let step = gpu.upload("step", Purpose::Activations, &unrotated(head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
-    let launch = RopeAppend { qkv: &qkv, tokens: 1, heads, norms: None, step: &step, cache: &cache };
+    let launch = RopeAppend { qkv: &qkv, stride, tokens: 1, heads, norms: None, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");
     gpu.run("append", &recording).expect("a run");
     let read = |plane: &Slice| pollster::block_on(gpu.read_as::<u32>(plane)).expect("a plane");

@@ -103,6 +103,7 @@ groups!(
     many_rows,
     moving,
     pointwise,
+    recurrent,
     rope_append,
     sampling
 );

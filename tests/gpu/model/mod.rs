@@ -67,6 +67,15 @@ fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
     });
 }
 
+/// The two GGUF files of a checkpoint against its own logits.
+fn pair_agrees(name: &str) {
+    pollster::block_on(async {
+        let files = pack_gguf_pair(name, &format!("{name}_mmproj"), Layout::F32.into()).await;
+        let mut engine = load(&files, 256).await;
+        engine_agrees(&mut engine, &format!("{name}.gguf"), cases(name, "")).await;
+    });
+}
+
 macro_rules! gguf_files {
     ($($name:ident),*) => {
         mod gguf {
@@ -82,14 +91,16 @@ macro_rules! gguf_files {
                 gguf_agrees("bf16", Layout::F32.into(), "bf16");
             }
 
-            /// As llama.cpp's converter writes Qwen3-VL, with what it repeats, splits and adds.
+            /// As llama.cpp's converter writes Qwen's models, with what it repeats, splits and adds.
             #[test]
             fn qwen3_vl_as_f32() {
-                pollster::block_on(async {
-                    let files = pack_gguf_pair("qwen3_vl", "qwen3_vl_mmproj", Layout::F32.into()).await;
-                    let mut engine = load(&files, 256).await;
-                    engine_agrees(&mut engine, "qwen3_vl.gguf", cases("qwen3_vl", "")).await;
-                });
+                pair_agrees("qwen3_vl");
+            }
+
+            /// And with value heads in another order.
+            #[test]
+            fn qwen3_5_as_f32() {
+                pair_agrees("qwen3_5");
             }
 
             #[test]
@@ -195,7 +206,9 @@ checkpoints!(
     like_24b,
     llama3,
     qwen3_vl,
-    qwen3_vl_untied
+    qwen3_vl_untied,
+    qwen3_5,
+    qwen3_5_even
 );
 
 fn chunks_agree(checkpoint: &str) {

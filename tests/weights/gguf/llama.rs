@@ -86,7 +86,7 @@ fn flat(messages: &[Message], default_system: Option<&str>) -> Result<String> {
         Segment::Start => "<|begin_of_text|>".to_owned(),
         Segment::Control(name) => (*name).to_owned(),
         Segment::Text(text) => text.to_string(),
-        Segment::Image(_) => panic!("a picture"),
+        Segment::Image(_) | Segment::Branch => panic!("neither pictures nor branches"),
     };
     Ok(template.segments(messages)?.iter().map(one).collect())
 }

@@ -5,6 +5,7 @@ mod gemv;
 mod moving;
 mod pointwise;
 mod products;
+mod recurrent;
 mod sampling;
 mod step;
 
@@ -15,7 +16,7 @@ use ocelli::kernels::cases::{Case, Into, Scores};
 pub(crate) type Group = (&'static str, fn() -> Vec<Case>);
 
 /// All of them.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 12] = [
     ("attention", attention::rows),
     ("attention_step", step::attention_rows),
     ("embed_rows", products::embed_rows_rows),
@@ -25,6 +26,7 @@ pub(crate) const GROUPS: [Group; 11] = [
     ("many_rows", products::matmul_rows),
     ("moving", moving::rows),
     ("pointwise", pointwise::rows),
+    ("recurrent", recurrent::rows),
     ("rope_append", step::append_rows),
     ("sampling", sampling::rows),
 ];

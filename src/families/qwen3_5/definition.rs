@@ -1,0 +1,72 @@
+//! Qwen3.5 as the rest of the crate sees it.
+
+use super::{Config, chat, gguf, synth, tensors};
+use crate::config::LayerKind;
+use crate::error::Result;
+use crate::families::definition::{Definition, Pictures};
+use crate::families::qwen3_vl::VisionConfig;
+use crate::families::qwen3_vl::synth::describe_vision;
+use crate::families::qwen3_vl::tower::Vision;
+use crate::families::readers::Family;
+use crate::families::tensor_spec::TensorSpec;
+use crate::families::tower::Tower;
+use crate::layers::{Decoder, Layer};
+use crate::weights::gguf::write::GgufHeader;
+use crate::weights::upload::WeightStore;
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static QWEN3_5: Family = Family {
+    name: "qwen3_5",
+    chat: chat::TOKENS,
+    chat_layouts: &[&chat::CHATML],
+    split_pattern: None,
+    hf: super::hf::READER,
+    gguf: Some(gguf::READER),
+    published: &synth::PUBLISHED,
+};
+
+impl Definition for Config {
+    fn family(&self) -> &'static Family {
+        &QWEN3_5
+    }
+
+    fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_> {
+        Box::new(tensors::tensors(self))
+    }
+
+    fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
+        let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
+        let decoder = Decoder::new(&self.text, weights, |text, weights, layer| match text.layers[layer] {
+            LayerKind::FullAttention => Layer::attention(text, weights, layer),
+            LayerKind::DeltaNet => Layer::delta(text, weights, layer),
+        })?;
+        Ok(decoder.with_stacked_features(stacked))
+    }
+
+    fn tower(&self) -> Option<Box<dyn Tower>> {
+        let vision = self.vision.as_ref()?;
+        Some(Box::new(Vision::new(vision)))
+    }
+
+    fn pictures(&self) -> Option<&dyn Pictures> {
+        self.vision.as_ref().map(|vision| vision as &dyn Pictures)
+    }
+
+    fn vision_summary(&self) -> String {
+        self.vision.as_ref().map(VisionConfig::summary).unwrap_or_default()
+    }
+
+    fn gguf_leaves_out(&self, name: &str) -> bool {
+        // Heads for further tokens are blocks behind the layers.
+        let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+        block.is_some_and(|block| block >= self.text.layers.len())
+    }
+
+    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
+        match (&self.vision, vision) {
+            (Some(vision), true) => describe_vision(header, vision, self.text.hidden_size),
+            (None, true) => {}
+            (_, false) => synth::describe_text(header, &self.text),
+        }
+    }
+}

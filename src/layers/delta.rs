@@ -1,0 +1,63 @@
+//! A gated delta net with its norm before and its residual behind.
+
+use super::linear::{Norm, add, normed};
+use super::pass::Pass;
+use crate::config::DeltaConfig;
+use crate::error::Result;
+use crate::gpu::Slice;
+use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
+use crate::kernels::{conv_silu, gated_head_norm};
+use crate::state::DeltaState;
+use crate::weights::upload::Weight;
+
+/// `x += out(norm(scan(silu(conv(qkv)), b, a)) * silu(z))`, where q, k and v, z, b and a are products of the normed x.
+#[derive(Debug)]
+pub struct DeltaNet {
+    /// The norm before it.
+    pub norm: Norm,
+    /// Queries, keys, values and the gates z, then b and a, as matrices in this order. `// [config.width(), hidden]`
+    pub in_proj: Vec<Weight>,
+    /// Of the convolution, the newest token's last. `// [channels, 4]`
+    pub conv: Slice,
+    /// How fast each head forgets, and what is added to a before. `// [value_heads]` each
+    pub rates: [Slice; 2],
+    /// The norm of every head of the result. `// [head_dim]`
+    pub head_norm: Slice,
+    /// `// [hidden, value_heads * head_dim]`
+    pub out_proj: Weight,
+    /// Its sizes.
+    pub config: DeltaConfig,
+}
+
+impl DeltaNet {
+    /// Records the layer over the rows in `pass.work.x`.
+    pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
+        let (config, work, rows) = (&self.config, pass.work, pass.rows);
+        let DeltaConfig { key_heads, value_heads, head_dim, tiled } = *config;
+        // What the feed-forward works in is free meanwhile.
+        let (x, all, y, out) = (work.x.all(), work.qkv.all(), work.gate_up.all(), work.attn.all());
+        let (channels, width) = (config.channels(), config.width());
+        let z_width = value_heads * head_dim;
+        normed(pass, &self.in_proj, &self.norm, (&x, rows), &all)?; // [rows, q | k | v | z | b | a]
+        let sizes = (rows, channels, width);
+        conv_silu::record(pass.recording, sizes, &all, &state.conv, &self.conv, &y)?; // [rows, q | k | v]
+        let heads = DeltaHeads { keys: key_heads, values: value_heads, dim: head_dim, tiled };
+        let scan = DeltaScan {
+            y: &y,
+            gates: &all,
+            place: (width, channels + z_width),
+            rates: self.rates.each_ref(),
+            state: &state.memory,
+            out: &out,
+        };
+        delta_scan::record(pass.recording, rows, heads, &scan)?; // [rows, value_heads, head_dim]
+        let (sizes, gates) = ((rows, value_heads, head_dim), (&all, width, channels));
+        gated_head_norm::record(pass.recording, sizes, self.norm.eps, &out, gates, &self.head_norm)?;
+        add(pass, &self.out_proj, &out, &x)
+    }
+
+    /// The matrices that every token is multiplied by.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Weight> {
+        self.in_proj.iter().chain([&self.out_proj])
+    }
+}

@@ -1,0 +1,67 @@
+//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token.
+
+/// Heads of a gated delta net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaHeads {
+    /// Key heads, and query heads.
+    pub keys: usize,
+    /// Value heads, a multiple of the key heads.
+    pub values: usize,
+    /// Width of a head; a multiple of [`COLUMNS`](crate::kernels::delta_scan::COLUMNS).
+    pub dim: usize,
+    /// Whether value head `i` has key head `i % keys`, as in GGUF files; else neighbours share one.
+    pub tiled: bool,
+}
+
+impl DeltaHeads {
+    /// The key head of a value head.
+    pub fn key_head(self, value_head: usize) -> usize {
+        if self.tiled { value_head % self.keys } else { value_head / (self.values / self.keys) }
+    }
+}
+
+/// Added to the sum of squares of queries and keys.
+const EPS: f64 = 1e-6;
+
+/// For every token: `S *= e^g; d = beta * (v - S^T k); S += k d^T; o = S^T q`, where `g = rate * softplus(a + dt)`, `beta = sigmoid(b)`, and
+/// queries and keys have length 1, queries then being divided by the root of `dim`. All in `f64` but what is kept of a token.
+///
+/// `y`: `// [tokens, (2 * keys + values) * dim]`; `gates`: `// [tokens, stride]`, from column `offset` on b of every
+/// value head and then a; `rate`, `dt`: `// [values]`; `state`:
+/// `// [values, dim, dim]`; `out`: `// [tokens, values, dim]`.
+pub fn compute(
+    heads: DeltaHeads,
+    y: &[f32],
+    (gates, stride, offset): (&[f32], usize, usize),
+    [rate, dt]: [&[f32]; 2],
+    state: &mut [f32],
+    out: &mut [f32],
+) {
+    let DeltaHeads { keys, values, dim, .. } = heads;
+    let rows = y.chunks_exact((2 * keys + values) * dim).zip(gates.chunks_exact(stride));
+    for ((y, gates), out) in rows.zip(out.chunks_exact_mut(values * dim)) {
+        let gates = &gates[offset..];
+        for head in 0..values {
+            let of = |first: usize, head: usize| (0..dim).map(move |i| f64::from(y[(first + head) * dim + i]));
+            let unit = |first: usize| {
+                let length = (of(first, heads.key_head(head)).map(|x| x * x).sum::<f64>() + EPS).sqrt();
+                of(first, heads.key_head(head)).map(move |x| x / length).collect::<Vec<_>>()
+            };
+            let (q, k, v) = (unit(0), unit(keys), of(2 * keys, head));
+            let (b, a) = (f64::from(gates[head]), f64::from(gates[values + head]) + f64::from(dt[head]));
+            let softplus = if a > 20.0 { a } else { a.exp().ln_1p() };
+            let (decay, beta) = ((f64::from(rate[head]) * softplus).exp(), 1.0 / (1.0 + (-b).exp()));
+            let state = &mut state[head * dim * dim..(head + 1) * dim * dim]; // [keys' lanes, values' lanes]
+            for (column, v) in v.enumerate() {
+                let seen =
+                    |x: &[f64], state: &[f32]| (0..dim).map(|i| x[i] * f64::from(state[i * dim + column])).sum::<f64>();
+                let d = beta * (v - decay * seen(&k, state));
+                for i in 0..dim {
+                    let kept = &mut state[i * dim + column];
+                    *kept = (decay * f64::from(*kept) + k[i] * d) as f32;
+                }
+                out[head * dim + column] = (seen(&q, state) / (dim as f64).sqrt()) as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What recurrent layers keep of a conversation: as much behind the last entry as behind the first, and nothing of those between.
+
+use std::cell::RefCell;
+
+use crate::config::{DeltaConfig, LayerKind, TextConfig};
+use crate::error::{Error, Result};
+use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
+
+/// What the buffers are called in the device's messages.
+const LABEL: &str = "recurrent states";
+/// Places that a conversation remembers, besides its beginning: where its prompt ended, and where drafts began.
+const SNAPSHOTS: usize = 2;
+/// Bindings begin at multiples of this.
+const ALIGNMENT: u64 = 256;
+
+/// What a layer of a gated delta net keeps.
+#[derive(Debug, Clone)]
+pub struct DeltaState {
+    /// Inputs of the convolution of the last three entries. `// [3, channels]`
+    pub conv: Slice,
+    /// `// [value heads, head_dim, head_dim]`
+    pub memory: Slice,
+}
+
+/// The states of all recurrent layers of one conversation, in one buffer, and copies of it to go back to. What is asked of them here is
+/// done by [`Self::settle`], before the next pass.
+#[derive(Debug)]
+pub(super) struct Recurrent {
+    config: DeltaConfig,
+    /// Of each layer of the decoder, where its state begins.
+    places: Vec<Option<u64>>,
+    bytes: u64,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Entries that the state has seen.
+    seen: usize,
+    /// The state as the next pass finds it; without one it is that of no entries.
+    current: Option<Buffer>,
+    /// Copies, and behind how many entries they were made; the latest last.
+    snapshots: Vec<(usize, Buffer)>,
+    /// Buffers for further copies.
+    spare: Vec<Buffer>,
+    /// Whether `current` is to become that of the last snapshot.
+    goes_back: bool,
+    /// Whether `current` is to be copied.
+    is_wanted: bool,
+}
+
+impl Recurrent {
+    /// Of a conversation that has not begun; `None` for a decoder without recurrent layers. Takes no memory yet.
+    pub(super) fn new(config: &TextConfig) -> Option<Self> {
+        let delta = config.delta.clone()?;
+        let (mut places, mut bytes) = (Vec::with_capacity(config.layers.len()), 0);
+        for kind in &config.layers {
+            let is_recurrent = *kind == LayerKind::DeltaNet;
+            places.push(is_recurrent.then_some(bytes));
+            bytes += if is_recurrent { conv_bytes(&delta) + memory_bytes(&delta) } else { 0 };
+        }
+        Some(Self { config: delta, places, bytes, inner: RefCell::default() })
+    }
+
+    /// Takes the memory of everything there may be.
+    pub(super) fn allocate(&self, gpu: &dyn Allocator) -> Result<()> {
+        let mut inner = self.inner.borrow_mut();
+        let alloc = || gpu.alloc(LABEL, Purpose::KvCache, self.bytes);
+        if inner.current.is_none() {
+            inner.current = Some(alloc()?);
+        }
+        while inner.snapshots.len() + inner.spare.len() < SNAPSHOTS {
+            let spare = alloc()?;
+            inner.spare.push(spare);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the states of all layers.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Counts entries.
+    pub(super) fn advance(&self, rows: usize) {
+        self.inner.borrow_mut().seen += rows;
+    }
+
+    /// Remembers the present place.
+    pub(super) fn checkpoint(&self) {
+        let mut inner = self.inner.borrow_mut();
+        let seen = inner.seen;
+        inner.is_wanted = seen > 0 && inner.snapshots.last().is_none_or(|(at, _)| *at != seen);
+    }
+
+    /// Goes back to `to` entries, or to the latest place before that is remembered. Returns how many are left.
+    pub(super) fn rewind(&self, to: usize) -> usize {
+        let inner = &mut *self.inner.borrow_mut();
+        if to >= inner.seen {
+            return inner.seen;
+        }
+        while let Some((_, buffer)) = inner.snapshots.pop_if(|(at, _)| *at > to) {
+            inner.spare.push(buffer);
+        }
+        inner.is_wanted = false;
+        match inner.snapshots.last() {
+            Some((at, _)) => (inner.seen, inner.goes_back) = (*at, true),
+            None => (inner.seen, inner.goes_back, inner.current) = (0, false, None),
+        }
+        inner.seen
+    }
+
+    /// Makes the copies that were asked for; what is submitted from now on finds the state as it is to be.
+    pub(super) fn settle(&self, gpu: &Gpu) -> Result<()> {
+        self.allocate(gpu)?;
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(current) = &inner.current else { return Ok(()) };
+        let wanted = inner.goes_back || inner.is_wanted;
+        let mut copies = Recording::new();
+        if std::mem::take(&mut inner.goes_back)
+            && let Some((_, snapshot)) = inner.snapshots.last()
+        {
+            copies.copy(snapshot.all(), current.all());
+        }
+        if std::mem::take(&mut inner.is_wanted) {
+            if inner.spare.is_empty() && !inner.snapshots.is_empty() {
+                let (_, oldest) = inner.snapshots.remove(0);
+                inner.spare.push(oldest);
+            }
+            if let Some(buffer) = inner.spare.pop() {
+                copies.copy(current.all(), buffer.all());
+                inner.snapshots.push((inner.seen, buffer));
+            }
+        }
+        if wanted { gpu.run("copy recurrent states", &copies) } else { Ok(()) }
+    }
+
+    /// What layer `index` keeps; `None` for a layer of another kind.
+    pub(super) fn layer(&self, index: usize) -> Option<Result<DeltaState>> {
+        let start = (*self.places.get(index)?)?;
+        let split = start + conv_bytes(&self.config);
+        let Some(current) = self.inner.borrow().current.clone() else {
+            return Some(Err(Error::Internal { detail: "a recurrent state without memory".into() }));
+        };
+        let (conv, memory) = (current.slice(start..split), current.slice(split..split + memory_bytes(&self.config)));
+        Some(Ok(DeltaState { conv, memory }))
+    }
+
+    /// The buffer that passes work on.
+    pub(super) fn buffer(&self) -> Option<Buffer> {
+        self.inner.borrow().current.clone()
+    }
+}
+
+fn aligned(numbers: usize) -> u64 {
+    ((numbers * size_of::<f32>()) as u64).next_multiple_of(ALIGNMENT)
+}
+
+fn conv_bytes(delta: &DeltaConfig) -> u64 {
+    aligned(3 * delta.channels())
+}
+
+fn memory_bytes(delta: &DeltaConfig) -> u64 {
+    aligned(delta.value_heads * delta.head_dim * delta.head_dim)
+}
