@@ -27,6 +27,9 @@ async function buildPackage() {
   };
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli" });
   await build({ ...shared, entryPoints: ["src/worker.ts"], outdir: "dist/ocelli", format: "iife", minify: true, plugins: [glue] });
+  const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
+  const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
+  await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }

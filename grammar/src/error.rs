@@ -36,6 +36,16 @@ impl GrammarError {
         Self::UnsupportedSchema { pointer: pointer.into(), keyword: keyword.into(), reason: reason.into() }
     }
 
+    /// The same about a schema that stands at `place`.
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::UnsupportedSchema { pointer, keyword, reason } => {
+                Self::UnsupportedSchema { pointer: format!("{place}{pointer}"), keyword, reason }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn invalid(reason: impl ToString) -> Self {
         Self::InvalidGrammar { reason: reason.to_string() }
     }

@@ -70,6 +70,34 @@ impl Grammars {
         self.compile(TopLevelGrammar::from_lark(text.into()))
     }
 
+    /// Answers that a Lark grammar derives, some of whose rules are JSON that fits a schema: those rules as their name, the schema as text
+    /// and the JSON pointer to it.
+    ///
+    /// # Errors
+    /// [`GrammarError::UnsupportedSchema`] that names the place and the keyword, [`GrammarError::InvalidGrammar`].
+    pub fn rules<'a>(
+        &self,
+        lark: &str,
+        schemas: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<Grammar> {
+        check_length(lark)?;
+        let (mut whole, mut read) = (lark.to_owned(), Vec::new());
+        for (rule, text, place) in schemas {
+            let schema = Schema::parse(text).and_then(|schema| Ok((schema.normal("")?, schema)));
+            let (normal, schema) = schema.map_err(|error| error.within(place))?;
+            whole += &format!("{rule}: %json {normal}\n");
+            read.push((schema, normal, place));
+        }
+        self.compile(TopLevelGrammar::from_lark(whole)).map_err(|error| {
+            let compile = |normal| self.compile(TopLevelGrammar::from_json_schema(normal));
+            let refused = read.into_iter().find_map(|(schema, normal, place)| {
+                let error = compile(normal).err()?;
+                Some(schema.locate(&error, |normal| compile(normal).is_ok()).within(place))
+            });
+            refused.unwrap_or(error)
+        })
+    }
+
     fn compile(&self, grammar: TopLevelGrammar) -> Result<Grammar> {
         let (init, logger) = (GrammarInit::Serialized(grammar), Logger::new(0, 0));
         let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };

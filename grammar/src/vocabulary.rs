@@ -11,7 +11,7 @@ pub struct TokenTable {
     pub bytes: Vec<u8>,
     /// How many of them each token has.
     pub lengths: Vec<u32>,
-    /// Tokens that print nothing and end the answer, or stand for something else than text.
+    /// Tokens that no text becomes: they come where a grammar names them.
     pub control: Vec<u32>,
     /// Of those, the ones that end an answer.
     pub eos: Vec<u32>,

@@ -2,6 +2,7 @@
 
 use js_sys::{Function, Uint32Array};
 use serde::Serialize;
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
 use crate::error::GrammarError;
@@ -72,12 +73,25 @@ impl WebGrammars {
         Ok(Self(Grammars::new(&table, move |text| encode.tokens(text))?))
     }
 
-    /// Makes a grammar ready: `kind` is `json_schema`, `regex` or `lark`.
+    /// Makes a grammar ready: `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
+    /// schemas: `{ lark, schemas: { rule, schema, place }[] }`.
     pub fn grammar(&self, kind: &str, text: &str) -> JsResult<WebGrammar> {
         Ok(WebGrammar(match kind {
             "json_schema" => self.0.json_schema(text)?,
             "regex" => self.0.regex(text)?,
             "lark" => self.0.lark(text)?,
+            "rules" => {
+                let rules: Value = serde_json::from_str(text).map_err(GrammarError::invalid)?;
+                let text = |object: &'_ Value, name: &str| object[name].as_str().unwrap_or_default().to_owned();
+                let schemas: Vec<[String; 3]> = rules["schemas"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|rule| ["rule", "schema", "place"].map(|name| text(rule, name)))
+                    .collect();
+                let each = schemas.iter().map(|[rule, schema, place]| (rule.as_str(), schema.as_str(), place.as_str()));
+                self.0.rules(&text(&rules, "lark"), each)?
+            }
             other => return Err(GrammarError::invalid(format!("{other:?} is no kind of grammar")).into()),
         }))
     }

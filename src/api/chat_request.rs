@@ -8,18 +8,20 @@ use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sam
 use super::field::{Fields, parse};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
+use super::tools::Tools;
 use crate::chat::Message;
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
 /// Fields that have an effect, or a value that asks for none.
 const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
-                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities";
+                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
+                     tools tool_choice parallel_tool_calls";
 /// Fields that say nothing about the answer to a server of one user.
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
-                     prediction parallel_tool_calls";
+                     prediction";
 /// Fields that may ask for nothing only.
-const NOT_YET: &str = "tools tool_choice functions function_call reasoning_effort";
+const NOT_YET: &str = "functions function_call reasoning_effort";
 
 /// A request for an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,8 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     /// The format that the answer must have; the messages say so.
     pub format: Option<Wanted>,
+    /// The tools that may be called; the messages say so.
+    pub tools: Option<Tools>,
     /// How many answers are wanted.
     pub n: usize,
     /// Whether the answer is sent in chunks.
@@ -75,6 +79,8 @@ impl ChatRequest {
         let mut conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
         let format = fields.get("response_format").map(|format| Wanted::read(&format, false)).transpose()?.flatten();
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
+        let tools = Tools::read(&fields, Dialect::Chat)?;
+        tools.iter().for_each(|tools| conversation.define(tools.definitions()));
         let stream = fields.flag("stream")?;
         let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
         Ok(Self {
@@ -84,6 +90,7 @@ impl ChatRequest {
             max_tokens: read_max_tokens(&fields, &["max_tokens", "max_completion_tokens"])?,
             stop: read_stop(&fields)?,
             format,
+            tools,
             n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,

@@ -18,7 +18,7 @@ pub struct Wanted {
     /// JSON pointer to it in the request.
     pub place: String,
     /// Whether the model is told.
-    in_prompt: bool,
+    pub(super) in_prompt: bool,
 }
 
 impl Wanted {

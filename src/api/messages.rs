@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{Field, Fields};
-use crate::chat::{ContentPart, Message, Role};
+use crate::chat::{ContentPart, Message, Role, ToolCall};
 use crate::engine::Detail;
 use crate::error::Result;
 
@@ -39,31 +39,149 @@ const INERT: [&str; 6] = ["name", "annotations", "refusal", "id", "status", "pha
 
 impl Conversation {
     pub(super) fn read(messages: &Field<'_>, dialect: Dialect) -> Result<Self> {
-        let mut conversation = Self::default();
+        let mut reader = Reader::default();
         for message in messages.array()? {
-            conversation.read_message(&message.object()?, dialect)?;
+            match dialect {
+                Dialect::Chat => reader.read_message(&message)?,
+                Dialect::Response => reader.read_item(&message)?,
+            }
         }
-        match conversation.messages.is_empty() {
+        reader.expect_no_results()?;
+        match reader.conversation.messages.is_empty() {
             true => Err(messages.fault("at least one message is needed")),
-            false => Ok(conversation),
+            false => Ok(reader.conversation),
         }
     }
 
-    fn read_message(&mut self, fields: &Fields<'_>, dialect: Dialect) -> Result<()> {
-        if dialect == Dialect::Response
-            && let Some(kind) = fields.get("type").filter(|kind| kind.value != "message")
-        {
-            return Err(kind.unsupported("only messages are supported"));
+    /// Adds the definitions of tools.
+    pub(super) fn define(&mut self, definitions: Vec<String>) {
+        if !definitions.is_empty() {
+            let content = definitions.into_iter().map(ContentPart::Text).collect();
+            self.messages.push(Message { role: Role::Tools, content });
         }
-        let role = read_role(fields)?;
-        if let Some(calls) = fields.get("tool_calls").or_else(|| fields.get("function_call")) {
-            return Err(calls.unsupported("tools are not supported yet"));
+    }
+}
+
+/// Reads a conversation, message by message.
+#[derive(Default)]
+struct Reader<'a> {
+    conversation: Conversation,
+    /// The last calls, and what they came to as far as that has been read.
+    called: Vec<Called<'a>>,
+}
+
+/// A call that a result belongs to.
+struct Called<'a> {
+    id: &'a str,
+    /// Where the call stands.
+    place: Field<'a>,
+    result: Option<Vec<ContentPart>>,
+}
+
+impl<'a> Reader<'a> {
+    fn push(&mut self, role: Role, content: Vec<ContentPart>) {
+        self.conversation.messages.push(Message { role, content });
+    }
+
+    /// A message of a chat.
+    fn read_message(&mut self, message: &Field<'a>) -> Result<()> {
+        let fields = message.object()?;
+        let role = read_role(&fields)?;
+        if role == Role::Tool {
+            fields.only(&[&["role", "content", "tool_call_id"], &INERT[..]].concat())?;
+            return self.read_result((&fields.need("tool_call_id")?, &fields.need("content")?), Dialect::Chat);
         }
-        let own: &[&str] = if dialect == Dialect::Chat { &["role", "content"] } else { &["role", "content", "type"] };
+        self.expect_no_results()?;
+        let calls = fields.get("tool_calls").filter(|_| role == Role::Assistant);
+        let own: &[&str] = if calls.is_some() { &["role", "content", "tool_calls"] } else { &["role", "content"] };
         fields.only(&[own, &INERT[..]].concat())?;
-        let content = self.read_content(&fields.need("content")?, dialect)?;
-        self.messages.push(Message { role, content });
+        let content = match (fields.get("content"), &calls) {
+            (None, Some(_)) => Vec::new(),
+            _ => self.read_content(&fields.need("content")?, Dialect::Chat)?,
+        };
+        self.push(role, content);
+        for call in calls.iter().map(Field::array).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+            let fields = call.object()?;
+            fields.only(&["id", "type", "function", "index"])?;
+            check_function(&fields)?;
+            let function = fields.need("function")?.object()?;
+            function.only(&["name", "arguments", "parsed_arguments"])?;
+            self.read_call((&fields.need("id")?, &call), &function)?;
+        }
         Ok(())
+    }
+
+    /// An item of a response's input.
+    fn read_item(&mut self, item: &Field<'a>) -> Result<()> {
+        let fields = item.object()?;
+        match fields.get("type").map(|kind| kind.str().map(|name| (name, kind))).transpose()? {
+            Some(("function_call", _)) => {
+                fields.only(&["type", "id", "status", "call_id", "name", "arguments"])?;
+                if self.called.iter().any(|called| called.result.is_some()) {
+                    self.expect_no_results()?;
+                }
+                if self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant) {
+                    self.push(Role::Assistant, Vec::new());
+                }
+                self.read_call((&fields.need("call_id")?, item), &fields)
+            }
+            Some(("function_call_output", _)) => {
+                fields.only(&["type", "id", "status", "call_id", "output"])?;
+                self.read_result((&fields.need("call_id")?, &fields.need("output")?), Dialect::Response)
+            }
+            // What another model thought is not shown to this one.
+            Some(("reasoning", _)) => Ok(()),
+            None | Some(("message", _)) => {
+                self.expect_no_results()?;
+                fields.only(&[&["role", "content", "type"], &INERT[..]].concat())?;
+                let role = read_role(&fields)?;
+                let content = self.read_content(&fields.need("content")?, Dialect::Response)?;
+                self.push(role, content);
+                Ok(())
+            }
+            Some((_, kind)) => {
+                Err(kind.unsupported("only messages, function_call and function_call_output are supported"))
+            }
+        }
+    }
+
+    /// A call that the last message makes.
+    fn read_call(&mut self, (id, place): (&Field<'a>, &Field<'a>), function: &Fields<'a>) -> Result<()> {
+        let name = function.need("name")?;
+        check_name(&name)?;
+        let call = ToolCall { name: name.string()?, arguments: function.need("arguments")?.string()? };
+        self.called.push(Called { id: id.str()?, place: place.clone(), result: None });
+        if let Some(message) = self.conversation.messages.last_mut() {
+            message.content.push(ContentPart::Call(call));
+        }
+        Ok(())
+    }
+
+    /// What a call came to. Results may come in any order; the model sees them in that of the calls, since many know no ids.
+    fn read_result(&mut self, (id, content): (&Field<'a>, &Field<'a>), dialect: Dialect) -> Result<()> {
+        let name = id.str()?;
+        let parts = self.read_content(content, dialect)?;
+        if parts.iter().any(|part| matches!(part, ContentPart::Image(_))) {
+            return Err(content.unsupported("what a call came to must be text"));
+        }
+        let unanswered = self.called.iter_mut().find(|called| called.id == name && called.result.is_none());
+        let called = unanswered
+            .ok_or_else(|| id.fault(format!("{name:?} is no call of the message before that waits for its result")))?;
+        called.result = Some(parts);
+        if self.called.iter().all(|called| called.result.is_some()) {
+            for called in std::mem::take(&mut self.called) {
+                self.push(Role::Tool, called.result.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Something else comes than results.
+    fn expect_no_results(&self) -> Result<()> {
+        match self.called.iter().find(|called| called.result.is_none()) {
+            Some(Called { id, place, .. }) => Err(place.fault(format!("no result of the call {id:?} follows"))),
+            None => Ok(()),
+        }
     }
 
     fn read_content(&mut self, content: &Field<'_>, dialect: Dialect) -> Result<Vec<ContentPart>> {
@@ -99,8 +217,9 @@ impl Conversation {
     }
 
     fn show(&mut self, picture: PictureUrl) -> ContentPart {
-        self.pictures.push(picture);
-        ContentPart::Image(self.pictures.len() - 1)
+        let pictures = &mut self.conversation.pictures;
+        pictures.push(picture);
+        ContentPart::Image(pictures.len() - 1)
     }
 }
 
@@ -110,8 +229,27 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
         "system" | "developer" => Ok(Role::System),
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
-        "tool" | "function" => Err(role.unsupported("tools are not supported yet")),
-        other => Err(role.fault(format!("must be system, user or assistant, not {other:?}"))),
+        "tool" => Ok(Role::Tool),
+        "function" => Err(role.unsupported("functions are called as tools: send a tool message")),
+        other => Err(role.fault(format!("must be system, user, assistant or tool, not {other:?}"))),
+    }
+}
+
+/// Tools are functions.
+pub(super) fn check_function(fields: &Fields<'_>) -> Result<()> {
+    match fields.get("type") {
+        Some(kind) if kind.str()? != "function" => Err(kind.unsupported("only functions are supported")),
+        _ => Ok(()),
+    }
+}
+
+/// Names of functions have at most 64 letters, digits, underscores and dashes.
+pub(super) fn check_name(name: &Field<'_>) -> Result<()> {
+    let text = name.str()?;
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_fine) {
+        true => Ok(()),
+        false => Err(name.fault("must be 1 to 64 letters, digits, underscores or dashes")),
     }
 }
 

@@ -17,6 +17,7 @@ mod answer_fields;
 mod field;
 mod format;
 mod messages;
+mod tools;
 
 pub use chat_request::ChatRequest;
 pub use completion_request::CompletionRequest;
@@ -28,4 +29,5 @@ pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
 pub use tokenize_request::TokenizeRequest;
+pub use tools::{Function, Tools};
 pub use wire::Frame;

@@ -6,15 +6,17 @@ use super::answer_fields::{read_max_tokens, read_sampling, refuse_others};
 use super::field::Fields;
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
+use super::tools::Tools;
 use crate::chat::{Message, Role};
 use crate::error::Result;
 use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
-                     top_logprobs include text truncation";
+                     top_logprobs include text truncation \
+                     tools tool_choice parallel_tool_calls";
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention user \
-                     parallel_tool_calls max_tool_calls";
-const NOT_YET: &str = "tools tool_choice background";
+                     max_tool_calls";
+const NOT_YET: &str = "background";
 
 /// A request for a response.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,10 @@ pub struct ResponseRequest {
     pub format: Option<Wanted>,
     /// The same as the request has it, as the response repeats it.
     pub text_format: Value,
+    /// The tools that may be called; the messages say so.
+    pub tools: Option<Tools>,
+    /// `tools`, `tool_choice` and `parallel_tool_calls`, as the response repeats them.
+    pub repeated_tools: [Value; 3],
     /// Whether the answer is sent in events.
     pub stream: bool,
     /// The model the caller asks for.
@@ -63,6 +69,8 @@ impl ResponseRequest {
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
         let instructions = fields.get("instructions").map(|text| text.string()).transpose()?;
         conversation.messages.splice(0..0, instructions.iter().map(|text| Message::text(Role::System, text)));
+        let tools = Tools::read(&fields, Dialect::Response)?;
+        tools.iter().for_each(|tools| conversation.define(tools.definitions()));
         let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
         Ok(Self {
             messages: conversation.messages,
@@ -76,6 +84,13 @@ impl ResponseRequest {
                 .and_then(|text| text.value.get("format").cloned())
                 .filter(|format| !format.is_null())
                 .unwrap_or_else(|| json!({"type": "text"})),
+            tools,
+            repeated_tools: [
+                ("tools", json!([])),
+                ("tool_choice", json!("auto")),
+                ("parallel_tool_calls", json!(true)),
+            ]
+            .map(|(name, default)| fields.get(name).map_or(default, |field| field.value.clone())),
             stream: fields.flag("stream")?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),

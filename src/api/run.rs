@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::format::Wanted;
-use super::service::Work;
+use super::service::{Calling, Work};
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
 use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
@@ -103,11 +103,16 @@ impl Run {
     fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
         let frames = self.work.wire.open(index);
         self.send(frames, send);
-        let Work { sampling, max_tokens, stop, n, .. } = &*self.work;
+        let Work { sampling, max_tokens, stop, n, calls, .. } = &*self.work;
         let seed = sampling.seed.wrapping_add((index % n) as u64);
         let sampling = SamplingOptions { seed, ..sampling.clone() };
         let answering = Answering::new(self.encoded[index / n].clone(), sampling, *max_tokens, stop.clone());
-        answering.within(self.grammar.clone())
+        let grammar = self.grammar.clone();
+        match calls {
+            None => answering.within(grammar),
+            Some(Calling { syntax, at_once: true }) => answering.within(grammar).calling(syntax, None),
+            Some(Calling { syntax, at_once: false }) => answering.calling(syntax, grammar),
+        }
     }
 
     fn hear(&mut self, (index, event): (usize, Event), tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) {
@@ -115,6 +120,10 @@ impl Run {
             Event::Token(token) => self.work.wire.token(Logprob::new(&token, tokenizer)),
             Event::Text(text) => {
                 let frames = self.work.wire.text(index, text);
+                self.send(frames, send);
+            }
+            Event::Call { index: call, part } => {
+                let frames = self.work.wire.call((index, call), part);
                 self.send(frames, send);
             }
             other => send(Output::Event(other)),

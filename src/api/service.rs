@@ -1,5 +1,7 @@
 //! What answers at which address, and what a request there comes to.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,13 +12,15 @@ use super::format::Wanted;
 use super::messages::PictureUrl;
 use super::response_request::ResponseRequest;
 use super::tokenize_request::TokenizeRequest;
+use super::tools::Tools;
 use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
+use crate::chat::{CallSyntax, Tokenizer};
 use crate::engine::Prompt;
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
 /// The model that is served, and what requests for it leave open.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Service {
     /// The model's name in answers.
     pub model: String,
@@ -28,6 +32,10 @@ pub struct Service {
     pub created: u64,
     /// Tokens that a conversation may hold.
     pub context: usize,
+    /// How the model calls tools, if it has learnt that: [`crate::engine::Engine::call_syntax`].
+    pub calls: Option<CallSyntax>,
+    /// The model's vocabulary.
+    pub tokenizer: Arc<Tokenizer>,
 }
 
 /// What one request has of its own.
@@ -57,6 +65,7 @@ pub struct Work {
     pub pictures: Vec<PictureUrl>,
     /// The format that answers must have: who carries the work out hands its grammar to the [`super::Run`].
     pub format: Option<Wanted>,
+    pub(super) calls: Option<Calling>,
     /// Whether the answer is sent in frames.
     pub stream: bool,
     pub(super) prompts: Vec<Prompt>,
@@ -66,6 +75,14 @@ pub struct Work {
     pub(super) max_tokens: Option<usize>,
     pub(super) stop: Vec<String>,
     pub(super) wire: Wire,
+}
+
+/// How calls of tools are read from answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calling {
+    pub(super) syntax: CallSyntax,
+    /// Whether the format holds from the beginning on, and not only behind the token that begins the first call.
+    pub(super) at_once: bool,
 }
 
 /// The addresses, with the only method that each takes.
@@ -127,13 +144,24 @@ impl Service {
         Head { id, created: stamp.created, model: self.model.clone(), include_usage }
     }
 
+    /// What holds an answer to its format and to calls of tools.
+    fn held_to(&self, format: Option<Wanted>, tools: Option<&Tools>) -> Result<(Option<Wanted>, Option<Calling>)> {
+        let Some(tools) = tools else { return Ok((format, None)) };
+        let reason = || "this model has not learnt to call tools".into();
+        let syntax = self.calls.ok_or_else(|| Error::UnsupportedOption { field: "tools".into(), reason: reason() })?;
+        let (wanted, at_once) = tools.wanted(format, &syntax, &self.tokenizer)?;
+        Ok((Some(wanted), Some(Calling { syntax, at_once })))
+    }
+
     fn chat(&self, request: ChatRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
+        let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         let head = self.head("chatcmpl-", stamp, request.include_usage);
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
-            format: request.format,
+            format,
+            calls,
             n: request.n,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -150,6 +178,7 @@ impl Service {
             prompts: request.prompts,
             pictures: Vec::new(),
             format: None,
+            calls: None,
             n: request.n,
             sampling: request.sampling,
             max_tokens: Some(request.max_tokens),
@@ -162,10 +191,12 @@ impl Service {
     fn response(&self, request: ResponseRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let wire = ResponseWire::new(self.head("", stamp, false), &request);
+        let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
-            format: request.format,
+            format,
+            calls,
             n: 1,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -182,6 +213,7 @@ impl Service {
             prompts: vec![request.prompt],
             pictures: request.pictures,
             format: None,
+            calls: None,
             n: 0,
             sampling: SamplingOptions::default(),
             max_tokens: None,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::calls::CallLayout;
 use super::message::{ContentPart, Message, pictures};
 use crate::error::{Error, Result};
 
@@ -32,6 +33,8 @@ pub struct ChatLayout {
     pub marks: &'static [&'static str],
     /// Lays out a conversation. `system` is the system message of one that has none.
     pub segments: SegmentsFn,
+    /// How the model calls tools; `None` where it has not learnt that.
+    pub calls: Option<CallLayout>,
 }
 
 /// Messages and a default system message to segments, or an [`Error::InvalidRequest`] that names the message.
@@ -55,12 +58,13 @@ impl ChatLayout {
     }
 }
 
-/// What messages of one speaker contain, one after another. Texts that meet are joined with `between`; empty ones vanish.
+/// What messages of one speaker contain, one after another, but for calls. Texts that meet are joined with `between`; empty ones vanish.
 pub fn merge_content<'a>(messages: &'a [Message], between: &str) -> Vec<Segment<'a>> {
     let mut merged: Vec<Segment<'a>> = Vec::new();
     for part in messages.iter().flat_map(|message| &message.content) {
         match (part, merged.last_mut()) {
             (ContentPart::Image(index), _) => merged.push(Segment::Image(*index)),
+            (ContentPart::Call(_), _) => {}
             (ContentPart::Text(text), _) if text.is_empty() => {}
             (ContentPart::Text(text), Some(Segment::Text(before))) => {
                 let before = before.to_mut();

@@ -10,6 +10,10 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// What a call of the assistant's came to; as many messages as there were calls, in their order.
+    Tool,
+    /// The definitions of the tools that the model may call, each a text; the last message, where there are any.
+    Tools,
 }
 
 /// One piece of a message.
@@ -19,6 +23,17 @@ pub enum ContentPart {
     Text(String),
     /// A picture: an index into the pictures of the request.
     Image(usize),
+    /// A call of a tool, by the assistant.
+    Call(ToolCall),
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ToolCall {
+    /// The tool.
+    pub name: String,
+    /// JSON.
+    pub arguments: String,
 }
 
 /// What one speaker says in one turn.
@@ -36,7 +51,7 @@ pub(super) fn pictures(messages: &[Message]) -> impl Iterator<Item = (String, &M
         let parts = message.content.iter().enumerate();
         parts.filter_map(move |(j, part)| match part {
             ContentPart::Image(index) => Some((format!("messages[{i}].content[{j}]"), message, *index)),
-            ContentPart::Text(_) => None,
+            ContentPart::Text(_) | ContentPart::Call(_) => None,
         })
     })
 }
@@ -45,5 +60,25 @@ impl Message {
     /// A message of text alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
         Self { role, content: vec![ContentPart::Text(text.into())] }
+    }
+
+    /// The texts of its content.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.content
+            .iter()
+            .filter_map(|part| if let ContentPart::Text(text) = part { Some(text.as_str()) } else { None })
+    }
+
+    /// The calls of its content.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.content.iter().filter_map(|part| if let ContentPart::Call(call) = part { Some(call) } else { None })
+    }
+}
+
+/// A conversation without the message that defines its tools, and the definitions.
+pub fn split_tools(messages: &[Message]) -> (&[Message], Vec<&str>) {
+    match messages.split_last() {
+        Some((last, others)) if last.role == Role::Tools => (others, last.texts().collect()),
+        _ => (messages, Vec::new()),
     }
 }

@@ -3,6 +3,7 @@
 //! A family's [`layout`] makes segments of a conversation, [`template`] and [`tokenizer`] turn each segment into ids, [`stream`] turns the
 //! bytes of generated tokens into text. Knows nothing of pictures beyond their tokens, and nothing of GPUs.
 
+pub mod calls;
 pub mod layout;
 pub mod message;
 pub mod pattern;
@@ -16,8 +17,9 @@ mod nfc;
 mod pre_tokenizer;
 mod tokenizer_file;
 
+pub use calls::{CallPart, CallReader, CallSyntax, definition_line};
 pub use layout::{ChatLayout, Segment};
-pub use message::{ContentPart, Message, Role};
+pub use message::{ContentPart, Message, Role, ToolCall};
 pub use stream::TextStream;
 pub use system_prompt::{Date, fill_system_prompt};
 pub use template::{ChatTemplate, EncodedChat};

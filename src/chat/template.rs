@@ -33,8 +33,22 @@ impl ChatTemplate<'_> {
     /// # Errors
     /// [`Error::InvalidRequest`] that names the message.
     pub fn segments<'a>(&'a self, messages: &'a [Message]) -> Result<Vec<Segment<'a>>> {
+        self.check_tools(messages)?;
         let has_system = messages.iter().any(|message| message.role == Role::System);
         (self.layout.segments)(messages, self.default_system.filter(|text| !has_system && !text.is_empty()))
+    }
+
+    /// Refuses tools where the model has not learnt to call them.
+    fn check_tools(&self, messages: &[Message]) -> Result<()> {
+        let speaks =
+            |message: &Message| matches!(message.role, Role::Tool | Role::Tools) || message.calls().next().is_some();
+        match messages.iter().position(speaks) {
+            Some(i) if self.layout.calls.is_none() => {
+                let field = if messages[i].role == Role::Tools { "tools".into() } else { format!("messages[{i}]") };
+                Err(Error::UnsupportedOption { field, reason: "this model has not learnt to call tools".into() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The tokens of a conversation. `pictures` are the tokens of each of the request's pictures, which [`super::ContentPart::Image`] indexes.

@@ -102,6 +102,13 @@ impl Tokenizer {
         &self.control
     }
 
+    /// The tokens that no text becomes, ascending: control tokens, and others that print what they are called.
+    pub fn added_ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.added.values().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The bytes of all tokens, one after another, and how many each id has; control tokens and ids that the vocabulary lacks have none.
     pub fn table(&self) -> (Vec<u8>, Vec<u32>) {
         let ids = 0..self.vocab_size as u32;

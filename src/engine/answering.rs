@@ -6,9 +6,10 @@ use super::backend::Backend;
 use super::constrained::Constrained;
 use super::events::{Cancel, Completion, Event, RequestContext};
 use super::prompt::{ContextEntry, Encoded};
+use super::reading::Reading;
 use super::speculate::Speculator;
 use super::{Engine, Request};
-use crate::chat::TextStream;
+use crate::chat::CallSyntax;
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
@@ -19,12 +20,13 @@ pub struct Answering {
     pub(super) encoded: Rc<Encoded>,
     pub(super) sampling: SamplingOptions,
     pub(super) max_tokens: Option<usize>,
-    pub(super) stream: TextStream,
+    /// What is read from its tokens.
+    pub(super) reading: Reading,
     /// From the first token on.
     pub(super) speculator: Option<Speculator>,
     /// What the answer must be, until it begins.
     pub(super) grammar: Option<Rc<dyn Grammar>>,
-    /// From the first token on, if there is a grammar.
+    /// From the first token on that it holds.
     pub(super) constrained: Option<Constrained>,
     pub(super) answer: Completion,
 }
@@ -32,15 +34,23 @@ pub struct Answering {
 impl Answering {
     /// An answer to a prompt that [`Engine::encode`] made, of at most `max_tokens`, which ends before any of the strings `stop`.
     pub fn new(encoded: Rc<Encoded>, sampling: SamplingOptions, max_tokens: Option<usize>, stop: Vec<String>) -> Self {
-        let (stream, answer) = (TextStream::new(stop), Completion::default());
+        let (reading, answer) = (Reading::new(stop), Completion::default());
         let (speculator, grammar, constrained) = (None, None, None);
-        Self { encoded, sampling, max_tokens, stream, speculator, grammar, constrained, answer }
+        Self { encoded, sampling, max_tokens, reading, speculator, grammar, constrained, answer }
     }
 
     /// The same within a grammar, if there is one.
     #[must_use]
     pub fn within(self, grammar: Option<Rc<dyn Grammar>>) -> Self {
         Self { grammar, ..self }
+    }
+
+    /// The same with calls of tools read from it. `later` is the grammar of what follows the token that begins the first call, where
+    /// nothing holds the answer before.
+    #[must_use]
+    pub fn calling(mut self, syntax: &CallSyntax, later: Option<Rc<dyn Grammar>>) -> Self {
+        self.reading.read_calls(syntax, later);
+        self
     }
 
     /// What the answer is by now.

@@ -20,6 +20,8 @@ pub(super) struct Constrained {
     counts: bool,
     /// Whether tokens that must come are drawn like others, because it is told how likely they were.
     draws_all: bool,
+    /// Whether it has been asked what must come before anything is drawn.
+    begun: bool,
     /// Tokens that must come.
     pub(super) forced: usize,
     /// Milliseconds that the grammar took.
@@ -29,7 +31,7 @@ pub(super) struct Constrained {
 impl Constrained {
     pub(super) fn new(constraint: Box<dyn Constraint>, sampling: &SamplingOptions, clock: Clock) -> Self {
         let (counts, draws_all) = (sampling.adjusts(), sampling.logprobs.is_some());
-        Self { constraint, clock, counts, draws_all, forced: 0, ms: 0.0 }
+        Self { constraint, clock, counts, draws_all, begun: false, forced: 0, ms: 0.0 }
     }
 
     fn timed<T>(&mut self, ask: impl FnOnce(&mut dyn Constraint) -> Result<T>) -> Result<T> {
@@ -93,7 +95,7 @@ impl<B: Backend> Engine<B> {
         (answer, held): (&[u32], usize),
         left: usize,
     ) -> Result<Drawn> {
-        if answer.is_empty() {
+        if !std::mem::replace(&mut constrained.begun, true) {
             let taken = constrained.take(None, left)?;
             if !taken.tokens.is_empty() || taken.ended {
                 return Ok(taken);

@@ -6,7 +6,7 @@ use super::answering::Answering;
 use super::backend::Backend;
 use super::constrained::Constrained;
 use super::drawn::{DrawOf, Drawn};
-use super::events::{Completion, Event, FinishReason, RequestContext};
+use super::events::{Event, FinishReason, RequestContext};
 use super::prompt::Encoded;
 use super::speculate::{Draft, Speculation, Speculator, history};
 use crate::error::Result;
@@ -71,9 +71,15 @@ impl<B: Backend> Engine<B> {
                 answering.answer.timings.grammar_ms = constrained.ms;
             }
             self.take(answering, drawn, context)?;
+            if let Some(grammar) = answering.reading.grammar_of_calls() {
+                answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
+                // What was submitted behind the call's first token was not held to it.
+                if drawing.take().is_some_and(|submitted: Drawing<_>| submitted.known.is_none()) {
+                    self.conversation.forget_last_pass();
+                }
+            }
         }
-        let rest = answering.stream.finish();
-        say(&mut answering.answer, rest, context.on_event);
+        answering.reading.finish(&mut answering.answer, context.on_event);
         Ok(true)
     }
 
@@ -86,12 +92,14 @@ impl<B: Backend> Engine<B> {
 
     /// Adds tokens to the answer, up to one that ends it; the conversation keeps no more.
     fn take(&mut self, answering: &mut Answering, drawn: Drawn, context: &mut RequestContext<'_>) -> Result<()> {
-        let Answering { encoded, stream, answer, .. } = answering;
-        let (mut kept, mut outcome) = (encoded.entries.len() + answer.tokens.len(), Ok(()));
+        let eos = &self.backend.manifest().chat.eos_token_ids;
+        let held = answering.encoded.entries.len() + answering.answer.tokens.len();
+        let (mut kept, mut outcome) = (held, Ok(()));
         let mut logprob = drawn.logprob;
         for (index, token) in drawn.tokens.iter().copied().enumerate() {
             kept += 1;
-            if self.backend.manifest().chat.eos_token_ids.contains(&token) {
+            let answer = &mut answering.answer;
+            if eos.contains(&token) {
                 answer.finish_reason = FinishReason::Stop;
                 break;
             }
@@ -101,11 +109,12 @@ impl<B: Backend> Engine<B> {
                 answer.logprobs.push(logprob.clone());
                 (context.on_event)(Event::Token(logprob));
             }
-            // Control tokens other than the end print nothing.
-            let text = stream.push(self.tokenizer.token_bytes(token).unwrap_or_default());
-            say(answer, text, context.on_event);
-            if stream.is_stopped() {
-                answer.finish_reason = FinishReason::Stop;
+            // What was drawn behind the beginning of the first call was not held to its grammar.
+            if answering.reading.read(token, answer, &self.tokenizer, context.on_event) {
+                break;
+            }
+            if answering.reading.is_stopped() {
+                answering.answer.finish_reason = FinishReason::Stop;
                 break;
             }
             outcome = context.cancel.check();
@@ -114,7 +123,7 @@ impl<B: Backend> Engine<B> {
             }
         }
         if drawn.ended && outcome.is_ok() {
-            answer.finish_reason = FinishReason::Stop;
+            answering.answer.finish_reason = FinishReason::Stop;
         }
         // Of what was verified at once the answer may have taken the first tokens only.
         if self.conversation.entries().len() > kept {
@@ -221,13 +230,5 @@ impl<B: Backend> Engine<B> {
         drawing.known = Some(verdict.token);
         let tokens = inputs[1..verdict.kept].iter().copied().chain([verdict.token]).collect();
         Ok(Some(Drawn { tokens, drafts: verdict.kept - 1, logprob: None, ended: false }))
-    }
-}
-
-/// Adds text to the answer and tells the caller, if there is any.
-fn say(answer: &mut Completion, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
-    if let Some(text) = text.filter(|text| !text.is_empty()) {
-        answer.text.push_str(&text);
-        on_event(Event::Text(text));
     }
 }

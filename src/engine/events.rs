@@ -8,7 +8,7 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 
 use super::picture_size::ShownPicture;
-use crate::chat::Date;
+use crate::chat::{CallPart, Date, ToolCall};
 use crate::error::{Error, Result};
 
 /// Milliseconds since some fixed moment, from the platform.
@@ -181,6 +181,14 @@ pub enum Event {
     /// More of the answer: whole characters, never empty.
     #[serde(skip)]
     Text(String),
+    /// More of a call of a tool.
+    #[serde(skip)]
+    Call {
+        /// Which call of the answer.
+        index: usize,
+        /// Its name, or more of its arguments.
+        part: CallPart,
+    },
 }
 
 /// Why an answer ended.
@@ -192,6 +200,8 @@ pub enum FinishReason {
     /// The answer reached its limit or the end of the context.
     #[default]
     Length,
+    /// The answer ended with calls of tools.
+    ToolCalls,
 }
 
 /// Tokens read and written.
@@ -235,8 +245,11 @@ fn is_nothing(ms: &f64) -> bool {
 /// A finished answer.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Completion {
-    /// The whole answer.
+    /// The whole answer, but for calls of tools.
     pub text: String,
+    /// Calls of tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
     /// Its tokens.
     pub tokens: Vec<u32>,
     /// Of each token, where they were asked for.

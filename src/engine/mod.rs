@@ -17,6 +17,7 @@ mod picture_cost;
 mod picture_size;
 mod pictures;
 mod prompt;
+mod reading;
 mod recovery;
 mod source;
 mod speculate;
@@ -45,9 +46,9 @@ pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chat::Tokenizer;
+use crate::chat::{CallSyntax, Tokenizer};
 use crate::error::Result;
-use crate::families::ModelConfig;
+use crate::families::{ModelConfig, definition};
 use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
 use crate::grammar::Grammar;
 use crate::kernels::self_test::SelfTestReport;
@@ -147,6 +148,13 @@ impl<B: Backend> Engine<B> {
             ..SamplingOptions::default()
         };
         if options.validate().is_ok() { options } else { open }
+    }
+
+    /// How the model calls tools; `None` where it has not learnt that, or its vocabulary lacks what it takes.
+    pub fn call_syntax(&self) -> Option<CallSyntax> {
+        let Manifest { chat, config, .. } = self.backend.manifest();
+        let layout = definition(config).chat_layout(&chat.template).ok()?;
+        CallSyntax::new(layout.calls.as_ref()?, &self.tokenizer).ok()
     }
 
     /// The tokenizer.

@@ -18,6 +18,24 @@ pub enum Format {
     Regex(String),
     /// What a Lark grammar derives.
     Lark(String),
+    /// What a Lark grammar derives some of whose rules are JSON that fits a schema.
+    Rules {
+        /// The other rules.
+        lark: String,
+        /// The schemas.
+        schemas: Vec<SchemaRule>,
+    },
+}
+
+/// A rule that is JSON which fits a schema.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SchemaRule {
+    /// The rule's name.
+    pub rule: String,
+    /// The schema as text.
+    pub schema: String,
+    /// Where the schema stands, as a JSON pointer: where in it something is wrong is told from there.
+    pub place: String,
 }
 
 /// A format, checked and made ready, for any number of answers.

@@ -33,8 +33,7 @@ impl NativeGrammars {
     /// Takes some half a second for 131,072 tokens. `eos` are the tokens that end an answer. Fails with [`Error::InvalidGrammar`].
     pub fn new(tokenizer: &Arc<Tokenizer>, eos: &[u32]) -> Result<Self> {
         let (bytes, lengths) = tokenizer.table();
-        let table =
-            ocelli_grammar::TokenTable { bytes, lengths, control: tokenizer.control_ids().to_vec(), eos: eos.to_vec() };
+        let table = ocelli_grammar::TokenTable { bytes, lengths, control: tokenizer.added_ids(), eos: eos.to_vec() };
         let tokenizer = tokenizer.clone();
         let encode = move |text: &str| tokenizer.encode_text(text).unwrap_or_default();
         Ok(Self(Grammars::new(&table, encode)?))
@@ -46,6 +45,10 @@ impl NativeGrammars {
             Format::JsonSchema(text) => self.0.json_schema(text)?,
             Format::Regex(text) => self.0.regex(text)?,
             Format::Lark(text) => self.0.lark(text)?,
+            Format::Rules { lark, schemas } => self.0.rules(
+                lark,
+                schemas.iter().map(|rule| (rule.rule.as_str(), rule.schema.as_str(), rule.place.as_str())),
+            )?,
         }))
     }
 }

@@ -13,7 +13,9 @@ impl Format {
             Self::Regex(regex) => {
                 format!("Answer with a text that this regular expression matches, and with nothing else:\n{regex}")
             }
-            Self::Lark(grammar) => format!("Answer as this grammar says, and with nothing else:\n{}", grammar.trim()),
+            Self::Lark(grammar) | Self::Rules { lark: grammar, .. } => {
+                format!("Answer as this grammar says, and with nothing else:\n{}", grammar.trim())
+            }
         }
     }
 
@@ -22,7 +24,7 @@ impl Format {
         let Some(message) = messages.iter_mut().rev().find(|message| message.role == Role::User) else { return };
         let last = message.content.iter_mut().rev().find_map(|part| match part {
             ContentPart::Text(text) => Some(text),
-            ContentPart::Image(_) => None,
+            ContentPart::Image(_) | ContentPart::Call(_) => None,
         });
         match last {
             Some(text) => *text += &format!("\n\n{}", self.instruction()),

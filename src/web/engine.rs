@@ -118,7 +118,8 @@ impl OcelliEngine {
     ) -> JsResult<OcelliService> {
         let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
         let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
-        Ok(OcelliService(Service { model, aliases, defaults, created, context }))
+        let (calls, tokenizer) = (self.engine.call_syntax(), self.engine.tokenizer().clone());
+        Ok(OcelliService(Service { model, aliases, defaults, created, context, calls, tokenizer }))
     }
 
     /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.

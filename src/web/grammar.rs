@@ -147,7 +147,7 @@ impl OcelliVocabulary {
 
     /// Control tokens.
     pub fn control(&self) -> Vec<u32> {
-        self.tokenizer.control_ids().to_vec()
+        self.tokenizer.added_ids()
     }
 
     /// The tokens that end an answer.

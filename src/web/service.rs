@@ -95,6 +95,10 @@ impl OcelliWork {
             Format::JsonSchema(text) => ("json_schema", text),
             Format::Regex(text) => ("regex", text),
             Format::Lark(text) => ("lark", text),
+            Format::Rules { lark, schemas } => {
+                let text = serde_json::json!({"lark": lark, "schemas": schemas}).to_string();
+                return to_js(&FormatObject { kind: "rules", text: &text });
+            }
         };
         to_js(&FormatObject { kind, text })
     }

@@ -2,7 +2,7 @@
 // this file, and `www/src` takes the types from there. A test in www/test/package.test.ts compiles real values against them.
 
 /** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
-export type FinishReason = "stop" | "length";
+export type FinishReason = "stop" | "length" | "tool_calls";
 
 /** How long the stages of an answer took, in milliseconds. */
 export interface Timings {
@@ -61,6 +61,23 @@ export interface TokenLogprob extends TopLogprob {
 /** Log probabilities of an answer, or of a piece of it; `null` where they were not asked for. */
 export type Logprobs = { content: TokenLogprob[]; refusal: null } | null;
 
+/** A call of a tool, as the OpenAI API has it. */
+export interface ToolCall {
+  id: string;
+  type: "function";
+  /** `arguments` is JSON that fits the function's schema, if the answer was not cut by its limit. */
+  function: { name: string; arguments: string };
+}
+
+/** A piece of a call. Its first has the id and the name. */
+export interface ToolCallDelta {
+  /** Which call of the answer. */
+  index: number;
+  id?: string;
+  type?: "function";
+  function: { name?: string; arguments: string };
+}
+
 /** A complete answer, as the OpenAI API has it. */
 export interface ChatCompletion {
   id: string;
@@ -70,7 +87,8 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    message: { role: "assistant"; content: string; refusal: null };
+    /** `content` is `null` where there are calls alone. */
+    message: { role: "assistant"; content: string | null; refusal: null; tool_calls?: ToolCall[] };
     finish_reason: FinishReason;
     logprobs: Logprobs;
   }[];
@@ -86,7 +104,7 @@ export interface ChatCompletionChunk {
   model: string;
   choices: {
     index: number;
-    delta: { role?: "assistant"; content?: string };
+    delta: { role?: "assistant"; content?: string; tool_calls?: ToolCallDelta[] };
     finish_reason: FinishReason | null;
     logprobs: Logprobs;
   }[];
@@ -411,7 +429,7 @@ export interface ImportProgress {
 
 /** The format that an answer must have: what makes a grammar of the module `ocelli_grammar`. */
 export interface WantedFormat {
-  kind: "json_schema" | "regex" | "lark";
+  kind: "json_schema" | "regex" | "lark" | "rules";
   text: string;
 }
 

@@ -133,6 +133,7 @@ fn a_full_request_is_read() {
         max_tokens: Some(50),
         stop: vec!["\n".into(), "END".into()],
         format: None,
+        tools: None,
         n: 3,
         stream: true,
         include_usage: true,
@@ -178,21 +179,18 @@ fn unsupported_fields_are_refused_by_name() {
     for field in ["best_of", "temprature", "audio", "top_a", ""] {
         unsupported(field, json!(1), field);
     }
-    unsupported("tools", json!([{"type": "function"}]), "tools");
-    unsupported("tool_choice", json!("required"), "tool_choice");
+    unsupported("tools", json!([{"type": "web_search"}]), "tools[0].type");
+    unsupported("tools", json!([{"type": "function", "name": "f"}]), "tools[0].name");
+    unsupported("functions", json!([{"name": "f"}]), "functions");
+    unsupported("function_call", json!({"name": "f"}), "function_call");
     unsupported("modalities", json!(["text", "audio"]), "modalities[1]");
     unsupported("reasoning_effort", json!("high"), "reasoning_effort");
     unsupported("response_format", json!({"type": "structural_tag"}), "response_format.type");
     let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "mode": "strict"}});
     unsupported("response_format", schema, "response_format.json_schema.mode");
     unsupported("response_format", json!({"type": "text", "strict": true}), "response_format.strict");
-    unsupported("messages", json!([{"role": "tool", "content": "22"}]), "messages[0].role");
+    unsupported("messages", json!([{"role": "function", "name": "f", "content": "22"}]), "messages[0].role");
     unsupported("messages", json!([{"role": "user", "content": "a", "weight": 1}]), "messages[0].weight");
-    unsupported(
-        "messages",
-        json!([{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"id": "1"}]}]),
-        "messages[1].tool_calls",
-    );
     unsupported(
         "messages",
         json!([{"role": "user", "content": [{"type": "input_audio"}]}]),
@@ -206,6 +204,43 @@ fn unsupported_fields_are_refused_by_name() {
     let mut stream = with("stream", json!(true));
     stream["stream_options"] = json!({"include_cost": true});
     assert_eq!(refused(&stream), ("unsupported-option", "stream_options.include_cost".into()));
+}
+
+#[test]
+fn tools_and_calls_that_make_no_sense_are_refused_with_their_path() {
+    let malformed = |request: Value, expected: &str| {
+        assert_eq!(refused(&request), ("invalid-request", expected.to_owned()), "{request}");
+    };
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let tools = |tools: Value, choice: Value| json!({"messages": [{"role": "user", "content": "a"}], "tools": tools, "tool_choice": choice});
+    malformed(with("tool_choice", json!("required")), "tool_choice");
+    malformed(with("tool_choice", json!("sometimes")), "tool_choice");
+    malformed(with("tool_choice", json!({"type": "function", "function": {"name": "f"}})), "tool_choice.function.name");
+    malformed(with("parallel_tool_calls", json!(1)), "parallel_tool_calls");
+    malformed(tools(json!([tool("f"), tool("f")]), json!("auto")), "tools[1].function.name");
+    malformed(tools(json!([tool("no spaces")]), json!("auto")), "tools[0].function.name");
+    malformed(tools(json!([tool(&"f".repeat(65))]), json!("auto")), "tools[0].function.name");
+    malformed(tools(json!((0..129).map(|i| tool(&format!("f{i}"))).collect::<Vec<_>>()), json!("auto")), "tools");
+    let named = json!({"type": "function", "function": {"name": "g"}});
+    malformed(tools(json!([tool("f")]), named.clone()), "tool_choice.function.name");
+    let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [named]}});
+    malformed(tools(json!([tool("f")]), allowed), "tool_choice.allowed_tools.tools[0].function.name");
+    let list = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]);
+    malformed(tools(list, json!("auto")), "tools[0].function.name");
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let after = |messages: &[Value]| {
+        let asked = json!({"role": "user", "content": "a"});
+        let called = json!({"role": "assistant", "content": null, "tool_calls": [call("1"), call("2")]});
+        let messages = [&[asked, called], messages].concat();
+        json!({ "messages": messages })
+    };
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "22"});
+    malformed(after(&[]), "messages[1].tool_calls[0]");
+    malformed(after(&[result("1")]), "messages[1].tool_calls[1]");
+    malformed(after(&[result("1"), json!({"role": "user", "content": "b"})]), "messages[1].tool_calls[1]");
+    malformed(after(&[result("3")]), "messages[2].tool_call_id");
+    malformed(after(&[result("1"), result("1")]), "messages[3].tool_call_id");
+    assert!(ChatRequest::from_json(&after(&[result("2"), result("1")])).is_ok());
 }
 
 #[test]
@@ -228,6 +263,8 @@ fn malformed_fields_are_refused_with_their_path() {
         let content = json!([{"type": "image_url", "image_url": image_url}]);
         json!([{"role": "user", "content": "a"}, {"role": "user", "content": content}])
     };
+    malformed("messages", json!([{"role": "tool", "content": "22"}]), "messages[0].tool_call_id");
+    malformed("messages", json!([{"role": "tool", "tool_call_id": "1", "content": "22"}]), "messages[0].tool_call_id");
     malformed("messages", picture(json!({})), "messages[1].content[0].image_url.url");
     malformed("messages", picture(json!({"url": 7})), "messages[1].content[0].image_url.url");
     malformed("messages", picture(json!({"url": ""})), "messages[1].content[0].image_url.url");

@@ -15,7 +15,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{FIXTURES}/{name}")).unwrap()
 }
 
-fn chat_cases() -> Value {
+pub(crate) fn chat_cases() -> Value {
     serde_json::from_slice(&fixture("chat.json")).unwrap()
 }
 
@@ -88,7 +88,7 @@ fn show(parts: &[ContentPart]) -> Message {
     Message { role: Role::User, content: parts.to_vec() }
 }
 
-fn flat(messages: &[Message]) -> String {
+pub(crate) fn flat(messages: &[Message]) -> String {
     let one = |segment: &Segment<'_>| match segment {
         Segment::Start => "<s>".to_owned(),
         Segment::Control(name) => (*name).to_owned(),

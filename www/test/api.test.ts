@@ -225,7 +225,7 @@ inBrowsers("package", (browser) => {
         const answers: Record<string, string | undefined> = {};
         for (const [name, input] of Object.entries({ ...inputs, object: URL.createObjectURL(blob) })) {
           const { choices } = await engine.chat.completions.create({ ...about(input), max_tokens: few });
-          answers[name] = choices[0]?.message.content;
+          answers[name] = choices[0]?.message.content ?? "";
         }
         clearInterval(drawing);
         frame.close();
@@ -283,7 +283,7 @@ inBrowsers("package", (browser) => {
       const create = (request: object) => failure(engine.chat.completions.create({ ...about(url), ...request }));
       return {
         unknown: await create({ colour: "red" }),
-        tools: await create({ tools: [{ type: "function" }] }),
+        tools: await create({ tools: [{ type: "custom" }] }),
         temperature: await create({ temperature: -1 }),
         messages: await create({ messages: "hello" }),
         scheme: await failure(engine.chat.completions.create(about("ftp://host/a.png"))),
@@ -300,7 +300,7 @@ inBrowsers("package", (browser) => {
     );
     assert.deepEqual(codes, {
       unknown: ["unsupported-option", "colour"],
-      tools: ["unsupported-option", "tools"],
+      tools: ["unsupported-option", "tools[0].type"],
       temperature: ["invalid-request", "temperature"],
       messages: ["invalid-request", "messages"],
       scheme: ["invalid-request", "messages[0].content[0].image_url.url"],
@@ -322,7 +322,7 @@ inBrowsers("package", (browser) => {
           { type: "text" as const, text },
         ];
         const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content }], temperature: 0 });
-        rows.push({ file, found: choices[0]?.message.content, wanted: answers[0]?.answer });
+        rows.push({ file, found: choices[0]?.message.content ?? "", wanted: answers[0]?.answer });
       }
       return rows;
     });

@@ -226,6 +226,39 @@ inBrowsers("openai", (browser) => {
     assert.deepEqual([status, code, param], [400, "unsupported_schema", "/response_format/json_schema/schema/items"]);
   });
 
+  test("tools are called with arguments that fit, whole and in streams", async () => {
+    const told = await tab.run(async (url) => {
+      const { client, about } = window as unknown as Kept;
+      const parameters = {
+        type: "object",
+        properties: { shape: { enum: ["circle", "star"] } },
+        required: ["shape"],
+        additionalProperties: false,
+      };
+      const tools = [{ type: "function" as const, function: { name: "paint", parameters } }];
+      const asked = { ...about(url), tools, tool_choice: "required" as const, parallel_tool_calls: false };
+      const whole = await client.chat.completions.create(asked);
+      const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+      const refused = { ...parameters, properties: { shape: { not: { const: 1 } } } };
+      const wrong = client.chat.completions.create({
+        ...asked,
+        tools: [{ type: "function", function: { name: "f", parameters: refused } }],
+      });
+      const failed = await (window as unknown as Kept).failure(wrong);
+      const calls = ({ choices }: OpenAI.ChatCompletion) =>
+        choices[0]?.message.tool_calls?.map((call) => (call.type === "function" ? [call.function.name, call.function.arguments] : []));
+      return { whole: calls(whole), streamed: calls(streamed), reason: whole.choices[0]?.finish_reason, failed };
+    }, PICTURE);
+    const [name, text] = told.whole?.[0] ?? [];
+    assert.equal(name, "paint");
+    assert.match(text ?? "", /^\{"shape": "(circle|star)"\}$/);
+    assert.deepEqual([told.streamed, told.reason], [told.whole, "tool_calls"]);
+    assert.deepEqual(
+      [told.failed.status, told.failed.code, told.failed.param],
+      [400, "unsupported_schema", "/tools/0/function/parameters/properties/shape"],
+    );
+  });
+
   test("the examples of docs/api.md run", async () => {
     const text = readFileSync(resolve("../docs/api.md"), "utf8");
     const examples = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => (code ?? "").replace(/^import .*\n/gm, ""));
@@ -302,7 +335,7 @@ inBrowsers("openai", (browser) => {
         for await (const _ of stream);
       };
       return {
-        tools: await create({ tools: [{ type: "function", function: { name: "f" } }] }),
+        tools: await create({ tools: [{ type: "custom", custom: { name: "f" } }] }),
         unknown: await create({ colour: "red" }),
         range: await create({ temperature: 3 }),
         model: await create({ model: "gpt-5" }),
@@ -319,7 +352,7 @@ inBrowsers("openai", (browser) => {
     const rows = Object.entries(told).map(([name, { status, type, code, param }]) => [name, status, type, code, param]);
     const invalid = "invalid_request_error";
     assert.deepEqual(rows, [
-      ["tools", 400, invalid, "unsupported_parameter", "tools"],
+      ["tools", 400, invalid, "unsupported_parameter", "tools[0].type"],
       ["unknown", 400, invalid, "unsupported_parameter", "colour"],
       ["range", 400, invalid, "invalid_value", "temperature"],
       ["model", 404, invalid, "model_not_found", "model"],

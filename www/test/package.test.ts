@@ -34,7 +34,7 @@ function compile(source: string): string {
 }
 
 /** What a page downloads, in bytes after brotli. To be lowered whenever it can be. */
-const MOST_COMPRESSED_BYTES = 735_000;
+const MOST_COMPRESSED_BYTES = 755_000;
 /** The same of what a page downloads besides if it asks for a format. */
 const MOST_COMPRESSED_GRAMMAR_BYTES = 365_000;
 
@@ -145,7 +145,7 @@ inBrowsers("package", (browser) => {
     const ask = '{ messages: [{ role: "user", content: "hi" }]';
     const uses = [
       `for await (const c of await create(${ask}, stream: true })) { const t: string | undefined = c.choices[0]?.delta.content; void t; }`,
-      `const c = await create(${ask} }); const t: string = c.choices[0]!.message.content; void t; void OcelliError;`,
+      `const c = await create(${ask} }); const t: string | null = c.choices[0]!.message.content; void t; void OcelliError;`,
       ...Object.entries(values).map(([type, value], index) => `export const v${index}: ocelli.${type} = ${JSON.stringify(value)};`),
     ];
     assert.equal(compile(head + uses.join("\n")), "");

@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, Output, streamText, tool, type ToolSet } from "ai";
 import OpenAI, { toFile } from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
@@ -20,6 +22,19 @@ interface Answered {
   custom_id: string | null;
   response: { status_code: number; body: { choices?: { message: { content: string } }[] } } | null;
   error: { code: string } | null;
+}
+
+const parameters = {
+  type: "object",
+  properties: { shape: { enum: ["circle", "star"] }, count: { type: "integer", minimum: 0, maximum: 9 } },
+  required: ["shape", "count"],
+  additionalProperties: false,
+};
+const paint = { type: "function" as const, function: { name: "paint", description: "Paints shapes.", parameters } };
+
+function assertPaint(value: unknown): void {
+  const { shape, count } = value as { shape: string; count: number };
+  assert.ok((shape === "circle" || shape === "star") && Number.isInteger(count) && count >= 0 && count <= 9, JSON.stringify(value));
 }
 
 describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
@@ -96,6 +111,60 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assert.deepEqual(models, ["demo"]);
   });
 
+  test("tools by OpenAI's client: whole, in streams, its own loop, and what they came to", async () => {
+    const required = { tool_choice: "required" as const, parallel_tool_calls: false };
+    const asked = { ...about, tools: [paint], ...required };
+    const whole = await client.chat.completions.create(asked);
+    const choice = whole.choices[0];
+    assert.deepEqual([choice?.finish_reason, choice?.message.content], ["tool_calls", null]);
+    const call = choice?.message.tool_calls?.[0];
+    assert.ok(call?.type === "function" && choice && call.function.name === "paint");
+    assertPaint(JSON.parse(call.function.arguments));
+    const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+    assert.deepEqual(
+      streamed.choices[0]?.message.tool_calls?.map((call) => call.type === "function" && call.function.arguments),
+      [call.function.arguments],
+    );
+    const result = { role: "tool" as const, tool_call_id: call.id, content: "It is painted." };
+    const after = await client.chat.completions.create({ ...about, tools: [paint], messages: [...about.messages, choice.message, result] });
+    assert.ok((after.usage?.prompt_tokens_details?.cached_tokens ?? 0) > 0);
+    const painted: unknown[] = [];
+    const run = (value: object) => void painted.push(value);
+    const parse = (text: string) => JSON.parse(text) as object;
+    const runner = client.chat.completions.runTools({
+      ...about,
+      tools: [{ type: "function", function: { ...paint.function, function: run, parse } }],
+      tool_choice: { type: "function", function: { name: "paint" } },
+    });
+    await runner.done();
+    assert.equal(painted.length, 1);
+    assertPaint(painted[0]);
+    const { type, function: definition } = paint;
+    const input = [{ role: "user" as const, content: "Paint a star." }];
+    const tools = [{ type, strict: true, ...definition }];
+    const response = await client.responses.stream({ model: "demo", input, temperature: 0, tools, ...required }).finalResponse();
+    const item = response.output[0];
+    assert.ok(item?.type === "function_call" && response.output.length === 1);
+    assertPaint(JSON.parse(item.arguments));
+  });
+
+  test("tools and objects by the Vercel AI SDK", async () => {
+    const model = createOpenAICompatible({ name: "ocelli", baseURL: client.baseURL, apiKey: "secret", supportsStructuredOutputs: true })(
+      "demo",
+    );
+    const [prompt, maxOutputTokens] = ["Paint a star.", 80];
+    const schema = z.object({ shape: z.enum(["circle", "star"]), count: z.number().int().min(0).max(9) });
+    // The SDK's own types do not fit one another under `exactOptionalPropertyTypes`.
+    const tools = { paint: tool({ inputSchema: schema }) } as unknown as ToolSet;
+    const { toolCalls, finishReason } = await generateText({ model, prompt, tools, toolChoice: "required", maxOutputTokens });
+    assert.ok(toolCalls.length > 0);
+    if (finishReason === "tool-calls") for (const { input } of toolCalls) assertPaint(input);
+    const streamed = streamText({ model, prompt, tools, toolChoice: { type: "tool", toolName: "paint" }, maxOutputTokens });
+    assert.ok((await streamed.toolCalls).length > 0);
+    const { output } = await generateText({ model, prompt, output: Output.object({ schema }) });
+    assertPaint(output);
+  });
+
   test("files and batches", async () => {
     const request = (id: string, body: object) => JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body });
     const lines = [request("right", about), request("wrong", { ...about, n: 0 }), "no JSON"];
@@ -142,8 +211,9 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
         ({ status, type, code, param }: { status: number; type: string; code: string; param: string }) => [status, type, code, param],
       );
     const invalid = "invalid_request_error";
-    const tools = [{ type: "function" as const, function: { name: "f" } }];
-    assert.deepEqual(await failure(client.chat.completions.create({ ...about, tools })), [400, invalid, "unsupported_parameter", "tools"]);
+    const tools = [{ type: "custom" as const, custom: { name: "f" } }];
+    const custom = client.chat.completions.create({ ...about, tools });
+    assert.deepEqual(await failure(custom), [400, invalid, "unsupported_parameter", "tools[0].type"]);
     assert.deepEqual(await failure(client.chat.completions.create({ ...about, model: "x" })), [404, invalid, "model_not_found", "model"]);
     assert.deepEqual(await failure(client.embeddings.create({ model: "demo", input: "a" })), [404, invalid, "unknown_url", null]);
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "wrong", maxRetries: 0 });

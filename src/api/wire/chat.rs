@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::logprobs::Logprob;
 use super::{Frame, Head, Usage};
-use crate::chat::Tokenizer;
+use crate::chat::{CallPart, Tokenizer};
 use crate::engine::{Completion, FinishReason};
 
 /// A completion, or a chunk of one: the fields in the API's order.
@@ -30,8 +30,11 @@ struct Choice {
 #[derive(Serialize)]
 struct Message {
     role: &'static str,
-    content: String,
+    /// Nothing where there are calls alone.
+    content: Option<String>,
     refusal: (),
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +51,28 @@ struct Delta {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
+}
+
+/// A call, or more of one.
+#[derive(Serialize)]
+struct Call {
+    /// Of a chunk's call, which of the answer it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: Function,
+}
+
+#[derive(Serialize)]
+struct Function {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    arguments: String,
 }
 
 #[derive(Serialize)]
@@ -79,12 +104,28 @@ impl ChatWire {
 
     /// The first chunk of an answer, with the role.
     pub(super) fn opening(&mut self, index: usize) -> Frame {
-        self.chunk(index, Delta { role: Some("assistant"), content: Some(String::new()) }, None)
+        self.chunk(index, Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() }, None)
     }
 
     /// A chunk of text.
     pub(super) fn text(&mut self, index: usize, content: String) -> Frame {
-        self.chunk(index, Delta { role: None, content: Some(content) }, None)
+        self.chunk(index, Delta { content: Some(content), ..Delta::default() }, None)
+    }
+
+    /// A chunk of a call.
+    pub(super) fn call(&mut self, (index, call): (usize, usize), part: CallPart) -> Frame {
+        let call = match part {
+            CallPart::Name(name) => Call { index: Some(call), ..self.named((index, call), name, String::new()) },
+            CallPart::Arguments(arguments) => {
+                Call { index: Some(call), id: None, r#type: None, function: Function { name: None, arguments } }
+            }
+        };
+        self.chunk(index, Delta { tool_calls: vec![call], ..Delta::default() }, None)
+    }
+
+    fn named(&self, place: (usize, usize), name: String, arguments: String) -> Call {
+        let function = Function { name: Some(name), arguments };
+        Call { index: None, id: Some(self.head.call_id(place)), r#type: Some("function"), function }
     }
 
     /// The chunk with the finish reason.
@@ -99,9 +140,18 @@ impl ChatWire {
             frames.push(Frame::of(&self.answer::<ChunkChoice, _>(CHUNK, Vec::new(), Some(&usage))));
         }
         frames.push(Frame::done());
+        let calls = |index: usize, answer: &Completion| {
+            let calls = answer.calls.iter().enumerate();
+            calls.map(|(i, call)| self.named((index, i), call.name.clone(), call.arguments.clone())).collect()
+        };
         let choice = |(index, answer): (usize, &Completion)| Choice {
             index,
-            message: Message { role: "assistant", content: answer.text.clone(), refusal: () },
+            message: Message {
+                role: "assistant",
+                content: Some(answer.text.clone()).filter(|text| !text.is_empty() || answer.calls.is_empty()),
+                refusal: (),
+                tool_calls: calls(index, answer),
+            },
             logprobs: Content::of(Logprob::of_all(&answer.logprobs, tokenizer)),
             finish_reason: answer.finish_reason,
         };

@@ -17,7 +17,7 @@ pub use response::ResponseWire;
 pub use text::TextWire;
 pub use usage::Usage;
 
-use crate::chat::Tokenizer;
+use crate::chat::{CallPart, Tokenizer};
 use crate::engine::{Completion, Encoded};
 
 /// A message of a stream of server-sent events.
@@ -56,6 +56,14 @@ pub struct Head {
     pub(super) model: String,
     /// Whether the request asked for the token counts at the end of the stream.
     pub(super) include_usage: bool,
+}
+
+impl Head {
+    /// The id of a call: of which answer, and which of its calls.
+    fn call_id(&self, (answer, call): (usize, usize)) -> String {
+        let request = self.id.rsplit('-').next().unwrap_or_default();
+        format!("call_{request}_{answer}_{call}")
+    }
 }
 
 /// How the answers of a piece of work are written.
@@ -97,8 +105,17 @@ impl Wire {
         match self {
             Self::Chat(chat) => vec![chat.text(index, content)],
             Self::Text(text) => vec![text.text(index, content)],
-            Self::Response(response) => vec![response.text(content)],
+            Self::Response(response) => response.text(content),
             Self::Count | Self::Tokens { .. } => Vec::new(),
+        }
+    }
+
+    /// More of a call: of which answer, and which of its calls.
+    pub(super) fn call(&mut self, place: (usize, usize), part: CallPart) -> Vec<Frame> {
+        match self {
+            Self::Chat(chat) => vec![chat.call(place, part)],
+            Self::Response(response) => response.call(place.1, part),
+            _ => Vec::new(),
         }
     }
 

@@ -33,6 +33,8 @@ impl NameArgs {
             defaults: engine.sampling_defaults(),
             created: seconds(),
             context: engine.plan().context,
+            calls: engine.call_syntax(),
+            tokenizer: engine.tokenizer().clone(),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) const TOKENS: ChatDefaults =
 /// Every message is a turn of its own, without the white space around it. A conversation that ends with the assistant leaves that turn
 /// open, for the model to continue.
 pub(super) static LLAMA_3: ChatLayout =
-    ChatLayout { name: "llama3", marks: &["<|start_header_id|>", "<|eot_id|>"], segments };
+    ChatLayout { name: "llama3", marks: &["<|start_header_id|>", "<|eot_id|>"], segments, calls: None };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |_| false)?;

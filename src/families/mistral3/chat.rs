@@ -1,13 +1,15 @@
 //! The layout of a conversation: Mistral's tokenizer version V13, as `mistral-common` writes it.
 //!
 //! ```text
-//! <s>[SYSTEM_PROMPT]..[/SYSTEM_PROMPT][INST]user[/INST]assistant</s>[INST]user[/INST]
+//! <s>[SYSTEM_PROMPT]..[/SYSTEM_PROMPT][AVAILABLE_TOOLS]JSON[/AVAILABLE_TOOLS][INST]user[/INST]assistant</s>[INST]user[/INST]
+//! [TOOL_CALLS]name[ARGS]JSON[TOOL_CALLS]name[ARGS]JSON</s>[TOOL_RESULTS]..[/TOOL_RESULTS][TOOL_RESULTS]..[/TOOL_RESULTS]
 //! ```
 
 use std::borrow::Cow;
 
+use crate::chat::calls::{CallLayout, Piece};
 use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content};
-use crate::chat::message::{Message, Role};
+use crate::chat::message::{Message, Role, split_tools};
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 
@@ -16,19 +18,30 @@ pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: Some(1), eos: 2, pad
 
 /// Consecutive messages of a user or of the assistant are merged, their texts joined by an empty line; system messages each stay their own.
 /// Where a user's turn is one text and then one picture, the picture goes first. A conversation that ends with the assistant leaves that
-/// turn open, for the model to continue.
-pub(super) static V13: ChatLayout = ChatLayout { name: "mistral-v13", marks: &["[SYSTEM_PROMPT]", "[INST]"], segments };
+/// turn open, for the model to continue. Tools are defined before the first user's turn.
+pub(super) static V13: ChatLayout =
+    ChatLayout { name: "mistral-v13", marks: &["[SYSTEM_PROMPT]", "[INST]"], segments, calls: Some(CALLS) };
+
+const CALLS: CallLayout =
+    CallLayout { begin: "[TOOL_CALLS]", before: &[], between: &[Piece::Token("[ARGS]")], after: &[], join: &[] };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
+    let (messages, tools) = split_tools(messages);
     check_order(messages)?;
+    let tools_at = messages.iter().position(|message| message.role == Role::User);
+    let tools_at = tools_at.or_else(|| messages.iter().position(|message| message.role != Role::System));
     let mut segments = vec![Segment::Start];
     if let Some(text) = system {
         wrap(&mut segments, "[SYSTEM_PROMPT]", vec![Segment::Text(text.into())], "[/SYSTEM_PROMPT]");
     }
     let mut start = 0;
     while let Some(first) = messages.get(start) {
+        if tools_at == Some(start) && !tools.is_empty() {
+            let list = Segment::Text(format!("[{}]", tools.join(", ")).into());
+            wrap(&mut segments, "[AVAILABLE_TOOLS]", vec![list], "[/AVAILABLE_TOOLS]");
+        }
         let turn = match first.role {
-            Role::System => 1,
+            Role::System | Role::Tool => 1,
             role => messages[start..].iter().take_while(|message| message.role == role).count(),
         };
         let end = start + turn;
@@ -36,12 +49,20 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
         match first.role {
             Role::System => wrap(&mut segments, "[SYSTEM_PROMPT]", content, "[/SYSTEM_PROMPT]"),
             Role::User => wrap(&mut segments, "[INST]", picture_first(content), "[/INST]"),
+            Role::Tool | Role::Tools => wrap(&mut segments, "[TOOL_RESULTS]", content, "[/TOOL_RESULTS]"),
             Role::Assistant => {
-                if content.is_empty() {
+                let calls = messages[start..end].iter().flat_map(Message::calls);
+                let spoken = segments.len();
+                segments.extend(content.into_iter().map(trim_spaces));
+                for call in calls {
+                    let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+                    segments.extend([Segment::Control("[TOOL_CALLS]"), Segment::Text(call.name.as_str().into())]);
+                    segments.extend([Segment::Control("[ARGS]"), Segment::Text(arguments.into())]);
+                }
+                if segments.len() == spoken {
                     let field = format!("messages[{start}].content");
                     return Err(Error::request(field, "an assistant message needs text"));
                 }
-                segments.extend(content.into_iter().map(trim_spaces));
                 if end < messages.len() {
                     segments.push(Segment::Control("</s>"));
                 }
@@ -52,7 +73,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     Ok(segments)
 }
 
-/// The turns `mistral-common` accepts for serving, tools left out.
+/// The turns `mistral-common` accepts for serving.
 fn check_order(messages: &[Message]) -> Result<()> {
     check_pictures(messages, |message| message.role == Role::User)?;
     let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();

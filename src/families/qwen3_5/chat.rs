@@ -28,8 +28,12 @@ pub(super) const TOKENS: ChatDefaults = ChatDefaults {
 
 /// The model is asked to answer at once: what its own template calls `enable_thinking=false`. Of what the assistant said before, thoughts
 /// are left out.
-pub(super) static CHATML: ChatLayout =
-    ChatLayout { name: "qwen3.5", marks: &["<|im_start|>", "<|im_end|>", "<think>", "</think>"], segments };
+pub(super) static CHATML: ChatLayout = ChatLayout {
+    name: "qwen3.5",
+    marks: &["<|im_start|>", "<|im_end|>", "<think>", "</think>"],
+    segments,
+    calls: None,
+};
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
     if let Some(i) = messages.iter().skip(1).position(|message| message.role == Role::System) {

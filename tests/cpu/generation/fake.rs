@@ -173,7 +173,10 @@ impl FakeModel {
 
     fn draw(&self, draw: &mut FakeDraw) {
         let logits = self.rows.last().copied().unwrap_or_default().logits(self.vocab);
-        let logits = Logits { raw: &logits, adjust: &[], mask: &draw.mask };
+        let mut adjust = vec![[0.0; 2]; self.vocab]; // [vocab, 2]
+        draw.options.logit_bias.iter().for_each(|(&token, &bias)| adjust[token as usize][0] = bias);
+        draw.drawn.iter().for_each(|&token| adjust[token as usize][1] += 1.0);
+        let logits = Logits { raw: &logits, adjust: &adjust, mask: &draw.mask };
         let token = choose(&draw.options, draw.drawn.len() as u32, logits);
         (draw.next, draw.drawn) = (token, [&draw.drawn[..], &[token]].concat());
         draw.waiting.push(token);

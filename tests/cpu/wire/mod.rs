@@ -4,6 +4,7 @@
 mod answers;
 mod formats;
 mod refusals;
+mod tools;
 mod turns;
 
 use ocelli::api::{Frame, Opened, Output, Run, Service, Stamp, Work};
@@ -28,6 +29,8 @@ fn service() -> Service {
         defaults: SamplingOptions::default(),
         created: 1_700_000_000,
         context: CONTEXT,
+        calls: fake().call_syntax(),
+        tokenizer: fake().tokenizer().clone(),
     }
 }
 

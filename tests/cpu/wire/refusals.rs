@@ -44,7 +44,7 @@ fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
     };
     let unsupported = |field: &str| (400, "unsupported_parameter".to_owned(), json!(field));
     for (field, value) in
-        [("tools", json!([{"type": "function"}])), ("audio", json!({})), ("web_search_options", json!({}))]
+        [("functions", json!([{"name": "f"}])), ("audio", json!({})), ("web_search_options", json!({}))]
     {
         assert_eq!(of("/v1/chat/completions", &chat, json!({field: value})), unsupported(field));
     }
@@ -57,13 +57,13 @@ fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
     let cases = [
         (json!({"previous_response_id": "resp_1"}), "previous_response_id"),
         (json!({"conversation": "conv_1"}), "conversation"),
-        (json!({"tools": [{"type": "web_search"}]}), "tools"),
+        (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"background": true}), "background"),
         (json!({"truncation": "auto"}), "truncation"),
         (json!({"reasoning": {"effort": "high"}}), "reasoning"),
         (json!({"include": ["file_search_call.results"]}), "include[0]"),
         (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),
-        (json!({"input": [{"type": "function_call_output"}]}), "input[0].type"),
+        (json!({"input": [{"type": "computer_call"}]}), "input[0].type"),
         (json!({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}), "input[0].content[0].type"),
     ];
     for (more, field) in cases {

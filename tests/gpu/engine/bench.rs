@@ -2,12 +2,13 @@
 
 use ocelli::bench::{BenchOptions, What, Work, bench};
 use ocelli::engine::{Cancel, Engine, LoadOptions};
+use ocelli::gpu::Gpu;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
 use super::tuning::milliseconds;
 use super::{CHECKPOINT, about_a_picture, answer};
-use crate::{device, packages};
+use crate::packages;
 
 const CONTEXT: usize = 160;
 
@@ -16,12 +17,13 @@ fn options() -> BenchOptions {
     BenchOptions { decode, prefill, pictures, tokens: 4, rounds: 1, patience_ms: 500.0, kernels: true }
 }
 
-/// With a clock that goes on, by which it is known how often something has to be run.
+/// With a clock that goes on, by which it is known how often something has to be run, on a device whose counters no other test moves.
 fn with_timed_engine(test: impl AsyncFnOnce(&mut Engine)) {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let options = LoadOptions { context: Some(CONTEXT), ..LoadOptions::new(milliseconds) };
-        test(&mut packages::try_load(device::gpu(), &files, options).await.expect("load")).await;
+        let gpu = Gpu::open().await.expect("a device");
+        test(&mut packages::try_load(&gpu, &files, options).await.expect("load")).await;
     });
 }
 

@@ -49,7 +49,11 @@ impl Heard {
         match event {
             Event::Text(piece) => self.pieces.push(piece),
             Event::Recovering { .. } => self.recoveries += 1,
-            Event::Token(_) | Event::Progress { .. } | Event::Picture { .. } | Event::Note { .. } => (),
+            Event::Token(_)
+            | Event::Call { .. }
+            | Event::Progress { .. }
+            | Event::Picture { .. }
+            | Event::Note { .. } => (),
         }
     }
 

@@ -71,7 +71,10 @@ fn answers_streams_and_errors_are_those_of_the_api() {
     assert_eq!(server.get("/v1/models/demo", &[]).json()["id"], "demo");
     let invalid = |code: &str, field: Value| (400, code.to_owned(), field);
     let named = |field: &str| invalid("unsupported_parameter", json!(field));
-    assert_eq!(server.post(CHAT, &about_a_picture(json!({"tools": [{}]}))).error(), named("tools"));
+    assert_eq!(
+        server.post(CHAT, &about_a_picture(json!({"tools": [{"type": "custom"}]}))).error(),
+        named("tools[0].type")
+    );
     let outside =
         json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]);
     let field = json!("messages[0].content[0].image_url.url");

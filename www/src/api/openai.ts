@@ -7,11 +7,25 @@ import type {
   Logprobs,
   ShownPicture,
   TokenLogprob,
+  ToolCall,
+  ToolCallDelta,
   TopLogprob,
   Usage,
 } from "../wasm/ocelli.js";
 
-export type { ChatCompletion, ChatCompletionChunk, Detail, FinishReason, Logprobs, ShownPicture, TokenLogprob, TopLogprob, Usage };
+export type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  Detail,
+  FinishReason,
+  Logprobs,
+  ShownPicture,
+  TokenLogprob,
+  ToolCall,
+  ToolCallDelta,
+  TopLogprob,
+  Usage,
+};
 
 /**
  * Where a picture may come from: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a
@@ -63,16 +77,58 @@ export interface AssistantMessage {
   /** Has no effect. */
   name?: string;
   refusal?: string | null;
+  /** Calls of tools. As many tool messages follow. */
+  tool_calls?: (ToolCall | CustomCall)[] | null;
 }
 
-/** A message that the OpenAI API has and the engine refuses: there are no tools yet. */
+/** A call that the OpenAI API has and the engine refuses, as it does its tools. */
+interface CustomCall {
+  id: string;
+  type: "custom";
+}
+
+/** What a call of the assistant's came to. */
 export interface ToolMessage {
-  role: "tool" | "function";
-  content: string | TextPart[] | null;
+  role: "tool";
+  /** The call. */
+  tool_call_id: string;
+  content: string | TextPart[];
+}
+
+/** A message that the OpenAI API has and the engine refuses: functions are called as tools. */
+export interface FunctionMessage {
+  role: "function";
+  content: string | null;
 }
 
 /** A message of a conversation. */
-export type ChatMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage;
+export type ChatMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage;
+
+/** A function that the model may call. Its arguments fit `parameters`, strict or not. */
+export interface FunctionTool {
+  type: "function";
+  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean | null };
+}
+
+/** A function by name. */
+interface NamedFunction {
+  type: "function";
+  function: { name: string };
+}
+
+/** A tool that the OpenAI API has and the engine refuses. */
+interface CustomTool {
+  type: "custom";
+}
+
+/** Whether tools are called: as the model likes, none, one at least, this one, or some of these. */
+export type ToolChoice =
+  | "auto"
+  | "none"
+  | "required"
+  | NamedFunction
+  | CustomTool
+  | { type: "allowed_tools"; allowed_tools: { mode: "auto" | "required"; tools: Record<string, unknown>[] } };
 
 /** The format that an answer must have. */
 export type ResponseFormat = { type: "text" } | (JsonFormat & InPrompt);
@@ -129,6 +185,11 @@ export interface ChatCompletionRequest {
   top_logprobs?: number | null;
   /** What the answer must be; it is held to that. */
   response_format?: ResponseFormat | null;
+  /** Functions that the model may call, at most 128. */
+  tools?: (FunctionTool | CustomTool)[] | null;
+  tool_choice?: ToolChoice | null;
+  /** Whether an answer may call several; it may unless this is false. */
+  parallel_tool_calls?: boolean | null;
   /** Only text. */
   modalities?: ("text" | "audio")[] | null;
   /** Have no effect. */
@@ -139,5 +200,4 @@ export interface ChatCompletionRequest {
   safety_identifier?: string | null;
   prompt_cache_key?: string | null;
   verbosity?: string | null;
-  parallel_tool_calls?: boolean;
 }

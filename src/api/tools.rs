@@ -1,0 +1,193 @@
+//! The tools that an answer may call: `tools`, `tool_choice` and `parallel_tool_calls` of chats and responses.
+
+use serde_json::{Value, json};
+
+use super::field::{Field, Fields};
+use super::format::Wanted;
+use super::messages::{Dialect, check_function, check_name};
+use crate::chat::calls::{Opening, arguments_rule};
+use crate::chat::{CallSyntax, Tokenizer, definition_line};
+use crate::error::{Error, Result};
+use crate::grammar::{Format, SchemaRule};
+
+/// Most tools of a request, as in the OpenAI API.
+const MAX_TOOLS: usize = 128;
+
+/// A function that may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    name: String,
+    /// As the model sees it.
+    definition: String,
+    /// The schema of its arguments, and the JSON pointer to it in the request.
+    parameters: (String, String),
+    /// Whether `tool_choice` allows it.
+    is_allowed: bool,
+}
+
+/// The tools that an answer may call, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tools {
+    functions: Vec<Function>,
+    /// Whether the answer must call one.
+    is_required: bool,
+    /// Whether it may call several.
+    are_several: bool,
+}
+
+impl Tools {
+    /// Reads the tools of a request; nothing where none may be called.
+    pub(super) fn read(fields: &Fields<'_>, dialect: Dialect) -> Result<Option<Self>> {
+        let mut functions: Vec<Function> = Vec::new();
+        let tools = fields.get("tools");
+        for tool in tools.iter().map(Field::array).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+            let (function, name) = Function::read(&tool, dialect)?;
+            if functions.iter().any(|other| other.name == function.name) {
+                return Err(name.fault(format!("{:?} is the name of another tool too", function.name)));
+            }
+            functions.push(function);
+        }
+        if let Some(tools) = tools.filter(|_| functions.len() > MAX_TOOLS) {
+            return Err(tools.fault(format!("has {} tools, at most {MAX_TOOLS} are supported", functions.len())));
+        }
+        let are_several = fields.get("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?;
+        let mut tools = Self { functions, is_required: false, are_several };
+        let may_call = match fields.get("tool_choice") {
+            Some(choice) => tools.choose(&choice, dialect)?,
+            None => true,
+        };
+        Ok((may_call && !tools.functions.is_empty()).then_some(tools))
+    }
+
+    /// Whether any may be called.
+    fn choose(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
+        let may_call =
+            if choice.value.is_string() { self.choose_mode(choice)? } else { self.choose_among(choice, dialect)? };
+        match self.is_required && self.functions.is_empty() {
+            true => Err(choice.fault("needs tools")),
+            false => Ok(may_call),
+        }
+    }
+
+    fn choose_mode(&mut self, mode: &Field<'_>) -> Result<bool> {
+        self.is_required = match mode.str()? {
+            "none" => return Ok(false),
+            "auto" => false,
+            "required" => true,
+            other => return Err(mode.fault(format!("must be none, auto or required, not {other:?}"))),
+        };
+        Ok(true)
+    }
+
+    /// One function by name, or some of them. In chats what is said of either stands in a field of the type's name.
+    fn choose_among(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
+        let fields = choice.object()?;
+        let kind = fields.need("type")?;
+        let inner = |name: &str| match dialect {
+            Dialect::Chat => fields.only(&["type", name]).and_then(|()| fields.need(name)?.object()),
+            Dialect::Response => choice.object(),
+        };
+        match kind.str()? {
+            "function" => {
+                let name = inner("function")?.need("name")?;
+                self.functions.iter_mut().for_each(|function| function.is_allowed = false);
+                self.allow(&name)?;
+                self.is_required = true;
+                Ok(true)
+            }
+            "allowed_tools" => {
+                let allowed = inner("allowed_tools")?;
+                let may_call = self.choose_mode(&allowed.need("mode")?)?;
+                self.functions.iter_mut().for_each(|function| function.is_allowed = false);
+                for tool in allowed.need("tools")?.array()? {
+                    let tool = tool.object()?;
+                    check_function(&tool)?;
+                    let tool = if dialect == Dialect::Chat { tool.need("function")?.object()? } else { tool };
+                    self.allow(&tool.need("name")?)?;
+                }
+                Ok(may_call && self.functions.iter().any(|function| function.is_allowed))
+            }
+            _ => Err(kind.unsupported("must be function or allowed_tools")),
+        }
+    }
+
+    fn allow(&mut self, name: &Field<'_>) -> Result<()> {
+        let text = name.str()?;
+        let found = self.functions.iter_mut().find(|function| function.name == text);
+        found
+            .map(|function| function.is_allowed = true)
+            .ok_or_else(|| name.fault(format!("no tool is called {text:?}")))
+    }
+
+    /// The functions as the model sees them.
+    pub(super) fn definitions(&self) -> Vec<String> {
+        self.functions.iter().map(|function| function.definition.clone()).collect()
+    }
+
+    /// What answers are held to that may also be `answer`, and whether from the beginning on or behind the first token of a call.
+    pub(super) fn wanted(
+        &self,
+        answer: Option<Wanted>,
+        syntax: &CallSyntax,
+        tokenizer: &Tokenizer,
+    ) -> Result<(Wanted, bool)> {
+        let allowed: Vec<&Function> = self.functions.iter().filter(|function| function.is_allowed).collect();
+        let opening = match (self.is_required, &answer) {
+            (true, _) => Opening::AtOnce,
+            (false, Some(_)) => Opening::OrAnswer,
+            (false, None) => Opening::Begun,
+        };
+        let names: Vec<&str> = allowed.iter().map(|function| function.name.as_str()).collect();
+        let lark = syntax.grammar(&names, opening, self.are_several, tokenizer);
+        let arguments = allowed.iter().enumerate().map(|(index, function)| {
+            let (schema, place) = function.parameters.clone();
+            SchemaRule { rule: arguments_rule(index), schema, place }
+        });
+        let mut schemas: Vec<SchemaRule> = arguments.collect();
+        match answer.filter(|_| opening == Opening::OrAnswer) {
+            Some(Wanted { format: Format::JsonSchema(schema), place, .. }) => {
+                schemas.push(SchemaRule { rule: "answer".into(), schema, place });
+            }
+            Some(_) => {
+                let reason = "beside tools only json_object and json_schema are supported";
+                return Err(Error::UnsupportedOption { field: "response_format".into(), reason: reason.into() });
+            }
+            None => {}
+        }
+        let wanted = Wanted { format: Format::Rules { lark, schemas }, place: String::new(), in_prompt: false };
+        Ok((wanted, opening != Opening::Begun))
+    }
+}
+
+impl Function {
+    /// A function, and where its name stands.
+    fn read<'a>(tool: &Field<'a>, dialect: Dialect) -> Result<(Self, Field<'a>)> {
+        let mut fields = tool.object()?;
+        check_function(&fields)?;
+        if dialect == Dialect::Chat {
+            fields.only(&["type", "function"])?;
+            fields = fields.need("function")?.object()?;
+        }
+        fields.only(&["type", "name", "description", "parameters", "strict"])?;
+        // Every schema is enforced.
+        fields.flag("strict")?;
+        let name = fields.need("name")?;
+        check_name(&name)?;
+        let description = fields.get("description").map(|text| text.str()).transpose()?;
+        let nothing = json!({"type": "object", "properties": {}, "additionalProperties": false});
+        let (parameters, place) = match fields.get("parameters") {
+            Some(schema) => (schema.object().map(|_| schema.value.clone())?, schema.pointer()),
+            None => (nothing, tool.pointer()),
+        };
+        if let Some(kind) = parameters.get("type").filter(|kind| **kind != "object") {
+            return Err(name.fault(format!("arguments are an object, the schema's type is {kind}")));
+        }
+        let mut function = serde_json::Map::from_iter([("name".to_owned(), name.value.clone())]);
+        function.extend(description.map(|text| ("description".to_owned(), Value::from(text))));
+        function.insert("parameters".into(), parameters.clone());
+        let definition = definition_line(&json!({"type": "function", "function": function}));
+        let function =
+            Self { name: name.string()?, definition, parameters: (parameters.to_string(), place), is_allowed: true };
+        Ok((function, name))
+    }
+}

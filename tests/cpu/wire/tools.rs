@@ -1,0 +1,295 @@
+//! Calls of tools: asked for, allowed, forbidden, in streams and in whole answers, at both addresses, whatever is lost meanwhile.
+
+use ocelli::Error;
+use ocelli::api::{Frame, Output, Run};
+use ocelli::engine::{Cancel, Speculation};
+use serde_json::{Value, json};
+
+use super::{answer, work};
+use crate::generation::fake::Kind;
+use crate::generation::{FakeEngine, KINDS, engine};
+
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
+/// The definitions of the tools are long.
+const CONTEXT: usize = 900;
+
+fn fake() -> FakeEngine {
+    engine(Kind::Attention, Speculation::Off, (CONTEXT, 8))
+}
+
+fn weather() -> Value {
+    json!({"name": "get_weather", "description": "The weather", "strict": true, "parameters": {"type": "object",
+        "properties": {"city": {"enum": ["Oslo", "Rome"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+        "required": ["city", "days"], "additionalProperties": false}})
+}
+
+fn clock() -> Value {
+    json!({"name": "clock"})
+}
+
+fn ask(choice: &Value, more: &Value) -> Value {
+    let tools = json!([{"type": "function", "function": weather()}, {"type": "function", "function": clock()}]);
+    let mut request = json!({"messages": [{"role": "user", "content": "How is it in Oslo?"}], "temperature": 1.5, "seed": 4,
+        "max_tokens": 60, "tools": tools, "tool_choice": choice});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
+/// A bias for the token that begins a call.
+fn bias(bias: u32) -> Value {
+    json!({fake().call_syntax().unwrap().begin().to_string(): bias})
+}
+
+/// Begins a call sooner or later, of which there is one.
+fn soon() -> Value {
+    json!({"logit_bias": bias(11), "parallel_tool_calls": false})
+}
+
+fn calls(whole: &Value) -> &Vec<Value> {
+    whole["choices"][0]["message"]["tool_calls"].as_array().expect("calls")
+}
+
+fn check(call: &Value) {
+    let arguments = call["function"]["arguments"].as_str().unwrap();
+    let value: Value = serde_json::from_str(arguments).unwrap_or_else(|error| panic!("{error}: {arguments}"));
+    match call["function"]["name"].as_str().unwrap() {
+        "get_weather" => {
+            assert!(["Oslo", "Rome"].contains(&value["city"].as_str().unwrap()), "{value}");
+            assert!((1..=9).contains(&value["days"].as_u64().unwrap()), "{value}");
+        }
+        "clock" => assert_eq!(value, json!({})),
+        other => panic!("{other}"),
+    }
+    assert_eq!(call["type"], "function");
+    assert!(call["id"].as_str().unwrap().starts_with("call_"));
+}
+
+/// The text and the calls that the chunks of a stream add up to, and its finish reason.
+fn added_up(frames: &[Frame]) -> (String, Vec<Value>, Value) {
+    let (mut text, mut calls, mut reason) = (String::new(), Vec::<Value>::new(), Value::Null);
+    for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
+        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
+        let choice = &chunk["choices"][0];
+        text += choice["delta"]["content"].as_str().unwrap_or_default();
+        for part in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let (index, mut part) = (part["index"].as_u64().unwrap() as usize, part.clone());
+            if index == calls.len() {
+                part.as_object_mut().unwrap().remove("index");
+                calls.push(part);
+            } else {
+                let more = part["function"]["arguments"].as_str().unwrap().to_owned();
+                let so_far = calls[index]["function"]["arguments"].as_str().unwrap().to_owned();
+                calls[index]["function"]["arguments"] = json!(so_far + &more);
+            }
+        }
+        if !choice["finish_reason"].is_null() {
+            reason = choice["finish_reason"].clone();
+        }
+    }
+    (text, calls, reason)
+}
+
+#[test]
+fn tools_that_must_be_called_are_and_their_arguments_fit() {
+    for seed in 0..8 {
+        let request = ask(&json!("required"), &json!({"seed": seed, "parallel_tool_calls": false}));
+        let (whole, _) = answer(&mut fake(), CHAT, &request).unwrap();
+        assert_eq!(calls(&whole).len(), 1);
+        check(&calls(&whole)[0]);
+        let choice = &whole["choices"][0];
+        assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &Value::Null));
+        let (streamed, frames) = answer(
+            &mut fake(),
+            CHAT,
+            &ask(
+                &json!("required"),
+                &json!({"seed": seed, "stream": true,
+            "parallel_tool_calls": false}),
+            ),
+        )
+        .unwrap();
+        assert_eq!(streamed["choices"], whole["choices"]);
+        assert_eq!(added_up(&frames), (String::new(), calls(&whole).clone(), json!("tool_calls")));
+    }
+    for name in ["get_weather", "clock"] {
+        let named = json!({"type": "function", "function": {"name": name}});
+        let (whole, _) = answer(&mut fake(), CHAT, &ask(&named, &json!({"parallel_tool_calls": false}))).unwrap();
+        assert_eq!(calls(&whole)[0]["function"]["name"], name);
+        let tools = json!([{"type": "function", "function": {"name": name}}]);
+        let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools}});
+        let (whole, _) = answer(&mut fake(), CHAT, &ask(&allowed, &json!({"parallel_tool_calls": false}))).unwrap();
+        assert_eq!(calls(&whole)[0]["function"]["name"], name);
+    }
+}
+
+#[test]
+fn several_calls_follow_one_another() {
+    let request = ask(&json!("required"), &json!({"logit_bias": bias(20), "stream": true, "max_tokens": 100}));
+    let (whole, frames) = answer(&mut fake(), CHAT, &request).unwrap();
+    let (last, others) = calls(&whole).split_last().unwrap();
+    assert!(others.len() > 1, "{whole}");
+    others.iter().for_each(check);
+    assert_eq!(whole["choices"][0]["finish_reason"], "length", "it would go on for ever: {last}");
+    assert_eq!(added_up(&frames), (String::new(), calls(&whole).clone(), json!("length")));
+    let ids: std::collections::HashSet<_> = calls(&whole).iter().map(|call| call["id"].to_string()).collect();
+    assert_eq!(ids.len(), calls(&whole).len(), "ids differ");
+}
+
+#[test]
+fn a_model_that_may_call_does_or_does_not() {
+    let mut called = 0;
+    for seed in 0..12 {
+        let mut request = ask(&json!("auto"), &soon());
+        (request["seed"], request["stream"]) = (json!(seed), json!(true));
+        let (whole, frames) = answer(&mut fake(), CHAT, &request).unwrap();
+        let message = &whole["choices"][0]["message"];
+        let (text, streamed, reason) = added_up(&frames);
+        assert_eq!(
+            (&json!(text), &reason),
+            (&json!(message["content"].as_str().unwrap_or_default()), &whole["choices"][0]["finish_reason"])
+        );
+        if message["tool_calls"].is_null() {
+            continue;
+        }
+        called += 1;
+        assert_eq!((&streamed, reason), (calls(&whole), json!("tool_calls")));
+        check(&calls(&whole)[0]);
+    }
+    assert!(called > 3, "{called} of 12 called");
+    let tokens = |choice: &str| {
+        let (whole, _) = answer(&mut fake(), CHAT, &ask(&json!(choice), &json!({"max_tokens": 4}))).unwrap();
+        assert!(whole["choices"][0]["message"]["tool_calls"].is_null());
+        whole["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    assert!(tokens("auto") > tokens("none") + 100, "it is told of the tools that it may call, and of no others");
+}
+
+#[test]
+fn calls_are_the_same_whatever_is_lost_and_however_tokens_are_computed() {
+    for kind in KINDS {
+        for (choice, more) in [
+            (json!("auto"), soon()),
+            (json!("required"), json!({})),
+            (
+                json!("auto"),
+                json!({"logprobs": true,
+            "logit_bias": bias(11), "parallel_tool_calls": false, "frequency_penalty": 0.5}),
+            ),
+        ] {
+            for temperature in [0.0, 1.2] {
+                let mut request = ask(&choice, &more);
+                request["temperature"] = json!(temperature);
+                let (whole, _) = answer(&mut engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
+                let mut other = engine(kind, Speculation::Always, (CONTEXT, 8));
+                assert_eq!(
+                    answer(&mut other, CHAT, &request).unwrap().0["choices"],
+                    whole["choices"],
+                    "{kind:?} {request}"
+                );
+                let (end, mut at) = (other.backend().faults.borrow().operations, 0);
+                while at < end {
+                    let now = other.backend().faults.borrow().operations;
+                    other.backend().faults.borrow_mut().lose_at = vec![now + at];
+                    let (again, _) = answer(&mut other, CHAT, &request).unwrap();
+                    assert_eq!(again["choices"], whole["choices"], "{kind:?} lost at {at}: {request}");
+                    at += 5;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_leaves_the_engine_within_a_call_goes_on_with_it() {
+    for kind in KINDS {
+        let request =
+            ask(&json!("auto"), &json!({"stream": true, "logit_bias": bias(11), "parallel_tool_calls": false}));
+        let (whole, _) = answer(&mut engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
+        let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
+        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), Cancel::new());
+        let wanted = run.format().cloned().unwrap();
+        run.hold_to(engine.grammar(&wanted.format).unwrap());
+        cancel.give_way(true);
+        let body = loop {
+            cancel.hold(false);
+            let mut hear = |output| cancel.hold(matches!(output, Output::Frame(_)));
+            if let Some(body) = pollster::block_on(run.go_on(&mut engine, &cancel, &mut hear)).unwrap() {
+                break body;
+            }
+            let other = json!({"messages": [{"role": "user", "content": "Else"}], "max_tokens": 3});
+            answer(&mut engine, CHAT, &other).unwrap();
+        };
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["choices"], whole["choices"], "{kind:?}");
+    }
+}
+
+#[test]
+fn an_answer_fits_its_format_or_calls() {
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "required": ["n"],
+        "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}}}}});
+    let (mut called, mut said) = (0, 0);
+    for (seed, add) in (0..10).flat_map(|seed| [(seed, 0), (seed, 9)]) {
+        let more =
+            json!({"response_format": format, "seed": seed, "logit_bias": bias(add), "parallel_tool_calls": false});
+        let (whole, _) = answer(&mut fake(), CHAT, &ask(&json!("auto"), &more)).unwrap();
+        let message = &whole["choices"][0]["message"];
+        match message["content"].as_str() {
+            Some(text) => {
+                let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+                assert!(value["n"].as_u64().is_some_and(|number| number < 100), "{text}");
+                said += 1;
+            }
+            None => {
+                calls(&whole).iter().for_each(check);
+                called += 1;
+            }
+        }
+    }
+    assert!(called > 0 && said > 0, "{called} called, {said} said");
+    let regex = json!({"response_format": {"type": "regex", "regex": "a+"}});
+    assert!(matches!(work(CHAT, &ask(&json!("auto"), &regex)).unwrap_err(), Error::UnsupportedOption { .. }));
+    let (whole, _) = answer(&mut fake(), CHAT, &ask(&json!("required"), &regex)).unwrap();
+    check(&calls(&whole)[0]);
+}
+
+#[test]
+fn a_schema_that_cannot_be_enforced_is_refused_with_its_place() {
+    let parameters = json!({"type": "object", "properties": {"a": {"type": "string", "not": {"const": "b"}}}});
+    let tools = json!([{"type": "function", "function": clock()},
+        {"type": "function", "function": {"name": "f", "parameters": parameters}}]);
+    let error = answer(&mut fake(), CHAT, &ask(&json!("auto"), &json!({"tools": tools}))).unwrap_err();
+    let Error::UnsupportedSchema { pointer, keyword, .. } = error else { panic!("{error}") };
+    assert_eq!((pointer.as_str(), keyword.as_str()), ("/tools/1/function/parameters/properties/a", "not"));
+}
+
+#[test]
+fn responses_call_functions_and_take_what_they_came_to() {
+    let mut tool = weather();
+    tool["type"] = json!("function");
+    let request = json!({"input": "How is it in Oslo?", "temperature": 1.5, "seed": 4, "tools": [tool],
+        "tool_choice": {"type": "function", "name": "get_weather"}, "parallel_tool_calls": false, "stream": true});
+    let (whole, frames) = answer(&mut fake(), RESPONSES, &request).unwrap();
+    let item = &whole["output"][0];
+    check(
+        &json!({"type": "function", "id": item["call_id"], "function": {"name": item["name"], "arguments": item["arguments"]}}),
+    );
+    assert_eq!(
+        (&item["type"], &whole["status"], &whole["tools"]),
+        (&json!("function_call"), &json!("completed"), &request["tools"])
+    );
+    let events: Vec<&str> = frames.iter().filter_map(|frame| frame.event).collect();
+    let deltas = events.iter().filter(|name| **name == "response.function_call_arguments.delta").count();
+    assert!(deltas > 1, "{events:?}");
+    let mut expected = vec!["response.created", "response.in_progress", "response.output_item.added"];
+    expected.resize(3 + deltas, "response.function_call_arguments.delta");
+    expected.extend(["response.function_call_arguments.done", "response.output_item.done", "response.completed"]);
+    assert_eq!(events, expected);
+
+    let result = json!({"type": "function_call_output", "call_id": item["call_id"], "output": "3 degrees"});
+    let asked = json!({"role": "user", "content": "How is it in Oslo?"});
+    let more =
+        json!({"input": [asked, item, result], "tools": request["tools"], "temperature": 0, "max_output_tokens": 8});
+    let (after, _) = answer(&mut fake(), RESPONSES, &more).unwrap();
+    assert_eq!(after["output"][0]["type"], "message");
+}

@@ -1,0 +1,45 @@
+/** Failures by the names that the Prompt API has for them. */
+import { OcelliError, type ErrorCode } from "../index.js";
+
+const NAMES: Partial<Record<ErrorCode, string>> = {
+  "unsupported-schema": "NotSupportedError",
+  "invalid-grammar": "NotSupportedError",
+  "unsupported-option": "NotSupportedError",
+  "unsupported-architecture": "NotSupportedError",
+  "webgpu-unavailable": "NotSupportedError",
+  "limits-too-small": "NotSupportedError",
+  "invalid-image": "EncodingError",
+  "image-too-large": "EncodingError",
+  io: "NetworkError",
+  integrity: "NetworkError",
+  unloaded: "InvalidStateError",
+};
+
+export function failure(name: string, message: string): DOMException {
+  return new DOMException(message, name);
+}
+
+/** What the API throws in the place of an error of the engine. The reason of an aborted signal stays what it is. */
+export function failureOf(thrown: unknown): unknown {
+  if (!(thrown instanceof OcelliError)) return thrown;
+  if (thrown.code === "context-overflow") return new QuotaExceeded(thrown.message, thrown.detail);
+  return failure(NAMES[thrown.code] ?? "UnknownError", thrown.message);
+}
+
+/** A prompt that does not fit even when all that may go has gone. */
+class QuotaExceeded extends DOMException {
+  /** Tokens that it takes. */
+  readonly requested: number | null;
+  /** Tokens that there are. */
+  readonly quota: number | null;
+
+  constructor(message: string, detail: Readonly<Record<string, unknown>> | null) {
+    super(message, "QuotaExceededError");
+    this.requested = Number(detail?.["tokens"] ?? 0) || null;
+    this.quota = Number(detail?.["context"] ?? 0) || null;
+  }
+}
+
+export function isOverflow(thrown: unknown): boolean {
+  return thrown instanceof OcelliError && thrown.code === "context-overflow";
+}

@@ -1,0 +1,127 @@
+/**
+ * Chrome's Prompt API on the model of your choice: `languageModel(model)` has the shape of the global `LanguageModel`. Nothing global is
+ * touched; whoever wants that says `globalThis.LanguageModel ??= languageModel(model)`.
+ */
+import { Engine, packages, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
+import { packageUrl } from "../store/packages.js";
+import { failure, failureOf } from "./failure.js";
+import { Session } from "./session.js";
+import type { Availability, CoreOptions, CreateOptions } from "./types.js";
+
+export type { Session } from "./session.js";
+export type * from "./types.js";
+
+/** What `LanguageModel` offers without a session. */
+export interface LanguageModelFactory {
+  /** Whether sessions can be had at once, after a download, or not at all. */
+  availability(options?: CoreOptions): Promise<Availability>;
+  /** Opens a session. The first one loads the model, for all. */
+  create(options?: CreateOptions): Promise<Session>;
+  /** The engine, once a session has been created. */
+  readonly engine: Promise<Engine> | null;
+}
+
+/** The Prompt API over a model, or over an engine that has one. */
+export function languageModel(model: ModelSource | Engine, options: LoadOptions = {}): LanguageModelFactory {
+  return new Factory(model, options);
+}
+
+class Factory implements LanguageModelFactory {
+  engine: Promise<Engine> | null = null;
+  private isReady = false;
+  private readonly monitors = new Set<EventTarget>();
+
+  constructor(
+    private readonly model: ModelSource | Engine,
+    private readonly options: LoadOptions,
+  ) {
+    if (model instanceof Engine) {
+      this.engine = Promise.resolve(model);
+      this.isReady = true;
+    }
+  }
+
+  async availability(options: CoreOptions = {}): Promise<Availability> {
+    checkSampling(options);
+    if (!isSupported(options) || !(this.isReady || globalThis.navigator?.gpu)) return "unavailable";
+    if (this.isReady) return "available";
+    if (this.engine) return "downloading";
+    const { model } = this;
+    if (typeof model !== "string" && !(model instanceof URL)) return "downloadable";
+    const folder = packageUrl(model);
+    const stored = await packages.list();
+    return stored.some(({ url, complete }) => complete && url === folder) ? "available" : "downloadable";
+  }
+
+  async create(options: CreateOptions = {}): Promise<Session> {
+    const { signal, monitor, initialPrompts = [] } = options;
+    signal?.throwIfAborted();
+    checkSampling(options);
+    if (!isSupported(options)) throw failure("NotSupportedError", "only text and pictures in, and text out");
+    const target = new EventTarget();
+    monitor?.(target);
+    this.monitors.add(target);
+    try {
+      const engine = await unlessAborted(this.load(), signal);
+      const session = await Session.open(engine, options, initialPrompts);
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", () => session.destroy(signal.reason), { once: true });
+      return session;
+    } catch (thrown) {
+      throw failureOf(thrown);
+    } finally {
+      this.monitors.delete(target);
+    }
+  }
+
+  /** Loads the model once for all sessions. After a failure the next session tries again. */
+  private load(): Promise<Engine> {
+    this.engine ??= this.loadNow();
+    return this.engine;
+  }
+
+  private async loadNow(): Promise<Engine> {
+    const onProgress = (report: LoadReport) => {
+      this.options.onProgress?.(report);
+      if (report.kind === "progress" && report.stage === "weights" && report.total > 0) this.tell(report.loaded / report.total);
+    };
+    try {
+      this.tell(0);
+      const engine = await Engine.load(this.model as ModelSource, { ...this.options, onProgress });
+      this.isReady = true;
+      this.tell(1);
+      return engine;
+    } catch (thrown) {
+      this.engine = null;
+      throw thrown;
+    }
+  }
+
+  private tell(loaded: number): void {
+    for (const monitor of this.monitors) {
+      monitor.dispatchEvent(new ProgressEvent("downloadprogress", { lengthComputable: true, loaded, total: 1 }));
+    }
+  }
+}
+
+/** Somebody who gives up does not end the load for others. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+  return Promise.race([promise, aborted]);
+}
+
+function isSupported({ expectedInputs = [], expectedOutputs = [] }: CoreOptions): boolean {
+  const takes = ["text", "image", "tool-response"];
+  return (
+    expectedInputs.every(({ type }) => takes.includes(type)) && expectedOutputs.every(({ type }) => ["text", "tool-call"].includes(type))
+  );
+}
+
+function checkSampling({ samplingMode, topK, temperature }: CoreOptions): void {
+  if (samplingMode !== undefined && (topK !== undefined || temperature !== undefined)) {
+    throw new TypeError("samplingMode excludes topK and temperature");
+  }
+  if (temperature !== undefined && !(temperature >= 0)) throw new RangeError("temperature is below 0");
+  if (topK !== undefined && !(topK >= 1)) throw new RangeError("topK is below 1");
+}

@@ -1,0 +1,55 @@
+/** Prompts to the messages of a chat. Pictures are copied, since a session shows them again with every later prompt. */
+import type { ChatMessage, ImagePart, PictureInput, TextPart } from "../api/openai.js";
+import { failure } from "./failure.js";
+import type { MessageContent, Prompt, PromptMessage } from "./types.js";
+
+/** What a session takes besides text, and whether a system message may come. */
+export interface Accepts {
+  images: boolean;
+  system: boolean;
+}
+
+/** Rejects with what is wrong with the prompt. */
+export async function chatMessages(prompt: Prompt, accepts: Accepts): Promise<ChatMessage[]> {
+  const messages = typeof prompt === "string" ? [{ role: "user" as const, content: prompt }] : prompt;
+  if (!Array.isArray(messages) || messages.length === 0) throw new TypeError("a prompt is a string or a list of messages");
+  check(messages, accepts);
+  return Promise.all(messages.map((message) => chatMessage(message, accepts)));
+}
+
+function check(messages: PromptMessage[], accepts: Accepts): void {
+  for (const [index, { role, prefix }] of messages.entries()) {
+    if (!["system", "user", "assistant"].includes(role)) throw new TypeError(`messages[${index}].role is ${String(role)}`);
+    if (role === "system" && (index > 0 || !accepts.system)) throw new TypeError("a system message comes first or not at all");
+    if (prefix && (role !== "assistant" || index < messages.length - 1)) {
+      throw failure("SyntaxError", "prefix is for a last message of the assistant");
+    }
+  }
+}
+
+async function chatMessage({ role, content }: PromptMessage, accepts: Accepts): Promise<ChatMessage> {
+  if (typeof content === "string") return { role, content };
+  if (!Array.isArray(content)) throw new TypeError("content is a string or a list");
+  const parts = await Promise.all(content.map((part) => chatPart(part, accepts)));
+  if (role === "user") return { role, content: parts };
+  const texts = parts.filter((part) => part.type === "text");
+  if (texts.length < parts.length) throw failure("NotSupportedError", `a message of the ${role} holds text alone`);
+  return { role, content: texts };
+}
+
+async function chatPart({ type, value }: MessageContent, accepts: Accepts): Promise<TextPart | ImagePart> {
+  if (type === "text") {
+    if (typeof value !== "string") throw new TypeError("the value of a text is a string");
+    return { type, text: value };
+  }
+  if (type !== "image") throw failure("NotSupportedError", `parts of type ${String(type)} are not supported`);
+  if (!accepts.images) throw failure("NotSupportedError", "pictures must be announced in expectedInputs");
+  if (typeof value === "string") throw new TypeError("the value of an image is no string");
+  return { type: "image_url", image_url: { url: await copied(value) } };
+}
+
+async function copied(value: ImageBitmapSource | BufferSource): Promise<PictureInput> {
+  if (value instanceof Blob) return value;
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return new Blob([value as BufferSource]);
+  return createImageBitmap(value);
+}

@@ -1,0 +1,66 @@
+/** The dictionaries of the Prompt API, https://webmachinelearning.github.io/prompt-api/. */
+
+export type Role = "system" | "user" | "assistant";
+
+/** A piece of a message. Audio is refused. */
+export interface MessageContent {
+  type: "text" | "image" | "audio" | "tool-call" | "tool-response";
+  value: string | ImageBitmapSource | BufferSource;
+}
+
+export interface PromptMessage {
+  role: Role;
+  /** A string stands for one text. */
+  content: string | MessageContent[];
+  /** Of a last message of the assistant: the answer goes on behind it. */
+  prefix?: boolean;
+}
+
+/** A string stands for one message of the user. */
+export type Prompt = string | PromptMessage[];
+
+/** A tool that the model may call. */
+export interface PromptTool {
+  name: string;
+  description: string;
+  /** A JSON schema; what the model passes always fits it. */
+  inputSchema: object;
+  /** Is called with the arguments as one object. */
+  execute: (input: never) => Promise<string> | string;
+}
+
+export interface Expected {
+  type: MessageContent["type"];
+  languages?: string[];
+}
+
+export type SamplingMode = "most-predictable" | "predictable" | "default" | "balanced" | "creative" | "most-creative";
+
+export interface CoreOptions {
+  /** Excludes `topK` and `temperature`. */
+  samplingMode?: SamplingMode;
+  topK?: number;
+  temperature?: number;
+  /** Pictures must be announced here. */
+  expectedInputs?: Expected[];
+  expectedOutputs?: Expected[];
+  tools?: PromptTool[];
+}
+
+export interface CreateOptions extends CoreOptions {
+  /** Ends the session, also later. */
+  signal?: AbortSignal;
+  /** Receives a target that tells `downloadprogress`. */
+  monitor?: (monitor: EventTarget) => void;
+  initialPrompts?: PromptMessage[];
+}
+
+export interface PromptOptions {
+  /** A JSON schema, or a regular expression for the whole answer. */
+  responseConstraint?: object;
+  /** Whether the model is not told of it. */
+  omitResponseConstraintInput?: boolean;
+  signal?: AbortSignal;
+}
+
+export type Availability = "unavailable" | "downloadable" | "downloading" | "available";

@@ -1,0 +1,84 @@
+/** A model in React: `useEngine(model)`. However many components ask for it, and however often they mount, it is loaded once. */
+import { useSyncExternalStore } from "react";
+import { Engine, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
+
+/** How far loading is. */
+export type EngineState =
+  | { status: "loading"; engine: null; progress: Extract<LoadReport, { kind: "progress" }> | null; error: null }
+  | { status: "ready"; engine: Engine; progress: null; error: null }
+  | { status: "failed"; engine: null; progress: null; error: unknown };
+
+/** Milliseconds that a model stays when nobody uses it: a route changes, or StrictMode mounts twice. */
+const LINGER = 10_000;
+const LOADING: EngineState = { status: "loading", engine: null, progress: null, error: null };
+
+/** A model that components share. */
+class Shared {
+  private state: EngineState = LOADING;
+  private readonly listeners = new Set<() => void>();
+  private abort: AbortController | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly model: ModelSource,
+    private readonly options: LoadOptions,
+  ) {}
+
+  readonly now = (): EngineState => this.state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    clearTimeout(this.timer);
+    if (!this.abort || this.state.status === "failed") void this.load();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.timer = setTimeout(() => this.leave(), LINGER);
+    };
+  };
+
+  private async load(): Promise<void> {
+    const abort = new AbortController();
+    this.abort = abort;
+    this.set(LOADING);
+    const onProgress = (report: LoadReport) => {
+      this.options.onProgress?.(report);
+      if (report.kind === "progress") this.set({ status: "loading", engine: null, progress: report, error: null });
+    };
+    try {
+      const engine = await Engine.load(this.model, { ...this.options, signal: abort.signal, onProgress });
+      this.set({ status: "ready", engine, progress: null, error: null });
+    } catch (error) {
+      if (!abort.signal.aborted) this.set({ status: "failed", engine: null, progress: null, error });
+    }
+  }
+
+  private leave(): void {
+    this.abort?.abort();
+    this.abort = null;
+    this.state.engine?.unload();
+    this.state = LOADING;
+  }
+
+  private set(state: EngineState): void {
+    this.state = state;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+const shared = new Map<unknown, Shared>();
+
+function sharedFor(model: ModelSource, options: LoadOptions): Shared {
+  const key = model instanceof URL ? model.href : model;
+  const known = shared.get(key) ?? new Shared(model, options);
+  shared.set(key, known);
+  return known;
+}
+
+/**
+ * The engine of a model, from the first component on that uses it until some seconds after the last. `options` are those of the first;
+ * a source that is an object stands for itself, so keep it outside of the component. On a server the state is `loading`.
+ */
+export function useEngine(model: ModelSource, options: LoadOptions = {}): EngineState {
+  const { subscribe, now } = sharedFor(model, options);
+  return useSyncExternalStore(subscribe, now, () => LOADING);
+}
