@@ -209,14 +209,13 @@ fn a_shape_from_a_file_is_made_and_timed() {
     let measures = report["measures"].as_array().expect("measures");
     let rows: Vec<(&str, u64)> =
         measures.iter().filter_map(|row| Some((row["what"].as_str()?, row["size"].as_u64()?))).collect();
-    let picture = ("picture to first token", rows.last().map_or(0, |row| row.1));
-    let (start, end) =
-        ([("first token after loading", 64), ("prompt", 64), ("prompt", 20)], [("picture encoded", 56), picture]);
-    let decode = |size| ["decode", "decode, drafts of 3 right", "decode, drafts of 7 right"].map(|what| (what, size));
+    let picture = ("picture_to_first_token", rows.last().map_or(0, |row| row.1));
+    let (start, end) = ([("first_token", 64), ("prompt", 64), ("prompt", 20)], [("picture", 56), picture]);
+    let decode = |size| ["decode", "drafts_of3", "drafts_of7"].map(|what| (what, size));
     assert_eq!(rows, [start.as_slice(), &decode(8), &decode(40), &end].concat());
     assert!(picture.1 > 4, "2 x 2 picture tokens and what is around them: {rows:?}");
     for row in measures {
-        assert!(row["median_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{row}");
+        assert!(row["medianMs"].as_f64().is_some_and(|ms| ms > 0.0), "{row}");
     }
     let lines = text(&timed.stdout);
     assert!(lines.contains("| decode | 40 |") && lines.contains("tokens/s"), "{lines}");
