@@ -29,5 +29,5 @@ pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
 pub use tokenize_request::TokenizeRequest;
-pub use tools::{Function, Tools};
+pub use tools::Tools;
 pub use wire::Frame;

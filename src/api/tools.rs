@@ -15,7 +15,7 @@ const MAX_TOOLS: usize = 128;
 
 /// A function that may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Function {
+struct Function {
     name: String,
     /// As the model sees it.
     definition: String,

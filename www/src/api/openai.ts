@@ -1,17 +1,5 @@
 /** The OpenAI API's chat completions. The engine refuses fields that it does not support, by name. */
-import type {
-  ChatCompletion,
-  ChatCompletionChunk,
-  Detail,
-  FinishReason,
-  Logprobs,
-  ShownPicture,
-  TokenLogprob,
-  ToolCall,
-  ToolCallDelta,
-  TopLogprob,
-  Usage,
-} from "../wasm/ocelli.js";
+import type { Detail, ToolCall } from "../wasm/ocelli.js";
 
 export type {
   ChatCompletion,
@@ -25,7 +13,7 @@ export type {
   ToolCallDelta,
   TopLogprob,
   Usage,
-};
+} from "../wasm/ocelli.js";
 
 /**
  * Where a picture may come from: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a

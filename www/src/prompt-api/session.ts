@@ -45,9 +45,7 @@ export class Session extends EventTarget {
     const own = messages.filter(({ role }) => role === "system");
     const session = new Session(engine, options, own);
     if (messages.length > own.length) session.turns.push(messages.slice(own.length));
-    await session.measure([]).then((used) => {
-      session.used = used;
-    });
+    session.used = await session.measure([]);
     if (session.used > session.window) {
       throw failure("QuotaExceededError", `the initial prompts have ${session.used} tokens, ${session.window} fit`);
     }
