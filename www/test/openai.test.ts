@@ -1,99 +1,17 @@
 /** OpenAI's own client, unmodified, against `engine.fetch`. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { after, before, test } from "node:test";
-import type OpenAI from "openai";
-import { build } from "esbuild";
-import type { ChatMessage, Engine } from "../src/index.js";
+import type { ChatMessage } from "../src/index.js";
+import { openClientPage, PICTURE, type Kept } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
-
-/** What the tests keep in the page. */
-interface Kept {
-  engine: Engine;
-  client: OpenAI;
-  /** A greedy question about the picture at `url`. */
-  about(url: string): { model: string; temperature: number; max_tokens: number; messages: OpenAI.ChatCompletionMessageParam[] };
-  /** The answer of the engine itself. */
-  answerTo(url: string): Promise<string>;
-  /** What a promise that must fail says. */
-  failure(promise: PromiseLike<unknown>): Promise<Failure>;
-}
-
-interface Failure {
-  name: string;
-  status: number | undefined;
-  type: unknown;
-  code: unknown;
-  param: unknown;
-}
-
-const PICTURE = "/models/demo/gallery/scene-01.png";
-
-/** What the page imports as `/test/openai.js`. */
-const CLIENT = `
-  export * from "openai";
-  export { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
-  export { z } from "zod";
-`;
-type Client = typeof import("openai") & typeof import("openai/helpers/zod") & Pick<typeof import("zod"), "z">;
-/** The module for formats. */
-const GRAMMAR = "/ocelli/wasm/ocelli_grammar_bg.wasm";
 
 inBrowsers("openai", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
     site = await startSite();
-    const built = await build({
-      stdin: { contents: CLIENT, resolveDir: process.cwd() },
-      bundle: true,
-      format: "esm",
-      write: false,
-      platform: "browser",
-      logLevel: "error",
-    });
-    site.replaced.set("/test/openai.js", built.outputFiles[0]?.contents as Uint8Array);
-    tab = await browser().newTab();
-    await tab.goto(`${site.url}test/blank.html`);
-    await tab.run(async () => {
-      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const { OpenAI } = (await import("/test/openai.js" as string)) as typeof import("openai");
-      const engine = await Engine.load("/models/demo/", { aliases: ["gpt-4o"] });
-      const client = new OpenAI(engine.openai());
-      const about = (url: string) => ({
-        model: "gpt-4o",
-        temperature: 0,
-        max_tokens: 40,
-        messages: [
-          {
-            role: "user" as const,
-            content: [
-              { type: "image_url" as const, image_url: { url } },
-              { type: "text" as const, text: "Describe this image." },
-            ],
-          },
-        ],
-      });
-      const answers = new Map<string, Promise<string>>();
-      const answerTo = (url: string) => {
-        const asked = async () =>
-          (await engine.chat.completions.create({ ...about(url), stream: false })).choices[0]?.message.content ?? "";
-        const answer = answers.get(url) ?? asked();
-        answers.set(url, answer);
-        return answer;
-      };
-      const failure = async (promise: PromiseLike<unknown>): Promise<Failure> => {
-        const thrown = await promise.then(
-          () => ({ name: "none: it went well" }),
-          (thrown: unknown) => thrown,
-        );
-        const { name, status, type, code, param } = thrown as Failure;
-        return { name: name === "Error" ? (thrown as object).constructor.name : name, status, type, code, param };
-      };
-      Object.assign(window, { engine, client, about, answerTo, failure });
-    });
+    tab = await openClientPage(browser(), site);
   });
   after(async () => {
     await tab?.close();
@@ -181,107 +99,6 @@ inBrowsers("openai", (browser) => {
     assert.deepEqual([models, model.id], [["demo"], "demo"]);
   });
 
-  test("answers have the format of a zod schema; the module for formats is loaded when a request wants one", async () => {
-    assert.equal(site.requests.get(GRAMMAR), undefined);
-    const { parsed, streamed, response, loose, regex, refused } = await tab.run(async (url) => {
-      const { client, about, failure } = window as unknown as Kept;
-      const { z, zodResponseFormat, zodTextFormat } = (await import("/test/openai.js" as string)) as Client;
-      const Scene = z.object({
-        shape: z.enum(["circle", "square", "star"]),
-        count: z.number().int().min(0).max(20),
-        words: z.array(z.string().max(8)).max(2),
-      });
-      const scene = { ...about(url), temperature: 1.5, seed: 5, max_tokens: 200, response_format: zodResponseFormat(Scene, "scene") };
-      const chat = async (response_format: object) =>
-        (await client.chat.completions.create({ ...about(url), response_format } as never)) as OpenAI.ChatCompletion;
-      const impossible = { name: "a", schema: { type: "array", items: { not: { type: "null" } } } };
-      const stream = { ...about(url), stream: true, response_format: { type: "json_schema", json_schema: impossible } } as const;
-      const text = { format: zodTextFormat(Scene, "scene") };
-      // A getter, which does not leave the page by itself.
-      const { output_parsed } = await client.responses.parse({ model: "demo", input: "Describe a scene.", temperature: 1.5, text });
-      return {
-        parsed: await client.chat.completions.parse(scene),
-        streamed: await client.chat.completions.stream(scene).finalChatCompletion(),
-        response: output_parsed,
-        loose: await chat({ type: "json_object" }),
-        regex: await chat({ type: "regex", regex: "(red|green) [a-z]{3}" }),
-        refused: await failure(client.chat.completions.create(stream)),
-      };
-    }, PICTURE);
-    assert.equal(site.requests.get(GRAMMAR), 1);
-    const [choice] = parsed.choices;
-    assert.equal(choice?.finish_reason, "stop");
-    const scene = choice.message.parsed;
-    assert.ok(scene && scene.count >= 0 && scene.count <= 20 && ["circle", "square", "star"].includes(scene.shape), JSON.stringify(scene));
-    assert.match(
-      choice.message.content ?? "",
-      /^\{"shape": "\w+", "count": \d+, "words": \[/,
-      "fixed separators, keys in the schema's order",
-    );
-    assert.equal(streamed.choices[0]?.message.content, choice.message.content);
-    assert.ok(response && response.words.length <= 2, JSON.stringify(response));
-    assert.match(loose.choices[0]?.message.content ?? "", /^\{/);
-    assert.match(regex.choices[0]?.message.content ?? "", /^(red|green) [a-z]{3}$/);
-    const { status, code, param } = refused;
-    assert.deepEqual([status, code, param], [400, "unsupported_schema", "/response_format/json_schema/schema/items"]);
-  });
-
-  test("tools are called with arguments that fit, whole and in streams", async () => {
-    const told = await tab.run(async (url) => {
-      const { client, about } = window as unknown as Kept;
-      const parameters = {
-        type: "object",
-        properties: { shape: { enum: ["circle", "star"] } },
-        required: ["shape"],
-        additionalProperties: false,
-      };
-      const tools = [{ type: "function" as const, function: { name: "paint", parameters } }];
-      const asked = { ...about(url), tools, tool_choice: "required" as const, parallel_tool_calls: false };
-      const whole = await client.chat.completions.create(asked);
-      const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
-      const refused = { ...parameters, properties: { shape: { not: { const: 1 } } } };
-      const wrong = client.chat.completions.create({
-        ...asked,
-        tools: [{ type: "function", function: { name: "f", parameters: refused } }],
-      });
-      const failed = await (window as unknown as Kept).failure(wrong);
-      const calls = ({ choices }: OpenAI.ChatCompletion) =>
-        choices[0]?.message.tool_calls?.map((call) => (call.type === "function" ? [call.function.name, call.function.arguments] : []));
-      return { whole: calls(whole), streamed: calls(streamed), reason: whole.choices[0]?.finish_reason, failed };
-    }, PICTURE);
-    const [name, text] = told.whole?.[0] ?? [];
-    assert.equal(name, "paint");
-    assert.match(text ?? "", /^\{"shape": "(circle|star)"\}$/);
-    assert.deepEqual([told.streamed, told.reason], [told.whole, "tool_calls"]);
-    assert.deepEqual(
-      [told.failed.status, told.failed.code, told.failed.param],
-      [400, "unsupported_schema", "/tools/0/function/parameters/properties/shape"],
-    );
-  });
-
-  test("the examples of docs/api.md run", async () => {
-    const text = readFileSync(resolve("../docs/api.md"), "utf8");
-    const examples = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => (code ?? "").replace(/^import .*\n/gm, ""));
-    const printed = await tab.run(
-      async ({ examples, picture }) => {
-        const { OpenAI } = (await import("/test/openai.js" as string)) as typeof import("openai");
-        const { engine } = window as unknown as Kept;
-        const printed: unknown[][] = [];
-        for (const code of examples) {
-          const lines: unknown[] = [];
-          const console = { log: (...values: unknown[]) => lines.push(...values) };
-          const run = new Function("engine", "OpenAI", "picture", "console", `return (async () => {${code}})();`);
-          await (run(engine, OpenAI, picture, console) as Promise<void>);
-          printed.push(lines);
-        }
-        return printed;
-      },
-      { examples, picture: PICTURE },
-    );
-    assert.equal(printed.length, 4);
-    for (const lines of printed) assert.ok(lines.length > 0 && lines.some(Boolean), JSON.stringify(printed));
-  });
-
   test("completions and responses", async () => {
     const { text, whole, response, events, final, tokens, counted } = await tab.run(async (url) => {
       const { client, engine, answerTo, about } = window as unknown as Kept;
@@ -365,71 +182,5 @@ inBrowsers("openai", (browser) => {
       // Its headers were sent at once.
       ["inStream", undefined, invalid, "context_length_exceeded", null],
     ]);
-  });
-
-  test("aborting before, while the picture is encoded, and in the stream ends the request alone", async () => {
-    const { before, encoding, within, seen, answer, whole } = await tab.run(async (url) => {
-      const { client, about, answerTo, failure } = window as unknown as Kept;
-      const other = url.replace("01", "03");
-      const before = await failure(client.chat.completions.create(about(url), { signal: AbortSignal.abort() }));
-      const soon = new AbortController();
-      setTimeout(() => soon.abort(), 30);
-      const encoding = await failure(client.chat.completions.create(about(other), { signal: soon.signal }));
-      let seen = 0;
-      const stream = await client.chat.completions.create({ ...about(url), stream: true });
-      // The client ends the loop without a word.
-      for await (const chunk of stream) if (chunk.choices[0]?.delta.content && ++seen === 2) stream.controller.abort();
-      const stop = new AbortController();
-      const second = await client.chat.completions.create({ ...about(url), stream: true }, { signal: stop.signal });
-      const reading = async () => {
-        for await (const _ of second) stop.abort();
-      };
-      const within = await reading().then(
-        () => "ended",
-        (thrown: unknown) => String(thrown),
-      );
-      const answer = (await client.chat.completions.create(about(other))).choices[0]?.message.content;
-      return { before: before.name, encoding: encoding.name, within, seen, answer, whole: await answerTo(other) };
-    }, PICTURE);
-    assert.deepEqual([before, encoding], ["APIUserAbortError", "APIUserAbortError"]);
-    assert.equal(within, "ended");
-    assert.ok(seen >= 2);
-    assert.equal(answer, whole);
-  });
-
-  test("a stream that nobody reads stops the engine for itself, not for others", async () => {
-    const { frames, other, text, whole, cancelled } = await tab.run(async (url) => {
-      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const { about } = window as unknown as Kept;
-      const worker = new Worker("/ocelli/worker.js", { type: "module" });
-      let frames = 0;
-      worker.addEventListener("message", ({ data }) => {
-        if (data.kind === "event" && data.event.kind === "frame") frames++;
-      });
-      const engine = await Engine.load("/models/demo/", { worker });
-      const long = {
-        messages: [{ role: "user" as const, content: "Hello" }],
-        temperature: 1,
-        seed: 3,
-        max_tokens: 60,
-        logit_bias: { 2: -100 },
-      };
-      const whole = (await engine.chat.completions.create(long)).choices[0]?.message.content;
-      const idle = await engine.chat.completions.create({ ...long, stream: true });
-      const unread = await engine.fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify({ ...long, stream: true }) });
-      const other = await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 3, stream: false });
-      // Both have come to their bounds by now, or will before this is answered.
-      await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 1, stream: false });
-      const held = frames;
-      await unread.body?.cancel();
-      const text = await idle.text();
-      const cancelled = await engine.memoryNow().then(() => true);
-      engine.unload();
-      return { frames: held, other: other.choices[0]?.message.content, text, whole, cancelled };
-    }, PICTURE);
-    assert.ok(frames > 8 && frames <= 2 * 16 + 2, `${frames} frames`);
-    assert.match(other ?? "", /\w/);
-    assert.equal(text, whole);
-    assert.ok(cancelled);
   });
 });

@@ -1,21 +1,22 @@
 /** OpenAI's own client against `ocelli serve`: the same calls as in `openai.test.ts`, over HTTP. No browser takes part. */
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, Output, streamText, tool, type ToolSet } from "ai";
 import OpenAI, { toFile } from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
+import { describe as describePicture, failures, objects, tools } from "./ai-calls.js";
+import { assertDescribed, assertFailed, assertObjects, assertScene, assertTools } from "./ai-wanted.js";
+import { WANTED } from "./client-page.js";
+import { startServer, type ModelServer } from "./model-server.js";
 
 /** Both browsers' runs come by here; one is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 
-const WANTED = 'An orange circle above the purple word "SEA" on a gray background.';
-const picture = `data:image/png;base64,${readFileSync(resolve("models/demo/gallery/scene-01.png")).toString("base64")}`;
+const PICTURE_FILE = resolve("models/demo/gallery/scene-01.png");
+const picture = `data:image/png;base64,${readFileSync(PICTURE_FILE).toString("base64")}`;
 
 /** A line of a batch's answers. */
 interface Answered {
@@ -32,13 +33,8 @@ const parameters = {
 };
 const paint = { type: "function" as const, function: { name: "paint", description: "Paints shapes.", parameters } };
 
-function assertPaint(value: unknown): void {
-  const { shape, count } = value as { shape: string; count: number };
-  assert.ok((shape === "circle" || shape === "star") && Number.isInteger(count) && count >= 0 && count <= 9, JSON.stringify(value));
-}
-
 describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
-  let server: ChildProcess;
+  let server: ModelServer;
   let client: OpenAI;
   const about = {
     model: "gpt-4o",
@@ -56,20 +52,10 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
   };
 
   before(async () => {
-    const key = ["--api-key", "secret", "--alias", "gpt-4o"];
-    server = spawn(resolve("../target/debug/ocelli"), ["serve", "models/demo", "--port", "0", ...key], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    if (!server.stderr) throw new Error("no standard error");
-    for await (const line of createInterface({ input: server.stderr })) {
-      const baseURL = /http:\S+/.exec(line)?.[0];
-      if (!baseURL) continue;
-      client = new OpenAI({ baseURL, apiKey: "secret", maxRetries: 0 });
-      break;
-    }
-    server.stderr.resume();
+    server = await startServer();
+    client = new OpenAI({ baseURL: server.baseURL, apiKey: server.key, maxRetries: 0 });
   });
-  after(() => server?.kill());
+  after(() => server?.stop());
 
   test("answers have the format of a zod schema", async () => {
     const Scene = z.object({ shape: z.enum(["circle", "star"]), count: z.number().int().min(0).max(20) });
@@ -119,7 +105,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assert.deepEqual([choice?.finish_reason, choice?.message.content], ["tool_calls", null]);
     const call = choice?.message.tool_calls?.[0];
     assert.ok(call?.type === "function" && choice && call.function.name === "paint");
-    assertPaint(JSON.parse(call.function.arguments));
+    assertScene(JSON.parse(call.function.arguments));
     const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
     assert.deepEqual(
       streamed.choices[0]?.message.tool_calls?.map((call) => call.type === "function" && call.function.arguments),
@@ -138,31 +124,29 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     });
     await runner.done();
     assert.equal(painted.length, 1);
-    assertPaint(painted[0]);
+    assertScene(painted[0]);
     const { type, function: definition } = paint;
     const input = [{ role: "user" as const, content: "Paint a star." }];
     const tools = [{ type, strict: true, ...definition }];
     const response = await client.responses.stream({ model: "demo", input, temperature: 0, tools, ...required }).finalResponse();
     const item = response.output[0];
     assert.ok(item?.type === "function_call" && response.output.length === 1);
-    assertPaint(JSON.parse(item.arguments));
+    assertScene(JSON.parse(item.arguments));
   });
 
-  test("tools and objects by the Vercel AI SDK", async () => {
-    const model = createOpenAICompatible({ name: "ocelli", baseURL: client.baseURL, apiKey: "secret", supportsStructuredOutputs: true })(
-      "demo",
-    );
-    const [prompt, maxOutputTokens] = ["Paint a star.", 80];
-    const schema = z.object({ shape: z.enum(["circle", "star"]), count: z.number().int().min(0).max(9) });
-    // The SDK's own types do not fit one another under `exactOptionalPropertyTypes`.
-    const tools = { paint: tool({ inputSchema: schema }) } as unknown as ToolSet;
-    const { toolCalls, finishReason } = await generateText({ model, prompt, tools, toolChoice: "required", maxOutputTokens });
-    assert.ok(toolCalls.length > 0);
-    if (finishReason === "tool-calls") for (const { input } of toolCalls) assertPaint(input);
-    const streamed = streamText({ model, prompt, tools, toolChoice: { type: "tool", toolName: "paint" }, maxOutputTokens });
-    assert.ok((await streamed.toolCalls).length > 0);
-    const { output } = await generateText({ model, prompt, output: Output.object({ schema }) });
-    assertPaint(output);
+  test("the Vercel AI SDK: descriptions, objects, tools, aborts and refusals", async () => {
+    const provider = createOpenAICompatible({
+      name: "ocelli",
+      baseURL: client.baseURL,
+      apiKey: "secret",
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+    });
+    const model = provider("demo");
+    assertDescribed(await describePicture(model, readFileSync(PICTURE_FILE)));
+    assertObjects(await objects(model));
+    assertTools(await tools(model));
+    assertFailed(await failures(model, provider("gpt-5")));
   });
 
   test("files and batches", async () => {

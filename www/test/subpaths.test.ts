@@ -1,13 +1,11 @@
 /** The package's other entries: Chrome's Prompt API, the React hook and `<img-alt>`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { build } from "esbuild";
 import type { ChatCompletionRequest, Engine } from "../src/index.js";
 import type { LanguageModelFactory } from "../src/prompt-api/index.js";
+import { addScript, WANTED } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
-
-const WANTED = 'An orange circle above the purple word "SEA" on a gray background.';
 
 /** What the tests keep in the page. */
 interface Kept {
@@ -20,20 +18,7 @@ inBrowsers("subpaths", (browser) => {
   let tab: Tab;
   before(async () => {
     site = await startSite();
-    const built = await build({
-      entryPoints: ["test/react-page.ts"],
-      bundle: true,
-      format: "esm",
-      write: false,
-      define: { "process.env.NODE_ENV": '"development"' },
-      plugins: [
-        {
-          name: "built-package",
-          setup: ({ onResolve }) => void onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true })),
-        },
-      ],
-    });
-    site.replaced.set("/test/react-page.js", built.outputFiles[0]?.contents as Uint8Array);
+    await addScript(site, "/test/react-page.js", { file: "test/react-page.ts" });
     tab = await browser().newTab();
     await tab.goto(`${site.url}test/blank.html`);
     await tab.run(async () => {
