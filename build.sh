@@ -5,8 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
-wasm_modules=target/wasm/$wasm_target/wasm
+wasm_modules=target/wasm/modules
 glue=www/dist/ocelli/wasm
+wasm_features=ocelli/engine-module,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
   cat <<'TEXT'
@@ -177,8 +178,17 @@ build_all() {
 
 build_wasm() {
   say "building the wasm modules"
-  cargo_wasm build --lib --profile wasm
-  cargo_wasm build --lib --profile wasm -p ocelli-grammar
+  build_wasm_module ocelli ocelli engine-module
+  build_wasm_module ocelli_import ocelli import-module
+  build_wasm_module ocelli_pictures ocelli-pictures exports
+  build_wasm_module ocelli_grammar ocelli-grammar
+}
+
+# Module $1: crate $2 with the features $3. A crate's modules are all built under its own name.
+build_wasm_module() {
+  cargo_wasm build --lib --profile wasm --package "$2" --features "${3:-}"
+  mkdir -p "$wasm_modules"
+  cp "target/wasm/$wasm_target/wasm/${2//-/_}.wasm" "$wasm_modules/$1.wasm"
 }
 
 # `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs.
@@ -197,12 +207,12 @@ cargo_wasm() {
 
 # JavaScript for the module, and the module made smaller.
 build_glue() {
-  local module inputs=("$wasm_modules"/ocelli{,_grammar}.wasm tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
+  local module inputs=("$wasm_modules" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
   [[ -f $glue/ocelli_bg.wasm ]] && unchanged glue "${inputs[@]}" && return
   say "writing its JavaScript side and optimising it"
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
-  for module in ocelli ocelli_grammar; do
+  for module in ocelli ocelli_import ocelli_pictures ocelli_grammar; do
     target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
     # Features are read from the module. --all-features would emit what no browser loads.
     www/node_modules/.bin/wasm-opt -Os "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
@@ -245,12 +255,12 @@ test_all() {
   cargo fmt --check
   say "the wasm module and the page, beside the native tests: building; output of the first in target/page.log"
   mkdir -p target
-  (build_all && say "lints, wasm32" && cargo_wasm clippy --lib -- -D warnings) >target/page.log 2>&1 &
+  (build_all && say "lints, wasm32" && cargo_wasm clippy --lib --workspace --features "$wasm_features" -- -D warnings) >target/page.log 2>&1 &
   local page=$!
   cargo_native build --all-targets
   wait "$page" || { cat target/page.log; fail "the wasm module or the page did not build"; }
   say "documentation of the crate"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar
+  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures
   say "native tests"
   cargo_native test
   cargo_native test --package ocelli-grammar

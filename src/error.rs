@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use ocelli_pictures::PictureError;
+
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -251,6 +253,17 @@ impl Error {
     /// An [`Error::InvalidCheckpoint`].
     pub fn checkpoint(file: impl Into<String>, tensor: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidCheckpoint { file: file.into(), tensor: tensor.into(), reason: reason.into() }
+    }
+}
+
+impl From<PictureError> for Error {
+    fn from(error: PictureError) -> Self {
+        match error {
+            PictureError::InvalidImage { reason } => Self::InvalidImage { reason },
+            PictureError::ImageTooLarge { width, height, limit_megapixels } => {
+                Self::ImageTooLarge { width, height, limit_megapixels }
+            }
+        }
     }
 }
 

@@ -60,8 +60,8 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats are loaded when they are wanted.
-    shell.push({ url: file, integrity, isLate: file === "ocelli/wasm/ocelli_grammar_bg.wasm" });
+    // Formats and importers are loaded when they are wanted.
+    shell.push({ url: file, integrity, isLate: /\/ocelli_(grammar|import)_bg\.wasm$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

@@ -11,7 +11,7 @@ use super::prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, Size
 use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
 use crate::error::{Error, Result};
 use crate::families::{Pictures, definition};
-use crate::image::{Fingerprint, Rgb8, decode, fingerprint, fingerprint_in};
+use crate::image::{Fingerprint, Rgb8, fingerprint, fingerprint_in};
 use crate::weights::manifest::Manifest;
 
 /// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
@@ -97,7 +97,7 @@ impl<B: Backend> Engine<B> {
         let size = |Picture { content, detail }: &Picture| {
             let rgb = &match content {
                 PictureContent::Rgb(rgb) => Cow::Borrowed(rgb),
-                PictureContent::Encoded(bytes) => Cow::Owned(decode(bytes, MEGAPIXELS)?),
+                PictureContent::Encoded(bytes) => Cow::Owned((self.decode_picture)(bytes, MEGAPIXELS)?),
             };
             rgb.check()?;
             let original = fingerprint(rgb);

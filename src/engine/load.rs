@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::families::tower::Pixels;
 use crate::gpu::{Allocator, Gpu, KernelConfig};
+use crate::image::{Decode, decode};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
 use crate::model::{Draw, DryModel, LanguageModel};
@@ -44,6 +45,8 @@ pub struct LoadOptions {
     pub speculation: Speculation,
     /// What pictures may take.
     pub pictures: PictureLimits,
+    /// What reads picture files.
+    pub decode_picture: Decode,
     /// The platform's clock.
     pub clock: Clock,
     /// The date, for default system prompts that name it.
@@ -53,6 +56,11 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Everything by default, with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
+        Self::with_decoder(clock, decode)
+    }
+
+    /// The same where picture files are read elsewhere: what is not called is not in a wasm module.
+    pub fn with_decoder(clock: Clock, decode_picture: Decode) -> Self {
         Self {
             context: None,
             kv_precision: None,
@@ -63,6 +71,7 @@ impl LoadOptions {
             tuned: Tuned::default(),
             speculation: Speculation::default(),
             pictures: PictureLimits::default(),
+            decode_picture,
             clock,
             today: || None,
         }

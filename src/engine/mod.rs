@@ -51,6 +51,7 @@ use crate::error::Result;
 use crate::families::{ModelConfig, definition};
 use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
 use crate::grammar::Grammar;
+use crate::image::Decode;
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
@@ -84,6 +85,7 @@ pub struct Engine<B: Backend = Device> {
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     pictures: PictureLimits,
+    decode_picture: Decode,
     clock: Clock,
     today: Calendar,
     /// The vocabulary made ready for grammars, once one was wanted.
@@ -95,7 +97,7 @@ impl<B: Backend> Engine<B> {
     /// An engine of its parts, for backends other than [`Device`], which [`Self::load`](Engine::load) makes. Of `options` only what does
     /// not concern the device counts.
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
-        let LoadOptions { speculation, pictures, clock, today, .. } = *options;
+        let LoadOptions { speculation, pictures, decode_picture, clock, today, .. } = *options;
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
         #[cfg(feature = "grammar")]
         let grammars = None;
@@ -106,6 +108,7 @@ impl<B: Backend> Engine<B> {
             speculation,
             latency,
             pictures,
+            decode_picture,
             clock,
             today,
             #[cfg(feature = "grammar")]

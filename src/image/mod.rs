@@ -1,17 +1,25 @@
 //! Bytes of a picture file to the pixels the vision tower sees.
 //!
-//! [`decode`](mod@decode) reads a file, [`prepare`](mod@prepare) brings it to the size that the model's family wants, [`resize`] resamples.
+//! [`decode`] reads a file, [`prepare`](mod@prepare) brings it to the size that the model's family wants, [`resize`] resamples.
 //! Knows nothing of tokens' ids and nothing of GPUs.
 
-pub mod decode;
 pub mod prepare;
 pub mod resize;
 
-mod jpeg;
-mod orientation;
-mod png;
-mod webp;
+pub use ocelli_pictures::Rgb8;
 
 pub use crate::config::ImageGrid;
-pub use decode::{Rgb8, decode};
+use crate::error::Result;
 pub use prepare::{Fingerprint, PreparedImage, fingerprint, fingerprint_in, resample};
+
+/// Reads a picture file of at most so many megapixels.
+pub type Decode = fn(&[u8], u32) -> Result<Rgb8>;
+
+/// Decodes a PNG, JPEG or WebP file. The header's size is checked against `limit_megapixels` before any pixel is allocated.
+///
+/// # Errors
+/// [`ImageTooLarge`](crate::Error::ImageTooLarge) over the limit, [`InvalidImage`](crate::Error::InvalidImage) for bytes that are no
+/// whole picture.
+pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
+    Ok(ocelli_pictures::decode(bytes, limit_megapixels)?)
+}

@@ -1,8 +1,8 @@
 //! A picture at the size it is shown to the model. Which size that is, each family says: see `families/*/pictures.rs`.
 
+use ocelli_pictures::Rgb8;
 use sha2::{Digest, Sha256};
 
-use super::decode::Rgb8;
 use super::resize::bicubic_u8;
 use crate::config::ImageGrid;
 

@@ -4,46 +4,17 @@ use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
+use super::cancel::CancelFlag;
 use super::convert::{JsResult, Thrown, to_js, wasm_memory};
 use super::grammar::OcelliVocabulary;
 use super::picture::pictures_from_js;
 use super::service::{OcelliService, OcelliWork};
 use crate::api::{Frame, Output, ScoreRequest, Service};
 use crate::bench::{BenchOptions, bench};
-use crate::engine::{Cancel, Engine, Plan, ScoredRows};
+use crate::engine::{Engine, Plan, ScoredRows};
 use crate::gpu::DeviceReport;
 use crate::gpu::ledger::LedgerRow;
 use crate::kernels::self_test::SelfTestReport;
-
-/// Ends or holds a running request within one token. May be called while the request is awaited.
-#[wasm_bindgen]
-#[derive(Default)]
-pub struct CancelFlag(pub(super) Cancel);
-
-#[wasm_bindgen]
-impl CancelFlag {
-    /// A flag that is not set.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the flag.
-    pub fn cancel(&self) {
-        self.0.cancel();
-    }
-
-    /// Has the request wait before its next token, or go on.
-    pub fn hold(&self, is_held: bool) {
-        self.0.hold(is_held);
-    }
-
-    /// Whether others want the engine: then a request that is held leaves it.
-    #[wasm_bindgen(js_name = giveWay)]
-    pub fn give_way(&self, gives_way: bool) {
-        self.0.give_way(gives_way);
-    }
-}
 
 /// A model on the GPU. Takes one request at a time: the worker queues them.
 ///

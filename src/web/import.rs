@@ -7,8 +7,8 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use super::cancel::CancelFlag;
 use super::convert::{JsResult, Thrown, to_js};
-use super::engine::CancelFlag;
 use crate::error::{Error, Result};
 use crate::weights::gguf::{self, GgufImport};
 use crate::weights::layout::Layout;

@@ -7,9 +7,9 @@ use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::compile_ahead;
 use super::convert::{JsResult, Thrown};
 use super::engine::OcelliEngine;
+use super::{compile_ahead, picture};
 use crate::chat::Date;
 use crate::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use crate::error::{Error, Result};
@@ -44,7 +44,8 @@ impl ShardSource for Shards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
 /// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
-/// here. `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu makes one.
+/// here. `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu makes one,
+/// `decode_picture(bytes, megapixels)` for a picture file.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
@@ -56,8 +57,10 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
     #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
+    #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
 ) -> JsResult<OcelliEngine> {
     compile_ahead::set(compile_ahead);
+    picture::set(decode_picture);
     let thrown = Thrown::default();
     let shards = Shards { read: read_shard, thrown: thrown.clone() };
     let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
@@ -113,7 +116,7 @@ impl GivenOptions {
             tune: parsed(&self.tune)?.unwrap_or_default(),
             arithmetic: parsed(&self.arithmetic)?.unwrap_or_default(),
             today,
-            ..LoadOptions::new(milliseconds)
+            ..LoadOptions::with_decoder(milliseconds, picture::decode)
         })
     }
 }

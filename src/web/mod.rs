@@ -1,24 +1,39 @@
-//! The wasm module's exports: conversions between Rust and JavaScript values, no decisions.
+//! The exports of the wasm modules: conversions between Rust and JavaScript values, no decisions. The engine is one module, the importers are
+//! another, which only those load who import.
 //!
 //! They are for the worker of the npm package (`www/src/worker.ts`). `types.d.ts` declares every value that is passed.
 
-mod compile_ahead;
+mod cancel;
 mod convert;
+
+#[cfg(feature = "engine-module")]
+mod compile_ahead;
+#[cfg(feature = "engine-module")]
 mod engine;
+#[cfg(feature = "engine-module")]
 mod grammar;
-mod import;
+#[cfg(feature = "engine-module")]
 mod loader;
+#[cfg(feature = "engine-module")]
 mod picture;
+#[cfg(feature = "engine-module")]
 mod service;
+
+#[cfg(feature = "import-module")]
+mod import;
 
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
+pub use cancel::CancelFlag;
 pub use convert::wasm_memory;
-pub use engine::{CancelFlag, OcelliEngine};
+#[cfg(feature = "engine-module")]
+pub use engine::OcelliEngine;
+#[cfg(feature = "import-module")]
 pub use import::{import_gguf, import_safetensors};
+#[cfg(feature = "engine-module")]
 pub use loader::load_engine;
-pub use picture::picture_size;
+#[cfg(feature = "engine-module")]
 pub use service::{OcelliService, OcelliWork, error_reply};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.

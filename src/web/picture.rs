@@ -1,24 +1,55 @@
-//! Pictures from JavaScript: encoded files, or pixels that the browser decoded.
+//! Pictures from JavaScript: encoded files, which the pictures' module reads, or pixels that the browser decoded.
 
-use std::io::Cursor;
+use std::cell::RefCell;
 
-use image::{ImageFormat, ImageReader};
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
+use super::convert::JsResult;
 use crate::engine::{Detail, Picture};
 use crate::error::{Error, Result};
 use crate::image::Rgb8;
 
-/// `[width, height]` of a PNG, JPEG or WebP file, read from its header before any EXIF rotation; nothing for other bytes.
-#[wasm_bindgen(js_name = pictureSize)]
-pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
-    if !matches!(reader.format()?, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
-        return None;
+thread_local! {
+    /// The worker's function. It is loaded before a picture file is handed over.
+    static DECODE: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Takes `decodePicture` of the pictures' module.
+pub(super) fn set(decode: Function) {
+    DECODE.set(Some(decode));
+}
+
+/// A [`crate::image::Decode`].
+pub(super) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
+    let call = || -> JsResult<Rgb8> {
+        let decode = DECODE.with_borrow(Clone::clone).ok_or_else(|| JsValue::from("no decoder was set"))?;
+        let decoded = decode.call2(&JsValue::NULL, &Uint8Array::from(bytes), &limit_megapixels.into())?;
+        let field = |name: &str| Reflect::get(&decoded, &name.into());
+        let pixels = Uint8Array::new(&field("pixels")?).to_vec(); // [height, width, 3]
+        Ok(Rgb8 { width: side(&field("width")?)?, height: side(&field("height")?)?, pixels })
+    };
+    let decoded = call().map_err(|thrown| fault(&thrown))?;
+    decoded.check()?;
+    Ok(decoded)
+}
+
+/// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
+fn fault(thrown: &JsValue) -> Error {
+    let field = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).unwrap_or_default();
+    let detail = field(thrown, "detail");
+    let number = |name: &str| field(&detail, name).as_f64().unwrap_or_default() as u32;
+    match field(thrown, "code").as_string().as_deref() {
+        Some("invalid-image") => {
+            Error::InvalidImage { reason: field(&detail, "reason").as_string().unwrap_or_default() }
+        }
+        Some("image-too-large") => Error::ImageTooLarge {
+            width: number("width"),
+            height: number("height"),
+            limit_megapixels: number("limit_megapixels"),
+        },
+        _ => Error::Internal { detail: format!("the pictures' module threw {thrown:?}") },
     }
-    let (width, height) = reader.into_dimensions().ok()?;
-    Some(vec![width, height])
 }
 
 /// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`; `details` has what is asked for each.
@@ -34,7 +65,7 @@ fn picture_from_js(value: &JsValue) -> Result<Picture> {
     }
     let field = |name: &str| Reflect::get(value, &name.into()).map_err(|_| not_a_picture());
     let rgba = Uint8Array::new(&field("rgba")?).to_vec(); // [height, width, 4]
-    Rgb8::from_rgba(side(&field("width")?)?, side(&field("height")?)?, &rgba).map(Picture::rgb)
+    Ok(Picture::rgb(Rgb8::from_rgba(side(&field("width")?)?, side(&field("height")?)?, &rgba)?))
 }
 
 fn side(value: &JsValue) -> Result<u32> {

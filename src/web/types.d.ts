@@ -371,6 +371,9 @@ export interface EngineOptions {
 /** Compiles a shader, given which of its storage bindings from 1 on are only read, for the device that was opened last. */
 export type CompileAhead = (name: string, code: string, readOnly: boolean[]) => Promise<void>;
 
+/** `decodePicture` of the module that reads picture files: pixels of 3 bytes. What it throws is `{ code, message, detail }`. */
+export type DecodePicture = (bytes: Uint8Array, megapixels: number) => { width: number; height: number; pixels: Uint8Array };
+
 /** What loading needs beside the options. */
 export interface LoadContext {
   browserCaps: BrowserCaps;

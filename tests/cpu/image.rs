@@ -8,6 +8,7 @@ use ocelli::families::mistral3::VisionConfig;
 use ocelli::families::{Pictures, published};
 use ocelli::image::resize::bicubic_u8;
 use ocelli::image::{ImageGrid, Rgb8, decode, fingerprint};
+use ocelli_pictures::PictureError;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -169,7 +170,7 @@ fn wide_samples_keep_their_high_byte() {
 #[test]
 fn pixels_that_do_not_fit_their_size_are_refused() {
     for (width, height, len) in [(2, 2, 15), (0, 2, 0), (2, 2, 0), (u32::MAX, u32::MAX, 4), (1, 1, 3)] {
-        assert!(matches!(Rgb8::from_rgba(width, height, &vec![0; len]), Err(Error::InvalidImage { .. })));
+        assert!(matches!(Rgb8::from_rgba(width, height, &vec![0; len]), Err(PictureError::InvalidImage { .. })));
     }
     for pixels in [vec![], vec![0; 11]] {
         let wrong = Rgb8 { width: 2, height: 2, pixels };

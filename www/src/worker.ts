@@ -2,6 +2,7 @@
 import { errorData, isAbort, ocelliError, type OcelliError } from "./errors.js";
 import { importCheckpoint } from "./import/importer.js";
 import type { ImportResult } from "./import/model-source.js";
+import { type ModuleUrls, WasmModule } from "./net/wasm-module.js";
 import { sha256With } from "./store/hash.js";
 import { PackageStore } from "./store/package-store.js";
 import type { LoadReport } from "./store/report.js";
@@ -9,7 +10,6 @@ import initWasm, {
   CancelFlag,
   errorReply,
   loadEngine,
-  pictureSize,
   sha256,
   type AnswerEvent,
   type BenchReport,
@@ -26,6 +26,7 @@ import { Answer } from "./worker/answer.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
+import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
 import { readPicture } from "./worker/picture.js";
 import {
   PROTOCOL_VERSION,
@@ -46,6 +47,8 @@ let engine: OcelliEngine | null = null;
 /** Reads requests for that engine, also while it is busy. */
 let service: OcelliService | null = null;
 let formats: Formats | null = null;
+let modules: ModuleUrls | null = null;
+const engineModule = new WasmModule("engine", initWasm);
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
 const queue = new TaskQueue();
@@ -106,26 +109,18 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
   }
 }
 
-/** Checks that page and worker match, and loads the wasm module unless it is loaded. */
-async function start({ version, wasmUrl }: { version: number; wasmUrl: string | null }): Promise<void> {
-  if (version !== PROTOCOL_VERSION) {
-    const detail = { page: version, worker: PROTOCOL_VERSION };
-    throw ocelliError("protocol-mismatch", "the worker script is of another version of ocelli than the page's", detail);
-  }
-  const url = wasmUrl ?? new URL("./wasm/ocelli_bg.wasm", location.href).href;
-  try {
-    await initWasm({ module_or_path: url });
-  } catch (cause) {
-    const what = `the wasm module could not be loaded from ${url}; \`wasmUrl\` says where it is: ${String(cause)}`;
-    throw ocelliError("internal", what, { detail: what }, cause);
-  }
+/** A page and a worker of different builds must not misunderstand each other. */
+function checkVersion({ version }: { version: number }): void {
+  if (version === PROTOCOL_VERSION) return;
+  const detail = { page: version, worker: PROTOCOL_VERSION };
+  throw ocelliError("protocol-mismatch", "the worker script is of another version of ocelli than the page's", detail);
 }
 
 async function importModel(call: Call<"import">, signal: AbortSignal): Promise<ImportResult> {
-  await start(call);
+  checkVersion(call);
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
-  const { source, options, storage } = call;
-  return importCheckpoint(source, { options, storage, sha256: sha256With(sha256), signal, onReport });
+  const { source, options, storage, modules } = call;
+  return importCheckpoint(source, { options, storage, modules, signal, onReport });
 }
 
 async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
@@ -133,7 +128,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const reason = "this browser has no WebGPU, or the page is not in a secure context";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
-  await start(call);
+  checkVersion(call);
+  modules = call.modules;
+  await engineModule.load(modules);
   closeStore();
   service?.free();
   formats?.free();
@@ -161,10 +158,10 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const known = await loadTuning();
     const onKernels = (loaded: number, total: number) => onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
     const options = { ...call.options, browserCaps: await browserCaps(), known };
-    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead);
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead, decodeFile);
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     signal.throwIfAborted();
-    formats = new Formats(engine.vocabulary(), call.grammarUrl);
+    formats = new Formats(engine.vocabulary(), modules);
     service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
   } catch (thrown) {
     // When one shard fails, others may still be loading.
@@ -173,6 +170,8 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   }
   closeStore = () => store.abort();
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
+  // So that the first picture does not wait; what fails is tried again with that picture.
+  void pictureFiles().catch(() => undefined);
   return { device: engine.device(), memory: engine.memory(), kvPrecision: engine.kvPrecision(), config: engine.config() };
 }
 
@@ -258,7 +257,7 @@ async function readPictures(
   const pictures: Picture[] = [];
   for (const [index, { url, field }] of named.entries()) {
     try {
-      const { picture, note } = await readPicture(pictureSource(url, sent, base), pictureSize, signal);
+      const { picture, note } = await readPicture(pictureSource(url, sent, base), pictureFiles, signal);
       if (note) onEvent({ kind: "note", picture: index, message: note });
       pictures.push(picture);
     } catch (thrown) {
@@ -276,6 +275,11 @@ function pictureSource(url: string, sent: PictureSource[], base: string): Pictur
   const absolute = URL.canParse(url, base) ? new URL(url, base).href : "";
   if (/^(https?|data|blob):/.test(absolute)) return absolute;
   throw ocelliError("invalid-request", "not a URL of scheme http(s), data or blob", { reason: "scheme" });
+}
+
+function pictureFiles(): Promise<void> {
+  if (!modules) throw unloaded();
+  return loadPictureFiles(modules);
 }
 
 function loadedEngine(): OcelliEngine {

@@ -277,6 +277,19 @@ inBrowsers("package", (browser) => {
     assert.match(png ?? "", /\w/);
   });
 
+  test("a picture that takes much memory to read is read, and the next one, too", async () => {
+    const { large, next, expected } = await tab.run(async (url) => {
+      const { engine, about, answerTo } = window as unknown as Kept;
+      const canvas = new OffscreenCanvas(5000, 4000);
+      canvas.getContext("2d")?.fillRect(0, 0, 2500, 4000);
+      const large = await engine.chat.completions.create({ ...about(await canvas.convertToBlob()), max_tokens: 1 });
+      const next = await engine.chat.completions.create(about(url));
+      return { large: large.usage?.completion_tokens, next: next.choices[0]?.message.content, expected: await answerTo(url) };
+    }, PICTURE);
+    assert.equal(large, 1);
+    assert.equal(next, expected);
+  });
+
   test("what is wrong with a request is told by name", async () => {
     const told = await tab.run(async (url) => {
       const { engine, about, failure } = window as unknown as Kept;

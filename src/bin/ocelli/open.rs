@@ -177,8 +177,8 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         tuned: tuning::recall(&key),
         speculation: memory.speculation,
         pictures: PictureLimits { max_pixels: memory.max_pixels, max_seconds: memory.max_picture_seconds },
-        clock: milliseconds,
         today,
+        ..LoadOptions::new(milliseconds)
     };
     let tokenizer = opened.read_tokenizer().await?;
     let bar = bar("loading {bar:40} {bytes} of {total_bytes}");

@@ -30,8 +30,8 @@ fn generate(module: &str, out_dir: &str, name: &str) -> Result<(), String> {
     drop_backtraces(&mut parsed);
     // The page says where the module is: without `import.meta` the worker is a valid classic script, too.
     bindgen.input_module(name, parsed).out_name(name).typescript(true).omit_default_module_path(true);
-    // A fault in the grammars' module ends no conversation: it is started anew.
-    bindgen.reset_state_function(name == "ocelli_grammar");
+    // A fault in these ends no conversation: they are started anew.
+    bindgen.reset_state_function(matches!(name, "ocelli_grammar" | "ocelli_pictures"));
     bindgen.web(true).map_err(|error| format!("{error:#}"))?;
     bindgen.generate(out_dir).map_err(|error| format!("{module}: {error:#}"))?;
     reference_lib(&format!("{out_dir}/{name}.d.ts")).map_err(|error| format!("{out_dir}: {error}"))

@@ -1,6 +1,7 @@
 /** The engine as a page uses it: a proxy for the worker that holds the model. */
 import { ocelliError } from "../errors.js";
 import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
+import { moduleUrls } from "../net/module-urls.js";
 import { packageUrl } from "../store/packages.js";
 import type { LoadReport } from "../store/report.js";
 import type {
@@ -21,7 +22,7 @@ import type {
 } from "../wasm/ocelli.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
-import { grammarAddress, startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
+import { startWorker, type Parts } from "../worker/start-worker.js";
 import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
@@ -148,7 +149,7 @@ export class Engine {
     options.signal?.throwIfAborted();
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
-    const [wasmUrl, grammarUrl] = [wasmAddress(options), grammarAddress(options)];
+    const modules = moduleUrls(options);
     const connection = new Connection(startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
@@ -161,8 +162,7 @@ export class Engine {
           packageUrl: folder,
           mirrors,
           storage: options.storage ?? "prefer",
-          wasmUrl,
-          grammarUrl,
+          modules,
           model,
           aliases: [...(options.aliases ?? [])],
           options: {

@@ -9,11 +9,12 @@ import {
   type SafetensorsSource,
   type WireSource,
 } from "../import/model-source.js";
+import { moduleUrls } from "../net/module-urls.js";
 import { PACKAGE_CACHE, folderOf } from "../store/package-folder.js";
 import type { LoadReport } from "../store/report.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
-import { startWorker, wasmAddress, type Parts } from "../worker/start-worker.js";
+import { startWorker, type Parts } from "../worker/start-worker.js";
 
 /** How a checkpoint is imported; the options mean what they do in `LoadOptions`. */
 export interface MakeOptions extends Parts {
@@ -45,7 +46,7 @@ export async function importModel(source: GgufSource | SafetensorsSource, option
 /** The same in a worker that runs already. */
 export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
   const storage = options.storage ?? "prefer";
-  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage, wasmUrl: wasmAddress(options) };
+  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage, modules: moduleUrls(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
 }
 

@@ -1,26 +1,32 @@
 /** Imports a checkpoint in the worker: once, into a package with an address of its own. */
-import type { Sha256 } from "../store/hash.js";
+import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
+import { sha256With } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
 import { importedUrl, PackageFolder } from "../store/package-folder.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import type { LoadReport } from "../store/report.js";
-import { CancelFlag, importGguf, importSafetensors, wasmMemory, type ImportProgress } from "../wasm/ocelli.js";
+import type { ImportProgress } from "../wasm/ocelli.js";
+import initImport, { CancelFlag, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
 import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
 import { FolderSink } from "./folder-sink.js";
 import type { ImportOptions, ImportResult, WireSource } from "./model-source.js";
 import { SourceFiles } from "./source-files.js";
 
+const module = new WasmModule("import", initImport);
+const digest = sha256With(sha256);
+
 export interface ImportContext {
   options: ImportOptions;
   /** `require`: a package that cannot be stored is an error. */
   storage: "prefer" | "require";
-  sha256: Sha256;
+  modules: ModuleUrls;
   signal: AbortSignal;
   onReport: (report: LoadReport) => void;
 }
 
 /** Imports `source`, or finds its package. The same source with the same options has one package, shared by all tabs. */
 export async function importCheckpoint(source: WireSource, context: ImportContext): Promise<ImportResult> {
+  await module.load(context.modules);
   const packageUrl = importedUrl(await packageId(source, context));
   return exclusively(packageUrl, context.signal, async () => {
     const keepInMemory = context.storage === "prefer";
@@ -43,7 +49,7 @@ async function run(source: WireSource, folder: PackageFolder, context: ImportCon
     if (!isQuotaChecked) void warnIfFull(totalBytes - doneBytes, context);
     isQuotaChecked = true;
   };
-  const sink = new FolderSink(folder, files, context.sha256, () => ({ description: describe(source, settings), ...position }));
+  const sink = new FolderSink(folder, files, digest, () => ({ description: describe(source, settings), ...position }));
   const cancel = new CancelFlag();
   const stop = () => cancel.cancel();
   signal.addEventListener("abort", stop);
@@ -78,16 +84,16 @@ async function storedName(folder: PackageFolder): Promise<string | null> {
  * The same for the same source and options. A source at an address is identified by that alone: whether its files have changed is
  * checked when an import continues, not when its package is loaded.
  */
-async function packageId(source: WireSource, { options, sha256 }: ImportContext): Promise<string> {
+async function packageId(source: WireSource, { options }: ImportContext): Promise<string> {
   const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
-  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part, sha256) : part)));
+  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part) : part)));
   const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
   const text = JSON.stringify([source.kind, ids, settings.sort()]);
-  return (await sha256(new TextEncoder().encode(text))).slice(0, 32);
+  return (await digest(new TextEncoder().encode(text))).slice(0, 32);
 }
 
-async function fileId(file: Blob, sha256: Sha256): Promise<unknown> {
-  const start = await sha256(new Uint8Array(await file.slice(0, 1 << 16).arrayBuffer()));
+async function fileId(file: Blob): Promise<unknown> {
+  const start = await digest(new Uint8Array(await file.slice(0, 1 << 16).arrayBuffer()));
   return file instanceof File ? [file.name, file.size, file.lastModified, start] : [file.size, start];
 }
 

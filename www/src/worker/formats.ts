@@ -1,16 +1,18 @@
 /** Formats of answers, by a wasm module of their own, which is loaded when the first request needs it. */
-import { errorData, ocelliError } from "../errors.js";
+import { errorData } from "../errors.js";
+import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import type { GrammarObject, OcelliVocabulary, OcelliWork } from "../wasm/ocelli.js";
 import initGrammar, { __wbg_reset_state as startAnew, Grammars } from "../wasm/ocelli_grammar.js";
+
+const module = new WasmModule("formats", initGrammar);
 
 /** Formats for the answers of one model. */
 export class Formats {
   private grammars: Promise<Grammars> | null = null;
 
-  /** `url`: where the module is; `null`: in the folder `wasm` beside the worker's script. */
   constructor(
     private readonly vocabulary: OcelliVocabulary,
-    private readonly url: string | null,
+    private readonly urls: ModuleUrls,
   ) {}
 
   /** The grammar of the format that the answers of `work` must have; nothing where any answer will do. */
@@ -42,14 +44,12 @@ export class Formats {
 
   /** Takes half a second for a large vocabulary. */
   private async load(): Promise<Grammars> {
-    const url = this.url ?? new URL("./wasm/ocelli_grammar_bg.wasm", location.href).href;
     try {
-      await initGrammar({ module_or_path: url });
-    } catch (cause) {
+      await module.load(this.urls);
+    } catch (thrown) {
       // The next request tries again.
       this.grammars = null;
-      const what = `the module for formats could not be loaded from ${url}; \`grammarUrl\` says where it is: ${String(cause)}`;
-      throw ocelliError("internal", what, { detail: what }, cause);
+      throw thrown;
     }
     const { vocabulary } = this;
     const encode = (text: string) => vocabulary.encode(text);

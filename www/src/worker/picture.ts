@@ -6,6 +6,7 @@ import { isAbort, ocelliError, type OcelliError } from "../errors.js";
 import { download } from "../net/download.js";
 import { Mirrors, retryPolicy } from "../net/mirrors.js";
 import type { Picture } from "../wasm/ocelli.js";
+import { sizeOfFile } from "./picture-files.js";
 import type { PictureSource } from "./protocol.js";
 
 export interface ReadPicture {
@@ -14,9 +15,6 @@ export interface ReadPicture {
   note: string | null;
 }
 
-/** `[width, height]` from the header of a PNG, JPEG or WebP file. */
-export type PictureSize = (bytes: Uint8Array) => ArrayLike<number> | undefined;
-
 /** Larger pictures are scaled by the browser while it decodes: at four bytes a pixel they might not fit in memory. */
 const MAX_PIXELS = 40_000_000;
 /** Larger pictures are refused: decoding alone would take gigabytes. */
@@ -24,12 +22,14 @@ const MAX_DECODABLE_PIXELS = 400_000_000;
 /** Far above the input size of any model. */
 const LONGEST_EDGE = 4096;
 
-export async function readPicture(source: PictureSource, size: PictureSize, signal: AbortSignal): Promise<ReadPicture> {
+/** `files`: loads what reads picture files. */
+export async function readPicture(source: PictureSource, files: () => Promise<void>, signal: AbortSignal): Promise<ReadPicture> {
   if (source instanceof ImageData) return pixels(source, null);
   if (source instanceof ImageBitmap) return { ...drawn(source, fit(source.width, source.height)), note: null };
   const bytes = await encodedBytes(source, signal);
   if (bytes.length === 0) throw invalidImage("the file is empty");
-  const [width, height] = Array.from(size(bytes) ?? []);
+  await files();
+  const [width, height] = Array.from(sizeOfFile(bytes) ?? []);
   if (width === undefined || height === undefined) return decodeInBrowser(bytes);
   if (width * height <= MAX_PIXELS) return { picture: bytes, note: null };
   if (width * height > MAX_DECODABLE_PIXELS) throw tooLarge(width, height);

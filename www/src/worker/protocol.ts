@@ -4,6 +4,7 @@
  */
 import type { ErrorData } from "../errors.js";
 import type { ImportOptions, ImportResult, WireSource } from "../import/model-source.js";
+import type { ModuleUrls } from "../net/wasm-module.js";
 import type { LoadReport } from "../store/report.js";
 import type {
   AnswerEvent,
@@ -19,7 +20,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 14;
+export const PROTOCOL_VERSION = 15;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -51,8 +52,7 @@ export interface LoadResult {
 interface FirstCall {
   version: number;
   storage: "prefer" | "require";
-  /** `null`: in the folder `wasm` beside the worker's script. */
-  wasmUrl: string | null;
+  modules: ModuleUrls;
 }
 
 /** All calls. `request` is sent as it is, with `kind` and `id` added. */
@@ -61,8 +61,6 @@ export interface Calls {
   load: {
     request: FirstCall & {
       packageUrl: string;
-      /** Of the module for formats; `null`: in the folder `wasm` beside the worker's script. */
-      grammarUrl: string | null;
       mirrors: string[];
       options: EngineOptions;
       /** The model's name in answers, and other names that requests may call it. */

@@ -1,17 +1,14 @@
-/** Starts this package's worker, and says where the wasm module is. */
+/** Starts this package's worker. */
 import { ocelliError } from "../errors.js";
+import type { ModuleOptions } from "../net/module-urls.js";
 import { absoluteUrl } from "../url.js";
 
 /** Where the parts of this package are, for pages whose bundler does not find them. */
-export interface Parts {
+export interface Parts extends ModuleOptions {
   /** A worker that runs this package's `worker.js`. */
   worker?: Worker;
   /** Where `worker.js` is, if not beside this package's script. */
   workerUrl?: string | URL;
-  /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
-  wasmUrl?: string | URL;
-  /** Where `ocelli_grammar_bg.wasm` is, if not there either. It is loaded when the first request wants a format. */
-  grammarUrl?: string | URL;
 }
 
 /** Throws `webgpu-unavailable` where there are no workers, as on a server, and `internal` where this one cannot be started. */
@@ -32,26 +29,6 @@ export function startWorker({ worker, workerUrl }: Parts): Worker {
   } catch (cause) {
     const what = "the worker could not be started; `workerUrl` says where its script is";
     throw ocelliError("internal", what, { detail: what }, cause);
-  }
-}
-
-/** The address of the wasm module; `null` if only the worker can tell, where this script was bundled into one without an address. */
-export function wasmAddress({ wasmUrl }: Parts): string | null {
-  if (wasmUrl !== undefined) return absoluteUrl(wasmUrl);
-  try {
-    return new URL("./wasm/ocelli_bg.wasm", import.meta.url).href;
-  } catch {
-    return null;
-  }
-}
-
-/** The same of the module for formats. */
-export function grammarAddress({ grammarUrl }: Parts): string | null {
-  if (grammarUrl !== undefined) return absoluteUrl(grammarUrl);
-  try {
-    return new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url).href;
-  } catch {
-    return null;
   }
 }
 

@@ -1,6 +1,6 @@
 //! The segments of JPEG files before the first scan.
 
-use super::orientation::Metadata;
+use crate::orientation::Metadata;
 
 /// EXIF, which may go on in further segments, and XMP.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {

@@ -3,7 +3,7 @@
 //! `image-webp` 0.2.4 believes the size that lies in a lossy bitstream before it compares it with the file's: a small file then
 //! takes hundreds of megabytes, or in an animation with alpha ends in a panic.
 
-use super::orientation::Metadata;
+use crate::orientation::Metadata;
 
 /// EXIF and XMP, where the header announces them.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {

@@ -1,6 +1,6 @@
 //! Metadata of PNG files, wherever it stands: the decoder tells only what comes before the pixels.
 
-use super::orientation::Metadata;
+use crate::orientation::Metadata;
 
 /// Longer texts are not unpacked; Pillow has the same limit.
 const MAX_TEXT_BYTES: usize = 1 << 20;

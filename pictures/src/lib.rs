@@ -1,0 +1,20 @@
+//! PNG, JPEG and WebP files to upright, opaque 8-bit RGB.
+//!
+//! What a file means follows Pillow, which the models' own processors use: the orientation in EXIF or XMP is applied, transparency is
+//! composited on white, 16-bit samples keep their high byte, colour profiles are ignored, animations give their first
+//! frame. Knows neither models nor GPUs.
+
+mod decode;
+mod error;
+mod jpeg;
+mod orientation;
+mod png;
+mod rgb;
+mod webp;
+
+#[cfg(all(target_arch = "wasm32", feature = "exports"))]
+pub mod web;
+
+pub use decode::{decode, size};
+pub use error::{PictureError, Result};
+pub use rgb::Rgb8;

@@ -1,0 +1,35 @@
+//! What ends or holds work from JavaScript.
+
+use wasm_bindgen::prelude::*;
+
+use crate::engine::Cancel;
+
+/// Ends or holds a running request within one token. May be called while the request is awaited.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct CancelFlag(pub(super) Cancel);
+
+#[wasm_bindgen]
+impl CancelFlag {
+    /// A flag that is not set.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// Has the request wait before its next token, or go on.
+    pub fn hold(&self, is_held: bool) {
+        self.0.hold(is_held);
+    }
+
+    /// Whether others want the engine: then a request that is held leaves it.
+    #[wasm_bindgen(js_name = giveWay)]
+    pub fn give_way(&self, gives_way: bool) {
+        self.0.give_way(gives_way);
+    }
+}

@@ -1,0 +1,47 @@
+/** The wasm modules: the engine's, and those that are loaded when the first request needs them. */
+import { ocelliError } from "../errors.js";
+
+/** Every module: its file, the option of `Parts` that says where it is, and what errors call it. */
+export const MODULES = {
+  engine: { file: "ocelli_bg.wasm", option: "wasmUrl", what: "wasm module" },
+  pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
+  formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
+  import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
+} as const;
+
+export type ModuleName = keyof typeof MODULES;
+
+/** `null`: in the folder `wasm` beside the worker's script, where only the worker knows that. */
+export type ModuleUrls = Record<ModuleName, string | null>;
+
+type Init = (options: { module_or_path: string }) => Promise<unknown>;
+
+/** A module, loaded once. */
+export class WasmModule {
+  private loading: Promise<void> | null = null;
+
+  constructor(
+    private readonly name: ModuleName,
+    private readonly init: Init,
+  ) {}
+
+  /** The next call tries again where this one fails. */
+  load(urls: ModuleUrls): Promise<void> {
+    this.loading ??= this.fetch(urls[this.name]).catch((thrown: unknown) => {
+      this.loading = null;
+      throw thrown;
+    });
+    return this.loading;
+  }
+
+  private async fetch(given: string | null): Promise<void> {
+    const { file, option, what } = MODULES[this.name];
+    const url = given ?? new URL(`./wasm/${file}`, location.href).href;
+    try {
+      await this.init({ module_or_path: url });
+    } catch (cause) {
+      const detail = `the ${what} could not be loaded from ${url}; \`${option}\` says where it is: ${String(cause)}`;
+      throw ocelliError("internal", detail, { detail }, cause);
+    }
+  }
+}
