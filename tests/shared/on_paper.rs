@@ -1,6 +1,6 @@
 //! Manifests of full size with no bytes behind them.
 
-use ocelli::families::{ModelConfig, definition};
+use ocelli::families::{ModelConfig, TensorSpec, definition};
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
 
@@ -27,12 +27,21 @@ pub(crate) fn ministral_3b() -> ModelConfig {
     .expect("a configuration")
 }
 
-/// A package of this model whose matrices have one layout in the decoder and one in the tower, in shards of 32 MiB.
+/// A package of this model whose matrices have one layout in the decoder and one in the tower.
 pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Manifest {
+    manifest_of(config, text, |spec| if spec.role.is_text() { text } else { vision })
+}
+
+/// A package of this model whose matrices have the layouts that are told, in shards of 32 MiB.
+pub(crate) fn manifest_of(
+    config: ModelConfig,
+    quantization: Layout,
+    layout_of: impl Fn(&TensorSpec) -> Layout,
+) -> Manifest {
     let mut offset = 0;
     let mut tensors = Vec::new();
     for spec in definition(&config).tensors() {
-        let layout = if spec.role.is_text() { text } else { vision };
+        let layout = layout_of(&spec);
         let fits = layout.planes(&spec.shape).is_some();
         let layout = if spec.shape.len() == 1 || !fits { Layout::F32 } else { layout };
         let mut planes = Vec::new();
@@ -51,7 +60,7 @@ pub(crate) fn manifest(config: ModelConfig, text: Layout, vision: Layout) -> Man
         name: "on paper".into(),
         license: None,
         source: None,
-        quantization: text,
+        quantization,
         config,
         chat: ChatSettings {
             template: "mistral-v13".into(),

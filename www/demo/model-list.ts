@@ -1,12 +1,20 @@
 /** The lists of models: those to choose from, those that are stored, and imports that can be continued. */
-import { gpuBytes, interruptedImports, packages, registry, type InterruptedImport, type RegisteredModel } from "../src/index.js";
-import { freeBytes, readableBytes } from "../src/store/quota.js";
+import {
+  Engine,
+  interruptedImports,
+  packages,
+  type CheckReason,
+  type DeviceCheck,
+  type InterruptedImport,
+  type ModelCheck,
+} from "../src/index.js";
+import { readableBytes } from "../src/store/quota.js";
+import { deviceWords } from "./device.js";
 import { DEMO, isDemo, nameOf, type Choice } from "./model-choice.js";
 import { announce, button, element, find } from "./dom.js";
+import { duration } from "./rate.js";
 
 export type OnChoose = (choice: Choice) => void;
-
-const CONTEXT_TOKENS = 4096;
 
 /** Shows which model answers. */
 export function showCurrent(choice: Choice): void {
@@ -17,11 +25,13 @@ export function showCurrent(choice: Choice): void {
 
 /** Fills all lists. */
 export async function showChoices(current: Choice | null, onChoose: OnChoose): Promise<void> {
-  const [free, interrupted] = await Promise.all([freeBytes(), interruptedImports().catch(() => [])]);
+  const [check, interrupted] = await Promise.all([Engine.check(), interruptedImports().catch(() => [])]);
   const redraw = () => void showChoices(current, onChoose);
-  find("room", HTMLElement).textContent =
-    free === null ? "" : `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
-  const cards = [demoCard(current, onChoose), ...registry.map((model) => card(model, { current, free, interrupted, onChoose }))];
+  find("room", HTMLElement).textContent = deviceLine(check);
+  const cards = [
+    demoCard(current, onChoose),
+    ...check.models.map((model) => card(model, { current, interrupted, onChoose, ofDevice: check.reasons })),
+  ];
   find("known", HTMLElement).replaceChildren(...cards);
   find("interrupted", HTMLElement).replaceChildren(...interrupted.map((entry) => notice(entry, onChoose, redraw)));
   await showStored(interrupted, current, onChoose, redraw);
@@ -43,31 +53,43 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
   );
 }
 
-interface CardContext {
-  current: Choice | null;
-  free: number | null;
-  interrupted: InterruptedImport[];
-  onChoose: OnChoose;
+/** What the models would run on, how much the browser would keep, and what it does not tell. */
+function deviceLine({ device, freeBytes: free, reasons }: DeviceCheck): string {
+  const on = device && `Models run on ${deviceWords(device.name, device.isSoftware)}.`;
+  const room = free !== null && `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
+  return [on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ");
 }
 
-function card(model: RegisteredModel, { current, free, interrupted, onChoose }: CardContext): HTMLElement {
-  const { name, about, license, downloadBytes, packageBytes, source } = model;
+interface CardContext {
+  current: Choice | null;
+  interrupted: InterruptedImport[];
+  onChoose: OnChoose;
+  /** What is told once for all models. */
+  ofDevice: CheckReason[];
+}
+
+function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: CardContext): HTMLElement {
+  const { model, fits, reasons, downloadBytes, gpuMemory, loadSeconds, alternatives } = check;
+  const { name, about, license, packageBytes, source } = model;
   const isUsed = current?.name === name;
-  const begun = interrupted.find((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
-  const needed = packageBytes * (begun ? 1 - begun.loaded / (begun.total || 1) : 1);
-  const fits = free === null || free >= needed;
+  const begun = interrupted.some((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
+  const time = loadSeconds.first === null ? "" : `, ${duration(loadSeconds.first)} until it is ready`;
   const facts = [
     `Licence: ${license}`,
-    `Download: ${downloadBytes === null ? "size unknown" : readableBytes(downloadBytes)}`,
+    `Download: ${downloadBytes === null ? "size unknown" : readableBytes(downloadBytes)}${time}`,
     `Storage: ${readableBytes(packageBytes)}`,
-    `GPU memory: about ${readableBytes(gpuBytes(model, CONTEXT_TOKENS))} and working memory`,
+    `GPU memory: ${readableBytes(gpuMemory.all)}, or less at the cost of speed: at least ${readableBytes(gpuMemory.least)}`,
   ];
   const label = isUsed ? "In use" : begun ? "Go on" : "Use";
   const use = button(label, { "aria-label": `${label}: ${name}` }, () => onChoose({ name, source }));
-  use.disabled = isUsed;
+  use.disabled = isUsed || !fits;
   const item = element("li", {}, element("h3", {}, name), element("p", {}, about), element("ul", { class: "facts" }));
   item.querySelector("ul")?.append(...facts.map((fact) => element("li", {}, fact)));
-  if (!fits) item.append(element("p", { class: "unfit" }, `This browser has no room to keep it: ${readableBytes(needed)} are needed.`));
+  const own = reasons.filter((reason) => !ofDevice.includes(reason));
+  item.append(...own.map(({ message }) => element("p", { class: "unfit" }, message)));
+  if (!fits && alternatives.length > 0) item.append(element("p", { class: "fine" }, `These fit: ${alternatives.join(", ")}.`));
+  const verdict = ofDevice.length > 0 ? "Runs on this device, slowly." : "Fits this device, as far as the browser tells.";
+  if (fits && own.length === 0) item.append(element("p", { class: "fine" }, verdict));
   item.append(use);
   return item;
 }

@@ -2,7 +2,8 @@
 import type { DeviceReport, LoadReport } from "../src/index.js";
 import { readableBytes } from "../src/store/quota.js";
 import { announce, find } from "./dom.js";
-import { Rate, timeLeft } from "./rate.js";
+import { deviceWords } from "./device.js";
+import { duration, Rate } from "./rate.js";
 
 const section = find("load", HTMLElement);
 const text = find("load-text", HTMLElement);
@@ -74,7 +75,7 @@ function byteProgress(loaded: number, total: number): string {
   bar.value = loaded;
   announceQuarter(loaded, total);
   const speed = rate.add(loaded);
-  const pace = speed ? `, ${readableBytes(speed)} a second, ${timeLeft((total - loaded) / speed)}` : "";
+  const pace = speed ? `, ${readableBytes(speed)} a second, ${duration((total - loaded) / speed)} left` : "";
   return `${readableBytes(loaded)} of ${readableBytes(total)}${pace}`;
 }
 
@@ -88,7 +89,7 @@ function announceQuarter(loaded: number, total: number): void {
 
 export function showReady(device: DeviceReport): void {
   section.hidden = true;
-  find("device", HTMLElement).append(` Running on ${device.name || "your GPU"}.`);
+  find("device", HTMLElement).append(` Running on ${deviceWords(device.name, device.class !== "hardware")}.`);
   announce("The model is ready.");
 }
 

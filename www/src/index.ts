@@ -1,4 +1,6 @@
 /** Runs vision-language models on the user's own GPU. Start at {@link Engine.load}. */
+export type { CheckCode, CheckOptions, CheckReason, DeviceCheck, ModelCheck } from "./api/check.js";
+export type { CheckedDevice, DeviceFault, DeviceLimits } from "./api/check-device.js";
 export type { AiSdkOptions, OpenAIOptions } from "./api/clients.js";
 export {
   Engine,
@@ -11,7 +13,7 @@ export {
 export type { Fetch } from "./api/fetch.js";
 export { importModel, interruptedImports, type InterruptedImport, type MakeOptions } from "./api/import-model.js";
 export type * from "./api/openai.js";
-export { gpuBytes, registry, type RegisteredModel } from "./api/registry.js";
+export { registry, type RegisteredModel } from "./api/registry.js";
 export type { ScoreRequest } from "./api/request.js";
 export { ChatStream } from "./api/stream.js";
 export { OcelliError, type ErrorCode, type ErrorData } from "./errors.js";

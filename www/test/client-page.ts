@@ -40,7 +40,7 @@ export type Client = typeof import("openai") & typeof import("openai/helpers/zod
 /** Serves a script for pages as `path`: a file of `test/` or a text, with what it imports; the package itself stays the built one. */
 export async function addScript(site: Site, path: string, source: { file: string } | { text: string }): Promise<void> {
   const entry: BuildOptions =
-    "file" in source ? { entryPoints: [source.file] } : { stdin: { contents: source.text, resolveDir: process.cwd() } };
+    "file" in source ? { entryPoints: [source.file] } : { stdin: { contents: source.text, resolveDir: process.cwd(), loader: "ts" } };
   const built = await build({
     ...entry,
     bundle: true,
@@ -52,7 +52,9 @@ export async function addScript(site: Site, path: string, source: { file: string
     plugins: [
       {
         name: "built-package",
-        setup: ({ onResolve }) => void onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true })),
+        setup: ({ onResolve }) => {
+          onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true }));
+        },
       },
     ],
   });

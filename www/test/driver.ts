@@ -67,8 +67,9 @@ export async function until<Argument = undefined>(
   }
 }
 
-async function launchChromium(): Promise<TestBrowser> {
-  const browser = await chromium.launch({
+/** With WebGPU on SwiftShader. */
+export function chromiumOptions(): { executablePath: string; args: string[] } {
+  return {
     executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
     args: [
       "--no-sandbox",
@@ -80,7 +81,11 @@ async function launchChromium(): Promise<TestBrowser> {
       "--disable-component-update",
       "--disable-sync",
     ],
-  });
+  };
+}
+
+async function launchChromium(): Promise<TestBrowser> {
+  const browser = await chromium.launch(chromiumOptions());
   return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
 
   async function chromiumTab(): Promise<Tab> {

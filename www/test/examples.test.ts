@@ -1,44 +1,121 @@
-/** The examples in the documentation run, as they stand there. */
+/** The examples in `docs/doors` run, as they stand there. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
-import { openClientPage, PICTURE, type Kept } from "./client-page.js";
+import { addScript } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
+import { startServer } from "./model-server.js";
 import { startSite, type Site } from "./site.js";
+
+const FOLDER = resolve("../docs/doors");
+
+/** What examples import, beside the package itself. */
+const MODULES = [
+  "openai",
+  "openai/helpers/zod",
+  "zod",
+  "ai",
+  "@ai-sdk/openai-compatible",
+  "react",
+  "react-dom/client",
+  "ocelli/prompt-api",
+  "ocelli/react",
+  "ocelli/img-alt",
+];
+
+/** The code of a page, by its language. */
+function examples(page: string, language: string): string[] {
+  const text = readFileSync(join(FOLDER, page), "utf8");
+  return [...text.matchAll(/```(\w*)\n(.*?)```/gs)].filter(([, of]) => of === language).map(([, , code]) => code as string);
+}
+
+/** The code with its imports from an object, in a function that runs it. */
+function runnable(code: string): string {
+  const bindings = (names: string) => (names.startsWith("{") ? names.replace(/ as /g, ": ") : `{ default: ${names} }`);
+  return code.replace(/^import (.+) from "(.+)";$/gm, (_, names: string, from: string) => `const ${bindings(names)} = modules["${from}"];`);
+}
 
 inBrowsers("examples", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
     site = await startSite();
-    tab = await openClientPage(browser(), site);
+    const lines = MODULES.map((name, index) => {
+      const own = /^ocelli\/(.*)$/.exec(name);
+      return `import * as m${index} from "${own ? `./src/${own[1]}/index.js` : name}";`;
+    });
+    const all = MODULES.map((name, index) => `"${name}": m${index}`).join();
+    await addScript(site, "/test/modules.js", { text: `${lines.join("\n")}\nexport const modules = { ${all} };` });
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+    await tab.run(async () => {
+      const { modules } = (await import("/test/modules.js" as string)) as { modules: Record<string, object> };
+      const ocelli = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const engine = await ocelli.Engine.load("/models/demo/");
+      // Loaded once for all examples.
+      const shared = { load: async () => engine, check: ocelli.Engine.check };
+      Object.assign(window, { engine, modules: { ...modules, ocelli: { ...ocelli, Engine: shared } } });
+    });
   });
   after(async () => {
     await tab?.close();
     await site?.stop();
   });
 
-  test("the examples of docs/api.md run", async () => {
-    const text = readFileSync(resolve("../docs/api.md"), "utf8");
-    const examples = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => (code ?? "").replace(/^import .*\n/gm, ""));
-    const printed = await tab.run(
-      async ({ examples, picture }) => {
-        const { OpenAI } = (await import("/test/openai.js" as string)) as typeof import("openai");
-        const { engine } = window as unknown as Kept;
-        const printed: unknown[][] = [];
-        for (const code of examples) {
-          const lines: unknown[] = [];
-          const console = { log: (...values: unknown[]) => lines.push(...values) };
-          const run = new Function("engine", "OpenAI", "picture", "console", `return (async () => {${code}})();`);
-          await (run(engine, OpenAI, picture, console) as Promise<void>);
-          printed.push(lines);
+  for (const page of readdirSync(FOLDER)) {
+    const inPage = examples(page, "js").map(runnable);
+    if (inPage.length > 0) {
+      test(`those of ${page}`, async () => {
+        for (const code of inPage) {
+          assert.ok(code.trim().split("\n").length <= 20, "an example has 20 lines at most");
+          const lines = await tab.run(async (code) => {
+            const { engine, modules } = window as unknown as Record<string, unknown>;
+            const lines: string[] = [];
+            const console = { log: (...values: unknown[]) => lines.push(values.map((value) => JSON.stringify(value)).join(" ")) };
+            const run = new Function("engine", "modules", "console", `return (async () => {${code}})();`);
+            await (run(engine, modules, console) as Promise<void>);
+            // What a component prints comes later.
+            while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+            return lines;
+          }, code);
+          assert.ok(
+            lines.every((line) => line !== "" && !line.includes("undefined")),
+            `${code}\n${lines.join("\n")}`,
+          );
         }
-        return printed;
-      },
-      { examples, picture: PICTURE },
-    );
-    assert.equal(printed.length, 4);
-    for (const lines of printed) assert.ok(lines.length > 0 && lines.some(Boolean), JSON.stringify(printed));
-  });
+      });
+    }
+
+    const commands = examples(page, "sh");
+    if (commands.length > 0) {
+      test(`commands of ${page}`, async (context) => {
+        if (browser().name !== "Chromium") return context.skip("no browser takes part");
+        const folder = mkdtempSync(join(tmpdir(), "ocelli-examples-"));
+        const server = page === "serve.md" ? await startServer({ key: null }) : null;
+        try {
+          mkdirSync(join(folder, "bin"));
+          symlinkSync(resolve("../target/debug/ocelli"), join(folder, "bin/ocelli"));
+          symlinkSync(resolve("models/demo"), join(folder, "PKG"));
+          const env = { ...process.env, PATH: `${join(folder, "bin")}${delimiter}${process.env["PATH"]}` };
+          for (const command of commands) {
+            const script = server ? command.replaceAll("http://127.0.0.1:8080", new URL(server.baseURL).origin) : command;
+            const printed = execFileSync("bash", ["-euo", "pipefail", "-c", script], {
+              cwd: folder,
+              encoding: "utf8",
+              env,
+              stdio: ["ignore", "pipe", "ignore"],
+            });
+            assert.match(printed, /"object":"(chat\.completion|list)"/);
+            assert.doesNotMatch(printed, /"error":\{/);
+          }
+        } finally {
+          server?.stop();
+          rmSync(folder, { recursive: true });
+        }
+      });
+    }
+  }
 });

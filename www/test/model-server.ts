@@ -6,17 +6,18 @@ import { createInterface } from "node:readline";
 export interface ModelServer {
   /** Ends in `/v1`. */
   baseURL: string;
-  key: string;
   headers: Record<string, string>;
   /** Of its process. */
   pid: number;
   stop(): void;
 }
 
-/** Starts it on a free port. */
-export async function startServer(): Promise<ModelServer> {
-  const key = "secret";
-  const options = ["serve", "models/demo", "--port", "0", "--api-key", key, "--alias", "gpt-4o"];
+/** What clients have to tell. */
+export const API_KEY = "secret";
+
+/** Starts it on a free port; with `key: null` it asks for none. */
+export async function startServer({ key }: { key: string | null } = { key: API_KEY }): Promise<ModelServer> {
+  const options = ["serve", "models/demo", "--port", "0", "--alias", "gpt-4o", ...(key ? ["--api-key", key] : [])];
   const server = spawn(resolve("../target/debug/ocelli"), options, { stdio: ["ignore", "ignore", "pipe"] });
   let baseURL: string | undefined;
   for await (const line of createInterface({ input: server.stderr })) if ((baseURL = /http:\S+/.exec(line)?.[0])) break;
@@ -24,5 +25,5 @@ export async function startServer(): Promise<ModelServer> {
   // Nobody reads the rest.
   server.stderr.resume();
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-  return { baseURL, key, headers, pid: server.pid, stop: () => void server.kill() };
+  return { baseURL, headers, pid: server.pid, stop: () => void server.kill() };
 }

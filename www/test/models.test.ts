@@ -36,6 +36,9 @@ inBrowsers("choosing a model", (browser) => {
     await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 5);
     const cards = await text("#known");
     for (const fact of [/Demo model/, /Ministral 3 3B.*Apache-2\.0.*2\.99 GB.*3\.02 GB/s, /24B.*size unknown/s]) assert.match(cards, fact);
+    assert.match(await text("#room"), /^Models run on a processor that stands in for a GPU/);
+    assert.match(await text("#device"), /Running on a processor that stands in for a GPU/);
+    assert.match(cards, /Ministral 3 3B.*3\.83 GB, or less at the cost of speed: at least 2\.37 GB.*Runs on this device, slowly/s);
     assert.match(await text("#stored"), /Demo model, [\d.]+ MB/);
     const violations = await tab.run(async () => {
       const script = document.createElement("script");

@@ -141,9 +141,10 @@ inBrowsers("package", (browser) => {
         await failure(Engine.load("model/")),
         await failure(importModel(registry[0].source)),
         await packages.list(),
+        (await Engine.check()).reasons.map(({ code }) => code),
       ]));`;
     const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: project, encoding: "utf8" });
-    assert.deepEqual(JSON.parse(printed), [0, "webgpu-unavailable", "webgpu-unavailable", "webgpu-unavailable", []]);
+    assert.deepEqual(JSON.parse(printed), [0, "webgpu-unavailable", "webgpu-unavailable", "webgpu-unavailable", [], ["no-worker"]]);
   });
 
   test("what a page downloads is no larger than it was", async (context) => {

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { describe as describePicture, failures, objects, tools } from "./ai-calls.js";
 import { assertDescribed, assertFailed, assertObjects, assertScene, assertTools } from "./ai-wanted.js";
 import { WANTED } from "./client-page.js";
-import { startServer, type ModelServer } from "./model-server.js";
+import { API_KEY, startServer, type ModelServer } from "./model-server.js";
 
 /** Both browsers' runs come by here; one is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
@@ -53,7 +53,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
 
   before(async () => {
     server = await startServer();
-    client = new OpenAI({ baseURL: server.baseURL, apiKey: server.key, maxRetries: 0 });
+    client = new OpenAI({ baseURL: server.baseURL, apiKey: API_KEY, maxRetries: 0 });
   });
   after(() => server?.stop());
 
@@ -138,7 +138,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     const provider = createOpenAICompatible({
       name: "ocelli",
       baseURL: client.baseURL,
-      apiKey: "secret",
+      apiKey: API_KEY,
       includeUsage: true,
       supportsStructuredOutputs: true,
     });

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join, resolve } from "node:path";
-import { hugePng } from "./pictures.js";
+import { greyPng } from "./pictures.js";
 import { serve, type Server } from "../server.mjs";
 
 /** Tests run with `www/` as working directory. */
@@ -24,6 +24,8 @@ export interface Site {
   replaced: Map<string, Uint8Array>;
   /** The same for one request only. */
   replacedOnce: Map<string, Uint8Array>;
+  /** Headers of every response. */
+  headers: Record<string, string>;
   /** Stops the server. */
   stop(): Promise<void>;
 }
@@ -33,13 +35,14 @@ export async function startSite(): Promise<Site> {
   const requests = new Map<string, number>();
   const replaced = new Map<string, Uint8Array>([
     ["/test/blank.html", new TextEncoder().encode("<!doctype html><title>blank</title>")],
-    ["/test/huge.png", hugePng(10_000, 6_000)],
+    ["/test/huge.png", greyPng(10_000, 6_000)],
     ["/test/axe.js", await readFile(resolve("node_modules/axe-core/axe.min.js"))],
   ]);
   const replacedOnce = new Map<string, Uint8Array>();
   const sent = new Map<string, number>();
   const server: Server = await serve(dist, 0, (path, request, response) => {
     requests.set(path, (requests.get(path) ?? 0) + 1);
+    for (const [name, value] of Object.entries(site.headers)) response.setHeader(name, value);
     const bytes = replacedOnce.get(path) ?? replaced.get(path);
     replacedOnce.delete(path);
     if (bytes) {
@@ -74,7 +77,7 @@ export async function startSite(): Promise<Site> {
     if (running) await server.close();
     running = false;
   };
-  const site: Site = { url: server.url, requests, sent, delayMs: 0, replaced, replacedOnce, stop };
+  const site: Site = { url: server.url, requests, sent, delayMs: 0, replaced, replacedOnce, headers: {}, stop };
   return site;
 }
 

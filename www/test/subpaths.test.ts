@@ -93,6 +93,22 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(one > 0 && two > one && copy === told.used[1] && two < told.window, told.used.join());
   });
 
+  test("a model that could not be loaded is loaded again when the next session asks, and once for all who wait", async () => {
+    site.requests.clear();
+    const names = await tab.run(async () => {
+      const { languageModel } = (await import("/ocelli/prompt-api/index.js" as string)) as typeof import("../src/prompt-api/index.js");
+      const { failure } = window as unknown as Kept;
+      const nowhere = languageModel("/nowhere/");
+      const first = await Promise.all([failure(nowhere.create()), failure(nowhere.create())]);
+      return [...first, await failure(nowhere.create())];
+    });
+    assert.ok(
+      names.every((name) => name !== "none: it went well"),
+      names.join(),
+    );
+    assert.equal(site.requests.get("/nowhere/model.json"), 2);
+  });
+
   test("sessions remember, append, constrain, and forget what was aborted", async () => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel, failure } = window as unknown as Kept;

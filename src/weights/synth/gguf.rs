@@ -49,7 +49,7 @@ impl FileType {
     }
 
     /// The type of a matrix of the text model.
-    fn of(self, spec: &TensorSpec, text: &TextConfig) -> ElementType {
+    pub fn of(self, spec: &TensorSpec, text: &TextConfig) -> ElementType {
         let (layers, name) = (text.layers.len(), spec.name.as_str());
         // `use_more_bits` of llama.cpp.
         let more = |i: usize| i < layers / 8 || i >= 7 * layers / 8 || (i - layers / 8) % 3 == 2;

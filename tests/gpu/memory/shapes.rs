@@ -1,12 +1,15 @@
 //! Plans for models of full size, on paper: a manifest needs no bytes behind it.
 
 use ocelli::config::KvPrecision;
+use ocelli::families::published;
 use ocelli::gpu::Purpose;
 use ocelli::memory::{MemoryOptions, Plan, Residency, plan};
 use ocelli::weights::layout::Layout;
+use ocelli::weights::synth::FileType;
+use ocelli::weights::tensors::ElementType;
 use ocelli::{Error, Result};
 
-use crate::on_paper::{manifest, ministral_3b};
+use crate::on_paper::{manifest, manifest_of, ministral_3b};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -101,4 +104,31 @@ fn what_gives_way_gives_way_in_order() {
     }
     let richest = earlier.expect("a plan");
     assert_eq!((richest.vision, richest.kv), (Residency::Resident, KvPrecision::F16));
+}
+
+/// The sizes that the npm package tells of known models are those of their packages and plans.
+#[test]
+fn the_registry_tells_what_plans_take() {
+    let registry = include_str!("../../../www/src/api/registry.ts").replace('_', "");
+    let mut missing = Vec::new();
+    for name in ["ministral-3-3b", "ministral-3-8b", "ministral-3-14b", "mistral-small-3.1-24b"] {
+        let config = published(name).expect("a published model");
+        let text = config.text().clone();
+        let is_gguf = name.starts_with("ministral-3");
+        let package = manifest_of(config, Layout::Q4_0, |spec| match FileType::Q4KM.of(spec, &text) {
+            _ if !is_gguf => spec.floor.unwrap_or(Layout::Q4_0),
+            _ if !spec.role.is_text() => spec.floor.map_or(Layout::F16, |_| Layout::F32),
+            ElementType::Blocks(layout) => layout,
+            ElementType::Plain(_) => Layout::F32,
+        });
+        let all = plan(&package, 2 * GIB, MemoryOptions::default()).expect("a plan").peak;
+        let least = MemoryOptions { budget: Some(1), ..MemoryOptions::default() };
+        let Err(Error::BudgetTooSmall { needed, .. }) = plan(&package, 2 * GIB, least) else {
+            panic!("{name} in a byte")
+        };
+        let bytes: u64 = package.shards.iter().map(|shard| shard.bytes).sum();
+        let told = [format!("packageBytes: {bytes},"), format!("gpuMemory: {{ all: {all}, least: {needed} }}")];
+        missing.extend(told.into_iter().filter(|told| !registry.contains(told)).map(|told| format!("{name}: {told}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -23,6 +23,7 @@ import type {
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
+import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
 import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
@@ -184,6 +185,14 @@ export class Engine {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;
     }
+  }
+
+  /**
+   * What this device can run, before anything is downloaded: whether there is WebGPU, or why not, and for each known model whether it
+   * fits, what it takes, and what would fit in its place. Never rejects.
+   */
+  static check(options: CheckOptions = {}): Promise<DeviceCheck> {
+    return checkModels(options);
   }
 
   /** What GPU memory is allocated now. */

@@ -15,8 +15,11 @@ export interface RegisteredModel {
   downloadBytes: number | null;
   /** Size of the package made from it: what the browser stores, and the weights on the GPU. */
   packageBytes: number;
-  /** Size of the KV cache for one token of the context, as 16-bit floats. */
-  contextBytesPerToken: number;
+  /**
+   * Bytes of GPU memory by the plan (docs/memory.md): with everything on the GPU and a context of 4096 tokens, and the least budget that is
+   * not refused.
+   */
+  gpuMemory: { all: number; least: number };
 }
 
 const HUB = "https://huggingface.co/mistralai";
@@ -28,7 +31,7 @@ function ministral(size: string): GgufSource {
   return { gguf: file("Q4_K_M"), mmproj: file("BF16-mmproj") };
 }
 
-/** Package sizes follow from the shapes of the tensors and the layouts they are stored in. */
+/** Sizes follow from the shapes of the tensors and the layouts they are stored in: `tests/gpu/memory/shapes.rs` computes them. */
 export const registry: readonly RegisteredModel[] = [
   {
     id: "ministral-3-3b-instruct-2512",
@@ -38,7 +41,7 @@ export const registry: readonly RegisteredModel[] = [
     source: ministral("3B"),
     downloadBytes: 2_147_023_008 + 841_501_856,
     packageBytes: 3_021_066_240,
-    contextBytesPerToken: 106_496,
+    gpuMemory: { all: 3_834_364_036, least: 2_367_092_484 },
   },
   {
     id: "ministral-3-8b-instruct-2512",
@@ -48,7 +51,7 @@ export const registry: readonly RegisteredModel[] = [
     source: ministral("8B"),
     downloadBytes: 5_198_911_904 + 858_283_168,
     packageBytes: 6_156_378_112,
-    contextBytesPerToken: 139_264,
+    gpuMemory: { all: 7_153_455_236, least: 5_553_636_612 },
   },
   {
     id: "ministral-3-14b-instruct-2512",
@@ -58,7 +61,7 @@ export const registry: readonly RegisteredModel[] = [
     source: ministral("14B"),
     downloadBytes: 8_239_593_024 + 879_258_784,
     packageBytes: 9_283_170_304,
-    contextBytesPerToken: 163_840,
+    gpuMemory: { all: 10_434_666_628, least: 8_727_631_108 },
   },
   {
     id: "mistral-small-3.1-24b-instruct-2503",
@@ -68,11 +71,6 @@ export const registry: readonly RegisteredModel[] = [
     source: { safetensors: `${HUB}/Mistral-Small-3.1-24B-Instruct-2503/resolve/main/` },
     downloadBytes: null,
     packageBytes: 13_508_898_816,
-    contextBytesPerToken: 163_840,
+    gpuMemory: { all: 14_660_395_140, least: 13_482_169_604 },
   },
 ];
-
-/** GPU memory for the weights and a context of so many tokens, in bytes; activations come on top. */
-export function gpuBytes({ packageBytes, contextBytesPerToken }: RegisteredModel, contextTokens = 4096): number {
-  return packageBytes + contextTokens * contextBytesPerToken;
-}

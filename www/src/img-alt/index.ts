@@ -8,6 +8,7 @@
  * Nothing is registered until `defineImgAlt(model)` is called, and no model is loaded before a picture needs it.
  */
 import { Engine, type LoadOptions, type ModelSource } from "../index.js";
+import { Once } from "../once.js";
 
 /** What may be wrong with a text, for whoever reviews it. */
 export type AltFlag = "short" | "long" | "cut";
@@ -30,18 +31,8 @@ const MAX_TOKENS = 120;
 
 /** Registers the element, over a model or an engine that has one. Returns its class. */
 export function defineImgAlt(model: ModelSource | Engine, { name = "img-alt", ...options }: ImgAltOptions = {}): CustomElementConstructor {
-  let engine: Promise<Engine> | null = model instanceof Engine ? Promise.resolve(model) : null;
-  const load = async (): Promise<Engine> => {
-    engine ??= Engine.load(model as ModelSource, options);
-    try {
-      return await engine;
-    } catch (thrown) {
-      // The next picture tries again.
-      engine = null;
-      throw thrown;
-    }
-  };
-  const element = elementOver(load);
+  const loaded = new Once(() => (model instanceof Engine ? Promise.resolve(model) : Engine.load(model, options)));
+  const element = elementOver(() => loaded.get());
   customElements.define(name, element);
   return element;
 }

@@ -3,6 +3,7 @@
  * touched; whoever wants that says `globalThis.LanguageModel ??= languageModel(model)`.
  */
 import { Engine, packages, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
+import { Once } from "../once.js";
 import { packageUrl } from "../store/packages.js";
 import { failure, failureOf } from "./failure.js";
 import { Session } from "./session.js";
@@ -27,7 +28,7 @@ export function languageModel(model: ModelSource | Engine, options: LoadOptions 
 }
 
 class Factory implements LanguageModelFactory {
-  engine: Promise<Engine> | null = null;
+  private readonly loaded = new Once(() => this.load());
   private isReady = false;
   private readonly monitors = new Set<EventTarget>();
 
@@ -35,10 +36,11 @@ class Factory implements LanguageModelFactory {
     private readonly model: ModelSource | Engine,
     private readonly options: LoadOptions,
   ) {
-    if (model instanceof Engine) {
-      this.engine = Promise.resolve(model);
-      this.isReady = true;
-    }
+    this.isReady = model instanceof Engine;
+  }
+
+  get engine(): Promise<Engine> | null {
+    return this.model instanceof Engine ? Promise.resolve(this.model) : this.loaded.current;
   }
 
   async availability(options: CoreOptions = {}): Promise<Availability> {
@@ -62,7 +64,7 @@ class Factory implements LanguageModelFactory {
     monitor?.(target);
     this.monitors.add(target);
     try {
-      const engine = await unlessAborted(this.load(), signal);
+      const engine = await unlessAborted(this.engine ?? this.loaded.get(), signal);
       const session = await Session.open(engine, options, initialPrompts);
       signal?.throwIfAborted();
       signal?.addEventListener("abort", () => session.destroy(signal.reason), { once: true });
@@ -74,27 +76,16 @@ class Factory implements LanguageModelFactory {
     }
   }
 
-  /** Loads the model once for all sessions. After a failure the next session tries again. */
-  private load(): Promise<Engine> {
-    this.engine ??= this.loadNow();
-    return this.engine;
-  }
-
-  private async loadNow(): Promise<Engine> {
+  private async load(): Promise<Engine> {
     const onProgress = (report: LoadReport) => {
       this.options.onProgress?.(report);
       if (report.kind === "progress" && report.stage === "weights" && report.total > 0) this.tell(report.loaded / report.total);
     };
-    try {
-      this.tell(0);
-      const engine = await Engine.load(this.model as ModelSource, { ...this.options, onProgress });
-      this.isReady = true;
-      this.tell(1);
-      return engine;
-    } catch (thrown) {
-      this.engine = null;
-      throw thrown;
-    }
+    this.tell(0);
+    const engine = await Engine.load(this.model as ModelSource, { ...this.options, onProgress });
+    this.isReady = true;
+    this.tell(1);
+    return engine;
   }
 
   private tell(loaded: number): void {

@@ -1,6 +1,7 @@
 /** A model in React: `useEngine(model)`. However many components ask for it, and however often they mount, it is loaded once. */
 import { useSyncExternalStore } from "react";
 import { Engine, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
+import { Once } from "../once.js";
 
 /** How far loading is. */
 export type EngineState =
@@ -16,7 +17,8 @@ const LOADING: EngineState = { status: "loading", engine: null, progress: null, 
 class Shared {
   private state: EngineState = LOADING;
   private readonly listeners = new Set<() => void>();
-  private abort: AbortController | null = null;
+  private readonly loaded = new Once(() => this.load());
+  private abort = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -29,7 +31,8 @@ class Shared {
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     clearTimeout(this.timer);
-    if (!this.abort || this.state.status === "failed") void this.load();
+    // What went wrong is the state.
+    this.loaded.get().catch(() => undefined);
     return () => {
       this.listeners.delete(listener);
       if (this.listeners.size === 0) this.timer = setTimeout(() => this.leave(), LINGER);
@@ -37,24 +40,26 @@ class Shared {
   };
 
   private async load(): Promise<void> {
-    const abort = new AbortController();
-    this.abort = abort;
+    const { signal } = this.abort;
     this.set(LOADING);
     const onProgress = (report: LoadReport) => {
       this.options.onProgress?.(report);
       if (report.kind === "progress") this.set({ status: "loading", engine: null, progress: report, error: null });
     };
     try {
-      const engine = await Engine.load(this.model, { ...this.options, signal: abort.signal, onProgress });
+      const engine = await Engine.load(this.model, { ...this.options, signal, onProgress });
+      if (signal.aborted) return engine.unload();
       this.set({ status: "ready", engine, progress: null, error: null });
     } catch (error) {
-      if (!abort.signal.aborted) this.set({ status: "failed", engine: null, progress: null, error });
+      if (!signal.aborted) this.set({ status: "failed", engine: null, progress: null, error });
+      throw error;
     }
   }
 
   private leave(): void {
-    this.abort?.abort();
-    this.abort = null;
+    this.abort.abort();
+    this.abort = new AbortController();
+    this.loaded.forget();
     this.state.engine?.unload();
     this.state = LOADING;
   }

@@ -1,5 +1,5 @@
 /** The files of one package in Cache Storage, under its URL; in memory where storage fails. */
-import { isChromium } from "./browser.js";
+import { isChromium, isWeb, storeOrigin } from "./browser.js";
 
 export const PACKAGE_CACHE = "ocelli-packages-v1";
 
@@ -8,12 +8,12 @@ const IMPORTED_PATH = "/ocelli-imported/";
 
 /** The URL of the imported package `id`. */
 export function importedUrl(id: string): string {
-  return `${globalThis.location.origin}${IMPORTED_PATH}${encodeURIComponent(id)}/`;
+  return `${storeOrigin()}${IMPORTED_PATH}${encodeURIComponent(id)}/`;
 }
 
 export function isImported(packageUrl: string): boolean {
   const { origin, pathname } = new URL(packageUrl);
-  return origin === globalThis.location.origin && pathname.startsWith(IMPORTED_PATH);
+  return origin === storeOrigin() && pathname.startsWith(IMPORTED_PATH);
 }
 
 /** Why nothing more is stored. */
@@ -39,7 +39,7 @@ export class PackageFolder {
     private readonly cache: Cache | null,
     private readonly options: FolderOptions,
   ) {
-    this.isStoring = cache !== null;
+    this.isStoring = cache !== null && isWeb(url);
   }
 
   static async open(url: string, options: FolderOptions): Promise<PackageFolder> {

@@ -1,6 +1,7 @@
 /** Formats of answers, by a wasm module of their own, which is loaded when the first request needs it. */
 import { errorData } from "../errors.js";
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
+import { Once } from "../once.js";
 import type { GrammarObject, OcelliVocabulary, OcelliWork } from "../wasm/ocelli.js";
 import initGrammar, { __wbg_reset_state as startAnew, Grammars } from "../wasm/ocelli_grammar.js";
 
@@ -8,7 +9,7 @@ const module = new WasmModule("formats", initGrammar);
 
 /** Formats for the answers of one model. */
 export class Formats {
-  private grammars: Promise<Grammars> | null = null;
+  private readonly loaded = new Once(() => this.load());
 
   constructor(
     private readonly vocabulary: OcelliVocabulary,
@@ -19,8 +20,7 @@ export class Formats {
   async ready(work: OcelliWork): Promise<GrammarObject | undefined> {
     const format = work.format();
     if (!format) return undefined;
-    this.grammars ??= this.load();
-    const grammars = await this.grammars;
+    const grammars = await this.loaded.get();
     try {
       return grammars.grammar(format.kind, format.text);
     } catch (thrown) {
@@ -32,25 +32,19 @@ export class Formats {
 
   /** What a fault has left in the module's memory is not used again. */
   private startAnew(): void {
-    this.grammars = null;
+    this.loaded.forget();
     startAnew();
   }
 
   free(): void {
     // An answer under way keeps its grammar.
     const free = (grammars: Grammars) => grammars.free();
-    void this.grammars?.then(free, () => undefined);
+    void this.loaded.current?.then(free, () => undefined);
   }
 
   /** Takes half a second for a large vocabulary. */
   private async load(): Promise<Grammars> {
-    try {
-      await module.load(this.urls);
-    } catch (thrown) {
-      // The next request tries again.
-      this.grammars = null;
-      throw thrown;
-    }
+    await module.load(this.urls);
     const { vocabulary } = this;
     const encode = (text: string) => vocabulary.encode(text);
     return new Grammars(vocabulary.bytes(), vocabulary.lengths(), vocabulary.control(), vocabulary.eos(), encode);

@@ -1,4 +1,5 @@
 /** Tuning results in Cache Storage, beside the packages: the next load continues where the last one stopped. */
+import { storeOrigin } from "../store/browser.js";
 import type { Tuned } from "../wasm/ocelli.js";
 
 /** By a key made of device, driver, model and version. */
@@ -8,7 +9,7 @@ const CACHE = "ocelli-tuning-v1";
 /** The oldest results beyond so many are dropped. */
 const MAX_ENTRIES = 32;
 
-const address = () => `${globalThis.location.origin}/ocelli-tuning.json`;
+const address = () => `${storeOrigin()}/ocelli-tuning.json`;
 
 /** The stored results; none where this window has no storage. */
 export async function loadTuning(): Promise<TuningResults> {

@@ -1,0 +1,102 @@
+/** The GPU as a page finds it before anything is downloaded. */
+
+/** Why a page has no GPU: stable codes. */
+export type DeviceFault =
+  /** WebGPU is for pages that were opened over https or from localhost. */
+  | "insecure-context"
+  /** This browser has no WebGPU, or it is switched off. */
+  | "no-webgpu"
+  /** There is a GPU, which WebGL uses, but the browser does not trust it with WebGPU. */
+  | "adapter-blocked"
+  /** The browser finds no GPU at all. */
+  | "no-adapter"
+  /** There are no workers here, as on a server. */
+  | "no-worker";
+
+/** Limits of the adapter that decide what it can run. */
+export interface DeviceLimits {
+  maxBufferSize: number;
+  maxStorageBufferBindingSize: number;
+  maxStorageBuffersPerShaderStage: number;
+  maxComputeWorkgroupStorageSize: number;
+  maxComputeInvocationsPerWorkgroup: number;
+}
+
+/** What Ocelli runs on, as far as the browser tells. */
+export interface CheckedDevice {
+  /** Of the GPU, its make or its architecture; empty where the browser hides them all. */
+  name: string;
+  /** Whether it is a processor that stands in for a GPU: everything runs, a hundred times slower. */
+  isSoftware: boolean;
+  limits: DeviceLimits;
+}
+
+/** What every device with WebGPU has, and Ocelli relies on. The others decide how weights are divided. */
+const LEAST: Partial<DeviceLimits> = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeWorkgroupStorageSize: 16_384,
+  maxComputeInvocationsPerWorkgroup: 256,
+};
+
+interface Adapter {
+  readonly limits: DeviceLimits;
+  readonly info?: Readonly<Record<"vendor" | "architecture" | "device" | "description", string | undefined>> & {
+    readonly isFallbackAdapter?: boolean;
+  };
+  readonly isFallbackAdapter?: boolean;
+}
+
+interface Gpu {
+  requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>;
+}
+
+/** The device, or why there is none. */
+export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
+  if (typeof Worker === "undefined") return "no-worker";
+  if (!globalThis.isSecureContext) return "insecure-context";
+  const gpu = (globalThis.navigator as { gpu?: Gpu }).gpu;
+  if (!gpu) return "no-webgpu";
+  // As the engine asks for it.
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
+  if (!adapter) return isSoftware(webglRenderer()) ? "no-adapter" : "adapter-blocked";
+  const { vendor = "", architecture = "", device = "", description = "" } = adapter.info ?? {};
+  const isFallback = adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter ?? false;
+  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
+  const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = adapter.limits;
+  return {
+    name: description || device || [vendor, architecture].filter(Boolean).join(" "),
+    isSoftware: isFallback || isSoftware([vendor, architecture, device, description].join(" ")),
+    limits: {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage,
+      maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup,
+    },
+  };
+}
+
+/** The first limit that is below what Ocelli relies on. */
+export function shortLimit(limits: DeviceLimits): { limit: string; needed: number; available: number } | null {
+  for (const [limit, needed] of Object.entries(LEAST)) {
+    const available = limits[limit as keyof DeviceLimits];
+    if (available < needed) return { limit, needed, available };
+  }
+  return null;
+}
+
+/** The names of processors that stand in for GPUs, as `class_of` in `src/gpu/device.rs` has them; an empty name is that of no GPU. */
+function isSoftware(name: string): boolean {
+  return name === "" || /swiftshader|llvmpipe|warp|basic render/i.test(name);
+}
+
+/** What WebGL runs on. */
+function webglRenderer(): string {
+  try {
+    const gl = new OffscreenCanvas(1, 1).getContext("webgl");
+    const extension = gl?.getExtension("WEBGL_debug_renderer_info");
+    return gl && extension ? String(gl.getParameter(extension.UNMASKED_RENDERER_WEBGL)) : "";
+  } catch {
+    return "";
+  }
+}

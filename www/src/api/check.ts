@@ -1,0 +1,171 @@
+/** What this device can run, found out before anything is downloaded: `Engine.check()`. */
+import { freeBytes, readableBytes } from "../store/quota.js";
+import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from "./check-device.js";
+import { interruptedImports, type InterruptedImport } from "./import-model.js";
+import { registry, type RegisteredModel } from "./registry.js";
+
+/** Stable codes of what speaks against a model on this device. */
+export type CheckCode =
+  | DeviceFault
+  /** A limit of the GPU is below what WebGPU promises. `detail`: `limit`, `needed`, `available`. */
+  | "limits-too-small"
+  /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
+  | "budget-too-small"
+  /** It runs on a processor: an answer takes minutes. */
+  | "software-device"
+  /** The whole machine has less memory than the model needs. `detail`: `memory`, `needed`, in bytes. */
+  | "little-memory"
+  /** The browser has no room to keep it: it is downloaded at every visit. `detail`: `wanted`, `free`, in bytes. */
+  | "storage-full";
+
+/** Something that speaks against a model, or against all. */
+export interface CheckReason {
+  code: CheckCode;
+  /** For people. */
+  message: string;
+  detail: Readonly<Record<string, string | number>>;
+  /** Whether the model cannot be run at all. */
+  isFatal: boolean;
+}
+
+/** A model on this device. */
+export interface ModelCheck {
+  model: RegisteredModel;
+  /** Whether it can be run: no reason is fatal. */
+  fits: boolean;
+  /** What speaks against it, what is fatal first. */
+  reasons: CheckReason[];
+  /** Bytes still to be downloaded, less what an interrupted import has; `null` if the size is not known. */
+  downloadBytes: number | null;
+  /** Bytes that the browser still has to store. */
+  storageBytes: number;
+  /** Bytes of GPU memory: for all that is fast, and the least within which it runs. */
+  gpuMemory: { all: number; least: number };
+  /**
+   * Estimates in seconds: until the first answer can begin, the download included, and the same at a later visit. `first` is `null` where the
+   * size of the download or the speed of the network is not known.
+   */
+  loadSeconds: { first: number | null; later: number };
+  /** Where it does not fit: the ids of known models that do, the largest first. */
+  alternatives: string[];
+}
+
+/** What this device can run. */
+export interface DeviceCheck {
+  /** Whether there is a GPU, or a processor that stands in for one, that Ocelli can use. */
+  isUsable: boolean;
+  /** What speaks against every model. */
+  reasons: CheckReason[];
+  device: CheckedDevice | null;
+  /** Bytes that the browser would still store for this site, as it estimates; `null` if it does not. */
+  freeBytes: number | null;
+  /** Bytes a second of the network, as far as this page has seen; `null` if it has not. */
+  bytesPerSecond: number | null;
+  models: ModelCheck[];
+}
+
+/** What is checked. */
+export interface CheckOptions {
+  /** The models to check. Default: {@link registry}. */
+  models?: readonly RegisteredModel[];
+  /** The most GPU memory that a model may take, in bytes, as in `LoadOptions`. Browsers do not tell how much there is. */
+  gpuMemoryBudget?: number;
+  /** Speed of the network in bytes a second, where the caller knows better than the browser. */
+  bytesPerSecond?: number;
+}
+
+/**
+ * Bytes a second of an import and of a load from storage, and seconds for the kernels: of a model of 3 GB on two cores of a server with a
+ * processor as GPU (docs/performance.md). Other machines are rather quicker.
+ */
+const [IMPORT_SPEED, LOAD_SPEED, START_SECONDS] = [15e6, 0.2e9, 5];
+
+const MESSAGES: Record<DeviceFault, string> = {
+  "insecure-context": "WebGPU is for pages that are opened over https or from localhost.",
+  "no-webgpu": "This browser has no WebGPU, or it is switched off.",
+  "adapter-blocked": "This browser does not use this GPU with WebGPU: its driver may be too old, or on a list of faulty ones.",
+  "no-adapter": "This browser finds no GPU: there is none, or hardware acceleration is switched off.",
+  "no-worker": "There are no workers here: check in the page, not while it is rendered on a server.",
+};
+
+/** Finds out what this device can run. Nothing is downloaded, and no worker is started. Never rejects. */
+export async function checkModels(options: CheckOptions = {}): Promise<DeviceCheck> {
+  const [found, free, interrupted] = await Promise.all([checkDevice(), freeBytes(), interruptedImports().catch(() => [])]);
+  const device = typeof found === "string" ? null : found;
+  const reasons = typeof found === "string" ? [reason(found, MESSAGES[found], {}, true)] : deviceReasons(found);
+  const bytesPerSecond = options.bytesPerSecond ?? seenSpeed();
+  const context: Context = { reasons, device, free, bytesPerSecond, interrupted, budget: options.gpuMemoryBudget ?? null };
+  const models = (options.models ?? registry).map((model) => checkModel(model, context));
+  const fitting = models.filter(({ fits }) => fits).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
+  for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
+  return { isUsable: !reasons.some(({ isFatal }) => isFatal), reasons, device, freeBytes: free, bytesPerSecond, models };
+}
+
+interface Context {
+  reasons: CheckReason[];
+  device: CheckedDevice | null;
+  free: number | null;
+  bytesPerSecond: number | null;
+  interrupted: InterruptedImport[];
+  budget: number | null;
+}
+
+function deviceReasons({ limits, isSoftware }: CheckedDevice): CheckReason[] {
+  const short = shortLimit(limits);
+  const reasons: CheckReason[] = [];
+  if (short) {
+    const message = `${short.limit} of this GPU is ${short.available}, ${short.needed} are needed.`;
+    reasons.push(reason("limits-too-small", message, short, true));
+  }
+  if (isSoftware) {
+    const message = "A processor stands in for a GPU here: models of this size answer in minutes, not in seconds.";
+    reasons.push(reason("software-device", message, {}, false));
+  }
+  return reasons;
+}
+
+function checkModel(model: RegisteredModel, { reasons: ofDevice, free, bytesPerSecond, interrupted, budget }: Context): ModelCheck {
+  const begun = interrupted.find(({ source }) => JSON.stringify(source) === JSON.stringify(model.source));
+  const left = begun ? 1 - begun.loaded / (begun.total || 1) : 1;
+  const { gpuMemory, packageBytes } = model;
+  const [storageBytes, downloadBytes] = [packageBytes * left, model.downloadBytes === null ? null : model.downloadBytes * left];
+  const reasons = [...ofDevice];
+  if (budget !== null && budget < gpuMemory.least) {
+    const message = `At least ${readableBytes(gpuMemory.least)} of GPU memory are needed, ${readableBytes(budget)} are allowed.`;
+    reasons.push(reason("budget-too-small", message, { budget, needed: gpuMemory.least }, true));
+  }
+  const memory = machineMemory();
+  if (memory !== null && memory < gpuMemory.least) {
+    const message = `This machine has ${readableBytes(memory)} of memory, at least ${readableBytes(gpuMemory.least)} are needed.`;
+    reasons.push(reason("little-memory", message, { memory, needed: gpuMemory.least }, false));
+  }
+  if (free !== null && free < storageBytes) {
+    const message = `This browser has no room to keep it: ${readableBytes(storageBytes)} are needed, ${readableBytes(free)} are free.`;
+    reasons.push(reason("storage-full", message, { wanted: storageBytes, free }, false));
+  }
+  reasons.sort((one, other) => Number(other.isFatal) - Number(one.isFatal));
+  const later = packageBytes / LOAD_SPEED + START_SECONDS;
+  const first = downloadBytes === null || bytesPerSecond === null ? null : downloadBytes / Math.min(bytesPerSecond, IMPORT_SPEED) + later;
+  const fits = !reasons.some(({ isFatal }) => isFatal);
+  return { model, fits, reasons, downloadBytes, storageBytes, gpuMemory, loadSeconds: { first, later }, alternatives: [] };
+}
+
+function reason(code: CheckCode, message: string, detail: CheckReason["detail"], isFatal: boolean): CheckReason {
+  return { code, message, detail, isFatal };
+}
+
+/** Bytes of memory of the machine; `null` where it is not told, or may be more. */
+function machineMemory(): number | null {
+  const gigabytes = (globalThis.navigator as { deviceMemory?: number } | undefined)?.deviceMemory;
+  // Browsers tell no more than this.
+  return gigabytes === undefined || gigabytes >= 8 ? null : gigabytes * 2 ** 30;
+}
+
+/** Bytes a second of the largest file that this page has had from the network; where it was small, what the browser says. */
+function seenSpeed(): number | null {
+  const entries = (globalThis.performance?.getEntriesByType?.("resource") ?? []) as PerformanceResourceTiming[];
+  const [largest] = entries.filter(({ transferSize }) => transferSize > 1e5).sort((one, other) => other.transferSize - one.transferSize);
+  if (largest) return (1e3 * largest.transferSize) / Math.max(largest.responseEnd - largest.requestStart, 1);
+  const megabits = (globalThis.navigator as { connection?: { downlink?: number } } | undefined)?.connection?.downlink;
+  return megabits ? (megabits * 1e6) / 8 : null;
+}

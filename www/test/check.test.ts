@@ -1,0 +1,150 @@
+/** `Engine.check()`: what a device can run, before anything is downloaded. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { CheckOptions, DeviceCheck } from "../src/index.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+inBrowsers("check", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  /** Checks after `change` has been done to the page; its properties are as before afterwards. */
+  const check = (options: CheckOptions = {}, change = ""): Promise<DeviceCheck> =>
+    tab.run(
+      async ({ options, change }) => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const undo: (() => void)[] = [];
+        const set = (object: object, name: string, value: unknown) => {
+          const own = Object.getOwnPropertyDescriptor(object, name);
+          Object.defineProperty(object, name, { value, configurable: true });
+          undo.push(() => (own ? Object.defineProperty(object, name, own) : Reflect.deleteProperty(object, name)));
+        };
+        new Function("set", change)(set);
+        try {
+          // What is shared between models comes but once from Firefox.
+          return JSON.parse(JSON.stringify(await Engine.check(options))) as DeviceCheck;
+        } finally {
+          for (const back of undo) back();
+        }
+      },
+      { options, change },
+    );
+  const codes = ({ reasons }: { reasons: { code: string; isFatal: boolean }[] }) => reasons.map(({ code, isFatal }) => [code, isFatal]);
+
+  test("the device is the one that a model is loaded on, and a processor is told as such", async () => {
+    site.requests.clear();
+    const checked = await check();
+    assert.deepEqual(
+      [...site.requests.keys()].filter((path) => path !== "/ocelli/index.js" && path !== "/favicon.ico"),
+      [],
+      "nothing is downloaded",
+    );
+    const device = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const engine = await Engine.load("/packages/untied-q4_0/");
+      engine.unload();
+      return engine.device;
+    });
+    assert.deepEqual([checked.isUsable, checked.device?.isSoftware], [true, device.class !== "hardware"]);
+    assert.equal(checked.device?.limits.maxBufferSize, device.maxBufferSize);
+    assert.equal(checked.device?.limits.maxStorageBufferBindingSize, device.maxStorageBufferBindingSize);
+    assert.deepEqual(codes(checked), [["software-device", false]]);
+    if (browser().name === "Chromium") assert.match(checked.device?.name ?? "", /swiftshader/i);
+    for (const { fits, alternatives } of checked.models) assert.deepEqual([fits, alternatives], [true, []]);
+  });
+
+  test("a budget rules out what does not run within it, with the numbers and what would fit", async () => {
+    const { models } = await check({ gpuMemoryBudget: 6e9 });
+    const fitting = models.filter(({ fits }) => fits).map(({ model }) => model.id);
+    assert.ok(fitting.length > 0 && fitting.length < models.length, fitting.join());
+    for (const { fits, reasons, gpuMemory, alternatives, model } of models) {
+      assert.equal(fits, gpuMemory.least <= 6e9, model.id);
+      assert.ok(gpuMemory.least < gpuMemory.all && gpuMemory.all > model.packageBytes, model.id);
+      if (fits) continue;
+      assert.deepEqual(reasons[0], {
+        ...reasons[0],
+        code: "budget-too-small",
+        isFatal: true,
+        detail: { budget: 6e9, needed: gpuMemory.least },
+      });
+      assert.deepEqual(alternatives, [...fitting].reverse(), "the largest first");
+    }
+  });
+
+  test("without WebGPU it says why, and that nothing fits", async () => {
+    const blocked = "set(navigator, 'gpu', { requestAdapter: async () => null });";
+    const noWebgl = "set(OffscreenCanvas.prototype, 'getContext', () => null);";
+    const webgl = `set(OffscreenCanvas.prototype, "getContext", () => ({
+      getExtension: () => ({ UNMASKED_RENDERER_WEBGL: 1 }), getParameter: () => "ANGLE (Some GPU 9000)" }));`;
+    for (const [change, code] of [
+      ["set(globalThis, 'isSecureContext', false);", "insecure-context"],
+      ["set(navigator, 'gpu', undefined);", "no-webgpu"],
+      [blocked + noWebgl, "no-adapter"],
+      [blocked + webgl, "adapter-blocked"],
+      [`set(navigator, 'gpu', { requestAdapter: () => Promise.reject(new Error("lost")) });${noWebgl}`, "no-adapter"],
+      ["set(globalThis, 'Worker', undefined);", "no-worker"],
+    ] as const) {
+      const checked = await check({}, change);
+      assert.deepEqual([checked.isUsable, checked.device, codes(checked)], [false, null, [[code, true]]], change);
+      for (const { fits, reasons, alternatives } of checked.models)
+        assert.deepEqual([fits, reasons[0]?.code, alternatives], [false, code, []]);
+    }
+  });
+
+  test("limits, memory and storage that are short are told", async () => {
+    const short = `const { gpu } = navigator;
+      set(navigator, "gpu", { requestAdapter: async () => {
+        const { info, limits } = await gpu.requestAdapter({});
+        const all = {};
+        for (const name in limits) all[name] = limits[name];
+        return { info, limits: { ...all, maxStorageBuffersPerShaderStage: 4 } };
+      } });`;
+    const limited = await check({}, short);
+    assert.deepEqual(codes(limited)[0], ["limits-too-small", true]);
+    assert.deepEqual(limited.reasons[0]?.detail, { limit: "maxStorageBuffersPerShaderStage", needed: 8, available: 4 });
+    const full = await check(
+      {},
+      "set(navigator.storage, 'estimate', async () => ({ quota: 5e9, usage: 1e9 })); set(navigator, 'deviceMemory', 4);",
+    );
+    assert.equal(full.freeBytes, 4e9);
+    for (const { model, fits, reasons, storageBytes, gpuMemory } of full.models) {
+      assert.ok(fits, "neither is certain");
+      const told = reasons.map(({ code }) => code);
+      assert.equal(told.includes("storage-full"), storageBytes > 4e9, model.id);
+      assert.equal(told.includes("little-memory"), gpuMemory.least > 2 ** 32, model.id);
+    }
+  });
+
+  test("the time to load follows from what is left of the download and the network", async () => {
+    const [slow, fast] = [await check({ bytesPerSecond: 1e6 }), await check({ bytesPerSecond: 1e9 })];
+    for (const [index, { model, downloadBytes, loadSeconds }] of slow.models.entries()) {
+      assert.ok(loadSeconds.later > 0);
+      if (downloadBytes === null) assert.equal(loadSeconds.first, null);
+      else
+        assert.ok(
+          (loadSeconds.first ?? 0) >= downloadBytes / 1e6 && (loadSeconds.first ?? 0) > (fast.models[index]?.loadSeconds.first ?? 0),
+          model.id,
+        );
+    }
+    await tab.run(async () => {
+      const { registry } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const description = { source: registry[0]?.source, options: {} };
+      const head = { description, versions: {}, loaded: 750, total: 1000 };
+      const cache = await caches.open("ocelli-packages-v1");
+      await cache.put(`${location.origin}/ocelli-imported/begun/import-checkpoint`, new Response(`${JSON.stringify(head)}\n{}`));
+    });
+    const [begun] = (await check({ bytesPerSecond: 1e6 })).models;
+    assert.equal(begun?.downloadBytes, (slow.models[0]?.downloadBytes ?? 0) / 4);
+    assert.equal(begun?.storageBytes, (slow.models[0]?.storageBytes ?? 0) / 4);
+  });
+});
