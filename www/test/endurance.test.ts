@@ -13,8 +13,8 @@ import { startSite, type Site } from "./site.js";
 const REQUESTS = Number(process.env["OCELLI_REQUESTS"] ?? 36);
 /** More than the engine keeps the features of. */
 const PICTURES = Array.from({ length: 24 }, (_, index) => dataUrl(greyPng(56, 56, 10 * index)));
-/** What each part of the requests may add, once the first quarter has been answered: noise of collectors and allocators. */
-const [MOST_JS, MOST_RESIDENT] = [2e6, 24e6];
+/** What the requests may add after the first part: noise of collectors and allocators. */
+const [MOST_JS, MOST_RESIDENT] = [2e6, 8e6];
 
 /** In bytes. */
 interface Sample {
@@ -29,8 +29,9 @@ function dataUrl(bytes: Uint8Array): string {
   return `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
 }
 
-/** The ends of the four parts. */
-const parts = [1, 2, 3, 4].map((part) => Math.round((part * REQUESTS) / 4));
+/** After so many memory is looked at. Before the first time every kind has been asked twice, so that all shaders are compiled. */
+const first = Math.max(18, REQUESTS / 4);
+const parts = [0, 1, 2, 3].map((part) => Math.round(first + (part / 3) * (REQUESTS - first)));
 
 inBrowsers("endurance", (browser) => {
   let site: Site;
