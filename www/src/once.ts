@@ -1,16 +1,17 @@
 /** Something that is loaded once for all who ask. After a failure the next who asks has it loaded again. */
-export class Once<T> {
+export class Once<T, Asked extends unknown[] = []> {
   private loading: Promise<T> | null = null;
 
-  constructor(private readonly load: () => Promise<T>) {}
+  constructor(private readonly load: (...asked: Asked) => Promise<T>) {}
 
   /** What is loaded or being loaded. */
   get current(): Promise<T> | null {
     return this.loading;
   }
 
-  get(): Promise<T> {
-    this.loading ??= this.begin();
+  /** What is `asked` counts where nothing is loaded yet. */
+  get(...asked: Asked): Promise<T> {
+    this.loading ??= this.begin(asked);
     return this.loading;
   }
 
@@ -19,8 +20,8 @@ export class Once<T> {
     this.loading = null;
   }
 
-  private begin(): Promise<T> {
-    const loading = this.load();
+  private begin(asked: Asked): Promise<T> {
+    const loading = this.load(...asked);
     loading.catch(() => {
       if (this.loading === loading) this.loading = null;
     });

@@ -1,5 +1,6 @@
 /** The wasm modules: the engine's, and those that are loaded when the first request needs them. */
 import { ocelliError } from "../errors.js";
+import { Once } from "../once.js";
 
 /** Every module: its file, the option of `Parts` that says where it is, and what errors call it. */
 export const MODULES = {
@@ -18,20 +19,15 @@ type Init = (options: { module_or_path: string }) => Promise<unknown>;
 
 /** A module, loaded once. */
 export class WasmModule {
-  private loading: Promise<void> | null = null;
+  private readonly loaded = new Once((urls: ModuleUrls) => this.fetch(urls[this.name]));
 
   constructor(
     private readonly name: ModuleName,
     private readonly init: Init,
   ) {}
 
-  /** The next call tries again where this one fails. */
   load(urls: ModuleUrls): Promise<void> {
-    this.loading ??= this.fetch(urls[this.name]).catch((thrown: unknown) => {
-      this.loading = null;
-      throw thrown;
-    });
-    return this.loading;
+    return this.loaded.get(urls);
   }
 
   private async fetch(given: string | null): Promise<void> {
