@@ -7,6 +7,7 @@ mod directory;
 mod gguf;
 mod manifest;
 mod pack;
+mod pull;
 mod quant;
 mod qwen;
 mod resume;

@@ -190,6 +190,18 @@ fn the_tokenizer_has_the_real_size_and_works() {
 
 /// `ocelli synth` and `ocelli bench` as a user runs them.
 #[test]
+fn the_largest_vocabulary_is_filled() {
+    let largest = published_names().filter_map(published).map(|config| config.text().vocab_size).max().expect("shapes");
+    assert!(largest > 200_000, "{largest}");
+    let mut config = small("ministral-3-3b", largest);
+    config.text_mut().hidden_size = 32;
+    config.keep_vision_layers(0);
+    let (_, files) = random_package(config, Layout::Q4_0.into(), 0);
+    let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
+    assert_eq!(tokenizer.vocab_size(), largest);
+}
+
+#[test]
 fn a_shape_from_a_file_is_made_and_timed() {
     let scratch = Scratch::new();
     let [shape, package, figures] = ["small.json", "package", "figures.json"].map(|name| scratch.0.join(name));

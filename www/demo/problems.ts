@@ -29,11 +29,11 @@ const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
   io: { title: "The model could not be fetched.", next: "Check the network connection and reload the page." },
   "invalid-checkpoint": {
     title: "These are not the files of a model that this page can read.",
-    next: "Check the addresses or files: a GGUF file of Ministral 3 or Mistral Small 3.1, its own mmproj file beside it.",
+    next: "Check the addresses or files: a GGUF file of Ministral 3, Mistral Small 3.1, Qwen3.5 or Qwen3-VL, its own mmproj file beside it.",
   },
   "unsupported-architecture": {
     title: "This model is of a family that Ocelli does not run.",
-    next: "Choose a Ministral 3 or Mistral Small 3.1 model.",
+    next: "Choose a Ministral 3, Mistral Small 3.1, Qwen3.5 or Qwen3-VL model.",
   },
   "storage-full": { title: "There is no room to keep the model.", next: "Delete a stored model or free some disk space, then go on." },
   "invalid-package": { title: "The model's files do not fit together.", next: "Check the address after ?model=, or reload the page." },

@@ -33,9 +33,15 @@ inBrowsers("choosing a model", (browser) => {
 
   test("the chooser tells sizes and licences, is accessible, and works with the keyboard", async () => {
     await tab.click("#models summary");
-    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 5);
+    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 6);
     const cards = await text("#known");
-    for (const fact of [/Demo model/, /Ministral 3 3B.*Apache-2\.0.*2\.99 GB.*3\.02 GB/s, /24B.*size unknown/s]) assert.match(cards, fact);
+    for (const fact of [
+      /Demo model/,
+      /Qwen3\.5 0\.8B.*Apache-2\.0.*489 MB/s,
+      /Ministral 3 3B.*Apache-2\.0.*2\.99 GB.*3\.02 GB/s,
+      /24B.*size unknown/s,
+    ])
+      assert.match(cards, fact);
     assert.match(await text("#room"), /^Models run on a processor that stands in for a GPU/);
     assert.match(await text("#device"), /Running on a processor that stands in for a GPU/);
     assert.match(cards, /Ministral 3 3B.*3\.83 GB, or less at the cost of speed: at least 2\.37 GB.*Runs on this device, slowly/s);

@@ -8,14 +8,15 @@ use ocelli::engine::Cancel;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
+use crate::models::PackagePath;
 use crate::open::{self, LoadReport};
 
 /// Time a model on this device: loading, the first token, tokens behind long contexts, long prompts, pictures, and each kernel beside what the
 /// device could do. Answers are noise.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// The package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// Tokens in the context when decoding is timed.
     #[arg(long, value_delimiter = ',', default_value = "128,1024,4096")]
     decode: Vec<usize>,

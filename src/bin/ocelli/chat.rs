@@ -1,20 +1,21 @@
 //! `ocelli chat`: a conversation on the terminal.
 
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use ocelli::Result;
 use ocelli::chat::{Message, Role};
 use ocelli::engine::{Detail, Engine, Picture};
 
+use crate::models::PackagePath;
 use crate::open::{self, SamplingArgs};
 
 /// Talk to a model. `/image FILE` shows it a picture, `/new` starts over, `/quit` ends.
 #[derive(Args)]
 pub(crate) struct ChatArgs {
-    /// The package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// System message.
     #[arg(long)]
     system: Option<String>,

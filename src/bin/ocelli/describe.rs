@@ -6,13 +6,14 @@ use clap::Args;
 use ocelli::Result;
 use ocelli::engine::{Completion, Engine, Event};
 
+use crate::models::PackagePath;
 use crate::open::{self, SamplingArgs};
 
 /// Describe pictures, or ask about them.
 #[derive(Args)]
 pub(crate) struct DescribeArgs {
-    /// The package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// Pictures: PNG, JPEG or WebP files, or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,

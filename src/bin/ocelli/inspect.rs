@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::config::{KvPrecision, TextConfig};
@@ -18,13 +17,14 @@ use ocelli::weights::source::Directory;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
+use crate::models::PackagePath;
 use crate::open::{self, LoadReport};
 
 /// Show what a package holds.
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// Directory of the package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -93,7 +93,7 @@ struct Share {
 
 /// The error may be a damaged file that `--verify` finds, or a GPU that computes wrongly, which `--device` does.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let package = pollster::block_on(Package::open(Directory(args.package.clone())))?;
+    let package = pollster::block_on(Package::open(Directory(args.package.to_path_buf())))?;
     if args.verify {
         pollster::block_on(verify(&package))?;
     }

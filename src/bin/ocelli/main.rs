@@ -15,8 +15,10 @@ mod bench;
 mod chat;
 mod describe;
 mod inspect;
+mod models;
 mod open;
 mod pack;
+mod pull;
 mod quant;
 mod score;
 mod serve;
@@ -33,6 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Pull(pull::PullArgs),
     Pack(pack::PackArgs),
     Inspect(inspect::InspectArgs),
     Describe(describe::DescribeArgs),
@@ -46,6 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Pull(args) => pull::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Describe(args) => describe::run(&args),

@@ -11,6 +11,7 @@ use ocelli::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use crate::models::PackagePath;
 use crate::open;
 
 /// Likeliest tokens printed for each position.
@@ -21,8 +22,8 @@ const LONGEST: usize = 32_768;
 /// Run a prompt and print, for every position, how likely the next token was and the five likeliest.
 #[derive(Args)]
 pub(crate) struct ScoreArgs {
-    /// The package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// JSON: `{"messages": [..]}` or `{"input_ids": [..], "images": ["a.png", ..]}`; picture paths count from its directory.
     request: PathBuf,
     /// Also write all logits, as tensor `logits` of type F32. `// [tokens, vocab]`

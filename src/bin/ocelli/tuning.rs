@@ -1,17 +1,17 @@
 //! What earlier runs found out about devices, in a file of the user's cache directory. Without one every run starts anew.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
-use std::{env, fs};
 
 use ocelli::engine::Tuned;
+
+use crate::models;
 
 type Known = BTreeMap<String, Tuned>;
 
 fn file() -> Option<PathBuf> {
-    let of = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let cache = of("XDG_CACHE_HOME").or_else(|| of("LOCALAPPDATA")).or_else(|| Some(of("HOME")?.join(".cache")));
-    Some(cache?.join("ocelli").join("tuning.json"))
+    Some(models::cache()?.join("tuning.json"))
 }
 
 fn known() -> Option<Known> {

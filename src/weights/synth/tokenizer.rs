@@ -120,11 +120,12 @@ impl Vocabulary {
             self.word(size, &[(a, b)]);
             self.word(size, &[(&format!("Ġ{a}"), b), ("Ġ", &format!("{a}{b}"))]);
         }
-        // Of three syllables some are taken from all over.
+        // Of three syllables some are taken from all over, then those between them.
         let count = syllables.len();
-        for step in 0..count / STRIDE {
+        for step in 0..count {
+            let offset = STRIDE * step + STRIDE * step / count;
             for (index, (a, b)) in pairs().enumerate() {
-                let c = &syllables[(index + index / count + STRIDE * step) % count];
+                let c = &syllables[(index + index / count + offset) % count];
                 self.word(size, &[(&format!("Ġ{a}{b}"), c), (&format!("Ġ{a}"), &format!("{b}{c}"))]);
             }
         }

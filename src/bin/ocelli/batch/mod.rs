@@ -11,6 +11,7 @@ use ocelli::engine::{Cancel, Engine};
 use ocelli::{Error, Result};
 
 use crate::api::{self, NameArgs};
+use crate::models::PackagePath;
 use crate::open::{self, MemoryArgs};
 
 mod answers;
@@ -31,9 +32,9 @@ pub(crate) struct BatchArgs {
     input: PathBuf,
     /// The answers.
     output: PathBuf,
-    /// The package.
+    /// The package: a directory, or the name of a model that was pulled.
     #[arg(long)]
-    package: PathBuf,
+    package: PackagePath,
     #[command(flatten)]
     names: NameArgs,
     /// Tokens the context holds.

@@ -8,6 +8,7 @@ use clap::Args;
 use ocelli::{Error, Result};
 
 use crate::api::NameArgs;
+use crate::models::PackagePath;
 use crate::open::{self, MemoryArgs};
 
 mod access;
@@ -29,8 +30,8 @@ use store::Store;
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The package.
-    package: PathBuf,
+    /// The package: a directory, or the name of a model that was pulled.
+    package: PackagePath,
     /// The address to listen on. One that other machines reach needs an API key.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,

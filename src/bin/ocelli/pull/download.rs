@@ -1,0 +1,251 @@
+//! One file over HTTP: continued where it was left, checked by its length and, where the server tells it, by its SHA-256.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use ocelli::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Agent, Body};
+
+use super::address::{host, join};
+use crate::open::bar;
+
+/// Attempts in a row that bring nothing.
+const ATTEMPTS: u32 = 5;
+const REDIRECTS: usize = 8;
+/// A connection that stands still ends with this; one that does not goes on where it was.
+const LONGEST_BODY: Duration = Duration::from_secs(300);
+
+/// What is kept beside a file that is not whole.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Version {
+    /// The version that the server names; weak ones do not promise the same bytes.
+    etag: Option<String>,
+    bytes: Option<u64>,
+    /// Of the whole file, where the server tells it.
+    sha256: Option<String>,
+}
+
+/// Why an attempt ended.
+enum Failure {
+    /// The next attempt may go on.
+    Passing(String),
+    Final(Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+/// Downloads files, one at a time.
+pub(super) struct Downloader {
+    agent: Agent,
+    /// For publishers who ask who one is, sent to the host that was named and to no other.
+    token: Option<String>,
+}
+
+impl Downloader {
+    pub(super) fn new(token: Option<String>) -> Self {
+        let config = Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(20)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_recv_body(Some(LONGEST_BODY))
+            .user_agent(concat!("ocelli/", env!("CARGO_PKG_VERSION")));
+        Self { agent: config.build().into(), token }
+    }
+
+    /// Brings the file at `url` to `path`, unless it is there. False if the server has no such file.
+    pub(super) fn fetch(&self, url: &str, path: &Path) -> Result<bool> {
+        if path.is_file() {
+            return Ok(true);
+        }
+        let part = beside(path, "part");
+        let mut fruitless = 0;
+        loop {
+            let before = fs::metadata(&part).map_or(0, |data| data.len());
+            let reason = match self.attempt(url, path, &part) {
+                Ok(is_found) => return Ok(is_found),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(reason)) => reason,
+            };
+            let after = fs::metadata(&part).map_or(0, |data| data.len());
+            fruitless = if after > before { 1 } else { fruitless + 1 };
+            if fruitless >= ATTEMPTS {
+                let reason = format!("{reason}; what has come is kept, the same command goes on with it");
+                return Err(Error::Io { path: url.into(), reason });
+            }
+            thread::sleep(Duration::from_millis(250 << fruitless));
+        }
+    }
+
+    fn attempt(&self, url: &str, path: &Path, part: &Path) -> std::result::Result<bool, Failure> {
+        let fail = |error: io::Error| Failure::Final(Error::io(part.display(), &error));
+        let noted = beside(path, "part.json");
+        let known: Version =
+            fs::read(&noted).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        // Without a version nobody knows whether the rest belongs to what is here.
+        let have = fs::metadata(part).map_or(0, |data| data.len()) * u64::from(known.etag.is_some());
+        let (response, sha256) = self.get(url, have, known.etag.as_deref())?;
+        match response.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(false),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                fs::remove_file(part).map_err(fail)?;
+                return Err(Failure::Passing("the file has become shorter".into()));
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Failure::Passing(format!("the server says {status}")));
+            }
+            status => return Err(Failure::Final(refused(url, status))),
+        }
+        let (start, bytes) = extent(&response);
+        let version = Version { etag: strong_etag(&response), bytes, sha256: sha256.or(known.sha256.clone()) };
+        let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
+        if start != 0 && (start != have || (&version.etag, version.bytes) != (&known.etag, known.bytes)) {
+            fs::remove_file(part).map_err(fail)?;
+            return Err(Failure::Passing("the file has changed".into()));
+        }
+        let json = serde_json::to_vec(&version).map_err(|error| fail(error.into()))?;
+        fs::write(&noted, json).map_err(fail)?;
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(fail)?;
+        file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(fail)?;
+        append(response.into_body(), &mut file, &label(path), start, version.bytes)?;
+        verify(url, part, &version)?;
+        fs::rename(part, path).map_err(fail)?;
+        // It says nothing any more.
+        drop(fs::remove_file(noted));
+        Ok(true)
+    }
+
+    /// Follows redirections. With the answer the file's SHA-256, where one of the servers on the way tells it.
+    fn get(
+        &self,
+        url: &str,
+        from: u64,
+        etag: Option<&str>,
+    ) -> std::result::Result<(Response<Body>, Option<String>), Failure> {
+        let (mut at, mut sha256) = (url.to_owned(), None);
+        for _ in 0..REDIRECTS {
+            let mut request = self.agent.get(&at).header(header::ACCEPT_ENCODING, "identity");
+            if let Some(token) = self.token.as_ref().filter(|_| host(&at) == host(url)) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            if let Some(etag) = etag.filter(|_| from > 0) {
+                request = request.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, etag);
+            }
+            let response = request.call().map_err(|error| match error {
+                ureq::Error::BadUri(reason) => Failure::Final(Error::request("address", format!("{at}: {reason}"))),
+                other => Failure::Passing(other.to_string()),
+            })?;
+            // As hubs tell it of large files.
+            let linked = text(&response, "x-linked-etag").map(|etag| etag.trim_matches('"').to_lowercase());
+            sha256 =
+                sha256.or(linked.filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())));
+            match text(&response, "location").filter(|_| response.status().is_redirection()) {
+                Some(location) => at = join(&at, location),
+                None => return Ok((response, sha256)),
+            }
+        }
+        Err(Failure::Final(Error::Io { path: url.into(), reason: "it leads from address to address".into() }))
+    }
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+fn label(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+fn text<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn strong_etag(response: &Response<Body>) -> Option<String> {
+    text(response, "etag").filter(|etag| !etag.starts_with("W/")).map(Into::into)
+}
+
+/// Where an answer begins in the file, and the file's length.
+fn extent(response: &Response<Body>) -> (u64, Option<u64>) {
+    let range = text(response, "content-range").and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
+    match range {
+        Some((span, total)) => {
+            (span.split('-').next().and_then(|start| start.parse().ok()).unwrap_or(0), total.parse().ok())
+        }
+        None => (0, text(response, "content-length").and_then(|length| length.parse().ok())),
+    }
+}
+
+fn append(
+    body: Body,
+    file: &mut File,
+    label: &str,
+    start: u64,
+    bytes: Option<u64>,
+) -> std::result::Result<(), Failure> {
+    let bar =
+        bar("{msg} {bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left").with_message(label.to_owned());
+    bar.set_length(bytes.unwrap_or(0));
+    bar.set_position(start);
+    bar.reset_eta();
+    let (mut body, mut buffer, mut at) = (body.into_reader(), vec![0; 1 << 18], start);
+    loop {
+        let read = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        file.write_all(&buffer[..read]).map_err(|error| Failure::Final(Error::io(label, &error)))?;
+        at += read as u64;
+        bar.set_position(at);
+    }
+    bar.finish_and_clear();
+    match bytes {
+        Some(bytes) if at < bytes => Err(Failure::Passing(format!("the connection ended after {at} of {bytes} bytes"))),
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong is not kept: the next attempt begins anew.
+fn verify(url: &str, part: &Path, version: &Version) -> std::result::Result<(), Failure> {
+    let Some(expected) = &version.sha256 else { return Ok(()) };
+    let mut hash = Sha256::new();
+    let (mut file, mut buffer) = (File::open(part)?, vec![0; 1 << 18]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hash.update(&buffer[..read]),
+        }
+    }
+    let actual: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if actual == *expected {
+        return Ok(());
+    }
+    fs::remove_file(part)?;
+    let reason = format!("SHA-256 is {actual}, the server promised {expected}");
+    Err(Failure::Final(Error::Io { path: url.into(), reason }))
+}
+
+fn refused(url: &str, status: StatusCode) -> Error {
+    let hint = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            ": accept the model's licence on its page, and set HF_TOKEN or --token to a token of yours"
+        }
+        _ => "",
+    };
+    Error::Io { path: url.into(), reason: format!("the server says {status}{hint}") }
+}
