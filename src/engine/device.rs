@@ -194,7 +194,7 @@ pub(super) async fn bring_up(
     let mut weights = uploader.finish(manifest)?;
     let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
     let decoder = family.decoder(&mut weights)?;
-    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv));
+    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv)).with_picture_rows(plan.feature_rows);
     gpu.wait_idle().await?;
     Ok((Resident { model, tower }, report))
 }

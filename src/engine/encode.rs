@@ -40,7 +40,7 @@ impl<B: Backend> Engine<B> {
         let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
         let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
         let plain = |ids| EncodedChat { ids, pictures: (0..sized.len()).collect(), branches: Vec::new() };
-        let EncodedChat { ids, pictures: order, branches } = match prompt {
+        let EncodedChat { ids, pictures: order, mut branches } = match prompt {
             Prompt::Ids(ids) if ids.is_empty() => {
                 return Err(Error::request("input_ids", "at least one token is needed"));
             }
@@ -67,6 +67,11 @@ impl<B: Backend> Engine<B> {
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
         let entries = self.entries(&ids, &pictures)?;
+        if self.picture_rules().is_some_and(Pictures::begin_passes) {
+            let is_picture = |&index: &usize| entries[index].fingerprint().is_some();
+            branches.extend((1..entries.len()).filter(is_picture));
+            branches.sort_unstable();
+        }
         Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: (self.clock)() - started })
     }
 

@@ -76,7 +76,7 @@ pub struct Encoded {
     pub(super) ids: Vec<u32>,
     /// The same, with pictures told apart.
     pub(super) entries: Vec<ContextEntry>,
-    /// Entries before the places that a later prompt may go on otherwise from.
+    /// Entries before the places that a later prompt may go on otherwise from, and before pictures that passes begin with.
     pub(super) branches: Vec<usize>,
     /// Pictures in the order of their tokens.
     pub(super) pictures: Vec<Rc<SizedPicture>>,

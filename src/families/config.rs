@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{llama, mistral3, qwen3_5, qwen3_vl};
+use super::{llama, mistral3, mllama, qwen3_5, qwen3_vl};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -15,6 +15,8 @@ pub enum ModelConfig {
     Llama(llama::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
+    /// Llama 3.2 Vision.
+    Mllama(mllama::Config),
     /// Qwen3.5.
     #[serde(rename = "qwen3_5")]
     Qwen3_5(qwen3_5::Config),
@@ -45,6 +47,7 @@ impl ModelConfig {
         match self {
             Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
+            Self::Mllama(_) => "mllama",
             Self::Qwen3_5(_) => "qwen3_5",
             Self::Qwen3Vl(_) => "qwen3_vl",
         }
@@ -55,6 +58,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
+            Self::Mllama(config) => &config.text,
             Self::Qwen3_5(config) => &config.text,
             Self::Qwen3Vl(config) => &config.text,
         }
@@ -65,6 +69,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
+            Self::Mllama(config) => &mut config.text,
             Self::Qwen3_5(config) => &mut config.text,
             Self::Qwen3Vl(config) => &mut config.text,
         }
@@ -91,6 +96,18 @@ impl ModelConfig {
                     vision.deepstack.retain(|&layer| layer < layers);
                 }
             }
+            Self::Mllama(mllama::Config { vision, .. }) => {
+                *vision = vision.take().filter(|_| layers > 1);
+                if let Some(vision) = vision {
+                    // One behind the others stays.
+                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers - 1);
+                    vision.num_global_layers = vision.num_global_layers.min(layers - vision.num_hidden_layers);
+                    vision.intermediate_layers.retain(|&layer| layer < vision.num_hidden_layers);
+                    if vision.intermediate_layers.is_empty() {
+                        vision.intermediate_layers.push(0);
+                    }
+                }
+            }
             Self::Llama(_) => {}
         }
     }
@@ -103,6 +120,7 @@ impl ModelConfig {
         let fault = match self {
             Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
+            Self::Mllama(config) => config.find_fault(),
             Self::Qwen3_5(config) => config.find_fault(),
             Self::Qwen3Vl(config) => config.find_fault(),
         };

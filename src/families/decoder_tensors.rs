@@ -1,7 +1,7 @@
 //! The tensors of a plain decoder: grouped-query attention and a gated feed-forward behind a norm each, without biases.
 
 use super::tensor_spec::{Role, TensorSpec};
-use crate::config::TextConfig;
+use crate::config::{LayerKind, TextConfig};
 
 /// Prefixes of a decoder's tensors in Hugging Face checkpoints, likeliest first.
 #[derive(Debug, Clone, Copy)]
@@ -15,13 +15,13 @@ pub struct HfPrefixes {
 /// Every tensor of the decoder in the order of use. Names are Hugging Face's without prefix and `.weight`; GGUF names are those that
 /// llama.cpp's converters write.
 pub fn tensors(text: &TextConfig, prefixes: HfPrefixes) -> impl Iterator<Item = TensorSpec> + '_ {
-    let embedding = [text.vocab_size, text.hidden_size]; // [vocab, hidden]
+    let (head, embedding) = ([text.vocab_size, text.hidden_size], [text.embedding_rows(), text.hidden_size]); // [vocab, hidden] each
     let at = |prefixes, name: &str, shape: &[usize], role| {
         TensorSpec::new(name, shape, role).hf(prefixes, &format!("{name}.weight"))
     };
     let embed_tokens = at(prefixes.decoder, "embed_tokens", &embedding, Role::Embedding).gguf("token_embd.weight");
     let norm = at(prefixes.decoder, "norm", &[text.hidden_size], Role::Head).gguf("output_norm.weight");
-    let lm_head = at(prefixes.head, "lm_head", &embedding, Role::Head).gguf("output.weight");
+    let lm_head = at(prefixes.head, "lm_head", &head, Role::Head).gguf("output.weight");
     [embed_tokens]
         .into_iter()
         .chain((0..text.layers.len()).flat_map(move |index| layer(text, prefixes, index)))
@@ -44,7 +44,8 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> impl Iterator
     let gate_up = || format!("layers.{index}.mlp.gate_up_proj");
     let head_norm = move |name: &str, gguf: &str| at(name, &[text.head_dim], gguf);
     let head_norms = [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm")];
-    let head_norms = head_norms.into_iter().filter(|_| text.head_norms).map(move |(name, gguf)| head_norm(name, gguf));
+    let has_norms = text.head_norms || text.layers.get(index) == Some(&LayerKind::CrossAttention);
+    let head_norms = head_norms.into_iter().filter(move |_| has_norms).map(move |(name, gguf)| head_norm(name, gguf));
     [
         at("input_layernorm", &[hidden], "attn_norm"),
         at("self_attn.q_proj", &[q_width, hidden], "attn_q").fuse(qkv()),

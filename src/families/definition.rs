@@ -92,6 +92,21 @@ pub trait Pictures {
         1
     }
 
+    /// Rows of features of a picture.
+    fn feature_rows(&self, grid: ImageGrid) -> usize {
+        self.rows(grid) * self.rows_of_token()
+    }
+
+    /// Rows of features of a prompt of so many tokens at most, where nothing but the context bounds them.
+    fn most_feature_rows(&self, context: usize) -> usize {
+        context * self.rows_of_token()
+    }
+
+    /// Whether what is behind a picture's token is computed apart from what is before it.
+    fn begin_passes(&self) -> bool {
+        false
+    }
+
     /// The pictures that a memory plan looks at, for prompts of at most `context` tokens: for its rows of features none takes fewer
     /// positions, which leave room for more of the cache.
     fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape>;

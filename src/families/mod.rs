@@ -8,6 +8,7 @@ pub mod decoder_tensors;
 pub mod definition;
 pub mod llama;
 pub mod mistral3;
+pub mod mllama;
 pub mod qwen3_5;
 pub mod qwen3_vl;
 pub mod readers;

@@ -22,6 +22,8 @@ pub struct Family {
     pub hf: HfReader,
     /// GGUF files; `None` for a family that is not imported from them.
     pub gguf: Option<GgufReader>,
+    /// How the vocabularies split text, where there are no GGUF files that name it.
+    pub pre_tokenizer: Option<&'static PreTokenizer>,
     /// Shapes of published models, smallest first.
     pub published: &'static [Published],
 }

@@ -50,8 +50,51 @@ pub struct TensorSpec {
     pub frames: Option<usize>,
     /// Which rows of the checkpoint's tensor it is, if not all.
     pub pick: Option<Pick>,
+    /// Which columns of the checkpoint's matrix it is, if not all.
+    pub columns: Option<Columns>,
+    /// What its numbers are multiplied by on import.
+    pub gate: Option<Gate>,
     /// What Hugging Face checkpoints hold in its place; GGUF files hold the very numbers.
     pub stored: Stored,
+}
+
+/// Columns of a matrix: `count` of them, the first and every `step`-th behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// The first.
+    pub first: usize,
+    /// From one to the next.
+    pub step: usize,
+    /// How many they are.
+    pub count: usize,
+    /// How many the matrix has.
+    pub of: usize,
+}
+
+impl Columns {
+    /// These columns of some rows. `// [rows, of]` to `// [rows, count]`
+    pub fn of_rows(self, rows: &[f32]) -> Vec<f32> {
+        let Self { first, step, count, of } = self;
+        rows.chunks_exact(of).flat_map(|row| row.iter().skip(first).step_by(step).take(count)).copied().collect()
+    }
+}
+
+/// A number in a tensor of its own that decides how much of a tensor counts. Hugging Face checkpoints hold it before its tanh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Its names in Hugging Face checkpoints, likeliest first.
+    pub hf: Vec<String>,
+    /// Whether the tensor has what the gate leaves of 1.
+    pub is_rest: bool,
+}
+
+impl Gate {
+    /// What the tensor is multiplied by, for the number in the checkpoint.
+    pub fn factor(&self, stored: f32) -> f32 {
+        // The nearest to the true one: what is quantised may lie half way between two steps.
+        let tanh = f64::from(stored).tanh();
+        (if self.is_rest { 1.0 - tanh } else { tanh }) as f32
+    }
 }
 
 /// Runs of rows: of every `of` rows the `run` ones from `first` on.
@@ -106,7 +149,7 @@ impl TensorSpec {
     /// A tensor that no checkpoint is known to hold yet.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role) -> Self {
         let (hf, gguf, fuse, floor, checkpoint_shape, frames) = (Vec::new(), None, None, None, None, None);
-        let (pick, stored) = (None, Stored::Plain);
+        let (pick, columns, gate, stored) = (None, None, None, Stored::Plain);
         Self {
             name: name.into(),
             shape: shape.to_vec(),
@@ -118,6 +161,8 @@ impl TensorSpec {
             checkpoint_shape,
             frames,
             pick,
+            columns,
+            gate,
             stored,
         }
     }
@@ -137,6 +182,12 @@ impl TensorSpec {
         Self { fuse: Some(name.into()), ..self }
     }
 
+    /// Multiplied by the tanh of a gate, which each of `prefixes` stands before, or by what that leaves of 1.
+    pub fn gated(self, prefixes: &[&str], name: &str, is_rest: bool) -> Self {
+        let hf = prefixes.iter().map(|prefix| format!("{prefix}{name}")).collect();
+        Self { gate: Some(Gate { hf, is_rest }), ..self }
+    }
+
     /// Whether it is a matrix; else it is a vector.
     pub fn is_matrix(&self) -> bool {
         self.shape.len() == 2
@@ -147,7 +198,7 @@ impl TensorSpec {
         let also = self.checkpoint_shape.as_deref();
         // Of a shape that is another than the tensor's, sizes of 1 say nothing.
         let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size > 1).collect::<Vec<_>>();
-        (also.is_none() || self.pick.is_none()) && self.shape == shape
+        (also.is_none() || self.pick.is_none() && self.columns.is_none()) && self.shape == shape
             || also.is_some_and(|also| long(also) == long(shape) || self.frames.is_some() && both_frames(also) == shape)
     }
 

@@ -1,4 +1,4 @@
-//! Antialiased bicubic resampling of 8-bit RGB, bit for bit as torchvision does it.
+//! Antialiased resampling of 8-bit RGB, bit for bit as torchvision does it.
 //!
 //! Source: `ATen/native/cpu/UpSampleKernel.cpp` (`compute_index_ranges_int16_weights`). Two passes, horizontal first,
 //! each rounded and clipped to 8 bits; weights are 16-bit integers, of the highest precision the axis allows.
@@ -9,15 +9,26 @@ use std::collections::VecDeque;
 const CHANNELS: usize = 3;
 /// Steepness of the kernel: Pillow's and torchvision's choice.
 const A: f64 = -0.5;
-/// Half the width of the kernel, in pixels of the coarser grid.
-const SUPPORT: f64 = 2.0;
+/// A kernel, and half its width in pixels of the coarser grid.
+type Filter = (fn(f64) -> f64, f64);
+const BICUBIC: Filter = (cubic, 2.0);
+const BILINEAR: Filter = (triangle, 1.0);
 const MAX_PRECISION: u32 = 22;
 
 /// Resamples `src` `[from.1, from.0, 3]` to `[to.1, to.0, 3]`; sizes are (width, height), at least 1.
 ///
 /// `src` must hold exactly its pixels. Memory beyond the result is a few rows, however thin the picture is.
 pub fn bicubic_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
-    let columns = (from.0 != to.0).then(|| Axis::new(from.0, to.0));
+    resample(src, (from, to), BICUBIC)
+}
+
+/// The same by the bilinear kernel.
+pub fn bilinear_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    resample(src, (from, to), BILINEAR)
+}
+
+fn resample(src: &[u8], (from, to): ((usize, usize), (usize, usize)), filter: Filter) -> Vec<u8> {
+    let columns = (from.0 != to.0).then(|| Axis::new((from.0, to.0), filter));
     let widen = |row: &[u8]| match &columns {
         Some(axis) => axis.resample_row(row, to.0),
         None => row.to_vec(),
@@ -26,7 +37,7 @@ pub fn bicubic_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u
     if from.1 == to.1 {
         return src_rows.flat_map(widen).collect();
     }
-    let rows = Axis::new(from.1, to.1);
+    let rows = Axis::new((from.1, to.1), filter);
     let mut src_rows = src_rows.map(widen);
     let mut out = Vec::with_capacity(to.0 * to.1 * CHANNELS); // [to.1, to.0, 3]
     let mut sums = vec![0; to.0 * CHANNELS];
@@ -64,10 +75,10 @@ struct Taps {
 }
 
 impl Axis {
-    fn new(from: usize, to: usize) -> Self {
+    fn new((from, to): (usize, usize), filter: Filter) -> Self {
         let scale = from as f64 / to as f64;
         let shrink = scale.max(1.0);
-        let windows: Vec<(usize, Vec<f64>)> = (0..to).map(|o| window(o, scale, shrink, from)).collect();
+        let windows: Vec<(usize, Vec<f64>)> = (0..to).map(|o| window(o, (scale, shrink), from, filter)).collect();
         let heaviest = windows.iter().flat_map(|(_, weights)| weights).fold(0.0, |max: f64, &weight| max.max(weight));
         // One more bit would take the heaviest weight out of 16 bits.
         let fits = |precision: &u32| ((0.5 + heaviest * f64::from(1u32 << (precision + 1))) as i64) < 1 << 15;
@@ -106,9 +117,9 @@ impl Axis {
 }
 
 /// First source position and normalised weights for position `o` of the result.
-fn window(o: usize, scale: f64, shrink: f64, from: usize) -> (usize, Vec<f64>) {
+fn window(o: usize, (scale, shrink): (f64, f64), from: usize, (kernel, width): Filter) -> (usize, Vec<f64>) {
     let center = scale * (o as f64 + 0.5);
-    let support = SUPPORT * shrink;
+    let support = width * shrink;
     let first = (center - support + 0.5).max(0.0) as usize;
     let end = ((center + support + 0.5) as usize).min(from);
     let inverse = 1.0 / shrink;
@@ -120,8 +131,12 @@ fn window(o: usize, scale: f64, shrink: f64, from: usize) -> (usize, Vec<f64>) {
     (first, weights)
 }
 
+fn triangle(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
 /// Keys' cubic convolution.
-fn kernel(x: f64) -> f64 {
+fn cubic(x: f64) -> f64 {
     let x = x.abs();
     if x < 1.0 {
         ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0

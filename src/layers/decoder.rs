@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::slice::from_ref;
 
 use super::attention::Attention;
+use super::cross::CrossAttention;
 use super::delta::DeltaNet;
 use super::linear::{FusedLinear, Norm, normed};
 use super::mlp::Mlp;
@@ -25,6 +26,8 @@ pub enum Mixer {
     Attention(Attention),
     /// A recurrence over all earlier entries.
     Delta(DeltaNet),
+    /// Attention to the pictures in sight. Where there is none, the whole layer is left out.
+    Cross(CrossAttention),
 }
 
 /// One layer of a decoder.
@@ -41,12 +44,6 @@ impl Layer {
     /// [`crate::Error::InvalidPackage`] if one is missing.
     pub fn attention(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
         let at = |name: &str| format!("layers.{layer}.{name}");
-        let heads = Heads {
-            q: config.num_attention_heads,
-            kv: config.num_key_value_heads,
-            dim: config.head_dim,
-            pairs: config.rope.pairs,
-        };
         let head_norm = |weights: &mut WeightStore, name: &str| weights.vector(&at(&format!("self_attn.{name}_norm")));
         let head_norms = if config.head_norms {
             Some(HeadNorms { q: head_norm(weights, "q")?, k: head_norm(weights, "k")?, eps: config.rms_norm_eps })
@@ -58,7 +55,7 @@ impl Layer {
             norm: norm(config, weights, &at("input_layernorm"))?,
             qkv_proj: FusedLinear { matrices: weights.fused(&at("self_attn.qkv_proj"))? },
             o_proj: weights.matrix(&at("self_attn.o_proj"))?,
-            heads,
+            heads: heads(config),
         });
         Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
     }
@@ -83,6 +80,21 @@ impl Layer {
         Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
     }
 
+    /// Takes the weights of a pre-norm layer of attention to pictures and a gated feed-forward; fails as [`Self::attention`].
+    pub fn cross(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let at = |name: &str| format!("layers.{layer}.{name}");
+        let (q, k) = (weights.vector(&at("cross_attn.q_norm"))?, weights.vector(&at("cross_attn.k_norm"))?);
+        let mixer = Mixer::Cross(CrossAttention {
+            norm: norm(config, weights, &at("input_layernorm"))?,
+            q_proj: weights.matrix(&at("cross_attn.q_proj"))?,
+            kv_proj: FusedLinear { matrices: weights.fused(&at("cross_attn.kv_proj"))? },
+            o_proj: weights.matrix(&at("cross_attn.o_proj"))?,
+            heads: heads(config),
+            head_norms: HeadNorms { q, k, eps: config.rms_norm_eps },
+        });
+        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+    }
+
     fn mlp(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Mlp> {
         let at = |name: &str| format!("layers.{layer}.{name}");
         Ok(Mlp {
@@ -92,6 +104,11 @@ impl Layer {
             activation: Activation::Silu,
         })
     }
+}
+
+fn heads(config: &TextConfig) -> Heads {
+    let (q, kv) = (config.num_attention_heads, config.num_key_value_heads);
+    Heads { q, kv, dim: config.head_dim, pairs: config.rope.pairs }
 }
 
 fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
@@ -162,6 +179,8 @@ impl Decoder {
             match (&layer.mixer, state.layer(index)?) {
                 (Mixer::Attention(attention), LayerState::Kv(cache)) => attention.record(pass, &cache)?,
                 (Mixer::Delta(delta), LayerState::Delta(state)) => delta.record(pass, &state)?,
+                (Mixer::Cross(_), LayerState::Pictures(None)) => continue,
+                (Mixer::Cross(cross), LayerState::Pictures(Some(seen))) => cross.record(pass, &seen)?,
                 _ => return Err(Error::Internal { detail: format!("layer {index} has a state of another kind") }),
             }
             layer.mlp.record(pass)?;
@@ -204,6 +223,7 @@ impl Decoder {
         let mixed: Vec<&Weight> = match mixer {
             Mixer::Attention(attention) => attention.qkv_proj.matrices.iter().chain([&attention.o_proj]).collect(),
             Mixer::Delta(delta) => delta.matrices().collect(),
+            Mixer::Cross(cross) => cross.matrices().collect(),
         };
         let matrices = mixed.into_iter().chain(&mlp.gate_up_proj.matrices);
         let parts = matrices.chain([&mlp.down_proj]).flat_map(|weight| &weight.parts);

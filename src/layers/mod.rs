@@ -2,6 +2,7 @@
 //! decoder serves prompts, single tokens and drafts alike. What records fails as [`crate::gpu::Recording::dispatch`].
 
 pub mod attention;
+pub mod cross;
 pub mod decoder;
 pub mod delta;
 pub mod linear;
@@ -11,6 +12,7 @@ pub mod rope;
 pub mod step;
 
 pub use attention::Attention;
+pub use cross::CrossAttention;
 pub use decoder::{Decoder, Layer, Mixer};
 pub use delta::DeltaNet;
 pub use linear::{FusedLinear, Norm, project};

@@ -104,15 +104,16 @@ impl<'a> Estimate<'a> {
         Ok(after - before)
     }
 
-    /// Bytes of the pages that hold `entries`.
+    /// Bytes of the pages that hold `entries`, and of the keys and values of pictures where they have their own.
     fn state_bytes(&mut self, plan: &Plan, entries: usize) -> Result<u64> {
         let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE));
+        let further = State::further_picture_bytes(text, plan.kv, plan.feature_rows, plan.rows.text.prompt);
         if let Some(bytes) = self.states.get(&(plan.kv, room)) {
-            return Ok(*bytes);
+            return Ok(bytes + further);
         }
         let bytes = self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, plan.kv, room))?;
         self.states.insert((plan.kv, room), bytes);
-        Ok(bytes)
+        Ok(bytes + further)
     }
 
     fn text(&mut self, plan: &Plan, resident: u64) -> Result<PhaseBytes> {
@@ -187,10 +188,7 @@ impl<'a> Estimate<'a> {
         let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
         let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
-        let features = feature_bytes(
-            self.config.text(),
-            plan.feature_rows.max(pictures.rows(shape.grid) * pictures.rows_of_token()),
-        );
+        let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.feature_rows(shape.grid)));
         let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };

@@ -212,9 +212,9 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
 fn feature_rows(config: &ModelConfig, plan: &Plan, pictures: usize, limit: u64) -> usize {
     let Some(rules) = definition(config).pictures() else { return 0 };
     let shapes = rules.shapes(plan.longest_edge, plan.context);
-    let largest = shapes.iter().map(|shape| rules.rows(shape.grid) * rules.rows_of_token()).max().unwrap_or(0);
+    let largest = shapes.iter().map(|shape| rules.feature_rows(shape.grid)).max().unwrap_or(0);
     let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
-    let wanted = if plan.budget.is_some() { several } else { several.max(plan.context * rules.rows_of_token()) };
+    let wanted = if plan.budget.is_some() { several } else { several.max(rules.most_feature_rows(plan.context)) };
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
 }

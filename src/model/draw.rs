@@ -112,6 +112,9 @@ impl LanguageModel for Model {
         if let Some(features) = features.filter(|_| self.config().rope.sections.is_some()) {
             place_pictures(state, inputs, features);
         }
+        if self.config().cross.is_some() {
+            self.show_picture(state, inputs, features).await?;
+        }
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
@@ -287,6 +290,17 @@ impl Model {
         self.start_steps(state, StepHeader { token: 0, entry: state.len().saturating_sub(1), drawn })
     }
 
+    /// Has the pass see the picture that it begins with. Inputs behind the first that are pictures as well are there in vain.
+    async fn show_picture(&self, state: &mut State, inputs: &[Input], features: Option<&Features>) -> Result<()> {
+        if inputs.windows(2).any(|pair| matches!(pair[1], Input::Feature(_)) && pair[0] != pair[1]) {
+            return Err(Error::Internal { detail: "a picture within a pass".into() });
+        }
+        let (Some(&Input::Feature(row)), Some(features)) = (inputs.first(), features) else { return Ok(()) };
+        let cells = features.picture(row).map_or(0, |(_, grid)| grid.rows * grid.cols);
+        let rows = row as usize..row as usize + cells * features.of_token;
+        state.show_picture(&self.gpu, rows, self.rows.prompt).await
+    }
+
     fn submit_draw(&self, draw: &mut Draw) -> Result<()> {
         let (_, step) = self.logits_and_step()?;
         let (launches, readback) = draw.next();
@@ -299,10 +313,12 @@ impl Model {
             return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
         }
         let rows = features.map_or(0, |features| features.rows);
+        // Where pictures have layers of their own, their tokens start from the embedding.
+        let image_token = self.config().cross.as_ref().map(|cross| cross.image_token_id);
         let source = |input: &Input| match *input {
-            Input::Token(id) if (id as usize) < self.config().vocab_size => Ok(id),
+            Input::Token(id) if (id as usize) < self.config().embedding_rows() => Ok(id),
             Input::Token(id) => Err(Error::request("input_ids", format!("token {id} is not in the vocabulary"))),
-            Input::Feature(row) if (row as usize) < rows => Ok(row | FEATURE),
+            Input::Feature(row) if (row as usize) < rows => Ok(image_token.unwrap_or(row | FEATURE)),
             Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
         };
         inputs.iter().map(source).collect()

@@ -22,8 +22,8 @@ pub struct Model {
     pool: Pool,
     /// What the decoder works in; not there while a picture is encoded.
     pub(super) work: Option<Workspace>,
-    /// Steps by their rows and form, one for each count of rows and state.
-    steps: Vec<((usize, Form), Prepared)>,
+    /// Steps by their rows, form and the pictures in sight, one for each count of rows and state.
+    steps: Vec<((usize, Form, u64), Prepared)>,
     /// Whether the kernel that few answers need has been tested on this device.
     pub(super) filter_is_tested: bool,
     /// Passes over drafts that have been tested on this device, by their rows and form, and whether they are right.
@@ -37,6 +37,12 @@ impl Model {
         let pool = Pool::new(&decoder.config, kv, context);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
         Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested }
+    }
+
+    /// With room for so many rows of pictures that have keys and values of their own, of all conversations together.
+    #[must_use]
+    pub fn with_picture_rows(self, rows: usize) -> Self {
+        Self { pool: self.pool.limited(rows), ..self }
     }
 
     /// Where the states of conversations are.
@@ -159,17 +165,16 @@ impl Model {
     /// The prepared recording of a step of these rows and form over `state`.
     pub(super) fn ready(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
         state.settle(&self.gpu)?;
-        let place = state.place();
+        let (place, key) = (state.place(), (rows, form, state.sight()));
         let is_of = |step: &Prepared| place.as_ref().is_none_or(|place| step.binds(place));
-        self.steps.retain(|(made_for, step)| {
-            step.is_current() && is_of(step) && (made_for.0 != rows || *made_for == (rows, form))
-        });
-        let found = self.steps.iter().position(|(made_for, _)| *made_for == (rows, form));
+        self.steps
+            .retain(|(made_for, step)| step.is_current() && is_of(step) && (made_for.0 != rows || *made_for == key));
+        let found = self.steps.iter().position(|(made_for, _)| *made_for == key);
         let index = match found {
             Some(index) => index,
             None => {
                 let recording = self.record_step(state, rows, form)?;
-                self.steps.push(((rows, form), self.gpu.prepare("step", &recording)?));
+                self.steps.push((key, self.gpu.prepare("step", &recording)?));
                 self.steps.len() - 1
             }
         };

@@ -1,12 +1,16 @@
 //! The state of a conversation: a list of pages, and what recurrent layers remember.
 
+use std::ops::Range;
+
 use super::pages::Pages;
+use super::pictures::{NewPicture, picture_bytes, store_bytes};
 use super::pool::Pool;
 use super::recurrent::Recurrent;
 use super::{LayerState, Positions, States};
 use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu};
+use crate::kernels::cache::PAGE;
 
 /// Bytes that the full context of a small model may take before 32-bit floats are too dear for it.
 const AFFORDABLE: u64 = 64 << 20;
@@ -38,10 +42,15 @@ impl State {
         Self { pool: pool.clone(), list, context, positions, recurrent: Recurrent::new(pool.config()) }
     }
 
-    /// An empty state with a pool of its own, which has memory for `room` entries. Fails as [`Allocator::alloc`].
+    /// An empty state with a pool of its own, which has memory for `room` entries and for the largest picture, if pictures have keys of their
+    /// own. Fails as [`Allocator::alloc`].
     pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, room: usize) -> Result<Self> {
         let state = Self::new(&Pool::with_room(gpu, config, precision, room)?, room);
         state.recurrent.iter().try_for_each(|recurrent| recurrent.allocate(gpu))?;
+        if let Some(cross) = &config.cross {
+            let picture = NewPicture { entry: 0, features: 0..cross.picture_rows, at_once: PAGE };
+            state.pool.place_picture(gpu, state.list, &picture)?;
+        }
         Ok(state)
     }
 
@@ -54,6 +63,7 @@ impl State {
             return Self::new(&self.pool, self.context);
         }
         let list = self.pool.pages(|pages| pages.fork(self.list));
+        self.pool.pictures(|pictures| pictures.fork(self.list, list));
         Self::of(&self.pool, list, self.context, self.positions.clone())
     }
 
@@ -61,6 +71,15 @@ impl State {
     pub fn entry_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
         let head_bytes: u64 = precision.head_bytes(config.head_dim).iter().sum();
         (config.count(LayerKind::FullAttention) * config.num_key_value_heads) as u64 * head_bytes
+    }
+
+    /// Bytes of the keys and values of so many rows of pictures, of all conversations together, where those of `at_once` rows are computed at a
+    /// time; beyond those of the one picture that [`Self::with_room`] has room for.
+    pub fn further_picture_bytes(config: &TextConfig, precision: KvPrecision, rows: usize, at_once: usize) -> u64 {
+        config.cross.as_ref().map_or(0, |cross| {
+            let one = store_bytes(config, precision, cross.picture_rows);
+            picture_bytes(config, precision, rows, at_once).saturating_sub(one)
+        })
     }
 
     /// Bytes of what recurrent layers remember, however many entries there are.
@@ -85,7 +104,7 @@ impl State {
         if let Some(delta) = self.recurrent.as_ref().and_then(|recurrent| recurrent.layer(index)) {
             return delta.map(LayerState::Delta);
         }
-        self.pool.layer(index).ok_or_else(no_layer)
+        self.pool.layer(self.list, index).ok_or_else(no_layer)
     }
 
     /// The pages that hold its entries, and those that were reserved for more.
@@ -103,6 +122,18 @@ impl State {
         self.pool.reserve(gpu, self.list, entries).await
     }
 
+    /// Has the next pass begin with a picture that has keys and values of its own. What others see may be lost; fails with
+    /// [`Error::BudgetTooSmall`] or as [`Gpu::flush_errors`].
+    pub(crate) async fn show_picture(&mut self, gpu: &Gpu, features: Range<usize>, at_once: usize) -> Result<()> {
+        let picture = NewPicture { entry: self.len(), features, at_once };
+        self.pool.show_picture(gpu, self.list, &picture).await
+    }
+
+    /// Which pictures are in sight: recordings of steps serve for these only.
+    pub(crate) fn sight(&self) -> u64 {
+        self.pool.pictures(|pictures| pictures.sight(self.list))
+    }
+
     /// What the rotations of entries stand for.
     pub(crate) fn positions(&self) -> &Positions {
         &self.positions
@@ -116,6 +147,7 @@ impl State {
     /// Counts rows whose entries a submitted recording appends.
     pub fn advance(&mut self, rows: usize) {
         self.spoil(rows);
+        self.pool.pictures(|pictures| pictures.settle(self.list));
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
@@ -153,6 +185,8 @@ impl States for State {
     fn rewind(&mut self, to: usize) -> usize {
         // Keys and values of an entry depend on no later one.
         let mut left = self.pool.pages(|pages| pages.rewind(self.list, to));
+        left = self.pool.pictures(|pictures| pictures.rewind(self.list, left));
+        self.pool.pages(|pages| pages.rewind(self.list, left));
         if let Some(recurrent) = &self.recurrent {
             left = left.min(recurrent.rewind(left));
             self.pool.pages(|pages| pages.rewind(self.list, left));

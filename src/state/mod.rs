@@ -1,5 +1,5 @@
-//! What a model keeps of the entries of a conversation, layer by layer: keys and values of attention today. Layers whose state is
-//! not a list of entries (a recurrence, the keys of a picture) become further variants of [`LayerState`].
+//! What a model keeps of the entries of a conversation, layer by layer: keys and values of attention. Layers whose state is
+//! not a list of entries (a recurrence, the keys of pictures) are further variants of [`LayerState`].
 //!
 //! The contract, which callers must not be cleverer than: a state only grows, by the rows of the passes that were submitted, and goes
 //! back by [`States::rewind`], which says how far back it really got. Rows that were computed in vain (padding, drafts that were
@@ -7,6 +7,7 @@
 
 mod kv;
 mod pages;
+mod pictures;
 mod pool;
 mod positions;
 mod recurrent;
@@ -14,6 +15,7 @@ mod recurrent;
 pub use crate::kernels::cache::PAGE;
 pub use kv::State;
 pub use pages::Pages;
+pub use pictures::{FreshRows, NewPicture, PictureState};
 pub use pool::Pool;
 pub use positions::Positions;
 pub use recurrent::DeltaState;
@@ -27,6 +29,8 @@ pub enum LayerState {
     Kv(Cache),
     /// What a recurrence remembers of all of them.
     Delta(DeltaState),
+    /// Keys and values of the pictures in sight; none before the first.
+    Pictures(Option<PictureState>),
 }
 
 /// The states of all layers of one conversation.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::LayerState;
 use super::pages::Pages;
+use super::pictures::{NewPicture, Pictures, settled};
 use crate::config::{KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
@@ -24,6 +25,7 @@ pub struct Pool(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pages: RefCell<Pages>,
+    pictures: RefCell<Pictures>,
     /// Of each layer of attention.
     layers: RefCell<Vec<Layer>>,
     /// What the decoder is like.
@@ -58,7 +60,8 @@ impl Pool {
         let layers = vec![Layer::none(precision); config.count(LayerKind::FullAttention)];
         let (pages, layers) = (RefCell::default(), RefCell::new(layers));
         let (most, is_lean) = (entries.div_ceil(PAGE), Cell::new(false));
-        Self(Rc::new(Shared { pages, layers, config: config.clone(), precision, entry_bytes, most, is_lean }))
+        let (pictures, config) = (RefCell::default(), config.clone());
+        Self(Rc::new(Shared { pages, pictures, layers, config, precision, entry_bytes, most, is_lean }))
     }
 
     /// A pool with memory for so many entries. Fails as [`Allocator::alloc`].
@@ -72,6 +75,33 @@ impl Pool {
         }
         pool.pages(|pages| pages.resize(pool.0.most));
         Ok(pool)
+    }
+
+    /// With room for so many rows of pictures, of all conversations together.
+    #[must_use]
+    pub fn limited(self, picture_rows: usize) -> Self {
+        self.pictures(|pictures| pictures.limit(picture_rows));
+        self
+    }
+
+    /// What `then` makes of the pictures of conversations.
+    pub(super) fn pictures<T>(&self, then: impl FnOnce(&mut Pictures) -> T) -> T {
+        then(&mut self.0.pictures.borrow_mut())
+    }
+
+    /// Shows a conversation a picture, on paper; others may lose theirs to it. Fails as [`Pictures::show`].
+    pub(super) fn place_picture(&self, gpu: &dyn Allocator, list: u64, picture: &NewPicture) -> Result<Recording> {
+        let mut copies = Recording::new();
+        let of = (&self.0.config, self.0.precision);
+        let lost = self.pictures(|pictures| pictures.show(gpu, of, list, picture, &mut copies))?;
+        self.pages(|pages| lost.into_iter().for_each(|(list, left)| _ = pages.rewind(list, left)));
+        Ok(copies)
+    }
+
+    /// As [`Self::place_picture`], on a device.
+    pub(super) async fn show_picture(&self, gpu: &Gpu, list: u64, picture: &NewPicture) -> Result<()> {
+        let copies = self.place_picture(gpu, list, picture)?;
+        settled(gpu, copies).await
     }
 
     /// Entries that there is memory for.
@@ -89,13 +119,20 @@ impl Pool {
         &self.0.config
     }
 
-    /// What layer `index` of the decoder has, if it is one of attention.
-    pub(super) fn layer(&self, index: usize) -> Option<LayerState> {
-        let is_attention = |kind: &LayerKind| *kind == LayerKind::FullAttention;
+    /// What layer `index` of the decoder has for a conversation, if it is one of attention.
+    pub(super) fn layer(&self, list: u64, index: usize) -> Option<LayerState> {
         let kinds = &self.0.config.layers;
-        kinds.get(index).filter(|kind| is_attention(kind))?;
-        let before = kinds[..index].iter().filter(|kind| is_attention(kind)).count();
-        self.0.layers.borrow().get(before).map(|layer| LayerState::Kv(layer.cache.clone()))
+        let kind = kinds.get(index)?;
+        let before = kinds[..index].iter().filter(|before| *before == kind).count();
+        match kind {
+            LayerKind::FullAttention => {
+                self.0.layers.borrow().get(before).map(|layer| LayerState::Kv(layer.cache.clone()))
+            }
+            LayerKind::CrossAttention => {
+                Some(LayerState::Pictures(self.pictures(|pictures| pictures.layer(list, before))))
+            }
+            LayerKind::DeltaNet => None,
+        }
     }
 
     /// A plane of the first layer, if there is memory yet.
@@ -105,6 +142,7 @@ impl Pool {
 
     /// Gives up a list, and with the last page that is in one all memory.
     pub(super) fn close(&self, list: u64) {
+        self.pictures(|pictures| pictures.close(list));
         let is_empty = self.pages(|pages| {
             pages.close(list);
             pages.used() == 0

@@ -14,7 +14,7 @@ use super::quant::decode;
 use super::source::ByteSource;
 use crate::error::{Error, Result};
 use crate::families::TensorSpec;
-use crate::families::tensor_spec::{Pick, Stored};
+use crate::families::tensor_spec::{Columns, Pick, Stored};
 
 /// How the elements of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl<S: ByteSource> TensorFiles<S> {
             frames: None,
             second: None,
             pick: None,
+            columns: None,
             stored: Stored::Plain,
         })
     }
@@ -127,6 +128,8 @@ pub(super) struct TensorRef<'a, S> {
     pub(super) second: Option<Box<Self>>,
     /// Which of its rows are meant, if not all.
     pub(super) pick: Option<Pick>,
+    /// Which of its columns are meant, if not all.
+    pub(super) columns: Option<Columns>,
     /// What its numbers say.
     pub(super) stored: Stored,
 }
@@ -177,6 +180,10 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
             let both = self.read_one(2 * range.start..2 * range.end).await?;
             let sum = |pair: &[f32]| pair[..run].iter().zip(&pair[run..]).map(|(a, b)| a + b).collect::<Vec<_>>();
             return Ok(both.chunks_exact(2 * run).flat_map(sum).collect());
+        }
+        if let Some(columns) = self.columns {
+            let rows = [range.start, range.end].map(|at| at / columns.count as u64 * columns.of as u64);
+            return Ok(columns.of_rows(&self.read_one(rows[0]..rows[1]).await?));
         }
         let mut numbers = Vec::new();
         for range in self.runs(range.clone()) {

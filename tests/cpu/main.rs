@@ -7,6 +7,7 @@ mod chat;
 mod docs;
 mod generation;
 mod image;
+mod mllama;
 #[path = "../shared/on_paper.rs"]
 mod on_paper;
 mod pages;

@@ -6,6 +6,7 @@ mod damaged;
 mod directory;
 mod gguf;
 mod manifest;
+mod mllama;
 mod pack;
 mod pull;
 mod quant;

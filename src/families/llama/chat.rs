@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
 /// `<|begin_of_text|>`, `<|eot_id|>` and `<|finetune_right_pad_id|>` of Llama 3's vocabularies.
-pub(super) const TOKENS: ChatDefaults =
+pub(in crate::families) const TOKENS: ChatDefaults =
     ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None };
 
 /// Every message is a turn of its own, without the white space around it. A conversation that ends with the assistant leaves that turn
@@ -42,11 +42,16 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
 }
 
 fn turn(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
+    header(segments, role, text.trim());
+}
+
+/// Begins a turn that says `text`.
+pub(in crate::families) fn header(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
     let header = [
         Segment::Control("<|start_header_id|>"),
         Segment::Text(role.to_string().into()),
         Segment::Control("<|end_header_id|>"),
     ];
     segments.extend(header);
-    segments.push(Segment::Text(format!("\n\n{}", text.trim()).into()));
+    segments.push(Segment::Text(format!("\n\n{text}").into()));
 }

@@ -22,6 +22,7 @@ pub(in crate::families) static LLAMA: Family = Family {
     split_pattern: None,
     hf: super::hf::READER,
     gguf: Some(super::gguf::READER),
+    pre_tokenizer: None,
     published: &[
         ("llama-3.2-1b", || llama_3((2048, 8192, 16, 64), true, 32.0)),
         ("llama-3.2-3b", || llama_3((3072, 8192, 28, 128), true, 32.0)),
@@ -53,6 +54,7 @@ fn llama_3(
         head_norms: false,
         output_gate: false,
         delta: None,
+        cross: None,
         query_scaling: None,
     };
     ModelConfig::Llama(Config { text })

@@ -9,18 +9,18 @@ use crate::weights::gguf::decoder::text_config;
 use crate::weights::gguf::files::GgufFiles;
 
 /// Mistral's models may say that they are of architecture `llama` as well: the tokenizer tells them apart.
-pub(super) const READER: GgufReader = GgufReader {
-    architectures: &["llama"],
-    pre_tokenizers: &[PreTokenizer {
-        names: &["llama-bpe", "llama-v3", "llama3"],
-        pattern: concat!(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*",
-            r"|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        nfc: false,
-        ignore_merges: true,
-    }],
-    read,
+pub(super) const READER: GgufReader =
+    GgufReader { architectures: &["llama"], pre_tokenizers: std::slice::from_ref(&PRE_TOKENIZER), read };
+
+/// How the vocabularies of Llama 3 split text.
+pub(in crate::families) static PRE_TOKENIZER: PreTokenizer = PreTokenizer {
+    names: &["llama-bpe", "llama-v3", "llama3"],
+    pattern: concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+    nfc: false,
+    ignore_merges: true,
 };
 
 fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {

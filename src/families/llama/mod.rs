@@ -1,8 +1,8 @@
 //! Llama 3 and other plain decoders of `LlamaForCausalLM`, text only.
 
-mod chat;
+pub(super) mod chat;
 pub(super) mod definition;
-mod gguf;
+pub(super) mod gguf;
 mod hf;
 
 use serde::{Deserialize, Serialize};

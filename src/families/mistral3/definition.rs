@@ -21,6 +21,7 @@ pub(in crate::families) static MISTRAL3: Family = Family {
     split_pattern: Some(gguf::TEKKEN),
     hf: super::hf::READER,
     gguf: Some(gguf::READER),
+    pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
 

@@ -50,6 +50,7 @@ fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64
         head_norms: false,
         output_gate: false,
         delta: None,
+        cross: None,
         query_scaling: None,
     };
     ModelConfig::Mistral3(Config { text, vision: Some(tower()) })

@@ -22,6 +22,7 @@ pub(in crate::families) static QWEN3_5: Family = Family {
     split_pattern: None,
     hf: super::hf::READER,
     gguf: Some(gguf::READER),
+    pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
 
@@ -37,8 +38,8 @@ impl Definition for Config {
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
         let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
         let decoder = Decoder::new(&self.text, weights, |text, weights, layer| match text.layers[layer] {
-            LayerKind::FullAttention => Layer::attention(text, weights, layer),
             LayerKind::DeltaNet => Layer::delta(text, weights, layer),
+            _ => Layer::attention(text, weights, layer),
         })?;
         Ok(decoder.with_stacked_features(stacked))
     }

@@ -21,6 +21,7 @@ pub(in crate::families) static QWEN3_VL: Family = Family {
     split_pattern: None,
     hf: super::hf::READER,
     gguf: Some(gguf::READER),
+    pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
 

@@ -5,48 +5,55 @@ use crate::gpu::{Recording, Slice};
 use crate::kernels::{Linear, layer_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
-/// Of every layer norm; written into the models' code, not their configuration.
-const EPS: f32 = 1e-6;
+/// Of every layer norm of Qwen's towers; written into the models' code, not their configuration.
+pub(super) const EPS: f32 = 1e-6;
 
 /// A layer norm.
 #[derive(Debug)]
-pub(super) struct LayerNorm {
+pub(in crate::families) struct LayerNorm {
     weight: Slice,
     bias: Slice,
-    /// Numbers in a row.
-    width: usize,
+    /// Numbers in a row, and what is added to their variance.
+    sizes: (usize, f32),
 }
 
 impl LayerNorm {
-    pub(super) fn new(weights: &mut WeightStore, name: &str, width: usize) -> Result<Self> {
-        Ok(Self { weight: weights.vector(name)?, bias: weights.vector(&format!("{name}.bias"))?, width })
+    pub(in crate::families) fn new(weights: &mut WeightStore, name: &str, sizes: (usize, f32)) -> Result<Self> {
+        Ok(Self { weight: weights.vector(name)?, bias: weights.vector(&format!("{name}.bias"))?, sizes })
     }
 
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
-    pub(super) fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
-        layer_norm::record(recording, (rows, self.width), EPS, x, [&self.weight, &self.bias], y)
+    pub(in crate::families) fn record(
+        &self,
+        recording: &mut Recording,
+        rows: usize,
+        x: &Slice,
+        y: &Slice,
+    ) -> Result<()> {
+        let (width, eps) = self.sizes;
+        layer_norm::record(recording, (rows, width), eps, x, [&self.weight, &self.bias], y)
     }
 }
 
 /// A matrix with its bias.
 #[derive(Debug)]
-pub(super) struct Biased {
+pub(in crate::families) struct Biased {
     weight: Weight,
     bias: Slice,
 }
 
 impl Biased {
-    pub(super) fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
+    pub(in crate::families) fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
         Ok(Self { weight: weights.matrix(name)?, bias: weights.vector(&format!("{name}.bias"))? })
     }
 
     /// Outputs.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::families) fn width(&self) -> usize {
         self.weight.shape.rows
     }
 
     /// Records `y = x * w^T + b`, or `y += x * w^T + b`. `x`: `// [m, inputs]`; `y`: `// [m, outputs]`.
-    pub(super) fn record(
+    pub(in crate::families) fn record(
         &self,
         recording: &mut Recording,
         x: &Slice,

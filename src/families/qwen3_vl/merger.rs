@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
-use super::layers::{Biased, LayerNorm};
+use super::layers::{Biased, EPS, LayerNorm};
 use super::work::Workspace;
 use crate::config::Activation;
 use crate::error::Result;
@@ -46,7 +46,7 @@ impl Merger {
     fn new(name: &str, normed: usize, norm_is_of_squares: bool, weights: &mut WeightStore) -> Result<Self> {
         let at = |part: &str| format!("{name}.{part}");
         Ok(Self {
-            norm: LayerNorm::new(weights, &at("norm"), normed)?,
+            norm: LayerNorm::new(weights, &at("norm"), (normed, EPS))?,
             norm_is_of_squares,
             linear_fc1: Biased::new(weights, &at("linear_fc1"))?,
             linear_fc2: Biased::new(weights, &at("linear_fc2"))?,

@@ -5,7 +5,7 @@ mod config;
 pub(super) mod definition;
 pub(super) mod gguf;
 pub(super) mod hf;
-mod layers;
+pub(super) mod layers;
 mod merger;
 mod pictures;
 pub(super) mod synth;

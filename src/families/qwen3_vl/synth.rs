@@ -35,6 +35,7 @@ fn model(
         head_norms: true,
         output_gate: false,
         delta: None,
+        cross: None,
         query_scaling: None,
     };
     ModelConfig::Qwen3Vl(Config { text, vision: Some(vision) })

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
-use super::layers::{Biased, LayerNorm};
+use super::layers::{Biased, EPS, LayerNorm};
 use super::merger::{Into, Merger};
 use super::work::{self, Workspace};
 use crate::config::{Activation, RopePairs};
@@ -60,10 +60,10 @@ impl Layer {
         let merger = |index: usize| Merger::deepstack(config, weights, index).map(|merger| (1 + index, merger));
         Ok(Self {
             merger: deepstack.map(merger).transpose()?,
-            norm1: LayerNorm::new(weights, &at("norm1"), config.hidden_size)?,
+            norm1: LayerNorm::new(weights, &at("norm1"), (config.hidden_size, EPS))?,
             qkv: Biased::new(weights, &at("attn.qkv"))?,
             proj: Biased::new(weights, &at("attn.proj"))?,
-            norm2: LayerNorm::new(weights, &at("norm2"), config.hidden_size)?,
+            norm2: LayerNorm::new(weights, &at("norm2"), (config.hidden_size, EPS))?,
             linear_fc1: Biased::new(weights, &at("mlp.linear_fc1"))?,
             linear_fc2: Biased::new(weights, &at("mlp.linear_fc2"))?,
         })

@@ -93,6 +93,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         head_norms: false,
         output_gate: false,
         delta: None,
+        cross: None,
         query_scaling: None,
     })
 }

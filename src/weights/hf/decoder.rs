@@ -51,6 +51,7 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         head_norms: false,
         output_gate: false,
         delta: None,
+        cross: None,
         query_scaling: None,
     })
 }

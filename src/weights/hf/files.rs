@@ -8,6 +8,11 @@ use super::fields::Fields;
 use crate::error::{Error, Result};
 use crate::weights::manifest::TOKENIZER_FILE;
 
+/// Pillow's number of a filter, and its name.
+pub const BICUBIC: (usize, &str) = (3, "bicubic");
+/// Another one.
+pub const BILINEAR: (usize, &str) = (2, "bilinear");
+
 /// What a checkpoint says about itself beside its weights.
 #[derive(Debug)]
 pub struct HfFiles<'a> {
@@ -29,6 +34,14 @@ impl<'a> HfFiles<'a> {
     /// # Errors
     /// [`Error::UnsupportedArchitecture`] that names `processor` for another, [`Error::InvalidCheckpoint`].
     pub fn images(&self, processor: &str) -> Result<Fields<'a>> {
+        self.images_by(processor, BICUBIC)
+    }
+
+    /// The same, of a processor that resamples by another filter.
+    ///
+    /// # Errors
+    /// As [`Self::images`].
+    pub fn images_by(&self, processor: &str, (number, filter): (usize, &str)) -> Result<Fields<'a>> {
         let nested = self.processor.object("image_processor.")?;
         let images = if nested.is_there() { nested } else { self.preprocessor };
         for key in ["do_resize", "do_rescale", "do_normalize"] {
@@ -36,8 +49,8 @@ impl<'a> HfFiles<'a> {
                 return Err(images.unsupported(processor, key, "is false"));
             }
         }
-        if images.size("resample")?.is_some_and(|filter| filter != 3) {
-            return Err(images.unsupported(processor, "resample", "is not 3, bicubic"));
+        if images.size("resample")?.is_some_and(|other| other != number) {
+            return Err(images.unsupported(processor, "resample", &format!("is not {number}, {filter}")));
         }
         if images.number("rescale_factor")?.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
             return Err(images.unsupported(processor, "rescale_factor", "is not 1/255"));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use ::safetensors::Dtype;
 
-use super::fp8::read_scales;
+use super::scales::{read_gates, read_scales};
 use super::settings::read_settings;
 use crate::error::{Error, Result};
 use crate::families::{Role, TensorSpec, definition};
@@ -48,14 +48,19 @@ pub async fn import<F: FileSet, K: PackageSink>(
     for spec in definition(&settings.config).tensors() {
         let mut tensor = find(&checkpoint, &listed_in, &spec)?;
         (tensor.frames, tensor.pick, tensor.stored) = (spec.frames_of(&tensor.info.shape), spec.pick, spec.stored);
+        tensor.columns = spec.columns;
         let layout = options.layouts.of(&spec, tensor.held());
         pieces.push(Piece { tensor, spec, layout });
     }
     pieces.sort_by_key(|piece| piece.tensor.place());
     let scales = read_scales(&checkpoint, pieces.iter().map(|piece| &piece.tensor)).await?;
-    for Piece { tensor, .. } in &mut pieces {
-        tensor.scale = scales.get(tensor.name).copied().unwrap_or(1.0);
-    }
+    let gates = read_gates(&checkpoint, &listed_in, pieces.iter().map(|piece| &piece.spec)).await?;
+    let factor = |Piece { tensor, spec, .. }: &Piece<'_, _>| {
+        let gate = spec.gate.as_ref().and_then(|gate| Some(gate.factor(*gates.get(gate.hf.first()?)?)));
+        scales.get(tensor.name).copied().unwrap_or(1.0) * gate.unwrap_or(1.0)
+    };
+    let factors: Vec<f32> = pieces.iter().map(factor).collect();
+    pieces.iter_mut().zip(factors).for_each(|(piece, factor)| piece.tensor.scale = factor);
     convert(&pieces, &mut writer, progress).await?;
     let ImportOptions { name, license, source, .. } = options;
     let quantization = main_layout(pieces.iter().map(|piece| (&piece.spec, piece.layout)));

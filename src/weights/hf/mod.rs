@@ -7,8 +7,8 @@ pub mod fields;
 pub mod files;
 pub mod rope;
 
-mod fp8;
 mod import;
+mod scales;
 mod settings;
 
 pub use import::import;

@@ -192,6 +192,9 @@ impl Filler {
 
 fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
     let family = definition(config).family();
+    if family.gguf.is_none() {
+        return Err(Error::request("gguf", format!("there are no GGUF files of models of the family {}", family.name)));
+    }
     let names = family.chat_layouts[0].marks;
     let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size, names)?;
     let (control, normal) = (3i32, 1);

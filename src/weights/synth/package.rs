@@ -34,7 +34,7 @@ pub async fn package<K: PackageSink>(
     config.validate(name)?;
     let family = definition(&config).family();
     let vocabulary = Vocabulary::new(config.text().vocab_size, family.chat_layouts[0].marks)?;
-    let split = family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).next();
+    let split = family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).chain(family.pre_tokenizer).next();
     let split = split.ok_or_else(|| Error::Internal { detail: format!("{} has no pre-tokeniser", family.name) })?;
     let special = |id| (id < CONTROL).then_some(true);
     let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, split, special)?;

@@ -4,6 +4,7 @@
 mod flops;
 mod kernels;
 mod lines;
+mod mllama;
 mod pieces;
 mod qwen;
 mod session;

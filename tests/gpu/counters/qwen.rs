@@ -12,7 +12,7 @@ use ocelli::weights::layout::Layout;
 use super::{bound_bytes, buffers, dry_model, launches};
 
 /// A line for each kernel that a recording launches: how often.
-fn listed(what: &str, recording: &Recording) -> String {
+pub(super) fn listed(what: &str, recording: &Recording) -> String {
     let mut text = format!("{what}: {} launches\n", recording.dispatches().count());
     for (kernel, count) in launches(recording) {
         writeln!(text, "{count:>5} x {kernel}").expect("a line");

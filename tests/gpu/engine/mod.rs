@@ -9,6 +9,7 @@ mod memory;
 mod pictures;
 mod pieces;
 mod recurrent;
+mod tiles;
 mod tuning;
 
 use crate::device;

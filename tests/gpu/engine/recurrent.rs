@@ -21,23 +21,23 @@ impl Random {
     }
 }
 
-async fn load(gpu: &ocelli::gpu::Gpu) -> Engine {
-    let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
+pub(super) async fn load(gpu: &ocelli::gpu::Gpu, checkpoint: &str) -> Engine {
+    let files = packages::pack(checkpoint, Layout::Q8_0).await;
     let options = LoadOptions { context: Some(512), speculation: Speculation::Always, ..LoadOptions::new(|| 0.0) };
     packages::try_load(gpu, &files, options).await.expect("load")
 }
 
 fn with_engine(test: impl AsyncFnOnce(&mut Engine)) {
-    pollster::block_on(async { test(&mut load(device::gpu()).await).await });
+    pollster::block_on(async { test(&mut load(device::gpu(), CHECKPOINT).await).await });
 }
 
-fn messages(request: &Request) -> Vec<Message> {
+pub(super) fn messages(request: &Request) -> Vec<Message> {
     let Prompt::Messages(messages) = &request.prompt else { panic!("no messages") };
     messages.clone()
 }
 
 /// What is asked behind an answer.
-fn follow_up(request: &Request, said: &str, question: &str) -> Request {
+pub(super) fn follow_up(request: &Request, said: &str, question: &str) -> Request {
     let mut messages = messages(request);
     messages.push(Message::text(Role::Assistant, said));
     messages.push(Message::text(Role::User, question));
@@ -45,7 +45,7 @@ fn follow_up(request: &Request, said: &str, question: &str) -> Request {
 }
 
 /// The same with another last question.
-fn edited(request: &Request, question: &str) -> Request {
+pub(super) fn edited(request: &Request, question: &str) -> Request {
     let mut messages = messages(request);
     let last = messages.last_mut().and_then(|message| message.content.last_mut()).expect("a question");
     *last = ContentPart::Text(question.into());
@@ -83,12 +83,11 @@ fn an_edited_question_keeps_what_is_before_it() {
 }
 
 /// Asks, asks on, edits, asks again, cancels and loses the device, in any order.
-#[test]
-fn sessions_say_what_their_prompts_alone_say() {
+pub(super) fn sessions_agree(checkpoint: &str) {
     pollster::block_on(async {
         let injection = Injection::default();
         let gpu = injection.open().await.expect("a device");
-        let (mut engine, mut cold) = (load(&gpu).await, load(device::gpu()).await);
+        let (mut engine, mut cold) = (load(&gpu, checkpoint).await, load(device::gpu(), checkpoint).await);
         let sessions = std::env::var("OCELLI_SESSIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
         let questions =
             ["What is this?", "How many?", "Why?", "Say more about the second one, please.", "e\u{301} 123"];
@@ -130,4 +129,9 @@ fn sessions_say_what_their_prompts_alone_say() {
             }
         }
     });
+}
+
+#[test]
+fn sessions_say_what_their_prompts_alone_say() {
+    sessions_agree(CHECKPOINT);
 }

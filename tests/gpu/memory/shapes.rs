@@ -136,3 +136,30 @@ fn the_registry_tells_what_plans_take() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Pictures of Llama 3.2 Vision have keys and values of their own: 32 KiB a row in 16-bit floats, whatever the context.
+#[test]
+fn a_plan_of_the_11b_counts_keys_of_pictures() {
+    let config = published("llama-3.2-11b-vision").expect("a shape");
+    let manifest = manifest(config, Layout::Q4_0, Layout::Q4_0);
+    let with = |memory_options| plan(&manifest, 2 * GIB, memory_options).expect("a plan");
+    let least = with(MemoryOptions { budget: Some(10 * GIB), context: Some(4096), ..MemoryOptions::default() });
+    let short = with(MemoryOptions { context: Some(256), ..MemoryOptions::default() });
+    let bytes = |plan: &Plan, wanted: Purpose| {
+        let rows = plan.phases.iter().flat_map(|phase| &phase.purposes).filter(|row| row.purpose == wanted);
+        rows.map(|row| row.bytes).max().expect("a purpose")
+    };
+    for plan in [&least, &short] {
+        println!(
+            "context {}: {} bytes, {:?}, {} rows of features",
+            plan.context, plan.peak, plan.rows, plan.feature_rows
+        );
+        for phase in &plan.phases {
+            println!("  {:?} {} {:?}", phase.phase, phase.total, phase.purposes);
+        }
+        assert!(plan.feature_rows >= 4 * 1601 && plan.longest_edge == 2240, "four tiles: {plan:?}");
+        let row = if plan.kv == KvPrecision::F16 { 32_768 } else { 65_536 };
+        assert!(bytes(plan, Purpose::KvCache) >= plan.feature_rows as u64 * row, "{plan:?}");
+    }
+    assert!(bytes(&short, Purpose::KvCache) < 3 * GIB, "{short:?}");
+}

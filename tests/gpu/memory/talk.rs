@@ -2,7 +2,7 @@
 
 use ocelli::Result;
 use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request};
-
+use ocelli::families::definition;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 
@@ -45,17 +45,14 @@ fn picture(eyes: Eyes, rows: usize, columns: usize, level: u8) -> Picture {
 }
 
 fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture>) {
-    let vision = engine.config().vision().cloned().expect("a model with eyes");
+    let rules = definition(engine.config()).pictures().expect("a model with eyes");
     let (mut ids, mut pictures) = (Vec::new(), Vec::new());
     for piece in pieces {
         match *piece {
             Piece::Words(count) => ids.extend((0..count as u32).map(|i| 100 + (i * 7 + count as u32) % 90)),
             Piece::Picture(rows, columns, level) => {
-                for row in 0..rows {
-                    ids.extend(std::iter::repeat_n(vision.image_token_id, columns));
-                    let last = row + 1 == rows;
-                    ids.push(if last { vision.image_end_token_id } else { vision.image_break_token_id });
-                }
+                let size = (columns * eyes.step, rows * eyes.step);
+                ids.extend(rules.tokens(rules.grid(size, engine.plan().longest_edge).expect("a grid")));
                 pictures.push(picture(eyes, rows, columns, level));
             }
         }
@@ -65,8 +62,7 @@ fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture
 
 /// The greedy tokens of every answer; one prompt is also scored, for the memory that takes.
 pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
-    let vision = engine.config().vision().expect("a model with eyes");
-    let step = vision.patch_size * vision.spatial_merge_size;
+    let step = definition(engine.config()).pictures().expect("a model with eyes").cell();
     let eyes = Eyes { step, most: engine.plan().longest_edge / step };
     let prompts = prompts(engine.plan().context, eyes.most);
     let mut said = Vec::new();

@@ -208,7 +208,8 @@ checkpoints!(
     qwen3_vl,
     qwen3_vl_untied,
     qwen3_5,
-    qwen3_5_even
+    qwen3_5_even,
+    mllama
 );
 
 fn chunks_agree(checkpoint: &str) {

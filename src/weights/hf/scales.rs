@@ -1,10 +1,12 @@
-//! The scales of 8-bit floats: the released Instruct checkpoints hold their projections as `F8_E4M3` with one scale each.
+//! Single numbers that whole tensors are multiplied by: the scales of 8-bit floats, as the released Instruct checkpoints of Ministral 3
+//! hold their projections, and gates.
 
 use std::collections::HashMap;
 
 use safetensors::Dtype;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::families::TensorSpec;
 use crate::weights::source::ByteSource;
 use crate::weights::tensors::{ElementType, TensorFiles, TensorRef, plain_numbers};
 
@@ -27,15 +29,39 @@ where
         let (dtype, scale) = find_scale(checkpoint, tensor)?;
         scales.push((scale, dtype, tensor.name));
     }
+    read_numbers(scales).await
+}
+
+/// Reads the gates of tensors, by the likeliest of their names.
+pub(super) async fn read_gates<'b, S: ByteSource>(
+    checkpoint: &TensorFiles<S>,
+    listed_in: &str,
+    specs: impl Iterator<Item = &'b TensorSpec>,
+) -> Result<HashMap<&'b String, f32>> {
+    let mut gates = Vec::new();
+    for gate in specs.filter_map(|spec| spec.gate.as_ref()) {
+        let Some(name) = gate.hf.first() else { continue };
+        let found = gate.hf.iter().find_map(|name| checkpoint.tensor(name));
+        let tensor = found.ok_or_else(|| Error::checkpoint(listed_in, name, "is missing"))?;
+        gates.push((one_float(&tensor)?, name, tensor));
+    }
+    read_numbers(gates.into_iter().map(|(dtype, name, tensor)| (tensor, dtype, name)).collect()).await
+}
+
+/// Reads tensors of one number each.
+async fn read_numbers<'a, S: ByteSource, K: Copy + Eq + std::hash::Hash>(
+    mut scales: Vec<(TensorRef<'a, S>, Dtype, K)>,
+) -> Result<HashMap<K, f32>> {
     scales.sort_by_key(|(scale, ..)| scale.place());
     let mut values = HashMap::new();
     let mut rest = scales.as_slice();
     while let Some((first, ..)) = rest.first() {
         let (file, start) = first.place();
         let mut end = start;
-        let is_near = |(scale, ..): &&(TensorRef<'_, S>, Dtype, &str)| {
+        let is_near = |(scale, ..): &&(TensorRef<'_, S>, Dtype, K)| {
             let range = &scale.info.range;
-            let near = scale.place().0 == file && range.start - end <= GAP && range.end - start <= MOST;
+            // Some are asked for more than once.
+            let near = scale.place().0 == file && range.start.saturating_sub(end) <= GAP && range.end - start <= MOST;
             end = if near { range.end } else { end };
             near
         };
@@ -60,11 +86,16 @@ fn find_scale<'a, S: ByteSource>(
     let Some(scale) = checkpoint.tensor(&name) else {
         return Err(tensor.error(format!("is stored as F8_E4M3, but its scale {name} is missing")));
     };
+    Ok((one_float(&scale)?, scale))
+}
+
+/// The format of a tensor that must be one float.
+fn one_float<S: ByteSource>(scale: &TensorRef<'_, S>) -> Result<Dtype> {
     match (scale.info.kind, &scale.info.shape) {
         (ElementType::Plain(dtype @ (Dtype::F32 | Dtype::F16 | Dtype::BF16)), shape)
             if shape.iter().all(|&n| n == 1) =>
         {
-            Ok((dtype, scale))
+            Ok(dtype)
         }
         (kind, shape) => Err(scale.error(format!("is {kind} of shape {shape:?}; only one float can scale a tensor"))),
     }

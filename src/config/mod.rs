@@ -2,16 +2,18 @@
 //!
 //! Knows nothing of files, weights or GPUs. Field names follow the Hugging Face configuration.
 
-use std::f64::consts::PI;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+mod rope;
+
+pub use rope::{RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
+
 /// The decoder: a pre-norm transformer with grouped-query attention and a gated feed-forward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextConfig {
-    /// Rows of the embedding and of the head.
+    /// Rows of the head, and of the embedding but for [`CrossConfig::extra_tokens`].
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -42,6 +44,9 @@ pub struct TextConfig {
     /// The sizes of layers of [`LayerKind::DeltaNet`]; absent in models without them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<DeltaConfig>,
+    /// What layers of [`LayerKind::CrossAttention`] read; absent in models without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossConfig>,
     /// Query scale by position; absent in models without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_scaling: Option<QueryScaling>,
@@ -73,6 +78,17 @@ impl DeltaConfig {
     }
 }
 
+/// Pictures that layers of their own read, rather than tokens that stand for their parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossConfig {
+    /// The token that stands for a picture. It starts from its own row of the embedding.
+    pub image_token_id: u32,
+    /// Rows of the embedding behind those of the vocabulary: tokens that prompts may hold and that are never drawn.
+    pub extra_tokens: usize,
+    /// Rows of features of a picture at most.
+    pub picture_rows: usize,
+}
+
 /// What a decoder layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,112 +97,8 @@ pub enum LayerKind {
     FullAttention,
     /// A recurrence over all earlier tokens, then a gated feed-forward.
     DeltaNet,
-}
-
-/// Rotary position embedding of the decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RopeConfig {
-    /// Base of the frequencies.
-    pub theta: f64,
-    /// Which lanes of a head form a pair.
-    pub pairs: RopePairs,
-    /// Context extension by `YaRN`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yarn: Option<YarnConfig>,
-    /// Context extension by a table: what the frequency of each pair of lanes is divided by. `// [head_dim / 2]`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub divisors: Option<Vec<f32>>,
-    /// Where pictures have positions on three axes, time, rows and columns: pairs of lanes that follow each. The axes take turns, pair by
-    /// pair, for as long as they have pairs left; behind that all follow time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sections: Option<[usize; 3]>,
-}
-
-impl RopeConfig {
-    /// A rope that is nothing but a base.
-    pub fn plain(theta: f64, pairs: RopePairs) -> Self {
-        Self { theta, pairs, yarn: None, divisors: None, sections: None }
-    }
-
-    /// The axis that a pair of lanes follows. Source: `apply_interleaved_mrope` of `transformers` `modeling_qwen3_vl.py`.
-    pub fn axis(&self, pair: usize) -> usize {
-        match (self.sections, pair % 3) {
-            (Some(sections), axis @ 1..) if pair < 3 * sections[axis] => axis,
-            _ => 0,
-        }
-    }
-}
-
-/// [`RopeConfig::divisors`] of Llama 3: waves longer than `original / low` positions are stretched by `factor`, those shorter than
-/// `original / high` kept, those between in part. Source: `_compute_llama3_parameters` of `transformers` `modeling_rope_utils.py`.
-pub fn llama_3_divisors(theta: f64, head_dim: usize, factor: f64, (low, high): (f64, f64), original: f64) -> Vec<f32> {
-    let divisor = |i: usize| {
-        let wavelength = 2.0 * PI * theta.powf(2.0 * i as f64 / head_dim as f64);
-        // 0 divides a frequency by the factor, 1 keeps it.
-        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
-        (1.0 / ((1.0 - kept) / factor + kept)) as f32
-    };
-    (0..head_dim / 2).map(divisor).collect()
-}
-
-/// Which two lanes of a head rotate together. A property of the weight file, not of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
-#[serde(rename_all = "snake_case")]
-pub enum RopePairs {
-    /// Lanes `j` and `j + head_dim / 2`: Hugging Face checkpoints.
-    Half,
-    /// Lanes `2j` and `2j + 1`: consolidated and GGUF checkpoints.
-    Interleaved,
-    /// Lanes `j` and `j + n / 2` of the first `n`; the others do not rotate.
-    First(usize),
-}
-
-impl RopePairs {
-    /// Lanes of a head that rotate.
-    pub fn lanes(self, head_dim: usize) -> usize {
-        if let Self::First(lanes) = self { lanes } else { head_dim }
-    }
-
-    /// How far apart the lanes of the first pairs are, which is how many such pairs there are; the lanes of those behind are neighbours.
-    pub fn apart(self, head_dim: usize) -> usize {
-        if self == Self::Interleaved { 0 } else { self.lanes(head_dim) / 2 }
-    }
-
-    /// The lanes of a pair.
-    pub fn of(self, pair: usize, head_dim: usize) -> [usize; 2] {
-        let apart = self.apart(head_dim);
-        if pair < apart { [pair, pair + apart] } else { [2 * pair, 2 * pair + 1] }
-    }
-}
-
-/// `YaRN` (<https://arxiv.org/abs/2309.00071>), as `transformers` `modeling_rope_utils.py` computes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct YarnConfig {
-    /// How much longer the extended context is.
-    pub factor: f64,
-    /// Context length before extension.
-    pub original_max_position_embeddings: f64,
-    /// Rotations above which a frequency is kept.
-    pub beta_fast: f64,
-    /// Rotations below which a frequency is divided by `factor`.
-    pub beta_slow: f64,
-    /// Factor on the cosine and sine tables, already worked out from `mscale`, `mscale_all_dim` or `attention_factor`.
-    pub attention_factor: f64,
-    /// Whether the two ends of the ramp are rounded to whole lanes.
-    #[serde(default = "yes")]
-    pub truncate: bool,
-}
-
-impl YarnConfig {
-    /// [`Self::attention_factor`] by `_compute_yarn_parameters`: the ratio of both scales if both are given and not zero, else the paper's
-    /// own.
-    pub(crate) fn scale(factor: f64, mscale: Option<f64>, mscale_all_dim: Option<f64>) -> f64 {
-        let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
-        match (mscale.filter(|m| *m != 0.0), mscale_all_dim.filter(|m| *m != 0.0)) {
-            (Some(mscale), Some(all_dim)) => scale(mscale) / scale(all_dim),
-            _ => scale(1.0),
-        }
-    }
+    /// Attention to the pictures of the last run of picture tokens, then a gated feed-forward. Tokens before the first picture skip it.
+    CrossAttention,
 }
 
 /// Llama-4 query scaling: after rope, `q *= 1 + beta * ln(1 + floor(position / original_max_position_embeddings))`.
@@ -265,10 +177,6 @@ pub struct ImageGrid {
     pub cols: usize,
 }
 
-fn yes() -> bool {
-    true
-}
-
 /// Name, value, what it must be a multiple of, largest value.
 pub(crate) type Size = (&'static str, usize, usize, usize);
 
@@ -287,6 +195,32 @@ impl TextConfig {
     /// Layers of a kind.
     pub fn count(&self, kind: LayerKind) -> usize {
         self.layers.iter().filter(|layer| **layer == kind).count()
+    }
+
+    /// Rows of the embedding.
+    pub fn embedding_rows(&self) -> usize {
+        self.vocab_size + self.cross.as_ref().map_or(0, |cross| cross.extra_tokens)
+    }
+
+    fn cross_fault(&self) -> Option<String> {
+        let Some(cross) = &self.cross else {
+            return (self.count(LayerKind::CrossAttention) > 0)
+                .then(|| "layers of cross-attention have no sizes".into());
+        };
+        if cross.image_token_id as usize >= self.vocab_size.saturating_add(cross.extra_tokens) {
+            return Some(format!("picture token {} lies outside the embedding", cross.image_token_id));
+        }
+        // Extra rows are not there for a head that is the embedding.
+        if self.tie_word_embeddings || self.layers.first() == Some(&LayerKind::CrossAttention) {
+            return Some("cross-attention in the first layer, or a tied head beside it, is not supported".into());
+        }
+        let sizes = [
+            ("picture rows", cross.picture_rows, 1, 1 << 16),
+            ("extra tokens", cross.extra_tokens.saturating_add(1), 1, 1 << 16),
+            // Rows of features begin where a binding may.
+            ("hidden_size beside cross-attention", self.hidden_size, 64, MAX_WIDTH),
+        ];
+        size_fault(&sizes)
     }
 
     fn delta_fault(&self) -> Option<String> {
@@ -341,7 +275,7 @@ impl TextConfig {
         if sections.iter().map(|&pairs| pairs as u64).sum::<u64>() != lanes as u64 / 2 {
             return Some(format!("rope has sections of {sections:?} for {lanes} lanes"));
         }
-        if let Some(fault) = self.delta_fault() {
+        if let Some(fault) = self.delta_fault().or_else(|| self.cross_fault()) {
             return Some(fault);
         }
         if let Some(scaling) = &self.query_scaling {

@@ -1,0 +1,97 @@
+//! Attention to the pictures in sight, with its norm before and its residual behind.
+
+use std::slice::from_ref;
+
+use super::linear::{FusedLinear, Norm, add, normed};
+use super::pass::{Form, Pass};
+use super::step::splits;
+use crate::error::{Error, Result};
+use crate::gpu::Slice;
+use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
+use crate::kernels::attention_step::{self, AttentionStep};
+use crate::kernels::rms_norm;
+use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
+use crate::state::PictureState;
+use crate::weights::upload::Weight;
+
+/// `x += o(attention(norm(q), norm(k), v))`, where q is a product of the normed x, k and v of pictures' features. Nothing is rotated and
+/// every row sees every row of the pictures. The gate of the published models is part of `o_proj`.
+#[derive(Debug)]
+pub struct CrossAttention {
+    /// The norm before it.
+    pub norm: Norm,
+    /// `// [q * dim, hidden]`
+    pub q_proj: Weight,
+    /// Keys and values side by side. `// [2 * kv * dim, hidden]`
+    pub kv_proj: FusedLinear,
+    /// `// [hidden, q * dim]`
+    pub o_proj: Weight,
+    /// How many heads there are, and how wide they are.
+    pub heads: rope_append::Heads,
+    /// Norms of the queries and keys of every head.
+    pub head_norms: HeadNorms,
+}
+
+impl CrossAttention {
+    /// Records the layer over the rows in `pass.work.x`.
+    pub fn record(&self, pass: &mut Pass<'_>, seen: &PictureState) -> Result<()> {
+        self.keys_values(pass, seen)?;
+        let (x, work, m, rope_append::Heads { q, dim, .. }) = (pass.x(), pass.work, pass.rows, self.heads);
+        let (product, queries) = (work.qkv.all(), work.attn.all()); // [rows, q * dim] each
+        normed(pass, from_ref(&self.q_proj), &self.norm, (&x, m), &product)?;
+        let tuning = rms_norm::Tuning::of(pass.recording.kernel_config());
+        let (sizes, eps) = ((m * q, dim), self.head_norms.eps);
+        rms_norm::record(pass.recording, tuning, sizes, eps, &product, &self.head_norms.q, &queries)?;
+        self.attend(pass, seen, queries, &product)?;
+        add(pass, &self.o_proj, &product, &x)
+    }
+
+    /// Keys and values of the picture that the pass begins with, if it begins with one, to where they are kept.
+    fn keys_values(&self, pass: &mut Pass<'_>, seen: &PictureState) -> Result<()> {
+        // No step begins with a picture.
+        if pass.is_step() {
+            return Ok(());
+        }
+        let no_features = || Error::Internal { detail: "a picture without features".into() };
+        let kv = pass.work.qkv.all(); // [rows, k | v]
+        let width = self.kv_proj.matrices.first().map_or(0, |weight| weight.shape.cols);
+        for fresh in seen.fresh.iter() {
+            let features = pass.features.as_ref().ok_or_else(no_features)?.skip_rows(fresh.features.start, width);
+            let (tokens, heads) = (fresh.features.len(), rope_append::Heads { q: 0, ..self.heads });
+            self.kv_proj.record(pass.recording, &features, tokens, &kv)?;
+            let (stride, norms) = (self.kv_proj.width(), Some(&self.head_norms));
+            let append = RopeAppend { qkv: &kv, stride, tokens, heads, norms, step: &fresh.words, cache: &seen.cache };
+            rope_append::record(pass.recording, &append)?;
+        }
+        Ok(())
+    }
+
+    fn attend(&self, pass: &mut Pass<'_>, seen: &PictureState, queries: Slice, out: &Slice) -> Result<()> {
+        let rope_append::Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = self.heads;
+        let (rows, stride, cache, step) = (seen.rows, q_heads * head_dim, &seen.cache, &seen.view);
+        let kernel_config = pass.recording.kernel_config();
+        match pass.form {
+            Form::Chunk { .. } => {
+                let shape =
+                    Shape { q_tokens: pass.rows, kv_tokens: rows, q_heads, kv_heads, head_dim, causal_past: None };
+                let (kv, tuning) = (KeysValues::Cache { cache, step }, flash::Tuning::of(kernel_config));
+                let q = &Heads { buffer: queries, stride, offset: 0 }; // [rows, q_heads, head_dim]
+                flash::record(pass.recording, &flash::Attention { q, kv, out, shape, tuning })
+            }
+            // No row is behind another: each is the last of a step of its own.
+            Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
+                let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
+                let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());
+                let (m, splits, tuning) = (1, splits(rows), attention_step::Tuning::of(kernel_config));
+                let attention =
+                    AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+                attention_step::record(pass.recording, &attention)
+            }),
+        }
+    }
+
+    /// The matrices that every token is multiplied by.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Weight> {
+        [&self.q_proj, &self.o_proj].into_iter()
+    }
+}
