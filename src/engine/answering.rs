@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
-/// An answer under way. The engine holds none of it: what it computed last is found again as any conversation is.
+/// An answer under way. The engine holds none of it: what has been computed is found again as any conversation is.
 #[derive(Debug)]
 pub struct Answering {
     pub(super) encoded: Rc<Encoded>,
@@ -115,6 +115,7 @@ impl<B: Backend> Engine<B> {
         }
         let context = &mut RequestContext::new(cancel, on_event);
         let wanted = answering.entries();
+        self.take_up(&wanted);
         let common = self.conversation.common(&wanted);
         if self.conversation.rewind(common, &encoded.pictures) < tokens {
             let cached = self.prefill(&encoded, &mut answering.answer.timings, context).await?;

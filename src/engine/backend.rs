@@ -32,6 +32,12 @@ pub trait Backend {
     /// The model; [`crate::Error::DeviceLost`] from the loss of a device until [`Self::reopen`].
     fn model(&mut self) -> Result<&mut Self::Model>;
 
+    /// Most conversations that rest beside the one that goes on.
+    fn most_resting(&self) -> usize;
+
+    /// Whether the conversations that rest have to go before these pictures are encoded, because there is no memory for both.
+    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool;
+
     /// Features of those of `pictures` that occur in `entries`, or [`crate::Error::Aborted`].
     async fn encode_images(
         &mut self,

@@ -65,7 +65,7 @@ impl History {
 
 /// A conversation with its state, which is gone while there is no device.
 #[derive(Debug)]
-pub struct Conversation<M: LanguageModel> {
+pub(super) struct Conversation<M: LanguageModel> {
     state: Option<M::State>,
     history: History,
     /// Entries before the place that was remembered last.
@@ -80,7 +80,7 @@ impl<M: LanguageModel> Default for Conversation<M> {
 
 impl<M: LanguageModel> Conversation<M> {
     /// Its entries.
-    pub fn entries(&self) -> &[ContextEntry] {
+    pub(super) fn entries(&self) -> &[ContextEntry] {
         &self.history.entries
     }
 
@@ -89,11 +89,45 @@ impl<M: LanguageModel> Conversation<M> {
         &self.history.pictures
     }
 
+    /// Entries that `prompt` begins with.
+    fn prefix(&self, prompt: &[ContextEntry]) -> usize {
+        self.entries().iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count()
+    }
+
     /// Entries that `prompt` has in common with the conversation and that need not be computed. The last entry of the prompt is always
     /// left to compute, since its logits are wanted.
     pub(super) fn common(&self, prompt: &[ContextEntry]) -> usize {
-        let common = self.entries().iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
-        common.min(prompt.len().saturating_sub(1))
+        self.prefix(prompt).min(prompt.len().saturating_sub(1))
+    }
+
+    /// How many of these the state can go back to.
+    pub(super) fn kept_of(&self, prompt: &[ContextEntry]) -> usize {
+        self.state.as_ref().map_or(0, |state| state.reach(self.common(prompt)))
+    }
+
+    /// Whether `prompt` can take the conversation's place: nothing is lost that could be found again if it rested.
+    pub(super) fn goes_on_as(&self, prompt: &[ContextEntry]) -> bool {
+        self.state.as_ref().is_none_or(|state| state.lasting() <= self.prefix(prompt))
+    }
+
+    /// Another one with the same entries, as many as can be shared.
+    pub(super) fn fork(&self) -> Self {
+        let (state, history) = (self.state.as_ref().map(States::fork), self.history.clone());
+        let mut fork = Self { state, history, remembered: self.remembered };
+        fork.forget_evicted();
+        fork
+    }
+
+    /// Gives up what only a conversation that goes on needs.
+    pub(super) fn rest(&mut self) {
+        self.state.as_mut().map(States::rest);
+        self.forget_evicted();
+    }
+
+    /// Forgets what its state does not hold any more, and the pictures that were named there.
+    pub(super) fn forget_evicted(&mut self) {
+        let len = self.state.as_ref().map_or(0, States::len);
+        self.rewind(len, &[]);
     }
 
     /// The state, a new one if there is none.
@@ -336,13 +370,14 @@ impl<M: LanguageModel> Conversation<M> {
             return verdict.and(Err(not_rewound()));
         }
         kept[..left - first].iter().for_each(|&token| self.history.add_step(token));
-        for &token in &kept[left - first..] {
-            self.step_again(model, token)?;
-        }
         if let Ok(Some(Verdict { token, .. })) = verdict
             && left < first + rows
         {
-            model.resume(self.state_mut(model)?, draw, token, drawn + rows)?;
+            let mut steps = kept[left - first..].iter().map(|&token| self.step_again(model, token));
+            let stepped = steps.try_for_each(|stepped| stepped);
+            let resumed = stepped.and_then(|()| model.resume(self.state_mut(model)?, draw, token, drawn + rows));
+            // Nobody has been told of the drafts.
+            resumed.inspect_err(|_| self.truncate(first))?;
         }
         verdict
     }

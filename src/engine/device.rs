@@ -23,6 +23,9 @@ use crate::model::{DryModel, Model};
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader};
 
+/// Most conversations of a model of attention that rest; the pages of their keys and values are the pool's.
+const MOST_RESTING: usize = 32;
+
 /// The part of a backend that is on the device, and gone with it.
 #[derive(Debug)]
 pub(super) struct Resident {
@@ -52,10 +55,15 @@ impl Device {
         self.resident.as_mut().ok_or_else(not_there)
     }
 
+    /// Whether there is memory for empty pages beside the tower.
+    fn keeps_pages(&self) -> bool {
+        self.plan.keeps_pages && self.resident.as_ref().is_some_and(|resident| !resident.model.pool().is_lean())
+    }
+
     /// Gives up the memory of empty pages where the tower needs it.
     pub(super) async fn make_room_for_tower(&mut self) -> Result<()> {
         let pool = self.model()?.pool().clone();
-        if self.plan.keeps_pages && !pool.is_lean() { Ok(()) } else { pool.trim(&self.gpu).await }
+        if self.keeps_pages() { Ok(()) } else { pool.trim(&self.gpu).await }
     }
 
     /// The picture side, to be run.
@@ -66,6 +74,18 @@ impl Device {
         let (gpu, manifest, shards, plan) = (&self.gpu, &self.manifest, &*self.shards, &self.plan);
         Ok((model, TowerRun { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }))
     }
+}
+
+/// Those of `pictures` that `entries` name, each once.
+fn named<'a>(pictures: &'a [Rc<SizedPicture>], entries: &[ContextEntry]) -> Vec<&'a SizedPicture> {
+    let mut wanted: Vec<&SizedPicture> = Vec::new();
+    for picture in pictures {
+        let is_of = |entry: &ContextEntry| entry.fingerprint() == Some(picture.fingerprint);
+        if entries.iter().any(is_of) && wanted.iter().all(|other| other.fingerprint != picture.fingerprint) {
+            wanted.push(picture);
+        }
+    }
+    wanted
 }
 
 fn not_there() -> Error {
@@ -95,19 +115,23 @@ impl Backend for Device {
         self.resident_mut().map(|resident| &mut resident.model)
     }
 
+    fn most_resting(&self) -> usize {
+        let is_recurrent = self.manifest.config.text().delta.is_some();
+        if is_recurrent { self.plan.resting } else { MOST_RESTING }
+    }
+
+    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool {
+        let is_new = |picture: &&SizedPicture| self.features.find(picture).is_none();
+        !self.keeps_pages() && named(pictures, entries).iter().any(is_new)
+    }
+
     async fn encode_images(
         &mut self,
         entries: &[ContextEntry],
         pictures: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
-        let mut wanted: Vec<&SizedPicture> = Vec::new();
-        for picture in pictures {
-            let is_of = |entry: &ContextEntry| entry.fingerprint() == Some(picture.fingerprint);
-            if entries.iter().any(is_of) && wanted.iter().all(|other| other.fingerprint != picture.fingerprint) {
-                wanted.push(picture);
-            }
-        }
+        let wanted = named(pictures, entries);
         if wanted.is_empty() {
             return Ok(PromptImages::default());
         }

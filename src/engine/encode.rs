@@ -90,7 +90,7 @@ impl<B: Backend> Engine<B> {
         template.encode(messages, pictures, &self.tokenizer)
     }
 
-    /// The pictures at the sizes at which they are shown. What the conversation holds keeps its size: the device's rate may have changed,
+    /// The pictures at the sizes at which they are shown. What a conversation holds keeps its size: the device's rate may have changed,
     /// but the cache is of use for this one.
     fn size_pictures(&self, pictures: &[Picture], limits: PictureLimits) -> Result<Vec<Rc<SizedPicture>>> {
         let Some(rules) = self.picture_rules() else {
@@ -109,7 +109,7 @@ impl<B: Backend> Engine<B> {
             let is_this = |held: &&Rc<SizedPicture>| {
                 (held.original, held.shown.detail, held.limits) == (original, *detail, limits)
             };
-            if let Some(held) = held.iter().find(is_this) {
+            if let Some(held) = held.iter().chain(self.resting.pictures()).find(is_this) {
                 return Ok(held.clone());
             }
             let wanted = Wanted {

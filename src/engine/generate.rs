@@ -40,6 +40,7 @@ impl<B: Backend> Engine<B> {
         }
         let ignore = &mut |_| ();
         let context = &mut RequestContext::new(cancel, ignore);
+        self.take_up(&[]);
         self.conversation.rewind(0, &encoded.pictures);
         let mut images = None;
         while self.conversation.entries().len() < total {
@@ -98,6 +99,9 @@ impl<B: Backend> Engine<B> {
     /// Encodes the pictures of what is not computed yet.
     async fn images(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<PromptImages> {
         let rest = &encoded.entries[self.conversation.entries().len()..];
+        if self.backend.lacks_room(rest, &encoded.pictures) {
+            self.resting.clear();
+        }
         self.backend.encode_images(rest, &encoded.pictures, context).await
     }
 

@@ -19,6 +19,7 @@ mod pictures;
 mod prompt;
 mod reading;
 mod recovery;
+mod resting;
 mod source;
 mod speculate;
 mod tower;
@@ -28,7 +29,6 @@ mod workload;
 pub use crate::memory::{Plan, Residency};
 pub use answering::Answering;
 pub use backend::Backend;
-pub use conversation::Conversation;
 pub use device::Device;
 pub use events::{
     Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, TokenLogprob,
@@ -55,7 +55,9 @@ use crate::image::Decode;
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::Manifest;
+use conversation::Conversation;
 use pictures::FeatureCache;
+use resting::Resting;
 use speculate::LatencyModel;
 
 /// A request for an answer.
@@ -75,12 +77,14 @@ pub struct Request {
     pub grammar: Option<Rc<dyn Grammar>>,
 }
 
-/// A loaded model, and the conversation that requests continue. Several conversations can share a model: [`Self::swap_conversation`].
+/// A loaded model, and the conversations that requests continue: what an earlier request has left in the cache is not computed again.
 #[derive(Debug)]
 pub struct Engine<B: Backend = Device> {
     backend: B,
     tokenizer: Arc<Tokenizer>,
+    /// The one that is gone on with.
     conversation: Conversation<B::Model>,
+    resting: Resting<B::Model>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
@@ -105,6 +109,7 @@ impl<B: Backend> Engine<B> {
             backend,
             tokenizer,
             conversation,
+            resting: Resting::default(),
             speculation,
             latency,
             pictures,
@@ -165,9 +170,9 @@ impl<B: Backend> Engine<B> {
         &self.tokenizer
     }
 
-    /// Has requests continue another conversation of this engine, or a new one. Returns the one so far.
-    pub fn swap_conversation(&mut self, other: Conversation<B::Model>) -> Conversation<B::Model> {
-        std::mem::replace(&mut self.conversation, other)
+    /// Has the next entries be those that `wanted` begins with, as many as the cache still holds.
+    fn take_up(&mut self, wanted: &[ContextEntry]) {
+        self.resting.take_up(&mut self.conversation, wanted, self.backend.most_resting());
     }
 }
 
@@ -212,9 +217,10 @@ impl Engine {
         Tuned { gflops: self.backend.gpu.gflops(), ..self.backend.tuned }
     }
 
-    /// Forgets the conversation, its state and all pictures.
+    /// Forgets all conversations, their states and all pictures.
     pub fn reset(&mut self) {
         self.backend.features = FeatureCache::default();
+        self.resting.clear();
         self.conversation = Conversation::default();
     }
 

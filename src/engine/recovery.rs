@@ -38,6 +38,7 @@ impl<B: Backend> Engine<B> {
     /// Brings the engine to where it was, on a new device.
     async fn recover(&mut self, context: &mut RequestContext<'_>, mut reason: String) -> Result<()> {
         let held = self.conversation.drop_state();
+        self.resting.clear();
         loop {
             self.conversation.drop_state();
             self.backend.close();
@@ -60,6 +61,7 @@ impl<B: Backend> Engine<B> {
     /// Frees what can be made again, the state's spare room among it, and makes the state again.
     async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         let held = self.conversation.drop_state();
+        self.resting.clear();
         let freed = self.backend.free_memory().await;
         let rebuilt = if freed.is_ok() { self.rebuild(context, &held).await } else { freed };
         if matches!(rebuilt, Err(Error::DeviceLost { .. })) {

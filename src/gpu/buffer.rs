@@ -46,6 +46,11 @@ impl Buffer {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether there are other clones of it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The whole buffer.
     pub fn all(&self) -> Slice {
         Slice { buffer: self.clone(), offset: 0, bytes: self.bytes() }

@@ -136,14 +136,17 @@ impl<'a> Estimate<'a> {
         // Tokens, and the name of a further page.
         let inputs = |tokens: usize| step_bytes(text, tokens, plan.context) + ((tokens + 1) * size_of::<u32>()) as u64;
         // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
-        let chunk = launches(params.chunk) + inputs(rows.prompt);
+        // A page is copied before that.
+        let page = State::copy_bytes(text, plan.kv);
+        let resting = plan.resting as u64 * State::resting_bytes(text);
+        let chunk = page + launches(params.chunk) + inputs(rows.prompt);
         let read = (rows.head * text.vocab_size * size_of::<f32>()) as u64 + launches(params.head);
         let step = params.steps.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
         let begun = inputs(1) + step + params.draw + 8 * text.vocab_size as u64 + launches(params.head);
         let staging = chunk.max(read).max(begun);
         Ok(PhaseBytes::new(
             Phase::Text,
-            [self.model.text_bytes, resident, state + twice, work + drawn + kept, features, staging],
+            [self.model.text_bytes, resident, state + twice + resting, work + drawn + kept, features, staging],
         ))
     }
 
@@ -187,12 +190,19 @@ impl<'a> Estimate<'a> {
         paper.wait_idle();
         let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
+        // Where there is no room for empty pages, nothing rests while a picture is encoded.
+        let resting = if plan.keeps_pages { plan.resting as u64 } else { 0 };
         let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
+        let state = state + resting * State::resting_bytes(self.config.text());
+        let copied = State::copy_bytes(self.config.text(), plan.kv);
         let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.feature_rows(shape.grid)));
         let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);
         let phase = |held: u64, work: u64, staging: u64| {
             let held = if streamed { held } else { whole };
-            PhaseBytes::new(Phase::Picture, [self.model.text_bytes, held, state, work, features, staging + WAIT])
+            PhaseBytes::new(
+                Phase::Picture,
+                [self.model.text_bytes, held, state, work, features, staging + WAIT + copied],
+            )
         };
         let sent = |bytes: u64| if streamed { bytes } else { 0 };
         let [first_params, layer_params, last_params] = params.map(|params| 2 * params);

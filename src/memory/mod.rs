@@ -62,6 +62,9 @@ pub struct Plan {
     pub kv: KvPrecision,
     /// Whether the cache keeps the memory of empty pages while pictures are encoded.
     pub keeps_pages: bool,
+    /// Conversations that rest beside the one that goes on, of a model with recurrent layers: each remembers some places. Those of others
+    /// take pages alone.
+    pub resting: usize,
     /// Where the weights of the picture side are.
     pub vision: Residency,
     /// Layers of a streamed tower on the GPU at once.

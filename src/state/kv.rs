@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pages::Pages;
 use super::pictures::{NewPicture, picture_bytes, store_bytes};
-use super::pool::Pool;
+use super::pool::{COPIED, Pool};
 use super::recurrent::Recurrent;
 use super::{LayerState, Positions, States};
 use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
@@ -35,11 +35,8 @@ impl Drop for State {
 impl State {
     /// An empty state that may grow to `context` entries in the pages of `pool`.
     pub fn new(pool: &Pool, context: usize) -> Self {
-        Self::of(pool, pool.pages(Pages::open), context, Positions::default())
-    }
-
-    fn of(pool: &Pool, list: u64, context: usize, positions: Positions) -> Self {
-        Self { pool: pool.clone(), list, context, positions, recurrent: Recurrent::new(pool.config()) }
+        let (list, recurrent) = (pool.pages(Pages::open), Recurrent::new(pool.config()));
+        Self { pool: pool.clone(), list, context, positions: Positions::default(), recurrent }
     }
 
     /// An empty state with a pool of its own, which has memory for `room` entries and for the largest picture, if pictures have keys of their
@@ -52,19 +49,6 @@ impl State {
             state.pool.place_picture(gpu, state.list, &picture)?;
         }
         Ok(state)
-    }
-
-    /// A state with the same entries, in the same pages: what either of them is continued by, the other does not see. Takes no memory;
-    /// before one of them is continued, the last page is copied if it is not full. What a recurrence remembers is not shared: of a decoder
-    /// with recurrent layers it has no entries.
-    #[must_use]
-    pub fn fork(&self) -> Self {
-        if self.recurrent.is_some() {
-            return Self::new(&self.pool, self.context);
-        }
-        let list = self.pool.pages(|pages| pages.fork(self.list));
-        self.pool.pictures(|pictures| pictures.fork(self.list, list));
-        Self::of(&self.pool, list, self.context, self.positions.clone())
     }
 
     /// Bytes that an entry takes, in all layers together.
@@ -82,9 +66,20 @@ impl State {
         })
     }
 
+    /// Bytes by way of which a page is copied.
+    pub fn copy_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
+        let head_bytes = precision.head_bytes(config.head_dim).into_iter().max().unwrap_or(0);
+        (config.num_key_value_heads * COPIED) as u64 * head_bytes
+    }
+
     /// Bytes of what recurrent layers remember, however many entries there are.
     pub fn recurrent_bytes(config: &TextConfig) -> u64 {
         Recurrent::new(config).map_or(0, |recurrent| recurrent.bytes())
+    }
+
+    /// Bytes of what recurrent layers remember of a conversation that rests.
+    pub fn resting_bytes(config: &TextConfig) -> u64 {
+        Recurrent::new(config).map_or(0, |recurrent| recurrent.resting_bytes())
     }
 
     /// The precision where nobody asks for one: 32-bit floats if the whole context is cheap even so, else 16-bit ones.
@@ -193,5 +188,32 @@ impl States for State {
         }
         self.positions.rewind(left);
         left
+    }
+
+    /// In the same pages, and with the same places that recurrent layers remember: takes no memory. Before one of the two is continued,
+    /// the last page is copied if it is not full.
+    fn fork(&self) -> Self {
+        let Self { pool, context, positions, .. } = self;
+        let list = pool.pages(|pages| pages.fork(self.list));
+        pool.pictures(|pictures| pictures.fork(self.list, list));
+        let recurrent = self.recurrent.as_ref().map(Recurrent::fork);
+        let mut fork = Self { pool: pool.clone(), list, context: *context, positions: positions.clone(), recurrent };
+        fork.rest();
+        fork
+    }
+
+    fn reach(&self, to: usize) -> usize {
+        let left = self.pool.pictures(|pictures| pictures.reach(self.list, self.len().min(to)));
+        self.recurrent.as_ref().map_or(left, |recurrent| recurrent.reach(left))
+    }
+
+    fn lasting(&self) -> usize {
+        self.recurrent.as_ref().map_or(self.len(), |recurrent| self.reach(recurrent.last_place()))
+    }
+
+    fn rest(&mut self) -> usize {
+        self.rewind(self.lasting());
+        self.recurrent.iter().for_each(Recurrent::rest);
+        self.len()
     }
 }

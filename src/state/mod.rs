@@ -34,7 +34,7 @@ pub enum LayerState {
 }
 
 /// The states of all layers of one conversation.
-pub trait States {
+pub trait States: Sized {
     /// Entries held: rows of all passes submitted, less those gone back behind.
     fn len(&self) -> usize;
 
@@ -50,4 +50,17 @@ pub trait States {
     /// Goes back to `to` entries, or if some layer cannot, to the latest place before. Returns the entries that are left; what lies
     /// between them and `to` has to be computed again.
     fn rewind(&mut self, to: usize) -> usize;
+
+    /// The entries that [`Self::rewind`] would leave.
+    fn reach(&self, to: usize) -> usize;
+
+    /// A state at the entries that [`Self::lasting`] says: what either of the two is continued by, the other does not see.
+    #[must_use]
+    fn fork(&self) -> Self;
+
+    /// Entries that a conversation still holds which nobody goes on with: those of [`Self::rest`].
+    fn lasting(&self) -> usize;
+
+    /// Gives up the memory that only a conversation which goes on needs. Returns the entries that are left.
+    fn rest(&mut self) -> usize;
 }

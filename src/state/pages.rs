@@ -156,18 +156,37 @@ impl Pages {
         copy
     }
 
-    /// Takes pages from other lists than `list` until so many are free or none is left to take: first those behind their entries, then
-    /// the last pages of lists that were reserved for longest ago.
-    pub fn evict(&mut self, list: Option<u64>, free: usize) {
-        if self.free() < free {
-            self.give_back(list);
+    /// Takes pages from other lists than `list` until it can be continued by `entries` or none is left to take: first those behind their
+    /// entries, then the last pages of lists that were reserved for longest ago.
+    pub fn evict(&mut self, list: u64, entries: usize) {
+        if self.free() < self.missing(list, entries) {
+            self.give_back(Some(list));
         }
-        while self.free() < free {
-            let others = self.lists.iter().filter(|(key, other)| Some(**key) != list && !other.pages.is_empty());
+        while self.free() < self.missing(list, entries) {
+            let others = self.lists.iter().filter(|(key, other)| **key != list && !other.pages.is_empty());
             let Some((&key, other)) = others.min_by_key(|(_, other)| other.used) else { return };
             let pages = other.pages.len() - 1;
             self.truncate(key, pages);
         }
+    }
+
+    /// Takes all pages from all lists.
+    pub fn clear(&mut self) {
+        let lists: Vec<u64> = self.lists.keys().copied().collect();
+        lists.into_iter().for_each(|list| self.truncate(list, 0));
+    }
+
+    /// Gives the pages that are in lists the lowest numbers. Returns which have to be copied, and where to, in this order.
+    pub fn compact(&mut self) -> Vec<[u32; 2]> {
+        let mut moves = Vec::new();
+        while let Some(free) = self.counts.iter().position(|count| *count == 0).filter(|free| *free < self.used()) {
+            let last = self.used() - 1;
+            self.counts.swap(free, last);
+            let pages = self.lists.values_mut().flat_map(|list| &mut list.pages);
+            pages.filter(|page| **page as usize == last).for_each(|page| *page = free as u32);
+            moves.push([last as u32, free as u32]);
+        }
+        moves
     }
 }
 

@@ -196,13 +196,12 @@ impl Pictures {
 
     /// Goes back to `to` entries, or to before a run of pictures whose keys and values are not there. Returns the entries left.
     pub(super) fn rewind(&mut self, list: u64, to: usize) -> usize {
-        let Some(shown) = self.shown.get_mut(&list) else { return to };
-        let before = shown.entries.len();
-        shown.entries.retain(|entry| *entry < to);
-        if shown.entries.len() == before {
-            return to;
-        }
-        shown.forget_run().min(to)
+        self.shown.get_mut(&list).map_or(to, |shown| shown.rewind(to))
+    }
+
+    /// The entries that [`Self::rewind`] would leave.
+    pub(super) fn reach(&self, list: u64, to: usize) -> usize {
+        self.shown.get(&list).map_or(to, |shown| shown.clone().rewind(to))
     }
 
     /// Has a list see what another one sees.
@@ -219,6 +218,13 @@ impl Pictures {
 }
 
 impl Shown {
+    /// As [`Pictures::rewind`].
+    fn rewind(&mut self, to: usize) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| *entry < to);
+        if self.entries.len() == before { to } else { self.forget_run().min(to) }
+    }
+
     /// Gives up the pictures of the last run. Returns its first entry.
     fn forget_run(&mut self) -> usize {
         (self.store, self.fresh) = (None, Rc::default());

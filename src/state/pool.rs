@@ -14,6 +14,9 @@ use crate::kernels::cache::{Cache, PAGE};
 /// What the buffers are called in the device's messages.
 const LABEL: &str = "keys and values";
 
+/// Entries of a page that are copied at a time.
+pub(super) const COPIED: usize = 16;
+
 /// A pool of pages. Clones share it.
 ///
 /// All the memory that it may ever have is taken when the first entry comes, so that nothing moves later, and given back when no
@@ -170,7 +173,7 @@ impl Pool {
                 Err(error) => return Err(error),
             };
             let (missing, free) = self.pages(|pages| {
-                pages.evict(Some(list), missing);
+                pages.evict(list, entries);
                 (pages.missing(list, entries), pages.free())
             });
             if missing > free {
@@ -178,7 +181,7 @@ impl Pool {
             }
         }
         let shares_last = entries > 0 && self.pages(|pages| pages.shares_last(list));
-        let by_way = if shares_last { Some(self.alloc_page(gpu)?) } else { None };
+        let by_way = if shares_last { Some(self.alloc_way(gpu)?) } else { None };
         match (self.pages(|pages| pages.take(list, entries)), by_way) {
             (Some(copy), Some(by_way)) => self.copy_page(gpu, copy, &by_way),
             _ => Ok(()),
@@ -205,20 +208,26 @@ impl Pool {
         self.resize(gpu, needed, needed).await
     }
 
-    /// Gives back the memory of the pages behind the last one that holds entries, layer by layer. One that cannot move stays where it is. Fails as
-    /// [`Gpu::flush_errors`] and [`Gpu::read`], but for [`Error::OutOfMemory`].
+    /// Gives back the memory of the pages that hold no entries, layer by layer. One that cannot move stays where it is. Fails as
+    /// [`Gpu::flush_errors`] and [`Gpu::read`], and with [`Error::OutOfMemory`] where there is no room for a page on its way.
     pub async fn trim(&self, gpu: &Gpu) -> Result<()> {
-        let used = self.pages(|pages| {
+        let (used, held) = self.pages(|pages| {
             pages.give_back(None);
-            pages.used()
+            (pages.used(), pages.total() - pages.free())
         });
-        self.resize(gpu, used, 0).await
+        if held < used {
+            let by_way = self.alloc_way(gpu)?;
+            for moved in self.pages(Pages::compact) {
+                self.copy_page(gpu, moved, &by_way)?;
+            }
+        }
+        self.resize(gpu, held, 0).await
     }
 
     /// Gives all pages back that lists have, and takes no more memory from now on than lists need.
     pub async fn free(&self, gpu: &Gpu) -> Result<()> {
         self.0.is_lean.set(true);
-        self.pages(|pages| pages.evict(None, pages.total()));
+        self.pages(Pages::clear);
         self.trim(gpu).await
     }
 
@@ -271,22 +280,24 @@ impl Pool {
         Ok(Cache { precision: self.0.precision, planes })
     }
 
-    /// A buffer for a page of any plane.
-    fn alloc_page(&self, gpu: &Gpu) -> Result<Buffer> {
-        let bytes = self.0.entry_bytes.iter().map(|bytes| self.bytes(*bytes, 1)).max();
-        gpu.alloc("a page", Purpose::Staging, bytes.unwrap_or(0))
+    /// A buffer by way of which pages are copied.
+    fn alloc_way(&self, gpu: &Gpu) -> Result<Buffer> {
+        let bytes = self.0.entry_bytes.iter().copied().max().unwrap_or(0);
+        gpu.alloc("part of a page", Purpose::Staging, bytes * COPIED as u64)
     }
 
     /// Copies a page to another one in all layers, by way of another buffer: nothing can be copied within one.
     fn copy_page(&self, gpu: &Gpu, pages: [u32; 2], by_way: &Buffer) -> Result<()> {
         let mut copies = Recording::new();
         for layer in self.0.layers.borrow().iter() {
-            for (plane, bytes) in layer.cache.planes.iter().zip(&self.0.entry_bytes) {
-                let bytes = self.bytes(*bytes, 1);
-                let [from, to] =
-                    pages.map(|page| plane.buffer.slice(u64::from(page) * bytes..(u64::from(page) + 1) * bytes));
-                copies.copy(from, by_way.slice(0..bytes));
-                copies.copy(by_way.slice(0..bytes), to);
+            for (plane, entry_bytes) in layer.cache.planes.iter().zip(&self.0.entry_bytes) {
+                let bytes = entry_bytes * COPIED as u64;
+                for entry in (0..PAGE).step_by(COPIED) {
+                    let firsts = pages.map(|page| (page as usize * PAGE + entry) as u64 * entry_bytes);
+                    let [from, to] = firsts.map(|first| plane.buffer.slice(first..first + bytes));
+                    copies.copy(from, by_way.slice(0..bytes));
+                    copies.copy(by_way.slice(0..bytes), to);
+                }
             }
         }
         gpu.run("copy a page", &copies)

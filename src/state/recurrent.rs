@@ -49,6 +49,15 @@ struct Inner {
     is_wanted: bool,
 }
 
+impl Inner {
+    /// Keeps a buffer for another copy, unless another conversation has it too.
+    fn give_back(&mut self, buffer: Buffer) {
+        if !buffer.is_shared() {
+            self.spare.push(buffer);
+        }
+    }
+}
+
 impl Recurrent {
     /// Of a conversation that has not begun; `None` for a decoder without recurrent layers. Takes no memory yet.
     pub(super) fn new(config: &TextConfig) -> Option<Self> {
@@ -60,6 +69,34 @@ impl Recurrent {
             bytes += if is_recurrent { conv_bytes(&delta) + memory_bytes(&delta) } else { 0 };
         }
         Some(Self { config: delta, places, bytes, inner: RefCell::default() })
+    }
+
+    /// Of a conversation that has the places of this one to go back to, in the same memory, and is at the last of them.
+    pub(super) fn fork(&self) -> Self {
+        let Self { config, places, bytes, inner } = self;
+        let Inner { seen, snapshots, .. } = &*inner.borrow();
+        let inner = Inner { seen: *seen, snapshots: snapshots.clone(), ..Inner::default() };
+        Self { config: config.clone(), places: places.clone(), bytes: *bytes, inner: RefCell::new(inner) }
+    }
+
+    /// Gives up all memory but that of the places to go back to, and is at the last of them.
+    pub(super) fn rest(&self) {
+        let seen = self.last_place();
+        let inner = &mut *self.inner.borrow_mut();
+        let snapshots = std::mem::take(&mut inner.snapshots);
+        *inner = Inner { seen, snapshots, goes_back: seen > 0, ..Inner::default() };
+    }
+
+    /// The last place to go back to.
+    pub(super) fn last_place(&self) -> usize {
+        self.inner.borrow().snapshots.last().map_or(0, |(at, _)| *at)
+    }
+
+    /// The entries that [`Self::rewind`] would leave.
+    pub(super) fn reach(&self, to: usize) -> usize {
+        let inner = self.inner.borrow();
+        let place = || inner.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= to);
+        if to >= inner.seen { inner.seen } else { place().unwrap_or(0) }
     }
 
     /// Takes the memory of everything there may be.
@@ -81,6 +118,11 @@ impl Recurrent {
         self.bytes
     }
 
+    /// Bytes of all places that a conversation remembers.
+    pub(super) fn resting_bytes(&self) -> u64 {
+        SNAPSHOTS as u64 * self.bytes
+    }
+
     /// Counts entries.
     pub(super) fn advance(&self, rows: usize) {
         self.inner.borrow_mut().seen += rows;
@@ -100,7 +142,7 @@ impl Recurrent {
             return inner.seen;
         }
         while let Some((_, buffer)) = inner.snapshots.pop_if(|(at, _)| *at > to) {
-            inner.spare.push(buffer);
+            inner.give_back(buffer);
         }
         inner.is_wanted = false;
         match inner.snapshots.last() {
@@ -114,7 +156,7 @@ impl Recurrent {
     pub(super) fn settle(&self, gpu: &Gpu) -> Result<()> {
         self.allocate(gpu)?;
         let inner = &mut *self.inner.borrow_mut();
-        let Some(current) = &inner.current else { return Ok(()) };
+        let Some(current) = inner.current.clone() else { return Ok(()) };
         let wanted = inner.goes_back || inner.is_wanted;
         let mut copies = Recording::new();
         if std::mem::take(&mut inner.goes_back)
@@ -125,12 +167,11 @@ impl Recurrent {
         if std::mem::take(&mut inner.is_wanted) {
             if inner.spare.is_empty() && !inner.snapshots.is_empty() {
                 let (_, oldest) = inner.snapshots.remove(0);
-                inner.spare.push(oldest);
+                inner.give_back(oldest);
             }
-            if let Some(buffer) = inner.spare.pop() {
-                copies.copy(current.all(), buffer.all());
-                inner.snapshots.push((inner.seen, buffer));
-            }
+            let buffer = inner.spare.pop().map_or_else(|| gpu.alloc(LABEL, Purpose::KvCache, self.bytes), Ok)?;
+            copies.copy(current.all(), buffer.all());
+            inner.snapshots.push((inner.seen, buffer));
         }
         if wanted { gpu.run("copy recurrent states", &copies) } else { Ok(()) }
     }

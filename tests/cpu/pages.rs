@@ -22,8 +22,7 @@ struct Model {
 impl Model {
     /// Reserves as a pool does; false where there are too few pages.
     fn reserve(&mut self, list: u64, entries: usize) -> bool {
-        let missing = self.pages.missing(list, entries);
-        self.pages.evict(Some(list), missing);
+        self.pages.evict(list, entries);
         for (other, held) in &mut self.lists {
             assert!(*other != list || self.pages.len(*other) == held.len(), "nothing of its own is taken");
             held.truncate(self.pages.len(*other));
@@ -51,6 +50,19 @@ impl Model {
             held.push(self.entries);
         }
         self.pages.advance(list, entries);
+    }
+
+    /// Moves pages as a pool does.
+    fn compact(&mut self) {
+        for [from, to] in self.pages.compact() {
+            for place in 0..PAGE {
+                match self.written.remove(&(from, place)) {
+                    Some(entry) => drop(self.written.insert((to, place), entry)),
+                    None => drop(self.written.remove(&(to, place))),
+                }
+            }
+        }
+        assert_eq!(self.pages.used(), TOTAL - self.pages.free(), "nothing is empty before the last page");
     }
 
     fn check(&self) {
@@ -98,7 +110,10 @@ fn nobody_writes_what_another_one_holds() {
                     assert_eq!(model.pages.rewind(list, to), to);
                     held.truncate(to);
                 }
-                (6, Some(_)) => model.pages.give_back(None),
+                (6, Some(_)) => {
+                    model.pages.give_back(None);
+                    model.compact();
+                }
                 (_, Some(list)) => {
                     // Some of what was reserved is not used.
                     let entries = [1, 7, 200, 600][random.bits() as usize % 4];
@@ -158,14 +173,14 @@ fn who_rests_longest_gives_way_first_and_from_its_end() {
     pages.take(first, 1);
     pages.rewind(first, 3 * PAGE);
     assert_eq!(pages.free(), 1);
-    pages.evict(Some(third), 3);
+    pages.evict(third, 3 * PAGE);
     assert_eq!(
         (pages.len(first), pages.len(second)),
         (3 * PAGE, 2 * PAGE),
         "what was reserved and not used goes first"
     );
-    pages.evict(Some(third), 6);
+    pages.evict(third, 6 * PAGE);
     assert_eq!((pages.len(first), pages.len(second)), (2 * PAGE, 0));
-    pages.evict(Some(third), 9);
+    pages.evict(third, 9 * PAGE);
     assert_eq!((pages.len(first), pages.free()), (0, 8), "there are no more");
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use ocelli::config::ImageGrid;
 use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
+use ocelli::state::Pages;
 use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
@@ -19,23 +20,36 @@ pub(crate) struct FakeBackend {
     vocab: usize,
     context: usize,
     chunk: usize,
+    /// Pages of the pool, and conversations that rest.
+    pub(crate) pages: usize,
+    pub(crate) resting: usize,
     pub(crate) faults: Rc<RefCell<Faults>>,
 }
 
 impl FakeBackend {
     pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
         let faults = Rc::default();
-        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, faults };
+        let (pages, resting) = (8, 8);
+        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, resting, faults };
         this.open();
         this
+    }
+
+    /// The same with a pool of so many pages, and room for so many conversations that rest.
+    pub(crate) fn with(mut self, pages: usize, resting: usize) -> Self {
+        (self.pages, self.resting) = (pages, resting);
+        self.open();
+        self
     }
 
     fn open(&mut self) {
         let device = self.faults.borrow().devices + 1;
         self.faults.borrow_mut().devices = device;
         let Self { kind, vocab, context, chunk, .. } = *self;
-        let (faults, rows) = (self.faults.clone(), Vec::new());
-        self.model = Some(FakeModel { kind, vocab, context, chunk, device, lost: false, faults, rows });
+        let (faults, rows, mut pages) = (self.faults.clone(), Vec::new(), Pages::default());
+        pages.resize(self.pages);
+        let pages = Rc::new(RefCell::new(pages));
+        self.model = Some(FakeModel { kind, vocab, context, chunk, pages, device, lost: false, faults, rows });
     }
 }
 
@@ -62,6 +76,14 @@ impl Backend for FakeBackend {
         self.model.as_mut().ok_or_else(|| Error::DeviceLost { reason: "not there".into() })
     }
 
+    fn most_resting(&self) -> usize {
+        self.resting
+    }
+
+    fn lacks_room(&self, _: &[ContextEntry], _: &[Rc<SizedPicture>]) -> bool {
+        false
+    }
+
     async fn encode_images(
         &mut self,
         _: &[ContextEntry],
@@ -83,6 +105,7 @@ impl Backend for FakeBackend {
     }
 
     async fn free_memory(&mut self) -> Result<()> {
+        self.model()?.pages.borrow_mut().clear();
         self.model()?.operate()
     }
 }

@@ -9,7 +9,7 @@ use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
-use ocelli::state::States;
+use ocelli::state::{Pages, States};
 use ocelli::{Error, Result};
 
 /// What a state can go back to.
@@ -68,14 +68,25 @@ impl Seen {
 pub(crate) struct FakeState {
     kind: Kind,
     device: usize,
-    /// After every entry: all of them, or of a recurrence the last one alone.
+    pages: Rc<RefCell<Pages>>,
+    /// Its pages.
+    list: u64,
+    /// After every entry: all of them, or of a recurrence the last one alone, and how many there were.
     seen: Vec<Seen>,
-    len: usize,
+    at: usize,
     snapshots: Vec<(usize, Seen)>,
 }
 
+impl Drop for FakeState {
+    fn drop(&mut self) {
+        self.pages.borrow_mut().close(self.list);
+    }
+}
+
 impl FakeState {
+    /// The state behind the entries, all of which the pages still hold.
     fn now(&self) -> Seen {
+        assert_eq!(self.at, self.len(), "it goes on without pages that were taken from it");
         self.seen.last().copied().unwrap_or_default()
     }
 
@@ -85,19 +96,20 @@ impl FakeState {
             self.seen.clear();
         }
         self.seen.push(next);
-        self.len += 1;
+        self.at += 1;
+        self.pages.borrow_mut().advance(self.list, 1);
         next
     }
 }
 
 impl States for FakeState {
     fn len(&self) -> usize {
-        self.len
+        self.pages.borrow().len(self.list)
     }
 
     fn checkpoint(&mut self) {
-        if self.kind == Kind::Recurrence && self.snapshots.last().is_none_or(|(at, _)| *at != self.len) {
-            self.snapshots.push((self.len, self.now()));
+        if self.kind == Kind::Recurrence && self.snapshots.last().is_none_or(|(at, _)| *at != self.at) {
+            self.snapshots.push((self.at, self.now()));
             if self.snapshots.len() > SNAPSHOTS {
                 self.snapshots.remove(0);
             }
@@ -105,21 +117,40 @@ impl States for FakeState {
     }
 
     fn rewind(&mut self, to: usize) -> usize {
-        if to >= self.len {
-            return self.len;
-        }
-        match self.kind {
-            Kind::Attention => {
-                self.seen.truncate(to);
-                self.len = to;
+        let left = self.reach(to);
+        self.pages.borrow_mut().rewind(self.list, left);
+        if left < self.at {
+            self.seen.truncate(left);
+            if self.kind == Kind::Recurrence {
+                self.snapshots.retain(|(at, _)| *at <= left);
+                self.seen = self.snapshots.last().map(|(_, seen)| *seen).into_iter().collect();
             }
-            Kind::Recurrence => {
-                self.snapshots.retain(|(at, _)| *at <= to);
-                let (at, seen) = self.snapshots.last().copied().unwrap_or_default();
-                (self.len, self.seen) = (at, vec![seen]);
-            }
+            self.at = left;
         }
-        self.len
+        left
+    }
+
+    fn reach(&self, to: usize) -> usize {
+        let left = self.len().min(to);
+        let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
+        if self.kind == Kind::Attention || left >= self.at { left } else { place().unwrap_or(0) }
+    }
+
+    fn lasting(&self) -> usize {
+        let last = || self.reach(self.snapshots.last().map_or(0, |(at, _)| *at));
+        if self.kind == Kind::Attention { self.len() } else { last() }
+    }
+
+    fn fork(&self) -> Self {
+        let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().fork(self.list));
+        let (seen, snapshots) = (self.seen.clone(), self.snapshots.clone());
+        let mut fork = Self { kind: self.kind, device: self.device, pages, list, seen, at: self.at, snapshots };
+        fork.rest();
+        fork
+    }
+
+    fn rest(&mut self) -> usize {
+        self.rewind(self.lasting())
     }
 }
 
@@ -129,6 +160,8 @@ pub(crate) struct Faults {
     pub(crate) operations: usize,
     pub(crate) lose_at: Vec<usize>,
     pub(crate) full_at: Vec<usize>,
+    /// Rows of prompts computed so far.
+    pub(crate) rows: usize,
     /// Devices opened so far.
     pub(crate) devices: usize,
 }
@@ -139,6 +172,7 @@ pub(crate) struct FakeModel {
     pub(crate) vocab: usize,
     pub(crate) context: usize,
     pub(crate) chunk: usize,
+    pub(crate) pages: Rc<RefCell<Pages>>,
     pub(crate) device: usize,
     pub(crate) lost: bool,
     pub(crate) faults: Rc<RefCell<Faults>>,
@@ -196,11 +230,13 @@ impl LanguageModel for FakeModel {
     }
 
     fn new_state(&self) -> Result<FakeState> {
-        Ok(FakeState { kind: self.kind, device: self.device, seen: Vec::new(), len: 0, snapshots: Vec::new() })
+        let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().open());
+        let (seen, snapshots) = (Vec::new(), Vec::new());
+        Ok(FakeState { kind: self.kind, device: self.device, pages, list, seen, at: 0, snapshots })
     }
 
     async fn reserve(&mut self, state: &mut FakeState, rows: usize) -> Result<()> {
-        let (needed, context) = (self.own(state).len + rows, self.context);
+        let (needed, context) = (self.own(state).len() + rows, self.context);
         if needed > context {
             return Err(Error::ContextOverflow { tokens: needed, context });
         }
@@ -210,6 +246,10 @@ impl LanguageModel for FakeModel {
             let (what, purpose, detail) = ("state".into(), "kv_cache".into(), "on order".into());
             return Err(Error::OutOfMemory { what, purpose, bytes: 1, in_use: 0, detail });
         }
+        let mut pages = self.pages.borrow_mut();
+        pages.evict(state.list, rows);
+        assert!(pages.free() >= pages.missing(state.list, rows), "the pages of one conversation are there");
+        pages.take(state.list, rows);
         Ok(())
     }
 
@@ -222,6 +262,7 @@ impl LanguageModel for FakeModel {
             // A device that is lost in the middle has computed some rows.
             self.operate()?;
             self.rows.push(state.push(token));
+            self.faults.borrow_mut().rows += 1;
         }
         Ok(())
     }
@@ -312,7 +353,7 @@ impl LanguageModel for FakeModel {
     }
 
     fn draft_rows(&self, state: &FakeState, most: usize) -> Option<usize> {
-        let most = most.min(self.context - state.len);
+        let most = most.min(self.context - state.len());
         [4, 8].into_iter().rev().find(|&rows| rows <= most)
     }
 

@@ -2,6 +2,7 @@
 //! whose state cannot; stop strings, streaming, limits, errors.
 
 mod backend;
+mod cache;
 pub(crate) mod fake;
 mod grammar;
 mod sessions;
@@ -29,8 +30,18 @@ static MANIFEST: LazyLock<Manifest> =
     LazyLock::new(|| on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0));
 
 pub(crate) fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEngine {
+    engine_with(kind, speculation, sizes, (8, 8))
+}
+
+/// An engine with a pool of so many pages, and so many conversations that rest.
+fn engine_with(
+    kind: Kind,
+    speculation: Speculation,
+    sizes: (usize, usize),
+    (pages, resting): (usize, usize),
+) -> FakeEngine {
     let tokenizer = TOKENIZER.clone();
-    let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes);
+    let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes).with(pages, resting);
     let options = LoadOptions { speculation, ..LoadOptions::new(|| 0.0) };
     Engine::new(backend, tokenizer, &options)
 }
@@ -119,6 +130,24 @@ fn dice_fall_alike_for_equal_seeds_and_through_losses() {
 }
 
 #[test]
+fn drafts_that_were_right_and_not_told_of_are_not_lost_with_the_device() {
+    for kind in KINDS {
+        let request = ask(&(100..130).collect::<Vec<_>>(), 30);
+        let whole = generate(&mut engine(kind, Speculation::Always, (200, 8)), &request).expect("an answer");
+        assert!(whole.usage.accepted_tokens > 0, "{:?}", whole.usage);
+        for lost in 1.. {
+            let mut engine = engine(kind, Speculation::Always, (200, 8));
+            let devices = engine.backend().faults.borrow().devices;
+            engine.backend().faults.borrow_mut().lose_at = vec![lost];
+            assert_eq!(generate(&mut engine, &request).expect("an answer").tokens, whole.tokens, "{kind:?}: {lost}");
+            if engine.backend().faults.borrow().devices == devices {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn the_third_loss_of_a_request_is_an_error_and_the_next_request_starts_anew() {
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (200, 8));
@@ -152,27 +181,5 @@ fn a_scored_prompt_gives_the_logits_of_every_position_however_it_is_divided() {
         let (whole, firsts) = score(usize::MAX);
         assert_eq!(firsts, [0, 16]);
         assert_eq!(score(7), (whole, vec![0, 7, 14, 21, 28]), "{kind:?}");
-    }
-}
-
-#[test]
-fn several_conversations_share_a_model() {
-    for kind in KINDS {
-        let mut engine = engine(kind, Speculation::Always, (200, 8));
-        let (one, other) = (ask(&[1, 2, 3, 4, 5], 20), ask(&[9, 8, 7], 20));
-        let right = [&one, &other].map(|request| {
-            engine.swap_conversation(ocelli::engine::Conversation::default());
-            generate(&mut engine, request).expect("an answer")
-        });
-        let mut resting = engine.swap_conversation(ocelli::engine::Conversation::default());
-        generate(&mut engine, &one).expect("an answer");
-        for turn in 0..4 {
-            let said = generate(&mut engine, [&one, &other][turn % 2]).expect("an answer");
-            assert_eq!(said.tokens, right[turn % 2].tokens, "{kind:?}");
-            let cached = said.usage.cached_tokens;
-            // A recurrence goes back to where a question ended, which is behind the last token that is wanted.
-            assert!(cached > 0 || kind == Kind::Recurrence, "nothing was reused");
-            resting = engine.swap_conversation(resting);
-        }
     }
 }

@@ -1,14 +1,15 @@
-//! Conversations as people have them, by chance: edits, follow-ups, regenerated answers, cancelling, lost devices, memory that runs out.
+//! Conversations as people have them, several at once, by chance: edits, follow-ups, regenerated answers, earlier conversations that go on,
+//! cancelling, lost devices, memory that runs out, few pages.
 //! Greedy answers are those of cold runs, token by token.
 
 use ocelli::Error;
 use ocelli::engine::{Cancel, Event, Speculation};
 
 use super::fake::Kind;
-use super::{FakeEngine, KINDS, ask, engine, generate};
+use super::{FakeEngine, KINDS, ask, engine_with, generate};
 
 const CONTEXT: usize = 240;
-const SESSIONS: u64 = 250;
+const SESSIONS: u64 = 500;
 
 /// A small generator of random numbers: splitmix64.
 struct Dice(u64);
@@ -40,17 +41,19 @@ fn order_faults(engine: &FakeEngine, dice: &mut Dice) -> Option<usize> {
     None
 }
 
-/// The prompt of the next turn, after the one before it was answered.
-fn next_prompt(dice: &mut Dice, before: &[u32], said: &[u32]) -> Vec<u32> {
-    let mut prompt = match dice.below(5) {
+/// The prompt of the next turn, after any of those before it.
+fn next_prompt(dice: &mut Dice, turns: &[[Vec<u32>; 2]]) -> Vec<u32> {
+    let back = dice.below(2) * dice.below(turns.len());
+    let [before, said] = &turns[turns.len() - 1 - back];
+    let mut prompt = match dice.below(6) {
         // The same question again.
-        0 => return before.to_vec(),
+        0 => return before.clone(),
         // An edit somewhere in the middle.
         1 => before[..dice.below(before.len())].to_vec(),
-        // A new conversation.
-        2 => Vec::new(),
+        // A new conversation, perhaps with the beginning of the first one.
+        2 => turns[0][0][..dice.below(2) * dice.below(turns[0][0].len())].to_vec(),
         // A follow-up.
-        _ => [before, said].concat(),
+        _ => [&before[..], said].concat(),
     };
     prompt.extend(dice.tokens(20));
     if prompt.len() > CONTEXT / 2 { dice.tokens(20) } else { prompt }
@@ -60,9 +63,10 @@ fn session(kind: Kind, seed: u64) -> (usize, usize) {
     let mut dice = Dice(seed);
     let speculation = [Speculation::Off, Speculation::Always][dice.below(2)];
     let chunk = [3, 8, 64][dice.below(3)];
-    let mut engine = engine(kind, speculation, (CONTEXT, chunk));
-    let (mut prompt, mut reused, mut guessed) = (dice.tokens(30), 0, 0);
-    for turn in 0..8 {
+    let room = (1 + dice.below(5), dice.below(5));
+    let mut engine = engine_with(kind, speculation, (CONTEXT, chunk), room);
+    let (mut prompt, mut turns, mut reused, mut guessed) = (dice.tokens(30), Vec::new(), 0, 0);
+    for turn in 0..10 {
         let request = ask(&prompt, 1 + dice.below(40));
         let cold = generate(&mut super::engine(kind, Speculation::Off, (CONTEXT, 64)), &request).expect("a cold run");
         let stop_after = order_faults(&engine, &mut dice);
@@ -83,7 +87,8 @@ fn session(kind: Kind, seed: u64) -> (usize, usize) {
             Err(Error::Aborted) => assert!(stop_after.is_some(), "nobody stopped it"),
             Err(error) => panic!("{kind:?} session {seed} turn {turn}: {error}"),
         }
-        prompt = next_prompt(&mut dice, &prompt, &cold.tokens);
+        turns.push([prompt, cold.tokens]);
+        prompt = next_prompt(&mut dice, &turns);
     }
     (reused, guessed)
 }

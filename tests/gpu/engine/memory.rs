@@ -2,7 +2,7 @@
 
 use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Conversation, Request};
+use ocelli::engine::{Cancel, Engine, Prompt, Request};
 use ocelli::gpu::{Gpu, Purpose};
 use ocelli::state::{PAGE, Pool, State};
 use ocelli::weights::layout::Layout;
@@ -67,7 +67,7 @@ fn conversations_share_the_pages_and_none_changes_what_another_says() {
         let gpu = Gpu::open().await.expect("a device");
         let mut engine = packages::load_on(&gpu, &files, 2 * PAGE, None).await;
         let all = 2 * PAGE as u64 * State::entry_bytes(engine.config().text(), engine.plan().kv);
-        let (mut resting, mut cached) = (Conversation::default(), Vec::new());
+        let mut cached = Vec::new();
         // Turns of the two: of a page each, and then of more than one.
         for (turn, count) in [15, 15, 40, 40, 80, 80, 80].into_iter().enumerate() {
             let request = say(&format!("{} ", ["word", "other"][turn % 2]).repeat(count));
@@ -76,13 +76,49 @@ fn conversations_share_the_pages_and_none_changes_what_another_says() {
             assert_eq!(cache_bytes(&gpu), all, "turn {turn}");
             let mut alone = packages::load(&files, 2 * PAGE).await;
             assert_eq!(said.tokens, answer(&mut alone, &request).await.tokens, "turn {turn}");
-            resting = engine.swap_conversation(resting);
         }
         assert!(
-            cached[2..5].iter().all(|&cached| cached > 0),
+            cached[2..5].iter().all(|&cached| cached > 2),
             "the first of them has room beside the other: {cached:?}"
         );
-        assert_eq!(cached[5..], [0, 0], "who rested is computed again: {cached:?}");
+        assert_eq!(cached[5..], [2, 2], "who rested is computed again but for <s>[INST]: {cached:?}");
+    });
+}
+
+/// However many conversations there were, what they took is there again.
+#[test]
+fn thousands_of_conversations_leave_nothing_behind() {
+    pollster::block_on(async {
+        for checkpoint in [CHECKPOINT, "qwen3_5"] {
+            let (gpu, files) = (Gpu::open().await.expect("a device"), packages::pack(checkpoint, Layout::Q8_0).await);
+            let mut engine = packages::load_on(&gpu, &files, 2 * PAGE, None).await;
+            let request =
+                |first: u32| Request { prompt: Prompt::Ids(vec![20 + first % 40, 20 + first / 40, 5]), ..say("") };
+            let ask = async |engine: &mut Engine, first: u32| {
+                let request = Request { max_tokens: Some(1), ..request(first) };
+                engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
+            };
+            for first in 0..20 {
+                ask(&mut engine, first).await;
+            }
+            let held = engine.memory();
+            engine.reset();
+            let baseline = engine.memory();
+            for first in 20..1020 {
+                ask(&mut engine, first).await;
+            }
+            assert_eq!(
+                engine.memory().iter().map(|row| row.current).collect::<Vec<_>>(),
+                held.iter().map(|row| row.current).collect::<Vec<_>>(),
+                "{checkpoint}"
+            );
+            engine.reset();
+            assert_eq!(
+                engine.memory().iter().map(|row| row.current).collect::<Vec<_>>(),
+                baseline.iter().map(|row| row.current).collect::<Vec<_>>(),
+                "{checkpoint}"
+            );
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 //! whenever the same prompt is put to it.
 
 mod bench;
+mod cache;
 mod compile;
 mod grammar;
 mod logprobs;

@@ -1,6 +1,6 @@
 //! Conversations with a model whose pictures have keys and values of their own: what is said depends on the prompt alone.
 
-use super::recurrent::{edited, follow_up, load, messages, sessions_agree};
+use super::cache::{edited, follow_up, load, messages};
 use super::*;
 
 const CHECKPOINT: &str = "mllama";
@@ -74,9 +74,4 @@ fn a_picture_put_behind_another_is_seen_with_it() {
         assert_eq!(reused.tokens, alone.tokens);
         assert_eq!(answer(engine, &one).await.tokens, only_one.tokens);
     });
-}
-
-#[test]
-fn sessions_say_what_their_prompts_alone_say() {
-    sessions_agree(CHECKPOINT);
 }

@@ -130,6 +130,28 @@ fn what_a_fork_is_continued_by_the_other_does_not_see() {
     });
 }
 
+#[test]
+fn pages_that_move_together_keep_their_bits() {
+    pollster::block_on(async {
+        let (gpu, files) = (Gpu::open().await.expect("a device"), pack("untied", Layout::Q8_0).await);
+        for kv in KvPrecision::ALL {
+            let mut bench = Bench::new(&gpu, &files, kv);
+            let (prompt, rest) = (tokens(8, 2 * PAGE + 9), tokens(9, 3));
+            let (mut gone, mut state) = (bench.open(), bench.open());
+            bench.prompt(&mut gone, &tokens(1, PAGE + 5)).await;
+            bench.prompt(&mut state, &prompt).await;
+            let mut fork = state.fork();
+            drop(gone);
+            bench.model.pool().trim(&gpu).await.expect("less");
+            assert_eq!(bench.model.pool().room(), 3 * PAGE, "{kv}");
+            let said = bench.steps(&mut fork, &rest).await;
+            assert!(said == alone(&gpu, &files, kv, &prompt, &rest).await, "{kv}: the fork");
+            let said = bench.steps(&mut state, &rest[..1]).await;
+            assert!(said == alone(&gpu, &files, kv, &prompt, &rest[..1]).await, "{kv}");
+        }
+    });
+}
+
 /// From a page to all of them: nothing is made but what a context in more parts takes, nothing moves, and nothing is waited for.
 #[test]
 fn growing_takes_nothing_but_a_word_of_the_table() {

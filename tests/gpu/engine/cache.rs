@@ -1,0 +1,157 @@
+//! What is computed of a request whose beginning some conversation before it has left in the cache.
+//!
+//! `OCELLI_SESSIONS=500` tries more sessions.
+
+use ocelli::engine::Speculation;
+
+use super::*;
+use crate::injection::Injection;
+
+/// Numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+pub(super) async fn load(gpu: &ocelli::gpu::Gpu, checkpoint: &str) -> Engine {
+    let files = packages::pack(checkpoint, Layout::Q8_0).await;
+    let options = LoadOptions { context: Some(512), speculation: Speculation::Always, ..LoadOptions::new(|| 0.0) };
+    packages::try_load(gpu, &files, options).await.expect("load")
+}
+
+pub(super) fn messages(request: &Request) -> Vec<Message> {
+    let Prompt::Messages(messages) = &request.prompt else { panic!("no messages") };
+    messages.clone()
+}
+
+/// What is asked behind an answer.
+pub(super) fn follow_up(request: &Request, said: &str, question: &str) -> Request {
+    let mut messages = messages(request);
+    messages.push(Message::text(Role::Assistant, said));
+    messages.push(Message::text(Role::User, question));
+    ask(messages, request.pictures.clone(), 6)
+}
+
+/// The same with another last question.
+pub(super) fn edited(request: &Request, question: &str) -> Request {
+    let mut messages = messages(request);
+    let last = messages.last_mut().and_then(|message| message.content.last_mut()).expect("a question");
+    *last = ContentPart::Text(question.into());
+    ask(messages, request.pictures.clone(), 6)
+}
+
+/// Each says what it says alone, and computes no more than alone.
+#[test]
+fn two_chats_about_pictures_in_turns_keep_what_each_holds() {
+    pollster::block_on(async {
+        for checkpoint in [CHECKPOINT, "qwen3_5"] {
+            let gpu = device::gpu();
+            let (mut engine, mut alone) =
+                (load(gpu, checkpoint).await, [load(gpu, checkpoint).await, load(gpu, checkpoint).await]);
+            let mut requests = [10, 200].map(|level| about_a_picture(level, "What is this?"));
+            for turn in 0..3 {
+                for (request, alone) in requests.iter_mut().zip(&mut alone) {
+                    let said = answer(&mut engine, request).await;
+                    let wanted = answer(alone, request).await;
+                    assert_eq!(said.tokens, wanted.tokens, "{checkpoint}, turn {turn}");
+                    if turn > 0 {
+                        assert_eq!(said.usage.cached_tokens, wanted.usage.cached_tokens, "{checkpoint}, turn {turn}");
+                    }
+                    *request = follow_up(request, &said.text, "And?");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_picture_in_a_new_chat_is_neither_encoded_nor_computed_again() {
+    with_engine(512, async |engine| {
+        engine.reset();
+        let before = answer(engine, &about_a_picture(10, "What is this?")).await;
+        // Another chat has the engine meanwhile.
+        answer(engine, &ask(vec![Message::text(Role::User, "Hello.")], Vec::new(), 6)).await;
+        let other = about_a_picture(10, "How many?");
+        let said = answer(engine, &other).await;
+        assert!(said.usage.cached_tokens >= before.pictures[0].tokens, "{:?}", said.usage);
+        assert_eq!(layers_of_the_tower_run(engine, &other).await, 0);
+        assert_eq!(said.tokens, fresh_answer(engine, &other).await.tokens);
+    });
+}
+
+#[test]
+fn one_changed_pixel_is_another_picture() {
+    with_engine(512, async |engine| {
+        fresh_answer(engine, &about_a_picture(10, "What is this?")).await;
+        let mut other = about_a_picture(10, "What is this?");
+        let ocelli::engine::PictureContent::Rgb(pixels) = &mut other.pictures[0].content else { unreachable!() };
+        pixels.pixels[1234] ^= 1;
+        let said = answer(engine, &other).await;
+        assert_eq!(said.usage.cached_tokens, 2, "only <s>[INST] is common");
+        assert_eq!(said.tokens, fresh_answer(engine, &other).await.tokens);
+    });
+}
+
+/// Asks, asks on, edits, asks again, goes on with earlier conversations, cancels and loses the device, in any order.
+async fn sessions_of(checkpoint: &str) {
+    let injection = Injection::default();
+    let gpu = injection.open().await.expect("a device");
+    let (mut engine, mut cold) = (load(&gpu, checkpoint).await, load(device::gpu(), checkpoint).await);
+    let sessions = std::env::var("OCELLI_SESSIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    let questions = ["What is this?", "How many?", "Why?", "Say more about the second one, please.", "e\u{301} 123"];
+    let (mut random, mut reused) = (Random(7), 0);
+    for session in 0..sessions {
+        let question = |random: &mut Random| questions[random.below(questions.len() as u64) as usize];
+        let mut request = if random.below(2) == 0 {
+            about_a_picture(random.below(200) as u8, question(&mut random))
+        } else {
+            ask(vec![Message::text(Role::User, question(&mut random))], Vec::new(), 6)
+        };
+        let mut turns: Vec<(Request, Completion)> = Vec::new();
+        for turn in 0..6 {
+            match random.below(4) {
+                0 => injection.lose_at_submission(injection.submissions() + random.below(20)),
+                1 => {
+                    let (cancel, at) = (Cancel::new(), random.below(6));
+                    let mut events = 0;
+                    let mut count = |_| {
+                        events += 1;
+                        if events > at {
+                            cancel.cancel();
+                        }
+                    };
+                    let outcome = engine.generate(&request, &cancel, &mut count).await;
+                    assert!(outcome.is_ok() || outcome == Err(Error::Aborted), "{outcome:?}");
+                }
+                _ => {}
+            }
+            let said = answer(&mut engine, &request).await;
+            let alone = fresh_answer(&mut cold, &request).await;
+            assert_eq!(said.tokens, alone.tokens, "{checkpoint}, session {session}, turn {turn}: {request:?}");
+            let next = question(&mut random);
+            reused += said.usage.cached_tokens;
+            turns.push((request.clone(), said));
+            let (before, said) = &turns[random.below(turns.len() as u64) as usize];
+            request = match random.below(4) {
+                0 => before.clone(),
+                1 => edited(before, next),
+                _ if said.usage.prompt_tokens > 300 => break,
+                _ => follow_up(before, &said.text, next),
+            };
+        }
+    }
+    assert!(reused > 20 * sessions as usize, "{reused} tokens of {sessions} sessions");
+}
+
+#[test]
+fn sessions_say_what_their_prompts_alone_say() {
+    pollster::block_on(async {
+        for checkpoint in ["qwen3_5", "mllama", CHECKPOINT] {
+            sessions_of(checkpoint).await;
+        }
+    });
+}
