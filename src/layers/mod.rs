@@ -2,6 +2,7 @@
 //! decoder serves prompts, single tokens and drafts alike. What records fails as [`crate::gpu::Recording::dispatch`].
 
 pub mod attention;
+mod biased;
 pub mod cross;
 pub mod decoder;
 pub mod delta;
@@ -12,6 +13,7 @@ pub mod rope;
 pub mod step;
 
 pub use attention::Attention;
+pub(crate) use biased::{Biased, LayerNorm};
 pub use cross::CrossAttention;
 pub use decoder::{Decoder, Layer, Mixer};
 pub use delta::DeltaNet;

@@ -8,12 +8,11 @@ use super::config::VisionConfig;
 use super::work::{self, Workspace};
 use crate::config::Activation;
 use crate::error::{Error, Result};
-use crate::families::qwen3_vl::layers::{Biased, LayerNorm};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::{Linear, activation, add_features, embed_rows, patchify};
-use crate::layers::{FusedLinear, project};
+use crate::layers::{Biased, FusedLinear, LayerNorm, project};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.

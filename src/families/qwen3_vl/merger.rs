@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
-use super::layers::{Biased, EPS, LayerNorm};
-use super::work::Workspace;
+use super::work::{EPS, Workspace};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Buffer, Recording};
 use crate::kernels::{Linear, activation};
+use crate::layers::{Biased, LayerNorm};
 use crate::weights::upload::WeightStore;
 
 /// Where features go.

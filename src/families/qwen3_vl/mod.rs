@@ -5,7 +5,6 @@ mod config;
 pub(super) mod definition;
 pub(super) mod gguf;
 pub(super) mod hf;
-pub(super) mod layers;
 mod merger;
 mod pictures;
 pub(super) mod synth;

@@ -6,15 +6,15 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
-use super::layers::{Biased, EPS, LayerNorm};
 use super::merger::{Into, Merger};
-use super::work::{self, Workspace};
+use super::work::{self, EPS, Workspace};
 use crate::config::{Activation, RopePairs};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::{activation, patchify, position_rows, rope};
+use crate::layers::{Biased, LayerNorm};
 use crate::weights::upload::WeightStore;
 
 /// Weights between the pixels and the first layer.

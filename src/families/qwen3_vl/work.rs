@@ -10,6 +10,9 @@ use crate::kernels::patchify::Patches;
 use crate::layers::rope;
 
 /// Base of the two-dimensional rope; written into the models' code, not their configuration.
+/// Of every layer norm of Qwen's towers; written into the models' code, not their configuration.
+pub(super) const EPS: f32 = 1e-6;
+
 const ROPE_THETA: f64 = 10_000.0;
 
 /// Buffers that every layer uses in turn.

@@ -1,16 +1,13 @@
-//! What the tower and its mergers are made of: layer norms and matrices, all with a bias.
+//! What most vision towers are made of: layer norms and matrices, all with a bias.
 
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
 use crate::kernels::{Linear, layer_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
-/// Of every layer norm of Qwen's towers; written into the models' code, not their configuration.
-pub(super) const EPS: f32 = 1e-6;
-
 /// A layer norm.
 #[derive(Debug)]
-pub(in crate::families) struct LayerNorm {
+pub(crate) struct LayerNorm {
     weight: Slice,
     bias: Slice,
     /// Numbers in a row, and what is added to their variance.
@@ -18,18 +15,12 @@ pub(in crate::families) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(in crate::families) fn new(weights: &mut WeightStore, name: &str, sizes: (usize, f32)) -> Result<Self> {
+    pub(crate) fn new(weights: &mut WeightStore, name: &str, sizes: (usize, f32)) -> Result<Self> {
         Ok(Self { weight: weights.vector(name)?, bias: weights.vector(&format!("{name}.bias"))?, sizes })
     }
 
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
-    pub(in crate::families) fn record(
-        &self,
-        recording: &mut Recording,
-        rows: usize,
-        x: &Slice,
-        y: &Slice,
-    ) -> Result<()> {
+    pub(crate) fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
         let (width, eps) = self.sizes;
         layer_norm::record(recording, (rows, width), eps, x, [&self.weight, &self.bias], y)
     }
@@ -37,23 +28,23 @@ impl LayerNorm {
 
 /// A matrix with its bias.
 #[derive(Debug)]
-pub(in crate::families) struct Biased {
+pub(crate) struct Biased {
     weight: Weight,
     bias: Slice,
 }
 
 impl Biased {
-    pub(in crate::families) fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
+    pub(crate) fn new(weights: &mut WeightStore, name: &str) -> Result<Self> {
         Ok(Self { weight: weights.matrix(name)?, bias: weights.vector(&format!("{name}.bias"))? })
     }
 
     /// Outputs.
-    pub(in crate::families) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.weight.shape.rows
     }
 
     /// Records `y = x * w^T + b`, or `y += x * w^T + b`. `x`: `// [m, inputs]`; `y`: `// [m, outputs]`.
-    pub(in crate::families) fn record(
+    pub(crate) fn record(
         &self,
         recording: &mut Recording,
         x: &Slice,
@@ -66,7 +57,7 @@ impl Biased {
     }
 
     /// The product, to be recorded.
-    pub(super) fn product<'a>(&'a self, x: &'a Slice, m: usize, y: &'a Slice) -> Linear<'a> {
+    pub(crate) fn product<'a>(&'a self, x: &'a Slice, m: usize, y: &'a Slice) -> Linear<'a> {
         let (weight, bias, y_stride) = (&self.weight, Some(&self.bias), self.width());
         Linear { x, m, weight, bias, y, y_stride, y_offset: 0, accumulate: false }
     }
