@@ -124,6 +124,9 @@ impl Vocabulary {
         let count = syllables.len();
         for step in 0..count {
             let offset = STRIDE * step + STRIDE * step / count;
+            if self.tokens.len() >= size {
+                return;
+            }
             for (index, (a, b)) in pairs().enumerate() {
                 let c = &syllables[(index + index / count + offset) % count];
                 self.word(size, &[(&format!("Ġ{a}{b}"), c), (&format!("Ġ{a}"), &format!("{b}{c}"))]);

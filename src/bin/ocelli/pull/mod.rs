@@ -157,7 +157,7 @@ fn fetch(
             if pollster::block_on(files.open(MANIFEST_FILE))?.is_some() {
                 return pollster::block_on(copy(files, target));
             }
-            let name = Path::new(&name(source)).to_string_lossy().into_owned();
+            let name = name(source);
             let writer = PackageWriter::new(DirectorySink::create(target)?);
             with_weights_bar(|progress| {
                 let options = ImportOptions { name: Some(name), ..options(Layout::Q4_0.into(), safetensors) };
