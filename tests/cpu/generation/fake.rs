@@ -160,6 +160,8 @@ pub(crate) struct Faults {
     pub(crate) operations: usize,
     pub(crate) lose_at: Vec<usize>,
     pub(crate) full_at: Vec<usize>,
+    /// Passes over one token or a few so far.
+    pub(crate) passes: usize,
     /// Rows of prompts computed so far.
     pub(crate) rows: usize,
     /// Devices opened so far.
@@ -324,6 +326,7 @@ impl LanguageModel for FakeModel {
 
     fn pass_over(&mut self, state: &mut FakeState, inputs: &[u32]) -> Result<()> {
         self.operate()?;
+        self.faults.borrow_mut().passes += 1;
         self.rows = inputs.iter().map(|&input| self.own(state).push(input)).collect();
         Ok(())
     }
@@ -342,6 +345,7 @@ impl LanguageModel for FakeModel {
 
     fn replay(&mut self, state: &mut FakeState, token: u32) -> Result<()> {
         self.operate()?;
+        self.faults.borrow_mut().passes += 1;
         self.rows = vec![self.own(state).push(token)];
         Ok(())
     }

@@ -77,6 +77,58 @@ fn answers_fit_their_grammar_and_end() {
     }
 }
 
+/// Schemas of much that must come, and some of it within strings, numbers and lists.
+fn mostly_forced() -> [Format; 5] {
+    let list = r#"{"type": "array", "items": {"type": "object", "properties": {"name": {"enum": ["left", "right"]},
+        "box": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 9}, "minItems": 4, "maxItems": 4}},
+        "required": ["name", "box"], "additionalProperties": false}, "minItems": 2, "maxItems": 3}"#;
+    let deep = r#"{"type": "object", "properties": {"outer": {"type": "object", "properties": {"inner": {"type": "object",
+        "properties": {"is_set": {"type": "boolean"}}, "required": ["is_set"], "additionalProperties": false}},
+        "required": ["inner"], "additionalProperties": false}, "note": {"type": "string", "maxLength": 4}},
+        "required": ["outer", "note"], "additionalProperties": false}"#;
+    let choice = r#"{"anyOf": [{"const": {"kind": "circle", "radius": 1}}, {"const": {"kind": "square", "side": 2}}, {"type": "null"}]}"#;
+    [
+        Format::JsonSchema(list.into()),
+        Format::JsonSchema(deep.into()),
+        Format::JsonSchema(choice.into()),
+        Format::JsonSchema(r#"{"type": "string", "pattern": "^[A-F]{2}-[0-9]{3}/[a-c]$"}"#.into()),
+        Format::Regex("(yes|no), because (it is|they are) (small|large)\\.".into()),
+    ]
+}
+
+/// Names, separators and brackets that must come are computed in the pass of the token that was drawn before them, 8 rows in a pass, and
+/// nothing is drawn of which there is no choice.
+#[test]
+fn what_must_come_takes_no_pass_of_its_own() {
+    let mut forced_in_all = 0;
+    for format in formats().into_iter().chain(mostly_forced()) {
+        for request in requests(&format) {
+            let mut engine = engine(KINDS[0], Speculation::Always, (300, 8));
+            let answer = generate(&mut engine, &request).expect("an answer");
+            let mut constraint = grammar(&format).start().expect("an answer that has not begun");
+            let (mut passes, mut run, mut forced) = (0, 0usize, 0);
+            let mut mask = vec![0u32; TOKENIZER.vocab_size().div_ceil(32)]; // [vocab / 32]
+            for &token in &answer.tokens {
+                if constraint.forced().expect("what must come").is_empty() {
+                    passes += run.div_ceil(8);
+                    run = 0;
+                    constraint.mask(&mut mask).expect("what may come");
+                    let choices: u32 = mask.iter().map(|word| word.count_ones()).sum();
+                    assert!(choices > 1, "{:?} had to come behind {} tokens of {:?}", token, passes, answer.text);
+                } else {
+                    forced += 1;
+                }
+                run += 1;
+                assert_eq!(constraint.commit(&[token]).expect("a token"), 1);
+            }
+            assert_eq!(answer.usage.forced_tokens, forced, "{}", answer.text);
+            assert_eq!(engine.backend().faults.borrow().passes, passes, "{}", answer.text);
+            forced_in_all += forced;
+        }
+    }
+    assert!(forced_in_all > 200, "{forced_in_all}");
+}
+
 #[test]
 fn losses_passes_over_several_tokens_and_limits_change_no_answer() {
     for kind in KINDS {

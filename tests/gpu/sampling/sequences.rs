@@ -120,6 +120,37 @@ fn penalties_count_what_was_drawn() {
     assert!(tokens[50..].iter().all(|token| *token == tokens[99]), "{tokens:?}");
 }
 
+/// The first and the second draw of many pairs: the second is from the logits less what both penalties take from the first.
+#[test]
+fn draws_follow_the_softmax_of_biased_and_penalised_logits() {
+    let bias = [(0, 2.0), (5, -1.0)];
+    let options = |seed| SamplingOptions {
+        temperature: 0.8,
+        presence_penalty: 0.5,
+        frequency_penalty: 0.75,
+        logit_bias: bias.into(),
+        seed,
+        ..options()
+    };
+    let mut pairs = [[0; LOGITS.len()]; LOGITS.len()];
+    for seed in 0..1500 {
+        let drawn = draw(&options(seed), &LOGITS, 2);
+        pairs[drawn[0] as usize][drawn[1] as usize] += 1;
+    }
+    let mut biased = LOGITS;
+    bias.iter().for_each(|&(id, bias)| biased[id as usize] += bias);
+    let first = pairs.map(|seconds| seconds.iter().sum());
+    assert!(chi_square(&first, &softmax(&biased, 0.8)) < super::UNLIKELY, "{first:?}");
+    let mut seen = 0;
+    for (id, seconds) in pairs.iter().enumerate().filter(|(id, _)| first[*id] >= 100) {
+        let mut penalised = biased;
+        penalised[id] -= 1.25;
+        assert!(chi_square(seconds, &softmax(&penalised, 0.8)) < super::UNLIKELY, "behind {id}: {seconds:?}");
+        seen += 1;
+    }
+    assert!(seen >= 3, "{first:?}");
+}
+
 #[test]
 fn bias_moves_single_tokens() {
     let biased = |bias: &[(u32, f32)]| SamplingOptions { logit_bias: bias.iter().copied().collect(), ..options() };
