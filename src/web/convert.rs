@@ -33,6 +33,11 @@ pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
     js_sys::JSON::parse(&json)
 }
 
+/// A field of an object; undefined where there is none.
+pub(super) fn field(object: &JsValue, name: &str) -> JsValue {
+    js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
+}
+
 /// What a callback threw: the caller gets that value again, not a Rust error in its place.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Thrown(Rc<RefCell<Option<JsValue>>>);

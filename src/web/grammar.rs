@@ -4,10 +4,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::{Reflect, Uint32Array};
+use js_sys::Uint32Array;
 use wasm_bindgen::prelude::*;
 
-use super::convert::JsResult;
+use super::convert::{JsResult, field};
 use crate::chat::Tokenizer;
 use crate::error::{Error, Result};
 use crate::grammar::{Constraint, Grammar};
@@ -45,17 +45,13 @@ extern "C" {
 
 /// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
 pub(super) fn fault(thrown: &JsValue) -> Error {
-    let text =
-        |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string());
-    let detail = Reflect::get(thrown, &"detail".into()).unwrap_or_default();
-    let of_detail = |name: &str| text(&detail, name).unwrap_or_default();
-    match text(thrown, "code").as_deref() {
-        Some("unsupported-schema") => Error::UnsupportedSchema {
-            pointer: of_detail("pointer"),
-            keyword: of_detail("keyword"),
-            reason: of_detail("reason"),
-        },
-        Some("invalid-grammar") => Error::InvalidGrammar { reason: of_detail("reason") },
+    let detail = field(thrown, "detail");
+    let text = |name: &str| field(&detail, name).as_string().unwrap_or_default();
+    match field(thrown, "code").as_string().as_deref() {
+        Some("unsupported-schema") => {
+            Error::UnsupportedSchema { pointer: text("pointer"), keyword: text("keyword"), reason: text("reason") }
+        }
+        Some("invalid-grammar") => Error::InvalidGrammar { reason: text("reason") },
         _ => Error::Internal { detail: format!("the grammars' module threw {thrown:?}") },
     }
 }

@@ -18,7 +18,11 @@ use crate::weights::source::{ByteSource, FileSet};
 use crate::weights::writer::{PackageSink, PackageWriter};
 use crate::weights::{ImportOptions, Progress, hf};
 
-/// `ImportSettings` of `types.d.ts`.
+/// The TypeScript types of all values that are passed, for the module's `.d.ts`.
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("import.d.ts");
+
+/// `ImportSettings` of `import.d.ts`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
@@ -76,10 +80,10 @@ impl Remote {
     }
 }
 
-/// `ImportFiles` of `types.d.ts`.
+/// `ImportFiles` of `import.d.ts`.
 struct Files(Remote);
 
-/// `ImportFile` of `types.d.ts`.
+/// `ImportFile` of `import.d.ts`.
 struct Source {
     name: String,
     len: u64,
@@ -121,7 +125,7 @@ impl ByteSource for Source {
     }
 }
 
-/// `ImportSink` of `types.d.ts`.
+/// `ImportSink` of `import.d.ts`.
 struct Sink(Remote);
 
 impl PackageSink for Sink {
@@ -157,7 +161,7 @@ impl PackageSink for Sink {
     }
 }
 
-/// Reports `ImportProgress` of `types.d.ts` to JavaScript; breaks once the import is cancelled.
+/// Reports `ImportProgress` of `import.d.ts` to JavaScript; breaks once the import is cancelled.
 fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
     |progress| {
         // An exception in the worker's own callback must not end the import half way.

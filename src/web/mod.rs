@@ -1,7 +1,8 @@
 //! The exports of the wasm modules: conversions between Rust and JavaScript values, no decisions. The engine is one module, the importers are
 //! another, which only those load who import.
 //!
-//! They are for the worker of the npm package (`www/src/worker.ts`). `types.d.ts` declares every value that is passed.
+//! They are for the worker of the npm package (`www/src/worker.ts`). `types.d.ts` and `import.d.ts` declare every
+//! value that is passed.
 
 mod cancel;
 mod convert;
@@ -37,6 +38,7 @@ pub use loader::load_engine;
 pub use service::{OcelliService, OcelliWork, error_reply};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
+#[cfg(feature = "engine-module")]
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.d.ts");
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::convert::JsResult;
+use super::convert::{JsResult, field};
 use crate::engine::{Detail, Picture};
 use crate::error::{Error, Result};
 use crate::image::Rgb8;
@@ -25,9 +25,8 @@ pub(super) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     let call = || -> JsResult<Rgb8> {
         let decode = DECODE.with_borrow(Clone::clone).ok_or_else(|| JsValue::from("no decoder was set"))?;
         let decoded = decode.call2(&JsValue::NULL, &Uint8Array::from(bytes), &limit_megapixels.into())?;
-        let field = |name: &str| Reflect::get(&decoded, &name.into());
-        let pixels = Uint8Array::new(&field("pixels")?).to_vec(); // [height, width, 3]
-        Ok(Rgb8 { width: side(&field("width")?)?, height: side(&field("height")?)?, pixels })
+        let pixels = Uint8Array::new(&field(&decoded, "pixels")).to_vec(); // [height, width, 3]
+        Ok(Rgb8 { width: side(&field(&decoded, "width"))?, height: side(&field(&decoded, "height"))?, pixels })
     };
     let decoded = call().map_err(|thrown| fault(&thrown))?;
     decoded.check()?;
@@ -36,7 +35,6 @@ pub(super) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
 
 /// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
 fn fault(thrown: &JsValue) -> Error {
-    let field = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).unwrap_or_default();
     let detail = field(thrown, "detail");
     let number = |name: &str| field(&detail, name).as_f64().unwrap_or_default() as u32;
     match field(thrown, "code").as_string().as_deref() {

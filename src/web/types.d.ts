@@ -1,4 +1,4 @@
-// The shape of every value that passes between the wasm module and JavaScript, declared once: the module's `ocelli.d.ts` begins with
+// The shape of every value that passes between the engine's module and JavaScript, declared once: the module's `ocelli.d.ts` begins with
 // this file, and `www/src` takes the types from there. A test in www/test/package.test.ts compiles real values against them.
 
 /** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
@@ -381,55 +381,6 @@ export interface LoadContext {
   browserCaps: BrowserCaps;
   /** Results of earlier tuning by their key. */
   known: Record<string, Tuned>;
-}
-
-/** A file that an import reads. */
-export interface ImportFile {
-  readonly size: number;
-  read(start: number, end: number): Promise<Uint8Array>;
-}
-
-/** The files of an import, by name. */
-export interface ImportFiles {
-  open(name: string): Promise<ImportFile | null>;
-}
-
-/** Where an import writes the package, and what it needs to continue after an interruption. */
-export interface ImportSink {
-  put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  publish(): Promise<void>;
-  putPart(part: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  getPart(part: string): Promise<Uint8Array | null>;
-  putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void>;
-  getCheckpoint(): Promise<Uint8Array | null>;
-}
-
-/** How a matrix of floats is stored in a package. */
-export type MatrixLayout = "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
-
-/** How a checkpoint is made into a package. */
-export interface ImportSettings {
-  /** The model's name, if not the checkpoint's own. */
-  name?: string;
-  /** Licence of the weights, if not what the checkpoint says. */
-  license?: string;
-  /**
-   * How matrices are stored that the checkpoint holds in floats. Default: of a GGUF file as they are, else `q4_0`. `compact`: the
-   * whole text model in 4.25 bits a weight, whatever the checkpoint holds: the least memory, at some loss of precision.
-   */
-  layout?: "compact" | MatrixLayout;
-  /** The same for the vision tower, if it is to differ. */
-  visionLayout?: MatrixLayout;
-  /** Bytes of a shard, at most 32 MiB. An interrupted import continues after the last complete shard. */
-  shardBytes?: number;
-}
-
-/** Progress of an import: tensors, and bytes of the checkpoint. */
-export interface ImportProgress {
-  done: number;
-  total: number;
-  doneBytes: number;
-  totalBytes: number;
 }
 
 /** The format that an answer must have: what makes a grammar of the module `ocelli_grammar`. */

@@ -69,14 +69,15 @@ interface CardContext {
 }
 
 function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: CardContext): HTMLElement {
-  const { model, fits, reasons, downloadBytes, gpuMemory, loadSeconds, alternatives } = check;
+  const { model, fits, reasons, isStored, downloadBytes, gpuMemory, loadSeconds, alternatives } = check;
   const { name, about, license, packageBytes, source } = model;
   const isUsed = current?.name === name;
   const begun = interrupted.some((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
   const time = loadSeconds.first === null ? "" : `, ${duration(loadSeconds.first)} until it is ready`;
+  const download = isStored ? "none, this browser has it" : downloadBytes === null ? "size unknown" : readableBytes(downloadBytes);
   const facts = [
     `Licence: ${license}`,
-    `Download: ${downloadBytes === null ? "size unknown" : readableBytes(downloadBytes)}${time}`,
+    `Download: ${download}${time}`,
     `Storage: ${readableBytes(packageBytes)}`,
     `GPU memory: ${readableBytes(gpuMemory.all)}, or less at the cost of speed: at least ${readableBytes(gpuMemory.least)}`,
   ];

@@ -34,7 +34,6 @@ export type {
   KernelConfig,
   KernelShare,
   KvPrecision,
-  MatrixLayout,
   MemoryPlan,
   MemoryPurpose,
   MemoryReport,
@@ -44,3 +43,4 @@ export type {
   Tune,
   VisionResidency,
 } from "./wasm/ocelli.js";
+export type { MatrixLayout } from "./wasm/ocelli_import.js";

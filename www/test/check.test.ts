@@ -1,7 +1,7 @@
 /** `Engine.check()`: what a device can run, before anything is downloaded. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { CheckOptions, DeviceCheck } from "../src/index.js";
+import type { CheckOptions, DeviceCheck, RegisteredModel } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -123,6 +123,31 @@ inBrowsers("check", (browser) => {
       assert.equal(told.includes("storage-full"), storageBytes > 4e9, model.id);
       assert.equal(told.includes("little-memory"), gpuMemory.least > 2 ** 32, model.id);
     }
+  });
+
+  test("what is stored whole needs no download, made in another way it does", async () => {
+    const source = { gguf: "/gguf/q4_k.gguf", mmproj: "/gguf/mmproj.gguf" };
+    const [packageUrl, model] = await tab.run(async (source) => {
+      const { importModel, registry } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      return [(await importModel(source)).packageUrl, { ...registry[0], downloadBytes: null, source }];
+    }, source);
+    const models = [model] as RegisteredModel[];
+    const facts = async (options: CheckOptions, change = "") => {
+      const [checked] = (await check({ ...options, models }, change)).models;
+      return [
+        checked?.isStored,
+        checked?.downloadBytes,
+        checked?.storageBytes === 0,
+        checked?.loadSeconds.first === checked?.loadSeconds.later,
+      ];
+    };
+    assert.deepEqual(await facts({}), [true, 0, true, true]);
+    assert.deepEqual(await facts({ import: { layout: "compact" } }), [false, null, false, false]);
+    await tab.run(async (url) => {
+      const { packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      await packages.delete(url);
+    }, packageUrl);
+    assert.deepEqual(await facts({}), [false, null, false, false]);
   });
 
   test("the time to load follows from what is left of the download and the network", async () => {

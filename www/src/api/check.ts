@@ -1,4 +1,8 @@
 /** What this device can run, found out before anything is downloaded: `Engine.check()`. */
+import { wireSource, type ImportOptions } from "../import/model-source.js";
+import { importedPackage } from "../import/package-id.js";
+import { webSha256 } from "../store/hash.js";
+import { packages } from "../store/packages.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from "./check-device.js";
 import { interruptedImports, type InterruptedImport } from "./import-model.js";
@@ -35,6 +39,8 @@ export interface ModelCheck {
   fits: boolean;
   /** What speaks against it, what is fatal first. */
   reasons: CheckReason[];
+  /** Whether this browser has it already, whole. */
+  isStored: boolean;
   /** Bytes still to be downloaded, less what an interrupted import has; `null` if the size is not known. */
   downloadBytes: number | null;
   /** Bytes that the browser still has to store. */
@@ -68,6 +74,8 @@ export interface DeviceCheck {
 export interface CheckOptions {
   /** The models to check. Default: {@link registry}. */
   models?: readonly RegisteredModel[];
+  /** How they are to be made, as in `LoadOptions`: a model that is stored in another way is not found. */
+  import?: ImportOptions;
   /** The most GPU memory that a model may take, in bytes, as in `LoadOptions`. Browsers do not tell how much there is. */
   gpuMemoryBudget?: number;
   /** Speed of the network in bytes a second, where the caller knows better than the browser. */
@@ -90,20 +98,35 @@ const MESSAGES: Record<DeviceFault, string> = {
 
 /** Finds out what this device can run. Nothing is downloaded, and no worker is started. Never rejects. */
 export async function checkModels(options: CheckOptions = {}): Promise<DeviceCheck> {
-  const [found, free, interrupted] = await Promise.all([checkDevice(), freeBytes(), interruptedImports().catch(() => [])]);
+  const [found, free, stored, interrupted] = await Promise.all([
+    checkDevice(),
+    freeBytes(),
+    packages.list().catch(() => []),
+    interruptedImports().catch(() => []),
+  ]);
   const device = typeof found === "string" ? null : found;
   const reasons = typeof found === "string" ? [reason(found, MESSAGES[found], {}, true)] : deviceReasons(found);
   const bytesPerSecond = options.bytesPerSecond ?? seenSpeed();
-  const context: Context = { reasons, device, free, bytesPerSecond, interrupted, budget: options.gpuMemoryBudget ?? null };
-  const models = (options.models ?? registry).map((model) => checkModel(model, context));
+  const whole = new Set(stored.filter(({ complete }) => complete).map(({ url }) => url));
+  const budget = options.gpuMemoryBudget ?? null;
+  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget };
+  const models = await Promise.all(
+    (options.models ?? registry).map(async (model) =>
+      checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
+    ),
+  );
   const fitting = models.filter(({ fits }) => fits).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
   for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
   return { isUsable: !reasons.some(({ isFatal }) => isFatal), reasons, device, freeBytes: free, bytesPerSecond, models };
 }
 
+async function isStored({ source }: RegisteredModel, whole: ReadonlySet<string>, options: ImportOptions): Promise<boolean> {
+  const checkpoint = whole.size > 0 && wireSource(source);
+  return checkpoint ? whole.has(await importedPackage(checkpoint, options, webSha256)) : false;
+}
+
 interface Context {
   reasons: CheckReason[];
-  device: CheckedDevice | null;
   free: number | null;
   bytesPerSecond: number | null;
   interrupted: InterruptedImport[];
@@ -118,17 +141,19 @@ function deviceReasons({ limits, isSoftware }: CheckedDevice): CheckReason[] {
     reasons.push(reason("limits-too-small", message, short, true));
   }
   if (isSoftware) {
-    const message = "A processor stands in for a GPU here: models of this size answer in minutes, not in seconds.";
+    const message = "Without a GPU models of this size answer in minutes, not in seconds.";
     reasons.push(reason("software-device", message, {}, false));
   }
   return reasons;
 }
 
-function checkModel(model: RegisteredModel, { reasons: ofDevice, free, bytesPerSecond, interrupted, budget }: Context): ModelCheck {
+function checkModel(model: RegisteredModel, isStored: boolean, context: Context): ModelCheck {
+  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget } = context;
   const begun = interrupted.find(({ source }) => JSON.stringify(source) === JSON.stringify(model.source));
-  const left = begun ? 1 - begun.loaded / (begun.total || 1) : 1;
+  const left = isStored ? 0 : begun ? 1 - begun.loaded / (begun.total || 1) : 1;
   const { gpuMemory, packageBytes } = model;
-  const [storageBytes, downloadBytes] = [packageBytes * left, model.downloadBytes === null ? null : model.downloadBytes * left];
+  const downloadBytes = isStored ? 0 : model.downloadBytes === null ? null : model.downloadBytes * left;
+  const storageBytes = packageBytes * left;
   const reasons = [...ofDevice];
   if (budget !== null && budget < gpuMemory.least) {
     const message = `At least ${readableBytes(gpuMemory.least)} of GPU memory are needed, ${readableBytes(budget)} are allowed.`;
@@ -145,9 +170,10 @@ function checkModel(model: RegisteredModel, { reasons: ofDevice, free, bytesPerS
   }
   reasons.sort((one, other) => Number(other.isFatal) - Number(one.isFatal));
   const later = packageBytes / LOAD_SPEED + START_SECONDS;
-  const first = downloadBytes === null || bytesPerSecond === null ? null : downloadBytes / Math.min(bytesPerSecond, IMPORT_SPEED) + later;
+  const network = bytesPerSecond && downloadBytes !== null ? downloadBytes / Math.min(bytesPerSecond, IMPORT_SPEED) : null;
+  const first = isStored ? later : network === null ? null : network + later;
   const fits = !reasons.some(({ isFatal }) => isFatal);
-  return { model, fits, reasons, downloadBytes, storageBytes, gpuMemory, loadSeconds: { first, later }, alternatives: [] };
+  return { model, fits, reasons, isStored, downloadBytes, storageBytes, gpuMemory, loadSeconds: { first, later }, alternatives: [] };
 }
 
 function reason(code: CheckCode, message: string, detail: CheckReason["detail"], isFatal: boolean): CheckReason {

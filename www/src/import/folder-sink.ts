@@ -4,7 +4,7 @@ import type { Sha256 } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
 import type { PackageFolder } from "../store/package-folder.js";
 import { freeBytes } from "../store/quota.js";
-import type { ImportSink } from "../wasm/ocelli.js";
+import type { ImportSink } from "../wasm/ocelli_import.js";
 import { CHECKPOINT, joinCheckpoint, referencedFiles, splitCheckpoint, type CheckpointHead } from "./checkpoint.js";
 import type { SourceFiles } from "./source-files.js";
 

@@ -2,14 +2,15 @@
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import { sha256With } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
-import { importedUrl, PackageFolder } from "../store/package-folder.js";
+import { PackageFolder } from "../store/package-folder.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import type { LoadReport } from "../store/report.js";
-import type { ImportProgress } from "../wasm/ocelli.js";
+import type { ImportProgress } from "../wasm/ocelli_import.js";
 import initImport, { CancelFlag, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
 import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
 import { FolderSink } from "./folder-sink.js";
 import type { ImportOptions, ImportResult, WireSource } from "./model-source.js";
+import { importedPackage } from "./package-id.js";
 import { SourceFiles } from "./source-files.js";
 
 const module = new WasmModule("import", initImport);
@@ -27,7 +28,7 @@ export interface ImportContext {
 /** Imports `source`, or finds its package. The same source with the same options has one package, shared by all tabs. */
 export async function importCheckpoint(source: WireSource, context: ImportContext): Promise<ImportResult> {
   await module.load(context.modules);
-  const packageUrl = importedUrl(await packageId(source, context));
+  const packageUrl = await importedPackage(source, context.options, digest);
   return exclusively(packageUrl, context.signal, async () => {
     const keepInMemory = context.storage === "prefer";
     const folder = await PackageFolder.open(packageUrl, { keepInMemory, onProblem: (code) => keepInMemory && warn(code, context) });
@@ -78,23 +79,6 @@ async function storedName(folder: PackageFolder): Promise<string | null> {
     return null;
   }
   return name ?? "";
-}
-
-/**
- * The same for the same source and options. A source at an address is identified by that alone: whether its files have changed is
- * checked when an import continues, not when its package is loaded.
- */
-async function packageId(source: WireSource, { options }: ImportContext): Promise<string> {
-  const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
-  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part) : part)));
-  const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
-  const text = JSON.stringify([source.kind, ids, settings.sort()]);
-  return (await digest(new TextEncoder().encode(text))).slice(0, 32);
-}
-
-async function fileId(file: Blob): Promise<unknown> {
-  const start = await digest(new Uint8Array(await file.slice(0, 1 << 16).arrayBuffer()));
-  return file instanceof File ? [file.name, file.size, file.lastModified, start] : [file.size, start];
 }
 
 function describe(source: WireSource, settings: Omit<ImportOptions, "network">): ImportDescription {

@@ -2,7 +2,7 @@
 import { ocelliError } from "../errors.js";
 import type { RemoteFileOptions } from "../net/remote-file.js";
 import { absoluteUrl } from "../url.js";
-import type { ImportSettings } from "../wasm/ocelli.js";
+import type { ImportSettings } from "../wasm/ocelli_import.js";
 
 /** A file at an address, or one that the user gave. */
 export type FileLocation = string | URL | Blob;

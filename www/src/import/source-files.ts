@@ -1,7 +1,7 @@
 /** The files that an import reads: at addresses, or given by the user. */
 import { ocelliError, OcelliError } from "../errors.js";
 import { RemoteFile, type RemoteFileOptions } from "../net/remote-file.js";
-import type { ImportFile, ImportFiles } from "../wasm/ocelli.js";
+import type { ImportFile, ImportFiles } from "../wasm/ocelli_import.js";
 import type { WireSource } from "./model-source.js";
 
 /** Bytes of a request before read-ahead has started. */

@@ -1,0 +1,50 @@
+// As `types.d.ts`, of the module for imports: its `ocelli_import.d.ts` begins with this file.
+
+/** A file that an import reads. */
+export interface ImportFile {
+  readonly size: number;
+  read(start: number, end: number): Promise<Uint8Array>;
+}
+
+/** The files of an import, by name. */
+export interface ImportFiles {
+  open(name: string): Promise<ImportFile | null>;
+}
+
+/** Where an import writes the package, and what it needs to continue after an interruption. */
+export interface ImportSink {
+  put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  publish(): Promise<void>;
+  putPart(part: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  getPart(part: string): Promise<Uint8Array | null>;
+  putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void>;
+  getCheckpoint(): Promise<Uint8Array | null>;
+}
+
+/** How a matrix of floats is stored in a package. */
+export type MatrixLayout = "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
+
+/** How a checkpoint is made into a package. */
+export interface ImportSettings {
+  /** The model's name, if not the checkpoint's own. */
+  name?: string;
+  /** Licence of the weights, if not what the checkpoint says. */
+  license?: string;
+  /**
+   * How matrices are stored that the checkpoint holds in floats. Default: of a GGUF file as they are, else `q4_0`. `compact`: the
+   * whole text model in 4.25 bits a weight, whatever the checkpoint holds: the least memory, at some loss of precision.
+   */
+  layout?: "compact" | MatrixLayout;
+  /** The same for the vision tower, if it is to differ. */
+  visionLayout?: MatrixLayout;
+  /** Bytes of a shard, at most 32 MiB. An interrupted import continues after the last complete shard. */
+  shardBytes?: number;
+}
+
+/** Progress of an import: tensors, and bytes of the checkpoint. */
+export interface ImportProgress {
+  done: number;
+  total: number;
+  doneBytes: number;
+  totalBytes: number;
+}

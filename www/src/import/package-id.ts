@@ -1,0 +1,21 @@
+/** Which package a checkpoint is made into. */
+import type { Sha256 } from "../store/hash.js";
+import { importedUrl } from "../store/package-folder.js";
+import type { ImportOptions, WireSource } from "./model-source.js";
+
+/**
+ * The address of the package of `source`, the same for the same source and options. A source at an address is identified by that alone: whether
+ * its files have changed is checked when an import continues, not when its package is loaded.
+ */
+export async function importedPackage(source: WireSource, options: ImportOptions, digest: Sha256): Promise<string> {
+  const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
+  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part, digest) : part)));
+  const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
+  const text = JSON.stringify([source.kind, ids, settings.sort()]);
+  return importedUrl((await digest(new TextEncoder().encode(text))).slice(0, 32));
+}
+
+async function fileId(file: Blob, digest: Sha256): Promise<unknown> {
+  const start = await digest(new Uint8Array(await file.slice(0, 1 << 16).arrayBuffer()));
+  return file instanceof File ? [file.name, file.size, file.lastModified, start] : [file.size, start];
+}
