@@ -1,7 +1,7 @@
 /** One small interface over two browsers, so that each test is written once and runs in both. */
 import { after, before, describe } from "node:test";
-import { chromium } from "playwright-core";
-import puppeteer from "puppeteer-core";
+import { chromium, type BrowserContext } from "playwright-core";
+import puppeteer, { type BrowserContext as FirefoxContext } from "puppeteer-core";
 
 /** A page in a profile of its own: nothing is stored from other tests. */
 export interface Tab {
@@ -17,6 +17,12 @@ export interface Tab {
   screenshot(path: string): Promise<void>;
   /** Uncaught exceptions and violations of the content security policy so far. */
   faults: string[];
+  /** Another tab of the same profile; it goes when the first one is closed. */
+  another(): Promise<Tab>;
+  /** Closes this tab alone. */
+  closeAlone(): Promise<void>;
+  /** Kills its process; Firefox, where tabs share processes, leaves the page instead. */
+  kill(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -89,7 +95,10 @@ async function launchChromium(): Promise<TestBrowser> {
   return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
 
   async function chromiumTab(): Promise<Tab> {
-    const context = await browser.newContext();
+    return chromiumTabOf(await browser.newContext());
+  }
+
+  async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
     const page = await context.newPage();
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(error.message));
@@ -103,6 +112,14 @@ async function launchChromium(): Promise<TestBrowser> {
       type: (text) => page.keyboard.type(text),
       press: (key) => page.keyboard.press(key),
       screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
+      another: () => chromiumTabOf(context),
+      closeAlone: () => page.close(),
+      async kill() {
+        const crashed = new Promise((resolve) => page.once("crash", resolve));
+        const session = await context.newCDPSession(page);
+        session.send("Page.crash").catch(() => undefined);
+        await crashed;
+      },
       close: () => context.close(),
     };
   }
@@ -123,7 +140,10 @@ async function launchFirefox(): Promise<TestBrowser> {
   return { name: "Firefox", close: () => browser.close(), newTab: firefoxTab };
 
   async function firefoxTab(): Promise<Tab> {
-    const context = await browser.createBrowserContext();
+    return firefoxTabOf(await browser.createBrowserContext());
+  }
+
+  async function firefoxTabOf(context: FirefoxContext): Promise<Tab> {
     const page = await context.newPage();
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
@@ -141,6 +161,9 @@ async function launchFirefox(): Promise<TestBrowser> {
         if (key === "Shift+Enter") await page.keyboard.up("Shift");
       },
       screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
+      another: () => firefoxTabOf(context),
+      closeAlone: () => page.close(),
+      kill: async () => void (await page.goto("about:blank")),
       close: () => context.close(),
     };
   }

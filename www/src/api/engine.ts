@@ -13,6 +13,7 @@ import type {
   ChatCompletionChunk,
   ChatEvent,
   DeviceReport,
+  EngineOptions,
   KvPrecision,
   MemoryReport,
   ScoreResult,
@@ -20,6 +21,7 @@ import type {
   Tune,
   VisionResidency,
 } from "../wasm/ocelli.js";
+import { sharedWorker } from "../tabs/shared-worker.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
@@ -77,6 +79,11 @@ export interface LoadOptions extends Parts {
    * computes them in that time by its measured speed, but not below `detail: "low"`. Default 10, or no limit if `maxPixels` is set.
    */
   maxPictureSeconds?: number;
+  /**
+   * Whether tabs of this origin that load the same model with the same options share one engine: the model is on the GPU once. One of the tabs
+   * has it; when it closes, another loads the model and goes on with what had not been answered. Default: every tab has its own.
+   */
+  share?: boolean;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
   /** Names that requests may call the model besides its own, so that those written for another server need no change. */
@@ -151,7 +158,9 @@ export class Engine {
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const modules = moduleUrls(options);
-    const connection = new Connection(startWorker(options));
+    const [engine, aliases] = [engineOptions(options), [...(options.aliases ?? [])]];
+    const wanted = { source: checkpoint ?? (source as string | URL), import: options.import ?? {}, options: [engine, aliases] };
+    const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
@@ -165,18 +174,8 @@ export class Engine {
           storage: options.storage ?? "prefer",
           modules,
           model,
-          aliases: [...(options.aliases ?? [])],
-          options: {
-            context: options.context ?? null,
-            kvPrecision: options.kvPrecision ?? null,
-            gpuMemoryBudget: options.gpuMemoryBudget ?? null,
-            vision: options.vision ?? null,
-            tune: options.tune ?? null,
-            arithmetic: options.arithmetic ?? null,
-            speculation: options.speculation ?? null,
-            maxPixels: options.maxPixels ?? null,
-            maxPictureSeconds: options.maxPictureSeconds ?? null,
-          },
+          aliases,
+          options: engine,
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
@@ -267,3 +266,17 @@ export class Engine {
 }
 
 const CHAT = "/v1/chat/completions";
+
+function engineOptions(options: LoadOptions): EngineOptions {
+  return {
+    context: options.context ?? null,
+    kvPrecision: options.kvPrecision ?? null,
+    gpuMemoryBudget: options.gpuMemoryBudget ?? null,
+    vision: options.vision ?? null,
+    tune: options.tune ?? null,
+    arithmetic: options.arithmetic ?? null,
+    speculation: options.speculation ?? null,
+    maxPixels: options.maxPixels ?? null,
+    maxPictureSeconds: options.maxPictureSeconds ?? null,
+  };
+}

@@ -13,12 +13,21 @@ export interface CallOptions<K extends CallKind> {
   onEvent?: ((event: Calls[K]["event"], read: () => void) => void) | undefined;
 }
 
+/** A worker, or what stands for one. */
+export interface EngineWorker {
+  postMessage(message: ToWorker): void;
+  terminate(): void;
+  addEventListener(type: "message", listener: (event: MessageEvent<FromWorker>) => void): void;
+  addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
+  addEventListener(type: "messageerror", listener: () => void): void;
+}
+
 export class Connection {
   private nextId = 1;
   private readonly pending = new Map<number, Pending>();
   private closed: OcelliError | null = null;
 
-  constructor(private readonly worker: Worker) {
+  constructor(private readonly worker: EngineWorker) {
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.pending.get(data.id)?.onMessage(data));
     // After an uncaught exception, such as a panic in the wasm module, the worker's state cannot be relied on.
     worker.addEventListener("error", (event) => {

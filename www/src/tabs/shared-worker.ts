@@ -1,0 +1,26 @@
+/** The worker that a model is loaded in where tabs share one. */
+import { importedPackage } from "../import/package-id.js";
+import type { ImportOptions, WireSource } from "../import/model-source.js";
+import { webSha256 } from "../store/hash.js";
+import { packageUrl } from "../store/packages.js";
+import { PROTOCOL_VERSION } from "../worker/protocol.js";
+import { startWorker, type Parts } from "../worker/start-worker.js";
+import type { EngineWorker } from "../worker/connection.js";
+import { TabWorker } from "./tab-worker.js";
+
+/** What is loaded: tabs share an engine where all of it is the same. */
+export interface Wanted {
+  /** The address of a package, or a checkpoint. */
+  source: string | URL | WireSource;
+  import: ImportOptions;
+  /** Everything else that an answer may depend on. */
+  options: unknown;
+}
+
+/** One for all tabs, or this tab's own where the browser has no locks. */
+export async function sharedWorker({ source, import: settings, options }: Wanted, parts: Parts): Promise<EngineWorker> {
+  if (!globalThis.navigator?.locks || typeof BroadcastChannel === "undefined") return startWorker(parts);
+  const isPackage = typeof source === "string" || source instanceof URL;
+  const folder = isPackage ? packageUrl(source) : await importedPackage(source, settings, webSha256);
+  return new TabWorker(`ocelli-engine/${JSON.stringify([PROTOCOL_VERSION, folder, options])}`, () => startWorker(parts));
+}
