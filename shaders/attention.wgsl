@@ -3,7 +3,7 @@
 // takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
-//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL
+//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED
 //: use attending $KV $ROWS_OF
 
 var<workgroup> lane_values: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
@@ -34,7 +34,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     let tile_row = kv_row(base);
 //: each i KEYS
     let position$i = base + lane + $iu * LANES;
-    let k$i = (tile_row + min(position$i, end - 1u) - base) * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
+    let row$i = tile_row + min(position$i, end - 1u) - base;
+    let k$i = row$i * p.k_stride4 + p.k_offset4 + kv_head * HEAD_DIM4;
+    let scales$i = scales_of(row$i, kv_head, p.k_stride4 / HEAD_DIM4); //: when SCALED
     var score$h_$i = vec4f(0.0); //: each h ROWS4
 //: end
     for (var d = 0u; d < HEAD_DIM4; d += SCORE_UNROLL) {
@@ -49,6 +51,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
 //: each h ROWS4
     var top$h = peak$h;
 //: each i KEYS
+    score$h_$i *= scales$i.x; //: when SCALED
     score$h_$i = select(vec4f(HIDDEN), score$h_$i * p.scale, vec4u(position$i) < visible$h);
     top$h = max(top$h, score$h_$i);
 //: end
@@ -64,8 +67,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     peak$h = top$h;
     total$h *= fade$h;
 //: each i KEYS
-    let weight$h_$i = exp(score$h_$i - top$h);
+    var weight$h_$i = exp(score$h_$i - top$h);
     total$h += weight$h_$i;
+    weight$h_$i *= scales$i.y; //: when SCALED
     weights[(lane + $iu * LANES) * (ROWS / 4u) + own$h] = weight$h_$i;
 //: end
     acc$h_$r_$c *= fade$h[$r]; //: each r 4 c COLUMNS

@@ -1,8 +1,9 @@
 // Causal attention of the last m tokens over the cache, at a position that the GPU holds. A workgroup does ROWS query rows, a (token, query
 // head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For
-// the scores a thread takes POSITIONS positions; for the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
+// the scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of four times as many, whose other quarters its neighbours take, so
+// that together they read 64 bytes of a key. For the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
-//: const SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS
+//: const WIDE_KEYS WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
 //: use $KV pages
 //: use step_subgroup //: when SUBGROUPS
 //: use step_memory //: unless SUBGROUPS
@@ -23,15 +24,25 @@ struct Params {
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
+const PACKS: u32 = HEAD_DIM4 / PACK; // loads of a key
+const QUARTER: u32 = (TILE + 2u) * ROWS4; // the gap lets neighbours write to different banks
 
-var<workgroup> weights: array<f32, TILE * ROWS>;
-var<workgroup> sums: array<vec4f, ROWS * VALUE_GROUPS * HEAD_DIM4>;
+var<workgroup> peaks: array<vec4f, ROWS4>; // largest scores of the tiles so far
+var<workgroup> weights: array<array<f32, ROWS>, TILE>;
+// Of outputs, [ROWS, VALUE_GROUPS, HEAD_DIM4]; with WIDE_KEYS before that of scores, [4, TILE + 2, ROWS4].
+var<workgroup> sums: array<vec4f, SUMS>;
+
+// The last position for those behind it, where turns are of several.
+fn within(position: u32, count: u32) -> u32 {
+  return select(position, min(position, count - 1u), UNROLL * VALUE_GROUPS > 1u);
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let thread = ids.thread;
   let lanes = lanes_of(ids);
   var rows4: array<vec4f, ROWS4>;
+  var fades: array<vec4f, ROWS4>;
   let position = step[0].y;
   let kv_tokens = position + p.m;
   let split = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
@@ -43,7 +54,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let token$r = min(row0 + $ru, rows - 1u) / p.group;
   let head$r = wg.y * p.group + min(row0 + $ru, rows - 1u) % p.group;
   let q$r = token$r * p.q_stride4 + p.q_offset4 + head$r * HEAD_DIM4;
-  var peak$r = HIDDEN;
   var total$r = 0.0;
   var acc$r_$c = vec4f(0.0); //: each c COLUMNS
 //: end
@@ -52,11 +62,53 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 
   for (var base = first; base < end; base += TILE) {
     let tile_row = kv_row(base);
+    let tokens = min(TILE, end - base);
 //: each n POSITIONS
-    let position$n = base + thread + $nu * THREADS;
-    let k$n = ((tile_row + min(position$n, end - 1u) - base) * p.kv_heads + wg.y) * HEAD_DIM4;
-    var score$r_$n = 0.0; //: each r ROWS
+    let at$n = thread + $nu * THREADS;
+    let position$n = base + at$n;
+    let scales$n = scales_of(tile_row + min(at$n, tokens - 1u), wg.y, p.kv_heads); //: when SCALED
 //: end
+//: when WIDE_KEYS
+    let part = thread % 4u;
+    for (var own = thread / 4u; own < TILE; own += AT_ONCE * (THREADS / 4u)) {
+//: each l AT_ONCE
+      let own$l = own + $lu * (THREADS / 4u);
+      let k$l = ((tile_row + min(own$l, tokens - 1u)) * p.kv_heads + wg.y) * PACKS;
+      var part$r_$l = 0.0; //: each r ROWS
+//: end
+      for (var d = part; d < PACKS; d += 4u) {
+        var packed$l = k[k$l + d]; //: each l AT_ONCE
+        // One vector of each key after another: all of them take registers that few devices have.
+        for (var e = d * PACK; e < d * PACK + PACK; e++) {
+//: each l AT_ONCE
+          let key$l = vector0(packed$l);
+          packed$l = vectors_behind(packed$l);
+//: end
+//: each r ROWS
+          let query$r = q[q$r + e];
+//: each l AT_ONCE
+          // Each product is added to the sum before it: one instruction where a device fuses them.
+          part$r_$l = part$r_$l + query$r.x * key$l.x + query$r.y * key$l.y + query$r.z * key$l.z + query$r.w * key$l.w;
+//: end
+//: end
+        }
+      }
+//: each l AT_ONCE
+      rows4[$ru / 4u][$ru % 4u] = part$r_$l; //: each r ROWS
+      sums[part * QUARTER + own$l * ROWS4 + $fu] = rows4[$f]; //: each f ROWS4
+//: end
+    }
+    workgroupBarrier();
+//: each n POSITIONS
+//: each f ROWS4
+    rows4[$f] = sums[at$n * ROWS4 + $fu];
+    rows4[$f] += sums[($ju + 1u) * QUARTER + at$n * ROWS4 + $fu]; //: each j 3
+//: end
+    var score$r_$n = rows4[$ru / 4u][$ru % 4u]; //: each r ROWS
+//: end
+//: else
+    let k$n = ((tile_row + min(at$n, tokens - 1u)) * p.kv_heads + wg.y) * HEAD_DIM4; //: each n POSITIONS
+    var score$r_$n = 0.0; //: each n POSITIONS r ROWS
     for (var d = 0u; d < HEAD_DIM4; d++) {
       let key$n = key4(k$n + d); //: each n POSITIONS
 //: each r ROWS
@@ -64,46 +116,52 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
       score$r_$n += dot(query$r, key$n); //: each n POSITIONS
 //: end
     }
+//: end
 //: each r ROWS
     var highest$r = HIDDEN;
 //: each n POSITIONS
     let seen$r_$n = position$n < min(end, position + token$r + 1u);
+    score$r_$n *= scales$n.x; //: when SCALED
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);
 //: end
     rows4[$ru / 4u][$ru % 4u] = highest$r;
 //: end
-    share_peak($fu, rows4[$f], lanes); //: each f ROWS4
+//: each f ROWS4
+    let before$f = select(peaks[$f], vec4f(HIDDEN), base == first);
+    share_peak($fu, rows4[$f], lanes);
+//: end
     wait_for_peaks(lanes);
-    rows4[$f] = peak_of($fu, lanes); //: each f ROWS4
+//: each f ROWS4
+    rows4[$f] = max(before$f, peak_of($fu, lanes));
+    fades[$f] = exp(before$f - rows4[$f]);
+    if thread == 0u {
+      peaks[$f] = rows4[$f];
+    }
+//: end
 //: each r ROWS
-    let new_peak$r = max(peak$r, rows4[$ru / 4u][$ru % 4u]);
-    let fade$r = exp(peak$r - new_peak$r);
-    peak$r = new_peak$r;
-    total$r *= fade$r;
-    acc$r_$c *= fade$r; //: each c COLUMNS
+    total$r *= fades[$ru / 4u][$ru % 4u];
+    acc$r_$c *= fades[$ru / 4u][$ru % 4u]; //: each c COLUMNS
 //: each n POSITIONS
     // A row that sees none of these positions must not count them: its peak is HIDDEN as well.
-    let weight$r_$n = select(0.0, exp(score$r_$n - peak$r), seen$r_$n);
+    var weight$r_$n = select(0.0, exp(score$r_$n - rows4[$ru / 4u][$ru % 4u]), seen$r_$n);
     total$r += weight$r_$n;
-    weights[(thread + $nu * THREADS) * ROWS + $ru] = weight$r_$n;
+    weight$r_$n *= scales$n.y; //: when SCALED
+    weights[at$n][$r] = weight$r_$n;
 //: end
 //: end
     workgroupBarrier();
-    let tokens = min(TILE, end - base);
-//: when SUBGROUPS
-    // All lanes take as many turns.
-    for (var turn = 0u; turn < tokens; turn += VALUE_GROUPS) {
-      let j = min(turn + value_group, tokens - 1u);
-      let is_own = value_group < VALUE_GROUPS && turn + value_group < tokens;
-      let w$r = select(0.0, weights[j * ROWS + $ru], is_own); //: each r ROWS
-//: else
-    for (var j = select(tokens, value_group, value_group < VALUE_GROUPS); j < tokens; j += VALUE_GROUPS) {
-      let w$r = weights[j * ROWS + $ru]; //: each r ROWS
+    let first_value = (tile_row * p.kv_heads + wg.y) * HEAD_DIM4;
+    let stride = p.kv_heads * HEAD_DIM4;
+    // All threads take as many turns. Positions behind the end weigh nothing, and what threads without a group add up is never asked for.
+    for (var turn = 0u; turn < tokens; turn += UNROLL * VALUE_GROUPS) {
+//: each n UNROLL
+      let j$n = turn + $nu * VALUE_GROUPS + value_group;
+      let value$n_$c = value4(first_value + within(j$n, tokens) * stride + column$c); //: each c COLUMNS
 //: end
-//: each c COLUMNS
-      let value$c = value4(((tile_row + j) * p.kv_heads + wg.y) * HEAD_DIM4 + column$c);
-      acc$r_$c += w$r * value$c; //: each r ROWS
+//: each n UNROLL r ROWS
+      let w$n_$r = weights[within(j$n, TILE)][$r];
+      acc$r_$c += w$n_$r * value$n_$c; //: each c COLUMNS
 //: end
     }
   }
@@ -135,7 +193,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
   if thread == $ru && row0 + $ru < rows {
     let at = ((wg.x * p.m + token$r) * q_heads + head$r) * (HEAD_DIM4 + 1u) + HEAD_DIM4;
-    out[at] = vec4f(peak$r, total_of($ru, lanes), 0.0, 0.0);
+    out[at] = vec4f(select(peaks[$ru / 4u][$ru % 4u], HIDDEN, first == end), total_of($ru, lanes), 0.0, 0.0);
   }
 //: end
 //: end

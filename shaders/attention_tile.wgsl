@@ -11,6 +11,7 @@ const SLICES: u32 = (HEAD_DIM4 + 3u) / 4u;
 var<workgroup> weights: array<array<vec4f, ROW_GROUPS>, VALUES>; // [values, rows / 4]
 var<workgroup> lane_values: array<array<vec4f, ROW_GROUPS>, LANES>; // largest scores of a tile, then sums of weights again
 var<workgroup> peaks: array<vec4f, ROW_GROUPS>;
+var<workgroup> tile_scales: array<vec2f, TILE>; //: when SCALED // of keys, and of values
 var<workgroup> visible: array<vec4u, ROW_GROUPS>; // keys that a row sees
 
 @compute @workgroup_size(THREADS)
@@ -41,6 +42,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let last = end - 1u - base;
     let ahead = select(0u, TILE, last >= TILE);
     let next_row = kv_row(base + ahead);
+//: when SCALED
+    let key = own0 / ROWS4 * LANES + lane;
+    if key < TILE {
+      tile_scales[key] = scales_of(row + min(key, last), kv_head, p.k_stride4 / HEAD_DIM4);
+    }
+//: end
     var score$h_$i = vec4f(0.0); //: each h ROWS4 i KEYS
     for (var slice = 0u; slice < SLICES; slice++) {
       workgroupBarrier();
@@ -62,7 +69,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     }
 //: when SCALED
 //: each i KEYS
-    let scales$i = scales_of(key_head(row + min(lane * KEYS + $iu, last), kv_head) / HEAD_DIM4);
+    let scales$i = tile_scales[lane * KEYS + $iu];
     score$h_$i *= scales$i.x; //: each h ROWS4
 //: end
 //: end

@@ -83,13 +83,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
     v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
   }
-  let kv_head = kv_row(position) * p.kv_heads + head - p.q_heads;
+  let row = kv_row(position);
+  let kv_head = head - p.q_heads;
 //: when SHARED_SCALE
-  store_head(kv_head, lane, k, v);
+  store_head(row, kv_head, p.kv_heads, lane, k, v);
 //: else
   if lane < HEAD_DIM4 {
-    store_key(kv_head * HEAD_DIM4 + lane, k);
-    store_value(kv_head * HEAD_DIM4 + lane, v);
+    let at = (row * p.kv_heads + kv_head) * HEAD_DIM4 + lane;
+    store_key(at, k);
+    store_value(at, v);
   }
 //: end
 }

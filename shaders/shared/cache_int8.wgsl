@@ -5,7 +5,7 @@
 
 @group(0) @binding(next) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
 @group(0) @binding(next) var<storage, read_write> v_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4]
-@group(0) @binding(next) var<storage, read_write> scales: array<u32>; // [capacity, kv_heads], f16 of the keys | f16 of the values
+@group(0) @binding(next) var<storage, read_write> scales: array<u32>; // [pages, kv_heads, PAGE], f16 of the keys | f16 of the values
 
 const SMALLEST: f32 = 0.00006103515625; // 2^-14
 const LARGEST: u32 = 0x4afde040u; // bits of 127 * 65504
@@ -30,17 +30,18 @@ fn quants(x: vec4f, scale: f32) -> u32 {
   return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
 }
 
-// Stores four numbers of a head, counted over all tokens; lanes past its width bring zeros. All lanes of the workgroup call this.
-fn store_head(head: u32, lane: u32, k: vec4f, v: vec4f) {
+// Stores four numbers of a head of a row of the cache; lanes past its width bring zeros. All lanes of the workgroup call this.
+fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: vec4f, v: vec4f) {
   atomicMax(&k_peak, peak(k));
   atomicMax(&v_peak, peak(v));
   workgroupBarrier();
   let scale = half4(vec4f(scale_of(atomicLoad(&k_peak)), scale_of(atomicLoad(&v_peak)), 0.0, 0.0));
+  let at = (row * kv_heads + kv_head) * HEAD_DIM4 + lane;
   if lane < HEAD_DIM4 {
-    k_cache[head * HEAD_DIM4 + lane] = quants(k, scale.x);
-    v_cache[head * HEAD_DIM4 + lane] = quants(v, scale.y);
+    k_cache[at] = quants(k, scale.x);
+    v_cache[at] = quants(v, scale.y);
   }
   if lane == 0u {
-    scales[head] = pack2x16float(scale.xy);
+    scales[(row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE] = pack2x16float(scale.xy);
   }
 }

@@ -1,32 +1,37 @@
-// A cache in 16-bit floats, two to a word, so that no device needs shader-f16. With STAGED, a load is of two vectors of four numbers.
-//: const STAGED
-//: when STAGED
+// A cache in 16-bit floats, two to a word, so that no device needs shader-f16. With WIDE_KEYS and WIDE_VALUES, a load is of two
+// vectors of four numbers.
+//: const WIDE_KEYS WIDE_VALUES
 alias Packed = vec4u;
-//: else
-alias Packed = vec2u;
-//: end
 
-@group(0) @binding(next) var<storage, read> k: array<Packed>; // [kv_tokens, k_stride4]
-@group(0) @binding(next) var<storage, read> v: array<Packed>; // [kv_tokens, v_stride4]
+@group(0) @binding(next) var<storage, read> k: array<Packed>; //: when WIDE_KEYS // [kv_tokens, k_stride4]
+@group(0) @binding(next) var<storage, read> k: array<vec2u>; //: unless WIDE_KEYS // [kv_tokens, k_stride4]
+@group(0) @binding(next) var<storage, read> v: array<Packed>; //: when WIDE_VALUES // [kv_tokens, v_stride4]
+@group(0) @binding(next) var<storage, read> v: array<vec2u>; //: unless WIDE_VALUES // [kv_tokens, v_stride4]
 
 fn widened(four: vec2u) -> vec4f {
   return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
 }
-//: when STAGED
 
 fn vector0(x: Packed) -> vec4f {
   return widened(x.xy);
 }
 
+// With the vectors behind the first one in their places.
+fn vectors_behind(x: Packed) -> Packed {
+  return x.zwzw;
+}
+
 fn vector1(x: Packed) -> vec4f {
   return widened(x.zw);
 }
-//: else
+//: unless WIDE_KEYS
 
 // Numbers 4 * i .. 4 * i + 4 of all keys.
 fn key4(i: u32) -> vec4f {
   return widened(k[i]);
 }
+//: end
+//: unless WIDE_VALUES
 
 fn value4(i: u32) -> vec4f {
   return widened(v[i]);

@@ -1,23 +1,22 @@
-// Largest scores and sums of weights of a workgroup's rows, four rows at a time, through workgroup memory.
-//: const ROWS ROWS4 THREADS
+// Largest scores and sums of weights of a workgroup's rows, four rows at a time, through workgroup memory: of PARTS parts of the threads first,
+// then of those.
+//: const ROWS4 THREADS PARTS
 
 struct Ids {
   @builtin(local_invocation_index) thread: u32,
 }
 
-var<workgroup> thread_values: array<f32, 4 * ROWS4 * THREADS>; // [rows, THREADS]
-var<workgroup> row_values: array<f32, 4 * ROWS4>;
+const THREADS_OF_PART: u32 = THREADS / PARTS;
+
+var<workgroup> thread_values: array<vec4f, ROWS4 * THREADS>; // [ROWS4, THREADS]
+var<workgroup> part_values: array<vec4f, ROWS4 * PARTS>; // [ROWS4, PARTS]
 
 fn lanes_of(ids: Ids) -> u32 {
   return ids.thread;
 }
 
 fn share_peak(four: u32, peaks: vec4f, thread: u32) {
-  let at = 4u * four * THREADS + thread;
-  thread_values[at] = peaks.x;
-  thread_values[at + THREADS] = peaks.y;
-  thread_values[at + 2u * THREADS] = peaks.z;
-  thread_values[at + 3u * THREADS] = peaks.w;
+  thread_values[four * THREADS + thread] = peaks;
 }
 
 fn share_total(four: u32, totals: vec4f, thread: u32) {
@@ -26,32 +25,38 @@ fn share_total(four: u32, totals: vec4f, thread: u32) {
 
 fn wait_for_peaks(thread: u32) {
   workgroupBarrier();
-  if thread < ROWS {
-    var peak = thread_values[thread * THREADS];
-    for (var t = 1u; t < THREADS; t++) {
-      peak = max(peak, thread_values[thread * THREADS + t]);
+  if thread < ROWS4 * PARTS {
+    let first = thread / PARTS * THREADS + thread % PARTS;
+    var peaks = thread_values[first];
+    for (var t = 1u; t < THREADS_OF_PART; t++) {
+      peaks = max(peaks, thread_values[first + t * PARTS]);
     }
-    row_values[thread] = peak;
+    part_values[thread] = peaks;
   }
   workgroupBarrier();
 }
 
 fn wait_for_totals(thread: u32) {
   workgroupBarrier();
-  if thread < ROWS {
-    var total = 0.0;
-    for (var t = 0u; t < THREADS; t++) {
-      total += thread_values[thread * THREADS + t];
+  if thread < ROWS4 * PARTS {
+    let first = thread / PARTS * THREADS + thread % PARTS;
+    var totals = vec4f(0.0);
+    for (var t = 0u; t < THREADS_OF_PART; t++) {
+      totals += thread_values[first + t * PARTS];
     }
-    row_values[thread] = total;
+    part_values[thread] = totals;
   }
   workgroupBarrier();
 }
 
 fn peak_of(four: u32, thread: u32) -> vec4f {
-  return vec4f(row_values[4u * four], row_values[4u * four + 1u], row_values[4u * four + 2u], row_values[4u * four + 3u]);
+  var peaks = part_values[four * PARTS];
+  peaks = max(peaks, part_values[four * PARTS + $nu]); //: each n PARTS
+  return peaks;
 }
 
 fn total_of(row: u32, thread: u32) -> f32 {
-  return row_values[row];
+  var total = 0.0;
+  total += part_values[row / 4u * PARTS + $nu][row % 4u]; //: each n PARTS
+  return total;
 }

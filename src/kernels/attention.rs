@@ -3,7 +3,7 @@
 
 use std::f32::consts::LOG2_E;
 
-use super::cache::{Cache, kv_file};
+use super::cache::{Cache, kv_file, pack};
 use super::{TuningGroup, Variant, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
@@ -171,15 +171,6 @@ const LEAST_ROWS: usize = 32;
 /// Most vectors of four numbers in a slice of values.
 const VALUE_SLICE: usize = 256;
 
-/// Vectors of four numbers in 16 bytes.
-fn pack(precision: KvPrecision) -> usize {
-    match precision {
-        KvPrecision::F32 => 1,
-        KvPrecision::F16 => 2,
-        KvPrecision::Int8 => 4,
-    }
-}
-
 /// The kernel for a head width and what holds the keys and values.
 pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
     let (precision, fitting) = (source.precision(), tuning.fitting(head_dim, source));
@@ -192,7 +183,9 @@ pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
     let is_staged = fitting.columns > 0;
     let file = if is_staged { "attention_tile" } else { "attention" };
     let shader = Shader::new(file).choose("KV", kv_file(precision)).choose("ROWS_OF", rows_of).set_all([
-        ("STAGED", is_staged.into()),
+        ("WIDE_KEYS", is_staged.into()),
+        ("WIDE_VALUES", is_staged.into()),
+        ("SCALED", (precision == KvPrecision::Int8).into()),
         ("HEAD_DIM4", dim4),
         ("LANES", lanes),
         ("ROWS", fitting.rows()),
@@ -207,7 +200,6 @@ pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
             ("THREADS", threads),
             ("VALUES", unroll),
             ("PACK", pack),
-            ("SCALED", (precision == KvPrecision::Int8).into()),
             ("QUERY_LOADS", (4 * fitting.rows()).div_ceil(threads)),
             ("KEY_LOADS", 4 * tile / threads),
             ("VALUE_LOADS", dim4.div_ceil(pack * threads / unroll)),

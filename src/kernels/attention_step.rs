@@ -3,7 +3,7 @@
 //! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
 use super::attention::Heads;
-use super::cache::{Cache, kv_file};
+use super::cache::{Cache, kv_file, pack};
 use super::{TuningGroup, Variant, lanes, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
@@ -17,6 +17,12 @@ pub struct Tuning {
     pub threads: usize,
     /// Positions that a thread scores at a time.
     pub positions: usize,
+    /// Whether four neighbours share a key, of which each reads 16 bytes at a time.
+    pub shares_keys: bool,
+    /// Values that a thread reads at once.
+    pub unroll: usize,
+    /// Positions that a workgroup takes of a long context.
+    pub split: usize,
     /// Optional features that it makes use of.
     pub uses: Features,
     /// Lanes of the subgroups that are emulated; 0 for none.
@@ -25,15 +31,17 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 8] = [
-        Self::HARDWARE,
+    pub const ALL: [Self; 10] = [
+        Self::APART,
         Self::SOFTWARE,
-        Self::SUBGROUPS,
-        Self { threads: 32, ..Self::SUBGROUPS },
-        Self { threads: 128, ..Self::SUBGROUPS },
-        Self { threads: 32, positions: 2, ..Self::SUBGROUPS },
-        Self { positions: 2, ..Self::SUBGROUPS },
+        Self::APART_IN_SUBGROUPS,
+        Self { threads: 32, ..Self::APART_IN_SUBGROUPS },
+        Self { threads: 128, ..Self::APART_IN_SUBGROUPS },
+        Self { threads: 32, positions: 2, ..Self::APART_IN_SUBGROUPS },
+        Self { positions: 2, ..Self::APART_IN_SUBGROUPS },
         Self { uses: Features::SUBGROUPS, ..Self::SOFTWARE },
+        Self::HARDWARE,
+        Self::SUBGROUPS,
     ];
 
     /// What suits a device.
@@ -46,21 +54,46 @@ impl Tuning {
         kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
-    /// For hardware.
-    pub const HARDWARE: Self = Self { threads: 64, positions: 1, uses: Features::NONE, emulated: 0 };
+    /// For hardware: neighbours read whole lines of memory.
+    pub const HARDWARE: Self = Self { shares_keys: true, ..Self::APART };
     /// For hardware with subgroups.
     pub const SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::HARDWARE };
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
-    pub const SOFTWARE: Self = Self { threads: 16, positions: 4, uses: Features::NONE, emulated: 0 };
+    pub const SOFTWARE: Self = Self { threads: 16, positions: 4, unroll: 1, split: WHOLE, ..Self::APART };
+    /// Each thread reads the keys of its own positions, as where heads are no whole 16 bytes.
+    pub const APART: Self =
+        Self { threads: 64, positions: 1, shares_keys: false, unroll: 4, split: 64, uses: Features::NONE, emulated: 0 };
+    const APART_IN_SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::APART };
 
     /// Positions that a workgroup takes at a time; a split of the context is whole tiles, and so is a page.
     pub fn tile(self) -> usize {
         self.threads * self.positions
     }
+
+    /// Workgroups that share the attention of a key-value head where [`reach`] is so long.
+    pub fn splits(self, reach: usize) -> usize {
+        if reach <= WHOLE { 1 } else { (reach / self.split).clamp(1, MAX_SPLITS) }
+    }
 }
+
+/// How far a step with so many entries in sight may look: as far as 256 entries, or as the next power of two. Steps that reach as far are divided
+/// alike.
+pub fn reach(entries: usize) -> usize {
+    entries.next_power_of_two().clamp(WHOLE, MAX_SPLITS * WHOLE)
+}
+
+/// Entries that one workgroup of a key-value head looks at, whatever the device.
+const WHOLE: usize = 256;
+/// Most workgroups that share the attention of one key-value head.
+pub const MAX_SPLITS: usize = 32;
 
 /// Workgroup memory that every device has.
 const WORKGROUP_BYTES: usize = 16 << 10;
+/// Parts of a workgroup's threads, whose largest scores and sums are found first.
+const PARTS: usize = 8;
+/// Sums of scores that a thread has at most where neighbours share keys, and keys that it then takes at a time.
+const MAX_SUMS: usize = 16;
+const MAX_KEYS: usize = 4;
 /// Most rows of a workgroup.
 const MAX_ROWS: usize = 8;
 
@@ -102,20 +135,30 @@ pub fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
 }
 
-/// As much of a tuning as workgroup memory has room for, and the groups of threads that divide the positions of a tile.
-fn fitting(mut tuning: Tuning, dim4: usize, rows: usize) -> (Tuning, usize) {
+/// As much of a tuning as a head's width and workgroup memory allow, the groups of threads that divide the positions of a tile, and the vectors
+/// that sums take.
+fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize) -> (Tuning, usize, usize) {
+    tuning.shares_keys &= dim4.is_multiple_of(pack(precision));
     loop {
-        let mut groups = (tuning.threads / dim4).max(1);
-        // Weights of a tile, peaks and totals of threads or subgroups and of rows, sums of the groups.
-        let peaks = 16 * rows.div_ceil(4) * (tuning.threads + 1);
-        let bytes = |groups: usize| 4 * tuning.tile() * rows + peaks + 16 * rows * groups * dim4;
+        // A power of two: turns of several positions end with the tile.
+        let mut groups = 1 << (tuning.threads / dim4).max(1).ilog2();
+        // Weights of a tile, peaks, those and totals of threads and of their parts, sums of the groups or of quarters of scores.
+        let rows4 = rows.div_ceil(4);
+        let scores = if tuning.shares_keys { 4 * (tuning.tile() + 2) * rows4 } else { 0 };
+        let sums = |groups: usize| scores.max(rows * groups * dim4);
+        let bytes =
+            |groups: usize| 4 * tuning.tile() * rows + 16 * (rows4 * (tuning.threads + PARTS + 1) + sums(groups));
         while groups > 1 && bytes(groups) > WORKGROUP_BYTES {
-            groups -= 1;
+            groups /= 2;
         }
         if bytes(groups) <= WORKGROUP_BYTES || tuning.threads == 1 {
-            return (tuning, groups);
+            return (tuning, groups, sums(groups));
         }
-        tuning.threads /= 2;
+        if tuning.shares_keys {
+            tuning.shares_keys = false;
+        } else {
+            tuning.threads /= 2;
+        }
     }
 }
 
@@ -123,18 +166,31 @@ fn fitting(mut tuning: Tuning, dim4: usize, rows: usize) -> (Tuning, usize) {
 pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bool, tuning: Tuning) -> Kernel {
     let (dim4, rows) = (head_dim / 4, rows_together(rows));
     let variant = Variant::AttentionStep { head_dim, precision, rows, is_split, tuning };
-    let (tuning, value_groups) = fitting(tuning, dim4, rows);
+    let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
+    let rows4 = rows.div_ceil(4);
+    // Integers take more registers on their way to numbers.
+    let sums_at_once = if precision == KvPrecision::Int8 { MAX_SUMS / 2 } else { MAX_SUMS };
     let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
-        ("STAGED", 0),
+        ("WIDE_KEYS", tuning.shares_keys.into()),
+        ("SCALED", (precision == KvPrecision::Int8).into()),
+        ("PACK", pack(precision)),
+        ("AT_ONCE", (sums_at_once / (4 * rows4)).clamp(1, MAX_KEYS)),
+        ("UNROLL", tuning.unroll.min(tuning.tile() / value_groups)),
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),
-        ("ROWS4", rows.div_ceil(4)),
+        ("ROWS4", rows4),
         ("THREADS", tuning.threads),
         ("POSITIONS", tuning.positions),
         ("COLUMNS", dim4.div_ceil(tuning.threads)),
         ("VALUE_GROUPS", value_groups),
+        ("SUMS", sums),
         ("SPLIT", is_split.into()),
     ]);
+    let shader = if lanes::has_subgroups(tuning.uses, tuning.emulated) {
+        shader
+    } else {
+        shader.set("PARTS", PARTS.min(tuning.threads / 4).max(1))
+    };
     let split = if is_split { ",split" } else { "" };
     let name = format!("attention_step<{head_dim},{precision},{rows}{split}>");
     Kernel::new(name, tuning.uses, lanes::with(shader, tuning.uses, tuning.emulated), variant)

@@ -4,11 +4,10 @@ use std::slice::from_ref;
 
 use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::{Form, Pass};
-use super::step::splits;
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
-use crate::kernels::attention_step::{self, AttentionStep};
+use crate::kernels::attention_step::{self, AttentionStep, reach};
 use crate::kernels::rms_norm;
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::state::PictureState;
@@ -82,7 +81,8 @@ impl CrossAttention {
             Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
                 let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
                 let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());
-                let (m, splits, tuning) = (1, splits(rows), attention_step::Tuning::of(kernel_config));
+                let (m, tuning) = (1, attention_step::Tuning::of(kernel_config));
+                let splits = tuning.splits(reach(rows));
                 let attention =
                     AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
                 attention_step::record(pass.recording, &attention)

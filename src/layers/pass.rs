@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::step::{self, splits};
+use super::step;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
+use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
 
@@ -20,15 +21,15 @@ pub enum Form {
     /// One token, or a token and drafts behind it, by the kernels for few rows. Where the rows stand is read from the step buffer on
     /// the GPU, so one recording serves any number of tokens.
     Step {
-        /// Workgroups that share the attention of a key-value head.
-        splits: usize,
+        /// How far attention looks: [`reach`].
+        reach: usize,
     },
 }
 
 impl Form {
     /// A step of so many rows, the first at cache entry `entry`.
     pub(crate) fn step(entry: usize, rows: usize) -> Self {
-        Self::Step { splits: splits(entry + rows) }
+        Self::Step { reach: reach(entry + rows) }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::config::TextConfig;
-use crate::kernels::attention_step::partials_len;
+use crate::kernels::attention_step::{MAX_SPLITS, Tuning, partials_len, reach};
 use crate::kernels::cache::{PAGE, rope_table_at};
 use crate::kernels::rope_append::table_stride;
 
@@ -17,11 +17,6 @@ pub(crate) const TABLE_FIRST: usize = 3;
 pub const RESULT: u64 = 16;
 /// Rows of the rope table that are written at once.
 pub(crate) const TABLE_ROWS: usize = 256;
-/// Entries that one workgroup of attention looks at before the context is split among several.
-const SPLIT: usize = 256;
-/// Most workgroups that share the attention of one key-value head.
-const MAX_SPLITS: usize = 32;
-
 /// The word of the step buffer that the rope table begins at, for a context of so many entries.
 pub(crate) fn table_at(context: usize) -> usize {
     rope_table_at(context.div_ceil(PAGE))
@@ -38,18 +33,16 @@ pub(crate) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
     (partials_len(rows, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
 }
 
-/// Workgroups that share the attention of a step with so many entries in sight: powers of two, so that a recording serves long.
-pub(crate) fn splits(entries: usize) -> usize {
-    entries.div_ceil(SPLIT).next_power_of_two().min(MAX_SPLITS)
-}
-
 /// The rows, up to `rows`, of a step at `entry` that splits the context at the same places as a step of each row alone, so that
 /// nothing is rounded otherwise. Splits are whole tiles.
-pub(crate) fn alike(entry: usize, rows: usize, tile: usize) -> usize {
-    let shape = |entries: usize| (splits(entries), entries.div_ceil(splits(entries)).div_ceil(tile));
+pub(crate) fn alike(entry: usize, rows: usize, tuning: Tuning) -> usize {
+    let shape = |entries: usize| {
+        let splits = tuning.splits(reach(entries));
+        (splits, entries.div_ceil(splits).div_ceil(tuning.tile()))
+    };
     let first = shape(entry + 1);
     // One split is the whole context, however long.
-    let same = |rows: &usize| shape(entry + rows) == first || (first.0 == 1 && splits(entry + rows) == 1);
+    let same = |rows: &usize| shape(entry + rows) == first || (first.0 == 1 && shape(entry + rows).0 == 1);
     (1..=rows).rev().find(same).unwrap_or(1)
 }
 

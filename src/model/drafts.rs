@@ -5,6 +5,7 @@ use super::forward::Model;
 use super::language::{DRAFT_ROWS, LanguageModel};
 use crate::error::{Error, Result};
 use crate::gpu::{Kernel, Prepared};
+use crate::kernels::cache::PAGE;
 use crate::layers::Form;
 use crate::layers::step::StepHeader;
 use crate::state::{State, States};
@@ -74,8 +75,8 @@ impl Model {
     /// The kernels of passes over `rows` tokens: attention by one workgroup a head, and shared by several. Some come more than once.
     pub(super) fn draft_kernels(&self, state: &State, rows: usize) -> Result<Vec<Kernel>> {
         let mut kernels = Vec::new();
-        for splits in [1, 2] {
-            let recording = self.record_step(state, rows, Form::Step { splits })?;
+        for entries in [rows, 2 * PAGE] {
+            let recording = self.record_step(state, rows, Form::step(entries - rows, rows))?;
             kernels.extend(recording.dispatches().map(|dispatch| dispatch.kernel.clone()));
         }
         Ok(kernels)

@@ -229,10 +229,10 @@ impl LanguageModel for Model {
     }
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
-        let tile = Tuning::of(self.gpu.kernel_config()).tile();
+        let tuning = Tuning::of(self.gpu.kernel_config());
         // A recurrence would have to compute again what was right.
         let most = if state.goes_anywhere() { most } else { 0 };
-        let alike = alike(state.len(), most.min(self.rows.step), tile);
+        let alike = alike(state.len(), most.min(self.rows.step), tuning);
         DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
 

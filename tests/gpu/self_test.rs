@@ -116,7 +116,7 @@ const SPOILED: [(&str, &str, &str); 21] = [
     ("patch_merge", "i % p.merge;", "0u;"),
     ("gated_matvec<q4_0", "tile + output * p.tiles", "tile"),
     ("qkv_matvec<q8_0", "b * cos + a * sin", "b * cos - a * sin"),
-    ("rope_append<32,int8>", "kv_head = kv_row(position) * p.kv_heads", "kv_head = kv_row(0u) * p.kv_heads"),
+    ("rope_append<32,int8>", "row = kv_row(position);", "row = kv_row(0u);"),
     ("attention_step<32,f16", "position + token0 + 1u", "position + token0"),
     ("attention_join<32>", "weight * share.y", "share.y"),
     ("sample_scan", "1013904223u", "1013904222u"),

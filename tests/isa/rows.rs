@@ -121,11 +121,18 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
     use attention_step::Tuning;
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).flat_map(move |tuning| {
         let group = 4;
-        let scores = (group * tuning.positions * 4, dim / 4);
-        let values = (group * 4, tuning.tile() / (tuning.threads / (dim / 4)).max(1));
+        let turns = tuning.tile() / (tuning.threads / (dim / 4)).max(1);
+        let values = (group * 4 * tuning.unroll, turns / tuning.unroll);
+        let (label, scores) = if tuning.shares_keys {
+            // Keys that a thread takes at a time.
+            let keys = if precision == KvPrecision::Int8 { 2 } else { 4 };
+            ("", (group * keys * 4, dim / 16 * 4 * tuning.positions / keys))
+        } else {
+            (",apart", (group * tuning.positions * 4, dim / 4))
+        };
         [false, true].map(|split| {
             let kernel = attention_step::kernel(dim, precision, group, split, tuning);
-            Row::new(kernel, vec![scores, values])
+            Row { label: label.to_owned(), ..Row::new(kernel, vec![scores, values]) }
         })
     })
 }

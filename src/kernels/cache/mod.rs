@@ -23,7 +23,7 @@ pub struct Cache {
     /// How it holds a number.
     pub precision: KvPrecision,
     /// Keys, values, and of 8-bit integers a word with the 16-bit scale of a head's keys in its lower half and of its values in
-    /// its upper. `// [pages, PAGE, kv_heads, head_dim]` twice, `// [pages, PAGE, kv_heads]`
+    /// its upper. `// [pages, PAGE, kv_heads, head_dim]` twice, `// [pages, kv_heads, PAGE]`
     pub planes: Vec<Slice>,
 }
 
@@ -40,6 +40,15 @@ pub(super) fn cache_file(precision: KvPrecision) -> &'static str {
         KvPrecision::F32 => "cache_f32",
         KvPrecision::F16 => "cache_f16",
         KvPrecision::Int8 => "cache_int8",
+    }
+}
+
+/// Vectors of four numbers in 16 bytes.
+pub(super) fn pack(precision: KvPrecision) -> usize {
+    match precision {
+        KvPrecision::F32 => 1,
+        KvPrecision::F16 => 2,
+        KvPrecision::Int8 => 4,
     }
 }
 

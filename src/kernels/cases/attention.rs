@@ -1,6 +1,6 @@
 //! Cases of attention, of prompts and of steps.
 
-use super::cache::{pages_of, rows_of, step_words};
+use super::cache::{pages_of, plane_words, rows_of, step_words};
 use super::harness::{Harness, Holds, Random};
 use super::{Case, SUM};
 use crate::config::KvPrecision;
@@ -11,7 +11,7 @@ use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
 use crate::kernels::cache::Cache;
 use crate::reference;
-use crate::reference::cache::{pack, row, unpack};
+use crate::reference::cache::{pack, row, scales_at, unpack};
 
 /// The scores an attention meets.
 #[derive(Clone, Copy)]
@@ -86,18 +86,24 @@ fn cached(
         }
         (words, scales)
     };
-    let ((k, k_scales), (v, v_scales)) = (hold(k), hold(v));
-    let scales: Vec<u32> = k_scales.iter().zip(v_scales).map(|(k, v)| k | v << 16).collect();
-    let plane = |words: Vec<u32>| {
+    let (k, v) = (hold(k), hold(v));
+    let mut planes: Vec<Vec<u32>> = plane_words(precision, kv_heads, head_dim, rows_of(pages, tokens))
+        .into_iter()
+        .map(|words| vec![u32::MAX; words])
+        .collect();
+    for (plane, (words, _)) in planes.iter_mut().zip([&k, &v]) {
         let width = words.len() / tokens;
-        let mut plane = vec![u32::MAX; rows_of(pages, tokens) * width];
         for (token, words) in words.chunks_exact(width).enumerate() {
             plane[row(pages, token) * width..][..width].copy_from_slice(words);
         }
-        harness.words(&plane)
-    };
-    let planes = [k, v, scales].into_iter().take(precision.head_bytes(head_dim).len()).map(plane);
-    Ok(Cache { precision, planes: planes.collect::<Result<_>>()? })
+    }
+    for (index, (k, v)) in k.1.iter().zip(&v.1).enumerate() {
+        if let Some(scales) = planes.get_mut(2) {
+            scales[scales_at(row(pages, index / kv_heads), (index % kv_heads, kv_heads))] = k | v << 16;
+        }
+    }
+    let planes = planes.iter().map(|plane| harness.words(plane)).collect::<Result<_>>()?;
+    Ok(Cache { precision, planes })
 }
 
 /// An attention of a step.

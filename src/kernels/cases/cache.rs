@@ -70,6 +70,13 @@ pub(super) fn rows_of(pages: &[u32], tokens: usize) -> usize {
     pages.iter().enumerate().map(of_page).max().unwrap_or(0)
 }
 
+/// Words of the planes of a cache of so many rows. Scales are whole pages.
+pub(super) fn plane_words(precision: KvPrecision, kv_heads: usize, head_dim: usize, rows: usize) -> Vec<usize> {
+    let rows_of = |plane: usize| if plane < 2 { rows } else { rows.next_multiple_of(PAGE) };
+    let planes = precision.head_bytes(head_dim).into_iter().enumerate();
+    planes.map(|(plane, bytes)| rows_of(plane) * kv_heads * bytes as usize / 4).collect()
+}
+
 /// A cache to be written, with two rows more than that: of which every bit counts, or where only what the words are worth does.
 pub(super) fn new_cache(
     harness: &Harness<'_>,
@@ -83,8 +90,8 @@ pub(super) fn new_cache(
         KvPrecision::F16 => Holds::Halves,
         _ => Holds::Numbers,
     };
-    let plane = |bytes: u64| harness.output((rows + 2) * heads.kv * bytes as usize / 4, holds);
-    let outputs = precision.head_bytes(heads.dim).into_iter().map(plane).collect::<Result<Vec<_>>>()?;
+    let planes = plane_words(precision, heads.kv, heads.dim, rows + 2).into_iter();
+    let outputs = planes.map(|words| harness.output(words, holds)).collect::<Result<Vec<_>>>()?;
     let planes = outputs.iter().map(|output| output.slice.clone()).collect();
     Ok((outputs, Cache { precision, planes }))
 }

@@ -10,6 +10,11 @@ pub fn row(pages: &[u32], position: usize) -> usize {
     pages[position / PAGE] as usize * PAGE + position % PAGE
 }
 
+/// Where the scales of a head in a row are: those of a head's neighbours in a page lie side by side.
+pub fn scales_at(row: usize, (kv_head, kv_heads): (usize, usize)) -> usize {
+    (row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE
+}
+
 /// Where the new keys and values are, and where they go.
 #[derive(Debug, Clone, Copy)]
 pub struct Append<'a> {
@@ -36,7 +41,7 @@ pub struct Cache<'a> {
     pub k: &'a mut [u32],
     /// Values. `// [pages, PAGE, kv_heads, words of a head]`
     pub v: &'a mut [u32],
-    /// Scales of the keys in the lower halves, of the values in the upper; empty but for integers. `// [pages, PAGE, kv_heads]`
+    /// Scales of the keys in the lower halves, of the values in the upper; empty but for integers. `// [pages, kv_heads, PAGE]`
     pub scales: &'a mut [u32],
 }
 
@@ -48,11 +53,12 @@ pub fn append(append: Append<'_>, precision: KvPrecision, qkv: &[f32], cache: Ca
         let (k, k_scale) = pack(precision, &qkv[column..column + head_dim]);
         let column = column + kv_heads * head_dim;
         let (v, v_scale) = pack(precision, &qkv[column..column + head_dim]);
-        let head = row(pages, past + token) * kv_heads + kv_head;
+        let row = row(pages, past + token);
+        let head = row * kv_heads + kv_head;
         cache.k[head * k.len()..(head + 1) * k.len()].copy_from_slice(&k);
         cache.v[head * v.len()..(head + 1) * v.len()].copy_from_slice(&v);
         if precision == KvPrecision::Int8 {
-            cache.scales[head] = u32::from(k_scale) | u32::from(v_scale) << 16;
+            cache.scales[scales_at(row, (kv_head, kv_heads))] = u32::from(k_scale) | u32::from(v_scale) << 16;
         }
     }
 }

@@ -9,6 +9,7 @@ use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, Dispatch, Faults, Gpu, GpuOptions, Purpose, Recording, Slice};
 use ocelli::kernels::Linear;
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Source};
+use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
 use ocelli::weights::layout::{Layout, MatrixShape};
@@ -59,7 +60,8 @@ impl Watched {
         let mut places = Vec::new();
         let body = watched(source, &buffers, &mut places);
         let thread = body.split_once("@builtin(local_invocation_index) ").expect("a thread's number").1;
-        let thread = thread.split(':').next().expect("a name").to_owned();
+        let thread = thread.split(':').next().expect("a name");
+        let thread = if body.contains("ids: Ids") { format!("ids.{thread}") } else { thread.to_owned() };
         let (binding, count, reads) = (source.matches("var<storage").count() + 1, places.len(), READS / threads);
         let own = format!(
             "@group(0) @binding({binding}) var<storage, read_write> log_of_reads: array<u32>;\n\
@@ -203,21 +205,29 @@ fn product(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
     recording.dispatches().next().expect("a launch").clone()
 }
 
+/// Rows of heads for two pages of tokens.
+fn heads(gpu: &Gpu, heads: usize, head_dim: usize) -> Heads {
+    let stride = heads * head_dim;
+    Heads { buffer: zeros(gpu, 4 * (2 * PAGE * stride) as u64), stride, offset: 0 }
+}
+
+/// A cache of two pages.
+fn cache(gpu: &Gpu, kv_heads: usize, head_dim: usize, precision: KvPrecision) -> Cache {
+    let plane = |bytes: u64| zeros(gpu, (2 * PAGE * kv_heads) as u64 * bytes);
+    Cache { precision, planes: precision.head_bytes(head_dim).into_iter().map(plane).collect() }
+}
+
 /// An attention of zeros: of a prompt behind a page by a cache of 8 heads, which four heads of queries share each, or of a picture of 16 heads.
 fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuning) -> Dispatch {
-    let zeros = |numbers: usize| zeros(gpu, 4 * numbers as u64);
-    let rows = |heads: usize| Heads { buffer: zeros(2 * PAGE * heads * head_dim), stride: heads * head_dim, offset: 0 };
+    let rows = |count| heads(gpu, count, head_dim);
     let (q_heads, kv_heads, causal_past) = match source {
         Source::Rows => (16, 16, None),
         Source::Cache(_) => (32, 8, Some(PAGE)),
     };
-    let (q, k, v, step) = (rows(q_heads), rows(kv_heads), rows(kv_heads), zeros(rope_table_at(2)));
+    let (q, k, v, step) = (rows(q_heads), rows(kv_heads), rows(kv_heads), zeros(gpu, 4 * rope_table_at(2) as u64));
     let cache = match source {
         Source::Rows => None,
-        Source::Cache(precision) => {
-            let plane = |bytes: u64| zeros(2 * PAGE * kv_heads * bytes as usize / 4);
-            Some(Cache { precision, planes: precision.head_bytes(head_dim).into_iter().map(plane).collect() })
-        }
+        Source::Cache(precision) => Some(cache(gpu, kv_heads, head_dim, precision)),
     };
     let kv = match &cache {
         None => KeysValues::Rows { k: &k, v: &v },
@@ -227,6 +237,23 @@ fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuni
     let mut recording = Recording::new();
     let out = &rows(q_heads).buffer;
     attention::record(&mut recording, &Attention { q: &q, kv, out, shape, tuning }).expect("an attention");
+    recording.dispatches().next().expect("a launch").clone()
+}
+
+/// An attention of a step behind nearly two pages.
+fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_step::Tuning) -> Dispatch {
+    let (q_heads, kv_heads, words) = (32, 8, rope_table_at(2));
+    let (q, out) = (heads(gpu, q_heads, head_dim), heads(gpu, q_heads, head_dim).buffer);
+    let step = gpu.alloc("step", Purpose::Activations, 4 * words as u64).expect("memory");
+    let mut numbers = vec![0; words];
+    numbers[1] = 2 * PAGE as u32 - 1;
+    gpu.write(&step, 0, bytemuck::cast_slice(&numbers)).expect("a write");
+    let cache = &cache(gpu, kv_heads, head_dim, precision);
+    let (step, partials) = (&step.all(), &out.clone());
+    let attention =
+        AttentionStep { q: &q, cache, step, m: 1, q_heads, kv_heads, head_dim, splits: 1, out: &out, partials, tuning };
+    let mut recording = Recording::new();
+    attention_step::record(&mut recording, &attention).expect("an attention");
     recording.dispatches().next().expect("a launch").clone()
 }
 
@@ -267,6 +294,17 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
     insta::assert_snapshot!("lines_of_products", table);
 }
 
+/// A line of the table of attention: lines touched for each that is needed, which may be no more than `most` of each buffer.
+fn lines_of(name: &str, found: &BTreeMap<String, Reads>, most: impl Fn(&str) -> f64) -> String {
+    let mut line = format!("{name}:");
+    for (buffer, reads) in found.iter().filter(|(_, reads)| reads.bytes > 0) {
+        let lines = reads.touched as f64 / reads.needed as f64;
+        write!(line, " {buffer} {lines:.2}").expect("text");
+        assert!(lines <= most(buffer), "{name} touches {lines:.2} lines of {buffer}");
+    }
+    line + "\n"
+}
+
 #[test]
 fn neighbours_that_read_for_an_attention_share_the_lines() {
     use attention::Tuning;
@@ -279,17 +317,22 @@ fn neighbours_that_read_for_an_attention_share_the_lines() {
         for (name, tuning) in tunings {
             let fitting = tuning.fitting(head_dim, source);
             let found = reads(fitting.lanes * fitting.lane_groups, |gpu| attention(gpu, head_dim, source, tuning));
-            write!(table, "{head_dim:>3} {source:?} {name}:").expect("text");
-            for (buffer, reads) in found.iter().filter(|(_, reads)| reads.bytes > 0) {
-                let lines = reads.touched as f64 / reads.needed as f64;
-                write!(table, " {buffer} {lines:.2}").expect("text");
-                // A head's scales lie a row of heads apart.
-                assert!(
-                    buffer == "scales" || lines <= MOST,
-                    "{head_dim} {source:?} {name}: {lines:.2} lines of {buffer}"
-                );
-            }
-            table.push('\n');
+            table += &lines_of(&format!("{head_dim:>3} {source:?} {name}"), &found, |_| MOST);
+        }
+    }
+    use attention_step::Tuning as Step;
+    let precisions = KvPrecision::ALL.into_iter();
+    for (head_dim, precision) in [64, 128].into_iter().flat_map(|dim| precisions.clone().map(move |kv| (dim, kv))) {
+        for (name, tuning) in [("apart", Step::APART), ("shared", Step::HARDWARE)] {
+            let found = reads(tuning.threads, |gpu| step(gpu, head_dim, precision, tuning));
+            // Four neighbours have queries for 16 bytes of a key each, of which they read one vector after another: few enough to stay near.
+            let vectors = 4 * head_dim as u64 / precision.head_bytes(head_dim)[0];
+            let most = |buffer: &str| match buffer {
+                _ if !tuning.shares_keys => f64::INFINITY,
+                "q" => vectors as f64,
+                _ => MOST,
+            };
+            table += &lines_of(&format!("{head_dim:>3} {precision} a step, {name}"), &found, most);
         }
     }
     insta::assert_snapshot!("lines_of_attention", table);

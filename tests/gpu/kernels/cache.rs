@@ -3,7 +3,7 @@
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels;
-use ocelli::kernels::cache::Cache;
+use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::step_words;
 use ocelli::kernels::rope_append::{Heads, RopeAppend};
 use ocelli::reference::cache::unpack;
@@ -25,12 +25,12 @@ fn unrotated(head_dim: usize) -> Vec<u32> {
 fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<f32> {
     let gpu = device::gpu();
     let kv_heads = v.len() / head_dim;
-    let upload = |bytes: u64| {
-        gpu.upload("plane", Purpose::KvCache, &vec![u32::MAX; (kv_heads as u64 * bytes / 4) as usize])
-            .expect("a plane")
-            .all()
+    // One row of keys and values, and the page that its scales are in.
+    let upload = |(plane, bytes): (usize, u64)| {
+        let words = [1, 1, PAGE][plane] * kv_heads * bytes as usize / 4;
+        gpu.upload("plane", Purpose::KvCache, &vec![u32::MAX; words]).expect("a plane").all()
     };
-    let planes = precision.head_bytes(head_dim).into_iter().map(upload).collect();
+    let planes = precision.head_bytes(head_dim).into_iter().enumerate().map(upload).collect();
     let before = vec![0.0; head_dim + v.len()];
     let qkv: Vec<f32> = before.into_iter().chain(v.iter().copied()).collect();
     let (stride, qkv) = (qkv.len(), gpu.upload("qkv", Purpose::Activations, &qkv).expect("qkv").all());
@@ -43,7 +43,8 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let read = |plane: &Slice| pollster::block_on(gpu.read_as::<u32>(plane)).expect("a plane");
     let scales = cache.planes.get(2).map_or_else(|| vec![0; kv_heads], read);
     let words = read(&cache.planes[1]);
-    let heads = words[..kv_heads * words.len() / kv_heads].chunks_exact(words.len() / kv_heads).zip(&scales);
+    let of_heads = scales.iter().step_by(scales.len() / kv_heads);
+    let heads = words[..kv_heads * words.len() / kv_heads].chunks_exact(words.len() / kv_heads).zip(of_heads);
     heads.flat_map(|(words, scales)| unpack(precision, words, (scales >> 16) as u16)).collect()
 }
 

@@ -1,7 +1,6 @@
 //! Rows of the kernels around the cache of keys and values.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::Features;
 use ocelli::kernels::attention_step::Tuning;
 use ocelli::kernels::cases::{
     Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
@@ -95,8 +94,8 @@ const POSITIONS: [usize; 11] = [0, 5, 31, 63, 64, 65, 128, 143, 255, 300, 770];
 
 pub(crate) fn attention_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 7] = [(1, 1), (4, 1), (4, 2), (5, 1), (3, 3), (8, 2), (16, 1)];
-    let wide = Tuning { threads: 32, positions: 4, uses: Features::NONE, emulated: 0 };
-    let tunings = [Tuning::HARDWARE, Tuning::SOFTWARE, wide];
+    let wide = Tuning { threads: 32, positions: 4, ..Tuning::APART };
+    let tunings = [Tuning::APART, Tuning::SOFTWARE, wide];
     let mut rows = Vec::new();
     for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
@@ -114,6 +113,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
+    rows.extend(sharing_rows());
     rows.extend(lane_rows());
     for (row, splits, dim) in [(1, 1, 4), (3, 2, 12), (32, 7, 128), (5, 32, 256), (9, 3, 80), (17, 5, 64)] {
         rows.push(attention_join(row, splits, dim));
@@ -121,10 +121,37 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     rows
 }
 
+/// Neighbours share keys, of heads that are whole lines, whole loads and neither.
+fn sharing_rows() -> Vec<Case> {
+    const HEADS: [(usize, usize); 5] = [(4, 1), (1, 1), (8, 2), (5, 1), (16, 1)];
+    let two = Tuning { positions: 2, ..Tuning::HARDWARE };
+    let mut rows = Vec::new();
+    for (turn, precision) in KvPrecision::ALL.into_iter().enumerate() {
+        for (index, head_dim) in [128, 64, 40, 256, 96, 16, 12].into_iter().enumerate() {
+            let (m, splits) = ([1, 2, 8][(index + turn) % 3], [1, 3, 8, 1][(index + turn) % 4]);
+            let (heads, tuning) = (HEADS[(index + turn) % 5], [Tuning::HARDWARE, two][index / 2 % 2]);
+            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+            rows.extend(
+                [0, 63, 65, 143, 300, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)),
+            );
+        }
+    }
+    for (m, splits, head_dim) in [(1, 1, 64), (8, 2, 256)] {
+        for position in [0, 65, 200] {
+            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning: Tuning::HARDWARE };
+            rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+        }
+    }
+    rows
+}
+
 /// Subgroups of the device's own size and emulated ones, smaller and larger than the workgroup.
 fn lane_rows() -> Vec<Case> {
-    let emulated = |threads, positions, emulated| Tuning { threads, positions, uses: Features::NONE, emulated };
+    let emulated = |threads, positions, emulated| Tuning { threads, positions, emulated, ..Tuning::APART };
     let emulated = [
+        Tuning { emulated: 8, ..Tuning::HARDWARE },
+        Tuning { emulated: 32, ..Tuning::HARDWARE },
+        Tuning { emulated: 128, ..Tuning::HARDWARE },
         emulated(64, 1, 4),
         emulated(32, 2, 8),
         emulated(64, 1, 16),
