@@ -8,6 +8,7 @@ use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sam
 use super::field::{Fields, parse};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
+use super::thinking::Thinking;
 use super::tools::Tools;
 use crate::chat::Message;
 use crate::error::{Error, Result};
@@ -16,12 +17,13 @@ use crate::sampling::SamplingOptions;
 /// Fields that have an effect, or a value that asks for none.
 const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
                      seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
-                     tools tool_choice parallel_tool_calls";
+                     tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
+                     thinking_token_budget thinking_budget_tokens";
 /// Fields that say nothing about the answer to a server of one user.
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
                      prediction";
 /// Fields that may ask for nothing only.
-const NOT_YET: &str = "functions function_call reasoning_effort";
+const NOT_YET: &str = "functions function_call";
 
 /// A request for an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,8 @@ pub struct ChatRequest {
     pub format: Option<Wanted>,
     /// The tools that may be called; the messages say so.
     pub tools: Option<Tools>,
+    /// The thoughts that are asked for; the messages say so.
+    pub thinking: Option<Thinking>,
     /// How many answers are wanted.
     pub n: usize,
     /// Whether the answer is sent in chunks.
@@ -73,16 +77,29 @@ impl ChatRequest {
     /// # Errors
     /// As [`Self::from_json`].
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
+        Self::read(request, |_, _| Ok(defaults.clone()))
+    }
+
+    /// The same with the options for the thoughts that are asked for, and for pictures, if there are any.
+    pub(super) fn read(
+        request: &Value,
+        defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
+    ) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
         check_modalities(&fields)?;
         let mut conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
         let format = fields.get("response_format").map(|format| Wanted::read(&format, false)).transpose()?.flatten();
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
+        let thinking = Thinking::read(&fields)?;
+        let defaults = defaults(thinking.as_ref(), !conversation.pictures.is_empty())?;
+        if thinking.is_some() {
+            conversation.think();
+        }
         let tools = Tools::read(&fields, Dialect::Chat)?;
         tools.iter().for_each(|tools| conversation.define(tools.definitions()));
         let stream = fields.flag("stream")?;
-        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
+        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults };
         Ok(Self {
             messages: conversation.messages,
             pictures: conversation.pictures,
@@ -91,6 +108,7 @@ impl ChatRequest {
             stop: read_stop(&fields)?,
             format,
             tools,
+            thinking,
             n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,

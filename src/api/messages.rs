@@ -53,6 +53,13 @@ impl Conversation {
         }
     }
 
+    /// Asks for thoughts, unless the answer has begun.
+    pub(super) fn think(&mut self) {
+        if self.messages.last().is_some_and(|message| message.role != Role::Assistant) {
+            self.messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Thoughts(String::new())] });
+        }
+    }
+
     /// Adds the definitions of tools.
     pub(super) fn define(&mut self, definitions: Vec<String>) {
         if !definitions.is_empty() {
@@ -93,12 +100,20 @@ impl<'a> Reader<'a> {
         }
         self.expect_no_results()?;
         let calls = fields.get("tool_calls").filter(|_| role == Role::Assistant);
-        let own: &[&str] = if calls.is_some() { &["role", "content", "tool_calls"] } else { &["role", "content"] };
+        let thoughts = ["reasoning_content", "reasoning"].iter().find_map(|name| fields.get(name));
+        let thoughts = thoughts.filter(|_| role == Role::Assistant);
+        let own: &[&str] = match role {
+            Role::Assistant => &["role", "content", "tool_calls", "reasoning_content", "reasoning"],
+            _ => &["role", "content"],
+        };
         fields.only(&[own, &INERT[..]].concat())?;
-        let content = match (fields.get("content"), &calls) {
-            (None, Some(_)) => Vec::new(),
+        let mut content = match (fields.get("content"), calls.is_some() || thoughts.is_some()) {
+            (None, true) => Vec::new(),
             _ => self.read_content(&fields.need("content")?, Dialect::Chat)?,
         };
+        if let Some(thoughts) = thoughts {
+            content.insert(0, ContentPart::Thoughts(thoughts.string()?));
+        }
         self.push(role, content);
         for call in calls.iter().map(Field::array).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
             let fields = call.object()?;

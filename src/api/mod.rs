@@ -17,6 +17,7 @@ mod answer_fields;
 mod field;
 mod format;
 mod messages;
+mod thinking;
 mod tools;
 
 pub use chat_request::ChatRequest;
@@ -28,6 +29,7 @@ pub use response_request::ResponseRequest;
 pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
+pub use thinking::Thinking;
 pub use tokenize_request::TokenizeRequest;
 pub use tools::Tools;
 pub use wire::Frame;

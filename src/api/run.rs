@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::format::Wanted;
-use super::service::{Calling, Work};
+use super::service::Work;
+use super::tools::Calling;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
 use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
@@ -103,21 +104,31 @@ impl Run {
     fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
         let frames = self.work.wire.open(index);
         self.send(frames, send);
-        let Work { sampling, max_tokens, stop, n, calls, .. } = &*self.work;
+        let Work { sampling, max_tokens, stop, n, calls, thoughts, .. } = &*self.work;
         let seed = sampling.seed.wrapping_add((index % n) as u64);
         let sampling = SamplingOptions { seed, ..sampling.clone() };
         let answering = Answering::new(self.encoded[index / n].clone(), sampling, *max_tokens, stop.clone());
         let grammar = self.grammar.clone();
-        match calls {
+        let answering = match calls {
             None => answering.within(grammar),
-            Some(Calling { syntax, at_once: true }) => answering.within(grammar).calling(syntax, None),
-            Some(Calling { syntax, at_once: false }) => answering.calling(syntax, grammar),
+            Some(Calling { syntax, forms, at_once: true }) => {
+                answering.within(grammar).calling(syntax, forms.clone(), None)
+            }
+            Some(Calling { syntax, forms, at_once: false }) => answering.calling(syntax, forms.clone(), grammar),
+        };
+        match thoughts {
+            Some((syntax, budget)) => answering.thinking(syntax.clone(), *budget),
+            None => answering,
         }
     }
 
     fn hear(&mut self, (index, event): (usize, Event), tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) {
         match event {
             Event::Token(token) => self.work.wire.token(Logprob::new(&token, tokenizer)),
+            Event::Reasoning(text) => {
+                let frames = self.work.wire.reasoning(index, text);
+                self.send(frames, send);
+            }
             Event::Text(text) => {
                 let frames = self.work.wire.text(index, text);
                 self.send(frames, send);

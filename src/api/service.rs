@@ -11,11 +11,12 @@ use super::field::parse;
 use super::format::Wanted;
 use super::messages::PictureUrl;
 use super::response_request::ResponseRequest;
+use super::thinking::Thinking;
 use super::tokenize_request::TokenizeRequest;
-use super::tools::Tools;
+use super::tools::{Calling, Tools};
 use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
-use crate::chat::{CallSyntax, Tokenizer};
-use crate::engine::Prompt;
+use crate::chat::{CallSyntax, Message, Role, ThoughtSyntax, Tokenizer};
+use crate::engine::{self, Prompt};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
@@ -34,6 +35,8 @@ pub struct Service {
     pub context: usize,
     /// How the model calls tools, if it has learnt that: [`crate::engine::Engine::call_syntax`].
     pub calls: Option<CallSyntax>,
+    /// How the model thinks before it answers, if it has learnt that: [`crate::engine::Engine::thinking`].
+    pub thinking: Option<engine::Thinking>,
     /// The model's vocabulary.
     pub tokenizer: Arc<Tokenizer>,
 }
@@ -66,6 +69,8 @@ pub struct Work {
     /// The format that answers must have: who carries the work out hands its grammar to the [`super::Run`].
     pub format: Option<Wanted>,
     pub(super) calls: Option<Calling>,
+    /// How thoughts are read that answers begin with, and how many tokens they may have.
+    pub(super) thoughts: Option<(Arc<ThoughtSyntax>, Option<usize>)>,
     /// Whether the answer is sent in frames.
     pub stream: bool,
     pub(super) prompts: Vec<Prompt>,
@@ -75,14 +80,6 @@ pub struct Work {
     pub(super) max_tokens: Option<usize>,
     pub(super) stop: Vec<String>,
     pub(super) wire: Wire,
-}
-
-/// How calls of tools are read from answers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Calling {
-    pub(super) syntax: CallSyntax,
-    /// Whether the format holds from the beginning on, and not only behind the token that begins the first call.
-    pub(super) at_once: bool,
 }
 
 /// The addresses, with the only method that each takes.
@@ -116,7 +113,10 @@ impl Service {
                 self.check_model(Some(&decoded(name)))?;
                 return Ok(Opened::Ready(self.object().to_string()));
             }
-            Endpoint::Chat => self.chat(ChatRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
+            Endpoint::Chat => {
+                let defaults = |thinking: Option<&Thinking>, shows: bool| self.defaults_for(thinking, shows, defaults);
+                self.chat(ChatRequest::read(&parse(body)?, defaults)?, stamp)?
+            }
             Endpoint::Text => self.text(CompletionRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
             Endpoint::Response => self.response(ResponseRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
             Endpoint::CountResponse => self.tokens(TokenizeRequest::of_response(&parse(body)?)?, true)?,
@@ -149,19 +149,46 @@ impl Service {
         let Some(tools) = tools else { return Ok((format, None)) };
         let reason = || "this model has not learnt to call tools".into();
         let syntax = self.calls.ok_or_else(|| Error::UnsupportedOption { field: "tools".into(), reason: reason() })?;
-        let (wanted, at_once) = tools.wanted(format, &syntax, &self.tokenizer)?;
-        Ok((Some(wanted), Some(Calling { syntax, at_once })))
+        let (wanted, calling) = tools.wanted(format, &syntax, &self.tokenizer)?;
+        Ok((Some(wanted), Some(calling)))
+    }
+
+    /// How tokens are chosen where a request does not say: of answers with thoughts and without.
+    fn defaults_for(
+        &self,
+        thinking: Option<&Thinking>,
+        shows_pictures: bool,
+        without: SamplingOptions,
+    ) -> Result<SamplingOptions> {
+        let Some(Thinking { field, .. }) = thinking else { return Ok(without) };
+        let reason = || "this model has not learnt to think before it answers".into();
+        let learnt = self.thinking.as_ref();
+        let learnt = learnt.ok_or_else(|| Error::UnsupportedOption { field: field.clone(), reason: reason() })?;
+        Ok(SamplingOptions { seed: without.seed, ..learnt.sampling[usize::from(shows_pictures)].clone() })
+    }
+
+    /// How the thoughts of an answer are read that begins with some.
+    fn thoughts(
+        &self,
+        messages: &[Message],
+        thinking: Option<&Thinking>,
+    ) -> Option<(Arc<ThoughtSyntax>, Option<usize>)> {
+        let last = messages.iter().rfind(|message| message.role != Role::Tools)?;
+        let syntax = self.thinking.as_ref().filter(|_| last.is_thinking())?.syntax.clone();
+        Some((syntax, thinking.and_then(|thinking| thinking.budget)))
     }
 
     fn chat(&self, request: ChatRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
+        let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
         let head = self.head("chatcmpl-", stamp, request.include_usage);
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
             format,
             calls,
+            thoughts,
             n: request.n,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -179,6 +206,7 @@ impl Service {
             pictures: Vec::new(),
             format: None,
             calls: None,
+            thoughts: None,
             n: request.n,
             sampling: request.sampling,
             max_tokens: Some(request.max_tokens),
@@ -197,6 +225,7 @@ impl Service {
             pictures: request.pictures,
             format,
             calls,
+            thoughts: None,
             n: 1,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -214,6 +243,7 @@ impl Service {
             pictures: request.pictures,
             format: None,
             calls: None,
+            thoughts: None,
             n: 0,
             sampling: SamplingOptions::default(),
             max_tokens: None,

@@ -1,12 +1,14 @@
 //! The tools that an answer may call: `tools`, `tool_choice` and `parallel_tool_calls` of chats and responses.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::field::{Field, Fields};
 use super::format::Wanted;
 use super::messages::{Dialect, check_function, check_name};
-use crate::chat::calls::{Opening, arguments_rule};
-use crate::chat::{CallSyntax, Tokenizer, definition_line};
+use crate::chat::calls::Opening;
+use crate::chat::{CallSyntax, Tokenizer, ToolForms, definition_line};
 use crate::error::{Error, Result};
 use crate::grammar::{Format, SchemaRule};
 
@@ -20,7 +22,7 @@ struct Function {
     /// As the model sees it.
     definition: String,
     /// The schema of its arguments, and the JSON pointer to it in the request.
-    parameters: (String, String),
+    parameters: (Value, String),
     /// Whether `tool_choice` allows it.
     is_allowed: bool,
 }
@@ -33,6 +35,16 @@ pub struct Tools {
     is_required: bool,
     /// Whether it may call several.
     are_several: bool,
+}
+
+/// How calls of tools are read from answers.
+#[derive(Debug, Clone)]
+pub(super) struct Calling {
+    pub(super) syntax: CallSyntax,
+    /// How the values of arguments are written.
+    pub(super) forms: Arc<ToolForms>,
+    /// Whether the format holds from the beginning on, and not only behind the token that begins the first call.
+    pub(super) at_once: bool,
 }
 
 impl Tools {
@@ -124,13 +136,13 @@ impl Tools {
         self.functions.iter().map(|function| function.definition.clone()).collect()
     }
 
-    /// What answers are held to that may also be `answer`, and whether from the beginning on or behind the first token of a call.
+    /// What answers are held to that may also be `answer`, and how calls are read from them.
     pub(super) fn wanted(
         &self,
         answer: Option<Wanted>,
         syntax: &CallSyntax,
         tokenizer: &Tokenizer,
-    ) -> Result<(Wanted, bool)> {
+    ) -> Result<(Wanted, Calling)> {
         let allowed: Vec<&Function> = self.functions.iter().filter(|function| function.is_allowed).collect();
         let opening = match (self.is_required, &answer) {
             (true, _) => Opening::AtOnce,
@@ -138,12 +150,16 @@ impl Tools {
             (false, None) => Opening::Begun,
         };
         let names: Vec<&str> = allowed.iter().map(|function| function.name.as_str()).collect();
-        let lark = syntax.grammar(&names, opening, self.are_several, tokenizer);
-        let arguments = allowed.iter().enumerate().map(|(index, function)| {
-            let (schema, place) = function.parameters.clone();
-            SchemaRule { rule: arguments_rule(index), schema, place }
-        });
-        let mut schemas: Vec<SchemaRule> = arguments.collect();
+        let mut lark = syntax.grammar(&names, opening, self.are_several, tokenizer);
+        let (mut schemas, mut forms) = (Vec::new(), ToolForms::new());
+        for (index, function) in allowed.iter().enumerate() {
+            let (schema, place) = &function.parameters;
+            let arguments = syntax.arguments(index, schema).map_err(|error| within(error, place))?;
+            lark += &arguments.lark;
+            let rule = |(rule, schema, inner)| SchemaRule { rule, schema, place: format!("{place}{inner}") };
+            schemas.extend(arguments.schemas.into_iter().map(rule));
+            forms.insert(function.name.clone(), arguments.forms);
+        }
         match answer.filter(|_| opening == Opening::OrAnswer) {
             Some(Wanted { format: Format::JsonSchema(schema), place, .. }) => {
                 schemas.push(SchemaRule { rule: "answer".into(), schema, place });
@@ -155,7 +171,17 @@ impl Tools {
             None => {}
         }
         let wanted = Wanted { format: Format::Rules { lark, schemas }, place: String::new(), in_prompt: false };
-        Ok((wanted, opening != Opening::Begun))
+        Ok((wanted, Calling { syntax: *syntax, forms: Arc::new(forms), at_once: opening != Opening::Begun }))
+    }
+}
+
+/// An error about a schema, with its place in the whole request.
+fn within(error: Error, place: &str) -> Error {
+    match error {
+        Error::UnsupportedSchema { pointer, keyword, reason } => {
+            Error::UnsupportedSchema { pointer: format!("{place}{pointer}"), keyword, reason }
+        }
+        other => other,
     }
 }
 
@@ -186,8 +212,7 @@ impl Function {
         function.extend(description.map(|text| ("description".to_owned(), Value::from(text))));
         function.insert("parameters".into(), parameters.clone());
         let definition = definition_line(&json!({"type": "function", "function": function}));
-        let function =
-            Self { name: name.string()?, definition, parameters: (parameters.to_string(), place), is_allowed: true };
+        let function = Self { name: name.string()?, definition, parameters: (parameters, place), is_allowed: true };
         Ok((function, name))
     }
 }

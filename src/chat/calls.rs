@@ -1,9 +1,13 @@
 //! Calls of tools: how a family writes them in its answers, the grammar that holds an answer to that, and how they are read as they come.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::elements::{ElementReader, Elements, Forms, TEXT};
+use super::json::quoted;
 use super::message::ToolCall;
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
@@ -17,7 +21,7 @@ pub enum Piece {
     Text(&'static str),
 }
 
-/// How a family writes calls: `begin`, `before`, the name, `between`, the arguments as JSON, `after`; `join` between two calls.
+/// How a family writes calls: `begin`, `before`, the name, `between`, the arguments, `after`; `join` between two calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLayout {
     /// The control token that begins a call. It stands nowhere else.
@@ -30,6 +34,8 @@ pub struct CallLayout {
     pub after: &'static [Piece],
     /// Between two calls.
     pub join: &'static [Piece],
+    /// Whether each argument is an [element](super::elements), and not all are one JSON object.
+    pub has_elements: bool,
 }
 
 /// How a model writes calls: a layout with the tokens of its vocabulary.
@@ -53,7 +59,7 @@ pub enum Opening {
 }
 
 /// The rule of a tool's arguments in [`CallSyntax::grammar`], by its place among the tools.
-pub fn arguments_rule(index: usize) -> String {
+fn arguments_rule(index: usize) -> String {
     format!("arguments_{index}")
 }
 
@@ -87,7 +93,19 @@ impl CallSyntax {
         self.begin
     }
 
-    /// A Lark grammar of answers that call tools of these names, one or, if `are_several`, more. Each tool's [`arguments_rule`] is missing.
+    /// The rules of a tool's arguments, which fit a schema, in [`Self::grammar`], by its place among the tools.
+    ///
+    /// # Errors
+    /// As [`Elements::of`].
+    pub fn arguments(&self, index: usize, schema: &Value) -> Result<Elements> {
+        let rule = arguments_rule(index);
+        if self.layout.has_elements {
+            return Elements::of(schema, &rule);
+        }
+        Ok(Elements { schemas: vec![(rule, schema.to_string(), String::new())], ..Elements::default() })
+    }
+
+    /// A Lark grammar of answers that call tools of these names, one or, if `are_several`, more. Each tool's [`Self::arguments`] are missing.
     pub fn grammar(&self, names: &[&str], opening: Opening, are_several: bool, tokenizer: &Tokenizer) -> String {
         let pieces = |pieces: &[Piece]| {
             let written = pieces.iter().map(|piece| match piece {
@@ -112,25 +130,25 @@ impl CallSyntax {
             let arguments = arguments_rule(index);
             let _ = writeln!(lark, "{call}: {before}{} {between}{arguments} {after}", quoted(name));
         }
+        if self.layout.has_elements {
+            let _ = writeln!(lark, "{TEXT}");
+        }
         lark
     }
 
-    /// Reads the calls of an answer.
-    pub fn reader(&self) -> CallReader {
-        let CallLayout { before, between, after, .. } = self.layout;
+    /// Reads the calls of an answer. `forms` are those of the tools' arguments, by the tools' names, where these are elements.
+    pub fn reader(&self, forms: Arc<ToolForms>) -> CallReader {
+        let CallLayout { before, between, after, has_elements, .. } = self.layout;
         let [before, between, after] = [before, between, after].map(|pieces| pieces.iter().map(marked).collect());
-        CallReader { before, between, after, held: String::new(), stage: Stage::Outside, calls: Vec::new() }
+        let (held, stage, calls) = (String::new(), Stage::Outside, Vec::new());
+        let elements = has_elements.then(ElementReader::default);
+        CallReader { before, between, after, forms, elements, held, stage, calls }
     }
 }
 
 /// A token in a Lark grammar.
 fn token(id: u32) -> String {
     format!("<[{id}]>")
-}
-
-/// A text in a Lark grammar, which quotes as JSON does.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
 }
 
 /// What stands for a control token among the text of a call: neither names nor JSON contain it.
@@ -160,12 +178,18 @@ enum Stage {
     Arguments,
 }
 
+/// How the values of tools' arguments are written, by the tools' names.
+pub type ToolForms = HashMap<String, Forms>;
+
 /// Reads the calls of an answer that a grammar holds to their layout.
 #[derive(Debug, Clone)]
 pub struct CallReader {
     before: String,
     between: String,
     after: String,
+    forms: Arc<ToolForms>,
+    /// Reads the arguments of the last call, where they are elements.
+    elements: Option<ElementReader>,
     /// What cannot be told yet.
     held: String,
     stage: Stage,
@@ -196,10 +220,19 @@ impl CallReader {
         {
             let (name, rest) = (name.to_owned(), rest.to_owned());
             (self.stage, self.held) = (Stage::Arguments, rest);
+            if let Some(elements) = &mut self.elements {
+                *elements = ElementReader::new(self.forms.get(&name).cloned().unwrap_or_default());
+            }
             self.calls.push(ToolCall { name: name.clone(), arguments: String::new() });
             parts.push(CallPart::Name(name));
         }
-        if self.stage == Stage::Arguments {
+        if let Some(elements) = self.elements.as_mut().filter(|_| self.stage == Stage::Arguments) {
+            let mut json = String::new();
+            if elements.push(&std::mem::take(&mut self.held), &mut json) {
+                self.stage = Stage::Outside;
+            }
+            parts.extend(self.tell_arguments(json));
+        } else if self.stage == Stage::Arguments {
             let ends = self.held.ends_with(TOKEN_MARK);
             let mut certain = if ends || self.after.is_empty() { self.held.len() } else { self.undecided() };
             if ends {
@@ -212,7 +245,14 @@ impl CallReader {
 
     /// What was held back of an answer that ends within a call.
     pub fn finish(&mut self) -> Option<CallPart> {
-        if self.stage == Stage::Arguments { self.tell(self.held.len()) } else { None }
+        match &mut self.elements {
+            _ if self.stage != Stage::Arguments => None,
+            Some(elements) => {
+                let rest = elements.finish();
+                self.tell_arguments(rest)
+            }
+            None => self.tell(self.held.len()),
+        }
     }
 
     /// Where the last text begins that may be what stands behind the arguments.
@@ -223,42 +263,13 @@ impl CallReader {
 
     fn tell(&mut self, len: usize) -> Option<CallPart> {
         let text: String = self.held.drain(..len).collect();
+        self.tell_arguments(text)
+    }
+
+    fn tell_arguments(&mut self, text: String) -> Option<CallPart> {
         if let Some(call) = self.calls.last_mut() {
             call.arguments.push_str(&text);
         }
         (!text.is_empty()).then_some(CallPart::Arguments(text))
-    }
-}
-
-/// The definition of a tool as models have learnt to read it: one line, as Python's `json.dumps(tool, ensure_ascii=False)` writes it.
-pub fn definition_line(tool: &Value) -> String {
-    let mut line = String::new();
-    write_spaced(tool, &mut line);
-    line
-}
-
-/// JSON with a space behind every comma and colon.
-fn write_spaced(value: &Value, line: &mut String) {
-    let between = |index: usize| if index > 0 { ", " } else { "" };
-    match value {
-        Value::Array(items) => {
-            line.push('[');
-            for (index, item) in items.iter().enumerate() {
-                line.push_str(between(index));
-                write_spaced(item, line);
-            }
-            line.push(']');
-        }
-        Value::Object(fields) => {
-            line.push('{');
-            for (index, (name, field)) in fields.iter().enumerate() {
-                line.push_str(between(index));
-                line.push_str(&quoted(name));
-                line.push_str(": ");
-                write_spaced(field, line);
-            }
-            line.push('}');
-        }
-        other => line.push_str(&other.to_string()),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::calls::CallLayout;
 use super::message::{ContentPart, Message, pictures};
+use super::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
 
 /// A piece of the prompt.
@@ -35,6 +36,8 @@ pub struct ChatLayout {
     pub segments: SegmentsFn,
     /// How the model calls tools; `None` where it has not learnt that.
     pub calls: Option<CallLayout>,
+    /// How the model thinks before it answers; `None` where it has not learnt that.
+    pub thoughts: Option<ThoughtLayout>,
 }
 
 /// Messages and a default system message to segments, or an [`Error::InvalidRequest`] that names the message.
@@ -58,13 +61,13 @@ impl ChatLayout {
     }
 }
 
-/// What messages of one speaker contain, one after another, but for calls. Texts that meet are joined with `between`; empty ones vanish.
+/// What messages of one speaker contain, one after another, but for calls and thoughts. Texts that meet are joined with `between`; empty ones vanish.
 pub fn merge_content<'a>(messages: &'a [Message], between: &str) -> Vec<Segment<'a>> {
     let mut merged: Vec<Segment<'a>> = Vec::new();
     for part in messages.iter().flat_map(|message| &message.content) {
         match (part, merged.last_mut()) {
             (ContentPart::Image(index), _) => merged.push(Segment::Image(*index)),
-            (ContentPart::Call(_), _) => {}
+            (ContentPart::Call(_) | ContentPart::Thoughts(_), _) => {}
             (ContentPart::Text(text), _) if text.is_empty() => {}
             (ContentPart::Text(text), Some(Segment::Text(before))) => {
                 let before = before.to_mut();

@@ -25,6 +25,8 @@ pub enum ContentPart {
     Image(usize),
     /// A call of a tool, by the assistant.
     Call(ToolCall),
+    /// What the assistant thought before it spoke. A last message of nothing else asks for thoughts, which go on behind it.
+    Thoughts(String),
 }
 
 /// A call of a tool.
@@ -51,7 +53,7 @@ pub(super) fn pictures(messages: &[Message]) -> impl Iterator<Item = (String, &M
         let parts = message.content.iter().enumerate();
         parts.filter_map(move |(j, part)| match part {
             ContentPart::Image(index) => Some((format!("messages[{i}].content[{j}]"), message, *index)),
-            ContentPart::Text(_) | ContentPart::Call(_) => None,
+            ContentPart::Text(_) | ContentPart::Call(_) | ContentPart::Thoughts(_) => None,
         })
     })
 }
@@ -67,6 +69,18 @@ impl Message {
         self.content
             .iter()
             .filter_map(|part| if let ContentPart::Text(text) = part { Some(text.as_str()) } else { None })
+    }
+
+    /// What was thought before it, if that is known.
+    pub fn thoughts(&self) -> Option<&str> {
+        self.content
+            .iter()
+            .find_map(|part| if let ContentPart::Thoughts(text) = part { Some(text.as_str()) } else { None })
+    }
+
+    /// Whether it is thoughts that go on, and nothing else.
+    pub fn is_thinking(&self) -> bool {
+        self.role == Role::Assistant && matches!(self.content[..], [ContentPart::Thoughts(_)])
     }
 
     /// The calls of its content.

@@ -4,23 +4,28 @@
 //! bytes of generated tokens into text. Knows nothing of pictures beyond their tokens, and nothing of GPUs.
 
 pub mod calls;
+pub mod elements;
 pub mod layout;
 pub mod message;
 pub mod pattern;
 pub mod stream;
 pub mod system_prompt;
 pub mod template;
+pub mod thoughts;
 pub mod tokenizer;
 
 mod byte_alphabet;
+mod json;
 mod nfc;
 mod pre_tokenizer;
 mod tokenizer_file;
 
-pub use calls::{CallPart, CallReader, CallSyntax, definition_line};
+pub use calls::{CallPart, CallReader, CallSyntax, ToolForms};
+pub use json::definition_line;
 pub use layout::{ChatLayout, Segment};
 pub use message::{ContentPart, Message, Role, ToolCall};
 pub use stream::TextStream;
 pub use system_prompt::{Date, fill_system_prompt};
 pub use template::{ChatTemplate, EncodedChat};
+pub use thoughts::{ThoughtLayout, ThoughtSyntax};
 pub use tokenizer::Tokenizer;

@@ -1,6 +1,7 @@
 //! An answer under way, which can leave the engine to another one and come back.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::backend::Backend;
 use super::constrained::Constrained;
@@ -9,7 +10,7 @@ use super::prompt::{ContextEntry, Encoded};
 use super::reading::Reading;
 use super::speculate::Speculator;
 use super::{Engine, Request};
-use crate::chat::CallSyntax;
+use crate::chat::{CallSyntax, ThoughtSyntax, ToolForms};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
@@ -45,11 +46,20 @@ impl Answering {
         Self { grammar, ..self }
     }
 
-    /// The same with calls of tools read from it. `later` is the grammar of what follows the token that begins the first call, where
+    /// The same with calls of tools read from it, whose arguments are written in `forms`. `later` is the grammar of what follows the token that begins the first call, where
     /// nothing holds the answer before.
     #[must_use]
-    pub fn calling(mut self, syntax: &CallSyntax, later: Option<Rc<dyn Grammar>>) -> Self {
-        self.reading.read_calls(syntax, later);
+    pub fn calling(mut self, syntax: &CallSyntax, forms: Arc<ToolForms>, later: Option<Rc<dyn Grammar>>) -> Self {
+        self.reading.read_calls(syntax, forms, later);
+        self
+    }
+
+    /// The same behind thoughts of at most `budget` tokens, at least one, within which the prompt ends. What the answer must be holds
+    /// behind them.
+    #[must_use]
+    pub fn thinking(mut self, syntax: Arc<ThoughtSyntax>, budget: Option<usize>) -> Self {
+        let later = self.grammar.take();
+        self.reading.read_thoughts(syntax, budget, later);
         self
     }
 

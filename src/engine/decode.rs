@@ -71,12 +71,18 @@ impl<B: Backend> Engine<B> {
                 answering.answer.timings.grammar_ms = constrained.ms;
             }
             self.take(answering, drawn, context)?;
-            if let Some(grammar) = answering.reading.grammar_of_calls() {
-                answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
-                // What was submitted behind the call's first token was not held to it.
+            while let Some(hold) = answering.reading.take_hold() {
+                // What was submitted behind the last token was not held to it.
                 if drawing.take().is_some_and(|submitted: Drawing<_>| submitted.known.is_none()) {
                     self.conversation.forget_last_pass();
                 }
+                if let Some(grammar) = hold.grammar {
+                    let constrained = Constrained::new(grammar.start()?, &answering.sampling, self.clock);
+                    answering.constrained = Some(constrained);
+                }
+                let mut tokens = hold.tokens;
+                tokens.truncate(limit - answering.answer.tokens.len());
+                self.take(answering, Drawn { tokens, drafts: 0, logprob: None, ended: false }, context)?;
             }
         }
         answering.reading.finish(&mut answering.answer, context.on_event);
@@ -106,10 +112,13 @@ impl<B: Backend> Engine<B> {
             answer.tokens.push(token);
             answer.usage.accepted_tokens += usize::from(index < drawn.drafts);
             if let Some(logprob) = logprob.take() {
-                answer.logprobs.push(logprob.clone());
-                (context.on_event)(Event::Token(logprob));
+                // Thoughts are no part of what is told.
+                if !answering.reading.is_thinking() {
+                    answer.logprobs.push(logprob.clone());
+                    (context.on_event)(Event::Token(logprob));
+                }
             }
-            // What was drawn behind the beginning of the first call was not held to its grammar.
+            // What was drawn behind it was not held to what holds from here on.
             if answering.reading.read(token, answer, &self.tokenizer, context.on_event) {
                 break;
             }

@@ -178,6 +178,9 @@ pub enum Event {
     /// The answer's next token, where log probabilities were asked for. Its text follows as soon as it is certain.
     #[serde(skip)]
     Token(TokenLogprob),
+    /// More of what the model thinks before it answers: whole characters, never empty.
+    #[serde(skip)]
+    Reasoning(String),
     /// More of the answer: whole characters, never empty.
     #[serde(skip)]
     Text(String),
@@ -217,6 +220,9 @@ pub struct Usage {
     pub drafted_tokens: usize,
     /// Tokens of the answer among them.
     pub accepted_tokens: usize,
+    /// Tokens of the answer that were thoughts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: usize,
     /// Tokens of the answer that its grammar left no choice about; they were not drawn.
     pub forced_tokens: usize,
 }
@@ -242,10 +248,18 @@ fn is_nothing(ms: &f64) -> bool {
     *ms == 0.0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(tokens: &usize) -> bool {
+    *tokens == 0
+}
+
 /// A finished answer.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Completion {
-    /// The whole answer, but for calls of tools.
+    /// What the model thought before it answered, without white space at its ends.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// The whole answer, but for thoughts and calls of tools.
     pub text: String,
     /// Calls of tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -22,6 +22,7 @@ mod recovery;
 mod resting;
 mod source;
 mod speculate;
+mod thoughts;
 mod tower;
 mod tuning;
 mod workload;
@@ -46,7 +47,7 @@ pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chat::{CallSyntax, Tokenizer};
+use crate::chat::{CallSyntax, ThoughtSyntax, Tokenizer};
 use crate::error::Result;
 use crate::families::{ModelConfig, definition};
 use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
@@ -54,7 +55,7 @@ use crate::grammar::Grammar;
 use crate::image::Decode;
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
-use crate::weights::manifest::Manifest;
+use crate::weights::manifest::{Manifest, SamplingDefaults};
 use conversation::Conversation;
 use pictures::FeatureCache;
 use resting::Resting;
@@ -145,17 +146,17 @@ impl<B: Backend> Engine<B> {
     /// How tokens are chosen where a request does not say, by what the model's publisher recommends.
     /// What is out of its range does not count.
     pub fn sampling_defaults(&self) -> SamplingOptions {
-        let published = self.backend.manifest().chat.sampling;
-        let open = SamplingOptions::default();
-        let options = SamplingOptions {
-            temperature: published.temperature.unwrap_or(open.temperature),
-            top_k: published.top_k,
-            top_p: published.top_p.unwrap_or(open.top_p),
-            min_p: published.min_p.unwrap_or(open.min_p),
-            presence_penalty: published.presence_penalty.unwrap_or(open.presence_penalty),
-            ..SamplingOptions::default()
-        };
-        if options.validate().is_ok() { options } else { open }
+        options_of(&self.backend.manifest().chat.sampling)
+    }
+
+    /// How the model thinks before it answers; `None` where it has not learnt that, or its vocabulary lacks what it takes.
+    pub fn thinking(&self) -> Option<Thinking> {
+        let Manifest { chat, config, .. } = self.backend.manifest();
+        let definition = definition(config);
+        let layout = definition.chat_layout(&chat.template).ok()?.thoughts?;
+        let syntax = ThoughtSyntax::new(&layout, &self.tokenizer).ok()??;
+        let published = definition.family().chat.thinking.unwrap_or([chat.sampling; 2]);
+        Some(Thinking { syntax: Arc::new(syntax), sampling: published.map(|published| options_of(&published)) })
     }
 
     /// How the model calls tools; `None` where it has not learnt that, or its vocabulary lacks what it takes.
@@ -236,4 +237,27 @@ impl Engine {
         }
         Ok(ms)
     }
+}
+
+/// How a model thinks before it answers.
+#[derive(Debug, Clone)]
+pub struct Thinking {
+    /// How it writes thoughts.
+    pub syntax: Arc<ThoughtSyntax>,
+    /// How tokens are chosen then where a request does not say: about text, and about pictures.
+    pub sampling: [SamplingOptions; 2],
+}
+
+/// What is recommended; what is out of its range does not count.
+fn options_of(published: &SamplingDefaults) -> SamplingOptions {
+    let open = SamplingOptions::default();
+    let options = SamplingOptions {
+        temperature: published.temperature.unwrap_or(open.temperature),
+        top_k: published.top_k,
+        top_p: published.top_p.unwrap_or(open.top_p),
+        min_p: published.min_p.unwrap_or(open.min_p),
+        presence_penalty: published.presence_penalty.unwrap_or(open.presence_penalty),
+        ..SamplingOptions::default()
+    };
+    if options.validate().is_ok() { options } else { open }
 }

@@ -1,17 +1,24 @@
-//! What the tokens of an answer say: text, and calls of tools.
+//! What the tokens of an answer say: thoughts, text, and calls of tools.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::events::{Completion, Event, FinishReason};
+use super::thoughts::{Hold, Thoughts};
 use crate::chat::calls::TOKEN_MARK;
-use crate::chat::{CallPart, CallReader, CallSyntax, TextStream, Tokenizer};
+use crate::chat::{CallPart, CallReader, CallSyntax, TextStream, ThoughtSyntax, Tokenizer, ToolForms};
 use crate::grammar::Grammar;
 
 /// An answer as it is read.
 #[derive(Debug)]
 pub(super) struct Reading {
     stream: TextStream,
+    /// What comes before the text, until it has ended.
+    thoughts: Option<Thoughts>,
+    /// Whether white space before the text is left out.
+    skips_space: bool,
     calls: Option<Calls>,
+    hold: Option<Hold>,
 }
 
 /// Calls of tools in an answer.
@@ -30,13 +37,28 @@ struct Calls {
 impl Reading {
     /// Of an answer that ends before any of the strings `stop`.
     pub(super) fn new(stop: Vec<String>) -> Self {
-        Self { stream: TextStream::new(stop), calls: None }
+        Self { stream: TextStream::new(stop), thoughts: None, skips_space: false, calls: None, hold: None }
+    }
+
+    /// Of an answer that begins with thoughts, of at most `budget` tokens; `later` is the grammar of what follows them.
+    pub(super) fn read_thoughts(
+        &mut self,
+        syntax: Arc<ThoughtSyntax>,
+        budget: Option<usize>,
+        later: Option<Rc<dyn Grammar>>,
+    ) {
+        self.thoughts = Some(Thoughts::new(syntax, budget, later));
     }
 
     /// Of an answer that may call tools; `later` is the grammar of what follows the token that begins the first call.
-    pub(super) fn read_calls(&mut self, syntax: &CallSyntax, later: Option<Rc<dyn Grammar>>) {
-        self.calls =
-            Some(Calls { begin: syntax.begin(), end: syntax.end(), reader: syntax.reader(), has_begun: false, later });
+    pub(super) fn read_calls(&mut self, syntax: &CallSyntax, forms: Arc<ToolForms>, later: Option<Rc<dyn Grammar>>) {
+        let reader = syntax.reader(forms);
+        self.calls = Some(Calls { begin: syntax.begin(), end: syntax.end(), reader, has_begun: false, later });
+    }
+
+    /// Whether thoughts are read.
+    pub(super) fn is_thinking(&self) -> bool {
+        self.thoughts.is_some()
     }
 
     /// Whether a stop string has come.
@@ -44,7 +66,7 @@ impl Reading {
         self.stream.is_stopped()
     }
 
-    /// Reads a token and tells what is certain by now. Whether a call begins whose grammar does not hold yet.
+    /// Reads a token and tells what is certain by now. Whether something [holds](Self::take_hold) the answer from now on.
     pub(super) fn read(
         &mut self,
         token: u32,
@@ -52,7 +74,24 @@ impl Reading {
         tokenizer: &Tokenizer,
         on_event: &mut dyn FnMut(Event),
     ) -> bool {
-        let bytes = tokenizer.token_bytes(token);
+        let mut bytes = tokenizer.token_bytes(token);
+        if let Some(thoughts) = &mut self.thoughts {
+            // Some models call from within their thoughts.
+            let calls = self.calls.as_ref().is_some_and(|calls| calls.begin == token && calls.later.is_some());
+            if !calls && token != thoughts.end() {
+                self.hold = thoughts.read(bytes.unwrap_or_default(), answer, on_event);
+                return self.hold.is_some();
+            }
+            self.hold = thoughts.finish(answer, on_event);
+            (self.thoughts, self.skips_space) = (None, true);
+            if !calls {
+                return self.hold.is_some();
+            }
+        }
+        if self.skips_space {
+            bytes = bytes.map(<[u8]>::trim_ascii_start);
+            self.skips_space = bytes.is_none_or(<[u8]>::is_empty);
+        }
         match &mut self.calls {
             Some(calls) if token == calls.begin => {
                 let rest = self.stream.finish();
@@ -64,7 +103,8 @@ impl Reading {
                 self.stream = TextStream::default();
                 calls.has_begun = true;
                 calls.reader.begin();
-                calls.later.is_some()
+                self.hold = calls.later.take().map(|grammar| Hold { grammar: Some(grammar), ..Hold::default() });
+                self.hold.is_some()
             }
             Some(calls) if calls.has_begun => {
                 let bytes = bytes.filter(|_| calls.end != Some(token));
@@ -81,13 +121,16 @@ impl Reading {
         }
     }
 
-    /// The grammar that holds from now on, where a call has begun and none did.
-    pub(super) fn grammar_of_calls(&mut self) -> Option<Rc<dyn Grammar>> {
-        self.calls.as_mut().filter(|calls| calls.has_begun)?.later.take()
+    /// What holds the answer from now on, where something has begun that does.
+    pub(super) fn take_hold(&mut self) -> Option<Hold> {
+        self.hold.take()
     }
 
     /// Tells what was held back, now that the answer has ended.
     pub(super) fn finish(&mut self, answer: &mut Completion, on_event: &mut dyn FnMut(Event)) {
+        if let Some(thoughts) = &mut self.thoughts {
+            thoughts.finish(answer, on_event);
+        }
         let rest = self.stream.finish();
         let Some(calls) = self.calls.as_mut().filter(|calls| calls.has_begun) else {
             return say(answer, rest, on_event);

@@ -54,6 +54,8 @@ pub struct ChatDefaults {
     pub pad: Option<u32>,
     /// How tokens are chosen, where the publisher recommends for the family's layouts of conversations what the files do not say.
     pub sampling: Option<SamplingDefaults>,
+    /// The same for answers that the model thinks about before: to text, and where there are pictures.
+    pub thinking: Option<[SamplingDefaults; 2]>,
 }
 
 /// The reader of GGUF files.

@@ -24,7 +24,7 @@ impl Format {
         let Some(message) = messages.iter_mut().rev().find(|message| message.role == Role::User) else { return };
         let last = message.content.iter_mut().rev().find_map(|part| match part {
             ContentPart::Text(text) => Some(text),
-            ContentPart::Image(_) | ContentPart::Call(_) => None,
+            _ => None,
         });
         match last {
             Some(text) => *text += &format!("\n\n{}", self.instruction()),

@@ -89,8 +89,9 @@ impl OcelliEngine {
     ) -> JsResult<OcelliService> {
         let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
         let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
-        let (calls, tokenizer) = (self.engine.call_syntax(), self.engine.tokenizer().clone());
-        Ok(OcelliService(Service { model, aliases, defaults, created, context, calls, tokenizer }))
+        let (calls, thinking) = (self.engine.call_syntax(), self.engine.thinking());
+        let tokenizer = self.engine.tokenizer().clone();
+        Ok(OcelliService(Service { model, aliases, defaults, created, context, calls, thinking, tokenizer }))
     }
 
     /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.

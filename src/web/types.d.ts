@@ -29,7 +29,12 @@ export interface Usage {
   /** Prompt tokens whose keys and values were still in the cache. */
   prompt_tokens_details: { cached_tokens: number };
   /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
-  completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
+  completion_tokens_details: {
+    accepted_prediction_tokens: number;
+    rejected_prediction_tokens: number;
+    /** Tokens of thoughts, where there are any. */
+    reasoning_tokens?: number;
+  };
   /** Not in OpenAI's API: how long the stages took, how large pictures were shown, and the tokens that a format left no choice about. */
   ocelli: Timings & { pictures?: ShownPicture[]; forced_tokens?: number };
 }
@@ -88,7 +93,14 @@ export interface ChatCompletion {
   choices: {
     index: number;
     /** `content` is `null` where there are calls alone. */
-    message: { role: "assistant"; content: string | null; refusal: null; tool_calls?: ToolCall[] };
+    message: {
+      role: "assistant";
+      content: string | null;
+      /** What the model thought before it answered. Not in OpenAI's API. */
+      reasoning_content?: string;
+      refusal: null;
+      tool_calls?: ToolCall[];
+    };
     finish_reason: FinishReason;
     logprobs: Logprobs;
   }[];
@@ -104,7 +116,7 @@ export interface ChatCompletionChunk {
   model: string;
   choices: {
     index: number;
-    delta: { role?: "assistant"; content?: string; tool_calls?: ToolCallDelta[] };
+    delta: { role?: "assistant"; content?: string; reasoning_content?: string; tool_calls?: ToolCallDelta[] };
     finish_reason: FinishReason | null;
     logprobs: Logprobs;
   }[];

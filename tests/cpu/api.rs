@@ -133,6 +133,7 @@ fn a_full_request_is_read() {
         max_tokens: Some(50),
         stop: vec!["\n".into(), "END".into()],
         format: None,
+        thinking: None,
         tools: None,
         n: 3,
         stream: true,
@@ -184,7 +185,6 @@ fn unsupported_fields_are_refused_by_name() {
     unsupported("functions", json!([{"name": "f"}]), "functions");
     unsupported("function_call", json!({"name": "f"}), "function_call");
     unsupported("modalities", json!(["text", "audio"]), "modalities[1]");
-    unsupported("reasoning_effort", json!("high"), "reasoning_effort");
     unsupported("response_format", json!({"type": "structural_tag"}), "response_format.type");
     let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "mode": "strict"}});
     unsupported("response_format", schema, "response_format.json_schema.mode");

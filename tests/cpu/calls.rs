@@ -1,5 +1,7 @@
 //! Calls of tools, read from an answer piece by piece.
 
+use std::sync::Arc;
+
 use ocelli::Error;
 use ocelli::api::ChatRequest;
 use ocelli::chat::calls::{CallLayout, Piece, TOKEN_MARK};
@@ -13,7 +15,7 @@ const TOKENIZER: &[u8] = include_bytes!("../fixtures/tokenizer.json");
 
 /// What a reader tells of a call whose text comes in pieces.
 fn read_calls(syntax: &CallSyntax, calls: &[Vec<&str>]) -> (Vec<ToolCall>, Vec<CallPart>) {
-    let (mut reader, mut parts) = (syntax.reader(), Vec::new());
+    let (mut reader, mut parts) = (syntax.reader(Arc::default()), Vec::new());
     for call in calls {
         reader.begin();
         call.iter().for_each(|piece| parts.extend(reader.push(piece)));
@@ -30,6 +32,7 @@ fn calls_are_read_however_their_text_is_cut() {
         between: &[Piece::Text("\", \"arguments\": ")],
         after: &[Piece::Text("}\n"), Piece::Token("[ARGS]")],
         join: &[Piece::Text("\n")],
+        has_elements: false,
     };
     let tokenizer = Tokenizer::from_json(TOKENIZER).unwrap();
     let config = published("ministral-3-3b").unwrap();

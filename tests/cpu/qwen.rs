@@ -1,9 +1,12 @@
-//! What Qwen's models make of pictures: their sizes and positions, against `transformers`.
+//! What Qwen's models make of pictures, their sizes and positions, and of conversations, against `transformers`.
 
+use ocelli::api::ChatRequest;
+use ocelli::chat::{ChatTemplate, Segment};
 use ocelli::config::ImageGrid;
 use ocelli::families::{ModelConfig, Pictures, definition, published};
 use ocelli::state::Positions;
 use safetensors::SafeTensors;
+use serde_json::{Value, json};
 
 fn with_rules(test: impl FnOnce(&dyn Pictures)) {
     let Some(ModelConfig::Qwen3Vl(mut config)) = published("qwen3-vl-2b") else { panic!("no such model") };
@@ -68,10 +71,10 @@ fn entries_of_pictures_have_the_positions_of_transformers() {
     };
     let (ids, golden) = (tensor("input_ids"), tensor("position_ids")); // [entries], [3, entries]
     let list = std::fs::read(format!("{folder}/cases.json")).expect("a fixture");
-    let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
     let sizes: Vec<[usize; 2]> = serde_json::from_value(list["cases"][0]["image_sizes"].clone()).expect("sizes");
     let config = std::fs::read(format!("{folder}/config.json")).expect("a fixture");
-    let config: serde_json::Value = serde_json::from_slice(&config).expect("JSON");
+    let config: Value = serde_json::from_slice(&config).expect("JSON");
     let image = config["image_token_id"].as_u64().expect("a token") as usize;
     let begins = (0..ids.len()).filter(|&i| ids[i] == image && ids[i - 1] != image);
     let mut positions = Positions::default();
@@ -84,4 +87,34 @@ fn entries_of_pictures_have_the_positions_of_transformers() {
     // Gone back before all pictures, an entry stands where it would stand if there had been none.
     positions.rewind(1);
     assert_eq!(positions.of(ids.len()), [ids.len(); 3]);
+}
+
+/// Golden texts: the template of Qwen/Qwen3.5-4B, rendered by `transformers`.
+#[test]
+fn conversations_are_laid_out_as_the_template_of_qwen_3_5_does() {
+    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/qwen_chat.json")).expect("a fixture");
+    let file: Value = serde_json::from_slice(&file).expect("JSON");
+    let layout = definition(&published("qwen3.5-4b").expect("a model")).chat_layout("qwen3.5").expect("a layout");
+    let template = ChatTemplate { layout, bos: None, default_system: None };
+    let one = |segment: &Segment<'_>| match segment {
+        Segment::Start | Segment::Branch => String::new(),
+        Segment::Control(name) => (*name).to_owned(),
+        Segment::Text(text) => text.to_string(),
+        Segment::Image(_) => "<|vision_start|><|image_pad|><|vision_end|>".into(),
+    };
+    let cases = file["cases"].as_array().expect("cases");
+    for case in cases {
+        let has_tools = case["tools"] == true;
+        let tools = if has_tools { &file["tools"] } else { &Value::Null };
+        let request = json!({"messages": case["messages"], "tools": tools, "enable_thinking": case["thinks"]});
+        let request = ChatRequest::from_json(&request).unwrap_or_else(|error| panic!("{error}: {case}"));
+        let segments = template.segments(&request.messages).unwrap_or_else(|error| panic!("{error}: {case}"));
+        let laid_out: String = segments.iter().map(one).collect();
+        let before = if has_tools { file["definitions"].as_str().expect("text") } else { "" };
+        let rendered = format!("{before}{}", case["rendered"].as_str().expect("text"));
+        assert_eq!(laid_out, rendered, "{}", case["messages"]);
+        let joined = segments.windows(2).all(|pair| !matches!(pair, [Segment::Text(_), Segment::Text(_)]));
+        assert!(joined, "texts that meet go through the tokenizer as one: {segments:?}");
+    }
+    assert!(cases.len() > 50, "{} cases", cases.len());
 }

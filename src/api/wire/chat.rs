@@ -32,6 +32,9 @@ struct Message {
     role: &'static str,
     /// Nothing where there are calls alone.
     content: Option<String>,
+    /// What was thought before; not of `OpenAI`'s API, but of many that speak it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
     refusal: (),
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call>,
@@ -51,6 +54,8 @@ struct Delta {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call>,
 }
@@ -107,6 +112,11 @@ impl ChatWire {
         self.chunk(index, Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() }, None)
     }
 
+    /// A chunk of thoughts.
+    pub(super) fn reasoning(&mut self, index: usize, text: String) -> Frame {
+        self.chunk(index, Delta { reasoning_content: Some(text), ..Delta::default() }, None)
+    }
+
     /// A chunk of text.
     pub(super) fn text(&mut self, index: usize, content: String) -> Frame {
         self.chunk(index, Delta { content: Some(content), ..Delta::default() }, None)
@@ -149,6 +159,7 @@ impl ChatWire {
             message: Message {
                 role: "assistant",
                 content: Some(answer.text.clone()).filter(|text| !text.is_empty() || answer.calls.is_empty()),
+                reasoning_content: Some(answer.reasoning.clone()).filter(|text| !text.is_empty()),
                 refusal: (),
                 tool_calls: calls(index, answer),
             },

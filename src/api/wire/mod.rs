@@ -100,6 +100,14 @@ impl Wire {
         }
     }
 
+    /// More of what was thought before an answer.
+    pub(super) fn reasoning(&mut self, index: usize, text: String) -> Vec<Frame> {
+        match self {
+            Self::Chat(chat) => vec![chat.reasoning(index, text)],
+            _ => Vec::new(),
+        }
+    }
+
     /// More of an answer.
     pub(super) fn text(&mut self, index: usize, content: String) -> Vec<Frame> {
         match self {

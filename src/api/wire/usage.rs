@@ -49,6 +49,9 @@ pub struct CompletionTokensDetails {
     pub accepted_prediction_tokens: usize,
     /// Draft tokens that it did not.
     pub rejected_prediction_tokens: usize,
+    /// Tokens of thoughts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: usize,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -75,6 +78,7 @@ impl Usage {
             completion_tokens_details: CompletionTokensDetails {
                 accepted_prediction_tokens: accepted,
                 rejected_prediction_tokens: sum(|answer| answer.usage.drafted_tokens).saturating_sub(accepted),
+                reasoning_tokens: sum(|answer| answer.usage.reasoning_tokens),
             },
             ocelli: UsageExtension {
                 timings: Timings {

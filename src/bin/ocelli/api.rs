@@ -34,6 +34,7 @@ impl NameArgs {
             created: seconds(),
             context: engine.plan().context,
             calls: engine.call_syntax(),
+            thinking: engine.thinking(),
             tokenizer: engine.tokenizer().clone(),
         }
     }

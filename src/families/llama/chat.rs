@@ -13,12 +13,12 @@ use crate::families::readers::ChatDefaults;
 
 /// `<|begin_of_text|>`, `<|eot_id|>` and `<|finetune_right_pad_id|>` of Llama 3's vocabularies.
 pub(in crate::families) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None };
+    ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None, thinking: None };
 
 /// Every message is a turn of its own, without the white space around it. A conversation that ends with the assistant leaves that turn
 /// open, for the model to continue.
 pub(super) static LLAMA_3: ChatLayout =
-    ChatLayout { name: "llama3", marks: &["<|start_header_id|>", "<|eot_id|>"], segments, calls: None };
+    ChatLayout { name: "llama3", marks: &["<|start_header_id|>", "<|eot_id|>"], segments, calls: None, thoughts: None };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |_| false)?;

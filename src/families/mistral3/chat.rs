@@ -14,16 +14,28 @@ use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 
 /// `<s>`, `</s>` and `<pad>` of Mistral's vocabularies.
-pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: Some(1), eos: 2, pad: Some(11), sampling: None };
+pub(super) const TOKENS: ChatDefaults =
+    ChatDefaults { bos: Some(1), eos: 2, pad: Some(11), sampling: None, thinking: None };
 
 /// Consecutive messages of a user or of the assistant are merged, their texts joined by an empty line; system messages each stay their own.
 /// Where a user's turn is one text and then one picture, the picture goes first. A conversation that ends with the assistant leaves that
 /// turn open, for the model to continue. Tools are defined before the first user's turn.
-pub(super) static V13: ChatLayout =
-    ChatLayout { name: "mistral-v13", marks: &["[SYSTEM_PROMPT]", "[INST]"], segments, calls: Some(CALLS) };
+pub(super) static V13: ChatLayout = ChatLayout {
+    name: "mistral-v13",
+    marks: &["[SYSTEM_PROMPT]", "[INST]"],
+    segments,
+    calls: Some(CALLS),
+    thoughts: None,
+};
 
-const CALLS: CallLayout =
-    CallLayout { begin: "[TOOL_CALLS]", before: &[], between: &[Piece::Token("[ARGS]")], after: &[], join: &[] };
+const CALLS: CallLayout = CallLayout {
+    begin: "[TOOL_CALLS]",
+    before: &[],
+    between: &[Piece::Token("[ARGS]")],
+    after: &[],
+    join: &[],
+    has_elements: false,
+};
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
     let (messages, tools) = split_tools(messages);

@@ -18,6 +18,7 @@ pub(super) static LLAMA_3_VISION: ChatLayout = ChatLayout {
     marks: &["<|start_header_id|>", "<|eot_id|>", "<|image|>"],
     segments,
     calls: None,
+    thoughts: None,
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {

@@ -1,68 +1,262 @@
-//! `ChatML` as Qwen3.5's templates write it: contents without the white space around them, and no thoughts.
+//! `ChatML` as Qwen3.5's templates write it: contents without the white space around them, thoughts before answers, calls of tools as elements.
 //!
 //! ```text
 //! <|im_start|>user\nuser<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n
+//! <|im_start|>assistant\n<think>\nthoughts\n</think>\n\n<tool_call>\n<function=name>\n<parameter=key>\nvalue\n</parameter>\n</function>\n</tool_call>
 //! ```
 
-use crate::chat::layout::{ChatLayout, Segment};
-use crate::chat::message::{Message, Role};
+use crate::chat::calls::{CallLayout, Piece};
+use crate::chat::elements::written_elements;
+use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content};
+use crate::chat::message::{Message, Role, split_tools};
+use crate::chat::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
-use crate::families::qwen3_vl::chat::lay_out;
+use crate::families::qwen3_vl::chat::{end, turn};
 use crate::families::readers::ChatDefaults;
 use crate::weights::manifest::SamplingDefaults;
 
 /// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own. Tokens are chosen as the models' cards
-/// recommend for answers without thoughts; `generation_config.json` is for answers with them.
+/// recommend: with thoughts, with thoughts about pictures, and without.
 pub(super) const TOKENS: ChatDefaults = ChatDefaults {
     bos: None,
     eos: 248_046,
     pad: Some(248_044),
-    sampling: Some(SamplingDefaults {
-        temperature: Some(0.7),
-        top_k: Some(20),
-        top_p: Some(0.8),
-        min_p: None,
-        presence_penalty: Some(1.5),
-    }),
+    sampling: Some(recommended(0.7, 0.8, 1.5)),
+    thinking: Some([recommended(1.0, 0.95, 1.5), recommended(0.6, 0.95, 0.0)]),
 };
 
-/// The model is asked to answer at once: what its own template calls `enable_thinking=false`. Of what the assistant said before, thoughts
-/// are left out.
+const fn recommended(temperature: f32, top_p: f32, presence_penalty: f32) -> SamplingDefaults {
+    SamplingDefaults {
+        temperature: Some(temperature),
+        top_k: Some(20),
+        top_p: Some(top_p),
+        min_p: None,
+        presence_penalty: Some(presence_penalty),
+    }
+}
+
+/// The model is asked to answer at once, unless the conversation ends with thoughts: what its own template calls `enable_thinking`. Of
+/// what the assistant thought before, only what followed the last question is shown.
 pub(super) static CHATML: ChatLayout = ChatLayout {
     name: "qwen3.5",
     marks: &["<|im_start|>", "<|im_end|>", "<think>", "</think>"],
     segments,
-    calls: None,
+    calls: Some(CALLS),
+    thoughts: Some(THOUGHTS),
+};
+
+const THOUGHTS: ThoughtLayout = ThoughtLayout {
+    begin: "<think>",
+    end: "</think>",
+    between: "\n\n",
+    // Source: the section on thinking budgets of Qwen3's technical report, <https://arxiv.org/abs/2505.09388>.
+    cut: "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n",
+};
+
+const CALLS: CallLayout = CallLayout {
+    begin: "<tool_call>",
+    before: &[Piece::Text("\n<function=")],
+    between: &[Piece::Text(">\n")],
+    after: &[Piece::Text("</function>\n"), Piece::Token("</tool_call>")],
+    join: &[Piece::Text("\n")],
+    has_elements: true,
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
+    check_pictures(messages, |message| message.role == Role::User)?;
+    let (messages, tools) = split_tools(messages);
     if let Some(i) = messages.iter().skip(1).position(|message| message.role == Role::System) {
         let field = format!("messages[{}].role", i + 1);
         return Err(Error::request(field, "only the first message can be a system message"));
     }
-    let mut segments = lay_out(messages, system, shown)?;
-    // What is asked about a picture may be asked otherwise.
+    let own = messages.first().filter(|message| message.role == Role::System);
+    let instructions = own.map(|message| message.texts().collect::<String>()).or_else(|| system.map(str::to_owned));
+    let mut segments = Vec::new();
+    if !tools.is_empty() {
+        turn(&mut segments, "system", definitions(&tools));
+        match instructions.as_deref().map(trimmed) {
+            None | Some("") => {}
+            Some(text) => push(&mut segments, &format!("\n\n{text}")),
+        }
+        end(&mut segments);
+    } else if let Some(text) = instructions {
+        turn(&mut segments, "system", vec![Segment::Text(trimmed(&text).to_owned().into())]);
+        end(&mut segments);
+    }
+    let question = messages.iter().rposition(is_question).unwrap_or(messages.len());
+    for (i, message) in messages.iter().enumerate().skip(usize::from(own.is_some())) {
+        let next = messages.get(i + 1).map(|message| message.role);
+        match message.role {
+            Role::Tool => result(&mut segments, message, i == 0 || messages[i - 1].role != Role::Tool),
+            Role::Assistant if next.is_none() && message.is_thinking() => {
+                begin_answer(&mut segments, message.thoughts());
+                return Ok(with_branch(segments));
+            }
+            Role::Assistant => {
+                said(&mut segments, message, i > question);
+                calls(&mut segments, message, i)?;
+            }
+            role => turn(&mut segments, &role.to_string(), shown(message)),
+        }
+        let stays_open = match message.role {
+            Role::Tool => next == Some(Role::Tool),
+            role => role == Role::Assistant && next.is_none(),
+        };
+        if !stays_open {
+            end(&mut segments);
+        }
+    }
+    if messages.last().is_some_and(|message| message.role != Role::Assistant) {
+        begin_answer(&mut segments, None);
+    }
+    Ok(with_branch(segments))
+}
+
+/// Whether a message is what the user asks, and not what a call came to.
+fn is_question(message: &Message) -> bool {
+    let content = shown(message);
+    let is_result = match (content.first(), content.last()) {
+        (Some(Segment::Text(first)), Some(Segment::Text(last))) => {
+            first.starts_with("<tool_response>") && last.ends_with("</tool_response>")
+        }
+        _ => false,
+    };
+    message.role == Role::User && !is_result
+}
+
+/// Begins the answer: with thoughts, or with an empty block of them. In later prompts it follows without either.
+fn begin_answer(segments: &mut Vec<Segment<'_>>, thoughts: Option<&str>) {
+    turn(segments, "assistant", Vec::new());
+    segments.extend([Segment::Branch, Segment::Control(THOUGHTS.begin)]);
+    match thoughts {
+        Some(text) => segments.push(Segment::Text(format!("\n{text}").into())),
+        None => {
+            segments.extend([Segment::Text("\n\n".into()), Segment::Control(THOUGHTS.end)]);
+            segments.push(Segment::Text(THOUGHTS.between.into()));
+        }
+    }
+}
+
+/// What is asked about a picture may be asked otherwise.
+fn with_branch(mut segments: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
     if let Some(last) = segments.iter().rposition(|segment| matches!(segment, Segment::Image(_))) {
         segments.insert(last + 1, Segment::Branch);
     }
-    if messages.last().is_some_and(|message| message.role != Role::Assistant) {
-        // In later prompts the answer follows here.
-        segments.extend([Segment::Branch, Segment::Control("<think>"), Segment::Text("\n\n".into())]);
-        segments.extend([Segment::Control("</think>"), Segment::Text("\n\n".into())]);
-    }
-    Ok(segments)
+    segments
 }
 
-/// What a turn contains, without white space at its ends, and of the assistant's without thoughts.
-fn shown(role: Role, mut content: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
+/// What a turn contains, without white space at its ends.
+fn shown(message: &Message) -> Vec<Segment<'_>> {
+    let mut content = merge_content(std::slice::from_ref(message), "");
     if let Some(Segment::Text(text)) = content.first_mut() {
-        let answer =
-            text.split_once("</think>").filter(|_| role == Role::Assistant).map_or(&**text, |(_, answer)| answer);
-        *text = answer.trim_start().to_owned().into();
+        *text = text.trim_start_matches(is_space).to_owned().into();
     }
     if let Some(Segment::Text(text)) = content.last_mut() {
-        let end = text.trim_end().len();
+        let end = text.trim_end_matches(is_space).len();
         text.to_mut().truncate(end);
     }
     content
+}
+
+/// The assistant's turn, with its thoughts if they are shown: those it came with, else those within its text, or an empty block.
+fn said(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool) {
+    let text: String = message.texts().collect();
+    let text = trimmed(&text);
+    let (thoughts, text) = match (message.thoughts(), text.rsplit_once(THOUGHTS.end)) {
+        (None, Some((_, answer))) => {
+            let before = text.split(THOUGHTS.end).next().unwrap_or_default();
+            (before.rsplit(THOUGHTS.begin).next().unwrap_or_default(), answer.trim_start_matches('\n'))
+        }
+        (thoughts, _) => (thoughts.unwrap_or_default(), text),
+    };
+    let thoughts = trimmed(thoughts);
+    turn(segments, "assistant", Vec::new());
+    if shows_thoughts {
+        segments.extend([Segment::Control(THOUGHTS.begin), Segment::Text(format!("\n{thoughts}\n").into())]);
+        segments.extend([Segment::Control(THOUGHTS.end), Segment::Text(THOUGHTS.between.into())]);
+    }
+    push(segments, text);
+}
+
+/// Calls stand behind the text of their message.
+fn calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Result<()> {
+    let has_text = matches!(segments.last(), Some(Segment::Text(text)) if !text.ends_with('\n'));
+    for (i, call) in message.calls().enumerate() {
+        push(
+            segments,
+            if i > 0 {
+                "\n"
+            } else if has_text {
+                "\n\n"
+            } else {
+                ""
+            },
+        );
+        let elements = written_elements(&call.arguments, &format!("messages[{index}].tool_calls[{i}]"))?;
+        segments.push(Segment::Control("<tool_call>"));
+        push(segments, &format!("\n<function={}>\n{elements}</function>\n", call.name));
+        segments.push(Segment::Control("</tool_call>"));
+    }
+    Ok(())
+}
+
+/// What a call came to; several stand in one turn of the user.
+fn result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
+    if is_first {
+        turn(segments, "user", Vec::new());
+    } else {
+        push(segments, "\n");
+    }
+    let text: String = message.texts().collect();
+    segments.push(Segment::Control("<tool_response>"));
+    push(segments, &format!("\n{}\n", trimmed(&text)));
+    segments.push(Segment::Control("</tool_response>"));
+}
+
+/// What the system's turn says where there are tools. The marks of calls are control tokens here too, as the published template has them.
+fn definitions<'a>(tools: &[&str]) -> Vec<Segment<'a>> {
+    let list: String = tools.iter().map(|tool| format!("\n{tool}")).collect();
+    let head = format!(
+        "# Tools\n\nYou have access to the following functions:\n\n<tools>{list}\n</tools>\n\nIf you choose to call a function ONLY reply in \
+         the following format with NO suffix:\n\n"
+    );
+    let text = |text: &'static str| Segment::Text(text.into());
+    vec![
+        Segment::Text(head.into()),
+        Segment::Control("<tool_call>"),
+        text(
+            "\n<function=example_function_name>\n<parameter=example_parameter_1>\nvalue_1\n</parameter>\n<parameter=example_parameter_2>\n\
+             This is the value for the second parameter\nthat can span\nmultiple lines\n</parameter>\n</function>\n",
+        ),
+        Segment::Control("</tool_call>"),
+        text(
+            "\n\n<IMPORTANT>\nReminder:\n- Function calls MUST follow the specified format: an inner <function=...></function> block must be \
+             nested within ",
+        ),
+        Segment::Control("<tool_call>"),
+        Segment::Control("</tool_call>"),
+        text(
+            " XML tags\n- Required parameters MUST be specified\n- You may provide optional reasoning for your function call in natural \
+             language BEFORE the function call, but NOT after\n- If there is no function call available, answer the question like normal with \
+             your current knowledge and do not tell the user about function calls\n</IMPORTANT>",
+        ),
+    ]
+}
+
+/// Adds text, which goes through the tokenizer with the text before it.
+fn push(segments: &mut Vec<Segment<'_>>, text: &str) {
+    match segments.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Segment::Text(before)) => before.to_mut().push_str(text),
+        _ => segments.push(Segment::Text(text.to_owned().into())),
+    }
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// White space as Python has it.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

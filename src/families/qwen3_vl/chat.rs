@@ -15,12 +15,13 @@ use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
 /// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own.
-pub(super) const TOKENS: ChatDefaults = ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643), sampling: None };
+pub(super) const TOKENS: ChatDefaults =
+    ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643), sampling: None, thinking: None };
 
 /// Every message is a turn of its own, as it is. A conversation that ends with the assistant leaves that turn open, for the model to
 /// continue.
 pub(super) static CHATML: ChatLayout =
-    ChatLayout { name: "chatml", marks: &["<|im_start|>", "<|im_end|>"], segments, calls: Some(CALLS) };
+    ChatLayout { name: "chatml", marks: &["<|im_start|>", "<|im_end|>"], segments, calls: Some(CALLS), thoughts: None };
 
 const CALLS: CallLayout = CallLayout {
     begin: "<tool_call>",
@@ -28,24 +29,16 @@ const CALLS: CallLayout = CallLayout {
     between: &[Piece::Text("\", \"arguments\": ")],
     after: &[Piece::Text("}\n"), Piece::Token("</tool_call>")],
     join: &[Piece::Text("\n")],
+    has_elements: false,
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
-    lay_out(messages, system, |_, content| content)
-}
-
-/// Lays out the turns, what they contain as `shown` shows it.
-pub(in crate::families) fn lay_out<'a>(
-    messages: &'a [Message],
-    system: Option<&'a str>,
-    shown: impl Fn(Role, Vec<Segment<'a>>) -> Vec<Segment<'a>>,
-) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |message| message.role == Role::User)?;
     let (messages, tools) = split_tools(messages);
-    let content = |message: &'a Message| shown(message.role, merge_content(std::slice::from_ref(message), ""));
+    let content = |message: &'a Message| merge_content(std::slice::from_ref(message), "");
     let mut segments = Vec::new();
     let own = messages.first().filter(|message| message.role == Role::System);
-    let given = || system.map(|text| shown(Role::System, vec![Segment::Text(text.into())]));
+    let given = || system.map(|text| vec![Segment::Text(text.into())]);
     let mut instructions = own.map(content).or_else(given);
     if !tools.is_empty() {
         instructions = Some(definitions(instructions.unwrap_or_default(), &tools));
@@ -132,8 +125,8 @@ fn calls(segments: &mut Vec<Segment<'_>>, message: &Message) {
     }
 }
 
-/// What the turn says goes through the tokenizer with the line before it.
-fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str, mut content: Vec<Segment<'a>>) {
+/// Begins a turn. What it says goes through the tokenizer with the line before it.
+pub(in crate::families) fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str, mut content: Vec<Segment<'a>>) {
     let mut header = Cow::from(format!("{role}\n"));
     if let Some(Segment::Text(text)) = content.first() {
         header.to_mut().push_str(text);
@@ -143,6 +136,7 @@ fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str, mut content: Vec<Segmen
     segments.extend(content);
 }
 
-fn end(segments: &mut Vec<Segment<'_>>) {
+/// Ends a turn.
+pub(in crate::families) fn end(segments: &mut Vec<Segment<'_>>) {
     segments.extend([Segment::Control("<|im_end|>"), Segment::Text("\n".into())]);
 }

@@ -50,7 +50,7 @@ pub async fn package<K: PackageSink>(
             return Err(Error::Aborted);
         }
     }
-    let ChatDefaults { bos, eos, pad, sampling } = chat_tokens(family, config.text().vocab_size);
+    let ChatDefaults { bos, eos, pad, sampling, .. } = chat_tokens(family, config.text().vocab_size);
     let chat = ChatSettings {
         template: family.chat_layouts[0].name.into(),
         template_is_assumed: false,

@@ -2,8 +2,10 @@
 //! formats, several answers, log probabilities, answers that leave the engine to others, and what is refused.
 
 mod answers;
+mod elements;
 mod formats;
 mod refusals;
+mod thoughts;
 mod tools;
 mod turns;
 
@@ -23,14 +25,19 @@ fn fake() -> FakeEngine {
 }
 
 fn service() -> Service {
+    service_of(&fake())
+}
+
+fn service_of(engine: &FakeEngine) -> Service {
     Service {
         model: "mistral/3b".into(),
         aliases: vec!["gpt-4o".into()],
         defaults: SamplingOptions::default(),
         created: 1_700_000_000,
         context: CONTEXT,
-        calls: fake().call_syntax(),
-        tokenizer: fake().tokenizer().clone(),
+        calls: engine.call_syntax(),
+        thinking: engine.thinking(),
+        tokenizer: engine.tokenizer().clone(),
     }
 }
 
@@ -40,7 +47,11 @@ fn stamp() -> Stamp {
 
 /// Work that a request to a path comes to.
 fn work(path: &str, body: &Value) -> Result<Box<Work>> {
-    match service().open(("POST", path), &body.to_string(), stamp())? {
+    work_for(&fake(), path, body)
+}
+
+fn work_for(engine: &FakeEngine, path: &str, body: &Value) -> Result<Box<Work>> {
+    match service_of(engine).open(("POST", path), &body.to_string(), stamp())? {
         Opened::Work(work) => Ok(work),
         Opened::Ready(body) => panic!("no work: {body}"),
     }
@@ -48,7 +59,7 @@ fn work(path: &str, body: &Value) -> Result<Box<Work>> {
 
 /// A whole answer, and what was streamed of it.
 fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
-    let (mut run, mut frames) = (Run::new(work(path, body)?, Vec::new()), Vec::new());
+    let (mut run, mut frames) = (Run::new(work_for(engine, path, body)?, Vec::new()), Vec::new());
     if let Some(wanted) = run.format().cloned() {
         run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
     }

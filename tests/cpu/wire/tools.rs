@@ -66,7 +66,7 @@ fn check(call: &Value) {
 }
 
 /// The text and the calls that the chunks of a stream add up to, and its finish reason.
-fn added_up(frames: &[Frame]) -> (String, Vec<Value>, Value) {
+pub(super) fn added_up(frames: &[Frame]) -> (String, Vec<Value>, Value) {
     let (mut text, mut calls, mut reason) = (String::new(), Vec::<Value>::new(), Value::Null);
     for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
         let chunk: Value = serde_json::from_str(&frame.data).unwrap();

@@ -65,6 +65,8 @@ export interface AssistantMessage {
   /** Has no effect. */
   name?: string;
   refusal?: string | null;
+  /** What was thought before it. The model sees that of messages behind the last question. Not in OpenAI's API. */
+  reasoning_content?: string | null;
   /** Calls of tools. As many tool messages follow. */
   tool_calls?: (ToolCall | CustomCall)[] | null;
 }
@@ -178,6 +180,14 @@ export interface ChatCompletionRequest {
   tool_choice?: ToolChoice | null;
   /** Whether an answer may call several; it may unless this is false. */
   parallel_tool_calls?: boolean | null;
+  /** How long the model thinks before it answers, if it has learnt that: not at all, at most 1024 or 8192 tokens, or without a bound. */
+  reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | "auto" | null;
+  /** Whether it does. Not in OpenAI's API. */
+  enable_thinking?: boolean | null;
+  /** The same as vLLM has it. */
+  chat_template_kwargs?: { enable_thinking?: boolean; thinking_budget?: number } | null;
+  /** Most tokens of thoughts. Not in OpenAI's API. */
+  thinking_budget?: number | null;
   /** Only text. */
   modalities?: ("text" | "audio")[] | null;
   /** Have no effect. */

@@ -1,0 +1,67 @@
+//! Whether the model thinks before it answers, and how long: by the fields that clients of several servers have for it.
+
+use super::field::{Field, Fields};
+use crate::error::Result;
+
+/// Those that bound thoughts: of Alibaba's API, vLLM and llama.cpp.
+const BUDGETS: [&str; 3] = ["thinking_budget", "thinking_token_budget", "thinking_budget_tokens"];
+/// Tokens of thoughts by effort, where no bound is named.
+const EFFORTS: [(&str, Option<usize>); 6] = [
+    ("minimal", Some(1024)),
+    ("low", Some(1024)),
+    ("medium", Some(8192)),
+    ("high", None),
+    ("xhigh", None),
+    ("max", None),
+];
+
+/// Thoughts that a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thinking {
+    /// Most tokens of them, at least one; absent for as many as the answer may have.
+    pub budget: Option<usize>,
+    /// The field that asks for them.
+    pub(super) field: String,
+}
+
+impl Thinking {
+    /// What a request asks for; nothing where it asks for an answer at once, or leaves that open.
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Self>> {
+        let of_template = fields.get("chat_template_kwargs").map(|arguments| arguments.object()).transpose()?;
+        if let Some(arguments) = &of_template {
+            arguments.only(&["enable_thinking", BUDGETS[0]])?;
+        }
+        let places = || of_template.iter().chain([fields]);
+        let switch = places().find_map(|place| Some((place, place.get("enable_thinking")?)));
+        let is_on = switch.as_ref().map(|(place, _)| place.flag("enable_thinking")).transpose()?;
+        let bound = places().flat_map(|place| BUDGETS.map(|name| place.get(name))).flatten().next();
+        let most = bound.as_ref().map(read_budget).transpose()?;
+        let effort = fields.get("reasoning_effort");
+        let by_effort = effort.as_ref().map(read_effort).transpose()?.flatten();
+        let is_on = is_on.or(by_effort.map(|(is_on, _)| is_on)).unwrap_or(bound.is_some());
+        let field = switch.map(|(_, field)| field).or(effort).or(bound).map(|field| field.path);
+        let budget = most.or(by_effort.and_then(|(_, most)| most));
+        Ok(field.filter(|_| is_on && budget != Some(0)).map(|field| Self { budget, field }))
+    }
+}
+
+/// A whole number; no thoughts for 0, no bound for -1.
+fn read_budget(bound: &Field<'_>) -> Result<usize> {
+    match bound.integer()? {
+        0 => Ok(0),
+        -1 => Ok(usize::MAX),
+        _ => bound.count(),
+    }
+}
+
+/// Whether there are thoughts, and at most how many tokens of them; nothing where that is left open.
+fn read_effort(effort: &Field<'_>) -> Result<Option<(bool, Option<usize>)>> {
+    let name = effort.str()?;
+    if name == "none" || name == "auto" {
+        return Ok((name == "none").then_some((false, None)));
+    }
+    match EFFORTS.iter().find(|(known, _)| *known == name) {
+        Some((_, most)) => Ok(Some((true, *most))),
+        None => Err(effort.fault("must be none, minimal, low, medium, high, xhigh, max or auto")),
+    }
+}

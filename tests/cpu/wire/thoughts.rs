@@ -1,0 +1,248 @@
+//! Answers of a model that thinks before it answers: with thoughts and without, bounded, within formats, before calls, whatever is lost
+//! meanwhile.
+
+use std::sync::{Arc, LazyLock};
+
+use ocelli::Error;
+use ocelli::chat::Tokenizer;
+use ocelli::engine::{Engine, LoadOptions, Speculation};
+use ocelli::families::published;
+use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::Manifest;
+use serde_json::{Value, json};
+
+use super::elements::{bounded_schema, with_tool};
+use super::tools::added_up;
+use super::{answer, work, work_for};
+use crate::generation::backend::FakeBackend;
+use crate::generation::fake::Kind;
+use crate::generation::{FakeEngine, KINDS};
+use crate::on_paper;
+
+pub(super) const CHAT: &str = "/v1/chat/completions";
+const CUT: &str = "Considering the limited time by the user";
+
+/// The vocabulary of the tiny checkpoint, with the marks of calls.
+pub(super) static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoints/qwen3_5/tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let added = file["added_tokens"].as_array_mut().unwrap();
+    for (i, name) in ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"].iter().enumerate() {
+        added.push(json!({"id": 710 + i, "content": name, "special": false}));
+    }
+    Arc::new(Tokenizer::from_json(file.to_string().as_bytes()).unwrap())
+});
+
+fn thinker_of(kind: Kind, speculation: Speculation) -> FakeEngine {
+    let config = published("qwen3.5-0.8b").unwrap();
+    let mut manifest: Manifest = on_paper::manifest(config, Layout::Q4_0, Layout::Q4_0);
+    (manifest.chat.template, manifest.chat.eos_token_ids) = ("qwen3.5".into(), vec![702]);
+    let backend = FakeBackend::new(kind, manifest, TOKENIZER.vocab_size(), (2400, 16)).with(40, 2);
+    Engine::new(backend, TOKENIZER.clone(), &LoadOptions { speculation, ..LoadOptions::new(|| 0.0) })
+}
+
+pub(super) fn thinker() -> FakeEngine {
+    thinker_of(Kind::Recurrence, Speculation::Off)
+}
+
+pub(super) fn ask(more: &Value) -> Value {
+    let mut request = json!({"messages": [{"role": "user", "content": "How is it?"}], "temperature": 1.5, "top_k": null,
+        "presence_penalty": 0, "max_tokens": 60, "chat_template_kwargs": {"enable_thinking": true}, "logit_bias": {"709": 11}});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
+pub(super) fn message(whole: &Value) -> &Value {
+    &whole["choices"][0]["message"]
+}
+
+/// What chunks tell of thoughts, and of everything else; thoughts come first.
+pub(super) fn streamed(engine: &mut FakeEngine, request: &Value) -> (String, (String, Vec<Value>, Value)) {
+    let mut request = request.clone();
+    request["stream"] = json!(true);
+    let (_, frames) = answer(engine, CHAT, &request).unwrap();
+    let (mut thoughts, mut has_text) = (String::new(), false);
+    for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
+        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
+        let delta = &chunk["choices"][0]["delta"];
+        if let Some(text) = delta["reasoning_content"].as_str() {
+            assert!(!has_text && !text.is_empty() && delta["content"].is_null(), "{chunk}");
+            thoughts += text;
+        }
+        has_text |= delta["content"].as_str().is_some_and(|text| !text.is_empty());
+    }
+    (thoughts, added_up(&frames))
+}
+
+#[test]
+fn thoughts_are_told_apart_from_the_answer() {
+    let (mut ended, mut stopped) = (0, 0);
+    for seed in 0..12 {
+        let request = ask(&json!({"seed": seed}));
+        let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
+        let said = message(&whole);
+        let (thoughts, (text, _, reason)) = streamed(&mut thinker(), &request);
+        assert_eq!(json!(thoughts), said["reasoning_content"].as_str().unwrap_or_default(), "{whole}");
+        assert_eq!((&json!(text), &reason), (&said["content"], &whole["choices"][0]["finish_reason"]));
+        assert!(!text.contains("</think>") && !thoughts.contains("</think>") && text.trim_start() == text);
+        assert_eq!(thoughts.trim(), thoughts);
+        let details = &whole["usage"]["completion_tokens_details"];
+        ended += usize::from(!text.is_empty());
+        let counted = details["reasoning_tokens"].as_u64().unwrap_or_default();
+        assert!(counted <= whole["usage"]["completion_tokens"].as_u64().unwrap());
+        // A stop string is looked for in the answer alone.
+        if let (Some(first), Some(word)) = (thoughts.chars().next(), text.chars().nth(3)) {
+            let stops = [first.to_string(), word.to_string()];
+            let (again, _) = answer(&mut thinker(), CHAT, &ask(&json!({"seed": seed, "stop": stops}))).unwrap();
+            assert_eq!(message(&again)["reasoning_content"], said["reasoning_content"]);
+            assert!(!message(&again)["content"].as_str().unwrap().contains(&stops[..].concat()));
+            stopped += 1;
+        }
+    }
+    assert!(ended > 4 && stopped > 2, "{ended} of 12 came to an answer, {stopped} were stopped");
+}
+
+#[test]
+fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
+    let tokens = |more: &Value| {
+        let mut request = json!({"messages": [{"role": "user", "content": "a"}], "temperature": 0, "max_tokens": 4});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
+        (whole["usage"]["prompt_tokens"].as_u64().unwrap(), !message(&whole)["reasoning_content"].is_null())
+    };
+    let (at_once, _) = tokens(&json!({}));
+    for on in [
+        json!({"enable_thinking": true}),
+        json!({"chat_template_kwargs": {"enable_thinking": true}}),
+        json!({"reasoning_effort": "low"}),
+        json!({"reasoning_effort": "high"}),
+        json!({"thinking_budget": 50}),
+        json!({"thinking_token_budget": -1}),
+        json!({"enable_thinking": true, "thinking_budget_tokens": 7}),
+        json!({"chat_template_kwargs": {"enable_thinking": true}, "reasoning_effort": "none"}),
+    ] {
+        let (tokens, thinks) = tokens(&on);
+        assert!(thinks && tokens < at_once, "{on}");
+    }
+    for off in [
+        json!({"enable_thinking": false}),
+        json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "high"}),
+        json!({"reasoning_effort": "none"}),
+        json!({"reasoning_effort": "auto"}),
+        json!({"enable_thinking": true, "thinking_budget": 0}),
+        json!({"enable_thinking": false, "thinking_budget": 9}),
+    ] {
+        assert_eq!(tokens(&off), (at_once, false), "{off}");
+    }
+    let refused = |more: &Value| work_for(&thinker(), CHAT, &ask(more)).unwrap_err();
+    assert!(
+        matches!(refused(&json!({"reasoning_effort": "much"})), Error::InvalidRequest { field, .. } if field == "reasoning_effort")
+    );
+    assert!(
+        matches!(refused(&json!({"thinking_budget": -2})), Error::InvalidRequest { field, .. } if field == "thinking_budget")
+    );
+    let unknown = refused(&json!({"chat_template_kwargs": {"add_vision_id": true}}));
+    assert!(matches!(unknown, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.add_vision_id"));
+    // A model that has not learnt to think says so, unless it is asked not to.
+    let other = |more: &Value| {
+        let mut request = json!({"messages": [{"role": "user", "content": "a"}]});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        work(CHAT, &request)
+    };
+    let error = other(&json!({"chat_template_kwargs": {"enable_thinking": true}})).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.enable_thinking"));
+    assert!(other(&json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "none"})).is_ok());
+}
+
+#[test]
+fn tokens_are_chosen_as_the_card_says_for_thoughts_and_for_none() {
+    let sampling = |messages: Value, thinks: bool| {
+        let request = json!({"messages": messages, "enable_thinking": thinks});
+        let work = format!("{:?}", work_for(&thinker(), CHAT, &request).unwrap());
+        let field = |name: &str| {
+            let rest = work.split(&format!("{name}: ")).nth(1).unwrap();
+            rest[..rest.find(',').unwrap()].to_owned()
+        };
+        ["temperature", "top_p", "presence_penalty", "top_k"].map(field)
+    };
+    let text = json!([{"role": "user", "content": "a"}]);
+    let picture = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]);
+    assert_eq!(sampling(text.clone(), true), ["1.0", "0.95", "1.5", "Some(20)"]);
+    assert_eq!(sampling(picture, true), ["0.6", "0.95", "0.0", "Some(20)"]);
+    assert_ne!(sampling(text, false)[1], "0.95");
+}
+
+#[test]
+fn thoughts_that_become_too_long_are_cut() {
+    for (budget, speculation) in [(1, Speculation::Off), (9, Speculation::Off), (9, Speculation::Always)] {
+        let request = ask(&json!({"temperature": 0, "thinking_budget": budget, "max_tokens": 140, "logit_bias": {}}));
+        let engine = &mut thinker_of(Kind::Attention, speculation);
+        let (whole, _) = answer(engine, CHAT, &request).unwrap();
+        let said = message(&whole);
+        let thoughts = said["reasoning_content"].as_str().unwrap();
+        let (before, cut) = thoughts.split_at(thoughts.find(CUT).unwrap_or_else(|| panic!("{whole}")));
+        let tokens = whole["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap() as usize;
+        // The token that ends them is not counted.
+        assert_eq!(tokens + 1, budget + engine.thinking().unwrap().syntax.cut.len(), "{before}");
+        assert!(cut.ends_with("directly now."), "{cut}");
+        assert!(said["content"].as_str().unwrap().len() > 20, "the answer goes on: {whole}");
+        let (told, (text, ..)) = streamed(&mut thinker_of(Kind::Attention, speculation), &request);
+        assert_eq!((json!(told), json!(text)), (said["reasoning_content"].clone(), said["content"].clone()));
+        // An answer of fewer tokens ends within them.
+        let (short, _) = answer(
+            engine,
+            CHAT,
+            &ask(&json!({"temperature": 0, "thinking_budget": budget,
+            "max_tokens": budget + 3, "logit_bias": {}})),
+        )
+        .unwrap();
+        assert_eq!(
+            (&message(&short)["content"], &short["choices"][0]["finish_reason"]),
+            (&json!(""), &json!("length"))
+        );
+        assert_eq!(short["usage"]["completion_tokens"], budget + 3);
+    }
+}
+
+#[test]
+fn a_format_holds_behind_the_thoughts() {
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "required": ["n"],
+        "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}}}}});
+    for seed in 0..8 {
+        let request = ask(&json!({"seed": seed, "response_format": format, "thinking_budget": 12, "max_tokens": 200}));
+        let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
+        assert_eq!(whole["choices"][0]["finish_reason"], "stop", "{whole}");
+        let value: Value = serde_json::from_str(message(&whole)["content"].as_str().unwrap()).unwrap();
+        assert!(value["n"].as_u64().is_some_and(|number| number < 100), "{whole}");
+        let (thoughts, (text, ..)) = streamed(&mut thinker(), &request);
+        assert_eq!(json!(thoughts), message(&whole)["reasoning_content"].as_str().unwrap_or_default());
+        assert_eq!(json!(text), message(&whole)["content"]);
+    }
+}
+
+#[test]
+fn thoughts_and_calls_are_the_same_whatever_is_lost_and_however_tokens_are_computed() {
+    for kind in KINDS {
+        for request in [
+            ask(&json!({"temperature": 0, "thinking_budget": 9, "max_tokens": 60, "logit_bias": {}})),
+            ask(&json!({"seed": 2, "presence_penalty": 0.5, "logprobs": true})),
+            with_tool(&bounded_schema(), &json!({"tool_choice": "required", "thinking_budget": 5, "max_tokens": 90})),
+        ] {
+            let (whole, _) = answer(&mut thinker_of(kind, Speculation::Off), CHAT, &request).unwrap();
+            let mut other = thinker_of(kind, Speculation::Always);
+            assert_eq!(
+                answer(&mut other, CHAT, &request).unwrap().0["choices"],
+                whole["choices"],
+                "{kind:?} {request}"
+            );
+            let (end, mut at) = (other.backend().faults.borrow().operations, 0);
+            while at < end {
+                let now = other.backend().faults.borrow().operations;
+                other.backend().faults.borrow_mut().lose_at = vec![now + at];
+                let (again, _) = answer(&mut other, CHAT, &request).unwrap();
+                assert_eq!(again["choices"], whole["choices"], "{kind:?} lost at {at}: {request}");
+                at += 17;
+            }
+        }
+    }
+}
