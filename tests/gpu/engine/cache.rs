@@ -96,7 +96,15 @@ fn one_changed_pixel_is_another_picture() {
     });
 }
 
-/// Asks, asks on, edits, asks again, goes on with earlier conversations, cancels and loses the device, in any order.
+/// The same, answered behind thoughts.
+fn thinking(request: &Request) -> Request {
+    let mut messages = messages(request);
+    messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Thoughts(String::new())] });
+    ask(messages, request.pictures.clone(), 6)
+}
+
+/// Asks, asks on, edits, asks again, goes on with earlier conversations, thinks before it answers if it has learnt that, cancels and loses
+/// the device, in any order.
 async fn sessions_of(checkpoint: &str) {
     let injection = Injection::default();
     let gpu = injection.open().await.expect("a device");
@@ -113,6 +121,8 @@ async fn sessions_of(checkpoint: &str) {
         };
         let mut turns: Vec<(Request, Completion)> = Vec::new();
         for turn in 0..6 {
+            let thinks = engine.thinking().is_some() && random.below(3) == 0;
+            let asked = if thinks { thinking(&request) } else { request.clone() };
             match random.below(4) {
                 0 => injection.lose_at_submission(injection.submissions() + random.below(20)),
                 1 => {
@@ -124,14 +134,14 @@ async fn sessions_of(checkpoint: &str) {
                             cancel.cancel();
                         }
                     };
-                    let outcome = engine.generate(&request, &cancel, &mut count).await;
+                    let outcome = engine.generate(&asked, &cancel, &mut count).await;
                     assert!(outcome.is_ok() || outcome == Err(Error::Aborted), "{outcome:?}");
                 }
                 _ => {}
             }
-            let said = answer(&mut engine, &request).await;
-            let alone = fresh_answer(&mut cold, &request).await;
-            assert_eq!(said.tokens, alone.tokens, "{checkpoint}, session {session}, turn {turn}: {request:?}");
+            let said = answer(&mut engine, &asked).await;
+            let alone = fresh_answer(&mut cold, &asked).await;
+            assert_eq!(said.tokens, alone.tokens, "{checkpoint}, session {session}, turn {turn}: {asked:?}");
             let next = question(&mut random);
             reused += said.usage.cached_tokens;
             turns.push((request.clone(), said));

@@ -50,6 +50,7 @@ impl Heard {
             Event::Text(piece) => self.pieces.push(piece),
             Event::Recovering { .. } => self.recoveries += 1,
             Event::Token(_)
+            | Event::Reasoning(_)
             | Event::Call { .. }
             | Event::Progress { .. }
             | Event::Picture { .. }
