@@ -149,6 +149,10 @@ impl Tools {
             (false, Some(_)) => Opening::OrAnswer,
             (false, None) => Opening::Begun,
         };
+        if opening == Opening::OrAnswer && syntax.begin().is_none() {
+            let reason = "beside tools no format is supported: this model's calls are JSON too".into();
+            return Err(Error::UnsupportedOption { field: "response_format".into(), reason });
+        }
         let names: Vec<&str> = allowed.iter().map(|function| function.name.as_str()).collect();
         let mut lark = syntax.grammar(&names, opening, self.are_several, tokenizer);
         let (mut schemas, mut forms) = (Vec::new(), ToolForms::new());
@@ -171,7 +175,8 @@ impl Tools {
             None => {}
         }
         let wanted = Wanted { format: Format::Rules { lark, schemas }, place: String::new(), in_prompt: false };
-        Ok((wanted, Calling { syntax: *syntax, forms: Arc::new(forms), at_once: opening != Opening::Begun }))
+        let at_once = opening != Opening::Begun || syntax.begin().is_none();
+        Ok((wanted, Calling { syntax: *syntax, forms: Arc::new(forms), at_once }))
     }
 }
 

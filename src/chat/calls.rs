@@ -24,13 +24,13 @@ pub enum Piece {
 /// How a family writes calls: `begin`, `before`, the name, `between`, the arguments, `after`; `join` between two calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLayout {
-    /// The control token that begins a call. It stands nowhere else.
-    pub begin: &'static str,
+    /// The control token that begins a call. It stands nowhere else. None where a call is a whole answer, and begins with a brace.
+    pub begin: Option<&'static str>,
     /// Before the name.
     pub before: &'static [Piece],
     /// Between the name and the arguments; not empty.
     pub between: &'static [Piece],
-    /// Behind the arguments: nothing, or text and then a control token.
+    /// Behind the arguments: nothing, or text and then a control token; where a call is a whole answer, text.
     pub after: &'static [Piece],
     /// Between two calls.
     pub join: &'static [Piece],
@@ -38,11 +38,21 @@ pub struct CallLayout {
     pub has_elements: bool,
 }
 
+impl CallLayout {
+    /// Its control tokens.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &'static str> {
+        let pieces = [self.before, self.between, self.after, self.join].concat();
+        let named =
+            pieces.into_iter().filter_map(|piece| if let Piece::Token(name) = piece { Some(name) } else { None });
+        named.chain(self.begin)
+    }
+}
+
 /// How a model writes calls: a layout with the tokens of its vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallSyntax {
     layout: &'static CallLayout,
-    begin: u32,
+    begin: Option<u32>,
     /// The last token of [`CallLayout::after`], which may print something.
     end: Option<u32>,
 }
@@ -54,7 +64,7 @@ pub enum Opening {
     AtOnce,
     /// The answer consists of calls, or is what the rule `answer` says.
     OrAnswer,
-    /// The token that begins a call has come.
+    /// The token that begins a call has come; where there is none, the answer is a call or text.
     Begun,
 }
 
@@ -80,7 +90,7 @@ impl CallSyntax {
             Some(Piece::Token(name)) => Some(id(name)?),
             _ => None,
         };
-        Ok(Self { layout, begin: id(layout.begin)?, end })
+        Ok(Self { layout, begin: layout.begin.map(id).transpose()?, end })
     }
 
     /// The token that ends a call, if there is one.
@@ -88,8 +98,8 @@ impl CallSyntax {
         self.end
     }
 
-    /// The token that begins a call.
-    pub fn begin(&self) -> u32 {
+    /// The token that begins a call, if there is one.
+    pub fn begin(&self) -> Option<u32> {
         self.begin
     }
 
@@ -115,13 +125,18 @@ impl CallSyntax {
             written.fold(String::new(), |all, piece| all + &piece + " ")
         };
         let CallLayout { before, between, after, join, .. } = self.layout;
-        let begin = token(self.begin);
+        let begin = self.begin.map(token).unwrap_or_default();
         let mut lark = match opening {
             Opening::AtOnce => format!("start: {begin} calls\n"),
             Opening::OrAnswer => format!("start: {begin} calls | answer\n"),
+            Opening::Begun if self.begin.is_none() => "start: calls | TEXT\nTEXT: /(?s:[^{].*)/\n".into(),
             Opening::Begun => "start: calls\n".into(),
         };
-        let more = if are_several { format!("({}{begin} call)*", pieces(join)) } else { String::new() };
+        let more = if are_several && self.begin.is_some() {
+            format!("({}{begin} call)*", pieces(join))
+        } else {
+            String::new()
+        };
         let calls: Vec<String> = (0..names.len()).map(|index| format!("call_{index}")).collect();
         // Writing to a string cannot fail.
         let _ = writeln!(lark, "calls: call {more}\ncall: {}", calls.join(" | "));
@@ -251,13 +266,15 @@ impl CallReader {
                 let rest = elements.finish();
                 self.tell_arguments(rest)
             }
-            None => self.tell(self.held.len()),
+            // Where no token ends a call, the end of the answer does.
+            None => self.tell(self.held.strip_suffix(&*self.after).map_or(self.held.len(), str::len)),
         }
     }
 
     /// Where the last text begins that may be what stands behind the arguments.
     fn undecided(&self) -> usize {
-        let at = self.held.len().saturating_sub(self.after.len() - TOKEN_MARK.len());
+        let text = self.after.trim_end_matches(TOKEN_MARK);
+        let at = self.held.len().saturating_sub(text.len());
         (0..=at).rev().find(|&at| self.held.is_char_boundary(at)).unwrap_or(0)
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::calls::CallLayout;
-use super::message::{ContentPart, Message, pictures};
+use super::message::{ContentPart, Message, Role, ToolCall, pictures};
 use super::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
 
@@ -50,6 +50,29 @@ impl fmt::Debug for ChatLayout {
 }
 
 impl ChatLayout {
+    /// The control tokens that conversations and answers of this layout have, calls and thoughts included.
+    pub fn control_tokens(&self) -> Vec<&'static str> {
+        let message = |role| Message::text(role, "a");
+        let mut messages =
+            vec![message(Role::System), message(Role::User), message(Role::Assistant), message(Role::User)];
+        let mut names = self.marks.iter().copied().filter(|mark| mark.starts_with(['<', '['])).collect::<Vec<_>>();
+        if let Some(calls) = self.calls {
+            let call = ToolCall { name: "a".into(), arguments: String::new() };
+            messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Call(call)] });
+            messages.extend([message(Role::Tool), message(Role::Tools)]);
+            names.extend(calls.tokens());
+        }
+        names.extend(self.thoughts.iter().flat_map(|thoughts| [thoughts.begin, thoughts.end]));
+        for segment in (self.segments)(&messages, None).unwrap_or_default() {
+            if let Segment::Control(name) = segment {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The one of `layouts`, of which there is at least one, whose marks a checkpoint's own template bears; else the first, and that this is
     /// a guess. Without a template the first is taken to be meant.
     pub fn recognise(layouts: &[&'static Self], template: Option<&str>) -> (&'static Self, bool) {

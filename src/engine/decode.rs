@@ -76,6 +76,9 @@ impl<B: Backend> Engine<B> {
                 if drawing.take().is_some_and(|submitted: Drawing<_>| submitted.known.is_none()) {
                     self.conversation.forget_last_pass();
                 }
+                if hold.is_free {
+                    (answering.constrained, draw) = (None, None);
+                }
                 if let Some(grammar) = hold.grammar {
                     let constrained = Constrained::new(grammar.start()?, &answering.sampling, self.clock);
                     answering.constrained = Some(constrained);

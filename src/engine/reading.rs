@@ -24,8 +24,8 @@ pub(super) struct Reading {
 /// Calls of tools in an answer.
 #[derive(Debug)]
 struct Calls {
-    /// The token that begins one.
-    begin: u32,
+    /// The token that begins one; none where a call is a whole answer.
+    begin: Option<u32>,
     /// The token that ends one, if there is one.
     end: Option<u32>,
     reader: CallReader,
@@ -77,7 +77,7 @@ impl Reading {
         let mut bytes = tokenizer.token_bytes(token);
         if let Some(thoughts) = &mut self.thoughts {
             // Some models call from within their thoughts.
-            let calls = self.calls.as_ref().is_some_and(|calls| calls.begin == token && calls.later.is_some());
+            let calls = self.calls.as_ref().is_some_and(|calls| calls.begin == Some(token) && calls.later.is_some());
             if !calls && token != thoughts.end() {
                 self.hold = thoughts.read(bytes.unwrap_or_default(), answer, on_event);
                 return self.hold.is_some();
@@ -92,8 +92,18 @@ impl Reading {
             bytes = bytes.map(<[u8]>::trim_ascii_start);
             self.skips_space = bytes.is_none_or(<[u8]>::is_empty);
         }
+        if let Some(calls) = self.calls.as_mut().filter(|calls| calls.begin.is_none() && !calls.has_begun) {
+            if bytes.is_some_and(|bytes| bytes.starts_with(b"{")) {
+                (calls.has_begun, self.stream) = (true, TextStream::default());
+                calls.reader.begin();
+            } else {
+                // Text: nothing holds it.
+                self.calls = None;
+                self.hold = Some(Hold { is_free: true, ..Hold::default() });
+            }
+        }
         match &mut self.calls {
-            Some(calls) if token == calls.begin => {
+            Some(calls) if calls.begin == Some(token) => {
                 let rest = self.stream.finish();
                 match calls.has_begun {
                     true => calls.hear(&rest.unwrap_or_default(), on_event),
@@ -116,7 +126,7 @@ impl Reading {
                 // Control tokens other than the end print nothing.
                 let text = self.stream.push(bytes.unwrap_or_default());
                 say(answer, text, on_event);
-                false
+                self.hold.is_some()
             }
         }
     }

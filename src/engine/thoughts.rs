@@ -14,6 +14,8 @@ pub(super) struct Hold {
     pub(super) tokens: Vec<u32>,
     /// What the answer must be behind them.
     pub(super) grammar: Option<Rc<dyn Grammar>>,
+    /// Whether nothing holds it any more.
+    pub(super) is_free: bool,
 }
 
 /// Thoughts as they are read.
@@ -56,7 +58,7 @@ impl Thoughts {
         }
         // What ends them has no bounds of its own.
         self.left = None;
-        Some(Hold { tokens: self.syntax.cut.clone(), grammar: None })
+        Some(Hold { tokens: self.syntax.cut.clone(), ..Hold::default() })
     }
 
     /// They have ended: tells what was held back. What the answer must be, if anything.
@@ -64,7 +66,7 @@ impl Thoughts {
         let rest = self.stream.finish();
         self.tell(rest, answer, on_event);
         let grammar = Some(self.later.take()?);
-        Some(Hold { tokens: self.syntax.between.clone(), grammar })
+        Some(Hold { tokens: self.syntax.between.clone(), grammar, ..Hold::default() })
     }
 
     /// Adds text, without white space at its ends.

@@ -18,14 +18,21 @@ pub struct Family {
     pub chat_layouts: &'static [&'static ChatLayout],
     /// The pattern that splits text, where the family knows better than the vocabulary's file.
     pub split_pattern: Option<&'static str>,
-    /// Hugging Face checkpoints.
-    pub hf: HfReader,
-    /// GGUF files; `None` for a family that is not imported from them.
-    pub gguf: Option<GgufReader>,
     /// How the vocabularies split text, where there are no GGUF files that name it.
     pub pre_tokenizer: Option<&'static PreTokenizer>,
     /// Shapes of published models, smallest first.
     pub published: &'static [Published],
+}
+
+/// How a family's checkpoints are read: apart from the family, so that a module that runs models and imports none has nothing of it.
+#[derive(Debug)]
+pub struct Readers {
+    /// The family.
+    pub family: &'static Family,
+    /// Hugging Face checkpoints.
+    pub hf: HfReader,
+    /// GGUF files; `None` for a family that is not imported from them.
+    pub gguf: Option<GgufReader>,
 }
 
 /// The name that `ocelli synth` knows a published model by, and its configuration, of rope in the lane order of GGUF files.

@@ -7,10 +7,24 @@ use super::mistral3::definition::MISTRAL3;
 use super::mllama::definition::MLLAMA;
 use super::qwen3_5::definition::QWEN3_5;
 use super::qwen3_vl::definition::QWEN3_VL;
-use super::readers::Family;
+use super::readers::{Family, Readers};
 
-/// All families, in the order in which checkpoints are offered to them.
-pub static FAMILIES: [&Family; 5] = [&MISTRAL3, &LLAMA, &QWEN3_5, &QWEN3_VL, &MLLAMA];
+/// All families.
+static FAMILIES: [&Family; 5] = [&MISTRAL3, &LLAMA, &QWEN3_5, &QWEN3_VL, &MLLAMA];
+
+/// What reads checkpoints, in the order in which they are offered to it.
+pub static READERS: [&Readers; 5] = [
+    &super::mistral3::definition::READERS,
+    &super::llama::definition::READERS,
+    &super::qwen3_5::definition::READERS,
+    &super::qwen3_vl::definition::READERS,
+    &super::mllama::definition::READERS,
+];
+
+/// What reads the checkpoints of a family.
+pub fn readers_of(family: &Family) -> Option<&'static Readers> {
+    READERS.into_iter().find(|readers| readers.family.name == family.name)
+}
 
 /// The names of published models whose shapes are known.
 pub fn published_names() -> impl Iterator<Item = &'static str> {

@@ -27,7 +27,7 @@ fn read_calls(syntax: &CallSyntax, calls: &[Vec<&str>]) -> (Vec<ToolCall>, Vec<C
 #[test]
 fn calls_are_read_however_their_text_is_cut() {
     static QUOTED: CallLayout = CallLayout {
-        begin: "[TOOL_CALLS]",
+        begin: Some("[TOOL_CALLS]"),
         before: &[Piece::Text("\n{\"name\": \"")],
         between: &[Piece::Text("\", \"arguments\": ")],
         after: &[Piece::Text("}\n"), Piece::Token("[ARGS]")],

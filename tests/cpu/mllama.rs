@@ -1,8 +1,12 @@
-//! How Llama 3.2 Vision's pictures are cut to tiles, against `transformers`.
+//! How Llama 3.2 Vision's pictures are cut to tiles, and conversations laid out, against `transformers`.
 
+use ocelli::Error;
+use ocelli::api::ChatRequest;
+use ocelli::chat::{ChatTemplate, Segment};
 use ocelli::config::ImageGrid;
 use ocelli::families::{Pictures, definition, published};
 use ocelli::image::Rgb8;
+use serde_json::{Value, json};
 
 fn with_rules(test: impl FnOnce(&dyn Pictures)) {
     let config = published("llama-3.2-11b-vision").expect("a shape");
@@ -64,4 +68,39 @@ fn no_picture_has_more_tiles_than_the_shapes_that_are_planned_for() {
             }
         }
     });
+}
+
+/// Golden texts: the template of Llama 3.2 Vision, rendered by `transformers`.
+#[test]
+fn conversations_are_laid_out_as_the_template_of_llama_3_2_vision_does() {
+    let file =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama_chat.json")).expect("a fixture");
+    let file: Value = serde_json::from_slice(&file).expect("JSON");
+    let config = published("llama-3.2-11b-vision").expect("a shape");
+    let layout = definition(&config).chat_layout("llama3_vision").expect("a layout");
+    let template = ChatTemplate { layout, bos: None, default_system: None };
+    let one = |segment: &Segment<'_>| match segment {
+        Segment::Start => "<|begin_of_text|>".into(),
+        Segment::Control(name) => (*name).to_owned(),
+        Segment::Text(text) => text.to_string(),
+        Segment::Image(_) => "<|image|>".into(),
+        Segment::Branch => String::new(),
+    };
+    let laid_out = |messages: &Value, tools: &Value| {
+        let request = ChatRequest::from_json(&json!({"messages": messages, "tools": tools})).expect("a request");
+        template.segments(&request.messages).map(|segments| segments.iter().map(one).collect::<String>())
+    };
+    let cases = file["cases"].as_array().expect("cases");
+    for case in cases {
+        let tools = if case["tools"] == true { &file["tools"] } else { &Value::Null };
+        let text = laid_out(&case["messages"], tools).expect("a conversation");
+        assert_eq!(json!(text), case["rendered"], "{}", case["messages"]);
+    }
+    assert!(cases.len() > 30, "{} cases", cases.len());
+    // The model is trained on one call at a time.
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "clock", "arguments": "{}"}});
+    let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [call("1"), call("2")]},
+        {"role": "tool", "tool_call_id": "1", "content": "b"}, {"role": "tool", "tool_call_id": "2", "content": "c"}]);
+    let error = laid_out(&messages, &file["tools"]).expect_err("two calls");
+    assert!(matches!(error, Error::InvalidRequest { field, .. } if field == "messages[1].tool_calls"));
 }

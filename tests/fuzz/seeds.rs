@@ -40,7 +40,14 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
         let tokenizer = TOKENIZER.to_vec();
         [file("config.json"), tokenizer, file("generation_config.json"), processor, b"Be brief.".to_vec()].join(&0)
     };
-    ["text_long", "fp8", "merge1", "small31"].map(|name| Seed::json(files(name))).into()
+    // Their settings of pictures stand in a file of their own, which may stand in the other one too.
+    let nested = |name: &str| {
+        let file = |file: &str| fixture(&format!("checkpoints/{name}/{file}"));
+        let processor = [&br#"{"image_processor": "#[..], &file("preprocessor_config.json"), b"}"].concat();
+        [file("config.json"), b"{}".to_vec(), file("generation_config.json"), processor, b"Be brief.".to_vec()].join(&0)
+    };
+    let seeds = ["text_long", "fp8", "merge1", "small31"].map(|name| Seed::json(files(name)));
+    seeds.into_iter().chain(["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)))).collect()
 }
 
 /// Manifests of packages without and with eyes.

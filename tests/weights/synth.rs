@@ -277,3 +277,34 @@ fn the_mid_size_shape_is_sound() {
     let weights: u64 = definition(&config).tensors().map(|spec| spec.len()).sum();
     assert_eq!(weights, 211_837_952 + 36_486_144);
 }
+
+/// Regression: Llama 3's made-up vocabulary had no `<|end_header_id|>`, so no conversation could be asked of such a model.
+#[test]
+fn made_up_vocabularies_have_all_tokens_of_their_conversations() {
+    for shape in published_names() {
+        let config = published(shape).expect("a shape");
+        let layout = definition(&config).family().chat_layouts[0];
+        let names = layout.control_tokens();
+        for name in layout.marks.iter().filter(|mark| mark.starts_with(['<', '['])) {
+            assert!(names.contains(name), "{shape}: {name}");
+        }
+        if shape.starts_with("llama") {
+            assert!(names.contains(&"<|end_header_id|>"), "{names:?}");
+        }
+    }
+    let (_, MemoryFiles(files)) = random_package(tiny("llama-3.2-1b"), Layout::Q4_0.into(), 3);
+    let tokenizer = Tokenizer::from_json(&files["tokenizer.json"]).expect("a tokenizer");
+    for name in ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"] {
+        assert!(tokenizer.control(name).is_some(), "{name}");
+    }
+}
+
+/// A published model without pictures, with all its sizes cut.
+fn tiny(shape: &str) -> ModelConfig {
+    let mut config = published(shape).expect("a shape");
+    let text = config.text_mut();
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (5000, 256, 512);
+    (text.num_attention_heads, text.num_key_value_heads) = (4, 2);
+    text.layers.truncate(1);
+    config
+}

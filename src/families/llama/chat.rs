@@ -42,14 +42,14 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
 }
 
 fn turn(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
-    header(segments, role, text.trim());
+    header(segments, &role.to_string(), text.trim());
 }
 
 /// Begins a turn that says `text`.
-pub(in crate::families) fn header(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
+pub(in crate::families) fn header(segments: &mut Vec<Segment<'_>>, role: &str, text: &str) {
     let header = [
         Segment::Control("<|start_header_id|>"),
-        Segment::Text(role.to_string().into()),
+        Segment::Text(role.to_owned().into()),
         Segment::Control("<|end_header_id|>"),
     ];
     segments.extend(header);

@@ -7,21 +7,19 @@ use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::definition::Definition;
-use crate::families::readers::Family;
+use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::layers::{Decoder, Layer};
 use crate::weights::gguf::decoder::describe_text;
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
-/// How Llama's checkpoints are read.
+/// What the family knows.
 pub(in crate::families) static LLAMA: Family = Family {
     name: "llama",
     chat: chat::TOKENS,
     chat_layouts: &[&chat::LLAMA_3],
     split_pattern: None,
-    hf: super::hf::READER,
-    gguf: Some(super::gguf::READER),
     pre_tokenizer: None,
     published: &[
         ("llama-3.2-1b", || llama_3((2048, 8192, 16, 64), true, 32.0)),
@@ -29,6 +27,10 @@ pub(in crate::families) static LLAMA: Family = Family {
         ("llama-3.1-8b", || llama_3((4096, 14_336, 32, 128), false, 8.0)),
     ],
 };
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static READERS: Readers =
+    Readers { family: &LLAMA, hf: super::hf::READER, gguf: Some(super::gguf::READER) };
 
 /// Width, feed-forward, layers and width of a head; whether the head is tied; how much longer the context was made.
 fn llama_3(

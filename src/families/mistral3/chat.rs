@@ -29,7 +29,7 @@ pub(super) static V13: ChatLayout = ChatLayout {
 };
 
 const CALLS: CallLayout = CallLayout {
-    begin: "[TOOL_CALLS]",
+    begin: Some("[TOOL_CALLS]"),
     before: &[],
     between: &[Piece::Token("[ARGS]")],
     after: &[],

@@ -5,7 +5,7 @@ use super::vision::Vision;
 use super::{chat, gguf, synth, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
-use crate::families::readers::Family;
+use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
@@ -13,17 +13,19 @@ use crate::weights::gguf::decoder::describe_text;
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
-/// How Mistral3's checkpoints are read.
+/// What the family knows.
 pub(in crate::families) static MISTRAL3: Family = Family {
     name: "mistral3",
     chat: chat::TOKENS,
     chat_layouts: &[&chat::V13],
     split_pattern: Some(gguf::TEKKEN),
-    hf: super::hf::READER,
-    gguf: Some(gguf::READER),
     pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static READERS: Readers =
+    Readers { family: &MISTRAL3, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
 impl Definition for Config {
     fn family(&self) -> &'static Family {

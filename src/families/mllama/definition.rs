@@ -7,24 +7,25 @@ use crate::config::LayerKind;
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::llama::gguf::PRE_TOKENIZER;
-use crate::families::readers::Family;
+use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
-/// How the family's checkpoints are read.
+/// What the family knows.
 pub(in crate::families) static MLLAMA: Family = Family {
     name: "mllama",
     chat: chat::TOKENS,
     chat_layouts: &[&chat::LLAMA_3_VISION],
     split_pattern: None,
-    hf: super::hf::READER,
-    gguf: None,
     pre_tokenizer: Some(&PRE_TOKENIZER),
     published: &synth::PUBLISHED,
 };
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static READERS: Readers = Readers { family: &MLLAMA, hf: super::hf::READER, gguf: None };
 
 impl Definition for Config {
     fn family(&self) -> &'static Family {

@@ -54,7 +54,7 @@ const THOUGHTS: ThoughtLayout = ThoughtLayout {
 };
 
 const CALLS: CallLayout = CallLayout {
-    begin: "<tool_call>",
+    begin: Some("<tool_call>"),
     before: &[Piece::Text("\n<function=")],
     between: &[Piece::Text(">\n")],
     after: &[Piece::Text("</function>\n"), Piece::Token("</tool_call>")],

@@ -7,24 +7,26 @@ use crate::families::definition::{Definition, Pictures};
 use crate::families::qwen3_vl::VisionConfig;
 use crate::families::qwen3_vl::synth::describe_vision;
 use crate::families::qwen3_vl::tower::Vision;
-use crate::families::readers::Family;
+use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
-/// How the family's checkpoints are read.
+/// What the family knows.
 pub(in crate::families) static QWEN3_5: Family = Family {
     name: "qwen3_5",
     chat: chat::TOKENS,
     chat_layouts: &[&chat::CHATML],
     split_pattern: None,
-    hf: super::hf::READER,
-    gguf: Some(gguf::READER),
     pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static READERS: Readers =
+    Readers { family: &QWEN3_5, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
 impl Definition for Config {
     fn family(&self) -> &'static Family {

@@ -24,7 +24,7 @@ pub(super) static CHATML: ChatLayout =
     ChatLayout { name: "chatml", marks: &["<|im_start|>", "<|im_end|>"], segments, calls: Some(CALLS), thoughts: None };
 
 const CALLS: CallLayout = CallLayout {
-    begin: "<tool_call>",
+    begin: Some("<tool_call>"),
     before: &[Piece::Text("\n{\"name\": \"")],
     between: &[Piece::Text("\", \"arguments\": ")],
     after: &[Piece::Text("}\n"), Piece::Token("</tool_call>")],

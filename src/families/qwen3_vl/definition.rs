@@ -5,7 +5,7 @@ use super::tower::Vision;
 use super::{chat, gguf, synth, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
-use crate::families::readers::Family;
+use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
@@ -13,17 +13,19 @@ use crate::weights::gguf::decoder::describe_text;
 use crate::weights::gguf::write::GgufHeader;
 use crate::weights::upload::WeightStore;
 
-/// How the family's checkpoints are read.
+/// What the family knows.
 pub(in crate::families) static QWEN3_VL: Family = Family {
     name: "qwen3_vl",
     chat: chat::TOKENS,
     chat_layouts: &[&chat::CHATML],
     split_pattern: None,
-    hf: super::hf::READER,
-    gguf: Some(gguf::READER),
     pre_tokenizer: None,
     published: &synth::PUBLISHED,
 };
+
+/// How the family's checkpoints are read.
+pub(in crate::families) static READERS: Readers =
+    Readers { family: &QWEN3_VL, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
 impl Definition for Config {
     fn family(&self) -> &'static Family {

@@ -6,7 +6,7 @@ use super::metadata::{Metadata, TOKENS};
 use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
 use crate::families::readers::{Family, GgufReader};
-use crate::families::table::FAMILIES;
+use crate::families::table::READERS;
 use crate::weights::manifest::{ChatSettings, SamplingDefaults};
 use crate::weights::tokenizer_json::write_tokenizer;
 
@@ -27,7 +27,7 @@ fn fault(metadata: &Metadata, reason: &str) -> Error {
 pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static GgufReader)> {
     let architecture: &str = metadata.get("general.architecture")?.unwrap_or_default();
     let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
-    let readers = || FAMILIES.into_iter().filter_map(|family| Some((family, family.gguf.as_ref()?)));
+    let readers = || READERS.into_iter().filter_map(|readers| Some((readers.family, readers.gguf.as_ref()?)));
     let known = || readers().filter(|(_, reader)| reader.architectures.contains(&architecture));
     let splits = |reader: &GgufReader| reader.pre_tokenizers.iter().any(|split| split.names.contains(&pre));
     if let Some(found) = known().find(|(_, reader)| splits(reader)).or_else(|| known().next()) {

@@ -7,7 +7,7 @@ use super::files::HfFiles;
 use crate::chat::layout::ChatLayout;
 use crate::error::{Error, Result};
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::families::table::FAMILIES;
+use crate::families::table::READERS;
 use crate::families::{ModelConfig, definition};
 use crate::weights::manifest::{ChatSettings, MAX_TOKENIZER_BYTES, SamplingDefaults, TOKENIZER_FILE};
 use crate::weights::source::{FileSet, read_whole};
@@ -71,7 +71,7 @@ fn reader<'a>(config: Fields<'a>) -> Result<(&'static HfReader, &'a str)> {
     let model_type = config.text("model_type")?;
     let named = config.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let name = named.or(model_type).unwrap_or_default();
-    let mut readers = FAMILIES.iter().map(|family| &family.hf);
+    let mut readers = READERS.iter().map(|readers| &readers.hf);
     let known = |reader: &&HfReader| reader.architectures.contains(&name) || reader.model_types.contains(&name);
     let reader = readers.clone().find(known).ok_or_else(|| {
         let supported: Vec<&str> = readers.by_ref().flat_map(|reader| reader.architectures).copied().collect();

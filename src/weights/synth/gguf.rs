@@ -12,6 +12,7 @@ use super::tokenizer::{CONTROL, Vocabulary, chat_tokens};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
+use crate::families::table::readers_of;
 use crate::families::{ModelConfig, Role, TensorSpec, definition};
 use crate::weights::blocks::block_size;
 use crate::weights::gguf::second_frame;
@@ -192,15 +193,14 @@ impl Filler {
 
 fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> {
     let family = definition(config).family();
-    if family.gguf.is_none() {
+    let Some(reader) = readers_of(family).and_then(|readers| readers.gguf.as_ref()) else {
         return Err(Error::request("gguf", format!("there are no GGUF files of models of the family {}", family.name)));
-    }
-    let names = family.chat_layouts[0].marks;
+    };
+    let names = &family.chat_layouts[0].control_tokens();
     let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size, names)?;
     let (control, normal) = (3i32, 1);
     header.set("tokenizer.ggml.model", "gpt2");
-    for pre in family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).take(1).flat_map(|split| split.names.first())
-    {
+    for pre in reader.pre_tokenizers.iter().take(1).flat_map(|split| split.names.first()) {
         header.set("tokenizer.ggml.pre", *pre);
     }
     header.set(

@@ -9,6 +9,7 @@ use super::random::{Palette, Random, Scales};
 use super::tokenizer::{CONTROL, Vocabulary, chat_tokens};
 use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
+use crate::families::table::readers_of;
 use crate::families::{ModelConfig, TensorSpec, definition};
 use crate::weights::convert::{Progress, main_layout, row_chunks};
 use crate::weights::layout::{Layout, PlaneKind, ROW_GROUP};
@@ -33,8 +34,9 @@ pub async fn package<K: PackageSink>(
 ) -> Result<Manifest> {
     config.validate(name)?;
     let family = definition(&config).family();
-    let vocabulary = Vocabulary::new(config.text().vocab_size, family.chat_layouts[0].marks)?;
-    let split = family.gguf.iter().flat_map(|reader| reader.pre_tokenizers).chain(family.pre_tokenizer).next();
+    let vocabulary = Vocabulary::new(config.text().vocab_size, &family.chat_layouts[0].control_tokens())?;
+    let gguf = readers_of(family).and_then(|readers| readers.gguf.as_ref());
+    let split = gguf.iter().flat_map(|reader| reader.pre_tokenizers).chain(family.pre_tokenizer).next();
     let split = split.ok_or_else(|| Error::Internal { detail: format!("{} has no pre-tokeniser", family.name) })?;
     let special = |id| (id < CONTROL).then_some(true);
     let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, split, special)?;

@@ -8,6 +8,7 @@ mod refusals;
 mod thoughts;
 mod tools;
 mod turns;
+mod whole_answers;
 
 use ocelli::api::{Frame, Opened, Output, Run, Service, Stamp, Work};
 use ocelli::engine::{Cancel, Speculation};

@@ -38,7 +38,7 @@ fn ask(choice: &Value, more: &Value) -> Value {
 
 /// A bias for the token that begins a call.
 fn bias(bias: u32) -> Value {
-    json!({fake().call_syntax().unwrap().begin().to_string(): bias})
+    json!({fake().call_syntax().unwrap().begin().unwrap().to_string(): bias})
 }
 
 /// Begins a call sooner or later, of which there is one.
