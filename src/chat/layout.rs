@@ -118,3 +118,13 @@ pub fn check_pictures(messages: &[Message], may_show: impl Fn(&Message) -> bool)
         None => Ok(()),
     }
 }
+
+/// A text without white space at its ends, as templates trim it.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// White space as Python has it.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}

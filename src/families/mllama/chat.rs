@@ -12,7 +12,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::chat::calls::{CallLayout, Piece};
 use crate::chat::definition_line;
-use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content};
+use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content, trimmed};
 use crate::chat::message::{Message, Role, split_tools};
 use crate::error::{Error, Result};
 use crate::families::llama::chat::header;
@@ -115,7 +115,7 @@ fn with_tools<'a>(mut content: Vec<Segment<'a>>, tools: &[&str]) -> Result<Vec<S
     }
     let at = content.iter().position(|segment| !is_picture(segment)).unwrap_or(content.len());
     if let Some(Segment::Text(question)) = content.get(at) {
-        text += question.trim();
+        text += trimmed(question);
         content.remove(at);
     }
     content.insert(at, Segment::Text(text.into()));

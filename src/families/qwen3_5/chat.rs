@@ -7,7 +7,7 @@
 
 use crate::chat::calls::{CallLayout, Piece};
 use crate::chat::elements::written_elements;
-use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content};
+use crate::chat::layout::{ChatLayout, Segment, check_pictures, is_space, merge_content, trimmed};
 use crate::chat::message::{Message, Role, split_tools};
 use crate::chat::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
@@ -250,13 +250,4 @@ fn push(segments: &mut Vec<Segment<'_>>, text: &str) {
         Some(Segment::Text(before)) => before.to_mut().push_str(text),
         _ => segments.push(Segment::Text(text.to_owned().into())),
     }
-}
-
-fn trimmed(text: &str) -> &str {
-    text.trim_matches(is_space)
-}
-
-/// White space as Python has it.
-fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
