@@ -59,7 +59,7 @@ impl ChatLayout {
         if let Some(calls) = self.calls {
             let call = ToolCall { name: "a".into(), arguments: String::new() };
             messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Call(call)] });
-            messages.extend([message(Role::Tool), message(Role::Tools)]);
+            messages.extend([message(Role::Tool), Message::text(Role::Tools, "{}")]);
             names.extend(calls.tokens());
         }
         names.extend(self.thoughts.iter().flat_map(|thoughts| [thoughts.begin, thoughts.end]));
