@@ -10,6 +10,7 @@ pub mod response_request;
 pub mod run;
 pub mod score_request;
 pub mod service;
+pub mod together;
 pub mod tokenize_request;
 pub mod wire;
 
@@ -28,6 +29,7 @@ pub use response_request::ResponseRequest;
 pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
+pub use together::{Requests, answer_side_by_side};
 pub use tokenize_request::TokenizeRequest;
 pub use tools::Tools;
 pub use wire::Frame;

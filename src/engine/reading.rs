@@ -39,6 +39,11 @@ impl Reading {
             Some(Calls { begin: syntax.begin(), end: syntax.end(), reader: syntax.reader(), has_begun: false, later });
     }
 
+    /// Whether calls of tools are read.
+    pub(super) fn expects_calls(&self) -> bool {
+        self.calls.is_some()
+    }
+
     /// Whether a stop string has come.
     pub(super) fn is_stopped(&self) -> bool {
         self.stream.is_stopped()

@@ -83,8 +83,21 @@ impl CrossAttention {
                 let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
                 let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());
                 let (m, splits, tuning) = (1, splits(rows), attention_step::Tuning::of(kernel_config));
-                let attention =
-                    AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+                let apart = false;
+                let attention = AttentionStep {
+                    q,
+                    cache,
+                    step,
+                    m,
+                    apart,
+                    q_heads,
+                    kv_heads,
+                    head_dim,
+                    splits,
+                    out,
+                    partials,
+                    tuning,
+                };
                 attention_step::record(pass.recording, &attention)
             }),
         }

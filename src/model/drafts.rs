@@ -75,7 +75,7 @@ impl Model {
     pub(super) fn draft_kernels(&self, state: &State, rows: usize) -> Result<Vec<Kernel>> {
         let mut kernels = Vec::new();
         for splits in [1, 2] {
-            let recording = self.record_step(state, rows, Form::Step { splits })?;
+            let recording = self.record_step(state, rows, Form::Step { splits, apart: false })?;
             kernels.extend(recording.dispatches().map(|dispatch| dispatch.kernel.clone()));
         }
         Ok(kernels)

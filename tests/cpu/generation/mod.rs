@@ -1,11 +1,13 @@
 //! Generation without a device: what is reused, computed again and given up, on a model whose state can go back anywhere and on one
 //! whose state cannot; stop strings, streaming, limits, errors.
 
-mod backend;
+pub(crate) mod backend;
 mod cache;
 pub(crate) mod fake;
+mod fake_state;
 mod grammar;
 mod sessions;
+mod together;
 
 use crate::on_paper;
 use std::sync::{Arc, LazyLock};

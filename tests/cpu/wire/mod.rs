@@ -4,6 +4,7 @@
 mod answers;
 mod formats;
 mod refusals;
+mod together;
 mod tools;
 mod turns;
 
