@@ -286,7 +286,8 @@ impl<B: Backend> Engine<B> {
 
     /// The step of every answer's last token: the next one of each, by its place, or why there is none.
     async fn step_seats(&mut self, seated: &mut [Seated<B>]) -> Result<Vec<(usize, Result<u32>)>> {
-        let model = self.backend.model()?;
+        let (model, latency) = (self.backend.model()?, &self.latency);
+        let pays = |count: usize| self.speculation.always() || latency.together(count) < count as f64;
         let mut ready = Vec::new();
         for (index, seat) in seated.iter_mut().enumerate() {
             if seat.drawing.is_some() {
@@ -297,6 +298,7 @@ impl<B: Backend> Engine<B> {
         let alone = match &ready[..] {
             [] => return Ok(Vec::new()),
             [_] => true,
+            _ if !pays(ready.len()) => true,
             _ => {
                 let mut seats = seats_of::<B>(seated);
                 !model.together_is_right(&mut seats).await?

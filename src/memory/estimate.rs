@@ -161,9 +161,9 @@ impl<'a> Estimate<'a> {
 
     /// Bytes of what an answer is drawn with.
     fn draw_bytes(&mut self, kv: KvPrecision) -> Result<u64> {
-        let drawn = self.allocated(Purpose::Activations, |paper| {
-            Sampling::new(paper, self.config.text().vocab_size, &demanding(), &[])?.masked(paper)
-        })?;
+        let paper = Paper::new(u64::MAX, MAX_BINDINGS);
+        let _drawn = Sampling::new(&paper, self.config.text().vocab_size, &demanding(), &[])?.masked(&paper)?;
+        let drawn = paper.bytes(Purpose::Activations);
         Ok(drawn + allocated(self.text_params(kv)?.draw))
     }
 
