@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -46,26 +46,46 @@ pub(crate) struct BatchArgs {
 }
 
 pub(crate) fn run(args: &BatchArgs) -> Result<()> {
-    let name = args.input.display().to_string();
-    let input = || File::open(&args.input).map(BufReader::new).map_err(|error| Error::io(&name, &error));
-    let (ids, wrong) = survey(input()?, &name)?;
-    let mut answers = Answers::open(&args.output)?;
+    let name = &args.input.display().to_string();
+    let BatchArgs { input, output, package, names, context, memory } = args;
+    let base = input.parent().unwrap_or(Path::new(""));
+    let job = Job { name, base, output, package, names, context: *context, memory };
+    carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
+}
+
+/// Where a batch comes from and goes.
+pub(crate) struct Job<'a> {
+    /// What its requests are called.
+    pub(crate) name: &'a str,
+    /// Where paths of pictures count from.
+    pub(crate) base: &'a Path,
+    pub(crate) output: &'a Path,
+    pub(crate) package: &'a PackagePath,
+    pub(crate) names: &'a NameArgs,
+    pub(crate) context: Option<usize>,
+    pub(crate) memory: &'a MemoryArgs,
+}
+
+/// Answers the requests that are not answered yet; `input` begins to read them.
+pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
+    let &Job { name, base, output, package, names, context, memory } = job;
+    let (ids, wrong) = survey(input()?, name)?;
+    let mut answers = Answers::open(output)?;
     answers.check(&ids)?;
     answers.report(&wrong)?;
     let before = answers.len();
     let mut tally = Tally::default();
     if before < ids.len() {
-        let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
-        let service = args.names.service(&engine, &args.package);
-        let base = args.input.parent().unwrap_or(Path::new(""));
+        let mut engine = pollster::block_on(open::engine(package, context, memory))?;
+        let service = names.service(&engine, package);
         let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));
         let (open, failed) = (BTreeMap::new(), None);
         let mut desk =
-            Desk { requests, name: &name, service, base, answers: &mut answers, tally: &mut tally, bar, open, failed };
+            Desk { requests, name, service, base, answers: &mut answers, tally: &mut tally, bar, open, failed };
         pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
         desk.bar.finish_and_clear();
         desk.failed.map_or(Ok(()), Err)?;
-        open::show_memory(&engine, &args.memory);
+        open::show_memory(&engine, memory);
     }
     open::inform(&format!("{} requests: {before} answered before, {tally}; {} lines are none", ids.len(), wrong.len()));
     Ok(())
@@ -81,8 +101,8 @@ fn progress(requests: usize, answered: usize) -> ProgressBar {
 }
 
 /// The requests of a batch on their way to its answers.
-struct Desk<'a> {
-    requests: Requests<BufReader<File>>,
+struct Desk<'a, R> {
+    requests: Requests<R>,
     /// What their file is called.
     name: &'a str,
     service: Service,
@@ -96,7 +116,7 @@ struct Desk<'a> {
     failed: Option<Error>,
 }
 
-impl Desk<'_> {
+impl<R: BufRead> Desk<'_, R> {
     /// The next request that needs the engine; the others are answered.
     fn open(&mut self, engine: &mut Engine) -> Result<Option<Box<Run>>> {
         while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
@@ -141,7 +161,7 @@ impl Desk<'_> {
     }
 }
 
-impl SideBySide<Device> for Desk<'_> {
+impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
     fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
         if self.failed.is_some() {
             return None;
