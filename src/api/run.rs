@@ -78,7 +78,11 @@ impl Run {
         }
         if self.encoded.is_empty() {
             for prompt in &self.work.prompts {
-                self.encoded.push(Rc::new(engine.encode(prompt, &self.pictures)?));
+                let encoded = match self.work.truncates {
+                    true => engine.encode_cut(prompt, &self.pictures, self.work.max_tokens)?,
+                    false => engine.encode(prompt, &self.pictures)?,
+                };
+                self.encoded.push(Rc::new(encoded));
             }
             // They are as large as their files, or larger.
             self.pictures = Vec::new();

@@ -69,6 +69,8 @@ pub struct Work {
     /// Whether the answer is sent in frames.
     pub stream: bool,
     pub(super) prompts: Vec<Prompt>,
+    /// Whether the oldest turns are left out where there are too many for the context.
+    pub(super) truncates: bool,
     /// Answers to each prompt.
     pub(super) n: usize,
     pub(super) sampling: SamplingOptions,
@@ -162,6 +164,7 @@ impl Service {
             pictures: request.pictures,
             format,
             calls,
+            truncates: request.truncates,
             n: request.n,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -179,6 +182,7 @@ impl Service {
             pictures: Vec::new(),
             format: None,
             calls: None,
+            truncates: false,
             n: request.n,
             sampling: request.sampling,
             max_tokens: Some(request.max_tokens),
@@ -197,6 +201,7 @@ impl Service {
             pictures: request.pictures,
             format,
             calls,
+            truncates: request.truncates,
             n: 1,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -214,6 +219,7 @@ impl Service {
             pictures: request.pictures,
             format: None,
             calls: None,
+            truncates: false,
             n: 0,
             sampling: SamplingOptions::default(),
             max_tokens: None,

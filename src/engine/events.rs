@@ -179,6 +179,11 @@ pub enum Event {
         /// What happened to it.
         message: String,
     },
+    /// The conversation was too long for the context: its oldest turns are not part of the prompt.
+    Truncated {
+        /// How many.
+        turns: usize,
+    },
     /// The device was lost; it is opened again, and the request goes on where it was.
     Recovering {
         /// Which loss of this request it was, from 1.

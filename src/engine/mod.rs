@@ -25,6 +25,7 @@ mod source;
 mod speculate;
 mod together;
 mod tower;
+mod truncate;
 mod tuning;
 mod workload;
 

@@ -36,6 +36,7 @@ impl ResponseWire {
             "temperature": request.sampling.temperature,
             "text": {"format": request.text_format},
             "top_p": request.sampling.top_p,
+            "truncation": if request.truncates { "auto" } else { "disabled" },
             "top_logprobs": request.sampling.logprobs.unwrap_or(0),
         });
         Self { head, repeated, waiting: Vec::new(), has_message: false, sequence: 0 }
@@ -155,7 +156,6 @@ impl ResponseWire {
             "store": false,
             "tool_choice": "auto",
             "tools": [],
-            "truncation": "disabled",
             "usage": usage,
         });
         if let (Some(response), Some(repeated)) = (response.as_object_mut(), self.repeated.as_object()) {

@@ -53,6 +53,7 @@ impl Heard {
             | Event::Call { .. }
             | Event::Progress { .. }
             | Event::Picture { .. }
+            | Event::Truncated { .. }
             | Event::Note { .. } => (),
         }
     }
