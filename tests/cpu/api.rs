@@ -134,6 +134,7 @@ fn a_full_request_is_read() {
         stop: vec!["\n".into(), "END".into()],
         format: None,
         tools: None,
+        truncates: false,
         n: 3,
         stream: true,
         include_usage: true,
