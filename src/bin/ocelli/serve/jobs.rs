@@ -27,6 +27,17 @@ pub(super) enum Priority {
     Batch,
 }
 
+impl Priority {
+    /// Tells a request at work whether others want the engine.
+    fn urge(self, cancel: &Cancel, is_wanted: bool) {
+        cancel.give_way(is_wanted);
+        match self {
+            Self::Person => cancel.make_room(is_wanted),
+            Self::Batch => cancel.hold(is_wanted),
+        }
+    }
+}
+
 /// What a request asks for.
 pub(super) struct Asked {
     pub(super) work: Box<Work>,
@@ -70,12 +81,13 @@ impl Shared {
     /// Has the requests at work give way if others wait, or make room for them.
     fn urge(&self) {
         let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
-        for (cancel, priority) in self.current().values() {
-            cancel.give_way(is_wanted);
-            match priority {
-                Priority::Person => cancel.make_room(is_wanted),
-                Priority::Batch => cancel.hold(is_wanted),
-            }
+        self.current().values().for_each(|(cancel, priority)| priority.urge(cancel, is_wanted));
+    }
+
+    /// The same for one that may have been parked and is read again.
+    fn make_room_for(&self, number: usize) {
+        for (_, (cancel, priority)) in self.current().iter().filter(|(other, _)| **other != number) {
+            priority.urge(cancel, true);
         }
     }
 }
@@ -122,8 +134,12 @@ impl Jobs {
             return None;
         }
         let (sender, number) = (self.sender.clone(), self.next.fetch_add(1, Ordering::Relaxed));
-        // With the engine's thread gone nobody waits for it.
-        let wake = Box::new(move || drop(sender.send(Message::Read(number))));
+        let shared = self.shared.clone();
+        let wake = Box::new(move || {
+            // With the engine's thread gone nobody waits for it.
+            drop(sender.send(Message::Read(number)));
+            shared.make_room_for(number);
+        });
         let (flow, reader) = Flow::new(number, wake);
         self.sender.send(Message::New(Box::new(Job { asked, flow, priority }))).ok()?;
         self.shared.urge();
