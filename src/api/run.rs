@@ -8,7 +8,9 @@ use super::format::Wanted;
 use super::service::{Calling, Work};
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
-use crate::engine::{Answering, Answers, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
+#[cfg(feature = "together")]
+use crate::engine::Answers;
+use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
@@ -66,9 +68,41 @@ impl Run {
         cancel.check()?;
         self.open(engine)?;
         let tokenizer = engine.tokenizer().clone();
-        let mut one = One { run: self, cancel, tokenizer: &tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
+        let is_complete = self.answer((engine, &tokenizer), cancel, send).await?;
+        Ok(is_complete.then(|| self.end(&tokenizer, send)))
+    }
+
+    /// As many answers at once as the engine can; whether all are complete.
+    #[cfg(feature = "together")]
+    async fn answer<B: Backend>(
+        &mut self,
+        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
+        cancel: &Cancel,
+        send: &mut dyn FnMut(Output),
+    ) -> Result<bool> {
+        let mut one = One { run: self, cancel, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
         engine.answer_together(&mut one).await;
-        if one.outcome? { Ok(Some(self.end(&tokenizer, send))) } else { Ok(None) }
+        one.outcome
+    }
+
+    /// One answer after the other; whether all are complete.
+    #[cfg(not(feature = "together"))]
+    async fn answer<B: Backend>(
+        &mut self,
+        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
+        cancel: &Cancel,
+        send: &mut dyn FnMut(Output),
+    ) -> Result<bool> {
+        while let Some(index) = self.next(&[]) {
+            let mut answering = self.begin(index, send);
+            let mut listen = |event| self.hear((index, event), tokenizer, send);
+            let is_complete = engine.go_on(&mut answering, cancel, &mut listen).await?;
+            self.take_back(index, (answering, is_complete), send);
+            if !is_complete {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Has the prompts be read, the first time. Fails as [`Engine::encode`].
@@ -96,11 +130,6 @@ impl Run {
         let (frames, body) = self.work.wire.end(&self.encoded, &done, self.work.n, tokenizer);
         self.send(frames, send);
         body
-    }
-
-    /// Whether all answers are complete.
-    pub(super) fn is_complete(&self) -> bool {
-        self.done.len() == self.encoded.len() * self.work.n
     }
 
     /// The next answer to begin, or to go on with, beside those `under_way`. Of a stream there is one at a time: its reader hears one answer
@@ -178,6 +207,7 @@ impl Run {
 }
 
 /// The answers of one request, as the engine takes them.
+#[cfg(feature = "together")]
 struct One<'a> {
     run: &'a mut Run,
     cancel: &'a Cancel,
@@ -188,6 +218,7 @@ struct One<'a> {
     outcome: Result<bool>,
 }
 
+#[cfg(feature = "together")]
 impl<B: Backend> Answers<B> for One<'_> {
     fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, Cancel)> {
         let index = self.run.next(&self.under_way).filter(|_| self.outcome == Ok(true))?;

@@ -65,7 +65,7 @@ impl<B: Backend> Desk<'_, B> {
         let Some(Open { mut run, outcome, .. }) = self.open.remove(&number) else { return };
         let requests = &mut *self.requests;
         let outcome = outcome.map(|_| {
-            let is_complete = run.is_complete();
+            let is_complete = run.next(&[]).is_none();
             is_complete.then(|| run.end(&self.tokenizer, &mut |output| requests.send(number, output)))
         });
         requests.done(number, run, outcome);

@@ -293,8 +293,6 @@ export interface BenchOptions {
   prefill?: number[];
   /** Sides of square pictures, in pixels. Default 448 and 1036. */
   pictures?: number[];
-  /** How many answers at once are timed; none by default. */
-  together?: number[];
   /** Tokens decoded at a time. Default 16. */
   tokens?: number;
   /** Times each is done; the median counts. Default 3. */
@@ -307,16 +305,8 @@ export interface BenchOptions {
 
 /** How long something took. */
 export interface BenchMeasure {
-  what:
-    | "first_token"
-    | "prompt"
-    | "decode"
-    | "drafts_of3"
-    | "drafts_of7"
-    | "together"
-    | "picture"
-    | "picture_to_first_token";
-  /** Tokens of the prompt or of the context, pixels of a picture's side, or answers. */
+  what: "first_token" | "prompt" | "decode" | "drafts_of3" | "drafts_of7" | "picture" | "picture_to_first_token";
+  /** Tokens of the prompt or of the context, or pixels of a picture's side. */
   size: number;
   /** Steps that each time is of: tokens, or 1. */
   steps: number;

@@ -156,6 +156,7 @@ impl ResponseWire {
             "store": false,
             "tool_choice": "auto",
             "tools": [],
+            "truncation": "disabled",
             "usage": usage,
         });
         if let (Some(response), Some(repeated)) = (response.as_object_mut(), self.repeated.as_object()) {

@@ -120,7 +120,7 @@ async function answerRequest(fetch: Fetch, { custom_id, url, body }: BatchReques
     const error = { message, type: "invalid_request_error", param: "stream", code: "invalid_value" };
     return answered(400, `req_${requestStamp().id}`, { error });
   }
-  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), signal });
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), signal: signal ?? null });
   const reply = (await response.json()) as Record<string, unknown>;
   if (response.status === 503) {
     // The device is to blame, which other requests need as well.
