@@ -94,6 +94,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
     for tuning in attention_step::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
         let launch = AttentionStep {
+            apart: false,
             q: &q,
             cache: &cache,
             step: &step,

@@ -43,15 +43,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let lanes = lanes_of(ids);
   var rows4: array<vec4f, ROWS4>;
   var fades: array<vec4f, ROWS4>;
-  let position = step[0].y;
-  let kv_tokens = position + p.m;
-  let split = ((kv_tokens + p.splits - 1u) / p.splits + TILE - 1u) / TILE * TILE;
-  let first = min(wg.x * split, kv_tokens);
-  let end = min(first + split, kv_tokens);
   let row0 = wg.z * ROWS;
   let rows = p.m * p.group;
+  // Where rows are of several conversations, those of a workgroup are of one.
+  let is_apart = step[1].y > 0u;
+  let words = words_of(row0 / p.group);
+  let position = step[words].y;
+  let kv_tokens = position + select(p.m, 1u, is_apart);
+  let splits = select(p.splits, step[words + 1u].z, is_apart);
+  let split = ((kv_tokens + splits - 1u) / splits + TILE - 1u) / TILE * TILE;
+  let first = min(wg.x * split, kv_tokens);
+  let end = min(first + split, kv_tokens);
 //: each r ROWS
   let token$r = min(row0 + $ru, rows - 1u) / p.group;
+  let behind$r = select(token$r, 0u, is_apart);
   let head$r = wg.y * p.group + min(row0 + $ru, rows - 1u) % p.group;
   let q$r = token$r * p.q_stride4 + p.q_offset4 + head$r * HEAD_DIM4;
   var total$r = 0.0;
@@ -61,7 +66,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let column$c = (thread + $cu * THREADS) % HEAD_DIM4; //: each c COLUMNS
 
   for (var base = first; base < end; base += TILE) {
-    let tile_row = kv_row(base);
+    let tile_row = kv_row_of(words, base);
     let tokens = min(TILE, end - base);
 //: each n POSITIONS
     let at$n = thread + $nu * THREADS;
@@ -120,7 +125,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
     var highest$r = HIDDEN;
 //: each n POSITIONS
-    let seen$r_$n = position$n < min(end, position + token$r + 1u);
+    let seen$r_$n = position$n < min(end, position + behind$r + 1u);
     score$r_$n *= scales$n.x; //: when SCALED
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);

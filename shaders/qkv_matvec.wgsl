@@ -49,17 +49,18 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   a += bias[group0];
   b += bias[group1];
 //: end
-  let position = step[0].y + row;
+  let words = words_of(row);
+  let position = position_of(row);
   let head = tile / (HEAD_DIM4 / 2u);
   let k_group = p.q_heads * HEAD_DIM4;
   let v_group = k_group + p.kv_heads * HEAD_DIM4;
   if head >= p.q_heads + p.kv_heads {
-    let at = kv_row(position) * p.kv_heads * HEAD_DIM4;
+    let at = kv_row_of(words, position) * p.kv_heads * HEAD_DIM4;
     store_value(at + group0 - v_group, a);
     store_value(at + group1 - v_group, b);
     return;
   }
-  let angles = step[1].x / 4u + (position - step[0].w) * (HEAD_DIM4 + 1u);
+  let angles = words + step[words + 1u].x / 4u + (position - step[words].w) * (HEAD_DIM4 + 1u);
   let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM4].x), head < p.q_heads);
   let at = angles + 2u * (tile % (HEAD_DIM4 / 2u));
   let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + 1u]) * scale);
@@ -67,7 +68,7 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
     q[row * k_group + group0] = both[0];
     q[row * k_group + group1] = both[1];
   } else {
-    let at = kv_row(position) * p.kv_heads * HEAD_DIM4;
+    let at = kv_row_of(words, position) * p.kv_heads * HEAD_DIM4;
     store_key(at + group0 - k_group, both[0]);
     store_key(at + group1 - k_group, both[1]);
   }

@@ -34,8 +34,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let head = item % heads;
   let is_query = head < p.q_heads;
   let first = token * p.stride + head * HEAD_DIM;
-  let position = step[0].y + token;
-  let angles = step[1].x + (position - step[0].w) * (HEAD_DIM + 4u);
+  let words = words_of(token);
+  let position = position_of(token);
+  let angles = 4u * words + step[words + 1u].x + (position - step[words].w) * (HEAD_DIM + 4u);
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
 //: when NORM
   var sum = 0.0;
@@ -83,7 +84,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
     v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
   }
-  let row = kv_row(position);
+  let row = kv_row_of(words, position);
   let kv_head = head - p.q_heads;
 //: when SHARED_SCALE
   store_head(row, kv_head, p.kv_heads, lane, k, v);

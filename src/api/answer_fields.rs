@@ -109,6 +109,16 @@ pub(super) fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bo
     options.flag("include_usage")
 }
 
+/// Whether the oldest turns of a conversation that is too long for the context are left out.
+pub(super) fn read_truncation(fields: &Fields<'_>) -> Result<bool> {
+    let Some(how) = fields.get("truncation") else { return Ok(false) };
+    match how.str()? {
+        "auto" => Ok(true),
+        "disabled" => Ok(false),
+        _ => Err(how.unsupported("must be auto or disabled")),
+    }
+}
+
 /// How many answers are wanted.
 pub(super) fn read_n(fields: &Fields<'_>) -> Result<usize> {
     let Some(field) = fields.get("n") else { return Ok(1) };

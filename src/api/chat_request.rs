@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others};
+use super::answer_fields::{
+    read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, read_truncation, refuse_others,
+};
 use super::field::{Fields, parse};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
@@ -18,7 +20,7 @@ use crate::sampling::SamplingOptions;
 const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
                      seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
-                     thinking_token_budget thinking_budget_tokens";
+                     thinking_token_budget thinking_budget_tokens truncation";
 /// Fields that say nothing about the answer to a server of one user.
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
                      prediction";
@@ -44,6 +46,8 @@ pub struct ChatRequest {
     pub tools: Option<Tools>,
     /// The thoughts that are asked for; the messages say so.
     pub thinking: Option<Thinking>,
+    /// Whether the oldest turns are left out where there are too many for the context.
+    pub truncates: bool,
     /// How many answers are wanted.
     pub n: usize,
     /// Whether the answer is sent in chunks.
@@ -109,6 +113,7 @@ impl ChatRequest {
             format,
             tools,
             thinking,
+            truncates: read_truncation(&fields)?,
             n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer_fields::{read_max_tokens, read_sampling, refuse_others};
+use super::answer_fields::{read_max_tokens, read_sampling, read_truncation, refuse_others};
 use super::field::Fields;
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
@@ -39,6 +39,8 @@ pub struct ResponseRequest {
     pub tools: Option<Tools>,
     /// `tools`, `tool_choice` and `parallel_tool_calls`, as the response repeats them.
     pub repeated_tools: [Value; 3],
+    /// Whether the oldest turns are left out where there are too many for the context.
+    pub truncates: bool,
     /// Whether the answer is sent in events.
     pub stream: bool,
     /// The model the caller asks for.
@@ -91,6 +93,7 @@ impl ResponseRequest {
                 ("parallel_tool_calls", json!(true)),
             ]
             .map(|(name, default)| fields.get(name).map_or(default, |field| field.value.clone())),
+            truncates: read_truncation(&fields)?,
             stream: fields.flag("stream")?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
@@ -98,7 +101,7 @@ impl ResponseRequest {
     }
 }
 
-/// The format in `text`; of `truncation` and `stream_options` what changes nothing.
+/// The format in `text`; of `stream_options` what changes nothing.
 fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
     let mut format = None;
     if let Some(text) = fields.get("text") {
@@ -109,10 +112,7 @@ fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
     if let Some(options) = fields.get("stream_options") {
         options.object()?.only(&["include_obfuscation"])?;
     }
-    match fields.get("truncation") {
-        Some(how) if how.str()? != "disabled" => Err(how.unsupported("only \"disabled\" is supported")),
-        _ => Ok(format),
-    }
+    Ok(format)
 }
 
 /// Log probabilities are told where `include` asks for them.

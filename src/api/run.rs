@@ -1,5 +1,6 @@
-//! Work, carried out: every answer to every prompt, one after another. What later answers share with earlier ones is not computed again.
+//! Work, carried out: every answer to every prompt, several at once where nobody listens to them. What they share is computed once.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use super::service::Work;
 use super::tools::Calling;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
+#[cfg(feature = "together")]
+use crate::engine::Answers;
 use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
@@ -31,14 +34,15 @@ pub struct Run {
     encoded: Vec<Rc<Encoded>>,
     /// What answers must be.
     grammar: Option<Rc<dyn Grammar>>,
-    current: Option<Answering>,
-    done: Vec<Completion>,
+    /// Answers that have begun and left the engine.
+    begun: BTreeMap<usize, Answering>,
+    done: BTreeMap<usize, Completion>,
 }
 
 impl Run {
     /// Work with the pictures that it names.
     pub fn new(work: Box<Work>, pictures: Vec<Picture>) -> Self {
-        Self { work, pictures, encoded: Vec::new(), grammar: None, current: None, done: Vec::new() }
+        Self { work, pictures, encoded: Vec::new(), grammar: None, begun: BTreeMap::new(), done: BTreeMap::new() }
     }
 
     /// The format that answers must have.
@@ -62,46 +66,105 @@ impl Run {
         cancel: &Cancel,
         send: &mut dyn FnMut(Output),
     ) -> Result<Option<String>> {
+        cancel.check()?;
+        self.open(engine)?;
         let tokenizer = engine.tokenizer().clone();
+        let is_complete = self.answer((engine, &tokenizer), cancel, send).await?;
+        Ok(is_complete.then(|| self.end(&tokenizer, send)))
+    }
+
+    /// As many answers at once as the engine can; whether all are complete.
+    #[cfg(feature = "together")]
+    async fn answer<B: Backend>(
+        &mut self,
+        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
+        cancel: &Cancel,
+        send: &mut dyn FnMut(Output),
+    ) -> Result<bool> {
+        let mut one = One { run: self, cancel, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
+        engine.answer_together(&mut one).await;
+        one.outcome
+    }
+
+    /// One answer after the other; whether all are complete.
+    #[cfg(not(feature = "together"))]
+    async fn answer<B: Backend>(
+        &mut self,
+        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
+        cancel: &Cancel,
+        send: &mut dyn FnMut(Output),
+    ) -> Result<bool> {
+        while let Some(index) = self.next(&[]) {
+            let mut answering = self.begin(index, send);
+            let mut listen = |event| self.hear((index, event), tokenizer, send);
+            let is_complete = engine.go_on(&mut answering, cancel, &mut listen).await?;
+            self.take_back(index, (answering, is_complete), send);
+            if !is_complete {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the prompts be read, the first time. Fails as [`Engine::encode`].
+    pub(super) fn open<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
         if self.format().is_some() && self.grammar.is_none() {
             return Err(Error::Internal { detail: "a format without its grammar".into() });
         }
         if self.encoded.is_empty() {
-            cancel.check()?;
-            self.encode(engine)?;
-        }
-        while self.done.len() < self.encoded.len() * self.work.n {
-            let index = self.done.len();
-            let mut answering = match self.current.take() {
-                Some(answering) => answering,
-                None => self.begin(index, send),
-            };
-            let mut listen = |event| self.hear((index, event), &tokenizer, send);
-            if !engine.go_on(&mut answering, cancel, &mut listen).await? {
-                self.current = Some(answering);
-                return Ok(None);
+            for prompt in &self.work.prompts {
+                let encoded = match self.work.truncates {
+                    true => engine.encode_cut(prompt, &self.pictures, self.work.max_tokens)?,
+                    false => engine.encode(prompt, &self.pictures)?,
+                };
+                self.encoded.push(Rc::new(encoded));
             }
-            let completion = answering.completion().clone();
-            let frames = self.work.wire.close(index, &completion);
-            self.send(frames, send);
-            self.done.push(completion);
+            // They are as large as their files, or larger.
+            self.pictures = Vec::new();
         }
-        let (frames, body) = self.work.wire.end(&self.encoded, &self.done, self.work.n, &tokenizer);
-        self.send(frames, send);
-        Ok(Some(body))
-    }
-
-    fn encode<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
-        for prompt in &self.work.prompts {
-            self.encoded.push(Rc::new(engine.encode(prompt, &self.pictures)?));
-        }
-        // They are as large as their files, or larger.
-        self.pictures = Vec::new();
         Ok(())
     }
 
-    /// The answer `index`, counted over all prompts. Each has a seed of its own.
-    fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
+    /// The body, once all answers are complete.
+    pub(super) fn end(&mut self, tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) -> String {
+        let done: Vec<Completion> = std::mem::take(&mut self.done).into_values().collect();
+        let (frames, body) = self.work.wire.end(&self.encoded, &done, self.work.n, tokenizer);
+        self.send(frames, send);
+        body
+    }
+
+    /// The next answer to begin, or to go on with, beside those `under_way`. Of a stream there is one at a time: its reader hears one answer
+    /// after the other.
+    pub(super) fn next(&self, under_way: &[usize]) -> Option<usize> {
+        if self.work.stream && !under_way.is_empty() {
+            return None;
+        }
+        let is_open = |index: &usize| !self.done.contains_key(index) && !under_way.contains(index);
+        (0..self.encoded.len() * self.work.n).find(is_open)
+    }
+
+    /// Takes back an answer that is complete, or that left the engine.
+    pub(super) fn take_back(
+        &mut self,
+        index: usize,
+        (answering, is_complete): (Answering, bool),
+        send: &mut dyn FnMut(Output),
+    ) {
+        if is_complete {
+            let completion = answering.completion().clone();
+            let frames = self.work.wire.close(index, &completion);
+            self.send(frames, send);
+            self.done.insert(index, completion);
+        } else {
+            self.begun.insert(index, answering);
+        }
+    }
+
+    /// The answer `index`, counted over all prompts, or what it was when it left the engine. Each has a seed of its own.
+    pub(super) fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
+        if let Some(begun) = self.begun.remove(&index) {
+            return begun;
+        }
         let frames = self.work.wire.open(index);
         self.send(frames, send);
         let Work { sampling, max_tokens, stop, n, calls, thoughts, .. } = &*self.work;
@@ -122,7 +185,13 @@ impl Run {
         }
     }
 
-    fn hear(&mut self, (index, event): (usize, Event), tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) {
+    /// What happens to the answer `index`.
+    pub(super) fn hear(
+        &mut self,
+        (index, event): (usize, Event),
+        tokenizer: &Arc<Tokenizer>,
+        send: &mut dyn FnMut(Output),
+    ) {
         match event {
             Event::Token(token) => self.work.wire.token(Logprob::new(&token, tokenizer)),
             Event::Reasoning(text) => {
@@ -144,6 +213,42 @@ impl Run {
     fn send(&self, frames: Vec<Frame>, send: &mut dyn FnMut(Output)) {
         if self.work.stream {
             frames.into_iter().for_each(|frame| send(Output::Frame(frame)));
+        }
+    }
+}
+
+/// The answers of one request, as the engine takes them.
+#[cfg(feature = "together")]
+struct One<'a> {
+    run: &'a mut Run,
+    cancel: &'a Cancel,
+    tokenizer: &'a Arc<Tokenizer>,
+    send: &'a mut dyn FnMut(Output),
+    under_way: Vec<usize>,
+    /// Whether all that have ended so far are complete.
+    outcome: Result<bool>,
+}
+
+#[cfg(feature = "together")]
+impl<B: Backend> Answers<B> for One<'_> {
+    fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, Cancel)> {
+        let index = self.run.next(&self.under_way).filter(|_| self.outcome == Ok(true))?;
+        self.under_way.push(index);
+        Some((index, self.run.begin(index, self.send), self.cancel.clone()))
+    }
+
+    fn hear(&mut self, number: usize, event: Event) {
+        self.run.hear((number, event), self.tokenizer, self.send);
+    }
+
+    fn done(&mut self, number: usize, answering: Answering, outcome: Result<bool>) {
+        self.under_way.retain(|index| *index != number);
+        match outcome {
+            Ok(is_complete) => {
+                self.run.take_back(number, (answering, is_complete), self.send);
+                self.outcome = self.outcome.clone().map(|complete| complete && is_complete);
+            }
+            Err(error) => self.outcome = Err(error),
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct Work {
     /// Whether the answer is sent in frames.
     pub stream: bool,
     pub(super) prompts: Vec<Prompt>,
+    /// Whether the oldest turns are left out where there are too many for the context.
+    pub(super) truncates: bool,
     /// Answers to each prompt.
     pub(super) n: usize,
     pub(super) sampling: SamplingOptions,
@@ -189,6 +191,7 @@ impl Service {
             format,
             calls,
             thoughts,
+            truncates: request.truncates,
             n: request.n,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -207,6 +210,7 @@ impl Service {
             format: None,
             calls: None,
             thoughts: None,
+            truncates: false,
             n: request.n,
             sampling: request.sampling,
             max_tokens: Some(request.max_tokens),
@@ -226,6 +230,7 @@ impl Service {
             format,
             calls,
             thoughts: None,
+            truncates: request.truncates,
             n: 1,
             sampling: request.sampling,
             max_tokens: request.max_tokens,
@@ -244,6 +249,7 @@ impl Service {
             format: None,
             calls: None,
             thoughts: None,
+            truncates: false,
             n: 0,
             sampling: SamplingOptions::default(),
             max_tokens: None,

@@ -30,6 +30,9 @@ pub enum What {
     /// A pass over a token and 7 drafts, as if all were right.
     #[strum(serialize = "decode, drafts of 7 right")]
     DraftsOf7,
+    /// Several answers at once.
+    #[strum(serialize = "answers at once")]
+    Together,
     /// A picture through the tower.
     #[strum(serialize = "picture encoded")]
     Picture,
@@ -44,7 +47,7 @@ pub enum What {
 pub struct Measure {
     /// What was done.
     pub what: What,
-    /// Tokens of the prompt or of the context, or pixels of a picture's side.
+    /// Tokens of the prompt or of the context, pixels of a picture's side, or answers.
     pub size: usize,
     /// Steps that each time is of: tokens, or 1.
     pub steps: usize,
@@ -55,7 +58,7 @@ pub struct Measure {
 }
 
 impl Measure {
-    fn new(what: What, size: usize, steps: usize, times: Vec<f64>) -> Self {
+    pub(super) fn new(what: What, size: usize, steps: usize, times: Vec<f64>) -> Self {
         let mut sorted = times.clone();
         sorted.sort_by(f64::total_cmp);
         let median_ms = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
@@ -69,7 +72,7 @@ impl Measure {
 
     /// Milliseconds of a token of an answer, or of all that was done.
     pub(super) fn shown_ms(&self) -> f64 {
-        if self.what == What::Decode { self.ms_a_step() } else { self.median_ms }
+        if matches!(self.what, What::Decode | What::Together) { self.ms_a_step() } else { self.median_ms }
     }
 
     /// Whether this is how long `work` took.
@@ -101,13 +104,13 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn push(&mut self, measure: Measure) {
+    pub(super) fn push(&mut self, measure: Measure) {
         (self.tell)(&format!("{} {}: {:.1} ms", measure.what, measure.size, measure.shown_ms()));
         self.measures.push(measure);
     }
 
     /// Ids of a conversation that has not been before.
-    fn fresh(&mut self, tokens: usize) -> Vec<u32> {
+    pub(super) fn fresh(&mut self, tokens: usize) -> Vec<u32> {
         self.conversations += 1;
         let vocab = self.engine.config().text().vocab_size as u32;
         let (first, count) = if vocab > 2 * FIRST_WORD { (FIRST_WORD, vocab - FIRST_WORD) } else { (0, vocab) };
@@ -122,13 +125,13 @@ impl Bench<'_> {
     }
 
     /// Counts rounds while there is patience.
-    fn rounds(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn rounds(&self) -> impl Iterator<Item = usize> + use<> {
         let (clock, patience) = (self.engine.clock(), self.options.patience_ms);
         let began = clock();
         (0..self.options.rounds.max(1)).take_while(move |&round| round == 0 || clock() - began < patience)
     }
 
-    async fn answer(&mut self, ids: &[u32], max_tokens: usize) -> Result<Completion> {
+    pub(super) async fn answer(&mut self, ids: &[u32], max_tokens: usize) -> Result<Completion> {
         self.complete(Prompt::Ids(ids.to_vec()), Vec::new(), max_tokens).await
     }
 

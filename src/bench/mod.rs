@@ -5,6 +5,8 @@ mod peaks;
 mod report;
 mod shares;
 mod timer;
+#[cfg(feature = "together")]
+mod together;
 mod work;
 
 pub use measures::{Measure, What};
@@ -16,6 +18,7 @@ pub use work::Work;
 use crate::engine::{Cancel, Engine};
 use crate::error::Result;
 use crate::families::definition;
+use crate::kernels::cache::PAGE;
 use crate::model::DRAFT_ROWS;
 use measures::Bench;
 use timer::Timer;
@@ -37,6 +40,8 @@ pub struct BenchOptions {
     pub prefill: Vec<usize>,
     /// Sides of the pictures that are timed, in pixels; none of a model that does not see.
     pub pictures: Vec<usize>,
+    /// How many answers at once are timed.
+    pub together: Vec<usize>,
     /// Tokens decoded at a time, at least 2.
     pub tokens: usize,
     /// Times each is done; the median counts.
@@ -53,6 +58,7 @@ impl Default for BenchOptions {
             decode: vec![128, 1024, 4096],
             prefill: vec![512, 2048],
             pictures: vec![448, 1036],
+            together: Vec::new(),
             tokens: 16,
             rounds: 3,
             patience_ms: 60e3,
@@ -66,7 +72,8 @@ impl BenchOptions {
     pub fn context(&self) -> usize {
         let longest = self.decode.iter().chain(&self.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
         let pictures = self.pictures.iter().copied().map(picture_tokens).max().unwrap_or_default();
-        (longest + self.behind()).max(pictures)
+        let together = self.together.iter().copied().max().unwrap_or_default() * PAGE;
+        (longest + self.behind()).max(pictures).max(together)
     }
 
     /// Tokens behind a prompt: what is decoded, and then the widest pass over drafts.
@@ -116,6 +123,10 @@ pub async fn bench(
         bench.prefill(tokens).await?;
     }
     bench.decode_all().await?;
+    #[cfg(feature = "together")]
+    for &count in &options.together {
+        bench.together(count).await?;
+    }
     for &side in &options.pictures {
         bench.picture(side).await?;
     }

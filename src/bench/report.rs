@@ -63,7 +63,7 @@ impl BenchReport {
                 let gigabytes = self.weight_bytes as f64 / 1e9 / seconds;
                 format!("{:.2} tokens/s, {gigabytes:.2} GB/s of weights", 1.0 / seconds)
             }
-            What::DraftsOf3 | What::DraftsOf7 => format!("{:.2} tokens/s", 1.0 / seconds),
+            What::DraftsOf3 | What::DraftsOf7 | What::Together => format!("{:.2} tokens/s", 1.0 / seconds),
             What::FirstToken | What::Picture | What::PictureToFirstToken => String::new(),
         }
     }

@@ -109,25 +109,12 @@ impl<B: Backend> Engine<B> {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<bool> {
-        answering.sampling.validate()?;
-        let encoded = answering.encoded.clone();
-        let (tokens, context) = (encoded.ids.len(), self.backend.context());
-        // One token of an answer must fit as well.
-        if tokens >= context {
-            return Err(Error::ContextOverflow { tokens: tokens + 1, context });
-        }
         let is_new = answering.answer.usage.prompt_tokens == 0;
-        if is_new {
-            answering.answer.usage.prompt_tokens = tokens;
-            answering.answer.timings.prepare_ms = encoded.ms;
-            answering.answer.pictures.clone_from(&encoded.shown);
-            encoded.events.iter().cloned().for_each(&mut *on_event);
-        }
-        let context = &mut RequestContext::new(cancel, on_event);
-        let wanted = answering.entries();
+        let wanted = self.open(answering, on_event)?;
+        let (encoded, context) = (answering.encoded.clone(), &mut RequestContext::new(cancel, on_event));
         self.take_up(&wanted);
         let common = self.conversation.common(&wanted);
-        if self.conversation.rewind(common, &encoded.pictures) < tokens {
+        if self.conversation.rewind(common, &encoded.pictures) < encoded.ids.len() {
             let cached = self.prefill(&encoded, &mut answering.answer.timings, context).await?;
             if is_new {
                 answering.answer.usage.cached_tokens = cached;
@@ -139,5 +126,23 @@ impl<B: Backend> Engine<B> {
         answer.timings.decode_ms += (self.clock)() - started;
         answer.usage.completion_tokens = answer.tokens.len();
         is_complete
+    }
+
+    /// Tells what is known of an answer before it begins. Returns what the conversation is to hold.
+    pub(super) fn open(&self, answering: &mut Answering, on_event: &mut dyn FnMut(Event)) -> Result<Vec<ContextEntry>> {
+        answering.sampling.validate()?;
+        let Answering { encoded, answer, .. } = &mut *answering;
+        let (tokens, context) = (encoded.ids.len(), self.backend.context());
+        // One token of an answer must fit as well.
+        if tokens >= context {
+            return Err(Error::ContextOverflow { tokens: tokens + 1, context });
+        }
+        if answer.usage.prompt_tokens == 0 {
+            answer.usage.prompt_tokens = tokens;
+            answer.timings.prepare_ms = encoded.ms;
+            answer.pictures.clone_from(&encoded.shown);
+            encoded.events.iter().cloned().for_each(on_event);
+        }
+        Ok(answering.entries())
     }
 }

@@ -1,67 +1,17 @@
 //! One conversation: what its state holds, entry by entry, and how it got there. State, entries and passes move together, and only here.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::history::{History, PastPass};
 use super::pictures::PromptImages;
 use super::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
-use crate::image::Fingerprint;
 use crate::model::{Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::sampling::SamplingOptions;
 use crate::state::States;
 
 /// Entries behind a place that is remembered which are computed again rather than that another one is remembered.
 const NEAR: usize = 16;
-
-/// One forward pass. Rows computed together are rounded alike when they are computed together again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PastPass {
-    /// Its first entry.
-    pub(super) first: usize,
-    /// Rows computed; entries of the last ones may have been given up since.
-    pub(super) rows: usize,
-    /// Whether it was a step: one row by the kernels for one row.
-    pub(super) is_step: bool,
-}
-
-/// How a conversation came about, so that its state can be made once more.
-#[derive(Debug, Clone, Default)]
-pub(super) struct History {
-    pub(super) entries: Vec<ContextEntry>,
-    passes: Vec<PastPass>,
-    /// The pictures that entries name, at the size the model sees them.
-    pub(super) pictures: Vec<Rc<SizedPicture>>,
-}
-
-impl History {
-    /// Every pass, with the entries kept of it.
-    pub(super) fn passes(&self) -> impl Iterator<Item = (PastPass, &[ContextEntry])> {
-        let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.entries.len()]);
-        self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.entries[pass.first..end]))
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.entries.truncate(len);
-        self.passes.retain(|pass| pass.first < len);
-    }
-
-    /// Keeps `pictures` in addition to those that entries name.
-    fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
-        let named: HashSet<Fingerprint> = self.entries.iter().filter_map(ContextEntry::fingerprint).collect();
-        self.pictures.retain(|picture| named.contains(&picture.fingerprint));
-        for picture in pictures {
-            if self.pictures.iter().all(|held| held.fingerprint != picture.fingerprint) {
-                self.pictures.push(picture.clone());
-            }
-        }
-    }
-
-    fn add_step(&mut self, token: u32) {
-        self.passes.push(PastPass { first: self.entries.len(), rows: 1, is_step: true });
-        self.entries.push(ContextEntry::Token(token));
-    }
-}
 
 /// A conversation with its state, which is gone while there is no device.
 #[derive(Debug)]
@@ -108,6 +58,32 @@ impl<M: LanguageModel> Conversation<M> {
     /// Whether `prompt` can take the conversation's place: nothing is lost that could be found again if it rested.
     pub(super) fn goes_on_as(&self, prompt: &[ContextEntry]) -> bool {
         self.state.as_ref().is_none_or(|state| state.lasting() <= self.prefix(prompt))
+    }
+
+    /// Lets its memory go where others need it.
+    pub(super) fn unpin(&mut self) {
+        self.state.iter_mut().for_each(|state| state.pin(false));
+    }
+
+    /// Its state, if there is one.
+    pub(super) fn held_state(&mut self) -> Option<&mut M::State> {
+        self.state.as_mut()
+    }
+
+    /// Counts a step that was taken together with those of others.
+    pub(super) fn stepped(&mut self, token: u32) {
+        self.history.add_step(token);
+    }
+
+    /// Submits the step of a token that is known, and the draw behind it, where others have stepped meanwhile.
+    pub(super) async fn step_alone(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        (known, drawn): (u32, usize),
+    ) -> Result<()> {
+        model.resume(self.state_mut(model)?, draw, known, drawn)?;
+        self.step(model, draw, known).await
     }
 
     /// Another one with the same entries, as many as can be shared.
@@ -173,7 +149,7 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// Goes back behind the last pass: nobody has seen whether it succeeded.
     pub(super) fn forget_last_pass(&mut self) {
-        if let Some(pass) = self.history.passes.last() {
+        if let Some(pass) = self.history.last_pass() {
             self.truncate(pass.first);
         }
     }
@@ -229,8 +205,7 @@ impl<M: LanguageModel> Conversation<M> {
             self.forget_uncounted();
             return submitted.and(Err(not_rewound()));
         }
-        self.history.passes.push(PastPass { first, rows, is_step: false });
-        self.history.entries.extend_from_slice(entries);
+        self.history.add_chunk(entries, rows);
         Ok(())
     }
 
@@ -267,7 +242,7 @@ impl<M: LanguageModel> Conversation<M> {
         mask: Option<MaskFn<'_>>,
     ) -> Result<M::Draw> {
         let last = self.entries().len().saturating_sub(1);
-        let chunk = self.history.passes.last().filter(|pass| !pass.is_step);
+        let chunk = self.history.last_pass().filter(|pass| !pass.is_step);
         let at = chunk.map_or(LogitsAt::Step(row), |pass| LogitsAt::Chunk(last - pass.first));
         let is_near = self.remembered.is_some_and(|place| place <= last && last - place < NEAR);
         let state = self.state_mut(model)?;

@@ -16,8 +16,8 @@ use crate::sampling::SamplingOptions;
 
 /// An answer that is being drawn.
 #[derive(Debug)]
-struct Drawing<D> {
-    draw: D,
+pub(super) struct Drawing<D> {
+    pub(super) draw: D,
     /// The last token, if nothing has been submitted behind it.
     known: Option<u32>,
     /// When the last token came, if the next one was on its way.
@@ -28,8 +28,7 @@ impl<B: Backend> Engine<B> {
     /// Draws the answer behind a prompt that has been computed. Returns whether it is complete, and not one that left the engine.
     pub(super) async fn decode(&mut self, answering: &mut Answering, context: &mut RequestContext<'_>) -> Result<bool> {
         let encoded = answering.encoded.clone();
-        let room = self.backend.context() - encoded.entries.len();
-        let limit = answering.max_tokens.map_or(room, |max| max.min(room));
+        let limit = self.limit(answering);
         let mut speculator = match answering.speculator.take() {
             Some(speculator) => speculator,
             None => self.speculator(&answering.sampling)?,
@@ -37,10 +36,11 @@ impl<B: Backend> Engine<B> {
         if let Some(grammar) = answering.grammar.take() {
             answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
         }
+        let can_share = answering.can_share() && self.most_together() > 1;
         let (mut drawing, mut draw) = (None, None);
         context.cancel.check()?;
         while answering.answer.tokens.len() < limit && answering.answer.finish_reason != FinishReason::Stop {
-            if !context.cancel.pass().await? {
+            if !context.cancel.pass(can_share).await? {
                 // Nobody has seen what was submitted behind the last token.
                 self.conversation.forget_last_pass();
                 answering.speculator = Some(speculator);
@@ -92,6 +92,12 @@ impl<B: Backend> Engine<B> {
         Ok(true)
     }
 
+    /// The most tokens of an answer.
+    pub(super) fn limit(&self, answering: &Answering) -> usize {
+        let room = self.backend.context() - answering.encoded.entries.len();
+        answering.max_tokens.map_or(room, |max| max.min(room))
+    }
+
     /// Only the likeliest token can be guessed, and where log probabilities are told every token is waited for.
     fn speculator(&mut self, sampling: &SamplingOptions) -> Result<Speculator> {
         let rules = Rules::new(self.backend.model()?.vocab_size(), sampling)?;
@@ -100,7 +106,12 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Adds tokens to the answer, up to one that ends it; the conversation keeps no more.
-    fn take(&mut self, answering: &mut Answering, drawn: Drawn, context: &mut RequestContext<'_>) -> Result<()> {
+    pub(super) fn take(
+        &mut self,
+        answering: &mut Answering,
+        drawn: Drawn,
+        context: &mut RequestContext<'_>,
+    ) -> Result<()> {
         let eos = &self.backend.manifest().chat.eos_token_ids;
         let held = answering.encoded.entries.len() + answering.answer.tokens.len();
         let (mut kept, mut outcome) = (held, Ok(()));
@@ -146,7 +157,7 @@ impl<B: Backend> Engine<B> {
 
     /// Has the next token drawn, behind those that have been. What the conversation lacks of prompt and answer, after a loss, is
     /// computed first.
-    async fn begin(
+    pub(super) async fn begin(
         &mut self,
         sampling: &SamplingOptions,
         encoded: &Encoded,

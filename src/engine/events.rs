@@ -27,6 +27,7 @@ struct Steering {
     cancelled: AtomicBool,
     held: AtomicBool,
     gives_way: AtomicBool,
+    makes_room: AtomicBool,
     /// The request, while it is held.
     waits: AtomicWaker,
 }
@@ -70,10 +71,20 @@ impl Cancel {
         self.0.waits.wake();
     }
 
-    /// Waits while the request is held. Whether it goes on then; if not, it is to leave the engine to another one.
-    pub(super) async fn pass(&self) -> Result<bool> {
+    /// Whether another request could be answered beside this one, so that it leaves the engine where it has that to itself, to come back
+    /// with the other. What can only be answered alone goes on.
+    pub fn make_room(&self, makes_room: bool) {
+        self.0.makes_room.store(makes_room, Ordering::Relaxed);
+    }
+
+    /// Waits while the request is held. Whether it goes on then; if not, it is to leave the engine to another one, or with one if it
+    /// `can_share`.
+    pub(super) async fn pass(&self, can_share: bool) -> Result<bool> {
         poll_fn(|context| {
             self.0.waits.register(context.waker());
+            if can_share && self.0.makes_room.load(Ordering::Relaxed) && self.check().is_ok() {
+                return Poll::Ready(Ok(false));
+            }
             match (self.check(), self.is_held(), self.0.gives_way.load(Ordering::Relaxed)) {
                 (Err(aborted), ..) => Poll::Ready(Err(aborted)),
                 (Ok(()), false, _) => Poll::Ready(Ok(true)),
@@ -167,6 +178,11 @@ pub enum Event {
         picture: usize,
         /// What happened to it.
         message: String,
+    },
+    /// The conversation was too long for the context: its oldest turns are not part of the prompt.
+    Truncated {
+        /// How many.
+        turns: usize,
     },
     /// The device was lost; it is opened again, and the request goes on where it was.
     Recovering {

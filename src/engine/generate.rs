@@ -97,7 +97,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Encodes the pictures of what is not computed yet.
-    async fn images(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<PromptImages> {
+    pub(super) async fn images(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<PromptImages> {
         let rest = &encoded.entries[self.conversation.entries().len()..];
         if self.backend.lacks_room(rest, &encoded.pictures) {
             self.resting.clear();

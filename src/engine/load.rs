@@ -78,8 +78,8 @@ impl LoadOptions {
     }
 
     fn memory_options(&self) -> MemoryOptions {
-        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, speculation, .. } = *self;
-        MemoryOptions { budget, context, kv, vision, without_drafts: speculation == Speculation::Off }
+        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
+        MemoryOptions { budget, context, kv, vision }
     }
 }
 

@@ -12,6 +12,7 @@ mod drawn;
 mod encode;
 mod events;
 mod generate;
+mod history;
 mod load;
 mod picture_cost;
 mod picture_size;
@@ -23,7 +24,9 @@ mod resting;
 mod source;
 mod speculate;
 mod thoughts;
+mod together;
 mod tower;
+mod truncate;
 mod tuning;
 mod workload;
 
@@ -42,6 +45,7 @@ pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 pub use source::{ShardFuture, ShardSource};
 pub use speculate::Speculation;
+pub use together::Answers;
 pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
 use std::rc::Rc;

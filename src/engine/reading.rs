@@ -61,6 +61,11 @@ impl Reading {
         self.thoughts.is_some()
     }
 
+    /// Whether calls of tools are read.
+    pub(super) fn expects_calls(&self) -> bool {
+        self.calls.is_some()
+    }
+
     /// Whether a stop string has come.
     pub(super) fn is_stopped(&self) -> bool {
         self.stream.is_stopped()

@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::backend::Backend;
-use super::conversation::History;
 use super::events::{Event, LOSSES, RequestContext};
+use super::history::History;
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
@@ -36,7 +36,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Brings the engine to where it was, on a new device.
-    async fn recover(&mut self, context: &mut RequestContext<'_>, mut reason: String) -> Result<()> {
+    pub(super) async fn recover(&mut self, context: &mut RequestContext<'_>, mut reason: String) -> Result<()> {
         let held = self.conversation.drop_state();
         self.resting.clear();
         loop {
@@ -59,7 +59,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Frees what can be made again, the state's spare room among it, and makes the state again.
-    async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+    pub(super) async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         let held = self.conversation.drop_state();
         self.resting.clear();
         let freed = self.backend.free_memory().await;

@@ -85,6 +85,11 @@ impl LatencyModel {
         }
     }
 
+    /// What a step of so many conversations takes, in steps of one.
+    pub(super) fn together(&self, count: usize) -> f64 {
+        DRAFT_ROWS.into_iter().find(|&rows| rows >= count).map_or(f64::INFINITY, |rows| self.steps(rows))
+    }
+
     /// What a pass over so many rows takes, in steps.
     pub(super) fn steps(&self, rows: usize) -> f64 {
         index(rows).map_or(f64::INFINITY, |index| self.passes[index].0.max(0.1))

@@ -114,6 +114,8 @@ pub struct AttentionStep<'a> {
     pub kv_heads: usize,
     /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub head_dim: usize,
+    /// Whether each of them is the last one of another conversation; see [`can_be_apart`].
+    pub apart: bool,
     /// Splits of the context. With one, `out` is the result; with more, [`attention_join`](super::attention_join) computes it from
     /// `partials`.
     pub splits: usize,
@@ -133,6 +135,11 @@ pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) ->
 /// Query rows of a workgroup, of `rows` in all.
 pub fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
+}
+
+/// Whether rows of several conversations can share a launch: those of a workgroup must be of one.
+pub fn can_be_apart(group: usize) -> bool {
+    group.is_multiple_of(rows_together(group))
 }
 
 /// As much of a tuning as a head's width and workgroup memory allow, the groups of threads that divide the positions of a tile, and the vectors
@@ -209,6 +216,7 @@ pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
 pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     let group = a.q_heads / a.kv_heads;
     let (rows, splits) = (a.m * group, a.splits.max(1));
+    let together = if a.apart { group } else { rows };
     let params = params!(
         m = a.m,
         group,
@@ -220,10 +228,10 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
     );
     let out = if splits > 1 { a.partials } else { a.out };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, a.cache.precision, rows, splits > 1, a.tuning),
+        kernel: kernel(a.head_dim, a.cache.precision, together, splits > 1, a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
-        grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(rows)) as u32],
+        grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],
         note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),
     })
 }

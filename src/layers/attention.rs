@@ -47,12 +47,24 @@ impl Attention {
                 let attention = flash::Attention { q: &q, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
                 flash::record(pass.recording, &attention)?;
             }
-            Form::Step { reach } => {
+            Form::Step { reach, apart } => {
                 let (step, partials, q, out) = (&work.step.all(), &work.partials.all(), &q, &attn); // [rows, q_heads * head_dim]
                 let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
                 let splits = tuning.splits(reach);
-                let attention =
-                    AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+                let attention = AttentionStep {
+                    q,
+                    cache,
+                    step,
+                    m,
+                    apart,
+                    q_heads,
+                    kv_heads,
+                    head_dim,
+                    splits,
+                    out,
+                    partials,
+                    tuning,
+                };
                 attention_step::record(pass.recording, &attention)?;
             }
         }

@@ -81,10 +81,22 @@ impl CrossAttention {
             Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
                 let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
                 let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());
-                let (m, tuning) = (1, attention_step::Tuning::of(kernel_config));
+                let (m, tuning, apart) = (1, attention_step::Tuning::of(kernel_config), false);
                 let splits = tuning.splits(reach(rows));
-                let attention =
-                    AttentionStep { q, cache, step, m, q_heads, kv_heads, head_dim, splits, out, partials, tuning };
+                let attention = AttentionStep {
+                    q,
+                    cache,
+                    step,
+                    m,
+                    apart,
+                    q_heads,
+                    kv_heads,
+                    head_dim,
+                    splits,
+                    out,
+                    partials,
+                    tuning,
+                };
                 attention_step::record(pass.recording, &attention)
             }),
         }

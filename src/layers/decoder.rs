@@ -8,7 +8,7 @@ use super::cross::CrossAttention;
 use super::delta::DeltaNet;
 use super::linear::{FusedLinear, Norm, normed};
 use super::mlp::Mlp;
-use super::pass::Pass;
+use super::pass::{Form, Pass};
 use super::rope;
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
@@ -198,8 +198,8 @@ impl Decoder {
         normed(pass, from_ref(head), &self.norm, (x, rows), &logits)
     }
 
-    /// Records a step from its inputs to its logits; of several rows also the choice among the logits of each, and its comparison with
-    /// the drafts that the rows began with.
+    /// Records a step from its inputs to its logits; of several rows of a conversation also the choice among the logits of each, and its
+    /// comparison with the drafts that the rows began with.
     pub(crate) fn record_step(&self, pass: &mut Pass<'_>, state: &State) -> Result<()> {
         let (work, rows) = (pass.work, pass.rows);
         let (inputs, step) = (work.sources.all(), work.step.all());
@@ -209,7 +209,7 @@ impl Decoder {
         self.record_layers(pass, state, 0..self.layers.len())?;
         let x = pass.x(); // [rows, hidden]
         self.record_head(pass, (&x, rows))?;
-        if rows == 1 {
+        if rows == 1 || matches!(pass.form, Form::Step { apart: true, .. }) {
             return Ok(());
         }
         let sampling = Sampling::greedy(self.config.vocab_size, rows, &work.likeliest, &inputs)?;

@@ -18,18 +18,20 @@ pub enum Form {
         /// Cache entry of the first row.
         first_entry: usize,
     },
-    /// One token, or a token and drafts behind it, by the kernels for few rows. Where the rows stand is read from the step buffer on
-    /// the GPU, so one recording serves any number of tokens.
+    /// One token, a token and drafts behind it, or a token of each of several conversations, by the kernels for few rows. Where the rows
+    /// stand is read from the step buffer on the GPU, so one recording serves any number of tokens.
     Step {
         /// How far attention looks: [`reach`].
         reach: usize,
+        /// Whether each row is one of another conversation.
+        apart: bool,
     },
 }
 
 impl Form {
     /// A step of so many rows, the first at cache entry `entry`.
     pub(crate) fn step(entry: usize, rows: usize) -> Self {
-        Self::Step { reach: reach(entry + rows) }
+        Self::Step { reach: reach(entry + rows), apart: false }
     }
 }
 
@@ -71,7 +73,7 @@ pub struct TextRows {
     pub prompt: usize,
     /// Rows of logits; no more than of a prompt.
     pub head: usize,
-    /// Of a step, a token and drafts behind it; no more than of logits, and 1 where nothing is drafted.
+    /// Of a step: of a token and drafts behind it, or of several conversations; no more than of logits, and 1 where there are neither.
     pub step: usize,
 }
 
@@ -126,7 +128,7 @@ impl Workspace {
             attn: alloc_rows("attn", rows.prompt, attn)?,
             gate_up: alloc_rows("gate_up", rows.prompt, gate_up)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
-            step: alloc("step", step::step_bytes(config, rows.prompt, context))?,
+            step: alloc("step", step::step_bytes(config, (rows.prompt, rows.step), context))?,
             table: (0..0, Positions::default()),
             table_at: step::table_at(context),
             pages: Vec::new(),

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::config::TextConfig;
-use crate::kernels::attention_step::{MAX_SPLITS, Tuning, partials_len, reach};
+use crate::kernels::attention_step::{MAX_SPLITS, Tuning, can_be_apart, partials_len, reach};
 use crate::kernels::cache::{PAGE, rope_table_at};
 use crate::kernels::rope_append::table_stride;
 
@@ -22,10 +22,12 @@ pub(crate) fn table_at(context: usize) -> usize {
     rope_table_at(context.div_ceil(PAGE))
 }
 
-/// Bytes of the step buffer for a context of so many entries, with a rope table of `rows` rows.
-pub fn step_bytes(config: &TextConfig, rows: usize, context: usize) -> u64 {
-    let words = table_at(context) + rows.max(TABLE_ROWS) * table_stride(config.head_dim);
-    (words * size_of::<u32>()) as u64
+/// Bytes of the step buffer for a context of so many entries: with a rope table for `prompt` rows of a prompt, or for
+/// conversations in a step of `step` rows.
+pub fn step_bytes(config: &TextConfig, (prompt, step): (usize, usize), context: usize) -> u64 {
+    let alone = table_at(context) + prompt.max(TABLE_ROWS) * table_stride(config.head_dim);
+    let apart = most_together(config, step) * words_apart(config, context);
+    (alone.max(apart) * size_of::<u32>()) as u64
 }
 
 /// Bytes of partial results where several workgroups share the attention of a step of so many rows.
@@ -44,6 +46,19 @@ pub(crate) fn alike(entry: usize, rows: usize, tuning: Tuning) -> usize {
     // One split is the whole context, however long.
     let same = |rows: &usize| shape(entry + rows) == first || (first.0 == 1 && shape(entry + rows).0 == 1);
     (1..=rows).rev().find(same).unwrap_or(1)
+}
+
+/// Conversations that a step of so many rows can continue; 1 where it continues one alone. Recurrent layers and pictures' own keys and values
+/// are bound for one, and query heads that share a workgroup must be of one.
+pub(crate) fn most_together(config: &TextConfig, rows: usize) -> usize {
+    let is_text = config.delta.is_none() && config.cross.is_none();
+    let group = config.num_attention_heads / config.num_key_value_heads.max(1);
+    if is_text && can_be_apart(group) { rows } else { 1 }
+}
+
+/// Words of each conversation where rows are of several: a header, its pages, the rotation of one position. Bindings begin there.
+pub(crate) fn words_apart(config: &TextConfig, context: usize) -> usize {
+    (table_at(context) + table_stride(config.head_dim)).next_multiple_of(64)
 }
 
 /// What a step starts from.

@@ -11,7 +11,7 @@ use crate::families::{ModelConfig, PictureShape, Pictures, definition};
 use crate::gpu::buffer::allocated;
 use crate::gpu::{Allocator, KernelConfig, Paper, Purpose};
 use crate::kernels::sample::Sampling;
-use crate::layers::step::step_bytes;
+use crate::layers::step::{most_together, step_bytes, words_apart};
 use crate::layers::{TextRows, Workspace};
 use crate::model::{DRAFT_ROWS, DryModel};
 use crate::sampling::SamplingOptions;
@@ -124,17 +124,17 @@ impl<'a> Estimate<'a> {
         let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
-        let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>() + allocated(params.draw);
+        let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>();
         let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows, plan.context))?;
-        let drawn = self.allocated(Purpose::Activations, |paper| {
-            Sampling::new(paper, text.vocab_size, &demanding(), &[])?.masked(paper)
-        })?;
+        let (together, draws) = (most_together(text, rows.step) as u64, self.draw_bytes(plan.kv)?);
         let features = feature_bytes(text, plan.feature_rows);
         self.model.paper.alloc("features", Purpose::Features, features)?;
         // Parameters, and the queue's copy of them.
         let launches = |params: u64| 2 * params;
         // Tokens, and the name of a further page.
-        let inputs = |tokens: usize| step_bytes(text, tokens, plan.context) + ((tokens + 1) * size_of::<u32>()) as u64;
+        let inputs = |prompt: usize| {
+            step_bytes(text, (prompt, rows.step), plan.context) + ((prompt + 1) * size_of::<u32>()) as u64
+        };
         // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
         // A page is copied before that.
         let page = State::copy_bytes(text, plan.kv);
@@ -143,11 +143,35 @@ impl<'a> Estimate<'a> {
         let read = (rows.head * text.vocab_size * size_of::<f32>()) as u64 + launches(params.head);
         let step = params.steps.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
         let begun = inputs(1) + step + params.draw + 8 * text.vocab_size as u64 + launches(params.head);
-        let staging = chunk.max(read).max(begun);
+        // Draws of several conversations are made ready at once, at the worst.
+        let stepped = inputs(1) + step + together * params.draw;
+        let staging = chunk.max(read).max(begun).max(stepped) + self.readback_bytes(plan);
         Ok(PhaseBytes::new(
             Phase::Text,
-            [self.model.text_bytes, resident, state + twice + resting, work + drawn + kept, features, staging],
+            [
+                self.model.text_bytes,
+                resident,
+                state + twice + resting,
+                work + together * draws + kept,
+                features,
+                staging,
+            ],
         ))
+    }
+
+    /// Bytes of what an answer is drawn with.
+    fn draw_bytes(&mut self, kv: KvPrecision) -> Result<u64> {
+        let paper = Paper::new(u64::MAX, MAX_BINDINGS);
+        let _drawn = Sampling::new(&paper, self.config.text().vocab_size, &demanding(), &[])?.masked(&paper)?;
+        let drawn = paper.bytes(Purpose::Activations);
+        Ok(drawn + allocated(self.text_params(kv)?.draw))
+    }
+
+    /// Bytes of what comes back of a step of several conversations.
+    fn readback_bytes(&self, plan: &Plan) -> u64 {
+        let text = self.config.text();
+        let together = most_together(text, plan.rows.text.step);
+        if together > 1 { (together * words_apart(text, plan.context) * size_of::<u32>()) as u64 } else { 0 }
     }
 
     /// Parameters of a chunk, a head, steps and a draw, with a state of this precision.
@@ -179,6 +203,9 @@ impl<'a> Estimate<'a> {
     /// the last one.
     fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
         let pixels = pixels(pictures, shape.grid);
+        // Other answers wait meanwhile.
+        let others = most_together(self.config.text(), plan.rows.text.step) as u64 - 1;
+        let (draws, readback) = (others * self.draw_bytes(plan.kv)?, self.readback_bytes(plan));
         let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
         let paper = &self.model.paper;
         let before = paper.bytes(Purpose::Activations);
@@ -201,7 +228,7 @@ impl<'a> Estimate<'a> {
             let held = if streamed { held } else { whole };
             PhaseBytes::new(
                 Phase::Picture,
-                [self.model.text_bytes, held, state, work, features, staging + WAIT + copied],
+                [self.model.text_bytes, held, state, work + draws, features, staging + WAIT + copied + readback],
             )
         };
         let sent = |bytes: u64| if streamed { bytes } else { 0 };

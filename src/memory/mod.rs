@@ -46,8 +46,6 @@ pub struct MemoryOptions {
     pub kv: Option<KvPrecision>,
     /// Where the weights of the picture side are.
     pub vision: Option<Residency>,
-    /// Whether drafts are never verified, which saves their memory.
-    pub without_drafts: bool,
 }
 
 /// How a model is run, and what that takes.

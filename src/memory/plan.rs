@@ -49,7 +49,7 @@ pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions
     let mut refusal = None;
     for candidate in candidates(config, max_binding, memory_options) {
         match plan_of(candidate) {
-            Ok(plan) => return Ok(improved(config, max_binding, plan, !memory_options.without_drafts, plan_of)),
+            Ok(plan) => return Ok(improved(config, max_binding, plan, plan_of)),
             Err(error) => refusal = Some(more_telling(refusal, error)),
         }
     }
@@ -57,13 +57,7 @@ pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions
 }
 
 /// The plan with what still fits beside it: a step is small for the phase that has least room, others may have more.
-fn improved(
-    config: &ModelConfig,
-    limit: u64,
-    mut plan: Plan,
-    drafts: bool,
-    mut plan_of: impl FnMut(Plan) -> Result<Plan>,
-) -> Plan {
+fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl FnMut(Plan) -> Result<Plan>) -> Plan {
     let better: [fn(&mut Plan, Rows, usize); 3] = [
         |plan, rows, _| plan.rows.text = rows.text,
         |plan, rows, _| plan.rows.vision = rows.vision,
@@ -79,8 +73,8 @@ fn improved(
             }
         }
     }
-    // Last of all: neither drafts nor empty pages may make anything else smaller.
-    for step in DRAFT_ROWS.into_iter().rev().filter(|&step| drafts && step <= plan.rows.text.head) {
+    // Last of all: neither steps of several rows nor empty pages may make anything else smaller.
+    for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= plan.rows.text.head) {
         let mut more = plan.clone();
         more.rows.text.step = step;
         if let Ok(fits) = plan_of(more) {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::forward::Model;
-use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
+use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
 use crate::error::{Error, Result};
-use crate::gpu::{Prepared, Readback, Recording, Slice};
+use crate::gpu::{Gpu, Prepared, Readback, Recording, Slice};
 use crate::kernels::attention_step::Tuning;
 use crate::kernels::embed_rows::FEATURE;
 use crate::kernels::sample::{self, NONE, Sampling};
@@ -22,6 +22,8 @@ use crate::state::{State, States};
 pub struct Draw {
     /// Draws a token from a row of the logits and hands it to the next step: the row last drawn from, and its launches.
     draw: (usize, Prepared),
+    /// The same among other conversations: its row, and its launches.
+    seat: Option<(usize, Prepared)>,
     /// What the draws read and count.
     sampling: Sampling,
     /// The tokens that may come, as they are written to the device.
@@ -42,7 +44,7 @@ impl Draw {
         let mask = vec![0; if masked { mask_words(vocab) } else { 0 }];
         let draw = (0, prepare(model, &sampling)?);
         let readbacks = [gpu.readback(RESULT)?, gpu.readback(RESULT)?];
-        Ok(Self { draw, sampling, mask, readbacks, submitted: 0, fetched: 0 })
+        Ok(Self { draw, seat: None, sampling, mask, readbacks, submitted: 0, fetched: 0 })
     }
 
     /// Has the next draws look at a row of the logits, among the tokens of `mask`.
@@ -54,6 +56,22 @@ impl Draw {
             self.draw = (row, prepare(model, &self.sampling)?);
         }
         Ok(())
+    }
+
+    /// Has it draw from a row of `logits` to the words of a conversation of its own.
+    pub(super) fn apart(&mut self, gpu: &Gpu, row: usize, (logits, step): (&Slice, &Slice)) -> Result<()> {
+        if self.seat.as_ref().is_none_or(|(held, prepared)| *held != row || !prepared.is_current()) {
+            let sampling = Sampling { rules: self.sampling.rules.of_row(row, false), ..self.sampling.clone() };
+            let mut recording = Recording::on(gpu.kernel_config());
+            sampling.record(&mut recording, logits, step)?;
+            self.seat = Some((row, gpu.prepare("draw", &recording)?));
+        }
+        Ok(())
+    }
+
+    /// What draws it there.
+    pub(super) fn of_seat(&self) -> Option<&Prepared> {
+        self.seat.as_ref().map(|(_, prepared)| prepared)
     }
 
     /// What draws a token, and the readback that the next submission fills.
@@ -224,8 +242,13 @@ impl LanguageModel for Model {
         Ok(())
     }
 
-    fn resume(&mut self, state: &mut State, _: &mut Draw, token: u32, drawn: usize) -> Result<()> {
-        self.start_steps(state, StepHeader { token, entry: state.len(), drawn })
+    fn resume(&mut self, state: &mut State, draw: &mut Draw, token: u32, drawn: usize) -> Result<()> {
+        self.start_steps(state, StepHeader { token, entry: state.len(), drawn })?;
+        // The work memory may have been given up meanwhile, for another one's picture.
+        if !draw.draw.1.is_current() {
+            draw.draw.1 = prepare(self, &draw.sampling)?;
+        }
+        Ok(())
     }
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
@@ -280,6 +303,18 @@ impl LanguageModel for Model {
             Some(kept) => Ok(Some(Verdict { kept, token })),
             None => Err(Error::Internal { detail: format!("{entry} to {next} by {} rows", inputs.len()) }),
         }
+    }
+
+    fn most_together(&self) -> usize {
+        self.most_apart()
+    }
+
+    async fn together_is_right(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<bool> {
+        self.apart_is_right(seats).await
+    }
+
+    async fn step_together(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
+        self.steps_apart(seats).await
     }
 }
 

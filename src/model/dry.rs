@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Kernel, KernelConfig, Paper, Purpose, Recording};
+use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
 use crate::sampling::SamplingOptions;
@@ -116,6 +117,12 @@ impl DryModel {
     /// A step of `rows` rows, the first at `entry`; of several rows with the verdict about drafts.
     pub fn step(&self, work: &Workspace, state: &State, entry: usize, rows: usize) -> Result<Recording> {
         self.record(work, (rows, Form::step(entry, rows)), |pass| self.decoder.record_step(pass, state))
+    }
+
+    /// A step of several conversations, each at `entry`.
+    pub fn step_together(&self, work: &Workspace, state: &State, entry: usize, count: usize) -> Result<Recording> {
+        let form = Form::Step { reach: reach(entry + 1), apart: true };
+        self.record(work, (count, form), |pass| self.decoder.record_step(pass, state))
     }
 
     /// The draw of a token behind a step.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
-use crate::gpu::{Allocator, Buffer, Gpu, Prepared, Purpose, Recording, Slice};
+use crate::gpu::{Allocator, Buffer, Gpu, Prepared, Purpose, Readback, Recording, Slice};
 use crate::kernels::cache::PAGES;
 use crate::layers::step::{self, StepHeader, TABLE_ROWS};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
@@ -23,11 +23,22 @@ pub struct Model {
     /// What the decoder works in; not there while a picture is encoded.
     pub(super) work: Option<Workspace>,
     /// Steps by their rows, form and the pictures in sight, one for each count of rows and state.
-    steps: Vec<((usize, Form, u64), Prepared)>,
+    pub(super) steps: Vec<((usize, Form, u64), Prepared)>,
     /// Whether the kernel that few answers need has been tested on this device.
     pub(super) filter_is_tested: bool,
     /// Passes over drafts that have been tested on this device, by their rows and form, and whether they are right.
     pub(super) drafts_tested: Vec<((usize, Form), bool)>,
+    /// From the first step of several conversations on.
+    pub(super) together: Option<Together>,
+}
+
+/// What steps of several conversations need besides.
+#[derive(Debug)]
+pub(super) struct Together {
+    /// The words of all conversations, as they come back.
+    pub(super) readback: Readback,
+    /// Rows of the passes that have been tested on this device, and whether they are right.
+    pub(super) tested: Vec<(usize, bool)>,
 }
 
 impl Model {
@@ -36,7 +47,7 @@ impl Model {
     pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, (context, kv): (usize, KvPrecision)) -> Self {
         let pool = Pool::new(&decoder.config, kv, context);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
-        Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested }
+        Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested, together: None }
     }
 
     /// With room for so many rows of pictures that have keys and values of their own, of all conversations together.

@@ -63,6 +63,19 @@ pub struct Verdict {
     pub token: u32,
 }
 
+/// One of several conversations that are continued together.
+#[derive(Debug)]
+pub struct Seat<'a, S, D> {
+    /// Of the entries before `token`; there must be room for one more.
+    pub state: &'a mut S,
+    /// How its tokens are drawn.
+    pub draw: &'a mut D,
+    /// The token drawn last, which is known.
+    pub token: u32,
+    /// Tokens drawn so far.
+    pub drawn: usize,
+}
+
 /// A model that continues conversations, each of which has a state of its own. Work is submitted in order; what a method says that it
 /// waits for is done when it returns, other work may still be under way. Every method fails with what the device says.
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
@@ -155,4 +168,15 @@ pub trait LanguageModel {
         inputs: &[u32],
         drawn: usize,
     ) -> Result<Option<Verdict>>;
+
+    /// The most conversations that [`Self::step_together`] takes; 1 for a model that continues one alone.
+    fn most_together(&self) -> usize;
+
+    /// Whether so many conversations at once are continued as each is alone, on this device: found out when it is first asked. States are
+    /// as before.
+    async fn together_is_right(&mut self, seats: &mut [Seat<'_, Self::State, Self::Draw>]) -> Result<bool>;
+
+    /// Takes the step of the last token of each of some conversations, two at least, and draws the next one of each, or says why there is
+    /// none for it. Their draws have begun, and nothing is submitted behind them.
+    async fn step_together(&mut self, seats: &mut [Seat<'_, Self::State, Self::Draw>]) -> Result<Vec<Result<u32>>>;
 }

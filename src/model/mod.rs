@@ -7,9 +7,10 @@ mod draw;
 mod dry;
 mod forward;
 mod language;
+mod together;
 mod trial;
 
 pub use draw::Draw;
 pub use dry::DryModel;
 pub use forward::Model;
-pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
+pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};

@@ -211,6 +211,10 @@ impl States for State {
         self.recurrent.as_ref().map_or(self.len(), |recurrent| self.reach(recurrent.last_place()))
     }
 
+    fn pin(&mut self, pinned: bool) {
+        self.pool.pages(|pages| pages.pin(self.list, pinned));
+    }
+
     fn rest(&mut self) -> usize {
         self.rewind(self.lasting());
         self.recurrent.iter().for_each(Recurrent::rest);

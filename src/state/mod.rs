@@ -61,6 +61,9 @@ pub trait States: Sized {
     /// Entries that a conversation still holds which nobody goes on with: those of [`Self::rest`].
     fn lasting(&self) -> usize;
 
+    /// Has the memory of its entries be kept whatever others need, or lets it go.
+    fn pin(&mut self, pinned: bool);
+
     /// Gives up the memory that only a conversation which goes on needs. Returns the entries that are left.
     fn rest(&mut self) -> usize;
 }

@@ -24,6 +24,8 @@ struct List {
     len: usize,
     /// The last reservation.
     used: u64,
+    /// Whether nothing may be taken from it.
+    pinned: bool,
 }
 
 impl Pages {
@@ -55,6 +57,7 @@ impl Pages {
     /// A list with the entries of another one, in the same pages; without any if there is no such list.
     pub fn fork(&mut self, list: u64) -> u64 {
         let mut copy = self.lists.get(&list).cloned().unwrap_or_default();
+        copy.pinned = false;
         copy.pages.truncate(copy.len.div_ceil(PAGE));
         copy.pages.iter().for_each(|&page| self.counts[page as usize] += 1);
         self.add(copy)
@@ -105,9 +108,9 @@ impl Pages {
         list.len
     }
 
-    /// Gives up the pages of all lists but `list` that are behind their entries.
+    /// Gives up the pages of all lists but `list` and those pinned that are behind their entries.
     pub fn give_back(&mut self, list: Option<u64>) {
-        let others = self.lists.iter().filter(|(key, _)| Some(**key) != list);
+        let others = self.lists.iter().filter(|(key, other)| Some(**key) != list && !other.pinned);
         let needed: Vec<(u64, usize)> = others.map(|(key, other)| (*key, other.len.div_ceil(PAGE))).collect();
         needed.into_iter().for_each(|(key, pages)| self.truncate(key, pages));
     }
@@ -156,15 +159,25 @@ impl Pages {
         copy
     }
 
-    /// Takes pages from other lists than `list` until it can be continued by `entries` or none is left to take: first those behind their
-    /// entries, then the last pages of lists that were reserved for longest ago.
+    /// Has nothing be taken from a list, which keeps no page behind its entries; or lets it.
+    pub fn pin(&mut self, list: u64, pinned: bool) {
+        self.truncate(list, self.len(list).div_ceil(PAGE));
+        if let Some(list) = self.lists.get_mut(&list) {
+            list.pinned = pinned;
+        }
+    }
+
+    /// Takes pages from lists other than `list` that are not pinned, until it can be continued by `entries` or none is left to take:
+    /// first those behind their entries, then the last pages of lists that were reserved for longest ago.
     pub fn evict(&mut self, list: u64, entries: usize) {
         if self.free() < self.missing(list, entries) {
             self.give_back(Some(list));
         }
         while self.free() < self.missing(list, entries) {
-            let others = self.lists.iter().filter(|(key, other)| **key != list && !other.pages.is_empty());
-            let Some((&key, other)) = others.min_by_key(|(_, other)| other.used) else { return };
+            let has_pages = |(key, other): &(&u64, &List)| **key != list && !other.pinned && !other.pages.is_empty();
+            let Some((&key, other)) = self.lists.iter().filter(has_pages).min_by_key(|(_, other)| other.used) else {
+                return;
+            };
             let pages = other.pages.len() - 1;
             self.truncate(key, pages);
         }

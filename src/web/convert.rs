@@ -34,6 +34,7 @@ pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
 }
 
 /// A field of an object; undefined where there is none.
+#[cfg(feature = "engine-module")]
 pub(super) fn field(object: &JsValue, name: &str) -> JsValue {
     js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
 }

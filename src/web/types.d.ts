@@ -169,7 +169,9 @@ export type ChatEvent =
   /** How large a picture of the request is shown to the model. */
   | ({ kind: "picture"; picture: number } & ShownPicture)
   /** Something about a picture that the user should know. */
-  | { kind: "note"; picture: number; message: string };
+  | { kind: "note"; picture: number; message: string }
+  /** The conversation was too long for the context, and `truncation` is `auto`: so many of its oldest turns are left out. */
+  | { kind: "truncated"; turns: number };
 
 /** The same, and the messages of a stream: JSON, or `[DONE]`. */
 export type AnswerEvent = ChatEvent | { kind: "frame"; event: string | null; data: string };

@@ -135,6 +135,7 @@ fn a_full_request_is_read() {
         format: None,
         thinking: None,
         tools: None,
+        truncates: false,
         n: 3,
         stream: true,
         include_usage: true,

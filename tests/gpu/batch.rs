@@ -156,3 +156,37 @@ fn answers_of_something_else_are_left_alone() {
         assert_eq!(fs::read_to_string(folder.join("out.jsonl")).expect("the file"), other);
     }
 }
+
+/// A folder of pictures as a batch: killed once, it goes on, and each picture is described once, as it is alone.
+#[test]
+fn pictures_that_are_described_to_a_file_are_described_once() {
+    let folder = folder("described");
+    for scene in 1..=6 {
+        let name = format!("scene-0{scene}.png");
+        fs::copy(Path::new("www/models/demo/gallery").join(&name), folder.join(name)).expect("a picture");
+    }
+    fs::write(folder.join("broken.png"), "no picture").expect("a file");
+    let out = folder.join("out.jsonl");
+    let describe = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        command.args(["describe", "www/models/demo"]).arg(&folder).args(["--max-tokens", "30", "--out"]).arg(&out);
+        command.stderr(Stdio::piped());
+        command
+    };
+    let lines = || fs::read_to_string(&out).map_or(0, |text| text.matches('\n').count());
+    let mut child = describe().spawn().expect("the command");
+    while lines() == 0 && child.try_wait().expect("a state").is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = child.kill();
+    child.wait().expect("its end");
+    let output = describe().output().expect("the command");
+    assert!(output.status.success(), "{}", said(&output));
+    let (answers, wrong) = answers(&folder);
+    let path = |name: &str| folder.join(name).display().to_string();
+    assert_eq!((answers.len(), wrong), (7, Vec::new()), "{answers:?}");
+    let sea = "An orange circle above the purple word \"SEA\" on a gray background.";
+    assert_eq!(told(&answers[&path("scene-01.png")]), sea);
+    assert_eq!(told(&answers[&path("broken.png")]), "image_parse_error");
+    assert!(said(&describe().output().expect("the command")).contains("7 requests: 7 answered before"));
+}

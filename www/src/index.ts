@@ -1,4 +1,5 @@
 /** Runs vision-language models on the user's own GPU. Start at {@link Engine.load}. */
+export type { BatchAnswer, BatchLineError, BatchOptions, BatchProgress, BatchRequest, BatchSource } from "./api/batch.js";
 export type { CheckCode, CheckOptions, CheckReason, DeviceCheck, ModelCheck } from "./api/check.js";
 export type { CheckedDevice, DeviceFault, DeviceLimits } from "./api/check-device.js";
 export type { AiSdkOptions, OpenAIOptions } from "./api/clients.js";

@@ -36,6 +36,7 @@ impl ResponseWire {
             "temperature": request.sampling.temperature,
             "text": {"format": request.text_format},
             "top_p": request.sampling.top_p,
+            "truncation": if request.truncates { "auto" } else { "disabled" },
             "top_logprobs": request.sampling.logprobs.unwrap_or(0),
         });
         Self { head, repeated, waiting: Vec::new(), has_message: false, sequence: 0 }

@@ -14,7 +14,7 @@ use ocelli::{Error, Result};
 use crate::open;
 
 /// What the model is called.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct NameArgs {
     /// The model's name in answers [default: the package's folder].
     #[arg(long)]

@@ -26,6 +26,9 @@ pub(crate) struct BenchArgs {
     /// Sides of the pictures that are timed, in pixels; none for a model that does not see.
     #[arg(long, value_delimiter = ',', default_value = "448,1036", value_parser = side)]
     pictures: Vec<usize>,
+    /// How many answers at once are timed: the rate is that of all together.
+    #[arg(long, value_delimiter = ',')]
+    together: Vec<usize>,
     /// Tokens decoded at a time, at least 2.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..))]
     tokens: u32,
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         decode: args.decode.clone(),
         prefill: args.prefill.clone(),
         pictures: args.pictures.clone(),
+        together: args.together.clone(),
         tokens: args.tokens as usize,
         rounds: args.rounds as usize,
         patience_ms: 1e3 * f64::from(args.patience),

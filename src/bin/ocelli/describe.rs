@@ -1,11 +1,16 @@
 //! `ocelli describe`: pictures to text.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ocelli::Result;
 use ocelli::engine::{Completion, Engine, Event};
+use ocelli::grammar::Format;
+use ocelli::{Error, Result};
+use serde_json::{Value, json};
 
+use crate::api::NameArgs;
+use crate::batch::{self, Job};
 use crate::models::PackagePath;
 use crate::open::{self, SamplingArgs};
 
@@ -26,6 +31,10 @@ pub(crate) struct DescribeArgs {
     /// Print a line of JSON for each answer.
     #[arg(long)]
     json: bool,
+    /// Write the answers to this file, several at once, as `ocelli batch` does: a line of JSON for each picture, whose path is its
+    /// `custom_id`. A command that was interrupted goes on where it was.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["together", "json"])]
+    out: Option<PathBuf>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -48,6 +57,9 @@ struct Failure<'a> {
 /// A picture that cannot be described is complained about, and the others go on. The error is the last picture's, or the package's.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
+    if let Some(out) = &args.out {
+        return to_file(args, &images, out);
+    }
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
@@ -67,6 +79,45 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     }
     open::show_memory(&engine, &args.sampling.memory);
     outcome
+}
+
+/// The pictures as a batch, each a request of its own.
+fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
+    let lines = images.iter().map(|image| request(args, image)).collect::<Result<Vec<_>>>()?.join("\n");
+    let (package, context, memory) = (&args.package, args.sampling.context, &args.sampling.memory);
+    let (names, base) = (&NameArgs::default(), Path::new(""));
+    let job = Job { name: "the pictures", base, output: out, package, names, context, memory };
+    batch::carry_out(&job, || Ok(Cursor::new(&lines)))
+}
+
+/// A picture's request, as a line of a batch.
+fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
+    let (sampling, path) = (&args.sampling, image.display().to_string());
+    let content = json!([
+        {"type": "image_url", "image_url": {"url": path, "detail": sampling.detail}},
+        {"type": "text", "text": args.prompt},
+    ]);
+    let format = match sampling.format.format()? {
+        None => json!({"type": "text"}),
+        Some(Format::JsonSchema(schema)) => {
+            let schema: Value =
+                serde_json::from_str(&schema).map_err(|error| Error::request("json_schema", error.to_string()))?;
+            json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
+        }
+        Some(Format::Regex(regex)) => json!({"type": "regex", "regex": regex}),
+        Some(Format::Lark(lark)) => json!({"type": "lark", "lark": lark}),
+        Some(Format::Rules { .. }) => return Err(Error::Internal { detail: "a format of several rules".into() }),
+    };
+    let body = json!({
+        "messages": [{"role": "user", "content": content}],
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "max_tokens": sampling.max_tokens,
+        "response_format": format,
+    });
+    crate::json(&json!({"custom_id": path, "method": "POST", "url": "/v1/chat/completions", "body": body}))
 }
 
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
@@ -91,13 +142,13 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             images.push(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path).map_err(|e| ocelli::Error::io(path.display(), &e))?;
+        let entries = std::fs::read_dir(path).map_err(|e| Error::io(path.display(), &e))?;
         let from = images.len();
         images.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_picture(path)));
         images[from..].sort();
     }
     if images.is_empty() {
-        return Err(ocelli::Error::request("images", "there are no PNG, JPEG or WebP files"));
+        return Err(Error::request("images", "there are no PNG, JPEG or WebP files"));
     }
     Ok(images)
 }

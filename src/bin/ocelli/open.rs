@@ -33,25 +33,25 @@ use crate::tuning;
 pub(crate) struct SamplingArgs {
     /// 0 always takes the likeliest token.
     #[arg(long, default_value_t = 0.0)]
-    temperature: f32,
+    pub(crate) temperature: f32,
     /// Only this many of the likeliest tokens.
     #[arg(long)]
-    top_k: Option<usize>,
+    pub(crate) top_k: Option<usize>,
     /// Only the likeliest tokens that together reach this probability.
     #[arg(long, default_value_t = 1.0)]
-    top_p: f32,
+    pub(crate) top_p: f32,
     /// Equal seeds give equal answers.
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Most tokens of an answer.
     #[arg(long)]
-    max_tokens: Option<usize>,
+    pub(crate) max_tokens: Option<usize>,
     /// How large pictures are shown: low (512 pixels long at most), high (as large as the model takes them) or auto (as large as the
     /// device computes them in time).
     #[arg(long, value_name = "SIZE", default_value = "auto")]
     pub(crate) detail: Detail,
     #[command(flatten)]
-    format: FormatArgs,
+    pub(crate) format: FormatArgs,
     /// Tokens the context holds.
     #[arg(long)]
     pub(crate) context: Option<usize>,
@@ -78,7 +78,7 @@ pub(crate) struct FormatArgs {
 }
 
 impl FormatArgs {
-    fn format(&self) -> Result<Option<Format>> {
+    pub(crate) fn format(&self) -> Result<Option<Format>> {
         let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| Error::io(path.display(), &error));
         Ok(match (&self.json_schema, &self.regex, &self.lark) {
             (Some(path), _, _) => Some(Format::JsonSchema(read(path)?)),

@@ -1,6 +1,6 @@
 //! Cases of attention, of prompts and of steps.
 
-use super::cache::{pages_of, plane_words, rows_of, step_words};
+use super::cache::{pages_of, plane_words, rows_of, step_words, words_apart};
 use super::harness::{Harness, Holds, Random};
 use super::{Case, SUM};
 use crate::config::KvPrecision;
@@ -121,12 +121,14 @@ pub struct Attending {
     pub head_dim: usize,
     /// How threads divide it.
     pub tuning: step::Tuning,
+    /// Each of them is the last one of another conversation.
+    pub apart: bool,
 }
 
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
-    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning } = shape;
-    let rows = m * (q_heads / kv_heads);
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning, apart } = shape;
+    let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
     let sizes = format!("{shape:?} {precision} {}", scores.name);
     Case::new(step::kernel(head_dim, precision, rows, splits > 1, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
@@ -136,7 +138,13 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let mut v = harness.random.numbers(tokens * kv_width, 1.0); // [tokens, kv_width]
         let pages = pages_of(harness, tokens);
         let cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
-        let step_words = harness.words(&step_words((position, 0), &pages, &[]))?;
+        // Of several conversations some have less to split.
+        let splits_of = |row: usize| if apart { splits.div_ceil(1 + row % 3) } else { splits };
+        let words = match apart {
+            false => step_words((position, 0), &pages, &[]),
+            true => (0..m).flat_map(|row| words_apart(position + row, splits_of(row), &pages, &[])).collect(),
+        };
+        let step_words = harness.words(&words)?;
         let mut out = harness.output(m * q_width, Holds::Numbers)?;
         let mut partials = harness.output(partials_len(m, q_heads, head_dim, splits).max(1), Holds::Numbers)?;
         let queries = Heads { buffer: harness.input(&q)?, stride, offset };
@@ -145,6 +153,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             cache: &cache,
             step: &step_words,
             m,
+            apart,
             q_heads,
             kv_heads,
             head_dim,
@@ -160,10 +169,29 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             let (q_tokens, kv_tokens, causal_past) = (m, tokens, Some(position));
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
             reference::attention::compute(shape, q, k, v, out.expected());
-        } else {
+        } else if !apart {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
             reference::attention_step::compute(shape, q, k, v, partials.expected());
+        } else {
+            let (tile, width) = (tuning.tile(), q_heads * (head_dim + 4));
+            for row in 0..m {
+                let (position, splits) = (position + row, splits_of(row));
+                let shape =
+                    reference::attention_step::Shape { m: 1, position, q_heads, kv_heads, head_dim, splits, tile };
+                let query = reference::attention::Heads { values: &q.values[row * stride..], ..q };
+                let mut own = vec![0.0; splits * width]; // [splits, q_heads, head_dim + 4]
+                reference::attention_step::compute(shape, query, k, v, &mut own);
+                let mut nothing = vec![0.0; head_dim + 4];
+                nothing[head_dim] = reference::attention_step::HIDDEN;
+                let of_row = partials.expected().chunks_exact_mut(width).skip(row).step_by(m);
+                for (split, to) in of_row.enumerate() {
+                    match own.chunks_exact(width).nth(split) {
+                        Some(piece) => to.copy_from_slice(piece),
+                        None => to.chunks_exact_mut(head_dim + 4).for_each(|to| to.copy_from_slice(&nothing)),
+                    }
+                }
+            }
         }
         Ok(vec![out, partials])
     })

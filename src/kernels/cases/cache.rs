@@ -20,6 +20,8 @@ pub struct Rotation {
     pub rows: usize,
     /// Only quarter turns, and queries are scaled by powers of two: nothing is rounded.
     pub exact: bool,
+    /// Each new token is one of another conversation.
+    pub apart: bool,
 }
 
 impl Rotation {
@@ -38,9 +40,15 @@ impl Rotation {
         table
     }
 
-    /// What the kernels read of the tables.
-    pub(super) fn words(self, pages: &[u32], table: &[f32]) -> Vec<u32> {
-        step_words((self.position, self.table_first), pages, table)
+    /// What the kernels read of the tables for so many new tokens.
+    pub(super) fn words(self, tokens: usize, pages: &[u32], table: &[f32]) -> Vec<u32> {
+        if !self.apart {
+            return step_words((self.position, self.table_first), pages, table);
+        }
+        let stride = table.len() / self.rows;
+        let rotations = table.chunks_exact(stride).skip(self.position - self.table_first);
+        let positions = self.position..self.position + tokens;
+        positions.zip(rotations).flat_map(|(position, rotation)| words_apart(position, 1, pages, rotation)).collect()
     }
 
     /// What the reference reads of them.
@@ -52,9 +60,19 @@ impl Rotation {
 /// The words of a step at a position, with a rope table that begins at another; token and count are none.
 pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table: &[f32]) -> Vec<u32> {
     let mut words = vec![u32::MAX; rope_table_at(pages.len())];
-    (words[1], words[3], words[4]) = (position as u32, table_first as u32, words.len() as u32);
+    (words[1], words[3], words[4], words[5]) = (position as u32, table_first as u32, words.len() as u32, 0);
     words[PAGES..PAGES + pages.len()].copy_from_slice(pages);
     words.extend(table.iter().map(|x| x.to_bits()));
+    words
+}
+
+/// The words of one of several conversations: the pages up to that of its position, and its rotation alone.
+pub(super) fn words_apart(position: usize, splits: usize, pages: &[u32], rotation: &[f32]) -> Vec<u32> {
+    let mut own = pages.to_vec();
+    own[position / PAGE + 1..].fill(u32::MAX);
+    let mut words = step_words((position, position), &own, rotation);
+    words.resize(words.len().next_multiple_of(64), u32::MAX);
+    (words[5], words[6]) = (words.len() as u32 / 4, splits as u32);
     words
 }
 
@@ -131,7 +149,7 @@ pub fn rope_append(
         let table = rotation.table(harness, heads.dim);
         let held = rotation.position + tokens;
         let pages = pages_of(harness, held);
-        let (step, mut out) = (harness.words(&rotation.words(&pages, &table))?, harness.in_place(&qkv)?);
+        let (step, mut out) = (harness.words(&rotation.words(tokens, &pages, &table))?, harness.in_place(&qkv)?);
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, held), rotation.exact)?;
         // Where nothing may be rounded, the mean square of the numbers is 1.
         let eps = if rotation.exact { 0.0 } else { 1e-6 };

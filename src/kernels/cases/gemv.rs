@@ -80,18 +80,19 @@ pub fn qkv_matvec(
     (m, k): (usize, usize),
     heads: Heads,
     (precision, has_bias): (KvPrecision, bool),
+    apart: bool,
 ) -> Case {
-    let sizes = format!("m={m} k={k} {heads:?} {gemv:?}");
+    let sizes = format!("m={m} k={k} {heads:?} {gemv:?} apart={apart}");
     let kernel = qkv::kernel(&gemv, (heads.dim, heads.pairs), precision, has_bias);
     Case::new(kernel, SUM, sizes, move |harness| {
         let n = (heads.q + 2 * heads.kv) * heads.dim;
         let (x, gain, h) = normed(harness, gemv, (m, k));
         let (weight, w) = random_matrix(harness, gemv.layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
         let bias = has_bias.then(|| harness.random.numbers(n, 1.0));
-        let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false };
+        let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false, apart };
         let table = rotation.table(harness, heads.dim);
         let pages = pages_of(harness, 5 + m);
-        let step = harness.words(&rotation.words(&pages, &table))?;
+        let step = harness.words(&rotation.words(m, &pages, &table))?;
         let mut q = harness.output(m * heads.q * heads.dim, Holds::Numbers)?;
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, 5 + m), false)?;
         let (x, gain) = (harness.input(&x)?, harness.input(&gain.unwrap_or_default())?);

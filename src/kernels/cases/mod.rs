@@ -174,7 +174,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if is_split { 2 } else { 1 });
-            let shape = Attending { m, splits, position: tuning.tile() + 1, heads, head_dim, tuning };
+            let shape = Attending { m, splits, position: tuning.tile() + 1, heads, head_dim, tuning, apart: false };
             vec![attention_step(shape, precision, Scores::MILD)]
         }
         Variant::DeltaScan { dim } => {
@@ -194,11 +194,11 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
             let (m, _, k) = product(gemv, 0, unit(gemv.layout));
-            vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias))]
+            vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false)]
         }
         Variant::RmsNorm(tuning) => vec![rms_norm(tuning, (3, 260), 1e-5, 3.0)],
         Variant::RopeAppend { head_dim, has_norms, precision } => {
-            let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true };
+            let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false };
             let numbers = if has_norms { signs } else { exact_numbers };
             let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
             let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);

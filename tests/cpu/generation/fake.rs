@@ -5,154 +5,15 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
+use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::{Pages, States};
+
+pub(crate) use super::fake_state::Kind;
+use super::fake_state::{FakeState, Seen};
 use ocelli::{Error, Result};
-
-/// What a state can go back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Any entry: keys and values.
-    Attention,
-    /// The last few checkpoints only: a recurrence.
-    Recurrence,
-}
-
-/// Places that a recurrence remembers.
-const SNAPSHOTS: usize = 3;
-/// Tokens that the model says: few, so that what it says repeats itself.
-const WORDS: Range<u32> = 100..112;
-
-/// The sum of everything seen, and the last two tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    hash: u64,
-    last: [u32; 2],
-}
-
-impl Seen {
-    fn and(self, token: u32) -> Self {
-        let mixed =
-            (self.hash ^ u64::from(token)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        Self { hash: mixed ^ (mixed >> 29), last: [self.last[1], token] }
-    }
-
-    /// Mostly what the last two tokens lead to, sometimes what all of them do.
-    fn likeliest(self) -> u32 {
-        let [a, b] = self.last;
-        let of_all = self.hash.is_multiple_of(5);
-        WORDS.start + (if of_all { self.hash >> 7 } else { u64::from(a * 3 + b * 5) }) as u32 % WORDS.len() as u32
-    }
-
-    fn logits(self, vocab: usize) -> Vec<f32> {
-        let likeliest = self.likeliest();
-        let other = |id: u32| ((self.hash >> (id % 48)) & 0xff) as f32 / 256.0;
-        (0..vocab as u32)
-            .map(|id| {
-                if id == likeliest {
-                    4.0
-                } else if WORDS.contains(&id) {
-                    other(id)
-                } else {
-                    -9.0
-                }
-            })
-            .collect()
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct FakeState {
-    kind: Kind,
-    device: usize,
-    pages: Rc<RefCell<Pages>>,
-    /// Its pages.
-    list: u64,
-    /// After every entry: all of them, or of a recurrence the last one alone, and how many there were.
-    seen: Vec<Seen>,
-    at: usize,
-    snapshots: Vec<(usize, Seen)>,
-}
-
-impl Drop for FakeState {
-    fn drop(&mut self) {
-        self.pages.borrow_mut().close(self.list);
-    }
-}
-
-impl FakeState {
-    /// The state behind the entries, all of which the pages still hold.
-    fn now(&self) -> Seen {
-        assert_eq!(self.at, self.len(), "it goes on without pages that were taken from it");
-        self.seen.last().copied().unwrap_or_default()
-    }
-
-    fn push(&mut self, token: u32) -> Seen {
-        let next = self.now().and(token);
-        if self.kind == Kind::Recurrence {
-            self.seen.clear();
-        }
-        self.seen.push(next);
-        self.at += 1;
-        self.pages.borrow_mut().advance(self.list, 1);
-        next
-    }
-}
-
-impl States for FakeState {
-    fn len(&self) -> usize {
-        self.pages.borrow().len(self.list)
-    }
-
-    fn checkpoint(&mut self) {
-        if self.kind == Kind::Recurrence && self.snapshots.last().is_none_or(|(at, _)| *at != self.at) {
-            self.snapshots.push((self.at, self.now()));
-            if self.snapshots.len() > SNAPSHOTS {
-                self.snapshots.remove(0);
-            }
-        }
-    }
-
-    fn rewind(&mut self, to: usize) -> usize {
-        let left = self.reach(to);
-        self.pages.borrow_mut().rewind(self.list, left);
-        if left < self.at {
-            self.seen.truncate(left);
-            if self.kind == Kind::Recurrence {
-                self.snapshots.retain(|(at, _)| *at <= left);
-                self.seen = self.snapshots.last().map(|(_, seen)| *seen).into_iter().collect();
-            }
-            self.at = left;
-        }
-        left
-    }
-
-    fn reach(&self, to: usize) -> usize {
-        let left = self.len().min(to);
-        let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
-        if self.kind == Kind::Attention || left >= self.at { left } else { place().unwrap_or(0) }
-    }
-
-    fn lasting(&self) -> usize {
-        let last = || self.reach(self.snapshots.last().map_or(0, |(at, _)| *at));
-        if self.kind == Kind::Attention { self.len() } else { last() }
-    }
-
-    fn fork(&self) -> Self {
-        let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().fork(self.list));
-        let (seen, snapshots) = (self.seen.clone(), self.snapshots.clone());
-        let mut fork = Self { kind: self.kind, device: self.device, pages, list, seen, at: self.at, snapshots };
-        fork.rest();
-        fork
-    }
-
-    fn rest(&mut self) -> usize {
-        self.rewind(self.lasting())
-    }
-}
 
 /// What is to go wrong, by the number of the operation.
 #[derive(Debug, Default)]
@@ -162,8 +23,9 @@ pub(crate) struct Faults {
     pub(crate) full_at: Vec<usize>,
     /// Passes over one token or a few so far.
     pub(crate) passes: usize,
-    /// Rows of prompts computed so far.
+    /// Rows of prompts, and steps of several conversations, computed so far.
     pub(crate) rows: usize,
+    pub(crate) together: usize,
     /// Devices opened so far.
     pub(crate) devices: usize,
 }
@@ -232,9 +94,7 @@ impl LanguageModel for FakeModel {
     }
 
     fn new_state(&self) -> Result<FakeState> {
-        let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().open());
-        let (seen, snapshots) = (Vec::new(), Vec::new());
-        Ok(FakeState { kind: self.kind, device: self.device, pages, list, seen, at: 0, snapshots })
+        Ok(FakeState::new(self.kind, self.device, &self.pages))
     }
 
     async fn reserve(&mut self, state: &mut FakeState, rows: usize) -> Result<()> {
@@ -250,7 +110,10 @@ impl LanguageModel for FakeModel {
         }
         let mut pages = self.pages.borrow_mut();
         pages.evict(state.list, rows);
-        assert!(pages.free() >= pages.missing(state.list, rows), "the pages of one conversation are there");
+        if pages.free() < pages.missing(state.list, rows) {
+            let (what, purpose, detail) = ("state".into(), "kv_cache".into(), "all pages are in use".into());
+            return Err(Error::OutOfMemory { what, purpose, bytes: 1, in_use: 0, detail });
+        }
         pages.take(state.list, rows);
         Ok(())
     }
@@ -394,5 +257,27 @@ impl LanguageModel for FakeModel {
         }
         self.rows.truncate(kept);
         Ok(verdict)
+    }
+
+    fn most_together(&self) -> usize {
+        5
+    }
+
+    async fn together_is_right(&mut self, _: &mut [Seat<'_, FakeState, FakeDraw>]) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn step_together(&mut self, seats: &mut [Seat<'_, FakeState, FakeDraw>]) -> Result<Vec<Result<u32>>> {
+        assert!((2..=self.most_together()).contains(&seats.len()), "{} together", seats.len());
+        let mut tokens = Vec::new();
+        for Seat { state, draw, token, drawn } in seats {
+            self.operate()?;
+            assert_eq!((draw.next, draw.drawn.len(), draw.waiting.len()), (*token, *drawn, 0));
+            self.rows = vec![self.own(state).push(*token)];
+            self.draw(draw);
+            tokens.push(Ok(draw.waiting.remove(0)));
+        }
+        self.faults.borrow_mut().together += 1;
+        Ok(tokens)
     }
 }

@@ -4,8 +4,10 @@
 pub(crate) mod backend;
 mod cache;
 pub(crate) mod fake;
+mod fake_state;
 mod grammar;
 mod sessions;
+mod together;
 
 use crate::on_paper;
 use std::sync::{Arc, LazyLock};

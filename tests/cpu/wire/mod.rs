@@ -6,6 +6,7 @@ mod elements;
 mod formats;
 mod refusals;
 mod thoughts;
+mod together;
 mod tools;
 mod turns;
 mod whole_answers;

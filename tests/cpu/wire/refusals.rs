@@ -59,7 +59,7 @@ fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
         (json!({"conversation": "conv_1"}), "conversation"),
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"background": true}), "background"),
-        (json!({"truncation": "auto"}), "truncation"),
+        (json!({"truncation": "middle"}), "truncation"),
         (json!({"reasoning": {"effort": "high"}}), "reasoning"),
         (json!({"include": ["file_search_call.results"]}), "include[0]"),
         (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),

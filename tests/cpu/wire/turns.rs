@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use ocelli::Error;
 use ocelli::api::{Output, Run};
-use ocelli::engine::{Cancel, Speculation};
+use ocelli::engine::{Cancel, Event, Speculation};
 use serde_json::{Value, json};
 
 use super::{CONTEXT, answer, work};
@@ -92,4 +92,54 @@ fn a_held_answer_waits_where_nobody_else_wants_the_engine_and_can_be_ended() {
         cancel.cancel();
         assert_eq!(going.as_mut().poll(context), Poll::Ready(Err(Error::Aborted)));
     }
+}
+
+/// A conversation of so many turns behind instructions.
+fn talk(turns: usize, more: Value) -> Value {
+    let mut messages = vec![json!({"role": "system", "content": "Be brief."})];
+    for turn in 0..turns {
+        messages.push(json!({"role": "user", "content": format!("Question number {turn}")}));
+        messages.push(json!({"role": "assistant", "content": "An answer."}));
+    }
+    messages.push(json!({"role": "user", "content": "The last question"}));
+    let mut request = json!({"messages": messages, "max_tokens": 20, "temperature": 0});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
+#[test]
+fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
+    let fake = || engine(KINDS[0], Speculation::Off, (CONTEXT, 8));
+    let refused = answer(&mut fake(), CHAT, &talk(40, json!({}))).unwrap_err();
+    assert!(matches!(refused, Error::ContextOverflow { .. }), "{refused}");
+    let mut run = Run::new(work(CHAT, &talk(40, json!({"truncation": "auto"}))).unwrap(), Vec::new());
+    let mut events = Vec::new();
+    let mut hear = |output| events.push(output);
+    let body = pollster::block_on(run.go_on(&mut fake(), &Cancel::new(), &mut hear)).unwrap().unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let dropped = events.iter().find_map(|output| match output {
+        Output::Event(Event::Truncated { turns }) => Some(*turns),
+        _ => None,
+    });
+    let dropped = dropped.expect("an event");
+    assert!((1..40).contains(&dropped), "{dropped}");
+    // What is left is the conversation without these turns, and no turn more had to go.
+    let without = |count: usize| {
+        let mut request = talk(40, json!({}));
+        request["messages"].as_array_mut().unwrap().drain(1..1 + 2 * count);
+        request
+    };
+    let (cut, _) = answer(&mut fake(), CHAT, &without(dropped)).unwrap();
+    assert_eq!((&body["choices"], &body["usage"]["prompt_tokens"]), (&cut["choices"], &cut["usage"]["prompt_tokens"]));
+    let longer = answer(&mut fake(), CHAT, &without(dropped - 1));
+    let room = |body: &Value| CONTEXT as u64 - body["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!(room(&body) >= 20 && longer.is_ok_and(|(body, _)| room(&body) < 20));
+    // Nothing goes of what fits, and what is too long by itself is refused.
+    let (whole, _) = answer(&mut fake(), CHAT, &talk(2, json!({"truncation": "auto"}))).unwrap();
+    let (same, _) = answer(&mut fake(), CHAT, &talk(2, json!({}))).unwrap();
+    assert_eq!(whole["choices"], same["choices"]);
+    let long = json!([{"role": "user", "content": "far too long ".repeat(200)}]);
+    let long = answer(&mut fake(), CHAT, &json!({"messages": long, "truncation": "auto"})).unwrap_err();
+    assert!(matches!(long, Error::ContextOverflow { .. }), "{long}");
+    assert!(work(CHAT, &talk(1, json!({"truncation": "middle"}))).is_err());
 }

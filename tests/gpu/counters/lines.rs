@@ -250,8 +250,20 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
     gpu.write(&step, 0, bytemuck::cast_slice(&numbers)).expect("a write");
     let cache = &cache(gpu, kv_heads, head_dim, precision);
     let (step, partials) = (&step.all(), &out.clone());
-    let attention =
-        AttentionStep { q: &q, cache, step, m: 1, q_heads, kv_heads, head_dim, splits: 1, out: &out, partials, tuning };
+    let attention = AttentionStep {
+        q: &q,
+        cache,
+        step,
+        m: 1,
+        apart: false,
+        q_heads,
+        kv_heads,
+        head_dim,
+        splits: 1,
+        out: &out,
+        partials,
+        tuning,
+    };
     let mut recording = Recording::new();
     attention_step::record(&mut recording, &attention).expect("an attention");
     recording.dispatches().next().expect("a launch").clone()

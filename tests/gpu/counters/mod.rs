@@ -8,6 +8,7 @@ mod mllama;
 mod pieces;
 mod qwen;
 mod session;
+mod together;
 
 use crate::on_paper;
 use std::collections::BTreeMap;

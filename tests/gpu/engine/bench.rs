@@ -14,7 +14,8 @@ const CONTEXT: usize = 160;
 
 fn options() -> BenchOptions {
     let (decode, prefill, pictures) = (vec![16, 64, 4096], vec![40], vec![56, 2048]);
-    BenchOptions { decode, prefill, pictures, tokens: 4, rounds: 1, patience_ms: 500.0, kernels: true }
+    let together = vec![1, 3];
+    BenchOptions { decode, prefill, pictures, together, tokens: 4, rounds: 1, patience_ms: 500.0, kernels: true }
 }
 
 /// With a clock that goes on, by which it is known how often something has to be run, on a device whose counters no other test moves.
@@ -38,6 +39,7 @@ fn what_is_timed_is_what_requests_do() {
         assert!(lines.iter().any(|line| line.starts_with("picture 2048: no room")), "{lines:?}");
         let sizes = |what| report.measures.iter().filter(move |m| m.what == what).map(|m| m.size).collect::<Vec<_>>();
         assert_eq!((sizes(What::Decode), sizes(What::Picture)), (vec![16, 64], vec![56]));
+        assert_eq!(sizes(What::Together), [1, 3]);
         let peaks = report.peaks.as_ref().expect("peaks");
         assert!(peaks.copy_gb_s > 0.0 && peaks.arithmetic.iter().all(|peak| peak.gops > 0.0));
         let works: Vec<_> = report.works.iter().map(|shares| shares.work).collect();

@@ -4,6 +4,7 @@ mod cache;
 mod golden;
 mod pages;
 mod small_device;
+mod together;
 
 use crate::packages::{GGUF, engine, load, pack_gguf, pack_gguf_pair, random_package};
 use golden::{Case, cases, largest_difference};

@@ -54,6 +54,7 @@ impl Heard {
             | Event::Call { .. }
             | Event::Progress { .. }
             | Event::Picture { .. }
+            | Event::Truncated { .. }
             | Event::Note { .. } => (),
         }
     }

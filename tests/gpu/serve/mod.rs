@@ -149,7 +149,8 @@ fn clients_that_are_many_are_answered_in_the_order_they_came() {
     assert!(texts.iter().all(|text| text == WANTED), "{texts:?}");
     let order = order.into_inner().expect("no panic");
     let farthest = order.iter().enumerate().map(|(at, &number)| at.abs_diff(number)).max();
-    assert!(farthest <= Some(3), "{order:?}");
+    // Up to eight are answered side by side.
+    assert!(farthest <= Some(3 + 8), "{order:?}");
 }
 
 #[test]

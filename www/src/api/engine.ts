@@ -25,6 +25,7 @@ import { sharedWorker } from "../tabs/shared-worker.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
+import { answerBatch, type BatchAnswer, type BatchOptions, type BatchSource } from "./batch.js";
 import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
 import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
@@ -221,6 +222,14 @@ export class Engine {
   async tokenize(request: TokenizeRequest, options: { signal?: AbortSignal } = {}): Promise<TokenizeResult> {
     const wire = await wireRequest("/v1/tokenize", request);
     return JSON.parse(await this.connection.call("answer", wire, options)) as TokenizeResult;
+  }
+
+  /**
+   * Answers requests in the lines of OpenAI's Batch API, one after another and each when it is next in turn: requests of others come
+   * between. What is no request, or is refused, is an answer too. Goes on where it was with `answered`, the ids that are.
+   */
+  batch(requests: BatchSource, options: BatchOptions = {}): AsyncGenerator<BatchAnswer, void, void> {
+    return answerBatch(this.fetch, requests, options);
   }
 
   /**

@@ -167,6 +167,8 @@ export interface ChatCompletionRequest {
   presence_penalty?: number | null;
   /** By token id, from -100 to 100. */
   logit_bias?: Record<string, number> | null;
+  /** `auto`: the oldest turns of a conversation that is too long are left out, see `docs/api.md`. Default `disabled`. */
+  truncation?: "auto" | "disabled" | null;
   /** Answers, from 1 to 128. They share the prompt's work; the i-th has the seed `seed + i`. */
   n?: number | null;
   /** Tell log probabilities of the answer's tokens. */

@@ -1,13 +1,14 @@
 //! `ocelli batch`: requests from a file, answers to a file. Killed and started again it goes on where it was.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use ocelli::api::{Opened, Output, Reply, Run, Service, Work};
-use ocelli::engine::{Cancel, Engine};
+use ocelli::api::{Opened, Output, Reply, Requests as SideBySide, Run, Service, Work, answer_side_by_side};
+use ocelli::engine::{Cancel, Device, Engine};
 use ocelli::{Error, Result};
 
 use crate::api::{self, NameArgs};
@@ -45,32 +46,46 @@ pub(crate) struct BatchArgs {
 }
 
 pub(crate) fn run(args: &BatchArgs) -> Result<()> {
-    let name = args.input.display().to_string();
-    let input = || File::open(&args.input).map(BufReader::new).map_err(|error| Error::io(&name, &error));
-    let (ids, wrong) = survey(input()?, &name)?;
-    let mut answers = Answers::open(&args.output)?;
+    let name = &args.input.display().to_string();
+    let BatchArgs { input, output, package, names, context, memory } = args;
+    let base = input.parent().unwrap_or(Path::new(""));
+    let job = Job { name, base, output, package, names, context: *context, memory };
+    carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
+}
+
+/// Where a batch comes from and goes.
+pub(crate) struct Job<'a> {
+    /// What its requests are called.
+    pub(crate) name: &'a str,
+    /// Where paths of pictures count from.
+    pub(crate) base: &'a Path,
+    pub(crate) output: &'a Path,
+    pub(crate) package: &'a PackagePath,
+    pub(crate) names: &'a NameArgs,
+    pub(crate) context: Option<usize>,
+    pub(crate) memory: &'a MemoryArgs,
+}
+
+/// Answers the requests that are not answered yet; `input` begins to read them.
+pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
+    let &Job { name, base, output, package, names, context, memory } = job;
+    let (ids, wrong) = survey(input()?, name)?;
+    let mut answers = Answers::open(output)?;
     answers.check(&ids)?;
     answers.report(&wrong)?;
     let before = answers.len();
     let mut tally = Tally::default();
     if before < ids.len() {
-        let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
-        let service = args.names.service(&engine, &args.package);
-        let base = args.input.parent().unwrap_or(Path::new(""));
-        let bar = progress(ids.len(), before);
-        let mut requests = Requests::new(input()?);
-        while let Some(line) = requests.next().map_err(|error| Error::io(&name, &error))? {
-            let Ok(request) = line else { continue };
-            if answers.has(&request.custom_id) {
-                continue;
-            }
-            let answered = answer(&mut engine, &service, &request, base)?;
-            tally.count(&answered);
-            answers.add(&answered)?;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        open::show_memory(&engine, &args.memory);
+        let mut engine = pollster::block_on(open::engine(package, context, memory))?;
+        let service = names.service(&engine, package);
+        let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));
+        let (open, failed) = (BTreeMap::new(), None);
+        let mut desk =
+            Desk { requests, name, service, base, answers: &mut answers, tally: &mut tally, bar, open, failed };
+        pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
+        desk.bar.finish_and_clear();
+        desk.failed.map_or(Ok(()), Err)?;
+        open::show_memory(&engine, memory);
     }
     open::inform(&format!("{} requests: {before} answered before, {tally}; {} lines are none", ids.len(), wrong.len()));
     Ok(())
@@ -85,45 +100,107 @@ fn progress(requests: usize, answered: usize) -> ProgressBar {
     bar
 }
 
-/// Answers one request.
-///
-/// # Errors
-/// As [`Answered::new`].
-fn answer(engine: &mut Engine, service: &Service, request: &BatchRequest, base: &Path) -> Result<Answered> {
-    let (id, outcome) = request.answer(service, |work| {
-        let pictures = work.pictures.iter().map(|picture| api::own_picture(picture, base)).collect::<Result<_>>()?;
+/// The requests of a batch on their way to its answers.
+struct Desk<'a, R> {
+    requests: Requests<R>,
+    /// What their file is called.
+    name: &'a str,
+    service: Service,
+    base: &'a Path,
+    answers: &'a mut Answers,
+    tally: &'a mut Tally,
+    bar: ProgressBar,
+    /// Of each request under way the caller's id and its answer's.
+    open: BTreeMap<usize, (String, String)>,
+    /// What ends the batch.
+    failed: Option<Error>,
+}
+
+impl<R: BufRead> Desk<'_, R> {
+    /// The next request that needs the engine; the others are answered.
+    fn open(&mut self, engine: &mut Engine) -> Result<Option<Box<Run>>> {
+        while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
+            let Ok(request) = line else { continue };
+            if self.answers.has(&request.custom_id) {
+                continue;
+            }
+            let (id, opened) = request.open(&self.service);
+            let run = match opened {
+                Ok(Opened::Ready(body)) => Err(Ok(body)),
+                Ok(Opened::Work(work)) => self.run(engine, work).map_err(Err),
+                Err(error) => Err(Err(error)),
+            };
+            match run {
+                Ok(run) => {
+                    self.open.insert(self.requests.line(), (request.custom_id, id));
+                    return Ok(Some(run));
+                }
+                Err(outcome) => self.add(&(request.custom_id, id), outcome)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Work with its pictures, and held to its format.
+    fn run(&self, engine: &mut Engine, work: Box<Work>) -> Result<Box<Run>> {
+        let pictures =
+            work.pictures.iter().map(|picture| api::own_picture(picture, self.base)).collect::<Result<_>>()?;
         let mut run = Run::new(work, pictures);
         if let Some(wanted) = run.format().cloned() {
             run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
         }
-        let mut tell = |output| {
-            if let Output::Event(event) = output {
-                crate::tell(&event);
+        Ok(Box::new(run))
+    }
+
+    fn add(&mut self, (custom_id, id): &(String, String), outcome: Result<String>) -> Result<()> {
+        let answered = Answered::new(custom_id, id, outcome)?;
+        self.tally.count(&answered);
+        self.answers.add(&answered)?;
+        self.bar.inc(1);
+        Ok(())
+    }
+}
+
+impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
+    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+        if self.failed.is_some() {
+            return None;
+        }
+        match self.open(engine) {
+            Ok(run) => run.map(|run| (self.requests.line(), run, Cancel::new())),
+            Err(error) => {
+                self.failed = Some(error);
+                None
             }
-        };
-        // It cannot be held: nobody else knows of this `Cancel`.
-        let body = pollster::block_on(run.go_on(engine, &Cancel::new(), &mut tell))?;
-        body.ok_or(Error::Aborted)
-    });
-    Answered::new(&request.custom_id, &id, outcome)
+        }
+    }
+
+    fn send(&mut self, _: usize, output: Output) {
+        if let Output::Event(event) = output {
+            crate::tell(&event);
+        }
+    }
+
+    fn done(&mut self, number: usize, _: Box<Run>, outcome: Result<Option<String>>) {
+        let Some(ids) = self.open.remove(&number) else { return };
+        // It cannot be held: nobody else knows of its `Cancel`.
+        let outcome = outcome.and_then(|body| body.ok_or(Error::Aborted));
+        if let Err(error) = self.add(&ids, outcome) {
+            self.failed.get_or_insert(error);
+        }
+    }
 }
 
 impl BatchRequest {
-    /// What answers it, and the id of the answer; `carry_out` does what needs the engine.
-    pub(crate) fn answer(
-        &self,
-        service: &Service,
-        carry_out: impl FnOnce(Box<Work>) -> Result<String>,
-    ) -> (String, Result<String>) {
+    /// What it asks for, and the id of its answer.
+    pub(crate) fn open(&self, service: &Service) -> (String, Result<Opened>) {
         let stamp = api::stamp();
         let id = stamp.id.clone();
-        let opened = service.open(("POST", &self.url), &self.body, stamp);
-        let outcome = opened.and_then(|opened| match opened {
-            Opened::Ready(body) => Ok(body),
+        let opened = service.open(("POST", &self.url), &self.body, stamp).and_then(|opened| match opened {
             Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
-            Opened::Work(work) => carry_out(work),
+            opened => Ok(opened),
         });
-        (id, outcome)
+        (id, opened)
     }
 }
 

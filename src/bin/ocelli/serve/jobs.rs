@@ -1,15 +1,16 @@
-//! Requests wait for the one engine, first come, first served. One whose answer nobody reads leaves it to those behind it, and comes back
-//! to the end of the queue when it is read again. Requests of batches are answered while there are no others, and leave the engine within a
-//! token when one comes.
+//! Requests wait for the one engine, first come, first served, and are answered side by side, as many as it can. One whose answer nobody reads
+//! leaves it to the others, and comes back to the end of the queue when it is read again. Requests of batches are answered while there are no
+//! others, and leave the engine within a token when one comes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ocelli::api::{Output, Run, Work};
-use ocelli::engine::{Cancel, Engine, Picture};
+use ocelli::Result;
+use ocelli::api::{Output, Requests, Run, Work, answer_side_by_side};
+use ocelli::engine::{Cancel, Device, Engine, Picture};
 use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
@@ -24,6 +25,17 @@ pub(super) enum Priority {
     Person,
     /// A batch: it has time.
     Batch,
+}
+
+impl Priority {
+    /// Tells a request at work whether others want the engine.
+    fn urge(self, cancel: &Cancel, is_wanted: bool) {
+        cancel.give_way(is_wanted);
+        match self {
+            Self::Person => cancel.make_room(is_wanted),
+            Self::Batch => cancel.hold(is_wanted),
+        }
+    }
 }
 
 /// What a request asks for.
@@ -56,21 +68,26 @@ enum Message {
 struct Shared {
     /// Requests that wait, without those of batches.
     waiting: AtomicUsize,
-    /// The request that has the engine.
-    current: Mutex<Option<(Cancel, Priority)>>,
+    /// The requests that have the engine, by number.
+    current: Mutex<BTreeMap<usize, (Cancel, Priority)>>,
     is_stopped: AtomicBool,
 }
 
 impl Shared {
-    /// Has the request at work give way if others wait.
+    fn current(&self) -> MutexGuard<'_, BTreeMap<usize, (Cancel, Priority)>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the requests at work give way if others wait, or make room for them.
     fn urge(&self) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cancel, priority)) = &*current {
-            let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
-            cancel.give_way(is_wanted);
-            if *priority == Priority::Batch {
-                cancel.hold(is_wanted);
-            }
+        let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
+        self.current().values().for_each(|(cancel, priority)| priority.urge(cancel, is_wanted));
+    }
+
+    /// The same for one that may have been parked and is read again.
+    fn make_room_for(&self, number: usize) {
+        for (_, (cancel, priority)) in self.current().iter().filter(|(other, _)| **other != number) {
+            priority.urge(cancel, true);
         }
     }
 }
@@ -97,7 +114,7 @@ pub(super) struct Queue {
 
 /// An answer under way.
 struct Turn {
-    run: Run,
+    run: Box<Run>,
     flow: Arc<Flow>,
     priority: Priority,
 }
@@ -117,22 +134,24 @@ impl Jobs {
             return None;
         }
         let (sender, number) = (self.sender.clone(), self.next.fetch_add(1, Ordering::Relaxed));
-        // With the engine's thread gone nobody waits for it.
-        let wake = Box::new(move || drop(sender.send(Message::Read(number))));
+        let shared = self.shared.clone();
+        let wake = Box::new(move || {
+            // With the engine's thread gone nobody waits for it.
+            drop(sender.send(Message::Read(number)));
+            shared.make_room_for(number);
+        });
         let (flow, reader) = Flow::new(number, wake);
         self.sender.send(Message::New(Box::new(Job { asked, flow, priority }))).ok()?;
         self.shared.urge();
         Some(reader)
     }
 
-    /// Has the engine's thread end, and the request at work with it.
+    /// Has the engine's thread end, and the requests at work with it.
     pub(super) fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::SeqCst);
         // If it cannot be told it has ended.
         let _ = self.sender.send(Message::Stop);
-        if let Some((cancel, _)) = &*self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) {
-            cancel.cancel();
-        }
+        self.shared.current().values().for_each(|(cancel, _)| cancel.cancel());
     }
 
     /// Whether the engine's thread ends: what it has not answered it will not answer.
@@ -153,7 +172,10 @@ impl Queue {
             match message {
                 Some(message) => self.take(message),
                 None if is_idle => self.is_stopped = true,
-                None => self.turn(engine),
+                None => {
+                    let mut desk = Desk { queue: &mut self, open: HashMap::new() };
+                    pollster::block_on(answer_side_by_side(engine, &mut desk));
+                }
             }
         }
     }
@@ -163,7 +185,7 @@ impl Queue {
             Message::Stop => self.is_stopped = true,
             Message::New(job) => {
                 let Job { asked: Asked { work, pictures, grammar }, flow, priority } = *job;
-                let mut run = Run::new(work, pictures);
+                let mut run = Box::new(Run::new(work, pictures));
                 if let Some(grammar) = grammar {
                     run.hold_to(Rc::new(grammar));
                 }
@@ -179,36 +201,72 @@ impl Queue {
         }
     }
 
-    fn turn(&mut self, engine: &mut Engine) {
-        let next = self.waiting.pop_front().or_else(|| self.batched.pop_front());
-        let Some(Turn { mut run, flow, priority }) = next else { return };
-        if priority == Priority::Person {
-            self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+    /// The next request that has its turn; one of a batch only if nobody else is answered.
+    fn next(&mut self, is_for_people: bool) -> Option<Turn> {
+        while let Ok(message) = self.receiver.try_recv() {
+            self.take(message);
         }
-        let set = |current| *self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
-        set(Some((flow.cancel.clone(), priority)));
-        self.shared.urge();
-        let mut send = |output| {
-            if let Output::Frame(frame) = output {
-                flow.send(Answer::Frame(frame.text()));
+        if self.is_stopped {
+            return None;
+        }
+        let Some(turn) = self.waiting.pop_front() else {
+            return if is_for_people { None } else { self.batched.pop_front() };
+        };
+        self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+        Some(turn)
+    }
+
+    /// Takes a request back that left the engine.
+    fn put_back(&mut self, turn: Turn) {
+        let (number, cancel) = (turn.flow.number, turn.flow.cancel.clone());
+        match turn.priority {
+            Priority::Batch => self.batched.push_front(turn),
+            // It made room for others.
+            Priority::Person if !cancel.is_held() => {
+                self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+                self.waiting.push_front(turn);
             }
-        };
-        let outcome = match flow.cancel.check() {
-            Ok(()) => pollster::block_on(run.go_on(engine, &flow.cancel, &mut send)),
-            Err(aborted) => Err(aborted),
-        };
-        set(None);
+            Priority::Person => {
+                self.parked.insert(number, turn);
+                // Perhaps it was read, or given up, before it was parked.
+                if !cancel.is_held() || cancel.is_cancelled() {
+                    self.take(Message::Read(number));
+                }
+            }
+        }
+    }
+}
+
+/// The requests that have the engine.
+struct Desk<'a> {
+    queue: &'a mut Queue,
+    open: HashMap<usize, (Arc<Flow>, Priority)>,
+}
+
+impl Requests<Device> for Desk<'_> {
+    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+        let is_for_people = self.open.values().any(|(_, priority)| *priority == Priority::Person);
+        let Turn { run, flow, priority } = self.queue.next(is_for_people)?;
+        let (number, cancel) = (flow.number, flow.cancel.clone());
+        self.queue.shared.current().insert(number, (cancel.clone(), priority));
+        self.queue.shared.urge();
+        self.open.insert(number, (flow, priority));
+        Some((number, run, cancel))
+    }
+
+    fn send(&mut self, number: usize, output: Output) {
+        if let (Output::Frame(frame), Some((flow, _))) = (output, self.open.get(&number)) {
+            flow.send(Answer::Frame(frame.text()));
+        }
+    }
+
+    fn done(&mut self, number: usize, run: Box<Run>, outcome: Result<Option<String>>) {
+        self.queue.shared.current().remove(&number);
+        let Some((flow, priority)) = self.open.remove(&number) else { return };
         match outcome {
             Ok(Some(body)) => flow.send(Answer::End(Ok(body))),
-            Ok(None) if priority == Priority::Batch => {
-                self.batched.push_front(Turn { run, flow: flow.clone(), priority });
-            }
-            Ok(None) => drop(self.parked.insert(flow.number, Turn { run, flow: flow.clone(), priority })),
+            Ok(None) => self.queue.put_back(Turn { run, flow, priority }),
             Err(error) => flow.send(Answer::End(Err(error))),
-        }
-        // Perhaps it was read, or given up, before it was parked.
-        if self.parked.contains_key(&flow.number) && (!flow.cancel.is_held() || flow.cancel.is_cancelled()) {
-            self.take(Message::Read(flow.number));
         }
     }
 }

@@ -22,7 +22,8 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
 fn qkv(layout: Layout, (m, k): (usize, usize), heads: Heads, cache: (KvPrecision, bool), tuning: Tuning) -> Case {
     let rows = (heads.q + 2 * heads.kv) * heads.dim;
     let gemv = Gemv::new((layout, MatrixShape { rows, cols: k }), m, 2, true, tuning);
-    cases::qkv_matvec(gemv, (m, k), heads, cache)
+    // An even number of rows are those of several conversations.
+    cases::qkv_matvec(gemv, (m, k), heads, cache, m.is_multiple_of(2))
 }
 
 /// Of one result.

@@ -20,8 +20,11 @@ fn rotated_rows() -> Vec<Case> {
         for (index, dim) in [4, 12, 64, 80, 128, 256].into_iter().enumerate() {
             let pairs = [RopePairs::Half, RopePairs::Interleaved][index % 2];
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
-            for (tokens, position) in [(1, 0), (1, 31), (5, 7), (33, 240)] {
-                let rotation = Rotation { position, table_first: position / 2, rows: 33 + position, exact: true };
+            for (tokens, position, apart) in
+                [(1, 0, false), (1, 31, true), (5, 7, false), (33, 240, false), (8, 250, true)]
+            {
+                let rotation =
+                    Rotation { position, table_first: position / 2, rows: 33 + position, exact: true, apart };
                 rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
                 rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
                 if precision != KvPrecision::Int8 {
@@ -35,7 +38,7 @@ fn rotated_rows() -> Vec<Case> {
         }
         // More heads than one dimension of a grid takes here.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
-        let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true };
+        let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true, apart: false };
         rows.push(rope_append(32_768 / 6 + 7, (heads, false), precision, rotation, exact_numbers));
     }
     rows
@@ -63,7 +66,7 @@ fn make_certain(precision: KvPrecision, head: &mut [f32]) {
 /// Keys and values up to `size` of `(tokens, past, kv_heads, head_dim)`. Quarter turns round nothing.
 fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPrecision, size: f32) -> Case {
     let heads = Heads { q: 1, kv, dim, pairs: RopePairs::Half };
-    let rotation = Rotation { position: past, table_first: past, rows: tokens, exact: true };
+    let rotation = Rotation { position: past, table_first: past, rows: tokens, exact: true, apart: false };
     rope_append(tokens, (heads, false), precision, rotation, move |random: &mut Random, head_dim, len| {
         let mut numbers = random.numbers(len, size);
         numbers.chunks_exact_mut(head_dim).for_each(|head| make_certain(precision, head));
@@ -101,7 +104,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
             let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
             let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
-            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false };
             rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
@@ -109,11 +112,12 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     for (index, head_dim) in [4, 16, 64, 256].into_iter().enumerate() {
         let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
         for position in [0, 65, 200] {
-            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning };
+            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning, apart: false };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
     rows.extend(sharing_rows());
+    rows.extend(apart_rows());
     rows.extend(lane_rows());
     for (row, splits, dim) in [(1, 1, 4), (3, 2, 12), (32, 7, 128), (5, 32, 256), (9, 3, 80), (17, 5, 64)] {
         rows.push(attention_join(row, splits, dim));
@@ -130,7 +134,7 @@ fn sharing_rows() -> Vec<Case> {
         for (index, head_dim) in [128, 64, 40, 256, 96, 16, 12].into_iter().enumerate() {
             let (m, splits) = ([1, 2, 8][(index + turn) % 3], [1, 3, 8, 1][(index + turn) % 4]);
             let (heads, tuning) = (HEADS[(index + turn) % 5], [Tuning::HARDWARE, two][index / 2 % 2]);
-            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false };
             rows.extend(
                 [0, 63, 65, 143, 300, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)),
             );
@@ -138,8 +142,22 @@ fn sharing_rows() -> Vec<Case> {
     }
     for (m, splits, head_dim) in [(1, 1, 64), (8, 2, 256)] {
         for position in [0, 65, 200] {
-            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning: Tuning::HARDWARE };
+            let shape =
+                Attending { m, splits, position, heads: (4, 2), head_dim, tuning: Tuning::HARDWARE, apart: false };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+        }
+    }
+    rows
+}
+
+/// Rows of several conversations, of as many query heads to a workgroup as divide theirs.
+fn apart_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
+        for (m, splits, heads, head_dim) in [(8, 1, (4, 1), 64), (4, 5, (8, 2), 128), (2, 8, (3, 3), 40)] {
+            let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE][(index + m) % 2];
+            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: true };
+            rows.extend([0, 61, 253, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
     rows
@@ -164,10 +182,11 @@ fn lane_rows() -> Vec<Case> {
     for (index, tuning) in tunings.enumerate() {
         let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
         let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
-        let shape = |position| Attending { m, splits, position, heads, head_dim, tuning };
+        let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: index % 2 == 1 };
         rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
     }
-    let shape = Attending { m: 2, splits: 1, position: 200, heads: (4, 2), head_dim: 64, tuning: Tuning::SUBGROUPS };
+    let (heads, tuning) = ((4, 2), Tuning::SUBGROUPS);
+    let shape = Attending { m: 2, splits: 1, position: 200, heads, head_dim: 64, tuning, apart: false };
     rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
     rows
 }

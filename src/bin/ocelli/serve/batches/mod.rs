@@ -1,25 +1,25 @@
 //! `/v1/batches`: files of requests, answered while nobody else asks. A server that was killed goes on with them when it is started again.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
+use ocelli::Error;
 use ocelli::api::Reply;
 use ocelli::engine::Cancel;
-use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::handler::Server;
-use super::jobs::Priority;
 use super::store::{FileObject, Object, Store, new_id};
 use crate::api;
-use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
+
+mod work;
+
+pub(super) use work::work;
 
 /// The only time that a batch can be given, in words and seconds. Here none ends for being late.
 const WINDOW: (&str, u64) = ("24h", 24 * 60 * 60);
+/// Requests of a batch under way at once.
+const AT_ONCE: usize = 8;
 /// Most pairs of metadata.
 const MOST_METADATA: usize = 16;
 
@@ -101,23 +101,23 @@ pub(super) struct Batches {
     sender: Sender<String>,
     /// The one under way, as it is now: it is written when its status changes.
     current: Mutex<Option<Batch>>,
-    /// Ends its request under way.
-    request: Mutex<Cancel>,
+    /// End its requests under way.
+    requests: [Mutex<Cancel>; AT_ONCE],
 }
 
 impl Batches {
-    /// Batches of a store; the receiver is for [`work`].
+    /// Batches of a store; the receiver is for [`work()`].
     pub(super) fn new(store: Store) -> (Self, Receiver<String>) {
         let (sender, receiver) = channel();
         // The oldest first.
         for batch in store.all::<Batch>().iter().rev().filter(|batch| !batch.has_ended()) {
             let _ = sender.send(batch.id.clone());
         }
-        (Self { store: Arc::new(store), sender, current: Mutex::new(None), request: Mutex::default() }, receiver)
+        (Self { store: Arc::new(store), sender, current: Mutex::new(None), requests: Default::default() }, receiver)
     }
 
     /// Takes a batch in.
-    pub(super) fn create(&self, body: &str) -> std::result::Result<String, Reply> {
+    pub(super) fn create(&self, body: &str) -> Result<String, Reply> {
         let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
         let asked: NewBatch = serde_json::from_str(body).map_err(|error| refuse("body", error.to_string()))?;
         if !["/v1/chat/completions", "/v1/completions", "/v1/responses"].contains(&asked.endpoint.as_str()) {
@@ -152,8 +152,8 @@ impl Batches {
         batches.map(|batch| self.get(&batch.id).unwrap_or(batch)).collect()
     }
 
-    /// Has a batch end. The request under way is not answered.
-    pub(super) fn cancel(&self, id: &str) -> std::result::Result<String, Reply> {
+    /// Has a batch end. The requests under way are not answered.
+    pub(super) fn cancel(&self, id: &str) -> Result<String, Reply> {
         let mut current = self.current();
         let is_current = current.as_ref().is_some_and(|batch| batch.id == id);
         let missing = || Reply::error("no-such-object", &format!("there is no batch {id:?}"), None);
@@ -166,14 +166,14 @@ impl Batches {
         }
         if is_current {
             *current = Some(batch.clone());
-            self.request.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+            self.requests.iter().for_each(|request| locked(request).cancel());
         }
         kept.map(|()| json!(batch).to_string()).map_err(|error| Reply::from(&error))
     }
 
     /// The batch under way.
     fn current(&self) -> MutexGuard<'_, Option<Batch>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.current)
     }
 
     /// Makes a batch the one under way, unless it has ended.
@@ -242,148 +242,6 @@ impl Batch {
     }
 }
 
-/// Answers batches one after another, until the server ends. On a thread of its own.
-pub(super) fn work(server: &Server, waiting: &Receiver<String>) {
-    let batches = &server.batches;
-    for id in waiting {
-        if !batches.begin(&id) {
-            continue;
-        }
-        let outcome = carry_out(server);
-        // The server that is started next goes on.
-        if server.jobs.is_stopped() {
-            return;
-        }
-        let mut current = batches.current();
-        let Some(mut batch) = current.take() else { continue };
-        match outcome {
-            Err(error) => {
-                let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
-                batch.errors = Some(json!({"object": "list", "data": [told]}));
-                batch.enter(Status::Failed);
-            }
-            Ok(()) if batch.status == Status::Cancelling => batch.enter(Status::Cancelled),
-            Ok(()) => {
-                batch.finalizing_at = Some(api::seconds());
-                batch.enter(Status::Completed);
-            }
-        }
-        batch.ocelli = None;
-        if let Err(error) = batches.store.put(&batch) {
-            crate::complain(&error);
-        }
-    }
-}
-
-/// Where the answers of the batch under way go: right ones to one file, refusals and wrong lines to the other.
-struct Outputs {
-    right: Answers,
-    refused: Answers,
-}
-
-impl Outputs {
-    fn has(&self, request: &BatchRequest) -> bool {
-        self.right.has(&request.custom_id) || self.refused.has(&request.custom_id)
-    }
-
-    fn add(&mut self, answered: &Answered) -> Result<()> {
-        if answered.is_right() { self.right.add(answered) } else { self.refused.add(answered) }
-    }
-
-    fn counts(&self, total: usize) -> Counts {
-        Counts { total, completed: self.right.len(), failed: self.refused.len() + self.refused.wrong_lines() }
-    }
-}
-
-/// The batch under way, from its file of requests to its files of answers.
-fn carry_out(server: &Server) -> Result<()> {
-    let batches = &server.batches;
-    let store = &batches.store;
-    let Some(mut batch) = batches.current().clone() else { return Ok(()) };
-    let file_of = |known: Option<String>, name: &str| match known {
-        Some(id) => Ok(id),
-        None => {
-            let file = FileObject::new(&format!("{}_{name}.jsonl", batch.id), "batch_output");
-            store.put(&file).map(|()| file.id)
-        }
-    };
-    let output = file_of(batch.output_file_id.clone(), "output")?;
-    let errors = file_of(batch.error_file_id.clone(), "error")?;
-    (batch.output_file_id, batch.error_file_id) = (Some(output.clone()), Some(errors.clone()));
-    let (path, name) = (store.bytes(&batch.input_file_id), batch.input_file_id.clone());
-    let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
-    let (ids, wrong) = survey(input()?, &name)?;
-    let total = ids.len() + wrong.len();
-    let open = |id| Answers::open(&store.bytes(id));
-    let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };
-    outputs.refused.report(&wrong)?;
-    if let Some(current) = &mut *batches.current() {
-        (current.output_file_id, current.error_file_id) = (batch.output_file_id.clone(), batch.error_file_id.clone());
-        current.request_counts = outputs.counts(total);
-        if current.status == Status::Validating {
-            current.enter(Status::InProgress);
-        }
-        store.put(current)?;
-    }
-    let answered = answer_all(server, &mut outputs, &batch, (Requests::new(input()?), total));
-    for id in [output, errors] {
-        if let Some(mut file) = store.get::<FileObject>(&id) {
-            file.bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
-            store.put(&file)?;
-        }
-    }
-    answered
-}
-
-fn answer_all(
-    server: &Server,
-    outputs: &mut Outputs,
-    batch: &Batch,
-    (mut requests, total): (Requests<BufReader<File>>, usize),
-) -> Result<()> {
-    let (began, mut now) = (Instant::now(), 0);
-    while let Some(line) = requests.next().map_err(|error| Error::io(&batch.input_file_id, &error))? {
-        let Ok(request) = line else { continue };
-        if outputs.has(&request) {
-            continue;
-        }
-        if !server.batches.goes_on() {
-            return Ok(());
-        }
-        let Some(answered) = answer(server, batch, &request)? else { continue };
-        outputs.add(&answered)?;
-        now += 1;
-        let (counts, rate) = (outputs.counts(total), f64::from(now) / began.elapsed().as_secs_f64().max(1e-3));
-        let left = (total - counts.completed - counts.failed) as f64;
-        server.batches.update(|batch| {
-            batch.request_counts = counts;
-            batch.ocelli = Some(Pace { requests_per_second: rate, seconds_left: left / rate });
-        });
-    }
-    Ok(())
-}
-
-/// Answers one request as it would be answered outside a batch, but after all that are; `None` where the batch was cancelled meanwhile.
-///
-/// # Errors
-/// `aborted` when the server ends; what the device failed of.
-fn answer(server: &Server, batch: &Batch, request: &BatchRequest) -> Result<Option<Answered>> {
-    let (id, outcome) = request.answer(&server.service, |work| {
-        if request.url != batch.endpoint {
-            return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
-        }
-        let asked = server.formats.asked(work)?;
-        let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
-        *server.batches.request.lock().unwrap_or_else(PoisonError::into_inner) = reader.cancel();
-        // It may have been cancelled before that.
-        if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
-    });
-    // What fails then has not been answered.
-    if outcome.is_err() && server.jobs.is_stopped() {
-        return Err(Error::Aborted);
-    }
-    if outcome.is_err() && !server.batches.goes_on() {
-        return Ok(None);
-    }
-    Answered::new(&request.custom_id, &id, outcome).map(Some)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

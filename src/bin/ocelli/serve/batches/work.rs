@@ -1,0 +1,183 @@
+//! The batch under way, from its file of requests to its files of answers.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
+
+use ocelli::api::Opened;
+use ocelli::{Error, Result};
+use serde_json::json;
+
+use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
+use crate::api;
+use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
+use crate::serve::handler::Server;
+use crate::serve::jobs::Priority;
+use crate::serve::store::FileObject;
+
+/// Answers batches one after another, until the server ends. On a thread of its own.
+pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
+    let batches = &server.batches;
+    for id in waiting {
+        if !batches.begin(&id) {
+            continue;
+        }
+        let outcome = carry_out(server);
+        // The server that is started next goes on.
+        if server.jobs.is_stopped() {
+            return;
+        }
+        let mut current = batches.current();
+        let Some(mut batch) = current.take() else { continue };
+        match outcome {
+            Err(error) => {
+                let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
+                batch.errors = Some(json!({"object": "list", "data": [told]}));
+                batch.enter(Status::Failed);
+            }
+            Ok(()) if batch.status == Status::Cancelling => batch.enter(Status::Cancelled),
+            Ok(()) => {
+                batch.finalizing_at = Some(api::seconds());
+                batch.enter(Status::Completed);
+            }
+        }
+        batch.ocelli = None;
+        if let Err(error) = batches.store.put(&batch) {
+            crate::complain(&error);
+        }
+    }
+}
+
+/// Where the answers of the batch under way go: right ones to one file, refusals and wrong lines to the other.
+struct Outputs {
+    right: Answers,
+    refused: Answers,
+}
+
+impl Outputs {
+    fn has(&self, request: &BatchRequest) -> bool {
+        self.right.has(&request.custom_id) || self.refused.has(&request.custom_id)
+    }
+
+    fn add(&mut self, answered: &Answered) -> Result<()> {
+        if answered.is_right() { self.right.add(answered) } else { self.refused.add(answered) }
+    }
+
+    fn counts(&self, total: usize) -> Counts {
+        Counts { total, completed: self.right.len(), failed: self.refused.len() + self.refused.wrong_lines() }
+    }
+}
+
+/// The batch under way, from its file of requests to its files of answers.
+fn carry_out(server: &Server) -> Result<()> {
+    let batches = &server.batches;
+    let store = &batches.store;
+    let Some(mut batch) = batches.current().clone() else { return Ok(()) };
+    let file_of = |known: Option<String>, name: &str| match known {
+        Some(id) => Ok(id),
+        None => {
+            let file = FileObject::new(&format!("{}_{name}.jsonl", batch.id), "batch_output");
+            store.put(&file).map(|()| file.id)
+        }
+    };
+    let output = file_of(batch.output_file_id.clone(), "output")?;
+    let errors = file_of(batch.error_file_id.clone(), "error")?;
+    (batch.output_file_id, batch.error_file_id) = (Some(output.clone()), Some(errors.clone()));
+    let (path, name) = (store.bytes(&batch.input_file_id), batch.input_file_id.clone());
+    let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
+    let (ids, wrong) = survey(input()?, &name)?;
+    let total = ids.len() + wrong.len();
+    let open = |id| Answers::open(&store.bytes(id));
+    let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };
+    outputs.refused.report(&wrong)?;
+    if let Some(current) = &mut *batches.current() {
+        (current.output_file_id, current.error_file_id) = (batch.output_file_id.clone(), batch.error_file_id.clone());
+        current.request_counts = outputs.counts(total);
+        if current.status == Status::Validating {
+            current.enter(Status::InProgress);
+        }
+        store.put(current)?;
+    }
+    let answered = answer_all(server, &mut outputs, &batch, (Requests::new(input()?), total));
+    for id in [output, errors] {
+        if let Some(mut file) = store.get::<FileObject>(&id) {
+            file.bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
+            store.put(&file)?;
+        }
+    }
+    answered
+}
+
+/// Answers all requests, several at once. What the device failed of ends the batch; answers that were under way are written.
+fn answer_all(
+    server: &Server,
+    outputs: &mut Outputs,
+    batch: &Batch,
+    (requests, total): (Requests<BufReader<File>>, usize),
+) -> Result<()> {
+    let (began, has_failed) = (Instant::now(), AtomicBool::new(false));
+    let (requests, outputs) = (Mutex::new(requests), Mutex::new((outputs, 0)));
+    let work = |place: usize| -> Result<()> {
+        while !has_failed.load(Ordering::Relaxed) && server.batches.goes_on() {
+            let line = locked(&requests).next().map_err(|error| Error::io(&batch.input_file_id, &error))?;
+            let Some(line) = line else { break };
+            let Ok(request) = line else { continue };
+            if locked(&outputs).0.has(&request) {
+                continue;
+            }
+            let Some(answered) = answer(server, batch, (&request, place))? else { continue };
+            let (outputs, now) = &mut *locked(&outputs);
+            outputs.add(&answered)?;
+            *now += 1;
+            let (counts, rate) = (outputs.counts(total), f64::from(*now) / began.elapsed().as_secs_f64().max(1e-3));
+            let left = (total - counts.completed - counts.failed) as f64;
+            server.batches.update(|batch| {
+                batch.request_counts = counts;
+                batch.ocelli = Some(Pace { requests_per_second: rate, seconds_left: left / rate });
+            });
+        }
+        Ok(())
+    };
+    let work = |place| work(place).inspect_err(|_| has_failed.store(true, Ordering::Relaxed));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|place| scope.spawn(move || work(place))).collect();
+        let ended = |thread: ScopedJoinHandle<'_, Result<()>>| {
+            thread.join().unwrap_or_else(|_| Err(Error::Internal { detail: "a batch's thread ended".into() }))
+        };
+        threads.into_iter().map(ended).fold(Ok(()), Result::and)
+    })
+}
+
+/// Answers one request as it would be answered outside a batch, but after all that are; `None` where the batch was cancelled meanwhile.
+///
+/// # Errors
+/// `aborted` when the server ends; what the device failed of.
+fn answer(server: &Server, batch: &Batch, (request, place): (&BatchRequest, usize)) -> Result<Option<Answered>> {
+    let (id, opened) = request.open(&server.service);
+    let outcome = opened.and_then(|opened| {
+        let work = match opened {
+            Opened::Ready(body) => return Ok(body),
+            Opened::Work(work) => work,
+        };
+        if request.url != batch.endpoint {
+            return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
+        }
+        let asked = server.formats.asked(work)?;
+        let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
+        *locked(&server.batches.requests[place]) = reader.cancel();
+        // It may have been cancelled before that.
+        if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
+    });
+    // What fails then has not been answered.
+    if outcome.is_err() && server.jobs.is_stopped() {
+        return Err(Error::Aborted);
+    }
+    if outcome.is_err() && !server.batches.goes_on() {
+        return Ok(None);
+    }
+    Answered::new(&request.custom_id, &id, outcome).map(Some)
+}

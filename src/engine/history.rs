@@ -1,0 +1,69 @@
+//! How a conversation came about.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::prompt::{ContextEntry, SizedPicture};
+use crate::image::Fingerprint;
+
+/// One forward pass. Rows computed together are rounded alike when they are computed together again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PastPass {
+    /// Its first entry.
+    pub(super) first: usize,
+    /// Rows computed; entries of the last ones may have been given up since.
+    pub(super) rows: usize,
+    /// Whether it was a step: one row by the kernels for one row.
+    pub(super) is_step: bool,
+}
+
+/// How a conversation came about, so that its state can be made once more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    pub(super) entries: Vec<ContextEntry>,
+    passes: Vec<PastPass>,
+    /// The pictures that entries name, at the size the model sees them.
+    pub(super) pictures: Vec<Rc<SizedPicture>>,
+}
+
+impl History {
+    /// Every pass, with the entries kept of it.
+    pub(super) fn passes(&self) -> impl Iterator<Item = (PastPass, &[ContextEntry])> {
+        let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.entries.len()]);
+        self.passes.iter().zip(ends).map(|(pass, end)| (*pass, &self.entries[pass.first..end]))
+    }
+
+    /// Forgets what is behind `len` entries.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+        self.passes.retain(|pass| pass.first < len);
+    }
+
+    /// Keeps `pictures` in addition to those that entries name.
+    pub(super) fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
+        let named: HashSet<Fingerprint> = self.entries.iter().filter_map(ContextEntry::fingerprint).collect();
+        self.pictures.retain(|picture| named.contains(&picture.fingerprint));
+        for picture in pictures {
+            if self.pictures.iter().all(|held| held.fingerprint != picture.fingerprint) {
+                self.pictures.push(picture.clone());
+            }
+        }
+    }
+
+    /// Adds a step.
+    pub(super) fn add_step(&mut self, token: u32) {
+        self.passes.push(PastPass { first: self.entries.len(), rows: 1, is_step: true });
+        self.entries.push(ContextEntry::Token(token));
+    }
+
+    /// Adds a chunk of `rows` rows, of which `entries` are kept.
+    pub(super) fn add_chunk(&mut self, entries: &[ContextEntry], rows: usize) {
+        self.passes.push(PastPass { first: self.entries.len(), rows, is_step: false });
+        self.entries.extend_from_slice(entries);
+    }
+
+    /// The last pass.
+    pub(super) fn last_pass(&self) -> Option<&PastPass> {
+        self.passes.last()
+    }
+}

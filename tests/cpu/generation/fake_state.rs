@@ -1,0 +1,158 @@
+//! The states of the model on the CPU.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use ocelli::state::{Pages, States};
+
+/// What a state can go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any entry: keys and values.
+    Attention,
+    /// The last few checkpoints only: a recurrence.
+    Recurrence,
+}
+
+/// Places that a recurrence remembers.
+const SNAPSHOTS: usize = 3;
+/// Tokens that the model says: few, so that what it says repeats itself.
+const WORDS: Range<u32> = 100..112;
+
+/// The sum of everything seen, and the last two tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    hash: u64,
+    last: [u32; 2],
+}
+
+impl Seen {
+    fn and(self, token: u32) -> Self {
+        let mixed =
+            (self.hash ^ u64::from(token)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Self { hash: mixed ^ (mixed >> 29), last: [self.last[1], token] }
+    }
+
+    /// Mostly what the last two tokens lead to, sometimes what all of them do.
+    fn likeliest(self) -> u32 {
+        let [a, b] = self.last;
+        let of_all = self.hash.is_multiple_of(5);
+        WORDS.start + (if of_all { self.hash >> 7 } else { u64::from(a * 3 + b * 5) }) as u32 % WORDS.len() as u32
+    }
+
+    pub(super) fn logits(self, vocab: usize) -> Vec<f32> {
+        let likeliest = self.likeliest();
+        let other = |id: u32| ((self.hash >> (id % 48)) & 0xff) as f32 / 256.0;
+        (0..vocab as u32)
+            .map(|id| {
+                if id == likeliest {
+                    4.0
+                } else if WORDS.contains(&id) {
+                    other(id)
+                } else {
+                    -9.0
+                }
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct FakeState {
+    kind: Kind,
+    pub(super) device: usize,
+    pages: Rc<RefCell<Pages>>,
+    /// Its pages.
+    pub(super) list: u64,
+    /// After every entry: all of them, or of a recurrence the last one alone, and how many there were.
+    pub(super) seen: Vec<Seen>,
+    at: usize,
+    snapshots: Vec<(usize, Seen)>,
+}
+
+impl Drop for FakeState {
+    fn drop(&mut self) {
+        self.pages.borrow_mut().close(self.list);
+    }
+}
+
+impl FakeState {
+    pub(super) fn new(kind: Kind, device: usize, pages: &Rc<RefCell<Pages>>) -> Self {
+        let (pages, list) = (pages.clone(), pages.borrow_mut().open());
+        Self { kind, device, pages, list, seen: Vec::new(), at: 0, snapshots: Vec::new() }
+    }
+
+    /// The state behind the entries, all of which the pages still hold.
+    fn now(&self) -> Seen {
+        assert_eq!(self.at, self.len(), "it goes on without pages that were taken from it");
+        self.seen.last().copied().unwrap_or_default()
+    }
+
+    pub(super) fn push(&mut self, token: u32) -> Seen {
+        let next = self.now().and(token);
+        if self.kind == Kind::Recurrence {
+            self.seen.clear();
+        }
+        self.seen.push(next);
+        self.at += 1;
+        self.pages.borrow_mut().advance(self.list, 1);
+        next
+    }
+}
+
+impl States for FakeState {
+    fn len(&self) -> usize {
+        self.pages.borrow().len(self.list)
+    }
+
+    fn checkpoint(&mut self) {
+        if self.kind == Kind::Recurrence && self.snapshots.last().is_none_or(|(at, _)| *at != self.at) {
+            self.snapshots.push((self.at, self.now()));
+            if self.snapshots.len() > SNAPSHOTS {
+                self.snapshots.remove(0);
+            }
+        }
+    }
+
+    fn rewind(&mut self, to: usize) -> usize {
+        let left = self.reach(to);
+        self.pages.borrow_mut().rewind(self.list, left);
+        if left < self.at {
+            self.seen.truncate(left);
+            if self.kind == Kind::Recurrence {
+                self.snapshots.retain(|(at, _)| *at <= left);
+                self.seen = self.snapshots.last().map(|(_, seen)| *seen).into_iter().collect();
+            }
+            self.at = left;
+        }
+        left
+    }
+
+    fn reach(&self, to: usize) -> usize {
+        let left = self.len().min(to);
+        let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
+        if self.kind == Kind::Attention || left >= self.at { left } else { place().unwrap_or(0) }
+    }
+
+    fn lasting(&self) -> usize {
+        let last = || self.reach(self.snapshots.last().map_or(0, |(at, _)| *at));
+        if self.kind == Kind::Attention { self.len() } else { last() }
+    }
+
+    fn fork(&self) -> Self {
+        let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().fork(self.list));
+        let (seen, snapshots) = (self.seen.clone(), self.snapshots.clone());
+        let mut fork = Self { kind: self.kind, device: self.device, pages, list, seen, at: self.at, snapshots };
+        fork.rest();
+        fork
+    }
+
+    fn pin(&mut self, pinned: bool) {
+        self.pages.borrow_mut().pin(self.list, pinned);
+    }
+
+    fn rest(&mut self) -> usize {
+        self.rewind(self.lasting())
+    }
+}

@@ -1,0 +1,102 @@
+//! A row of each of several conversations in one step: every logit and every token is that of a step alone, to the last bit.
+
+use ocelli::config::KvPrecision;
+use ocelli::gpu::Gpu;
+use ocelli::model::{Draw, Input, LanguageModel, LogitsAt, Model, Seat};
+use ocelli::sampling::SamplingOptions;
+use ocelli::state::{PAGE, State, States};
+use ocelli::weights::layout::Layout;
+
+use crate::device::{self, Random};
+use crate::packages::{Contents, decoder, pack};
+
+const CONTEXT: usize = 16 * PAGE;
+const STEPS: usize = 6;
+
+/// A conversation whose first token is drawn.
+struct Under {
+    state: State,
+    draw: Draw,
+    tokens: Vec<u32>,
+}
+
+fn options(seed: u64) -> SamplingOptions {
+    match seed % 3 {
+        0 => SamplingOptions { temperature: 1.1, seed, frequency_penalty: 0.5, ..SamplingOptions::default() },
+        1 => SamplingOptions { temperature: 0.9, seed, top_p: 0.8, ..SamplingOptions::default() },
+        _ => SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },
+    }
+}
+
+async fn begin(model: &mut Model, length: usize, seed: u64) -> Under {
+    let (mut random, mut state) = (Random::new(seed), model.new_state().expect("a state"));
+    let inputs: Vec<Input> = (0..length).map(|_| Input::Token(3 + random.bits() % 60)).collect();
+    let mut last = 0;
+    for chunk in inputs.chunks(200) {
+        model.forward(&mut state, chunk, None).await.expect("a chunk");
+        last = chunk.len() - 1;
+    }
+    let draw = model.begin(&state, &options(seed), &[], LogitsAt::Chunk(last), None).await;
+    let mut draw = draw.expect("a draw");
+    let tokens = vec![model.drawn(&mut draw).await.expect("a token")];
+    Under { state, draw, tokens }
+}
+
+/// What a conversation says that is alone.
+async fn alone(gpu: &Gpu, files: &Contents, kv: KvPrecision, length: usize, seed: u64) -> Vec<u32> {
+    let mut model = decoder(gpu, files, (CONTEXT, kv));
+    let mut under = begin(&mut model, length, seed).await;
+    for _ in 0..STEPS {
+        model.reserve(&mut under.state, 1).await.expect("room");
+        model.step(&mut under.state, &mut under.draw).expect("a step");
+        under.tokens.push(model.drawn(&mut under.draw).await.expect("a token"));
+    }
+    under.tokens
+}
+
+fn seats(all: &mut [Under]) -> Vec<Seat<'_, State, Draw>> {
+    let mut seats = Vec::new();
+    for Under { state, draw, tokens } in all {
+        seats.push(Seat { state, draw, token: tokens[tokens.len() - 1], drawn: tokens.len() });
+    }
+    seats
+}
+
+#[test]
+fn conversations_together_are_computed_as_each_is_alone() {
+    pollster::block_on(async {
+        let gpu = device::gpu();
+        for (checkpoint, layout) in
+            [("untied", Layout::Q8_0), ("tied_two_images", Layout::F16), ("qwen3_vl", Layout::Q4_0)]
+        {
+            let files = pack(checkpoint, layout).await;
+            for kv in KvPrecision::ALL {
+                for lengths in [&[5, 300][..], &[1, 255, 256], &[700, 30, 511, 2, 90, 257, 64]] {
+                    let mut model = decoder(gpu, &files, (CONTEXT, kv));
+                    let mut all = Vec::new();
+                    for (seed, &length) in (0..).zip(lengths) {
+                        all.push(begin(&mut model, length, seed).await);
+                    }
+                    for step in 0..STEPS {
+                        for under in &mut all {
+                            model.reserve(&mut under.state, 1).await.expect("room");
+                        }
+                        if step == 0 {
+                            let right = model.together_is_right(&mut seats(&mut all)).await;
+                            assert!(right.expect("a comparison"), "{checkpoint} {kv} {lengths:?}");
+                        }
+                        let tokens = model.step_together(&mut seats(&mut all)).await.expect("tokens");
+                        all.iter_mut()
+                            .zip(tokens)
+                            .for_each(|(under, token)| under.tokens.push(token.expect("a token")));
+                    }
+                    for ((seed, &length), under) in (0..).zip(lengths).zip(&all) {
+                        assert_eq!(under.state.len(), length + STEPS);
+                        let wanted = alone(gpu, &files, kv, length, seed).await;
+                        assert_eq!(under.tokens, wanted, "{checkpoint} {kv} {length} of {lengths:?}");
+                    }
+                }
+            }
+        }
+    });
+}

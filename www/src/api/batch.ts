@@ -1,0 +1,131 @@
+/** Requests of a batch in, one after another, answers out: lines as OpenAI's Batch API and `ocelli batch` have them. */
+import { ocelliError, type ErrorCode } from "../errors.js";
+import type { Fetch } from "./fetch.js";
+import { requestStamp } from "./request.js";
+
+/** A request of a batch. */
+export interface BatchRequest {
+  /** The caller's name of it; no two requests of a batch have the same. */
+  custom_id: string;
+  method?: "POST";
+  /** The address that answers it, such as `/v1/chat/completions`. */
+  url: string;
+  /** The request; not a stream. */
+  body: Record<string, unknown>;
+}
+
+/** What is wrong with a line that is no request. */
+export interface BatchLineError {
+  code: string;
+  message: string;
+  /** The field that is wrong, where it is one. */
+  param: string | null;
+  /** The line, counted from 1. */
+  line: number;
+}
+
+/** What became of a request, or of a line that is none. */
+export interface BatchAnswer {
+  id: string;
+  /** The request's; `null` where a line has none, or that of another. */
+  custom_id: string | null;
+  /** As HTTP would give it: a refused request is an answer with its status. */
+  response: { status_code: number; request_id: string; body: Record<string, unknown> } | null;
+  error: BatchLineError | null;
+}
+
+/** How far a batch is. */
+export interface BatchProgress {
+  /** Requests answered by this call, those that were refused included, and lines that were none. */
+  done: number;
+  /** How many there are to do, where the requests are an array. */
+  total: number | null;
+  requestsPerSecond: number;
+  secondsLeft: number | null;
+}
+
+/** Options of a batch. */
+export interface BatchOptions {
+  /** Ends the batch; the request under way is not answered. */
+  signal?: AbortSignal;
+  /** Ids that are answered already: they are passed over. So a batch goes on where it was. */
+  answered?: Iterable<string>;
+  /** Called after each answer. */
+  onProgress?: (progress: BatchProgress) => void;
+}
+
+/** Requests, or lines of JSON. */
+export type BatchSource = Iterable<BatchRequest | string> | AsyncIterable<BatchRequest | string>;
+
+/** Answers all requests of `source`, in its order. Throws what ends the batch: `signal`'s reason, or what the device failed of. */
+export async function* answerBatch(fetch: Fetch, source: BatchSource, options: BatchOptions): AsyncGenerator<BatchAnswer, void, void> {
+  const { signal, onProgress } = options;
+  const [answered, lines, began] = [new Set(options.answered), new Map<string, number>(), performance.now()];
+  const total = Array.isArray(source) ? source.length : null;
+  let [line, done, passed] = [0, 0, 0];
+  for await (const item of source) {
+    signal?.throwIfAborted();
+    line += 1;
+    const read = readRequest(item, line, lines);
+    if (read === null || ("custom_id" in read && answered.has(read.custom_id))) {
+      passed += 1;
+      continue;
+    }
+    const answer = "custom_id" in read ? await answerRequest(fetch, read, signal) : wrongLine(read);
+    done += 1;
+    const rate = done / Math.max((performance.now() - began) / 1000, 1e-3);
+    const secondsLeft = total === null ? null : (total - passed - done) / rate;
+    onProgress?.({ done, total: total === null ? null : total - passed, requestsPerSecond: rate, secondsLeft });
+    yield answer;
+  }
+}
+
+/** A line's request, or what is wrong with it; `null` for an empty line. `lines` holds the line of each id so far. */
+function readRequest(item: BatchRequest | string, line: number, lines: Map<string, number>): BatchRequest | BatchLineError | null {
+  const wrong = (code: string, message: string, param: string | null = null): BatchLineError => ({ code, message, param, line });
+  let value: unknown = item;
+  if (typeof item === "string") {
+    if (item.trim() === "") return null;
+    try {
+      value = JSON.parse(item);
+    } catch (thrown) {
+      return wrong("invalid_json_line", String(thrown));
+    }
+  }
+  if (typeof value !== "object" || value === null) return wrong("invalid_json_line", "a request is an object");
+  const { custom_id, method = "POST", url, body } = value as Partial<Record<keyof BatchRequest, unknown>>;
+  const missing = (field: string) => wrong("missing_required_parameter", `${field} is missing`, field);
+  if (typeof custom_id !== "string" || custom_id === "") return missing("custom_id");
+  if (typeof url !== "string") return missing("url");
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return missing("body");
+  if (method !== "POST") return wrong("invalid_method", `${String(method)} is not POST`, "method");
+  const first = lines.get(custom_id);
+  if (first !== undefined) {
+    return wrong("duplicate_custom_id", `${JSON.stringify(custom_id)} is the id of line ${first} too`, "custom_id");
+  }
+  lines.set(custom_id, line);
+  return { custom_id, url, body: body as Record<string, unknown> };
+}
+
+function wrongLine(error: BatchLineError): BatchAnswer {
+  return { id: `batch_req_${requestStamp().id}`, custom_id: null, response: null, error };
+}
+
+async function answerRequest(fetch: Fetch, { custom_id, url, body }: BatchRequest, signal?: AbortSignal): Promise<BatchAnswer> {
+  const answered = (status_code: number, request_id: string, body: Record<string, unknown>): BatchAnswer => {
+    return { id: `batch_${request_id}`, custom_id, response: { status_code, request_id, body }, error: null };
+  };
+  if (body["stream"] === true) {
+    const message = "stream: a batch has no streams";
+    const error = { message, type: "invalid_request_error", param: "stream", code: "invalid_value" };
+    return answered(400, `req_${requestStamp().id}`, { error });
+  }
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), signal: signal ?? null });
+  const reply = (await response.json()) as Record<string, unknown>;
+  if (response.status === 503) {
+    // The device is to blame, which other requests need as well.
+    const { message, code } = reply["error"] as { message: string; code: string };
+    throw ocelliError(code.replaceAll("_", "-") as ErrorCode, message);
+  }
+  return answered(response.status, response.headers.get("x-request-id") ?? "", reply);
+}
