@@ -49,11 +49,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let is_apart = step[1].y > 0u;
   let words = words_of(row0 / p.group);
   let position = step[words].y;
-  let kv_tokens = position + select(p.m, 1u, is_apart);
-  let splits = select(p.splits, step[words + 1u].z, is_apart);
-  let split = ((kv_tokens + splits - 1u) / splits + TILE - 1u) / TILE * TILE;
-  let first = min(wg.x * split, kv_tokens);
-  let end = min(first + split, kv_tokens);
+  let span = span_of(words, wg.x, p.m, p.splits, TILE);
 //: each r ROWS
   let token$r = min(row0 + $ru, rows - 1u) / p.group;
   let behind$r = select(token$r, 0u, is_apart);
@@ -65,9 +61,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let value_group = thread / HEAD_DIM4;
   let column$c = (thread + $cu * THREADS) % HEAD_DIM4; //: each c COLUMNS
 
-  for (var base = first; base < end; base += TILE) {
+  for (var base = span.x; base < span.y; base += TILE) {
     let tile_row = kv_row_of(words, base);
-    let tokens = min(TILE, end - base);
+    let tokens = min(TILE, span.y - base);
 //: each n POSITIONS
     let at$n = thread + $nu * THREADS;
     let position$n = base + at$n;
@@ -125,7 +121,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
     var highest$r = HIDDEN;
 //: each n POSITIONS
-    let seen$r_$n = position$n < min(end, position + behind$r + 1u);
+    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u);
     score$r_$n *= scales$n.x; //: when SCALED
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);
@@ -133,7 +129,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
     rows4[$ru / 4u][$ru % 4u] = highest$r;
 //: end
 //: each f ROWS4
-    let before$f = select(peaks[$f], vec4f(HIDDEN), base == first);
+    let before$f = select(peaks[$f], vec4f(HIDDEN), base == span.x);
     share_peak($fu, rows4[$f], lanes);
 //: end
     wait_for_peaks(lanes);
@@ -157,12 +153,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: end
     workgroupBarrier();
     let first_value = (tile_row * p.kv_heads + wg.y) * HEAD_DIM4;
-    let stride = p.kv_heads * HEAD_DIM4;
     // All threads take as many turns. Positions behind the end weigh nothing, and what threads without a group add up is never asked for.
     for (var turn = 0u; turn < tokens; turn += UNROLL * VALUE_GROUPS) {
 //: each n UNROLL
       let j$n = turn + $nu * VALUE_GROUPS + value_group;
-      let value$n_$c = value4(first_value + within(j$n, tokens) * stride + column$c); //: each c COLUMNS
+      let value$n_$c = value4(first_value + within(j$n, tokens) * (p.kv_heads * HEAD_DIM4) + column$c); //: each c COLUMNS
 //: end
 //: each n UNROLL r ROWS
       let w$n_$r = weights[within(j$n, TILE)][$r];
@@ -198,7 +193,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
   if thread == $ru && row0 + $ru < rows {
     let at = ((wg.x * p.m + token$r) * q_heads + head$r) * (HEAD_DIM4 + 1u) + HEAD_DIM4;
-    out[at] = vec4f(select(peaks[$ru / 4u][$ru % 4u], HIDDEN, first == end), total_of($ru, lanes), 0.0, 0.0);
+    out[at] = vec4f(select(peaks[$ru / 4u][$ru % 4u], HIDDEN, span.x == span.y), total_of($ru, lanes), 0.0, 0.0);
   }
 //: end
 //: end

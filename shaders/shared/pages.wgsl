@@ -21,6 +21,17 @@ fn position_of(row: u32) -> u32 {
   return step[words_of(row)].y + select(row, 0u, step[1].y > 0u);
 }
 
+// The positions from x up to y that a workgroup takes, one of `splits` that share the attention of `m` rows: whole tiles. Rows of other
+// conversations have their own number of splits.
+fn span_of(words: u32, index: u32, m: u32, splits: u32, tile: u32) -> vec2u {
+  let is_apart = step[1].y > 0u;
+  let count = step[words].y + select(m, 1u, is_apart);
+  let parts = select(splits, step[words + 1u].z, is_apart);
+  let split = ((count + parts - 1u) / parts + tile - 1u) / tile * tile;
+  let first = min(index * split, count);
+  return vec2u(first, min(first + split, count));
+}
+
 // The row of the cache that is a position's, of the conversation with these words. Positions of a page are neighbours: one look-up serves a
 // tile whose size divides PAGE.
 fn kv_row_of(words: u32, position: u32) -> u32 {
