@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
+wasm_target_dir=target/wasm
 wasm_modules=target/wasm/modules
 glue=www/dist/ocelli/wasm
 wasm_features=ocelli/engine-module,ocelli/import-module,ocelli-pictures/exports
@@ -182,7 +183,7 @@ build_wasm() {
   build_wasm_module ocelli_import ocelli import-module
   build_wasm_module ocelli_pictures ocelli-pictures exports
   # 12 kB less to download without the places of panics and the fields of what `Debug` prints.
-  RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -Zlocation-detail=none -Zfmt-debug=shallow" \
+  wasm_target_dir=target/wasm-grammar RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -Zlocation-detail=none -Zfmt-debug=shallow" \
     build_wasm_module ocelli_grammar ocelli-grammar
 }
 
@@ -190,12 +191,12 @@ build_wasm() {
 build_wasm_module() {
   cargo_wasm build --lib --profile wasm --package "$2" --features "${3:-}"
   mkdir -p "$wasm_modules"
-  cp "target/wasm/$wasm_target/wasm/${2//-/_}.wasm" "$wasm_modules/$1.wasm"
+  cp "$wasm_target_dir/$wasm_target/wasm/${2//-/_}.wasm" "$wasm_modules/$1.wasm"
 }
 
-# `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs.
+# `cargo` for wasm32 on the road chosen, in target folders of its own: native builds keep theirs.
 cargo_wasm() {
-  local verb=$1 options=(--no-default-features --target "$wasm_target" --target-dir target/wasm "${@:2}")
+  local verb=$1 options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
   if [[ $(wasm_road) == rustup ]]; then
     cargo "$verb" "${options[@]}"
     return
