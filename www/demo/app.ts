@@ -56,7 +56,7 @@ async function use(choice: Choice, keepProblem = false): Promise<void> {
   void showChoices(current, choose).catch(() => undefined);
   try {
     const onProgress: typeof showReport = (report) => loading === load && showReport(report);
-    const loaded = await Engine.load(choice.source, { signal: load.signal, onProgress });
+    const loaded = await Engine.load(choice.source, { share: true, signal: load.signal, onProgress });
     dropEngine();
     [engine, current] = [loaded, choice];
     loadFailure = null;
@@ -167,7 +167,7 @@ async function stream(engine: Engine, messages: ChatMessage[], answer: Answer, s
   const stopwatch = new Stopwatch();
   try {
     const chunks = await engine.chat.completions.create(
-      { messages, stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: MAX_TOKENS },
+      { messages, stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: MAX_TOKENS, truncation: "auto" },
       {
         signal,
         onProgress: (event) => {

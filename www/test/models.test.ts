@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
+import { registry } from "../src/api/registry.js";
+import { readableBytes } from "../src/store/quota.js";
 import { startSite, type Site } from "./site.js";
 
 interface Axe {
@@ -44,7 +46,9 @@ inBrowsers("choosing a model", (browser) => {
       assert.match(cards, fact);
     assert.match(await text("#room"), /^Models run on a processor that stands in for a GPU/);
     assert.match(await text("#device"), /Running on a processor that stands in for a GPU/);
-    assert.match(cards, /Ministral 3 3B.*3\.83 GB, or less at the cost of speed: at least 2\.37 GB.*Runs on this device, slowly/s);
+    const { all, least } = registry.find(({ id }) => id.startsWith("ministral-3-3b"))?.gpuMemory ?? { all: 0, least: 0 };
+    const memory = `GPU memory: ${readableBytes(all)}, or less at the cost of speed: at least ${readableBytes(least)}`;
+    assert.match(cards, new RegExp(`Ministral 3 3B.*${memory}.*Runs on this device, slowly`, "s"));
     assert.match(await text("#stored"), /Demo model, [\d.]+ MB/);
     const violations = await tab.run(async () => {
       const script = document.createElement("script");
