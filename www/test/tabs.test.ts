@@ -172,4 +172,25 @@ inBrowsers("tabs", (browser) => {
     await load(one, { share: true, context: 256 });
     assert.deepEqual(await workers([one, three]), [2, 1]);
   });
+
+  test("a host that cannot load the model says so, and tries again when it is asked again", async () => {
+    const [one, two] = [await first.another(), await first.another()];
+    for (const tab of [one, two]) {
+      await prepare(tab);
+      await load(tab, { share: true, context: 512 });
+    }
+    await two.run(async () => {
+      const { packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      for (const { url } of await packages.list()) await packages.delete(url);
+    });
+    site.replaced.set(`${MODEL}model.json`, new TextEncoder().encode("{}"));
+    await ask(two, LONG);
+    await begun(two, 5);
+    await one.closeAlone();
+    assert.doesNotMatch(await outcome(two), /^(stop|length): /);
+    site.replaced.delete(`${MODEL}model.json`);
+    await ask(two, LONG);
+    assert.equal(await outcome(two), wanted);
+    await two.closeAlone();
+  });
 });

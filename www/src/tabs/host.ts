@@ -11,8 +11,11 @@ interface Caller {
 
 /** A call that is made once for all tabs. */
 interface Shared {
+  kind: Call["kind"];
   callers: Caller[];
   result: FromWorker | null;
+  /** Whether it goes on when nobody waits for it any more. */
+  isKept: boolean;
 }
 
 export class Host {
@@ -23,7 +26,7 @@ export class Host {
   private readonly tabs = new Map<string, BroadcastChannel>();
   private readonly callers = new Map<number, Caller>();
   /** `import` and `load`, by the id that the worker knows them under. */
-  private readonly shared = new Map<number, Shared & { kind: Call["kind"] }>();
+  private readonly shared = new Map<number, Shared>();
   /** Calls that came before the model was there. */
   private waiting: { caller: Caller; call: Call }[] = [];
   private isLoaded = false;
@@ -35,7 +38,7 @@ export class Host {
   constructor(
     private readonly key: string,
     private readonly worker: Worker,
-    load: Call | null,
+    private load: Call | null,
   ) {
     this.over = new Promise((resolve) => {
       this.end = resolve;
@@ -93,7 +96,11 @@ export class Host {
       if (id !== undefined) this.post({ kind: "read", id });
     } else if (message.kind === "import" || message.kind === "load") this.share(caller, message);
     else if (this.isLoaded) this.pass(caller, message);
-    else this.waiting.push({ caller, call: message });
+    else {
+      this.waiting.push({ caller, call: message });
+      // The last attempt may have failed.
+      if (this.load) this.share(null, this.load);
+    }
   }
 
   private pass(caller: Caller, call: Call): void {
@@ -104,10 +111,11 @@ export class Host {
 
   /** Makes a call, or joins the one that another tab has made. */
   private share(caller: Caller | null, call: Call): void {
+    if (call.kind === "load") this.load = call;
     const known = [...this.shared.values()].find(({ kind }) => kind === call.kind);
     if (!known) {
       const id = this.nextId++;
-      this.shared.set(id, { kind: call.kind, callers: caller ? [caller] : [], result: null });
+      this.shared.set(id, { kind: call.kind, callers: caller ? [caller] : [], result: null, isKept: !caller });
       return this.post({ ...call, id });
     }
     if (!caller) return;
@@ -124,7 +132,7 @@ export class Host {
     }
     for (const [id, shared] of this.shared) {
       const others = shared.callers.filter((other) => !isSame(other, caller));
-      const isLast = others.length === 0 && shared.callers.length > 0 && !shared.result;
+      const isLast = others.length === 0 && shared.callers.length > 0 && !shared.result && !shared.isKept;
       shared.callers = others;
       if (!isLast) continue;
       this.shared.delete(id);
