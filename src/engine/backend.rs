@@ -22,6 +22,10 @@ pub trait Backend {
     /// What the model is called and how it is stored.
     fn manifest(&self) -> &Manifest;
 
+    /// All that the numbers of a state depend on besides its conversation.
+    #[cfg(feature = "snapshots")]
+    fn numerics(&self) -> Result<String>;
+
     /// Longest edge of a picture in pixels; larger ones are scaled down.
     fn longest_edge(&self) -> usize;
 

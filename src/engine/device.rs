@@ -20,6 +20,8 @@ use crate::gpu::Gpu;
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
+#[cfg(feature = "snapshots")]
+use crate::weights::hash::sha256_hex;
 use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader};
 
@@ -101,6 +103,12 @@ impl Backend for Device {
 
     fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    #[cfg(feature = "snapshots")]
+    fn numerics(&self) -> Result<String> {
+        let model = sha256_hex(&self.manifest.to_json()?);
+        Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))
     }
 
     fn longest_edge(&self) -> usize {

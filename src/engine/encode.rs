@@ -7,6 +7,8 @@ use super::Engine;
 use super::backend::Backend;
 use super::events::Event;
 use super::picture_size::{PictureLimits, ShownPicture, Wanted, longest_edge};
+#[cfg(feature = "snapshots")]
+use super::prompt::sizing;
 use super::prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
 use crate::error::{Error, Result};
@@ -131,7 +133,17 @@ impl<B: Backend> Engine<B> {
         wanted: Wanted,
         limits: PictureLimits,
     ) -> Result<SizedPicture> {
-        let edge = longest_edge(rules, wanted, limits, |grid| self.backend.seconds_for(grid))?;
+        #[cfg(feature = "snapshots")]
+        let known = self.snapshots.as_ref().and_then(|snapshots| {
+            let edge = snapshots.edge_of(&sizing(&original, wanted.detail, limits))?;
+            (rules.cell()..=wanted.longest_edge).contains(&edge).then_some(edge)
+        });
+        #[cfg(not(feature = "snapshots"))]
+        let known = None;
+        let edge = match known {
+            Some(edge) => edge,
+            None => longest_edge(rules, wanted, limits, |grid| self.backend.seconds_for(grid))?,
+        };
         let prepared = rules.prepare(rgb, edge)?;
         let (grid, most) = (prepared.grid, wanted.longest_edge);
         let (width, height, tokens) = (prepared.width, prepared.height, rules.tokens(grid).len());
@@ -142,6 +154,8 @@ impl<B: Backend> Engine<B> {
             prepared,
             shown: ShownPicture { detail: wanted.detail, width, height, tokens },
             limits,
+            #[cfg(feature = "snapshots")]
+            edge,
             cut_to: is_cut.then_some(edge),
         })
     }

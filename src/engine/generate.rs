@@ -102,7 +102,14 @@ impl<B: Backend> Engine<B> {
         if self.backend.lacks_room(rest, &encoded.pictures) {
             self.resting.clear();
         }
-        self.backend.encode_images(rest, &encoded.pictures, context).await
+        #[cfg(feature = "snapshots")]
+        let started = (self.clock)();
+        let images = self.backend.encode_images(rest, &encoded.pictures, context).await;
+        #[cfg(feature = "snapshots")]
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.note_pictures(rest, (self.clock)() - started);
+        }
+        images
     }
 
     /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.
@@ -122,7 +129,13 @@ impl<B: Backend> Engine<B> {
         let held = self.conversation.entries().len();
         let rest = encoded.rest(held);
         let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
+        #[cfg(feature = "snapshots")]
+        let started = (self.clock)();
         self.conversation.append(model, entries, &features).await?;
+        #[cfg(feature = "snapshots")]
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.note_tokens(entries.len(), (self.clock)() - started);
+        }
         if encoded.branches.contains(&(held + entries.len())) {
             self.conversation.remember();
         }

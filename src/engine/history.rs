@@ -8,13 +8,13 @@ use crate::image::Fingerprint;
 
 /// One forward pass. Rows computed together are rounded alike when they are computed together again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PastPass {
+pub struct PastPass {
     /// Its first entry.
-    pub(super) first: usize,
+    pub first: usize,
     /// Rows computed; entries of the last ones may have been given up since.
-    pub(super) rows: usize,
+    pub rows: usize,
     /// Whether it was a step: one row by the kernels for one row.
-    pub(super) is_step: bool,
+    pub is_step: bool,
 }
 
 /// How a conversation came about, so that its state can be made once more.
@@ -27,6 +27,12 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Of entries that were computed by these passes.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn of(entries: Vec<ContextEntry>, passes: Vec<PastPass>) -> Self {
+        Self { entries, passes, pictures: Vec::new() }
+    }
+
     /// Every pass, with the entries kept of it.
     pub(super) fn passes(&self) -> impl Iterator<Item = (PastPass, &[ContextEntry])> {
         let ends = self.passes.iter().skip(1).map(|pass| pass.first).chain([self.entries.len()]);

@@ -21,6 +21,8 @@ mod prompt;
 mod reading;
 mod recovery;
 mod resting;
+#[cfg(feature = "snapshots")]
+pub mod snapshots;
 mod source;
 mod speculate;
 mod thoughts;
@@ -39,6 +41,7 @@ pub use events::{
     Usage,
 };
 pub use generate::ScoredRows;
+pub use history::PastPass;
 pub use load::LoadOptions;
 pub use picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use pictures::PromptImages;
@@ -63,6 +66,8 @@ use crate::weights::manifest::{Manifest, SamplingDefaults};
 use conversation::Conversation;
 use pictures::FeatureCache;
 use resting::Resting;
+#[cfg(feature = "snapshots")]
+use snapshots::Snapshots;
 use speculate::LatencyModel;
 
 /// A request for an answer.
@@ -90,6 +95,9 @@ pub struct Engine<B: Backend = Device> {
     /// The one that is gone on with.
     conversation: Conversation<B::Model>,
     resting: Resting<B::Model>,
+    /// Conversations in files, if they are kept.
+    #[cfg(feature = "snapshots")]
+    snapshots: Option<Snapshots>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
@@ -115,6 +123,8 @@ impl<B: Backend> Engine<B> {
             tokenizer,
             conversation,
             resting: Resting::default(),
+            #[cfg(feature = "snapshots")]
+            snapshots: None,
             speculation,
             latency,
             pictures,

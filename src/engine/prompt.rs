@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+#[cfg(feature = "snapshots")]
+use sha2::{Digest, Sha256};
+
 use super::events::Event;
 use super::picture_size::{Detail, PictureLimits, ShownPicture};
 use crate::chat::Message;
@@ -65,8 +68,26 @@ pub struct SizedPicture {
     pub(super) shown: ShownPicture,
     /// What its size was bound by.
     pub(super) limits: PictureLimits,
+    /// Longest edge in pixels that it might have.
+    #[cfg(feature = "snapshots")]
+    pub(super) edge: usize,
     /// Longest edge in pixels that it was brought down to, if there is no memory for more.
     pub(super) cut_to: Option<usize>,
+}
+
+#[cfg(feature = "snapshots")]
+impl SizedPicture {
+    /// As [`sizing`].
+    pub(super) fn sizing(&self) -> Fingerprint {
+        sizing(&self.original, self.shown.detail, self.limits)
+    }
+}
+
+/// Tells apart pictures, and what bounds their size: where this is the same, a picture keeps the size that it had.
+#[cfg(feature = "snapshots")]
+pub(super) fn sizing(original: &Fingerprint, detail: Detail, limits: PictureLimits) -> Fingerprint {
+    let bounds = format!("{detail} {:?} {:?}", limits.max_pixels, limits.max_seconds.map(f64::to_bits));
+    Sha256::new().chain_update(original).chain_update(bounds).finalize().into()
 }
 
 /// A prompt ready to compute.

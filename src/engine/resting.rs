@@ -22,6 +22,17 @@ impl<M: LanguageModel> Resting<M> {
         self.0.clear();
     }
 
+    /// Forgets what was taken from them.
+    pub(super) fn forget_evicted(&mut self) {
+        self.0.iter_mut().for_each(Conversation::forget_evicted);
+    }
+
+    /// All of them, the latest first.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn latest_first(&self) -> impl Iterator<Item = &Conversation<M>> {
+        self.0.iter().rev()
+    }
+
     /// The pictures that their entries name.
     pub(super) fn pictures(&self) -> impl Iterator<Item = &Rc<SizedPicture>> {
         self.0.iter().rev().flat_map(Conversation::pictures)
@@ -30,7 +41,7 @@ impl<M: LanguageModel> Resting<M> {
     /// Has `current` be the conversation with most of what `wanted` begins with; the one so far rests. Where one goes on otherwise than
     /// `wanted` does, it rests too, and a fork of it shares what they have in common. No more than `most` rest.
     pub(super) fn take_up(&mut self, current: &mut Conversation<M>, wanted: &[ContextEntry], most: usize) {
-        self.0.iter_mut().for_each(Conversation::forget_evicted);
+        self.forget_evicted();
         let kept = |conversation: &Conversation<M>| conversation.kept_of(wanted);
         let others = self.0.iter().enumerate().map(|(index, other)| (index, kept(other)));
         let best = others.max_by_key(|(_, kept)| *kept).filter(|(_, other)| *other > kept(current));

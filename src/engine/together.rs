@@ -146,7 +146,11 @@ impl<B: Backend> Engine<B> {
             }
             let mut hear = |event| answers.hear(number, event);
             let opened = self.open(&mut answering, &mut hear);
-            match opened.and_then(|wanted| self.sit_down(seated, &mut answering, &wanted)) {
+            let conversation = match opened {
+                Ok(wanted) => self.sit_down(seated, &mut answering, &wanted, &cancel).await,
+                Err(error) => Err(error),
+            };
+            match conversation {
                 Ok(conversation) => {
                     let (images, began, drawing) = (None, 0.0, None);
                     seated.push(Seated { number, answering, cancel, conversation, images, began, drawing });
@@ -164,11 +168,12 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The conversation of an answer that begins, or goes on: what it has in common with any other is shared.
-    fn sit_down(
+    async fn sit_down(
         &mut self,
         seated: &[Seated<B>],
         answering: &mut Answering,
         wanted: &[ContextEntry],
+        cancel: &Cancel,
     ) -> Result<Conversation<B::Model>> {
         self.take_up(wanted);
         let kept = |seat: &&Seated<B>| seat.conversation.kept_of(wanted);
@@ -177,6 +182,10 @@ impl<B: Backend> Engine<B> {
         {
             self.conversation = seat.conversation.fork();
         }
+        #[cfg(feature = "snapshots")]
+        self.recall(wanted, cancel).await;
+        #[cfg(not(feature = "snapshots"))]
+        let _ = cancel;
         let common = self.conversation.common(wanted);
         let left = self.conversation.rewind(common, &answering.encoded.pictures);
         if answering.answer.tokens.is_empty() {

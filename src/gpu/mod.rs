@@ -10,6 +10,8 @@ mod health;
 pub mod kernel;
 pub mod kernel_config;
 pub mod ledger;
+#[cfg(feature = "snapshots")]
+mod numerics;
 mod pace;
 pub mod paper;
 mod pieces;

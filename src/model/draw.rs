@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::forward::Model;
+use super::inputs::place_pictures;
 use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording, Slice};
 use crate::kernels::attention_step::Tuning;
-use crate::kernels::embed_rows::FEATURE;
 use crate::kernels::sample::{self, NONE, Sampling};
 use crate::kernels::sample_filter;
 use crate::kernels::sampling::mask_words;
@@ -15,6 +15,8 @@ use crate::kernels::self_test::check;
 use crate::layers::step::{RESULT, StepHeader, alike};
 use crate::layers::{Form, Pass};
 use crate::sampling::SamplingOptions;
+#[cfg(feature = "snapshots")]
+use crate::state::{Outline, Part};
 use crate::state::{State, States};
 
 /// The draws of one answer.
@@ -316,6 +318,31 @@ impl LanguageModel for Model {
     async fn step_together(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
         self.steps_apart(seats).await
     }
+
+    #[cfg(feature = "snapshots")]
+    fn outline(&self, state: &State) -> Outline {
+        state.outline()
+    }
+
+    #[cfg(feature = "snapshots")]
+    fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
+        State::shape(self.pool()).parts(outline, most)
+    }
+
+    #[cfg(feature = "snapshots")]
+    async fn read_part(&mut self, state: &State, part: &Part) -> Result<Vec<u8>> {
+        self.part_of(state, part).await
+    }
+
+    #[cfg(feature = "snapshots")]
+    async fn restore(&mut self, outline: &Outline) -> Result<State> {
+        self.state_of(outline).await
+    }
+
+    #[cfg(feature = "snapshots")]
+    async fn write_part(&mut self, state: &mut State, part: &Part, bytes: &[u8]) -> Result<()> {
+        self.put_part(state, part, bytes).await
+    }
 }
 
 impl Model {
@@ -325,52 +352,9 @@ impl Model {
         self.start_steps(state, StepHeader { token: 0, entry: state.len().saturating_sub(1), drawn })
     }
 
-    /// Has the pass see the picture that it begins with. Inputs behind the first that are pictures as well are there in vain.
-    async fn show_picture(&self, state: &mut State, inputs: &[Input], features: Option<&Features>) -> Result<()> {
-        if inputs.windows(2).any(|pair| matches!(pair[1], Input::Feature(_)) && pair[0] != pair[1]) {
-            return Err(Error::Internal { detail: "a picture within a pass".into() });
-        }
-        let (Some(&Input::Feature(row)), Some(features)) = (inputs.first(), features) else { return Ok(()) };
-        let cells = features.picture(row).map_or(0, |(_, grid)| grid.rows * grid.cols);
-        let rows = row as usize..row as usize + cells * features.of_token;
-        state.show_picture(&self.gpu, rows, self.rows.prompt).await
-    }
-
     fn submit_draw(&self, draw: &mut Draw) -> Result<()> {
         let (_, step) = self.logits_and_step()?;
         let (launches, readback) = draw.next();
         self.gpu.submit(&[launches], Some((&step, readback)))
-    }
-
-    /// What the rows of a chunk start from, as the device reads it.
-    fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
-        if inputs.is_empty() || inputs.len() > self.rows.prompt {
-            return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
-        }
-        let rows = features.map_or(0, |features| features.rows);
-        // Where pictures have layers of their own, their tokens start from the embedding.
-        let image_token = self.config().cross.as_ref().map(|cross| cross.image_token_id);
-        let source = |input: &Input| match *input {
-            Input::Token(id) if (id as usize) < self.config().embedding_rows() => Ok(id),
-            Input::Token(id) => Err(Error::request("input_ids", format!("token {id} is not in the vocabulary"))),
-            Input::Feature(row) if (row as usize) < rows => Ok(image_token.unwrap_or(row | FEATURE)),
-            Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
-        };
-        inputs.iter().map(source).collect()
-    }
-}
-
-/// Tells the state of the pictures that begin among the inputs behind its entries, or went on from before.
-fn place_pictures(state: &mut State, inputs: &[Input], features: &Features) {
-    let first_entry = state.len();
-    for (index, input) in inputs.iter().enumerate() {
-        let Input::Feature(row) = input else { continue };
-        // Behind the first row it goes on; rows that are there in vain repeat the last one.
-        if let Some((before, grid)) = features.picture(*row)
-            && (index == 0 || before == 0)
-            && let Some(first) = (first_entry + index).checked_sub(before)
-        {
-            state.place_picture(first, grid);
-        }
     }
 }

@@ -6,7 +6,10 @@ mod drafts;
 mod draw;
 mod dry;
 mod forward;
+mod inputs;
 mod language;
+#[cfg(feature = "snapshots")]
+mod stored;
 mod together;
 mod trial;
 

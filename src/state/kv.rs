@@ -18,12 +18,12 @@ const AFFORDABLE: u64 = 64 << 20;
 /// The states of a decoder's layers.
 #[derive(Debug)]
 pub struct State {
-    pool: Pool,
+    pub(super) pool: Pool,
     /// Its pages.
-    list: u64,
+    pub(super) list: u64,
     context: usize,
-    positions: Positions,
-    recurrent: Option<Recurrent>,
+    pub(super) positions: Positions,
+    pub(super) recurrent: Option<Recurrent>,
 }
 
 impl Drop for State {

@@ -6,14 +6,20 @@
 //! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
 
 mod kv;
+#[cfg(feature = "snapshots")]
+mod outline;
 mod pages;
 mod pictures;
 mod pool;
 mod positions;
 mod recurrent;
+#[cfg(feature = "snapshots")]
+mod stored;
 
 pub use crate::kernels::cache::PAGE;
 pub use kv::State;
+#[cfg(feature = "snapshots")]
+pub use outline::{Held, Outline, Part, Shape};
 pub use pages::Pages;
 pub use pictures::{FreshRows, NewPicture, PictureState};
 pub use pool::Pool;

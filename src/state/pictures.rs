@@ -111,13 +111,7 @@ impl Pictures {
         let first = held.as_ref().map_or(0, |store| store.rows);
         let rows = first + picture.features.len();
         let lost = self.make_room(list, rows, config, precision)?;
-        self.serial += 1;
-        let (block, count) = word_counts(config, first..rows, picture.at_once);
-        let words = || bytemuck::cast_slice(&words(config, first..rows, picture.at_once)).to_vec();
-        let words = gpu.upload_with(LABEL, Purpose::KvCache, 4 * count as u64, &words)?;
-        let layers = (0..config.count(LayerKind::CrossAttention)).map(|_| planes(gpu, config, precision, rows));
-        let store =
-            Store { layers: layers.collect::<Result<_>>()?, rows, words, block: block as u64 * 4, serial: self.serial };
+        let store = self.store(gpu, (config, precision), first..rows, picture.at_once)?;
         if let Some(held) = held {
             keep(&held, &store, copies);
         }
@@ -131,6 +125,47 @@ impl Pictures {
         let shown = self.shown.entry(list).or_default();
         shown.entries.push(picture.entry);
         (shown.store, shown.fresh) = (Some(Rc::new(store)), fresh);
+        Ok(lost)
+    }
+
+    /// Memory for the keys and values up to those of `rows`, which are computed so many at once.
+    fn store(
+        &mut self,
+        gpu: &dyn Allocator,
+        (config, precision): (&TextConfig, KvPrecision),
+        rows: Range<usize>,
+        at_once: usize,
+    ) -> Result<Store> {
+        self.serial += 1;
+        let (block, count) = word_counts(config, rows.clone(), at_once);
+        let words = || bytemuck::cast_slice(&words(config, rows.clone(), at_once)).to_vec();
+        let words = gpu.upload_with(LABEL, Purpose::KvCache, 4 * count as u64, &words)?;
+        let layers = (0..config.count(LayerKind::CrossAttention)).map(|_| planes(gpu, config, precision, rows.end));
+        let (layers, block) = (layers.collect::<Result<_>>()?, block as u64 * 4);
+        Ok(Store { layers, rows: rows.end, words, block, serial: self.serial })
+    }
+
+    /// Entries of the pictures that a list shows, and the rows of those in sight.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn shown(&self, list: u64) -> (Vec<usize>, usize) {
+        let Some(shown) = self.shown.get(&list) else { return (Vec::new(), 0) };
+        (shown.entries.clone(), shown.store.as_ref().map_or(0, |store| store.rows))
+    }
+
+    /// Gives a list that shows pictures at these entries memory for the keys and values of so many rows, those in sight. Fails and returns as
+    /// [`Self::show`].
+    #[cfg(feature = "snapshots")]
+    pub(super) fn restore(
+        &mut self,
+        gpu: &dyn Allocator,
+        of: (&TextConfig, KvPrecision),
+        list: u64,
+        (entries, rows): (&[usize], usize),
+        at_once: usize,
+    ) -> Result<Vec<(u64, usize)>> {
+        let lost = self.make_room(list, rows, of.0, of.1)?;
+        let store = Some(Rc::new(self.store(gpu, of, 0..rows, at_once)?));
+        self.shown.insert(list, Shown { entries: entries.to_vec(), store, fresh: Rc::default() });
         Ok(lost)
     }
 

@@ -1,9 +1,13 @@
 //! The memory of keys and values: pages of 256 entries that all conversations with a model share.
 
 use std::cell::{Cell, RefCell};
+#[cfg(feature = "snapshots")]
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::LayerState;
+#[cfg(feature = "snapshots")]
+use super::outline::plane_bytes;
 use super::pages::Pages;
 use super::pictures::{NewPicture, Pictures, settled};
 use crate::config::{KvPrecision, LayerKind, TextConfig};
@@ -136,6 +140,47 @@ impl Pool {
             }
             LayerKind::DeltaNet => None,
         }
+    }
+
+    /// How it holds a number.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn precision(&self) -> KvPrecision {
+        self.0.precision
+    }
+
+    /// Where entries of one page of a list are in one of the layers of attention.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn page(&self, list: u64, layer: usize, entries: &Range<usize>) -> Option<Vec<Slice>> {
+        let page = self.pages(|pages| pages.list(list).get(entries.start / PAGE).copied())?;
+        let layers = self.0.layers.borrow();
+        Some(self.slices(&layers.get(layer)?.cache, page as usize * PAGE, entries))
+    }
+
+    /// Where rows of one page are, which begins at row `first` of a cache.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn slices(&self, cache: &Cache, first: usize, rows: &Range<usize>) -> Vec<Slice> {
+        let lengths = plane_bytes(&self.0.entry_bytes, rows.len());
+        let planes = cache.planes.iter().zip(&self.0.entry_bytes).zip(lengths);
+        let slice = |((plane, entry_bytes), bytes): ((&Slice, &u64), u64)| {
+            let start = first as u64 * entry_bytes;
+            plane.buffer.slice(start..start + bytes)
+        };
+        planes.map(slice).collect()
+    }
+
+    /// Gives a conversation memory for the keys and values of pictures, which others may lose to it. Fails as [`Pictures::show`].
+    #[cfg(feature = "snapshots")]
+    pub(super) async fn restore_pictures(
+        &self,
+        gpu: &Gpu,
+        list: u64,
+        shown: (&[usize], usize),
+        at_once: usize,
+    ) -> Result<()> {
+        let of = (&self.0.config, self.0.precision);
+        let lost = self.pictures(|pictures| pictures.restore(gpu, of, list, shown, at_once))?;
+        self.pages(|pages| lost.into_iter().for_each(|(list, left)| _ = pages.rewind(list, left)));
+        gpu.flush_errors().await
     }
 
     /// A plane of the first layer, if there is memory yet.

@@ -27,6 +27,12 @@ impl Positions {
         [entry - spared; 3]
     }
 
+    /// First entries and grids of the pictures.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn pictures(&self) -> &[(usize, ImageGrid)] {
+        &self.pictures
+    }
+
     /// States that a picture begins at an entry; what was known of entries from there on is forgotten.
     pub fn place(&mut self, first: usize, grid: ImageGrid) {
         if !self.pictures.contains(&(first, grid)) {

@@ -99,6 +99,31 @@ impl Recurrent {
         if to >= inner.seen { inner.seen } else { place().unwrap_or(0) }
     }
 
+    /// Entries before the places to go back to.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn places(&self) -> Vec<usize> {
+        self.inner.borrow().snapshots.iter().map(|(at, _)| *at).collect()
+    }
+
+    /// The copy that was made at one of these places.
+    #[cfg(feature = "snapshots")]
+    pub(super) fn place(&self, index: usize) -> Option<Buffer> {
+        self.inner.borrow().snapshots.get(index).map(|(_, buffer)| buffer.clone())
+    }
+
+    /// Takes the memory of copies at these places, to be filled in, and is at the last of them. Fails as [`Allocator::alloc`].
+    #[cfg(feature = "snapshots")]
+    pub(super) fn restore(&self, gpu: &Gpu, places: &[usize]) -> Result<()> {
+        if places.len() > SNAPSHOTS {
+            return Err(Error::Internal { detail: format!("{} places of a recurrent state", places.len()) });
+        }
+        let copy = |at: &usize| Ok((*at, gpu.alloc(LABEL, Purpose::KvCache, self.bytes)?));
+        let snapshots: Vec<_> = places.iter().map(copy).collect::<Result<_>>()?;
+        let seen = places.last().copied().unwrap_or(0);
+        *self.inner.borrow_mut() = Inner { seen, snapshots, goes_back: seen > 0, ..Inner::default() };
+        Ok(())
+    }
+
     /// Takes the memory of everything there may be.
     pub(super) fn allocate(&self, gpu: &dyn Allocator) -> Result<()> {
         let mut inner = self.inner.borrow_mut();

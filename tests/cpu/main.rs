@@ -7,6 +7,8 @@ mod chat;
 mod docs;
 mod generation;
 mod image;
+#[path = "../shared/memory_snapshots.rs"]
+mod memory_snapshots;
 mod mllama;
 #[path = "../shared/on_paper.rs"]
 mod on_paper;

@@ -77,6 +77,13 @@ fn picture() {
 }
 
 #[test]
+fn snapshot() {
+    let (target, seeds) = (targets::snapshot, seeds::snapshot());
+    // An entry takes 8 bytes of the file, and 40 in a list, of which there are some; the constant is the shape of a published model.
+    survives(&Parser { name: "snapshot", target, seeds, factor: 64, constant: 64 * KIB });
+}
+
+#[test]
 fn request() {
     let (target, seeds) = (targets::request, seeds::request());
     // Besides, the regular expression's own cache grows with the text it sees.

@@ -55,6 +55,11 @@ pub(crate) fn manifest() -> Vec<Seed> {
     super::targets::tiny_manifests().map(Seed::json).into()
 }
 
+/// Snapshots of every kind of state.
+pub(crate) fn snapshot() -> Vec<Seed> {
+    super::targets::tiny_snapshots().into_iter().map(Seed::snapshot).collect()
+}
+
 pub(crate) fn tokenizer() -> Vec<Seed> {
     ["checkpoints/fp8/tokenizer.json", "gguf/tokenizer.json"].map(|name| Seed::json(fixture(name))).into()
 }

@@ -42,6 +42,13 @@ impl Seed {
         Self { bytes, numbers, values: Vec::new() }
     }
 
+    /// A snapshot: the numbers of its head.
+    pub(crate) fn snapshot(bytes: Vec<u8>) -> Self {
+        let end = bytes[12..].first_chunk().map_or(0, |len| u32::from_le_bytes(*len)) as usize;
+        let numbers = [12..16].into_iter().chain((48..end).step_by(4).map(|at| at..at + 4));
+        Self { numbers: numbers.collect(), values: Vec::new(), bytes }
+    }
+
     /// A GGUF file: everything in the header that is no text.
     pub(crate) fn gguf(bytes: Vec<u8>) -> Self {
         let mut walk = Walk { bytes: &bytes, at: 0, numbers: Vec::new() };

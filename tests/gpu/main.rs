@@ -11,6 +11,8 @@ mod kernels;
 mod memory;
 #[path = "../shared/memory_files.rs"]
 mod memory_files;
+#[path = "../shared/memory_snapshots.rs"]
+mod memory_snapshots;
 mod model;
 #[path = "../shared/on_paper.rs"]
 mod on_paper;

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 
 use clap::Args;
 use ocelli::Result;
 use ocelli::chat::{Message, Role};
 use ocelli::engine::{Detail, Engine, Picture};
 
+use crate::cache::{self, KeepArgs};
 use crate::models::PackagePath;
 use crate::open::{self, SamplingArgs};
 
@@ -19,6 +21,8 @@ pub(crate) struct ChatArgs {
     /// System message.
     #[arg(long)]
     system: Option<String>,
+    #[command(flatten)]
+    keep: KeepArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -48,9 +52,16 @@ impl Conversation {
 /// An error in one question is printed, and the conversation goes on.
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
-    let mut talk = Conversation::new(args.system.as_deref());
+    args.keep.open(&mut engine)?;
+    let outcome = talk(&mut engine, args);
+    cache::keep(&mut engine, &mut || true);
+    outcome
+}
+
+fn talk(engine: &mut Engine, args: &ChatArgs) -> Result<()> {
+    let (mut talk, lines) = (Conversation::new(args.system.as_deref()), lines());
     loop {
-        let Some(line) = ask()? else { return Ok(()) };
+        let Some(line) = ask(engine, &lines)? else { return Ok(()) };
         let said = match line.trim() {
             "" => continue,
             "/quit" | "/exit" => return Ok(()),
@@ -60,7 +71,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<()> {
             }
             line => match line.strip_prefix("/image ") {
                 Some(path) => talk.show(Path::new(path.trim()), args.sampling.detail),
-                None => answer(&mut engine, args, &mut talk, line),
+                None => answer(engine, args, &mut talk, line),
             },
         };
         if let Err(error) = said {
@@ -69,12 +80,26 @@ pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     }
 }
 
-/// One line from the terminal; `None` at its end.
-fn ask() -> Result<Option<String>> {
+/// The lines from the terminal, as they come.
+fn lines() -> Receiver<std::io::Result<String>> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more once the command ends.
+        std::io::stdin().lock().lines().map(|line| sender.send(line)).find(std::result::Result::is_err)
+    });
+    lines
+}
+
+/// One line from the terminal; `None` at its end. What was said before is kept meanwhile.
+fn ask(engine: &mut Engine, lines: &Receiver<std::io::Result<String>>) -> Result<Option<String>> {
     let _ = write!(std::io::stderr(), "> ");
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line).map_err(|e| ocelli::Error::io("standard input", &e))?;
-    Ok((read > 0).then_some(line))
+    let mut line = None;
+    cache::keep(engine, &mut || {
+        line = line.take().or_else(|| lines.try_recv().ok());
+        line.is_none()
+    });
+    let line = line.or_else(|| lines.recv().ok());
+    line.transpose().map_err(|error| ocelli::Error::io("standard input", &error))
 }
 
 fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &str) -> Result<()> {

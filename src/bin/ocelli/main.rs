@@ -12,6 +12,7 @@ use ocelli::{Error, Result};
 mod api;
 mod batch;
 mod bench;
+mod cache;
 mod chat;
 mod describe;
 mod inspect;
@@ -45,6 +46,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
+    Cache(cache::CacheArgs),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Cache(args) => cache::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -128,7 +128,7 @@ pub(crate) struct MemoryArgs {
 }
 
 /// A number of bytes: `2GiB`, `1.5GB`, `900MiB`, `4096`.
-fn bytes(text: &str) -> std::result::Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,

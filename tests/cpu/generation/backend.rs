@@ -24,13 +24,16 @@ pub(crate) struct FakeBackend {
     pub(crate) pages: usize,
     pub(crate) resting: usize,
     pub(crate) faults: Rc<RefCell<Faults>>,
+    /// What snapshots depend on.
+    pub(crate) numerics: String,
 }
 
 impl FakeBackend {
     pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
         let faults = Rc::default();
         let (pages, resting) = (8, 8);
-        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, resting, faults };
+        let numerics = format!("{kind:?}");
+        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, resting, faults, numerics };
         this.open();
         this
     }
@@ -40,6 +43,11 @@ impl FakeBackend {
         (self.pages, self.resting) = (pages, resting);
         self.open();
         self
+    }
+
+    /// The same on another device, say.
+    pub(crate) fn on(self, numerics: &str) -> Self {
+        Self { numerics: numerics.into(), ..self }
     }
 
     fn open(&mut self) {
@@ -62,6 +70,10 @@ impl Backend for FakeBackend {
 
     fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    fn numerics(&self) -> Result<String> {
+        Ok(self.numerics.clone())
     }
 
     fn longest_edge(&self) -> usize {

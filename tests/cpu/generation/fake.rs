@@ -9,7 +9,7 @@ use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verd
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
-use ocelli::state::{Pages, States};
+use ocelli::state::{Outline, Pages, Part, States};
 
 pub(crate) use super::fake_state::Kind;
 use super::fake_state::{FakeState, Seen};
@@ -279,5 +279,31 @@ impl LanguageModel for FakeModel {
         }
         self.faults.borrow_mut().together += 1;
         Ok(tokens)
+    }
+
+    fn outline(&self, state: &FakeState) -> Outline {
+        state.outline()
+    }
+
+    fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
+        FakeState::parts(self.kind, outline, most)
+    }
+
+    async fn read_part(&mut self, state: &FakeState, part: &Part) -> Result<Vec<u8>> {
+        self.operate()?;
+        Ok(state.read_part(part))
+    }
+
+    async fn restore(&mut self, outline: &Outline) -> Result<FakeState> {
+        let mut state = self.new_state()?;
+        self.reserve(&mut state, outline.entries).await?;
+        state.restore(outline);
+        Ok(state)
+    }
+
+    async fn write_part(&mut self, state: &mut FakeState, part: &Part, bytes: &[u8]) -> Result<()> {
+        self.operate()?;
+        self.own(state).write_part(part, bytes);
+        Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::state::{Pages, States};
+use ocelli::state::{Held, Outline, Pages, Part, States};
+use ocelli::{Error, Result};
 
 /// What a state can go back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Kind {
 
 /// Places that a recurrence remembers.
 const SNAPSHOTS: usize = 3;
+/// Entries of a part of a snapshot.
+const PART: usize = 16;
 /// Tokens that the model says: few, so that what it says repeats itself.
 const WORDS: Range<u32> = 100..112;
 
@@ -28,6 +31,16 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    fn to_bytes(self) -> Vec<u8> {
+        [&self.hash.to_le_bytes()[..], &self.last[0].to_le_bytes(), &self.last[1].to_le_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let hash = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+        Self { hash, last: [number(8), number(12)] }
+    }
+
     fn and(self, token: u32) -> Self {
         let mixed =
             (self.hash ^ u64::from(token)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -98,6 +111,76 @@ impl FakeState {
         self.at += 1;
         self.pages.borrow_mut().advance(self.list, 1);
         next
+    }
+}
+
+/// As the states of a device are written down.
+impl FakeState {
+    pub(super) fn outline(&self) -> Outline {
+        let places: Vec<usize> = self.snapshots.iter().map(|(at, _)| *at).filter(|at| *at > 0).collect();
+        let whole = Outline { entries: self.len(), places, ..Outline::default() };
+        if self.kind == Kind::Recurrence && whole.places.is_empty() {
+            Outline::default()
+        } else {
+            whole.cut(self.len())
+        }
+    }
+
+    pub(super) fn parts(kind: Kind, outline: &Outline, most: u64) -> Result<Vec<Part>> {
+        let count = if kind == Kind::Attention { outline.entries } else { outline.places.len() } as u64;
+        if count * 16 > most || (kind == Kind::Recurrence) == outline.places.is_empty() || !outline.shown.is_empty() {
+            return Err(Error::Io { path: "snapshot".into(), reason: "it is of another model".into() });
+        }
+        let page = |first: usize| {
+            let entries = first..outline.entries.min(first + PART);
+            Part { bytes: 16 * entries.len() as u64, what: Held::Entries { layer: 0, entries } }
+        };
+        let place = |place: usize| Part { bytes: 16, what: Held::Place { place, bytes: 0..16 } };
+        Ok(match kind {
+            Kind::Attention => (0..outline.entries).step_by(PART).map(page).collect(),
+            Kind::Recurrence => (0..outline.places.len()).map(place).collect(),
+        })
+    }
+
+    pub(super) fn read_part(&self, part: &Part) -> Vec<u8> {
+        match &part.what {
+            Held::Entries { entries, .. } => {
+                assert!(entries.end <= self.len(), "pages that were taken from it");
+                self.seen[entries.clone()].iter().flat_map(|seen| seen.to_bytes()).collect()
+            }
+            Held::Place { place, .. } => {
+                let places: Vec<_> = self.snapshots.iter().filter(|(at, _)| *at > 0).collect();
+                places[*place].1.to_bytes()
+            }
+            Held::Pictures { .. } => unreachable!("no pictures here"),
+        }
+    }
+
+    /// A state in pages that have been taken, whose parts are to be written.
+    pub(super) fn restore(&mut self, outline: &Outline) {
+        self.pages.borrow_mut().advance(self.list, outline.entries);
+        self.at = outline.entries;
+        let held = if self.kind == Kind::Attention { outline.entries } else { 1 };
+        self.seen = vec![Seen::default(); held];
+        self.snapshots = outline.places.iter().map(|at| (*at, Seen::default())).collect();
+    }
+
+    pub(super) fn write_part(&mut self, part: &Part, bytes: &[u8]) {
+        let read = bytes.chunks_exact(16).map(Seen::from_bytes);
+        match &part.what {
+            Held::Entries { entries, .. } => {
+                // A part may be longer than what is wanted of it.
+                self.seen.iter_mut().skip(entries.start).zip(read).for_each(|(seen, read)| *seen = read);
+            }
+            Held::Place { place, .. } => {
+                let read = Seen::from_bytes(bytes);
+                self.snapshots[*place].1 = read;
+                if *place + 1 == self.snapshots.len() {
+                    self.seen = vec![read];
+                }
+            }
+            Held::Pictures { .. } => unreachable!("no pictures here"),
+        }
     }
 }
 

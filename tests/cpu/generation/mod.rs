@@ -7,6 +7,7 @@ pub(crate) mod fake;
 mod fake_state;
 mod grammar;
 mod sessions;
+mod snapshots;
 mod together;
 
 use crate::on_paper;

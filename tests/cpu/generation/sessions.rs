@@ -1,5 +1,5 @@
 //! Conversations as people have them, several at once, by chance: edits, follow-ups, regenerated answers, earlier conversations that go on,
-//! cancelling, lost devices, memory that runs out, few pages.
+//! cancelling, lost devices, memory that runs out, few pages, restarts that find what was kept in files.
 //! Greedy answers are those of cold runs, token by token.
 
 use ocelli::Error;
@@ -7,6 +7,7 @@ use ocelli::engine::{Cancel, Event, Speculation};
 
 use super::fake::Kind;
 use super::{FakeEngine, KINDS, ask, engine_with, generate};
+use crate::memory_snapshots::MemorySnapshots;
 
 const CONTEXT: usize = 240;
 const SESSIONS: u64 = 500;
@@ -59,13 +60,20 @@ fn next_prompt(dice: &mut Dice, turns: &[[Vec<u32>; 2]]) -> Vec<u32> {
     if prompt.len() > CONTEXT / 2 { dice.tokens(20) } else { prompt }
 }
 
-fn session(kind: Kind, seed: u64) -> (usize, usize) {
+/// What a session came to: tokens reused, guessed, and reused behind a restart.
+fn session(kind: Kind, seed: u64) -> [usize; 3] {
     let mut dice = Dice(seed);
     let speculation = [Speculation::Off, Speculation::Always][dice.below(2)];
     let chunk = [3, 8, 64][dice.below(3)];
     let room = (1 + dice.below(5), dice.below(5));
-    let mut engine = engine_with(kind, speculation, (CONTEXT, chunk), room);
-    let (mut prompt, mut turns, mut reused, mut guessed) = (dice.tokens(30), Vec::new(), 0, 0);
+    let (store, budget) = (MemorySnapshots::default(), [2500, 6000, 1 << 20][dice.below(3)]);
+    let start = || {
+        let mut engine = engine_with(kind, speculation, (CONTEXT, chunk), room);
+        pollster::block_on(engine.open_snapshots(Box::new(store.clone()), budget)).expect("a store");
+        engine
+    };
+    let (mut engine, mut is_new) = (start(), false);
+    let (mut prompt, mut turns, [mut reused, mut guessed, mut found]) = (dice.tokens(30), Vec::new(), [0; 3]);
     for turn in 0..10 {
         let request = ask(&prompt, 1 + dice.below(40));
         let cold = generate(&mut super::engine(kind, Speculation::Off, (CONTEXT, 64)), &request).expect("a cold run");
@@ -83,25 +91,44 @@ fn session(kind: Kind, seed: u64) -> (usize, usize) {
                 assert_eq!(said.tokens, cold.tokens, "{kind:?} session {seed} turn {turn}");
                 reused += said.usage.cached_tokens;
                 guessed += said.usage.accepted_tokens;
+                found += if is_new { said.usage.cached_tokens } else { 0 };
             }
             Err(Error::Aborted) => assert!(stop_after.is_some(), "nobody stopped it"),
             Err(error) => panic!("{kind:?} session {seed} turn {turn}: {error}"),
         }
+        is_new = restart(&mut engine, &mut dice, &start);
+        assert!(store.bytes() as u64 <= budget, "{kind:?} session {seed} turn {turn}");
         turns.push([prompt, cold.tokens]);
         prompt = next_prompt(&mut dice, &turns);
     }
-    (reused, guessed)
+    [reused, guessed, found]
+}
+
+/// Keeps conversations, some of them or none, and perhaps starts the engine anew.
+fn restart(engine: &mut FakeEngine, dice: &mut Dice, start: &dyn Fn() -> FakeEngine) -> bool {
+    let mut parts = [0, 1 + dice.below(12), usize::MAX][dice.below(3)];
+    let mut go_on = || {
+        parts = parts.saturating_sub(1);
+        parts > 0
+    };
+    // The device may be lost at any part.
+    let _ = pollster::block_on(engine.keep_snapshots(&mut go_on));
+    let is_new = dice.below(3) == 0;
+    if is_new {
+        *engine = start();
+    }
+    is_new
 }
 
 #[test]
 fn sessions_by_chance_say_what_cold_runs_say() {
     for kind in KINDS {
-        let (mut reused, mut guessed) = (0, 0);
+        let mut sums = [0; 3];
         for seed in 0..SESSIONS {
-            let (more, right) = session(kind, seed);
-            (reused, guessed) = (reused + more, guessed + right);
+            sums.iter_mut().zip(session(kind, seed)).for_each(|(sum, more)| *sum += more);
         }
-        println!("{kind:?}: {reused} tokens reused, {guessed} guessed");
-        assert!(reused > 1000 && guessed > 1000, "{kind:?}: {reused} reused, {guessed} guessed");
+        let [reused, guessed, found] = sums;
+        println!("{kind:?}: {reused} tokens reused, {found} of them behind a restart, {guessed} guessed");
+        assert!(sums.iter().all(|sum| *sum > 1000), "{kind:?}: {reused} reused, {guessed} guessed, {found} found");
     }
 }

@@ -6,6 +6,7 @@ use ocelli::engine::Speculation;
 
 use super::*;
 use crate::injection::Injection;
+use crate::memory_snapshots::MemorySnapshots;
 
 /// Numbers that are the same in every run.
 struct Random(u64);
@@ -103,16 +104,27 @@ fn thinking(request: &Request) -> Request {
     ask(messages, request.pictures.clone(), 6)
 }
 
-/// Asks, asks on, edits, asks again, goes on with earlier conversations, thinks before it answers if it has learnt that, cancels and loses
-/// the device, in any order.
+/// Asks, asks on, edits, asks again, goes on with earlier conversations, thinks before it answers if it has learnt that, cancels, loses
+/// the device and starts anew with what was kept, in any order.
 async fn sessions_of(checkpoint: &str) {
     let injection = Injection::default();
     let gpu = injection.open().await.expect("a device");
-    let (mut engine, mut cold) = (load(&gpu, checkpoint).await, load(device::gpu(), checkpoint).await);
+    let store = MemorySnapshots::default();
+    let start = async || {
+        let mut engine = load(&gpu, checkpoint).await;
+        engine.open_snapshots(Box::new(store.clone()), 16 << 20).await.expect("a store");
+        engine
+    };
+    let (mut engine, mut cold) = (start().await, load(device::gpu(), checkpoint).await);
     let sessions = std::env::var("OCELLI_SESSIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
     let questions = ["What is this?", "How many?", "Why?", "Say more about the second one, please.", "e\u{301} 123"];
     let (mut random, mut reused) = (Random(7), 0);
     for session in 0..sessions {
+        // A loaded engine costs more than a session.
+        if session % 3 == 2 {
+            engine.keep_snapshots(&mut || true).await.expect("kept");
+            drop(std::mem::replace(&mut engine, start().await));
+        }
         let question = |random: &mut Random| questions[random.below(questions.len() as u64) as usize];
         let mut request = if random.below(2) == 0 {
             about_a_picture(random.below(200) as u8, question(&mut random))
@@ -140,6 +152,11 @@ async fn sessions_of(checkpoint: &str) {
                 _ => {}
             }
             let said = answer(&mut engine, &asked).await;
+            if random.below(2) == 0 {
+                // What the device was to be lost at may come now.
+                let _ = engine.keep_snapshots(&mut || true).await;
+                engine.reset();
+            }
             let alone = fresh_answer(&mut cold, &asked).await;
             assert_eq!(said.tokens, alone.tokens, "{checkpoint}, session {session}, turn {turn}: {asked:?}");
             let next = question(&mut random);

@@ -10,6 +10,7 @@ mod memory;
 mod pictures;
 mod pieces;
 mod recurrent;
+mod snapshots;
 mod tiles;
 mod tuning;
 

@@ -3,6 +3,7 @@
 
 mod batches;
 mod client;
+mod restart;
 
 use std::io::{Read, Write};
 use std::process::Command;

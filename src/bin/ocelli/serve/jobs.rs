@@ -14,6 +14,7 @@ use ocelli::engine::{Cancel, Device, Engine, Picture};
 use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
+use crate::cache;
 
 /// Most requests that wait.
 const MOST_WAITING: usize = 256;
@@ -166,7 +167,7 @@ impl Queue {
         while !self.is_stopped {
             let is_idle = self.waiting.is_empty() && self.batched.is_empty();
             let message = match is_idle {
-                true => self.receiver.recv().ok(),
+                true => self.wait(engine),
                 false => self.receiver.try_recv().ok(),
             };
             match message {
@@ -178,6 +179,18 @@ impl Queue {
                 }
             }
         }
+        // The last answer may have come a moment ago.
+        cache::keep(engine, &mut || true);
+    }
+
+    /// The next message. Conversations are kept until it comes.
+    fn wait(&self, engine: &mut Engine) -> Option<Message> {
+        let mut next = None;
+        cache::keep(engine, &mut || {
+            next = next.take().or_else(|| self.receiver.try_recv().ok());
+            next.is_none()
+        });
+        next.or_else(|| self.receiver.recv().ok())
     }
 
     fn take(&mut self, message: Message) {

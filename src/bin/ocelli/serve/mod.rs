@@ -8,6 +8,7 @@ use clap::Args;
 use ocelli::{Error, Result};
 
 use crate::api::NameArgs;
+use crate::cache::KeepArgs;
 use crate::models::PackagePath;
 use crate::open::{self, MemoryArgs};
 
@@ -54,6 +55,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     context: Option<usize>,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     memory: MemoryArgs,
 }
 
@@ -62,6 +65,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         return Err(Error::request("api_key", format!("{} is reached by other machines: set --api-key", args.host)));
     }
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
+    args.keep.open(&mut engine)?;
     let service = args.names.service(&engine, &args.package);
     let formats = Formats::new(engine.tokenizer().clone(), engine.manifest().chat.eos_token_ids.clone());
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());

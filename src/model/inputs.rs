@@ -1,0 +1,57 @@
+//! What the rows of a chunk start from: tokens, and pictures, which the state has to know of.
+
+use super::forward::Model;
+use super::language::{Features, Input};
+use crate::error::{Error, Result};
+use crate::kernels::embed_rows::FEATURE;
+use crate::state::{State, States};
+
+impl Model {
+    /// Has the pass see the picture that it begins with. Inputs behind the first that are pictures as well are there in vain.
+    pub(super) async fn show_picture(
+        &self,
+        state: &mut State,
+        inputs: &[Input],
+        features: Option<&Features>,
+    ) -> Result<()> {
+        if inputs.windows(2).any(|pair| matches!(pair[1], Input::Feature(_)) && pair[0] != pair[1]) {
+            return Err(Error::Internal { detail: "a picture within a pass".into() });
+        }
+        let (Some(&Input::Feature(row)), Some(features)) = (inputs.first(), features) else { return Ok(()) };
+        let cells = features.picture(row).map_or(0, |(_, grid)| grid.rows * grid.cols);
+        let rows = row as usize..row as usize + cells * features.of_token;
+        state.show_picture(&self.gpu, rows, self.rows.prompt).await
+    }
+
+    /// What the rows of a chunk start from, as the device reads it.
+    pub(super) fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
+        if inputs.is_empty() || inputs.len() > self.rows.prompt {
+            return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
+        }
+        let rows = features.map_or(0, |features| features.rows);
+        // Where pictures have layers of their own, their tokens start from the embedding.
+        let image_token = self.config().cross.as_ref().map(|cross| cross.image_token_id);
+        let source = |input: &Input| match *input {
+            Input::Token(id) if (id as usize) < self.config().embedding_rows() => Ok(id),
+            Input::Token(id) => Err(Error::request("input_ids", format!("token {id} is not in the vocabulary"))),
+            Input::Feature(row) if (row as usize) < rows => Ok(image_token.unwrap_or(row | FEATURE)),
+            Input::Feature(row) => Err(Error::Internal { detail: format!("feature {row} of {rows}") }),
+        };
+        inputs.iter().map(source).collect()
+    }
+}
+
+/// Tells the state of the pictures that begin among the inputs behind its entries, or went on from before.
+pub(super) fn place_pictures(state: &mut State, inputs: &[Input], features: &Features) {
+    let first_entry = state.len();
+    for (index, input) in inputs.iter().enumerate() {
+        let Input::Feature(row) = input else { continue };
+        // Behind the first row it goes on; rows that are there in vain repeat the last one.
+        if let Some((before, grid)) = features.picture(*row)
+            && (index == 0 || before == 0)
+            && let Some(first) = (first_entry + index).checked_sub(before)
+        {
+            state.place_picture(first, grid);
+        }
+    }
+}

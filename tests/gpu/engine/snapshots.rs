@@ -1,0 +1,123 @@
+//! Conversations in files: what another engine finds of them, of every precision and of every kind of state.
+
+use ocelli::config::KvPrecision;
+use ocelli::engine::Speculation;
+
+use super::cache::{edited, follow_up};
+use super::*;
+use crate::memory_snapshots::MemorySnapshots;
+
+const PLENTY: u64 = 1 << 30;
+
+/// An engine that is started anew, on the same files.
+async fn started(checkpoint: &str, kv: KvPrecision, store: &MemorySnapshots) -> Engine {
+    let files = packages::pack(checkpoint, Layout::Q8_0).await;
+    let kv_precision = Some(kv);
+    let speculation = Speculation::Always;
+    let options = LoadOptions { context: Some(640), kv_precision, speculation, ..LoadOptions::new(|| 0.0) };
+    let gpu = device::gpu();
+    let mut engine = packages::try_load(gpu, &files, options).await.expect("load");
+    engine.open_snapshots(Box::new(store.clone()), PLENTY).await.expect("a store");
+    engine
+}
+
+async fn keep(engine: &mut Engine) {
+    assert_eq!(engine.keep_snapshots(&mut || true).await, Ok(true));
+}
+
+/// More than a page of text.
+fn long_question() -> String {
+    "Tell me about the second one, please. ".repeat(9)
+}
+
+/// A conversation about a picture, and what another engine computes of a follow-up, an edit and a regenerated answer.
+async fn goes_on(checkpoint: &str, kv: KvPrecision) {
+    let store = MemorySnapshots::default();
+    let first = about_a_picture(10, &long_question());
+    let mut before = started(checkpoint, kv, &store).await;
+    let said = answer(&mut before, &first).await;
+    assert!(said.usage.prompt_tokens > 256, "{:?}", said.usage);
+    let second = follow_up(&first, &said.text, "And its colour?");
+    let other = edited(&second, "How many are there?");
+    keep(&mut before).await;
+    let plan = before.plan().peak;
+    for (request, least) in
+        [(&second, said.usage.prompt_tokens - 8), (&other, said.usage.prompt_tokens - 8), (&first, 100)]
+    {
+        let cold = fresh_answer(&mut before, request).await;
+        let mut engine = started(checkpoint, kv, &store).await;
+        engine.gpu().ledger().restart_peaks();
+        assert_eq!(layers_of_the_tower_run(&mut engine, request).await, 0, "{checkpoint} {kv}");
+        drop(engine);
+        let mut engine = started(checkpoint, kv, &store).await;
+        let warm = answer(&mut engine, request).await;
+        assert!(warm.usage.cached_tokens >= least, "{checkpoint} {kv}: {:?}", warm.usage);
+        assert_eq!(warm.tokens, cold.tokens, "{checkpoint} {kv}");
+        keep(&mut engine).await;
+        assert!(engine.gpu().ledger().total().1 <= plan, "{checkpoint} {kv}");
+    }
+}
+
+#[test]
+fn every_precision_survives_a_restart() {
+    pollster::block_on(async {
+        for kv in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Int8] {
+            goes_on(CHECKPOINT, kv).await;
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_state_survives_a_restart() {
+    pollster::block_on(async {
+        for (checkpoint, kv) in
+            [("qwen3_5", KvPrecision::F32), ("mllama", KvPrecision::Int8), ("qwen3_vl", KvPrecision::F16)]
+        {
+            goes_on(checkpoint, kv).await;
+        }
+    });
+}
+
+#[test]
+fn a_changed_pixel_precision_or_model_finds_nothing() {
+    pollster::block_on(async {
+        let store = MemorySnapshots::default();
+        let request = about_a_picture(10, "What is this?");
+        let mut engine = started(CHECKPOINT, KvPrecision::F16, &store).await;
+        answer(&mut engine, &request).await;
+        keep(&mut engine).await;
+        let files = store.0.borrow().files.clone();
+        let mut other = request.clone();
+        let ocelli::engine::PictureContent::Rgb(pixels) = &mut other.pictures[0].content else { unreachable!() };
+        pixels.pixels[1234] ^= 1;
+        let said = answer(&mut started(CHECKPOINT, KvPrecision::F16, &store).await, &other).await;
+        assert_eq!(said.usage.cached_tokens, 2, "only <s>[INST] is common");
+        assert_eq!(said.tokens, fresh_answer(&mut engine, &other).await.tokens);
+        for (checkpoint, kv) in [(CHECKPOINT, KvPrecision::F32), ("merge1", KvPrecision::F16)] {
+            let said = answer(&mut started(checkpoint, kv, &store).await, &request).await;
+            assert_eq!(said.usage.cached_tokens, 0, "{checkpoint} {kv}");
+        }
+        assert_eq!(store.0.borrow().files, files, "those of others are left alone");
+    });
+}
+
+/// A file of the right hashes whose numbers are somebody else's would be told by nothing: a damaged one is, at every part.
+#[test]
+fn a_damaged_part_is_refused() {
+    pollster::block_on(async {
+        let store = MemorySnapshots::default();
+        let request = about_a_picture(10, "What is this?");
+        let mut engine = started("mllama", KvPrecision::F16, &store).await;
+        let said = answer(&mut engine, &request).await;
+        keep(&mut engine).await;
+        let whole = store.0.borrow().files[0].clone();
+        for at in [whole.1.len() / 3, whole.1.len() / 2, whole.1.len() - 1] {
+            let mut bytes = whole.1.clone();
+            bytes[at] ^= 1;
+            store.0.borrow_mut().files = vec![(whole.0.clone(), bytes)];
+            let mut anew = started("mllama", KvPrecision::F16, &store).await;
+            let again = answer(&mut anew, &request).await;
+            assert_eq!((again.usage.cached_tokens, again.tokens), (0, said.tokens.clone()), "byte {at}");
+        }
+    });
+}

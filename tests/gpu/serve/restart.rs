@@ -1,0 +1,88 @@
+//! A server that is ended or killed, and started again on the same folder of conversations.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::client::{Reply, Server};
+use super::{CHAT, WANTED, about_a_picture, said};
+
+/// A folder of its own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+fn cached(reply: &Reply) -> u64 {
+    let tokens = &reply.json()["usage"]["prompt_tokens_details"]["cached_tokens"];
+    tokens.as_u64().unwrap_or_else(|| panic!("{reply:?}"))
+}
+
+/// The files of conversations in a folder.
+fn kept(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|ending| ending == "snapshot")).collect()
+}
+
+fn wait_for_a_file(folder: &Path) {
+    let began = Instant::now();
+    while kept(folder).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing is kept");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_server_that_is_started_again_goes_on_with_conversations() {
+    let folder = folder("conversations");
+    let path = folder.to_str().expect("a path");
+    let mut server = Server::start(&["--cache", path]);
+    let question = about_a_picture(json!({}));
+    assert_eq!(said(&server.post(CHAT, &question)), WANTED);
+    assert!(Server::attempt(&["--cache", path]).contains("another process has this folder"));
+    let ended = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("a signal");
+    assert!(ended.success() && server.child.wait().expect("it ends").success());
+    assert_eq!(kept(&folder).len(), 1, "what was said last is kept before it ends");
+
+    let server = Server::start(&["--cache", path]);
+    let mut talk = question["messages"].as_array().expect("a list").clone();
+    talk.extend([json!({"role": "assistant", "content": WANTED}), json!({"role": "user", "content": "And?"})]);
+    let ask = |server: &Server| {
+        server.post(CHAT, &json!({"messages": Value::from(talk.clone()), "temperature": 0, "max_tokens": 8}))
+    };
+    let again = ask(&server);
+    assert!(cached(&again) > 60, "{again:?}");
+    drop(server);
+    let cold = ask(&Server::start(&[]));
+    assert_eq!((said(&again), cached(&cold)), (said(&cold), 0));
+
+    // Killed in the middle of whatever it does: what is there is whole or is not taken.
+    for file in kept(&folder) {
+        fs::remove_file(file).expect("it was there");
+    }
+    let server = Server::start(&["--cache", path]);
+    assert_eq!(said(&server.post(CHAT, &question)), WANTED);
+    wait_for_a_file(&folder);
+    drop(server);
+    fs::write(folder.join("0123.part"), b"half").expect("a file");
+    let damaged = fs::read(&kept(&folder)[0]).expect("a file");
+    fs::write(folder.join("abc.snapshot"), &damaged[..damaged.len() / 2]).expect("a file");
+    let server = Server::start(&["--cache", path]);
+    let reply = server.post(CHAT, &question);
+    assert_eq!(said(&reply), WANTED);
+    assert!(cached(&reply) > 60 && !folder.join("0123.part").exists(), "{reply:?}");
+    drop(server);
+    let ocelli = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ocelli")).args(args).output().expect("the command");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(ocelli(&["cache", "show", path]).starts_with("2 conversations"));
+    assert!(ocelli(&["cache", "clear", path]).starts_with("removed 2 conversations"));
+    assert!(kept(&folder).is_empty());
+    fs::remove_dir_all(&folder).expect("the test's own folder");
+}
