@@ -45,7 +45,7 @@ impl Seed {
     /// A snapshot: the numbers of its head.
     pub(crate) fn snapshot(bytes: Vec<u8>) -> Self {
         let end = bytes[12..].first_chunk().map_or(0, |len| u32::from_le_bytes(*len)) as usize;
-        let numbers = [12..16].into_iter().chain((48..end).step_by(4).map(|at| at..at + 4));
+        let numbers = std::iter::once(12..16).chain((48..end).step_by(4).map(|at| at..at + 4));
         Self { numbers: numbers.collect(), values: Vec::new(), bytes }
     }
 

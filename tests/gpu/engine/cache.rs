@@ -155,6 +155,7 @@ async fn sessions_of(checkpoint: &str) {
             if random.below(2) == 0 {
                 // What the device was to be lost at may come now.
                 let _ = engine.keep_snapshots(&mut || true).await;
+                assert!(store.bytes() <= 16 << 20);
                 engine.reset();
             }
             let alone = fresh_answer(&mut cold, &asked).await;

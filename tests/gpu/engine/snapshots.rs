@@ -2,6 +2,7 @@
 
 use ocelli::config::KvPrecision;
 use ocelli::engine::Speculation;
+use ocelli::gpu::Gpu;
 
 use super::cache::{edited, follow_up};
 use super::*;
@@ -9,14 +10,21 @@ use crate::memory_snapshots::MemorySnapshots;
 
 const PLENTY: u64 = 1 << 30;
 
-/// An engine that is started anew, on the same files.
-async fn started(checkpoint: &str, kv: KvPrecision, store: &MemorySnapshots) -> Engine {
+async fn load(checkpoint: &str, kv: KvPrecision) -> Engine {
+    load_on(device::gpu(), checkpoint, kv).await
+}
+
+async fn load_on(gpu: &Gpu, checkpoint: &str, kv: KvPrecision) -> Engine {
     let files = packages::pack(checkpoint, Layout::Q8_0).await;
     let kv_precision = Some(kv);
     let speculation = Speculation::Always;
     let options = LoadOptions { context: Some(640), kv_precision, speculation, ..LoadOptions::new(|| 0.0) };
-    let gpu = device::gpu();
-    let mut engine = packages::try_load(gpu, &files, options).await.expect("load");
+    packages::try_load(gpu, &files, options).await.expect("load")
+}
+
+/// An engine that is started anew, on the same files.
+async fn started(checkpoint: &str, kv: KvPrecision, store: &MemorySnapshots) -> Engine {
+    let mut engine = load(checkpoint, kv).await;
     engine.open_snapshots(Box::new(store.clone()), PLENTY).await.expect("a store");
     engine
 }
@@ -27,7 +35,7 @@ async fn keep(engine: &mut Engine) {
 
 /// More than a page of text.
 fn long_question() -> String {
-    "Tell me about the second one, please. ".repeat(9)
+    "Tell me about the second one, please. ".repeat(16)
 }
 
 /// A conversation about a picture, and what another engine computes of a follow-up, an edit and a regenerated answer.
@@ -40,21 +48,17 @@ async fn goes_on(checkpoint: &str, kv: KvPrecision) {
     let second = follow_up(&first, &said.text, "And its colour?");
     let other = edited(&second, "How many are there?");
     keep(&mut before).await;
-    let plan = before.plan().peak;
-    for (request, least) in
-        [(&second, said.usage.prompt_tokens - 8), (&other, said.usage.prompt_tokens - 8), (&first, 100)]
-    {
-        let cold = fresh_answer(&mut before, request).await;
+    let (asked, mut cold) = (said.usage.prompt_tokens, load(checkpoint, kv).await);
+    for (request, least) in [(&second, asked - 8), (&other, asked - 8), (&first, 12)] {
+        let alone = fresh_answer(&mut cold, request).await;
         let mut engine = started(checkpoint, kv, &store).await;
-        engine.gpu().ledger().restart_peaks();
-        assert_eq!(layers_of_the_tower_run(&mut engine, request).await, 0, "{checkpoint} {kv}");
-        drop(engine);
-        let mut engine = started(checkpoint, kv, &store).await;
-        let warm = answer(&mut engine, request).await;
+        let mut layers = 0;
+        let mut watch =
+            |event: Event| layers += usize::from(matches!(event, Event::Progress { stage: Stage::Vision, .. }));
+        let warm = engine.generate(request, &Cancel::new(), &mut watch).await.expect("an answer");
         assert!(warm.usage.cached_tokens >= least, "{checkpoint} {kv}: {:?}", warm.usage);
-        assert_eq!(warm.tokens, cold.tokens, "{checkpoint} {kv}");
+        assert_eq!((warm.tokens, layers), (alone.tokens, 0), "{checkpoint} {kv}");
         keep(&mut engine).await;
-        assert!(engine.gpu().ledger().total().1 <= plan, "{checkpoint} {kv}");
     }
 }
 
@@ -92,7 +96,8 @@ fn a_changed_pixel_precision_or_model_finds_nothing() {
         pixels.pixels[1234] ^= 1;
         let said = answer(&mut started(CHECKPOINT, KvPrecision::F16, &store).await, &other).await;
         assert_eq!(said.usage.cached_tokens, 2, "only <s>[INST] is common");
-        assert_eq!(said.tokens, fresh_answer(&mut engine, &other).await.tokens);
+        let mut cold = load(CHECKPOINT, KvPrecision::F16).await;
+        assert_eq!(said.tokens, fresh_answer(&mut cold, &other).await.tokens);
         for (checkpoint, kv) in [(CHECKPOINT, KvPrecision::F32), ("merge1", KvPrecision::F16)] {
             let said = answer(&mut started(checkpoint, kv, &store).await, &request).await;
             assert_eq!(said.usage.cached_tokens, 0, "{checkpoint} {kv}");
@@ -101,7 +106,6 @@ fn a_changed_pixel_precision_or_model_finds_nothing() {
     });
 }
 
-/// A file of the right hashes whose numbers are somebody else's would be told by nothing: a damaged one is, at every part.
 #[test]
 fn a_damaged_part_is_refused() {
     pollster::block_on(async {
@@ -117,7 +121,33 @@ fn a_damaged_part_is_refused() {
             store.0.borrow_mut().files = vec![(whole.0.clone(), bytes)];
             let mut anew = started("mllama", KvPrecision::F16, &store).await;
             let again = answer(&mut anew, &request).await;
-            assert_eq!((again.usage.cached_tokens, again.tokens), (0, said.tokens.clone()), "byte {at}");
+            assert_eq!((again.usage.cached_tokens, &again.tokens), (0, &said.tokens), "byte {at}");
+        }
+    });
+}
+
+#[test]
+fn reading_and_writing_stay_within_the_plan() {
+    pollster::block_on(async {
+        for checkpoint in [CHECKPOINT, "qwen3_5", "mllama"] {
+            // Of its own, so that its ledger counts nothing else.
+            let gpu = Gpu::open().await.expect("a device");
+            let (store, first) = (MemorySnapshots::default(), about_a_picture(10, &long_question()));
+            let mut engine = load_on(&gpu, checkpoint, KvPrecision::F32).await;
+            engine.open_snapshots(Box::new(store.clone()), PLENTY).await.expect("a store");
+            let mut said = answer(&mut engine, &first).await;
+            keep(&mut engine).await;
+            for question in ["And its colour?", "How many?", "Why?"] {
+                // Beside a conversation that is kept in memory.
+                engine.reset();
+                answer(&mut engine, &about_a_picture(200, &long_question())).await;
+                let again = answer(&mut engine, &follow_up(&first, &said.text, question)).await;
+                assert!(again.usage.cached_tokens > 200, "{checkpoint}: {:?}", again.usage);
+                keep(&mut engine).await;
+                said = answer(&mut engine, &first).await;
+            }
+            let (peak, plan) = (gpu.ledger().total().1, engine.plan().peak);
+            assert!(peak <= plan, "{checkpoint}: {peak} of {plan}, {:?} {:?}", engine.memory(), engine.plan());
         }
     });
 }
