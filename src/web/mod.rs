@@ -19,8 +19,6 @@ mod loader;
 mod picture;
 #[cfg(feature = "engine-module")]
 mod service;
-#[cfg(all(feature = "engine-module", feature = "snapshots"))]
-mod snapshots;
 
 #[cfg(feature = "import-module")]
 mod import;
