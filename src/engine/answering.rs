@@ -114,7 +114,9 @@ impl<B: Backend> Engine<B> {
         let (encoded, context) = (answering.encoded.clone(), &mut RequestContext::new(cancel, on_event));
         self.take_up(&wanted);
         #[cfg(feature = "snapshots")]
-        self.recall(&wanted, cancel).await;
+        {
+            answering.answer.timings.prefill_ms += self.recall(&wanted, cancel).await;
+        }
         let common = self.conversation.common(&wanted);
         if self.conversation.rewind(common, &encoded.pictures) < encoded.ids.len() {
             let cached = self.prefill(&encoded, &mut answering.answer.timings, context).await?;

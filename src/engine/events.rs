@@ -250,7 +250,7 @@ pub struct Timings {
     pub prepare_ms: f64,
     /// Pictures through the tower.
     pub vision_ms: f64,
-    /// The prompt through the decoder.
+    /// The prompt through the decoder; what of it was read from a snapshot is part of it.
     pub prefill_ms: f64,
     /// All tokens of the answer.
     pub decode_ms: f64,

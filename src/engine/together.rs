@@ -183,7 +183,9 @@ impl<B: Backend> Engine<B> {
             self.conversation = seat.conversation.fork();
         }
         #[cfg(feature = "snapshots")]
-        self.recall(wanted, cancel).await;
+        {
+            answering.answer.timings.prefill_ms += self.recall(wanted, cancel).await;
+        }
         #[cfg(not(feature = "snapshots"))]
         let _ = cancel;
         let common = self.conversation.common(wanted);

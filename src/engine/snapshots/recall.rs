@@ -18,9 +18,10 @@ use crate::state::Part;
 
 impl<B: Backend> Engine<B> {
     /// Goes on with what a file holds of the beginning of `wanted`, if that is more than the conversation does and is there sooner than it
-    /// would be computed. Whatever goes wrong, it is computed.
-    pub(in crate::engine) async fn recall(&mut self, wanted: &[ContextEntry], cancel: &Cancel) {
-        let Some(mut snapshots) = self.snapshots.take() else { return };
+    /// would be computed. Whatever goes wrong, it is computed. Returns the milliseconds that it took.
+    pub(in crate::engine) async fn recall(&mut self, wanted: &[ContextEntry], cancel: &Cancel) -> f64 {
+        let Some(mut snapshots) = self.snapshots.take() else { return 0.0 };
+        let started = (self.clock)();
         // The last entry is left to compute: its logits are wanted.
         let begins = &wanted[..wanted.len().saturating_sub(1)];
         let held = self.conversation.kept_of(wanted);
@@ -36,6 +37,7 @@ impl<B: Backend> Engine<B> {
             self.take_up(wanted);
         }
         self.snapshots = Some(snapshots);
+        (self.clock)() - started
     }
 
     /// Whether it was worth it.
