@@ -64,15 +64,18 @@ impl Folder {
         outcome.map_err(|error| Error::io(self.path.join(name).display(), &error))
     }
 
+    /// Closes the file that is being written. Returns its name.
+    fn closed(&self) -> Option<String> {
+        self.begun.borrow_mut().take().map(|(_, name)| name)
+    }
+
     fn finished(&self) -> Result<()> {
-        let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
-        drop(file);
+        let Some(name) = self.closed() else { return Ok(()) };
         self.fail(&name, fs::rename(self.file(&name, PART), self.file(&name, ENDING)))
     }
 
     fn given_up(&self) -> Result<()> {
-        let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
-        drop(file);
+        let Some(name) = self.closed() else { return Ok(()) };
         self.fail(&name, fs::remove_file(self.file(&name, PART)))
     }
 }

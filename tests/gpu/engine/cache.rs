@@ -122,7 +122,8 @@ async fn sessions_of(checkpoint: &str) {
     for session in 0..sessions {
         // A loaded engine costs more than a session.
         if session % 3 == 2 {
-            engine.keep_snapshots(&mut || true).await.expect("kept");
+            // What the device was to be lost at may come now.
+            let _ = engine.keep_snapshots(&mut || true).await;
             drop(std::mem::replace(&mut engine, start().await));
         }
         let question = |random: &mut Random| questions[random.below(questions.len() as u64) as usize];
@@ -153,7 +154,6 @@ async fn sessions_of(checkpoint: &str) {
             }
             let said = answer(&mut engine, &asked).await;
             if random.below(2) == 0 {
-                // What the device was to be lost at may come now.
                 let _ = engine.keep_snapshots(&mut || true).await;
                 assert!(store.bytes() <= 16 << 20);
                 engine.reset();
