@@ -45,7 +45,7 @@ impl Folder {
     }
 
     fn file(&self, name: &str, ending: &str) -> PathBuf {
-        self.path.join(name).with_extension(ending)
+        self.path.join(format!("{name}.{ending}"))
     }
 
     /// Files of this ending, those first that were changed longest ago.
@@ -89,6 +89,15 @@ fn private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Makes a file that only its owner may read, where the system has owners.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// A future that is ready.
 fn ready<'a, T: 'a>(outcome: Result<T>) -> Pending<'a, T> {
     Box::pin(std::future::ready(outcome))
@@ -108,7 +117,7 @@ impl SnapshotStore for Folder {
 
     fn begin<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
         let begun = self.given_up().and_then(|()| {
-            let file = self.fail(name, File::create(self.file(name, PART)))?;
+            let file = self.fail(name, private_file(&self.file(name, PART)))?;
             *self.begun.borrow_mut() = Some((file, name.to_owned()));
             Ok(())
         });
