@@ -8,7 +8,7 @@ wasm_target=wasm32-unknown-unknown
 wasm_target_dir=target/wasm
 wasm_modules=target/wasm/modules
 glue=www/dist/ocelli/wasm
-wasm_features=ocelli/engine-module,ocelli/import-module,ocelli-pictures/exports
+wasm_features=ocelli/engine-module,ocelli/together,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
   cat <<'TEXT'
@@ -180,6 +180,7 @@ build_all() {
 build_wasm() {
   say "building the wasm modules"
   build_wasm_module ocelli ocelli engine-module
+  build_wasm_module ocelli_full ocelli engine-module,together
   build_wasm_module ocelli_import ocelli import-module
   build_wasm_module ocelli_pictures ocelli-pictures exports
   # 12 kB less to download without the places of panics and the fields of what `Debug` prints.
@@ -215,7 +216,7 @@ build_glue() {
   say "writing its JavaScript side and optimising it"
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
-  for module in ocelli ocelli_import ocelli_pictures ocelli_grammar; do
+  for module in ocelli ocelli_full ocelli_import ocelli_pictures ocelli_grammar; do
     target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
     # Features are read from the module. --all-features would emit what no browser loads.
     www/node_modules/.bin/wasm-opt -Os "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"

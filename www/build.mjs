@@ -26,7 +26,13 @@ async function buildPackage() {
       onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, ({ path }) => ({ path: join(dist, "ocelli/wasm", basename(path)) })),
   };
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli" });
-  await build({ ...shared, entryPoints: ["src/worker.ts"], outdir: "dist/ocelli", format: "iife", minify: true, plugins: [glue] });
+  const worker = { ...shared, entryPoints: ["src/worker.ts"], format: "iife", minify: true };
+  await build({ ...worker, outfile: "dist/ocelli/worker.js", plugins: [glue] });
+  const full = inPlaceOf("full-engine", {
+    "/wasm/ocelli.js": join(dist, "ocelli/wasm/ocelli_full.js"),
+    "/engine-core.js": join(www, "src/worker/engine-full.ts"),
+  });
+  await build({ ...worker, outfile: "dist/ocelli/worker-full.js", plugins: [full, glue] });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
@@ -38,6 +44,15 @@ async function buildPackage() {
 /** An esbuild plugin: imports that match `filter` are not bundled, and import `path` from the output. */
 function external(name, filter, path) {
   return { name, setup: ({ onResolve }) => onResolve({ filter }, () => ({ path, external: true })) };
+}
+
+/** An esbuild plugin: imports that end as the keys do are of other files. */
+function inPlaceOf(name, files) {
+  const resolve = ({ path }) => {
+    const end = Object.keys(files).find((end) => path.endsWith(end));
+    return end && { path: files[end] };
+  };
+  return { name, setup: ({ onResolve }) => onResolve({ filter: /\.js$/ }, resolve) };
 }
 
 /** The page uses the built package, as any other page does. */
@@ -60,8 +75,8 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats and importers are loaded when they are wanted.
-    shell.push({ url: file, integrity, isLate: /\/ocelli_(grammar|import)_bg\.wasm$/.test(file) });
+    // Formats, importers and the larger engine are loaded when they are wanted.
+    shell.push({ url: file, integrity, isLate: /\/(ocelli_(full|grammar|import)_bg\.wasm|worker-full\.js)$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

@@ -32,4 +32,11 @@ impl CancelFlag {
     pub fn give_way(&self, gives_way: bool) {
         self.0.give_way(gives_way);
     }
+
+    /// Whether another request could be answered beside this one.
+    #[cfg(feature = "together")]
+    #[wasm_bindgen(js_name = makeRoom)]
+    pub fn make_room(&self, makes_room: bool) {
+        self.0.make_room(makes_room);
+    }
 }

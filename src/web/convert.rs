@@ -56,6 +56,19 @@ impl Thrown {
     pub(super) fn restore<T>(&self, outcome: Result<T>) -> JsResult<T> {
         outcome.map_err(|error| self.0.take().unwrap_or_else(|| error.into()))
     }
+
+    /// The kept value for an error that stands for it, of which several may have come from one.
+    #[cfg(feature = "together")]
+    pub(super) fn in_place_of(&self, error: Error) -> JsValue {
+        let kept = if matches!(error, Error::Io { .. }) { self.0.borrow().clone() } else { None };
+        kept.unwrap_or_else(|| error.into())
+    }
+
+    /// Forgets what was kept.
+    #[cfg(feature = "together")]
+    pub(super) fn forget(&self) {
+        self.0.take();
+    }
 }
 
 /// Bytes of the module's memory. It only grows, so this is its peak.

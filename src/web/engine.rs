@@ -62,6 +62,14 @@ struct ServiceOptions {
     created: u64,
 }
 
+/// `AnswerEvent` of `types.d.ts`.
+pub(super) fn output_to_js(output: Output) -> JsResult<JsValue> {
+    match output {
+        Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
+        Output::Event(event) => to_js(&event),
+    }
+}
+
 #[wasm_bindgen]
 impl OcelliEngine {
     /// Carries out work whose pictures have been [shown](OcelliWork::show). Resolves to the body of the answer; to nothing where the
@@ -73,11 +81,7 @@ impl OcelliEngine {
         #[wasm_bindgen(unchecked_param_type = "(event: AnswerEvent) => void")] on_event: Function,
     ) -> JsResult<Option<String>> {
         // An exception in the worker's own callback must not end the request half way.
-        let send = |event: JsResult<JsValue>| drop(event.and_then(|event| on_event.call1(&JsValue::NULL, &event)));
-        let mut forward = |output: Output| match output {
-            Output::Frame(Frame { event, data }) => send(to_js(&FrameEvent { event, data })),
-            Output::Event(event) => send(to_js(&event)),
-        };
+        let mut forward = |output| drop(output_to_js(output).and_then(|event| on_event.call1(&JsValue::NULL, &event)));
         let run = work.run()?;
         self.thrown.restore(run.go_on(&mut self.engine, &cancel.0, &mut forward).await)
     }

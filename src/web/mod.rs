@@ -15,6 +15,8 @@ mod engine;
 mod grammar;
 #[cfg(feature = "engine-module")]
 mod loader;
+#[cfg(all(feature = "engine-module", feature = "together"))]
+mod parallel;
 #[cfg(feature = "engine-module")]
 mod picture;
 #[cfg(feature = "engine-module")]
@@ -34,13 +36,15 @@ pub use engine::OcelliEngine;
 pub use import::{import_gguf, import_safetensors};
 #[cfg(feature = "engine-module")]
 pub use loader::load_engine;
+#[cfg(all(feature = "engine-module", feature = "together"))]
+pub use parallel::OcelliRequest;
 #[cfg(feature = "engine-module")]
 pub use service::{OcelliService, OcelliWork, error_reply};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[cfg(feature = "engine-module")]
 #[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = include_str!("types.d.ts");
+const TYPES: &str = concat!(include_str!("types.d.ts"), "\n", include_str!("bench.d.ts"));
 
 /// Runs once when the module is loaded: a panic, which is always a bug of this crate, is printed with its place.
 #[wasm_bindgen(start)]

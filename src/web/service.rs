@@ -127,9 +127,27 @@ impl OcelliWork {
     pub(super) fn run(&mut self) -> JsResult<&mut Run> {
         match &mut self.0 {
             State::Running(run) => Ok(run),
-            _ => Err(Error::Internal { detail: "work without its pictures".into() }.into()),
+            _ => Err(without_pictures()),
         }
     }
+}
+
+#[cfg(feature = "together")]
+impl OcelliWork {
+    pub(super) fn under_way(run: Box<Run>) -> Self {
+        Self(State::Running(run))
+    }
+
+    pub(super) fn into_run(self) -> JsResult<Box<Run>> {
+        match self.0 {
+            State::Running(run) => Ok(run),
+            _ => Err(without_pictures()),
+        }
+    }
+}
+
+fn without_pictures() -> JsValue {
+    Error::Internal { detail: "work without its pictures".into() }.into()
 }
 
 /// An error as the API reports it. `field` is that of the request which is at fault.

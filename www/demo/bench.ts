@@ -13,6 +13,7 @@ const WHAT: Record<BenchMeasure["what"], string> = {
   decode: "decode, a token",
   drafts_of3: "decode, with 3 right drafts",
   drafts_of7: "decode, with 7 right drafts",
+  together: "answers at once, a token",
   picture: "picture encoded",
   picture_to_first_token: "picture to first token",
 };

@@ -22,8 +22,9 @@ import initWasm, {
   type Reply,
   type ScoreResult,
 } from "./wasm/ocelli.js";
-import { Answer } from "./worker/answer.js";
+import { Answer, type Source } from "./worker/answer.js";
 import { compileAhead } from "./worker/compile-ahead.js";
+import { ENGINE_MODULE, mostTogether, turn } from "./worker/engine-core.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
@@ -48,10 +49,11 @@ let engine: OcelliEngine | null = null;
 let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
-const engineModule = new WasmModule("engine", initWasm);
+const engineModule = new WasmModule(ENGINE_MODULE, initWasm);
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
 const queue = new TaskQueue();
+const source: Source = { engine: loadedEngine, queue, turn };
 const running = new Map<number, AbortController>();
 const answers = new Map<number, Answer>();
 
@@ -84,7 +86,7 @@ function inTurn<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
         reject(thrown);
       }
     };
-    queue.add({ turn, giveWay: () => undefined });
+    queue.add({ isBatch: false, turn, giveWay: () => undefined });
   });
 }
 
@@ -172,7 +174,13 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
   // So that the first picture does not wait; what fails is tried again with that picture.
   void pictureFiles().catch(() => undefined);
-  return { device: engine.device(), memory: engine.memory(), kvPrecision: engine.kvPrecision(), config: engine.config() };
+  return {
+    device: engine.device(),
+    memory: engine.memory(),
+    kvPrecision: engine.kvPrecision(),
+    config: engine.config(),
+    mostTogether: mostTogether(engine),
+  };
 }
 
 async function bench(call: Call<"bench">, signal: AbortSignal): Promise<BenchReport> {
@@ -206,7 +214,7 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
     if (!isHandedOver) work.free();
   }
   const answered = new Promise<string>((resolve, reject) => {
-    const task = new Answer(work, loadedEngine, queue, onEvent, { resolve, reject });
+    const task = new Answer(work, call.isBatch, source, onEvent, { resolve, reject });
     answers.set(call.id, task);
     signal.addEventListener("abort", () => task.abort(signal.reason), { once: true });
     queue.add(task);

@@ -1,4 +1,4 @@
-/** Requests of a batch in, one after another, answers out: lines as OpenAI's Batch API and `ocelli batch` have them. */
+/** Requests of a batch in, answers out: lines as OpenAI's Batch API and `ocelli batch` have them. */
 import { ocelliError, type ErrorCode } from "../errors.js";
 import type { Fetch } from "./fetch.js";
 import { requestStamp } from "./request.js";
@@ -46,7 +46,7 @@ export interface BatchProgress {
 
 /** Options of a batch. */
 export interface BatchOptions {
-  /** Ends the batch; the request under way is not answered. */
+  /** Ends the batch; requests under way are not answered. */
   signal?: AbortSignal;
   /** Ids that are answered already: they are passed over. So a batch goes on where it was. */
   answered?: Iterable<string>;
@@ -57,26 +57,51 @@ export interface BatchOptions {
 /** Requests, or lines of JSON. */
 export type BatchSource = Iterable<BatchRequest | string> | AsyncIterable<BatchRequest | string>;
 
-/** Answers all requests of `source`, in its order. Throws what ends the batch: `signal`'s reason, or what the device failed of. */
-export async function* answerBatch(fetch: Fetch, source: BatchSource, options: BatchOptions): AsyncGenerator<BatchAnswer, void, void> {
-  const { signal, onProgress } = options;
-  const [answered, lines, began] = [new Set(options.answered), new Map<string, number>(), performance.now()];
+/**
+ * Answers all requests of `source`, so many at a time, each as soon as it is complete. Throws what ends the batch: `signal`'s reason, or what
+ * the device failed of.
+ */
+export async function* answerBatch(
+  fetch: Fetch,
+  atOnce: number,
+  source: BatchSource,
+  { signal, answered, onProgress }: BatchOptions,
+): AsyncGenerator<BatchAnswer, void, void> {
+  const [known, lines, began] = [new Set(answered), new Map<string, number>(), performance.now()];
   const total = Array.isArray(source) ? source.length : null;
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const underWay = new Map<number, Promise<{ line: number; answer: BatchAnswer }>>();
   let [line, done, passed] = [0, 0, 0];
-  for await (const item of source) {
-    signal?.throwIfAborted();
-    line += 1;
-    const read = readRequest(item, line, lines);
-    if (read === null || ("custom_id" in read && answered.has(read.custom_id))) {
-      passed += 1;
-      continue;
-    }
-    const answer = "custom_id" in read ? await answerRequest(fetch, read, signal) : wrongLine(read);
+  const nextDone = async (): Promise<BatchAnswer> => {
+    const { line, answer } = await Promise.race(underWay.values());
+    underWay.delete(line);
     done += 1;
     const rate = done / Math.max((performance.now() - began) / 1000, 1e-3);
     const secondsLeft = total === null ? null : (total - passed - done) / rate;
     onProgress?.({ done, total: total === null ? null : total - passed, requestsPerSecond: rate, secondsLeft });
-    yield answer;
+    return answer;
+  };
+  try {
+    for await (const item of source) {
+      signal?.throwIfAborted();
+      line += 1;
+      const read = readRequest(item, line, lines);
+      if (read === null || ("custom_id" in read && known.has(read.custom_id))) {
+        passed += 1;
+        continue;
+      }
+      const number = line;
+      const answer = "custom_id" in read ? answerRequest(fetch, read, either) : Promise.resolve(wrongLine(read));
+      const settled = answer.then((answer) => ({ line: number, answer }));
+      // It is heard of when it is its turn, and not where the batch has been left.
+      settled.catch(() => undefined);
+      underWay.set(number, settled);
+      if (underWay.size >= atOnce) yield await nextDone();
+    }
+    while (underWay.size > 0) yield await nextDone();
+  } finally {
+    stop.abort();
   }
 }
 

@@ -85,6 +85,11 @@ export interface LoadOptions extends Parts {
    * has it; when it closes, another loads the model and goes on with what had not been answered. Default: every tab has its own.
    */
   share?: boolean;
+  /**
+   * Whether several requests are answered at once, up to 8, and a batch as many at a time: a step reads the weights once for all of them. A page
+   * that asks for it downloads a larger engine. Default: one after another.
+   */
+  parallel?: boolean;
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
   /** Names that requests may call the model besides its own, so that those written for another server need no change. */
@@ -143,6 +148,8 @@ export class Engine {
     readonly packageUrl: string,
     /** The model's name in answers, and in requests that name one. */
     readonly model: string,
+    /** The most requests that are answered at once: 1 without {@link LoadOptions.parallel}, and for models that cannot. */
+    readonly mostTogether: number,
   ) {
     this.fetch = engineFetch(connection);
     const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
@@ -160,13 +167,14 @@ export class Engine {
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const modules = moduleUrls(options);
     const [engine, aliases] = [engineOptions(options), [...(options.aliases ?? [])]];
-    const wanted = { source: checkpoint ?? (source as string | URL), import: options.import ?? {}, options: [engine, aliases] };
-    const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
+    const isFull = options.parallel ?? false;
+    const wanted = { source: checkpoint ?? (source as string | URL), import: options.import ?? {}, options: [engine, aliases], isFull };
+    const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options, isFull));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
       const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
-      const { device, config, kvPrecision, memory } = await connection.call(
+      const { device, config, kvPrecision, memory, mostTogether } = await connection.call(
         "load",
         {
           version: PROTOCOL_VERSION,
@@ -180,7 +188,7 @@ export class Engine {
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      return new Engine(connection, device, kvPrecision, memory, config, folder, model);
+      return new Engine(connection, device, kvPrecision, memory, config, folder, model, mostTogether);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;
@@ -225,11 +233,11 @@ export class Engine {
   }
 
   /**
-   * Answers requests in the lines of OpenAI's Batch API, one after another and each when it is next in turn: requests of others come
-   * between. What is no request, or is refused, is an answer too. Goes on where it was with `answered`, the ids that are.
+   * Answers requests in the lines of OpenAI's Batch API, {@link mostTogether} at a time, while nobody asks anything else. Answers come as
+   * they are complete. What is no request, or is refused, is an answer too. Goes on where it was with `answered`, the ids that are.
    */
   batch(requests: BatchSource, options: BatchOptions = {}): AsyncGenerator<BatchAnswer, void, void> {
-    return answerBatch(this.fetch, requests, options);
+    return answerBatch(engineFetch(this.connection, true), this.mostTogether, requests, options);
   }
 
   /**

@@ -12,7 +12,7 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
  * Requests to any host, of which the path from `/v1` on counts. Errors are replies with a status and OpenAI's error object; only what is
  * aborted rejects, with the signal's reason.
  */
-export function engineFetch(connection: Connection): Fetch {
+export function engineFetch(connection: Connection, isBatch = false): Fetch {
   return async (input, init = {}) => {
     const request = input instanceof Request ? input : null;
     const url = new URL(request?.url ?? (input as string | URL), base());
@@ -27,7 +27,7 @@ export function engineFetch(connection: Connection): Fetch {
     const frames = new Frames<string>();
     return new Promise<Response>((resolve, reject) => {
       let isStream = false;
-      const call = { method, path: url.pathname, stamp, base: base(), body, pictures: [] };
+      const call = { method, path: url.pathname, stamp, base: base(), body, pictures: [], isBatch };
       const answered = connection.call("fetch", call, {
         signal: either,
         onEvent(event, read) {

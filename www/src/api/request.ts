@@ -18,7 +18,8 @@ export function requestStamp(): RequestStamp {
 /** A request to `path`. URLs of pictures stay in it; other pictures are sent along. Throws `invalid-request` for what is no picture. */
 export async function wireRequest(path: string, request: { messages?: ChatMessage[]; prompt?: string }): Promise<ApiRequest> {
   const { messages, pictures } = await extractPictures(request.messages, (url) => typeof url !== "string");
-  return { method: "POST", path, stamp: requestStamp(), base: base(), body: JSON.stringify({ ...request, messages }), pictures };
+  const body = JSON.stringify({ ...request, messages });
+  return { method: "POST", path, stamp: requestStamp(), base: base(), body, pictures, isBatch: false };
 }
 
 /** What relative URLs count from. */

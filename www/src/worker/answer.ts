@@ -5,39 +5,59 @@ import type { Task, TaskQueue } from "./queue.js";
 /** Frames that nobody has read before the engine waits. */
 const MOST_UNREAD = 16;
 
+/** What the engine does from a request's turn on. */
+export interface Turn {
+  run(engine: OcelliEngine): Promise<void>;
+  /** Another task waits now. */
+  giveWay(): void;
+}
+
+/** Where answers come from. */
+export interface Source {
+  engine: () => OcelliEngine;
+  queue: TaskQueue;
+  turn: (first: Answer, queue: TaskQueue) => Turn;
+}
+
 interface Outcome {
   resolve: (body: string) => void;
   reject: (thrown: unknown) => void;
 }
 
 export class Answer implements Task {
-  private readonly cancel = new CancelFlag();
+  readonly cancel = new CancelFlag();
+  /** Its turn, while it has one. */
+  private current: Turn | null = null;
   private unread = 0;
   /** Left the engine, and waits for its frames to be read. */
   private isParked = false;
-  private isOver = false;
+  isOver = false;
 
   constructor(
-    private readonly work: OcelliWork,
-    private readonly engine: () => OcelliEngine,
-    private readonly queue: TaskQueue,
+    /** Replaced by what the engine gives back. */
+    public work: OcelliWork,
+    readonly isBatch: boolean,
+    private readonly source: Source,
     private readonly onEvent: (event: AnswerEvent) => void,
     private readonly outcome: Outcome,
   ) {}
 
   async turn(): Promise<void> {
     if (this.isOver) return;
-    try {
-      const body = await this.engine().answer(this.work, this.cancel, (event) => this.hear(event));
-      if (body === undefined) this.park();
-      else this.end(() => this.outcome.resolve(body));
-    } catch (thrown) {
-      this.end(() => this.outcome.reject(thrown));
-    }
+    const { engine, queue, turn } = this.source;
+    this.current = turn(this, queue);
+    await this.current.run(engine()).catch((thrown: unknown) => this.failed(thrown));
+    this.current = null;
   }
 
-  giveWay(gives: boolean): void {
-    this.cancel.giveWay(gives);
+  giveWay(): void {
+    this.current?.giveWay();
+  }
+
+  /** Hears that `next` wants the engine: one of a batch leaves it to whom somebody waits for. */
+  urge(next: Task | undefined): void {
+    this.cancel.giveWay(next !== undefined);
+    if (this.isBatch) this.cancel.hold(next !== undefined && !next.isBatch);
   }
 
   /** A frame has been read. */
@@ -45,28 +65,36 @@ export class Answer implements Task {
     this.unread--;
     if (this.isOver || this.unread >= MOST_UNREAD) return;
     this.cancel.hold(false);
-    if (this.isParked) this.park();
+    if (!this.isParked) return;
+    this.isParked = false;
+    this.source.queue.add(this);
   }
 
   /** Ends it: at once where it waits, else within a token. */
   abort(reason: unknown): void {
     if (this.isOver) return;
     this.cancel.cancel();
-    if (this.isParked) this.end(() => this.outcome.reject(reason));
+    if (this.isParked) this.failed(reason);
   }
 
-  private hear(event: AnswerEvent): void {
+  hear(event: AnswerEvent): void {
     if (event.kind === "frame" && ++this.unread >= MOST_UNREAD) this.cancel.hold(true);
     this.onEvent(event);
   }
 
-  /** Has it wait for its frames to be read, or for its next turn if they have been. */
-  private park(): void {
+  /** The body of its answer; without one it left the engine, and waits for its frames to be read or for its next turn. */
+  done(body: string | undefined): void {
+    if (body !== undefined) return this.end(() => this.outcome.resolve(body));
     this.isParked = this.unread >= MOST_UNREAD;
-    if (!this.isParked) this.queue.add(this);
+    if (!this.isParked) this.source.queue.addAgain(this);
+  }
+
+  failed(thrown: unknown): void {
+    this.end(() => this.outcome.reject(thrown));
   }
 
   private end(settle: () => void): void {
+    if (this.isOver) return;
     this.isOver = true;
     this.isParked = false;
     this.cancel.free();

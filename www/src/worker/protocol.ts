@@ -20,7 +20,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 15;
+export const PROTOCOL_VERSION = 16;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -39,6 +39,8 @@ export interface ApiRequest extends WireRequest {
   /** Path of the URL. */
   path: string;
   stamp: RequestStamp;
+  /** Whether it is one of a batch, which goes behind all others. */
+  isBatch: boolean;
 }
 
 export interface LoadResult {
@@ -46,6 +48,8 @@ export interface LoadResult {
   memory: MemoryReport;
   kvPrecision: KvPrecision;
   config: unknown;
+  /** The most requests that are answered at once. */
+  mostTogether: number;
 }
 
 /** What both calls carry that may be the first of a worker. */

@@ -2,29 +2,55 @@
 
 /** What takes turns. */
 export interface Task {
+  /** Whether nobody waits for it: it goes behind all others. */
+  readonly isBatch: boolean;
   /** Takes a turn. Never rejects. */
   turn(): Promise<void>;
-  /** Whether others wait, from now on. */
-  giveWay(gives: boolean): void;
+  /** Another task waits now, `queue.next`. */
+  giveWay(): void;
 }
 
-/** First come, first served. */
+/** First come, first served; those of batches when nobody else waits. */
 export class TaskQueue {
   private readonly waiting: Task[] = [];
+  private readonly batched: Task[] = [];
   private current: Task | null = null;
 
   /** Adds a task behind those that wait. */
   add(task: Task): void {
-    this.waiting.push(task);
-    if (this.current) this.current.giveWay(true);
+    this.listOf(task).push(task);
+    this.go();
+  }
+
+  /** Adds one that made room for others in front of those that wait. */
+  addAgain(task: Task): void {
+    this.listOf(task).unshift(task);
+    this.go();
+  }
+
+  /** The task that is next in turn. */
+  get next(): Task | undefined {
+    return this.waiting[0] ?? this.batched[0];
+  }
+
+  /** Takes it out of the queue. */
+  take(): Task | undefined {
+    return this.waiting.shift() ?? this.batched.shift();
+  }
+
+  private listOf(task: Task): Task[] {
+    return task.isBatch ? this.batched : this.waiting;
+  }
+
+  private go(): void {
+    if (this.current) this.current.giveWay();
     else void this.run();
   }
 
   private async run(): Promise<void> {
     for (;;) {
-      this.current = this.waiting.shift() ?? null;
+      this.current = this.take() ?? null;
       if (!this.current) return;
-      this.current.giveWay(this.waiting.length > 0);
       await this.current.turn();
     }
   }

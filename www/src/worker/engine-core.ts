@@ -1,0 +1,34 @@
+/** The engine that answers one request after another. `engine-full.ts` is in the place of this in `worker-full.js`. */
+import type { ModuleName } from "../net/wasm-module.js";
+import type { OcelliEngine } from "../wasm/ocelli.js";
+import type { Answer, Turn } from "./answer.js";
+import type { TaskQueue } from "./queue.js";
+
+export const ENGINE_MODULE: ModuleName = "engine";
+
+/** The most answers at once. */
+export function mostTogether(_engine: OcelliEngine): number {
+  return 1;
+}
+
+/** What the engine does while it is a request's turn. */
+export function turn(first: Answer, queue: TaskQueue): Turn {
+  return new OneByOne(first, queue);
+}
+
+class OneByOne implements Turn {
+  constructor(
+    private readonly answer: Answer,
+    private readonly queue: TaskQueue,
+  ) {}
+
+  async run(engine: OcelliEngine): Promise<void> {
+    const { answer } = this;
+    this.giveWay();
+    answer.done(await engine.answer(answer.work, answer.cancel, (event) => answer.hear(event)));
+  }
+
+  giveWay(): void {
+    this.answer.urge(this.queue.next);
+  }
+}

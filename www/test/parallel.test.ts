@@ -1,0 +1,154 @@
+/** Several requests at once, by the larger engine that a page may ask for: each answer is what it is alone. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { BatchRequest, Engine } from "../src/index.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+const MODEL = "/packages/untied-q4_0/";
+const QUESTIONS = ["say much", "say more", "what then", "and now"];
+
+interface Kept {
+  engine: Engine;
+  /** Answers of {@link QUESTIONS} by an engine that answers one after another. */
+  alone: string[];
+  ask: (question: string, options?: { signal?: AbortSignal; max_tokens?: number }) => Promise<string>;
+}
+
+inBrowsers("parallel", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await browser().newTab();
+    await tab.goto(`${site.url}test/blank.html`);
+    const [most, alone] = await tab.run(
+      async ({ model, questions }) => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const kept = window as unknown as Kept;
+        kept.ask = async (question, { signal, max_tokens = 20 } = {}) => {
+          const request = { messages: [{ role: "user" as const, content: question }], max_tokens, temperature: 0 };
+          const { choices } = await kept.engine.chat.completions.create(request, signal ? { signal } : {});
+          return choices[0]?.message.content ?? "";
+        };
+        kept.engine = await Engine.load(model, { context: 2048 });
+        kept.alone = [];
+        for (const question of questions) kept.alone.push(await kept.ask(question));
+        const { mostTogether } = kept.engine;
+        kept.engine.unload();
+        kept.engine = await Engine.load(model, { context: 2048, parallel: true });
+        return [[mostTogether, kept.engine.mostTogether], kept.alone] as const;
+      },
+      { model: MODEL, questions: QUESTIONS },
+    );
+    assert.deepEqual(most, [1, 8]);
+    assert.equal(new Set(alone).size, alone.length, "the answers differ");
+    assert.ok(alone.every((text) => text.length > 20));
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("answers at once are those alone, streamed or not, and n of them", async () => {
+    const { texts, alone, streamed, order, choices } = await tab.run(async (questions) => {
+      const { engine, ask, alone } = window as unknown as Kept;
+      const texts = await Promise.all(questions.map((question) => ask(question)));
+      const order: number[] = [];
+      const read = async (content: string, index: number) => {
+        const request = { messages: [{ role: "user" as const, content }], max_tokens: 20, temperature: 0, stream: true as const };
+        let text = "";
+        for await (const { choices } of await engine.chat.completions.create(request)) {
+          order.push(index);
+          text += choices[0]?.delta.content ?? "";
+        }
+        return text;
+      };
+      const streamed = await Promise.all(questions.map(read));
+      const several = { messages: [{ role: "user" as const, content: questions[0] ?? "" }], max_tokens: 20, temperature: 0, n: 3 };
+      const { choices } = await engine.chat.completions.create(several);
+      return { texts, alone, streamed, order, choices: choices.map(({ message }) => message.content) };
+    }, QUESTIONS);
+    assert.deepEqual(texts, alone);
+    assert.deepEqual(streamed, alone);
+    assert.deepEqual(choices, [alone[0], alone[0], alone[0]]);
+    for (const index of QUESTIONS.keys()) {
+      const within = order.slice(order.indexOf(index), order.lastIndexOf(index));
+      assert.ok(new Set(within).size > 1, `the stream of question ${index} is not alone: ${order.join(" ")}`);
+    }
+  });
+
+  test("steps of several answers come to the tokens of steps alone", async () => {
+    const measures = await tab.run(async () => {
+      const { engine } = window as unknown as Kept;
+      const options = { decode: [], prefill: [], pictures: [], together: [3, 8], tokens: 12, rounds: 1, kernels: false };
+      return (await engine.bench(options)).measures.map(({ what, size }) => [what, size]);
+    });
+    assert.deepEqual(
+      measures.filter(([what]) => what === "together"),
+      [
+        ["together", 3],
+        ["together", 8],
+      ],
+    );
+  });
+
+  test("one that is given up, fails or is not read holds up no other", async () => {
+    const told = await tab.run(async (questions) => {
+      const { engine, ask } = window as unknown as Kept;
+      const outcome = (asked: Promise<string>) =>
+        asked.catch((thrown: unknown) => `failed: ${String((thrown as { code?: string }).code ?? thrown)}`);
+      const stop = new AbortController();
+      const request = { messages: [{ role: "user" as const, content: "say much" }], max_tokens: 24, temperature: 0, stream: true as const };
+      const unread = (await engine.chat.completions.create(request))[Symbol.asyncIterator]();
+      await unread.next();
+      const first = outcome(ask(questions[1] ?? "", { signal: stop.signal, max_tokens: 200 }));
+      const asked = [
+        outcome(ask(questions[2] ?? "")),
+        outcome(ask("")),
+        outcome(ask("a".repeat(20_000))),
+        outcome(ask(questions[3] ?? "")),
+      ];
+      setTimeout(() => stop.abort("given up"), 50);
+      const answers = await Promise.all(asked);
+      const memory = (await engine.memoryNow()).peak;
+      let text = "";
+      for (let chunk = await unread.next(); !chunk.done; chunk = await unread.next()) text += chunk.value.choices[0]?.delta.content ?? "";
+      return { answers, first: await first, memory, text, whole: await ask("say much", { max_tokens: 24 }) };
+    }, QUESTIONS);
+    const { alone } = await tab.run(() => ({ alone: (window as unknown as Kept).alone }));
+    assert.equal(told.answers[0], alone[2]);
+    assert.equal(told.answers[3], alone[3]);
+    assert.match(told.answers[2] ?? "", /^failed: context-overflow/);
+    assert.equal(told.first, "failed: given up");
+    assert.ok(told.memory > 0);
+    assert.ok(told.text.length > 0 && told.whole.endsWith(told.text), `${told.whole} | ${told.text}`);
+  });
+
+  test("a batch is answered several at a time, every id once, and a person's question goes before it", async () => {
+    const { order, texts } = await tab.run(async (questions) => {
+      const { engine, ask } = window as unknown as Kept;
+      const lines: BatchRequest[] = questions.concat(questions).map((content, index) => ({
+        custom_id: `line ${index}`,
+        url: "/v1/chat/completions",
+        body: { messages: [{ role: "user", content }], max_tokens: 20, temperature: 0 },
+      }));
+      const order: string[] = [];
+      const texts: Record<string, string> = {};
+      let person: Promise<void> | null = null;
+      for await (const { custom_id, response } of engine.batch(lines)) {
+        order.push(custom_id ?? "?");
+        const body = response?.body as { choices: { message: { content: string } }[] };
+        texts[custom_id ?? "?"] = body.choices[0]?.message.content ?? "";
+        person ??= ask("quick", { max_tokens: 2 }).then(() => void order.push("person"));
+      }
+      await person;
+      return { order, texts };
+    }, QUESTIONS);
+    const { alone } = await tab.run(() => ({ alone: (window as unknown as Kept).alone }));
+    const ids = QUESTIONS.concat(QUESTIONS).map((_, index) => `line ${index}`);
+    assert.deepEqual(order.filter((id) => id !== "person").sort(), [...ids].sort());
+    for (const [index, id] of ids.entries()) assert.equal(texts[id], alone[index % QUESTIONS.length], id);
+    assert.ok(order.indexOf("person") < order.length - 2, order.join(", "));
+  });
+});
