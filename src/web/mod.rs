@@ -21,6 +21,8 @@ mod parallel;
 mod picture;
 #[cfg(feature = "engine-module")]
 mod service;
+#[cfg(all(feature = "engine-module", feature = "snapshots"))]
+mod snapshots;
 
 #[cfg(feature = "import-module")]
 mod import;

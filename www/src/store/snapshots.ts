@@ -1,0 +1,92 @@
+/** Conversations in files of the origin's private file system, for the engine's worker. */
+import type { SnapshotFiles } from "../wasm/ocelli.js";
+
+/** The folder of all of them. */
+const FOLDER = "ocelli-conversations";
+/** How the names of files end whose dates say when a conversation was used. */
+const USED = ".used";
+
+/** A file that is being written. It takes its place when it is closed. */
+interface Begun {
+  name: string;
+  writable: FileSystemWritableFileStream;
+}
+
+export class SnapshotFolder implements SnapshotFiles {
+  private begun: Begun | null = null;
+
+  private constructor(private readonly folder: FileSystemDirectoryHandle) {}
+
+  /** Rejects where the browser keeps no files for this site. */
+  static async open(): Promise<SnapshotFolder> {
+    const root = await navigator.storage.getDirectory();
+    return new SnapshotFolder(await root.getDirectoryHandle(FOLDER, { create: true }));
+  }
+
+  async list(): Promise<{ name: string; bytes: number }[]> {
+    const files = new Map<string, { bytes: number; used: number }>();
+    const used = new Map<string, number>();
+    for await (const [name, handle] of this.folder.entries()) {
+      if (handle.kind !== "file") continue;
+      const file = await (handle as FileSystemFileHandle).getFile();
+      if (name.endsWith(USED)) used.set(name.slice(0, -USED.length), file.lastModified);
+      // What was begun and never closed is empty.
+      else if (file.size > 0) files.set(name, { bytes: file.size, used: file.lastModified });
+    }
+    const lastUse = (name: string, written: number) => Math.max(written, used.get(name) ?? 0);
+    const listed = [...files].map(([name, { bytes, used }]) => ({ name, bytes, used: lastUse(name, used) }));
+    return listed.sort((one, other) => one.used - other.used).map(({ name, bytes }) => ({ name, bytes }));
+  }
+
+  async read(name: string, start: number, end: number): Promise<Uint8Array> {
+    const file = await (await this.folder.getFileHandle(name)).getFile();
+    return new Uint8Array(await file.slice(start, end).arrayBuffer());
+  }
+
+  async begin(name: string): Promise<void> {
+    await this.giveUp();
+    const handle = await this.folder.getFileHandle(name, { create: true });
+    this.begun = { name, writable: await handle.createWritable() };
+  }
+
+  async append(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.begun?.writable.write(bytes);
+  }
+
+  async finish(): Promise<void> {
+    const begun = this.begun;
+    this.begun = null;
+    await begun?.writable.close();
+  }
+
+  async giveUp(): Promise<void> {
+    const begun = this.begun;
+    this.begun = null;
+    if (!begun) return;
+    await begun.writable.abort().catch(() => undefined);
+    const file = await (await this.folder.getFileHandle(begun.name)).getFile();
+    if (file.size === 0) await this.folder.removeEntry(begun.name);
+  }
+
+  async touch(name: string): Promise<void> {
+    const handle = await this.folder.getFileHandle(name + USED, { create: true });
+    const writable = await handle.createWritable();
+    // A file that stays as it was keeps its date.
+    await writable.write(new Uint8Array(1));
+    await writable.close();
+  }
+
+  async remove(name: string): Promise<void> {
+    for (const file of [name, name + USED]) await this.folder.removeEntry(file).catch(ignoreMissing);
+  }
+}
+
+function ignoreMissing(thrown: unknown): void {
+  if (!(thrown instanceof DOMException && thrown.name === "NotFoundError")) throw thrown;
+}
+
+/** Removes all conversations that pages of this origin keep. */
+export async function clearConversations(): Promise<void> {
+  const root = await navigator.storage.getDirectory();
+  await root.removeEntry(FOLDER, { recursive: true }).catch(ignoreMissing);
+}
