@@ -1,5 +1,4 @@
 /** Conversations in files of the origin's private file system, for the engine's worker. */
-import type { SnapshotFiles } from "../wasm/ocelli.js";
 
 /** The folder of all of them. */
 const FOLDER = "ocelli-conversations";
@@ -12,7 +11,8 @@ interface Begun {
   writable: FileSystemWritableFileStream;
 }
 
-export class SnapshotFolder implements SnapshotFiles {
+/** What the engine's larger module takes as `SnapshotFiles`. */
+export class SnapshotFolder {
   private begun: Begun | null = null;
 
   private constructor(private readonly folder: FileSystemDirectoryHandle) {}
