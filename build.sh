@@ -8,7 +8,7 @@ wasm_target=wasm32-unknown-unknown
 wasm_target_dir=target/wasm
 wasm_modules=target/wasm/modules
 glue=www/dist/ocelli/wasm
-wasm_features=ocelli/engine-module,ocelli/together,ocelli/import-module,ocelli-pictures/exports
+wasm_features=ocelli/engine-module,ocelli/together,ocelli/snapshots,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
   cat <<'TEXT'
@@ -180,7 +180,7 @@ build_all() {
 build_wasm() {
   say "building the wasm modules"
   build_wasm_module ocelli ocelli engine-module
-  build_wasm_module ocelli_full ocelli engine-module,together
+  build_wasm_module ocelli_full ocelli engine-module,together,snapshots
   build_wasm_module ocelli_import ocelli import-module
   build_wasm_module ocelli_pictures ocelli-pictures exports
   # 12 kB less to download without the places of panics and the fields of what `Debug` prints.

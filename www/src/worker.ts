@@ -24,7 +24,7 @@ import initWasm, {
 } from "./wasm/ocelli.js";
 import { Answer, type Source } from "./worker/answer.js";
 import { compileAhead } from "./worker/compile-ahead.js";
-import { ENGINE_MODULE, mostTogether, turn } from "./worker/engine-core.js";
+import { ENGINE_MODULE, forgetConversations, keepConversations, mostTogether, turn } from "./worker/engine-core.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
@@ -102,6 +102,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return reply(call, signal);
     case "memory":
       return inTurn(signal, () => Promise.resolve(loadedEngine().memory()));
+    case "clearCache":
+      return inTurn(signal, () => forgetConversations(loadedEngine()));
     case "bench":
       return inTurn(signal, () => bench(call, signal));
     case "preallocate":
@@ -162,6 +164,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const options = { ...call.options, browserCaps: await browserCaps(), known };
     engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead, decodeFile);
     await saveTuning(known, engine.tuningKey(), engine.tuned());
+    if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
     signal.throwIfAborted();
     formats = new Formats(engine.vocabulary(), modules);
     service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
@@ -181,6 +184,17 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     config: engine.config(),
     mostTogether: mostTogether(engine),
   };
+}
+
+/** Has conversations be kept in files. Where the browser cannot, the model is used without. */
+async function keep(engine: OcelliEngine, bytes: number, onReport: (report: LoadReport) => void): Promise<void> {
+  try {
+    await keepConversations(engine, bytes, queue);
+  } catch (thrown) {
+    const { code, message } = errorData(thrown);
+    if (code === "invalid-request") throw thrown;
+    onReport({ kind: "warning", code: "storage-unavailable", message: `conversations are not kept: ${message}`, detail: null });
+  }
 }
 
 async function bench(call: Call<"bench">, signal: AbortSignal): Promise<BenchReport> {

@@ -90,6 +90,12 @@ export interface LoadOptions extends Parts {
    * that asks for it downloads a larger engine. Default: one after another.
    */
   parallel?: boolean;
+  /**
+   * Whether conversations are kept in files of this origin, so that one that goes on after a reload is not computed anew: `usage` counts what was
+   * found as cached tokens. At most so many bytes, by default 1 GiB; those that were used longest ago go first. Only what is read faster than computed is
+   * kept. By the same larger engine as `parallel`. Default: nothing is written. {@link Engine.clearCache} removes them.
+   */
+  cache?: boolean | { bytes: number };
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
   /** Names that requests may call the model besides its own, so that those written for another server need no change. */
@@ -167,8 +173,14 @@ export class Engine {
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const modules = moduleUrls(options);
     const [engine, aliases] = [engineOptions(options), [...(options.aliases ?? [])]];
-    const isFull = options.parallel ?? false;
-    const wanted = { source: checkpoint ?? (source as string | URL), import: options.import ?? {}, options: [engine, aliases], isFull };
+    const cacheBytes = cacheSize(options.cache);
+    const isFull = options.parallel || cacheBytes !== null;
+    const wanted = {
+      source: checkpoint ?? (source as string | URL),
+      import: options.import ?? {},
+      options: [engine, aliases, cacheBytes],
+      isFull,
+    };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options, isFull));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
@@ -185,6 +197,7 @@ export class Engine {
           model,
           aliases,
           options: engine,
+          cacheBytes,
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
@@ -240,6 +253,11 @@ export class Engine {
     return answerBatch(engineFetch(this.connection, true), this.mostTogether, requests, options);
   }
 
+  /** Removes the conversations that are kept in files ({@link LoadOptions.cache}). Resolves to the bytes that they took. */
+  clearCache(options: { signal?: AbortSignal } = {}): Promise<number> {
+    return this.connection.call("clearCache", {}, options);
+  }
+
   /**
    * Times the model and each of its kernels on this device, beside what the device could do, and forgets the conversation. `onFigure`
    * hears of every figure as a line of text. `context` of {@link LoadOptions} must hold what is timed.
@@ -283,6 +301,17 @@ export class Engine {
 }
 
 const CHAT = "/v1/chat/completions";
+
+/** Bytes of conversations in files where none are named. */
+const CACHE_BYTES = 2 ** 30;
+
+/** Throws `invalid-request` for what is no number of bytes. */
+function cacheSize(cache: LoadOptions["cache"]): number | null {
+  if (!cache) return null;
+  const bytes = cache === true ? CACHE_BYTES : cache.bytes;
+  if (Number.isFinite(bytes) && bytes >= 1) return Math.floor(bytes);
+  throw ocelliError("invalid-request", `cache: ${bytes} is no number of bytes`, { field: "cache" });
+}
 
 function engineOptions(options: LoadOptions): EngineOptions {
   return {

@@ -6,7 +6,7 @@ import { MODULES, type ModuleName, type ModuleUrls } from "./wasm-module.js";
 export interface ModuleOptions {
   /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
   wasmUrl?: string | URL;
-  /** Where `ocelli_full_bg.wasm` is, if not beside `ocelli_bg.wasm`. It is in the place of that where {@link LoadOptions.parallel} is set. */
+  /** Where `ocelli_full_bg.wasm` is, if not beside `ocelli_bg.wasm`. It is in the place of that where `parallel` or `cache` is set. */
   fullUrl?: string | URL;
   /** Where `ocelli_pictures_bg.wasm` is, if not beside `ocelli_bg.wasm`. It reads picture files. */
   picturesUrl?: string | URL;

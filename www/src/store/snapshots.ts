@@ -1,9 +1,14 @@
 /** Conversations in files of the origin's private file system, for the engine's worker. */
 
+import { ocelliError } from "../errors.js";
+
 /** The folder of all of them. */
 const FOLDER = "ocelli-conversations";
 /** How the names of files end whose dates say when a conversation was used. */
 const USED = ".used";
+
+/** Milliseconds after which another tab is taken to have the files. */
+const LOCK_MS = 2000;
 
 /** A file that is being written. It takes its place when it is closed. */
 interface Begun {
@@ -17,8 +22,9 @@ export class SnapshotFolder {
 
   private constructor(private readonly folder: FileSystemDirectoryHandle) {}
 
-  /** Rejects where the browser keeps no files for this site. */
+  /** Rejects where the browser keeps no files for this site, and where another worker has them. */
   static async open(): Promise<SnapshotFolder> {
+    await takeLock();
     const root = await navigator.storage.getDirectory();
     return new SnapshotFolder(await root.getDirectoryHandle(FOLDER, { create: true }));
   }
@@ -81,12 +87,20 @@ export class SnapshotFolder {
   }
 }
 
-function ignoreMissing(thrown: unknown): void {
-  if (!(thrown instanceof DOMException && thrown.name === "NotFoundError")) throw thrown;
+let isLocked = false;
+
+/** One worker writes at a time. Its lock ends with it, a moment after its page. */
+async function takeLock(): Promise<void> {
+  isLocked ||= await new Promise<boolean>((resolve) => {
+    const held = () => {
+      resolve(true);
+      return new Promise<never>(() => undefined);
+    };
+    navigator.locks.request(FOLDER, { signal: AbortSignal.timeout(LOCK_MS) }, held).catch(() => resolve(false));
+  });
+  if (!isLocked) throw ocelliError("storage-unavailable", "another tab keeps conversations of this site", { reason: "in-use" });
 }
 
-/** Removes all conversations that pages of this origin keep. */
-export async function clearConversations(): Promise<void> {
-  const root = await navigator.storage.getDirectory();
-  await root.removeEntry(FOLDER, { recursive: true }).catch(ignoreMissing);
+function ignoreMissing(thrown: unknown): void {
+  if (!(thrown instanceof DOMException && thrown.name === "NotFoundError")) throw thrown;
 }

@@ -3,12 +3,14 @@ import type { ModuleName } from "../net/wasm-module.js";
 import type { AnswerEvent, OcelliEngine } from "../wasm/ocelli.js";
 import {
   OcelliRequest,
-  type CancelFlag as FullCancel,
+  CancelFlag,
   type OcelliEngine as FullEngine,
   type OcelliWork as FullWork,
   type RequestQueue,
 } from "../wasm/ocelli_full.js";
+import { SnapshotFolder } from "../store/snapshots.js";
 import { Answer, type Turn } from "./answer.js";
+import { Keeper } from "./keeper.js";
 import type { TaskQueue } from "./queue.js";
 
 export const ENGINE_MODULE: ModuleName = "full";
@@ -16,6 +18,17 @@ export const ENGINE_MODULE: ModuleName = "full";
 /** The most answers at once. */
 export function mostTogether(engine: OcelliEngine): number {
   return (engine as FullEngine).mostTogether();
+}
+
+/** Has the engine keep conversations in files of at most so many bytes, and go on with those that are there. */
+export async function keepConversations(engine: OcelliEngine, bytes: number, queue: TaskQueue): Promise<void> {
+  await (engine as FullEngine).openSnapshots(await SnapshotFolder.open(), bytes);
+  queue.whenIdle(() => new Keeper(engine as FullEngine, new CancelFlag()));
+}
+
+/** Removes these files; resolves to the bytes that they took. */
+export function forgetConversations(engine: OcelliEngine): Promise<number> {
+  return (engine as FullEngine).clearSnapshots();
 }
 
 /** What the engine does from a request's turn on, until it has answered all that could be answered beside it. */
@@ -40,7 +53,7 @@ class SideBySide implements Turn, RequestQueue {
     const { next } = this.queue;
     for (const answer of this.open.values()) {
       answer.urge(next);
-      (answer.cancel as FullCancel).makeRoom(this.canJoin(next));
+      (answer.cancel as CancelFlag).makeRoom(this.canJoin(next));
     }
   }
 
@@ -49,7 +62,7 @@ class SideBySide implements Turn, RequestQueue {
     if (!answer) return undefined;
     this.open.set(++this.begun, answer);
     this.giveWay();
-    return new OcelliRequest(this.begun, answer.work as FullWork, answer.cancel as FullCancel);
+    return new OcelliRequest(this.begun, answer.work as FullWork, answer.cancel as CancelFlag);
   }
 
   send(number: number, event: AnswerEvent): void {

@@ -1,22 +1,13 @@
 /** Keeps conversations in files while nobody asks anything. */
-import type { SnapshotFolder } from "../store/snapshots.js";
-import type { CancelFlag } from "../wasm/ocelli.js";
+import type { CancelFlag, OcelliEngine } from "../wasm/ocelli_full.js";
+import type { Task } from "./queue.js";
 
-/** What the engine of the larger module has for it. */
-export interface KeepingEngine {
-  openSnapshots(files: SnapshotFolder, bytes: number): Promise<void>;
-  /** Whether all conversations are kept by now. */
-  keepSnapshots(cancel: CancelFlag): Promise<boolean>;
-  /** Bytes that were freed. */
-  clearSnapshots(): Promise<number>;
-}
-
-/** A task for the queue when it has no other: the first that comes ends it, within a part of a file. */
-export class Keeper {
+/** What the queue does when it has nothing else: the first that comes ends it, within a part of a file. */
+export class Keeper implements Task {
   readonly isBatch = true;
 
   constructor(
-    private readonly engine: KeepingEngine,
+    private readonly engine: OcelliEngine,
     private readonly cancel: CancelFlag,
   ) {}
 
@@ -24,7 +15,7 @@ export class Keeper {
     try {
       await this.engine.keepSnapshots(this.cancel);
     } catch (thrown) {
-      // Nothing is lost but time at the next visit; what could not be written is not tried again.
+      // Nothing is lost but time at the next visit.
       console.warn("a conversation was not kept", thrown);
     } finally {
       this.cancel.free();

@@ -20,7 +20,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 16;
+export const PROTOCOL_VERSION = 17;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -67,6 +67,8 @@ export interface Calls {
       packageUrl: string;
       mirrors: string[];
       options: EngineOptions;
+      /** The most bytes of conversations to keep in files; none are kept where it is `null`. */
+      cacheBytes: number | null;
       /** The model's name in answers, and other names that requests may call it. */
       model: string;
       aliases: string[];
@@ -79,6 +81,8 @@ export interface Calls {
   /** The same, with errors as the API reports them. `head`: the request is good and its stream begins. */
   fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: Reply };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
+  /** Removes the files of conversations; resolves to their bytes. */
+  clearCache: { request: Record<never, never>; event: never; result: number };
   bench: { request: { options: BenchOptions }; event: string; result: BenchReport };
   preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: WireRequest; event: never; result: ScoreResult };

@@ -15,6 +15,13 @@ export class TaskQueue {
   private readonly waiting: Task[] = [];
   private readonly batched: Task[] = [];
   private current: Task | null = null;
+  /** Makes what is done when nobody asks anything, once after others. */
+  private idle: () => Task | null = () => null;
+  private hasRested = true;
+
+  whenIdle(idle: () => Task | null): void {
+    this.idle = idle;
+  }
 
   /** Adds a task behind those that wait. */
   add(task: Task): void {
@@ -47,9 +54,17 @@ export class TaskQueue {
     else void this.run();
   }
 
+  private rest(): Task | null {
+    const isDue = !this.hasRested;
+    this.hasRested = true;
+    return isDue ? this.idle() : null;
+  }
+
   private async run(): Promise<void> {
     for (;;) {
-      this.current = this.take() ?? null;
+      const asked = this.take();
+      if (asked) this.hasRested = false;
+      this.current = asked ?? this.rest();
       if (!this.current) return;
       await this.current.turn();
     }

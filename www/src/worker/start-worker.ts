@@ -7,7 +7,7 @@ import { absoluteUrl } from "../url.js";
 export interface Parts extends ModuleOptions {
   /** A worker that runs this package's `worker.js`. */
   worker?: Worker;
-  /** Where `worker.js` is, or for `parallel` `worker-full.js`, if not beside this package's script. */
+  /** Where `worker.js` is, or for `parallel` and `cache` `worker-full.js`, if not beside this package's script. */
   workerUrl?: string | URL;
 }
 
