@@ -65,6 +65,25 @@ pub enum Error {
         /// What they are needed for.
         parts: Vec<(String, u64)>,
     },
+    /// A budget of tokens or time does not allow what is asked for. Nothing was computed.
+    #[cfg(feature = "cli")]
+    #[error("{}", exceeded(.scope, .unit, (.limit, .spent), *.asked, .renews_at.as_deref()))]
+    BudgetExceeded {
+        /// Whose budget: `request`, `key` or `batch`.
+        scope: &'static str,
+        /// Of what: `tokens` or `seconds`.
+        unit: &'static str,
+        /// How much is allowed.
+        limit: serde_json::Number,
+        /// How much is spent.
+        spent: serde_json::Number,
+        /// Tokens that are needed at least: those of the prompt and one of an answer. Of seconds nobody knows.
+        asked: Option<u64>,
+        /// When it starts anew, such as `2026-11-24T00:00:00Z`; those of requests and batches never do.
+        renews_at: Option<String>,
+        /// Seconds until then.
+        retry_after: Option<u64>,
+    },
     /// The driver refused something that should be valid: a fault of this crate or of the driver.
     #[error("GPU error in {stage}: {detail}")]
     Gpu {
@@ -270,6 +289,20 @@ impl From<PictureError> for Error {
 /// `text`, or nothing where `about` is empty.
 fn unless_empty(about: &str, text: String) -> String {
     if about.is_empty() { String::new() } else { text }
+}
+
+/// What a budget says.
+#[cfg(feature = "cli")]
+fn exceeded(
+    scope: &str,
+    unit: &str,
+    (limit, spent): (&serde_json::Number, &serde_json::Number),
+    asked: Option<u64>,
+    renews_at: Option<&str>,
+) -> String {
+    let asked = asked.map(|asked| format!(", {asked} are asked for")).unwrap_or_default();
+    let renews = renews_at.map(|at| format!("; it starts anew at {at}")).unwrap_or_default();
+    format!("the {scope}'s budget is {limit} {unit}: {spent} are spent{asked}{renews}")
 }
 
 /// ` (BYTES for THIS, BYTES for THAT)` or nothing.

@@ -23,7 +23,7 @@ const KNOWN: &str = "messages model stream stream_options max_tokens max_complet
                      thinking_token_budget thinking_budget_tokens truncation";
 /// Fields that say nothing about the answer to a server of one user.
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
-                     prediction";
+                     prediction budget";
 /// Fields that may ask for nothing only.
 const NOT_YET: &str = "functions function_call";
 

@@ -10,7 +10,7 @@ use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "prompt model stream stream_options max_tokens stop temperature top_k top_p min_p seed frequency_penalty \
                      presence_penalty logit_bias n best_of logprobs suffix";
-const INERT: &str = "user";
+const INERT: &str = "user budget";
 const NOT_YET: &str = "echo";
 
 /// Tokens of an answer where the request does not say, as in the OpenAI API.

@@ -54,6 +54,7 @@ fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
         "request-timeout" => (408, "request_timeout"),
         "body-too-large" => (413, "request_too_large"),
         "budget-too-small" => (422, "budget_too_small"),
+        "budget-exceeded" => (429, code),
         "too-many-requests" => (429, "too_many_requests"),
         "out-of-memory" | "device-lost" | "webgpu-unavailable" | "unloaded" => (503, code),
         other => (500, other),

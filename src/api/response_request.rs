@@ -15,7 +15,7 @@ const KNOWN: &str = "input instructions model stream stream_options max_output_t
                      top_logprobs include text truncation \
                      tools tool_choice parallel_tool_calls";
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention user \
-                     max_tool_calls";
+                     max_tool_calls budget";
 const NOT_YET: &str = "background";
 
 /// A request for a response.

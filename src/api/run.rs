@@ -55,6 +55,15 @@ impl Run {
         self.grammar = Some(grammar);
     }
 
+    /// Has the prompts be read, if they are not, and says how many tokens they have. Nothing is computed.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    pub fn prompt_tokens<B: Backend>(&mut self, engine: &Engine<B>) -> Result<usize> {
+        self.open(engine)?;
+        Ok(self.encoded.iter().map(|prompt| prompt.ids().len()).sum())
+    }
+
     /// Begins, or goes on. Returns the body of the answer as soon as it is complete, of a stream too; nothing where it left the engine to
     /// others because it was held, as [`Engine::go_on`] says.
     ///

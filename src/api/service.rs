@@ -84,6 +84,13 @@ pub struct Work {
     pub(super) wire: Wire,
 }
 
+impl Work {
+    /// How many answers are wanted; none where a prompt's tokens are.
+    pub fn answers(&self) -> usize {
+        self.prompts.len() * self.n
+    }
+}
+
 /// The addresses, with the only method that each takes.
 enum Endpoint<'a> {
     Models,

@@ -28,7 +28,7 @@ impl<B: Backend> Engine<B> {
     /// Draws the answer behind a prompt that has been computed. Returns whether it is complete, and not one that left the engine.
     pub(super) async fn decode(&mut self, answering: &mut Answering, context: &mut RequestContext<'_>) -> Result<bool> {
         let encoded = answering.encoded.clone();
-        let limit = self.limit(answering);
+        let most = self.limit(answering);
         let mut speculator = match answering.speculator.take() {
             Some(speculator) => speculator,
             None => self.speculator(&answering.sampling)?,
@@ -39,13 +39,19 @@ impl<B: Backend> Engine<B> {
         let can_share = answering.can_share() && self.most_together() > 1;
         let (mut drawing, mut draw) = (None, None);
         context.cancel.check()?;
-        while answering.answer.tokens.len() < limit && answering.answer.finish_reason != FinishReason::Stop {
+        loop {
+            let limit = most.min(answering.answer.tokens.len().saturating_add(context.cancel.left()));
+            if answering.answer.tokens.len() >= limit || answering.answer.finish_reason == FinishReason::Stop {
+                break;
+            }
             if !context.cancel.pass(can_share).await? {
                 // Nobody has seen what was submitted behind the last token.
                 self.conversation.forget_last_pass();
                 answering.speculator = Some(speculator);
                 return Ok(false);
             }
+            // What its reader took is not the engine's time.
+            let since = (self.clock)();
             let Answering { sampling, answer, constrained, .. } = &mut *answering;
             let drawn_and_left = (answer.tokens.len(), limit - answer.tokens.len());
             let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
@@ -87,6 +93,7 @@ impl<B: Backend> Engine<B> {
                 tokens.truncate(limit - answering.answer.tokens.len());
                 self.take(answering, Drawn { tokens, drafts: 0, logprob: None, ended: false }, context)?;
             }
+            context.cancel.spend(0, (self.clock)() - since);
         }
         answering.reading.finish(&mut answering.answer, context.on_event);
         Ok(true)
@@ -124,6 +131,7 @@ impl<B: Backend> Engine<B> {
                 break;
             }
             answer.tokens.push(token);
+            context.cancel.spend(1, 0.0);
             answer.usage.accepted_tokens += usize::from(index < drawn.drafts);
             if let Some(logprob) = logprob.take() {
                 // Thoughts are no part of what is told.

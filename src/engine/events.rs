@@ -1,12 +1,13 @@
 //! What the engine tells its caller, and how the caller stops it.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 
+use super::meter::Meter;
 use super::picture_size::ShownPicture;
 use crate::chat::{CallPart, Date, ToolCall};
 use crate::error::{Error, Result};
@@ -30,6 +31,7 @@ struct Steering {
     makes_room: AtomicBool,
     /// The request, while it is held.
     waits: AtomicWaker,
+    meters: OnceLock<Vec<Arc<Meter>>>,
 }
 
 impl Cancel {
@@ -75,6 +77,28 @@ impl Cancel {
     /// with the other. What can only be answered alone goes on.
     pub fn make_room(&self, makes_room: bool) {
         self.0.makes_room.store(makes_room, Ordering::Relaxed);
+    }
+
+    /// Has what the request takes counted. Its answers end as they are where one of these has nothing left. What is said a second time
+    /// does not count.
+    pub fn count_by(&self, meters: Vec<Arc<Meter>>) {
+        let _ = self.0.meters.set(meters);
+    }
+
+    fn meters(&self) -> impl Iterator<Item = &Arc<Meter>> {
+        self.0.meters.get().into_iter().flatten()
+    }
+
+    /// Counts tokens and milliseconds.
+    #[inline(never)]
+    pub(super) fn spend(&self, tokens: usize, ms: f64) {
+        self.meters().for_each(|meter| meter.spend(tokens, ms));
+    }
+
+    /// Tokens that the request may still take.
+    #[inline(never)]
+    pub(super) fn left(&self) -> usize {
+        self.meters().map(|meter| meter.left()).min().unwrap_or(usize::MAX)
     }
 
     /// Waits while the request is held. Whether it goes on then; if not, it is to leave the engine to another one, or with one if it

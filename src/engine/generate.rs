@@ -83,7 +83,9 @@ impl<B: Backend> Engine<B> {
         self.with_recovery(context, reserve).await?;
         let prefill_started = (self.clock)();
         timings.vision_ms += prefill_started - vision_started;
-        while self.conversation.entries().len() < total {
+        context.cancel.spend(0, prefill_started - vision_started);
+        let mut since = prefill_started;
+        while self.conversation.entries().len() < total && context.cancel.left() > 0 {
             context.cancel.check()?;
             let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
                 engine.forward(encoded, usize::MAX, &mut images, context).await
@@ -91,6 +93,9 @@ impl<B: Backend> Engine<B> {
             self.with_recovery(context, forward).await?;
             let done = self.conversation.entries().len();
             (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
+            let now = (self.clock)();
+            context.cancel.spend(0, now - since);
+            since = now;
         }
         timings.prefill_ms += (self.clock)() - prefill_started;
         Ok(cached)

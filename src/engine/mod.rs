@@ -14,6 +14,7 @@ mod events;
 mod generate;
 mod history;
 mod load;
+mod meter;
 mod picture_cost;
 mod picture_size;
 mod pictures;
@@ -43,6 +44,7 @@ pub use events::{
 pub use generate::ScoredRows;
 pub use history::PastPass;
 pub use load::LoadOptions;
+pub use meter::Meter;
 pub use picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use pictures::PromptImages;
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};

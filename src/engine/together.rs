@@ -35,7 +35,7 @@ struct Seated<B: Backend> {
     conversation: Conversation<B::Model>,
     /// The pictures of its prompt, while that is computed.
     images: Option<PromptImages>,
-    /// When its prompt was computed.
+    /// When its time was counted last, from its first token on.
     began: f64,
     /// From its first token on: its draws, and the last token, which is not computed yet.
     drawing: Option<(DrawOf<B>, u32)>,
@@ -46,6 +46,17 @@ impl Answering {
     pub(super) fn can_share(&self) -> bool {
         let is_held = self.grammar.is_some() || self.constrained.is_some() || self.reading.expects_calls();
         !is_held && self.sampling.logprobs.is_none()
+    }
+}
+
+impl<B: Backend> Seated<B> {
+    /// Counts the time since its last token.
+    fn count_time(&mut self, now: f64) {
+        if self.drawing.is_some() {
+            self.answering.answer.timings.decode_ms += now - self.began;
+            self.cancel.spend(0, now - self.began);
+            self.began = now;
+        }
     }
 }
 
@@ -222,6 +233,7 @@ impl<B: Backend> Engine<B> {
         }
         self.leave(seated, ended, answers);
         let tokens = self.step_seats(seated).await?;
+        seated.iter_mut().for_each(|seat| seat.count_time((self.clock)()));
         let mut ended = Vec::new();
         for (index, token) in tokens {
             match token.and_then(|token| self.say(&mut seated[index], token, answers)) {
@@ -250,11 +262,9 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Has the conversation of an answer rest.
-    fn unseat(&mut self, seat: Seated<B>) -> (usize, Answering, Cancel) {
-        let Seated { number, mut answering, cancel, mut conversation, began, drawing, .. } = seat;
-        if drawing.is_some() {
-            answering.answer.timings.decode_ms += (self.clock)() - began;
-        }
+    fn unseat(&mut self, mut seat: Seated<B>) -> (usize, Answering, Cancel) {
+        seat.count_time((self.clock)());
+        let Seated { number, mut answering, cancel, mut conversation, .. } = seat;
         answering.answer.usage.completion_tokens = answering.answer.tokens.len();
         conversation.unpin();
         self.conversation = conversation;
@@ -265,6 +275,9 @@ impl<B: Backend> Engine<B> {
     /// The next chunk of a prompt, or of what was said before a loss; behind the last one the next token. Whether the answer is complete.
     async fn join(&mut self, seat: &mut Seated<B>, answers: &mut dyn Answers<B>) -> Result<bool> {
         seat.cancel.check()?;
+        if seat.cancel.left() == 0 {
+            return Ok(true);
+        }
         let (encoded, number) = (seat.answering.encoded.clone(), seat.number);
         let (mut hear, total) = (|event| answers.hear(number, event), encoded.entries.len());
         let context = &mut RequestContext::new(&seat.cancel, &mut hear);
@@ -276,8 +289,10 @@ impl<B: Backend> Engine<B> {
             }
             let encoded_at = (self.clock)();
             self.forward(&encoded, usize::MAX, &mut seat.images, context).await?;
+            let now = (self.clock)();
             timings.vision_ms += encoded_at - started;
-            timings.prefill_ms += (self.clock)() - encoded_at;
+            timings.prefill_ms += now - encoded_at;
+            seat.cancel.spend(0, now - started);
             let done = self.conversation.entries().len();
             (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
             if done < total {
@@ -285,7 +300,7 @@ impl<B: Backend> Engine<B> {
             }
         }
         (seat.images, seat.began) = (None, (self.clock)());
-        if self.limit(&seat.answering) == 0 {
+        if self.limit(&seat.answering).min(seat.cancel.left()) == 0 {
             return Ok(true);
         }
         let drawn = seat.answering.answer.tokens.clone();
@@ -356,7 +371,8 @@ impl<B: Backend> Engine<B> {
         let drawn = Drawn { tokens: vec![token], drafts: 0, logprob: None, ended: false };
         self.take(&mut seat.answering, drawn, context)?;
         let answer = &seat.answering.answer;
-        Ok(answer.finish_reason == FinishReason::Stop || answer.tokens.len() >= self.limit(&seat.answering))
+        let is_full = answer.tokens.len() >= self.limit(&seat.answering) || seat.cancel.left() == 0;
+        Ok(answer.finish_reason == FinishReason::Stop || is_full)
     }
 }
 

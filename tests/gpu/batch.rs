@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use ocelli::kernels::cases::Random;
 use serde_json::{Value, json};
 
 /// A folder of this test's own, empty at first.
@@ -141,6 +142,111 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let again = run(&killed);
     assert!(said(&again).contains("26 requests: 26 answered before, 0 now, 0 refused"), "{}", said(&again));
     assert!(!said(&again).contains("loaded"), "there is nothing to load a model for: {}", said(&again));
+}
+
+/// Tokens that the answers say they took.
+fn spent(answers: &BTreeMap<String, Value>) -> u64 {
+    answers.values().filter_map(|response| response.pointer("/body/usage/total_tokens")?.as_u64()).sum()
+}
+
+#[test]
+fn a_batch_takes_no_more_than_its_budget_however_often_it_is_killed() {
+    let folder = folder("budget");
+    let body = |index: usize| json!({"prompt": format!("Number {index}"), "temperature": 0, "max_tokens": 24});
+    let lines: Vec<String> =
+        (0..20).map(|index| request(&index.to_string(), "/v1/completions", &body(index))).collect();
+    fs::write(folder.join("in.jsonl"), lines.join("\n")).expect("a file");
+    let budgeted = || {
+        let mut command = command(&folder);
+        command.args(["--batch-tokens", "60", "--usage"]).arg(folder.join("usage"));
+        command
+    };
+    let path = folder.join("out.jsonl");
+    let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
+    for kill in 0..3 {
+        let (mut child, begun) = (budgeted().spawn().expect("the command"), lines());
+        while lines() == begun && child.try_wait().expect("a state").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(kill * 5));
+        let _ = child.kill();
+        child.wait().expect("its end");
+    }
+    let output = budgeted().output().expect("the command");
+    assert!(output.status.success(), "{}", said(&output));
+    let (answers, _) = answers(&folder);
+    assert_eq!(answers.len(), 20, "each has its line");
+    let (right, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        answers.into_iter().partition(|(_, response)| response["status_code"] == 200);
+    // Up to eight are answered at once.
+    assert!((50..=60 + 7).contains(&spent(&right)), "{}", spent(&right));
+    assert!(!refused.is_empty());
+    for response in refused.values() {
+        assert_eq!((told(response), &response["body"]["error"]["detail"]["limit"]), ("budget_exceeded", &json!(60)));
+    }
+    // A larger budget does not ask again what is answered.
+    let again = run(&folder);
+    assert!(said(&again).contains("20 requests: 20 answered before"), "{}", said(&again));
+    let mut csv = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+    let csv = csv.arg("usage").arg(folder.join("usage")).arg("--csv").output().expect("the command");
+    let csv = String::from_utf8(csv.stdout).expect("text");
+    assert!(csv.lines().nth(1).is_some_and(|line| line.contains(",\"\",")), "{csv}");
+}
+
+/// A picture of a plain shape on a plain ground, another one for each number.
+fn scene(number: u32) -> image::RgbImage {
+    let colour = |seed: u32| {
+        let mixed = (seed + 1).wrapping_mul(0x9e37_79b9);
+        image::Rgb([(mixed >> 8) as u8, (mixed >> 16) as u8, (mixed >> 24) as u8])
+    };
+    let (ground, shape, side) = (colour(2 * number), colour(2 * number + 1), 6 + number % 10);
+    let is_inside = |x: u32, y: u32| match number % 2 {
+        0 => x.abs_diff(16) < side && y.abs_diff(16) < side,
+        _ => x.abs_diff(16).pow(2) + y.abs_diff(16).pow(2) < side * side,
+    };
+    image::RgbImage::from_fn(32, 32, |x, y| if is_inside(x, y) { shape } else { ground })
+}
+
+#[test]
+fn an_album_of_200_scenes_that_is_killed_at_20_points_is_described_once() {
+    let folder = folder("album");
+    for number in 0..200 {
+        scene(number).save(folder.join(format!("scene-{number:03}.png"))).expect("a picture");
+    }
+    let out = folder.join("out.jsonl");
+    let describe = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        command.args(["describe", "www/models/demo"]).arg(&folder).args(["--max-tokens", "2", "--out"]).arg(&out);
+        command.stderr(Stdio::piped());
+        command
+    };
+    let lines = || fs::read_to_string(&out).map_or(0, |text| text.matches('\n').count());
+    // 0 to 7 answers after the start, and some milliseconds more.
+    let mut random = Random::new(20);
+    for kill in 0..20 {
+        let (mut child, begun) = (describe().spawn().expect("the command"), lines());
+        let more = (random.bits() % 8) as usize;
+        while lines() < begun + more && child.try_wait().expect("a state").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(random.bits() % if more == 0 { 80 } else { 15 })));
+        assert!(
+            child.try_wait().expect("a state").is_none(),
+            "kill {kill} found it at its end, with {} lines",
+            lines()
+        );
+        child.kill().expect("a signal");
+        child.wait().expect("its end");
+    }
+    let before = lines();
+    let output = describe().output().expect("the command");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains(&format!("200 requests: {before} answered before")), "{}", said(&output));
+    let (answers, wrong) = answers(&folder);
+    let paths: Vec<String> =
+        (0..200).map(|number| folder.join(format!("scene-{number:03}.png")).display().to_string()).collect();
+    assert_eq!((answers.keys().collect::<Vec<_>>(), wrong), (paths.iter().collect(), Vec::new()));
+    assert!(answers.values().all(|response| response["status_code"] == 200));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::api::NameArgs;
 use crate::batch::{self, Job};
 use crate::models::PackagePath;
 use crate::open::{self, SamplingArgs};
+use crate::usage::BudgetArgs;
 
 /// Describe pictures, or ask about them.
 #[derive(Args)]
@@ -85,8 +86,9 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
     let lines = images.iter().map(|image| request(args, image)).collect::<Result<Vec<_>>>()?.join("\n");
     let (package, context, memory) = (&args.package, args.sampling.context, &args.sampling.memory);
-    let (names, base) = (&NameArgs::default(), Path::new(""));
-    let job = Job { name: "the pictures", base, output: out, package, names, context, memory };
+    let (names, base, budgets) = (&NameArgs::default(), Path::new(""), &BudgetArgs::default());
+    let (name, at_once) = ("the pictures", usize::MAX);
+    let job = Job { name, base, output: out, package, names, context, at_once, budgets, memory };
     batch::carry_out(&job, || Ok(Cursor::new(&lines)))
 }
 

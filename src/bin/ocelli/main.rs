@@ -25,6 +25,7 @@ mod score;
 mod serve;
 mod synth;
 mod tuning;
+mod usage;
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]
@@ -44,6 +45,7 @@ enum Command {
     Score(score::ScoreArgs),
     Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
+    Usage(usage::UsageArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
     Cache(cache::CacheArgs),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Usage(args) => usage::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Cache(args) => cache::run(&args),

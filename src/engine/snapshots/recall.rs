@@ -37,7 +37,9 @@ impl<B: Backend> Engine<B> {
             self.take_up(wanted);
         }
         self.snapshots = Some(snapshots);
-        (self.clock)() - started
+        let ms = (self.clock)() - started;
+        cancel.spend(0, ms);
+        ms
     }
 
     /// Whether it was worth it.

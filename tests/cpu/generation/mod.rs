@@ -6,6 +6,7 @@ mod cache;
 pub(crate) mod fake;
 mod fake_state;
 mod grammar;
+mod meters;
 mod sessions;
 mod snapshots;
 mod together;

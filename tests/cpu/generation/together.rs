@@ -12,10 +12,10 @@ use super::backend::FakeBackend;
 use super::{FakeEngine, KINDS, ask, engine, engine_with, generate};
 
 /// Requests that wait, and what became of them.
-struct Desk {
+pub(super) struct Desk {
     waiting: Vec<(usize, Answering, Cancel)>,
     heard: BTreeMap<usize, String>,
-    done: BTreeMap<usize, (Completion, Result<bool>)>,
+    pub(super) done: BTreeMap<usize, (Completion, Result<bool>)>,
     /// The most that were at work when another one was let in.
     most: usize,
 }
@@ -38,8 +38,11 @@ impl Answers<FakeBackend> for Desk {
 }
 
 fn together(engine: &mut FakeEngine, requests: &[Request]) -> Desk {
-    let (mut desk, cancel) =
-        (Desk { waiting: Vec::new(), heard: BTreeMap::new(), done: BTreeMap::new(), most: 0 }, Cancel::new());
+    together_under(engine, requests, &Cancel::new())
+}
+
+pub(super) fn together_under(engine: &mut FakeEngine, requests: &[Request], cancel: &Cancel) -> Desk {
+    let mut desk = Desk { waiting: Vec::new(), heard: BTreeMap::new(), done: BTreeMap::new(), most: 0 };
     for (number, request) in requests.iter().enumerate().rev() {
         let encoded = Rc::new(engine.encode(&request.prompt, &[]).expect("a prompt"));
         let answering = Answering::new(encoded, request.sampling.clone(), request.max_tokens, request.stop.clone());

@@ -10,7 +10,7 @@ use super::client::{Reply, Server, request};
 use super::{CHAT, WANTED, about_a_picture, endless, said};
 
 /// A folder of this test's own, not there yet.
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     folder
@@ -23,16 +23,16 @@ fn form(purpose: &str, file: &str) -> (String, String) {
     ("content-type: multipart/form-data; boundary=edge".into(), parts.concat() + "--edge--\r\n")
 }
 
-fn upload(server: &Server, purpose: &str, file: &str) -> Reply {
+pub(super) fn upload(server: &Server, purpose: &str, file: &str) -> Reply {
     let (kind, body) = form(purpose, file);
     server.exchange(&request("POST", "/v1/files", &[&kind], body.as_bytes()))
 }
 
-fn line(id: &str, body: &Value) -> String {
+pub(super) fn line(id: &str, body: &Value) -> String {
     json!({"custom_id": id, "method": "POST", "url": CHAT, "body": body}).to_string()
 }
 
-fn create(server: &Server, file: &str) -> Value {
+pub(super) fn create(server: &Server, file: &str) -> Value {
     let batch =
         json!({"input_file_id": file, "endpoint": CHAT, "completion_window": "24h", "metadata": {"album": "1"}});
     server.post("/v1/batches", &batch).json()
@@ -43,7 +43,7 @@ fn batch(server: &Server, id: &Value) -> Value {
 }
 
 /// Waits until `is_done` is true of a batch.
-fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
         let batch = batch(server, id);
@@ -55,12 +55,12 @@ fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
-fn has_ended(batch: &Value) -> bool {
+pub(super) fn has_ended(batch: &Value) -> bool {
     ["completed", "failed", "cancelled"].contains(&batch["status"].as_str().expect("a status"))
 }
 
 /// The lines of an output file.
-fn content(server: &Server, id: &Value) -> Vec<Value> {
+pub(super) fn content(server: &Server, id: &Value) -> Vec<Value> {
     let reply = server.get(&format!("/v1/files/{}/content", id.as_str().expect("an id")), &[]);
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

@@ -2,6 +2,7 @@
 //! many do no harm to others.
 
 mod batches;
+mod budgets;
 mod client;
 mod restart;
 

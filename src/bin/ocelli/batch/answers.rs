@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::requests::LineError;
+use crate::usage::Spent;
 
 /// What became of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub(crate) struct Answers {
     ids: HashSet<String>,
     /// Lines of the input that are reported as wrong.
     lines: HashSet<usize>,
+    /// What the answers took.
+    spent: Spent,
 }
 
 impl Answers {
@@ -56,7 +59,8 @@ impl Answers {
             std::fs::TryLockError::WouldBlock => io(std::io::Error::other("another process writes it")),
         };
         file.try_lock().map_err(busy)?;
-        let mut answers = Self { file, name: name.clone(), ids: HashSet::new(), lines: HashSet::new() };
+        let mut answers =
+            Self { file, name: name.clone(), ids: HashSet::new(), lines: HashSet::new(), spent: Spent::default() };
         let whole = answers.read()?;
         answers.file.set_len(whole).and_then(|()| answers.file.seek(SeekFrom::End(0))).map_err(io)?;
         Ok(answers)
@@ -75,6 +79,7 @@ impl Answers {
                 Error::request(&self.name, format!("line {number} is no answer of a batch: {error}"))
             })?;
             whole += read as u64;
+            self.spent += answered.used().spent();
             self.ids.extend(answered.custom_id);
             self.lines.extend(answered.error.map(|error| error.line));
         }
@@ -119,6 +124,11 @@ impl Answers {
     /// How many requests are answered.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// What the answers took that were there when the file was opened.
+    pub(crate) fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Writes an answer so that it outlives this process and the machine's next crash.

@@ -14,6 +14,7 @@ use ocelli::{Error, Result};
 use crate::api::{self, NameArgs};
 use crate::models::PackagePath;
 use crate::open::{self, MemoryArgs};
+use crate::usage::{self, Accounts, BatchBudget, Bill, BudgetArgs, Used};
 
 mod answers;
 mod requests;
@@ -41,15 +42,21 @@ pub(crate) struct BatchArgs {
     /// Tokens the context holds.
     #[arg(long)]
     context: Option<usize>,
+    /// Requests that are answered at once, at most. Answers are the same.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u64).range(1..))]
+    at_once: Option<u64>,
+    #[command(flatten)]
+    budgets: BudgetArgs,
     #[command(flatten)]
     memory: MemoryArgs,
 }
 
 pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let name = &args.input.display().to_string();
-    let BatchArgs { input, output, package, names, context, memory } = args;
+    let BatchArgs { input, output, package, names, context, at_once, budgets, memory } = args;
     let base = input.parent().unwrap_or(Path::new(""));
-    let job = Job { name, base, output, package, names, context: *context, memory };
+    let at_once = at_once.map_or(usize::MAX, |most| most as usize);
+    let job = Job { name, base, output, package, names, context: *context, at_once, budgets, memory };
     carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
 }
 
@@ -63,12 +70,15 @@ pub(crate) struct Job<'a> {
     pub(crate) package: &'a PackagePath,
     pub(crate) names: &'a NameArgs,
     pub(crate) context: Option<usize>,
+    /// Requests at once.
+    pub(crate) at_once: usize,
+    pub(crate) budgets: &'a BudgetArgs,
     pub(crate) memory: &'a MemoryArgs,
 }
 
 /// Answers the requests that are not answered yet; `input` begins to read them.
 pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
-    let &Job { name, base, output, package, names, context, memory } = job;
+    let &Job { name, base, output, package, names, context, at_once, budgets, memory } = job;
     let (ids, wrong) = survey(input()?, name)?;
     let mut answers = Answers::open(output)?;
     answers.check(&ids)?;
@@ -76,12 +86,13 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
     let before = answers.len();
     let mut tally = Tally::default();
     if before < ids.len() {
+        let accounts = budgets.accounts()?.map(|accounts| (accounts.batch(answers.spent()), accounts));
         let mut engine = pollster::block_on(open::engine(package, context, memory))?;
         let service = names.service(&engine, package);
         let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));
         let (open, failed) = (BTreeMap::new(), None);
-        let mut desk =
-            Desk { requests, name, service, base, answers: &mut answers, tally: &mut tally, bar, open, failed };
+        let (answers, tally) = (&mut answers, &mut tally);
+        let mut desk = Desk { requests, name, service, base, answers, tally, at_once, accounts, bar, open, failed };
         pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
         desk.bar.finish_and_clear();
         desk.failed.map_or(Ok(()), Err)?;
@@ -109,16 +120,19 @@ struct Desk<'a, R> {
     base: &'a Path,
     answers: &'a mut Answers,
     tally: &'a mut Tally,
+    at_once: usize,
+    /// The budget of the batch, and the others.
+    accounts: Option<(BatchBudget, Accounts)>,
     bar: ProgressBar,
-    /// Of each request under way the caller's id and its answer's.
-    open: BTreeMap<usize, (String, String)>,
+    /// Of each request under way the caller's id and its answer's, and its bill.
+    open: BTreeMap<usize, (String, String, Option<Bill>)>,
     /// What ends the batch.
     failed: Option<Error>,
 }
 
 impl<R: BufRead> Desk<'_, R> {
     /// The next request that needs the engine; the others are answered.
-    fn open(&mut self, engine: &mut Engine) -> Result<Option<Box<Run>>> {
+    fn open(&mut self, engine: &mut Engine) -> Result<Option<(Box<Run>, Cancel)>> {
         while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
             let Ok(request) = line else { continue };
             if self.answers.has(&request.custom_id) {
@@ -127,18 +141,28 @@ impl<R: BufRead> Desk<'_, R> {
             let (id, opened) = request.open(&self.service);
             let run = match opened {
                 Ok(Opened::Ready(body)) => Err(Ok(body)),
-                Ok(Opened::Work(work)) => self.run(engine, work).map_err(Err),
+                Ok(Opened::Work(work)) => self.admit(engine, &request.body, work).map_err(Err),
                 Err(error) => Err(Err(error)),
             };
             match run {
-                Ok(run) => {
-                    self.open.insert(self.requests.line(), (request.custom_id, id));
-                    return Ok(Some(run));
+                Ok((run, cancel, bill)) => {
+                    self.open.insert(self.requests.line(), (request.custom_id, id, bill));
+                    return Ok(Some((run, cancel)));
                 }
-                Err(outcome) => self.add(&(request.custom_id, id), outcome)?,
+                Err(outcome) => self.add((&request.custom_id, &id), outcome)?,
             }
         }
         Ok(None)
+    }
+
+    /// Work that the budgets allow, and what counts and ends it.
+    fn admit(&self, engine: &mut Engine, body: &str, work: Box<Work>) -> Result<(Box<Run>, Cancel, Option<Bill>)> {
+        let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
+        let bill = counted.map(|(batch, accounts)| accounts.bill(body, "", Some(batch))).transpose()?;
+        let (mut run, cancel) = (self.run(engine, work)?, Cancel::new());
+        let Some(mut bill) = bill else { return Ok((run, cancel, None)) };
+        cancel.count_by(bill.admit(run.prompt_tokens(engine)?)?);
+        Ok((run, cancel, Some(bill)))
     }
 
     /// Work with its pictures, and held to its format.
@@ -152,7 +176,7 @@ impl<R: BufRead> Desk<'_, R> {
         Ok(Box::new(run))
     }
 
-    fn add(&mut self, (custom_id, id): &(String, String), outcome: Result<String>) -> Result<()> {
+    fn add(&mut self, (custom_id, id): (&str, &str), outcome: Result<String>) -> Result<()> {
         let answered = Answered::new(custom_id, id, outcome)?;
         self.tally.count(&answered);
         self.answers.add(&answered)?;
@@ -163,11 +187,11 @@ impl<R: BufRead> Desk<'_, R> {
 
 impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
     fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.open.len() >= self.at_once {
             return None;
         }
         match self.open(engine) {
-            Ok(run) => run.map(|run| (self.requests.line(), run, Cancel::new())),
+            Ok(next) => next.map(|(run, cancel)| (self.requests.line(), run, cancel)),
             Err(error) => {
                 self.failed = Some(error);
                 None
@@ -182,10 +206,13 @@ impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
     }
 
     fn done(&mut self, number: usize, _: Box<Run>, outcome: Result<Option<String>>) {
-        let Some(ids) = self.open.remove(&number) else { return };
+        let Some((custom_id, id, bill)) = self.open.remove(&number) else { return };
         // It cannot be held: nobody else knows of its `Cancel`.
         let outcome = outcome.and_then(|body| body.ok_or(Error::Aborted));
-        if let Err(error) = self.add(&ids, outcome) {
+        if let (Some(bill), Ok(body)) = (bill, &outcome) {
+            bill.close(body);
+        }
+        if let Err(error) = self.add((&custom_id, &id), outcome) {
             self.failed.get_or_insert(error);
         }
     }
@@ -212,7 +239,7 @@ impl Answered {
     pub(crate) fn new(custom_id: &str, id: &str, outcome: Result<String>) -> Result<Self> {
         let reply = match outcome {
             Ok(body) => Reply::ok(body),
-            Err(error) => match Reply::from(&error) {
+            Err(error) => match usage::reply(&error) {
                 Reply { status: 503, .. } => return Err(error),
                 reply => reply,
             },
@@ -226,6 +253,11 @@ impl Answered {
     /// A line that is no request.
     fn wrong(error: LineError) -> Self {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
+    }
+
+    /// What its answer took.
+    pub(crate) fn used(&self) -> Used {
+        self.response.as_ref().map(|response| Used::of(&response.body)).unwrap_or_default()
     }
 
     /// Whether the request was answered as it was meant.
@@ -248,13 +280,9 @@ impl Tally {
         let is_right = answered.is_right();
         self.answered += usize::from(is_right);
         self.refused += usize::from(!is_right);
-        let usage = answered.response.as_ref().map(|response| &response.body["usage"]);
-        // Responses call them otherwise.
-        let tokens = |names: [&str; 2]| {
-            names.iter().find_map(|name| usage.and_then(|usage| usage[*name].as_u64())).unwrap_or_default()
-        };
-        self.prompt_tokens += tokens(["prompt_tokens", "input_tokens"]);
-        self.completion_tokens += tokens(["completion_tokens", "output_tokens"]);
+        let used = answered.used();
+        self.prompt_tokens += used.prompt_tokens;
+        self.completion_tokens += used.completion_tokens;
     }
 }
 

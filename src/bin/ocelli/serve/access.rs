@@ -46,6 +46,11 @@ impl Access {
         if is_preflight || sent == key { Ok(()) } else { Err(Refusal::Key) }
     }
 
+    /// Who asks where a request does not say.
+    pub(super) fn caller(&self) -> &'static str {
+        if self.key.is_some() { "api-key" } else { "" }
+    }
+
     /// Whether pages of an origin may ask.
     pub(super) fn allows(&self, origin: &str) -> bool {
         let is_named = self.origins.iter().any(|allowed| allowed == origin || allowed == "*");

@@ -10,6 +10,7 @@ use ocelli::{Error, Result};
 
 use super::jobs::Asked;
 use crate::api;
+use crate::usage::Bill;
 
 /// The vocabulary, made ready when the first format needs it.
 #[derive(Clone)]
@@ -26,20 +27,20 @@ impl Formats {
         Self(Arc::new(Vocabulary { tokenizer, eos, grammars: OnceLock::new() }))
     }
 
-    /// Makes work ready.
+    /// Makes work ready, whose bill is opened.
     ///
     /// # Errors
     /// What is wrong with its pictures or its format.
-    pub(super) fn asked(&self, work: Box<Work>) -> Result<Asked> {
+    pub(super) fn asked(&self, work: Box<Work>, bill: Option<Bill>) -> Result<Asked> {
         let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
         let grammar = self.grammar(&work)?;
-        Ok(Asked { work, pictures, grammar })
+        Ok(Asked { work, pictures, grammar, bill })
     }
 
     /// The same on a thread that may take its time.
-    pub(super) async fn asked_elsewhere(&self, work: Box<Work>) -> Result<Asked> {
+    pub(super) async fn asked_elsewhere(&self, work: Box<Work>, bill: Option<Bill>) -> Result<Asked> {
         let this = self.clone();
-        let outcome = tokio::task::spawn_blocking(move || this.asked(work)).await;
+        let outcome = tokio::task::spawn_blocking(move || this.asked(work, bill)).await;
         outcome.unwrap_or_else(|panic| Err(Error::Internal { detail: format!("a request: {panic}") }))
     }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
+};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Opened, Reply, Service, Stamp};
@@ -19,6 +22,7 @@ use super::formats::Formats;
 use super::jobs::{Jobs, Priority};
 use super::stream::Events;
 use crate::api;
+use crate::usage::{self, Accounts};
 
 /// Bytes of a request's body.
 const MOST_BYTES: usize = 64 << 20;
@@ -35,6 +39,8 @@ pub(super) struct Server {
     pub(super) formats: Formats,
     pub(super) jobs: Jobs,
     pub(super) batches: Batches,
+    /// Where what requests take is counted.
+    pub(super) accounts: Option<Accounts>,
 }
 
 impl Server {
@@ -58,21 +64,36 @@ impl Server {
         if let Some(path) = files::path(head.uri.path()) {
             return files::answer(&self.batches, (&path, &head), body).await;
         }
+        if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
+            return Ok(usage_of(accounts, &head));
+        }
         let body = read(body).await?;
         let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
         let refuse = |error: Error| Reply::from(&error);
         let opened = self.service.open((head.method.as_str(), head.uri.path()), &body, stamp).map_err(refuse)?;
-        drop(body);
         let work = match opened {
             Opened::Ready(body) => return Ok(plain(&Reply::ok(body))),
             Opened::Work(work) => work,
         };
-        let is_stream = work.stream;
-        let asked = self.formats.asked_elsewhere(work).await.map_err(refuse)?;
+        let bill = match self.accounts.as_ref().filter(|_| work.answers() > 0) {
+            None => None,
+            Some(accounts) => match accounts.bill(&body, self.access.caller(), None) {
+                Ok(bill) => Some(bill),
+                Err(error) => return Ok(failed(&error)),
+            },
+        };
+        drop(body);
+        let (is_stream, is_counted) = (work.stream, bill.is_some());
+        let asked = self.formats.asked_elsewhere(work, bill).await.map_err(refuse)?;
         let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
-        let reader = self.jobs.submit(asked, Priority::Person).ok_or_else(busy)?;
+        let mut reader = self.jobs.submit(asked, Priority::Person).ok_or_else(busy)?;
         if !is_stream {
-            return reader.whole().await.map(|body| plain(&Reply::ok(body))).map_err(refuse);
+            let answered = reader.whole().await;
+            return Ok(answered.map_or_else(|error| failed(&error), |body| plain(&Reply::ok(body))));
+        }
+        // A budget refuses before the headers of a stream.
+        if is_counted && let Err(error) = reader.begin().await {
+            return Ok(failed(&error));
         }
         let mut answer = Response::new(Events::new(reader).boxed());
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -102,6 +123,29 @@ pub(super) fn plain(reply: &Reply) -> Answer {
     if let Some(may_retry) = reply.may_retry {
         let value = if may_retry { "true" } else { "false" };
         headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// An error; of a budget with the time at which it starts anew.
+fn failed(error: &Error) -> Answer {
+    let mut answer = plain(&usage::reply(error));
+    if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    answer
+}
+
+fn is_usage(head: &Parts) -> bool {
+    head.method == Method::GET && head.uri.path().ends_with("/v1/usage")
+}
+
+/// What requests took, as JSON or, with `format=csv`, as CSV.
+fn usage_of(accounts: &Accounts, head: &Parts) -> Answer {
+    let is_csv = head.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "format=csv"));
+    let mut answer = plain(&Reply::ok(if is_csv { accounts.csv() } else { accounts.json() }));
+    if is_csv {
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     }
     answer
 }
@@ -136,7 +180,7 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
         set("access-control-allow-methods", HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
         // Clients send headers about themselves, more with every version.
         set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
-        set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry"));
+        set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
         set("access-control-max-age", HeaderValue::from_static("600"));
     }
 }

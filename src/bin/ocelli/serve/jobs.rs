@@ -15,6 +15,7 @@ use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
 use crate::cache;
+use crate::usage::Bill;
 
 /// Most requests that wait.
 const MOST_WAITING: usize = 256;
@@ -46,6 +47,8 @@ pub(super) struct Asked {
     pub(super) pictures: Vec<Picture>,
     /// Of the format that it wants.
     pub(super) grammar: Option<NativeGrammar>,
+    /// What it takes, where that is counted.
+    pub(super) bill: Option<Bill>,
 }
 
 /// A request for the engine.
@@ -118,6 +121,19 @@ struct Turn {
     run: Box<Run>,
     flow: Arc<Flow>,
     priority: Priority,
+    bill: Option<Bill>,
+}
+
+impl Turn {
+    /// Lets it begin, if the budgets allow it.
+    fn admit(&mut self, engine: &Engine) -> Result<()> {
+        // What nobody wants any more does not begin, and takes nothing.
+        let is_wanted = !self.flow.cancel.is_cancelled();
+        if let Some(bill) = self.bill.as_mut().filter(|bill| is_wanted && !bill.is_admitted()) {
+            self.flow.cancel.count_by(bill.admit(self.run.prompt_tokens(engine)?)?);
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn queue() -> (Jobs, Queue) {
@@ -197,13 +213,13 @@ impl Queue {
         match message {
             Message::Stop => self.is_stopped = true,
             Message::New(job) => {
-                let Job { asked: Asked { work, pictures, grammar }, flow, priority } = *job;
+                let Job { asked: Asked { work, pictures, grammar, bill }, flow, priority } = *job;
                 let mut run = Box::new(Run::new(work, pictures));
                 if let Some(grammar) = grammar {
                     run.hold_to(Rc::new(grammar));
                 }
                 let queue = if priority == Priority::Batch { &mut self.batched } else { &mut self.waiting };
-                queue.push_back(Turn { run, flow, priority });
+                queue.push_back(Turn { run, flow, priority, bill });
             }
             Message::Read(number) => {
                 if let Some(turn) = self.parked.remove(&number) {
@@ -253,32 +269,41 @@ impl Queue {
 /// The requests that have the engine.
 struct Desk<'a> {
     queue: &'a mut Queue,
-    open: HashMap<usize, (Arc<Flow>, Priority)>,
+    open: HashMap<usize, (Arc<Flow>, Priority, Option<Bill>)>,
 }
 
 impl Requests<Device> for Desk<'_> {
-    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
-        let is_for_people = self.open.values().any(|(_, priority)| *priority == Priority::Person);
-        let Turn { run, flow, priority } = self.queue.next(is_for_people)?;
+    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+        let is_for_people = self.open.values().any(|(_, priority, _)| *priority == Priority::Person);
+        let Turn { run, flow, priority, bill } = loop {
+            let mut turn = self.queue.next(is_for_people)?;
+            match turn.admit(engine) {
+                Ok(()) => break turn,
+                Err(error) => turn.flow.send(Answer::End(Err(error))),
+            }
+        };
         let (number, cancel) = (flow.number, flow.cancel.clone());
         self.queue.shared.current().insert(number, (cancel.clone(), priority));
         self.queue.shared.urge();
-        self.open.insert(number, (flow, priority));
+        self.open.insert(number, (flow, priority, bill));
         Some((number, run, cancel))
     }
 
     fn send(&mut self, number: usize, output: Output) {
-        if let (Output::Frame(frame), Some((flow, _))) = (output, self.open.get(&number)) {
+        if let (Output::Frame(frame), Some((flow, ..))) = (output, self.open.get(&number)) {
             flow.send(Answer::Frame(frame.text()));
         }
     }
 
     fn done(&mut self, number: usize, run: Box<Run>, outcome: Result<Option<String>>) {
         self.queue.shared.current().remove(&number);
-        let Some((flow, priority)) = self.open.remove(&number) else { return };
+        let Some((flow, priority, bill)) = self.open.remove(&number) else { return };
         match outcome {
-            Ok(Some(body)) => flow.send(Answer::End(Ok(body))),
-            Ok(None) => self.queue.put_back(Turn { run, flow, priority }),
+            Ok(Some(body)) => {
+                bill.into_iter().for_each(|bill| bill.close(&body));
+                flow.send(Answer::End(Ok(body)));
+            }
+            Ok(None) => self.queue.put_back(Turn { run, flow, priority, bill }),
             Err(error) => flow.send(Answer::End(Err(error))),
         }
     }

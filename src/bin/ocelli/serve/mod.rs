@@ -11,6 +11,7 @@ use crate::api::NameArgs;
 use crate::cache::KeepArgs;
 use crate::models::PackagePath;
 use crate::open::{self, MemoryArgs};
+use crate::usage::BudgetArgs;
 
 mod access;
 mod batches;
@@ -57,6 +58,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     keep: KeepArgs,
     #[command(flatten)]
+    budgets: BudgetArgs,
+    #[command(flatten)]
     memory: MemoryArgs,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     if !args.host.is_loopback() && args.api_key.as_deref().is_none_or(str::is_empty) {
         return Err(Error::request("api_key", format!("{} is reached by other machines: set --api-key", args.host)));
     }
+    let accounts = args.budgets.accounts()?;
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
     let service = args.names.service(&engine, &args.package);
@@ -72,7 +76,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (jobs, queue) = jobs::queue();
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);
     let store = batches.store.clone();
-    let server = Arc::new(Server { service, access, formats, jobs, batches });
+    let server = Arc::new(Server { service, access, formats, jobs, batches, accounts: accounts.clone() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);

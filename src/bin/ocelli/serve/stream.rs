@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
-use ocelli::api::Reply;
 use ocelli::engine::Cancel;
 use ocelli::{Error, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::usage;
 
 /// Frames that nobody has read before the engine waits.
 const MOST_UNREAD: usize = 16;
@@ -41,7 +42,7 @@ impl Flow {
     pub(super) fn new(number: usize, wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
         let (sender, receiver) = unbounded_channel();
         let flow = Arc::new(Self { number, cancel: Cancel::new(), sender, unread: AtomicUsize::new(0), wake });
-        (flow.clone(), Reader { flow, receiver })
+        (flow.clone(), Reader { flow, receiver, first: None })
     }
 
     /// Sends more of the answer, and holds the request if too much of it has not been read.
@@ -67,11 +68,16 @@ impl Flow {
 pub(super) struct Reader {
     flow: Arc<Flow>,
     receiver: UnboundedReceiver<Answer>,
+    /// What has come and was not taken.
+    first: Option<Answer>,
 }
 
 impl Reader {
     /// What the engine sends next.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(first);
+        }
         self.receiver.poll_recv(context).map(|answer| {
             if matches!(answer, Some(Answer::Frame(_))) {
                 self.flow.unread.fetch_sub(1, Ordering::SeqCst);
@@ -80,6 +86,17 @@ impl Reader {
             let gone = || Answer::End(Err(Error::Internal { detail: "the engine has stopped".into() }));
             answer.unwrap_or_else(gone)
         })
+    }
+
+    /// Waits until the answer begins. What it failed with, if it did before that.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        match std::future::poll_fn(|context| self.poll(context)).await {
+            Answer::End(Err(error)) => Err(error),
+            first => {
+                self.first = Some(first);
+                Ok(())
+            }
+        }
     }
 
     /// What ends the request.
@@ -136,7 +153,7 @@ impl Body for Events {
                 match outcome {
                     Ok(_) => return Poll::Ready(None),
                     // Its headers were sent before anything could be known of this.
-                    Err(error) => format!("data: {}\n\n", Reply::from(&error).body),
+                    Err(error) => format!("data: {}\n\n", usage::reply(&error).body),
                 }
             }
             Poll::Pending => {

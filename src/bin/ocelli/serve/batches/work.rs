@@ -18,6 +18,7 @@ use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
 use crate::serve::handler::Server;
 use crate::serve::jobs::Priority;
 use crate::serve::store::FileObject;
+use crate::usage::BatchBudget;
 
 /// Answers batches one after another, until the server ends. On a thread of its own.
 pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
@@ -120,6 +121,7 @@ fn answer_all(
     (requests, total): (Requests<BufReader<File>>, usize),
 ) -> Result<()> {
     let (began, has_failed) = (Instant::now(), AtomicBool::new(false));
+    let budget = server.accounts.as_ref().map(|accounts| accounts.batch(outputs.right.spent()));
     let (requests, outputs) = (Mutex::new(requests), Mutex::new((outputs, 0)));
     let work = |place: usize| -> Result<()> {
         while !has_failed.load(Ordering::Relaxed) && server.batches.goes_on() {
@@ -129,7 +131,7 @@ fn answer_all(
             if locked(&outputs).0.has(&request) {
                 continue;
             }
-            let Some(answered) = answer(server, batch, (&request, place))? else { continue };
+            let Some(answered) = answer(server, (batch, budget.as_ref()), (&request, place))? else { continue };
             let (outputs, now) = &mut *locked(&outputs);
             outputs.add(&answered)?;
             *now += 1;
@@ -156,7 +158,11 @@ fn answer_all(
 ///
 /// # Errors
 /// `aborted` when the server ends; what the device failed of.
-fn answer(server: &Server, batch: &Batch, (request, place): (&BatchRequest, usize)) -> Result<Option<Answered>> {
+fn answer(
+    server: &Server,
+    (batch, budget): (&Batch, Option<&BatchBudget>),
+    (request, place): (&BatchRequest, usize),
+) -> Result<Option<Answered>> {
     let (id, opened) = request.open(&server.service);
     let outcome = opened.and_then(|opened| {
         let work = match opened {
@@ -166,7 +172,9 @@ fn answer(server: &Server, batch: &Batch, (request, place): (&BatchRequest, usiz
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
-        let asked = server.formats.asked(work)?;
+        let bill =
+            server.accounts.as_ref().map(|accounts| accounts.bill(&request.body, server.access.caller(), budget));
+        let asked = server.formats.asked(work, bill.transpose()?)?;
         let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
         *locked(&server.batches.requests[place]) = reader.cancel();
         // It may have been cancelled before that.

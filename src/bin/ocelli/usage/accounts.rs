@@ -1,0 +1,197 @@
+//! Who may still take how much, and the bill of each request: opened when it comes, admitted when its prompt is known, and counted when it
+//! ends, however it does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ocelli::Result;
+use ocelli::engine::Meter;
+use serde_json::{Map, Value};
+
+use super::ledger::{Counts, Ledger};
+use super::rules::{Budget, Limit, Scope, Spent, admit, asker, day};
+use super::{Used, report};
+
+/// Tokens of the shortest prompt, for requests whose prompt is not known yet.
+const SHORTEST_PROMPT: u64 = 1;
+
+/// Budgets, and what is taken of them. Clones are one.
+#[derive(Clone)]
+pub(crate) struct Accounts(Arc<Shared>);
+
+struct Shared {
+    request: Limit,
+    key: Limit,
+    batch: Limit,
+    /// Seconds since 1970.
+    clock: fn() -> u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    ledger: Ledger,
+    /// What each key takes of its budget of a day.
+    keys: BTreeMap<(String, String), Arc<Meter>>,
+}
+
+impl State {
+    /// That of a key on a day.
+    fn meter(&mut self, limit: Limit, day: &str, key: &str) -> Arc<Meter> {
+        self.keys.retain(|(known, _), meter| known == day || Arc::strong_count(meter) > 1);
+        let counts = || self.ledger.kept.sums.get(&(day.to_owned(), key.to_owned())).copied().unwrap_or_default();
+        let place = (day.to_owned(), key.to_owned());
+        self.keys.entry(place).or_insert_with(|| metered(limit, counts().spent())).clone()
+    }
+}
+
+impl Counts {
+    fn spent(&self) -> Spent {
+        Spent { tokens: self.prompt_tokens + self.completion_tokens, seconds: self.seconds }
+    }
+}
+
+/// A meter that has counted so much.
+fn metered(limit: Limit, spent: Spent) -> Arc<Meter> {
+    let meter = Meter::default();
+    meter.allow(
+        limit.tokens.map_or(f64::INFINITY, |tokens| tokens as f64),
+        limit.seconds.map_or(f64::INFINITY, |seconds| seconds * 1e3),
+    );
+    meter.spend(usize::try_from(spent.tokens).unwrap_or(usize::MAX), spent.seconds * 1e3);
+    Arc::new(meter)
+}
+
+fn spent_of(meter: &Meter) -> Spent {
+    let (tokens, ms) = meter.spent();
+    Spent { tokens, seconds: ms / 1e3 }
+}
+
+/// The budget of a batch. Clones are one.
+#[derive(Clone)]
+pub(crate) struct BatchBudget {
+    limit: Limit,
+    meter: Arc<Meter>,
+}
+
+impl Accounts {
+    /// Of a request, of a key on a day, and of a batch.
+    ///
+    /// # Errors
+    /// `io`: also where another process has the folder.
+    pub(super) fn open(
+        (request, key, batch): (Limit, Limit, Limit),
+        folder: Option<&Path>,
+        clock: fn() -> u64,
+    ) -> Result<Self> {
+        let state = Mutex::new(State { ledger: Ledger::open(folder)?, keys: BTreeMap::new() });
+        Ok(Self(Arc::new(Shared { request, key, batch, clock, state })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That of a batch whose answers so far have taken so much.
+    pub(crate) fn batch(&self, spent: Spent) -> BatchBudget {
+        BatchBudget { limit: self.0.batch, meter: metered(self.0.batch, spent) }
+    }
+
+    /// The bill of a request, by its body. `caller` is who asks where it does not say.
+    ///
+    /// # Errors
+    /// `budget-exceeded` where nothing is left for any prompt; `invalid-request`.
+    pub(crate) fn bill(&self, body: &str, caller: &str, batch: Option<&BatchBudget>) -> Result<Bill> {
+        // What is no object is refused where requests are read.
+        let request: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+        let (key, own) = asker(&request, caller)?;
+        let request = self.0.request.and(own);
+        let bill = Bill {
+            accounts: self.clone(),
+            request,
+            meter: metered(request, Spent::default()),
+            batch: batch.cloned(),
+            key,
+            admitted: None,
+            outcome: None,
+        };
+        bill.ask(SHORTEST_PROMPT)?;
+        Ok(bill)
+    }
+
+    /// What was taken, as JSON.
+    pub(crate) fn json(&self) -> String {
+        report::json(&self.state().ledger.kept).to_string()
+    }
+
+    /// The same as CSV.
+    pub(crate) fn csv(&self) -> String {
+        report::csv(&self.state().ledger.kept)
+    }
+}
+
+/// What a request takes. It is counted when this value goes, if the request was admitted.
+pub(crate) struct Bill {
+    accounts: Accounts,
+    request: Limit,
+    meter: Arc<Meter>,
+    batch: Option<BatchBudget>,
+    key: String,
+    /// Tokens of its prompt and when it was, if it was.
+    admitted: Option<(u64, u64)>,
+    /// What the whole answer says.
+    outcome: Option<Used>,
+}
+
+impl Bill {
+    /// Lets the request begin. Returns what counts its answers; nothing if it has begun.
+    ///
+    /// # Errors
+    /// `budget-exceeded`.
+    pub(crate) fn admit(&mut self, prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
+        if self.admitted.is_some() {
+            return Ok(Vec::new());
+        }
+        let (key, now) = self.ask(prompt_tokens as u64)?;
+        self.admitted = Some((prompt_tokens as u64, now));
+        let batch = self.batch.iter().map(|batch| batch.meter.clone());
+        let meters: Vec<Arc<Meter>> = [self.meter.clone(), key].into_iter().chain(batch).collect();
+        meters.iter().for_each(|meter| meter.spend(prompt_tokens, 0.0));
+        Ok(meters)
+    }
+
+    /// Whether it was.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted.is_some()
+    }
+
+    /// The whole answer.
+    pub(crate) fn close(mut self, body: &str) {
+        self.outcome = serde_json::from_str(body).ok().map(|body| Used::of(&body));
+    }
+
+    /// Requires that a prompt of so many tokens may begin. Returns what counts for the key today, and the time.
+    fn ask(&self, prompt_tokens: u64) -> Result<(Arc<Meter>, u64)> {
+        let Shared { key: limit, clock, .. } = &*self.accounts.0;
+        let (mut state, now) = (self.accounts.state(), clock());
+        let key = state.meter(*limit, &day(now), &self.key);
+        let budget = |scope, limit, meter: &Meter| Budget { scope, limit, spent: spent_of(meter) };
+        let mut budgets = vec![budget(Scope::Request, self.request, &self.meter), budget(Scope::Key, *limit, &key)];
+        budgets.extend(self.batch.iter().map(|batch| budget(Scope::Batch, batch.limit, &batch.meter)));
+        admit(&budgets, prompt_tokens, now).inspect_err(|_| state.ledger.refuse(now, &self.key))?;
+        Ok((key, now))
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        let Some((prompt_tokens, began)) = self.admitted else { return };
+        let Spent { tokens, seconds } = spent_of(&self.meter);
+        // Of an answer that was broken off nobody has said what was cached.
+        let cached_tokens = self.outcome.map_or(0, |used| used.cached_tokens);
+        let completion_tokens = tokens.saturating_sub(prompt_tokens);
+        let counts = Counts { requests: 1, prompt_tokens, cached_tokens, completion_tokens, seconds, refusals: 0 };
+        // It counts for the day on which it began.
+        self.accounts.state().ledger.add(began, &self.key, counts);
+    }
+}

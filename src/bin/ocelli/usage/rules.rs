@@ -1,0 +1,139 @@
+//! What budgets allow. `www/src/usage/rules.ts` has the same rules for pages, and `tests/fixtures/budgets.json` the cases that both are run
+//! against.
+
+use ocelli::chat::Date;
+use ocelli::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+/// Characters of a key; what is behind them does not count.
+const KEY_CHARACTERS: usize = 256;
+const DAY: u64 = 24 * 60 * 60;
+
+/// The most that may be taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+pub(crate) struct Limit {
+    /// Of prompts and answers.
+    pub(super) tokens: Option<u64>,
+    /// Of the engine's time.
+    pub(super) seconds: Option<f64>,
+}
+
+impl Limit {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What both allow.
+    pub(super) fn and(self, other: Self) -> Self {
+        let tokens = self.tokens.into_iter().chain(other.tokens).min();
+        Self { tokens, seconds: self.seconds.into_iter().chain(other.seconds).reduce(f64::min) }
+    }
+}
+
+/// What is taken already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    pub(crate) tokens: u64,
+    pub(crate) seconds: f64,
+}
+
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, more: Self) {
+        self.tokens += more.tokens;
+        self.seconds += more.seconds;
+    }
+}
+
+/// Whose budget it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub(super) enum Scope {
+    Request,
+    /// Of a day.
+    Key,
+    Batch,
+}
+
+/// A budget and what is taken of it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Budget {
+    pub(super) scope: Scope,
+    pub(super) limit: Limit,
+    pub(super) spent: Spent,
+}
+
+/// Lets a request begin with a prompt of so many tokens, at `now`, seconds since 1970.
+///
+/// # Errors
+/// `budget-exceeded` where a budget has no room for the prompt and a token behind it, or no time.
+pub(super) fn admit(budgets: &[Budget], prompt_tokens: u64, now: u64) -> Result<()> {
+    let asked = prompt_tokens + 1;
+    for Budget { scope, limit, spent } in budgets {
+        let refused = |unit, (limit, spent), asked| {
+            let renews = (*scope == Scope::Key).then(|| (now / DAY + 1) * DAY);
+            Err(Error::BudgetExceeded {
+                scope: scope.into(),
+                unit,
+                limit: number(limit),
+                spent: number(spent),
+                asked,
+                renews_at: renews.map(|at| format!("{}T00:00:00Z", day(at))),
+                retry_after: renews.map(|at| at - now),
+            })
+        };
+        if let Some(most) = limit.tokens.filter(|most| spent.tokens + asked > *most) {
+            return refused("tokens", (most as f64, spent.tokens as f64), Some(asked));
+        }
+        if let Some(most) = limit.seconds.filter(|most| spent.seconds >= *most) {
+            return refused("seconds", (most, spent.seconds), None);
+        }
+    }
+    Ok(())
+}
+
+/// The day (UTC) of a time, such as `2026-11-23`.
+pub(super) fn day(now: u64) -> String {
+    Date(i64::try_from(now / DAY).unwrap_or_default()).to_string()
+}
+
+/// Who asks, and what a request itself allows in its field `budget`. `caller` is who asks where it does not say.
+///
+/// # Errors
+/// `invalid-request` where that field is malformed. Other fields are read elsewhere.
+pub(super) fn asker(request: &Map<String, Value>, caller: &str) -> Result<(String, Limit)> {
+    let name = |field: &&str| request.get(*field)?.as_str().filter(|name| !name.is_empty());
+    let named = ["safety_identifier", "user"].iter().find_map(name);
+    let key = named.unwrap_or(caller).chars().take(KEY_CHARACTERS).collect();
+    Ok((key, own_limit(request.get("budget").unwrap_or(&Value::Null))?))
+}
+
+fn own_limit(budget: &Value) -> Result<Limit> {
+    let mut limit = Limit::default();
+    let fields = match budget {
+        Value::Null => return Ok(limit),
+        Value::Object(fields) => fields,
+        _ => return Err(Error::request("budget", "must be an object of tokens and seconds")),
+    };
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        let number = value.as_f64().filter(|number| *number >= 0.0);
+        match (name.as_str(), number) {
+            ("tokens", Some(number)) if number.fract() == 0.0 => limit.tokens = Some(number as u64),
+            ("seconds", Some(number)) => limit.seconds = Some(number),
+            ("tokens", _) => return Err(Error::request("budget.tokens", "must be a whole number of at least 0")),
+            ("seconds", _) => return Err(Error::request("budget.seconds", "must be a number of at least 0")),
+            _ => return Err(Error::request(format!("budget.{name}"), "must be tokens or seconds")),
+        }
+    }
+    Ok(limit)
+}
+
+/// A number as it is told: whole ones without a point, others to the thousandth.
+pub(super) fn number(value: f64) -> Number {
+    let rounded = (value * 1e3).round() / 1e3;
+    match rounded.fract() == 0.0 {
+        true => Number::from(rounded as u64),
+        false => Number::from_f64(rounded).unwrap_or_else(|| 0.into()),
+    }
+}
