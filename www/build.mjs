@@ -25,14 +25,18 @@ async function buildPackage() {
     setup: ({ onResolve }) =>
       onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, ({ path }) => ({ path: join(dist, "ocelli/wasm", basename(path)) })),
   };
-  await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli" });
-  const worker = { ...shared, entryPoints: ["src/worker.ts"], format: "iife", minify: true };
+  await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
+  // Minified, an import would lose the comments.
+  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
+  const worker = { ...shared, entryPoints: ["src/worker.ts"], format: "iife", minify: true, banner };
   await build({ ...worker, outfile: "dist/ocelli/worker.js", plugins: [glue] });
   const full = inPlaceOf("full-engine", {
     "/wasm/ocelli.js": join(dist, "ocelli/wasm/ocelli_full.js"),
     "/engine-core.js": join(www, "src/worker/engine-full.ts"),
   });
   await build({ ...worker, outfile: "dist/ocelli/worker-full.js", plugins: [full, glue] });
+  // Beside the wasm modules: it is loaded when it is wanted, as they are.
+  await build({ ...shared, entryPoints: { usage: "src/usage/index.ts" }, outdir: "dist/ocelli/wasm", minify: true });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });

@@ -1,13 +1,15 @@
 //! What ends or holds work from JavaScript.
 
+use std::sync::Arc;
+
 use wasm_bindgen::prelude::*;
 
-use crate::engine::Cancel;
+use crate::engine::{Cancel, Meter};
 
 /// Ends or holds a running request within one token. May be called while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct CancelFlag(pub(super) Cancel);
+pub struct CancelFlag(pub(super) Cancel, Arc<Meter>);
 
 #[wasm_bindgen]
 impl CancelFlag {
@@ -38,5 +40,17 @@ impl CancelFlag {
     #[wasm_bindgen(js_name = makeRoom)]
     pub fn make_room(&self, makes_room: bool) {
         self.0.make_room(makes_room);
+    }
+
+    /// Has the answers end as they are when they have taken so many tokens more, or so many milliseconds.
+    pub fn allow(&self, tokens: f64, ms: f64) {
+        self.1.allow(tokens, ms);
+        self.0.count_by(vec![self.1.clone()]);
+    }
+
+    /// Tokens and milliseconds that the answers have taken since the first time.
+    pub fn spent(&self) -> Vec<f64> {
+        let (tokens, ms) = self.1.spent();
+        vec![tokens as f64, ms]
     }
 }

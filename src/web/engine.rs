@@ -86,6 +86,13 @@ impl OcelliEngine {
         self.thrown.restore(run.go_on(&mut self.engine, &cancel.0, &mut forward).await)
     }
 
+    /// Tokens of the prompts of work whose pictures have been shown. Nothing is computed.
+    #[wasm_bindgen(js_name = promptTokens)]
+    pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
+        let run = work.run()?;
+        self.thrown.restore(run.prompt_tokens(&self.engine))
+    }
+
     /// What answers requests for this model under a name.
     pub fn service(
         &self,

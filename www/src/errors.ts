@@ -6,6 +6,8 @@ export type ErrorCode =
   | "out-of-memory"
   /** `gpuMemoryBudget` is too small for the model; `detail` has the numbers. */
   | "budget-too-small"
+  /** A budget of tokens or time does not allow the request: `detail` is a `BudgetDetail`. */
+  | "budget-exceeded"
   | "gpu"
   /** A kernel that cannot be replaced computes wrong results on this device. */
   | "self-test-failed"

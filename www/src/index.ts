@@ -22,6 +22,7 @@ export type { DescribedFile } from "./import/checkpoint.js";
 export type * from "./import/model-source.js";
 export { packages, type StoredPackage } from "./store/packages.js";
 export type { LoadReport, LoadStage } from "./store/report.js";
+export type { BudgetDetail, Budgets, Limit, UsageReport, UsageRow } from "./usage/types.js";
 export type { Parts } from "./worker/start-worker.js";
 export type {
   Arithmetic,

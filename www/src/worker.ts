@@ -6,6 +6,8 @@ import { type ModuleUrls, WasmModule } from "./net/wasm-module.js";
 import { sha256With } from "./store/hash.js";
 import { PackageStore } from "./store/package-store.js";
 import type { LoadReport } from "./store/report.js";
+import type { Accounts, Bill } from "./usage/index.js";
+import type { Budgets } from "./usage/types.js";
 import initWasm, {
   CancelFlag,
   errorReply,
@@ -19,10 +21,10 @@ import initWasm, {
   type OcelliService,
   type Picture,
   type PictureUrl,
-  type Reply,
   type ScoreResult,
 } from "./wasm/ocelli.js";
 import { Answer, type Source } from "./worker/answer.js";
+import { accountsOf } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { ENGINE_MODULE, forgetConversations, keepConversations, mostTogether, turn } from "./worker/engine-core.js";
 import { browserCaps } from "./worker/features.js";
@@ -31,6 +33,7 @@ import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
 import { readPicture } from "./worker/picture.js";
 import {
   PROTOCOL_VERSION,
+  type ApiReply,
   type ApiRequest,
   type Call,
   type CallKind,
@@ -49,6 +52,7 @@ let engine: OcelliEngine | null = null;
 let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
+let budgets: Budgets | null = null;
 const engineModule = new WasmModule(ENGINE_MODULE, initWasm);
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
@@ -110,6 +114,8 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
       return inTurn(signal, () => preallocate(call));
     case "score":
       return score(call, signal);
+    case "usage":
+      return accounts().then((accounts) => accounts.report());
   }
 }
 
@@ -133,7 +139,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
   checkVersion(call);
-  modules = call.modules;
+  ({ modules, budgets } = call);
   await engineModule.load(modules);
   closeStore();
   service?.free();
@@ -214,12 +220,17 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
   const work = service.open(call.method, call.path, call.body, call.stamp);
   const onEvent = (event: AnswerEvent) => post({ kind: "event", id: call.id, event });
   let isHandedOver = false;
+  let counted: Bill | undefined;
+  let onBegin: (() => void) | undefined;
   try {
     const body = work.body();
     if (body !== undefined) return body;
+    if (isCounted(call)) counted = await (await accounts()).bill(call.body);
     const grammar = await formats?.ready(work);
     signal.throwIfAborted();
-    if (work.isStream()) onHead();
+    // A budget refuses before the head of a stream.
+    if (work.isStream() && counted) onBegin = onHead;
+    else if (work.isStream()) onHead();
     work.show(await readPictures(work.pictures(), call, signal, onEvent));
     if (grammar) work.holdTo(grammar);
     signal.throwIfAborted();
@@ -228,7 +239,7 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
     if (!isHandedOver) work.free();
   }
   const answered = new Promise<string>((resolve, reject) => {
-    const task = new Answer(work, call.isBatch, source, onEvent, { resolve, reject });
+    const task = new Answer(work, call.isBatch, source, onEvent, { resolve, reject }, counted && { bill: counted, onBegin });
     answers.set(call.id, task);
     signal.addEventListener("abort", () => task.abort(signal.reason), { once: true });
     queue.add(task);
@@ -237,7 +248,7 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
 }
 
 /** The same, with errors as the API reports them. */
-async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<Reply> {
+async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<ApiReply> {
   try {
     const body = await respond(call, signal, () => post({ kind: "event", id: call.id, event: { kind: "head" } }));
     return { status: 200, body, may_retry: null };
@@ -245,8 +256,21 @@ async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<Reply> {
     const { code, message, detail } = errorData(thrown);
     if (code === "aborted") throw thrown;
     const field = detail?.["field"] ?? detail?.["pointer"] ?? (code === "model-not-found" ? "model" : undefined);
-    return errorReply(code, message, typeof field === "string" ? field : undefined);
+    const reply = errorReply(code, message, typeof field === "string" ? field : undefined);
+    if (code !== "budget-exceeded") return reply;
+    const { error } = JSON.parse(reply.body) as { error: object };
+    return { ...reply, body: JSON.stringify({ error: { ...error, detail } }), retry_after: detail?.["retry_after"] };
   }
+}
+
+/** Whether what a request takes counts: tokens alone take nothing. */
+function isCounted({ path, body }: ApiRequest): boolean {
+  return (budgets !== null || body.includes('"budget"')) && /(completions|responses)\/*$/.test(path);
+}
+
+function accounts(): Promise<Accounts> {
+  if (!modules) throw unloaded();
+  return accountsOf(budgets, modules);
 }
 
 async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {

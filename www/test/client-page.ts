@@ -1,7 +1,7 @@
 /** A page with an engine and OpenAI's own client, unmodified, over `engine.fetch`. */
 import type OpenAI from "openai";
 import { build, type BuildOptions } from "esbuild";
-import type { Engine } from "../src/index.js";
+import type { Engine, LoadOptions } from "../src/index.js";
 import type { Tab, TestBrowser } from "./driver.js";
 import type { Site } from "./site.js";
 
@@ -62,14 +62,20 @@ export async function addScript(site: Site, path: string, source: { file: string
 }
 
 /** A tab whose window has what is {@link Kept}. */
-export async function openClientPage(browser: TestBrowser, site: Site): Promise<Tab> {
+export async function openClientPage(browser: TestBrowser, site: Site, options: LoadOptions = {}): Promise<Tab> {
   await addScript(site, "/test/openai.js", { text: CLIENT });
   const tab = await browser.newTab();
+  await fillClientPage(tab, site, options);
+  return tab;
+}
+
+/** The same in a tab that is there. */
+export async function fillClientPage(tab: Tab, site: Site, options: LoadOptions = {}): Promise<void> {
   await tab.goto(`${site.url}test/blank.html`);
-  await tab.run(async () => {
+  await tab.run(async (options) => {
     const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
     const { OpenAI } = (await import("/test/openai.js" as string)) as typeof import("openai");
-    const engine = await Engine.load("/models/demo/", { aliases: ["gpt-4o"] });
+    const engine = await Engine.load("/models/demo/", { aliases: ["gpt-4o"], ...options });
     const client = new OpenAI(engine.openai());
     const about = (url: string) => ({
       model: "gpt-4o",
@@ -101,6 +107,5 @@ export async function openClientPage(browser: TestBrowser, site: Site): Promise<
       return { name: name === "Error" ? (thrown as object).constructor.name : name, status, type, code, param };
     };
     Object.assign(window, { engine, client, about, answerTo, failure });
-  });
-  return tab;
+  }, options);
 }

@@ -1,5 +1,6 @@
 /** Requests of a batch in, answers out: lines as OpenAI's Batch API and `ocelli batch` have them. */
 import { ocelliError, type ErrorCode } from "../errors.js";
+import type { Limit } from "../usage/types.js";
 import type { Fetch } from "./fetch.js";
 import { requestStamp } from "./request.js";
 
@@ -42,6 +43,8 @@ export interface BatchProgress {
   total: number | null;
   requestsPerSecond: number;
   secondsLeft: number | null;
+  /** What the answers took, with what `spent` of the options says: to go on with. */
+  spent: Required<Limit>;
 }
 
 /** Options of a batch. */
@@ -50,6 +53,10 @@ export interface BatchOptions {
   signal?: AbortSignal;
   /** Ids that are answered already: they are passed over. So a batch goes on where it was. */
   answered?: Iterable<string>;
+  /** The most that all requests together may take. Those beyond are refused, each with an answer of its own. */
+  budget?: Limit;
+  /** What a batch that is gone on with has taken before. */
+  spent?: Required<Limit>;
   /** Called after each answer. */
   onProgress?: (progress: BatchProgress) => void;
 }
@@ -65,10 +72,13 @@ export async function* answerBatch(
   fetch: Fetch,
   atOnce: number,
   source: BatchSource,
-  { signal, answered, onProgress }: BatchOptions,
+  { signal, answered, budget, spent: before, onProgress }: BatchOptions,
 ): AsyncGenerator<BatchAnswer, void, void> {
   const [known, lines, began] = [new Set(answered), new Map<string, number>(), performance.now()];
   const total = Array.isArray(source) ? source.length : null;
+  const spent = { tokens: 0, seconds: 0, ...before };
+  // What is left of a budget is known when the request before has ended.
+  const most = budget ? 1 : atOnce;
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const underWay = new Map<number, Promise<{ line: number; answer: BatchAnswer }>>();
@@ -76,10 +86,11 @@ export async function* answerBatch(
   const nextDone = async (): Promise<BatchAnswer> => {
     const { line, answer } = await Promise.race(underWay.values());
     underWay.delete(line);
+    count(answer, spent);
     done += 1;
     const rate = done / Math.max((performance.now() - began) / 1000, 1e-3);
     const secondsLeft = total === null ? null : (total - passed - done) / rate;
-    onProgress?.({ done, total: total === null ? null : total - passed, requestsPerSecond: rate, secondsLeft });
+    onProgress?.({ done, total: total === null ? null : total - passed, requestsPerSecond: rate, secondsLeft, spent: { ...spent } });
     return answer;
   };
   try {
@@ -92,12 +103,12 @@ export async function* answerBatch(
         continue;
       }
       const number = line;
-      const answer = "custom_id" in read ? answerRequest(fetch, read, either) : Promise.resolve(wrongLine(read));
+      const answer = "custom_id" in read ? answerRequest(fetch, within(read, budget, spent), either) : Promise.resolve(wrongLine(read));
       const settled = answer.then((answer) => ({ line: number, answer }));
       // It is heard of when it is its turn, and not where the batch has been left.
       settled.catch(() => undefined);
       underWay.set(number, settled);
-      if (underWay.size >= atOnce) yield await nextDone();
+      if (underWay.size >= most) yield await nextDone();
     }
     while (underWay.size > 0) yield await nextDone();
   } finally {
@@ -130,6 +141,25 @@ function readRequest(item: BatchRequest | string, line: number, lines: Map<strin
   }
   lines.set(custom_id, line);
   return { custom_id, url, body: body as Record<string, unknown> };
+}
+
+/** A request that takes no more than is left. */
+function within(request: BatchRequest, budget: Limit | undefined, spent: Required<Limit>): BatchRequest {
+  if (!budget) return request;
+  const own = { ...(request.body["budget"] as Limit | null | undefined) };
+  for (const unit of ["tokens", "seconds"] as const) {
+    const left = Math.max(0, (budget[unit] ?? Number.POSITIVE_INFINITY) - spent[unit]);
+    if (left < (own[unit] ?? Number.POSITIVE_INFINITY)) own[unit] = left;
+  }
+  return { ...request, body: { ...request.body, budget: own } };
+}
+
+function count({ response }: BatchAnswer, spent: Required<Limit>): void {
+  const usage = response?.body["usage"] as { total_tokens: number; ocelli: Record<string, number | undefined> } | undefined;
+  if (!usage) return;
+  const { vision_ms = 0, prefill_ms = 0, decode_ms = 0 } = usage.ocelli;
+  spent.tokens += usage.total_tokens;
+  spent.seconds += (vision_ms + prefill_ms + decode_ms) / 1000;
 }
 
 function wrongLine(error: BatchLineError): BatchAnswer {

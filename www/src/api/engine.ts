@@ -22,6 +22,7 @@ import type {
   VisionResidency,
 } from "../wasm/ocelli.js";
 import { sharedWorker } from "../tabs/shared-worker.js";
+import type { Budgets, UsageReport } from "../usage/types.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
@@ -98,6 +99,8 @@ export interface LoadOptions extends Parts {
   cache?: boolean | { bytes: number };
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
+  /** Limits of tokens and time. What requests take is then counted and stored, see {@link Engine.usage}. */
+  budgets?: Budgets;
   /** Names that requests may call the model besides its own, so that those written for another server need no change. */
   aliases?: readonly string[];
 }
@@ -172,13 +175,13 @@ export class Engine {
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const modules = moduleUrls(options);
-    const [engine, aliases] = [engineOptions(options), [...(options.aliases ?? [])]];
+    const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
     const cacheBytes = cacheSize(options.cache);
     const isFull = options.parallel || cacheBytes !== null;
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
-      options: [engine, aliases, cacheBytes],
+      options: [engine, aliases, budgets, cacheBytes],
       isFull,
     };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options, isFull));
@@ -196,6 +199,7 @@ export class Engine {
           modules,
           model,
           aliases,
+          budgets,
           options: engine,
           cacheBytes,
         },
@@ -227,6 +231,11 @@ export class Engine {
    */
   preallocate(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
     return this.connection.call("preallocate", picture, options);
+  }
+
+  /** What requests have taken in this origin, by day and key, where there were `budgets`: it outlives the page. */
+  usage(options: { signal?: AbortSignal } = {}): Promise<UsageReport> {
+    return this.connection.call("usage", {}, options);
   }
 
   /** Options for OpenAI's own client: `new OpenAI(engine.openai())`. */

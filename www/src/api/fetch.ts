@@ -1,7 +1,7 @@
 /** The engine in the shape of `fetch`: clients of the OpenAI API take it in place of the network. */
 import { errorData } from "../errors.js";
-import type { Reply } from "../wasm/ocelli.js";
 import type { Connection } from "../worker/connection.js";
+import type { ApiReply } from "../worker/protocol.js";
 import { Frames } from "./frames.js";
 import { base, requestStamp } from "./request.js";
 
@@ -37,7 +37,7 @@ export function engineFetch(connection: Connection, isBatch = false): Fetch {
           resolve(new Response(streamBody(frames, stop), { headers: { ...headers, "content-type": "text/event-stream" } }));
         },
       });
-      const replied = (reply: Reply) => {
+      const replied = (reply: ApiReply) => {
         if (!isStream) return resolve(plainResponse(reply, headers));
         // Its headers were sent before anything could be known of this.
         if (reply.status >= 400) frames.push(`data: ${reply.body}\n\n`, () => undefined);
@@ -72,13 +72,14 @@ function streamBody(frames: Frames<string>, stop: AbortController): ReadableStre
   );
 }
 
-function plainResponse({ status, body, may_retry }: Reply, headers: Record<string, string>): Response {
+function plainResponse({ status, body, may_retry, retry_after }: ApiReply, headers: Record<string, string>): Response {
   const retry = may_retry === null ? {} : { "x-should-retry": String(may_retry) };
-  return new Response(body, { status, headers: { ...headers, ...retry, "content-type": "application/json" } });
+  const later = retry_after == null ? {} : { "retry-after": String(retry_after) };
+  return new Response(body, { status, headers: { ...headers, ...retry, ...later, "content-type": "application/json" } });
 }
 
 /** What is left to say where there is no worker any more that could. */
-function failure(thrown: unknown): Reply {
+function failure(thrown: unknown): ApiReply {
   const { code, message } = errorData(thrown);
   const error = { message, type: "server_error", param: null, code: code.replaceAll("-", "_") };
   return { status: 503, body: JSON.stringify({ error }), may_retry: false };

@@ -1,4 +1,5 @@
 /** The OpenAI API's chat completions. The engine refuses fields that it does not support, by name. */
+import type { Limit } from "../usage/types.js";
 import type { Detail, ToolCall } from "../wasm/ocelli.js";
 
 export type {
@@ -192,12 +193,16 @@ export interface ChatCompletionRequest {
   thinking_budget?: number | null;
   /** Only text. */
   modalities?: ("text" | "audio")[] | null;
-  /** Have no effect. */
+  /** Whose budget it is, see `LoadOptions.budgets`. */
   user?: string;
+  /** The same; it goes before `user`. */
+  safety_identifier?: string | null;
+  /** The most that this request may take. Not in OpenAI's API. */
+  budget?: Limit | null;
+  /** Have no effect. */
   metadata?: Record<string, string> | null;
   store?: boolean | null;
   service_tier?: string | null;
-  safety_identifier?: string | null;
   prompt_cache_key?: string | null;
   verbosity?: string | null;
 }

@@ -14,6 +14,8 @@ export interface ModuleOptions {
   grammarUrl?: string | URL;
   /** Where `ocelli_import_bg.wasm` is, if not there either. It is loaded for imports. */
   importUrl?: string | URL;
+  /** Where `usage.js` is, if not there either. It is loaded where there are budgets. */
+  usageUrl?: string | URL;
 }
 
 export function moduleUrls(options: ModuleOptions): ModuleUrls {
@@ -36,5 +38,6 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),
+    usage: place("usage", () => new URL("./wasm/usage.js", import.meta.url)),
   };
 }

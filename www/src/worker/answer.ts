@@ -1,4 +1,5 @@
 /** One request under way: it waits for its turn, sends its frames, and leaves the engine to others while nobody reads them. */
+import type { Bill } from "../usage/index.js";
 import { CancelFlag, type AnswerEvent, type OcelliEngine, type OcelliWork } from "../wasm/ocelli.js";
 import type { Task, TaskQueue } from "./queue.js";
 
@@ -17,6 +18,12 @@ export interface Source {
   engine: () => OcelliEngine;
   queue: TaskQueue;
   turn: (first: Answer, queue: TaskQueue) => Turn;
+}
+
+/** What counts a request, and who hears that its budgets let it begin. */
+export interface Counted {
+  bill: Bill;
+  onBegin: (() => void) | undefined;
 }
 
 interface Outcome {
@@ -40,6 +47,7 @@ export class Answer implements Task {
     private readonly source: Source,
     private readonly onEvent: (event: AnswerEvent) => void,
     private readonly outcome: Outcome,
+    readonly counted: Counted | undefined,
   ) {}
 
   async turn(): Promise<void> {

@@ -3,6 +3,7 @@ import type { ModuleName } from "../net/wasm-module.js";
 import { ocelliError } from "../errors.js";
 import type { OcelliEngine } from "../wasm/ocelli.js";
 import type { Answer, Turn } from "./answer.js";
+import { OneByOne } from "./one-by-one.js";
 import type { TaskQueue } from "./queue.js";
 
 export const ENGINE_MODULE: ModuleName = "engine";
@@ -25,21 +26,4 @@ export function forgetConversations(_engine: OcelliEngine): Promise<number> {
 /** What the engine does while it is a request's turn. */
 export function turn(first: Answer, queue: TaskQueue): Turn {
   return new OneByOne(first, queue);
-}
-
-class OneByOne implements Turn {
-  constructor(
-    private readonly answer: Answer,
-    private readonly queue: TaskQueue,
-  ) {}
-
-  async run(engine: OcelliEngine): Promise<void> {
-    const { answer } = this;
-    this.giveWay();
-    answer.done(await engine.answer(answer.work, answer.cancel, (event) => answer.hear(event)));
-  }
-
-  giveWay(): void {
-    this.answer.urge(this.queue.next);
-  }
 }

@@ -11,6 +11,7 @@ import {
 import { SnapshotFolder } from "../store/snapshots.js";
 import { Answer, type Turn } from "./answer.js";
 import { Keeper } from "./keeper.js";
+import { OneByOne } from "./one-by-one.js";
 import type { TaskQueue } from "./queue.js";
 
 export const ENGINE_MODULE: ModuleName = "full";
@@ -33,7 +34,8 @@ export function forgetConversations(engine: OcelliEngine): Promise<number> {
 
 /** What the engine does from a request's turn on, until it has answered all that could be answered beside it. */
 export function turn(first: Answer, queue: TaskQueue): Turn {
-  return new SideBySide(first, queue);
+  // What budgets allow one request is known when the one before it has ended.
+  return first.counted ? new OneByOne(first, queue) : new SideBySide(first, queue);
 }
 
 class SideBySide implements Turn, RequestQueue {
@@ -90,7 +92,7 @@ class SideBySide implements Turn, RequestQueue {
 
   /** Those of a batch join each other alone. */
   private canJoin(next: unknown): boolean {
-    return next instanceof Answer && (!next.isBatch || [...this.open.values()].every(({ isBatch }) => isBatch));
+    return next instanceof Answer && !next.counted && (!next.isBatch || [...this.open.values()].every(({ isBatch }) => isBatch));
   }
 
   private leave(number: number, work: FullWork): Answer | undefined {

@@ -6,6 +6,7 @@ import type { ErrorData } from "../errors.js";
 import type { ImportOptions, ImportResult, WireSource } from "../import/model-source.js";
 import type { ModuleUrls } from "../net/wasm-module.js";
 import type { LoadReport } from "../store/report.js";
+import type { Budgets, UsageReport } from "../usage/types.js";
 import type {
   AnswerEvent,
   BenchOptions,
@@ -20,7 +21,7 @@ import type {
 } from "../wasm/ocelli.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 17;
+export const PROTOCOL_VERSION = 18;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -41,6 +42,11 @@ export interface ApiRequest extends WireRequest {
   stamp: RequestStamp;
   /** Whether it is one of a batch, which goes behind all others. */
   isBatch: boolean;
+}
+
+/** With seconds for the header `retry-after`. */
+export interface ApiReply extends Reply {
+  retry_after?: unknown;
 }
 
 export interface LoadResult {
@@ -72,6 +78,8 @@ export interface Calls {
       /** The model's name in answers, and other names that requests may call it. */
       model: string;
       aliases: string[];
+      /** `null`: nothing is limited, and nothing counted. */
+      budgets: Budgets | null;
     };
     event: LoadReport;
     result: LoadResult;
@@ -79,13 +87,14 @@ export interface Calls {
   /** Resolves to the body of the answer, of a stream too. */
   answer: { request: ApiRequest; event: AnswerEvent; result: string };
   /** The same, with errors as the API reports them. `head`: the request is good and its stream begins. */
-  fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: Reply };
+  fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: ApiReply };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
   /** Removes the files of conversations; resolves to their bytes. */
   clearCache: { request: Record<never, never>; event: never; result: number };
   bench: { request: { options: BenchOptions }; event: string; result: BenchReport };
   preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
   score: { request: WireRequest; event: never; result: ScoreResult };
+  usage: { request: Record<never, never>; event: never; result: UsageReport };
 }
 
 export type CallKind = keyof Calls;

@@ -1,0 +1,272 @@
+/** Budgets in a page: what is refused and when, where answers end, what is kept and who shares it. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import type { BudgetDetail, Budgets, ChatCompletionRequest, Limit, OcelliError, UsageReport, UsageRow } from "../src/index.js";
+import { Sums } from "../src/usage/report.js";
+import { admit, asker, day, type Budget } from "../src/usage/rules.js";
+import { fillClientPage, openClientPage, type Client, type Kept } from "./client-page.js";
+import { inBrowsers, type Tab } from "./driver.js";
+import { startSite, type Site } from "./site.js";
+
+/** The cases that `ocelli` is run against, too. */
+interface Cases {
+  now: number;
+  days: [number, string][];
+  askers: { request: Record<string, unknown>; caller: string; key?: string; limit?: Limit; refused?: string }[];
+  admissions: {
+    name: string;
+    budgets: Budget[];
+    prompt_tokens: number;
+    left?: { tokens: number | null; seconds: number | null };
+    refused?: BudgetDetail;
+    message?: string;
+  }[];
+  ledgers: { name: string; text: string; rows: UsageRow[]; damaged: number[]; csv: string }[];
+}
+const CASES = JSON.parse(readFileSync("../tests/fixtures/budgets.json", "utf8")) as Cases;
+
+/** What `act` throws, if it does. */
+function thrown(act: () => unknown): OcelliError | null {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return error as OcelliError;
+  }
+}
+
+test("days, keys and what a request allows itself, by the table", () => {
+  for (const [now, name] of CASES.days) assert.equal(day(now), name);
+  for (const { request, caller, refused, ...wanted } of CASES.askers) {
+    if (refused === undefined) assert.deepEqual(asker(request, caller), wanted);
+    else assert.equal(thrown(() => asker(request, caller))?.detail?.["field"], refused);
+  }
+});
+
+test("what is allowed and what is refused with which numbers, by the table", () => {
+  for (const { name, budgets, prompt_tokens, left, refused, message } of CASES.admissions) {
+    const admitted = () => admit(budgets, prompt_tokens, CASES.now);
+    if (left) {
+      const finite = (value: number) => (value === Number.POSITIVE_INFINITY ? null : value);
+      const { tokens, seconds } = admitted();
+      assert.deepEqual({ tokens: finite(tokens), seconds: finite(seconds) }, left, name);
+    } else {
+      const error = thrown(admitted);
+      assert.deepEqual([error?.code, error?.detail, error?.message], ["budget-exceeded", refused, message], name);
+    }
+  }
+});
+
+test("stored lines are summed and told, by the table", () => {
+  for (const { name, text, rows, damaged, csv } of CASES.ledgers) {
+    const sums = new Sums(text);
+    assert.deepEqual([sums.damaged, sums.report()], [damaged, { rows, damagedLines: damaged.length, csv }], name);
+    assert.deepEqual(new Sums(sums.text()).report().rows, rows, `${name}: as it is stored again`);
+  }
+});
+
+const BUDGETS: Budgets = { request: { tokens: 45 }, key: { tokens: 150 } };
+
+/** An answer as long as is asked for. */
+const endless = (user: string, more: object = {}): ChatCompletionRequest => ({
+  messages: [{ role: "user", content: "Hello" }],
+  max_tokens: 300,
+  temperature: 0,
+  logit_bias: { "2": -100 },
+  user,
+  ...more,
+});
+
+/** What a question comes to: tokens in all and why it ended, or the refusal. */
+interface Outcome {
+  total: number;
+  reason: string | null;
+  detail: BudgetDetail | null;
+  events: number;
+}
+
+async function ask(tab: Tab, request: ChatCompletionRequest): Promise<Outcome> {
+  return tab.run(async (request) => {
+    const { engine } = window as unknown as Kept;
+    let events = 0;
+    const onProgress = () => events++;
+    try {
+      const { usage, choices } = await engine.chat.completions.create({ ...request, stream: false }, { onProgress });
+      return { total: usage.total_tokens, reason: choices[0]?.finish_reason ?? null, detail: null, events };
+    } catch (error) {
+      const { code, detail } = error as OcelliError;
+      if (code !== "budget-exceeded") throw error;
+      return { total: 0, reason: null, detail: detail as unknown as BudgetDetail, events };
+    }
+  }, request);
+}
+
+const usage = (tab: Tab): Promise<UsageReport> => tab.run(() => (window as unknown as Kept).engine.usage());
+
+async function row(tab: Tab, key: string): Promise<UsageRow> {
+  const { rows } = await usage(tab);
+  const found = rows.find((row) => row.key === key);
+  assert.ok(found, `no ${key}: ${JSON.stringify(rows)}`);
+  return found;
+}
+
+inBrowsers("usage", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+    tab = await openClientPage(browser(), site, { budgets: BUDGETS });
+  });
+  after(async () => {
+    await tab?.close();
+    await site?.stop();
+  });
+
+  test("a prompt that is too long is refused before any work, and the client does not ask again", async () => {
+    const long = endless("long", { messages: [{ role: "user", content: "word ".repeat(100) }] });
+    const refused = await ask(tab, long);
+    const { scope, limit, spent, asked, renews_at } = refused.detail ?? {};
+    assert.deepEqual([scope, limit, spent, renews_at, refused.events], ["request", 45, 0, null, 0]);
+    assert.ok((asked ?? 0) > 100, JSON.stringify(refused));
+    const told = await tab.run(async (request) => {
+      const { engine, failure, about } = window as unknown as Kept;
+      const { OpenAI } = (await import("/test/openai.js" as string)) as Client;
+      // As many retries as it makes by itself.
+      const { maxRetries: _, ...options } = engine.openai();
+      const client = new OpenAI(options);
+      const create = (more: object) => failure(client.chat.completions.create({ model: "demo", ...request, ...more } as never));
+      const picture = { ...about("/models/demo/gallery/scene-01.png"), user: "picture" };
+      const failures = [await create({}), await create({ stream: true }), await failure(client.chat.completions.create(picture))];
+      const response = await engine.fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify(request) });
+      const headers = [response.headers.get("x-should-retry"), response.headers.get("retry-after")];
+      return { failures, headers, body: (await response.json()) as { error: { detail: BudgetDetail } } };
+    }, long);
+    for (const { name, status, code } of told.failures) assert.deepEqual([name, status, code], ["RateLimitError", 429, "budget_exceeded"]);
+    assert.deepEqual([told.headers, told.body.error.detail], [["false", null], refused.detail]);
+    const { requests, refusals } = await row(tab, "long");
+    assert.deepEqual([requests, refusals], [0, 4], "each was asked once");
+  });
+
+  test("answers end where the budget does, and the rest of a day is the last answer", async () => {
+    assert.deepEqual(await ask(tab, endless("ann")), { total: 45, reason: "length", detail: null, events: 1 });
+    assert.equal((await ask(tab, endless("ann", { n: 3 }))).total, 45, "of all answers together");
+    const streamed = await tab.run(async (request) => {
+      const { engine } = window as unknown as Kept;
+      const stream = await engine.chat.completions.create({ ...request, stream: true, stream_options: { include_usage: true } });
+      let told: [string | null, number] = [null, 0];
+      for await (const { choices, usage } of stream) {
+        told = [choices[0]?.finish_reason ?? told[0], usage?.total_tokens ?? 0];
+      }
+      return told;
+    }, endless("ann"));
+    assert.deepEqual(streamed, ["length", 45]);
+    assert.equal((await ask(tab, endless("ann"))).total, 15);
+    const { detail } = await ask(tab, endless("ann"));
+    assert.deepEqual([detail?.scope, detail?.limit, detail?.spent], ["key", 150, 150]);
+    assert.ok((detail?.retry_after ?? 0) > 0 && detail?.renews_at?.endsWith("T00:00:00Z"), JSON.stringify(detail));
+    const retryAfter = await tab.run(async (request) => {
+      const { engine } = window as unknown as Kept;
+      const response = await engine.fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify({ ...request, stream: true }) });
+      return [response.status, Number(response.headers.get("retry-after")) > 0];
+    }, endless("ann"));
+    assert.deepEqual(retryAfter, [429, true]);
+    const { requests, refusals, seconds, prompt_tokens, completion_tokens } = await row(tab, "ann");
+    assert.deepEqual([requests, refusals, prompt_tokens + completion_tokens], [4, 2, 150]);
+    assert.ok(seconds > 0);
+    assert.equal((await ask(tab, endless("bob", { budget: { tokens: 30 } }))).total, 30, "a budget of its own");
+    assert.equal((await ask(tab, endless("bob", { budget: { seconds: 0 } }))).detail?.unit, "seconds");
+  });
+
+  test("what was taken survives a reload and damaged lines, and without budgets nothing is counted", async () => {
+    const before = await row(tab, "ann");
+    await tab.run(async () => {
+      const cache = await caches.open("ocelli-usage-v1");
+      for (const { url } of await cache.keys()) {
+        const text = (await (await cache.match(url))?.text()) ?? "";
+        await cache.put(url, new Response(`${text}{"day": "20`));
+      }
+      (window as unknown as Kept).engine.unload();
+    });
+    await fillClientPage(tab, site, { budgets: BUDGETS });
+    assert.deepEqual(await row(tab, "ann"), before);
+    assert.equal((await ask(tab, endless("carl", { max_tokens: 2 }))).reason, "length");
+    const report = await usage(tab);
+    assert.deepEqual([report.damagedLines, report.rows.filter(({ key }) => key === "ann")], [1, [before]]);
+    assert.ok(report.csv.startsWith("day,key,requests,") && report.csv.includes(',"ann",'), report.csv);
+    // A night may have passed.
+    if ((await row(tab, "carl")).day === before.day) assert.equal((await ask(tab, endless("ann"))).detail?.scope, "key");
+
+    const counted = await row(tab, "ann");
+    await tab.run(() => (window as unknown as Kept).engine.unload());
+    await fillClientPage(tab, site);
+    assert.equal((await ask(tab, endless("ann", { max_tokens: 60 }))).reason, "length");
+    assert.equal((await ask(tab, endless("ann", { budget: { tokens: 20 } }))).total, 20);
+    const wrong = await tab.run(
+      async (request) => {
+        const { client, failure } = window as unknown as Kept;
+        return failure(client.chat.completions.create(request as never));
+      },
+      endless("ann", { budget: { tokens: "20" }, model: "demo" }),
+    );
+    assert.deepEqual([wrong.status, wrong.code, wrong.param], [400, "invalid_value", "budget.tokens"]);
+    assert.deepEqual(await row(tab, "ann"), counted);
+  });
+
+  test("a batch takes no more than its budget; lines beyond it are answered once, each with a refusal", async () => {
+    const { answers, spent } = await tab.run(
+      async (request) => {
+        const { engine } = window as unknown as Kept;
+        const lines = Array.from({ length: 6 }, (_, index) => ({
+          custom_id: `${index}`,
+          url: "/v1/chat/completions",
+          body: { ...request },
+        }));
+        const [answers, ids]: [[string | null, number, number][], string[]] = [[], []];
+        const budget = { tokens: 70 };
+        let spent = { tokens: 0, seconds: 0 };
+        // Left after each second answer.
+        for (let done = -1; done !== ids.length; ) {
+          done = ids.length;
+          const options = { budget, spent, answered: ids, onProgress: (report: { spent: typeof spent }) => (spent = report.spent) };
+          for await (const { custom_id, response } of engine.batch(lines, options)) {
+            const { total_tokens = 0 } = (response?.body["usage"] ?? {}) as { total_tokens?: number };
+            answers.push([custom_id, response?.status_code ?? 0, total_tokens]);
+            ids.push(custom_id ?? "");
+            if (ids.length === done + 2) break;
+          }
+        }
+        return { answers, spent };
+      },
+      endless("batch", { max_tokens: 20 }) as unknown as Record<string, unknown>,
+    );
+    assert.deepEqual(
+      answers.map(([id]) => id),
+      ["0", "1", "2", "3", "4", "5"],
+    );
+    assert.equal(spent.tokens, 70, JSON.stringify(answers));
+    assert.equal(
+      answers.reduce((sum, [, , total]) => sum + total, 0),
+      70,
+    );
+    assert.ok(spent.seconds > 0 && answers.at(-1)?.[1] === 429, JSON.stringify(answers));
+  });
+
+  test("three tabs share one budget", async () => {
+    await tab.run(() => (window as unknown as Kept).engine.unload());
+    const tabs = [await tab.another(), await tab.another(), await tab.another()];
+    for (const one of tabs) await fillClientPage(one, site, { budgets: { key: { tokens: 100 } }, share: true });
+    const outcomes = await Promise.all(tabs.map((one) => ask(one, endless("tabs", { max_tokens: 60 }))));
+    assert.equal(
+      outcomes.reduce((sum, { total }) => sum + total, 0),
+      100,
+      JSON.stringify(outcomes),
+    );
+    for (const one of tabs) {
+      const { prompt_tokens, completion_tokens } = await row(one, "tabs");
+      assert.equal(prompt_tokens + completion_tokens, 100);
+      assert.equal((await ask(one, endless("tabs"))).detail?.spent, 100);
+    }
+    for (const one of tabs) await one.closeAlone();
+  });
+});
