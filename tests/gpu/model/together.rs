@@ -100,3 +100,14 @@ fn conversations_together_are_computed_as_each_is_alone() {
         }
     });
 }
+
+#[test]
+fn models_whose_states_are_bound_for_one_conversation_take_one_at_a_time() {
+    pollster::block_on(async {
+        let gpu = device::gpu();
+        for (checkpoint, most) in [("untied", 8), ("qwen3_vl", 8), ("qwen3_5", 1), ("mllama", 1)] {
+            let model = decoder(gpu, &pack(checkpoint, Layout::Q8_0).await, (CONTEXT, KvPrecision::F32));
+            assert_eq!(model.most_together(), most, "{checkpoint}");
+        }
+    });
+}
