@@ -7,6 +7,7 @@ import { announce, button, find } from "./dom.js";
 import { showGallery } from "./gallery.js";
 import { keepForOffline } from "./offline.js";
 import { forgetModelFiles, isModelFile, listenForModelFiles, takeModelFiles } from "./model-files.js";
+import { hasPhotograph, offerModel, withdrawOffer } from "./photograph.js";
 import { attach, hasAttached, listenForFiles, takeAttached } from "./pictures.js";
 import { clearProblem, showProblem } from "./problems.js";
 import { showLoading, showNotLoaded, showReady, showReport } from "./status.js";
@@ -79,6 +80,7 @@ function becomeReady(loaded: Engine, choice: Choice): void {
   if (document.activeElement === find("load-cancel", HTMLButtonElement)) question.focus();
   showReady(loaded.device);
   showCurrent(choice);
+  if (!isDemo(choice)) withdrawOffer();
   forgetModelFiles();
   // Only now, so that the model's download does not wait for the page's own files.
   void keepForOffline().catch(() => undefined);
@@ -128,12 +130,20 @@ async function addModelFiles(files: File[]): Promise<void> {
 
 function addPictures(files: File[]): void {
   clearProblem();
+  withdrawOffer();
+  void adviseOn(files).catch(() => undefined);
   suggest(SUGGESTIONS);
   const atOnce = describeAtOnce.checked && question.value.trim() === "" && !hasAttached() && !running;
   for (const file of files) attach(file, file.name);
   if (!atOnce) return question.focus();
   beginNewTopic();
   void submit(DESCRIBE);
+}
+
+/** Tells who gives the demo model a photograph what it knows. */
+async function adviseOn(files: File[]): Promise<void> {
+  const isForDemo = () => current !== null && isDemo(current);
+  if (isForDemo() && (await hasPhotograph(files)) && isForDemo()) await offerModel((choice) => void choose(choice));
 }
 
 async function submit(text: string): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
+import { askByKeyboard, drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { registry } from "../src/api/registry.js";
 import { readableBytes } from "../src/store/quota.js";
@@ -66,6 +66,42 @@ inBrowsers("choosing a model", (browser) => {
     );
     assert.deepEqual(small, []);
     await tab.click("#models summary");
+  });
+
+  test("who gives the demo model a photograph is told what it knows, and offered the smallest model that fits", async () => {
+    const isOffered = () => tab.run(() => document.getElementById("offer")?.hidden === false);
+    await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
+    await nextAnswer(tab);
+    for (const file of await galleryFiles(tab)) await drop(tab, { from: file, name: "scene.png" });
+    await tab.run(() => new Promise((later) => setTimeout(later, 1000)));
+    assert.equal(await isOffered(), false, "a scene is no photograph");
+    await tab.run(async () => {
+      const canvas = new OffscreenCanvas(640, 480);
+      const context = canvas.getContext("2d");
+      if (!context) throw new Error("no canvas");
+      // A landscape: light that changes everywhere, and grain.
+      const picture = context.createImageData(640, 480);
+      for (let at = 0; at < picture.data.length; at += 4) {
+        const [x, y] = [(at / 4) % 640, Math.floor(at / 4 / 640)];
+        const grain = (seed: number) => ((at * (2_654_435_761 + 2 * seed)) % 47) - 23;
+        const ground = 140 + 60 * Math.sin(x / 70);
+        const [red, green, blue] = y > ground ? [60 + x / 9, 110 - y / 9, 30 + y / 12] : [120 + y / 3, 150 + y / 5, 255 - y / 4];
+        picture.data.set([red + grain(1), green + grain(2), blue + grain(3), 255], at);
+      }
+      context.putImageData(picture, 0, 0);
+      const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([blob], "holiday.jpg", { type: "image/jpeg" }));
+      document.getElementById("drop")?.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
+    });
+    await until(tab, "it is told", () => document.getElementById("offer")?.hidden === false);
+    const words = await text("#offer");
+    assert.match(words, /photograph/);
+    assert.match(words, /Use Qwen3\.5 0\.8B \(489 MB\)|No model that sees photographs fits/);
+    await tab.run(() => document.querySelector<HTMLButtonElement>("#stop")?.click());
+    await drop(tab, { from: "models/demo/gallery/scene-02.png", name: "scene.png" });
+    assert.equal(await isOffered(), false, "the next picture is a scene again");
+    await openPage(tab, site.url);
   });
 
   test("dropped model files are no pictures; they are listed, loaded and answer", async () => {
