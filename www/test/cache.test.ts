@@ -46,7 +46,8 @@ inBrowsers("cache", (browser) => {
         const folder = await root.getDirectoryHandle("ocelli-conversations", { create: true });
         const names: string[] = [];
         for await (const [name, handle] of folder.entries()) {
-          if (handle.kind !== "file" || name.endsWith(".used")) continue;
+          // Chromium shows the file that a stream writes to until it is closed.
+          if (handle.kind !== "file" || /\.(used|crswap)$/.test(name)) continue;
           if ((await (handle as FileSystemFileHandle).getFile()).size > 0) names.push(name);
         }
         return names;

@@ -7,6 +7,9 @@ const FOLDER = "ocelli-conversations";
 /** How the names of files end whose dates say when a conversation was used. */
 const USED = ".used";
 
+/** How Chromium names what a stream writes to until it is closed; a tab that was killed leaves it. */
+const UNFINISHED = ".crswap";
+
 /** Milliseconds after which another tab is taken to have the files. */
 const LOCK_MS = 2000;
 
@@ -26,14 +29,16 @@ export class SnapshotFolder {
   static async open(): Promise<SnapshotFolder> {
     await takeLock();
     const root = await navigator.storage.getDirectory();
-    return new SnapshotFolder(await root.getDirectoryHandle(FOLDER, { create: true }));
+    const folder = await root.getDirectoryHandle(FOLDER, { create: true });
+    for await (const name of folder.keys()) if (name.endsWith(UNFINISHED)) await folder.removeEntry(name).catch(() => undefined);
+    return new SnapshotFolder(folder);
   }
 
   async list(): Promise<{ name: string; bytes: number }[]> {
     const files = new Map<string, { bytes: number; used: number }>();
     const used = new Map<string, number>();
     for await (const [name, handle] of this.folder.entries()) {
-      if (handle.kind !== "file") continue;
+      if (handle.kind !== "file" || name.endsWith(UNFINISHED)) continue;
       const file = await (handle as FileSystemFileHandle).getFile();
       if (name.endsWith(USED)) used.set(name.slice(0, -USED.length), file.lastModified);
       // What was begun and never closed is empty.
