@@ -151,4 +151,27 @@ inBrowsers("parallel", (browser) => {
     for (const [index, id] of ids.entries()) assert.equal(texts[id], alone[index % QUESTIONS.length], id);
     assert.ok(order.indexOf("person") < order.length - 2, order.join(", "));
   });
+
+  test("a batch whose requests depend on the answers before them goes on", async () => {
+    const ids = await tab.run(async () => {
+      const { engine } = window as unknown as Kept;
+      const ids: (string | null)[] = [];
+      let heard: () => void = () => undefined;
+      async function* requests() {
+        for (const custom_id of ["first", "second", "third"]) {
+          const answered = new Promise<void>((resolve) => {
+            heard = resolve;
+          });
+          yield { custom_id, url: "/v1/completions", body: { prompt: "One", max_tokens: 2, temperature: 0 } };
+          await answered;
+        }
+      }
+      for await (const { custom_id } of engine.batch(requests())) {
+        ids.push(custom_id);
+        heard();
+      }
+      return ids;
+    });
+    assert.deepEqual(ids, ["first", "second", "third"]);
+  });
 });

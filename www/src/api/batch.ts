@@ -64,6 +64,16 @@ export interface BatchOptions {
 /** Requests, or lines of JSON. */
 export type BatchSource = Iterable<BatchRequest | string> | AsyncIterable<BatchRequest | string>;
 
+/** An answer, and the line of its request. */
+interface Answered {
+  line: number;
+  answer: BatchAnswer;
+}
+
+async function* iterate(source: BatchSource): AsyncGenerator<BatchRequest | string, void, void> {
+  yield* source;
+}
+
 /**
  * Answers all requests of `source`, so many at a time, each as soon as it is complete. Throws what ends the batch: `signal`'s reason, or what
  * the device failed of.
@@ -81,10 +91,9 @@ export async function* answerBatch(
   const most = budget ? 1 : atOnce;
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const underWay = new Map<number, Promise<{ line: number; answer: BatchAnswer }>>();
+  const underWay = new Map<number, Promise<Answered>>();
   let [line, done, passed] = [0, 0, 0];
-  const nextDone = async (): Promise<BatchAnswer> => {
-    const { line, answer } = await Promise.race(underWay.values());
+  const take = ({ line, answer }: Answered): BatchAnswer => {
     underWay.delete(line);
     count(answer, spent);
     done += 1;
@@ -93,11 +102,27 @@ export async function* answerBatch(
     onProgress?.({ done, total: total === null ? null : total - passed, requestsPerSecond: rate, secondsLeft, spent: { ...spent } });
     return answer;
   };
+  const items = iterate(source);
+  let next: ReturnType<typeof items.next> | null = null;
+  let isEnd = false;
   try {
-    for await (const item of source) {
+    while (!isEnd || underWay.size > 0) {
+      if (!isEnd && underWay.size < most) {
+        next ??= items.next();
+        next.catch(() => undefined);
+      }
+      // What is complete is told while the next request is waited for, which may depend on it.
+      const first = await Promise.race([...underWay.values(), ...(next ? [next] : [])]);
+      if ("answer" in first) {
+        yield take(first);
+        continue;
+      }
+      next = null;
+      isEnd = first.done ?? false;
+      if (first.done) continue;
       signal?.throwIfAborted();
       line += 1;
-      const read = readRequest(item, line, lines);
+      const read = readRequest(first.value, line, lines);
       if (read === null || ("custom_id" in read && known.has(read.custom_id))) {
         passed += 1;
         continue;
@@ -108,11 +133,11 @@ export async function* answerBatch(
       // It is heard of when it is its turn, and not where the batch has been left.
       settled.catch(() => undefined);
       underWay.set(number, settled);
-      if (underWay.size >= most) yield await nextDone();
     }
-    while (underWay.size > 0) yield await nextDone();
   } finally {
     stop.abort();
+    // It may wait for what never comes.
+    void items.return().catch(() => undefined);
   }
 }
 
