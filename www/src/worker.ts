@@ -146,6 +146,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   formats?.free();
   engine?.free();
   engine = service = formats = null;
+  queue.whenIdle(() => null);
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;

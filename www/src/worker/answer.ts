@@ -64,6 +64,7 @@ export class Answer implements Task {
 
   /** Hears that `next` wants the engine: one of a batch leaves it to whom somebody waits for. */
   urge(next: Task | undefined): void {
+    if (this.isOver) return;
     this.cancel.giveWay(next !== undefined);
     if (this.isBatch) this.cancel.hold(next !== undefined && !next.isBatch);
   }

@@ -5,6 +5,7 @@ import type { Task } from "./queue.js";
 /** What the queue does when it has nothing else: the first that comes ends it, within a part of a file. */
 export class Keeper implements Task {
   readonly isBatch = true;
+  private isOver = false;
 
   constructor(
     private readonly engine: OcelliEngine,
@@ -18,11 +19,12 @@ export class Keeper implements Task {
       // Nothing is lost but time at the next visit.
       console.warn("a conversation was not kept", thrown);
     } finally {
+      this.isOver = true;
       this.cancel.free();
     }
   }
 
   giveWay(): void {
-    this.cancel.cancel();
+    if (!this.isOver) this.cancel.cancel();
   }
 }
