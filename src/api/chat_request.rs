@@ -95,7 +95,7 @@ impl ChatRequest {
         let mut conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
         let format = fields.get("response_format").map(|format| Wanted::read(&format, false)).transpose()?.flatten();
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
-        let thinking = Thinking::read(&fields)?;
+        let thinking = Thinking::read(&fields, fields.get("reasoning_effort"))?;
         let defaults = defaults(thinking.as_ref(), !conversation.pictures.is_empty())?;
         if thinking.is_some() {
             conversation.think();

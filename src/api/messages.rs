@@ -46,6 +46,7 @@ impl Conversation {
                 Dialect::Response => reader.read_item(&message)?,
             }
         }
+        reader.begin_with_thoughts();
         reader.expect_no_results()?;
         match reader.conversation.messages.is_empty() {
             true => Err(messages.fault("at least one message is needed")),
@@ -75,6 +76,8 @@ struct Reader<'a> {
     conversation: Conversation,
     /// The last calls, and what they came to as far as that has been read.
     called: Vec<Called<'a>>,
+    /// What an item says was thought before the assistant's next one.
+    thoughts: Option<String>,
 }
 
 /// A call that a result belongs to.
@@ -135,7 +138,8 @@ impl<'a> Reader<'a> {
                 if self.called.iter().any(|called| called.result.is_some()) {
                     self.expect_no_results()?;
                 }
-                if self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant) {
+                let is_next = self.called.is_empty() && self.begin_with_thoughts();
+                if !is_next && self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant) {
                     self.push(Role::Assistant, Vec::new());
                 }
                 self.read_call((&fields.need("call_id")?, item), &fields)
@@ -144,20 +148,44 @@ impl<'a> Reader<'a> {
                 fields.only(&["type", "id", "status", "call_id", "output"])?;
                 self.read_result((&fields.need("call_id")?, &fields.need("output")?), Dialect::Response)
             }
-            // What another model thought is not shown to this one.
-            Some(("reasoning", _)) => Ok(()),
+            Some(("reasoning", _)) => self.read_thoughts(&fields),
             None | Some(("message", _)) => {
                 self.expect_no_results()?;
                 fields.only(&[&["role", "content", "type"], &INERT[..]].concat())?;
                 let role = read_role(&fields)?;
-                let content = self.read_content(&fields.need("content")?, Dialect::Response)?;
+                let mut content = self.read_content(&fields.need("content")?, Dialect::Response)?;
+                let thoughts = self.thoughts.take().filter(|_| role == Role::Assistant);
+                content.splice(0..0, thoughts.map(ContentPart::Thoughts));
                 self.push(role, content);
                 Ok(())
             }
             Some((_, kind)) => {
-                Err(kind.unsupported("only messages, function_call and function_call_output are supported"))
+                let reason = "only messages, reasoning, function_call and function_call_output are supported";
+                Err(kind.unsupported(reason))
             }
         }
+    }
+
+    /// What was thought before the next item. Summaries and encrypted contents, which other models have, are not shown to this one.
+    fn read_thoughts(&mut self, item: &Fields<'a>) -> Result<()> {
+        item.only(&["type", "id", "status", "summary", "content", "encrypted_content"])?;
+        let content = item.get("content");
+        for part in content.iter().map(Field::array).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+            let fields = part.object()?;
+            let kind = fields.need("type")?;
+            if kind.str()? != "reasoning_text" {
+                return Err(kind.unsupported("only reasoning_text is supported"));
+            }
+            fields.only(&["type", "text"])?;
+            self.thoughts.get_or_insert_default().push_str(fields.need("text")?.str()?);
+        }
+        Ok(())
+    }
+
+    /// Begins a message of the assistant's with what was thought before it, if anything was.
+    fn begin_with_thoughts(&mut self) -> bool {
+        let thoughts = self.thoughts.take();
+        thoughts.map(|text| self.push(Role::Assistant, vec![ContentPart::Thoughts(text)])).is_some()
     }
 
     /// A call that the last message makes.

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::answer_fields::{read_max_tokens, read_sampling, read_truncation, refuse_others};
-use super::field::Fields;
+use super::field::{Field, Fields};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
+use super::thinking::Thinking;
 use super::tools::Tools;
 use crate::chat::{Message, Role};
 use crate::error::Result;
@@ -13,7 +14,8 @@ use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
                      top_logprobs include text truncation \
-                     tools tool_choice parallel_tool_calls";
+                     tools tool_choice parallel_tool_calls reasoning enable_thinking chat_template_kwargs thinking_budget \
+                     thinking_token_budget thinking_budget_tokens";
 const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention user \
                      max_tool_calls budget";
 const NOT_YET: &str = "background";
@@ -37,6 +39,10 @@ pub struct ResponseRequest {
     pub text_format: Value,
     /// The tools that may be called; the messages say so.
     pub tools: Option<Tools>,
+    /// The thoughts that are asked for; the messages say so.
+    pub thinking: Option<Thinking>,
+    /// The effort as the request has it, as the response repeats it.
+    pub effort: Value,
     /// `tools`, `tool_choice` and `parallel_tool_calls`, as the response repeats them.
     pub repeated_tools: [Value; 3],
     /// Whether the oldest turns are left out where there are too many for the context.
@@ -50,11 +56,12 @@ pub struct ResponseRequest {
 }
 
 impl ResponseRequest {
-    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
-    ///
-    /// # Errors
-    /// As [`super::ChatRequest::from_json`].
-    pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
+    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set, for the thoughts that are asked for, and
+    /// for pictures, if there are any.
+    pub(super) fn read(
+        request: &Value,
+        defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
+    ) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         if let Some(field) = ["previous_response_id", "conversation"].iter().find_map(|name| fields.get(name)) {
             return Err(field.unsupported("nothing is kept between requests: send the whole conversation as input"));
@@ -69,11 +76,17 @@ impl ResponseRequest {
             _ => Conversation::read(&input, Dialect::Response)?,
         };
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
+        let effort = read_effort(&fields)?;
+        let thinking = Thinking::read(&fields, effort.clone())?;
+        let defaults = defaults(thinking.as_ref(), !conversation.pictures.is_empty())?;
+        if thinking.is_some() {
+            conversation.think();
+        }
         let instructions = fields.get("instructions").map(|text| text.string()).transpose()?;
         conversation.messages.splice(0..0, instructions.iter().map(|text| Message::text(Role::System, text)));
         let tools = Tools::read(&fields, Dialect::Response)?;
         tools.iter().for_each(|tools| conversation.define(tools.definitions()));
-        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults.clone() };
+        let sampling = SamplingOptions { logprobs: read_logprobs(&fields)?, ..defaults };
         Ok(Self {
             messages: conversation.messages,
             pictures: conversation.pictures,
@@ -87,6 +100,8 @@ impl ResponseRequest {
                 .filter(|format| !format.is_null())
                 .unwrap_or_else(|| json!({"type": "text"})),
             tools,
+            thinking,
+            effort: effort.map_or(Value::Null, |effort| effort.value.clone()),
             repeated_tools: [
                 ("tools", json!([])),
                 ("tool_choice", json!("auto")),
@@ -115,6 +130,19 @@ fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
     Ok(format)
 }
 
+/// The effort in `reasoning`. Summaries may be asked for, and none is made: thoughts are told as they are.
+fn read_effort<'a>(fields: &Fields<'a>) -> Result<Option<Field<'a>>> {
+    let Some(reasoning) = fields.get("reasoning") else { return Ok(None) };
+    let reasoning = reasoning.object()?;
+    reasoning.only(&["effort", "summary", "generate_summary"])?;
+    for summary in ["summary", "generate_summary"].iter().filter_map(|name| reasoning.get(name)) {
+        if !["auto", "concise", "detailed"].contains(&summary.str()?) {
+            return Err(summary.fault("must be auto, concise or detailed"));
+        }
+    }
+    Ok(reasoning.get("effort"))
+}
+
 /// Log probabilities are told where `include` asks for them.
 fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
     let mut is_on = false;
@@ -122,7 +150,7 @@ fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
         for item in include.array()? {
             match item.str()? {
                 "message.output_text.logprobs" => is_on = true,
-                // Nothing of them ever is in a response.
+                // Nothing is encrypted: reasoning items have what was thought. No picture ever is in a response.
                 "reasoning.encrypted_content" | "message.input_image.image_url" => {}
                 _ => return Err(item.unsupported("cannot be included")),
             }

@@ -122,13 +122,15 @@ impl Service {
                 self.check_model(Some(&decoded(name)))?;
                 return Ok(Opened::Ready(self.object().to_string()));
             }
-            Endpoint::Chat => {
-                let defaults = |thinking: Option<&Thinking>, shows: bool| self.defaults_for(thinking, shows, defaults);
-                self.chat(ChatRequest::read(&parse(body)?, defaults)?, stamp)?
-            }
             Endpoint::Text => self.text(CompletionRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
-            Endpoint::Response => self.response(ResponseRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
-            Endpoint::CountResponse => self.tokens(TokenizeRequest::of_response(&parse(body)?)?, true)?,
+            Endpoint::Chat => self.chat(ChatRequest::read(&parse(body)?, self.defaults_for(defaults))?, stamp)?,
+            Endpoint::Response => {
+                self.response(ResponseRequest::read(&parse(body)?, self.defaults_for(defaults))?, stamp)?
+            }
+            Endpoint::CountResponse => {
+                let request = ResponseRequest::read(&parse(body)?, self.defaults_for(defaults))?;
+                self.tokens(TokenizeRequest::of_response(request), true)?
+            }
             Endpoint::Tokenize => self.tokens(TokenizeRequest::from_json(&parse(body)?)?, false)?,
         };
         Ok(Opened::Work(Box::new(work)))
@@ -165,15 +167,15 @@ impl Service {
     /// How tokens are chosen where a request does not say: of answers with thoughts and without.
     fn defaults_for(
         &self,
-        thinking: Option<&Thinking>,
-        shows_pictures: bool,
         without: SamplingOptions,
-    ) -> Result<SamplingOptions> {
-        let Some(Thinking { field, .. }) = thinking else { return Ok(without) };
-        let reason = || "this model has not learnt to think before it answers".into();
-        let learnt = self.thinking.as_ref();
-        let learnt = learnt.ok_or_else(|| Error::UnsupportedOption { field: field.clone(), reason: reason() })?;
-        Ok(SamplingOptions { seed: without.seed, ..learnt.sampling[usize::from(shows_pictures)].clone() })
+    ) -> impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions> {
+        move |thinking, shows_pictures| {
+            let Some(Thinking { field, .. }) = thinking else { return Ok(without) };
+            let reason = || "this model has not learnt to think before it answers".into();
+            let learnt = self.thinking.as_ref();
+            let learnt = learnt.ok_or_else(|| Error::UnsupportedOption { field: field.clone(), reason: reason() })?;
+            Ok(SamplingOptions { seed: without.seed, ..learnt.sampling[usize::from(shows_pictures)].clone() })
+        }
     }
 
     /// How the thoughts of an answer are read that begins with some.
@@ -230,13 +232,14 @@ impl Service {
     fn response(&self, request: ResponseRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let wire = ResponseWire::new(self.head("", stamp, false), &request);
+        let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
             format,
             calls,
-            thoughts: None,
+            thoughts,
             truncates: request.truncates,
             n: 1,
             sampling: request.sampling,

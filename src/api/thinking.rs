@@ -25,8 +25,8 @@ pub struct Thinking {
 }
 
 impl Thinking {
-    /// What a request asks for; nothing where it asks for an answer at once, or leaves that open.
-    pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Self>> {
+    /// What a request asks for, with its effort; nothing where it asks for an answer at once, or leaves that open.
+    pub(super) fn read(fields: &Fields<'_>, effort: Option<Field<'_>>) -> Result<Option<Self>> {
         let of_template = fields.get("chat_template_kwargs").map(|arguments| arguments.object()).transpose()?;
         if let Some(arguments) = &of_template {
             arguments.only(&["enable_thinking", BUDGETS[0]])?;
@@ -36,7 +36,6 @@ impl Thinking {
         let is_on = switch.as_ref().map(|(place, _)| place.flag("enable_thinking")).transpose()?;
         let bound = places().flat_map(|place| BUDGETS.map(|name| place.get(name))).flatten().next();
         let most = bound.as_ref().map(read_budget).transpose()?;
-        let effort = fields.get("reasoning_effort");
         let by_effort = effort.as_ref().map(read_effort).transpose()?.flatten();
         let is_on = is_on.or(by_effort.map(|(is_on, _)| is_on)).unwrap_or(bound.is_some());
         let field = switch.map(|(_, field)| field).or(effort).or(bound).map(|field| field.path);

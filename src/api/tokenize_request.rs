@@ -8,7 +8,6 @@ use super::messages::{Conversation, Dialect, PictureUrl};
 use super::response_request::ResponseRequest;
 use crate::engine::Prompt;
 use crate::error::{Error, Result};
-use crate::sampling::SamplingOptions;
 
 /// A prompt whose tokens are asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,13 +38,9 @@ impl TokenizeRequest {
         Ok(Self { prompt: read_prompt(&prompt)?, pictures: Vec::new(), model })
     }
 
-    /// Reads a request for a response, whose input is to be counted.
-    ///
-    /// # Errors
-    /// As [`ResponseRequest::with_defaults`].
-    pub fn of_response(request: &Value) -> Result<Self> {
-        let ResponseRequest { messages, pictures, model, .. } =
-            ResponseRequest::with_defaults(request, &SamplingOptions::default())?;
-        Ok(Self { prompt: Prompt::Messages(messages), pictures, model })
+    /// A request for a response, whose input is to be counted.
+    pub(super) fn of_response(request: ResponseRequest) -> Self {
+        let ResponseRequest { messages, pictures, model, .. } = request;
+        Self { prompt: Prompt::Messages(messages), pictures, model }
     }
 }

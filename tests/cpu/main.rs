@@ -18,5 +18,7 @@ mod qwen;
 mod reference;
 mod rooms;
 mod shaders;
+#[path = "../shared/streams.rs"]
+mod streams;
 mod tokenizer;
 mod wire;

@@ -104,6 +104,7 @@ impl Wire {
     pub(super) fn reasoning(&mut self, index: usize, text: String) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.reasoning(index, text)],
+            Self::Response(response) => response.reasoning(&text),
             _ => Vec::new(),
         }
     }

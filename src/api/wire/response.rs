@@ -8,6 +8,9 @@ use crate::api::response_request::ResponseRequest;
 use crate::chat::{CallPart, Tokenizer, ToolCall};
 use crate::engine::{Completion, FinishReason};
 
+/// The id of an item, and which of the output it is.
+type Place = (String, usize);
+
 /// Writes a response.
 #[derive(Debug)]
 pub struct ResponseWire {
@@ -16,6 +19,10 @@ pub struct ResponseWire {
     repeated: Value,
     /// Tokens whose text has not come yet.
     pub(super) waiting: Vec<Logprob>,
+    /// What was thought before the answer, as far as it is known; text comes behind it.
+    thoughts: String,
+    /// Whether the item of thoughts is complete.
+    has_thought: bool,
     /// Whether the answer has text; calls come behind it.
     has_message: bool,
     /// Events so far.
@@ -33,17 +40,25 @@ impl ResponseWire {
             "instructions": request.instructions,
             "max_output_tokens": request.max_tokens,
             "metadata": request.metadata,
+            "reasoning": {"effort": request.effort, "summary": null},
             "temperature": request.sampling.temperature,
             "text": {"format": request.text_format},
             "top_p": request.sampling.top_p,
             "truncation": if request.truncates { "auto" } else { "disabled" },
             "top_logprobs": request.sampling.logprobs.unwrap_or(0),
         });
-        Self { head, repeated, waiting: Vec::new(), has_message: false, sequence: 0 }
+        let (waiting, thoughts) = (Vec::new(), String::new());
+        Self { head, repeated, waiting, thoughts, has_thought: false, has_message: false, sequence: 0 }
     }
 
-    fn item_id(&self) -> String {
-        format!("msg_{}", self.head.id)
+    /// The item of thoughts, and where it stands.
+    fn thoughts_place(&self) -> Place {
+        (format!("rs_{}", self.head.id), 0)
+    }
+
+    /// The item of the text, and where it stands.
+    fn message_place(&self) -> Place {
+        (format!("msg_{}", self.head.id), usize::from(!self.thoughts.is_empty()))
     }
 
     /// The events before the answer.
@@ -55,28 +70,43 @@ impl ResponseWire {
         ]
     }
 
+    /// More of the thoughts.
+    pub(super) fn reasoning(&mut self, delta: &str) -> Vec<Frame> {
+        let place = self.thoughts_place();
+        let mut frames = match self.thoughts.is_empty() {
+            true => self.open(&place, (&self.thoughts_item("in_progress", Vec::new()), thoughts_part(""))),
+            false => Vec::new(),
+        };
+        self.thoughts.push_str(delta);
+        frames.push(self.part(&place, "response.reasoning_text.delta", json!({"delta": delta})));
+        frames
+    }
+
     /// More of the text.
     pub(super) fn text(&mut self, delta: String) -> Vec<Frame> {
-        let mut frames = self.open_message();
+        let mut frames = self.end_thoughts("completed");
+        frames.extend(self.open_message());
         let logprobs = std::mem::take(&mut self.waiting);
-        frames.push(self.part("response.output_text.delta", json!({"delta": delta, "logprobs": logprobs})));
+        let (place, more) = (self.message_place(), json!({"delta": delta, "logprobs": logprobs}));
+        frames.push(self.part(&place, "response.output_text.delta", more));
         frames
     }
 
     /// More of a call.
     pub(super) fn call(&mut self, call: usize, part: CallPart) -> Vec<Frame> {
-        let output_index = usize::from(self.has_message) + call;
-        match part {
+        let mut frames = self.end_thoughts("completed");
+        let output_index = self.message_place().1 + usize::from(self.has_message) + call;
+        frames.push(match part {
             CallPart::Name(name) => {
                 let item = self.call_item(call, &ToolCall { name, arguments: String::new() }, "in_progress");
-                let added = json!({"output_index": output_index, "item": item});
-                vec![self.event("response.output_item.added", added)]
+                self.event("response.output_item.added", json!({"output_index": output_index, "item": item}))
             }
             CallPart::Arguments(delta) => {
                 let more = json!({"item_id": self.call_item_id(call), "output_index": output_index, "delta": delta});
-                vec![self.event("response.function_call_arguments.delta", more)]
+                self.event("response.function_call_arguments.delta", more)
             }
-        }
+        });
+        frames
     }
 
     /// The events behind the answer, and the whole response.
@@ -87,17 +117,21 @@ impl ResponseWire {
             FinishReason::Length => ("incomplete", "response.incomplete"),
             _ => ("completed", "response.completed"),
         };
-        let (mut frames, mut output) = (Vec::new(), Vec::new());
-        if self.has_message || answer.calls.is_empty() {
+        // Thoughts that the last token of the answer belongs to are not complete, and nothing is behind them.
+        let ends_within = answer.usage.reasoning_tokens == answer.usage.completion_tokens;
+        let is_cut = status == "incomplete" && ends_within && !self.thoughts.is_empty();
+        let thoughts_status = if is_cut { status } else { "completed" };
+        let mut frames = self.end_thoughts(thoughts_status);
+        let mut output = Vec::new();
+        if !self.thoughts.is_empty() {
+            output.push(self.thoughts_item(thoughts_status, vec![thoughts_part(&self.thoughts)]));
+        }
+        if self.has_message || (answer.calls.is_empty() && !is_cut) {
             frames.extend(self.open_message());
             let logprobs = Logprob::of_all(&answer.logprobs, tokenizer);
-            let part = part(&answer.text, &logprobs);
-            let item = self.item(status, vec![part.clone()]);
-            frames.extend([
-                self.part("response.output_text.done", json!({"text": answer.text, "logprobs": logprobs})),
-                self.part("response.content_part.done", json!({"part": part})),
-                self.event("response.output_item.done", json!({"output_index": 0, "item": item})),
-            ]);
+            let item = self.item(status, vec![part(&answer.text, &logprobs)]);
+            let done = json!({"text": answer.text, "logprobs": logprobs});
+            frames.extend(self.close(&self.message_place(), ("response.output_text.done", done), &item));
             output.push(item);
         }
         for (index, call) in answer.calls.iter().enumerate() {
@@ -113,20 +147,50 @@ impl ResponseWire {
         (frames, response.to_string())
     }
 
+    /// The events behind the thoughts, once.
+    fn end_thoughts(&mut self, status: &str) -> Vec<Frame> {
+        if self.thoughts.is_empty() || std::mem::replace(&mut self.has_thought, true) {
+            return Vec::new();
+        }
+        let item = self.thoughts_item(status, vec![thoughts_part(&self.thoughts)]);
+        let done = json!({"text": self.thoughts});
+        self.close(&self.thoughts_place(), ("response.reasoning_text.done", done), &item)
+    }
+
     /// The events before the text, once.
     fn open_message(&mut self) -> Vec<Frame> {
         if std::mem::replace(&mut self.has_message, true) {
             return Vec::new();
         }
         let item = self.item("in_progress", Vec::new());
+        self.open(&self.message_place(), (&item, part("", &[])))
+    }
+
+    /// The events before an item's only part.
+    fn open(&mut self, place: &Place, (item, part): (&Value, Value)) -> Vec<Frame> {
         vec![
-            self.event("response.output_item.added", json!({"output_index": 0, "item": item})),
-            self.part("response.content_part.added", json!({"part": part("", &[])})),
+            self.event("response.output_item.added", json!({"output_index": place.1, "item": item})),
+            self.part(place, "response.content_part.added", json!({"part": part})),
         ]
     }
 
+    /// The events behind an item's only part.
+    fn close(&mut self, place: &Place, (name, done): (&'static str, Value), item: &Value) -> Vec<Frame> {
+        vec![
+            self.part(place, name, done),
+            self.part(place, "response.content_part.done", json!({"part": item["content"][0]})),
+            self.event("response.output_item.done", json!({"output_index": place.1, "item": item})),
+        ]
+    }
+
+    fn thoughts_item(&self, status: &str, content: Vec<Value>) -> Value {
+        let (id, _) = self.thoughts_place();
+        json!({"id": id, "type": "reasoning", "status": status, "summary": [], "content": content})
+    }
+
     fn item(&self, status: &str, content: Vec<Value>) -> Value {
-        json!({"id": self.item_id(), "type": "message", "status": status, "role": "assistant", "content": content})
+        let (id, _) = self.message_place();
+        json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content})
     }
 
     fn call_item_id(&self, call: usize) -> String {
@@ -152,7 +216,7 @@ impl ResponseWire {
             "output": output,
             "parallel_tool_calls": true,
             "previous_response_id": null,
-            "reasoning": {"effort": null, "summary": null},
+            "reasoning": null,
             "store": false,
             "tool_choice": "auto",
             "tools": [],
@@ -165,9 +229,9 @@ impl ResponseWire {
         response
     }
 
-    /// An event about the text.
-    fn part(&mut self, name: &'static str, more: Value) -> Frame {
-        let mut fields = json!({"item_id": self.item_id(), "output_index": 0, "content_index": 0});
+    /// An event about an item's only part.
+    fn part(&mut self, (item_id, output_index): &Place, name: &'static str, more: Value) -> Frame {
+        let mut fields = json!({"item_id": item_id, "output_index": output_index, "content_index": 0});
         if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
             fields.extend(more);
         }
@@ -184,6 +248,10 @@ impl ResponseWire {
     }
 }
 
+fn thoughts_part(text: &str) -> Value {
+    json!({"type": "reasoning_text", "text": text})
+}
+
 fn part(text: &str, logprobs: &[Logprob]) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs})
 }
@@ -195,7 +263,7 @@ fn usage(answers: &[Completion]) -> Value {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.prompt_tokens_details.cached_tokens},
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.completion_tokens_details.reasoning_tokens},
         "total_tokens": usage.total_tokens,
         "ocelli": usage.ocelli,
     })

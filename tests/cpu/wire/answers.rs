@@ -5,9 +5,7 @@ use ocelli::engine::{Cancel, Prompt};
 use ocelli::sampling::{log_softmax_top, logprob};
 use serde_json::{Value, json};
 
-use super::{answer, fake, get};
-
-const CHAT: &str = "/v1/chat/completions";
+use super::{CHAT, RESPONSES, answer, fake, get, with};
 
 /// What is sent for a stream, one frame a line.
 fn lines(frames: &[Frame]) -> String {
@@ -15,9 +13,7 @@ fn lines(frames: &[Frame]) -> String {
 }
 
 fn hello(more: Value) -> Value {
-    let mut request = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 6, "temperature": 0});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 6, "temperature": 0}), &more)
 }
 
 /// The texts of all choices of a stream of chats, in their order.
@@ -138,7 +134,7 @@ fn responses_and_their_events_are_as_openai_sends_them() {
         "instructions": "Be brief.", "max_output_tokens": 4, "temperature": 0, "metadata": {"a": "b"}, "store": true,
         "include": ["message.output_text.logprobs"], "top_logprobs": 1, "stream": true
     });
-    let (whole, frames) = answer(&mut fake(), "/v1/responses", &request).unwrap();
+    let (whole, frames) = answer(&mut fake(), RESPONSES, &request).unwrap();
     insta::assert_snapshot!("response", serde_json::to_string_pretty(&whole).unwrap());
     insta::assert_snapshot!("response_stream", lines(&frames));
     let (count, _) = answer(&mut fake(), "/v1/responses/input_tokens", &request).unwrap();

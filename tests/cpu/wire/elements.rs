@@ -7,8 +7,9 @@ use ocelli::chat::CallPart;
 use ocelli::chat::calls::TOKEN_MARK;
 use serde_json::{Value, json};
 
-use super::thoughts::{CHAT, TOKENIZER, ask, message, streamed, thinker};
-use super::{answer, work_for};
+use super::thoughts::{TOKENIZER, ask, message, thinker};
+use super::{CHAT, answer, streamed, with, work_for};
+use crate::streams::Added;
 
 /// The schema of arguments of every kind.
 fn schema() -> Value {
@@ -37,9 +38,7 @@ pub(super) fn bounded_schema() -> Value {
 
 pub(super) fn with_tool(schema: &Value, more: &Value) -> Value {
     let tool = json!({"type": "function", "function": {"name": "note", "parameters": schema}});
-    let mut request = ask(&json!({"tools": [tool], "max_tokens": 300, "parallel_tool_calls": false}));
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(ask(&json!({"tools": [tool], "max_tokens": 300, "parallel_tool_calls": false})), more)
 }
 
 fn check(call: &Value) {
@@ -149,10 +148,10 @@ fn arguments_that_are_elements_fit_their_schema_behind_thoughts_and_without() {
         );
         let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
         let calls = message(&whole)["tool_calls"].as_array().unwrap_or_else(|| panic!("{whole}"));
-        let (thoughts, (_, told, reason)) = streamed(&mut thinker(), &request);
-        assert_eq!((&told, !thoughts.is_empty()), (calls, !message(&whole)["reasoning_content"].is_null()));
+        assert_eq!(streamed(&mut thinker(), &request), Added::of(&whole));
+        assert!(thinks || message(&whole)["reasoning_content"].is_null(), "{whole}");
         assert_eq!((calls.len(), calls[0]["function"]["name"].as_str()), (1, Some("note")));
-        assert_eq!(reason, "tool_calls");
+        assert_eq!(whole["choices"][0]["finish_reason"], "tool_calls");
         check(&calls[0]);
     }
 }

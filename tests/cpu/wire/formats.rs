@@ -4,10 +4,7 @@ use ocelli::api::Reply;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use super::{answer, fake, work};
-
-const CHAT: &str = "/v1/chat/completions";
-const RESPONSES: &str = "/v1/responses";
+use super::{CHAT, RESPONSES, answer, fake, work};
 
 fn record() -> Value {
     json!({"type": "object", "additionalProperties": false, "required": ["zeta", "alpha"],

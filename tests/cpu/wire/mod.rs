@@ -5,6 +5,7 @@ mod answers;
 mod elements;
 mod formats;
 mod refusals;
+mod response_thoughts;
 mod thoughts;
 mod together;
 mod tools;
@@ -15,11 +16,14 @@ use ocelli::api::{Frame, Opened, Output, Run, Service, Stamp, Work};
 use ocelli::engine::{Cancel, Speculation};
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::generation::fake::Kind;
-use crate::generation::{FakeEngine, engine};
+use crate::generation::{FakeEngine, KINDS, engine};
+use crate::streams::{Added, added_up};
 
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
 const CONTEXT: usize = 240;
 
 fn fake() -> FakeEngine {
@@ -72,6 +76,46 @@ fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, V
     };
     let body = pollster::block_on(run.go_on(engine, &Cancel::new(), &mut hear))?;
     Ok((serde_json::from_str(&body.expect("a complete answer")).expect("JSON"), frames))
+}
+
+/// A request with more fields, or others.
+fn with(mut request: Value, more: &Value) -> Value {
+    request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    request
+}
+
+/// The data of frames, but for the mark of the end.
+fn data(frames: &[Frame]) -> impl Iterator<Item = &str> {
+    frames.iter().map(|frame| frame.data.as_str()).filter(|data| *data != "[DONE]")
+}
+
+/// What a chat's stream adds up to.
+fn streamed(engine: &mut FakeEngine, request: &Value) -> Added {
+    let (_, frames) = answer(engine, CHAT, &with(request.clone(), &json!({"stream": true}))).expect("an answer");
+    added_up(data(&frames))
+}
+
+/// Answers are the same however their tokens are computed, and whatever is lost meanwhile, tried at every so many operations.
+fn are_the_same_whatever_is_lost(
+    make: impl Fn(Kind, Speculation) -> FakeEngine,
+    (path, request): (&str, &Value),
+    step: usize,
+) {
+    let said = |engine: &mut FakeEngine| {
+        let (whole, _) = answer(engine, path, request).expect("an answer");
+        ["choices", "output"].map(|part| whole.get(part).cloned())
+    };
+    for kind in KINDS {
+        let wanted = said(&mut make(kind, Speculation::Off));
+        let mut other = make(kind, Speculation::Always);
+        assert_eq!(said(&mut other), wanted, "{kind:?} {request}");
+        let end = other.backend().faults.borrow().operations;
+        for at in (0..end).step_by(step) {
+            let now = other.backend().faults.borrow().operations;
+            other.backend().faults.borrow_mut().lose_at = vec![now + at];
+            assert_eq!(said(&mut other), wanted, "{kind:?} lost at {at}: {request}");
+        }
+    }
 }
 
 /// The body of a reply that needs no engine.

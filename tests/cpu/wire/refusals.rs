@@ -28,10 +28,8 @@ fn refused<T>(outcome: Result<T>) -> (u16, String, Value) {
 }
 
 fn with(more: Value) -> Value {
-    let mut request = json!({"messages": [{"role": "user", "content": "Hello"}], "input": "Hello", "prompt": "Hello"});
-    let request_fields = request.as_object_mut().unwrap();
-    request_fields.extend(more.as_object().unwrap().clone());
-    request
+    let request = json!({"messages": [{"role": "user", "content": "Hello"}], "input": "Hello", "prompt": "Hello"});
+    super::with(request, &more)
 }
 
 #[test]
@@ -60,7 +58,9 @@ fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"background": true}), "background"),
         (json!({"truncation": "middle"}), "truncation"),
-        (json!({"reasoning": {"effort": "high"}}), "reasoning"),
+        (json!({"reasoning": {"effort": "high"}}), "reasoning.effort"),
+        (json!({"reasoning": {"mode": "pro"}}), "reasoning.mode"),
+        (json!({"enable_thinking": true}), "enable_thinking"),
         (json!({"include": ["file_search_call.results"]}), "include[0]"),
         (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),
         (json!({"input": [{"type": "computer_call"}]}), "input[0].type"),

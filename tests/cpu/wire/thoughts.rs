@@ -12,14 +12,13 @@ use ocelli::weights::manifest::Manifest;
 use serde_json::{Value, json};
 
 use super::elements::{bounded_schema, with_tool};
-use super::tools::added_up;
-use super::{answer, work, work_for};
+use super::{CHAT, answer, are_the_same_whatever_is_lost, streamed, with, work, work_for};
+use crate::generation::FakeEngine;
 use crate::generation::backend::FakeBackend;
 use crate::generation::fake::Kind;
-use crate::generation::{FakeEngine, KINDS};
 use crate::on_paper;
+use crate::streams::Added;
 
-pub(super) const CHAT: &str = "/v1/chat/completions";
 const CUT: &str = "Considering the limited time by the user";
 
 /// The vocabulary of the tiny checkpoint, with the marks of calls.
@@ -33,7 +32,7 @@ pub(super) static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     Arc::new(Tokenizer::from_json(file.to_string().as_bytes()).unwrap())
 });
 
-fn thinker_of(kind: Kind, speculation: Speculation) -> FakeEngine {
+pub(super) fn thinker_of(kind: Kind, speculation: Speculation) -> FakeEngine {
     let config = published("qwen3.5-0.8b").unwrap();
     let mut manifest: Manifest = on_paper::manifest(config, Layout::Q4_0, Layout::Q4_0);
     (manifest.chat.template, manifest.chat.eos_token_ids) = ("qwen3.5".into(), vec![702]);
@@ -46,32 +45,13 @@ pub(super) fn thinker() -> FakeEngine {
 }
 
 pub(super) fn ask(more: &Value) -> Value {
-    let mut request = json!({"messages": [{"role": "user", "content": "How is it?"}], "temperature": 1.5, "top_k": null,
+    let request = json!({"messages": [{"role": "user", "content": "How is it?"}], "temperature": 1.5, "top_k": null,
         "presence_penalty": 0, "max_tokens": 60, "chat_template_kwargs": {"enable_thinking": true}, "logit_bias": {"709": 11}});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(request, more)
 }
 
 pub(super) fn message(whole: &Value) -> &Value {
     &whole["choices"][0]["message"]
-}
-
-/// What chunks tell of thoughts, and of everything else; thoughts come first.
-pub(super) fn streamed(engine: &mut FakeEngine, request: &Value) -> (String, (String, Vec<Value>, Value)) {
-    let mut request = request.clone();
-    request["stream"] = json!(true);
-    let (_, frames) = answer(engine, CHAT, &request).unwrap();
-    let (mut thoughts, mut has_text) = (String::new(), false);
-    for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
-        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
-        let delta = &chunk["choices"][0]["delta"];
-        if let Some(text) = delta["reasoning_content"].as_str() {
-            assert!(!has_text && !text.is_empty() && delta["content"].is_null(), "{chunk}");
-            thoughts += text;
-        }
-        has_text |= delta["content"].as_str().is_some_and(|text| !text.is_empty());
-    }
-    (thoughts, added_up(&frames))
 }
 
 #[test]
@@ -81,9 +61,9 @@ fn thoughts_are_told_apart_from_the_answer() {
         let request = ask(&json!({"seed": seed}));
         let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
         let said = message(&whole);
-        let (thoughts, (text, _, reason)) = streamed(&mut thinker(), &request);
-        assert_eq!(json!(thoughts), said["reasoning_content"].as_str().unwrap_or_default(), "{whole}");
-        assert_eq!((&json!(text), &reason), (&said["content"], &whole["choices"][0]["finish_reason"]));
+        let told = streamed(&mut thinker(), &request);
+        assert_eq!(told, Added::of(&whole), "{whole}");
+        let Added { thoughts, text, .. } = told;
         assert!(!text.contains("</think>") && !thoughts.contains("</think>") && text.trim_start() == text);
         assert_eq!(thoughts.trim(), thoughts);
         let details = &whole["usage"]["completion_tokens_details"];
@@ -105,9 +85,8 @@ fn thoughts_are_told_apart_from_the_answer() {
 #[test]
 fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
     let tokens = |more: &Value| {
-        let mut request = json!({"messages": [{"role": "user", "content": "a"}], "temperature": 0, "max_tokens": 4});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let (whole, _) = answer(&mut thinker(), CHAT, &request).unwrap();
+        let request = json!({"messages": [{"role": "user", "content": "a"}], "temperature": 0, "max_tokens": 4});
+        let (whole, _) = answer(&mut thinker(), CHAT, &with(request, more)).unwrap();
         (whole["usage"]["prompt_tokens"].as_u64().unwrap(), !message(&whole)["reasoning_content"].is_null())
     };
     let (at_once, _) = tokens(&json!({}));
@@ -144,11 +123,7 @@ fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
     let unknown = refused(&json!({"chat_template_kwargs": {"add_vision_id": true}}));
     assert!(matches!(unknown, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.add_vision_id"));
     // A model that has not learnt to think says so, unless it is asked not to.
-    let other = |more: &Value| {
-        let mut request = json!({"messages": [{"role": "user", "content": "a"}]});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        work(CHAT, &request)
-    };
+    let other = |more: &Value| work(CHAT, &with(json!({"messages": [{"role": "user", "content": "a"}]}), more));
     let error = other(&json!({"chat_template_kwargs": {"enable_thinking": true}})).unwrap_err();
     assert!(matches!(error, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.enable_thinking"));
     assert!(other(&json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "none"})).is_ok());
@@ -186,8 +161,7 @@ fn thoughts_that_become_too_long_are_cut() {
         assert_eq!(tokens + 1, budget + engine.thinking().unwrap().syntax.cut.len(), "{before}");
         assert!(cut.ends_with("directly now."), "{cut}");
         assert!(said["content"].as_str().unwrap().len() > 20, "the answer goes on: {whole}");
-        let (told, (text, ..)) = streamed(&mut thinker_of(Kind::Attention, speculation), &request);
-        assert_eq!((json!(told), json!(text)), (said["reasoning_content"].clone(), said["content"].clone()));
+        assert_eq!(streamed(&mut thinker_of(Kind::Attention, speculation), &request), Added::of(&whole));
         // An answer of fewer tokens ends within them.
         let (short, _) = answer(
             engine,
@@ -214,35 +188,17 @@ fn a_format_holds_behind_the_thoughts() {
         assert_eq!(whole["choices"][0]["finish_reason"], "stop", "{whole}");
         let value: Value = serde_json::from_str(message(&whole)["content"].as_str().unwrap()).unwrap();
         assert!(value["n"].as_u64().is_some_and(|number| number < 100), "{whole}");
-        let (thoughts, (text, ..)) = streamed(&mut thinker(), &request);
-        assert_eq!(json!(thoughts), message(&whole)["reasoning_content"].as_str().unwrap_or_default());
-        assert_eq!(json!(text), message(&whole)["content"]);
+        assert_eq!(streamed(&mut thinker(), &request), Added::of(&whole));
     }
 }
 
 #[test]
 fn thoughts_and_calls_are_the_same_whatever_is_lost_and_however_tokens_are_computed() {
-    for kind in KINDS {
-        for request in [
-            ask(&json!({"temperature": 0, "thinking_budget": 9, "max_tokens": 60, "logit_bias": {}})),
-            ask(&json!({"seed": 2, "presence_penalty": 0.5, "logprobs": true})),
-            with_tool(&bounded_schema(), &json!({"tool_choice": "required", "thinking_budget": 5, "max_tokens": 90})),
-        ] {
-            let (whole, _) = answer(&mut thinker_of(kind, Speculation::Off), CHAT, &request).unwrap();
-            let mut other = thinker_of(kind, Speculation::Always);
-            assert_eq!(
-                answer(&mut other, CHAT, &request).unwrap().0["choices"],
-                whole["choices"],
-                "{kind:?} {request}"
-            );
-            let (end, mut at) = (other.backend().faults.borrow().operations, 0);
-            while at < end {
-                let now = other.backend().faults.borrow().operations;
-                other.backend().faults.borrow_mut().lose_at = vec![now + at];
-                let (again, _) = answer(&mut other, CHAT, &request).unwrap();
-                assert_eq!(again["choices"], whole["choices"], "{kind:?} lost at {at}: {request}");
-                at += 17;
-            }
-        }
+    for request in [
+        ask(&json!({"temperature": 0, "thinking_budget": 9, "max_tokens": 60, "logit_bias": {}})),
+        ask(&json!({"seed": 2, "presence_penalty": 0.5, "logprobs": true})),
+        with_tool(&bounded_schema(), &json!({"tool_choice": "required", "thinking_budget": 5, "max_tokens": 90})),
+    ] {
+        are_the_same_whatever_is_lost(thinker_of, (CHAT, &request), 17);
     }
 }

@@ -7,7 +7,7 @@ use ocelli::engine::{Cancel, Speculation};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use super::{CONTEXT, answer, work};
+use super::{CHAT, CONTEXT, RESPONSES, answer, with, work};
 use crate::generation::backend::FakeBackend;
 use crate::generation::fake::Kind;
 use crate::generation::{FakeEngine, engine};
@@ -60,9 +60,7 @@ impl Requests<FakeBackend> for Desk {
 
 fn requests() -> Vec<(&'static str, Value)> {
     let chat = |text: &str, more: Value| {
-        let mut request = json!({"messages": [{"role": "user", "content": text}], "max_tokens": 30});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        ("/v1/chat/completions", request)
+        (CHAT, with(json!({"messages": [{"role": "user", "content": text}], "max_tokens": 30}), &more))
     };
     vec![
         chat("Tell me", json!({"temperature": 0})),
@@ -71,7 +69,7 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("/v1/completions", json!({"prompt": "far too long ".repeat(200), "max_tokens": 3})),
         ("/v1/completions", json!({"prompt": ["One", "Two"], "temperature": 0, "max_tokens": 12})),
         chat("A token at a time", json!({"temperature": 0, "logprobs": true, "top_logprobs": 2})),
-        ("/v1/responses", json!({"input": "Tell me", "temperature": 0, "max_output_tokens": 20, "stream": true})),
+        (RESPONSES, json!({"input": "Tell me", "temperature": 0, "max_output_tokens": 20, "stream": true})),
         ("/v1/responses/input_tokens", json!({"input": "Tell me"})),
         chat("The last", json!({"temperature": 0, "stream": true})),
     ]

@@ -1,16 +1,15 @@
 //! Calls of tools: asked for, allowed, forbidden, in streams and in whole answers, at both addresses, whatever is lost meanwhile.
 
 use ocelli::Error;
-use ocelli::api::{Frame, Output, Run};
+use ocelli::api::{Output, Run};
 use ocelli::engine::{Cancel, Speculation};
 use serde_json::{Value, json};
 
-use super::{answer, work};
+use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, streamed, with, work};
 use crate::generation::fake::Kind;
 use crate::generation::{FakeEngine, KINDS, engine};
+use crate::streams::{Added, added_up, replayed};
 
-const CHAT: &str = "/v1/chat/completions";
-const RESPONSES: &str = "/v1/responses";
 /// The definitions of the tools are long.
 const CONTEXT: usize = 900;
 
@@ -18,22 +17,21 @@ fn fake() -> FakeEngine {
     engine(Kind::Attention, Speculation::Off, (CONTEXT, 8))
 }
 
-fn weather() -> Value {
+pub(super) fn weather() -> Value {
     json!({"name": "get_weather", "description": "The weather", "strict": true, "parameters": {"type": "object",
         "properties": {"city": {"enum": ["Oslo", "Rome"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
         "required": ["city", "days"], "additionalProperties": false}})
 }
 
-fn clock() -> Value {
+pub(super) fn clock() -> Value {
     json!({"name": "clock"})
 }
 
 fn ask(choice: &Value, more: &Value) -> Value {
     let tools = json!([{"type": "function", "function": weather()}, {"type": "function", "function": clock()}]);
-    let mut request = json!({"messages": [{"role": "user", "content": "How is it in Oslo?"}], "temperature": 1.5, "seed": 4,
+    let request = json!({"messages": [{"role": "user", "content": "How is it in Oslo?"}], "temperature": 1.5, "seed": 4,
         "max_tokens": 60, "tools": tools, "tool_choice": choice});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(request, more)
 }
 
 /// A bias for the token that begins a call.
@@ -50,7 +48,7 @@ fn calls(whole: &Value) -> &Vec<Value> {
     whole["choices"][0]["message"]["tool_calls"].as_array().expect("calls")
 }
 
-fn check(call: &Value) {
+pub(super) fn check(call: &Value) {
     let arguments = call["function"]["arguments"].as_str().unwrap();
     let value: Value = serde_json::from_str(arguments).unwrap_or_else(|error| panic!("{error}: {arguments}"));
     match call["function"]["name"].as_str().unwrap() {
@@ -65,31 +63,6 @@ fn check(call: &Value) {
     assert!(call["id"].as_str().unwrap().starts_with("call_"));
 }
 
-/// The text and the calls that the chunks of a stream add up to, and its finish reason.
-pub(super) fn added_up(frames: &[Frame]) -> (String, Vec<Value>, Value) {
-    let (mut text, mut calls, mut reason) = (String::new(), Vec::<Value>::new(), Value::Null);
-    for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
-        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
-        let choice = &chunk["choices"][0];
-        text += choice["delta"]["content"].as_str().unwrap_or_default();
-        for part in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
-            let (index, mut part) = (part["index"].as_u64().unwrap() as usize, part.clone());
-            if index == calls.len() {
-                part.as_object_mut().unwrap().remove("index");
-                calls.push(part);
-            } else {
-                let more = part["function"]["arguments"].as_str().unwrap().to_owned();
-                let so_far = calls[index]["function"]["arguments"].as_str().unwrap().to_owned();
-                calls[index]["function"]["arguments"] = json!(so_far + &more);
-            }
-        }
-        if !choice["finish_reason"].is_null() {
-            reason = choice["finish_reason"].clone();
-        }
-    }
-    (text, calls, reason)
-}
-
 #[test]
 fn tools_that_must_be_called_are_and_their_arguments_fit() {
     for seed in 0..8 {
@@ -99,18 +72,7 @@ fn tools_that_must_be_called_are_and_their_arguments_fit() {
         check(&calls(&whole)[0]);
         let choice = &whole["choices"][0];
         assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &Value::Null));
-        let (streamed, frames) = answer(
-            &mut fake(),
-            CHAT,
-            &ask(
-                &json!("required"),
-                &json!({"seed": seed, "stream": true,
-            "parallel_tool_calls": false}),
-            ),
-        )
-        .unwrap();
-        assert_eq!(streamed["choices"], whole["choices"]);
-        assert_eq!(added_up(&frames), (String::new(), calls(&whole).clone(), json!("tool_calls")));
+        assert_eq!(streamed(&mut fake(), &request), Added::of(&whole));
     }
     for name in ["get_weather", "clock"] {
         let named = json!({"type": "function", "function": {"name": name}});
@@ -131,7 +93,7 @@ fn several_calls_follow_one_another() {
     assert!(others.len() > 1, "{whole}");
     others.iter().for_each(check);
     assert_eq!(whole["choices"][0]["finish_reason"], "length", "it would go on for ever: {last}");
-    assert_eq!(added_up(&frames), (String::new(), calls(&whole).clone(), json!("length")));
+    assert_eq!(added_up(data(&frames)), Added::of(&whole));
     let ids: std::collections::HashSet<_> = calls(&whole).iter().map(|call| call["id"].to_string()).collect();
     assert_eq!(ids.len(), calls(&whole).len(), "ids differ");
 }
@@ -144,16 +106,12 @@ fn a_model_that_may_call_does_or_does_not() {
         (request["seed"], request["stream"]) = (json!(seed), json!(true));
         let (whole, frames) = answer(&mut fake(), CHAT, &request).unwrap();
         let message = &whole["choices"][0]["message"];
-        let (text, streamed, reason) = added_up(&frames);
-        assert_eq!(
-            (&json!(text), &reason),
-            (&json!(message["content"].as_str().unwrap_or_default()), &whole["choices"][0]["finish_reason"])
-        );
+        assert_eq!(added_up(data(&frames)), Added::of(&whole));
         if message["tool_calls"].is_null() {
             continue;
         }
         called += 1;
-        assert_eq!((&streamed, reason), (calls(&whole), json!("tool_calls")));
+        assert_eq!(whole["choices"][0]["finish_reason"], "tool_calls");
         check(&calls(&whole)[0]);
     }
     assert!(called > 3, "{called} of 12 called");
@@ -167,35 +125,13 @@ fn a_model_that_may_call_does_or_does_not() {
 
 #[test]
 fn calls_are_the_same_whatever_is_lost_and_however_tokens_are_computed() {
-    for kind in KINDS {
-        for (choice, more) in [
-            (json!("auto"), soon()),
-            (json!("required"), json!({})),
-            (
-                json!("auto"),
-                json!({"logprobs": true,
-            "logit_bias": bias(11), "parallel_tool_calls": false, "frequency_penalty": 0.5}),
-            ),
-        ] {
-            for temperature in [0.0, 1.2] {
-                let mut request = ask(&choice, &more);
-                request["temperature"] = json!(temperature);
-                let (whole, _) = answer(&mut engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
-                let mut other = engine(kind, Speculation::Always, (CONTEXT, 8));
-                assert_eq!(
-                    answer(&mut other, CHAT, &request).unwrap().0["choices"],
-                    whole["choices"],
-                    "{kind:?} {request}"
-                );
-                let (end, mut at) = (other.backend().faults.borrow().operations, 0);
-                while at < end {
-                    let now = other.backend().faults.borrow().operations;
-                    other.backend().faults.borrow_mut().lose_at = vec![now + at];
-                    let (again, _) = answer(&mut other, CHAT, &request).unwrap();
-                    assert_eq!(again["choices"], whole["choices"], "{kind:?} lost at {at}: {request}");
-                    at += 5;
-                }
-            }
+    let thrifty =
+        json!({"logprobs": true, "logit_bias": bias(11), "parallel_tool_calls": false, "frequency_penalty": 0.5});
+    for (choice, more) in [("auto", soon()), ("required", json!({})), ("auto", thrifty)] {
+        for temperature in [0.0, 1.2] {
+            let request = with(ask(&json!(choice), &more), &json!({"temperature": temperature}));
+            let make = |kind, speculation| engine(kind, speculation, (CONTEXT, 8));
+            are_the_same_whatever_is_lost(make, (CHAT, &request), 5);
         }
     }
 }
@@ -278,13 +214,13 @@ fn responses_call_functions_and_take_what_they_came_to() {
         (&item["type"], &whole["status"], &whole["tools"]),
         (&json!("function_call"), &json!("completed"), &request["tools"])
     );
-    let events: Vec<&str> = frames.iter().filter_map(|frame| frame.event).collect();
-    let deltas = events.iter().filter(|name| **name == "response.function_call_arguments.delta").count();
-    assert!(deltas > 1, "{events:?}");
-    let mut expected = vec!["response.created", "response.in_progress", "response.output_item.added"];
-    expected.resize(3 + deltas, "response.function_call_arguments.delta");
-    expected.extend(["response.function_call_arguments.done", "response.output_item.done", "response.completed"]);
-    assert_eq!(events, expected);
+    let (replayed, names) = replayed(data(&frames));
+    assert_eq!(replayed, whole);
+    assert!(frames.len() > 7, "arguments come in pieces");
+    let item_events =
+        ["output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done"];
+    let events = [&["created", "in_progress"], &item_events[..], &["completed"]].concat();
+    assert_eq!(names, events.iter().map(|name| format!("response.{name}")).collect::<Vec<_>>());
 
     let result = json!({"type": "function_call_output", "call_id": item["call_id"], "output": "3 degrees"});
     let asked = json!({"role": "user", "content": "How is it in Oslo?"});

@@ -9,15 +9,11 @@ use ocelli::api::{Output, Run};
 use ocelli::engine::{Cancel, Event, Speculation};
 use serde_json::{Value, json};
 
-use super::{CONTEXT, answer, work};
+use super::{CHAT, CONTEXT, answer, with, work};
 use crate::generation::{KINDS, engine};
 
-const CHAT: &str = "/v1/chat/completions";
-
 fn ask(text: &str, more: Value) -> Value {
-    let mut request = json!({"messages": [{"role": "user", "content": text}], "max_tokens": 40, "stream": true});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(json!({"messages": [{"role": "user", "content": text}], "max_tokens": 40, "stream": true}), &more)
 }
 
 #[test]
@@ -102,9 +98,7 @@ fn talk(turns: usize, more: Value) -> Value {
         messages.push(json!({"role": "assistant", "content": "An answer."}));
     }
     messages.push(json!({"role": "user", "content": "The last question"}));
-    let mut request = json!({"messages": messages, "max_tokens": 20, "temperature": 0});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
+    with(json!({"messages": messages, "max_tokens": 20, "temperature": 0}), &more)
 }
 
 #[test]

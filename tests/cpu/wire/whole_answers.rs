@@ -9,14 +9,13 @@ use ocelli::families::published;
 use ocelli::weights::layout::Layout;
 use serde_json::{Value, json};
 
-use super::tools::added_up;
-use super::{answer, work_for};
+use super::tools::{check, clock, weather};
+use super::{CHAT, answer, are_the_same_whatever_is_lost, streamed, with, work_for};
+use crate::generation::FakeEngine;
 use crate::generation::backend::FakeBackend;
 use crate::generation::fake::Kind;
-use crate::generation::{FakeEngine, KINDS};
 use crate::on_paper;
-
-const CHAT: &str = "/v1/chat/completions";
+use crate::streams::Added;
 
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoints/mllama/tokenizer.json");
@@ -35,26 +34,10 @@ fn engine() -> FakeEngine {
 }
 
 fn ask(choice: &str, more: &Value) -> Value {
-    let parameters = json!({"type": "object", "properties": {"city": {"enum": ["Oslo", "Rome"]}, "days": {"type": "integer",
-        "minimum": 1, "maximum": 9}}, "required": ["city", "days"], "additionalProperties": false});
-    let tools = json!([{"type": "function", "function": {"name": "get_weather", "parameters": parameters}},
-        {"type": "function", "function": {"name": "clock"}}]);
-    let mut request = json!({"messages": [{"role": "user", "content": "How is it in Oslo?"}], "temperature": 1.5, "max_tokens": 90,
+    let tools = json!([{"type": "function", "function": weather()}, {"type": "function", "function": clock()}]);
+    let request = json!({"messages": [{"role": "user", "content": "How is it in Oslo?"}], "temperature": 1.5, "max_tokens": 90,
         "tools": tools, "tool_choice": choice});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
-}
-
-fn check(call: &Value) {
-    let arguments: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap()).unwrap();
-    match call["function"]["name"].as_str().unwrap() {
-        "clock" => assert_eq!(arguments, json!({})),
-        name => {
-            assert_eq!(name, "get_weather");
-            assert!(["Oslo", "Rome"].contains(&arguments["city"].as_str().unwrap()), "{arguments}");
-            assert!((1..=9).contains(&arguments["days"].as_u64().unwrap()), "{arguments}");
-        }
-    }
+    with(request, more)
 }
 
 /// Makes a brace as likely as a letter; most of what the model says by itself begins no text.
@@ -73,9 +56,7 @@ fn a_call_that_must_come_is_one_and_fits() {
         assert_eq!((calls.len(), &choice["finish_reason"]), (1, &json!("tool_calls")), "{whole}");
         assert_eq!(choice["message"]["content"], Value::Null);
         check(&calls[0]);
-        let (_, frames) =
-            answer(&mut engine(), CHAT, &ask("required", &json!({"seed": seed, "stream": true}))).unwrap();
-        assert_eq!(added_up(&frames), (String::new(), calls.clone(), json!("tool_calls")));
+        assert_eq!(streamed(&mut engine(), &request), Added::of(&whole));
     }
 }
 
@@ -110,26 +91,10 @@ fn an_answer_is_a_call_or_text_and_nothing_holds_text() {
 
 #[test]
 fn calls_and_text_are_the_same_whatever_is_lost() {
-    for kind in KINDS {
-        for request in
-            [ask("auto", &json!({"seed": 1})), ask("auto", &json!({"temperature": 0})), ask("required", &json!({}))]
-        {
-            let (whole, _) = answer(&mut llama(kind, Speculation::Off), CHAT, &request).unwrap();
-            let mut other = llama(kind, Speculation::Always);
-            assert_eq!(
-                answer(&mut other, CHAT, &request).unwrap().0["choices"],
-                whole["choices"],
-                "{kind:?} {request}"
-            );
-            let (end, mut at) = (other.backend().faults.borrow().operations, 0);
-            while at < end {
-                let now = other.backend().faults.borrow().operations;
-                other.backend().faults.borrow_mut().lose_at = vec![now + at];
-                let (again, _) = answer(&mut other, CHAT, &request).unwrap();
-                assert_eq!(again["choices"], whole["choices"], "{kind:?} lost at {at}: {request}");
-                at += 13;
-            }
-        }
+    for request in
+        [ask("auto", &json!({"seed": 1})), ask("auto", &json!({"temperature": 0})), ask("required", &json!({}))]
+    {
+        are_the_same_whatever_is_lost(llama, (CHAT, &request), 13);
     }
 }
 
