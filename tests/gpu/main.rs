@@ -22,3 +22,5 @@ mod sampling;
 mod self_test;
 mod serve;
 mod speculation;
+#[path = "../shared/streams.rs"]
+mod streams;

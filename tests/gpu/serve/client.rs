@@ -7,16 +7,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A server of the demo model, which ends with this value.
+/// A server, which ends with this value.
 pub(super) struct Server {
     pub(super) child: Child,
     pub(super) address: SocketAddr,
 }
 
 impl Server {
+    /// Of the demo model.
     pub(super) fn start(more: &[&str]) -> Self {
+        Self::of("www/models/demo", more)
+    }
+
+    /// Of any package.
+    pub(super) fn of(package: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
-        command.args(["serve", "www/models/demo", "--port", "0"]).args(more);
+        command.args(["serve", package, "--port", "0"]).args(more);
         // What a killed server leaves behind.
         command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
@@ -124,9 +130,14 @@ impl Reply {
         (self.status, error["code"].as_str().expect("a code").into(), error["param"].clone())
     }
 
+    /// The data of a stream's events.
+    pub(super) fn events(&self) -> impl Iterator<Item = &str> {
+        self.body.lines().filter_map(|line| line.strip_prefix("data: "))
+    }
+
     /// The text of a streamed chat, which must be complete.
     pub(super) fn streamed_text(&self) -> String {
-        let events: Vec<&str> = self.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        let events: Vec<&str> = self.events().collect();
         assert_eq!(events.last(), Some(&"[DONE]"), "{self:?}");
         let text = |event: &&str| {
             let chunk: Value = serde_json::from_str(event).expect("JSON");

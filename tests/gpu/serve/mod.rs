@@ -5,6 +5,7 @@ mod batches;
 mod budgets;
 mod client;
 mod restart;
+mod thoughts;
 
 use std::io::{Read, Write};
 use std::process::Command;
