@@ -1,6 +1,7 @@
-// The gated delta rule, token by token: S = e^g S, d = beta (v - S^T k), S += k d^T, o = S^T q. Queries and keys are normed to length 1 first. A
-// workgroup has COLUMNS columns of a head's S, a thread a quarter of a column in registers; columns need nothing of one another. What is
-// summed over the keys' lanes is of the state before, and joined once a token: S^T q, S^T k, and the products of q and k.
+// The gated delta rule, token by token: S = e^g S, d = beta (v - S^T k), S += k d^T, o = S^T q. Queries, keys and values go through a short
+// causal convolution and silu first; queries and keys are then normed to length 1. A workgroup has COLUMNS columns of a head's S, a thread a
+// quarter of a column in registers, and beside it the last inputs of the channels that it convolves; columns need nothing of one another. What
+// is summed over the keys' lanes is of the state before, and joined once a token: S^T q, S^T k, and the products of q and k.
 //: const DIM
 
 struct Params {
@@ -8,46 +9,77 @@ struct Params {
   heads: u32, // value heads
   key_heads: u32,
   tiled: u32, // 1: value head i has key head i % key_heads; 0: neighbours share one
-  stride: u32, // of a row of gates
+  stride: u32, // of a row
   offset: u32, // of its first gate
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> y: array<f32>; // [tokens, q | k | v], heads of DIM
-@group(0) @binding(2) var<storage, read> gates: array<f32>; // [tokens, stride]: b of every head, a of every head
-@group(0) @binding(3) var<storage, read> rate: array<f32>; // [heads]
-@group(0) @binding(4) var<storage, read> dt: array<f32>; // [heads]
-@group(0) @binding(5) var<storage, read_write> state: array<f32>; // [heads, DIM, DIM]: a key's lane, then a value's
-@group(0) @binding(6) var<storage, read_write> o: array<f32>; // [tokens, heads, DIM]
+@group(0) @binding(1) var<storage, read> rows: array<f32>; // [tokens, stride]: q | k | v, heads of DIM; gates: b of every head, a of every head
+// Nothing is written here; but it may lie in one buffer with the state, which then has to be used in one way.
+@group(0) @binding(2) var<storage, read_write> before: array<f32>; // [3, channels]: the last tokens' inputs, the oldest first
+@group(0) @binding(3) var<storage, read> weight: array<vec4f>; // [channels], the newest token's last
+@group(0) @binding(4) var<storage, read> rate: array<f32>; // [heads]
+@group(0) @binding(5) var<storage, read> dt: array<f32>; // [heads]
+@group(0) @binding(6) var<storage, read_write> state: array<f32>; // [heads, DIM, DIM]: a key's lane, then a value's
+@group(0) @binding(7) var<storage, read_write> o: array<f32>; // [tokens, heads, DIM]
 
 const COLUMNS: u32 = 32u;
 const PARTS: u32 = 4u;
+const THREADS: u32 = COLUMNS * PARTS;
 const LANES: u32 = DIM / PARTS;
+const OWN: u32 = (DIM + THREADS - 1u) / THREADS; // lanes of a key that a thread convolves
 const EPS: f32 = 1e-6;
 
 var<workgroup> qk: array<vec2f, 2u * DIM>; // of this token and of the next
-var<workgroup> of_state: array<vec2f, PARTS * COLUMNS>; // S^T q, S^T k
+var<workgroup> of_state: array<vec2f, THREADS>; // S^T q, S^T k
 var<workgroup> of_keys: array<vec3f, PARTS>; // q q, k k, q k
 
-@compute @workgroup_size(128)
+// What a channel saw before the first token, the newest last.
+fn seen_before(c: u32) -> vec4f {
+  let channels = (2u * p.key_heads + p.heads) * DIM;
+  return vec4f(0.0, before[c], before[channels + c], before[2u * channels + c]);
+}
+
+fn silu(x: f32) -> f32 {
+  return x / (1.0 + exp(-x));
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = wg.x;
   let column = thread % COLUMNS;
   let part = thread / COLUMNS;
-  let key_head = select(head / (p.heads / p.key_heads), head % p.key_heads, p.tiled == 1u);
-  let width = (2u * p.key_heads + p.heads) * DIM;
+  let q_first = select(head / (p.heads / p.key_heads), head % p.key_heads, p.tiled == 1u) * DIM;
+  let k_first = q_first + p.key_heads * DIM;
   let lane = wg.y * COLUMNS + column; // of the values
+  let v_channel = (2u * p.key_heads + head) * DIM + lane;
   let first = (head * DIM + part * LANES) * DIM + lane;
   var s: array<f32, LANES>;
   for (var i = 0u; i < LANES; i++) {
     s[i] = state[first + i * DIM];
   }
+  var q_seen: array<vec4f, OWN>;
+  var k_seen: array<vec4f, OWN>;
+  for (var j = 0u; j < OWN; j++) {
+    let i = min(j * THREADS + thread, DIM - 1u);
+    q_seen[j] = seen_before(q_first + i);
+    k_seen[j] = seen_before(k_first + i);
+  }
+  var v_seen = seen_before(v_channel);
   for (var t = 0u; t < p.tokens; t++) {
+    let row = t * p.stride;
     let here = (t % 2u) * DIM;
-    for (var i = thread; i < DIM; i += COLUMNS * PARTS) {
-      let at = t * width + key_head * DIM + i;
-      qk[here + i] = vec2f(y[at], y[at + p.key_heads * DIM]);
+    for (var j = 0u; j < OWN; j++) {
+      let i = j * THREADS + thread;
+      if i < DIM {
+        q_seen[j] = vec4f(q_seen[j].yzw, rows[row + q_first + i]);
+        k_seen[j] = vec4f(k_seen[j].yzw, rows[row + k_first + i]);
+        let sums = vec2f(dot(q_seen[j], weight[q_first + i]), dot(k_seen[j], weight[k_first + i]));
+        qk[here + i] = vec2f(silu(sums.x), silu(sums.y));
+      }
     }
+    v_seen = vec4f(v_seen.yzw, rows[row + v_channel]);
+    let v = silu(dot(v_seen, weight[v_channel]));
     workgroupBarrier();
     var products = vec3f(0.0);
     var sums = vec2f(0.0);
@@ -65,12 +97,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     products = of_keys[0] + of_keys[1] + of_keys[2] + of_keys[3];
     let q_scale = 1.0 / sqrt(products.x + EPS) / sqrt(f32(DIM));
     let k_scale = 1.0 / sqrt(products.y + EPS);
-    let gate = t * p.stride + p.offset + head;
-    let b = gates[gate];
-    let a = gates[gate + p.heads] + dt[head];
+    let gate = row + p.offset + head;
+    let a = rows[gate + p.heads] + dt[head];
     let decay = exp(rate[head] * select(log(1.0 + exp(a)), a, a > 20.0));
-    let v = y[t * width + (2u * p.key_heads + head) * DIM + lane];
-    let d = (v - decay * k_scale * sums.y) / (1.0 + exp(-b));
+    let d = (v - decay * k_scale * sums.y) / (1.0 + exp(-rows[gate]));
     for (var i = 0u; i < LANES; i++) {
       s[i] = decay * s[i] + k_scale * d * qk[here + part * LANES + i].y;
     }

@@ -1,23 +1,48 @@
-// x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup has a head of a token.
+// x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup has a head of a token. A row of workgroups behind
+// those of all tokens keeps what the convolution before has seen last: only now nobody reads any more what it saw before.
 struct Params {
+  tokens: u32,
   heads: u32,
   dim: u32,
-  stride: u32, // of a row of gates
+  channels: u32,
+  stride: u32, // of a row
   offset: u32, // of its first gate
   eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>; // [tokens, heads, dim]
-@group(0) @binding(2) var<storage, read> gates: array<f32>; // [tokens, stride]
+@group(0) @binding(2) var<storage, read> rows: array<f32>; // [tokens, stride]: inputs of the convolution's channels; gates
 @group(0) @binding(3) var<storage, read> weight: array<f32>; // [dim]
+@group(0) @binding(4) var<storage, read_write> seen: array<f32>; // [3, channels]: the last tokens' inputs, the oldest first
 
 const THREADS: u32 = 64u;
 
 var<workgroup> squares: array<f32, THREADS>;
 
+// The input of a channel three tokens before this one.
+fn input(t: u32, c: u32) -> f32 {
+  if t < 3u {
+    return seen[t * p.channels + c];
+  }
+  return rows[(t - 3u) * p.stride + c];
+}
+
+fn keep_seen(first: u32) {
+  for (var c = first; c < p.channels; c += p.heads * THREADS) {
+    let last = vec3f(input(p.tokens, c), input(p.tokens + 1u, c), input(p.tokens + 2u, c));
+    seen[c] = last.x;
+    seen[p.channels + c] = last.y;
+    seen[2u * p.channels + c] = last.z;
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+  if wg.y == p.tokens {
+    keep_seen(wg.x * THREADS + thread);
+    return;
+  }
   let first = (wg.y * p.heads + wg.x) * p.dim;
   let gate = wg.y * p.stride + p.offset + wg.x * p.dim;
   var sum = 0.0;
@@ -34,7 +59,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   workgroupBarrier();
   let scale = 1.0 / sqrt(squares[0] / f32(p.dim) + p.eps);
   for (var i = thread; i < p.dim; i += THREADS) {
-    let z = gates[gate + i];
+    let z = rows[gate + i];
     x[first + i] = x[first + i] * scale * weight[i] * z / (1.0 + exp(-z));
   }
 }

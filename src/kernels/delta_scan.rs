@@ -1,4 +1,4 @@
-//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token.
+//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token, behind a short causal convolution with silu.
 
 use super::{Variant, params};
 use crate::error::Result;
@@ -12,12 +12,15 @@ pub const COLUMNS: usize = 32;
 /// The buffers of a scan.
 #[derive(Debug)]
 pub struct DeltaScan<'a> {
-    /// Queries, keys and values behind the convolution. `// [tokens, (2 * keys + values) * dim]`
-    pub y: &'a Slice,
-    /// What decides how much is written and how much is forgotten: two numbers a head. `// [tokens, stride]`
-    pub gates: &'a Slice,
-    /// Width of a row of gates, and the column of the first.
+    /// Queries, keys and values before the convolution, and from a column on gates, which decide how much is written and how much is
+    /// forgotten: two numbers a head. `// [tokens, stride]`
+    pub rows: &'a Slice,
+    /// Width of a row, and the column of its first gate.
     pub place: (usize, usize),
+    /// The last rows before the first, whose channels the convolution sees; stays as it is. `// [3, channels]`
+    pub before: &'a Slice,
+    /// Of the convolution, the newest token's last. `// [channels, 4]`
+    pub conv: &'a Slice,
     /// How fast each head forgets, and what is added first. `// [values]` each
     pub rates: [&'a Slice; 2],
     /// What is remembered. `// [values, dim, dim]`
@@ -35,11 +38,11 @@ pub fn kernel(dim: usize) -> Kernel {
 /// Records the scan of so many tokens.
 pub fn record(recording: &mut Recording, tokens: usize, heads: DeltaHeads, scan: &DeltaScan<'_>) -> Result<()> {
     let DeltaHeads { keys, values, dim, tiled } = heads;
-    let &DeltaScan { y, gates, place: (stride, offset), rates: [rate, dt], state, out } = scan;
+    let &DeltaScan { rows, place: (stride, offset), before, conv, rates: [rate, dt], state, out } = scan;
     recording.dispatch(Dispatch {
         kernel: kernel(dim),
         params: params!(tokens, heads = values, key_heads = keys, tiled, stride, offset),
-        buffers: [y, gates, rate, dt, state, out].map(Slice::clone).into(),
+        buffers: [rows, before, conv, rate, dt, state, out].map(Slice::clone).into(),
         grid: [values as u32, (dim / COLUMNS) as u32, 1],
         note: format!("tokens={tokens} heads={keys}+{values} dim={dim}"),
     })

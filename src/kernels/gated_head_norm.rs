@@ -1,8 +1,23 @@
-//! A root-mean-square norm of every head, times a gate.
+//! A root-mean-square norm of every head, times a gate; and what the convolution before has seen last.
 
 use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+
+/// Buffers of a launch.
+#[derive(Debug)]
+pub struct GatedHeadNorm<'a> {
+    /// `// [tokens, heads, dim]`
+    pub x: &'a Slice,
+    /// Inputs of the convolution, channels first, and from a column on the gates of the heads. `// [tokens, stride]`
+    pub rows: &'a Slice,
+    /// Width of a row, and the column of its first gate.
+    pub place: (usize, usize),
+    /// `// [dim]`
+    pub weight: &'a Slice,
+    /// The last inputs of all channels: those before the rows, and afterwards the last ones. `// [3, channels]`
+    pub seen: &'a Slice,
+}
 
 /// The kernel.
 pub fn kernel() -> Kernel {
@@ -10,21 +25,18 @@ pub fn kernel() -> Kernel {
 }
 
 /// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place.
-///
-/// `x`: `// [tokens, heads, dim]`; `gates`: `// [tokens, stride]`, those of the heads from column `offset` on; `weight`: `// [dim]`.
 pub fn record(
     recording: &mut Recording,
     (tokens, heads, dim): (usize, usize, usize),
-    eps: f32,
-    x: &Slice,
-    (gates, stride, offset): (&Slice, usize, usize),
-    weight: &Slice,
+    (eps, channels): (f32, usize),
+    buffers: &GatedHeadNorm<'_>,
 ) -> Result<()> {
+    let &GatedHeadNorm { x, rows, place: (stride, offset), weight, seen } = buffers;
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(heads, dim, stride, offset, eps),
-        buffers: [x, gates, weight].map(Slice::clone).into(),
-        grid: [heads as u32, tokens as u32, 1],
-        note: format!("tokens={tokens} heads={heads} dim={dim}"),
+        params: params!(tokens, heads, dim, channels, stride, offset, eps),
+        buffers: [x, rows, weight, seen].map(Slice::clone).into(),
+        grid: [heads as u32, tokens as u32 + 1, 1],
+        note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels}"),
     })
 }

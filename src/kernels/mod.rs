@@ -16,7 +16,6 @@ pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
 pub mod cases;
-pub mod conv_silu;
 pub mod delta_scan;
 pub mod embed_rows;
 pub mod gated_head_norm;

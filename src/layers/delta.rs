@@ -6,7 +6,7 @@ use crate::config::DeltaConfig;
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
-use crate::kernels::{conv_silu, gated_head_norm};
+use crate::kernels::gated_head_norm::{self, GatedHeadNorm};
 use crate::state::DeltaState;
 use crate::weights::upload::Weight;
 
@@ -34,25 +34,25 @@ impl DeltaNet {
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
         let (config, work, rows) = (&self.config, pass.work, pass.rows);
         let DeltaConfig { key_heads, value_heads, head_dim, tiled } = *config;
-        // What the feed-forward works in is free meanwhile.
-        let (x, all, y, out) = (work.x.all(), work.qkv.all(), work.gate_up.all(), work.attn.all());
+        let (x, all, out) = (work.x.all(), work.qkv.all(), work.attn.all());
         let (channels, width) = (config.channels(), config.width());
         let z_width = value_heads * head_dim;
         normed(pass, &self.in_proj, &self.norm, (&x, rows), &all)?; // [rows, q | k | v | z | b | a]
-        let sizes = (rows, channels, width);
-        conv_silu::record(pass.recording, sizes, &all, &state.conv, &self.conv, &y)?; // [rows, q | k | v]
         let heads = DeltaHeads { keys: key_heads, values: value_heads, dim: head_dim, tiled };
         let scan = DeltaScan {
-            y: &y,
-            gates: &all,
+            rows: &all,
             place: (width, channels + z_width),
+            before: &state.conv,
+            conv: &self.conv,
             rates: self.rates.each_ref(),
             state: &state.memory,
             out: &out,
         };
         delta_scan::record(pass.recording, rows, heads, &scan)?; // [rows, value_heads, head_dim]
-        let (sizes, gates) = ((rows, value_heads, head_dim), (&all, width, channels));
-        gated_head_norm::record(pass.recording, sizes, self.norm.eps, &out, gates, &self.head_norm)?;
+        let buffers =
+            GatedHeadNorm { x: &out, rows: &all, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
+        let sizes = (rows, value_heads, head_dim);
+        gated_head_norm::record(pass.recording, sizes, (self.norm.eps, channels), &buffers)?;
         add(pass, &self.out_proj, &out, &x)
     }
 

@@ -88,7 +88,7 @@ pub struct Workspace {
     pub qkv: Buffer,
     /// What mixers come to. `// [tokens, mixer_widths()[1]]`
     pub attn: Buffer,
-    /// Gates of the feed-forward and what they are for; the channels of a recurrent layer. `// [tokens, mixer_widths()[2]]`
+    /// Gates of the feed-forward and what they are for. `// [tokens, 2 * intermediate]`
     pub gate_up: Buffer,
     /// `// [tokens, intermediate]`
     pub act: Buffer,
@@ -117,7 +117,7 @@ pub struct Workspace {
 impl Workspace {
     /// Buffers for so many rows at a time, of conversations of at most `context` entries. Fails as [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows, context: usize) -> Result<Self> {
-        let [qkv, attn, gate_up] = mixer_widths(config);
+        let [qkv, attn] = mixer_widths(config);
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
         let alloc_rows = |label, rows: usize, width: usize| alloc(label, (rows * width * size_of::<f32>()) as u64);
         let drafts = if rows.step > 1 { Sampling::partials_bytes(config.vocab_size, rows.step) } else { 0 };
@@ -126,7 +126,7 @@ impl Workspace {
             h: alloc_rows("h", rows.prompt, config.hidden_size)?,
             qkv: alloc_rows("qkv", rows.prompt, qkv)?,
             attn: alloc_rows("attn", rows.prompt, attn)?,
-            gate_up: alloc_rows("gate_up", rows.prompt, gate_up)?,
+            gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
             step: alloc("step", step::step_bytes(config, (rows.prompt, rows.step), context))?,
             table: (0..0, Positions::default()),
@@ -142,19 +142,16 @@ impl Workspace {
     }
 }
 
-/// Widths of [`Workspace::qkv`], [`Workspace::attn`] and [`Workspace::gate_up`].
-fn mixer_widths(config: &TextConfig) -> [usize; 3] {
+/// Widths of [`Workspace::qkv`] and [`Workspace::attn`].
+fn mixer_widths(config: &TextConfig) -> [usize; 2] {
     let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
     let qkv = q + 2 * kv + if config.output_gate { q } else { 0 };
-    let delta = config
-        .delta
-        .as_ref()
-        .map_or([0; 3], |delta| [delta.width(), delta.value_heads * delta.head_dim, delta.channels()]);
-    let attention = [qkv, q, 2 * config.intermediate_size];
-    [0, 1, 2].map(|buffer| delta[buffer].max(attention[buffer]))
+    let delta = config.delta.as_ref().map_or([0; 2], |delta| [delta.width(), delta.value_heads * delta.head_dim]);
+    let attention = [qkv, q];
+    [0, 1].map(|buffer| delta[buffer].max(attention[buffer]))
 }
 
 /// Numbers in the widest row of a token, but for its logits.
 pub fn widest(config: &TextConfig) -> usize {
-    mixer_widths(config).into_iter().chain([config.hidden_size]).max().unwrap_or(0)
+    mixer_widths(config).into_iter().chain([config.hidden_size, 2 * config.intermediate_size]).max().unwrap_or(0)
 }

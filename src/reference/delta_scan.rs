@@ -1,4 +1,4 @@
-//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token.
+//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token, behind a short causal convolution with silu.
 
 /// Heads of a gated delta net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,26 +23,39 @@ impl DeltaHeads {
 /// Added to the sum of squares of queries and keys.
 const EPS: f64 = 1e-6;
 
+/// `y[t] = silu(sum of weight[i] * x[t - 3 + i])` for every channel; what lies before the first token is in `before`.
+///
+/// `rows`: `// [tokens, stride]`, channels first; `before`: `// [3, channels]`; `weight`: `// [channels, 4]`; returns `// [tokens, channels]`.
+pub fn convolved(rows: &[f32], stride: usize, before: &[f32], weight: &[f32]) -> Vec<f64> {
+    let channels = weight.len() / 4;
+    let seen = |at: usize, c: usize| if at < 3 { before[at * channels + c] } else { rows[(at - 3) * stride + c] };
+    let y = |t: usize, c: usize| {
+        let sum: f64 = (0..4).map(|i| f64::from(weight[4 * c + i]) * f64::from(seen(t + i, c))).sum();
+        sum / (1.0 + (-sum).exp())
+    };
+    (0..rows.len() / stride).flat_map(|t| (0..channels).map(move |c| y(t, c))).collect()
+}
+
 /// For every token: `S *= e^g; d = beta * (v - S^T k); S += k d^T; o = S^T q`, where `g = rate * softplus(a + dt)`, `beta = sigmoid(b)`, and
 /// queries and keys have length 1, queries then being divided by the root of `dim`. All in `f64` but what is kept of a token.
 ///
-/// `y`: `// [tokens, (2 * keys + values) * dim]`; `gates`: `// [tokens, stride]`, from column `offset` on b of every
+/// `y`: q, k and v as [`convolved`] `// [tokens, (2 * keys + values) * dim]`; `rows`: `// [tokens, stride]`, from column `offset` on b of every
 /// value head and then a; `rate`, `dt`: `// [values]`; `state`:
 /// `// [values, dim, dim]`; `out`: `// [tokens, values, dim]`.
 pub fn compute(
     heads: DeltaHeads,
-    y: &[f32],
-    (gates, stride, offset): (&[f32], usize, usize),
+    y: &[f64],
+    (rows, stride, offset): (&[f32], usize, usize),
     [rate, dt]: [&[f32]; 2],
     state: &mut [f32],
     out: &mut [f32],
 ) {
     let DeltaHeads { keys, values, dim, .. } = heads;
-    let rows = y.chunks_exact((2 * keys + values) * dim).zip(gates.chunks_exact(stride));
-    for ((y, gates), out) in rows.zip(out.chunks_exact_mut(values * dim)) {
-        let gates = &gates[offset..];
+    let tokens = y.chunks_exact((2 * keys + values) * dim).zip(rows.chunks_exact(stride));
+    for ((y, row), out) in tokens.zip(out.chunks_exact_mut(values * dim)) {
+        let gates = &row[offset..];
         for head in 0..values {
-            let of = |first: usize, head: usize| (0..dim).map(move |i| f64::from(y[(first + head) * dim + i]));
+            let of = |first: usize, head: usize| (0..dim).map(move |i| y[(first + head) * dim + i]);
             let unit = |first: usize| {
                 let length = (of(first, heads.key_head(head)).map(|x| x * x).sum::<f64>() + EPS).sqrt();
                 of(first, heads.key_head(head)).map(move |x| x / length).collect::<Vec<_>>()

@@ -10,7 +10,6 @@ pub mod attention;
 pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
-pub mod conv_silu;
 pub mod delta_scan;
 pub mod embed_rows;
 pub mod gated_head_norm;

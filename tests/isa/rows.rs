@@ -7,9 +7,8 @@ use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{
-    attention, attention_join, attention_step, conv_silu, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu,
-    layer_norm, matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
-    sigmoid_gate,
+    attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
+    matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, sigmoid_gate,
 };
 use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
 
@@ -146,7 +145,6 @@ fn others() -> Vec<Row> {
         rope_append::kernel(128, false, KvPrecision::F16),
         rope_append::kernel(128, false, KvPrecision::Int8),
         rope_append::kernel(256, true, KvPrecision::F16),
-        conv_silu::kernel(),
         delta_scan::kernel(128),
         gated_head_norm::kernel(),
         sigmoid_gate::kernel(),

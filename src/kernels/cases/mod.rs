@@ -22,7 +22,7 @@ pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
 pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, rope};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
-pub use recurrent::{conv_silu, delta_scan, gated_head_norm, sigmoid_gate};
+pub use recurrent::{delta_scan, gated_head_norm, sigmoid_gate};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
 use super::Variant;
@@ -135,8 +135,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "accept" => vec![accept(VOCAB, Logits::FLAT, (4, 2)), scan_rows(VOCAB, Logits::FLAT, 4)],
         "activation" => ACTIVATIONS.map(|kind| activation(131, kind, 6.0)).into(),
         "add_features" => vec![add_features(7, 8, 2)],
-        "conv_silu" => vec![conv_silu(3, 70, 2)],
-        "gated_head_norm" => vec![gated_head_norm((2, 3, 64), (3, 1))],
+        "gated_head_norm" => [2, 5].map(|tokens| gated_head_norm((tokens, 3, 64), (203, 1))).into(),
         "glu" => ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into(),
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],

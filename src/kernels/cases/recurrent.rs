@@ -3,71 +3,70 @@
 use super::harness::Holds;
 use super::{Case, POINTWISE, SUM};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
+use crate::kernels::gated_head_norm::GatedHeadNorm;
 use crate::{kernels, reference};
-
-/// Tokens behind others.
-pub fn conv_silu(tokens: usize, channels: usize, spare: usize) -> Case {
-    let sizes = format!("tokens={tokens} channels={channels} spare={spare}");
-    Case::new(kernels::conv_silu::kernel(), POINTWISE, sizes, move |harness| {
-        let stride = channels + spare;
-        let x = harness.random.numbers(tokens * stride, 2.0); // [tokens, stride]
-        let weight = harness.random.numbers(channels * 4, 1.0);
-        let before = harness.random.numbers(3 * channels, 2.0);
-        let (mut state, mut y) = (harness.in_place(&before)?, harness.output(tokens * channels, Holds::Numbers)?);
-        let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&weight)?);
-        let (recording, sizes) = (&mut harness.recording, (tokens, channels, stride));
-        kernels::conv_silu::record(recording, sizes, &x_slice, &state.slice, &weight_slice, &y.slice)?;
-        reference::conv_silu::compute(stride, &x, state.expected(), &weight, y.expected());
-        // Terms may cancel.
-        y.magnitude = 4.0;
-        Ok(vec![state, y])
-    })
-}
 
 /// Tokens behind others, with decays from almost none to almost all.
 pub fn delta_scan(tokens: usize, heads: DeltaHeads) -> Case {
     let sizes = format!("tokens={tokens} {heads:?}");
     Case::new(kernels::delta_scan::kernel(heads.dim), SUM, sizes, move |harness| {
         let DeltaHeads { keys, values, dim, .. } = heads;
-        let (stride, offset) = (2 * values + 3, 1);
-        let y = harness.random.numbers(tokens * (2 * keys + values) * dim, 2.0); // [tokens, q | k | v]
-        let gates = harness.random.numbers(tokens * stride, 4.0); // [tokens, stride]
+        let channels = (2 * keys + values) * dim;
+        let (stride, offset) = (channels + 2 * values + 3, channels + 1);
+        let mut rows = harness.random.numbers(tokens * stride, 2.0); // [tokens, q | k | v | gates]
+        for row in rows.chunks_exact_mut(stride) {
+            row[channels..].iter_mut().for_each(|gate| *gate *= 2.0);
+        }
+        let conv = harness.random.numbers(channels * 4, 1.0);
         let rate: Vec<f32> = (0..values).map(|_| -0.02 - 1.5 * (1.0 + harness.random.number())).collect();
         let dt = harness.random.numbers(values, 1.0);
+        let seen = harness.random.numbers(3 * channels, 2.0); // [3, channels]
         let before = harness.random.numbers(values * dim * dim, 1.0); // [values, dim, dim]
         let (mut state, mut out) = (harness.in_place(&before)?, harness.output(tokens * values * dim, Holds::Numbers)?);
-        let (y_slice, gates_slice) = (harness.input(&y)?, harness.input(&gates)?);
+        let (rows_slice, conv_slice, seen_kept) =
+            (harness.input(&rows)?, harness.input(&conv)?, harness.in_place(&seen)?);
         let (rate_slice, dt_slice) = (harness.input(&rate)?, harness.input(&dt)?);
         let scan = DeltaScan {
-            y: &y_slice,
-            gates: &gates_slice,
+            rows: &rows_slice,
             place: (stride, offset),
+            before: &seen_kept.slice,
+            conv: &conv_slice,
             rates: [&rate_slice, &dt_slice],
             state: &state.slice,
             out: &out.slice,
         };
         kernels::delta_scan::record(&mut harness.recording, tokens, heads, &scan)?;
-        let gates = (&gates[..], stride, offset);
-        reference::delta_scan::compute(heads, &y, gates, [&rate, &dt], state.expected(), out.expected());
+        let y = reference::delta_scan::convolved(&rows, stride, &seen, &conv); // [tokens, q | k | v]
+        let rows = (&rows[..], stride, offset);
+        reference::delta_scan::compute(heads, &y, rows, [&rate, &dt], state.expected(), out.expected());
         (state.magnitude, out.magnitude) = (4.0, 1.0);
-        Ok(vec![state, out])
+        Ok(vec![state, out, seen_kept])
     })
 }
 
-/// Heads of numbers up to 3.
-pub fn gated_head_norm((tokens, heads, dim): (usize, usize, usize), (before, behind): (usize, usize)) -> Case {
-    let sizes = format!("tokens={tokens} heads={heads} dim={dim} around=({before}, {behind})");
+/// Heads of numbers up to 3, behind so many channels.
+pub fn gated_head_norm((tokens, heads, dim): (usize, usize, usize), (channels, behind): (usize, usize)) -> Case {
+    let sizes = format!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind}");
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
-        let (stride, eps) = (before + heads * dim + behind, 1e-6);
+        let (stride, eps) = (channels + heads * dim + behind, 1e-6);
         let numbers = harness.random.numbers(tokens * heads * dim, 3.0);
-        let gates = harness.random.numbers(tokens * stride, 6.0); // [tokens, stride]
+        let rows = harness.random.numbers(tokens * stride, 6.0); // [tokens, stride]
         let weight = harness.random.numbers(dim, 2.0);
-        let mut x = harness.in_place(&numbers)?;
-        let (gates_slice, weight_slice) = (harness.input(&gates)?, harness.input(&weight)?);
-        let (recording, place) = (&mut harness.recording, (&gates_slice, stride, before));
-        kernels::gated_head_norm::record(recording, (tokens, heads, dim), eps, &x.slice, place, &weight_slice)?;
-        reference::gated_head_norm::compute(heads, eps, x.expected(), &gates, (stride, before), &weight);
-        Ok(vec![x])
+        let before = harness.random.numbers(3 * channels, 6.0); // [3, channels]
+        let (mut x, mut seen) = (harness.in_place(&numbers)?, harness.in_place(&before)?);
+        let (rows_slice, weight_slice) = (harness.input(&rows)?, harness.input(&weight)?);
+        let buffers = GatedHeadNorm {
+            x: &x.slice,
+            rows: &rows_slice,
+            place: (stride, channels),
+            weight: &weight_slice,
+            seen: &seen.slice,
+        };
+        let (recording, sizes) = (&mut harness.recording, (tokens, heads, dim));
+        kernels::gated_head_norm::record(recording, sizes, (eps, channels), &buffers)?;
+        let place = (stride, channels);
+        reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight, seen.expected());
+        Ok(vec![x, seen])
     })
 }
 

@@ -1,24 +1,21 @@
 //! Rows of the kernels of gated delta nets.
 
-use ocelli::kernels::cases::{Case, conv_silu, delta_scan, gated_head_norm, sigmoid_gate};
+use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm, sigmoid_gate};
 use ocelli::kernels::delta_scan::DeltaHeads;
 
 use super::pointwise::FOLDED;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for (tokens, channels, spare) in [(1, 1, 0), (1, 64, 5), (2, 65, 0), (3, 512, 7), (4, 63, 1), (67, 6144, 2080)] {
-        rows.push(conv_silu(tokens, channels, spare));
-    }
     for (tokens, keys, values, dim) in
-        [(1, 1, 1, 32), (1, 16, 16, 128), (2, 2, 4, 64), (3, 2, 6, 32), (70, 2, 4, 64), (33, 1, 3, 128)]
+        [(1, 1, 1, 32), (1, 16, 16, 128), (2, 2, 4, 64), (3, 2, 6, 32), (70, 2, 4, 64), (33, 1, 3, 128), (5, 1, 1, 256)]
     {
         for tiled in [false, true] {
             rows.push(delta_scan(tokens, DeltaHeads { keys, values, dim, tiled }));
         }
     }
-    for sizes in [(1, 1, 32), (1, 16, 128), (3, 5, 64), (70, 4, 60)] {
-        rows.extend([(0, 0), (7, 2)].map(|around| gated_head_norm(sizes, around)));
+    for sizes in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
+        rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around)));
     }
     for sizes in [(1, 1), (1, 2048), (3, 65), (70, 256), (FOLDED / 129 + 1, 129)] {
         rows.push(sigmoid_gate(sizes, (6, 3)));
