@@ -41,7 +41,7 @@ pub struct TensorSpec {
     /// Name of the matrix that this one becomes a part of on the GPU, where the layouts of all parts allow it. The parts have the same
     /// inputs, and their rows follow one another in the order of the list of tensors.
     pub fuse: Option<String>,
-    /// The coarsest layout it may be stored in; `None` for any.
+    /// The coarsest layout it may be rounded to; `None` for any. Blocks that a checkpoint holds stay as they are.
     pub floor: Option<Layout>,
     /// The shape in checkpoints where it differs, such as `[out, channels, height, width]` of a convolution. Row-major order is the same.
     pub checkpoint_shape: Option<Vec<usize>>,

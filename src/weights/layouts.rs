@@ -15,7 +15,7 @@ pub enum Target {
     All(Layout),
 }
 
-/// What becomes of the matrices of a model. Vectors are always f32, and no matrix gets a layout coarser than its family allows
+/// What becomes of the matrices of a model. Vectors are always f32, and no matrix is rounded to a layout coarser than its family allows
 /// ([`TensorSpec::floor`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Layouts {
@@ -46,8 +46,10 @@ impl Layouts {
             Target::All(layout) => layout,
             _ => held,
         };
+        // To round blocks to 16 bits would lose more than to keep them. Frames are added, so that no block of theirs is kept.
+        let is_kept = held.is_quantised() && layout == held && spec.frames.is_none();
         // Layouts are in the order of their precision.
-        spec.floor.map_or(layout, |floor| layout.min(floor))
+        spec.floor.filter(|_| !is_kept).map_or(layout, |floor| layout.min(floor))
     }
 }
 

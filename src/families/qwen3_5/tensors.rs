@@ -62,7 +62,7 @@ fn delta_layer(hidden: usize, delta: &DeltaConfig, index: usize) -> Vec<TensorSp
             .gguf(format!("blk.{index}.{gguf}"))
     };
     let fused = |name: &str| format!("layers.{index}.linear_attn.{name}");
-    // What decides about decays: less than a percent of a layer.
+    // What decides about decays, and less than a percent of a layer: not worth a rounding to less than 16 bits.
     let fine = |spec: TensorSpec| TensorSpec { floor: Some(Layout::F16), ..spec.fuse(fused("in_proj_ba")) };
     let conv = at("conv1d", &[channels * 4], "conv1d.weight", "ssm_conv1d.weight");
     let rate = at("rate", &[value_heads], "A_log", "ssm_a");
