@@ -338,13 +338,15 @@ pack_fixtures() {
       target/debug/ocelli pack "$checkpoint" --quant "$quant" --out "target/fixture-packages/$(basename "$checkpoint")-$quant"
     done
   done
-  local text name vision
+  local text
   for text in tests/fixtures/gguf/*.gguf; do
-    name=$(basename "$text" .gguf)
-    [[ $name != *mmproj && $name != tokenizer ]] || continue
-    vision=tests/fixtures/gguf/${name}_mmproj.gguf
-    [[ -f $vision ]] || vision=tests/fixtures/gguf/mmproj.gguf
-    target/debug/ocelli pack "$text" --mmproj "$vision" --out "target/fixture-packages/gguf-$name"
+    [[ $text != */mmproj.gguf && $text != */tokenizer.gguf ]] || continue
+    target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$(basename "$text" .gguf)"
+  done
+  # Pairs that llama.cpp's converter wrote.
+  for text in tests/fixtures/gguf/*/text.gguf; do
+    checkpoint=$(dirname "$text")
+    target/debug/ocelli pack "$text" --mmproj "$checkpoint/mmproj.gguf" --out "target/fixture-packages/gguf-$(basename "$checkpoint")"
   done
   target/debug/ocelli pack tests/fixtures/gguf/q4_k.gguf --mmproj tests/fixtures/gguf/mmproj.gguf --quant compact \
     --out target/fixture-packages/gguf-q4_k_compact
@@ -355,7 +357,8 @@ pack_fixtures() {
 
 fixtures() {
   setup_python
-  PYTHON=$PWD/.tools/py/bin/python tests/fixtures/make_all.sh
+  setup_llama_cpp
+  PYTHON=$PWD/.tools/py/bin/python LLAMA_CPP=$PWD/.tools/llama.cpp tests/fixtures/make_all.sh
 }
 
 setup_python() {
@@ -366,6 +369,17 @@ setup_python() {
     .tools/py/bin/pip install --quiet -r tests/fixtures/requirements.txt
     done_with python tests/fixtures/requirements.txt
   fi
+}
+
+# The sources of llama.cpp's converter, of which a release of its Python binding has a copy.
+setup_llama_cpp() {
+  [[ -f .tools/llama.cpp/convert_hf_to_gguf.py ]] && return
+  local release=llama_cpp_python-0.3.36 archive=.tools/llama_cpp_python.tar.gz
+  say "downloading llama.cpp's converter into .tools/llama.cpp"
+  mkdir -p .tools/llama.cpp
+  curl -sfL -o "$archive" "https://files.pythonhosted.org/packages/ec/e9/e7de2b0463ea3ffbf0ede6cb21b58c1258a8f6521aae45ca773a59fe7cf3/$release.tar.gz"
+  echo "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e  $archive" | sha256sum --check --quiet
+  tar -xzf "$archive" -C .tools/llama.cpp --strip-components 3 "$release/vendor/llama.cpp/"{convert_hf_to_gguf.py,conversion,gguf-py}
 }
 
 # --- benchmarks ----------------------------------------------------------------------------------------------------------

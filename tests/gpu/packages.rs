@@ -68,16 +68,16 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
 
 /// Packs a fixture GGUF file together with the fixtures' vision half.
 pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
-    pack_gguf_pair(name, "mmproj", layouts).await
+    pack_gguf_pair(GGUF, name, layouts).await
 }
 
-/// Packs a fixture GGUF file together with a vision half.
-pub(crate) async fn pack_gguf_pair(name: &str, mmproj: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
+/// Packs a GGUF file of a folder of fixtures together with the vision half beside it.
+pub(crate) async fn pack_gguf_pair(checkpoint: &str, name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
-    let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some(format!("{mmproj}.gguf")) };
+    let names = GgufImport { text: format!("{name}.gguf"), mmproj: Some("mmproj.gguf".into()) };
     let options = ImportOptions { layouts, ..ImportOptions::default() };
-    gguf::import(&Directory(folder(GGUF)), &names, writer, options, |_| ControlFlow::Continue(()))
+    gguf::import(&Directory(folder(checkpoint)), &names, writer, options, |_| ControlFlow::Continue(()))
         .await
         .expect("import");
     std::mem::take(&mut *files.lock().unwrap())

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { after, before, test } from "node:test";
 import type { ChatCompletion, Engine, KvPrecision, ScoreRequest } from "../src/index.js";
@@ -22,7 +22,7 @@ interface Case {
 
 interface Cases {
   /** The case that was also computed with quantised weights. */
-  quant_case: string;
+  quant_case: string | null;
   cases: Case[];
 }
 
@@ -47,6 +47,9 @@ const layouts = (checkpoint: string) => ["f32", ...(ALL || checkpoint === "tied_
 /** GGUF files of each block type, except those whose blocks are the layouts above. */
 const GGUF = ["mixed", "bf16", "q4_k", "q5_k", "q6_k", "q4_k_compact", ...(ALL ? ["q8_0", "q4_0"] : [])];
 
+/** Pairs of files that llama.cpp's converter wrote. */
+const PAIRS = readdirSync(`${fixtures}/gguf`).filter((name) => existsSync(`${fixtures}/gguf/${name}/text.gguf`));
+
 const subjects: Subject[] = [
   ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
     layouts(checkpoint).map((quant) => ({
@@ -61,6 +64,12 @@ const subjects: Subject[] = [
     folder: "gguf",
     expected: `expected_${name}`,
     stored: false,
+  })),
+  ...PAIRS.map((pair) => ({
+    name: `gguf-${pair}`,
+    folder: `gguf/${pair}`,
+    expected: "expected",
+    stored: true,
   })),
 ];
 

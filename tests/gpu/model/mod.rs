@@ -68,12 +68,12 @@ fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
     });
 }
 
-/// The two GGUF files of a checkpoint against its own logits.
-fn pair_agrees(name: &str) {
+/// A pair of files that llama.cpp's converter wrote, against `transformers`: the text model's matrices as they are, K-quants too.
+fn pair_agrees(name: &str, layouts: Layouts) {
     pollster::block_on(async {
-        let files = pack_gguf_pair(name, &format!("{name}_mmproj"), Layout::F32.into()).await;
-        let mut engine = load(&files, 256).await;
-        engine_agrees(&mut engine, &format!("{name}.gguf"), cases(name, "")).await;
+        let folder = format!("{GGUF}/{name}");
+        let mut engine = load(&pack_gguf_pair(&folder, "text", layouts).await, 256).await;
+        engine_agrees(&mut engine, &format!("{name}, as converted"), cases(&folder, "")).await;
     });
 }
 
@@ -92,16 +92,25 @@ macro_rules! gguf_files {
                 gguf_agrees("bf16", Layout::F32.into(), "bf16");
             }
 
-            /// As llama.cpp's converter writes Qwen's models, with what it repeats, splits and adds.
             #[test]
-            fn qwen3_vl_as_f32() {
-                pair_agrees("qwen3_vl");
+            fn qwen3_vl_as_converted() {
+                pair_agrees("qwen3_vl", Layout::F32.into());
             }
 
-            /// And with value heads in another order.
+            /// With value heads in another order, norms that are whole, and a layer that drafts tokens.
             #[test]
-            fn qwen3_5_as_f32() {
-                pair_agrees("qwen3_5");
+            fn qwen3_5_as_converted() {
+                pair_agrees("qwen3_5_untied", Layout::F32.into());
+            }
+
+            #[test]
+            fn qwen3_vl_in_k_quants() {
+                pair_agrees("qwen3_vl_q4_k", Layouts::default());
+            }
+
+            #[test]
+            fn qwen3_5_in_k_quants() {
+                pair_agrees("qwen3_5_q4_k", Layouts::default());
             }
 
             #[test]
@@ -210,6 +219,7 @@ checkpoints!(
     qwen3_vl_untied,
     qwen3_5,
     qwen3_5_even,
+    qwen3_5_untied,
     mllama
 );
 
