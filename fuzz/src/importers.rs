@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use ocelli::Result;
+use ocelli::families::definition;
 use ocelli::weights::ImportOptions;
 use ocelli::weights::gguf::{self, GgufImport};
 use ocelli::weights::hf::{self, read_settings};
@@ -86,6 +87,43 @@ fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
 pub fn safetensors(bytes: &[u8]) -> Result<()> {
     let files = files([("config.json", tiny::HF_CONFIG), ("tokenizer.json", b"{}"), ("model.safetensors", bytes)]);
     import_hf(&files, layout(bytes)).map(drop)
+}
+
+/// A checkpoint of another family: `config.json`, a byte of zero, `model.safetensors`.
+///
+/// # Errors
+/// As [`hf::import`].
+pub fn checkpoint(bytes: &[u8]) -> Result<()> {
+    let mut halves = bytes.splitn(2, |&byte| byte == 0);
+    let [config, weights] = [halves.next().unwrap_or_default(), halves.next().unwrap_or_default()];
+    let files = files([("config.json", config), ("tokenizer.json", b"{}"), ("model.safetensors", weights)]);
+    import_hf(&files, layout(bytes)).map(drop)
+}
+
+/// Configurations and weights of small models that are no plain decoders.
+///
+/// # Panics
+/// If a configuration is refused.
+pub fn tiny_checkpoints() -> [[Vec<u8>; 2]; 2] {
+    [tiny::MLLAMA_CONFIG, tiny::QWEN3_5_CONFIG].map(|config| [config.to_vec(), zeros(config)])
+}
+
+/// A checkpoint of zeros under every name that is read.
+fn zeros(config: &[u8]) -> Vec<u8> {
+    let config = files([("config.json", config), ("tokenizer.json", b"{}")]);
+    let config = pollster::block_on(read_settings(&config)).expect("a good file").config;
+    let mut tensors: Vec<tiny::Tensor> = Vec::new();
+    for spec in definition(&config).tensors() {
+        let gates = spec.gate.iter().map(|gate| (&gate.hf[0], vec![1]));
+        let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape).clone();
+        for (name, shape) in gates.chain([(&spec.hf[0], shape)]) {
+            // Several tensors are parts of one.
+            if tensors.iter().all(|(known, ..)| known != name) {
+                tensors.push((name.clone(), "BF16", shape));
+            }
+        }
+    }
+    tiny::safetensors(&tensors)
 }
 
 /// `model.safetensors.index.json` of a good checkpoint in two files.

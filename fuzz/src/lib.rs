@@ -14,7 +14,9 @@ mod snapshot;
 pub mod tiny;
 
 pub use chat::{request, text_stream, tokenizer};
-pub use importers::{gguf_text, gguf_vision, hf_settings, safetensors, safetensors_index, tiny_manifests};
+pub use importers::{
+    checkpoint, gguf_text, gguf_vision, hf_settings, safetensors, safetensors_index, tiny_checkpoints, tiny_manifests,
+};
 pub use package::manifest;
 pub use picture::{LIMIT_MEGAPIXELS, picture};
 pub use snapshot::{snapshot, tiny_snapshots};

@@ -230,30 +230,30 @@ pub const HF_CONFIG: &[u8] = br#"{"architectures": ["MistralForCausalLM"], "mode
     "vocab_size": 4, "max_position_embeddings": 16, "sliding_window": null, "rms_norm_eps": 1e-5, "rope_theta": 1e4,
     "tie_word_embeddings": false}"#;
 
-/// A tensor of a checkpoint: name, type, elements in a row and rows, if it has rows.
-type Tensor = (String, &'static str, &'static [usize]);
+/// A tensor of a checkpoint: name, type, sizes.
+pub type Tensor = (String, &'static str, Vec<usize>);
 
 fn checkpoint(matrix: &'static str) -> Vec<Tensor> {
     let mut tensors: Vec<Tensor> = vec![
-        ("model.embed_tokens.weight".into(), "F16", &[4, 4]),
-        ("model.norm.weight".into(), "F32", &[4]),
-        ("lm_head.weight".into(), "BF16", &[4, 4]),
+        ("model.embed_tokens.weight".into(), "F16", vec![4, 4]),
+        ("model.norm.weight".into(), "F32", vec![4]),
+        ("lm_head.weight".into(), "BF16", vec![4, 4]),
     ];
     for name in ["input_layernorm", "post_attention_layernorm"] {
-        tensors.push((format!("model.layers.0.{name}.weight"), "BF16", &[4]));
+        tensors.push((format!("model.layers.0.{name}.weight"), "BF16", vec![4]));
     }
     for name in ["self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate", "mlp.up", "mlp.down"] {
         let name = format!("model.layers.0.{name}_proj.weight");
         if matrix == "F8_E4M3" {
-            tensors.push((format!("{name}_scale_inv"), "BF16", &[]));
+            tensors.push((format!("{name}_scale_inv"), "BF16", Vec::new()));
         }
-        tensors.push((name, matrix, &[4, 4]));
+        tensors.push((name, matrix, vec![4, 4]));
     }
     tensors
 }
 
 /// A safetensors file of zeros.
-fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
     let mut end = 0;
     let entries = tensors.iter().map(|(name, kind, shape)| {
         let start = end;
@@ -268,6 +268,29 @@ fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
     let header = format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; end]].concat()
 }
+
+/// `config.json` of a small Llama 3.2 Vision, with a layer of each kind.
+pub const MLLAMA_CONFIG: &[u8] = br#"{"architectures": ["MllamaForConditionalGeneration"], "model_type": "mllama",
+    "image_token_index": 4, "text_config": {"model_type": "mllama_text_model", "hidden_size": 64, "intermediate_size": 4,
+    "num_hidden_layers": 2, "cross_attention_layers": [1], "num_attention_heads": 16, "num_key_value_heads": 1, "vocab_size": 4, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "tie_word_embeddings": false, "rope_parameters": {"rope_type": "llama3",
+    "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8}},
+    "vision_config": {"model_type": "mllama_vision_model", "hidden_act": "gelu", "hidden_size": 4, "attention_heads": 1,
+    "intermediate_size": 4, "num_hidden_layers": 2, "num_global_layers": 1, "intermediate_layers_indices": [0, 1],
+    "image_size": 4, "patch_size": 2, "max_num_tiles": 2, "num_channels": 3, "norm_eps": 1e-5, "vision_output_dim": 12}}"#;
+
+/// `config.json` of a small Qwen3.5, with a layer of each kind.
+pub const QWEN3_5_CONFIG: &[u8] = br#"{"architectures": ["Qwen3_5ForConditionalGeneration"], "model_type": "qwen3_5",
+    "tie_word_embeddings": true, "image_token_id": 4, "video_token_id": 5, "vision_start_token_id": 6, "vision_end_token_id": 7,
+    "text_config": {"model_type": "qwen3_5_text", "hidden_size": 32, "intermediate_size": 4, "num_hidden_layers": 2,
+    "layer_types": ["linear_attention", "full_attention"], "full_attention_interval": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "max_position_embeddings": 16,
+    "linear_conv_kernel_dim": 4, "linear_key_head_dim": 32, "linear_value_head_dim": 32, "linear_num_key_heads": 1,
+    "linear_num_value_heads": 1, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": true, "rope_parameters":
+    {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.25, "mrope_interleaved": true, "mrope_section": [1, 1, 0]}},
+    "vision_config": {"model_type": "qwen3_5_vision", "depth": 1, "hidden_size": 8, "intermediate_size": 4, "num_heads": 1,
+    "num_position_embeddings": 4, "out_hidden_size": 32, "in_channels": 3, "patch_size": 2, "spatial_merge_size": 2,
+    "temporal_patch_size": 2, "hidden_act": "gelu_pytorch_tanh"}}"#;
 
 /// The weights of a model whose matrices are of that type, `F32`, `F16`, `BF16` or `F8_E4M3`.
 pub fn safetensors_of(matrix: &'static str) -> Vec<u8> {

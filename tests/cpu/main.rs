@@ -14,6 +14,7 @@ mod mllama;
 mod on_paper;
 mod pages;
 mod picture_size;
+mod plans;
 mod qwen;
 mod reference;
 mod rooms;

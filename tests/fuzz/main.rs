@@ -49,6 +49,14 @@ fn safetensors_index() {
 }
 
 #[test]
+fn checkpoint() {
+    let (target, seeds) = (targets::checkpoint, seeds::checkpoint());
+    assert!(seeds.iter().all(|seed| target(&seed.bytes).is_ok()), "good files");
+    // The constant is the names of the tensors of 1024 layers in tower and decoder.
+    survives(&Parser { name: "checkpoint", target, seeds, factor: 64, constant: 2 * MIB });
+}
+
+#[test]
 fn hf_settings() {
     let (target, seeds) = (targets::hf_settings, seeds::hf_settings());
     // The constant is the names of the tensors of 1024 layers in tower and decoder.

@@ -24,6 +24,11 @@ pub(crate) fn safetensors() -> Vec<Seed> {
     ["F32", "F16", "BF16", "F8_E4M3"].map(|kind| Seed::safetensors(tiny::safetensors_of(kind))).into()
 }
 
+/// Checkpoints whose tensors are none of a plain decoder.
+pub(crate) fn checkpoint() -> Vec<Seed> {
+    super::targets::tiny_checkpoints().map(|[config, weights]| Seed::checkpoint(&config, &weights)).into()
+}
+
 pub(crate) fn safetensors_index() -> Vec<Seed> {
     vec![Seed::json(tiny::safetensors_list())]
 }

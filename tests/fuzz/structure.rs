@@ -30,6 +30,17 @@ impl Seed {
         Self { numbers: std::iter::once(0..8).collect(), values: json_values(&bytes[..8 + len], 8), bytes }
     }
 
+    /// A configuration, a byte of zero, and a safetensors file.
+    pub(crate) fn checkpoint(config: &[u8], weights: &[u8]) -> Self {
+        let (config, weights, at) = (Self::json(config), Self::safetensors(weights.to_vec()), config.len() + 1);
+        let moved = |ranges: Vec<Range<usize>>| ranges.into_iter().map(move |range| range.start + at..range.end + at);
+        Self {
+            numbers: moved(weights.numbers).collect(),
+            values: config.values.into_iter().chain(moved(weights.values)).collect(),
+            bytes: [&config.bytes[..], &[0], &weights.bytes].concat(),
+        }
+    }
+
     /// A picture: what its headers say, two bytes at a time, and for WebP the sizes of all its chunks.
     pub(crate) fn picture(bytes: Vec<u8>) -> Self {
         let mut numbers: Vec<_> = (8..bytes.len().min(72)).map(|at| at..(at + 2).min(bytes.len())).collect();
