@@ -138,8 +138,11 @@ impl<'a> Reader<'a> {
                 if self.called.iter().any(|called| called.result.is_some()) {
                     self.expect_no_results()?;
                 }
-                let is_next = self.called.is_empty() && self.begin_with_thoughts();
-                if !is_next && self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant) {
+                // Calls that wait for their results are of one message, which has begun: what was thought between them has no place.
+                self.thoughts.take_if(|_| !self.called.is_empty());
+                if !self.begin_with_thoughts()
+                    && self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant)
+                {
                     self.push(Role::Assistant, Vec::new());
                 }
                 self.read_call((&fields.need("call_id")?, item), &fields)

@@ -158,6 +158,10 @@ fn thoughts_that_are_sent_back_stand_where_those_of_a_chat_do() {
         json!([{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]),
         json!({"role": "tool", "tool_call_id": "c", "content": "3"}),
     );
+    let other = json!({"type": "function_call", "call_id": "d", "name": "g", "arguments": "{}"});
+    let other_result = json!({"type": "function_call_output", "call_id": "d", "output": "4"});
+    let chat_other = json!({"id": "d", "type": "function", "function": {"name": "g", "arguments": "{}"}});
+    let chat_other_result = json!({"role": "tool", "tool_call_id": "d", "content": "4"});
     let plain = told(RESPONSES, &json!([asked, call, result]));
     for (input, messages) in [
         (
@@ -168,6 +172,12 @@ fn thoughts_that_are_sent_back_stand_where_those_of_a_chat_do() {
             json!([asked, thought("Hm, Oslo"), said, call, result]),
             json!([asked, {"role": "assistant", "reasoning_content": "Hm, Oslo", "content": "Wait.", "tool_calls": chat_call},
                 chat_result]),
+        ),
+        // Those between two calls have no place.
+        (
+            json!([asked, thought("Hm, Oslo"), call, thought("Hm"), other, result, other_result, said]),
+            json!([asked, {"role": "assistant", "reasoning_content": "Hm, Oslo", "tool_calls": [chat_call[0], chat_other]},
+                chat_result, chat_other_result, {"role": "assistant", "content": "Wait."}]),
         ),
         // Those before the last question are not shown.
         (
