@@ -96,6 +96,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
         let launch = AttentionStep {
             apart: false,
             q: &q,
+            gates: None,
             cache: &cache,
             step: &step,
             m: 1,
@@ -142,7 +143,7 @@ fn attend(gpu: &Gpu, (q_tokens, kv_tokens, q_heads, kv_heads, head_dim): (usize,
     let kv = KeysValues::Rows { k: &k, v: &v };
     let tuning = attention::Tuning::of(gpu.kernel_config());
     let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-    attention::record(&mut recording, &Attention { q: &q, kv, out: &out, shape, tuning }).expect("record");
+    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out: &out, shape, tuning }).expect("record");
     let seconds = time(gpu, &recording, &out.buffer.slice(0..4));
     let name = format!("attention q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads} dim={head_dim}");
     let flops = 4.0 * (q_tokens * kv_tokens * q_heads * head_dim) as f64;

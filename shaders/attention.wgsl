@@ -3,8 +3,9 @@
 // takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
-//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED
+//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED GATED
 //: use attending $KV $ROWS_OF
+//: use gates //: when GATED
 
 var<workgroup> lane_values: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights
 var<workgroup> weights: array<vec4f, TILE * ROWS / 4>; // [TILE, ROWS]
@@ -101,7 +102,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     let at = token$h[$r] * p.out_stride4 + head$h[$r] * HEAD_DIM4;
 //: each c COLUMNS
     if lane + $cu * LANES < HEAD_DIM4 {
-      out[at + lane + $cu * LANES] = acc$h_$r_$c / sum$h[$r];
+      acc$h_$r_$c /= sum$h[$r];
+      acc$h_$r_$c = gated(acc$h_$r_$c, token$h[$r], head$h[$r] * HEAD_DIM4 + lane + $cu * LANES); //: when GATED
+      out[at + lane + $cu * LANES] = acc$h_$r_$c;
     }
 //: end
   }

@@ -1,14 +1,20 @@
-// Joins the partial results of a split `attention_step`: each counts by its share of the sum of exponentials.
-//: const HEAD_DIM4
+// Joins the partial results of a split `attention_step`: each counts by its share of the sum of exponentials. With
+// GATED, sums are multiplied by the sigmoid of gates.
+//: const HEAD_DIM4 GATED
+//: use gates //: when GATED
 
 struct Params {
   rows: u32, // (token, query head)
   splits: u32,
+  heads: u32, // of queries
+  q_stride4: u32,
+  gate_offset4: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> partials: array<vec4f>; // [splits, rows, HEAD_DIM4 + 1], last (peak, total, 0, 0)
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [rows, HEAD_DIM4]
+@group(0) @binding(3) var<storage, read> q: array<vec4f>; //: when GATED // [rows / heads, q_stride4]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -30,5 +36,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     total += weight * share.y;
     sum += weight * partials[s * split + row + i % HEAD_DIM4];
   }
-  out[i] = sum / total;
+  sum /= total;
+//: when GATED
+  let width = p.heads * HEAD_DIM4;
+  sum = gated(sum, i / width, i % width);
+//: end
+  out[i] = sum;
 }

@@ -3,24 +3,11 @@
 // the scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of four times as many, whose other quarters its neighbours take, so
 // that together they read 64 bytes of a key. For the output it takes COLUMNS vectors of a head, and VALUE_GROUPS groups of threads divide
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
-//: const WIDE_KEYS WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
-//: use $KV pages
+//: const WIDE_KEYS WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
+//: use attending_step $KV pages
+//: use gates //: when GATED
 //: use step_subgroup //: when SUBGROUPS
 //: use step_memory //: unless SUBGROUPS
-
-struct Params {
-  m: u32,
-  group: u32, // query heads a key-value head
-  kv_heads: u32,
-  splits: u32,
-  scale: f32,
-  q_stride4: u32,
-  q_offset4: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>; // [m, q_stride4]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [m, q_heads, HEAD_DIM4], or [splits, m, q_heads, HEAD_DIM4 + 1]
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
@@ -187,7 +174,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
       sum += sums[(row * VALUE_GROUPS + t) * HEAD_DIM4 + column];
     }
     out[((wg.x * p.m + token) * q_heads + head) * (HEAD_DIM4 + 1u) + column] = sum; //: when SPLIT
-    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum / total_of(row, lanes); //: unless SPLIT
+//: unless SPLIT
+    sum /= total_of(row, lanes);
+    sum = gated(sum, token, head * HEAD_DIM4 + column); //: when GATED
+    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum;
+//: end
   }
 //: when SPLIT
 //: each r ROWS

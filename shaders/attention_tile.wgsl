@@ -2,8 +2,9 @@
 // 4 * ROWS4 rows and takes TILE keys at a time: a thread computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of
 // its rows' outputs. Scores are made in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values
 // with their weights. What a slice needs of memory is loaded while the slice before it is multiplied.
-//: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED
+//: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED GATED
 //: use attending $KV $ROWS_OF staged_heads
+//: use gates //: when GATED
 //: const HEAD_DIM4
 
 const SLICES: u32 = (HEAD_DIM4 + 3u) / 4u;
@@ -139,10 +140,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: each r 4
   let row$h_$r = first_row + own$h * 4u + $ru;
   if row$h_$r < rows {
-    let at = row$h_$r / p.group * p.out_stride4 + (kv_head * p.group + row$h_$r % p.group) * HEAD_DIM4;
+    let token = row$h_$r / p.group;
+    let head = (kv_head * p.group + row$h_$r % p.group) * HEAD_DIM4;
+    let at = token * p.out_stride4 + head;
 //: each c COLUMNS
     if lane + $cu * LANES < HEAD_DIM4 {
-      out[at + lane + $cu * LANES] = acc$h_$r_$c / sum$h[$r];
+      acc$h_$r_$c /= sum$h[$r];
+      acc$h_$r_$c = gated(acc$h_$r_$c, token, head + lane + $cu * LANES); //: when GATED
+      out[at + lane + $cu * LANES] = acc$h_$r_$c;
     }
 //: end
   }

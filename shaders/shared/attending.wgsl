@@ -13,6 +13,7 @@ struct Params {
   v_stride4: u32,
   v_offset4: u32,
   out_stride4: u32,
+  gate_offset4: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -74,6 +74,8 @@ impl Source {
 pub struct Attention<'a> {
     /// Queries. `// [q_tokens, q_heads, head_dim]`
     pub q: &'a Heads,
+    /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [q_tokens, q_heads, head_dim]`
+    pub gates: Option<usize>,
     /// Keys and values.
     pub kv: KeysValues<'a>,
     /// Results. `// [q_tokens, q_heads * head_dim]`
@@ -171,8 +173,8 @@ const LEAST_ROWS: usize = 32;
 /// Most vectors of four numbers in a slice of values.
 const VALUE_SLICE: usize = 256;
 
-/// The kernel for a head width and what holds the keys and values.
-pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
+/// The kernel for a head width and what holds the keys and values, of results that are multiplied by the sigmoid of their gates or not.
+pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -> Kernel {
     let (precision, fitting) = (source.precision(), tuning.fitting(head_dim, source));
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
     let (dim4, threads, tile) = (head_dim / 4, lanes * lane_groups, fitting.tile());
@@ -186,6 +188,7 @@ pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
         ("WIDE_KEYS", is_staged.into()),
         ("WIDE_VALUES", is_staged.into()),
         ("SCALED", (precision == KvPrecision::Int8).into()),
+        ("GATED", is_gated.into()),
         ("HEAD_DIM4", dim4),
         ("LANES", lanes),
         ("ROWS", fitting.rows()),
@@ -211,8 +214,9 @@ pub fn kernel(head_dim: usize, source: Source, tuning: Tuning) -> Kernel {
             ("VALUE_UNROLL", unroll),
         ])
     };
-    let variant = Variant::Attention { head_dim, source, tuning };
-    Kernel::new(format!("attention<{head_dim},{held}>"), uses, shader, variant)
+    let variant = Variant::Attention { head_dim, source, is_gated, tuning };
+    let gated = if is_gated { ",gated" } else { "" };
+    Kernel::new(format!("attention<{head_dim},{held}{gated}>"), uses, shader, variant)
 }
 
 /// FLOP of scores and weighted values: of pairs of a query and a key that it sees, in every head.
@@ -276,9 +280,10 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         v_stride4 = columns[2] / 4,
         v_offset4 = columns[3] / 4,
         out_stride4 = q_heads * head_dim / 4,
+        gate_offset4 = a.gates.unwrap_or(0) / 4,
     );
     let dispatch = Dispatch {
-        kernel: kernel(head_dim, a.kv.source(), a.tuning),
+        kernel: kernel(head_dim, a.kv.source(), a.gates.is_some(), a.tuning),
         params,
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(held).collect(),
         grid: [(q_tokens * group).div_ceil(fitting.rows()) as u32, kv_heads as u32, 1],

@@ -1,31 +1,38 @@
 //! Partial attentions over splits of the context to one: the second half of a split
 //! [`attention_step`](super::attention_step) (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
+use super::attention::Heads;
 use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
 
-/// The kernel for a head width.
-pub fn kernel(head_dim: usize) -> Kernel {
-    let shader = Shader::new("attention_join").set("HEAD_DIM4", head_dim / 4);
-    let variant = Variant::AttentionJoin { head_dim };
-    Kernel::new(format!("attention_join<{head_dim}>"), Features::NONE, shader, variant)
+/// The kernel for a head width, and results that are multiplied by the sigmoid of their gates or not.
+pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
+    let shader = Shader::new("attention_join").set("HEAD_DIM4", head_dim / 4).set("GATED", is_gated.into());
+    let variant = Variant::AttentionJoin { head_dim, is_gated };
+    let gated = if is_gated { ",gated" } else { "" };
+    Kernel::new(format!("attention_join<{head_dim}{gated}>"), Features::NONE, shader, variant)
 }
 
 /// Records it for `rows` rows, a token's query head each, of `splits` splits.
 ///
-/// `partials`: `// [splits, rows, head_dim + 4]`; `out`: `// [rows, head_dim]`.
+/// `partials`: `// [splits, rows, head_dim + 4]`; `gates`, with the query heads of a token: `// [rows / heads, heads, head_dim]`;
+/// `out`: `// [rows, head_dim]`.
 pub fn record(
     recording: &mut Recording,
     (rows, splits, head_dim): (usize, usize, usize),
     partials: &Slice,
+    gates: Option<&(Heads, usize)>,
     out: &Slice,
 ) -> Result<()> {
+    let (heads, q_stride4, gate_offset4) =
+        gates.map_or((0, 0, 0), |(gates, heads)| (*heads, gates.stride / 4, gates.offset / 4));
+    let gates = gates.map(|(gates, _)| &gates.buffer);
     recording.dispatch(Dispatch {
-        kernel: kernel(head_dim),
-        params: params!(rows, splits),
-        buffers: vec![partials.clone(), out.clone()],
+        kernel: kernel(head_dim, gates.is_some()),
+        params: params!(rows, splits, heads, q_stride4, gate_offset4),
+        buffers: [partials, out].into_iter().chain(gates).cloned().collect(),
         grid: linear_grid(rows * head_dim / 4),
         note: format!("rows={rows} splits={splits} dim={head_dim}"),
     })

@@ -102,6 +102,8 @@ const MAX_ROWS: usize = 8;
 pub struct AttentionStep<'a> {
     /// Queries. `// [m, q_heads, head_dim]`
     pub q: &'a Heads,
+    /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [m, q_heads, head_dim]`
+    pub gates: Option<usize>,
     /// Keys and values of all tokens so far, these `m` among them.
     pub cache: &'a Cache,
     /// The step's words.
@@ -142,6 +144,17 @@ pub fn can_be_apart(group: usize) -> bool {
     group.is_multiple_of(rows_together(group))
 }
 
+/// What a launch writes. Part of the kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Results {
+    /// Results.
+    Plain,
+    /// Results times the sigmoid of their gates.
+    Gated,
+    /// Sums over a split of the context.
+    Partial,
+}
+
 /// As much of a tuning as a head's width and workgroup memory allow, the groups of threads that divide the positions of a tile, and the vectors
 /// that sums take.
 fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize) -> (Tuning, usize, usize) {
@@ -170,9 +183,9 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
 }
 
 /// The kernel for so many query rows of a key-value head.
-pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bool, tuning: Tuning) -> Kernel {
+pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, results: Results, tuning: Tuning) -> Kernel {
     let (dim4, rows) = (head_dim / 4, rows_together(rows));
-    let variant = Variant::AttentionStep { head_dim, precision, rows, is_split, tuning };
+    let variant = Variant::AttentionStep { head_dim, precision, rows, results, tuning };
     let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
     // Integers take more registers on their way to numbers.
@@ -191,15 +204,20 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
         ("COLUMNS", dim4.div_ceil(tuning.threads)),
         ("VALUE_GROUPS", value_groups),
         ("SUMS", sums),
-        ("SPLIT", is_split.into()),
+        ("SPLIT", (results == Results::Partial).into()),
+        ("GATED", (results == Results::Gated).into()),
     ]);
     let shader = if lanes::has_subgroups(tuning.uses, tuning.emulated) {
         shader
     } else {
         shader.set("PARTS", PARTS.min(tuning.threads / 4).max(1))
     };
-    let split = if is_split { ",split" } else { "" };
-    let name = format!("attention_step<{head_dim},{precision},{rows}{split}>");
+    let label = match results {
+        Results::Plain => "",
+        Results::Gated => ",gated",
+        Results::Partial => ",split",
+    };
+    let name = format!("attention_step<{head_dim},{precision},{rows}{label}>");
     Kernel::new(name, tuning.uses, lanes::with(shader, tuning.uses, tuning.emulated), variant)
 }
 
@@ -207,7 +225,9 @@ pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, is_split: bo
 pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     record_pieces(recording, a)?;
     if a.splits > 1 {
-        super::attention_join::record(recording, (a.m * a.q_heads, a.splits, a.head_dim), a.partials, a.out)?;
+        let gates = a.gates.map(|offset| (Heads { offset, ..a.q.clone() }, a.q_heads));
+        let sizes = (a.m * a.q_heads, a.splits, a.head_dim);
+        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), a.out)?;
     }
     Ok(())
 }
@@ -225,10 +245,15 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         scale = (a.head_dim as f32).sqrt().recip(),
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
+        gate_offset4 = a.gates.unwrap_or(0) / 4,
     );
-    let out = if splits > 1 { a.partials } else { a.out };
+    let (results, out) = match a.gates {
+        _ if splits > 1 => (Results::Partial, a.partials),
+        Some(_) => (Results::Gated, a.out),
+        None => (Results::Plain, a.out),
+    };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, a.cache.precision, together, splits > 1, a.tuning),
+        kernel: kernel(a.head_dim, a.cache.precision, together, results, a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],

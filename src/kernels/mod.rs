@@ -39,7 +39,6 @@ pub mod sample_filter;
 pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
-pub mod sigmoid_gate;
 
 pub use matmul::Linear;
 
@@ -83,15 +82,15 @@ pub(crate) enum Variant {
     /// The kernel of that name, which is one text for every model.
     Plain(&'static str),
     /// [`attention`](mod@attention).
-    Attention { head_dim: usize, source: attention::Source, tuning: attention::Tuning },
+    Attention { head_dim: usize, source: attention::Source, is_gated: bool, tuning: attention::Tuning },
     /// [`attention_join`](mod@attention_join).
-    AttentionJoin { head_dim: usize },
+    AttentionJoin { head_dim: usize, is_gated: bool },
     /// [`attention_step`](mod@attention_step) of so many query rows a workgroup, over all of the context or a split of it.
     AttentionStep {
         head_dim: usize,
         precision: KvPrecision,
         rows: usize,
-        is_split: bool,
+        results: attention_step::Results,
         tuning: attention_step::Tuning,
     },
     /// [`delta_scan`](mod@delta_scan) of heads of a width.

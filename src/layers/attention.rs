@@ -10,7 +10,6 @@ use crate::kernels::cache::Cache;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
-use crate::kernels::sigmoid_gate;
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
@@ -36,6 +35,8 @@ impl Attention {
         let stride = self.queries_keys_values(pass, cache, &qkv)?;
         let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
+        let first_gate = (q_heads + 2 * kv_heads) * head_dim;
+        let gates = (self.qkv_proj.width() > first_gate).then_some(first_gate);
         match pass.form {
             Form::Chunk { first_entry: past } => {
                 let shape =
@@ -44,7 +45,7 @@ impl Attention {
                     KeysValues::Cache { cache, step: &work.step.all() },
                     flash::Tuning::of(pass.recording.kernel_config()),
                 );
-                let attention = flash::Attention { q: &q, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
+                let attention = flash::Attention { q: &q, gates, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
                 flash::record(pass.recording, &attention)?;
             }
             Form::Step { reach, apart } => {
@@ -53,6 +54,7 @@ impl Attention {
                 let splits = tuning.splits(reach);
                 let attention = AttentionStep {
                     q,
+                    gates,
                     cache,
                     step,
                     m,
@@ -67,10 +69,6 @@ impl Attention {
                 };
                 attention_step::record(pass.recording, &attention)?;
             }
-        }
-        let gates = (q_heads + 2 * kv_heads) * head_dim;
-        if self.qkv_proj.width() > gates {
-            sigmoid_gate::record(pass.recording, (m, q_heads * head_dim), &attn, (&qkv, stride, gates))?;
         }
         add(pass, &self.o_proj, &attn, &x)
     }

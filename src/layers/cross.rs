@@ -75,7 +75,7 @@ impl CrossAttention {
                     Shape { q_tokens: pass.rows, kv_tokens: rows, q_heads, kv_heads, head_dim, causal_past: None };
                 let (kv, tuning) = (KeysValues::Cache { cache, step }, flash::Tuning::of(kernel_config));
                 let q = &Heads { buffer: queries, stride, offset: 0 }; // [rows, q_heads, head_dim]
-                flash::record(pass.recording, &flash::Attention { q, kv, out, shape, tuning })
+                flash::record(pass.recording, &flash::Attention { q, gates: None, kv, out, shape, tuning })
             }
             // No row is behind another: each is the last of a step of its own.
             Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
@@ -85,6 +85,7 @@ impl CrossAttention {
                 let splits = tuning.splits(reach(rows));
                 let attention = AttentionStep {
                     q,
+                    gates: None,
                     cache,
                     step,
                     m,

@@ -55,6 +55,15 @@ pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut
     }
 }
 
+/// Multiplies results by the sigmoid of their gates. `out`: `// [tokens, width]`; `gates`: `// [tokens, width]`, wherever they lie.
+pub fn gate(width: usize, gates: Heads<'_>, out: &mut [f32]) {
+    for (token, out) in out.chunks_exact_mut(width).enumerate() {
+        for (out, gate) in out.iter_mut().zip(gates.head(token, 0, width)) {
+            *out = (f64::from(*out) / (1.0 + (-f64::from(*gate)).exp())) as f32;
+        }
+    }
+}
+
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }

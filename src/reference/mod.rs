@@ -30,4 +30,3 @@ pub mod rounded;
 pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;
-pub mod sigmoid_gate;

@@ -16,6 +16,7 @@ use naga::{AddressSpace, Module, StorageAccess};
 use ocelli::config::{KvPrecision, MAX_HEAD_DIM};
 use ocelli::gpu::{Access, Features, Kernel};
 use ocelli::kernels::attention::Source;
+use ocelli::kernels::attention_step::Results;
 use ocelli::kernels::cache::PAGE;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append};
@@ -48,8 +49,10 @@ fn tunings() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for rows in [1, 2, 4, 5, 8] {
         for head_dim in [64, 80, 128, 256] {
-            kernels
-                .extend(step::Tuning::ALL.map(|tuning| step::kernel(head_dim, KvPrecision::F16, rows, true, tuning)));
+            kernels.extend(
+                step::Tuning::ALL
+                    .map(|tuning| step::kernel(head_dim, KvPrecision::F16, rows, Results::Partial, tuning)),
+            );
         }
         for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
             let weight = (layout, MatrixShape { rows: 64, cols: 9216 });
@@ -69,11 +72,12 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         let rows = [1, 4, 8, 3][head_dim / 4 % 4];
         let tuning = attention::Tuning::ALL[head_dim / 4 % attention::Tuning::ALL.len()];
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
+        let results = [Results::Partial, Results::Plain, Results::Gated][head_dim % 3];
         [
-            attention::kernel(head_dim, Source::Cache(precision), tuning),
-            attention::kernel(head_dim, Source::Rows, tuning),
-            attention_step::kernel(head_dim, precision, rows, head_dim % 3 == 0, step),
-            attention_join::kernel(head_dim),
+            attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, tuning),
+            attention::kernel(head_dim, Source::Rows, false, tuning),
+            attention_step::kernel(head_dim, precision, rows, results, step),
+            attention_join::kernel(head_dim, head_dim % 8 == 0),
             rope_append::kernel(head_dim, head_dim % 8 == 0, precision),
         ]
     })

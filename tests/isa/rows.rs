@@ -8,7 +8,7 @@ use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{
     attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
-    matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, sigmoid_gate,
+    matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
 use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
 
@@ -42,9 +42,16 @@ const BINDINGS: usize = 10;
 pub(crate) fn rows() -> Vec<Row> {
     let by_layout = Layout::ALL.into_iter().flat_map(|layout| gemv(layout, 1).into_iter().chain(products(layout)));
     let suffixes = [4, 8].into_iter().flat_map(|m| gemv(Layout::Q4_0, m));
-    let of_decoder =
-        KvPrecision::ALL.into_iter().flat_map(|kv| attention(128, Source::Cache(kv)).chain(attention_step(128, kv)));
-    let all = by_layout.chain(suffixes).chain(of_decoder).chain(attention(64, Source::Rows)).chain(others());
+    let of_decoder = KvPrecision::ALL
+        .into_iter()
+        .flat_map(|kv| attention(128, Source::Cache(kv), false).chain(attention_step(128, kv)));
+    let gated = attention(128, Source::Cache(KvPrecision::F16), true);
+    let all = by_layout
+        .chain(suffixes)
+        .chain(of_decoder)
+        .chain(attention(64, Source::Rows, false))
+        .chain(gated)
+        .chain(others());
     // Of tunings that use the same, the first: their loops are alike.
     let mut names = BTreeSet::new();
     all.filter(|row| names.insert(row.name())).collect()
@@ -102,7 +109,7 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
 }
 
 /// Attention of many rows. What is around the loops is done for each tile of keys.
-fn attention(dim: usize, source: Source) -> impl Iterator<Item = Row> {
+fn attention(dim: usize, source: Source, is_gated: bool) -> impl Iterator<Item = Row> {
     use attention::Tuning;
     let tunings = [(Tuning::HARDWARE, ""), (Tuning::FEW_REGISTERS, ",few"), (Tuning::UNSTAGED, ",unstaged")];
     tunings.into_iter().map(move |(tuning, label)| {
@@ -111,13 +118,16 @@ fn attention(dim: usize, source: Source) -> impl Iterator<Item = Row> {
         let inputs = if fitting.columns > 0 { 16 } else { 8 };
         let scores = (rows * fitting.keys * inputs, dim / inputs);
         let values = (fitting.unroll * rows * columns, fitting.tile() / fitting.unroll);
-        Row { label: label.to_owned(), ..Row::new(attention::kernel(dim, source, tuning), vec![scores, values]) }
+        Row {
+            label: label.to_owned(),
+            ..Row::new(attention::kernel(dim, source, is_gated, tuning), vec![scores, values])
+        }
     })
 }
 
-/// Attention of a step, four heads to a key-value head, over all of the context and over a piece of it.
+/// Attention of a step, four heads to a key-value head, over all of the context, the same with gates, and over a piece of it.
 fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
-    use attention_step::Tuning;
+    use attention_step::{Results, Tuning};
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).flat_map(move |tuning| {
         let group = 4;
         let turns = tuning.tile() / (tuning.threads / (dim / 4)).max(1);
@@ -129,8 +139,8 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
         } else {
             (",apart", (group * tuning.positions * 4, dim / 4))
         };
-        [false, true].map(|split| {
-            let kernel = attention_step::kernel(dim, precision, group, split, tuning);
+        [Results::Plain, Results::Gated, Results::Partial].map(|results| {
+            let kernel = attention_step::kernel(dim, precision, group, results, tuning);
             Row { label: label.to_owned(), ..Row::new(kernel, vec![scores, values]) }
         })
     })
@@ -141,13 +151,13 @@ fn others() -> Vec<Row> {
     let kernels = [
         embed_rows::kernel(Layout::Q4_0, 1),
         embed_rows::kernel(Layout::Q6K, 1),
-        attention_join::kernel(128),
+        attention_join::kernel(128, false),
+        attention_join::kernel(256, true),
         rope_append::kernel(128, false, KvPrecision::F16),
         rope_append::kernel(128, false, KvPrecision::Int8),
         rope_append::kernel(256, true, KvPrecision::F16),
         delta_scan::kernel(128),
         gated_head_norm::kernel(),
-        sigmoid_gate::kernel(),
         layer_norm::kernel(),
         rope::kernel(),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),

@@ -136,7 +136,7 @@ impl Layer {
             causal_past: None,
         };
         let kv = KeysValues::Rows { k: &k, v: &v };
-        attention::record(recording, &Attention { q: &rows(q), kv, out: &attn, shape, tuning })?;
+        attention::record(recording, &Attention { q: &rows(q), gates: None, kv, out: &attn, shape, tuning })?;
         project(recording, &self.o_proj, &attn, range.len(), &x, true)
     }
 

@@ -207,7 +207,7 @@ fn attend(recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> 
             causal_past: None,
         };
         let (kv, tuning) = (KeysValues::Rows { k: &k, v: &v }, attention::Tuning::of(recording.kernel_config()));
-        attention::record(recording, &Attention { q: &q, kv, out: &work.act.all(), shape, tuning }) // [rows, hidden]
+        attention::record(recording, &Attention { q: &q, gates: None, kv, out: &work.act.all(), shape, tuning }) // [rows, hidden]
     };
     // Both kinds may be in one chunk, whose first row alone lies where a binding may begin: then what is there is computed last.
     if range.end > present {

@@ -113,7 +113,7 @@ impl Layer {
             causal_past: None,
         };
         let kv = KeysValues::Rows { k: &k, v: &v };
-        attention::record(recording, &Attention { q: &q, kv, out: &out, shape, tuning })?;
+        attention::record(recording, &Attention { q: &q, gates: None, kv, out: &out, shape, tuning })?;
         self.proj.record(recording, &out, range.len(), &x, true)
     }
 

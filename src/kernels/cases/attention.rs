@@ -31,41 +31,59 @@ impl Scores {
     }
 }
 
-/// Attention over keys and values at once, which lie in a cache, or with the queries in one matrix.
-pub fn attention(shape: Shape, tuning: prompt::Tuning, source: Source, scores: Scores) -> Case {
+/// Attention over keys and values at once, which lie in a cache, or with the queries in one matrix. Results are multiplied by the sigmoid of
+/// their gates or not.
+pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Source, bool), scores: Scores) -> Case {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
     let sizes = format!("{shape:?} {tuning:?} {source:?} {}", scores.name);
-    Case::new(prompt::kernel(head_dim, source, tuning), SUM, sizes, move |harness| {
+    Case::new(prompt::kernel(head_dim, source, is_gated, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
         let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
         let mut v = harness.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
+        // [q_tokens, q_width], where there are any
+        let gates_width = if is_gated { q_width } else { 0 };
+        let gates = harness.random.numbers(q_tokens * gates_width, 8.0);
         let mut out = harness.output(q_tokens * q_width, Holds::Numbers)?;
         let rows = |buffer: &Slice, stride, offset| Heads { buffer: buffer.clone(), stride, offset };
         let (q_rows, k_rows, v_rows, cache, step);
         let kv = match source {
             Source::Rows => {
-                let rows_of = q.chunks_exact(q_width).zip(k.chunks_exact(kv_width)).zip(v.chunks_exact(kv_width));
-                let fused: Vec<f32> = rows_of.flat_map(|((q, k), v)| [q, k, v].concat()).collect();
-                let (stride, buffer) = (q_width + 2 * kv_width, harness.input(&fused)?);
+                let buffer = harness.input(&fused([&q, &k, &v, &gates], q_tokens))?;
+                let stride = q_width + 2 * kv_width + gates_width;
                 [q_rows, k_rows, v_rows] = [0, q_width, q_width + kv_width].map(|offset| rows(&buffer, stride, offset));
                 KeysValues::Rows { k: &k_rows, v: &v_rows }
             }
             Source::Cache(precision) => {
-                q_rows = rows(&harness.input(&q)?, q_width, 0);
+                q_rows = rows(&harness.input(&fused([&q, &gates], q_tokens))?, q_width + gates_width, 0);
                 let pages = pages_of(harness, kv_tokens);
                 cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
                 step = harness.words(&step_words((0, 0), &pages, &[]))?;
                 KeysValues::Cache { cache: &cache, step: &step }
             }
         };
-        let attention = prompt::Attention { q: &q_rows, kv, out: &out.slice, shape, tuning };
+        let gates_of = is_gated.then_some(q_rows.stride - q_width);
+        let attention = prompt::Attention { q: &q_rows, gates: gates_of, kv, out: &out.slice, shape, tuning };
         prompt::record(&mut harness.recording, &attention)?;
         let heads = |values, stride| reference::attention::Heads { values, stride, offset: 0 };
         let (q, k, v) = (heads(&q[..], q_width), heads(&k[..], kv_width), heads(&v[..], kv_width));
         reference::attention::compute(shape, q, k, v, out.expected());
+        if is_gated {
+            reference::attention::gate(q_width, heads(&gates, q_width), out.expected());
+        }
         Ok(vec![out])
     })
+}
+
+/// Rows of matrices of so many rows side by side.
+fn fused<const N: usize>(matrices: [&[f32]; N], rows: usize) -> Vec<f32> {
+    let row = |row: usize| {
+        matrices.into_iter().flat_map(move |matrix| {
+            let width = matrix.len() / rows;
+            matrix[row * width..][..width].iter().copied()
+        })
+    };
+    (0..rows).flat_map(row).collect()
 }
 
 /// A cache that holds the keys and values in some pages, and nothing that is a number elsewhere. They become what it makes of them.
@@ -123,17 +141,30 @@ pub struct Attending {
     pub tuning: step::Tuning,
     /// Each of them is the last one of another conversation.
     pub apart: bool,
+    /// Results are multiplied by the sigmoid of gates, which lie between the queries of two tokens; never of several splits.
+    pub gated: bool,
 }
 
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
-    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning, apart } = shape;
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning, apart, gated } = shape;
     let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
     let sizes = format!("{shape:?} {precision} {}", scores.name);
-    Case::new(step::kernel(head_dim, precision, rows, splits > 1, tuning), SUM, sizes, move |harness| {
+    let results = match gated {
+        _ if splits > 1 => step::Results::Partial,
+        true => step::Results::Gated,
+        false => step::Results::Plain,
+    };
+    Case::new(step::kernel(head_dim, precision, rows, results, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
-        let (stride, offset) = (q_width + 8, 4);
-        let q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
+        let (stride, offset, first_gate) = (if gated { 2 * q_width + 12 } else { q_width + 8 }, 4, q_width + 8);
+        let mut q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
+        if gated {
+            let gates = harness.random.numbers(m * q_width, 8.0); // [m, q_width]
+            for (row, gates) in q.chunks_exact_mut(stride).zip(gates.chunks_exact(q_width)) {
+                row[first_gate..][..q_width].copy_from_slice(gates);
+            }
+        }
         let mut k = scores.numbers(harness, tokens * kv_width, -1.0); // [tokens, kv_width]
         let mut v = harness.random.numbers(tokens * kv_width, 1.0); // [tokens, kv_width]
         let pages = pages_of(harness, tokens);
@@ -150,6 +181,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let queries = Heads { buffer: harness.input(&q)?, stride, offset };
         let launch = AttentionStep {
             q: &queries,
+            gates: gated.then_some(first_gate),
             cache: &cache,
             step: &step_words,
             m,
@@ -169,6 +201,9 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             let (q_tokens, kv_tokens, causal_past) = (m, tokens, Some(position));
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
             reference::attention::compute(shape, q, k, v, out.expected());
+            if gated {
+                reference::attention::gate(q_width, heads(q.values, stride, first_gate), out.expected());
+            }
         } else if !apart {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
@@ -197,10 +232,10 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
     })
 }
 
-/// The sum over splits.
-pub fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
+/// The sum over splits of rows, two of each token if they have gates.
+pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: bool) -> Case {
     let sizes = format!("rows={rows} splits={splits}");
-    Case::new(join::kernel(head_dim), SUM, sizes, move |harness| {
+    Case::new(join::kernel(head_dim, is_gated), SUM, sizes, move |harness| {
         let mut partials = harness.random.numbers(splits * rows * (head_dim + 4), 1.0); // [splits, rows, head_dim + 4]
         for (index, piece) in partials.chunks_exact_mut(head_dim + 4).enumerate() {
             // All splits but the first may be empty.
@@ -214,8 +249,19 @@ pub fn attention_join(rows: usize, splits: usize, head_dim: usize) -> Case {
         }
         let mut out = harness.output(rows * head_dim, Holds::Numbers)?;
         let slice = harness.input(&partials)?;
-        join::record(&mut harness.recording, (rows, splits, head_dim), &slice, &out.slice)?;
+        let (heads, tokens) = (2, rows.div_ceil(2));
+        let (stride, offset) = (heads * head_dim + 8, 4);
+        let gates = harness.random.numbers(if is_gated { tokens * stride } else { 0 }, 8.0); // [tokens, stride]
+        let of = match is_gated {
+            true => Some((Heads { buffer: harness.input(&gates)?, stride, offset }, heads)),
+            false => None,
+        };
+        join::record(&mut harness.recording, (rows, splits, head_dim), &slice, of.as_ref(), &out.slice)?;
         reference::attention_join::compute((rows, head_dim), &partials, out.expected());
+        if is_gated {
+            let gates = reference::attention::Heads { values: &gates, stride, offset };
+            reference::attention::gate(heads * head_dim, gates, out.expected());
+        }
         Ok(vec![out])
     })
 }

@@ -22,10 +22,11 @@ pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
 pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, rope};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
-pub use recurrent::{delta_scan, gated_head_norm, sigmoid_gate};
+pub use recurrent::{delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
 use super::Variant;
+use super::attention_step::Results;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::gpu::Kernel;
@@ -148,7 +149,6 @@ fn plain(name: &str) -> Option<Vec<Case>> {
             vec![sample_filter(VOCAB, Logits::FLAT, Draw { options, drawn: 3 })]
         }
         "sample_scan" => draws().map(|draw| sample_scan(VOCAB, Logits::FLAT, draw)).into(),
-        "sigmoid_gate" => vec![sigmoid_gate((3, 37), (5, 2))],
         _ => return None,
     })
 }
@@ -159,21 +159,22 @@ fn of_variant(variant: Variant) -> Vec<Case> {
     let product = |gemv: Gemv, n, k| (gemv.rows, n, inputs(k, gemv.ragged));
     match variant {
         Variant::Plain(name) => plain(name).unwrap_or_default(),
-        Variant::Attention { head_dim, source, tuning } => {
+        Variant::Attention { head_dim, source, is_gated, tuning } => {
             let tile = tuning.fitting(head_dim, source).tile();
             let (q_tokens, kv_tokens, (q_heads, kv_heads), causal_past) = match source {
                 Source::Rows => (tile + 1, tile + 1, (1, 1), None),
                 Source::Cache(_) => (9, tile + 8, (4, 2), Some(tile - 1)),
             };
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-            vec![attention(shape, tuning, source, Scores::MILD)]
+            vec![attention(shape, tuning, (source, is_gated), Scores::MILD)]
         }
-        Variant::AttentionJoin { head_dim } => vec![attention_join(6, 2, head_dim)],
-        Variant::AttentionStep { head_dim, precision, rows, is_split, tuning } => {
+        Variant::AttentionJoin { head_dim, is_gated } => vec![attention_join(6, 2, head_dim, is_gated)],
+        Variant::AttentionStep { head_dim, precision, rows, results, tuning } => {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
-            let (heads, splits) = ((2 * rows / m, 2), if is_split { 2 } else { 1 });
-            let shape = Attending { m, splits, position: tuning.tile() + 1, heads, head_dim, tuning, apart: false };
+            let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
+            let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
+            let shape = Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated };
             vec![attention_step(shape, precision, Scores::MILD)]
         }
         Variant::DeltaScan { dim } => {

@@ -1,7 +1,7 @@
 //! Cases of gated delta nets.
 
 use super::harness::Holds;
-use super::{Case, POINTWISE, SUM};
+use super::{Case, SUM};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::GatedHeadNorm;
 use crate::{kernels, reference};
@@ -67,21 +67,5 @@ pub fn gated_head_norm((tokens, heads, dim): (usize, usize, usize), (channels, b
         let place = (stride, channels);
         reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight, seen.expected());
         Ok(vec![x, seen])
-    })
-}
-
-/// Rows of numbers up to 3.
-pub fn sigmoid_gate((rows, width): (usize, usize), (before, behind): (usize, usize)) -> Case {
-    let sizes = format!("rows={rows} width={width} around=({before}, {behind})");
-    Case::new(kernels::sigmoid_gate::kernel(), POINTWISE, sizes, move |harness| {
-        let stride = before + width + behind;
-        let numbers = harness.random.numbers(rows * width, 3.0);
-        let gates = harness.random.numbers(rows * stride, 8.0); // [rows, stride]
-        let mut x = harness.in_place(&numbers)?;
-        let gates_slice = harness.input(&gates)?;
-        let (recording, place) = (&mut harness.recording, (&gates_slice, stride, before));
-        kernels::sigmoid_gate::record(recording, (rows, width), &x.slice, place)?;
-        reference::sigmoid_gate::compute(width, x.expected(), &gates, (stride, before));
-        Ok(vec![x])
     })
 }

@@ -48,13 +48,13 @@ fn fault_of(shader: &Shader) -> String {
 
 #[test]
 fn a_constant_without_a_value_is_told_with_file_and_line() {
-    let said = fault_of(&Shader::new("attention_join"));
-    assert!(said.contains("shaders/attention_join.wgsl:2: HEAD_DIM4 has no value"), "{said}");
+    let said = fault_of(&Shader::new("attention_join").set("GATED", 0));
+    assert!(said.contains("shaders/attention_join.wgsl:3: HEAD_DIM4 has no value"), "{said}");
 }
 
 #[test]
 fn a_value_that_nothing_declares_is_told_with_the_file() {
-    let said = fault_of(&Shader::new("attention_join").set("HEAD_DIM4", 4).set("HEAD_DIM", 16));
+    let said = fault_of(&Shader::new("attention_join").set_all([("HEAD_DIM4", 4), ("GATED", 0), ("HEAD_DIM", 16)]));
     assert!(said.contains("shaders/attention_join.wgsl: nothing declares HEAD_DIM"), "{said}");
 }
 

@@ -236,7 +236,7 @@ fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuni
     let shape = Shape { q_tokens: PAGE, kv_tokens: 2 * PAGE, q_heads, kv_heads, head_dim, causal_past };
     let mut recording = Recording::new();
     let out = &rows(q_heads).buffer;
-    attention::record(&mut recording, &Attention { q: &q, kv, out, shape, tuning }).expect("an attention");
+    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out, shape, tuning }).expect("an attention");
     recording.dispatches().next().expect("a launch").clone()
 }
 
@@ -252,6 +252,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
     let (step, partials) = (&step.all(), &out.clone());
     let attention = AttentionStep {
         q: &q,
+        gates: None,
         cache,
         step,
         m: 1,

@@ -22,7 +22,25 @@ struct Attention {
 fn attention(of: Attention, source: Source, scores: Scores) -> Case {
     let Attention { tokens: (q_tokens, kv_tokens), heads: (q_heads, kv_heads), head_dim, past, tuning } = of;
     let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: past };
-    cases::attention(shape, tuning, source, scores)
+    cases::attention(shape, tuning, (source, false), scores)
+}
+
+/// With gates.
+fn gated_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, head_dim) in [4, 12, 40, 64, 80, 128, 256].into_iter().enumerate() {
+        let cache = Source::Cache(KvPrecision::ALL[index % 3]);
+        for (turn, tuning) in Tuning::ALL.into_iter().enumerate() {
+            let (q_heads, kv_heads) = [(4, 2), (5, 1), (3, 3), (8, 2)][(index + turn) % 4];
+            for (q_tokens, kv_tokens, causal_past, source) in
+                [(33, 70, Some(37), cache), (1, 128, Some(127), cache), (9, 9, None, Source::Rows)]
+            {
+                let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
+                rows.push(cases::attention(shape, tuning, (source, true), Scores::MILD));
+            }
+        }
+    }
+    rows
 }
 
 /// Without staged keys: as for hardware or as for software, in turns.
@@ -89,6 +107,7 @@ pub(crate) fn rows() -> Vec<Case> {
     }
     rows.extend(staged_rows());
     rows.extend(tier_rows());
+    rows.extend(gated_rows());
     rows
 }
 

@@ -1,9 +1,7 @@
 //! Rows of the kernels of gated delta nets.
 
-use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm, sigmoid_gate};
+use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
-
-use super::pointwise::FOLDED;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
@@ -16,9 +14,6 @@ pub(crate) fn rows() -> Vec<Case> {
     }
     for sizes in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
         rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around)));
-    }
-    for sizes in [(1, 1), (1, 2048), (3, 65), (70, 256), (FOLDED / 129 + 1, 129)] {
-        rows.push(sigmoid_gate(sizes, (6, 3)));
     }
     rows
 }

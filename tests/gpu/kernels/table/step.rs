@@ -104,7 +104,8 @@ pub(crate) fn attention_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
             let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
             let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
-            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false };
+            let shape =
+                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated: false };
             rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
@@ -112,7 +113,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     for (index, head_dim) in [4, 16, 64, 256].into_iter().enumerate() {
         let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
         for position in [0, 65, 200] {
-            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning, apart: false };
+            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning, apart: false, gated: false };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
@@ -120,8 +121,9 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     rows.extend(apart_rows());
     rows.extend(lane_rows());
     for (row, splits, dim) in [(1, 1, 4), (3, 2, 12), (32, 7, 128), (5, 32, 256), (9, 3, 80), (17, 5, 64)] {
-        rows.push(attention_join(row, splits, dim));
+        rows.push(attention_join(row, splits, dim, false));
     }
+    rows.extend(gated_rows());
     rows
 }
 
@@ -134,7 +136,8 @@ fn sharing_rows() -> Vec<Case> {
         for (index, head_dim) in [128, 64, 40, 256, 96, 16, 12].into_iter().enumerate() {
             let (m, splits) = ([1, 2, 8][(index + turn) % 3], [1, 3, 8, 1][(index + turn) % 4]);
             let (heads, tuning) = (HEADS[(index + turn) % 5], [Tuning::HARDWARE, two][index / 2 % 2]);
-            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false };
+            let shape =
+                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated: false };
             rows.extend(
                 [0, 63, 65, 143, 300, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)),
             );
@@ -142,8 +145,16 @@ fn sharing_rows() -> Vec<Case> {
     }
     for (m, splits, head_dim) in [(1, 1, 64), (8, 2, 256)] {
         for position in [0, 65, 200] {
-            let shape =
-                Attending { m, splits, position, heads: (4, 2), head_dim, tuning: Tuning::HARDWARE, apart: false };
+            let shape = Attending {
+                m,
+                splits,
+                position,
+                heads: (4, 2),
+                head_dim,
+                tuning: Tuning::HARDWARE,
+                apart: false,
+                gated: false,
+            };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
@@ -156,7 +167,8 @@ fn apart_rows() -> Vec<Case> {
     for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
         for (m, splits, heads, head_dim) in [(8, 1, (4, 1), 64), (4, 5, (8, 2), 128), (2, 8, (3, 3), 40)] {
             let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE][(index + m) % 2];
-            let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: true };
+            let shape =
+                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: true, gated: false };
             rows.extend([0, 61, 253, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
@@ -182,11 +194,30 @@ fn lane_rows() -> Vec<Case> {
     for (index, tuning) in tunings.enumerate() {
         let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
         let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
-        let shape = |position| Attending { m, splits, position, heads, head_dim, tuning, apart: index % 2 == 1 };
+        let shape =
+            |position| Attending { m, splits, position, heads, head_dim, tuning, apart: index % 2 == 1, gated: false };
         rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
     }
     let (heads, tuning) = ((4, 2), Tuning::SUBGROUPS);
-    let shape = Attending { m: 2, splits: 1, position: 200, heads, head_dim: 64, tuning, apart: false };
+    let shape = Attending { m: 2, splits: 1, position: 200, heads, head_dim: 64, tuning, apart: false, gated: false };
     rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
+    rows
+}
+
+/// With gates.
+fn gated_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, head_dim) in [4, 12, 40, 64, 80, 128, 256].into_iter().enumerate() {
+        for (turn, tuning) in [Tuning::APART, Tuning::SOFTWARE, Tuning::HARDWARE].into_iter().enumerate() {
+            let (m, heads) = ([1, 2, 5][index % 3], [(4, 2), (5, 1), (3, 3), (8, 1)][(index + turn) % 4]);
+            let apart = (index + turn) % 2 == 1;
+            let shape = |position| Attending { m, splits: 1, position, heads, head_dim, tuning, apart, gated: true };
+            let precision = KvPrecision::ALL[(index + turn) % 3];
+            rows.extend([0, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
+        }
+    }
+    for (row, splits, dim) in [(2, 1, 4), (6, 2, 12), (32, 7, 128), (8, 32, 256)] {
+        rows.push(attention_join(row, splits, dim, true));
+    }
     rows
 }

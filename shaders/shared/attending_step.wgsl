@@ -1,0 +1,15 @@
+// Parameters, queries and outputs of an attention of a step.
+struct Params {
+  m: u32,
+  group: u32, // query heads a key-value head
+  kv_heads: u32,
+  splits: u32,
+  scale: f32,
+  q_stride4: u32,
+  q_offset4: u32,
+  gate_offset4: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>; // [m, q_stride4]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [m, q_heads, HEAD_DIM4], or [splits, m, q_heads, HEAD_DIM4 + 1]
