@@ -22,17 +22,17 @@ const LANES: usize = 32;
 /// Reads that are taken down of all threads for each place in the text: more than there are.
 const READS: usize = 1 << 20;
 /// Most lines that are touched for each that is needed.
-const MOST: f64 = 1.2;
+pub(super) const MOST: f64 = 1.2;
 /// The same of scales of scales, of which a row is no whole number of lines.
 const MOST_OF_FEW: f64 = 1.7;
 /// Sizes of the products that are watched: rows and columns of any tile, inputs of Ministral 3 3B.
 const ROWS: usize = 128;
 const COLUMNS: usize = 512;
-const INPUTS: usize = 3072;
+pub(super) const INPUTS: usize = 3072;
 /// Inputs and outputs of the products of a layer of Ministral 3 3B.
 const LAYER: [(usize, usize); 4] = [(3072, 6144), (4096, 3072), (3072, 18432), (9216, 3072)];
 /// Layouts that have every kind of plane.
-const LAYOUTS: [Layout; 5] = [Layout::F16, Layout::Q8_0, Layout::Q6K, Layout::Q4K, Layout::Q4_0];
+pub(super) const LAYOUTS: [Layout; 5] = [Layout::F16, Layout::Q8_0, Layout::Q6K, Layout::Q4K, Layout::Q4_0];
 /// Rows of a chunk of a prompt.
 const CHUNK: usize = 256;
 
@@ -54,8 +54,8 @@ impl Watched {
             naga::TypeInner::Array { stride, .. } => Some((variable.name.clone()?, u64::from(stride))),
             _ => None,
         };
-        let is_read = naga::AddressSpace::Storage { access: naga::StorageAccess::LOAD };
-        let read = module.global_variables.iter().filter(|(_, variable)| variable.space == is_read);
+        let is_read = |space| matches!(space, naga::AddressSpace::Storage { .. });
+        let read = module.global_variables.iter().filter(|(_, variable)| is_read(variable.space));
         let buffers: BTreeMap<String, u64> = read.filter_map(|(_, variable)| of_buffer(variable)).collect();
         let mut places = Vec::new();
         let body = watched(source, &buffers, &mut places);
@@ -76,7 +76,7 @@ impl Watched {
     }
 }
 
-/// The text with `watch` around every index of a buffer.
+/// The text with `watch` around every index by which a buffer is read.
 fn watched(text: &str, buffers: &BTreeMap<String, u64>, places: &mut Vec<(String, u64)>) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -90,14 +90,15 @@ fn watched(text: &str, buffers: &BTreeMap<String, u64>, places: &mut Vec<(String
             depth == 0
         });
         let close = close.expect("a bracket that closes");
+        let is_written = from[close + 1..].trim_start().starts_with("= ");
         match buffers.get(name) {
-            Some(&bytes) => {
+            Some(&bytes) if !is_written => {
                 places.push((name.to_owned(), bytes));
                 let place = places.len() - 1;
                 let index = watched(&from[1..close], buffers, places);
                 write!(out, "[watch({place}u, {index})").expect("text");
             }
-            None => write!(out, "[{}", watched(&from[1..close], buffers, places)).expect("text"),
+            _ => write!(out, "[{}", watched(&from[1..close], buffers, places)).expect("text"),
         }
         rest = &from[close..];
         out.push(']');
@@ -130,7 +131,7 @@ impl Faults for Watching {
 
 /// What a workgroup reads of a buffer.
 #[derive(Debug, Default, Clone, Copy)]
-struct Reads {
+pub(super) struct Reads {
     /// Bytes of the elements that it reads.
     bytes: u64,
     /// Lines that reads touch, and that the bytes of each would need.
@@ -138,8 +139,15 @@ struct Reads {
     needed: u64,
 }
 
+impl Reads {
+    /// Lines touched for each that is needed.
+    pub(super) fn lines(self) -> f64 {
+        if self.needed == 0 { 0.0 } else { self.touched as f64 / self.needed as f64 }
+    }
+}
+
 /// Runs the first workgroup of a launch, of so many threads, and tells what it reads of each buffer.
-fn reads(threads: usize, launch: impl FnOnce(&Gpu) -> Dispatch) -> BTreeMap<String, Reads> {
+pub(super) fn reads(threads: usize, launch: impl FnOnce(&Gpu) -> Dispatch) -> BTreeMap<String, Reads> {
     let options = GpuOptions { faults: Some(Arc::new(Watching(threads))), ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
     let mut dispatch = launch(&gpu);
@@ -178,7 +186,7 @@ fn reads(threads: usize, launch: impl FnOnce(&Gpu) -> Dispatch) -> BTreeMap<Stri
     found
 }
 
-fn zeros(gpu: &Gpu, bytes: u64) -> Slice {
+pub(super) fn zeros(gpu: &Gpu, bytes: u64) -> Slice {
     gpu.alloc("zeros", Purpose::Activations, bytes).expect("memory").all()
 }
 
@@ -212,7 +220,7 @@ fn heads(gpu: &Gpu, heads: usize, head_dim: usize) -> Heads {
 }
 
 /// A cache of two pages.
-fn cache(gpu: &Gpu, kv_heads: usize, head_dim: usize, precision: KvPrecision) -> Cache {
+pub(super) fn cache(gpu: &Gpu, kv_heads: usize, head_dim: usize, precision: KvPrecision) -> Cache {
     let plane = |bytes: u64| zeros(gpu, (2 * PAGE * kv_heads) as u64 * bytes);
     Cache { precision, planes: precision.head_bytes(head_dim).into_iter().map(plane).collect() }
 }
@@ -296,7 +304,7 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
             write!(table, "{name:<16} {:>8.1}, {:>4.2} x less:", all as f64 / 1e6, before as f64 / all as f64)
                 .expect("text");
             for (buffer, reads) in read {
-                let lines = reads.touched as f64 / reads.needed as f64;
+                let lines = reads.lines();
                 write!(table, " {buffer} {lines:.2}").expect("text");
                 let most = if buffer == "w_super_scales" { MOST_OF_FEW } else { MOST };
                 assert!(!tuning.is_tiled() || lines <= most, "{name} touches {lines:.2} lines of {buffer}");
@@ -308,10 +316,10 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
 }
 
 /// A line of the table of attention: lines touched for each that is needed, which may be no more than `most` of each buffer.
-fn lines_of(name: &str, found: &BTreeMap<String, Reads>, most: impl Fn(&str) -> f64) -> String {
+pub(super) fn lines_of(name: &str, found: &BTreeMap<String, Reads>, most: impl Fn(&str) -> f64) -> String {
     let mut line = format!("{name}:");
     for (buffer, reads) in found.iter().filter(|(_, reads)| reads.bytes > 0) {
-        let lines = reads.touched as f64 / reads.needed as f64;
+        let lines = reads.lines();
         write!(line, " {buffer} {lines:.2}").expect("text");
         assert!(lines <= most(buffer), "{name} touches {lines:.2} lines of {buffer}");
     }

@@ -4,6 +4,7 @@
 mod flops;
 mod kernels;
 mod lines;
+mod lines_of_rows;
 mod mllama;
 mod pieces;
 mod qwen;

@@ -1,0 +1,189 @@
+//! The same of kernels of few rows, of norms, of rotations and of embeddings.
+
+use std::collections::BTreeSet;
+
+use ocelli::config::{Activation, KvPrecision, RopePairs};
+use ocelli::gpu::{Dispatch, Features, Gpu, Recording, Slice};
+use ocelli::kernels::cache::rope_table_at;
+use ocelli::kernels::gated_matvec::{self, GatedMatvec};
+use ocelli::kernels::gemv::{Gemv, Norm, Tuning};
+use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
+use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
+use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm, rope};
+use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::upload::{RowShard, Weight};
+
+use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
+
+/// Rows of the matrices: heads of 128, two of queries and one of keys and of values.
+const ROWS: usize = 512;
+/// Subgroups of 32 lanes on any device.
+const SUBGROUPS: Tuning = Tuning { emulated: 32, ..Tuning::SUBGROUPS };
+
+/// Reads that touch more lines than [`MOST`] for each that they need, and why. What they leave of a line is read next by the same threads.
+#[derive(Debug)]
+struct Known {
+    /// How the names of the launches begin.
+    kernel: &'static str,
+    /// How the names of the buffers end.
+    buffer: &'static str,
+    /// Lines for each that is needed.
+    lines: f64,
+}
+
+const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known {
+    Known { kernel, buffer, lines }
+}
+
+const KNOWN: [Known; 16] = [
+    // A thread has blocks of 32 inputs, 128 bytes, of which it reads 16 at a time: they are 12 to 36 KB, which all workgroups share.
+    known("matvec", "x", 4.0),
+    known("matvec", "gain", 4.0),
+    known("gated_matvec", "x", 4.0),
+    known("gated_matvec", "gain", 4.0),
+    known("qkv_matvec", "x", 4.0),
+    known("qkv_matvec", "gain", 4.0),
+    // A block of weights is 64 bytes, of which a thread reads 8 at a time; of 8 bits 32, of which it reads 16.
+    known("matvec f16", "w_values", 8.0),
+    known("matvec q8_0", "w_quants", 2.0),
+    known("embed_rows q8_0", "w_quants", 2.0),
+    // Two blocks of 256 inputs of two rows: 16 bytes of a line of each.
+    known("matvec q", "w_super_scales", 2.0),
+    known("gated_matvec q4_k", "w_super_scales", 2.0),
+    known("qkv_matvec q4_k", "w_super_scales", 2.0),
+    // Rows of the table of rotations are no whole number of lines.
+    known("qkv_matvec", "step", 1.25),
+    // A pair is two numbers side by side, read one after the other.
+    known("rope, neighbours", "qkv", 2.0),
+    // Four numbers of a value, read one after the other. Through workgroup memory it takes more instructions, and of wide heads leaves fewer waves.
+    known("rope_append 128", "qkv", 2.5),
+    known("rope_append 256", "qkv", 1.75),
+];
+
+fn weight(gpu: &Gpu, layout: Layout) -> Weight {
+    let shape = MatrixShape { rows: ROWS, cols: INPUTS };
+    let planes = layout.matrix_planes(shape).expect("planes").iter().map(|plane| zeros(gpu, plane.bytes)).collect();
+    Weight { layout, shape, parts: vec![RowShard { first_row: 0, rows: ROWS, planes }] }
+}
+
+fn numbers(gpu: &Gpu, count: usize) -> Slice {
+    zeros(gpu, 4 * count as u64)
+}
+
+/// The first launch that is recorded.
+fn launch(record: impl FnOnce(&mut Recording) -> ocelli::error::Result<()>) -> Dispatch {
+    let mut recording = Recording::new();
+    record(&mut recording).expect("a recording");
+    recording.dispatches().next().expect("a launch").clone()
+}
+
+fn product(gpu: &Gpu, layout: Layout, m: usize, tuning: Tuning) -> Dispatch {
+    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let (x, y) = (&numbers(gpu, m * INPUTS), &numbers(gpu, m * ROWS));
+    let linear = Linear { x, m, weight, bias: None, y, y_stride: ROWS, y_offset: 0, accumulate: false };
+    let gemv = Gemv::new((layout, weight.shape), m, 1, true, tuning);
+    launch(|recording| matvec::record(recording, &gemv, &linear, Some(Norm { weight: &gain, eps: 1e-5 })))
+}
+
+fn gated(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
+    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let (x, y) = (&numbers(gpu, INPUTS), &numbers(gpu, ROWS / 2));
+    let norm = Some(Norm { weight: &gain, eps: 1e-5 });
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning);
+    let gated = GatedMatvec { x, m: 1, norm, weight, activation: Activation::Silu, y };
+    launch(|recording| gated_matvec::record(recording, &gemv, &gated))
+}
+
+fn qkv(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
+    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let heads = Heads { q: 2, kv: 1, dim: 128, pairs: RopePairs::Half };
+    let (x, q, cache) = (&numbers(gpu, INPUTS), &numbers(gpu, 256), &cache(gpu, 1, 128, KvPrecision::F16));
+    let step = &numbers(gpu, rope_table_at(2) + table_stride(128));
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning);
+    let norm = Norm { weight: &gain, eps: 1e-5 };
+    let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, cache };
+    launch(|recording| qkv_matvec::record(recording, &gemv, &qkv))
+}
+
+fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dispatch {
+    let heads = Heads { q: 0, kv: 8, dim, pairs: RopePairs::Half };
+    let (tokens, stride) = (4, 16 * dim);
+    let gain = || numbers(gpu, dim);
+    let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6 });
+    let (qkv, step) = (&numbers(gpu, tokens * stride), &numbers(gpu, rope_table_at(2) + tokens * table_stride(dim)));
+    let cache = &cache(gpu, 8, dim, precision);
+    let append = RopeAppend { qkv, stride, tokens, heads, norms: norms.as_ref(), step, cache };
+    launch(|recording| rope_append::record(recording, &append))
+}
+
+fn rotation(gpu: &Gpu, pairs: RopePairs) -> Dispatch {
+    let (tokens, dim) = (64, 64);
+    let heads = rope::Heads { q: 16, k: 16, dim, pairs };
+    let (qkv, stride) = (numbers(gpu, tokens * 48 * dim), 48 * dim);
+    let (angles, scale) = (numbers(gpu, tokens * dim), numbers(gpu, tokens));
+    launch(|recording| rope::record(recording, heads, (tokens, stride), &qkv, &angles, &scale))
+}
+
+fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
+    let (sources, out) = (numbers(gpu, 4), numbers(gpu, 4 * INPUTS));
+    launch(|recording| {
+        embed_rows::record(recording, &weight(gpu, layout), 4, &sources, &out.clone(), &numbers(gpu, 4 * INPUTS))
+    })
+}
+
+fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
+    let (x, y, weight, bias) = (numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS));
+    let sizes = (1, INPUTS);
+    launch(|recording| match tuning {
+        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, &weight, &y),
+        None => layer_norm::record(recording, sizes, 1e-5, &x, [&weight, &bias], &y),
+    })
+}
+
+#[test]
+fn neighbours_that_read_for_a_few_rows_share_the_lines() {
+    let mut table = "lines touched for each that is needed\n".to_owned();
+    let mut met = BTreeSet::new();
+    let mut check = |name: String, threads: usize, launch: &dyn Fn(&Gpu) -> Dispatch| {
+        let most = |buffer: &str| {
+            let known = KNOWN.iter().position(|known| name.starts_with(known.kernel) && buffer.ends_with(known.buffer));
+            known.map_or(MOST, |known| KNOWN[known].lines)
+        };
+        let found = reads(threads, launch);
+        table += &lines_of(&name, &found, most);
+        let read = found.iter().filter(|(_, reads)| reads.lines() > MOST);
+        met.extend(read.map(|(buffer, _)| (name.clone(), buffer.clone())));
+    };
+    let forms = [("in teams", Tuning::HARDWARE), ("in subgroups", SUBGROUPS)];
+    for (form, tuning) in forms {
+        let threads = tuning.lanes * tuning.lane_groups;
+        for layout in LAYOUTS {
+            check(format!("matvec {layout} {form}"), threads, &|gpu| product(gpu, layout, 1, tuning));
+        }
+        check(format!("matvec q4_0, four rows, {form}"), threads, &|gpu| product(gpu, Layout::Q4_0, 4, tuning));
+        for layout in [Layout::Q4_0, Layout::Q4K] {
+            check(format!("gated_matvec {layout} {form}"), threads, &|gpu| gated(gpu, layout, tuning));
+            check(format!("qkv_matvec {layout} {form}"), threads, &|gpu| qkv(gpu, layout, tuning));
+        }
+    }
+    for layout in LAYOUTS {
+        check(format!("embed_rows {layout}"), 64, &|gpu| embedding(gpu, layout));
+    }
+    let in_subgroups = rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 32 };
+    let in_memory = rms_norm::Tuning { uses: Features::NONE, emulated: 0 };
+    check("rms_norm".into(), 64, &|gpu| norm(gpu, Some(in_memory)));
+    check("rms_norm in subgroups".into(), 64, &|gpu| norm(gpu, Some(in_subgroups)));
+    check("layer_norm".into(), 64, &|gpu| norm(gpu, None));
+    check("rope, halves".into(), 64, &|gpu| rotation(gpu, RopePairs::Half));
+    check("rope, neighbours".into(), 64, &|gpu| rotation(gpu, RopePairs::Interleaved));
+    for precision in KvPrecision::ALL {
+        check(format!("rope_append 128 {precision}"), 64, &|gpu| append(gpu, 128, false, precision));
+    }
+    check("rope_append 256 f16 normed".into(), 64, &|gpu| append(gpu, 256, true, KvPrecision::F16));
+    for known in KNOWN {
+        let is_met =
+            |(name, buffer): &(String, String)| name.starts_with(known.kernel) && buffer.ends_with(known.buffer);
+        assert!(met.iter().any(is_met), "{known:?} is no exception any more");
+    }
+    insta::assert_snapshot!("lines_of_rows", table);
+}
