@@ -11,6 +11,7 @@ struct Params {
   tiled: u32, // 1: value head i has key head i % key_heads; 0: neighbours share one
   stride: u32, // of a row
   offset: u32, // of its first gate
+  keeps: u32, // 0: the state stays as it is
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -108,7 +109,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       o[(t * p.heads + head) * DIM + lane] = q_scale * (decay * sums.x + k_scale * products.z * d);
     }
   }
-  for (var i = 0u; i < LANES; i++) {
-    state[first + i * DIM] = s[i];
+  if p.keeps == 1u {
+    for (var i = 0u; i < LANES; i++) {
+      state[first + i * DIM] = s[i];
+    }
   }
 }

@@ -7,6 +7,7 @@ struct Params {
   channels: u32,
   stride: u32, // of a row
   offset: u32, // of its first gate
+  first: u32, // row of workgroups that the launch begins with
   eps: f32,
 }
 
@@ -39,12 +40,13 @@ fn keep_seen(first: u32) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  if wg.y == p.tokens {
+  let t = p.first + wg.y;
+  if t == p.tokens {
     keep_seen(wg.x * THREADS + thread);
     return;
   }
-  let first = (wg.y * p.heads + wg.x) * p.dim;
-  let gate = wg.y * p.stride + p.offset + wg.x * p.dim;
+  let first = (t * p.heads + wg.x) * p.dim;
+  let gate = t * p.stride + p.offset + wg.x * p.dim;
   var sum = 0.0;
   for (var i = thread; i < p.dim; i += THREADS) {
     sum += x[first + i] * x[first + i];

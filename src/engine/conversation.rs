@@ -303,20 +303,14 @@ impl<M: LanguageModel> Conversation<M> {
         inputs.resize(rows, 0);
         self.reserve(model, rows).await?;
         let state = self.state_mut(model)?;
-        state.checkpoint();
         let submitted = model.pass_over(state, &inputs);
         let kept = if submitted.is_ok() { known.len() } else { 0 };
-        let left = state.rewind(first + kept);
-        if submitted.is_err() || left < first {
+        if state.rewind(first + kept) < first + kept || submitted.is_err() {
             self.forget_uncounted();
             return submitted.and(Err(not_rewound()));
         }
-        known[..left - first].iter().for_each(|&token| self.history.add_step(token));
-        // A state that cannot give the padding up takes steps instead.
-        for &token in &known[left - first..] {
-            self.step_again(model, token)?;
-        }
-        Ok(if left == first + known.len() { known.len() - 1 } else { 0 })
+        known.iter().for_each(|&token| self.history.add_step(token));
+        Ok(known.len().saturating_sub(1))
     }
 
     /// Submits the step of a token that is known, and the draw behind it.
@@ -345,7 +339,6 @@ impl<M: LanguageModel> Conversation<M> {
     pub(super) async fn drafts_are_right(&mut self, model: &mut M, inputs: &[u32], drawn: usize) -> Result<bool> {
         let first = self.entries().len();
         let state = self.state_mut(model)?;
-        state.checkpoint();
         let right = model.drafts_are_right(state, inputs, drawn).await;
         if self.rewind(first, &[]) < first { right.and(Err(not_rewound())) } else { right }
     }
@@ -360,25 +353,13 @@ impl<M: LanguageModel> Conversation<M> {
     ) -> Result<Option<Verdict>> {
         let first = self.entries().len();
         let state = self.state_mut(model)?;
-        state.checkpoint();
         let verdict = model.verify(state, draw, inputs, drawn).await;
         let rows = verdict.as_ref().map_or(0, |verdict| verdict.map_or(0, |verdict| verdict.kept));
-        let kept = &inputs[..rows];
-        let left = state.rewind(first + rows);
-        if verdict.is_err() || left < first {
+        if state.rewind(first + rows) < first + rows || verdict.is_err() {
             self.forget_uncounted();
             return verdict.and(Err(not_rewound()));
         }
-        kept[..left - first].iter().for_each(|&token| self.history.add_step(token));
-        if let Ok(Some(Verdict { token, .. })) = verdict
-            && left < first + rows
-        {
-            let mut steps = kept[left - first..].iter().map(|&token| self.step_again(model, token));
-            let stepped = steps.try_for_each(|stepped| stepped);
-            let resumed = stepped.and_then(|()| model.resume(self.state_mut(model)?, draw, token, drawn + rows));
-            // Nobody has been told of the drafts.
-            resumed.inspect_err(|_| self.truncate(first))?;
-        }
+        inputs[..rows].iter().for_each(|&token| self.history.add_step(token));
         verdict
     }
 

@@ -25,6 +25,8 @@ pub struct DeltaScan<'a> {
     pub rates: [&'a Slice; 2],
     /// What is remembered. `// [values, dim, dim]`
     pub state: &'a Slice,
+    /// Whether the tokens are remembered too; else the state stays as it is.
+    pub keeps: bool,
     /// `// [tokens, values, dim]`
     pub out: &'a Slice,
 }
@@ -38,10 +40,10 @@ pub fn kernel(dim: usize) -> Kernel {
 /// Records the scan of so many tokens.
 pub fn record(recording: &mut Recording, tokens: usize, heads: DeltaHeads, scan: &DeltaScan<'_>) -> Result<()> {
     let DeltaHeads { keys, values, dim, tiled } = heads;
-    let &DeltaScan { rows, place: (stride, offset), before, conv, rates: [rate, dt], state, out } = scan;
+    let &DeltaScan { rows, place: (stride, offset), before, conv, rates: [rate, dt], state, keeps, out } = scan;
     recording.dispatch(Dispatch {
         kernel: kernel(dim),
-        params: params!(tokens, heads = values, key_heads = keys, tiled, stride, offset),
+        params: params!(tokens, heads = values, key_heads = keys, tiled, stride, offset, keeps),
         buffers: [rows, before, conv, rate, dt, state, out].map(Slice::clone).into(),
         grid: [values as u32, (dim / COLUMNS) as u32, 1],
         note: format!("tokens={tokens} heads={keys}+{values} dim={dim}"),

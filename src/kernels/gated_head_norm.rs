@@ -4,6 +4,17 @@ use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
+/// What a launch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    /// Norms heads and keeps what the convolution has seen last.
+    All,
+    /// Norms heads.
+    Norm,
+    /// Keeps what the convolution has seen last.
+    Keep,
+}
+
 /// Buffers of a launch.
 #[derive(Debug)]
 pub struct GatedHeadNorm<'a> {
@@ -24,19 +35,26 @@ pub fn kernel() -> Kernel {
     plain("gated_head_norm")
 }
 
-/// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place.
+/// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place, and what is to be seen before the next rows, or
+/// one of the two.
 pub fn record(
     recording: &mut Recording,
     (tokens, heads, dim): (usize, usize, usize),
     (eps, channels): (f32, usize),
+    does: Does,
     buffers: &GatedHeadNorm<'_>,
 ) -> Result<()> {
     let &GatedHeadNorm { x, rows, place: (stride, offset), weight, seen } = buffers;
+    let (first, end) = match does {
+        Does::All => (0, tokens + 1),
+        Does::Norm => (0, tokens),
+        Does::Keep => (tokens, tokens + 1),
+    };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(tokens, heads, dim, channels, stride, offset, eps),
+        params: params!(tokens, heads, dim, channels, stride, offset, first, eps),
         buffers: [x, rows, weight, seen].map(Slice::clone).into(),
-        grid: [heads as u32, tokens as u32 + 1, 1],
-        note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels}"),
+        grid: [heads as u32, (end - first) as u32, 1],
+        note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels} {does:?}"),
     })
 }

@@ -12,7 +12,7 @@ use super::pass::{Form, Pass};
 use super::rope;
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
-use crate::gpu::Slice;
+use crate::gpu::{Recording, Slice};
 use crate::kernels::rope_append::{HeadNorms, Heads, table_stride};
 use crate::kernels::sample::Sampling;
 use crate::kernels::{accept, add_features, embed_rows, sample_scan};
@@ -187,6 +187,23 @@ impl Decoder {
             if let Some(features) = pass.features.as_ref().filter(|_| index < self.stacked_features) {
                 let (sizes, x) = ((pass.rows, self.config.hidden_size), pass.work.x.all());
                 add_features::record(pass.recording, sizes, 1 + index, [&pass.work.sources.all(), features], &x)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that recurrent layers see the first `count` rows of the last pass over drafts. `out`: somewhere to work, as wide as
+    /// [`Workspace::attn`](super::Workspace::attn).
+    pub(crate) fn bring_forward(
+        &self,
+        recording: &mut Recording,
+        count: usize,
+        state: &State,
+        out: &Slice,
+    ) -> Result<()> {
+        for (layer, index) in self.layers.iter().zip(0..) {
+            if let (Mixer::Delta(delta), LayerState::Delta(state)) = (&layer.mixer, state.layer(index)?) {
+                delta.bring_forward(recording, count, &state, out)?;
             }
         }
         Ok(())

@@ -3,10 +3,10 @@
 use super::linear::{Norm, add, normed};
 use super::pass::Pass;
 use crate::config::DeltaConfig;
-use crate::error::Result;
-use crate::gpu::Slice;
+use crate::error::{Error, Result};
+use crate::gpu::{Recording, Slice};
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
-use crate::kernels::gated_head_norm::{self, GatedHeadNorm};
+use crate::kernels::gated_head_norm::{self, Does, GatedHeadNorm};
 use crate::state::DeltaState;
 use crate::weights::upload::Weight;
 
@@ -30,30 +30,62 @@ pub struct DeltaNet {
 }
 
 impl DeltaNet {
-    /// Records the layer over the rows in `pass.work.x`.
+    /// Records the layer over the rows in `pass.work.x`. Of a token and drafts behind it the state keeps the products, and is itself as it was
+    /// before: see [`Self::bring_forward`].
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
-        let (config, work, rows) = (&self.config, pass.work, pass.rows);
-        let DeltaConfig { key_heads, value_heads, head_dim, tiled } = *config;
-        let (x, all, out) = (work.x.all(), work.qkv.all(), work.attn.all());
-        let (channels, width) = (config.channels(), config.width());
-        let z_width = value_heads * head_dim;
-        normed(pass, &self.in_proj, &self.norm, (&x, rows), &all)?; // [rows, q | k | v | z | b | a]
+        let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
+        let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
+        let has_drafts = pass.is_step() && count > 1;
+        let (rows, does) = if has_drafts {
+            (state.drafts.clone().ok_or_else(no_room)?, Does::Norm)
+        } else {
+            (pass.work.qkv.all(), Does::All)
+        };
+        normed(pass, &self.in_proj, &self.norm, (&x, count), &rows)?; // [rows, q | k | v | z | b | a]
+        self.scan(pass.recording, (&rows, count), state, &out, does)?; // [rows, value_heads, head_dim]
+        add(pass, &self.out_proj, &out, &x)
+    }
+
+    /// Has the state see the first `count` of the rows that it keeps the products of, as if each had been a step of its own. `out`: somewhere to
+    /// work. `// [count, value_heads, head_dim]`
+    pub(super) fn bring_forward(
+        &self,
+        recording: &mut Recording,
+        count: usize,
+        state: &DeltaState,
+        out: &Slice,
+    ) -> Result<()> {
+        let Some(rows) = &state.drafts else { return Ok(()) };
+        self.scan(recording, (rows, count), state, out, Does::Keep)
+    }
+
+    /// What lies between the products: the state is changed if the convolution's last inputs are kept.
+    fn scan(
+        &self,
+        recording: &mut Recording,
+        (rows, count): (&Slice, usize),
+        state: &DeltaState,
+        out: &Slice,
+        does: Does,
+    ) -> Result<()> {
+        let DeltaConfig { key_heads, value_heads, head_dim, tiled } = self.config;
+        let (channels, width) = (self.config.channels(), self.config.width());
         let heads = DeltaHeads { keys: key_heads, values: value_heads, dim: head_dim, tiled };
         let scan = DeltaScan {
-            rows: &all,
-            place: (width, channels + z_width),
+            rows,
+            place: (width, channels + value_heads * head_dim),
             before: &state.conv,
             conv: &self.conv,
             rates: self.rates.each_ref(),
             state: &state.memory,
-            out: &out,
+            keeps: does != Does::Norm,
+            out,
         };
-        delta_scan::record(pass.recording, rows, heads, &scan)?; // [rows, value_heads, head_dim]
+        delta_scan::record(recording, count, heads, &scan)?;
         let buffers =
-            GatedHeadNorm { x: &out, rows: &all, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
-        let sizes = (rows, value_heads, head_dim);
-        gated_head_norm::record(pass.recording, sizes, (self.norm.eps, channels), &buffers)?;
-        add(pass, &self.out_proj, &out, &x)
+            GatedHeadNorm { x: out, rows, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
+        let sizes = (count, value_heads, head_dim);
+        gated_head_norm::record(recording, sizes, (self.norm.eps, channels), does, &buffers)
     }
 
     /// The matrices that every token is multiplied by.

@@ -54,8 +54,8 @@ pub(super) struct Estimate<'a> {
     text_params: HashMap<KvPrecision, TextParams>,
     /// Of the first stage, the layer with most and the last, of pictures that are computed in one, two and three chunks of rows.
     stage_params: [[u64; 3]; 3],
-    /// Bytes of a state by its precision and room.
-    states: HashMap<(KvPrecision, usize), u64>,
+    /// Bytes of a state by its precision, room and rows of passes over drafts.
+    states: HashMap<(KvPrecision, usize, usize), u64>,
 }
 
 impl<'a> Estimate<'a> {
@@ -106,13 +106,16 @@ impl<'a> Estimate<'a> {
 
     /// Bytes of the pages that hold `entries`, and of the keys and values of pictures where they have their own.
     fn state_bytes(&mut self, plan: &Plan, entries: usize) -> Result<u64> {
-        let (text, room) = (self.config.text(), entries.next_multiple_of(PAGE));
+        let (text, room, rows) = (self.config.text(), entries.next_multiple_of(PAGE), plan.rows.text.step);
         let further = State::further_picture_bytes(text, plan.kv, plan.feature_rows, plan.rows.text.prompt);
-        if let Some(bytes) = self.states.get(&(plan.kv, room)) {
+        if let Some(bytes) = self.states.get(&(plan.kv, room, rows)) {
             return Ok(bytes + further);
         }
-        let bytes = self.allocated(Purpose::KvCache, |paper| State::with_room(paper, text, plan.kv, room))?;
-        self.states.insert((plan.kv, room), bytes);
+        let room_for = |paper: &Paper| State::with_room(paper, text, plan.kv, (room, rows));
+        // The first pass over drafts is compared with steps, and what recurrent layers remember is set aside meanwhile.
+        let aside = if rows > 1 { State::recurrent_bytes(text) } else { 0 };
+        let bytes = self.allocated(Purpose::KvCache, room_for)? + aside;
+        self.states.insert((plan.kv, room, rows), bytes);
         Ok(bytes + further)
     }
 
@@ -183,7 +186,7 @@ impl<'a> Estimate<'a> {
         // Behind one page, attention of a step is shared by several workgroups: that takes a launch more.
         let (paper, entries) = (Paper::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
         let work = &Workspace::new(&paper, text, TextRows { prompt: most, head: most, step: most }, entries)?;
-        let state = &State::with_room(&paper, text, kv, entries)?;
+        let state = &State::with_room(&paper, text, kv, (entries, most))?;
         let mut steps = [(1, 0); 1 + DRAFT_ROWS.len()];
         for (step, rows) in steps.iter_mut().zip(std::iter::once(1).chain(DRAFT_ROWS)) {
             *step = (rows, model.step(work, state, PAGE, rows)?.params_bytes());

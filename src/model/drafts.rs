@@ -26,16 +26,28 @@ impl Model {
     }
 
     /// Whether the first and the last row of a pass have the logits that steps have, to the last bit: a driver may choose another width
-    /// of subgroups for other shaders, or other instructions.
+    /// of subgroups for other shaders, or other instructions. The state is afterwards as before.
     pub(super) async fn rows_are_alike(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, inputs.len()).await?;
         let first = state.len();
         self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
+        self.settle(state)?;
+        let before = state.set_aside(&gpu)?;
+        let alike = self.compare_rows(state, inputs, drawn).await;
+        // Nothing of it counts, even if it failed.
+        state.put_back(&gpu, first, before.as_ref())?;
+        let alike = alike?;
+        self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
+        Ok(alike)
+    }
+
+    async fn compare_rows(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
+        let (gpu, first) = (self.gpu.clone(), state.len());
         let (logits, _) = self.logits_and_step()?;
         let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
         gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
-        state.advance(inputs.len());
+        state.advance_drafts(inputs.len());
         let last = inputs.len() - 1;
         let found = [(0, gpu.read(&row(0)).await?), (last, gpu.read(&row(last)).await?)];
         let mut alike = state.rewind(first) == first;
@@ -48,7 +60,6 @@ impl Model {
                 alike &= gpu.read(&row(0)).await? == *found;
             }
         }
-        self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
         Ok(alike)
     }
 
@@ -63,11 +74,10 @@ impl Model {
         state.reserve(&gpu, rows).await?;
         self.start_steps(state, StepHeader { token: 0, entry: state.len(), drawn: 0 })?;
         let (first, started) = (state.len(), clock());
-        state.checkpoint();
         gpu.submit(&[self.ready_drafts(state, &vec![0; rows])?], None)?;
         gpu.wait_idle().await?;
         let ms = clock() - started;
-        state.advance(rows);
+        state.advance_drafts(rows);
         state.rewind(first);
         Ok(Some(ms))
     }

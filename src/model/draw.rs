@@ -138,7 +138,7 @@ impl LanguageModel for Model {
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
-        state.settle(&self.gpu)?;
+        self.settle(state)?;
         // The kernel binds some buffer even if no source names a feature.
         let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
@@ -231,7 +231,7 @@ impl LanguageModel for Model {
         let gpu = self.gpu.clone();
         self.write_step(state, StepHeader { token: 0, entry: state.len(), drawn: 0 }, inputs.len())?;
         gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
-        state.advance(inputs.len());
+        state.advance_drafts(inputs.len());
         Ok(())
     }
 
@@ -255,8 +255,6 @@ impl LanguageModel for Model {
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
         let tuning = Tuning::of(self.gpu.kernel_config());
-        // A recurrence would have to compute again what was right.
-        let most = if state.goes_anywhere() { most } else { 0 };
         let alike = alike(state.len(), most.min(self.rows.step), tuning);
         DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
@@ -300,7 +298,7 @@ impl LanguageModel for Model {
             self.start_steps(state, StepHeader { token: inputs[0], entry, drawn })?;
             return Ok(None);
         }
-        state.advance(inputs.len());
+        state.advance_drafts(inputs.len());
         match (next as usize).checked_sub(entry).filter(|kept| (1..=inputs.len()).contains(kept)) {
             Some(kept) => Ok(Some(Verdict { kept, token })),
             None => Err(Error::Internal { detail: format!("{entry} to {next} by {} rows", inputs.len()) }),

@@ -65,7 +65,7 @@ impl DryModel {
         self.config = config;
         let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
         let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
-        let state = &State::with_room(&paper, text, kv, 2 * PAGE)?;
+        let state = &State::with_room(&paper, text, kv, (2 * PAGE, 1))?;
         let mut recordings = vec![
             self.chunk((work, state), (0, 1), 0..text.layers.len())?,
             self.head(work, 1)?,
@@ -145,7 +145,7 @@ impl DryModel {
         let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
         let work = &Workspace::new(&paper, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;
         // The precision of what is stored takes no FLOP.
-        let state = &State::with_room(&paper, text, KvPrecision::F32, tokens)?;
+        let state = &State::with_room(&paper, text, KvPrecision::F32, (tokens, 1))?;
         let mut prompt = 0;
         for first in (0..tokens).step_by(prompt_rows) {
             let rows = prompt_rows.min(tokens - first);

@@ -45,7 +45,7 @@ impl Model {
     /// A decoder that computes so many rows at a time, for conversations of at most `context` entries. There are pages for one of that
     /// length, which all conversations share.
     pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, (context, kv): (usize, KvPrecision)) -> Self {
-        let pool = Pool::new(&decoder.config, kv, context);
+        let pool = Pool::new(&decoder.config, kv, context).drafting(rows.step);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
         Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested, together: None }
     }
@@ -173,9 +173,16 @@ impl Model {
         self.ready(state, 1, Form::step(entry, 1))
     }
 
+    /// Has recurrent layers find the state that the next pass begins with. Before every pass, and behind [`Self::ready_work`].
+    pub(super) fn settle(&self, state: &State) -> Result<()> {
+        state.settle(&self.gpu, |recording, rows| {
+            self.decoder.bring_forward(recording, rows, state, &self.work()?.attn.all())
+        })
+    }
+
     /// The prepared recording of a step of these rows and form over `state`.
     pub(super) fn ready(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
-        state.settle(&self.gpu)?;
+        self.settle(state)?;
         let (place, key) = (state.place(), (rows, form, state.sight()));
         let is_of = |step: &Prepared| place.as_ref().is_none_or(|place| step.binds(place));
         self.steps

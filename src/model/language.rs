@@ -143,7 +143,7 @@ pub trait LanguageModel {
     async fn drawn(&mut self, draw: &mut Self::Draw) -> Result<u32>;
 
     /// Submits a pass over tokens that are known, as many as [`Self::draft_rows`] allows, without a draw. There must be room for them, and
-    /// all of them count as entries of `state`.
+    /// all of them count as entries of `state` until it goes back behind them.
     fn pass_over(&mut self, state: &mut Self::State, inputs: &[u32]) -> Result<()>;
 
     /// Submits the step of a token that is known, without a draw.

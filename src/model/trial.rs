@@ -33,7 +33,7 @@ impl Model {
                 (tokens, Form::Chunk { first_entry: 0 }, attends..attends + 1)
             }
         };
-        state.settle(&self.gpu)?;
+        self.settle(state)?;
         let mut recording = Recording::on(config);
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_layers(&mut pass, state, layers)?;
@@ -47,7 +47,7 @@ impl Model {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, entry + 1).await?;
         self.start_steps(state, StepHeader { token: 0, entry, drawn: 0 })?;
-        state.settle(&gpu)?;
+        self.settle(state)?;
         self.record_step(state, 1, Form::step(entry, 1))
     }
 
@@ -57,7 +57,7 @@ impl Model {
         let (gpu, most) = (self.gpu.clone(), self.rows.prompt.min(tokens));
         state.reserve(&gpu, tokens).await?;
         self.write_step(state, StepHeader { token: 0, entry: 0, drawn: 0 }, most)?;
-        state.settle(&gpu)?;
+        self.settle(state)?;
         let work = self.work()?;
         let chunk = |first_entry: usize| {
             let (mut recording, rows) = (gpu.recording(), most.min(tokens - first_entry));

@@ -4,25 +4,24 @@ use super::activation::activate;
 use super::rms_norm;
 use crate::config::Activation;
 
-/// `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads as wide as `weight`; `seen` afterwards holds the last three of what it
-/// held and the rows.
+/// `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads as wide as `weight`.
 ///
-/// `x`: `// [tokens, heads, dim]`; `rows`: `// [tokens, stride]`, channels first, and the gates of the heads from column `offset` on;
-/// `seen`: `// [3, channels]`.
-pub fn compute(
-    heads: usize,
-    eps: f32,
-    x: &mut [f32],
-    rows: &[f32],
-    (stride, offset): (usize, usize),
-    weight: &[f32],
-    seen: &mut [f32],
-) {
-    let (dim, channels) = (weight.len(), seen.len() / 3);
+/// `x`: `// [tokens, heads, dim]`; `rows`: `// [tokens, stride]`, the gates of the heads from column `offset` on.
+pub fn compute(heads: usize, eps: f32, x: &mut [f32], rows: &[f32], (stride, offset): (usize, usize), weight: &[f32]) {
+    let dim = weight.len();
     for (x, row) in x.chunks_exact_mut(heads * dim).zip(rows.chunks_exact(stride)) {
         let before = x.to_vec();
         rms_norm::compute(eps, &before, weight, x);
         x.iter_mut().zip(&row[offset..]).for_each(|(x, gate)| *x *= activate(Activation::Silu, *gate));
+    }
+}
+
+/// The last three of what `seen` holds and of the rows' channels.
+///
+/// `rows`: `// [tokens, stride]`, channels first; `seen`: `// [3, channels]`.
+pub fn keep(rows: &[f32], stride: usize, seen: &mut [f32]) {
+    let channels = seen.len() / 3;
+    for row in rows.chunks_exact(stride) {
         seen.copy_within(channels.., 0);
         seen[2 * channels..].copy_from_slice(&row[..channels]);
     }

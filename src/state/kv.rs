@@ -9,7 +9,7 @@ use super::recurrent::Recurrent;
 use super::{LayerState, Positions, States};
 use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
-use crate::gpu::{Allocator, Buffer, Gpu};
+use crate::gpu::{Allocator, Buffer, Gpu, Recording};
 use crate::kernels::cache::PAGE;
 
 /// Bytes that the full context of a small model may take before 32-bit floats are too dear for it.
@@ -35,14 +35,19 @@ impl Drop for State {
 impl State {
     /// An empty state that may grow to `context` entries in the pages of `pool`.
     pub fn new(pool: &Pool, context: usize) -> Self {
-        let (list, recurrent) = (pool.pages(Pages::open), Recurrent::new(pool.config()));
+        let (list, recurrent) = (pool.pages(Pages::open), Recurrent::new(pool.config(), pool.draft_rows()));
         Self { pool: pool.clone(), list, context, positions: Positions::default(), recurrent }
     }
 
-    /// An empty state with a pool of its own, which has memory for `room` entries and for the largest picture, if pictures have keys of their
-    /// own. Fails as [`Allocator::alloc`].
-    pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, room: usize) -> Result<Self> {
-        let state = Self::new(&Pool::with_room(gpu, config, precision, room)?, room);
+    /// An empty state with a pool of its own, which has memory for `room` entries, for passes of `rows` rows over drafts, and for the largest
+    /// picture, if pictures have keys of their own. Fails as [`Allocator::alloc`].
+    pub fn with_room(
+        gpu: &dyn Allocator,
+        config: &TextConfig,
+        precision: KvPrecision,
+        (room, rows): (usize, usize),
+    ) -> Result<Self> {
+        let state = Self::new(&Pool::with_room(gpu, config, precision, room)?.drafting(rows), room);
         state.recurrent.iter().try_for_each(|recurrent| recurrent.allocate(gpu))?;
         if let Some(cross) = &config.cross {
             let picture = NewPicture { entry: 0, features: 0..cross.picture_rows, at_once: PAGE };
@@ -74,12 +79,12 @@ impl State {
 
     /// Bytes of what recurrent layers remember, however many entries there are.
     pub fn recurrent_bytes(config: &TextConfig) -> u64 {
-        Recurrent::new(config).map_or(0, |recurrent| recurrent.bytes())
+        Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.bytes())
     }
 
     /// Bytes of what recurrent layers remember of a conversation that rests.
     pub fn resting_bytes(config: &TextConfig) -> u64 {
-        Recurrent::new(config).map_or(0, |recurrent| recurrent.resting_bytes())
+        Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.resting_bytes())
     }
 
     /// The precision where nobody asks for one: 32-bit floats if the whole context is cheap even so, else 16-bit ones.
@@ -146,19 +151,40 @@ impl State {
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
+    /// Counts rows of a pass over drafts. Until the next pass it can be gone back behind any of them.
+    pub fn advance_drafts(&mut self, rows: usize) {
+        self.recurrent.iter().for_each(|recurrent| recurrent.advance_drafts(rows));
+        self.pool.pictures(|pictures| pictures.settle(self.list));
+        self.pool.pages(|pages| pages.advance(self.list, rows));
+    }
+
     /// Counts rows of a pass that failed and may have been computed in part: a recurrence has to go back behind them.
     pub(crate) fn spoil(&mut self, rows: usize) {
         self.recurrent.iter().for_each(|recurrent| recurrent.advance(rows));
     }
 
-    /// Has recurrent layers find the state that the next pass begins with. Before every pass.
-    pub(crate) fn settle(&self, gpu: &Gpu) -> Result<()> {
-        self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.settle(gpu))
+    /// Has recurrent layers find the state that the next pass begins with, by what `bring_forward` records of so many rows of the last pass over
+    /// drafts. Before every pass.
+    pub(crate) fn settle(
+        &self,
+        gpu: &Gpu,
+        bring_forward: impl FnOnce(&mut Recording, usize) -> Result<()>,
+    ) -> Result<()> {
+        self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.settle(gpu, bring_forward))
     }
 
-    /// Whether it can go back to any entry.
-    pub(crate) fn goes_anywhere(&self) -> bool {
-        self.recurrent.is_none()
+    /// What recurrent layers remember, to be [put back](Self::put_back) behind passes of which nothing is to be left. Behind [`Self::settle`].
+    pub(crate) fn set_aside(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
+        self.recurrent.as_ref().map_or(Ok(None), |recurrent| recurrent.set_aside(gpu))
+    }
+
+    /// Goes back to the `entries` behind which `copy` was set aside.
+    pub(crate) fn put_back(&mut self, gpu: &Gpu, entries: usize, copy: Option<&Buffer>) -> Result<()> {
+        if let (Some(recurrent), Some(copy)) = (&self.recurrent, copy) {
+            recurrent.put_back(gpu, copy, entries)?;
+        }
+        self.rewind(entries);
+        Ok(())
     }
 
     /// A buffer that tells the states of a model from others: a prepared recording that binds it works on this state.

@@ -44,6 +44,8 @@ struct Shared {
     most: usize,
     /// Whether it has turned out that there is no memory for all of them.
     is_lean: Cell<bool>,
+    /// Rows of a pass over drafts at most.
+    draft_rows: Cell<usize>,
 }
 
 /// The pages of a layer.
@@ -66,9 +68,9 @@ impl Pool {
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
         let layers = vec![Layer::none(precision); config.count(LayerKind::FullAttention)];
         let (pages, layers) = (RefCell::default(), RefCell::new(layers));
-        let (most, is_lean) = (entries.div_ceil(PAGE), Cell::new(false));
+        let (most, is_lean, draft_rows) = (entries.div_ceil(PAGE), Cell::new(false), Cell::new(1));
         let (pictures, config) = (RefCell::default(), config.clone());
-        Self(Rc::new(Shared { pages, pictures, layers, config, precision, entry_bytes, most, is_lean }))
+        Self(Rc::new(Shared { pages, pictures, layers, config, precision, entry_bytes, most, is_lean, draft_rows }))
     }
 
     /// A pool with memory for so many entries. Fails as [`Allocator::alloc`].
@@ -89,6 +91,18 @@ impl Pool {
     pub fn limited(self, picture_rows: usize) -> Self {
         self.pictures(|pictures| pictures.limit(picture_rows));
         self
+    }
+
+    /// Of a model that has passes over drafts of so many rows at most.
+    #[must_use]
+    pub fn drafting(self, rows: usize) -> Self {
+        self.0.draft_rows.set(rows);
+        self
+    }
+
+    /// Rows of a pass over drafts at most; 1 where there are none.
+    pub(super) fn draft_rows(&self) -> usize {
+        self.0.draft_rows.get()
     }
 
     /// What `then` makes of the pictures of conversations.

@@ -20,6 +20,8 @@ pub struct DeltaState {
     pub conv: Slice,
     /// `// [value heads, head_dim, head_dim]`
     pub memory: Slice,
+    /// Products of a token and drafts behind it, which the other two have not seen: where there may be such passes. `// [rows, width]`
+    pub drafts: Option<Slice>,
 }
 
 /// The states of all recurrent layers of one conversation, in one buffer, and copies of it to go back to. What is asked of them here is
@@ -30,13 +32,19 @@ pub(super) struct Recurrent {
     /// Of each layer of the decoder, where its state begins.
     places: Vec<Option<u64>>,
     bytes: u64,
+    /// Rows of a pass over drafts at most; 1 where there are none.
+    draft_rows: usize,
     inner: RefCell<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Entries that the state has seen.
+    /// Entries that the state has seen, or is yet to be brought forward over.
     seen: usize,
+    /// How many of these are rows of the last pass over drafts, of which the products are there: [`Recurrent::settle`] has the state see them.
+    pending: usize,
+    /// The products of such a pass, layer by layer.
+    drafts: Option<Buffer>,
     /// The state as the next pass finds it; without one it is that of no entries.
     current: Option<Buffer>,
     /// Copies, and behind how many entries they were made; the latest last.
@@ -50,6 +58,11 @@ struct Inner {
 }
 
 impl Inner {
+    /// Whether the state can be that behind `to` entries without going back: it may be far behind.
+    fn reaches(&self, to: usize) -> bool {
+        to >= self.seen - self.pending
+    }
+
     /// Keeps a buffer for another copy, unless another conversation has it too.
     fn give_back(&mut self, buffer: Buffer) {
         if !buffer.is_shared() {
@@ -59,8 +72,9 @@ impl Inner {
 }
 
 impl Recurrent {
-    /// Of a conversation that has not begun; `None` for a decoder without recurrent layers. Takes no memory yet.
-    pub(super) fn new(config: &TextConfig) -> Option<Self> {
+    /// Of a conversation that has not begun, with passes over `draft_rows` rows at most; `None` for a decoder without recurrent layers. Takes no
+    /// memory yet.
+    pub(super) fn new(config: &TextConfig, draft_rows: usize) -> Option<Self> {
         let delta = config.delta.clone()?;
         let (mut places, mut bytes) = (Vec::with_capacity(config.layers.len()), 0);
         for kind in &config.layers {
@@ -68,15 +82,15 @@ impl Recurrent {
             places.push(is_recurrent.then_some(bytes));
             bytes += if is_recurrent { conv_bytes(&delta) + memory_bytes(&delta) } else { 0 };
         }
-        Some(Self { config: delta, places, bytes, inner: RefCell::default() })
+        Some(Self { config: delta, places, bytes, draft_rows, inner: RefCell::default() })
     }
 
     /// Of a conversation that has the places of this one to go back to, in the same memory, and is at the last of them.
     pub(super) fn fork(&self) -> Self {
-        let Self { config, places, bytes, inner } = self;
+        let Self { config, places, bytes, draft_rows, inner } = self;
         let Inner { seen, snapshots, .. } = &*inner.borrow();
-        let inner = Inner { seen: *seen, snapshots: snapshots.clone(), ..Inner::default() };
-        Self { config: config.clone(), places: places.clone(), bytes: *bytes, inner: RefCell::new(inner) }
+        let inner = RefCell::new(Inner { seen: *seen, snapshots: snapshots.clone(), ..Inner::default() });
+        Self { config: config.clone(), places: places.clone(), bytes: *bytes, draft_rows: *draft_rows, inner }
     }
 
     /// Gives up all memory but that of the places to go back to, and is at the last of them.
@@ -96,7 +110,7 @@ impl Recurrent {
     pub(super) fn reach(&self, to: usize) -> usize {
         let inner = self.inner.borrow();
         let place = || inner.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= to);
-        if to >= inner.seen { inner.seen } else { place().unwrap_or(0) }
+        if inner.reaches(to) { to.min(inner.seen) } else { place().unwrap_or(0) }
     }
 
     /// Entries before the places to go back to.
@@ -135,6 +149,9 @@ impl Recurrent {
             let spare = alloc()?;
             inner.spare.push(spare);
         }
+        if inner.drafts.is_none() && self.draft_rows > 1 {
+            inner.drafts = Some(gpu.alloc("products of drafts", Purpose::KvCache, self.draft_bytes())?);
+        }
         Ok(())
     }
 
@@ -148,9 +165,24 @@ impl Recurrent {
         SNAPSHOTS as u64 * self.bytes
     }
 
+    /// Bytes of the products of the rows of a pass over drafts.
+    fn draft_bytes(&self) -> u64 {
+        self.places.iter().flatten().count() as u64 * self.layer_draft_bytes()
+    }
+
+    fn layer_draft_bytes(&self) -> u64 {
+        aligned(self.draft_rows * self.config.width())
+    }
+
     /// Counts entries.
     pub(super) fn advance(&self, rows: usize) {
         self.inner.borrow_mut().seen += rows;
+    }
+
+    /// Counts the rows of a pass over drafts, all of which can be gone back behind until the next [`Self::settle`].
+    pub(super) fn advance_drafts(&self, rows: usize) {
+        let inner = &mut *self.inner.borrow_mut();
+        (inner.seen, inner.pending) = (inner.seen + rows, inner.pending + rows);
     }
 
     /// Remembers the present place.
@@ -166,10 +198,16 @@ impl Recurrent {
         if to >= inner.seen {
             return inner.seen;
         }
+        inner.is_wanted = false;
+        if inner.reaches(to) {
+            inner.pending -= inner.seen - to;
+            inner.seen = to;
+            return to;
+        }
+        inner.pending = 0;
         while let Some((_, buffer)) = inner.snapshots.pop_if(|(at, _)| *at > to) {
             inner.give_back(buffer);
         }
-        inner.is_wanted = false;
         match inner.snapshots.last() {
             Some((at, _)) => (inner.seen, inner.goes_back) = (*at, true),
             None => (inner.seen, inner.goes_back, inner.current) = (0, false, None),
@@ -177,13 +215,21 @@ impl Recurrent {
         inner.seen
     }
 
-    /// Makes the copies that were asked for; what is submitted from now on finds the state as it is to be.
-    pub(super) fn settle(&self, gpu: &Gpu) -> Result<()> {
+    /// Has the state see what it is yet to see, by what `bring_forward` records of so many rows, and makes the copies that were asked for; what
+    /// is submitted from now on finds the state as it is to be.
+    pub(super) fn settle(
+        &self,
+        gpu: &Gpu,
+        bring_forward: impl FnOnce(&mut Recording, usize) -> Result<()>,
+    ) -> Result<()> {
         self.allocate(gpu)?;
+        let (mut copies, pending) = (Recording::on(gpu.kernel_config()), self.inner.borrow().pending);
+        if pending > 0 {
+            bring_forward(&mut copies, pending)?;
+        }
         let inner = &mut *self.inner.borrow_mut();
         let Some(current) = inner.current.clone() else { return Ok(()) };
-        let wanted = inner.goes_back || inner.is_wanted;
-        let mut copies = Recording::new();
+        let wanted = pending > 0 || inner.goes_back || inner.is_wanted;
         if std::mem::take(&mut inner.goes_back)
             && let Some((_, snapshot)) = inner.snapshots.last()
         {
@@ -198,7 +244,11 @@ impl Recurrent {
             copies.copy(current.all(), buffer.all());
             inner.snapshots.push((inner.seen, buffer));
         }
-        if wanted { gpu.run("copy recurrent states", &copies) } else { Ok(()) }
+        if wanted {
+            gpu.run("recurrent states", &copies)?;
+        }
+        inner.pending = 0;
+        Ok(())
     }
 
     /// What layer `index` keeps; `None` for a layer of another kind.
@@ -209,7 +259,30 @@ impl Recurrent {
             return Some(Err(Error::Internal { detail: "a recurrent state without memory".into() }));
         };
         let (conv, memory) = (current.slice(start..split), current.slice(split..split + memory_bytes(&self.config)));
-        Some(Ok(DeltaState { conv, memory }))
+        let (bytes, before) = (self.layer_draft_bytes(), self.places[..index].iter().flatten().count() as u64);
+        let drafts =
+            self.inner.borrow().drafts.as_ref().map(|drafts| drafts.slice(before * bytes..(before + 1) * bytes));
+        Some(Ok(DeltaState { conv, memory, drafts }))
+    }
+
+    /// A copy of the state, which has been [settled](Self::settle), in memory of its own.
+    pub(super) fn set_aside(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
+        let Some(current) = self.buffer() else { return Ok(None) };
+        let (copy, mut copies) = (gpu.alloc(LABEL, Purpose::KvCache, self.bytes)?, Recording::new());
+        copies.copy(current.all(), copy.all());
+        gpu.run("recurrent states", &copies)?;
+        Ok(Some(copy))
+    }
+
+    /// Is again what was set aside behind `seen` entries, no matter what it has seen since.
+    pub(super) fn put_back(&self, gpu: &Gpu, copy: &Buffer, seen: usize) -> Result<()> {
+        let Some(current) = self.buffer() else { return Ok(()) };
+        let mut copies = Recording::new();
+        copies.copy(copy.all(), current.all());
+        gpu.run("recurrent states", &copies)?;
+        let inner = &mut *self.inner.borrow_mut();
+        (inner.seen, inner.pending) = (seen, 0);
+        Ok(())
     }
 
     /// The buffer that passes work on.

@@ -32,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Kernel;
 use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
+use crate::kernels::gated_head_norm::Does;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
@@ -136,7 +137,10 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "accept" => vec![accept(VOCAB, Logits::FLAT, (4, 2)), scan_rows(VOCAB, Logits::FLAT, 4)],
         "activation" => ACTIVATIONS.map(|kind| activation(131, kind, 6.0)).into(),
         "add_features" => vec![add_features(7, 8, 2)],
-        "gated_head_norm" => [2, 5].map(|tokens| gated_head_norm((tokens, 3, 64), (203, 1))).into(),
+        "gated_head_norm" => {
+            let case = |(tokens, does)| gated_head_norm((tokens, 3, 64), (203, 1), does);
+            [(2, Does::All), (5, Does::All), (2, Does::Norm), (2, Does::Keep)].map(case).into()
+        }
         "glu" => ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into(),
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
@@ -178,7 +182,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             vec![attention_step(shape, precision, Scores::MILD)]
         }
         Variant::DeltaScan { dim } => {
-            [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled })).into()
+            [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled }, tiled)).into()
         }
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };

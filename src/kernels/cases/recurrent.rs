@@ -3,12 +3,12 @@
 use super::harness::Holds;
 use super::{Case, SUM};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
-use crate::kernels::gated_head_norm::GatedHeadNorm;
+use crate::kernels::gated_head_norm::{Does, GatedHeadNorm};
 use crate::{kernels, reference};
 
 /// Tokens behind others, with decays from almost none to almost all.
-pub fn delta_scan(tokens: usize, heads: DeltaHeads) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?}");
+pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
+    let sizes = format!("tokens={tokens} {heads:?} keeps={keeps}");
     Case::new(kernels::delta_scan::kernel(heads.dim), SUM, sizes, move |harness| {
         let DeltaHeads { keys, values, dim, .. } = heads;
         let channels = (2 * keys + values) * dim;
@@ -33,20 +33,29 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads) -> Case {
             conv: &conv_slice,
             rates: [&rate_slice, &dt_slice],
             state: &state.slice,
+            keeps,
             out: &out.slice,
         };
         kernels::delta_scan::record(&mut harness.recording, tokens, heads, &scan)?;
         let y = reference::delta_scan::convolved(&rows, stride, &seen, &conv); // [tokens, q | k | v]
         let rows = (&rows[..], stride, offset);
-        reference::delta_scan::compute(heads, &y, rows, [&rate, &dt], state.expected(), out.expected());
+        let mut after = before.clone();
+        reference::delta_scan::compute(heads, &y, rows, [&rate, &dt], &mut after, out.expected());
+        if keeps {
+            state.expected().copy_from_slice(&after);
+        }
         (state.magnitude, out.magnitude) = (4.0, 1.0);
         Ok(vec![state, out, seen_kept])
     })
 }
 
 /// Heads of numbers up to 3, behind so many channels.
-pub fn gated_head_norm((tokens, heads, dim): (usize, usize, usize), (channels, behind): (usize, usize)) -> Case {
-    let sizes = format!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind}");
+pub fn gated_head_norm(
+    (tokens, heads, dim): (usize, usize, usize),
+    (channels, behind): (usize, usize),
+    does: Does,
+) -> Case {
+    let sizes = format!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {does:?}");
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
         let (stride, eps) = (channels + heads * dim + behind, 1e-6);
         let numbers = harness.random.numbers(tokens * heads * dim, 3.0);
@@ -63,9 +72,14 @@ pub fn gated_head_norm((tokens, heads, dim): (usize, usize, usize), (channels, b
             seen: &seen.slice,
         };
         let (recording, sizes) = (&mut harness.recording, (tokens, heads, dim));
-        kernels::gated_head_norm::record(recording, sizes, (eps, channels), &buffers)?;
-        let place = (stride, channels);
-        reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight, seen.expected());
+        kernels::gated_head_norm::record(recording, sizes, (eps, channels), does, &buffers)?;
+        if does != Does::Keep {
+            let place = (stride, channels);
+            reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight);
+        }
+        if does != Does::Norm {
+            reference::gated_head_norm::keep(&rows, stride, seen.expected());
+        }
         Ok(vec![x, seen])
     })
 }

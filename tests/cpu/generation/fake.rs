@@ -190,7 +190,7 @@ impl LanguageModel for FakeModel {
     fn pass_over(&mut self, state: &mut FakeState, inputs: &[u32]) -> Result<()> {
         self.operate()?;
         self.faults.borrow_mut().passes += 1;
-        self.rows = inputs.iter().map(|&input| self.own(state).push(input)).collect();
+        self.rows = self.own(state).push_drafts(inputs);
         Ok(())
     }
 
@@ -227,11 +227,11 @@ impl LanguageModel for FakeModel {
     async fn drafts_are_right(&mut self, state: &mut FakeState, inputs: &[u32], _: usize) -> Result<bool> {
         // As a device finds it out: by computing them.
         self.reserve(state, inputs.len()).await?;
-        for &input in inputs {
-            self.operate()?;
-            state.push(input);
-        }
-        Ok(true)
+        let first = state.len();
+        let rows = state.push_drafts(inputs);
+        let outcome = rows.iter().try_for_each(|_| self.operate());
+        state.rewind(first);
+        outcome.map(|()| true)
     }
 
     async fn verify(
@@ -245,9 +245,9 @@ impl LanguageModel for FakeModel {
         assert_eq!(inputs[0], draw.next, "the token that is known");
         let (mut kept, mut verdict) = (0, None);
         self.rows.clear();
-        for (row, &input) in inputs.iter().enumerate() {
+        for (row, seen) in state.push_drafts(inputs).into_iter().enumerate() {
             self.operate()?;
-            self.rows.push(state.push(input));
+            self.rows.push(seen);
             if verdict.is_none() {
                 kept = row + 1;
                 self.draw(draw);

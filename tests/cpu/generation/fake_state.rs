@@ -82,6 +82,8 @@ pub(crate) struct FakeState {
     pub(super) seen: Vec<Seen>,
     at: usize,
     snapshots: Vec<(usize, Seen)>,
+    /// Of a recurrence: before the last pass over drafts and behind each of its rows.
+    drafts: Vec<(usize, Seen)>,
 }
 
 impl Drop for FakeState {
@@ -93,7 +95,7 @@ impl Drop for FakeState {
 impl FakeState {
     pub(super) fn new(kind: Kind, device: usize, pages: &Rc<RefCell<Pages>>) -> Self {
         let (pages, list) = (pages.clone(), pages.borrow_mut().open());
-        Self { kind, device, pages, list, seen: Vec::new(), at: 0, snapshots: Vec::new() }
+        Self { kind, device, pages, list, seen: Vec::new(), at: 0, snapshots: Vec::new(), drafts: Vec::new() }
     }
 
     /// The state behind the entries, all of which the pages still hold.
@@ -103,6 +105,22 @@ impl FakeState {
     }
 
     pub(super) fn push(&mut self, token: u32) -> Seen {
+        self.drafts.clear();
+        self.add(token)
+    }
+
+    /// Rows that can be gone back behind until something else is computed.
+    pub(super) fn push_drafts(&mut self, tokens: &[u32]) -> Vec<Seen> {
+        self.drafts = vec![(self.at, self.now())];
+        let mut push = |&token: &u32| {
+            let next = self.add(token);
+            self.drafts.push((self.at, next));
+            next
+        };
+        tokens.iter().map(&mut push).collect()
+    }
+
+    fn add(&mut self, token: u32) -> Seen {
         let next = self.now().and(token);
         if self.kind == Kind::Recurrence {
             self.seen.clear();
@@ -205,7 +223,9 @@ impl States for FakeState {
             self.seen.truncate(left);
             if self.kind == Kind::Recurrence {
                 self.snapshots.retain(|(at, _)| *at <= left);
-                self.seen = self.snapshots.last().map(|(_, seen)| *seen).into_iter().collect();
+                self.drafts.retain(|(at, _)| *at <= left);
+                let last = self.drafts.last().or(self.snapshots.last());
+                self.seen = last.map(|(_, seen)| *seen).into_iter().collect();
             }
             self.at = left;
         }
@@ -215,7 +235,8 @@ impl States for FakeState {
     fn reach(&self, to: usize) -> usize {
         let left = self.len().min(to);
         let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
-        if self.kind == Kind::Attention || left >= self.at { left } else { place().unwrap_or(0) }
+        let is_behind_drafts = self.drafts.first().is_some_and(|(at, _)| *at <= left);
+        if self.kind == Kind::Attention || left >= self.at || is_behind_drafts { left } else { place().unwrap_or(0) }
     }
 
     fn lasting(&self) -> usize {
@@ -226,7 +247,8 @@ impl States for FakeState {
     fn fork(&self) -> Self {
         let (pages, list) = (self.pages.clone(), self.pages.borrow_mut().fork(self.list));
         let (seen, snapshots) = (self.seen.clone(), self.snapshots.clone());
-        let mut fork = Self { kind: self.kind, device: self.device, pages, list, seen, at: self.at, snapshots };
+        let (kind, device, at, drafts) = (self.kind, self.device, self.at, Vec::new());
+        let mut fork = Self { kind, device, pages, list, seen, at, snapshots, drafts };
         fork.rest();
         fork
     }
@@ -236,6 +258,7 @@ impl States for FakeState {
     }
 
     fn rest(&mut self) -> usize {
+        self.drafts.clear();
         self.rewind(self.lasting())
     }
 }

@@ -38,7 +38,7 @@ fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State
     let rows = TextRows { prompt, head: 1, step: 1 };
     let work = Workspace::new(&paper, text, rows, 4096).expect("a workspace");
     let room = entries.next_multiple_of(256);
-    (work, State::with_room(&paper, text, KvPrecision::F16, room).expect("a state"))
+    (work, State::with_room(&paper, text, KvPrecision::F16, (room, 1)).expect("a state"))
 }
 
 /// Bytes that a recording binds, each buffer once.

@@ -18,7 +18,7 @@ fn a_step_of_several_conversations_launches_as_much_as_one_and_binds_the_weights
     let paper = Paper::new(u64::MAX, model.paper.max_bindings());
     let rows = TextRows { prompt: 16, head: 8, step: 8 };
     let work = Workspace::new(&paper, config.text(), rows, 4096).expect("a workspace");
-    let state = State::with_room(&paper, config.text(), KvPrecision::F16, ENTRIES).expect("a state");
+    let state = State::with_room(&paper, config.text(), KvPrecision::F16, (ENTRIES, 1)).expect("a state");
     let cache = ENTRIES as u64 * State::entry_bytes(config.text(), KvPrecision::F16);
     let alone = model.step(&work, &state, ENTRIES - 1, 1).expect("a step");
     let least = model.text_bytes + cache;

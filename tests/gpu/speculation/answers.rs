@@ -1,6 +1,9 @@
 //! Whole answers with and without drafts.
 
 use std::cell::Cell;
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
@@ -10,6 +13,7 @@ use ocelli::engine::{
 use ocelli::gpu::DeviceClass;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
+use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
 
 use crate::device::{Random, gpu};
 use crate::injection::Injection;
@@ -60,22 +64,26 @@ fn outcome(said: &Completion) -> (&str, &[u32], FinishReason, usize, usize) {
 const FIRST: u32 = 64;
 
 /// Prompts that repeat themselves, wholly or but for a token now and then, and one that never does.
-fn prompts(random: &mut Random, vocab: u32) -> Vec<Vec<u32>> {
-    // What comes first in the vocabulary are control tokens.
-    let word = |random: &mut Random| FIRST + random.bits() % (vocab - FIRST);
+fn prompts(random: &mut Random, words: &Range<u32>) -> Vec<Vec<u32>> {
+    let word = |random: &mut Random| words.start + random.bits() % (words.end - words.start);
     let cycle: Vec<u32> = (0..5 + random.bits() % 7).map(|_| word(random)).collect();
     let round: Vec<u32> = cycle.iter().copied().cycle().take(40).collect();
     let mut nearly = round.clone();
     nearly.iter_mut().skip(8).step_by(9).for_each(|token| *token = word(random));
-    vec![round, nearly, (0..40).map(|index| FIRST + index * 7 % (vocab - FIRST)).collect(), vec![cycle[0]; 12]]
+    vec![
+        round,
+        nearly,
+        (0..40).map(|index| words.start + index * 7 % (words.end - words.start)).collect(),
+        vec![cycle[0]; 12],
+    ]
 }
 
-/// Engines with and without drafts answer alike, again and again: the cache holds the same after each answer.
-async fn answers_are_the_same(name: &str, files: &Contents, seed: u64) -> (usize, usize) {
+/// Engines with and without drafts answer alike, again and again: the cache holds the same after each answer. `words` are no control tokens.
+async fn answers_are_the_same(name: &str, files: &Contents, words: Range<u32>, seed: u64) -> (usize, usize) {
     let (mut plain, mut always) = (load(files, Speculation::Off).await, load(files, Speculation::Always).await);
     let random = &mut Random::new(seed);
     let (mut drafted, mut accepted) = (0, 0);
-    for prompt in prompts(random, plain.config().text().vocab_size as u32) {
+    for prompt in prompts(random, &words) {
         let max_tokens = [None, Some(60), Some(9), Some(2)][random.bits() as usize % 4];
         let mut talk = prompt.clone();
         for turn in 0..2 {
@@ -85,7 +93,7 @@ async fn answers_are_the_same(name: &str, files: &Contents, seed: u64) -> (usize
             assert_eq!((wanted.usage.drafted_tokens, wanted.usage.accepted_tokens), (0, 0));
             drafted += found.usage.drafted_tokens;
             accepted += found.usage.accepted_tokens;
-            talk.extend(wanted.tokens.iter().filter(|&&token| token >= FIRST).take(50));
+            talk.extend(wanted.tokens.iter().filter(|token| words.contains(token)).take(50));
             talk.extend(&prompt[..4]);
         }
     }
@@ -101,10 +109,57 @@ fn greedy_answers_are_the_same_with_drafts() {
         let checkpoints: &[_] = &[("text_long", Layout::Q4_0), ("small31", Layout::F16), ("like_14b", Layout::Q8_0)];
         for (seed, &(checkpoint, layout)) in checkpoints.iter().take(if all { 3 } else { 1 }).enumerate() {
             let files = packages::pack(checkpoint, layout).await;
+            // What comes first in the vocabulary are control tokens.
+            let words = FIRST..vocab_size(&files);
             for round in 0..if all { 8 } else { 1 } {
-                let (drafted, accepted) = answers_are_the_same(checkpoint, &files, (8 * seed + round) as u64).await;
+                let seed = (8 * seed + round) as u64;
+                let (drafted, accepted) = answers_are_the_same(checkpoint, &files, words.clone(), seed).await;
                 total = (total.0 + drafted, total.1 + accepted);
             }
+        }
+        assert!(total.1 > 0 && total.0 > total.1, "some drafts are right and some are wrong: {total:?}");
+    });
+}
+
+fn vocab_size(files: &Contents) -> u32 {
+    let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
+    manifest.config.text().vocab_size as u32
+}
+
+/// A checkpoint whose embeddings are doubled. Its head has the same: what it says is mostly what it said last, until a layer objects.
+async fn repetitive(checkpoint: &str, layout: Layout) -> Contents {
+    let from = packages::folder(checkpoint);
+    let to = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("repetitive-{checkpoint}-{layout}"));
+    fs::create_dir_all(&to).expect("a folder");
+    for name in ["config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json"] {
+        fs::copy(from.join(name), to.join(name)).expect("a copy");
+    }
+    let mut bytes = fs::read(from.join("model.safetensors")).expect("weights");
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let tensors: serde_json::Value = serde_json::from_slice(&bytes[8..header]).expect("a header");
+    let embedding = &tensors["model.language_model.embed_tokens.weight"];
+    assert_eq!(embedding["dtype"], "BF16");
+    let at = |end: usize| header + embedding["data_offsets"][end].as_u64().expect("an offset") as usize;
+    for number in bytes[at(0)..at(1)].chunks_exact_mut(2) {
+        let bits = u16::from_le_bytes([number[0], number[1]]);
+        // One more in the exponent.
+        let doubled = if bits & 0x7fff == 0 { bits } else { bits + 0x80 };
+        number.copy_from_slice(&doubled.to_le_bytes());
+    }
+    fs::write(to.join("model.safetensors"), bytes).expect("a file");
+    packages::pack_directory(&to, layout).await
+}
+
+#[test]
+fn greedy_answers_of_a_model_with_recurrent_layers_are_the_same_with_drafts() {
+    pollster::block_on(async {
+        let mut total = (0, 0);
+        for (seed, layout) in [(0, Layout::Q8_0), (1, Layout::Q4_0)] {
+            let files = repetitive("qwen3_5", layout).await;
+            // What comes last in the vocabulary are control tokens.
+            let words = 0..vocab_size(&files) - 40;
+            let (drafted, accepted) = answers_are_the_same("qwen3_5", &files, words, seed).await;
+            total = (total.0 + drafted, total.1 + accepted);
         }
         assert!(total.1 > 0 && total.0 > total.1, "some drafts are right and some are wrong: {total:?}");
     });
@@ -172,7 +227,7 @@ fn only_the_likeliest_token_is_guessed_and_only_when_that_pays() {
         let usage = found.usage;
         assert!(usage.drafted_tokens > 0 && usage.drafted_tokens < 60, "guesses that are wrong get rare: {usage:?}");
         let (mut drafted, mut accepted) = (0, 0);
-        for prompt in prompts(&mut Random::new(1), plain.config().text().vocab_size as u32) {
+        for prompt in prompts(&mut Random::new(1), &(FIRST..plain.config().text().vocab_size as u32)) {
             let request = request(Prompt::Ids(prompt), None);
             let (wanted, found) = (say(&mut plain, &request).await, say(&mut auto, &request).await);
             assert_eq!(outcome(&found), outcome(&wanted));
@@ -248,8 +303,8 @@ fn nothing_is_guessed_where_a_kernel_is_wrong() {
 #[test]
 fn the_demo_model_repeats_itself_word_by_word() {
     pollster::block_on(async {
-        let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let read = |path: &str| std::fs::read(root.join(path)).expect("a file");
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: &str| fs::read(root.join(path)).expect("a file");
         let names = ["model.json", "tokenizer.json", "shard-0000.bin"];
         let files: Contents =
             names.iter().map(|name| ((*name).to_owned(), read(&format!("www/models/demo/{name}")))).collect();

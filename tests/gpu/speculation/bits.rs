@@ -75,6 +75,7 @@ async fn every_bit_is_the_same(
 ) {
     let random = &mut Random::new((position * 8 + rows) as u64);
     let mut bench = Bench::new(gpu, files, kv, (position, random)).await;
+    bench.state.checkpoint();
     let right = random.bits() as usize % rows;
     let mut inputs = vec![random.bits() % bench.vocab as u32];
     let (mut wanted, mut said) = (Vec::new(), Vec::new());
@@ -102,10 +103,17 @@ async fn every_bit_is_the_same(
     }
     let kept = right.min(rows - 1) + 1;
     assert_eq!(header[..3], [said[kept - 1], (position + kept) as u32, 5 + kept as u32], "{name} {rows} {inputs:?}");
-    // What was wrong leaves nothing behind.
-    bench.state.advance(kept);
+    // What was wrong leaves nothing behind, in whatever steps it is given up.
+    bench.state.advance_drafts(rows);
+    for left in (position + kept..position + rows).rev() {
+        assert_eq!(bench.state.rewind(left), left);
+    }
     let (next, before) = (said[kept - 1], bench.state.len());
+    // A copy of the state has seen the rows that count, too.
+    bench.state.checkpoint();
     let found = bench.one_by_one(&[next]).await;
+    assert_eq!(bench.state.rewind(before), before);
+    assert!(bench.one_by_one(&[next]).await == found, "{name}: from the place behind a pass of {rows} at {position}");
     assert_eq!(bench.state.rewind(position), position);
     bench.one_by_one(&inputs[..kept]).await;
     assert_eq!(bench.state.len(), before);
@@ -136,6 +144,19 @@ fn a_pass_gives_the_very_logits_of_steps() {
         let files = packages::random_package().await;
         for at in [(63, 4), (250, 4), (700, 8)].into_iter().skip(usize::from(!all)) {
             every_bit_is_the_same(&gpu, ("random", &files), KvPrecision::F16, at).await;
+        }
+    });
+}
+
+#[test]
+fn a_pass_of_a_model_with_recurrent_layers_gives_the_very_logits_of_steps() {
+    pollster::block_on(async {
+        let gpu = Gpu::open().await.expect("a device");
+        for (layout, kv) in [(Layout::Q8_0, KvPrecision::F32), (Layout::Q4_0, KvPrecision::F16)] {
+            let files = packages::pack("qwen3_5", layout).await;
+            for at in [(3, 2), (61, 8), (70, 4), (300, 5)] {
+                every_bit_is_the_same(&gpu, ("qwen3_5", &files), kv, at).await;
+            }
         }
     });
 }

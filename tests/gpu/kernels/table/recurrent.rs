@@ -2,6 +2,7 @@
 
 use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
+use ocelli::kernels::gated_head_norm::Does;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
@@ -9,11 +10,14 @@ pub(crate) fn rows() -> Vec<Case> {
         [(1, 1, 1, 32), (1, 16, 16, 128), (2, 2, 4, 64), (3, 2, 6, 32), (70, 2, 4, 64), (33, 1, 3, 128), (5, 1, 1, 256)]
     {
         for tiled in [false, true] {
-            rows.push(delta_scan(tokens, DeltaHeads { keys, values, dim, tiled }));
+            let heads = DeltaHeads { keys, values, dim, tiled };
+            rows.extend([true, false].map(|keeps| delta_scan(tokens, heads, keeps)));
         }
     }
     for sizes in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
-        rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around)));
+        for does in [Does::All, Does::Norm, Does::Keep] {
+            rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around, does)));
+        }
     }
     rows
 }
