@@ -8,6 +8,8 @@ wasm_target=wasm32-unknown-unknown
 wasm_target_dir=target/wasm
 wasm_modules=target/wasm/modules
 glue=www/dist/ocelli/wasm
+# 8 kB less to download without the places of panics: a stack trace has their functions.
+wasm_flags=-Zlocation-detail=none
 wasm_features=ocelli/engine-module,ocelli/together,ocelli/snapshots,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
@@ -183,9 +185,8 @@ build_wasm() {
   build_wasm_module ocelli_full ocelli engine-module,together,snapshots
   build_wasm_module ocelli_import ocelli import-module
   build_wasm_module ocelli_pictures ocelli-pictures exports
-  # 12 kB less to download without the places of panics and the fields of what `Debug` prints.
-  wasm_target_dir=target/wasm-grammar RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -Zlocation-detail=none -Zfmt-debug=shallow" \
-    build_wasm_module ocelli_grammar ocelli-grammar
+  # Smaller still without the fields of what `Debug` prints.
+  wasm_target_dir=target/wasm-grammar wasm_flags="$wasm_flags -Zfmt-debug=shallow" build_wasm_module ocelli_grammar ocelli-grammar
 }
 
 # Module $1: crate $2 with the features $3. A crate's modules are all built under its own name.
@@ -196,18 +197,19 @@ build_wasm_module() {
 }
 
 # `cargo` for wasm32 on the road chosen, in target folders of its own: native builds keep theirs.
-cargo_wasm() {
-  local verb=$1 options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
+cargo_wasm() (
+  options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
+  # Without RUSTC_BOOTSTRAP a stable compiler refuses flags with -Z.
+  export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} $wasm_flags"
   if [[ $(wasm_road) == rustup ]]; then
-    cargo "$verb" "${options[@]}"
-    return
+    cargo "$1" "${options[@]}"
+  else
+    cargo=(cargo "$1")
+    [[ $1 != clippy ]] || cargo=("$(dpkg -L rust-web-clippy | grep 'bin/cargo-clippy$')" clippy)
+    RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$') CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld) \
+      "${cargo[@]}" -Zbuild-std=std,panic_abort "${options[@]}"
   fi
-  local cargo=(cargo "$verb") linker
-  [[ $verb != clippy ]] || cargo=("$(dpkg -L rust-web-clippy | grep 'bin/cargo-clippy$')" clippy)
-  linker=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld)
-  RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$') RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
-    "${cargo[@]}" -Zbuild-std=std,panic_abort "${options[@]}"
-}
+)
 
 # JavaScript for the module, and the module made smaller.
 build_glue() {

@@ -48,7 +48,7 @@ pub use service::{OcelliService, OcelliWork, error_reply};
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = concat!(include_str!("types.d.ts"), "\n", include_str!("bench.d.ts"));
 
-/// Runs once when the module is loaded: a panic, which is always a bug of this crate, is printed with its place.
+/// Runs once when the module is loaded: a panic, which is always a bug of this crate, is printed with a stack trace.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();

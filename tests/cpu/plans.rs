@@ -52,11 +52,13 @@ fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
     // Three inputs of a convolution, and a matrix a head.
     let state = 48 * (3 * channels + 48 * 128 * 128) * F32;
     assert_eq!((State::recurrent_bytes(&text), state), (state, 156_893_184));
-    // A conversation has one and two to go back to, one that rests has two. Of keys and values a layer is there twice while they grow.
+    // A conversation has one and two to go back to, and one that is set aside while a pass over drafts is compared with steps; one that rests has
+    // two. Eight rows of drafts are kept of every layer. Of keys and values a layer is there twice while they grow.
     let (longer, shorter) = (bytes(&plan, Purpose::KvCache), bytes(&planned("qwen3.5-27b", 2048), Purpose::KvCache));
     assert_eq!(plan.resting, 2);
-    let (pages, states) = (4096 * entry, (3 + 2 * 2) * state);
-    let (least, most) = (pages + states, pages + states + (pages + 3 * state) / 16);
+    let drafts = 48 * 8 * (channels + values + 48 + 48) * F32;
+    let (pages, states) = (4096 * entry, (4 + 2 * 2) * state + drafts);
+    let (least, most) = (pages + states, pages + states + (pages + 4 * state + drafts) / 16);
     assert!((least..=most + (1 << 20)).contains(&longer), "{longer}, not from {least} to {most}");
     assert!((longer - shorter).abs_diff(2048 * entry * 17 / 16) < 1 << 16, "{longer} {shorter}");
 }
