@@ -31,7 +31,7 @@ pub struct DeltaNet {
 
 impl DeltaNet {
     /// Records the layer over the rows in `pass.work.x`. Of a token and drafts behind it the state keeps the products, and is itself as it was
-    /// before: see [`Self::bring_forward`].
+    /// before: see `bring_forward`.
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
         let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
         let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
