@@ -50,7 +50,8 @@ pub trait States: Sized {
     }
 
     /// Makes the present one of the places that [`Self::rewind`] gets back to exactly. Whoever is about to compute rows that may turn
-    /// out to be in vain calls it first, but for those of a pass over drafts: behind it there is a way back to each of them. Costs nothing where every layer can go back anywhere.
+    /// out to be in vain calls it first, but for those of a pass over drafts: behind it there is a way back to each of them. Costs nothing where
+    /// every layer can go back anywhere.
     fn checkpoint(&mut self);
 
     /// Goes back to `to` entries, or if some layer cannot, to the latest place before. Returns the entries that are left; what lies
