@@ -5,6 +5,7 @@
 // the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
 //: const WIDE_KEYS WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
 //: use attending_step $KV pages
+//: use lane_order //: unless SPLIT
 //: use gates //: when GATED
 //: use step_subgroup //: when SUBGROUPS
 //: use step_memory //: unless SUBGROUPS
@@ -177,7 +178,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: unless SPLIT
     sum /= total_of(row, lanes);
     sum = gated(sum, token, head * HEAD_DIM4 + column); //: when GATED
-    out[(token * q_heads + head) * HEAD_DIM4 + column] = sum;
+    out[lane_order((token * q_heads + head) * HEAD_DIM4 + column, p.order)] = sum;
 //: end
   }
 //: when SPLIT

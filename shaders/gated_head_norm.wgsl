@@ -1,5 +1,7 @@
 // x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup has a head of a token. A row of workgroups behind
 // those of all tokens keeps what the convolution before has seen last: only now nobody reads any more what it saw before.
+//: use lane_order
+
 struct Params {
   tokens: u32,
   heads: u32,
@@ -9,6 +11,7 @@ struct Params {
   offset: u32, // of its first gate
   first: u32, // row of workgroups that the launch begins with
   eps: f32,
+  order: u32, // of a head of x afterwards, as `lane_order` takes it
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -19,7 +22,11 @@ struct Params {
 
 const THREADS: u32 = 64u;
 
+const MAX_DIM: u32 = 256u;
+
 var<workgroup> squares: array<f32, THREADS>;
+// Of x, which other threads overwrite.
+var<workgroup> values: array<f32, MAX_DIM>;
 
 // The input of a channel three tokens before this one.
 fn input(t: u32, c: u32) -> f32 {
@@ -49,7 +56,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let gate = t * p.stride + p.offset + wg.x * p.dim;
   var sum = 0.0;
   for (var i = thread; i < p.dim; i += THREADS) {
-    sum += x[first + i] * x[first + i];
+    values[i] = x[first + i];
+    sum += values[i] * values[i];
   }
   squares[thread] = sum;
   for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
@@ -62,6 +70,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let scale = 1.0 / sqrt(squares[0] / f32(p.dim) + p.eps);
   for (var i = thread; i < p.dim; i += THREADS) {
     let z = rows[gate + i];
-    x[first + i] = x[first + i] * scale * weight[i] * z / (1.0 + exp(-z));
+    x[first + 4u * lane_order(i / 4u, p.order) + i % 4u] = values[i] * scale * weight[i] * z / (1.0 + exp(-z));
   }
 }

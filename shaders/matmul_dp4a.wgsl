@@ -5,6 +5,15 @@
 
 const STAGED = ROWS * K_TILE;
 
+// Where a row's inputs are from the first four of a block on, and those four and the ones behind them.
+fn inputs_of(block: u32) -> u32 {
+  return block * 8u;
+}
+
+fn load_of(row: u32, first: u32, j: u32) -> vec4f {
+  return input(row, first + j);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = wg.x * ROWS;

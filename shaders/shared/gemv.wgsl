@@ -39,6 +39,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: else
   for (var block = lane; block < p.blocks; block += LANES) {
 //: end
+    let inputs = inputs_of(block);
     let w$s_$q = load_block(group$s_$q, block); //: each s TILES q FUSED_OUTPUTS
 //: each m M
     var own_square$m = 0.0;
@@ -46,10 +47,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     var products$h_$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS h 2
 //: end
 //: each j 4 h 2
-    let gain$h_$j = gain[min(block * 8u + $hu * 4u + $ju, p.k4 - 1u)]; //: when NORM
+    let gain$h_$j = gain_of(block, $hu * 4u + $ju); //: when NORM
     let w$h_$j_$s_$q = rows$h_$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M
-    var x$h_$j_$m = input(row$m, block * 8u + $hu * 4u + $ju);
+    var x$h_$j_$m = load_of(row$m, inputs, $hu * 4u + $ju);
 //: when NORM
     own_square$m += dot(x$h_$j_$m, x$h_$j_$m);
     x$h_$j_$m *= gain$h_$j;

@@ -1,8 +1,16 @@
 // Inputs of a product of a few rows. With RAGGED, the last block of 32 goes beyond the inputs. With NORM, inputs are multiplied by `gain`, and
-// sums by the reciprocal of x's root mean square.
-//: const NORM RAGGED
+// sums by the reciprocal of x's root mean square. A block is eight loads of four inputs; X_ORDER and GAIN_ORDER are what `lane_order` takes.
+//: use lane_order
+//: const NORM RAGGED X_ORDER
 
-fn input(row: u32, k4: u32) -> vec4f {
+// Where a row's inputs are from the first load of a block on.
+fn inputs_of(block: u32) -> u32 {
+  return lane_order(block * 8u, X_ORDER);
+}
+
+// Load `j` of a block whose first is `first`.
+fn load_of(row: u32, first: u32, j: u32) -> vec4f {
+  let k4 = first + (j << X_ORDER);
   return select(vec4f(0.0), x[row * p.k4 + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
   return x[row * p.k4 + k4]; //: unless RAGGED
 }
@@ -12,7 +20,15 @@ fn sum_of(four: vec4f) -> f32 {
 }
 //: when NORM
 
+//: const GAIN_ORDER
 @group(0) @binding(next) var<storage, read> gain: array<vec4f>; // [k4]
+
+// What load `j` of a block is multiplied by.
+fn gain_of(block: u32, j: u32) -> vec4f {
+  let k4 = lane_order(block * 8u, GAIN_ORDER) + (j << GAIN_ORDER);
+  return gain[min(k4, p.k4 - 1u)]; //: when RAGGED
+  return gain[k4]; //: unless RAGGED
+}
 
 // The reciprocal root mean square of k inputs, from the sum of their squares.
 fn inverse_rms(square: f32) -> f32 {

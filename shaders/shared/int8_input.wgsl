@@ -36,12 +36,13 @@ fn round_block(at: u32, x: array<vec4f, 8>, square: f32) {
 
 // Rounds a block of a row, and keeps it as staged block `at`.
 fn stage_block(at: u32, row: u32, block: u32) {
+  let inputs = inputs_of(block);
   var square = 0.0;
 //: each j 8
-  var x$j = input(row, block * 8u + $ju);
+  var x$j = load_of(row, inputs, $ju);
 //: when NORM
   square += dot(x$j, x$j);
-  x$j *= gain[min(block * 8u + $ju, p.k4 - 1u)];
+  x$j *= gain_of(block, $ju);
 //: end
 //: end
   round_block(at, array(x0, x1, x2, x3, x4, x5, x6, x7), square);

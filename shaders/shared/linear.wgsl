@@ -27,7 +27,7 @@ fn input(row: u32, at: u32) -> vec$INPUTSf {
 // Four columns of a row.
 fn store_group(row: u32, group: u32, products: vec4f) {
   if row < p.m {
-    store(row, group * 4u, products);
+    store(row * p.y_stride + p.y_offset + group * 4u, group * 4u, products);
   }
 }
 

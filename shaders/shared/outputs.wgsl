@@ -2,11 +2,12 @@
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [m, y_stride], columns y_offset .. y_offset + n
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [first_row + n ..]
 
-fn store(row: u32, col0: u32, products: vec4f) {
+// Four products, to columns of the matrix from `col0` on, that are in y from `first` on.
+fn store(first: u32, col0: u32, products: vec4f) {
   for (var i = 0u; i < 4u; i++) {
     let col = col0 + i;
     if col < p.n {
-      let at = row * p.y_stride + p.y_offset + col;
+      let at = first + i;
       var value = products[i];
       if (p.flags & 1u) != 0u {
         value += bias[p.first_row + col];

@@ -20,7 +20,7 @@ pub fn tensors(text: &TextConfig, prefixes: HfPrefixes) -> impl Iterator<Item = 
         TensorSpec::new(name, shape, role).hf(prefixes, &format!("{name}.weight"))
     };
     let embed_tokens = at(prefixes.decoder, "embed_tokens", &embedding, Role::Embedding).gguf("token_embd.weight");
-    let norm = at(prefixes.decoder, "norm", &[text.hidden_size], Role::Head).gguf("output_norm.weight");
+    let norm = at(prefixes.decoder, "norm", &[text.hidden_size], Role::Head).gguf("output_norm.weight").beside_inputs();
     let lm_head = at(prefixes.head, "lm_head", &head, Role::Head).gguf("output.weight");
     [embed_tokens]
         .into_iter()
@@ -47,12 +47,12 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> impl Iterator
     let has_norms = text.head_norms || text.layers.get(index) == Some(&LayerKind::CrossAttention);
     let head_norms = head_norms.into_iter().filter(move |_| has_norms).map(move |(name, gguf)| head_norm(name, gguf));
     [
-        at("input_layernorm", &[hidden], "attn_norm"),
+        at("input_layernorm", &[hidden], "attn_norm").beside_inputs(),
         at("self_attn.q_proj", &[q_width, hidden], "attn_q").fuse(qkv()),
         at("self_attn.k_proj", &[kv_width, hidden], "attn_k").fuse(qkv()),
         at("self_attn.v_proj", &[kv_width, hidden], "attn_v").fuse(qkv()),
         at("self_attn.o_proj", &[hidden, q_width], "attn_output"),
-        at("post_attention_layernorm", &[hidden], "ffn_norm"),
+        at("post_attention_layernorm", &[hidden], "ffn_norm").beside_inputs(),
         at("mlp.gate_proj", &[ffn, hidden], "ffn_gate").fuse(gate_up()),
         at("mlp.up_proj", &[ffn, hidden], "ffn_up").fuse(gate_up()),
         at("mlp.down_proj", &[hidden, ffn], "ffn_down"),

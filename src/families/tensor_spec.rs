@@ -56,6 +56,9 @@ pub struct TensorSpec {
     pub gate: Option<Gate>,
     /// What Hugging Face checkpoints hold in its place; GGUF files hold the very numbers.
     pub stored: Stored,
+    /// Whether it is a vector that products of few rows read beside their inputs: on a GPU it has their
+    /// [`Order`](crate::weights::layout::Order).
+    pub beside_inputs: bool,
 }
 
 /// Columns of a matrix: `count` of them, the first and every `step`-th behind it.
@@ -149,7 +152,7 @@ impl TensorSpec {
     /// A tensor that no checkpoint is known to hold yet.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role) -> Self {
         let (hf, gguf, fuse, floor, checkpoint_shape, frames) = (Vec::new(), None, None, None, None, None);
-        let (pick, columns, gate, stored) = (None, None, None, Stored::Plain);
+        let (pick, columns, gate, stored, beside_inputs) = (None, None, None, Stored::Plain, false);
         Self {
             name: name.into(),
             shape: shape.to_vec(),
@@ -164,6 +167,7 @@ impl TensorSpec {
             columns,
             gate,
             stored,
+            beside_inputs,
         }
     }
 
@@ -175,6 +179,11 @@ impl TensorSpec {
     /// With its name in GGUF files.
     pub fn gguf(self, name: impl Into<String>) -> Self {
         Self { gguf: Some(name.into()), ..self }
+    }
+
+    /// As the weight of a norm that products of few rows do themselves.
+    pub fn beside_inputs(self) -> Self {
+        Self { beside_inputs: true, ..self }
     }
 
     /// As a part of a fused matrix.

@@ -6,6 +6,7 @@ use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
+use crate::weights::layout::Order;
 
 /// The kernel for a head width, and results that are multiplied by the sigmoid of their gates or not.
 pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
@@ -18,20 +19,20 @@ pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
 /// Records it for `rows` rows, a token's query head each, of `splits` splits.
 ///
 /// `partials`: `// [splits, rows, head_dim + 4]`; `gates`, with the query heads of a token: `// [rows / heads, heads, head_dim]`;
-/// `out`: `// [rows, head_dim]`.
+/// `out`: `// [rows, head_dim]`, those of a token in this order.
 pub fn record(
     recording: &mut Recording,
     (rows, splits, head_dim): (usize, usize, usize),
     partials: &Slice,
     gates: Option<&(Heads, usize)>,
-    out: &Slice,
+    (out, order): (&Slice, Order),
 ) -> Result<()> {
     let (heads, q_stride4, gate_offset4) =
         gates.map_or((0, 0, 0), |(gates, heads)| (*heads, gates.stride / 4, gates.offset / 4));
     let gates = gates.map(|(gates, _)| &gates.buffer);
     recording.dispatch(Dispatch {
         kernel: kernel(head_dim, gates.is_some()),
-        params: params!(rows, splits, heads, q_stride4, gate_offset4),
+        params: params!(rows, splits, heads, q_stride4, gate_offset4, order = order.word()),
         buffers: [partials, out].into_iter().chain(gates).cloned().collect(),
         grid: linear_grid(rows * head_dim / 4),
         note: format!("rows={rows} splits={splits} dim={head_dim}"),

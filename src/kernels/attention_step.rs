@@ -9,6 +9,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
+use crate::weights::layout::Order;
 
 /// How threads divide an attention. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +124,8 @@ pub struct AttentionStep<'a> {
     pub splits: usize,
     /// Results. `// [m, q_heads * head_dim]`
     pub out: &'a Slice,
+    /// How their rows lie in memory.
+    pub order: Order,
     /// Of [`partials_len`] numbers. `// [splits, m * q_heads, head_dim + 4]`
     pub partials: &'a Slice,
     /// How threads divide it.
@@ -227,7 +230,7 @@ pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     if a.splits > 1 {
         let gates = a.gates.map(|offset| (Heads { offset, ..a.q.clone() }, a.q_heads));
         let sizes = (a.m * a.q_heads, a.splits, a.head_dim);
-        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), a.out)?;
+        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), (a.out, a.order))?;
     }
     Ok(())
 }
@@ -246,6 +249,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
         gate_offset4 = a.gates.unwrap_or(0) / 4,
+        order = a.order.word(),
     );
     let (results, out) = match a.gates {
         _ if splits > 1 => (Results::Partial, a.partials),

@@ -4,7 +4,7 @@ use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::Layout;
+use crate::weights::layout::{Layout, Order};
 use crate::weights::upload::Weight;
 
 pub use crate::reference::embed_rows::FEATURE;
@@ -33,14 +33,15 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
 /// Records `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set; more than one launch where the embedding is
 /// in many parts.
 ///
-/// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source names it; `out`: `// [tokens, hidden]`.
+/// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source names it; `out`: `// [tokens, hidden]`, whose rows
+/// are then in this order.
 pub fn record(
     recording: &mut Recording,
     embedding: &Weight,
     tokens: usize,
     sources: &Slice,
     features: &Slice,
-    out: &Slice,
+    (out, order): (&Slice, Order),
 ) -> Result<()> {
     let width4 = embedding.shape.cols / 4;
     for parts in embedding.parts.chunks(parts_at_once(embedding.layout).max(1)) {
@@ -55,6 +56,7 @@ pub fn record(
             rows,
             with_features = first.first_row == 0,
             part_rows = first.rows,
+            order = order.word(),
         );
         recording.dispatch(Dispatch {
             kernel: kernel(embedding.layout, parts.len()),

@@ -3,6 +3,7 @@
 use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+use crate::weights::layout::Order;
 
 /// What a launch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Does {
 pub struct GatedHeadNorm<'a> {
     /// `// [tokens, heads, dim]`
     pub x: &'a Slice,
+    /// How a head of it lies in memory afterwards: heads are whole groups.
+    pub order: Order,
     /// Inputs of the convolution, channels first, and from a column on the gates of the heads. `// [tokens, stride]`
     pub rows: &'a Slice,
     /// Width of a row, and the column of its first gate.
@@ -44,7 +47,7 @@ pub fn record(
     does: Does,
     buffers: &GatedHeadNorm<'_>,
 ) -> Result<()> {
-    let &GatedHeadNorm { x, rows, place: (stride, offset), weight, seen } = buffers;
+    let &GatedHeadNorm { x, order, rows, place: (stride, offset), weight, seen } = buffers;
     let (first, end) = match does {
         Does::All => (0, tokens + 1),
         Does::Norm => (0, tokens),
@@ -52,7 +55,7 @@ pub fn record(
     };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(tokens, heads, dim, channels, stride, offset, first, eps),
+        params: params!(tokens, heads, dim, channels, stride, offset, first, eps, order = order.word()),
         buffers: [x, rows, weight, seen].map(Slice::clone).into(),
         grid: [heads as u32, (end - first) as u32, 1],
         note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels} {does:?}"),

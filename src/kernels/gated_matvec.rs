@@ -28,7 +28,7 @@ pub struct GatedMatvec<'a> {
 
 /// The kernel.
 pub fn kernel(gemv: &Gemv) -> Kernel {
-    gemv.kernel("gated_matvec", "", gemv.shader("gated_matvec"), Variant::GatedMatvec(*gemv))
+    gemv.kernel("gated_matvec", "", gemv.shader("gated_matvec"), Variant::GatedMatvec(gemv.of_text()))
 }
 
 /// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, and no group of
@@ -46,7 +46,15 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, gated: &GatedMatvec<'_>) -
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
         kernel: kernel(gemv),
-        params: params!(m, k4 = k / 4, blocks = shape.blocks(), tiles = groups(n), eps, activation),
+        params: params!(
+            m,
+            k4 = k / 4,
+            blocks = shape.blocks(),
+            tiles = groups(n),
+            eps,
+            activation,
+            y_order = gemv.orders.y.word(),
+        ),
         buffers: [x, y].into_iter().chain(norm.map(|norm| norm.weight)).chain(planes).cloned().collect(),
         grid: gemv.grid(m, groups(n)),
         note: format!("m={m} n={n} k={k} {activation:?}"),

@@ -4,23 +4,24 @@ use super::{linear_grid, params, plain};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+use crate::weights::layout::Order;
 
 /// The kernel.
 pub fn kernel() -> Kernel {
     plain("glu")
 }
 
-/// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`.
+/// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`, in this order.
 pub fn record(
     recording: &mut Recording,
     (rows, width): (usize, usize),
     activation: Activation,
     gate_up: &Slice,
-    y: &Slice,
+    (y, order): (&Slice, Order),
 ) -> Result<()> {
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(rows, width, activation),
+        params: params!(rows, width, activation, order = order.word()),
         buffers: vec![gate_up.clone(), y.clone()],
         grid: linear_grid(rows * width),
         note: format!("rows={rows} width={width} {activation:?}"),

@@ -8,7 +8,7 @@ use crate::weights::upload::Weight;
 
 /// The kernel.
 pub fn kernel(gemv: &Gemv) -> Kernel {
-    gemv.kernel("matvec", "", gemv.shader("matvec"), Variant::Matvec(*gemv))
+    gemv.kernel("matvec", "", gemv.shader("matvec"), Variant::Matvec(gemv.of_text()))
 }
 
 /// Records `y = norm(x) * w^T (+ bias) (+ y)` of best up to [`MAX_ROWS`](super::gemv::MAX_ROWS) rows: a launch for each part of the matrix.
@@ -29,6 +29,7 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, linear: &Linear<'_>, norm:
             y_offset = y_offset + part.first_row,
             flags = linear.flags(),
             first_row = part.first_row,
+            y_order = gemv.orders.y.word(),
         );
         let gain = norm.map(|norm| norm.weight);
         recording.dispatch(Dispatch {

@@ -4,6 +4,7 @@ use super::{Variant, lanes, params};
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
+use crate::weights::layout::Order;
 
 /// How threads add up their sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,19 +35,19 @@ pub fn kernel(tuning: Tuning) -> Kernel {
 
 /// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows of `width`, a multiple of 4.
 ///
-/// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`.
+/// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`, in this order.
 pub fn record(
     recording: &mut Recording,
     tuning: Tuning,
     (rows, width): (usize, usize),
     eps: f32,
     x: &Slice,
-    weight: &Slice,
+    (weight, order): (&Slice, Order),
     y: &Slice,
 ) -> Result<()> {
     recording.dispatch(Dispatch {
         kernel: kernel(tuning),
-        params: params!(width4 = width / 4, eps),
+        params: params!(width4 = width / 4, eps, weight_order = order.word()),
         buffers: vec![x.clone(), y.clone(), weight.clone()],
         grid: [rows as u32, 1, 1],
         note: format!("rows={rows} width={width}"),

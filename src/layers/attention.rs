@@ -7,7 +7,6 @@ use crate::gpu::Slice;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
-use crate::kernels::gemv::Gemv;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::weights::upload::Weight;
@@ -37,6 +36,7 @@ impl Attention {
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
         let first_gate = (q_heads + 2 * kv_heads) * head_dim;
         let gates = (self.qkv_proj.width() > first_gate).then_some(first_gate);
+        let order = pass.order(q_heads * head_dim);
         match pass.form {
             Form::Chunk { first_entry: past } => {
                 let shape =
@@ -64,13 +64,14 @@ impl Attention {
                     head_dim,
                     splits,
                     out,
+                    order,
                     partials,
                     tuning,
                 };
                 attention_step::record(pass.recording, &attention)?;
             }
         }
-        add(pass, &self.o_proj, &attn, &x)
+        add(pass, &self.o_proj, (&attn, order), &x)
     }
 
     /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
@@ -83,7 +84,7 @@ impl Attention {
         };
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
-            let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 2, true);
+            let gemv = pass.gemv(weight, m, 2, Some(&self.norm));
             let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, cache };
             qkv_matvec::record(pass.recording, &gemv, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);

@@ -11,6 +11,7 @@ use crate::kernels::attention_step::{self, AttentionStep, reach};
 use crate::kernels::rms_norm;
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::state::PictureState;
+use crate::weights::layout::Order;
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(norm(q), norm(k), v))`, where q is a product of the normed x, k and v of pictures' features. Nothing is rotated and
@@ -40,9 +41,9 @@ impl CrossAttention {
         normed(pass, from_ref(&self.q_proj), &self.norm, (&x, m), &product)?;
         let tuning = rms_norm::Tuning::of(pass.recording.kernel_config());
         let (sizes, eps) = ((m * q, dim), self.head_norms.eps);
-        rms_norm::record(pass.recording, tuning, sizes, eps, &product, &self.head_norms.q, &queries)?;
+        rms_norm::record(pass.recording, tuning, sizes, eps, &product, (&self.head_norms.q, Order::NATURAL), &queries)?;
         self.attend(pass, seen, queries, &product)?;
-        add(pass, &self.o_proj, &product, &x)
+        add(pass, &self.o_proj, (&product, pass.order(q * dim)), &x)
     }
 
     /// Keys and values of the picture that the pass begins with, if it begins with one, to where they are kept.
@@ -68,7 +69,7 @@ impl CrossAttention {
     fn attend(&self, pass: &mut Pass<'_>, seen: &PictureState, queries: Slice, out: &Slice) -> Result<()> {
         let rope_append::Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = self.heads;
         let (rows, stride, cache, step) = (seen.rows, q_heads * head_dim, &seen.cache, &seen.view);
-        let kernel_config = pass.recording.kernel_config();
+        let (kernel_config, order) = (pass.recording.kernel_config(), pass.order(stride));
         match pass.form {
             Form::Chunk { .. } => {
                 let shape =
@@ -95,6 +96,7 @@ impl CrossAttention {
                     head_dim,
                     splits,
                     out,
+                    order,
                     partials,
                     tuning,
                 };

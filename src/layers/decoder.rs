@@ -112,7 +112,7 @@ fn heads(config: &TextConfig) -> Heads {
 }
 
 fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
-    Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
+    Norm::new(weights, name, (config.hidden_size, config.rms_norm_eps))
 }
 
 /// The decoder's weights.
@@ -169,8 +169,8 @@ impl Decoder {
 
     /// Records the rows that start a pass: embeddings of the tokens in `sources`, or rows of `features`.
     pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
-        let x = pass.x(); // [rows, hidden]
-        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, &x)
+        let (x, order) = (pass.x(), pass.order(self.config.hidden_size)); // [rows, hidden]
+        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, (&x, order))
     }
 
     /// Records some layers over the rows in `pass.work.x`.

@@ -8,6 +8,7 @@ use crate::gpu::{Recording, Slice};
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{self, Does, GatedHeadNorm};
 use crate::state::DeltaState;
+use crate::weights::layout::Order;
 use crate::weights::upload::Weight;
 
 /// `x += out(norm(scan(silu(conv(qkv)), b, a)) * silu(z))`, where q, k and v, z, b and a are products of the normed x.
@@ -42,8 +43,10 @@ impl DeltaNet {
             (pass.work.qkv.all(), Does::All)
         };
         normed(pass, &self.in_proj, &self.norm, (&x, count), &rows)?; // [rows, q | k | v | z | b | a]
-        self.scan(pass.recording, (&rows, count), state, &out, does)?; // [rows, value_heads, head_dim]
-        add(pass, &self.out_proj, &out, &x)
+        // Heads are normed in place, each by a workgroup: groups of an order are within heads.
+        let order = pass.order(self.config.head_dim);
+        self.scan(pass.recording, (&rows, count), state, (&out, order), does)?; // [rows, value_heads, head_dim]
+        add(pass, &self.out_proj, (&out, order), &x)
     }
 
     /// Has the state see the first `count` of the rows that it keeps the products of, as if each had been a step of its own. `out`: somewhere to
@@ -56,7 +59,7 @@ impl DeltaNet {
         out: &Slice,
     ) -> Result<()> {
         let Some(rows) = &state.drafts else { return Ok(()) };
-        self.scan(recording, (rows, count), state, out, Does::Keep)
+        self.scan(recording, (rows, count), state, (out, Order::NATURAL), Does::Keep)
     }
 
     /// What lies between the products: the state is changed if the convolution's last inputs are kept.
@@ -65,7 +68,7 @@ impl DeltaNet {
         recording: &mut Recording,
         (rows, count): (&Slice, usize),
         state: &DeltaState,
-        out: &Slice,
+        (out, order): (&Slice, Order),
         does: Does,
     ) -> Result<()> {
         let DeltaConfig { key_heads, value_heads, head_dim, tiled } = self.config;
@@ -83,7 +86,7 @@ impl DeltaNet {
         };
         delta_scan::record(recording, count, heads, &scan)?;
         let buffers =
-            GatedHeadNorm { x: out, rows, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
+            GatedHeadNorm { x: out, order, rows, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
         let sizes = (count, value_heads, head_dim);
         gated_head_norm::record(recording, sizes, (self.norm.eps, channels), does, &buffers)
     }

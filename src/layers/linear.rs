@@ -3,9 +3,10 @@
 use super::pass::Pass;
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
-use crate::kernels::gemv::{self, Gemv};
+use crate::kernels::gemv::{self, Orders};
 use crate::kernels::{Linear, matvec, rms_norm};
-use crate::weights::upload::Weight;
+use crate::weights::layout::Order;
+use crate::weights::upload::{Weight, WeightStore};
 
 /// A root-mean-square norm.
 #[derive(Debug)]
@@ -16,18 +17,26 @@ pub struct Norm {
     pub eps: f32,
     /// Numbers in a row.
     pub width: usize,
+    /// How the weight lies in memory.
+    pub order: Order,
 }
 
 impl Norm {
+    /// Takes its weight; fails with [`crate::Error::InvalidPackage`] if that is missing.
+    pub fn new(weights: &mut WeightStore, name: &str, (width, eps): (usize, f32)) -> Result<Self> {
+        let (weight, order) = weights.gain(name)?;
+        Ok(Self { weight, eps, width, order })
+    }
+
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
     pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
         let tuning = rms_norm::Tuning::of(recording.kernel_config());
-        rms_norm::record(recording, tuning, (rows, self.width), self.eps, x, &self.weight, y)
+        rms_norm::record(recording, tuning, (rows, self.width), self.eps, x, (&self.weight, self.order), y)
     }
 
     /// The norm as kernels fold it into a product.
     pub(crate) fn folded(&self) -> gemv::Norm<'_> {
-        gemv::Norm { weight: &self.weight, eps: self.eps }
+        gemv::Norm { weight: &self.weight, eps: self.eps, order: self.order }
     }
 }
 
@@ -64,7 +73,7 @@ pub fn normed(pass: &mut Pass<'_>, weights: &[Weight], norm: &Norm, (x, m): (&Sl
     }
     let (y_stride, mut y_offset) = (width(weights), 0);
     for weight in weights {
-        let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 1, true);
+        let gemv = pass.gemv(weight, m, 1, Some(norm));
         let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset, accumulate: false };
         matvec::record(pass.recording, &gemv, &product, Some(norm.folded()))?;
         y_offset += weight.shape.rows;
@@ -87,14 +96,16 @@ fn width(weights: &[Weight]) -> usize {
     weights.iter().map(|weight| weight.shape.rows).sum()
 }
 
-/// Records `y += x * w^T` for the rows of a pass. `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
-pub fn add(pass: &mut Pass<'_>, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
+/// Records `y += x * w^T` for the rows of a pass, `x` in the order that [`Pass::order`] says unless it is told another.
+/// `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
+pub fn add(pass: &mut Pass<'_>, weight: &Weight, (x, order): (&Slice, Order), y: &Slice) -> Result<()> {
     let (m, y_stride) = (pass.rows, weight.shape.rows);
     let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true };
     if !pass.is_step() {
         return product.record(pass.recording);
     }
-    let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 1, false);
+    let orders = Orders { x: order, y: pass.order(y_stride), ..Orders::default() };
+    let gemv = pass.gemv(weight, m, 1, None).ordered(orders);
     matvec::record(pass.recording, &gemv, &product, None)
 }
 

@@ -5,7 +5,6 @@ use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
 use crate::kernels::gated_matvec::{self, GatedMatvec};
-use crate::kernels::gemv::Gemv;
 use crate::kernels::glu;
 use crate::weights::upload::Weight;
 
@@ -26,19 +25,19 @@ impl Mlp {
     /// Records the layer over the rows in `pass.work.x`.
     pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
         let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
-        let (m, activation) = (pass.rows, self.activation);
+        let (m, activation, order) = (pass.rows, self.activation, pass.order(self.down_proj.shape.cols));
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
-                let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, 2, true);
+                let gemv = pass.gemv(weight, m, 2, Some(&self.norm)).with_outputs(order);
                 let gated = GatedMatvec { x: &x, m, norm: Some(self.norm.folded()), weight, activation, y: &act };
                 gated_matvec::record(pass.recording, &gemv, &gated)?; // [rows, intermediate]
             }
             None => {
                 normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]
-                glu::record(pass.recording, (m, self.gate_up_proj.width() / 2), activation, &gate_up, &act)?;
+                glu::record(pass.recording, (m, self.gate_up_proj.width() / 2), activation, &gate_up, (&act, order))?;
             }
         }
-        add(pass, &self.down_proj, &act, &x)
+        add(pass, &self.down_proj, (&act, order), &x)
     }
 }

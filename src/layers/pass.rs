@@ -2,13 +2,17 @@
 
 use std::ops::Range;
 
+use super::linear::Norm;
 use super::step;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::attention_step::reach;
+use crate::kernels::gemv::{Gemv, Orders};
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
+use crate::weights::layout::Order;
+use crate::weights::upload::Weight;
 
 /// What a recording of a pass depends on besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +59,22 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The residual stream. `// [rows, hidden]`
+    /// The residual stream, its rows in [`Self::order`]. `// [rows, hidden]`
     pub fn x(&self) -> Slice {
         self.work.x.all()
+    }
+
+    /// How rows of `width` numbers lie that products with a matrix read: of a step in order for the lanes of the device.
+    pub(super) fn order(&self, width: usize) -> Order {
+        if self.is_step() { Order::of(self.recording.kernel_config().class, width) } else { Order::NATURAL }
+    }
+
+    /// The product of `m` rows of a step with a matrix, normed first if asked.
+    pub(super) fn gemv(&self, weight: &Weight, m: usize, fused_outputs: usize, norm: Option<&Norm>) -> Gemv {
+        let (x, y) = (self.order(weight.shape.cols), Order::NATURAL);
+        let gain = norm.map_or(Order::NATURAL, |norm| norm.order);
+        let gemv = Gemv::of(self.recording.kernel_config(), weight, m, fused_outputs, norm.is_some());
+        gemv.ordered(Orders { x, gain, y })
     }
 
     /// Whether it is a [`Form::Step`].

@@ -41,11 +41,11 @@ impl DryModel {
     /// missing.
     pub fn new(manifest: &Manifest, paper: Paper, config: KernelConfig) -> Result<Self> {
         let model = definition(&manifest.config);
-        let mut weights = WeightStore::empty(&paper, manifest, &Selection::text(manifest))?;
+        let mut weights = WeightStore::empty(&paper, config.class, manifest, &Selection::text(manifest))?;
         let (decoder, mut tower, mut stage_bytes) = (model.decoder(&mut weights)?, model.tower(), Vec::new());
         for (index, stage) in Selection::stages(manifest).iter().enumerate() {
             let before = paper.bytes(Purpose::VisionWeights);
-            let mut weights = WeightStore::empty(&paper, manifest, stage)?;
+            let mut weights = WeightStore::empty(&paper, config.class, manifest, stage)?;
             tower.as_mut().map_or(Ok(()), |tower| tower.load(index, &mut weights))?;
             stage_bytes.push(paper.bytes(Purpose::VisionWeights) - before);
         }

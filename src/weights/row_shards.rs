@@ -35,6 +35,8 @@ pub(crate) struct Placed {
     pub(crate) shape: Option<MatrixShape>,
     /// Bytes of each plane.
     pub(crate) shards: Vec<RowShard<u64>>,
+    /// Whether it is a vector that products of few rows read beside their inputs.
+    pub(crate) beside_inputs: bool,
 }
 
 /// Rows of each shard but the last, so that no plane of a shard takes more than `limit` bytes. `None` if not even [`ROW_GROUP`] rows fit.
@@ -69,8 +71,9 @@ pub(crate) fn place(manifest: &Manifest, specs: &[TensorSpec], limit: u64) -> Re
             placed.push(split(manifest, name, name, tensors, limit)?);
             continue;
         }
-        for (TensorSpec { name, .. }, index) in parts {
-            placed.push(split(manifest, name, fused.unwrap_or(name), vec![*index], limit)?);
+        for (TensorSpec { name, beside_inputs, .. }, index) in parts {
+            let alone = split(manifest, name, fused.unwrap_or(name), vec![*index], limit)?;
+            placed.push(Placed { beside_inputs: *beside_inputs, ..alone });
         }
     }
     Ok(placed)
@@ -79,11 +82,11 @@ pub(crate) fn place(manifest: &Manifest, specs: &[TensorSpec], limit: u64) -> Re
 fn split(manifest: &Manifest, name: &str, key: &str, tensors: Vec<usize>, limit: u64) -> Result<Placed> {
     let first = &manifest.tensors[tensors[0]];
     let (name, key) = (name.to_owned(), key.to_owned());
-    let layout = first.layout;
+    let (layout, beside_inputs) = (first.layout, false);
     let [_, cols] = first.shape[..] else {
         let planes = first.planes.iter().map(|plane| plane.bytes).collect();
         let shards = vec![RowShard { first_row: 0, rows: 1, planes }];
-        return Ok(Placed { name, key, tensors, layout, shape: None, shards });
+        return Ok(Placed { name, key, tensors, layout, shape: None, shards, beside_inputs });
     };
     let shape = MatrixShape { rows: tensors.iter().map(|&i| manifest.tensors[i].shape[0]).sum(), cols };
     let planes = |rows: usize| {
@@ -100,7 +103,7 @@ fn split(manifest: &Manifest, name: &str, key: &str, tensors: Vec<usize>, limit:
         RowShard { first_row, rows, planes: planes(rows) }
     };
     let shards = (0..shape.rows).step_by(step).map(shard).collect();
-    Ok(Placed { name, key, tensors, layout, shape: Some(shape), shards })
+    Ok(Placed { name, key, tensors, layout, shape: Some(shape), shards, beside_inputs })
 }
 
 /// Whether the rows of matrices can follow one another in the same planes.

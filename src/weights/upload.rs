@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::layout::{Layout, MatrixShape};
+use super::layout::{Layout, MatrixShape, Order};
 use super::manifest::{MANIFEST_FILE, Manifest};
 pub use super::row_shards::rows_of_shard;
 use super::row_shards::{self, Placed};
 use crate::error::{Error, Result};
 use crate::families::tensor_spec::TensorSpec;
-use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Slice};
+use crate::gpu::{Allocator, Buffer, DeviceClass, Gpu, Purpose, Slice};
 
 /// A weight matrix on the GPU. `// [rows, cols]`, outputs x inputs.
 #[derive(Debug, Clone)]
@@ -31,13 +31,15 @@ pub type RowShard = row_shards::RowShard<Slice>;
 pub struct WeightStore {
     /// A matrix, or the parts of a fused one in order of their rows: one where they could be fused.
     matrices: HashMap<String, Vec<Weight>>,
-    vectors: HashMap<String, Slice>,
+    vectors: HashMap<String, (Slice, Order)>,
+    /// Of the device, which decides about orders.
+    class: DeviceClass,
 }
 
 impl WeightStore {
-    /// Weights that are allocated and never filled, for counting.
-    pub fn empty(gpu: &dyn Allocator, manifest: &Manifest, selection: &Selection) -> Result<Self> {
-        let mut store = Self::default();
+    /// Weights for a device of this class that are allocated and never filled, for counting.
+    pub fn empty(gpu: &dyn Allocator, class: DeviceClass, manifest: &Manifest, selection: &Selection) -> Result<Self> {
+        let mut store = Self { class, ..Self::default() };
         for placed in row_shards::place(manifest, &selection.tensors, gpu.max_binding())? {
             store.allocate(gpu, selection.purpose, &placed)?;
         }
@@ -51,7 +53,8 @@ impl WeightStore {
         let shard = |shard: &row_shards::RowShard<u64>| shard.planes.iter().map(alloc).collect::<Result<Vec<_>>>();
         let buffers = shards.iter().map(shard).collect::<Result<Vec<_>>>()?;
         let Some(shape) = shape else {
-            self.vectors.extend(buffers.iter().flatten().next().map(|values| (name.clone(), values.all())));
+            let order = self.order_of(placed);
+            self.vectors.extend(buffers.iter().flatten().next().map(|values| (name.clone(), (values.all(), order))));
             return Ok(buffers);
         };
         let part = |(shard, buffers): (&row_shards::RowShard<u64>, &Vec<Buffer>)| {
@@ -64,6 +67,12 @@ impl WeightStore {
         Ok(buffers)
     }
 
+    fn order_of(&self, placed: &Placed) -> Order {
+        let bytes = placed.shards.first().and_then(|shard| shard.planes.first()).copied().unwrap_or_default();
+        let is_apart = placed.beside_inputs && placed.shape.is_none();
+        if is_apart { Order::of(self.class, bytes as usize / size_of::<f32>()) } else { Order::NATURAL }
+    }
+
     /// A matrix.
     pub fn matrix(&mut self, name: &str) -> Result<Weight> {
         self.matrices.remove(name).and_then(|mut parts| parts.pop()).ok_or_else(|| missing(name))
@@ -71,6 +80,14 @@ impl WeightStore {
 
     /// A vector.
     pub fn vector(&mut self, name: &str) -> Result<Slice> {
+        match self.gain(name)? {
+            (vector, Order::NATURAL) => Ok(vector),
+            _ => Err(Error::Internal { detail: format!("{name} is in an order for lanes") }),
+        }
+    }
+
+    /// A vector that products of few rows read beside their inputs, and its order.
+    pub fn gain(&mut self, name: &str) -> Result<(Slice, Order)> {
         self.vectors.remove(name).ok_or_else(|| missing(name))
     }
 
@@ -93,6 +110,8 @@ struct Place {
     segments: Segments,
     /// Where in them the plane begins.
     offset: u64,
+    /// Of a vector's numbers.
+    order: Order,
 }
 
 /// Tensors that are loaded together.
@@ -121,7 +140,7 @@ impl Uploader {
         Self {
             gpu: gpu.clone(),
             places: vec![Vec::new(); manifest.tensors.len()],
-            store: WeightStore::default(),
+            store: WeightStore { class: gpu.kernel_config().class, ..WeightStore::default() },
             pending: vec![false; manifest.shards.len()],
         }
     }
@@ -143,6 +162,7 @@ impl Uploader {
 
     fn allocate(&mut self, manifest: &Manifest, purpose: Purpose, placed: Placed) -> Result<()> {
         let buffers = self.store.allocate(&self.gpu, purpose, &placed)?; // [shards, planes]
+        let order = self.store.order_of(&placed);
         let Placed { tensors, shards, .. } = placed;
         for plane in 0..buffers.first().map_or(0, Vec::len) {
             let (mut start, mut offset) = (0, 0);
@@ -152,7 +172,7 @@ impl Uploader {
             };
             let segments: Segments = shards.iter().zip(&buffers).map(segment).collect();
             for &i in &tensors {
-                self.places[i].push(Place { segments: segments.clone(), offset });
+                self.places[i].push(Place { segments: segments.clone(), offset, order });
                 offset += manifest.tensors[i].planes[plane].bytes;
             }
         }
@@ -197,6 +217,30 @@ impl Uploader {
 impl Place {
     /// Writes `bytes` at `offset` of the plane, in pieces where they cross from one buffer into the next.
     fn write(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
+        if self.order != Order::NATURAL {
+            return self.write_ordered(gpu, offset, bytes);
+        }
+        self.write_natural(gpu, offset, bytes)
+    }
+
+    /// As [`Self::write`], of numbers that are not to be in their natural order.
+    fn write_ordered(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
+        let number = size_of::<f32>();
+        let (group, place) = ((self.order.group() * number) as u64, |at: usize| self.order.place(at / number) * number);
+        let is_whole = offset.is_multiple_of(group) && (bytes.len() as u64).is_multiple_of(group);
+        if is_whole {
+            let mut arranged = bytes.to_vec();
+            for (index, four) in bytes.chunks_exact(number).enumerate() {
+                arranged[place(index * number)..][..number].copy_from_slice(four);
+            }
+            return self.write_natural(gpu, offset, &arranged);
+        }
+        // Where a shard ends within a group. Shards end between numbers.
+        let at = |index: usize| place(offset as usize + index * number) as u64;
+        bytes.chunks(number).enumerate().try_for_each(|(index, four)| self.write_natural(gpu, at(index), four))
+    }
+
+    fn write_natural(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
         let range = self.offset + offset..self.offset + offset + bytes.len() as u64;
         for (index, (start, buffer)) in self.segments.iter().enumerate() {
             let end = self.segments.get(index + 1).map_or(u64::MAX, |(next, _)| *next);

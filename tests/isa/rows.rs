@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::{Features, Kernel};
+use ocelli::gpu::{DeviceClass, Features, Kernel};
 use ocelli::kernels::attention::Source;
-use ocelli::kernels::gemv::{Gemv, Tuning};
+use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
 use ocelli::kernels::{
     attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
     matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
-use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, Order, ROW_GROUP};
 
 /// A kernel, and what its loops are for.
 pub(crate) struct Row {
@@ -76,7 +76,9 @@ fn gemv(layout: Layout, m: usize) -> Vec<Row> {
 fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
     let turns = HIDDEN / BLOCK / tuning.lanes;
-    let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning);
+    let order = Order::of(DeviceClass::Hardware, HIDDEN);
+    let orders = Orders { x: order, gain: order, y: order };
+    let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning).ordered(orders);
     let row = |kernel: Kernel, fused_outputs: usize| {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
         Row::new(kernel, vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)])

@@ -44,12 +44,8 @@ impl Projector {
     pub(super) fn new(config: &Config, vision: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
         Ok(Self {
             vision: vision.clone(),
-            norm: Norm {
-                weight: weights.vector("projector.norm")?,
-                // The decoder's epsilon, not the tower's.
-                eps: config.text.rms_norm_eps,
-                width: vision.hidden_size,
-            },
+            // The decoder's epsilon, not the tower's.
+            norm: Norm::new(weights, "projector.norm", (vision.hidden_size, config.text.rms_norm_eps))?,
             merging_layer: weights.matrix("projector.merging_layer")?,
             linear_1: Biased::new(weights, "projector.linear_1", vision.projector_bias)?,
             linear_2: Biased::new(weights, "projector.linear_2", vision.projector_bias)?,

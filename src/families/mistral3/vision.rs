@@ -15,6 +15,7 @@ use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::patchify;
 use crate::kernels::{glu, rope as rope_kernel};
 use crate::layers::{FusedLinear, Norm, project};
+use crate::weights::layout::Order;
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
@@ -57,7 +58,7 @@ impl Stem {
 }
 
 fn norm(config: &VisionConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
-    Ok(Norm { weight: weights.vector(name)?, eps: config.rms_norm_eps, width: config.hidden_size })
+    Norm::new(weights, name, (config.hidden_size, config.rms_norm_eps))
 }
 
 fn no_picture() -> Error {
@@ -146,7 +147,13 @@ impl Layer {
         let (h, gate_up, act) = (work.h.all(), work.wide.all(), work.act.all());
         self.normalise(recording, work, range, &self.ffn_norm)?;
         self.gate_up_proj.record(recording, &h, range.len(), &gate_up)?; // [range, gate | up]
-        glu::record(recording, (range.len(), config.intermediate_size), config.hidden_act, &gate_up, &act)?;
+        glu::record(
+            recording,
+            (range.len(), config.intermediate_size),
+            config.hidden_act,
+            &gate_up,
+            (&act, Order::NATURAL),
+        )?;
         project(recording, &self.down_proj, &act, range.len(), &x, true)
     }
 }

@@ -13,6 +13,7 @@ use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::{Linear, activation, add_features, embed_rows, patchify};
 use crate::layers::{Biased, FusedLinear, LayerNorm, project};
+use crate::weights::layout::Order;
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
@@ -51,7 +52,14 @@ impl Stem {
         // The memory of the layers' queries, keys and values is free.
         let x = work.qkv.all(); // [rows, hidden]
         let tables = &sources.tables.all();
-        embed_rows::record(recording, &self.tile_positions, config.max_num_tiles, tables, &self.class, &x)?;
+        embed_rows::record(
+            recording,
+            &self.tile_positions,
+            config.max_num_tiles,
+            tables,
+            &self.class,
+            (&x, Order::NATURAL),
+        )?;
         for (places, table) in
             [(&sources.positions, &self.positions), (&sources.class, &self.class), (&sources.patches, &self.pre_tile)]
         {

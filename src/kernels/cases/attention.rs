@@ -2,6 +2,7 @@
 
 use super::cache::{pages_of, plane_words, rows_of, step_words, words_apart};
 use super::harness::{Harness, Holds, Random};
+use super::products::arrange;
 use super::{Case, SUM};
 use crate::config::KvPrecision;
 use crate::error::Result;
@@ -191,6 +192,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             head_dim,
             splits,
             out: &out.slice,
+            order: harness.order,
             partials: &partials.slice,
             tuning,
         };
@@ -204,6 +206,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             if gated {
                 reference::attention::gate(q_width, heads(q.values, stride, first_gate), out.expected());
             }
+            arrange(harness.order, out.expected());
         } else if !apart {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
@@ -256,12 +259,19 @@ pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: boo
             true => Some((Heads { buffer: harness.input(&gates)?, stride, offset }, heads)),
             false => None,
         };
-        join::record(&mut harness.recording, (rows, splits, head_dim), &slice, of.as_ref(), &out.slice)?;
+        join::record(
+            &mut harness.recording,
+            (rows, splits, head_dim),
+            &slice,
+            of.as_ref(),
+            (&out.slice, harness.order),
+        )?;
         reference::attention_join::compute((rows, head_dim), &partials, out.expected());
         if is_gated {
             let gates = reference::attention::Heads { values: &gates, stride, offset };
             reference::attention::gate(heads * head_dim, gates, out.expected());
         }
+        arrange(harness.order, out.expected());
         Ok(vec![out])
     })
 }

@@ -2,9 +2,11 @@
 
 use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
-use super::products::{Into, linear, magnitude, random_matrix, uneven};
+use super::products::{Into, arrange, linear, magnitude, random_matrix, uneven};
 use super::{Case, SUM};
 use crate::config::{Activation, KvPrecision};
+use crate::error::{Error, Result};
+use crate::gpu::Slice;
 use crate::kernels::gated_matvec::{self as gated, GatedMatvec};
 use crate::kernels::gemv::{Gemv, Norm};
 use crate::kernels::qkv_matvec::{self as qkv, QkvMatvec};
@@ -35,21 +37,31 @@ fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec
     (x, Some(weight), h)
 }
 
+/// Inputs and the norm's weight on the device, in the orders that the product reads.
+fn ordered(harness: &mut Harness<'_>, gemv: Gemv, x: &[f32], gain: Option<Vec<f32>>) -> Result<(Slice, Option<Slice>)> {
+    let gain = gain.map(|gain| gemv.orders.gain.arranged(&gain));
+    Ok((harness.input(&gemv.orders.x.arranged(x))?, harness.optional(gain.as_deref())?))
+}
+
+fn norm(weight: &Slice, gemv: Gemv) -> Norm<'_> {
+    Norm { weight, eps: EPS, order: gemv.orders.gain }
+}
+
 /// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
 pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
     let sizes = format!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}");
     Case::new(kernels::matvec::kernel(&gemv), SUM, sizes, move |harness| {
         let (x, gain, h) = normed(harness, gemv, (m, k));
-        let (x, gain) = (harness.input(&x)?, harness.optional(gain.as_deref())?);
+        let (x, gain) = ordered(harness, gemv, &x, gain)?;
         let matrix = (gemv.layout, MatrixShape { rows: n, cols: k }, rows_of_part);
         linear(
             harness,
             (m, &x),
             matrix,
-            into,
+            (into, gemv.orders.y),
             |w| (h, w),
             |recording, linear| {
-                kernels::matvec::record(recording, &gemv, linear, gain.as_ref().map(|weight| Norm { weight, eps: EPS }))
+                kernels::matvec::record(recording, &gemv, linear, gain.as_ref().map(|weight| norm(weight, gemv)))
             },
         )
     })
@@ -63,11 +75,12 @@ pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Ac
         let shape = MatrixShape { rows: 2 * n, cols: k };
         let (weight, w) = random_matrix(harness, gemv.layout, shape, 2 * n)?; // [2 * n, k]
         let mut y = harness.output(m * n, Holds::Numbers)?;
-        let (x_slice, gain) = (harness.input(&x)?, harness.optional(gain.as_deref())?);
-        let norm = gain.as_ref().map(|weight| Norm { weight, eps: EPS });
+        let (x_slice, gain) = ordered(harness, gemv, &x, gain)?;
+        let norm = gain.as_ref().map(|weight| norm(weight, gemv));
         let product = GatedMatvec { x: &x_slice, m, norm, weight: &weight, activation, y: &y.slice };
         gated::record(&mut harness.recording, &gemv, &product)?;
         reference::gated_matvec::compute((n, k), activation, &h, &w, y.expected());
+        arrange(gemv.orders.y, y.expected());
         // Both factors are sums.
         y.magnitude = magnitude(&h, &w, k).powi(2);
         Ok(vec![y])
@@ -95,12 +108,13 @@ pub fn qkv_matvec(
         let step = harness.words(&rotation.words(m, &pages, &table))?;
         let mut q = harness.output(m * heads.q * heads.dim, Holds::Numbers)?;
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, 5 + m), false)?;
-        let (x, gain) = (harness.input(&x)?, harness.input(&gain.unwrap_or_default())?);
+        let (x, gain) = ordered(harness, gemv, &x, gain)?;
+        let gain = gain.ok_or_else(|| Error::Internal { detail: "queries and keys without a norm".into() })?;
         let bias_slice = harness.optional(bias.as_deref())?;
         let product = QkvMatvec {
             x: &x,
             m,
-            norm: Norm { weight: &gain, eps: EPS },
+            norm: norm(&gain, gemv),
             weight: &weight,
             bias: bias_slice.as_ref(),
             heads,

@@ -29,14 +29,14 @@ use super::Variant;
 use super::attention_step::Results;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
-use crate::gpu::Kernel;
+use crate::gpu::{DeviceClass, Kernel};
 use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
 use crate::kernels::gated_head_norm::Does;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
-use crate::weights::layout::Layout;
+use crate::weights::layout::{Layout, Order};
 
 /// Copies change nothing.
 pub const EXACT: f64 = 0.0;
@@ -58,6 +58,8 @@ pub struct Case {
     pub sizes: String,
     /// Largest difference allowed, relative to the largest number of the output.
     pub tolerance: f64,
+    /// What kernels write, or a norm's weight, that products of few rows read.
+    order: Order,
     record: Record,
 }
 
@@ -74,7 +76,7 @@ impl Case {
         sizes: String,
         record: impl Fn(&mut Harness<'_>) -> Result<Vec<Output>> + Send + Sync + 'static,
     ) -> Self {
-        Self { kernel, sizes, tolerance, record: Box::new(record) }
+        Self { kernel, sizes, tolerance, order: Order::NATURAL, record: Box::new(record) }
     }
 
     /// With another tolerance.
@@ -83,12 +85,19 @@ impl Case {
         Self { tolerance, ..self }
     }
 
+    /// With rows that products of few rows read in that order. Of the products themselves, the kernel says it.
+    #[must_use]
+    pub fn in_order(self, order: Order) -> Self {
+        Self { sizes: format!("{} {order:?}", self.sizes), order, ..self }
+    }
+
     /// Records it in a harness.
     ///
     /// # Errors
     /// As [`crate::gpu::Allocator::alloc`]; [`Error::Internal`] if what it launches is another kernel than it says.
     pub fn record(&self, harness: &mut Harness<'_>) -> Result<()> {
         let before = harness.recording.dispatches().count();
+        harness.order = self.order;
         let outputs = (self.record)(harness)?;
         let launched = harness.recording.dispatches().nth(before).map(|dispatch| &dispatch.kernel);
         if launched != Some(&self.kernel) {
@@ -139,9 +148,17 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "add_features" => vec![add_features(7, 8, 2)],
         "gated_head_norm" => {
             let case = |(tokens, does)| gated_head_norm((tokens, 3, 64), (203, 1), does);
-            [(2, Does::All), (5, Does::All), (2, Does::Norm), (2, Does::Keep)].map(case).into()
+            let ordered = case((2, Does::Norm)).in_order(order(64));
+            [(2, Does::All), (5, Does::All), (2, Does::Norm), (2, Does::Keep)]
+                .map(case)
+                .into_iter()
+                .chain([ordered])
+                .collect()
         }
-        "glu" => ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into(),
+        "glu" => {
+            let ordered = glu(3, 128, ACTIVATIONS[0], 6.0).in_order(order(128));
+            ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([ordered]).collect()
+        }
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
         "patchify" => vec![patchify((2, 3), 14, 1, 1..6), patchify((4, 6), 3, 2, 1..23)],
@@ -172,35 +189,51 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
             vec![attention(shape, tuning, (source, is_gated), Scores::MILD)]
         }
-        Variant::AttentionJoin { head_dim, is_gated } => vec![attention_join(6, 2, head_dim, is_gated)],
+        Variant::AttentionJoin { head_dim, is_gated } => {
+            let case = || attention_join(6, 2, head_dim, is_gated);
+            vec![case(), case().in_order(order(2 * head_dim))]
+        }
         Variant::AttentionStep { head_dim, precision, rows, results, tuning } => {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
             let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
             let shape = Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated };
-            vec![attention_step(shape, precision, Scores::MILD)]
+            let case = || attention_step(shape, precision, Scores::MILD);
+            let ordered = (results != Results::Partial).then(|| case().in_order(order(heads.0 * head_dim)));
+            [case()].into_iter().chain(ordered).collect()
         }
         Variant::DeltaScan { dim } => {
             [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled }, tiled)).into()
         }
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
-            vec![embed_rows(layout, 7, unit(layout), rows, 3)]
+            let case = |width| embed_rows(layout, 7, width, rows, 3);
+            vec![case(unit(layout)), case(256).in_order(order(256))]
         }
-        Variant::GatedMatvec(gemv) => vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), ACTIVATIONS[0])],
+        Variant::GatedMatvec(gemv) => {
+            let ordered = gated_matvec(gemv.with_outputs(order(64)), product(gemv, 64, 256), ACTIVATIONS[0]);
+            vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), ACTIVATIONS[0]), ordered]
+        }
         Variant::Matmul { layout, ragged, tuning } => {
             let k = inputs(if layout.is_k_quant() { 2 } else { 3 } * unit(layout), ragged);
             vec![matmul(Against::Seen, (layout, tuning), (33, 68, k), into, 68)]
         }
         Variant::Matvec(gemv) if gemv.norm => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
-        Variant::Matvec(gemv) => vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20)],
+        Variant::Matvec(gemv) => {
+            let onto = Into { bias: true, accumulate: true, around: (0, 0) };
+            let ordered = matvec(gemv.with_outputs(order(64)), product(gemv, 64, 256), onto, 64);
+            vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20), ordered]
+        }
         Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
-            let (m, _, k) = product(gemv, 0, unit(gemv.layout));
+            let (m, _, k) = product(gemv, 0, unit(gemv.layout).max(gemv.orders.x.group()));
             vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false)]
         }
-        Variant::RmsNorm(tuning) => vec![rms_norm(tuning, (3, 260), 1e-5, 3.0)],
+        Variant::RmsNorm(tuning) => {
+            let case = |width| rms_norm(tuning, (3, width), 1e-5, 3.0);
+            vec![case(260), case(256).in_order(order(256))]
+        }
         Variant::RopeAppend { head_dim, has_norms, precision } => {
             let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false };
             let numbers = if has_norms { signs } else { exact_numbers };
@@ -209,6 +242,11 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             pairs.map(case).into()
         }
     }
+}
+
+/// The order of rows of so many numbers, on devices that have one.
+fn order(width: usize) -> Order {
+    Order::of(DeviceClass::Hardware, width)
 }
 
 fn warm() -> SamplingOptions {

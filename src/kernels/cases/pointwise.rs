@@ -1,6 +1,7 @@
 //! Cases of the kernels that change numbers one by one.
 
 use super::harness::{FOREIGN, Holds};
+use super::products::arrange;
 use super::{Case, EXACT, HALVES, POINTWISE, SUM};
 use crate::config::{Activation, RopePairs};
 use crate::kernels;
@@ -31,8 +32,9 @@ pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case
         let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
         (gate_up[0], gate_up[width]) = (size, size);
         let (x, mut y) = (harness.input(&gate_up)?, harness.output(rows * width, Holds::Numbers)?);
-        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, &y.slice)?;
+        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, (&y.slice, harness.order))?;
         reference::glu::compute(width, activation, &gate_up, y.expected());
+        arrange(harness.order, y.expected());
         Ok(vec![y])
     })
 }
@@ -61,9 +63,9 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
         let mut y = harness.output(rows * width, Holds::Numbers)?;
-        let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&weight)?);
-        let recording = &mut harness.recording;
-        kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, &weight_slice, &y.slice)?;
+        let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&harness.order.arranged(&weight))?);
+        let (recording, weight_slice) = (&mut harness.recording, (&weight_slice, harness.order));
+        kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, weight_slice, &y.slice)?;
         reference::rms_norm::compute(eps, &x, &weight, y.expected());
         Ok(vec![y])
     })

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
 use crate::reference;
-use crate::weights::layout::{BLOCK, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
+use crate::weights::layout::{BLOCK, Layout, MatrixShape, Order, PlaneKind, PlaneSpec, ROW_GROUP};
 use crate::weights::quant;
 use crate::weights::upload::{RowShard, Weight};
 
@@ -91,8 +91,16 @@ pub fn embed_rows(
         let sources: Vec<u32> = (0..tokens).map(&mut source).collect();
         let mut out = harness.output(tokens * hidden, Holds::Numbers)?;
         let (sources_slice, rows_slice) = (harness.words(&sources)?, harness.input(&rows)?);
-        embed::record(&mut harness.recording, &weight, tokens, &sources_slice, &rows_slice, &out.slice)?;
+        embed::record(
+            &mut harness.recording,
+            &weight,
+            tokens,
+            &sources_slice,
+            &rows_slice,
+            (&out.slice, harness.order),
+        )?;
         reference::embed_rows::compute(hidden, &embedding, &sources, &rows, out.expected());
+        arrange(harness.order, out.expected());
         Ok(vec![out])
     })
 }
@@ -112,6 +120,11 @@ pub(super) fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
     let products = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| (x * w) * (x * w)).sum::<f32>().sqrt();
     let rows = x.chunks_exact(k).take(4).flat_map(|x| w.chunks_exact(k).map(move |w| (x, w)));
     rows.map(|(x, w)| products(x, w)).fold(0.0, f32::max)
+}
+
+/// Brings rows into an order.
+pub(super) fn arrange(order: Order, rows: &mut [f32]) {
+    rows.copy_from_slice(&order.arranged(rows));
 }
 
 /// What a product adds and where it goes.
@@ -164,7 +177,7 @@ pub(super) fn linear(
     harness: &mut Harness<'_>,
     (m, x): (usize, &Slice),
     (layout, shape, rows_of_part): Cut,
-    into: Into,
+    (into, order): (Into, Order),
     seen: impl FnOnce(Vec<f32>) -> (Vec<f32>, Vec<f32>),
     record: impl FnOnce(&mut Recording, &Linear<'_>) -> Result<()>,
 ) -> Result<Vec<Output>> {
@@ -173,13 +186,15 @@ pub(super) fn linear(
     let (weight, w) = random_matrix(harness, layout, shape, rows_of_part)?;
     let bias = into.bias.then(|| harness.random.numbers(n, 1.0));
     let held = into.held(harness, m, n);
-    let (mut y, bias_slice) = (harness.in_place(&held)?, harness.optional(bias.as_deref())?);
+    let (mut y, bias_slice) = (harness.in_place(&order.arranged(&held))?, harness.optional(bias.as_deref())?);
     let linear =
         Linear { x, m, weight: &weight, bias: bias_slice.as_ref(), y: &y.slice, y_stride, y_offset, accumulate };
     record(&mut harness.recording, &linear)?;
     let (x, w) = seen(w);
     let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset, accumulate };
+    y.expected().copy_from_slice(&held);
     reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
+    arrange(order, y.expected());
     y.magnitude = magnitude(&x, &w, k);
     Ok(vec![y])
 }
@@ -200,8 +215,13 @@ pub fn matmul(
         let x = uneven(harness, m * k, 1.0); // [m, k]
         let (x_slice, shape) = (harness.input(&x)?, MatrixShape { rows: n, cols: k });
         let sees = |w: Vec<f32>| if against == Against::Seen { seen(uses, k, &x, &w) } else { (x, w) };
-        linear(harness, (m, &x_slice), (layout, shape, rows_of_part), into, sees, |recording, linear| {
-            many::record(recording, tuning, linear)
-        })
+        linear(
+            harness,
+            (m, &x_slice),
+            (layout, shape, rows_of_part),
+            (into, Order::NATURAL),
+            sees,
+            |recording, linear| many::record(recording, tuning, linear),
+        )
     })
 }

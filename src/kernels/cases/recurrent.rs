@@ -1,6 +1,7 @@
 //! Cases of gated delta nets.
 
 use super::harness::Holds;
+use super::products::arrange;
 use super::{Case, SUM};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{Does, GatedHeadNorm};
@@ -66,6 +67,7 @@ pub fn gated_head_norm(
         let (rows_slice, weight_slice) = (harness.input(&rows)?, harness.input(&weight)?);
         let buffers = GatedHeadNorm {
             x: &x.slice,
+            order: harness.order,
             rows: &rows_slice,
             place: (stride, channels),
             weight: &weight_slice,
@@ -76,6 +78,7 @@ pub fn gated_head_norm(
         if does != Does::Keep {
             let place = (stride, channels);
             reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight);
+            arrange(harness.order, x.expected());
         }
         if does != Does::Norm {
             reference::gated_head_norm::keep(&rows, stride, seen.expected());

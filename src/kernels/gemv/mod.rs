@@ -4,7 +4,7 @@
 use super::{TuningGroup, Variant, folded_grid, lanes};
 use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::{BLOCK, Layout, MatrixShape, ROW_GROUP};
+use crate::weights::layout::{BLOCK, Layout, MatrixShape, Order, ROW_GROUP};
 use crate::weights::upload::Weight;
 
 /// Most rows of inputs that a workgroup takes at a time; for more, the weights are read again.
@@ -22,6 +22,19 @@ pub struct Norm<'a> {
     pub weight: &'a Slice,
     /// Added to the mean square.
     pub eps: f32,
+    /// How the weight lies in memory.
+    pub order: Order,
+}
+
+/// How the rows that a product reads and writes lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Orders {
+    /// Rows of inputs.
+    pub x: Order,
+    /// The norm's weight.
+    pub gain: Order,
+    /// Rows of outputs; no part of a kernel's text.
+    pub y: Order,
 }
 
 /// How threads divide a product of a few rows. Part of a kernel's text: each choice is a pipeline of its own.
@@ -101,6 +114,8 @@ pub struct Gemv {
     pub(super) k_tile: usize,
     uses: Features,
     emulated: usize,
+    /// Of rows of whole blocks.
+    pub(super) orders: Orders,
 }
 
 impl Gemv {
@@ -144,7 +159,21 @@ impl Gemv {
         };
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated }
+        let orders = Orders::default();
+        Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated, orders }
+    }
+
+    /// With rows in orders of their own.
+    #[must_use]
+    pub fn ordered(self, orders: Orders) -> Self {
+        Self { orders, ..self }
+    }
+
+    /// With rows of outputs in that order.
+    #[must_use]
+    pub fn with_outputs(mut self, y: Order) -> Self {
+        self.orders.y = y;
+        self
     }
 
     /// Workgroups for `m` rows and `tiles` output tiles.
@@ -168,13 +197,20 @@ impl Gemv {
                 ("THREADS", self.lanes * self.lane_groups),
                 ("NORM", self.norm.into()),
                 ("RAGGED", self.ragged.into()),
+                ("X_ORDER", self.orders.x.word()),
                 ("REDUCE", reduces.into()),
                 ("WHOLE_BLOCKS", 1),
                 ("PACKED", is_dot.into()),
                 ("TILED", 0),
             ]);
         let shader = if is_dot { shader.set("K_TILE", self.k_tile) } else { shader };
+        let shader = if self.norm { shader.set("GAIN_ORDER", self.orders.gain.word()) } else { shader };
         lanes::with(shader, self.uses, self.emulated)
+    }
+
+    /// What the kernels' text depends on.
+    pub(super) fn of_text(self) -> Self {
+        self.with_outputs(Order::NATURAL)
     }
 
     /// A kernel of that name; `detail` is what its name says besides.

@@ -12,7 +12,7 @@ use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Sour
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 use ocelli::weights::upload::{RowShard, Weight};
 
 /// Bytes that memory gives at a time.
@@ -270,6 +270,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
         head_dim,
         splits: 1,
         out: &out,
+        order: Order::NATURAL,
         partials,
         tuning,
     };

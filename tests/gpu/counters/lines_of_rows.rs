@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
-use ocelli::gpu::{Dispatch, Features, Gpu, Recording, Slice};
+use ocelli::gpu::{DeviceClass, Dispatch, Features, Gpu, Recording, Slice};
 use ocelli::kernels::cache::rope_table_at;
 use ocelli::kernels::gated_matvec::{self, GatedMatvec};
-use ocelli::kernels::gemv::{Gemv, Norm, Tuning};
+use ocelli::kernels::gemv::{Gemv, Norm, Orders, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
 use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
 use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm, rope};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 use ocelli::weights::upload::{RowShard, Weight};
 
 use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
@@ -35,14 +35,7 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
     Known { kernel, buffer, lines }
 }
 
-const KNOWN: [Known; 16] = [
-    // A thread has blocks of 32 inputs, 128 bytes, of which it reads 16 at a time: they are 12 to 36 KB, which all workgroups share.
-    known("matvec", "x", 4.0),
-    known("matvec", "gain", 4.0),
-    known("gated_matvec", "x", 4.0),
-    known("gated_matvec", "gain", 4.0),
-    known("qkv_matvec", "x", 4.0),
-    known("qkv_matvec", "gain", 4.0),
+const KNOWN: [Known; 10] = [
     // A block of weights is 64 bytes, of which a thread reads 8 at a time; of 8 bits 32, of which it reads 16.
     known("matvec f16", "w_values", 8.0),
     known("matvec q8_0", "w_quants", 2.0),
@@ -77,30 +70,40 @@ fn launch(record: impl FnOnce(&mut Recording) -> ocelli::error::Result<()>) -> D
     recording.dispatches().next().expect("a launch").clone()
 }
 
+/// Inputs, and what their norm multiplies them by, in the order for the lanes of hardware.
+fn orders() -> Orders {
+    let order = Order::of(DeviceClass::Hardware, INPUTS);
+    Orders { x: order, gain: order, y: Order::NATURAL }
+}
+
+fn norm_of(weight: &Slice) -> Norm<'_> {
+    Norm { weight, eps: 1e-5, order: orders().gain }
+}
+
 fn product(gpu: &Gpu, layout: Layout, m: usize, tuning: Tuning) -> Dispatch {
-    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let (weight, gain) = (&weight(gpu, layout), &numbers(gpu, INPUTS));
     let (x, y) = (&numbers(gpu, m * INPUTS), &numbers(gpu, m * ROWS));
     let linear = Linear { x, m, weight, bias: None, y, y_stride: ROWS, y_offset: 0, accumulate: false };
-    let gemv = Gemv::new((layout, weight.shape), m, 1, true, tuning);
-    launch(|recording| matvec::record(recording, &gemv, &linear, Some(Norm { weight: &gain, eps: 1e-5 })))
+    let gemv = Gemv::new((layout, weight.shape), m, 1, true, tuning).ordered(orders());
+    launch(|recording| matvec::record(recording, &gemv, &linear, Some(norm_of(gain))))
 }
 
 fn gated(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
-    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let (weight, gain) = (&weight(gpu, layout), &numbers(gpu, INPUTS));
     let (x, y) = (&numbers(gpu, INPUTS), &numbers(gpu, ROWS / 2));
-    let norm = Some(Norm { weight: &gain, eps: 1e-5 });
-    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning);
+    let norm = Some(norm_of(gain));
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).ordered(orders());
     let gated = GatedMatvec { x, m: 1, norm, weight, activation: Activation::Silu, y };
     launch(|recording| gated_matvec::record(recording, &gemv, &gated))
 }
 
 fn qkv(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
-    let (weight, gain) = (&weight(gpu, layout), numbers(gpu, INPUTS));
+    let (weight, gain) = (&weight(gpu, layout), &numbers(gpu, INPUTS));
     let heads = Heads { q: 2, kv: 1, dim: 128, pairs: RopePairs::Half };
     let (x, q, cache) = (&numbers(gpu, INPUTS), &numbers(gpu, 256), &cache(gpu, 1, 128, KvPrecision::F16));
     let step = &numbers(gpu, rope_table_at(2) + table_stride(128));
-    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning);
-    let norm = Norm { weight: &gain, eps: 1e-5 };
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).ordered(orders());
+    let norm = norm_of(gain);
     let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, cache };
     launch(|recording| qkv_matvec::record(recording, &gemv, &qkv))
 }
@@ -127,7 +130,14 @@ fn rotation(gpu: &Gpu, pairs: RopePairs) -> Dispatch {
 fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
     let (sources, out) = (numbers(gpu, 4), numbers(gpu, 4 * INPUTS));
     launch(|recording| {
-        embed_rows::record(recording, &weight(gpu, layout), 4, &sources, &out.clone(), &numbers(gpu, 4 * INPUTS))
+        embed_rows::record(
+            recording,
+            &weight(gpu, layout),
+            4,
+            &sources,
+            &out.clone(),
+            (&numbers(gpu, 4 * INPUTS), orders().x),
+        )
     })
 }
 
@@ -135,7 +145,7 @@ fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
     let (x, y, weight, bias) = (numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS));
     let sizes = (1, INPUTS);
     launch(|recording| match tuning {
-        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, &weight, &y),
+        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, (&weight, orders().gain), &y),
         None => layer_norm::record(recording, sizes, 1e-5, &x, [&weight, &bias], &y),
     })
 }

@@ -4,7 +4,7 @@ use ocelli::gpu::{Features, Purpose, Recording};
 use ocelli::kernels::cases::{Harness, random_matrix};
 use ocelli::kernels::gemv::{Gemv, Norm, Tuning};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 
 use crate::device;
 
@@ -28,7 +28,10 @@ fn a_row_comes_to_the_same_bits_alone_and_among_others() {
         let product = |rows: &[f32]| -> Vec<u32> {
             let m = rows.len() / k;
             let (x, y) = (upload(rows), upload(&vec![f32::NAN; m * N]));
-            let (norm, gemv) = (Norm { weight: &gain, eps: 1e-5 }, Gemv::new((layout, shape), m, 1, true, tuning));
+            let (norm, gemv) = (
+                Norm { weight: &gain, eps: 1e-5, order: Order::NATURAL },
+                Gemv::new((layout, shape), m, 1, true, tuning),
+            );
             let (x, y, weight) = (&x, &y, &weight);
             let linear = Linear { x, m, weight, bias: None, y, y_stride: N, y_offset: 0, accumulate: false };
             let mut recording = Recording::new();

@@ -1,11 +1,11 @@
 //! Rows of the kernels that multiply a few rows by a matrix, with a norm and with what follows.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::Features;
+use ocelli::gpu::{DeviceClass, Features};
 use ocelli::kernels::cases::{self, ACTIVATIONS, Case, Into};
-use ocelli::kernels::gemv::{Gemv, Tuning};
+use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
 use ocelli::kernels::rope_append::Heads;
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 
 use super::{PLAIN, into_in_turn, tiers};
 
@@ -37,7 +37,7 @@ pub(crate) fn fused_rows() -> Vec<Case> {
 }
 
 fn all() -> Vec<Case> {
-    [plain_rows(), lane_rows(), dot_rows()].into_iter().flatten().collect()
+    [plain_rows(), lane_rows(), dot_rows(), ordered_rows()].into_iter().flatten().collect()
 }
 
 /// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
@@ -139,6 +139,37 @@ fn lane_rows() -> Vec<Case> {
         let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
         let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
         rows.push(matvec(layout, sizes, true, into_in_turn(index), tuning));
+    }
+    rows
+}
+
+/// Rows in orders for lanes, of groups of every size; the norm's weight and the outputs in orders of their own.
+fn ordered_rows() -> Vec<Case> {
+    let order = |width| Order::of(DeviceClass::Hardware, width);
+    let widths = [256, 512, 768, 1024, 2304];
+    let emulated = Tuning { lanes: 32, lane_groups: 2, row_groups: 1, uses: Features::NONE, emulated: 32 };
+    let tunings = [Tuning::HARDWARE, emulated, TUNINGS[3], Tuning::SUBGROUPS, Tuning::DOT, Tuning::SOFTWARE];
+    let mut rows = Vec::new();
+    for (at, layout) in Layout::ALL.into_iter().enumerate() {
+        for turn in 0..2 {
+            let (tuning, m) = (tunings[(at + 3 * turn) % 6], [1, 4, 2][(at + turn) % 3]);
+            let k = if layout.is_k_quant() { widths[at % 5] } else { [64, 128, 896, 1024, 320][(at + turn) % 5] };
+            let orders = Orders { x: order(k), gain: [order(k), Order::NATURAL][at % 2], y: Order::NATURAL };
+            let norm = (at + turn) % 3 != 0;
+            for n in [64, 128 + 64 * turn, 256] {
+                let gemv = Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, norm, tuning);
+                let gemv = gemv.ordered(Orders { y: order(n), ..orders });
+                rows.push(cases::matvec(gemv, (m, n, k), Into { around: (0, 0), ..into_in_turn(turn) }, n / 2));
+                let gemv = Gemv::new((layout, MatrixShape { rows: 2 * n, cols: k }), m, 2, norm, tuning);
+                let gemv = gemv.ordered(Orders { y: order(n), ..orders });
+                rows.push(cases::gated_matvec(gemv, (m, n, k), ACTIVATIONS[at % 3]));
+            }
+            if layout.plane_units().len() <= 2 {
+                let heads = Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half };
+                let gemv = Gemv::new((layout, MatrixShape { rows: 320, cols: k }), m, 2, true, tuning).ordered(orders);
+                rows.push(cases::qkv_matvec(gemv, (m, k), heads, (KvPrecision::F16, false), false));
+            }
+        }
     }
     rows
 }

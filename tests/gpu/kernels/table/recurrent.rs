@@ -4,6 +4,8 @@ use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
 use ocelli::kernels::gated_head_norm::Does;
 
+use super::pointwise::order;
+
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (tokens, keys, values, dim) in
@@ -18,6 +20,9 @@ pub(crate) fn rows() -> Vec<Case> {
         for does in [Does::All, Does::Norm, Does::Keep] {
             rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around, does)));
         }
+    }
+    for (tokens, heads, dim) in [(1, 3, 32), (2, 2, 64), (4, 5, 96), (3, 16, 128), (1, 2, 256)] {
+        rows.push(gated_head_norm((tokens, heads, dim), (64, 2), Does::Norm).in_order(order(dim)));
     }
     rows
 }

@@ -8,6 +8,7 @@ use ocelli::kernels::cases::{
 use ocelli::kernels::rope_append::Heads;
 use ocelli::reference::cache::{from_half, pack};
 
+use super::pointwise::order;
 use super::{STEEP, SUNKEN, tiers};
 
 pub(crate) fn append_rows() -> Vec<Case> {
@@ -122,6 +123,14 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     rows.extend(lane_rows());
     for (row, splits, dim) in [(1, 1, 4), (3, 2, 12), (32, 7, 128), (5, 32, 256), (9, 3, 80), (17, 5, 64)] {
         rows.push(attention_join(row, splits, dim, false));
+    }
+    for (m, heads, head_dim) in [(1, (4, 2), 64), (3, (8, 2), 40), (2, (3, 1), 128), (5, (6, 2), 256)] {
+        for (turn, tuning) in [Tuning::HARDWARE, Tuning::SOFTWARE].into_iter().enumerate() {
+            let (position, gated, arranged) = (70, turn == 1, order(heads.0 * head_dim));
+            let shape = Attending { m, splits: 1, position, heads, head_dim, tuning, apart: turn == 1, gated };
+            rows.push(attention_step(shape, KvPrecision::F16, Scores::MILD).in_order(arranged));
+            rows.push(attention_join(2 * m, 3, head_dim, gated).in_order(order(2 * head_dim)));
+        }
     }
     rows.extend(gated_rows());
     rows
