@@ -1,5 +1,5 @@
 // 32-bit floats, rows padded to whole blocks of 32.
-//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0 TILED
+//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0 TILED PIECES
 //: when TILED
 //: const FLOAT_PHASES=1 PIECE
 
@@ -16,4 +16,14 @@ fn keep_words(turn: u32, group: u32, words: array<vec4u, PIECE>) {
 fn load4(i: u32) -> vec4f {
   return w_values[i];
 }
+//: when PIECES
+
+fn load_words(at: u32) -> vec4u {
+  return bitcast<vec4u>(w_values[at]);
+}
+
+fn piece0(words: vec4u) -> vec4f {
+  return bitcast<vec4f>(words);
+}
+//: end
 //: end

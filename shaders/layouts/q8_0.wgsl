@@ -1,5 +1,5 @@
 // ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
-//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED
+//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED PIECES
 //: when TILED
 //: const HIGH_BITS=0
 //: use tile_quants
@@ -16,6 +16,18 @@ fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
 
 @group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks * 2]
 
+//: when PIECES
+fn load_words(at: u32) -> vec4u {
+  return w_quants[at];
+}
+
+//: each j 4
+fn piece$j(words: vec4u) -> vec4f {
+  return signed4(words[$j]);
+}
+
+//: end
+//: else
 struct Quants {
   low: vec4u,
   high: vec4u,
@@ -30,6 +42,7 @@ fn bits$j(quants: Quants) -> vec2u {
   return vec2u(quants.low[$j], quants.high[$j]);
 }
 
+//: end
 //: end
 //: else
 

@@ -9,13 +9,35 @@
 // With TILED there is what has been published of a block (see `tile_blocks`), and `group` is one of a tile's:
 //   bytes_of(group, j, is_high)                    elements 4j .. 4j + 4 of either half of a block as 8-bit integers, of four rows
 //: use $LAYOUT
-//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED TILED
+// With PIECES, blocks are read so many pieces of 16 bytes after another:
+//   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time
+//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES
+//: when PIECES
+//: const LOADS
+
+alias Piece = array<vec4u, 4>; // of four rows
+
+fn load_piece(group: u32, block: u32, piece: u32) -> Piece {
+  let at = (group * 4u * p.blocks + block) * PIECES + piece;
+  let stride = p.blocks * PIECES;
+  return Piece(load_words(at), load_words(at + stride), load_words(at + 2u * stride), load_words(at + 3u * stride));
+}
+
+//: each j LOADS
+// Elements 4j .. 4j + 4 of a piece of the rows.
+fn rows0_$j(w: Piece) -> mat4x4f {
+  return mat4x4f(piece$j(w[0]), piece$j(w[1]), piece$j(w[2]), piece$j(w[3]));
+}
+
+//: end
+//: end
 //: when FLOATS
 //: unless TILED
 
 const UNIT0 = vec4f(1.0);
 const UNIT1 = vec4f(1.0);
 
+//: unless PIECES
 // Elements 4 * k4 .. 4 * k4 + 4 of a row.
 fn dequant4(row: u32, k4: u32) -> vec4f {
   return load4(row * p.blocks * 8u + k4);
@@ -47,6 +69,7 @@ fn rows$h_$j(w: Block) -> mat4x4f {
   return rows_at(w.at + $ju + 4u * $hu, w.stride);
 }
 
+//: end
 //: end
 fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
   return low + high;
@@ -92,6 +115,7 @@ fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4
 //: end
 }
 //: when WHOLE_BLOCKS
+//: unless PIECES
 
 alias Block = array<Quants, 4>; // of four rows
 
@@ -116,6 +140,7 @@ fn rows$h_$j(w: Block) -> mat4x4f {
   return mat4x4f(quants$h(bits$j(w[0])), quants$h(bits$j(w[1])), quants$h(bits$j(w[2])), quants$h(bits$j(w[3])));
 }
 
+//: end
 //: end
 //: end
 //: else

@@ -1,10 +1,16 @@
 // The main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel says
 // where the weights of an output tile are (`group_of`) and what becomes of its sums (`write`).
-// A lane takes whole blocks of 32 inputs for TILES output tiles. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
+// A lane takes whole blocks of 32 inputs, or with PIECES one of so many pieces of a block, for TILES output tiles: HALVES times LOADS loads of
+// four inputs. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
 // kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
 // With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
 //: use gemv_input gemv_sums multiply_add dequant
-//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVES LOADS
+
+fn pieces_of(blocks: u32) -> u32 {
+  return blocks * PIECES; //: when PIECES
+  return blocks; //: unless PIECES
+}
 
 @compute @workgroup_size(THREADS)
 //: when SUBGROUPS
@@ -13,8 +19,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
   let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
   for (var turn = 0u; turn < LANE_GROUPS; turn += subgroup_count(lanes)) {
   let lane_group = turn + lanes.subgroup;
-  // A subgroup without work takes no blocks, but part in the sums.
-  let blocks = select(0u, p.blocks, lane_group < LANE_GROUPS && (group0 + lane_group) * TILES < p.tiles);
+  // A subgroup without work takes no pieces, but part in the sums.
+  let pieces = select(0u, pieces_of(p.blocks), lane_group < LANE_GROUPS && (group0 + lane_group) * TILES < p.tiles);
 //: else
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
   let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
@@ -33,24 +39,33 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
 //: when SUBGROUPS
   // All lanes of a subgroup take as many turns.
-  for (var first = 0u; first < blocks; first += lanes.count) {
-    let is_own = first + lanes.index < blocks;
-    let block = min(first + lanes.index, blocks - 1u);
+  for (var first = 0u; first < pieces; first += lanes.count) {
+    let is_own = first + lanes.index < pieces;
+    let piece = min(first + lanes.index, pieces - 1u);
 //: else
-  for (var block = lane; block < p.blocks; block += LANES) {
+  for (var piece = lane; piece < pieces_of(p.blocks); piece += LANES) {
+//: end
+//: when PIECES
+    let block = piece / PIECES;
+    let first_load = piece % PIECES * LOADS;
+    let w$s_$q = load_piece(group$s_$q, block, piece % PIECES); //: each s TILES q FUSED_OUTPUTS
+//: else
+    let block = piece;
+    let w$s_$q = load_block(group$s_$q, block); //: each s TILES q FUSED_OUTPUTS
 //: end
     let inputs = inputs_of(block);
-    let w$s_$q = load_block(group$s_$q, block); //: each s TILES q FUSED_OUTPUTS
 //: each m M
     var own_square$m = 0.0;
     var total$m = vec2f(0.0);
     var products$h_$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS h 2
 //: end
-//: each j 4 h 2
-    let gain$h_$j = gain_of(block, $hu * 4u + $ju); //: when NORM
+//: each j LOADS h HALVES
+    let load$h_$j = first_load + $ju; //: when PIECES
+    const load$h_$j = $hu * LOADS + $ju; //: unless PIECES
+    let gain$h_$j = gain_of(block, load$h_$j); //: when NORM
     let w$h_$j_$s_$q = rows$h_$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M
-    var x$h_$j_$m = load_of(row$m, inputs, $hu * 4u + $ju);
+    var x$h_$j_$m = load_of(row$m, inputs, load$h_$j);
 //: when NORM
     own_square$m += dot(x$h_$j_$m, x$h_$j_$m);
     x$h_$j_$m *= gain$h_$j;

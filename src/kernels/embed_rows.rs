@@ -24,6 +24,7 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
         ("WHOLE_BLOCKS", 0),
         ("PACKED", 0),
         ("TILED", 0),
+        ("PIECES", 0),
     ]);
     let of_parts = if parts > 1 { format!(",{parts} parts") } else { String::new() };
     let variant = Variant::EmbedRows { layout, parts };

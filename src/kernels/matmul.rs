@@ -113,6 +113,7 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
         ("WHOLE_BLOCKS", is_integer.into()),
         ("PACKED", is_integer.into()),
         ("TILED", tuning.is_tiled().into()),
+        ("PIECES", 0),
     ]);
     if tuning.is_tiled() {
         shader = tiled(shader, layout, tuning);

@@ -11,6 +11,8 @@ pub(crate) struct Loop {
     pub(crate) vector: usize,
     /// Those of them that multiply floats.
     pub(crate) products: usize,
+    /// Whether it has exponentials: an activation's, behind a product.
+    pub(crate) activates: bool,
 }
 
 /// The instructions of a program.
@@ -78,7 +80,8 @@ impl<'a> Program<'a> {
             ["v_fma", "v_mul_f", "v_mac", "v_dot", "v_pk_fma", "v_pk_mul_f"].iter().any(|name| code.starts_with(name))
         };
         let vector = count(&|code| code.starts_with("v_"));
-        Loop { first, end, instructions: end - first, vector, products: count(&multiplies) }
+        let activates = count(&|code| code.starts_with("v_exp")) > 0;
+        Loop { first, end, instructions: end - first, vector, products: count(&multiplies), activates }
     }
 }
 
@@ -89,7 +92,7 @@ fn loops_and_what_they_do_are_found() {
                 v3\n\ts_branch BB1\nBB4:\n\ts_endpgm\n";
     let program = Program::parse(text);
     assert_eq!(program.len(), 14);
-    let inner = Loop { first: 2, end: 11, instructions: 9, vector: 8, products: 8 };
+    let inner = Loop { first: 2, end: 11, instructions: 9, vector: 8, products: 8, activates: false };
     assert_eq!(program.multiplying(), [inner]);
     assert_eq!((program.around(&[inner]), program.around(&[inner, inner])), (14, 12));
 }

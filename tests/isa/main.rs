@@ -52,7 +52,7 @@ fn per_multiply_add(row: &Row, compiled: &Compiled) -> Vec<[f64; 2]> {
     let name = row.name();
     assert!(loops.len() >= row.work.len(), "{name}: {} loops multiply, not {}", loops.len(), row.work.len());
     // What rounds inputs multiplies as well, but less.
-    loops.sort_by_key(|found| std::cmp::Reverse(found.products));
+    loops.sort_by_key(|found| (found.activates, std::cmp::Reverse(found.products)));
     loops.truncate(row.work.len());
     loops.sort_by_key(|found| found.first);
     if row.work.is_empty() {

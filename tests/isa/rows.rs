@@ -75,13 +75,14 @@ fn gemv(layout: Layout, m: usize) -> Vec<Row> {
 
 fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
-    let turns = HIDDEN / BLOCK / tuning.lanes;
     let order = Order::of(DeviceClass::Hardware, HIDDEN);
     let orders = Orders { x: order, gain: order, y: order };
     let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning).ordered(orders);
     let row = |kernel: Kernel, fused_outputs: usize| {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
-        Row::new(kernel, vec![(m * tiles * fused_outputs * ROW_GROUP * BLOCK, turns)])
+        let inputs = gemv(fused_outputs, false).inputs_at_once();
+        let turns = HIDDEN / inputs / tuning.lanes;
+        Row::new(kernel, vec![(m * tiles * fused_outputs * ROW_GROUP * inputs, turns)])
     };
     let rows = [
         row(matvec::kernel(&gemv(1, false)), 1),

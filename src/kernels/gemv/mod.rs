@@ -114,6 +114,8 @@ pub struct Gemv {
     pub(super) k_tile: usize,
     uses: Features,
     emulated: usize,
+    /// Pieces of a block that lanes read apart; 0 where a lane takes whole blocks.
+    pieces: usize,
     /// Of rows of whole blocks.
     pub(super) orders: Orders,
 }
@@ -159,8 +161,22 @@ impl Gemv {
         };
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        let orders = Orders::default();
-        Self { layout, rows, fused_outputs, norm, ragged, lanes, lane_groups, tiles, k_tile, uses, emulated, orders }
+        let (pieces, orders) = (pieces(layout, lanes, is_dot), Orders::default());
+        Self {
+            layout,
+            rows,
+            fused_outputs,
+            norm,
+            ragged,
+            lanes,
+            lane_groups,
+            tiles,
+            k_tile,
+            uses,
+            emulated,
+            pieces,
+            orders,
+        }
     }
 
     /// With rows in orders of their own.
@@ -174,6 +190,11 @@ impl Gemv {
     pub fn with_outputs(mut self, y: Order) -> Self {
         self.orders.y = y;
         self
+    }
+
+    /// Inputs that a lane takes at a time.
+    pub fn inputs_at_once(&self) -> usize {
+        BLOCK / self.pieces.max(1)
     }
 
     /// Workgroups for `m` rows and `tiles` output tiles.
@@ -198,12 +219,18 @@ impl Gemv {
                 ("NORM", self.norm.into()),
                 ("RAGGED", self.ragged.into()),
                 ("X_ORDER", self.orders.x.word()),
+                ("PIECES", self.pieces),
                 ("REDUCE", reduces.into()),
                 ("WHOLE_BLOCKS", 1),
                 ("PACKED", is_dot.into()),
                 ("TILED", 0),
             ]);
-        let shader = if is_dot { shader.set("K_TILE", self.k_tile) } else { shader };
+        let halves = if self.pieces > 0 { 1 } else { 2 };
+        let shader = if is_dot {
+            shader.set("K_TILE", self.k_tile)
+        } else {
+            shader.set_all([("HALVES", halves), ("LOADS", self.inputs_at_once() / 4 / halves)])
+        };
         let shader = if self.norm { shader.set("GAIN_ORDER", self.orders.gain.word()) } else { shader };
         lanes::with(shader, self.uses, self.emulated)
     }
@@ -219,6 +246,15 @@ impl Gemv {
         let name = format!("{name}<{},{}{norm}{detail}>", self.layout, self.rows);
         Kernel::new(name, self.uses, shader, variant)
     }
+}
+
+/// Bytes that a lane loads at a time.
+const LOAD_BYTES: usize = 16;
+
+/// Pieces of a block of a layout that lanes which share a row take apart, so that neighbours load neighbouring bytes; 0 for whole blocks.
+fn pieces(layout: Layout, lanes: usize, is_dot: bool) -> usize {
+    let bytes = layout.plane_units().first().map_or(0, |plane| plane.bytes * BLOCK / plane.cols);
+    if lanes > 1 && !is_dot && bytes > LOAD_BYTES { bytes / LOAD_BYTES } else { 0 }
 }
 
 /// Storage bindings of a kernel with `own` bindings beside the norm's weight and the planes.

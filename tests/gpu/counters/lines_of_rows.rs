@@ -35,10 +35,8 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
     Known { kernel, buffer, lines }
 }
 
-const KNOWN: [Known; 10] = [
-    // A block of weights is 64 bytes, of which a thread reads 8 at a time; of 8 bits 32, of which it reads 16.
-    known("matvec f16", "w_values", 8.0),
-    known("matvec q8_0", "w_quants", 2.0),
+const KNOWN: [Known; 8] = [
+    // A block of weights is 32 bytes, of which a thread reads 16 at a time.
     known("embed_rows q8_0", "w_quants", 2.0),
     // Two blocks of 256 inputs of two rows: 16 bytes of a line of each.
     known("matvec q", "w_super_scales", 2.0),

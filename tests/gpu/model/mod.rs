@@ -2,6 +2,7 @@
 
 mod cache;
 mod golden;
+mod hardware;
 mod pages;
 mod small_device;
 mod together;

@@ -1,0 +1,53 @@
+//! Models as hardware computes them: steps read rows that are in order for lanes, prompts go through workgroup memory.
+
+use ocelli::engine::Engine;
+use ocelli::gpu::{DeviceClass, Gpu, KernelConfig};
+use ocelli::weights::layout::Layout;
+use ocelli::weights::layouts::Layouts;
+
+use super::{cases, engine_agrees};
+use crate::packages::{Contents, GGUF, load_on, pack, pack_gguf_pair};
+
+async fn load(files: &Contents) -> Engine {
+    let gpu = Gpu::open().await.expect("a GPU");
+    gpu.set_kernel_config(KernelConfig::of(DeviceClass::Hardware));
+    load_on(&gpu, files, 512, None).await
+}
+
+fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
+    pollster::block_on(async {
+        let mut engine = load(&pack(checkpoint, layout).await).await;
+        engine_agrees(&mut engine, &format!("{checkpoint} {layout} as hardware"), cases(checkpoint, quant)).await;
+    });
+}
+
+fn pair_agrees(name: &str) {
+    pollster::block_on(async {
+        let folder = format!("{GGUF}/{name}");
+        let mut engine = load(&pack_gguf_pair(&folder, "text", Layouts::default()).await).await;
+        engine_agrees(&mut engine, &format!("{name} as hardware"), cases(&folder, "")).await;
+    });
+}
+
+#[test]
+fn mistral_agrees_with_transformers() {
+    agrees("tied_two_images", Layout::Q4_0, "q4_0");
+    agrees("like_8b", Layout::Q8_0, "q8_0");
+}
+
+#[test]
+fn llama_agrees_with_transformers() {
+    agrees("llama3", Layout::F16, "f16");
+}
+
+#[test]
+fn mllama_agrees_with_transformers() {
+    agrees("mllama", Layout::Q4_0, "q4_0");
+}
+
+/// Rows of 256 numbers, in the largest groups that an order has.
+#[test]
+fn qwen_agrees_with_transformers() {
+    pair_agrees("qwen3_vl_q4_k");
+    pair_agrees("qwen3_5_q4_k");
+}
