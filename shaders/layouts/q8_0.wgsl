@@ -21,11 +21,13 @@ fn load_words(at: u32) -> vec4u {
   return w_quants[at];
 }
 
+//: unless PACKED
 //: each j 4
 fn piece$j(words: vec4u) -> vec4f {
   return signed4(words[$j]);
 }
 
+//: end
 //: end
 //: else
 struct Quants {

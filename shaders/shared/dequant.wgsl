@@ -10,10 +10,10 @@
 //   bytes_of(group, j, is_high)                    elements 4j .. 4j + 4 of either half of a block as 8-bit integers, of four rows
 //: use $LAYOUT
 // With PIECES, blocks are read so many pieces of 16 bytes after another:
-//   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time
+//   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time; with PACKED, it holds
+//                                                  them as 8-bit integers
 //: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES
 //: when PIECES
-//: const LOADS
 
 alias Piece = array<vec4u, 4>; // of four rows
 
@@ -23,12 +23,15 @@ fn load_piece(group: u32, block: u32, piece: u32) -> Piece {
   return Piece(load_words(at), load_words(at + stride), load_words(at + 2u * stride), load_words(at + 3u * stride));
 }
 
+//: unless PACKED
+//: const LOADS
 //: each j LOADS
 // Elements 4j .. 4j + 4 of a piece of the rows.
 fn rows0_$j(w: Piece) -> mat4x4f {
   return mat4x4f(piece$j(w[0]), piece$j(w[1]), piece$j(w[2]), piece$j(w[3]));
 }
 
+//: end
 //: end
 //: end
 //: when FLOATS

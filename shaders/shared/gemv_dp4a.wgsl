@@ -1,6 +1,7 @@
 // What `gemv` does, in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply those by
-// their rows of weights. With the same LANES a row's sums are made in the same order whatever M and K_TILE are.
-//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS K_TILE NORM
+// their rows of weights: blocks, or with PIECES either half of one. With the same LANES a row's sums are made in the same order whatever M and
+// K_TILE are.
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS K_TILE NORM PIECES
 //: use gemv_input int8_input gemv_sums dequant
 
 const STAGED = M * K_TILE;
@@ -27,6 +28,28 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
       stage_block(i / count * K_TILE + i % count, min(wg.z * M + i / count, p.m - 1u), first + i % count);
     }
     workgroupBarrier();
+//: when PIECES
+    for (var piece = lane; piece < count * PIECES; piece += LANES) {
+      let i = piece / PIECES;
+      let half = piece % PIECES;
+      let block = first + i;
+//: each m M
+      let x$m = staged[2u * ($mu * K_TILE + i) + half];
+      let info$m = staged_info[$mu * K_TILE + i];
+      square$m += select(0.0, info$m.y, half == 0u); //: when NORM
+//: end
+//: each s TILES q FUSED_OUTPUTS
+      let w$s_$q = load_piece(group$s_$q, block, half);
+//: each m M
+      let sums$m_$s_$q = vec4i(
+        dots(x$m, w$s_$q[0]), dots(x$m, w$s_$q[1]), dots(x$m, w$s_$q[2]), dots(x$m, w$s_$q[3]),
+      );
+      let products$m_$s_$q = info$m.x * vec4f(sums$m_$s_$q);
+      acc$m_$s_$q += scaled(group$s_$q, block, products$m_$s_$q, vec4f(0.0), vec2f(info$m[2u + half], 0.0));
+//: end
+//: end
+    }
+//: else
     for (var i = lane; i < count; i += LANES) {
       let block = first + i;
 //: each m M
@@ -48,6 +71,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
 //: end
     }
+//: end
   }
   let sums = array(
     acc$m_$s_$q, //: each m M s TILES q FUSED_OUTPUTS

@@ -11,6 +11,8 @@ pub(crate) struct Loop {
     pub(crate) vector: usize,
     /// Those of them that multiply floats.
     pub(crate) products: usize,
+    /// Those of them that multiply four integers at once.
+    pub(crate) dots: usize,
     /// Whether it has exponentials: an activation's, behind a product.
     pub(crate) activates: bool,
 }
@@ -81,7 +83,8 @@ impl<'a> Program<'a> {
         };
         let vector = count(&|code| code.starts_with("v_"));
         let activates = count(&|code| code.starts_with("v_exp")) > 0;
-        Loop { first, end, instructions: end - first, vector, products: count(&multiplies), activates }
+        let dots = count(&|code| code.starts_with("v_dot"));
+        Loop { first, end, instructions: end - first, vector, products: count(&multiplies), dots, activates }
     }
 }
 
@@ -92,7 +95,7 @@ fn loops_and_what_they_do_are_found() {
                 v3\n\ts_branch BB1\nBB4:\n\ts_endpgm\n";
     let program = Program::parse(text);
     assert_eq!(program.len(), 14);
-    let inner = Loop { first: 2, end: 11, instructions: 9, vector: 8, products: 8, activates: false };
+    let inner = Loop { first: 2, end: 11, instructions: 9, vector: 8, products: 8, dots: 1, activates: false };
     assert_eq!(program.multiplying(), [inner]);
     assert_eq!((program.around(&[inner]), program.around(&[inner, inner])), (14, 12));
 }

@@ -10,7 +10,8 @@ mod rows;
 use std::fmt::Write;
 use std::process::Command;
 
-use loops::Program;
+use loops::{Loop, Program};
+use ocelli::gpu::Features;
 use radv::{Compiled, Radv};
 use rows::{Row, rows};
 
@@ -51,8 +52,10 @@ fn per_multiply_add(row: &Row, compiled: &Compiled) -> Vec<[f64; 2]> {
     let mut loops = program.multiplying();
     let name = row.name();
     assert!(loops.len() >= row.work.len(), "{name}: {} loops multiply, not {}", loops.len(), row.work.len());
-    // What rounds inputs multiplies as well, but less.
-    loops.sort_by_key(|found| (found.activates, std::cmp::Reverse(found.products)));
+    // What rounds inputs multiplies as well, but fewer integers, and so does an activation behind a product.
+    let by_dots = row.kernel.needs().contains(Features::DOT);
+    let products = |found: &Loop| if by_dots { found.dots } else { found.products };
+    loops.sort_by_key(|found| (found.activates, std::cmp::Reverse(products(found))));
     loops.truncate(row.work.len());
     loops.sort_by_key(|found| found.first);
     if row.work.is_empty() {

@@ -161,7 +161,7 @@ impl Gemv {
         };
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        let (pieces, orders) = (pieces(layout, lanes, is_dot), Orders::default());
+        let (pieces, orders) = (pieces(layout, lanes), Orders::default());
         Self {
             layout,
             rows,
@@ -252,9 +252,9 @@ impl Gemv {
 const LOAD_BYTES: usize = 16;
 
 /// Pieces of a block of a layout that lanes which share a row take apart, so that neighbours load neighbouring bytes; 0 for whole blocks.
-fn pieces(layout: Layout, lanes: usize, is_dot: bool) -> usize {
+fn pieces(layout: Layout, lanes: usize) -> usize {
     let bytes = layout.plane_units().first().map_or(0, |plane| plane.bytes * BLOCK / plane.cols);
-    if lanes > 1 && !is_dot && bytes > LOAD_BYTES { bytes / LOAD_BYTES } else { 0 }
+    if lanes > 1 && bytes > LOAD_BYTES { bytes / LOAD_BYTES } else { 0 }
 }
 
 /// Storage bindings of a kernel with `own` bindings beside the norm's weight and the planes.

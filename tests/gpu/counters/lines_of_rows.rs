@@ -43,7 +43,7 @@ const KNOWN: [Known; 8] = [
     known("gated_matvec q4_k", "w_super_scales", 2.0),
     known("qkv_matvec q4_k", "w_super_scales", 2.0),
     // Rows of the table of rotations are no whole number of lines.
-    known("qkv_matvec", "step", 1.25),
+    known("qkv_matvec", "step", 1.55),
     // A pair is two numbers side by side, read one after the other.
     known("rope, neighbours", "qkv", 2.0),
     // Four numbers of a value, read one after the other. Through workgroup memory it takes more instructions, and of wide heads leaves fewer waves.
@@ -162,10 +162,12 @@ fn neighbours_that_read_for_a_few_rows_share_the_lines() {
         let read = found.iter().filter(|(_, reads)| reads.lines() > MOST);
         met.extend(read.map(|(buffer, _)| (name.clone(), buffer.clone())));
     };
-    let forms = [("in teams", Tuning::HARDWARE), ("in subgroups", SUBGROUPS)];
+    let forms = [("in teams", Tuning::HARDWARE), ("in subgroups", SUBGROUPS), ("of integers", Tuning::DOT)];
     for (form, tuning) in forms {
         let threads = tuning.lanes * tuning.lane_groups;
-        for layout in LAYOUTS {
+        // Weights of floats are multiplied in floats.
+        let is_kept = |layout: &Layout| !tuning.uses.contains(Features::DOT) || layout.is_quantised();
+        for layout in LAYOUTS.into_iter().filter(is_kept) {
             check(format!("matvec {layout} {form}"), threads, &|gpu| product(gpu, layout, 1, tuning));
         }
         check(format!("matvec q4_0, four rows, {form}"), threads, &|gpu| product(gpu, Layout::Q4_0, 4, tuning));
