@@ -45,7 +45,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
         dots(x$m, w$s_$q[0]), dots(x$m, w$s_$q[1]), dots(x$m, w$s_$q[2]), dots(x$m, w$s_$q[3]),
       );
       let products$m_$s_$q = info$m.x * vec4f(sums$m_$s_$q);
-      acc$m_$s_$q += scaled(group$s_$q, block, products$m_$s_$q, vec4f(0.0), vec2f(info$m[2u + half], 0.0));
+      let scaled$m_$s_$q = scaled(group$s_$q, block, products$m_$s_$q, vec4f(0.0), vec2f(info$m[2u + half], 0.0));
+      acc$m_$s_$q += scaled$m_$s_$q;
 //: end
 //: end
     }
@@ -67,7 +68,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
       );
       let products$h_$m_$s_$q = info$m.x * vec4f(sums$h_$m_$s_$q);
 //: end
-      acc$m_$s_$q += scaled(group$s_$q, block, products0_$m_$s_$q, products1_$m_$s_$q, info$m.zw);
+      let scaled$m_$s_$q = scaled(group$s_$q, block, products0_$m_$s_$q, products1_$m_$s_$q, info$m.zw);
+      acc$m_$s_$q += scaled$m_$s_$q;
 //: end
 //: end
     }

@@ -20,7 +20,7 @@ const LINE: u64 = 64;
 /// Threads that read at once.
 const LANES: usize = 32;
 /// Reads that are taken down of all threads for each place in the text: more than there are.
-const READS: usize = 1 << 20;
+const READS: usize = 1 << 19;
 /// Most lines that are touched for each that is needed.
 pub(super) const MOST: f64 = 1.2;
 /// The same of scales of scales, of which a row is no whole number of lines.
