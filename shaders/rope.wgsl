@@ -1,33 +1,69 @@
-// Rotates the pairs of every query and key head by the table's angles, in place; scales the queries by position.
+// Takes the heads of rows apart: queries into rows of their own, keys and values to where an attention in order reads them, in its precision.
+// With ROTATED, queries and keys are rotated by the table's angles. A thread does four numbers of either half of a head: both of every pair.
+//: const ROTATED
+//: use $CACHE
+
 struct Params {
   tokens: u32,
-  heads: u32, // query and key heads together, side by side in a row
+  heads: u32, // of a row: queries, keys, values
   q_heads: u32,
-  pairs: u32, // head_dim / 2
-  stride: u32, // of a row of qkv
-  interleaved: u32, // 1: lanes 2j and 2j + 1 form a pair; 0: lanes j and j + pairs
+  kv_heads: u32,
+  half_dim4: u32,
+  stride4: u32, // of a row of x
+  interleaved: u32, // 1: numbers 2j and 2j + 1 form a pair; 0: numbers j and j + head_dim / 2
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, stride]
-@group(0) @binding(2) var<storage, read> angles: array<vec2f>; // [tokens, pairs], (cos, sin)
-@group(0) @binding(3) var<storage, read> q_scale: array<f32>; // [tokens]
+@group(0) @binding(1) var<storage, read> x: array<vec4f>; // [tokens, stride4]
+@group(0) @binding(2) var<storage, read_write> q: array<vec4f>; // [tokens, q_heads, head_dim4]
+@group(0) @binding(next) var<storage, read> angles: array<vec4f>; //: when ROTATED // [tokens, 2, half_dim4]
+//: when ROTATED
+
+// Two pairs, by the cosine and the sine of each.
+fn turned(pairs: vec4f, angle: vec4f) -> vec4f {
+  return pairs * angle.xxzz + vec4f(-pairs.y, pairs.x, -pairs.w, pairs.z) * angle.yyww;
+}
+//: end
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = (wg.y * groups.x + wg.x) * 64u + lane;
-  if i >= p.tokens * p.heads * p.pairs {
+  if i >= p.tokens * p.heads * p.half_dim4 {
     return;
   }
-  let pair = i % p.pairs;
-  let head = i / p.pairs % p.heads;
-  let token = i / (p.pairs * p.heads);
-  let first = token * p.stride + head * p.pairs * 2u;
-  let a_at = first + select(pair, 2u * pair, p.interleaved == 1u);
-  let b_at = a_at + select(p.pairs, 1u, p.interleaved == 1u);
-  let angle = angles[token * p.pairs + pair] * select(1.0, q_scale[token], head < p.q_heads);
-  let a = qkv[a_at];
-  let b = qkv[b_at];
-  qkv[a_at] = a * angle.x - b * angle.y;
-  qkv[b_at] = b * angle.x + a * angle.y;
+  let vector = i % p.half_dim4;
+  let head = i / p.half_dim4 % p.heads;
+  let token = i / (p.half_dim4 * p.heads);
+  let first = token * p.stride4 + head * p.half_dim4 * 2u + vector;
+  let keys = p.q_heads + p.kv_heads;
+  var a = x[first];
+  var b = x[first + p.half_dim4];
+//: when ROTATED
+  if head < keys {
+    let of_a = angles[token * p.half_dim4 * 2u + vector];
+    let of_b = angles[token * p.half_dim4 * 2u + vector + p.half_dim4];
+    if p.interleaved == 1u {
+      a = turned(a, of_a);
+      b = turned(b, of_b);
+    } else {
+      let before = a;
+      a = before * of_a - b * of_b;
+      b = b * of_a + before * of_b;
+    }
+  }
+//: end
+  if head < p.q_heads {
+    let at = (token * p.q_heads + head) * p.half_dim4 * 2u + vector;
+    q[at] = a;
+    q[at + p.half_dim4] = b;
+    return;
+  }
+  let at = (token * p.kv_heads + select(head - keys, head - p.q_heads, head < keys)) * p.half_dim4 * 2u + vector;
+  if head < keys {
+    store_key(at, a);
+    store_key(at + p.half_dim4, b);
+  } else {
+    store_value(at, a);
+    store_value(at + p.half_dim4, b);
+  }
 }

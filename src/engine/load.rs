@@ -16,7 +16,7 @@ use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::families::tower::Pixels;
-use crate::gpu::{Allocator, Gpu, KernelConfig};
+use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
 use crate::image::{Decode, decode};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
@@ -77,9 +77,12 @@ impl LoadOptions {
         }
     }
 
-    fn memory_options(&self) -> MemoryOptions {
+    fn memory_options(&self, class: DeviceClass) -> MemoryOptions {
         let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
-        MemoryOptions { budget, context, kv, vision }
+        // Processors compute for a while to read 16 bits, and have memory.
+        let is_wide = kv.is_none() && class != DeviceClass::Hardware;
+        let vision_kv = is_wide.then_some(KvPrecision::F32);
+        MemoryOptions { budget, context, kv, vision_kv, vision }
     }
 }
 
@@ -107,7 +110,7 @@ impl Engine {
         manifest.tokenizer.verify(tokenizer)?;
         let split_pattern = definition(&manifest.config).family().split_pattern;
         let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
-        let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options())?;
+        let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features() & options.arithmetic.features();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
@@ -138,7 +141,8 @@ impl Engine {
                     gpu = gpu.reopen().await?;
                 }
                 Err(full @ Error::OutOfMemory { .. }) => {
-                    plan = smaller(&manifest, gpu.max_binding(), options.memory_options(), &plan).map_err(|_| full)?;
+                    plan = smaller(&manifest, gpu.max_binding(), options.memory_options(gpu.class()), &plan)
+                        .map_err(|_| full)?;
                 }
                 outcome => break outcome?,
             }

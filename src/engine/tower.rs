@@ -52,7 +52,7 @@ impl TowerRun<'_> {
         let (gpu, last) = (self.gpu, self.tower.stages() - 1);
         let is_streamed = self.plan.vision == Residency::Streamed;
         let (ahead, group) = (!is_streamed || self.plan.vision_slots > 1, if is_streamed { 1 } else { VISION_GROUP });
-        self.tower.begin(gpu, pixels, self.plan.rows.vision)?;
+        self.tower.begin(gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
         for stage in 0..=last {
             self.load(stage).await?;
             let mut recording = gpu.recording();
@@ -83,7 +83,7 @@ impl TowerRun<'_> {
         if self.plan.vision == Residency::Streamed {
             return Ok(Vec::new());
         }
-        self.tower.begin(self.gpu, pixels, self.plan.rows.vision)?;
+        self.tower.begin(self.gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
         // A row of features at most for each patch.
         let bytes = self.tower.patches(pixels) as u64 * row_bytes;
         let features = self.gpu.alloc("features", Purpose::Features, bytes)?;
@@ -100,7 +100,7 @@ impl TowerRun<'_> {
 
     /// Takes the memory of a picture's pass for a moment; computes nothing.
     pub(super) async fn preallocate(&mut self, pixels: &Pixels<'_>) -> Result<()> {
-        self.tower.begin(self.gpu, pixels, self.plan.rows.vision)?;
+        self.tower.begin(self.gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
         let last = self.tower.stages() - 1;
         self.load(0).await?;
         self.drop_streamed(0..1);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Recording};
 use crate::weights::upload::WeightStore;
@@ -41,8 +42,8 @@ pub trait Tower: fmt::Debug {
     /// Whether the weights of a stage are there.
     fn is_loaded(&self, stage: usize) -> bool;
 
-    /// Allocates what a picture needs, `rows` patches being computed at a time.
-    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()>;
+    /// Allocates what a picture needs, so many patches being computed at a time, keys and values being kept in floats of that precision.
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, keeps: (usize, KvPrecision)) -> Result<()>;
 
     /// Records a stage whose weights are there. The last one writes the picture's features into the rows of `into.0` from `into.1` on;
     /// without [`Self::begin`] or weights it is a [`crate::Error::Internal`].

@@ -26,12 +26,14 @@ pub struct Heads {
 /// Where keys and values are. `// [kv_tokens, kv_heads, head_dim]` each
 #[derive(Debug, Clone, Copy)]
 pub enum KeysValues<'a> {
-    /// In 32-bit floats somewhere in the rows of matrices.
+    /// Somewhere in the rows of matrices, in their order.
     Rows {
         /// Keys.
         k: &'a Heads,
         /// Values.
         v: &'a Heads,
+        /// Of both: floats.
+        precision: KvPrecision,
     },
     /// In a cache.
     Cache {
@@ -45,8 +47,8 @@ pub enum KeysValues<'a> {
 /// What holds keys and values. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Rows of matrices, in 32-bit floats.
-    Rows,
+    /// Rows of matrices, of floats.
+    Rows(KvPrecision),
     /// A cache.
     Cache(KvPrecision),
 }
@@ -54,17 +56,17 @@ pub enum Source {
 impl KeysValues<'_> {
     fn source(&self) -> Source {
         match self {
-            Self::Rows { .. } => Source::Rows,
+            Self::Rows { precision, .. } => Source::Rows(*precision),
             Self::Cache { cache, .. } => Source::Cache(cache.precision),
         }
     }
 }
 
 impl Source {
-    fn precision(self) -> KvPrecision {
+    /// In what they are held.
+    pub fn precision(self) -> KvPrecision {
         match self {
-            Self::Rows => KvPrecision::F32,
-            Self::Cache(precision) => precision,
+            Self::Rows(precision) | Self::Cache(precision) => precision,
         }
     }
 }
@@ -179,7 +181,7 @@ pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
     let (dim4, threads, tile) = (head_dim / 4, lanes * lane_groups, fitting.tile());
     let (rows_of, held) = match source {
-        Source::Rows => ("in_order", "rows".into()),
+        Source::Rows(precision) => ("in_order", format!("rows,{precision}")),
         Source::Cache(precision) => ("pages", precision.to_string()),
     };
     let is_staged = fitting.columns > 0;
@@ -259,7 +261,7 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let width = kv_heads * head_dim;
     // Stride and offset of keys, stride and offset of values, and what holds them.
     let (columns, held) = match a.kv {
-        KeysValues::Rows { k, v } => {
+        KeysValues::Rows { k, v, .. } => {
             ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()])
         }
         KeysValues::Cache { cache, step } => ([width, 0, width, 0], cache.bindings(step).cloned().collect()),

@@ -109,6 +109,8 @@ pub(crate) enum Variant {
     QkvMatvec { gemv: gemv::Gemv, head_dim: usize, pairs: RopePairs, precision: KvPrecision, has_bias: bool },
     /// [`rms_norm`](mod@rms_norm).
     RmsNorm(rms_norm::Tuning),
+    /// [`rope`](mod@rope).
+    Rope { is_rotated: bool, precision: KvPrecision },
     /// [`rope_append`](mod@rope_append).
     RopeAppend { head_dim: usize, has_norms: bool, precision: KvPrecision },
 }

@@ -9,6 +9,7 @@ pub mod delta;
 pub mod linear;
 pub mod mlp;
 pub mod pass;
+mod patch_keys;
 pub mod rope;
 pub mod step;
 
@@ -20,3 +21,4 @@ pub use delta::DeltaNet;
 pub use linear::{FusedLinear, Norm, project};
 pub use mlp::Mlp;
 pub use pass::{Form, Pass, TextRows, Workspace};
+pub(crate) use patch_keys::{Fresh, PatchHeads, PatchKeys};

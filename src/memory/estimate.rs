@@ -212,7 +212,7 @@ impl<'a> Estimate<'a> {
         let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
         let paper = &self.model.paper;
         let before = paper.bytes(Purpose::Activations);
-        tower.begin(paper, &pixels, plan.rows.vision)?;
+        tower.begin(paper, &pixels, (plan.rows.vision, plan.vision_kv))?;
         let (begun, written) = (paper.bytes(Purpose::Activations) - before, paper.bytes(Purpose::Staging));
         tower.end_first_stage();
         let work = paper.bytes(Purpose::Activations) - before;

@@ -44,6 +44,8 @@ pub struct MemoryOptions {
     pub context: Option<usize>,
     /// How the cache of keys and values holds a number.
     pub kv: Option<KvPrecision>,
+    /// In which floats the picture side keeps those of a picture, if not as the cache, in 16 bits at most.
+    pub vision_kv: Option<KvPrecision>,
     /// Where the weights of the picture side are.
     pub vision: Option<Residency>,
 }
@@ -58,6 +60,8 @@ pub struct Plan {
     pub context: usize,
     /// How the cache of keys and values holds a number.
     pub kv: KvPrecision,
+    /// How the picture side holds those of a picture while it is encoded.
+    pub vision_kv: KvPrecision,
     /// Whether the cache keeps the memory of empty pages while pictures are encoded.
     pub keeps_pages: bool,
     /// Conversations that rest beside the one that goes on, of a model with recurrent layers: each remembers some places. Those of others

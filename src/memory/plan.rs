@@ -139,6 +139,7 @@ fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -
                     budget,
                     context,
                     kv,
+                    vision_kv: memory_options.vision_kv.unwrap_or(kv.min(KvPrecision::F16)),
                     keeps_pages,
                     resting,
                     vision,

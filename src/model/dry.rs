@@ -157,7 +157,7 @@ impl DryModel {
     /// Every stage of the tower for a picture; none without a picture side.
     pub fn picture(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<Vec<Recording>> {
         let Some(tower) = &mut self.tower else { return Ok(Vec::new()) };
-        tower.begin(&self.paper, pixels, rows)?;
+        tower.begin(&self.paper, pixels, (rows, KvPrecision::F16))?;
         let features = self.paper.alloc("features", Purpose::Features, 0)?;
         let mut stages = Vec::with_capacity(tower.stages());
         for stage in 0..tower.stages() {

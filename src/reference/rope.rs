@@ -1,15 +1,16 @@
 //! Rotary embedding by a ready table of angles (<https://arxiv.org/abs/2104.09864>).
 
-use crate::config::RopePairs;
+use super::cache::{self, Append, Cache};
+use crate::config::{KvPrecision, RopePairs};
 
-/// The heads of a row of `qkv`: queries first, then keys.
-#[derive(Debug, Clone, Copy)]
+/// The heads of a row of `qkv`: queries, keys, values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
     /// Query heads.
     pub q: usize,
-    /// Key heads.
-    pub k: usize,
-    /// Width of a head.
+    /// Key heads, and value heads.
+    pub kv: usize,
+    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub dim: usize,
     /// Which lanes of a head form a pair.
     pub pairs: RopePairs,
@@ -21,7 +22,7 @@ pub struct Heads {
 pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv: &mut [f32]) {
     let pairs = heads.dim / 2;
     for (token, row) in qkv.chunks_exact_mut(stride).enumerate() {
-        for head in 0..heads.q + heads.k {
+        for head in 0..heads.q + heads.kv {
             let scale = if head < heads.q { f64::from(q_scale[token]) } else { 1.0 };
             for pair in 0..pairs {
                 let first = head * heads.dim;
@@ -33,4 +34,29 @@ pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv
             }
         }
     }
+}
+
+/// Takes rows of queries, keys and values apart, queries and keys rotated if there are `angles`: queries go to `q`, the others in a
+/// precision to a cache in order.
+///
+/// `x`: `// [tokens, stride]`; `angles`: `// [tokens, dim / 2, (cos, sin)]`; `q`: `// [tokens, q, dim]`.
+pub fn apart(
+    (heads, stride): (Heads, usize),
+    angles: Option<&[f32]>,
+    x: &[f32],
+    q: &mut [f32],
+    (precision, cache): (KvPrecision, Cache<'_>),
+) {
+    let Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = heads;
+    let (tokens, k_offset) = (x.len() / stride, q_heads * head_dim);
+    let mut rotated = x.to_vec(); // [tokens, stride]
+    if let Some(angles) = angles {
+        compute(heads, stride, angles, &vec![1.0; tokens], &mut rotated);
+    }
+    for (row, rotated) in q.chunks_exact_mut(k_offset.max(1)).zip(rotated.chunks_exact(stride)) {
+        row.copy_from_slice(&rotated[..k_offset]);
+    }
+    let pages: Vec<u32> = (0..tokens.div_ceil(cache::PAGE) as u32).collect();
+    let append = Append { tokens, past: 0, pages: &pages, kv_heads, head_dim, stride, k_offset };
+    cache::append(append, precision, &rotated, cache);
 }

@@ -1,21 +1,9 @@
 //! Rotation of new queries and keys, and keys and values into the cache.
 
 use super::cache::{self, Append, Cache};
+pub use super::rope::Heads;
 use super::{rms_norm, rope};
-use crate::config::{KvPrecision, RopePairs};
-
-/// The heads of a row of `qkv`: queries, keys, values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads.
-    pub q: usize,
-    /// Key heads, and value heads.
-    pub kv: usize,
-    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
-    pub dim: usize,
-    /// Which lanes of a head form a pair.
-    pub pairs: RopePairs,
-}
+use crate::config::KvPrecision;
 
 /// Where the new tokens stand.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +40,7 @@ pub fn compute(
     precision: KvPrecision,
     cache: Cache<'_>,
 ) {
-    let Heads { q, kv, dim, pairs } = heads;
+    let Heads { q, kv, dim, .. } = heads;
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
     let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
@@ -60,7 +48,7 @@ pub fn compute(
     if let Some((gains, eps)) = norms {
         norm((heads, stride), gains, eps, &mut rotated);
     }
-    rope::compute(rope::Heads { q, k: kv, dim, pairs }, stride, &angles.concat(), &scales, &mut rotated);
+    rope::compute(heads, stride, &angles.concat(), &scales, &mut rotated);
     let (past, pages) = (step.position, step.pages);
     let append = Append { tokens, past, pages, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
     cache::append(append, precision, &rotated, cache);

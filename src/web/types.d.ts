@@ -268,6 +268,8 @@ export interface MemoryPlan {
   /** Tokens that a conversation may hold. */
   context: number;
   kv: KvPrecision;
+  /** How the vision tower keeps keys and values of a picture. */
+  visionKv: KvPrecision;
   /** Whether keys and values keep the memory of empty pages while pictures are encoded. */
   keepsPages: boolean;
   /** Conversations beside the one that goes on whose states are kept, of a model with recurrent layers. */

@@ -75,7 +75,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         let results = [Results::Partial, Results::Plain, Results::Gated][head_dim % 3];
         [
             attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, tuning),
-            attention::kernel(head_dim, Source::Rows, false, tuning),
+            attention::kernel(head_dim, Source::Rows(precision.min(KvPrecision::F16)), false, tuning),
             attention_step::kernel(head_dim, precision, rows, results, step),
             attention_join::kernel(head_dim, head_dim % 8 == 0),
             rope_append::kernel(head_dim, head_dim % 8 == 0, precision),

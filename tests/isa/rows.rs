@@ -49,7 +49,8 @@ pub(crate) fn rows() -> Vec<Row> {
     let all = by_layout
         .chain(suffixes)
         .chain(of_decoder)
-        .chain(attention(64, Source::Rows, false))
+        .chain(attention(64, Source::Rows(KvPrecision::F32), false))
+        .chain(attention(64, Source::Rows(KvPrecision::F16), false))
         .chain(gated)
         .chain(others());
     // Of tunings that use the same, the first: their loops are alike.
@@ -162,7 +163,7 @@ fn others() -> Vec<Row> {
         delta_scan::kernel(128),
         gated_head_norm::kernel(),
         layer_norm::kernel(),
-        rope::kernel(),
+        rope::kernel(true, KvPrecision::F16),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),
         rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }),
         glu::kernel(),

@@ -80,7 +80,7 @@ impl VisionConfig {
             ("vision.intermediate_size", self.intermediate_size, 4, MAX_WIDTH),
             ("vision.num_hidden_layers", self.num_hidden_layers, 1, MAX_LAYERS),
             ("vision.num_attention_heads", self.num_attention_heads, 1, MAX_HEADS),
-            ("vision.head_dim", self.head_dim, 4, MAX_HEAD_DIM),
+            ("vision.head_dim", self.head_dim, 8, MAX_HEAD_DIM),
             ("vision.patch_size", self.patch_size, 2, 256),
             ("vision.image_size", self.image_size, 1, 1 << 16),
             ("spatial_merge_size", self.spatial_merge_size, 1, 16),

@@ -65,10 +65,10 @@ impl Projector {
         let text_hidden = self.linear_2.weight.shape.rows;
         for range in work.chunks() {
             // The keys are no longer needed: their buffer takes the normalised patches.
-            let (x, y) = (work.rows(&work.x, &range, hidden_size), work.rows(&work.k, &range, hidden_size));
+            let (x, y) = (work.rows(&work.x, &range, hidden_size), work.rows(&work.keys.buffer, &range, hidden_size));
             self.norm.record(recording, range.len(), &x, &y)?;
         }
-        let normalised = work.rows(&work.k, &(0..work.patches), hidden_size); // [patches, hidden]
+        let normalised = work.rows(&work.keys.buffer, &(0..work.patches), hidden_size); // [patches, hidden]
         let (merged, narrow, wide) = (work.wide.all(), work.h.all(), work.act.all());
         let squares = Squares { columns, merge, channels: hidden_size };
         for range in work.chunks_of(rows * columns) {

@@ -8,13 +8,12 @@ use std::ops::Range;
 use super::config::{Config, VisionConfig};
 use super::projector::Projector;
 use super::vision_work::{self, Workspace};
+use crate::config::KvPrecision;
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
-use crate::kernels::patchify;
-use crate::kernels::{glu, rope as rope_kernel};
-use crate::layers::{FusedLinear, Norm, project};
+use crate::gpu::{Allocator, Buffer, Recording};
+use crate::kernels::{Linear, glu, patchify};
+use crate::layers::{Fresh, FusedLinear, Norm, project};
 use crate::weights::layout::Order;
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -99,46 +98,32 @@ impl Layer {
     }
 
     fn keys_and_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let (h, width) = (work.h.all(), work.width());
-        let (k, v) = (work.rows(&work.k, range, width), work.rows(&work.v, range, width)); // [range, heads * head_dim]
+        let (h, width, m) = (work.h.all(), work.width(), range.len());
+        let y = work.rows(&work.wide, &(0..m), 2 * width); // [range, k | v]
         self.normalise(recording, work, range, &self.attention_norm)?;
-        project(recording, &self.k_proj, &h, range.len(), &k, false)?;
-        project(recording, &self.v_proj, &h, range.len(), &v, false)?;
-        self.rotate(recording, work, range, &k)
+        for (weight, y_offset) in [(&self.k_proj, 0), (&self.v_proj, width)] {
+            Linear { x: &h, m, weight, bias: None, y: &y, y_stride: 2 * width, y_offset, accumulate: false }
+                .record(recording)?;
+        }
+        Self::take(recording, work, range, (false, true))
     }
 
-    /// Rotates the heads of queries or keys by their patches' places.
-    fn rotate(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>, heads: &Slice) -> Result<()> {
-        let config = &work.config;
-        let shape =
-            rope_kernel::Heads { q: config.num_attention_heads, k: 0, dim: config.head_dim, pairs: config.rope_pairs };
-        let angles = work.rows(&work.angles, range, config.head_dim); // [range, head_dim / 2, 2]
-        rope_kernel::record(recording, shape, (range.len(), work.width()), heads, &angles, &work.ones.all())
+    /// Takes what is in `work.wide`, queries or keys and values, rotated by their patches' places; queries into `work.act`.
+    fn take(recording: &mut Recording, work: &Workspace, range: &Range<usize>, has: (bool, bool)) -> Result<()> {
+        let angles = Some(&work.rows(&work.angles, range, work.config.head_dim)); // [range, head_dim]
+        work.keys.take(recording, range, &Fresh { x: &work.wide.all(), angles, has, q: &work.act.all() })
     }
 
     fn self_attention(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let (config, width) = (&work.config, work.width());
-        let (x, h) = (work.rows(&work.x, range, config.hidden_size), work.h.all());
-        let (q, attn) = (work.wide.all(), work.act.all()); // [range, heads * head_dim]
+        let (x, h) = (work.rows(&work.x, range, work.config.hidden_size), work.h.all());
+        let [wide, q] = [&work.wide, &work.act].map(|buffer| work.rows(buffer, &(0..range.len()), work.width())); // [range, heads * head_dim]
         if !work.is_one_chunk() {
             self.normalise(recording, work, range, &self.attention_norm)?;
         }
-        project(recording, &self.q_proj, &h, range.len(), &q, false)?;
-        self.rotate(recording, work, range, &q)?;
-        let rows = |buffer: Slice| Heads { buffer, stride: width, offset: 0 };
-        let (every, tuning) = (0..work.patches, attention::Tuning::of(recording.kernel_config()));
-        let [k, v] = [&work.k, &work.v].map(|buffer| rows(work.rows(buffer, &every, width)));
-        let shape = Shape {
-            q_tokens: range.len(),
-            kv_tokens: work.patches,
-            q_heads: config.num_attention_heads,
-            kv_heads: config.num_attention_heads,
-            head_dim: config.head_dim,
-            causal_past: None,
-        };
-        let kv = KeysValues::Rows { k: &k, v: &v };
-        attention::record(recording, &Attention { q: &rows(q), gates: None, kv, out: &attn, shape, tuning })?;
-        project(recording, &self.o_proj, &attn, range.len(), &x, true)
+        project(recording, &self.q_proj, &h, range.len(), &wide, false)?;
+        Self::take(recording, work, range, (true, false))?;
+        work.keys.attend(recording, (&q, range.len()), work.patches, &wide)?;
+        project(recording, &self.o_proj, &wide, range.len(), &x, true)
     }
 
     fn feed_forward(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
@@ -219,8 +204,8 @@ impl Tower for Vision {
         self.stages[stage].is_some()
     }
 
-    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
-        self.work = Some(Workspace::new(gpu, &self.vision, pixels, rows, self.config.text.hidden_size)?);
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, keeps: (usize, KvPrecision)) -> Result<()> {
+        self.work = Some(Workspace::new(gpu, &self.vision, pixels, keeps, self.config.text.hidden_size)?);
         Ok(())
     }
 

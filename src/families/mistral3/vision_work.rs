@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
+use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::families::tower::Pixels;
 use crate::gpu::{Allocator, Buffer, Purpose, Slice, buffer};
 use crate::kernels::patchify::Patches;
-use crate::layers::rope;
+use crate::kernels::rope::table;
+use crate::layers::{PatchHeads, PatchKeys, rope};
 
 /// Buffers that every layer uses in turn; the projector uses them once more.
 #[derive(Debug)]
@@ -15,24 +17,21 @@ pub(super) struct Workspace {
     pub(super) config: VisionConfig,
     /// Residual stream. `// [patches, hidden]`
     pub(super) x: Buffer,
-    /// Keys; for the projector the normalised output of the tower. `// [patches, max(heads * head_dim, hidden)]`
-    pub(super) k: Buffer,
-    /// Values. `// [patches, heads * head_dim]`
-    pub(super) v: Buffer,
+    /// Keys and values; for the projector their buffer takes the normalised output of the tower. `// [patches, hidden]`
+    pub(super) keys: PatchKeys,
     /// Normalised rows. `// [rows, hidden]`
     pub(super) h: Buffer,
-    /// Queries, gate and up, squares of patches. `// [rows, widest of them]`
+    /// Queries, keys and values before they are rotated, attention's results, gate and up, squares of patches.
+    /// `// [rows, widest of them]`
     pub(super) wide: Buffer,
-    /// Pixels of patches, attention's and the gate's results, the projector's inner rows. `// [rows, widest of them]`
+    /// Pixels of patches, queries, the gate's results, the projector's inner rows. `// [rows, widest of them]`
     pub(super) act: Buffer,
     /// The picture. `// [height, width]`, a word a pixel
     pub(super) pixels: Option<Buffer>,
     /// How it is cut into patches and normalised.
     pub(super) cut: Patches,
-    /// `// [patches, head_dim / 2, 2]`
+    /// `// [patches, head_dim]`
     pub(super) angles: Buffer,
-    /// `// [rows]`
-    pub(super) ones: Buffer,
     /// Patches of the picture.
     pub(super) patches: usize,
     /// Rows computed at a time.
@@ -47,7 +46,9 @@ pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
 
 /// Rows of a chunk are a multiple of this, so that every chunk begins where a binding may: at a multiple of 256 bytes.
 pub(super) fn row_alignment(config: &VisionConfig) -> usize {
-    buffer::row_alignment(&[config.hidden_size, config.num_attention_heads * config.head_dim, config.head_dim])
+    // Keys and values may take half as many words as they are numbers.
+    let width = config.num_attention_heads * config.head_dim;
+    buffer::row_alignment(&[config.hidden_size, width / 2, config.head_dim])
 }
 
 /// Widths of [`Workspace::wide`] and [`Workspace::act`].
@@ -56,7 +57,7 @@ fn widths(config: &VisionConfig, text_hidden: usize) -> [usize; 2] {
     let square = config.hidden_size * config.spatial_merge_size * config.spatial_merge_size;
     let pixels = config.num_channels * config.patch_size * config.patch_size;
     [
-        [2 * config.intermediate_size, square, width].into_iter().max().unwrap_or(0),
+        [2 * config.intermediate_size, square, 2 * width].into_iter().max().unwrap_or(0),
         [config.intermediate_size, text_hidden, width, pixels].into_iter().max().unwrap_or(0),
     ]
 }
@@ -71,13 +72,14 @@ impl Workspace {
         gpu: &dyn Allocator,
         config: &VisionConfig,
         pixels: &Pixels<'_>,
-        rows: usize,
+        (rows, precision): (usize, KvPrecision),
         text_hidden: usize,
     ) -> Result<Self> {
         let cut = cut(pixels, config);
         let patches = cut.count();
         let rows = rows.min(patches.next_multiple_of(row_alignment(config)));
-        let (hidden, width) = (config.hidden_size, config.num_attention_heads * config.head_dim);
+        let (hidden, pairs) = (config.hidden_size, config.rope_pairs);
+        let heads = PatchHeads { count: config.num_attention_heads, dim: config.head_dim, pairs };
         let [wide, act] = widths(config, text_hidden);
         let bytes = |rows: usize, width: usize| (rows * width * size_of::<f32>()) as u64;
         let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes(rows, width));
@@ -86,20 +88,18 @@ impl Workspace {
         let grid_rows = patches / cut.columns().max(1);
         let rotations = || {
             let angles = rope::vision_angles(config.rope_theta, config.head_dim, grid_rows, cut.columns());
-            bytemuck::cast_slice(&angles).to_vec()
+            bytemuck::cast_slice(&table(pairs, config.head_dim, &angles)).to_vec()
         };
         let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
         let pixel_bytes = (pixels.width * pixels.height * size_of::<u32>()) as u64;
         Ok(Self {
             config: config.clone(),
             x: alloc("vision x", patches, hidden)?,
-            k: alloc("vision k", patches, width.max(hidden))?,
-            v: alloc("vision v", patches, width)?,
+            keys: PatchKeys::new(gpu, heads, precision, (patches, bytes(patches, hidden)))?,
             h: alloc("vision h", rows, hidden)?,
             wide: alloc("vision wide", rows, wide)?,
             act: alloc("vision act", rows, act)?,
             angles: upload("vision angles", bytes(patches, config.head_dim), &rotations)?,
-            ones: upload("ones", bytes(rows, 1), &|| bytemuck::cast_slice(&vec![1.0_f32; rows]).to_vec())?,
             pixels: Some(upload("pixels", pixel_bytes, &words)?),
             cut,
             patches,

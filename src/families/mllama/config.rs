@@ -117,7 +117,7 @@ impl VisionConfig {
         size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| number_fault(&eps)).or_else(|| {
             let head_dim = self.head_dim();
             if self.hidden_size != head_dim * self.num_attention_heads
-                || !head_dim.is_multiple_of(4)
+                || !head_dim.is_multiple_of(8)
                 || head_dim > MAX_HEAD_DIM
             {
                 return Some(format!(

@@ -6,13 +6,12 @@ use std::ops::Range;
 
 use super::config::VisionConfig;
 use super::work::{self, Workspace};
-use crate::config::Activation;
+use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::{Linear, activation, add_features, embed_rows, patchify};
-use crate::layers::{Biased, FusedLinear, LayerNorm, project};
+use crate::layers::{Biased, Fresh, FusedLinear, LayerNorm, project};
 use crate::weights::layout::Order;
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -49,8 +48,8 @@ impl Stem {
         let (config, sources, pixels) = (&work.config, &work.sources, work.act.all());
         let (hidden, tile_rows) = (config.hidden_size, config.tile_rows());
         let rows = config.max_num_tiles * tile_rows;
-        // The memory of the layers' queries, keys and values is free.
-        let x = work.qkv.all(); // [rows, hidden]
+        // The memory of the layers' queries is free.
+        let x = work.q.all(); // [rows, hidden]
         let tables = &sources.tables.all();
         embed_rows::record(
             recording,
@@ -77,7 +76,7 @@ impl Stem {
             }
         }
         for range in work.chunks(rows) {
-            let from = work.rows(&work.qkv, &range, hidden); // [range, hidden]
+            let from = work.rows(&work.q, &range, hidden); // [range, hidden]
             self.ln_pre.record(recording, range.len(), &from, &work.rows(&work.x, &range, hidden))?;
         }
         Ok(())
@@ -179,8 +178,9 @@ impl Layer {
         for range in work.chunks(rows) {
             let x = work.rows(&work.x, &range, hidden); // [range, hidden]
             self.norm1.record(recording, range.len(), &x, &h)?;
-            let qkv = work.rows(&work.qkv, &range, 3 * hidden); // [range, q | k | v]
+            let (qkv, q) = (work.act.all(), &work.rows(&work.q, &range, hidden)); // [range, q | k | v], [range, hidden]
             self.qkv.record(recording, &h, range.len(), &qkv)?;
+            work.keys.take(recording, &range, &Fresh { x: &qkv, angles: None, has: (true, true), q })?;
         }
         for range in work.chunks(rows) {
             let (x, act, m) = (work.rows(&work.x, &range, hidden), work.act.all(), range.len());
@@ -199,23 +199,8 @@ impl Layer {
 fn attend(recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
     let (hidden, present, all) = (work.config.hidden_size, work.present(), work::all_rows(&work.config));
     let attend = |recording: &mut Recording, rows: &Range<usize>, kv_tokens: usize| {
-        let part = |rows: &Range<usize>, index: usize| Heads {
-            buffer: work.rows(&work.qkv, rows, 3 * hidden),
-            stride: 3 * hidden,
-            offset: index * hidden,
-        };
-        let (q, k, v) = (part(rows, 0), part(&(0..kv_tokens), 1), part(&(0..kv_tokens), 2));
-        let heads = work.config.num_attention_heads;
-        let shape = Shape {
-            q_tokens: rows.len(),
-            kv_tokens,
-            q_heads: heads,
-            kv_heads: heads,
-            head_dim: work.config.head_dim(),
-            causal_past: None,
-        };
-        let (kv, tuning) = (KeysValues::Rows { k: &k, v: &v }, attention::Tuning::of(recording.kernel_config()));
-        attention::record(recording, &Attention { q: &q, gates: None, kv, out: &work.act.all(), shape, tuning }) // [rows, hidden]
+        let q = &work.rows(&work.q, rows, hidden); // [rows, hidden]
+        work.keys.attend(recording, (q, rows.len()), kv_tokens, &work.act.all())
     };
     // Both kinds may be in one chunk, whose first row alone lies where a binding may begin: then what is there is computed last.
     if range.end > present {
@@ -291,8 +276,8 @@ impl Tower for Vision {
         self.stages[stage].is_some()
     }
 
-    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
-        self.work = Some(Workspace::new(gpu, &self.config, pixels, rows)?);
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, keeps: (usize, KvPrecision)) -> Result<()> {
+        self.work = Some(Workspace::new(gpu, &self.config, pixels, keeps)?);
         Ok(())
     }
 

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::families::tower::Pixels;
 use crate::gpu::{Allocator, Buffer, Purpose, Slice, buffer};
 use crate::kernels::embed_rows::FEATURE;
 use crate::kernels::patchify::Patches;
+use crate::layers::{PatchHeads, PatchKeys};
 
 /// Buffers that every layer uses in turn.
 ///
@@ -19,11 +20,13 @@ pub(super) struct Workspace {
     pub(super) config: VisionConfig,
     /// Residual stream. `// [rows, hidden]`
     pub(super) x: Buffer,
-    /// Queries, keys and values. `// [rows, 3 * hidden]`
-    pub(super) qkv: Buffer,
+    /// Queries. `// [rows, hidden]`
+    pub(super) q: Buffer,
+    /// Keys and values.
+    pub(super) keys: PatchKeys,
     /// Normed rows. `// [chunk, hidden]`
     pub(super) h: Buffer,
-    /// Pixels of patches, attention's results, the inner rows of feed-forwards. `// [chunk, widest of them]`
+    /// Pixels of patches, queries, keys and values, attention's results, the inner rows of feed-forwards. `// [chunk, widest of them]`
     pub(super) act: Buffer,
     /// The picture. `// [height, width]`, a word a pixel
     pub(super) pixels: Option<Buffer>,
@@ -67,18 +70,19 @@ pub(super) fn all_rows(config: &VisionConfig) -> usize {
 
 /// Rows of a chunk are a multiple of this, so that each begins where a binding may.
 pub(super) fn row_alignment(config: &VisionConfig) -> usize {
-    buffer::row_alignment(&[config.hidden_size])
+    // Keys and values may take half as many words as they are numbers.
+    buffer::row_alignment(&[config.hidden_size / 2])
 }
 
 /// Width of [`Workspace::act`].
 fn act_width(config: &VisionConfig) -> usize {
     let pixels = 3 * config.patch_size * config.patch_size;
-    [config.intermediate_size, config.hidden_size, pixels].into_iter().max().unwrap_or(0)
+    [config.intermediate_size, 3 * config.hidden_size, pixels].into_iter().max().unwrap_or(0)
 }
 
 /// Numbers in the widest row.
 pub(super) fn widest_row(config: &VisionConfig) -> usize {
-    act_width(config).max(3 * config.hidden_size)
+    act_width(config)
 }
 
 impl Sources {
@@ -111,7 +115,12 @@ impl Sources {
 }
 
 impl Workspace {
-    pub(super) fn new(gpu: &dyn Allocator, config: &VisionConfig, pixels: &Pixels<'_>, rows: usize) -> Result<Self> {
+    pub(super) fn new(
+        gpu: &dyn Allocator,
+        config: &VisionConfig,
+        pixels: &Pixels<'_>,
+        (rows, precision): (usize, KvPrecision),
+    ) -> Result<Self> {
         let (cut, hidden, all) = (cut(pixels, config), config.hidden_size, all_rows(config));
         let rows = rows.min(all.next_multiple_of(row_alignment(config)));
         let tile = config.tile_size.max(1);
@@ -119,12 +128,15 @@ impl Workspace {
         let alloc = |label, rows: usize, width: usize| {
             gpu.alloc(label, Purpose::Activations, (rows * width * size_of::<f32>()) as u64)
         };
+        // None of them rotate.
+        let heads = PatchHeads { count: config.num_attention_heads, dim: config.head_dim(), pairs: RopePairs::Half };
         let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
         let pixel_bytes = (pixels.width * pixels.height * size_of::<u32>()) as u64;
         Ok(Self {
             config: config.clone(),
             x: alloc("vision x", all, hidden)?,
-            qkv: alloc("vision qkv", all, 3 * hidden)?,
+            q: alloc("vision q", all, hidden)?,
+            keys: PatchKeys::new(gpu, heads, precision, (all, 0))?,
             h: alloc("vision h", rows, hidden)?,
             act: alloc("vision act", rows, act_width(config))?,
             pixels: Some(gpu.upload_with("pixels", Purpose::Activations, pixel_bytes, &words)?),

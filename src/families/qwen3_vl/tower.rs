@@ -8,13 +8,12 @@ use std::ops::Range;
 use super::config::VisionConfig;
 use super::merger::{Into, Merger};
 use super::work::{self, EPS, Workspace};
-use crate::config::{Activation, RopePairs};
+use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
-use crate::kernels::{activation, patchify, position_rows, rope};
-use crate::layers::{Biased, LayerNorm};
+use crate::kernels::{activation, patchify, position_rows};
+use crate::layers::{Biased, Fresh, LayerNorm};
 use crate::weights::upload::WeightStore;
 
 /// Weights between the pixels and the first layer.
@@ -83,37 +82,19 @@ impl Layer {
     }
 
     fn queries_keys_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let (hidden, head_dim) = (work.config.hidden_size, work.config.head_dim());
-        let (x, h) = (work.rows(&work.x, range, hidden), work.h.all()); // [range, hidden]
-        let qkv = work.rows(&work.qkv, range, 3 * hidden); // [range, q | k | v]
+        let hidden = work.config.hidden_size;
+        let (x, h, qkv) = (work.rows(&work.x, range, hidden), work.h.all(), work.act.all()); // [range, q | k | v]
         self.norm1.record(recording, range.len(), &x, &h)?;
         self.qkv.record(recording, &h, range.len(), &qkv, false)?;
-        let heads = work.config.num_attention_heads;
-        let shape = rope::Heads { q: heads, k: heads, dim: head_dim, pairs: RopePairs::Half };
-        let angles = work.rows(&work.angles, range, head_dim); // [range, head_dim / 2, 2]
-        rope::record(recording, shape, (range.len(), 3 * hidden), &qkv, &angles, &work.ones.all())
+        let angles = Some(&work.rows(&work.angles, range, work.config.head_dim())); // [range, head_dim]
+        let q = &work.rows(&work.q, range, hidden); // [range, hidden]
+        work.keys.take(recording, range, &Fresh { x: &qkv, angles, has: (true, true), q })
     }
 
     fn self_attention(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let (hidden, heads) = (work.config.hidden_size, work.config.num_attention_heads);
-        let (x, out) = (work.rows(&work.x, range, hidden), work.act.all()); // [range, hidden]
-        let part = |rows: &Range<usize>, index: usize| Heads {
-            buffer: work.rows(&work.qkv, rows, 3 * hidden),
-            stride: 3 * hidden,
-            offset: index * hidden,
-        };
-        let (every, tuning) = (0..work.patches, attention::Tuning::of(recording.kernel_config()));
-        let (q, k, v) = (part(range, 0), part(&every, 1), part(&every, 2));
-        let shape = Shape {
-            q_tokens: range.len(),
-            kv_tokens: work.patches,
-            q_heads: heads,
-            kv_heads: heads,
-            head_dim: work.config.head_dim(),
-            causal_past: None,
-        };
-        let kv = KeysValues::Rows { k: &k, v: &v };
-        attention::record(recording, &Attention { q: &q, gates: None, kv, out: &out, shape, tuning })?;
+        let [x, q] = [&work.x, &work.q].map(|buffer| work.rows(buffer, range, work.config.hidden_size)); // [range, hidden]
+        let out = work.act.all(); // [range, hidden]
+        work.keys.attend(recording, (&q, range.len()), work.patches, &out)?;
         self.proj.record(recording, &out, range.len(), &x, true)
     }
 
@@ -194,8 +175,8 @@ impl Tower for Vision {
         self.stages[stage].is_some()
     }
 
-    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, rows: usize) -> Result<()> {
-        self.work = Some(Workspace::new(gpu, &self.config, pixels, rows)?);
+    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, keeps: (usize, KvPrecision)) -> Result<()> {
+        self.work = Some(Workspace::new(gpu, &self.config, pixels, keeps)?);
         Ok(())
     }
 

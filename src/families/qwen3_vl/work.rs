@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::config::VisionConfig;
+use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::families::tower::Pixels;
 use crate::gpu::{Allocator, Buffer, Purpose, Slice, buffer};
 use crate::kernels::patchify::Patches;
-use crate::layers::rope;
+use crate::kernels::rope::table;
+use crate::layers::{PatchHeads, PatchKeys, rope};
 
 /// Base of the two-dimensional rope; written into the models' code, not their configuration.
 /// Of every layer norm of Qwen's towers; written into the models' code, not their configuration.
@@ -21,20 +23,20 @@ pub(super) struct Workspace {
     pub(super) config: VisionConfig,
     /// Residual stream. `// [patches, hidden]`
     pub(super) x: Buffer,
-    /// Queries, keys and values. `// [patches, 3 * hidden]`
-    pub(super) qkv: Buffer,
+    /// Queries. `// [patches, hidden]`
+    pub(super) q: Buffer,
+    /// Keys and values.
+    pub(super) keys: PatchKeys,
     /// Normed rows. `// [rows, hidden]`
     pub(super) h: Buffer,
-    /// Pixels of patches, attention's results, the inner rows of feed-forwards and mergers. `// [rows, widest of them]`
+    /// Pixels of patches, queries, keys and values before they are rotated, attention's results, the inner rows of feed-forwards and mergers. `// [rows, widest of them]`
     pub(super) act: Buffer,
     /// The picture. `// [height, width]`, a word a pixel
     pub(super) pixels: Option<Buffer>,
     /// How it is cut into patches and normalised.
     pub(super) cut: Patches,
-    /// `// [patches, head_dim / 2, 2]`
+    /// `// [patches, head_dim]`
     pub(super) angles: Buffer,
-    /// `// [rows]`
-    pub(super) ones: Buffer,
     /// Patches of the picture.
     pub(super) patches: usize,
     /// Rows computed at a time.
@@ -50,44 +52,52 @@ pub(super) fn cut(pixels: &Pixels<'_>, config: &VisionConfig) -> Patches {
 
 /// Rows of a chunk are a multiple of this: whole squares, and every chunk begins where a binding may, at a multiple of 256 bytes.
 pub(super) fn row_alignment(config: &VisionConfig) -> usize {
-    buffer::row_alignment(&[config.hidden_size, config.head_dim()]).max(config.merged())
+    // Keys and values may take half as many words as they are numbers.
+    buffer::row_alignment(&[config.hidden_size / 2, config.head_dim()]).max(config.merged())
 }
 
 /// Width of [`Workspace::act`].
 fn act_width(config: &VisionConfig) -> usize {
     let pixels = 3 * config.patch_size * config.patch_size;
-    [config.intermediate_size, config.hidden_size, pixels].into_iter().max().unwrap_or(0)
+    [config.intermediate_size, 3 * config.hidden_size, pixels].into_iter().max().unwrap_or(0)
 }
 
 /// Numbers in the widest row of a patch.
 pub(super) fn widest_row(config: &VisionConfig) -> usize {
-    act_width(config).max(3 * config.hidden_size)
+    act_width(config)
 }
 
 impl Workspace {
-    pub(super) fn new(gpu: &dyn Allocator, config: &VisionConfig, pixels: &Pixels<'_>, rows: usize) -> Result<Self> {
+    pub(super) fn new(
+        gpu: &dyn Allocator,
+        config: &VisionConfig,
+        pixels: &Pixels<'_>,
+        (rows, precision): (usize, KvPrecision),
+    ) -> Result<Self> {
         let cut = cut(pixels, config);
         let patches = cut.count();
         let rows = rows.min(patches.next_multiple_of(row_alignment(config)));
-        let (hidden, head_dim) = (config.hidden_size, config.head_dim());
+        let (hidden, head_dim, pairs) = (config.hidden_size, config.head_dim(), RopePairs::Half);
+        let heads = PatchHeads { count: config.num_attention_heads, dim: head_dim, pairs };
         let bytes = |rows: usize, width: usize| (rows * width * size_of::<f32>()) as u64;
         let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes(rows, width));
         let upload =
             |label, bytes, data: &dyn Fn() -> Vec<u8>| gpu.upload_with(label, Purpose::Activations, bytes, data);
         let rotations = || {
             let places = (0..patches).map(|patch| cut.grid().place(patch));
-            bytemuck::cast_slice(&rope::place_angles(ROPE_THETA, head_dim, places)).to_vec()
+            let angles = rope::place_angles(ROPE_THETA, head_dim, places);
+            bytemuck::cast_slice(&table(pairs, head_dim, &angles)).to_vec()
         };
         let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
         let pixel_bytes = (pixels.width * pixels.height * size_of::<u32>()) as u64;
         Ok(Self {
             config: config.clone(),
             x: alloc("vision x", patches, hidden)?,
-            qkv: alloc("vision qkv", patches, 3 * hidden)?,
+            q: alloc("vision q", patches, hidden)?,
+            keys: PatchKeys::new(gpu, heads, precision, (patches, 0))?,
             h: alloc("vision h", rows, hidden)?,
             act: alloc("vision act", rows, act_width(config))?,
             angles: upload("vision angles", bytes(patches, head_dim), &rotations)?,
-            ones: upload("ones", bytes(rows, 1), &|| bytemuck::cast_slice(&vec![1.0_f32; rows]).to_vec())?,
             pixels: Some(upload("pixels", pixel_bytes, &words)?),
             cut,
             patches,

@@ -49,11 +49,21 @@ pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Sour
         let rows = |buffer: &Slice, stride, offset| Heads { buffer: buffer.clone(), stride, offset };
         let (q_rows, k_rows, v_rows, cache, step);
         let kv = match source {
-            Source::Rows => {
+            Source::Rows(precision @ KvPrecision::F32) => {
                 let buffer = harness.input(&fused([&q, &k, &v, &gates], q_tokens))?;
                 let stride = q_width + 2 * kv_width + gates_width;
                 [q_rows, k_rows, v_rows] = [0, q_width, q_width + kv_width].map(|offset| rows(&buffer, stride, offset));
-                KeysValues::Rows { k: &k_rows, v: &v_rows }
+                KeysValues::Rows { k: &k_rows, v: &v_rows, precision }
+            }
+            Source::Rows(precision) => {
+                q_rows = rows(&harness.input(&fused([&q, &gates], q_tokens))?, q_width + gates_width, 0);
+                let [k_words, v_words] = [&mut k, &mut v].map(|numbers| held(precision, head_dim, numbers).0);
+                let side_by_side =
+                    k_words.chunks(k_words.len() / kv_tokens).zip(v_words.chunks(v_words.len() / kv_tokens));
+                let words: Vec<u32> = side_by_side.flat_map(|(k, v)| [k, v]).flatten().copied().collect();
+                let buffer = harness.words(&words)?;
+                [k_rows, v_rows] = [0, kv_width].map(|offset| rows(&buffer, 2 * kv_width, offset));
+                KeysValues::Rows { k: &k_rows, v: &v_rows, precision }
             }
             Source::Cache(precision) => {
                 q_rows = rows(&harness.input(&fused([&q, &gates], q_tokens))?, q_width + gates_width, 0);
@@ -87,6 +97,18 @@ fn fused<const N: usize>(matrices: [&[f32]; N], rows: usize) -> Vec<f32> {
     (0..rows).flat_map(row).collect()
 }
 
+/// The words and the scales of heads, which become what a precision makes of them.
+fn held(precision: KvPrecision, head_dim: usize, numbers: &mut [f32]) -> (Vec<u32>, Vec<u32>) {
+    let (mut words, mut scales) = (Vec::new(), Vec::new());
+    for head in numbers.chunks_exact_mut(head_dim) {
+        let (packed, scale) = pack(precision, head);
+        head.copy_from_slice(&unpack(precision, &packed, scale));
+        words.extend(packed);
+        scales.push(u32::from(scale));
+    }
+    (words, scales)
+}
+
 /// A cache that holds the keys and values in some pages, and nothing that is a number elsewhere. They become what it makes of them.
 fn cached(
     harness: &mut Harness<'_>,
@@ -95,17 +117,7 @@ fn cached(
     [k, v]: [&mut [f32]; 2],
 ) -> Result<Cache> {
     let tokens = k.len() / head_dim / kv_heads;
-    let hold = |numbers: &mut [f32]| {
-        let (mut words, mut scales) = (Vec::new(), Vec::new());
-        for head in numbers.chunks_exact_mut(head_dim) {
-            let (packed, scale) = pack(precision, head);
-            head.copy_from_slice(&unpack(precision, &packed, scale));
-            words.extend(packed);
-            scales.push(u32::from(scale));
-        }
-        (words, scales)
-    };
-    let (k, v) = (hold(k), hold(v));
+    let (k, v) = (held(precision, head_dim, k), held(precision, head_dim, v));
     let mut planes: Vec<Vec<u32>> = plane_words(precision, kv_heads, head_dim, rows_of(pages, tokens))
         .into_iter()
         .map(|words| vec![u32::MAX; words])

@@ -1,10 +1,11 @@
 //! Cases of what writes the cache of keys and values.
 
-use super::harness::{Harness, Holds, Output, Random};
+use super::harness::{Harness, Holds, Output, POISON, Random};
 use super::{Case, POINTWISE};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
+use crate::kernels::rope::{self, Rope, table};
 use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, table_stride};
 use crate::reference;
 use crate::reference::rope_append::Step;
@@ -176,6 +177,31 @@ pub fn rope_append(
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(out);
+        Ok(planes)
+    })
+}
+
+/// Rows taken apart, of which `spare` columns are no head's; rotated, or every bit as it was.
+pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPrecision), spare: usize) -> Case {
+    let sizes = format!("tokens={tokens} {heads:?} spare={spare}");
+    Case::new(rope::kernel(is_rotated, precision), POINTWISE, sizes, move |harness| {
+        let width = (heads.q + 2 * heads.kv) * heads.dim;
+        let stride = width + spare;
+        let mut x = exact_numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
+        x.chunks_exact_mut(stride).for_each(|row| row[width..].fill(POISON));
+        let angles = harness.random.numbers(tokens * heads.dim / 2, 4.0);
+        let angles: Vec<[f32; 2]> = angles.iter().map(|angle| [angle.cos(), angle.sin()]).collect(); // [tokens, dim / 2, (cos, sin)]
+        let turns = harness.input(&table(heads.pairs, heads.dim, &angles))?;
+        let (mut planes, cache) = new_cache(harness, precision, heads, tokens, !is_rotated)?;
+        let (mut q, x_slice) = (harness.output(tokens * heads.q * heads.dim, Holds::Numbers)?, harness.input(&x)?);
+        let kv = &[cache.planes[0].clone(), cache.planes[1].clone()];
+        let turns = is_rotated.then_some(&turns);
+        let launch = Rope { x: &x_slice, stride, tokens, heads, angles: turns, q: &q.slice, kv, precision };
+        rope::record(&mut harness.recording, &launch)?;
+        let (written, angles) = (reference_cache(&mut planes), is_rotated.then_some(angles.as_flattened()));
+        reference::rope::apart((heads, stride), angles, &x, q.expected(), (precision, written));
+        planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
+        planes.push(q);
         Ok(planes)
     })
 }

@@ -16,11 +16,11 @@ mod sampling;
 use std::fmt;
 
 pub use attention::{Attending, Scores, attention, attention_join, attention_step};
-pub use cache::{Rotation, exact_numbers, rope_append, signs, step_words};
+pub use cache::{Rotation, exact_numbers, rope, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
-pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, rope};
+pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm};
 pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
 pub use recurrent::{delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
@@ -163,7 +163,6 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
         "patchify" => vec![patchify((2, 3), 14, 1, 1..6), patchify((4, 6), 3, 2, 1..23)],
         "position_rows" => vec![position_rows((4, 6), 2, (5, 8), 1..23)],
-        "rope" => [RopePairs::Half, RopePairs::Interleaved].map(|pairs| rope(5, (3, 1), 40, pairs, 4)).into(),
         "sample" => draws().map(|draw| sample(VOCAB, Logits::FLAT, draw)).into(),
         "sample_filter" => {
             let options = SamplingOptions { temperature: 2.0, top_k: Some(99), top_p: 0.75, min_p: 0.5, ..warm() };
@@ -183,7 +182,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::Attention { head_dim, source, is_gated, tuning } => {
             let tile = tuning.fitting(head_dim, source).tile();
             let (q_tokens, kv_tokens, (q_heads, kv_heads), causal_past) = match source {
-                Source::Rows => (tile + 1, tile + 1, (1, 1), None),
+                Source::Rows(_) => (tile + 1, tile + 1, (1, 1), None),
                 Source::Cache(_) => (9, tile + 8, (4, 2), Some(tile - 1)),
             };
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
@@ -233,6 +232,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::RmsNorm(tuning) => {
             let case = |width| rms_norm(tuning, (3, width), 1e-5, 3.0);
             vec![case(260), case(256).in_order(order(256))]
+        }
+        Variant::Rope { is_rotated, precision } => {
+            let case = |pairs| rope(5, heads(40, pairs), (is_rotated, precision), 4);
+            [RopePairs::Half, RopePairs::Interleaved].map(case).into()
         }
         Variant::RopeAppend { head_dim, has_norms, precision } => {
             let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false };

@@ -1,9 +1,9 @@
 //! Cases of the kernels that change numbers one by one.
 
-use super::harness::{FOREIGN, Holds};
+use super::harness::Holds;
 use super::products::arrange;
 use super::{Case, EXACT, HALVES, POINTWISE, SUM};
-use crate::config::{Activation, RopePairs};
+use crate::config::Activation;
 use crate::kernels;
 use crate::kernels::peak::Numbers;
 use crate::reference;
@@ -68,25 +68,6 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
         kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, weight_slice, &y.slice)?;
         reference::rms_norm::compute(eps, &x, &weight, y.expected());
         Ok(vec![y])
-    })
-}
-
-/// `spare` columns of a row are no head's, besides the values that rope leaves alone.
-pub fn rope(tokens: usize, (q, k): (usize, usize), dim: usize, pairs: RopePairs, spare: usize) -> Case {
-    let sizes = format!("tokens={tokens} heads={q}+{k} dim={dim} {pairs:?} spare={spare}");
-    Case::new(kernels::rope::kernel(), POINTWISE, sizes, move |harness| {
-        let (width, stride) = ((q + k) * dim, (q + 2 * k) * dim + spare);
-        let mut numbers = harness.random.numbers(tokens * stride, 1.0); // [tokens, stride]
-        numbers.chunks_exact_mut(stride).for_each(|row| row[width..].fill(FOREIGN));
-        let angles = harness.random.numbers(tokens * dim / 2, 4.0);
-        let angles: Vec<f32> = angles.iter().flat_map(|angle| [angle.cos(), angle.sin()]).collect(); // [tokens, dim / 2, (cos, sin)]
-        let q_scale: Vec<f32> = (0..tokens).map(|_| 1.5 + harness.random.number()).collect();
-        let mut qkv = harness.in_place(&numbers)?;
-        let (angles_slice, q_scale_slice) = (harness.input(&angles)?, harness.input(&q_scale)?);
-        let (heads, recording) = (kernels::rope::Heads { q, k, dim, pairs }, &mut harness.recording);
-        kernels::rope::record(recording, heads, (tokens, stride), &qkv.slice, &angles_slice, &q_scale_slice)?;
-        reference::rope::compute(heads, stride, &angles, &q_scale, qkv.expected());
-        Ok(vec![qkv])
     })
 }
 

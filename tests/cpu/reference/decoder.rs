@@ -62,7 +62,7 @@ fn layer(weights: &Tensors, index: usize, angles: &[f32], q_scale: &[f32], mut x
     let normed = rms_norm(&x, &weights.get(&name("input_layernorm")));
     let qkv_proj = stacked(&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]);
     let mut qkv = linear(&normed, HIDDEN, &qkv_proj); // [tokens, STRIDE]
-    let heads = rope::Heads { q: Q_HEADS, k: KV_HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
+    let heads = rope::Heads { q: Q_HEADS, kv: KV_HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
     rope::compute(heads, STRIDE, angles, q_scale, &mut qkv);
     let tokens = x.len() / HIDDEN;
     let attended = attend(&qkv, &[100, 1, tokens - 101]);

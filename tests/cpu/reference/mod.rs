@@ -149,7 +149,7 @@ fn both_rope_pairings_are_one_up_to_the_order_of_lanes() {
     };
     let turned = |numbers: &[f32], pairs| {
         let mut qkv = numbers.to_vec();
-        rope::compute(rope::Heads { q: 2, k: 1, dim, pairs }, heads * dim, &angles, &q_scale, &mut qkv);
+        rope::compute(rope::Heads { q: 2, kv: 1, dim, pairs }, heads * dim, &angles, &q_scale, &mut qkv);
         qkv
     };
     let half = turned(&numbers, RopePairs::Half);

@@ -93,7 +93,7 @@ fn layer(weights: &Tensors, index: usize, grid: (usize, usize), mut x: Vec<f32>)
 
     let normed = rms_norm(&x, &weights.get(&name("attention_norm")));
     let mut qkv = linear(&normed, HIDDEN, &stacked(&["attention.q_proj", "attention.k_proj", "attention.v_proj"]));
-    let heads = rope::Heads { q: HEADS, k: HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
+    let heads = rope::Heads { q: HEADS, kv: HEADS, dim: HEAD_DIM, pairs: RopePairs::Half };
     rope::compute(heads, STRIDE, &angles(grid), &vec![1.0; tokens], &mut qkv);
     let shape = Shape {
         q_tokens: tokens,

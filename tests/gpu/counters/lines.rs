@@ -229,17 +229,14 @@ pub(super) fn cache(gpu: &Gpu, kv_heads: usize, head_dim: usize, precision: KvPr
 fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuning) -> Dispatch {
     let rows = |count| heads(gpu, count, head_dim);
     let (q_heads, kv_heads, causal_past) = match source {
-        Source::Rows => (16, 16, None),
+        Source::Rows(_) => (16, 16, None),
         Source::Cache(_) => (32, 8, Some(PAGE)),
     };
     let (q, k, v, step) = (rows(q_heads), rows(kv_heads), rows(kv_heads), zeros(gpu, 4 * rope_table_at(2) as u64));
-    let cache = match source {
-        Source::Rows => None,
-        Source::Cache(precision) => Some(cache(gpu, kv_heads, head_dim, precision)),
-    };
-    let kv = match &cache {
-        None => KeysValues::Rows { k: &k, v: &v },
-        Some(cache) => KeysValues::Cache { cache, step: &step },
+    let cache = &cache(gpu, kv_heads, head_dim, source.precision());
+    let kv = match source {
+        Source::Rows(precision) => KeysValues::Rows { k: &k, v: &v, precision },
+        Source::Cache(_) => KeysValues::Cache { cache, step: &step },
     };
     let shape = Shape { q_tokens: PAGE, kv_tokens: 2 * PAGE, q_heads, kv_heads, head_dim, causal_past };
     let mut recording = Recording::new();
@@ -334,7 +331,8 @@ fn neighbours_that_read_for_an_attention_share_the_lines() {
     let tunings =
         [("staged", Tuning::HARDWARE), ("few registers", Tuning::FEW_REGISTERS), ("half as many", Tuning::ALL[4])];
     let cached = KvPrecision::ALL.map(|precision| (128, Source::Cache(precision)));
-    let shapes = [(64, Source::Rows), (64, Source::Cache(KvPrecision::F16))].into_iter().chain(cached);
+    let shapes = [Source::Rows(KvPrecision::F32), Source::Rows(KvPrecision::F16), Source::Cache(KvPrecision::F16)];
+    let shapes = shapes.into_iter().map(|source| (64, source)).chain(cached);
     for (head_dim, source) in shapes {
         for (name, tuning) in tunings {
             let fitting = tuning.fitting(head_dim, source);

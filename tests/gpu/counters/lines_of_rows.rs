@@ -8,8 +8,9 @@ use ocelli::kernels::cache::rope_table_at;
 use ocelli::kernels::gated_matvec::{self, GatedMatvec};
 use ocelli::kernels::gemv::{Gemv, Norm, Orders, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
+use ocelli::kernels::rope::{self, Rope};
 use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
-use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm, rope};
+use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm};
 use ocelli::weights::layout::{Layout, MatrixShape, Order};
 use ocelli::weights::upload::{RowShard, Weight};
 
@@ -35,7 +36,7 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
     Known { kernel, buffer, lines }
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 7] = [
     // A block of weights is 32 bytes, of which a thread reads 16 at a time.
     known("embed_rows q8_0", "w_quants", 2.0),
     // Two blocks of 256 inputs of two rows: 16 bytes of a line of each.
@@ -44,8 +45,6 @@ const KNOWN: [Known; 8] = [
     known("qkv_matvec q4_k", "w_super_scales", 2.0),
     // Rows of the table of rotations are no whole number of lines.
     known("qkv_matvec", "step", 1.55),
-    // A pair is two numbers side by side, read one after the other.
-    known("rope, neighbours", "qkv", 2.0),
     // Four numbers of a value, read one after the other. Through workgroup memory it takes more instructions, and of wide heads leaves fewer waves.
     known("rope_append 128", "qkv", 2.5),
     known("rope_append 256", "qkv", 1.75),
@@ -117,12 +116,13 @@ fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dis
     launch(|recording| rope_append::record(recording, &append))
 }
 
-fn rotation(gpu: &Gpu, pairs: RopePairs) -> Dispatch {
+fn rotation(gpu: &Gpu, pairs: RopePairs, precision: KvPrecision) -> Dispatch {
     let (tokens, dim) = (64, 64);
-    let heads = rope::Heads { q: 16, k: 16, dim, pairs };
-    let (qkv, stride) = (numbers(gpu, tokens * 48 * dim), 48 * dim);
-    let (angles, scale) = (numbers(gpu, tokens * dim), numbers(gpu, tokens));
-    launch(|recording| rope::record(recording, heads, (tokens, stride), &qkv, &angles, &scale))
+    let heads = Heads { q: 16, kv: 16, dim, pairs };
+    let (x, stride) = (&numbers(gpu, tokens * 48 * dim), 48 * dim);
+    let (q, angles) = (&numbers(gpu, tokens * 16 * dim), Some(&numbers(gpu, tokens * dim)));
+    let kv = &[(); 2].map(|()| numbers(gpu, tokens * 16 * dim));
+    launch(|recording| rope::record(recording, &Rope { x, stride, tokens, heads, angles, q, kv, precision }))
 }
 
 fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
@@ -184,8 +184,10 @@ fn neighbours_that_read_for_a_few_rows_share_the_lines() {
     check("rms_norm".into(), 64, &|gpu| norm(gpu, Some(in_memory)));
     check("rms_norm in subgroups".into(), 64, &|gpu| norm(gpu, Some(in_subgroups)));
     check("layer_norm".into(), 64, &|gpu| norm(gpu, None));
-    check("rope, halves".into(), 64, &|gpu| rotation(gpu, RopePairs::Half));
-    check("rope, neighbours".into(), 64, &|gpu| rotation(gpu, RopePairs::Interleaved));
+    for precision in [KvPrecision::F32, KvPrecision::F16] {
+        check(format!("rope, halves, {precision}"), 64, &|gpu| rotation(gpu, RopePairs::Half, precision));
+        check(format!("rope, neighbours, {precision}"), 64, &|gpu| rotation(gpu, RopePairs::Interleaved, precision));
+    }
     for precision in KvPrecision::ALL {
         check(format!("rope_append 128 {precision}"), 64, &|gpu| append(gpu, 128, false, precision));
     }

@@ -25,6 +25,9 @@ fn attention(of: Attention, source: Source, scores: Scores) -> Case {
     cases::attention(shape, tuning, (source, false), scores)
 }
 
+/// Rows of matrices of either precision.
+const ROWS: [Source; 2] = [Source::Rows(KvPrecision::F32), Source::Rows(KvPrecision::F16)];
+
 /// With gates.
 fn gated_rows() -> Vec<Case> {
     let mut rows = Vec::new();
@@ -33,7 +36,7 @@ fn gated_rows() -> Vec<Case> {
         for (turn, tuning) in Tuning::ALL.into_iter().enumerate() {
             let (q_heads, kv_heads) = [(4, 2), (5, 1), (3, 3), (8, 2)][(index + turn) % 4];
             for (q_tokens, kv_tokens, causal_past, source) in
-                [(33, 70, Some(37), cache), (1, 128, Some(127), cache), (9, 9, None, Source::Rows)]
+                [(33, 70, Some(37), cache), (1, 128, Some(127), cache), (9, 9, None, ROWS[index % 2])]
             {
                 let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
                 rows.push(cases::attention(shape, tuning, (source, true), Scores::MILD));
@@ -59,13 +62,13 @@ pub(crate) fn rows() -> Vec<Case> {
         causal(5, 31),
         causal(1, 127),
         causal(31, 127),
-        ((65, 65), None, Source::Rows),
+        ((65, 65), None, ROWS[0]),
         ((3, 129), None, F32),
         // Over a border between pages, and behind one.
         causal(9, 250),
         causal(3, 515),
-        ((1, 1), None, Source::Rows),
-        ((33, 33), Some(0), Source::Rows),
+        ((1, 1), None, ROWS[0]),
+        ((33, 33), Some(0), ROWS[0]),
     ];
     let mut rows = Vec::new();
     for head_dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256] {
@@ -90,17 +93,21 @@ pub(crate) fn rows() -> Vec<Case> {
     for precision in [KvPrecision::F16, KvPrecision::Int8] {
         for head_dim in [4, 12, 40, 64, 96, 128, 160, 256] {
             for (tokens, past, source) in modes {
-                if let Source::Cache(_) = source {
+                let source = match source {
+                    Source::Cache(_) => Some(Source::Cache(precision)),
+                    Source::Rows(_) => (precision == KvPrecision::F16).then_some(Source::Rows(precision)),
+                };
+                if let Some(source) = source {
                     let heads = HEADS[(rows.len() + rows.len() / modes.len()) % HEADS.len()];
                     let shape = Attention { tokens, heads, head_dim, past, tuning: tuning(rows.len()) };
-                    rows.push(attention(shape, Source::Cache(precision), Scores::MILD));
+                    rows.push(attention(shape, source, Scores::MILD));
                 }
             }
         }
     }
     // Widths whose scale, head_dim^-0.5, is exact: so are the scores.
     for head_dim in [4, 16, 64, 256] {
-        for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, Source::Rows)] {
+        for (tokens, past, source) in [causal(33, 0), causal(2, 127), ((65, 65), None, ROWS[0])] {
             let shape = Attention { tokens, heads: (4, 2), head_dim, past, tuning: tuning(rows.len()) };
             rows.extend([STEEP, SUNKEN].map(|scores| attention(shape, source, scores)));
         }
@@ -122,8 +129,8 @@ fn staged_rows() -> Vec<Case> {
             [(1, Some(0)), (33, Some(0)), (1, Some(63)), (5, Some(31)), (65, Some(127)), (2, Some(510)), (130, None)];
         let cached = modes.map(|(q, past): (usize, Option<usize>)| ((q, past.unwrap_or(3) + q), past, cache));
         let fused = [(1, None), (33, None), (65, None), (129, None), (33, Some(0))]
-            .map(|(q, past)| ((q, q), past, Source::Rows));
-        let fused = fused.into_iter().filter(|_| precision == KvPrecision::F32);
+            .map(|(q, past)| ((q, q), past, Source::Rows(precision)));
+        let fused = fused.into_iter().filter(|_| precision != KvPrecision::Int8);
         for (tokens, past, source) in cached.into_iter().chain(fused) {
             let heads = HEADS[rows.len() % HEADS.len()];
             rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
@@ -158,7 +165,8 @@ fn tier_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 40, 64, 128].into_iter().enumerate() {
             let heads = [(5, 1), (4, 2), (3, 3)][(index + turn) % 3];
             let cache = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
-            let modes = [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, Source::Rows)];
+            let modes =
+                [((33, 70), Some(37), cache), ((1, 128), Some(127), cache), ((65, 65), None, ROWS[(index + turn) % 2])];
             for (tokens, past, source) in modes {
                 rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
             }

@@ -1,22 +1,14 @@
 //! Rows of the kernels that move numbers.
 
-use ocelli::config::RopePairs;
+use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::cases::{Case, add_features, patch_merge, patchify, position_rows, rope};
+use ocelli::kernels::rope::Heads;
 
 use super::pointwise::FOLDED;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for pairs in [RopePairs::Half, RopePairs::Interleaved] {
-        for dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256] {
-            rows.extend([
-                rope(1, (4, 1), dim, pairs, 0),
-                rope(33, (5, 1), dim, pairs, 4),
-                rope(3, (3, 3), dim, pairs, 0),
-            ]);
-        }
-    }
-    rows.push(rope(FOLDED / (6 * 16) + 1, (4, 2), 32, RopePairs::Half, 0));
+    rows.extend(rope_rows());
     for (grid, merge, channels) in [
         ((1, 1), 2, 3),
         ((1, 3), 1, 48),
@@ -62,5 +54,28 @@ pub(crate) fn rows() -> Vec<Case> {
             .map(|(tokens, width, offset)| add_features(tokens, width, offset)),
     );
     rows.push(add_features(FOLDED / 4096 + 1, 4 * 4096, 1));
+    rows
+}
+
+/// Rows of heads taken apart.
+fn rope_rows() -> Vec<Case> {
+    let heads = |(q, kv), dim, pairs| Heads { q, kv, dim, pairs };
+    let mut rows = Vec::new();
+    for precision in [KvPrecision::F32, KvPrecision::F16] {
+        for (turn, pairs) in [RopePairs::Half, RopePairs::Interleaved].into_iter().enumerate() {
+            for (index, dim) in [8, 24, 32, 40, 64, 72, 80, 96, 128, 160, 256].into_iter().enumerate() {
+                let counts = [(4, 1), (5, 5), (3, 0), (0, 3)];
+                let sizes = [(1, 0), (33, 4), (3, 0)];
+                for (third, (tokens, spare)) in sizes.into_iter().enumerate() {
+                    let heads = heads(counts[(index + turn + third) % counts.len()], dim, pairs);
+                    rows.push(rope(tokens, heads, (true, precision), spare));
+                }
+            }
+        }
+        for (tokens, counts, dim, spare) in [(1, (1, 1), 80, 0), (33, (3, 2), 24, 8), (300, (2, 2), 80, 0)] {
+            rows.push(rope(tokens, heads(counts, dim, RopePairs::Half), (false, precision), spare));
+        }
+    }
+    rows.push(rope(FOLDED / (6 * 4) + 1, heads((2, 2), 32, RopePairs::Half), (true, KvPrecision::F16), 0));
     rows
 }
