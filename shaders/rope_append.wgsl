@@ -8,19 +8,20 @@ struct Params {
   tokens: u32,
   q_heads: u32,
   kv_heads: u32,
-  stride: u32, // of a row of qkv
+  stride4: u32, // of a row of qkv
   apart: u32, // the lanes of the first pairs, of which there are as many; those of further pairs are neighbours
   eps: f32, // of the norm
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, stride]: queries, keys, values
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4f>; // [tokens, stride4]: queries, keys, values
 @group(0) @binding(next) var<storage, read> q_gain: array<f32>; //: when NORM // [HEAD_DIM]
 @group(0) @binding(next) var<storage, read> k_gain: array<f32>; //: when NORM // [HEAD_DIM]
 
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 
-var<workgroup> head_k: array<f32, HEAD_DIM>;
+// Written number by number, so no vectors: neighbours would write the same ones.
+var<workgroup> rotated: array<f32, HEAD_DIM>;
 var<workgroup> squares: array<f32, 64>; //: when NORM
 
 @compute @workgroup_size(64)
@@ -33,15 +34,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let token = item / heads;
   let head = item % heads;
   let is_query = head < p.q_heads;
-  let first = token * p.stride + head * HEAD_DIM;
+  let first = token * p.stride4 + head * HEAD_DIM4;
   let words = words_of(token);
   let position = position_of(token);
   let angles = 4u * words + step[words + 1u].x + (position - step[words].w) * (HEAD_DIM + 4u);
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
 //: when NORM
   var sum = 0.0;
-  for (var i = lane; i < HEAD_DIM; i += 64u) {
-    sum += qkv[first + i] * qkv[first + i];
+  if lane < HEAD_DIM4 {
+    sum = dot(qkv[first + lane], qkv[first + lane]);
   }
   squares[lane] = sum;
   for (var half = 32u; half > 0u; half >>= 1u) {
@@ -57,32 +58,28 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     let a_at = select(2u * pair, pair, pair < p.apart);
     let b_at = a_at + select(1u, p.apart, pair < p.apart);
     let angle = vec2f(bitcast<f32>(step_word(angles + 2u * pair)), bitcast<f32>(step_word(angles + 2u * pair + 1u))) * scale;
-    var a = qkv[first + a_at];
-    var b = qkv[first + b_at];
+    var a = qkv[first + a_at / 4u][a_at % 4u];
+    var b = qkv[first + b_at / 4u][b_at % 4u];
 //: when NORM
     a *= normed * select(k_gain[a_at], q_gain[a_at], is_query);
     b *= normed * select(k_gain[b_at], q_gain[b_at], is_query);
 //: end
-    let a_rotated = a * angle.x - b * angle.y;
-    let b_rotated = b * angle.x + a * angle.y;
-    if is_query {
-      qkv[first + a_at] = a_rotated;
-      qkv[first + b_at] = b_rotated;
-    } else {
-      head_k[a_at] = a_rotated;
-      head_k[b_at] = b_rotated;
-    }
-  }
-  if is_query {
-    return;
+    rotated[a_at] = a * angle.x - b * angle.y;
+    rotated[b_at] = b * angle.x + a * angle.y;
   }
   workgroupBarrier();
   var k = vec4f(0.0);
   var v = vec4f(0.0);
   if lane < HEAD_DIM4 {
-    let at = first + p.kv_heads * HEAD_DIM + 4u * lane;
-    k = vec4f(head_k[4u * lane], head_k[4u * lane + 1u], head_k[4u * lane + 2u], head_k[4u * lane + 3u]);
-    v = vec4f(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
+    k = vec4f(rotated[4u * lane], rotated[4u * lane + 1u], rotated[4u * lane + 2u], rotated[4u * lane + 3u]);
+    if is_query {
+      qkv[first + lane] = k;
+    } else {
+      v = qkv[first + p.kv_heads * HEAD_DIM4 + lane];
+    }
+  }
+  if is_query {
+    return;
   }
   let row = kv_row_of(words, position);
   let kv_head = head - p.q_heads;

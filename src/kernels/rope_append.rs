@@ -23,7 +23,7 @@ pub fn table_stride(head_dim: usize) -> usize {
 pub struct RopeAppend<'a> {
     /// Queries, which are rotated and scaled in place, keys and values. `// [tokens, stride]`
     pub qkv: &'a Slice,
-    /// Width of a row, at least `(q + 2 * kv) * dim`.
+    /// Width of a row, at least `(q + 2 * kv) * dim`, a multiple of 4.
     pub stride: usize,
     /// New tokens.
     pub tokens: usize,
@@ -71,7 +71,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
             tokens,
             q_heads = heads.q,
             kv_heads = heads.kv,
-            stride,
+            stride4 = stride / 4,
             apart = heads.pairs.apart(heads.dim),
             eps
         ),

@@ -36,7 +36,7 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
     Known { kernel, buffer, lines }
 }
 
-const KNOWN: [Known; 7] = [
+const KNOWN: [Known; 5] = [
     // A block of weights is 32 bytes, of which a thread reads 16 at a time.
     known("embed_rows q8_0", "w_quants", 2.0),
     // Two blocks of 256 inputs of two rows: 16 bytes of a line of each.
@@ -45,9 +45,6 @@ const KNOWN: [Known; 7] = [
     known("qkv_matvec q4_k", "w_super_scales", 2.0),
     // Rows of the table of rotations are no whole number of lines.
     known("qkv_matvec", "step", 1.55),
-    // Four numbers of a value, read one after the other. Through workgroup memory it takes more instructions, and of wide heads leaves fewer waves.
-    known("rope_append 128", "qkv", 2.5),
-    known("rope_append 256", "qkv", 1.75),
 ];
 
 fn weight(gpu: &Gpu, layout: Layout) -> Weight {
