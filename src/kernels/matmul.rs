@@ -36,7 +36,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::REGISTERS,
         Self::SOFTWARE,
         Self::DOT,
@@ -46,6 +46,7 @@ impl Tuning {
         Self::TILE,
         Self::NARROW_TILE,
         Self::SMALL_TILE,
+        Self::QUADS,
     ];
 
     /// What suits a device.
@@ -53,6 +54,7 @@ impl Tuning {
         let suits = match kernel_config.class {
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::REGISTERS,
+            DeviceClass::Software if kernel_config.features.contains(Features::SUBGROUPS) => Self::QUADS,
             DeviceClass::Software => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
@@ -72,6 +74,8 @@ impl Tuning {
     /// For devices that run on a processor.
     pub const SOFTWARE: Self =
         Self { threads: 16, across: 16, rows: 8, groups: 4, words: 1, chained: false, uses: Features::NONE };
+    /// For those of them that have subgroups, four neighbours of which load inputs for one another.
+    pub const QUADS: Self = Self { rows: 16, groups: 2, words: 2, uses: Features::SUBGROUPS, ..Self::SOFTWARE };
     /// Inputs in 8-bit integers, where weights are.
     pub const DOT: Self = Self { uses: Features::DOT, ..Self::REGISTERS };
     /// Products in 16-bit floats.
@@ -100,10 +104,12 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     let (file, needs) = match uses {
         _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
         _ if uses.contains(Features::F16) => ("matmul_f16", Features::F16),
+        _ if uses.contains(Features::SUBGROUPS) => ("matmul_quads", Features::SUBGROUPS),
         _ if tuning.is_tiled() => ("matmul_tile", Features::NONE),
         _ => ("matmul", Features::NONE),
     };
-    let (is_float, is_integer) = (needs == Features::NONE, needs == Features::DOT);
+    let (is_float, is_integer) = (needs & (Features::DOT | Features::F16) == Features::NONE, needs == Features::DOT);
+    let is_in_quads = needs == Features::SUBGROUPS;
     let mut shader = Shader::new(file).choose("LAYOUT", layout.name()).set_all([
         ("THREADS", threads),
         ("ROWS", rows),
@@ -117,6 +123,8 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     ]);
     if tuning.is_tiled() {
         shader = tiled(shader, layout, tuning);
+    } else if is_in_quads {
+        shader = shader.set("WORDS", words).set("FOURS", rows / ROW_GROUP);
     } else if is_float {
         shader = shader.set("WORDS", words).set("CHAINED", chained.into());
     }

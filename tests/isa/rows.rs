@@ -97,7 +97,7 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
 /// Products of many rows.
 fn products(layout: Layout) -> impl Iterator<Item = Row> {
     use matmul::Tuning;
-    let suits = |tuning: &Tuning| *tuning != Tuning::SOFTWARE;
+    let suits = |tuning: &Tuning| ![Tuning::SOFTWARE, Tuning::QUADS].contains(tuning);
     Tuning::ALL.into_iter().filter(suits).map(move |tuning| {
         let kernel = matmul::kernel(layout, false, tuning);
         let inputs = match kernel.needs() {

@@ -123,8 +123,12 @@ fn matmul_tier_rows() -> Vec<Case> {
             let kernel = (layout, tuning);
             let into = into_in_turn(index);
             rows.extend([(3, 5, k), (33, 65, k)].map(|sizes| matmul(Against::Seen, kernel, sizes, into, sizes.1)));
-            let tolerance = if tuning.uses == Features::F16 { HALVES } else { EIGHT_BITS };
-            rows.push(matmul(Against::Given, kernel, (9, 130, 2 * k), into, 130).within(tolerance));
+            let given = matmul(Against::Given, kernel, (9, 130, 2 * k), into, 130);
+            rows.push(match tuning.uses {
+                Features::F16 => given.within(HALVES),
+                Features::DOT => given.within(EIGHT_BITS),
+                _ => given,
+            });
         }
     }
     rows
