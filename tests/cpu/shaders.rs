@@ -31,7 +31,7 @@ const MAX_WORKGROUP_Z: u32 = 64;
 
 const MAX_LINES: usize = 200;
 /// Endings of files that do a kernel's work in another way, most of them with an optional feature.
-const TWINS: [&str; 4] = ["_subgroup", "_f16", "_dp4a", "_tile"];
+const TWINS: [&str; 5] = ["_subgroup", "_f16", "_dp4a", "_tile", "_quads"];
 
 /// Every kernel that the table in `tests/gpu/kernels` runs, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
