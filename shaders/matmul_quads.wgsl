@@ -5,10 +5,10 @@
 
 // Four columns of a row, which are all there but for the last ones of the matrix.
 fn store_four(row: u32, column: u32, n: u32, flags: u32, products: vec4f) {
+  let at = row * p.y_stride + p.y_offset + column;
   if column + 4u > n {
-    store(row, column, products);
+    store(at, column, products);
   } else {
-    let at = row * p.y_stride + p.y_offset + column;
     let shared_by_rows = p.first_row + column;
     var values = products;
     if (flags & 1u) != 0u {
