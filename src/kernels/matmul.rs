@@ -75,7 +75,7 @@ impl Tuning {
     pub const SOFTWARE: Self =
         Self { threads: 16, across: 16, rows: 8, groups: 4, words: 1, chained: false, uses: Features::NONE };
     /// For those of them that have subgroups, four neighbours of which load inputs for one another.
-    pub const QUADS: Self = Self { rows: 16, groups: 2, words: 2, uses: Features::SUBGROUPS, ..Self::SOFTWARE };
+    pub const QUADS: Self = Self { rows: 16, uses: Features::SUBGROUPS, ..Self::SOFTWARE };
     /// Inputs in 8-bit integers, where weights are.
     pub const DOT: Self = Self { uses: Features::DOT, ..Self::REGISTERS };
     /// Products in 16-bit floats.
