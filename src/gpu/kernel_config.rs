@@ -15,6 +15,13 @@ pub enum DeviceClass {
     SlowCompiler,
 }
 
+impl DeviceClass {
+    /// Whether lanes share rows of weights in products of few rows: on processors each lane has some of its own.
+    pub fn lanes_share_rows(self) -> bool {
+        self == Self::Hardware
+    }
+}
+
 /// Families of kernels that are tuned apart from one another.
 pub const TUNING_GROUPS: usize = 4;
 

@@ -40,6 +40,7 @@ pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
 
+pub use crate::weights::layout::Order;
 pub use matmul::Linear;
 
 /// Kernels that are tuned together: the indices of [`KernelConfig::variants`].

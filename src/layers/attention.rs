@@ -1,6 +1,6 @@
 //! Causal grouped-query self-attention over the KV cache, with its norm before and its residual behind.
 
-use super::linear::{FusedLinear, Norm, add, normed};
+use super::linear::{FusedLinear, Norm, add, gemv, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
@@ -84,7 +84,7 @@ impl Attention {
         };
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
-            let gemv = pass.gemv(weight, m, 2, Some(&self.norm));
+            let gemv = gemv(pass, weight, m, 2, Some(&self.norm));
             let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, cache };
             qkv_matvec::record(pass.recording, &gemv, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);

@@ -6,12 +6,12 @@ use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::{Form, Pass};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
+use crate::kernels::Order;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep, reach};
 use crate::kernels::rms_norm;
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::state::PictureState;
-use crate::weights::layout::Order;
 use crate::weights::upload::Weight;
 
 /// `x += o(attention(norm(q), norm(k), v))`, where q is a product of the normed x, k and v of pictures' features. Nothing is rotated and

@@ -5,10 +5,10 @@ use super::pass::Pass;
 use crate::config::DeltaConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
+use crate::kernels::Order;
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{self, Does, GatedHeadNorm};
 use crate::state::DeltaState;
-use crate::weights::layout::Order;
 use crate::weights::upload::Weight;
 
 /// `x += out(norm(scan(silu(conv(qkv)), b, a)) * silu(z))`, where q, k and v, z, b and a are products of the normed x.

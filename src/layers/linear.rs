@@ -3,9 +3,8 @@
 use super::pass::Pass;
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
-use crate::kernels::gemv::{self, Orders};
-use crate::kernels::{Linear, matvec, rms_norm};
-use crate::weights::layout::Order;
+use crate::kernels::gemv::{self, Gemv, Orders};
+use crate::kernels::{Linear, Order, matvec, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// A root-mean-square norm.
@@ -73,7 +72,7 @@ pub fn normed(pass: &mut Pass<'_>, weights: &[Weight], norm: &Norm, (x, m): (&Sl
     }
     let (y_stride, mut y_offset) = (width(weights), 0);
     for weight in weights {
-        let gemv = pass.gemv(weight, m, 1, Some(norm));
+        let gemv = gemv(pass, weight, m, 1, Some(norm));
         let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset, accumulate: false };
         matvec::record(pass.recording, &gemv, &product, Some(norm.folded()))?;
         y_offset += weight.shape.rows;
@@ -91,6 +90,14 @@ fn side_by_side(recording: &mut Recording, weights: &[Weight], (x, m): (&Slice, 
     Ok(())
 }
 
+/// The product of `m` rows of a step with a matrix, normed first if asked.
+pub(super) fn gemv(pass: &Pass<'_>, weight: &Weight, m: usize, fused_outputs: usize, norm: Option<&Norm>) -> Gemv {
+    let (x, y) = (pass.order(weight.shape.cols), Order::NATURAL);
+    let gain = norm.map_or(Order::NATURAL, |norm| norm.order);
+    let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, fused_outputs, norm.is_some());
+    gemv.ordered(Orders { x, gain, y })
+}
+
 /// Outputs of all matrices together.
 fn width(weights: &[Weight]) -> usize {
     weights.iter().map(|weight| weight.shape.rows).sum()
@@ -105,7 +112,7 @@ pub fn add(pass: &mut Pass<'_>, weight: &Weight, (x, order): (&Slice, Order), y:
         return product.record(pass.recording);
     }
     let orders = Orders { x: order, y: pass.order(y_stride), ..Orders::default() };
-    let gemv = pass.gemv(weight, m, 1, None).ordered(orders);
+    let gemv = gemv(pass, weight, m, 1, None).ordered(orders);
     matvec::record(pass.recording, &gemv, &product, None)
 }
 

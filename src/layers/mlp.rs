@@ -1,6 +1,6 @@
 //! The gated feed-forward (<https://arxiv.org/abs/2002.05202>), with its norm before and its residual behind.
 
-use super::linear::{FusedLinear, Norm, add, normed};
+use super::linear::{FusedLinear, Norm, add, gemv, normed};
 use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
@@ -29,7 +29,7 @@ impl Mlp {
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
-                let gemv = pass.gemv(weight, m, 2, Some(&self.norm)).with_outputs(order);
+                let gemv = gemv(pass, weight, m, 2, Some(&self.norm)).with_outputs(order);
                 let gated = GatedMatvec { x: &x, m, norm: Some(self.norm.folded()), weight, activation, y: &act };
                 gated_matvec::record(pass.recording, &gemv, &gated)?; // [rows, intermediate]
             }

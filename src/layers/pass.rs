@@ -2,17 +2,14 @@
 
 use std::ops::Range;
 
-use super::linear::Norm;
 use super::step;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
+use crate::kernels::Order;
 use crate::kernels::attention_step::reach;
-use crate::kernels::gemv::{Gemv, Orders};
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
-use crate::weights::layout::Order;
-use crate::weights::upload::Weight;
 
 /// What a recording of a pass depends on besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +63,11 @@ impl Pass<'_> {
 
     /// How rows of `width` numbers lie that products with a matrix read: of a step in order for the lanes of the device.
     pub(super) fn order(&self, width: usize) -> Order {
-        if self.is_step() { Order::of(self.recording.kernel_config().class, width) } else { Order::NATURAL }
-    }
-
-    /// The product of `m` rows of a step with a matrix, normed first if asked.
-    pub(super) fn gemv(&self, weight: &Weight, m: usize, fused_outputs: usize, norm: Option<&Norm>) -> Gemv {
-        let (x, y) = (self.order(weight.shape.cols), Order::NATURAL);
-        let gain = norm.map_or(Order::NATURAL, |norm| norm.order);
-        let gemv = Gemv::of(self.recording.kernel_config(), weight, m, fused_outputs, norm.is_some());
-        gemv.ordered(Orders { x, gain, y })
+        if self.is_step() {
+            Order::of(self.recording.kernel_config().class.lanes_share_rows(), width)
+        } else {
+            Order::NATURAL
+        }
     }
 
     /// Whether it is a [`Form::Step`].

@@ -70,7 +70,11 @@ impl WeightStore {
     fn order_of(&self, placed: &Placed) -> Order {
         let bytes = placed.shards.first().and_then(|shard| shard.planes.first()).copied().unwrap_or_default();
         let is_apart = placed.beside_inputs && placed.shape.is_none();
-        if is_apart { Order::of(self.class, bytes as usize / size_of::<f32>()) } else { Order::NATURAL }
+        if is_apart {
+            Order::of(self.class.lanes_share_rows(), bytes as usize / size_of::<f32>())
+        } else {
+            Order::NATURAL
+        }
     }
 
     /// A matrix.

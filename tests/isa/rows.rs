@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::{DeviceClass, Features, Kernel};
+use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
 use ocelli::kernels::{
@@ -76,7 +76,7 @@ fn gemv(layout: Layout, m: usize) -> Vec<Row> {
 
 fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
-    let order = Order::of(DeviceClass::Hardware, HIDDEN);
+    let order = Order::for_lanes(HIDDEN);
     let orders = Orders { x: order, gain: order, y: order };
     let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning).ordered(orders);
     let row = |kernel: Kernel, fused_outputs: usize| {

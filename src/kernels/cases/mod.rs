@@ -29,7 +29,7 @@ use super::Variant;
 use super::attention_step::Results;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceClass, Kernel};
+use crate::gpu::Kernel;
 use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
 use crate::kernels::gated_head_norm::Does;
@@ -249,7 +249,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
 
 /// The order of rows of so many numbers, on devices that have one.
 fn order(width: usize) -> Order {
-    Order::of(DeviceClass::Hardware, width)
+    Order::for_lanes(width)
 }
 
 fn warm() -> SamplingOptions {

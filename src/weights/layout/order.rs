@@ -1,7 +1,6 @@
 //! The order of the numbers in a row that products of a few rows read.
 
 use super::BLOCK;
-use crate::gpu::DeviceClass;
 
 /// Numbers that a lane loads at a time.
 const FOUR: usize = 4;
@@ -23,14 +22,15 @@ impl Order {
     /// As the numbers are counted.
     pub const NATURAL: Self = Self { log_blocks: 0 };
 
-    /// For rows of `width` numbers: groups as large as divide it. On processors each lane has rows of weights of its own, for which the natural
-    /// order is best.
-    pub fn of(class: DeviceClass, width: usize) -> Self {
+    /// For rows of `width` numbers that lanes share: groups as large as divide it.
+    pub fn for_lanes(width: usize) -> Self {
         let divides = |log_blocks: &u32| width.is_multiple_of(BLOCK << log_blocks);
-        match class {
-            DeviceClass::Hardware => Self { log_blocks: (1..=MOST).rev().find(divides).unwrap_or(0) },
-            DeviceClass::Software | DeviceClass::SlowCompiler => Self::NATURAL,
-        }
+        Self { log_blocks: (1..=MOST).rev().find(divides).unwrap_or(0) }
+    }
+
+    /// [`Self::for_lanes`], or the natural one on devices whose lanes have rows of weights of their own.
+    pub fn of(lanes_share_rows: bool, width: usize) -> Self {
+        if lanes_share_rows { Self::for_lanes(width) } else { Self::NATURAL }
     }
 
     /// Blocks of a group.
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_a_group_of_lanes_loads_at_a_time_lies_side_by_side() {
-        let order = Order::of(DeviceClass::Hardware, 3072);
+        let order = Order::for_lanes(3072);
         let placed = |block: usize, load: usize| order.place(block * BLOCK + load * FOUR);
         for load in 0..BLOCK / FOUR {
             assert_eq!(placed(0, load), load * 32);
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn every_number_has_a_place_of_its_own_and_rows_stay_apart() {
         for width in [32, 64, 96, 128, 256, 896, 2560] {
-            let order = Order::of(DeviceClass::Hardware, width);
+            let order = Order::for_lanes(width);
             let numbers: Vec<usize> = (0..2 * width).collect();
             let mut arranged = order.arranged(&numbers);
             assert!(arranged[..width].iter().all(|&number| number < width), "{width}");
@@ -92,9 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn groups_divide_rows_and_processors_have_none() {
-        let blocks = |width| Order::of(DeviceClass::Hardware, width).blocks();
+    fn groups_divide_rows_and_where_lanes_share_none_there_are_none() {
+        let blocks = |width| Order::for_lanes(width).blocks();
         assert_eq!([4096, 896, 64, 96, 40, 1152].map(blocks), [8, 4, 2, 1, 1, 4]);
-        assert_eq!(Order::of(DeviceClass::Software, 4096), Order::NATURAL);
+        assert_eq!(Order::of(false, 4096), Order::NATURAL);
     }
 }

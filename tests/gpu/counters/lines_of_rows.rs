@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
-use ocelli::gpu::{DeviceClass, Dispatch, Features, Gpu, Recording, Slice};
+use ocelli::gpu::{Dispatch, Features, Gpu, Recording, Slice};
 use ocelli::kernels::cache::rope_table_at;
 use ocelli::kernels::gated_matvec::{self, GatedMatvec};
 use ocelli::kernels::gemv::{Gemv, Norm, Orders, Tuning};
@@ -66,7 +66,7 @@ fn launch(record: impl FnOnce(&mut Recording) -> ocelli::error::Result<()>) -> D
 
 /// Inputs, and what their norm multiplies them by, in the order for the lanes of hardware.
 fn orders() -> Orders {
-    let order = Order::of(DeviceClass::Hardware, INPUTS);
+    let order = Order::for_lanes(INPUTS);
     Orders { x: order, gain: order, y: Order::NATURAL }
 }
 

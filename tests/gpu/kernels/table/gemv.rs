@@ -1,7 +1,7 @@
 //! Rows of the kernels that multiply a few rows by a matrix, with a norm and with what follows.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::gpu::{DeviceClass, Features};
+use ocelli::gpu::Features;
 use ocelli::kernels::cases::{self, ACTIVATIONS, Case, Into};
 use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
 use ocelli::kernels::rope_append::Heads;
@@ -145,7 +145,7 @@ fn lane_rows() -> Vec<Case> {
 
 /// Rows in orders for lanes, of groups of every size; the norm's weight and the outputs in orders of their own.
 fn ordered_rows() -> Vec<Case> {
-    let order = |width| Order::of(DeviceClass::Hardware, width);
+    let order = |width| Order::for_lanes(width);
     let widths = [256, 512, 768, 1024, 2304];
     let emulated = Tuning { lanes: 32, lane_groups: 2, row_groups: 1, uses: Features::NONE, emulated: 32 };
     let tunings = [Tuning::HARDWARE, emulated, TUNINGS[3], Tuning::SUBGROUPS, Tuning::DOT, Tuning::SOFTWARE];

@@ -1,7 +1,7 @@
 //! Rows of the kernels that change numbers one by one.
 
 use ocelli::config::Activation;
-use ocelli::gpu::{DeviceClass, Features};
+use ocelli::gpu::Features;
 use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm};
 use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
@@ -14,7 +14,7 @@ pub(super) const FOLDED: usize = 32_768 * 64 + 77;
 
 /// The order of rows of so many numbers, on devices that have one.
 pub(super) fn order(width: usize) -> Order {
-    Order::of(DeviceClass::Hardware, width)
+    Order::for_lanes(width)
 }
 
 pub(crate) fn rows() -> Vec<Case> {
