@@ -4,7 +4,7 @@
 //! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
 
 use crate::config::{Activation, KvPrecision, RopePairs};
-use crate::gpu::{Dispatch, Features, Kernel, KernelConfig};
+use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig};
 use crate::shader::Shader;
 use crate::weights::layout::Layout;
 
@@ -64,7 +64,12 @@ impl TuningGroup {
         match self {
             Self::Gemv => others(kernel_config, gemv::Tuning::of(plain), &gemv::Tuning::ALL, |each| each.uses),
             Self::AttentionStep => others(kernel_config, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
-            Self::Matmul => others(kernel_config, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses),
+            Self::Matmul => {
+                let all = others(kernel_config, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses);
+                // More sums than a GPU has registers for.
+                let fits = |pick: &u8| matmul::Tuning::ALL[usize::from(*pick) - 1] != matmul::Tuning::QUADS;
+                all.into_iter().filter(|pick| kernel_config.class == DeviceClass::Software || fits(pick)).collect()
+            }
             Self::Attention => others(kernel_config, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
         }
     }
