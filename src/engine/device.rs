@@ -200,7 +200,7 @@ pub(super) async fn bring_up(
             go_on = on_event(LoadEvent::Kernels { done, total });
         }
     };
-    let test = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut on_compiled);
+    let test = self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut on_compiled);
     let first = async { if manifest.shards.is_empty() { None } else { Some(shards.shard(0).await) } };
     let (report, mut first) = join(test, first).await;
     let report = report?;

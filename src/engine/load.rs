@@ -221,7 +221,8 @@ async fn tuned(
         return Ok((resident, report, tuned));
     }
     let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
-    let mut tested = self_test(gpu, |config| dry.kernels(config, plan.kv), clock, &mut |_, _| ()).await?;
+    let mut tested =
+        self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);
     tuned.variants = gpu.kernel_config().variants;
     Ok((resident, tested, tuned))

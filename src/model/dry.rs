@@ -32,6 +32,8 @@ pub struct DryModel {
     /// Edge of the smallest picture in pixels; 0 without a picture side.
     cell: usize,
     config: KernelConfig,
+    /// Precision of the keys and values of a picture's tower.
+    vision_kv: KvPrecision,
     most_flops: Option<u64>,
 }
 
@@ -51,7 +53,8 @@ impl DryModel {
         }
         let text_bytes = paper.bytes(Purpose::TextWeights);
         let cell = model.pictures().map_or(0, |pictures| pictures.cell());
-        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config, most_flops: None })
+        let vision_kv = KvPrecision::F16;
+        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config, vision_kv, most_flops: None })
     }
 
     /// Divides launches from now on, as [`Recording::divided`] does.
@@ -59,10 +62,10 @@ impl DryModel {
         self.most_flops = most_flops;
     }
 
-    /// The kernels that answers launch on a device that computes as `config` says, with states of this precision: prompts, steps of one
-    /// row, draws without filters, and pictures. Some come more than once.
-    pub fn kernels(&mut self, config: KernelConfig, kv: KvPrecision) -> Result<Vec<Kernel>> {
-        self.config = config;
+    /// The kernels that answers launch on a device that computes as `config` says, with states and a tower of these precisions: prompts, steps of
+    /// one row, draws without filters, and pictures. Some come more than once.
+    pub fn kernels(&mut self, config: KernelConfig, [kv, vision_kv]: [KvPrecision; 2]) -> Result<Vec<Kernel>> {
+        (self.config, self.vision_kv) = (config, vision_kv);
         let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
         let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
         let state = &State::with_room(&paper, text, kv, (2 * PAGE, 1))?;
@@ -157,7 +160,7 @@ impl DryModel {
     /// Every stage of the tower for a picture; none without a picture side.
     pub fn picture(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<Vec<Recording>> {
         let Some(tower) = &mut self.tower else { return Ok(Vec::new()) };
-        tower.begin(&self.paper, pixels, (rows, KvPrecision::F16))?;
+        tower.begin(&self.paper, pixels, (rows, self.vision_kv))?;
         let features = self.paper.alloc("features", Purpose::Features, 0)?;
         let mut stages = Vec::with_capacity(tower.stages());
         for stage in 0..tower.stages() {

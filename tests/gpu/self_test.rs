@@ -33,7 +33,7 @@ impl Models {
             let manifest = on_paper::manifest(small(self.head_dim, self.pictures), layout, layout);
             let mut dry = DryModel::new(&manifest, gpu.paper(), kernel_config)?;
             for &kv in &self.caches {
-                all.extend(dry.kernels(kernel_config, kv)?);
+                all.extend(dry.kernels(kernel_config, [kv, kv.min(KvPrecision::F16)])?);
             }
         }
         Ok(all)

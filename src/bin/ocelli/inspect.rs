@@ -119,7 +119,11 @@ async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
     let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
     let kernels = |config| {
-        Ok(KvPrecision::ALL.into_iter().map(|kv| dry.kernels(config, kv)).collect::<Result<Vec<_>>>()?.concat())
+        Ok(KvPrecision::ALL
+            .into_iter()
+            .map(|kv| dry.kernels(config, [kv, kv.min(KvPrecision::F16)]))
+            .collect::<Result<Vec<_>>>()?
+            .concat())
     };
     let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
