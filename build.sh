@@ -221,7 +221,10 @@ build_glue() {
   for module in ocelli ocelli_full ocelli_import ocelli_pictures ocelli_grammar; do
     target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
     # Features are read from the module. --all-features would emit what no browser loads.
-    www/node_modules/.bin/wasm-opt -Os "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
+    # Each pass leaves something for the next: three are 0.3 % smaller than one.
+    for size in -Oz -Os -Oz; do
+      www/node_modules/.bin/wasm-opt "$size" "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
+    done
   done
   done_with glue "${inputs[@]}"
 }

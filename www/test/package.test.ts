@@ -34,7 +34,7 @@ function compile(source: string): string {
 }
 
 /** What a page downloads, in bytes after brotli: at first, and when it is wanted. To be lowered whenever they can be. */
-const MOST_BYTES = { core: 597_000, full: 642_000, pictures: 143_000, grammar: 350_000, import: 262_000 };
+const MOST_BYTES = { core: 600_000, full: 645_000, pictures: 143_000, grammar: 350_000, import: 262_000 };
 
 inBrowsers("package", (browser) => {
   /** Values of each exported type that come from the wasm module. */
