@@ -9,9 +9,9 @@ use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::{Harness, random_matrix, step_words};
-use ocelli::kernels::gemv::{self, Gemv};
+use ocelli::kernels::gemv::{self, Gemv, Orders};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 use ocelli::weights::upload::Weight;
 
 /// How long each row of the table may take.
@@ -68,11 +68,13 @@ fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slic
 fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, (1, n, k));
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
+    let order = Order::of(gpu.kernel_config().class.lanes_share_rows(), k);
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
     for tuning in gemv::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
-        let norm = gemv::Norm { weight: &gain, eps: 1e-5 };
-        let (x, y, fused) = (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning));
+        let norm = gemv::Norm { weight: &gain, eps: 1e-5, order };
+        let orders = Orders { x: order, gain: order, y: Order::NATURAL };
+        let (x, y, fused) = (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning).ordered(orders));
         let linear = Linear { x, m: 1, weight: &weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false };
         matvec::record(&mut recording, &fused, &linear, Some(norm)).expect("record");
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
@@ -105,6 +107,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
             head_dim,
             splits: 1,
             out: &out,
+            order: Order::NATURAL,
             partials: &partials,
             tuning,
         };
@@ -140,7 +143,7 @@ fn attend(gpu: &Gpu, (q_tokens, kv_tokens, q_heads, kv_heads, head_dim): (usize,
     let out = zeros(gpu, q_tokens * q_heads * head_dim).all();
     let causal_past = (q_tokens < kv_tokens).then_some(kv_tokens - q_tokens);
     let mut recording = Recording::new();
-    let kv = KeysValues::Rows { k: &k, v: &v };
+    let kv = KeysValues::Rows { k: &k, v: &v, precision: KvPrecision::F32 };
     let tuning = attention::Tuning::of(gpu.kernel_config());
     let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
     attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out: &out, shape, tuning }).expect("record");
