@@ -26,16 +26,14 @@ fn group_of(tile: u32, output: u32) -> u32 {
   return head * HEAD_DIM4 + i + output * (HEAD_DIM4 / 2u); //: unless INTERLEAVED
 }
 
-// Two groups, rotated: `angles` are cosine and sine of their four pairs, two pairs each.
-fn rotated(a: vec4f, b: vec4f, angles0: vec4f, angles1: vec4f) -> array<vec4f, 2> {
+// Two groups, rotated by the cosines and sines of their four pairs.
+fn rotated(a: vec4f, b: vec4f, cos: vec4f, sin: vec4f) -> array<vec4f, 2> {
 //: when INTERLEAVED
   return array(
-    vec4f(a.x, a.y, a.z, a.w) * angles0.xxzz + vec4f(-a.y, a.x, -a.w, a.z) * angles0.yyww,
-    vec4f(b.x, b.y, b.z, b.w) * angles1.xxzz + vec4f(-b.y, b.x, -b.w, b.z) * angles1.yyww,
+    a * cos.xxyy + vec4f(-a.y, a.x, -a.w, a.z) * sin.xxyy,
+    b * cos.zzww + vec4f(-b.y, b.x, -b.w, b.z) * sin.zzww,
   );
 //: else
-  let cos = vec4f(angles0.xz, angles1.xz);
-  let sin = vec4f(angles0.yw, angles1.yw);
   return array(a * cos - b * sin, b * cos + a * sin);
 //: end
 }
@@ -62,8 +60,8 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   }
   let angles = words + step[words + 1u].x / 4u + (position - step[words].w) * (HEAD_DIM4 + 1u);
   let scale = select(1.0, bitcast<f32>(step[angles + HEAD_DIM4].x), head < p.q_heads);
-  let at = angles + 2u * (tile % (HEAD_DIM4 / 2u));
-  let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + 1u]) * scale);
+  let at = angles + tile % (HEAD_DIM4 / 2u);
+  let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + HEAD_DIM4 / 2u]) * scale);
   if head < p.q_heads {
     q[row * k_group + group0] = both[0];
     q[row * k_group + group1] = both[1];

@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
     let a_at = select(2u * pair, pair, pair < p.apart);
     let b_at = a_at + select(1u, p.apart, pair < p.apart);
-    let angle = vec2f(bitcast<f32>(step_word(angles + 2u * pair)), bitcast<f32>(step_word(angles + 2u * pair + 1u))) * scale;
+    let angle = vec2f(bitcast<f32>(step_word(angles + pair)), bitcast<f32>(step_word(angles + pair + HEAD_DIM / 2u))) * scale;
     var a = qkv[first + a_at / 4u][a_at % 4u];
     var b = qkv[first + b_at / 4u][b_at % 4u];
 //: when NORM

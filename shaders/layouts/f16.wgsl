@@ -1,5 +1,5 @@
 // 16-bit floats, two to a word, so that no device needs shader-f16. Rows are padded to whole blocks of 32.
-//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0 TILED PIECES
+//: const FLOATS=1 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=0 TILED PIECES
 //: when TILED
 //: const FLOAT_PHASES=2 PIECE
 

@@ -1,5 +1,5 @@
 // 32-bit floats, rows padded to whole blocks of 32.
-//: const FLOATS=1 HAS_MIN=0 SPLIT_SCALE=0 TILED PIECES
+//: const FLOATS=1 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=0 TILED PIECES
 //: when TILED
 //: const FLOAT_PHASES=1 PIECE
 

@@ -1,5 +1,5 @@
 // ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
-//: const BLOCKS_OF_SCALE=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED PIECES
+//: const BLOCKS_OF_SCALE=1 HALVES_APART=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED PIECES
 //: when TILED
 //: const HIGH_BITS=0
 //: use tile_quants
@@ -52,6 +52,10 @@ fn bits$j(quants: Quants) -> vec2u {
 
 fn load_bits(at: u32, j: u32) -> vec2u {
   return vec2u(w_quants[at * 8u + j], w_quants[at * 8u + 4u + j]);
+}
+
+fn load_half_bits(at: u32, k4: u32) -> vec2u {
+  return vec2u(w_quants[at * 8u + k4]);
 }
 
 //: end

@@ -2,6 +2,7 @@
 // groups of four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
 // A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
 //   load_bits(at, j)                               what holds elements 4j .. 4j + 4 of both halves of a block: of 0 .. 16, and of 16 .. 32
+//   load_half_bits(at, k4)                         the same of elements 4 * k4 .. 4 * k4 + 4 in either place: with HALVES_APART, for which one half is loaded
 //   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS
 //   bytes0(bits), bytes1(bits)                     those elements as 8-bit integers; signed, if some are negative with PACKED
 //   quants0(bits), quants1(bits)                   those elements as floats, but for UNIT0 and UNIT1: what a device unpacks fastest
@@ -12,7 +13,7 @@
 // With PIECES, blocks are read so many pieces of 16 bytes after another:
 //   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time; with PACKED, it holds
 //                                                  them as 8-bit integers
-//: const FLOATS HAS_MIN SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES
+//: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES
 //: when PIECES
 
 alias Piece = array<vec4u, 4>; // of four rows
@@ -159,7 +160,8 @@ fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
 fn dequant4(row: u32, k4: u32) -> vec4f {
   let block = k4 >> 3u;
   let is_high = (k4 & 4u) != 0u;
-  let bits = load_bits(row * p.blocks + block, k4 & 3u);
+  let bits = load_half_bits(row * p.blocks + block, k4 & 7u); //: when HALVES_APART
+  let bits = load_bits(row * p.blocks + block, k4 & 3u); //: unless HALVES_APART
   let of_rows = half_scales(row >> 2u, block);
   let scale = select(of_rows[0], of_rows[2], is_high)[row & 3u];
   let offset = select(of_rows[1], of_rows[3], is_high)[row & 3u];

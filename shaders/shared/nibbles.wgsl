@@ -1,5 +1,5 @@
 // 4-bit quants: word j of a block holds elements 4j .. 4j + 4 in its low nibbles and elements 16 + 4j .. 16 + 4j + 4 in its high ones.
-//: const FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
+//: const FLOATS=0 HALVES_APART=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
 //: when TILED
 //: const HIGH_BITS=0
 //: use tile_quants

@@ -67,7 +67,7 @@ impl Arithmetic {
     /// Features that kernels may use.
     pub fn features(self) -> Features {
         match self {
-            Self::Exact => Features::SUBGROUPS,
+            Self::Exact => Features::SUBGROUPS | Features::LARGE_WORKGROUPS,
             Self::Fast => Features::all(),
         }
     }

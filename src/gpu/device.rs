@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::counters::Counters;
 use super::device_errors::{self, DeviceErrors};
-use super::features::Features;
+use super::features::{Features, LARGE_BYTES, LARGE_THREADS};
 use super::kernel::{Access, Kernel, Pipeline};
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
@@ -156,14 +156,9 @@ impl Gpu {
         };
         let adapter = instance.request_adapter(&request).await.map_err(|e| unavailable(e.to_string()))?;
         let offered = adapter.limits();
-        let limits = wgpu::Limits {
-            max_buffer_size: offered.max_buffer_size,
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage.min(MOST_BINDINGS),
-            ..wgpu::Limits::default()
-        };
         let info = adapter.get_info();
         let (features, asked) = features_of(&adapter, &info, &options);
+        let limits = limits_of(&offered, features);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ocelli"),
             required_features: asked,
@@ -274,13 +269,37 @@ impl Gpu {
 fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuOptions) -> (Features, wgpu::Features) {
     let asked = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
     let is_native = info.backend != wgpu::Backend::BrowserWebGpu;
+    let offered = adapter.limits();
+    let has_large_workgroups = offered.max_compute_invocations_per_workgroup >= LARGE_THREADS
+        && offered.max_compute_workgroup_size_x >= LARGE_THREADS
+        && offered.max_compute_workgroup_storage_size >= LARGE_BYTES;
     let own = [
         (asked.contains(wgpu::Features::SHADER_F16), Features::F16),
         (asked.contains(wgpu::Features::SUBGROUP), Features::SUBGROUPS),
         (is_native && info.backend != wgpu::Backend::Metal, Features::DOT),
+        (has_large_workgroups, Features::LARGE_WORKGROUPS),
     ];
     let own: Features = own.into_iter().filter(|(has, _)| *has).map(|(_, feature)| feature).collect();
     (own | options.browser_caps.features, asked)
+}
+
+/// What is asked of a device with these features, of what it offers.
+fn limits_of(offered: &wgpu::Limits, features: Features) -> wgpu::Limits {
+    let limits = wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage.min(MOST_BINDINGS),
+        ..wgpu::Limits::default()
+    };
+    if !features.contains(Features::LARGE_WORKGROUPS) {
+        return limits;
+    }
+    wgpu::Limits {
+        max_compute_invocations_per_workgroup: LARGE_THREADS,
+        max_compute_workgroup_size_x: LARGE_THREADS,
+        max_compute_workgroup_storage_size: LARGE_BYTES,
+        ..limits
+    }
 }
 
 /// Browsers do not tell the type of every device, but name it.

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Threads of a workgroup for which a device must be asked: twice as many as every device has.
+pub const LARGE_THREADS: u32 = 512;
+/// Workgroup memory for which it must be asked: twice as much.
+pub const LARGE_BYTES: u32 = 32 << 10;
+
 bitflags::bitflags! {
     /// Optional abilities of a device, or what a kernel asks of it. JSON has a boolean for each.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -13,6 +18,8 @@ bitflags::bitflags! {
         const SUBGROUPS = 2;
         /// Products of four packed 8-bit integers that the device makes in one instruction.
         const DOT = 4;
+        /// Workgroups of [`LARGE_THREADS`] threads, with [`LARGE_BYTES`] of memory.
+        const LARGE_WORKGROUPS = 8;
     }
 }
 
@@ -21,11 +28,19 @@ struct Named {
     f16: bool,
     subgroups: bool,
     dot: bool,
+    /// Not known to what was remembered, or is told by pages, without it.
+    #[serde(default)]
+    large_workgroups: bool,
 }
 
 impl From<Named> for Features {
-    fn from(Named { f16, subgroups, dot }: Named) -> Self {
-        let flags = [(f16, Self::F16), (subgroups, Self::SUBGROUPS), (dot, Self::DOT)];
+    fn from(Named { f16, subgroups, dot, large_workgroups }: Named) -> Self {
+        let flags = [
+            (f16, Self::F16),
+            (subgroups, Self::SUBGROUPS),
+            (dot, Self::DOT),
+            (large_workgroups, Self::LARGE_WORKGROUPS),
+        ];
         flags.into_iter().filter(|(has, _)| *has).map(|(_, flag)| flag).collect()
     }
 }
@@ -33,7 +48,12 @@ impl From<Named> for Features {
 impl From<Features> for Named {
     fn from(features: Features) -> Self {
         let has = |flag| features.contains(flag);
-        Self { f16: has(Features::F16), subgroups: has(Features::SUBGROUPS), dot: has(Features::DOT) }
+        Self {
+            f16: has(Features::F16),
+            subgroups: has(Features::SUBGROUPS),
+            dot: has(Features::DOT),
+            large_workgroups: has(Features::LARGE_WORKGROUPS),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::REGISTERS,
         Self::SOFTWARE,
         Self::DOT,
@@ -47,6 +47,7 @@ impl Tuning {
         Self::NARROW_TILE,
         Self::SMALL_TILE,
         Self::QUADS,
+        Self::LARGE_TILE,
     ];
 
     /// What suits a device.
@@ -64,6 +65,8 @@ impl Tuning {
     pub const HARDWARE: Self = Self::TILE;
     /// 64 x 128 results of a workgroup, 8 x 8 of a thread.
     pub const TILE: Self = Self { threads: 128, across: 16, groups: 2, ..Self::REGISTERS };
+    /// 128 x 256 results of a workgroup, 8 x 8 of a thread: half the bytes of [`Self::TILE`] for each result.
+    pub const LARGE_TILE: Self = Self { threads: 512, across: 32, uses: Features::LARGE_WORKGROUPS, ..Self::TILE };
     /// 64 x 64 results of a workgroup, 8 x 4 of a thread.
     pub const NARROW_TILE: Self = Self { groups: 1, ..Self::TILE };
     /// 32 x 64 results of a workgroup, 4 x 4 of a thread: for devices with few registers, or few rows on many cores.
@@ -105,7 +108,7 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
         _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
         _ if uses.contains(Features::F16) => ("matmul_f16", Features::F16),
         _ if uses.contains(Features::SUBGROUPS) => ("matmul_quads", Features::SUBGROUPS),
-        _ if tuning.is_tiled() => ("matmul_tile", Features::NONE),
+        _ if tuning.is_tiled() => ("matmul_tile", uses & Features::LARGE_WORKGROUPS),
         _ => ("matmul", Features::NONE),
     };
     let (is_float, is_integer) = (needs & (Features::DOT | Features::F16) == Features::NONE, needs == Features::DOT);

@@ -18,6 +18,14 @@ pub fn table_stride(head_dim: usize) -> usize {
     head_dim + 4
 }
 
+/// A row of the rope table: the cosines of all pairs, their sines, the scale of queries, three numbers nobody reads.
+///
+/// `rotations`: `// [head_dim / 2, (cos, sin)]`
+pub fn table_row(rotations: &[[f32; 2]], scale: f32) -> impl Iterator<Item = f32> {
+    let parts = [0, 1].into_iter().flat_map(|part| rotations.iter().map(move |rotation| rotation[part]));
+    parts.chain([scale, f32::NAN, f32::NAN, f32::NAN])
+}
+
 /// New tokens whose queries, keys and values are ready but for the rotation.
 #[derive(Debug)]
 pub struct RopeAppend<'a> {

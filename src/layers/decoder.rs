@@ -13,7 +13,7 @@ use super::rope;
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
-use crate::kernels::rope_append::{HeadNorms, Heads, table_stride};
+use crate::kernels::rope_append::{HeadNorms, Heads, table_row, table_stride};
 use crate::kernels::sample::Sampling;
 use crate::kernels::{accept, add_features, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
@@ -161,8 +161,7 @@ impl Decoder {
         let scales = rope::query_scales(config.query_scaling.as_ref(), positions); // [positions]
         let mut words = Vec::with_capacity(positions.len() * table_stride(config.head_dim));
         for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
-            words.extend(rotations.iter().flatten().map(|x| x.to_bits()));
-            words.extend([scale.to_bits(), 0, 0, 0]);
+            words.extend(table_row(rotations, scale).map(f32::to_bits));
         }
         words
     }

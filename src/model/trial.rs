@@ -11,8 +11,8 @@ use crate::state::State;
 
 /// Bytes of weights that a step's trial reads: more than caches hold, some milliseconds for a small GPU.
 const STEP_BYTES: u64 = 256 << 20;
-/// Tokens of a prompt's trial at most.
-const PROMPT_TOKENS: usize = 64;
+/// Tokens of a prompt's trial at most: the rows of the largest tile.
+const PROMPT_TOKENS: usize = 128;
 
 impl Model {
     /// Readies work that tells variants of `group` apart, over this model's weights: some layers of a step, or one of a prompt. It may

@@ -12,7 +12,7 @@ pub struct Step<'a> {
     pub position: usize,
     /// Position of the table's first row.
     pub table_first: usize,
-    /// Cosine and sine of every pair, the scale of queries, three numbers nobody reads. `// [positions, dim + 4]`
+    /// Cosines of all pairs, their sines, the scale of queries, three numbers nobody reads. `// [positions, dim + 4]`
     pub table: &'a [f32],
     /// The pages that hold the tokens.
     pub pages: &'a [u32],
@@ -43,12 +43,13 @@ pub fn compute(
     let Heads { q, kv, dim, .. } = heads;
     let tokens = qkv.len() / stride;
     let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
-    let (angles, scales): (Vec<&[f32]>, Vec<f32>) = rows.map(|row| (&row[..dim], row[dim])).unzip();
+    let of_pairs = |row: &[f32]| (0..dim / 2).map(|pair| [row[pair], row[dim / 2 + pair]]).collect::<Vec<_>>();
+    let (angles, scales): (Vec<_>, Vec<f32>) = rows.map(|row| (of_pairs(row), row[dim])).unzip(); // [tokens, dim / 2, (cos, sin)]
     let mut rotated = qkv.to_vec(); // [tokens, stride]
     if let Some((gains, eps)) = norms {
         norm((heads, stride), gains, eps, &mut rotated);
     }
-    rope::compute(heads, stride, &angles.concat(), &scales, &mut rotated);
+    rope::compute(heads, stride, angles.concat().as_flattened(), &scales, &mut rotated);
     let (past, pages) = (step.position, step.pages);
     let append = Append { tokens, past, pages, kv_heads: kv, head_dim: dim, stride, k_offset: q * dim };
     cache::append(append, precision, &rotated, cache);

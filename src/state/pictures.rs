@@ -11,7 +11,7 @@ use crate::config::{KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
-use crate::kernels::rope_append::table_stride;
+use crate::kernels::rope_append::{table_row, table_stride};
 
 /// What the buffers are called in the device's messages.
 const LABEL: &str = "keys and values of pictures";
@@ -328,11 +328,9 @@ fn words(config: &TextConfig, rows: Range<usize>, at_once: usize) -> Vec<u32> {
         words.extend((0..pages).map(|page| page as u32));
         words.resize((index + 1) * block, 0);
     }
-    let (pair, stride) = ([1f32.to_bits(), 0], table_stride(config.head_dim));
+    let unturned = vec![[1.0, 0.0]; config.head_dim / 2];
     while words.len() < count {
-        words.extend(std::iter::repeat_n(pair, config.head_dim / 2).flatten());
-        words.push(1f32.to_bits());
-        words.resize(words.len() + stride - config.head_dim - 1, 0);
+        words.extend(table_row(&unturned, 1.0).map(f32::to_bits));
     }
     words
 }

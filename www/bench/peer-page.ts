@@ -7,7 +7,10 @@ let engine: Engine;
 /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
 let words = 0;
 
-const ocelliSide: OcelliSide = { open, forget, prompt, decode, picture };
+/** Prompts so far that nothing was kept of. */
+let fresh = 0;
+
+const ocelliSide: OcelliSide = { open, prompt, decode, picture };
 Object.assign(globalThis, { ocelliSide });
 
 async function open(packageUrl: string, tokens: number): Promise<Opened> {
@@ -35,18 +38,19 @@ async function open(packageUrl: string, tokens: number): Promise<Opened> {
 /** Makes the prompt compute just `tokens` tokens. */
 async function measureWords(tokens: number): Promise<void> {
   for (let attempt = 0; attempt < 3; attempt++) {
-    await forget();
-    const { computed } = await ask(1);
+    const { computed } = await askAnew();
     if (computed === tokens) return;
     words += tokens - computed;
   }
   throw new Error(`no prompt computes just ${tokens} tokens`);
 }
 
-async function prompt(): Promise<Done> {
-  const { said, timings } = await ask(1);
-  // The first token comes with the prompt; what it takes to choose it is counted.
-  return { seconds: (timings.prefill_ms + timings.decode_ms) / 1000, said };
+/** One that the engine has not seen: what is computed of a prompt that it has is its last token. */
+async function prompt(tokens: number): Promise<Done> {
+  const { computed, timings } = await askAnew();
+  if (computed !== tokens) throw new Error(`${computed} tokens of a new prompt were computed, not ${tokens}`);
+  // The first token comes with the prompt; what it takes to choose it is counted. It differs from prompt to prompt.
+  return { seconds: (timings.prefill_ms + timings.decode_ms) / 1000, said: "" };
 }
 
 async function decode(tokens: number): Promise<Done> {
@@ -56,8 +60,9 @@ async function decode(tokens: number): Promise<Done> {
   return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
 }
 
-async function forget(): Promise<void> {
-  await engine.chat.completions.create({ messages: [{ role: "user", content: "z" }], max_tokens: 1, temperature: 0 });
+/** A prompt that differs from those before in its first word, so that of these only what all begin with is used. */
+function askAnew(): Promise<Reply> {
+  return ask(1, String.fromCharCode("b".charCodeAt(0) + (fresh++ % 25)));
 }
 
 interface Reply {
@@ -68,8 +73,8 @@ interface Reply {
   timings: Usage["ocelli"];
 }
 
-async function ask(max_tokens: number): Promise<Reply> {
-  const content = Array<string>(words).fill("a").join(" ");
+async function ask(max_tokens: number, first = "a"): Promise<Reply> {
+  const content = [first, ...Array<string>(words - 1).fill("a")].join(" ");
   const request = { messages: [{ role: "user" as const, content }], max_tokens, temperature: 0 };
   const { choices, usage } = await engine.chat.completions.create(request);
   const { prompt_tokens, prompt_tokens_details, completion_tokens, ocelli } = usage;

@@ -42,10 +42,8 @@ export interface Opened {
 export interface OcelliSide {
   /** Loads a package, and makes a prompt that computes so many tokens. */
   open(packageUrl: string, tokens: number): Promise<Opened>;
-  /** Another conversation: of the one before, only what all begin with stays in the cache. */
-  forget(): Promise<void>;
-  /** The prompt, to its first token. */
-  prompt(): Promise<Done>;
+  /** A new prompt of so many tokens, to its first token. */
+  prompt(tokens: number): Promise<Done>;
   /** Tokens behind the prompt. */
   decode(tokens: number): Promise<Done>;
   picture(side: number): Promise<Done>;

@@ -46,7 +46,7 @@ const folders = { "/package/": options.package, "/onnx/": options.onnx, "/ort/":
 const site = await startBrowser(folders);
 const began = { date: new Date().toISOString(), ...machine() };
 
-/** Each has `open()`, `forget()`, `prompt()`, `decode(tokens)` and `picture(side)`. */
+/** Each has `open()`, `prompt()`, `decode(tokens)` and `picture(side)`. */
 const contestants = { ocelli: ocelli(), webgpu: ort("webgpu"), wasm: ort("wasm") };
 
 try {
@@ -93,7 +93,6 @@ try {
     const first = {};
     for (let round = 0; round < rounds && performance.now() - began < 1000 * Number(options.patience); round++) {
       for (const name of names) {
-        if (what === "prompt") await contestants[name].forget();
         const before = processorSeconds();
         const { seconds, said } = await act(contestants[name]);
         const processors = before === null ? null : (processorSeconds() - before) / of;
@@ -111,8 +110,7 @@ function ocelli() {
   const url = `${site.url}package/`;
   return {
     open: () => site.inPage(([url, tokens]) => globalThis.ocelliSide.open(url, tokens), [url, prompt]),
-    forget: () => site.inPage(() => globalThis.ocelliSide.forget()),
-    prompt: () => site.inPage(() => globalThis.ocelliSide.prompt()),
+    prompt: () => site.inPage((tokens) => globalThis.ocelliSide.prompt(tokens), prompt),
     decode: (tokens) => site.inPage((tokens) => globalThis.ocelliSide.decode(tokens), tokens),
     picture: (side) => site.inPage((side) => globalThis.ocelliSide.picture(side), side),
   };
@@ -126,7 +124,6 @@ function ort(provider) {
   const [decoder, tower] = [options.decoder, options.tower].map((file) => `/onnx/${file}`);
   return {
     open: () => call({ kind: "open", provider, library, decoder, tower, cache }),
-    forget: () => Promise.resolve(),
     prompt: () => call({ kind: "prompt", ids }),
     decode: (tokens) => call({ kind: "decode", tokens }),
     picture: (side) => call({ kind: "picture", shape: towerShape, side }),

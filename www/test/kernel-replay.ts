@@ -2,7 +2,7 @@
 
 export interface Row {
   name: string;
-  uses: { f16: boolean; subgroups: boolean; dot: boolean };
+  uses: { f16: boolean; subgroups: boolean; dot: boolean; large_workgroups: boolean };
   tolerance: number;
   launches: {
     kernel: string;
@@ -34,12 +34,14 @@ export interface Outcome {
 /** What `openReplay` puts into the page. */
 export interface Replay {
   features: string[];
+  /** Whether it has workgroups of 512 threads and 32 KiB. */
+  hasLargeWorkgroups: boolean;
   language: string[];
   run(rows: number[]): Promise<Outcome[]>;
 }
 
 /** Opens a device with the features that kernels use, fetches the table, and puts a {@link Replay} into `window.replay`. */
-export async function openReplay(folder: string): Promise<{ features: string[]; language: string[]; rows: Pick<Row, "name" | "uses">[] }> {
+export async function openReplay(folder: string): Promise<Omit<Replay, "run"> & { rows: Pick<Row, "name" | "uses">[] }> {
   interface Constants {
     GPUBufferUsage: Record<"COPY_DST" | "COPY_SRC" | "MAP_READ" | "STORAGE" | "UNIFORM", number>;
     GPUShaderStage: { COMPUTE: number };
@@ -51,7 +53,10 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
   if (!adapter) throw new Error("no adapter");
   const features = ["subgroups", "shader-f16"].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
   const most = Math.min(adapter.limits.maxStorageBuffersPerShaderStage, 10);
-  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: { maxStorageBuffersPerShaderStage: most } });
+  const large = { maxComputeInvocationsPerWorkgroup: 512, maxComputeWorkgroupSizeX: 512, maxComputeWorkgroupStorageSize: 32768 };
+  const hasLargeWorkgroups = Object.entries(large).every(([limit, least]) => (adapter.limits[limit as keyof typeof large] ?? 0) >= least);
+  const requiredLimits = { maxStorageBuffersPerShaderStage: most, ...(hasLargeWorkgroups ? large : {}) };
+  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
   const table = (await (await fetch(`${folder}table.json`)).json()) as Table;
   const bytes = await (await fetch(`${folder}table.bin`)).arrayBuffer();
   const [poison, foreign] = table.left;
@@ -156,6 +161,6 @@ export async function openReplay(folder: string): Promise<{ features: string[]; 
       }),
     );
   const language = [...(gpu.wgslLanguageFeatures ?? [])] as string[];
-  Object.assign(window, { replay: { features, language, run } satisfies Replay });
-  return { features, language, rows: table.rows.map(({ name, uses }) => ({ name, uses })) };
+  Object.assign(window, { replay: { features, hasLargeWorkgroups, language, run } satisfies Replay });
+  return { features, hasLargeWorkgroups, language, rows: table.rows.map(({ name, uses }) => ({ name, uses })) };
 }

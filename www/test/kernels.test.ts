@@ -14,10 +14,12 @@ const ALL = process.env["OCELLI_KERNELS"] === "all";
 /** Only rows whose name starts with this. */
 const ONLY = process.env["OCELLI_KERNEL"];
 
+const FEATURES = ["f16", "subgroups", "dot", "large_workgroups"] as const;
+
 /** The features of each browser: without this check a tier that a browser lost would silently not be tested. */
 const TIERS: Record<string, Row["uses"]> = {
-  Chromium: { f16: false, subgroups: true, dot: true },
-  Firefox: { f16: true, subgroups: false, dot: true },
+  Chromium: { f16: false, subgroups: true, dot: true, large_workgroups: false },
+  Firefox: { f16: true, subgroups: false, dot: true, large_workgroups: true },
 };
 
 inBrowsers("the kernel table", (browser) => {
@@ -37,12 +39,17 @@ inBrowsers("the kernel table", (browser) => {
   });
 
   test("kernels of all tiers that the browser has compute what the references say", async (context) => {
-    const { features, language, rows: all } = await tab.run(openReplay, "/kernel-table/");
+    const { features, hasLargeWorkgroups, language, rows: all } = await tab.run(openReplay, "/kernel-table/");
     const subgroups = features.includes("subgroups") && language.includes("subgroup_id");
-    const has = { f16: features.includes("shader-f16"), subgroups, dot: language.includes("packed_4x8_integer_dot_product") };
+    const has = {
+      f16: features.includes("shader-f16"),
+      subgroups,
+      dot: language.includes("packed_4x8_integer_dot_product"),
+      large_workgroups: hasLargeWorkgroups,
+    };
     assert.deepEqual(has, TIERS[browser().name], "the tiers of this browser");
-    const can = (of: Row["uses"]) => (["f16", "subgroups", "dot"] as const).every((feature) => has[feature] || !of[feature]);
-    const isPlain = (of: Row["uses"]) => !(of.f16 || of.subgroups || of.dot);
+    const can = (of: Row["uses"]) => FEATURES.every((feature) => has[feature] || !of[feature]);
+    const isPlain = (of: Row["uses"]) => !FEATURES.some((feature) => of[feature]);
     const isWanted = (name: string) => ONLY === undefined || name.startsWith(ONLY);
     const kinds = new Set<string>();
     const isNew = ({ name, uses }: (typeof all)[number]) => {
@@ -50,7 +57,7 @@ inBrowsers("the kernel table", (browser) => {
       return ALL || (!kinds.has(kind) && kinds.add(kind) && !(isPlain(uses) && kinds.size % 3));
     };
     const rows = all.flatMap((row, at) => (isWanted(row.name) && can(row.uses) && isNew(row) ? [at] : []));
-    for (const feature of ["f16", "subgroups", "dot"] as const) {
+    for (const feature of FEATURES) {
       const count = rows.filter((at) => all[at]?.uses[feature]).length;
       if (ONLY === undefined) assert.equal(count > 0, has[feature], `rows with ${feature}`);
       context.diagnostic(`${feature}: ${count} rows`);

@@ -44,14 +44,13 @@ inBrowsers("tuning", (browser) => {
   test("the device tells its abilities, and a processor is not tuned unless asked", async () => {
     plain = await load({});
     const { features, selfTest } = plain;
-    const expected = browser().name === "Firefox" ? { f16: true, subgroups: false } : { f16: false, subgroups: true };
+    const expected =
+      browser().name === "Firefox"
+        ? { f16: true, subgroups: false, large_workgroups: true }
+        : { f16: false, subgroups: true, large_workgroups: false };
     assert.deepEqual(features, { ...expected, dot: true });
     assert.deepEqual([plain.known, selfTest.kernelConfig.variants], [[], [0, 0, 0, 0]]);
-    assert.deepEqual(
-      selfTest.kernelConfig.features,
-      { f16: false, subgroups: expected.subgroups, dot: false },
-      "exact unless asked otherwise",
-    );
+    assert.deepEqual(selfTest.kernelConfig.features, { ...expected, f16: false, dot: false }, "exact unless asked otherwise");
   });
 
   const apart = (logits: number[]) => {

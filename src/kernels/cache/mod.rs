@@ -4,7 +4,7 @@
 //! new row, 2 tokens drawn so far, 3 the position of the rope table's first row, 4 the word that this table begins at. Where each
 //! row is one of another conversation, their words lie behind one another: 5 is then how many vec4s they are (else 0), 6 the splits of the
 //! conversation's attention. From word [`PAGES`] on lies the table of pages, behind it the rope table: for each position [`table_stride`](super::rope_append::table_stride)
-//! words, cosine and sine of every pair, then the scale of the queries and three words of padding.
+//! words, the cosines of all pairs, their sines, then the scale of the queries and three words of padding.
 
 use crate::config::KvPrecision;
 use crate::gpu::Slice;

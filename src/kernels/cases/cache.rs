@@ -6,7 +6,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
 use crate::kernels::rope::{self, Rope, table};
-use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, table_stride};
+use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, table_row, table_stride};
 use crate::reference;
 use crate::reference::rope_append::Step;
 
@@ -30,13 +30,14 @@ impl Rotation {
     pub(super) fn table(self, harness: &mut Harness<'_>, head_dim: usize) -> Vec<f32> {
         let mut table = Vec::with_capacity(self.rows * table_stride(head_dim));
         for _ in 0..self.rows {
-            for _ in 0..head_dim / 2 {
+            let mut rotation = || {
                 let angle = harness.random.number() * 4.0;
                 let quarter = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]][harness.random.bits() as usize % 4];
-                table.extend(if self.exact { quarter } else { [angle.cos(), angle.sin()] });
-            }
+                if self.exact { quarter } else { [angle.cos(), angle.sin()] }
+            };
+            let rotations: Vec<_> = (0..head_dim / 2).map(|_| rotation()).collect();
             let scale = if self.exact { 2.0 } else { 1.5 + harness.random.number() };
-            table.extend([scale, f32::NAN, f32::NAN, f32::NAN]);
+            table.extend(table_row(&rotations, scale));
         }
         table
     }

@@ -290,7 +290,7 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
     let mut table = format!(
         "a layer of Ministral 3 3B, {CHUNK} rows: MB that its workgroups read; lines touched for each that is needed\n"
     );
-    let tilings = [Tuning::REGISTERS, Tuning::SMALL_TILE, Tuning::NARROW_TILE, Tuning::TILE];
+    let tilings = [Tuning::REGISTERS, Tuning::SMALL_TILE, Tuning::NARROW_TILE, Tuning::TILE, Tuning::LARGE_TILE];
     for layout in LAYOUTS {
         let mut before = 0;
         for tuning in tilings {

@@ -36,15 +36,12 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
     Known { kernel, buffer, lines }
 }
 
-const KNOWN: [Known; 5] = [
-    // A block of weights is 32 bytes, of which a thread reads 16 at a time.
-    known("embed_rows q8_0", "w_quants", 2.0),
-    // Two blocks of 256 inputs of two rows: 16 bytes of a line of each.
+const KNOWN: [Known; 3] = [
+    // Where sixteen lanes share a row: two blocks of 256 inputs of two rows, 16 bytes of a line of each. Thirty-two lanes would touch one
+    // line, and take a sixth more instructions.
     known("matvec q", "w_super_scales", 2.0),
     known("gated_matvec q4_k", "w_super_scales", 2.0),
     known("qkv_matvec q4_k", "w_super_scales", 2.0),
-    // Rows of the table of rotations are no whole number of lines.
-    known("qkv_matvec", "step", 1.55),
 ];
 
 fn weight(gpu: &Gpu, layout: Layout) -> Weight {

@@ -87,7 +87,8 @@ fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
     ];
     for (group, uses, record) in groups {
         let rounds = |kernel_config: &KernelConfig| {
-            kernel_config.features != Features::SUBGROUPS && device::gpu().features().contains(kernel_config.features)
+            kernel_config.features.intersects(Features::F16 | Features::DOT)
+                && device::gpu().features().contains(kernel_config.features)
         };
         for (index, kernel_config) in tiers(group, &uses).into_iter().filter(rounds).enumerate() {
             for layout in [[Layout::Q8_0, Layout::Q4K], [Layout::Q4_0, Layout::Q6K]][index % 2] {

@@ -96,7 +96,7 @@ pub(crate) fn matmul_rows() -> Vec<Case> {
 fn matmul_tile_rows() -> Vec<Case> {
     use many::Tuning;
     let mut rows = Vec::new();
-    for tuning in [Tuning::TILE, Tuning::NARROW_TILE, Tuning::SMALL_TILE] {
+    for tuning in [Tuning::TILE, Tuning::NARROW_TILE, Tuning::SMALL_TILE, Tuning::LARGE_TILE] {
         let (m, n) = (tuning.tile_rows(), tuning.tile_columns());
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
             // Of the planes several lines of a row, the last of them not full, and less than one.
