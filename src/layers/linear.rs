@@ -103,7 +103,7 @@ fn width(weights: &[Weight]) -> usize {
     weights.iter().map(|weight| weight.shape.rows).sum()
 }
 
-/// Records `y += x * w^T` for the rows of a pass, `x` in the order that [`Pass::order`] says unless it is told another.
+/// Records `y += x * w^T` for the rows of a pass, `x` in the order that `Pass::order` says unless it is told another.
 /// `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
 pub fn add(pass: &mut Pass<'_>, weight: &Weight, (x, order): (&Slice, Order), y: &Slice) -> Result<()> {
     let (m, y_stride) = (pass.rows, weight.shape.rows);

@@ -56,7 +56,7 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The residual stream, its rows in [`Self::order`]. `// [rows, hidden]`
+    /// The residual stream, its rows in `Pass::order`. `// [rows, hidden]`
     pub fn x(&self) -> Slice {
         self.work.x.all()
     }
