@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_exact_uses_no_short_numbers() {
-        assert_eq!(Arithmetic::Exact.features(), Features::SUBGROUPS);
+        assert_eq!(Arithmetic::Exact.features(), Features::SUBGROUPS | Features::LARGE_WORKGROUPS);
         assert!(Arithmetic::Fast.features().contains(Features::F16 | Features::DOT));
     }
 }
