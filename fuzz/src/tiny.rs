@@ -187,10 +187,10 @@ pub fn gguf_k_quants_with_fifth_bits() -> Vec<u8> {
     Decoder { architecture, hidden, ffn, heads, head_dim, narrow: F16, o_proj: F16, down: Q5_K }.file()
 }
 
-/// The vision half for a text model that is 4 wide.
+/// The vision half, 8 wide, for a text model that is 4 wide.
 pub fn gguf_vision_half() -> Vec<u8> {
     let sizes = [
-        ("embedding_length", 4),
+        ("embedding_length", 8),
         ("attention.head_count", 1),
         ("feed_forward_length", 4),
         ("block_count", 1),
@@ -208,16 +208,19 @@ pub fn gguf_vision_half() -> Vec<u8> {
         .numbers("clip.vision", &[("attention.layer_norm_epsilon", 1e-5)])
         .array("clip.vision.image_mean", 6, &three(0.5))
         .array("clip.vision.image_std", 6, &three(0.25))
-        .tensor("v.patch_embd.weight", &[2, 2, 3, 4], F16)
-        .tensor("v.pre_ln.weight", &[4], F32)
-        .tensor(&layer("ln1"), &[4], F32)
-        .tensor(&layer("ln2"), &[4], F32);
-    for name in ["attn_q", "attn_k", "attn_v", "attn_out", "ffn_gate", "ffn_up", "ffn_down"] {
-        file = file.tensor(&layer(name), &[4, 4], BF16);
+        .tensor("v.patch_embd.weight", &[2, 2, 3, 8], F16)
+        .tensor("v.pre_ln.weight", &[8], F32)
+        .tensor(&layer("ln1"), &[8], F32)
+        .tensor(&layer("ln2"), &[8], F32);
+    for name in ["attn_q", "attn_k", "attn_v", "attn_out"] {
+        file = file.tensor(&layer(name), &[8, 8], BF16);
     }
-    file.tensor("mm.input_norm.weight", &[4], F32)
-        .tensor("mm.patch_merger.weight", &[16, 4], F16)
-        .tensor("mm.1.weight", &[4, 4], F16)
+    for (name, shape) in [("ffn_gate", [8, 4]), ("ffn_up", [8, 4]), ("ffn_down", [4, 8])] {
+        file = file.tensor(&layer(name), &shape, BF16);
+    }
+    file.tensor("mm.input_norm.weight", &[8], F32)
+        .tensor("mm.patch_merger.weight", &[32, 8], F16)
+        .tensor("mm.1.weight", &[8, 4], F16)
         .tensor("mm.1.bias", &[4], F32)
         .tensor("mm.2.weight", &[4, 4], F16)
         .tensor("mm.2.bias", &[4], F32)
@@ -275,9 +278,9 @@ pub const MLLAMA_CONFIG: &[u8] = br#"{"architectures": ["MllamaForConditionalGen
     "num_hidden_layers": 2, "cross_attention_layers": [1], "num_attention_heads": 16, "num_key_value_heads": 1, "vocab_size": 4, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
     "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "tie_word_embeddings": false, "rope_parameters": {"rope_type": "llama3",
     "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8}},
-    "vision_config": {"model_type": "mllama_vision_model", "hidden_act": "gelu", "hidden_size": 4, "attention_heads": 1,
+    "vision_config": {"model_type": "mllama_vision_model", "hidden_act": "gelu", "hidden_size": 8, "attention_heads": 1,
     "intermediate_size": 4, "num_hidden_layers": 2, "num_global_layers": 1, "intermediate_layers_indices": [0, 1],
-    "image_size": 4, "patch_size": 2, "max_num_tiles": 2, "num_channels": 3, "norm_eps": 1e-5, "vision_output_dim": 12}}"#;
+    "image_size": 4, "patch_size": 2, "max_num_tiles": 2, "num_channels": 3, "norm_eps": 1e-5, "vision_output_dim": 24}}"#;
 
 /// `config.json` of a small Qwen3.5, with a layer of each kind.
 pub const QWEN3_5_CONFIG: &[u8] = br#"{"architectures": ["Qwen3_5ForConditionalGeneration"], "model_type": "qwen3_5",
