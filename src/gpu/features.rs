@@ -29,7 +29,7 @@ struct Named {
     subgroups: bool,
     dot: bool,
     /// Not known to what was remembered, or is told by pages, without it.
-    #[serde(default)]
+    #[serde(default, rename = "largeWorkgroups")]
     large_workgroups: bool,
 }
 

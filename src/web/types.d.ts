@@ -195,6 +195,8 @@ export interface Features {
   subgroups: boolean;
   /** Dot products of four packed 8-bit integers. */
   dot: boolean;
+  /** Workgroups of 512 threads, with 32 KiB of memory. */
+  largeWorkgroups: boolean;
 }
 
 /** What the browser knows of the GPU and wgpu does not. */

@@ -2,7 +2,7 @@
 
 export interface Row {
   name: string;
-  uses: { f16: boolean; subgroups: boolean; dot: boolean; large_workgroups: boolean };
+  uses: { f16: boolean; subgroups: boolean; dot: boolean; largeWorkgroups: boolean };
   tolerance: number;
   launches: {
     kernel: string;

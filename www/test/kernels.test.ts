@@ -14,12 +14,12 @@ const ALL = process.env["OCELLI_KERNELS"] === "all";
 /** Only rows whose name starts with this. */
 const ONLY = process.env["OCELLI_KERNEL"];
 
-const FEATURES = ["f16", "subgroups", "dot", "large_workgroups"] as const;
+const FEATURES = ["f16", "subgroups", "dot", "largeWorkgroups"] as const;
 
 /** The features of each browser: without this check a tier that a browser lost would silently not be tested. */
 const TIERS: Record<string, Row["uses"]> = {
-  Chromium: { f16: false, subgroups: true, dot: true, large_workgroups: false },
-  Firefox: { f16: true, subgroups: false, dot: true, large_workgroups: true },
+  Chromium: { f16: false, subgroups: true, dot: true, largeWorkgroups: false },
+  Firefox: { f16: true, subgroups: false, dot: true, largeWorkgroups: true },
 };
 
 inBrowsers("the kernel table", (browser) => {
@@ -45,7 +45,7 @@ inBrowsers("the kernel table", (browser) => {
       f16: features.includes("shader-f16"),
       subgroups,
       dot: language.includes("packed_4x8_integer_dot_product"),
-      large_workgroups: hasLargeWorkgroups,
+      largeWorkgroups: hasLargeWorkgroups,
     };
     assert.deepEqual(has, TIERS[browser().name], "the tiers of this browser");
     const can = (of: Row["uses"]) => FEATURES.every((feature) => has[feature] || !of[feature]);

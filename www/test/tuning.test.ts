@@ -46,8 +46,8 @@ inBrowsers("tuning", (browser) => {
     const { features, selfTest } = plain;
     const expected =
       browser().name === "Firefox"
-        ? { f16: true, subgroups: false, large_workgroups: true }
-        : { f16: false, subgroups: true, large_workgroups: false };
+        ? { f16: true, subgroups: false, largeWorkgroups: true }
+        : { f16: false, subgroups: true, largeWorkgroups: false };
     assert.deepEqual(features, { ...expected, dot: true });
     assert.deepEqual([plain.known, selfTest.kernelConfig.variants], [[], [0, 0, 0, 0]]);
     assert.deepEqual(selfTest.kernelConfig.features, { ...expected, f16: false, dot: false }, "exact unless asked otherwise");

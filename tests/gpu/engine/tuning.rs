@@ -142,7 +142,8 @@ fn exact_arithmetic_leaves_short_numbers_alone() {
         let files = packages::pack("untied", Layout::Q4_0).await;
         let gpu = device(|_| ()).await;
         let exact = load(&gpu, &files, LoadOptions::new(milliseconds)).await;
-        assert_eq!(exact.self_test().kernel_config.features, gpu.features() & Features::SUBGROUPS);
+        let left = Features::SUBGROUPS | Features::LARGE_WORKGROUPS;
+        assert_eq!(exact.self_test().kernel_config.features, gpu.features() & left);
         let fast = LoadOptions { arithmetic: Arithmetic::Fast, ..LoadOptions::new(milliseconds) };
         assert_eq!(load(&gpu, &files, fast).await.self_test().kernel_config.features, gpu.features());
     });

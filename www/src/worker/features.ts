@@ -37,17 +37,18 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   };
 }
 
-/** What the device that is opened next will be able to do, except 16-bit floats, which wgpu finds out itself. */
+/** What the device that is opened next will be able to do, except 16-bit floats and large workgroups, which wgpu finds out itself. */
 export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();
-  if (!adapter || !GPUAdapter) return { features: { f16: false, subgroups: false, dot: false }, subgroupSizes: null };
+  if (!adapter || !GPUAdapter)
+    return { features: { f16: false, subgroups: false, dot: false, largeWorkgroups: false }, subgroupSizes: null };
   watchDevices(GPUAdapter.prototype);
   const { vendor, subgroupMinSize, subgroupMaxSize } = adapter.info ?? {};
   requestsSubgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
   // Apple's GPUs have no instruction for packed dot products: their compiler emulates them, which is slower than floats.
   const dot = language.has("packed_4x8_integer_dot_product") && vendor !== "apple";
   const subgroupSizes: [number, number] | null = subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null;
-  return { features: { f16: false, subgroups: requestsSubgroups, dot }, subgroupSizes };
+  return { features: { f16: false, subgroups: requestsSubgroups, dot, largeWorkgroups: false }, subgroupSizes };
 }
