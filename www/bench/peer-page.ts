@@ -10,7 +10,7 @@ let words = 0;
 /** Prompts so far that nothing was kept of. */
 let fresh = 0;
 
-const ocelliSide: OcelliSide = { open, prompt, decode, picture };
+const ocelliSide: OcelliSide = { open, hold, prompt, decode, picture };
 Object.assign(globalThis, { ocelliSide });
 
 async function open(packageUrl: string, tokens: number): Promise<Opened> {
@@ -58,6 +58,11 @@ async function decode(tokens: number): Promise<Done> {
   const { said, computed, completed, timings } = await ask(tokens);
   if (computed !== 1 || completed !== tokens) throw new Error(`${completed} tokens behind a prompt of which ${computed} were computed`);
   return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
+}
+
+/** Has the prompt in the cache that {@link decode} goes on from. */
+async function hold(): Promise<void> {
+  await ask(1);
 }
 
 /** A prompt that differs from those before in its first word, so that of these only what all begin with is used. */

@@ -44,6 +44,8 @@ export interface OcelliSide {
   open(packageUrl: string, tokens: number): Promise<Opened>;
   /** A new prompt of so many tokens, to its first token. */
   prompt(tokens: number): Promise<Done>;
+  /** Computes the prompt that `decode` goes on from. */
+  hold(): Promise<void>;
   /** Tokens behind the prompt. */
   decode(tokens: number): Promise<Done>;
   picture(side: number): Promise<Done>;

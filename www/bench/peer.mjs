@@ -46,7 +46,7 @@ const folders = { "/package/": options.package, "/onnx/": options.onnx, "/ort/":
 const site = await startBrowser(folders);
 const began = { date: new Date().toISOString(), ...machine() };
 
-/** Each has `open()`, `prompt()`, `decode(tokens)` and `picture(side)`. */
+/** Each has `open()`, `prompt()`, `hold()`, `decode(tokens)` and `picture(side)`. */
 const contestants = { ocelli: ocelli(), webgpu: ort("webgpu"), wasm: ort("wasm") };
 
 try {
@@ -65,6 +65,7 @@ try {
   for (const name of names) {
     const side = contestants[name];
     if (measures.length) note(`${name}, warming up: prompt`, await side.prompt());
+    if (measures.includes("decode")) await side.hold();
     if (measures.includes("decode")) note(`${name}, warming up: decode`, await side.decode(2));
     if (sides.length) note(`${name}, warming up: picture`, await side.picture(sides[0]));
   }
@@ -93,6 +94,7 @@ try {
     const first = {};
     for (let round = 0; round < rounds && performance.now() - began < 1000 * Number(options.patience); round++) {
       for (const name of names) {
+        if (what === "decode") await contestants[name].hold();
         const before = processorSeconds();
         const { seconds, said } = await act(contestants[name]);
         const processors = before === null ? null : (processorSeconds() - before) / of;
@@ -110,6 +112,7 @@ function ocelli() {
   const url = `${site.url}package/`;
   return {
     open: () => site.inPage(([url, tokens]) => globalThis.ocelliSide.open(url, tokens), [url, prompt]),
+    hold: () => site.inPage(() => globalThis.ocelliSide.hold()),
     prompt: () => site.inPage((tokens) => globalThis.ocelliSide.prompt(tokens), prompt),
     decode: (tokens) => site.inPage((tokens) => globalThis.ocelliSide.decode(tokens), tokens),
     picture: (side) => site.inPage((side) => globalThis.ocelliSide.picture(side), side),
@@ -124,6 +127,8 @@ function ort(provider) {
   const [decoder, tower] = [options.decoder, options.tower].map((file) => `/onnx/${file}`);
   return {
     open: () => call({ kind: "open", provider, library, decoder, tower, cache }),
+    // It keeps the last prompt.
+    hold: () => Promise.resolve(),
     prompt: () => call({ kind: "prompt", ids }),
     decode: (tokens) => call({ kind: "decode", tokens }),
     picture: (side) => call({ kind: "picture", shape: towerShape, side }),
