@@ -98,6 +98,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
         let launch = AttentionStep {
             apart: false,
             q: &q,
+            q_order: attention_step::query_order(head_dim, KvPrecision::F16, q_heads / kv_heads, tuning),
             gates: None,
             cache: &cache,
             step: &step,

@@ -103,6 +103,8 @@ const MAX_ROWS: usize = 8;
 pub struct AttentionStep<'a> {
     /// Queries. `// [m, q_heads, head_dim]`
     pub q: &'a Heads,
+    /// How each of them lies in memory: [`query_order`] or the natural order.
+    pub q_order: Order,
     /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [m, q_heads, head_dim]`
     pub gates: Option<usize>,
     /// Keys and values of all tokens so far, these `m` among them.
@@ -185,16 +187,30 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
     }
 }
 
+/// How the queries should lie that a launch reads, of so many query rows of a key-value head.
+pub fn query_order(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> Order {
+    let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows));
+    if tuning.shares_keys { Order::for_keys(head_dim, pack(precision)) } else { Order::NATURAL }
+}
+
 /// The kernel for so many query rows of a key-value head.
-pub fn kernel(head_dim: usize, precision: KvPrecision, rows: usize, results: Results, tuning: Tuning) -> Kernel {
+pub fn kernel(
+    head_dim: usize,
+    precision: KvPrecision,
+    rows: usize,
+    q_order: Order,
+    results: Results,
+    tuning: Tuning,
+) -> Kernel {
     let (dim4, rows) = (head_dim / 4, rows_together(rows));
-    let variant = Variant::AttentionStep { head_dim, precision, rows, results, tuning };
+    let variant = Variant::AttentionStep { head_dim, precision, rows, q_order, results, tuning };
     let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
     // Integers take more registers on their way to numbers.
     let sums_at_once = if precision == KvPrecision::Int8 { MAX_SUMS / 2 } else { MAX_SUMS };
     let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
         ("WIDE_KEYS", tuning.shares_keys.into()),
+        ("ORDERED_QUERIES", (q_order != Order::NATURAL).into()),
         ("SCALED", (precision == KvPrecision::Int8).into()),
         ("PACK", pack(precision)),
         ("AT_ONCE", (sums_at_once / (4 * rows4)).clamp(1, MAX_KEYS)),
@@ -257,7 +273,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         None => (Results::Plain, a.out),
     };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, a.cache.precision, together, results, a.tuning),
+        kernel: kernel(a.head_dim, a.cache.precision, together, a.q_order, results, a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],

@@ -96,6 +96,7 @@ pub(crate) enum Variant {
         head_dim: usize,
         precision: KvPrecision,
         rows: usize,
+        q_order: Order,
         results: attention_step::Results,
         tuning: attention_step::Tuning,
     },

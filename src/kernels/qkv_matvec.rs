@@ -8,6 +8,7 @@ use super::{Variant, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+use crate::weights::layout::Order;
 use crate::weights::upload::Weight;
 
 /// The attention's inputs of the next `m` tokens.
@@ -29,6 +30,8 @@ pub struct QkvMatvec<'a> {
     pub step: &'a Slice,
     /// Rotated and scaled queries. `// [m, q * dim]`
     pub q: &'a Slice,
+    /// How each of them lies in memory.
+    pub q_order: Order,
     /// Where rotated keys and values go, at the step's position and behind it.
     pub cache: &'a Cache,
 }
@@ -58,14 +61,23 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
 
 /// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs and a norm.
 pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Result<()> {
-    let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, cache } = qkv;
+    let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, q_order, cache } = qkv;
     let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;
     let (k, tiles) = (shape.cols, (q_heads + 2 * kv_heads) * dim / 8);
     let own = [x, q].into_iter().chain(bias).chain(cache.bindings(step)).chain([norm.weight]);
     let planes = parts.iter().flat_map(|part| &part.planes);
     recording.dispatch(Dispatch {
         kernel: kernel(gemv, (dim, pairs), cache.precision, bias.is_some()),
-        params: params!(m, k4 = k / 4, blocks = shape.blocks(), tiles, eps = norm.eps, q_heads, kv_heads),
+        params: params!(
+            m,
+            k4 = k / 4,
+            blocks = shape.blocks(),
+            tiles,
+            eps = norm.eps,
+            q_heads,
+            kv_heads,
+            q_order = q_order.log_loads(),
+        ),
         buffers: own.chain(planes).cloned().collect(),
         grid: gemv.grid(m, tiles),
         note: format!("m={m} heads={q_heads}+{kv_heads} dim={dim} k={k}"),

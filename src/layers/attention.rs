@@ -4,6 +4,7 @@ use super::linear::{FusedLinear, Norm, add, gemv, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
+use crate::kernels::Order;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
@@ -31,12 +32,12 @@ impl Attention {
     pub fn record(&self, pass: &mut Pass<'_>, cache: &Cache) -> Result<()> {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
-        let stride = self.queries_keys_values(pass, cache, &qkv)?;
-        let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
+        let (order, q_order) = (pass.order(q_heads * head_dim), self.query_order(pass, cache));
+        let stride = self.queries_keys_values(pass, cache, (&qkv, q_order))?;
+        let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
         let first_gate = (q_heads + 2 * kv_heads) * head_dim;
         let gates = (self.qkv_proj.width() > first_gate).then_some(first_gate);
-        let order = pass.order(q_heads * head_dim);
         match pass.form {
             Form::Chunk { first_entry: past } => {
                 let shape =
@@ -54,6 +55,7 @@ impl Attention {
                 let splits = tuning.splits(reach);
                 let attention = AttentionStep {
                     q,
+                    q_order,
                     gates,
                     cache,
                     step,
@@ -74,8 +76,21 @@ impl Attention {
         add(pass, &self.o_proj, (&attn, order), &x)
     }
 
+    /// How queries lie in memory: of a step as the lanes read them that share a key.
+    fn query_order(&self, pass: &Pass<'_>, cache: &Cache) -> Order {
+        let Form::Step { apart, .. } = pass.form else { return Order::NATURAL };
+        let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
+        let rows = self.heads.q / self.heads.kv * if apart { 1 } else { pass.rows };
+        attention_step::query_order(self.heads.dim, cache.precision, rows, tuning)
+    }
+
     /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
-    fn queries_keys_values(&self, pass: &mut Pass<'_>, cache: &Cache, out: &Slice) -> Result<usize> {
+    fn queries_keys_values(
+        &self,
+        pass: &mut Pass<'_>,
+        cache: &Cache,
+        (out, q_order): (&Slice, Order),
+    ) -> Result<usize> {
         let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
         let norms = self.head_norms.as_ref();
         let fuses = |weight: &&Weight| {
@@ -85,13 +100,21 @@ impl Attention {
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
             let gemv = gemv(pass, weight, m, 2, Some(&self.norm));
-            let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, cache };
+            let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, q_order, cache };
             qkv_matvec::record(pass.recording, &gemv, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
-        let append =
-            RopeAppend { qkv: out, stride: self.qkv_proj.width(), tokens: pass.rows, heads, norms, step: &step, cache };
+        let append = RopeAppend {
+            qkv: out,
+            stride: self.qkv_proj.width(),
+            tokens: pass.rows,
+            heads,
+            q_order,
+            norms,
+            step: &step,
+            cache,
+        };
         rope_append::record(pass.recording, &append)?;
         Ok(self.qkv_proj.width())
     }

@@ -60,7 +60,16 @@ impl CrossAttention {
             let (tokens, heads) = (fresh.features.len(), rope_append::Heads { q: 0, ..self.heads });
             self.kv_proj.record(pass.recording, &features, tokens, &kv)?;
             let (stride, norms) = (self.kv_proj.width(), Some(&self.head_norms));
-            let append = RopeAppend { qkv: &kv, stride, tokens, heads, norms, step: &fresh.words, cache: &seen.cache };
+            let append = RopeAppend {
+                qkv: &kv,
+                stride,
+                tokens,
+                heads,
+                q_order: Order::NATURAL,
+                norms,
+                step: &fresh.words,
+                cache: &seen.cache,
+            };
             rope_append::record(pass.recording, &append)?;
         }
         Ok(())
@@ -86,6 +95,7 @@ impl CrossAttention {
                 let splits = tuning.splits(reach(rows));
                 let attention = AttentionStep {
                     q,
+                    q_order: Order::NATURAL,
                     gates: None,
                     cache,
                     step,

@@ -50,10 +50,10 @@ fn tunings() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for rows in [1, 2, 4, 5, 8] {
         for head_dim in [64, 80, 128, 256] {
-            kernels.extend(
-                step::Tuning::ALL
-                    .map(|tuning| step::kernel(head_dim, KvPrecision::F16, rows, Results::Partial, tuning)),
-            );
+            kernels.extend(step::Tuning::ALL.map(|tuning| {
+                let q_order = step::query_order(head_dim, KvPrecision::F16, rows, tuning);
+                step::kernel(head_dim, KvPrecision::F16, rows, q_order, Results::Partial, tuning)
+            }));
         }
         for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
             let weight = (layout, MatrixShape { rows: 64, cols: 9216 });
@@ -77,7 +77,14 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         [
             attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, tuning),
             attention::kernel(head_dim, Source::Rows(precision.min(KvPrecision::F16)), false, tuning),
-            attention_step::kernel(head_dim, precision, rows, results, step),
+            attention_step::kernel(
+                head_dim,
+                precision,
+                rows,
+                attention_step::query_order(head_dim, precision, rows, step),
+                results,
+                step,
+            ),
             attention_join::kernel(head_dim, head_dim % 8 == 0),
             rope_append::kernel(head_dim, head_dim % 8 == 0, precision),
         ]

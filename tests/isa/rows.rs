@@ -144,7 +144,8 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
             (",apart", (group * tuning.positions * 4, dim / 4))
         };
         [Results::Plain, Results::Gated, Results::Partial].map(|results| {
-            let kernel = attention_step::kernel(dim, precision, group, results, tuning);
+            let q_order = attention_step::query_order(dim, precision, group, tuning);
+            let kernel = attention_step::kernel(dim, precision, group, q_order, results, tuning);
             Row { label: label.to_owned(), ..Row::new(kernel, vec![scores, values]) }
         })
     })

@@ -7,6 +7,7 @@ use super::{Case, SUM};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
+use crate::kernels::Order;
 use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape, Source};
 use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
@@ -150,6 +151,8 @@ pub struct Attending {
     pub heads: (usize, usize),
     /// Width of a head.
     pub head_dim: usize,
+    /// How queries lie in memory.
+    pub q_order: Order,
     /// How threads divide it.
     pub tuning: step::Tuning,
     /// Each of them is the last one of another conversation.
@@ -160,7 +163,7 @@ pub struct Attending {
 
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
-    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, tuning, apart, gated } = shape;
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, q_order, tuning, apart, gated } = shape;
     let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
     let sizes = format!("{shape:?} {precision} {}", scores.name);
     let results = match gated {
@@ -168,7 +171,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         true => step::Results::Gated,
         false => step::Results::Plain,
     };
-    Case::new(step::kernel(head_dim, precision, rows, results, tuning), SUM, sizes, move |harness| {
+    Case::new(step::kernel(head_dim, precision, rows, q_order, results, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
         let (stride, offset, first_gate) = (if gated { 2 * q_width + 12 } else { q_width + 8 }, 4, q_width + 8);
         let mut q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
@@ -191,9 +194,14 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let step_words = harness.words(&words)?;
         let mut out = harness.output(m * q_width, Holds::Numbers)?;
         let mut partials = harness.output(partials_len(m, q_heads, head_dim, splits).max(1), Holds::Numbers)?;
-        let queries = Heads { buffer: harness.input(&q)?, stride, offset };
+        let mut placed = q.clone(); // [m, stride]
+        for row in placed.chunks_exact_mut(stride) {
+            arrange(q_order, &mut row[offset..][..q_width]);
+        }
+        let queries = Heads { buffer: harness.input(&placed)?, stride, offset };
         let launch = AttentionStep {
             q: &queries,
+            q_order,
             gates: gated.then_some(first_gate),
             cache: &cache,
             step: &step_words,

@@ -1,6 +1,7 @@
 //! Cases of what writes the cache of keys and values.
 
 use super::harness::{Harness, Holds, Output, POISON, Random};
+use super::products::arrange;
 use super::{Case, POINTWISE};
 use crate::config::KvPrecision;
 use crate::error::Result;
@@ -163,7 +164,16 @@ pub fn rope_append(
         let gains: [Vec<f32>; 2] = [(); 2].map(|()| (0..heads.dim).map(|_| gain(&mut harness.random)).collect());
         let norms = HeadNorms { q: harness.input(&gains[0])?, k: harness.input(&gains[1])?, eps };
         let norms = Some(&norms).filter(|_| has_norms);
-        let launch = RopeAppend { qkv: &out.slice, stride, tokens, heads, norms, step: &step, cache: &cache };
+        let launch = RopeAppend {
+            qkv: &out.slice,
+            stride,
+            tokens,
+            heads,
+            q_order: harness.order,
+            norms,
+            step: &step,
+            cache: &cache,
+        };
         append::record(&mut harness.recording, &launch)?;
         let written = reference_cache(&mut planes);
         let known = norms.map(|_| ([&gains[0][..], &gains[1]], eps));
@@ -175,6 +185,9 @@ pub fn rope_append(
             precision,
             written,
         );
+        for row in qkv.chunks_exact_mut(stride) {
+            arrange(harness.order, &mut row[..heads.q * heads.dim]);
+        }
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(out);

@@ -120,11 +120,13 @@ pub fn qkv_matvec(
             heads,
             step: &step,
             q: &q.slice,
+            q_order: harness.order,
             cache: &cache,
         };
         qkv::record(&mut harness.recording, &gemv, &product)?;
         let (weights, held) = ((&w[..], bias.as_deref()), (precision, reference_cache(&mut planes)));
         reference::qkv_matvec::compute(heads, (&h, k), weights, rotation.step(&pages, &table), q.expected(), held);
+        arrange(harness.order, q.expected());
         let magnitude = magnitude(&h, &w, k);
         q.magnitude = 2.5 * magnitude;
         planes.iter_mut().for_each(|plane| plane.magnitude = magnitude);

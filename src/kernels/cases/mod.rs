@@ -27,6 +27,7 @@ pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, sca
 
 use super::Variant;
 use super::attention_step::Results;
+use super::cache::pack;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::gpu::Kernel;
@@ -148,7 +149,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "add_features" => vec![add_features(7, 8, 2)],
         "gated_head_norm" => {
             let case = |(tokens, does)| gated_head_norm((tokens, 3, 64), (203, 1), does);
-            let ordered = case((2, Does::Norm)).in_order(order(64));
+            let ordered = case((2, Does::Norm)).in_order(Order::for_lanes(64));
             [(2, Does::All), (5, Does::All), (2, Does::Norm), (2, Does::Keep)]
                 .map(case)
                 .into_iter()
@@ -156,7 +157,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
                 .collect()
         }
         "glu" => {
-            let ordered = glu(3, 128, ACTIVATIONS[0], 6.0).in_order(order(128));
+            let ordered = glu(3, 128, ACTIVATIONS[0], 6.0).in_order(Order::for_lanes(128));
             ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([ordered]).collect()
         }
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
@@ -190,16 +191,16 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         }
         Variant::AttentionJoin { head_dim, is_gated } => {
             let case = || attention_join(6, 2, head_dim, is_gated);
-            vec![case(), case().in_order(order(2 * head_dim))]
+            vec![case(), case().in_order(Order::for_lanes(2 * head_dim))]
         }
-        Variant::AttentionStep { head_dim, precision, rows, results, tuning } => {
+        Variant::AttentionStep { head_dim, precision, rows, q_order, results, tuning } => {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
             let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
-            let shape = Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated };
+            let shape = Attending { m, splits, position, heads, head_dim, q_order, tuning, apart: false, gated };
             let case = || attention_step(shape, precision, Scores::MILD);
-            let ordered = (results != Results::Partial).then(|| case().in_order(order(heads.0 * head_dim)));
+            let ordered = (results != Results::Partial).then(|| case().in_order(Order::for_lanes(heads.0 * head_dim)));
             [case()].into_iter().chain(ordered).collect()
         }
         Variant::DeltaScan { dim } => {
@@ -208,10 +209,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
             let case = |width| embed_rows(layout, 7, width, rows, 3);
-            vec![case(unit(layout)), case(256).in_order(order(256))]
+            vec![case(unit(layout)), case(256).in_order(Order::for_lanes(256))]
         }
         Variant::GatedMatvec(gemv) => {
-            let ordered = gated_matvec(gemv.with_outputs(order(64)), product(gemv, 64, 256), ACTIVATIONS[0]);
+            let ordered = gated_matvec(gemv.with_outputs(Order::for_lanes(64)), product(gemv, 64, 256), ACTIVATIONS[0]);
             vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), ACTIVATIONS[0]), ordered]
         }
         Variant::Matmul { layout, ragged, tuning } => {
@@ -221,17 +222,18 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::Matvec(gemv) if gemv.norm => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
         Variant::Matvec(gemv) => {
             let onto = Into { bias: true, accumulate: true, around: (0, 0) };
-            let ordered = matvec(gemv.with_outputs(order(64)), product(gemv, 64, 256), onto, 64);
+            let ordered = matvec(gemv.with_outputs(Order::for_lanes(64)), product(gemv, 64, 256), onto, 64);
             vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20), ordered]
         }
         Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
             let (m, _, k) = product(gemv, 0, unit(gemv.layout).max(gemv.orders.x.group()));
-            vec![qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false)]
+            let case = || qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false);
+            vec![case(), case().in_order(Order::for_keys(head_dim, pack(precision)))]
         }
         Variant::RmsNorm(tuning) => {
             let case = |width| rms_norm(tuning, (3, width), 1e-5, 3.0);
-            vec![case(260), case(256).in_order(order(256))]
+            vec![case(260), case(256).in_order(Order::for_lanes(256))]
         }
         Variant::Rope { is_rotated, precision } => {
             let case = |pairs| rope(5, heads(40, pairs), (is_rotated, precision), 4);
@@ -242,14 +244,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let numbers = if has_norms { signs } else { exact_numbers };
             let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
             let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);
-            pairs.map(case).into()
+            let ordered = case(RopePairs::Half).in_order(Order::for_keys(head_dim, pack(precision)));
+            pairs.map(case).into_iter().chain([ordered]).collect()
         }
     }
-}
-
-/// The order of rows of so many numbers, on devices that have one.
-fn order(width: usize) -> Order {
-    Order::for_lanes(width)
 }
 
 fn warm() -> SamplingOptions {

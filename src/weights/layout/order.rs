@@ -1,4 +1,4 @@
-//! The order of the numbers in a row that products of a few rows read.
+//! The order of the numbers in rows that neighbouring lanes read, each a piece of its own.
 
 use super::BLOCK;
 
@@ -7,25 +7,33 @@ const FOUR: usize = 4;
 /// Blocks of a group at most, as a power of two: what neighbouring lanes load at a time is then 128 bytes in a row.
 const MOST: u32 = 3;
 
-/// How a row of inputs of a product of a few rows lies in memory, and with it the weight of the norm before that product.
+/// How a row of inputs of a product of a few rows lies in memory, and with it the weight of the norm before that product; or a query of a step.
 ///
-/// A lane of such a product has a block of 32 inputs, and loads four of them at a time. Of a row in its natural order neighbouring lanes
-/// then read 16 bytes each that are 128 bytes apart, each from another line of memory. In order for lanes, the blocks of a row are taken in
-/// groups, and what the lanes of a group load at a time lies side by side: `// [groups, 8, blocks, 4]` in place of `[groups, blocks, 8, 4]`.
+/// A lane has a block of numbers, and loads four of them at a time. Of a row in its natural order neighbouring lanes then read 16 bytes each
+/// that are a block apart, each from another line of memory. In order for lanes, the blocks of a row are taken in groups, and what the
+/// lanes of a group load at a time lies side by side: `// [groups, loads, blocks, 4]` in place of `[groups, blocks, loads, 4]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Order {
-    /// Blocks of a group, as a power of two. 0: the natural order.
+    /// Blocks of a group, as a power of two.
     log_blocks: u32,
+    /// Loads of a block, as a power of two.
+    log_loads: u32,
 }
 
 impl Order {
     /// As the numbers are counted.
-    pub const NATURAL: Self = Self { log_blocks: 0 };
+    pub const NATURAL: Self = Self { log_blocks: 0, log_loads: 0 };
 
-    /// For rows of `width` numbers that lanes share: groups as large as divide it.
+    /// For rows of `width` inputs that lanes share, a block of 32 each: groups as large as divide it.
     pub fn for_lanes(width: usize) -> Self {
-        let divides = |log_blocks: &u32| width.is_multiple_of(BLOCK << log_blocks);
-        Self { log_blocks: (1..=MOST).rev().find(divides).unwrap_or(0) }
+        let order = |log_blocks| Self { log_blocks, log_loads: (BLOCK / FOUR).ilog2() };
+        (1..=MOST).rev().map(order).find(|order| width.is_multiple_of(order.group())).unwrap_or_default()
+    }
+
+    /// For queries of `width` numbers, where four lanes share a key and load `pack` vectors of four of its numbers at a time.
+    pub fn for_keys(width: usize, pack: usize) -> Self {
+        let order = Self { log_blocks: 2, log_loads: pack.ilog2() };
+        if pack > 1 && width.is_multiple_of(order.group()) { order } else { Self::NATURAL }
     }
 
     /// [`Self::for_lanes`], or the natural one on devices whose lanes have rows of weights of their own.
@@ -33,26 +41,27 @@ impl Order {
         if lanes_share_rows { Self::for_lanes(width) } else { Self::NATURAL }
     }
 
-    /// Blocks of a group.
-    pub fn blocks(self) -> usize {
-        1 << self.log_blocks
-    }
-
-    /// The order as kernels are told it: [`Self::blocks`] as a power of two.
+    /// How kernels are told an order for lanes: the blocks of a group as a power of two, 0 for the natural order.
     pub fn word(self) -> usize {
         self.log_blocks as usize
     }
 
+    /// How kernels are told an order for keys: the loads of a block as a power of two, 0 for the natural order.
+    pub fn log_loads(self) -> usize {
+        self.log_loads as usize
+    }
+
     /// Numbers of a group: rows are whole groups.
     pub fn group(self) -> usize {
-        BLOCK << self.log_blocks
+        FOUR << (self.log_blocks + self.log_loads)
     }
 
     /// Where the number at `index` lies, of one row or of several behind one another.
     pub fn place(self, index: usize) -> usize {
         let (group, within) = (index / self.group(), index % self.group());
-        let (block, load, rest) = (within / BLOCK, within % BLOCK / FOUR, within % FOUR);
-        group * self.group() + (load * self.blocks() + block) * FOUR + rest
+        let (four, rest) = (within / FOUR, within % FOUR);
+        let (block, load) = (four >> self.log_loads, four & ((1 << self.log_loads) - 1));
+        group * self.group() + ((load << self.log_blocks) + block) * FOUR + rest
     }
 
     /// Numbers in this order, of whole rows in their natural one.
@@ -80,9 +89,19 @@ mod tests {
     }
 
     #[test]
+    fn what_four_lanes_multiply_by_at_a_time_lies_side_by_side() {
+        let order = Order::for_keys(128, 4);
+        for (lane, load) in (0..4).flat_map(|lane| (0..4).map(move |load| (lane, load))) {
+            assert_eq!(order.place(64 + lane * 16 + load * FOUR), 64 + load * 16 + lane * FOUR);
+        }
+    }
+
+    #[test]
     fn every_number_has_a_place_of_its_own_and_rows_stay_apart() {
-        for width in [32, 64, 96, 128, 256, 896, 2560] {
-            let order = Order::for_lanes(width);
+        for (width, pack) in
+            [32, 64, 96, 128, 256, 896, 2560].into_iter().flat_map(|width| [1, 2, 4].map(|pack| (width, pack)))
+        {
+            let order = if pack > 1 { Order::for_keys(width, pack) } else { Order::for_lanes(width) };
             let numbers: Vec<usize> = (0..2 * width).collect();
             let mut arranged = order.arranged(&numbers);
             assert!(arranged[..width].iter().all(|&number| number < width), "{width}");
@@ -93,8 +112,9 @@ mod tests {
 
     #[test]
     fn groups_divide_rows_and_where_lanes_share_none_there_are_none() {
-        let blocks = |width| Order::for_lanes(width).blocks();
+        let blocks = |width| 1 << Order::for_lanes(width).log_blocks;
         assert_eq!([4096, 896, 64, 96, 40, 1152].map(blocks), [8, 4, 2, 1, 1, 4]);
+        assert_eq!(Order::for_keys(80, 2), Order::NATURAL);
         assert_eq!(Order::of(false, 4096), Order::NATURAL);
     }
 }

@@ -257,6 +257,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
     let (step, partials) = (&step.all(), &out.clone());
     let attention = AttentionStep {
         q: &q,
+        q_order: attention_step::query_order(head_dim, precision, q_heads / kv_heads, tuning),
         gates: None,
         cache,
         step,
@@ -345,14 +346,8 @@ fn neighbours_that_read_for_an_attention_share_the_lines() {
     for (head_dim, precision) in [64, 128].into_iter().flat_map(|dim| precisions.clone().map(move |kv| (dim, kv))) {
         for (name, tuning) in [("apart", Step::APART), ("shared", Step::HARDWARE)] {
             let found = reads(tuning.threads, |gpu| step(gpu, head_dim, precision, tuning));
-            // Four neighbours have queries for 16 bytes of a key each, of which they read one vector after another: few enough to stay near.
-            let vectors = 4 * head_dim as u64 / precision.head_bytes(head_dim)[0];
-            let most = |buffer: &str| match buffer {
-                _ if !tuning.shares_keys => f64::INFINITY,
-                "q" => vectors as f64,
-                _ => MOST,
-            };
-            table += &lines_of(&format!("{head_dim:>3} {precision} a step, {name}"), &found, most);
+            let most = if tuning.shares_keys { MOST } else { f64::INFINITY };
+            table += &lines_of(&format!("{head_dim:>3} {precision} a step, {name}"), &found, |_| most);
         }
     }
     insta::assert_snapshot!("lines_of_attention", table);

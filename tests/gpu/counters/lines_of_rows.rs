@@ -95,7 +95,7 @@ fn qkv(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
     let step = &numbers(gpu, rope_table_at(2) + table_stride(128));
     let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).ordered(orders());
     let norm = norm_of(gain);
-    let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, cache };
+    let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, q_order: Order::NATURAL, cache };
     launch(|recording| qkv_matvec::record(recording, &gemv, &qkv))
 }
 
@@ -106,7 +106,7 @@ fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dis
     let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6 });
     let (qkv, step) = (&numbers(gpu, tokens * stride), &numbers(gpu, rope_table_at(2) + tokens * table_stride(dim)));
     let cache = &cache(gpu, 8, dim, precision);
-    let append = RopeAppend { qkv, stride, tokens, heads, norms: norms.as_ref(), step, cache };
+    let append = RopeAppend { qkv, stride, tokens, heads, q_order: Order::NATURAL, norms: norms.as_ref(), step, cache };
     launch(|recording| rope_append::record(recording, &append))
 }
 

@@ -145,7 +145,6 @@ fn lane_rows() -> Vec<Case> {
 
 /// Rows in orders for lanes, of groups of every size; the norm's weight and the outputs in orders of their own.
 fn ordered_rows() -> Vec<Case> {
-    let order = |width| Order::for_lanes(width);
     let widths = [256, 512, 768, 1024, 2304];
     let emulated = Tuning { lanes: 32, lane_groups: 2, row_groups: 1, uses: Features::NONE, emulated: 32 };
     let tunings = [Tuning::HARDWARE, emulated, TUNINGS[3], Tuning::SUBGROUPS, Tuning::DOT, Tuning::SOFTWARE];
@@ -154,20 +153,27 @@ fn ordered_rows() -> Vec<Case> {
         for turn in 0..2 {
             let (tuning, m) = (tunings[(at + 3 * turn) % 6], [1, 4, 2][(at + turn) % 3]);
             let k = if layout.is_k_quant() { widths[at % 5] } else { [64, 128, 896, 1024, 320][(at + turn) % 5] };
-            let orders = Orders { x: order(k), gain: [order(k), Order::NATURAL][at % 2], y: Order::NATURAL };
+            let orders = Orders {
+                x: Order::for_lanes(k),
+                gain: [Order::for_lanes(k), Order::NATURAL][at % 2],
+                y: Order::NATURAL,
+            };
             let norm = (at + turn) % 3 != 0;
             for n in [64, 128 + 64 * turn, 256] {
                 let gemv = Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, norm, tuning);
-                let gemv = gemv.ordered(Orders { y: order(n), ..orders });
+                let gemv = gemv.ordered(Orders { y: Order::for_lanes(n), ..orders });
                 rows.push(cases::matvec(gemv, (m, n, k), Into { around: (0, 0), ..into_in_turn(turn) }, n / 2));
                 let gemv = Gemv::new((layout, MatrixShape { rows: 2 * n, cols: k }), m, 2, norm, tuning);
-                let gemv = gemv.ordered(Orders { y: order(n), ..orders });
+                let gemv = gemv.ordered(Orders { y: Order::for_lanes(n), ..orders });
                 rows.push(cases::gated_matvec(gemv, (m, n, k), ACTIVATIONS[at % 3]));
             }
             if layout.plane_units().len() <= 2 {
                 let heads = Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half };
                 let gemv = Gemv::new((layout, MatrixShape { rows: 320, cols: k }), m, 2, true, tuning).ordered(orders);
-                rows.push(cases::qkv_matvec(gemv, (m, k), heads, (KvPrecision::F16, false), false));
+                rows.push(
+                    cases::qkv_matvec(gemv, (m, k), heads, (KvPrecision::F16, false), false)
+                        .in_order(Order::for_keys(64, 2)),
+                );
             }
         }
     }

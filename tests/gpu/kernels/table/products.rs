@@ -3,9 +3,9 @@
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{Against, Case, HALVES, Into, embed_rows, matmul, matvec};
 use ocelli::kernels::{gemv, matmul as many};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::weights::layout::{Layout, MatrixShape, Order};
 
-use super::pointwise::{FOLDED, WIDTHS, order};
+use super::pointwise::{FOLDED, WIDTHS};
 use super::{PLAIN, into_in_turn, tiers};
 
 /// What inputs of 8 bits are off by.
@@ -155,7 +155,9 @@ pub(crate) fn embed_rows_rows() -> Vec<Case> {
     rows.push(embed_rows(Layout::Q4_0, FOLDED / 32 + 1, 128, (130, 130), 7));
     rows.push(embed_rows(Layout::Q4_0, 33, 36, (131_072, 131_072), 7));
     for layout in Layout::ALL {
-        rows.extend([256, 768].map(|hidden| embed_rows(layout, 5, hidden, (31, 31), 2).in_order(order(hidden))));
+        rows.extend(
+            [256, 768].map(|hidden| embed_rows(layout, 5, hidden, (31, 31), 2).in_order(Order::for_lanes(hidden))),
+        );
         for (index, parts) in [(5, 4), (129, 64), (130, 12), (588, 256)].into_iter().enumerate() {
             rows.push(embed_rows(layout, 33, inputs(layout, 36, 256), parts, index % 2 * 7));
         }

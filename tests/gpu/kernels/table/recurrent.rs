@@ -1,10 +1,9 @@
 //! Rows of the kernels of gated delta nets.
 
+use ocelli::kernels::Order;
 use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
 use ocelli::kernels::gated_head_norm::Does;
-
-use super::pointwise::order;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
@@ -22,7 +21,7 @@ pub(crate) fn rows() -> Vec<Case> {
         }
     }
     for (tokens, heads, dim) in [(1, 3, 32), (2, 2, 64), (4, 5, 96), (3, 16, 128), (1, 2, 256)] {
-        rows.push(gated_head_norm((tokens, heads, dim), (64, 2), Does::Norm).in_order(order(dim)));
+        rows.push(gated_head_norm((tokens, heads, dim), (64, 2), Does::Norm).in_order(Order::for_lanes(dim)));
     }
     rows
 }

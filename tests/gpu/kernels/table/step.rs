@@ -1,18 +1,23 @@
 //! Rows of the kernels around the cache of keys and values.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::kernels::attention_step::Tuning;
+use ocelli::kernels::Order;
+use ocelli::kernels::attention_step::{Tuning, query_order};
 use ocelli::kernels::cases::{
     Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
 };
 use ocelli::kernels::rope_append::Heads;
 use ocelli::reference::cache::{from_half, pack};
 
-use super::pointwise::order;
 use super::{STEEP, SUNKEN, tiers};
 
 pub(crate) fn append_rows() -> Vec<Case> {
     [rotated_rows(), stored_rows()].into_iter().flatten().collect()
+}
+
+/// Vectors of four numbers in 16 bytes.
+fn vectors(precision: KvPrecision) -> usize {
+    16 / precision.head_bytes(4)[0] as usize
 }
 
 fn rotated_rows() -> Vec<Case> {
@@ -28,6 +33,8 @@ fn rotated_rows() -> Vec<Case> {
                     Rotation { position, table_first: position / 2, rows: 33 + position, exact: true, apart };
                 rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
                 rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
+                let ordered = rope_append(tokens, (heads, false), precision, rotation, exact_numbers);
+                rows.push(ordered.in_order(Order::for_keys(dim, vectors(precision))));
                 if precision != KvPrecision::Int8 {
                     let rotation = Rotation { exact: false, ..rotation };
                     rows.extend(
@@ -105,8 +112,17 @@ pub(crate) fn attention_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
             let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
             let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
-            let shape =
-                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated: false };
+            let shape = |position| Attending {
+                m,
+                splits,
+                position,
+                heads,
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart: false,
+                gated: false,
+            };
             rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
@@ -114,7 +130,17 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     for (index, head_dim) in [4, 16, 64, 256].into_iter().enumerate() {
         let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
         for position in [0, 65, 200] {
-            let shape = Attending { m, splits, position, heads: (4, 2), head_dim, tuning, apart: false, gated: false };
+            let shape = Attending {
+                m,
+                splits,
+                position,
+                heads: (4, 2),
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart: false,
+                gated: false,
+            };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
@@ -126,14 +152,32 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     }
     for (m, heads, head_dim) in [(1, (4, 2), 64), (3, (8, 2), 40), (2, (3, 1), 128), (5, (6, 2), 256)] {
         for (turn, tuning) in [Tuning::HARDWARE, Tuning::SOFTWARE].into_iter().enumerate() {
-            let (position, gated, arranged) = (70, turn == 1, order(heads.0 * head_dim));
-            let shape = Attending { m, splits: 1, position, heads, head_dim, tuning, apart: turn == 1, gated };
+            let (position, gated, arranged) = (70, turn == 1, Order::for_lanes(heads.0 * head_dim));
+            let shape = Attending {
+                m,
+                splits: 1,
+                position,
+                heads,
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart: turn == 1,
+                gated,
+            };
             rows.push(attention_step(shape, KvPrecision::F16, Scores::MILD).in_order(arranged));
-            rows.push(attention_join(2 * m, 3, head_dim, gated).in_order(order(2 * head_dim)));
+            rows.push(attention_join(2 * m, 3, head_dim, gated).in_order(Order::for_lanes(2 * head_dim)));
         }
     }
     rows.extend(gated_rows());
     rows
+}
+
+/// With queries as the lanes read them that share a key.
+fn in_order_of_keys(shape: Attending, precision: KvPrecision) -> Case {
+    let Attending { m, heads: (q_heads, kv_heads), head_dim, tuning, apart, .. } = shape;
+    let rows = q_heads / kv_heads * if apart { 1 } else { m };
+    let q_order = query_order(head_dim, precision, rows, tuning);
+    attention_step(Attending { q_order, ..shape }, precision, Scores::MILD)
 }
 
 /// Neighbours share keys, of heads that are whole lines, whole loads and neither.
@@ -145,11 +189,19 @@ fn sharing_rows() -> Vec<Case> {
         for (index, head_dim) in [128, 64, 40, 256, 96, 16, 12].into_iter().enumerate() {
             let (m, splits) = ([1, 2, 8][(index + turn) % 3], [1, 3, 8, 1][(index + turn) % 4]);
             let (heads, tuning) = (HEADS[(index + turn) % 5], [Tuning::HARDWARE, two][index / 2 % 2]);
-            let shape =
-                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: false, gated: false };
-            rows.extend(
-                [0, 63, 65, 143, 300, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)),
-            );
+            let shape = |position| Attending {
+                m,
+                splits,
+                position,
+                heads,
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart: false,
+                gated: false,
+            };
+            rows.extend([0, 63, 65, 143, 300, 770].map(|position| in_order_of_keys(shape(position), precision)));
+            rows.push(attention_step(shape(130), precision, Scores::MILD));
         }
     }
     for (m, splits, head_dim) in [(1, 1, 64), (8, 2, 256)] {
@@ -160,6 +212,7 @@ fn sharing_rows() -> Vec<Case> {
                 position,
                 heads: (4, 2),
                 head_dim,
+                q_order: Order::NATURAL,
                 tuning: Tuning::HARDWARE,
                 apart: false,
                 gated: false,
@@ -176,9 +229,18 @@ fn apart_rows() -> Vec<Case> {
     for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
         for (m, splits, heads, head_dim) in [(8, 1, (4, 1), 64), (4, 5, (8, 2), 128), (2, 8, (3, 3), 40)] {
             let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE][(index + m) % 2];
-            let shape =
-                |position| Attending { m, splits, position, heads, head_dim, tuning, apart: true, gated: false };
-            rows.extend([0, 61, 253, 770].map(|position| attention_step(shape(position), precision, Scores::MILD)));
+            let shape = |position| Attending {
+                m,
+                splits,
+                position,
+                heads,
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart: true,
+                gated: false,
+            };
+            rows.extend([0, 61, 253, 770].map(|position| in_order_of_keys(shape(position), precision)));
         }
     }
     rows
@@ -203,12 +265,31 @@ fn lane_rows() -> Vec<Case> {
     for (index, tuning) in tunings.enumerate() {
         let (head_dim, precision) = ([64, 12, 128, 40][index % 4], KvPrecision::ALL[index % 3]);
         let (m, splits, heads) = ([1, 2, 5][index % 3], [1, 3][index % 2], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
-        let shape =
-            |position| Attending { m, splits, position, heads, head_dim, tuning, apart: index % 2 == 1, gated: false };
-        rows.extend([0, 63, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
+        let shape = |position| Attending {
+            m,
+            splits,
+            position,
+            heads,
+            head_dim,
+            q_order: Order::NATURAL,
+            tuning,
+            apart: index % 2 == 1,
+            gated: false,
+        };
+        rows.extend([0, 63, 64, 300].map(|position| in_order_of_keys(shape(position), precision)));
     }
     let (heads, tuning) = ((4, 2), Tuning::SUBGROUPS);
-    let shape = Attending { m: 2, splits: 1, position: 200, heads, head_dim: 64, tuning, apart: false, gated: false };
+    let shape = Attending {
+        m: 2,
+        splits: 1,
+        position: 200,
+        heads,
+        head_dim: 64,
+        q_order: Order::NATURAL,
+        tuning,
+        apart: false,
+        gated: false,
+    };
     rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
     rows
 }
@@ -220,9 +301,19 @@ fn gated_rows() -> Vec<Case> {
         for (turn, tuning) in [Tuning::APART, Tuning::SOFTWARE, Tuning::HARDWARE].into_iter().enumerate() {
             let (m, heads) = ([1, 2, 5][index % 3], [(4, 2), (5, 1), (3, 3), (8, 1)][(index + turn) % 4]);
             let apart = (index + turn) % 2 == 1;
-            let shape = |position| Attending { m, splits: 1, position, heads, head_dim, tuning, apart, gated: true };
+            let shape = |position| Attending {
+                m,
+                splits: 1,
+                position,
+                heads,
+                head_dim,
+                q_order: Order::NATURAL,
+                tuning,
+                apart,
+                gated: true,
+            };
             let precision = KvPrecision::ALL[(index + turn) % 3];
-            rows.extend([0, 64, 300].map(|position| attention_step(shape(position), precision, Scores::MILD)));
+            rows.extend([0, 64, 300].map(|position| in_order_of_keys(shape(position), precision)));
         }
     }
     for (row, splits, dim) in [(2, 1, 4), (6, 2, 12), (32, 7, 128), (8, 32, 256)] {
