@@ -1,8 +1,9 @@
 // What `matmul` does, through workgroup memory: a workgroup computes TILE_ROWS rows of COLUMNS columns of y. Of 16 inputs at a time, a phase, it
 // unpacks its weights once for all its rows and stages its rows of x, both as vectors of four columns or rows. A thread multiplies FOURS times
 // four rows, DOWN fours apart, by GROUPS groups of four columns, ACROSS groups apart. What memory has is loaded before the phase before is
-// multiplied.
-//: const THREADS ACROSS DOWN TILE_ROWS FOURS GROUPS AT_ONCE INPUTS=2
+// multiplied. With IN_HALVES, tiles hold 16-bit floats: what a row has in a phase is divided first by the power of two that its largest number
+// begins at, so that nothing is too large or too small. Eight products are added in 16 bits, everything else in 32.
+//: const IN_HALVES THREADS ACROSS DOWN TILE_ROWS FOURS GROUPS AT_ONCE INPUTS=2
 //: use linear dequant
 //: const FLOATS
 //: when FLOATS
@@ -11,19 +12,21 @@
 //: use tile_blocks
 //: end
 
-alias Rows = array<array<vec4f, DOWN>, FOURS>; // [rows / 4]
-alias Columns = array<array<vec4f, ACROSS>, GROUPS>; // [columns / 4]
+alias Four = vec4h; //: when IN_HALVES
+alias Four = vec4f; //: unless IN_HALVES
+alias Rows = array<array<Four, DOWN>, FOURS>; // [rows / 4]
+alias Columns = array<array<Four, ACROSS>, GROUPS>; // [columns / 4]
 
 // Four inputs of all rows, and of all columns, as threads write them. No index but a thread's place is a variable, so that what devices do to
 // keep these within bounds is done once for many. By the gap, neighbours that write different inputs meet different banks.
 struct InputsOfRows {
   at: array<array<Rows, 2>, 2>,
-  gap: array<vec4f, 2>,
+  gap: array<Four, 2>,
 }
 
 struct InputsOfColumns {
   at: array<array<Columns, AT_ONCE>, 4 / AT_ONCE>,
-  gap: array<vec4f, 2>,
+  gap: array<Four, 2>,
 }
 
 const ALL_HOLD_INPUTS = 2u * TILE_ROWS >= THREADS;
@@ -45,12 +48,44 @@ fn fetch_inputs(phase: u32, thread: u32) {
   }
 }
 
-fn stage_inputs(thread: u32) {
+//: when IN_HALVES
+// Of every other phase, the exponents of the rows' largest inputs; and what the rows of this one are divided by.
+var<workgroup> peaks: array<array<atomic<u32>, TILE_ROWS>, 2>;
+var<workgroup> units: array<array<vec4f, DOWN>, FOURS>; // [rows / 4]
+
+// Makes the inputs that a thread holds, those of `phase`, count.
+fn note_peaks(phase: u32, thread: u32) {
+  if ALL_HOLD_INPUTS || thread < 2u * TILE_ROWS {
+//: each r 4
+    let exponents$r = bitcast<vec2u>(inputs$r) & vec2u(0x7f800000u);
+    atomicMax(&peaks[phase % 2u][thread / 8u * 4u + $ru], max(exponents$r.x, exponents$r.y));
+//: end
+  }
+}
+
+// What four rows are multiplied by. One of the threads that stage them keeps its reciprocal, another clears the peaks of the phase before.
+fn inverse_of(phase: u32, group: u32, pair: u32) -> vec4f {
+  let peak$r = atomicLoad(&peaks[phase % 2u][group * 4u + $ru]); //: each r 4
+  // The exponents of the largest number and of its reciprocal: both are those of numbers.
+  let exponents = clamp(vec4u(peak0, peak1, peak2, peak3), vec4u(0x00800000u), vec4u(0x7e800000u));
+  if pair == 0u {
+    units[group / DOWN][group % DOWN] = bitcast<vec4f>(exponents);
+  } else if pair == 1u {
+    atomicStore(&peaks[(phase + 1u) % 2u][group * 4u + $ru], 0u); //: each r 4
+  }
+  return bitcast<vec4f>(vec4u(0x7f000000u) - exponents);
+}
+
+//: end
+fn stage_inputs(phase: u32, thread: u32) {
   if ALL_HOLD_INPUTS || thread < 2u * TILE_ROWS {
     let pair = thread % 8u;
     let group = thread / 8u;
+    let inverse = inverse_of(phase, group, pair); //: when IN_HALVES
 //: each i 2
-    x_tile[pair / 2u].at[pair % 2u][$i][group / DOWN][group % DOWN] = vec4f(inputs0[$i], inputs1[$i], inputs2[$i], inputs3[$i]);
+    let four$i = vec4f(inputs0[$i], inputs1[$i], inputs2[$i], inputs3[$i]);
+    x_tile[pair / 2u].at[pair % 2u][$i][group / DOWN][group % DOWN] = Four(four$i * inverse); //: when IN_HALVES
+    x_tile[pair / 2u].at[pair % 2u][$i][group / DOWN][group % DOWN] = four$i; //: unless IN_HALVES
 //: end
   }
 }
@@ -58,7 +93,7 @@ fn stage_inputs(thread: u32) {
 // Keeps what four columns have for AT_ONCE inputs of a phase, the `turn`th.
 fn keep_weights(turn: u32, group: u32, weights: array<vec4f, AT_ONCE>) {
   let quarter = turn * AT_ONCE / 4u;
-  w_tile[quarter].at[turn % (4u / AT_ONCE)][$i][group / ACROSS][group % ACROSS] = weights[$i]; //: each i AT_ONCE
+  w_tile[quarter].at[turn % (4u / AT_ONCE)][$i][group / ACROSS][group % ACROSS] = Four(weights[$i]); //: each i AT_ONCE
 }
 
 @compute @workgroup_size(THREADS)
@@ -72,19 +107,36 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   place(group0, thread);
   fetch_inputs(0u, thread);
   fetch(0u, thread);
+  note_peaks(0u, thread); //: when IN_HALVES
   publish(0u, thread);
   for (var phase = 0u; phase < 2u * p.blocks; phase++) {
     workgroupBarrier();
     unpack(phase, thread);
-    stage_inputs(thread);
+    stage_inputs(phase, thread);
     workgroupBarrier();
     fetch_inputs(phase + 1u, thread);
     fetch(phase + 1u, thread);
-//: each q 4 i 4
-    let x$r_$q_$i = x_tile[$q].at[$iu / 2u][$iu % 2u][$r][down]; //: each r FOURS
-    let w$g_$q_$i = w_tile[$q].at[$iu / AT_ONCE][$iu % AT_ONCE][$g][across]; //: each g GROUPS
-    acc$r_$c_$g += x$r_$q_$i[$c] * w$g_$q_$i; //: each r FOURS c 4 g GROUPS
+//: when IN_HALVES
+    let unit$r = units[$r][down]; //: each r FOURS
 //: end
+//: each h 2
+//: when IN_HALVES
+    var sum$h_$r_$c_$g = vec4h(); //: each r FOURS c 4 g GROUPS
+//: end
+//: each q 2 i 4
+    let x$h_$q_$i_$r = x_tile[$hu * 2u + $qu].at[$iu / 2u][$iu % 2u][$r][down]; //: each r FOURS
+    let w$h_$q_$i_$g = w_tile[$hu * 2u + $qu].at[$iu / AT_ONCE][$iu % AT_ONCE][$g][across]; //: each g GROUPS
+//: when IN_HALVES
+    sum$h_$r_$c_$g += x$h_$q_$i_$r[$c] * w$h_$q_$i_$g; //: each r FOURS c 4 g GROUPS
+//: else
+    acc$r_$c_$g += x$h_$q_$i_$r[$c] * w$h_$q_$i_$g; //: each r FOURS c 4 g GROUPS
+//: end
+//: end
+//: when IN_HALVES
+    acc$r_$c_$g += unit$r[$c] * vec4f(sum$h_$r_$c_$g); //: each r FOURS c 4 g GROUPS
+//: end
+//: end
+    note_peaks(phase + 1u, thread); //: when IN_HALVES
     publish(phase + 1u, thread);
   }
   let row = row0 + down * 4u;

@@ -42,7 +42,7 @@ impl Tuning {
         Self::DOT,
         Self { rows: 16, ..Self::DOT },
         Self::F16,
-        Self { rows: 16, ..Self::F16 },
+        Self { uses: Features::F16.union(Features::LARGE_WORKGROUPS), ..Self::LARGE_TILE },
         Self::TILE,
         Self::NARROW_TILE,
         Self::SMALL_TILE,
@@ -81,8 +81,8 @@ impl Tuning {
     pub const QUADS: Self = Self { rows: 16, uses: Features::SUBGROUPS, ..Self::SOFTWARE };
     /// Inputs in 8-bit integers, where weights are.
     pub const DOT: Self = Self { uses: Features::DOT, ..Self::REGISTERS };
-    /// Products in 16-bit floats.
-    pub const F16: Self = Self { uses: Features::F16, ..Self::REGISTERS };
+    /// In 16-bit floats.
+    pub const F16: Self = Self { uses: Features::F16, ..Self::TILE };
 
     /// Whether inputs and weights go through workgroup memory.
     pub fn is_tiled(self) -> bool {
@@ -106,29 +106,27 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     // Matrices of floats have no integer products: they are multiplied in floats.
     let (file, needs) = match uses {
         _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
-        _ if uses.contains(Features::F16) => ("matmul_f16", Features::F16),
         _ if uses.contains(Features::SUBGROUPS) => ("matmul_quads", Features::SUBGROUPS),
-        _ if tuning.is_tiled() => ("matmul_tile", uses & Features::LARGE_WORKGROUPS),
+        _ if tuning.is_tiled() => ("matmul_tile", uses & (Features::F16 | Features::LARGE_WORKGROUPS)),
         _ => ("matmul", Features::NONE),
     };
-    let (is_float, is_integer) = (needs & (Features::DOT | Features::F16) == Features::NONE, needs == Features::DOT);
-    let is_in_quads = needs == Features::SUBGROUPS;
+    let is_integer = needs == Features::DOT;
     let mut shader = Shader::new(file).choose("LAYOUT", layout.name()).set_all([
         ("THREADS", threads),
         ("ROWS", rows),
         ("GROUPS", groups),
         ("RAGGED", ragged.into()),
-        ("K_TILE", if is_float || tuning.is_tiled() { 0 } else { K_TILE }),
+        ("K_TILE", if is_integer { K_TILE } else { 0 }),
         ("WHOLE_BLOCKS", is_integer.into()),
         ("PACKED", is_integer.into()),
         ("TILED", tuning.is_tiled().into()),
         ("PIECES", 0),
     ]);
     if tuning.is_tiled() {
-        shader = tiled(shader, layout, tuning);
-    } else if is_in_quads {
+        shader = tiled(shader.set("IN_HALVES", needs.contains(Features::F16).into()), layout, tuning);
+    } else if needs == Features::SUBGROUPS {
         shader = shader.set("WORDS", words).set("FOURS", rows / ROW_GROUP);
-    } else if is_float {
+    } else if !is_integer {
         shader = shader.set("WORDS", words).set("CHAINED", chained.into());
     }
     Kernel::new(format!("matmul<{layout}>"), needs, shader, Variant::Matmul { layout, ragged, tuning })

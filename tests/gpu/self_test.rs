@@ -192,8 +192,8 @@ const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
     (Features::DOT, "gated_matvec<q4_0", "kept * f32(dots(high, ones))", "kept * f32(dots(low, ones))"),
     (Features::DOT, "qkv_matvec<q4_0", "square += dot(x3, x3);", ""),
     (Features::DOT, "matmul<q4_0", "acc3_0 += info3.x", "acc3_0 += info2.x"),
-    (Features::F16, "matmul<q4_0", "acc3_0 += unit3", "acc3_0 += unit2"),
-    (Features::F16, "matmul<q4_0", "at + 1u * 4u]", "at + 3u]"),
+    (Features::F16, "matmul<q4_0", "acc0_3_0 += unit0[3]", "acc0_3_0 += unit0[2]"),
+    (Features::F16, "matmul<q4_0", "sum0_0_0_0 += x0_1_2_0[0]", "sum0_0_0_0 += x0_1_1_0[0]"),
 ];
 
 /// A text decoder's.

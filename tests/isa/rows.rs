@@ -102,7 +102,6 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
         let kernel = matmul::kernel(layout, false, tuning);
         let inputs = match kernel.needs() {
             needs if needs.contains(Features::DOT) => BLOCK,
-            needs if needs.contains(Features::F16) => 8,
             _ => 8 * tuning.words,
         };
         let label = || format!(",{}x{}", tuning.tile_rows(), tuning.tile_columns());

@@ -20,11 +20,11 @@ pub fn half(x: &[f32]) -> Vec<f32> {
     x.iter().map(|x| from_half(to_half(*x))).collect()
 }
 
-/// Rows as 16-bit floats hold them, where each block of 32 is divided first by the power of two that its largest number begins at.
+/// Rows as 16-bit floats hold them, where each half of a block of 32 is divided first by the power of two that its largest number begins at.
 ///
 /// `x`: `// [m, k]`
 pub fn half_blocks(k: usize, x: &[f32]) -> Vec<f32> {
-    x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK)).flat_map(half_block).collect()
+    x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK / 2)).flat_map(half_block).collect()
 }
 
 fn half_block(x: &[f32]) -> Vec<f32> {

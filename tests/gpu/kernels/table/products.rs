@@ -125,7 +125,7 @@ fn matmul_tier_rows() -> Vec<Case> {
             rows.extend([(3, 5, k), (33, 65, k)].map(|sizes| matmul(Against::Seen, kernel, sizes, into, sizes.1)));
             let given = matmul(Against::Given, kernel, (9, 130, 2 * k), into, 130);
             rows.push(match tuning.uses {
-                Features::F16 => given.within(HALVES),
+                uses if uses.contains(Features::F16) => given.within(HALVES),
                 Features::DOT => given.within(EIGHT_BITS),
                 _ => given,
             });
