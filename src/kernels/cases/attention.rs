@@ -3,7 +3,7 @@
 use super::cache::{pages_of, plane_words, rows_of, step_words, words_apart};
 use super::harness::{Harness, Holds, Random};
 use super::products::arrange;
-use super::{Case, SUM};
+use super::{Case, SUM, said};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
@@ -37,7 +37,7 @@ impl Scores {
 /// their gates or not.
 pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Source, bool), scores: Scores) -> Case {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
-    let sizes = format!("{shape:?} {tuning:?} {source:?} {}", scores.name);
+    let sizes = said(format_args!("{shape:?} {tuning:?} {source:?} {}", scores.name));
     Case::new(prompt::kernel(head_dim, source, is_gated, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
@@ -165,7 +165,7 @@ pub struct Attending {
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
     let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, q_order, tuning, apart, gated } = shape;
     let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
-    let sizes = format!("{shape:?} {precision} {}", scores.name);
+    let sizes = said(format_args!("{shape:?} {precision} {}", scores.name));
     let results = match gated {
         _ if splits > 1 => step::Results::Partial,
         true => step::Results::Gated,
@@ -257,7 +257,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
 
 /// The sum over splits of rows, two of each token if they have gates.
 pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: bool) -> Case {
-    let sizes = format!("rows={rows} splits={splits}");
+    let sizes = said(format_args!("rows={rows} splits={splits}"));
     Case::new(join::kernel(head_dim, is_gated), SUM, sizes, move |harness| {
         let mut partials = harness.random.numbers(splits * rows * (head_dim + 4), 1.0); // [splits, rows, head_dim + 4]
         for (index, piece) in partials.chunks_exact_mut(head_dim + 4).enumerate() {

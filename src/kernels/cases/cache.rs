@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, Holds, Output, POISON, Random};
 use super::products::arrange;
-use super::{Case, POINTWISE};
+use super::{Case, POINTWISE, said};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
@@ -143,7 +143,7 @@ pub fn rope_append(
     rotation: Rotation,
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}");
+    let sizes = said(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
     let kernel = append::kernel(heads.dim, has_norms, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
         // Behind normed heads there may be others.
@@ -197,7 +197,7 @@ pub fn rope_append(
 
 /// Rows taken apart, of which `spare` columns are no head's; rotated, or every bit as it was.
 pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPrecision), spare: usize) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?} spare={spare}");
+    let sizes = said(format_args!("tokens={tokens} {heads:?} spare={spare}"));
     Case::new(rope::kernel(is_rotated, precision), POINTWISE, sizes, move |harness| {
         let width = (heads.q + 2 * heads.kv) * heads.dim;
         let stride = width + spare;

@@ -3,7 +3,7 @@
 use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
 use super::products::{Into, arrange, linear, magnitude, random_matrix, uneven};
-use super::{Case, SUM};
+use super::{Case, SUM, said};
 use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
@@ -49,7 +49,7 @@ fn norm(weight: &Slice, gemv: Gemv) -> Norm<'_> {
 
 /// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
 pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
-    let sizes = format!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}");
+    let sizes = said(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}"));
     Case::new(kernels::matvec::kernel(&gemv), SUM, sizes, move |harness| {
         let (x, gain, h) = normed(harness, gemv, (m, k));
         let (x, gain) = ordered(harness, gemv, &x, gain)?;
@@ -69,7 +69,7 @@ pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_
 
 /// `m` rows of `k` inputs through a gate of width `n`.
 pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Activation) -> Case {
-    let sizes = format!("m={m} n={n} k={k} {activation:?} {gemv:?}");
+    let sizes = said(format_args!("m={m} n={n} k={k} {activation:?} {gemv:?}"));
     Case::new(gated::kernel(&gemv), SUM, sizes, move |harness| {
         let (x, gain, h) = normed(harness, gemv, (m, k));
         let shape = MatrixShape { rows: 2 * n, cols: k };
@@ -95,7 +95,7 @@ pub fn qkv_matvec(
     (precision, has_bias): (KvPrecision, bool),
     apart: bool,
 ) -> Case {
-    let sizes = format!("m={m} k={k} {heads:?} {gemv:?} apart={apart}");
+    let sizes = said(format_args!("m={m} k={k} {heads:?} {gemv:?} apart={apart}"));
     let kernel = qkv::kernel(&gemv, (heads.dim, heads.pairs), precision, has_bias);
     Case::new(kernel, SUM, sizes, move |harness| {
         let n = (heads.q + 2 * heads.kv) * heads.dim;

@@ -2,7 +2,7 @@
 
 use super::harness::Holds;
 use super::products::arrange;
-use super::{Case, EXACT, HALVES, POINTWISE, SUM};
+use super::{Case, EXACT, HALVES, POINTWISE, SUM, said};
 use crate::config::Activation;
 use crate::kernels;
 use crate::kernels::peak::Numbers;
@@ -13,7 +13,7 @@ pub const ACTIVATIONS: [Activation; 3] = [Activation::Silu, Activation::Gelu, Ac
 
 /// `len` numbers up to `size`.
 pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
-    let sizes = format!("len={len} {activation:?} size={size}");
+    let sizes = said(format_args!("len={len} {activation:?} size={size}"));
     Case::new(kernels::activation::kernel(), POINTWISE, sizes, move |harness| {
         let mut numbers = harness.random.numbers(len, size);
         // Whatever the rest, one output is as large as the inputs: 1 + erf and 1 + tanh cancel, relative to `x` they are good.
@@ -27,7 +27,7 @@ pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
 
 /// Gates of numbers up to `size`.
 pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case {
-    let sizes = format!("rows={rows} width={width} {activation:?} size={size}");
+    let sizes = said(format_args!("rows={rows} width={width} {activation:?} size={size}"));
     Case::new(kernels::glu::kernel(), POINTWISE, sizes, move |harness| {
         let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
         (gate_up[0], gate_up[width]) = (size, size);
@@ -46,19 +46,24 @@ pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
         Numbers::F16 => HALVES,
         Numbers::Int8 => EXACT,
     };
-    Case::new(kernels::peak::kernel(numbers), tolerance, format!("threads={threads} turns={turns}"), move |harness| {
-        let x = harness.random.numbers(threads, 1.0); // [threads]
-        let (input, mut y) = (harness.input(&x)?, harness.output(threads, Holds::Numbers)?);
-        kernels::peak::record(&mut harness.recording, numbers, (threads, turns), &input, &y.slice)?;
-        let compute = if numbers == Numbers::Int8 { reference::peak::integers } else { reference::peak::floats };
-        compute(turns, &x, y.expected());
-        Ok(vec![y])
-    })
+    Case::new(
+        kernels::peak::kernel(numbers),
+        tolerance,
+        said(format_args!("threads={threads} turns={turns}")),
+        move |harness| {
+            let x = harness.random.numbers(threads, 1.0); // [threads]
+            let (input, mut y) = (harness.input(&x)?, harness.output(threads, Holds::Numbers)?);
+            kernels::peak::record(&mut harness.recording, numbers, (threads, turns), &input, &y.slice)?;
+            let compute = if numbers == Numbers::Int8 { reference::peak::integers } else { reference::peak::floats };
+            compute(turns, &x, y.expected());
+            Ok(vec![y])
+        },
+    )
 }
 
 /// Rows of numbers up to `size`.
 pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize), eps: f32, size: f32) -> Case {
-    let sizes = format!("rows={rows} width={width} eps={eps} size={size} {tuning:?}");
+    let sizes = said(format_args!("rows={rows} width={width} eps={eps} size={size} {tuning:?}"));
     Case::new(kernels::rms_norm::kernel(tuning), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
@@ -73,7 +78,7 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
 
 /// Rows of numbers up to `size` around a mean of their own.
 pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
-    let sizes = format!("rows={rows} width={width} eps={eps} size={size}");
+    let sizes = said(format_args!("rows={rows} width={width} eps={eps} size={size}"));
     Case::new(kernels::layer_norm::kernel(), SUM, sizes, move |harness| {
         let mut x = harness.random.numbers(rows * width, size);
         x.chunks_exact_mut(width).for_each(|row| {

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::harness::{FOREIGN, Harness, Holds, Output, POISON};
-use super::{Case, EXACT, SUM};
+use super::{Case, EXACT, SUM, said};
 use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
@@ -76,7 +76,8 @@ pub fn embed_rows(
     features: usize,
 ) -> Case {
     let parts = vocabulary.div_ceil(rows_of_part.next_multiple_of(ROW_GROUP)).min(embed::parts_at_once(layout));
-    let sizes = format!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}");
+    let sizes =
+        said(format_args!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}"));
     // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
     // 6 times 7 times 11, or 5 times 8 times 11, and one subtraction.
     Case::new(embed::kernel(layout, parts), EXACT, sizes, move |harness| {
@@ -210,7 +211,7 @@ pub fn matmul(
     let kernel = many::kernel(layout, !k.is_multiple_of(BLOCK), tuning);
     let uses = kernel.needs();
     let tolerance = if uses.contains(Features::F16) { super::HALVES } else { SUM };
-    let sizes = format!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}");
+    let sizes = said(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}"));
     Case::new(kernel, tolerance, sizes, move |harness| {
         let x = uneven(harness, m * k, 1.0); // [m, k]
         let (x_slice, shape) = (harness.input(&x)?, MatrixShape { rows: n, cols: k });

@@ -2,14 +2,14 @@
 
 use super::harness::Holds;
 use super::products::arrange;
-use super::{Case, SUM};
+use super::{Case, SUM, said};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{Does, GatedHeadNorm};
 use crate::{kernels, reference};
 
 /// Tokens behind others, with decays from almost none to almost all.
 pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
-    let sizes = format!("tokens={tokens} {heads:?} keeps={keeps}");
+    let sizes = said(format_args!("tokens={tokens} {heads:?} keeps={keeps}"));
     Case::new(kernels::delta_scan::kernel(heads.dim), SUM, sizes, move |harness| {
         let DeltaHeads { keys, values, dim, .. } = heads;
         let channels = (2 * keys + values) * dim;
@@ -56,7 +56,8 @@ pub fn gated_head_norm(
     (channels, behind): (usize, usize),
     does: Does,
 ) -> Case {
-    let sizes = format!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {does:?}");
+    let sizes =
+        said(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {does:?}"));
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
         let (stride, eps) = (channels + heads * dim + behind, 1e-6);
         let numbers = harness.random.numbers(tokens * heads * dim, 3.0);
