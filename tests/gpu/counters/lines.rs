@@ -23,7 +23,7 @@ const LANES: usize = 32;
 const READS: usize = 1 << 19;
 /// Most lines that are touched for each that is needed.
 pub(super) const MOST: f64 = 1.2;
-/// The same of scales of scales, of which a row is no whole number of lines.
+/// The same of scales of scales, of which a row is no whole number of lines, or the load behind the last all the same entry (decision 45).
 const MOST_OF_FEW: f64 = 1.7;
 /// Sizes of the products that are watched: rows and columns of any tile, inputs of Ministral 3 3B.
 const ROWS: usize = 128;
