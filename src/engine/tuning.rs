@@ -91,11 +91,12 @@ pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String 
     sha256_hex(&[text.as_bytes(), manifest].concat())
 }
 
-/// What is tried, in this order: what decides most first. Attention is little of a token and of a short prompt.
+/// What is tried, in this order: what decides most first. Attention is little of a token and of a prompt until these are long.
 fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
     let of_group =
         |group: TuningGroup| group.candidates(kernel_config).into_iter().map(move |variant| (group, variant));
-    [TuningGroup::Gemv, TuningGroup::Matmul].into_iter().flat_map(of_group).collect()
+    let groups = [TuningGroup::Gemv, TuningGroup::Matmul, TuningGroup::Attention, TuningGroup::AttentionStep];
+    groups.into_iter().flat_map(of_group).collect()
 }
 
 /// One load's trials.

@@ -116,6 +116,13 @@ impl Recording {
         groups
     }
 
+    /// The launches that are kept, without copies.
+    #[must_use]
+    pub fn only(mut self, keeps: impl Fn(&Dispatch) -> bool) -> Self {
+        self.commands.retain(|command| matches!(command, Command::Dispatch(dispatch, _) if keeps(dispatch)));
+        self
+    }
+
     /// How its kernels are computed.
     pub fn kernel_config(&self) -> KernelConfig {
         self.kernel_config

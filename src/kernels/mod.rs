@@ -73,6 +73,17 @@ impl TuningGroup {
             Self::Attention => others(kernel_config, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
         }
     }
+
+    /// Whether a kernel's text follows the tuning of this group, or adds up what such kernels leave.
+    pub(crate) fn computes(self, kernel: &Kernel) -> bool {
+        match kernel.origin() {
+            Some(Variant::Matvec(_) | Variant::GatedMatvec(_) | Variant::QkvMatvec { .. }) => self == Self::Gemv,
+            Some(Variant::Matmul { .. }) => self == Self::Matmul,
+            Some(Variant::AttentionStep { .. } | Variant::AttentionJoin { .. }) => self == Self::AttentionStep,
+            Some(Variant::Attention { .. }) => self == Self::Attention,
+            _ => false,
+        }
+    }
 }
 
 /// The entries of `all` that a device may use, without the one that suits it.

@@ -13,30 +13,37 @@ use crate::state::State;
 const STEP_BYTES: u64 = 256 << 20;
 /// Tokens of a prompt's trial at most: the rows of the largest tile.
 const PROMPT_TOKENS: usize = 128;
+/// Entries that a trial of attention reads at most: a short context is little of a token or a prompt.
+const ENTRIES: usize = 1024;
 
 impl Model {
-    /// Readies work that tells variants of `group` apart, over this model's weights: some layers of a step, or one of a prompt. It may
-    /// be run any number of times. What it computes means nothing and stays in `state`, which must be of no conversation. Fails as
-    /// [`super::LanguageModel::forward`].
+    /// Readies work that tells variants of `group` apart, over this model's weights: some layers of a step or one of a prompt, or their
+    /// attention alone at the end of a long context. It may be run any number of times. What it computes means nothing and stays in
+    /// `state`, which must be of no conversation. Fails as [`super::LanguageModel::forward`].
     pub async fn trial(&mut self, state: &mut State, group: TuningGroup, config: KernelConfig) -> Result<Prepared> {
         let tokens = PROMPT_TOKENS.min(self.rows.prompt).min(state.context());
-        state.reserve(&self.gpu, tokens).await?;
-        self.start_steps(state, StepHeader { token: 0, entry: 0, drawn: 0 })?;
         let kinds = &self.config().layers;
         let attends = kinds.iter().position(|kind| *kind == LayerKind::FullAttention).unwrap_or(0);
-        let (rows, form, layers) = match group {
-            TuningGroup::Gemv | TuningGroup::AttentionStep => {
-                let layers = (STEP_BYTES / self.decoder.layer_bytes().max(1)) as usize;
-                (1, Form::step(0, 1), 0..layers.max(attends + 1).min(kinds.len()))
-            }
-            TuningGroup::Matmul | TuningGroup::Attention => {
-                (tokens, Form::Chunk { first_entry: 0 }, attends..attends + 1)
-            }
+        let enough = (STEP_BYTES / self.decoder.layer_bytes().max(1)) as usize;
+        let (all, one) = (kinds.len(), attends..attends + 1);
+        let long = ENTRIES.min(state.context());
+        let (rows, entry, layers) = match group {
+            TuningGroup::Gemv => (1, 0, 0..enough.max(attends + 1).min(all)),
+            TuningGroup::Matmul => (tokens, 0, one),
+            TuningGroup::AttentionStep => (1, long - 1, 0..all),
+            TuningGroup::Attention => (tokens, long - tokens, one),
         };
+        let is_step = matches!(group, TuningGroup::Gemv | TuningGroup::AttentionStep);
+        let form = if is_step { Form::step(entry, 1) } else { Form::Chunk { first_entry: entry } };
+        state.reserve(&self.gpu, entry + rows).await?;
+        self.write_step(state, StepHeader { token: 0, entry, drawn: 0 }, rows)?;
         self.settle(state)?;
         let mut recording = Recording::on(config);
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_layers(&mut pass, state, layers)?;
+        if matches!(group, TuningGroup::AttentionStep | TuningGroup::Attention) {
+            recording = recording.only(|dispatch| group.computes(&dispatch.kernel));
+        }
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         self.gpu.prepare("trial", &recording)
     }

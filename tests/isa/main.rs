@@ -1,19 +1,23 @@
-//! What a real compiler makes of the kernels: instructions, registers, spills, for AMD's RDNA 2. No GPU takes part. What is
+//! What real compilers make of the kernels: instructions, registers, spills, for AMD's RDNA 2 and Intel's Iris Xe. No GPU takes part. What is
 //! golden here was seen with one version of the driver, of which nothing may grow; with another a little may.
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod driver;
+#[cfg(target_arch = "x86_64")]
+mod intel;
 mod loops;
-mod radv;
 mod rows;
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::Command;
 
+use ash::vk;
+use driver::{Accesses, Compiled, Driver};
 use loops::{Loop, Program};
 use ocelli::gpu::Features;
-use radv::{Compiled, Radv};
-use rows::{Row, rows};
+use rows::{Row, rows, usual_rows};
 
 /// The variable by which RADV is told which chip to compile for.
 const CHIP: &str = "RADV_FORCE_FAMILY";
@@ -25,16 +29,20 @@ const HEAD: &str = "kernel                               VGPRs waves    LDS  ins
 const SLACK: f64 = 1.05;
 const SLACK_REGISTERS: f64 = 16.0;
 
-/// Runs the test of this name again in a process of its own for which RADV compiles for `chip`: a driver reads its environment
+/// Runs the test of this name again in a process of its own with these variables, of which `key` is one: a driver reads its environment
 /// once, and a process with threads must not change it. True in that process.
-fn in_process_for(chip: &str, test: &str) -> bool {
-    if std::env::var(CHIP).is_ok_and(|named| named == chip) {
+fn in_process_with<const N: usize>(
+    key: &str,
+    variables: impl FnOnce() -> [(&'static str, OsString); N],
+    test: &str,
+) -> bool {
+    if std::env::var_os(key).is_some() {
         return true;
     }
     let itself = std::env::current_exe().expect("this program");
     let output = Command::new(itself)
         .args([test, "--exact", "--nocapture"])
-        .env(CHIP, chip)
+        .envs(variables())
         // Other drivers may have been chosen for other tests; here it must be this one.
         .env_remove("VK_ICD_FILENAMES")
         .env_remove("VK_DRIVER_FILES")
@@ -44,6 +52,11 @@ fn in_process_for(chip: &str, test: &str) -> bool {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("1 passed"), "{test} did not run:\n{said}");
     false
+}
+
+/// In a process for which RADV compiles for RDNA 2.
+fn in_process_for_navi21(test: &str) -> bool {
+    in_process_with(CHIP, || [(CHIP, "navi21".into())], test)
 }
 
 /// Instructions of a turn of each loop that multiplies, for each multiply-add, then those of all for each.
@@ -93,14 +106,14 @@ fn line(row: &Row, compiled: &Compiled) -> String {
 }
 
 /// The table of a chip: a line for each kernel, none of which spills.
-fn table(radv: &Radv) -> String {
+fn table(radv: &Driver, rows: &[Row], accesses: Accesses) -> String {
     let mut table = format!("{}\n\n{HEAD}\n", radv.name);
-    for row in rows() {
-        let compiled = radv.compile(&row.kernel);
+    for row in rows {
+        let compiled = radv.compile(&row.kernel, accesses);
         for spilled in ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"] {
             assert_eq!(compiled.counts[spilled], 0, "{spilled} of {} on {}", row.name(), radv.name);
         }
-        table += &line(&row, &compiled);
+        table += &line(row, &compiled);
         table.push('\n');
     }
     table
@@ -128,9 +141,9 @@ fn more_than(golden: &str, table: &str) -> Vec<String> {
 }
 
 /// Compiles for a chip; in the process of the driver's own.
-fn check(golden_name: &str, golden: &str) {
-    let radv = Radv::open();
-    let table = table(&radv);
+fn check((golden_name, golden): (&str, &str), rows: &[Row], accesses: Accesses) {
+    let radv = Driver::open(vk::DriverId::MESA_RADV);
+    let table = table(&radv, rows, accesses);
     println!("{table}");
     if radv.name.contains(KNOWN) {
         insta::assert_snapshot!(golden_name, table);
@@ -142,8 +155,16 @@ fn check(golden_name: &str, golden: &str) {
 
 #[test]
 fn rdna_2_gets_no_more_instructions_than_known_and_spills_nothing() {
-    if in_process_for("navi21", "rdna_2_gets_no_more_instructions_than_known_and_spills_nothing") {
-        check("navi21", include_str!("snapshots/isa__navi21.snap"));
+    if in_process_for_navi21("rdna_2_gets_no_more_instructions_than_known_and_spills_nothing") {
+        check(("navi21", include_str!("snapshots/isa__navi21.snap")), &rows(), Accesses::Robust);
+    }
+}
+
+#[test]
+fn rdna_2_spills_nothing_where_accesses_are_clamped() {
+    if in_process_for_navi21("rdna_2_spills_nothing_where_accesses_are_clamped") {
+        let golden = ("navi21_clamped", include_str!("snapshots/isa__navi21_clamped.snap"));
+        check(golden, &usual_rows(), Accesses::Clamped);
     }
 }
 

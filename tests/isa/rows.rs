@@ -32,6 +32,14 @@ impl Row {
         let needs = if needs == Features::NONE { String::new() } else { format!(",{}", needs.name()) };
         format!("{name}{needs}{}", self.label)
     }
+
+    /// Whether devices whose threads have few registers are offered it: all but large tiles of products and of attention, which have smaller ones beside them.
+    pub(crate) fn is_for_few_registers(&self) -> bool {
+        let has_smaller =
+            ["matmul<", "attention<", "attention_step<"].iter().any(|kernel| self.name().starts_with(kernel));
+        let is_smaller = [",64x64", ",32x64", ",few", ",apart"].iter().any(|label| self.name().ends_with(label));
+        is_smaller || !has_smaller
+    }
 }
 
 const HIDDEN: usize = 3072;
@@ -53,9 +61,22 @@ pub(crate) fn rows() -> Vec<Row> {
         .chain(attention(64, Source::Rows(KvPrecision::F16), false))
         .chain(gated)
         .chain(others());
-    // Of tunings that use the same, the first: their loops are alike.
+    distinct(all)
+}
+
+/// Of tunings that use the same, the first: their loops are alike.
+fn distinct(rows: impl Iterator<Item = Row>) -> Vec<Row> {
     let mut names = BTreeSet::new();
-    all.filter(|row| names.insert(row.name())).collect()
+    rows.filter(|row| names.insert(row.name())).collect()
+}
+
+/// Those of a step, a prompt and a picture with 4-bit weights and 16-bit keys.
+pub(crate) fn usual_rows() -> Vec<Row> {
+    let precision = KvPrecision::F16;
+    let products = gemv(Layout::Q4_0, 1).into_iter().chain(products(Layout::Q4_0));
+    let of_prompts =
+        attention(128, Source::Cache(precision), false).chain(attention(64, Source::Rows(precision), false));
+    distinct(products.chain(of_prompts).chain(attention_step(128, precision)).chain(others()))
 }
 
 /// What hardware takes of a table of tunings, and all that makes use of an optional feature.

@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use ocelli::config::KvPrecision;
 use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
 use ocelli::gpu::kernel_config::TUNING_GROUPS;
 use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
 use ocelli::kernels::TuningGroup;
+use ocelli::model::LanguageModel;
 use ocelli::weights::layout::Layout;
 
 use super::{CHECKPOINT, about_a_picture, fresh_answer};
@@ -37,7 +39,8 @@ async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> En
 
 /// What a device may be computed on with, beside what suits it.
 fn candidates(kernel_config: KernelConfig) -> usize {
-    [TuningGroup::Gemv, TuningGroup::Matmul].map(|family| family.candidates(kernel_config).len()).iter().sum()
+    let groups = [TuningGroup::Gemv, TuningGroup::Matmul, TuningGroup::Attention, TuningGroup::AttentionStep];
+    groups.map(|group| group.candidates(kernel_config).len()).iter().sum()
 }
 
 #[test]
@@ -67,6 +70,25 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
         println!("{all} ways tried in {loads} loads: {tuned:?}");
         let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
         assert_eq!(load(&gpu, &files, options).await.tuned(), tuned, "there is nothing left to try");
+    });
+}
+
+/// At the end of a context that is long enough to be split, so that what adds up the splits is part of it.
+#[test]
+fn trials_of_attention_launch_attention_alone() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q8_0).await;
+        let gpu = device(|_| ()).await;
+        let config = KernelConfig::of(DeviceClass::Hardware);
+        let mut model = packages::decoder(&gpu, &files, (2048, KvPrecision::F16));
+        let (mut state, layers) = (model.new_state().expect("a state"), model.config().layers.len() as u64);
+        for (group, launches) in [(TuningGroup::Attention, 1), (TuningGroup::AttentionStep, 2 * layers)] {
+            let work = model.trial(&mut state, group, config).await.expect("a trial");
+            let before = gpu.counters();
+            gpu.submit(&[&work], None).expect("a submission");
+            gpu.wait_idle().await.expect("an end");
+            assert_eq!((gpu.counters() - before).dispatches, launches, "{group:?}");
+        }
     });
 }
 

@@ -1,5 +1,5 @@
-//! Mesa's driver for AMD's GPUs, with no GPU: where `RADV_FORCE_FAMILY` names a chip, RADV compiles for it as for a real one, runs
-//! nothing, and tells what came out by `VK_KHR_pipeline_executable_properties`.
+//! Mesa's Vulkan drivers, with no GPU: they compile as for a real one, run nothing, and tell what came out by
+//! `VK_KHR_pipeline_executable_properties`. RADV does so where `RADV_FORCE_FAMILY` names a chip; what ANV takes is in `intel.rs`.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -15,12 +15,23 @@ use ocelli::gpu::Kernel;
 pub(crate) struct Compiled {
     /// What the driver counts, by the driver's names.
     pub(crate) counts: BTreeMap<String, u64>,
+    /// Threads of a subgroup.
+    pub(crate) lanes: u32,
     /// The instructions, a line each, with labels.
     pub(crate) assembly: String,
 }
 
+/// Who sees to it that no access of a buffer leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accesses {
+    /// The driver, by `robustBufferAccess2`.
+    Robust,
+    /// The text: every index is at most the last, as Chrome has it on Metal and Direct3D 12.
+    Clamped,
+}
+
 /// An opened device. Nothing is ever freed: the process ends soon.
-pub(crate) struct Radv {
+pub(crate) struct Driver {
     /// The loader: without it the functions are gone.
     _entry: ash::Entry,
     device: ash::Device,
@@ -29,12 +40,12 @@ pub(crate) struct Radv {
     pub(crate) name: String,
 }
 
-const MISSING: &str = "RADV, Mesa's Vulkan driver for AMD, which compiles kernels for a chip that need not be there, is missing \
+const MISSING: &str = "Mesa's Vulkan driver, which compiles kernels for a chip that need not be there, is missing \
     (Debian's mesa-vulkan-drivers and libvulkan1): run ./build.sh setup";
 
-impl Radv {
-    /// Opens RADV for the chip that `RADV_FORCE_FAMILY` names, with every feature it has.
-    pub(crate) fn open() -> Self {
+impl Driver {
+    /// Opens the device of a driver, with every feature it has.
+    pub(crate) fn open(driver_id: vk::DriverId) -> Self {
         // SAFETY: loads the system's Vulkan loader, whose initialisers are what any Vulkan program runs.
         let entry = unsafe { ash::Entry::load() }.unwrap_or_else(|error| panic!("{MISSING}\n{error}"));
         let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
@@ -44,24 +55,29 @@ impl Radv {
         let instance = unsafe { entry.create_instance(&create, None) }.unwrap_or_else(|e| panic!("{MISSING}\n{e}"));
         // SAFETY: as above.
         let physical = unsafe { instance.enumerate_physical_devices() }.expect("devices");
-        let of_radv = physical.into_iter().find_map(|physical| {
+        let found = physical.into_iter().find_map(|physical| {
             let mut driver = vk::PhysicalDeviceDriverProperties::default();
             let mut all = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
             // SAFETY: as above.
             unsafe { instance.get_physical_device_properties2(physical, &mut all) };
             let chip = text(&all.properties.device_name);
-            let is_radv = driver.driver_id == vk::DriverId::MESA_RADV;
-            is_radv.then(|| (physical, format!("{chip}, {}", text(&driver.driver_info))))
+            let is_it = driver.driver_id == driver_id;
+            is_it.then(|| (physical, format!("{chip}, {}", text(&driver.driver_info))))
         });
-        let (physical, name) = of_radv.expect(MISSING);
+        let (physical, name) = found.expect(MISSING);
         let device = open_device(&instance, physical);
         let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
         Self { _entry: entry, device, executables, name }
     }
 
-    /// Compiles a kernel as wgpu does for this driver.
-    pub(crate) fn compile(&self, kernel: &Kernel) -> Compiled {
-        let code = spirv(kernel);
+    /// Compiles a kernel as wgpu does for this driver, or with every access clamped.
+    pub(crate) fn compile(&self, kernel: &Kernel, accesses: Accesses) -> Compiled {
+        let pipeline = self.pipeline(kernel, accesses);
+        Compiled { counts: self.counts(pipeline), lanes: self.lanes(pipeline), assembly: self.assembly(pipeline) }
+    }
+
+    fn pipeline(&self, kernel: &Kernel, accesses: Accesses) -> vk::Pipeline {
+        let code = spirv(kernel, accesses);
         let binding = |index: usize, ty| {
             vk::DescriptorSetLayoutBinding::default()
                 .binding(index as u32)
@@ -73,7 +89,7 @@ impl Radv {
             .map(|index| binding(index, vk::DescriptorType::STORAGE_BUFFER));
         let bindings: Vec<_> = [binding(0, vk::DescriptorType::UNIFORM_BUFFER)].into_iter().chain(storage).collect();
         // SAFETY: naga made valid SPIR-V for this layout; structures live through the calls.
-        let pipeline = unsafe {
+        unsafe {
             let set = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
             let sets = [self.device.create_descriptor_set_layout(&set, None).expect("a set's layout")];
             let layout = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
@@ -91,8 +107,16 @@ impl Radv {
             let create = vk::ComputePipelineCreateInfo::default().flags(capture).stage(stage).layout(layout);
             let made = self.device.create_compute_pipelines(vk::PipelineCache::null(), &[create], None);
             made.unwrap_or_else(|(_, error)| panic!("{}: {error}", kernel.name()))[0]
-        };
-        Compiled { counts: self.counts(pipeline), assembly: self.assembly(pipeline) }
+        }
+    }
+
+    /// The threads of a subgroup that the driver has chosen.
+    fn lanes(&self, pipeline: vk::Pipeline) -> u32 {
+        let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
+        // SAFETY: a pipeline of this device, made to be asked.
+        let all = unsafe { self.executables.get_pipeline_executable_properties(&info) }.expect("executables");
+        assert_eq!(all.len(), 1, "forms of one kernel");
+        all[0].subgroup_size
     }
 
     /// What the driver counts of a pipeline of one executable.
@@ -122,7 +146,7 @@ impl Radv {
         let ask = self.executables.fp().get_pipeline_executable_internal_representations_khr;
         // SAFETY: as above.
         unsafe { ask(self.device.handle(), &info, &mut count, forms.as_mut_ptr()) }.result().expect("texts");
-        let at = forms.iter().position(|form| text(&form.name) == "Assembly").expect("an assembly");
+        let at = forms.iter().position(|form| text(&form.name).ends_with("Assembly")).expect("an assembly");
         String::from_utf8_lossy(&texts[at]).trim_end_matches('\0').to_owned()
     }
 }
@@ -148,12 +172,12 @@ fn open_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash::D
             .queue_create_infos(&queues)
             .enabled_extension_names(&extensions)
             .push_next(&mut features);
-        instance.create_device(physical, &create, None).expect("a device of RADV")
+        instance.create_device(physical, &create, None).expect("a device")
     }
 }
 
-/// A kernel's SPIR-V, with the checks that wgpu leaves to naga on this driver.
-fn spirv(kernel: &Kernel) -> Vec<u32> {
+/// A kernel's SPIR-V.
+fn spirv(kernel: &Kernel, accesses: Accesses) -> Vec<u32> {
     let directives = kernel.needs().directives(false);
     let module = naga::front::wgsl::parse_str(&(directives + &kernel.source().expect("WGSL"))).expect("valid WGSL");
     let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("a valid module");
@@ -162,8 +186,10 @@ fn spirv(kernel: &Kernel) -> Vec<u32> {
         flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
         bounds_check_policies: BoundsCheckPolicies {
             index: BoundsCheckPolicy::Restrict,
-            // The driver's robustBufferAccess2 does it.
-            buffer: BoundsCheckPolicy::Unchecked,
+            buffer: match accesses {
+                Accesses::Robust => BoundsCheckPolicy::Unchecked,
+                Accesses::Clamped => BoundsCheckPolicy::Restrict,
+            },
             image_load: BoundsCheckPolicy::Unchecked,
             binding_array: BoundsCheckPolicy::Unchecked,
         },
