@@ -36,7 +36,7 @@ fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
 fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
     let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), &model.decoder.config);
     let rows = TextRows { prompt, head: 1, step: 1 };
-    let work = Workspace::new(&paper, text, rows, 4096).expect("a workspace");
+    let work = Workspace::new(&paper, text, rows, 8192).expect("a workspace");
     let room = entries.next_multiple_of(256);
     (work, State::with_room(&paper, text, KvPrecision::F16, (room, 1)).expect("a state"))
 }
@@ -67,7 +67,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
     let config = on_paper::ministral_3b();
     for layout in [Layout::Q4_0, Layout::Q4_64] {
         let model = dry_model(&config, layout, layout);
-        for (position, most) in [(0, 135), (255, 135), (256, 162), (4095, 162)] {
+        for (position, most) in [(0, 135), (255, 135), (256, 161), (4095, 161), (8191, 161)] {
             let (work, state) = buffers(&model, 16, position + 1);
             let step = model.step(&work, &state, position, 1).expect("a step");
             // The draw takes two more.

@@ -93,6 +93,27 @@ fn trials_of_attention_launch_attention_alone() {
 }
 
 #[test]
+fn models_of_every_family_are_tried() {
+    pollster::block_on(async {
+        for checkpoint in ["qwen3_vl", "qwen3_5", "mllama"] {
+            let files = packages::pack(checkpoint, Layout::Q8_0).await;
+            let gpu = device(|_| ()).await;
+            let mut tuned = Tuned::default();
+            loop {
+                let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+                let engine = load(&gpu, &files, options).await;
+                assert!(engine.tuned().tried > tuned.tried, "{checkpoint}");
+                tuned = engine.tuned();
+                if tuned.tried == candidates(gpu.kernel_config()) {
+                    break;
+                }
+            }
+            println!("{checkpoint}: {tuned:?}");
+        }
+    });
+}
+
+#[test]
 fn trials_end_with_their_time() {
     pollster::block_on(async {
         let files = packages::pack("untied", Layout::Q4_0).await;

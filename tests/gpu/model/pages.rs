@@ -19,7 +19,11 @@ struct Bench {
 
 impl Bench {
     fn new(gpu: &Gpu, files: &Contents, kv: KvPrecision) -> Self {
-        Self { gpu: gpu.clone(), model: decoder(gpu, files, (CONTEXT, kv)) }
+        Self::with_context(gpu, files, CONTEXT, kv)
+    }
+
+    fn with_context(gpu: &Gpu, files: &Contents, context: usize, kv: KvPrecision) -> Self {
+        Self { gpu: gpu.clone(), model: decoder(gpu, files, (context, kv)) }
     }
 
     fn open(&self) -> State {
@@ -152,18 +156,24 @@ fn pages_that_move_together_keep_their_bits() {
     });
 }
 
-/// From a page to all of them: nothing is made but what a context in more parts takes, nothing moves, and nothing is waited for.
+/// From a page to the 32 of 8192 tokens: nothing is made but what a context in more parts takes, nothing moves, and nothing is waited for.
 #[test]
 fn growing_takes_nothing_but_a_word_of_the_table() {
     pollster::block_on(async {
         let (gpu, files) = (Gpu::open().await.expect("a device"), pack("untied", Layout::Q8_0).await);
-        let mut bench = Bench::new(&gpu, &files, KvPrecision::F16);
+        let context = 32 * PAGE;
+        let mut bench = Bench::with_context(&gpu, &files, context, KvPrecision::F16);
         let mut state = bench.open();
         bench.prompt(&mut state, &tokens(7, PAGE - 2)).await;
         bench.steps(&mut state, &[5]).await;
         let took = bench.cache_bytes();
         let mut launches = Vec::new();
-        while state.len() < CONTEXT {
+        while state.len() < context {
+            // A prompt takes what lies between the ends of two pages.
+            if state.len() % PAGE == 8 {
+                bench.prompt(&mut state, &tokens(7, PAGE - 16)).await;
+                bench.step(&mut state, 5).await;
+            }
             let (entries, before) = (state.len() + 1, gpu.counters());
             bench.step(&mut state, 5).await;
             let cost = gpu.counters() - before;
