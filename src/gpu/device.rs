@@ -169,6 +169,7 @@ impl Gpu {
         let class = class_of(&info);
         let is_browser = info.backend == wgpu::Backend::BrowserWebGpu;
         let sizes = options.browser_caps.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
+        let few_registers = class.has_few_registers(sizes);
         let report = DeviceReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
@@ -192,7 +193,7 @@ impl Gpu {
             ledger,
             pipelines: Mutex::default(),
             counters: Mutex::default(),
-            kernel_config: Mutex::new(KernelConfig { features, ..KernelConfig::of(class) }),
+            kernel_config: Mutex::new(KernelConfig { features, few_registers, ..KernelConfig::of(class) }),
             pace: Mutex::new(pace),
             is_browser,
         };

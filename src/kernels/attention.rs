@@ -120,6 +120,7 @@ impl Tuning {
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
+            DeviceClass::Hardware if kernel_config.few_registers => Self::FEW_REGISTERS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::UNSTAGED,
             DeviceClass::Software => Self::SOFTWARE,

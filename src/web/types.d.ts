@@ -212,6 +212,8 @@ export type DeviceClass = "hardware" | "software" | "slow_compiler";
 /** How kernels are computed on a device. */
 export interface KernelConfig {
   class: DeviceClass;
+  /** Whether it is a GPU whose threads have few registers, as Intel's and Arm's. */
+  fewRegisters: boolean;
   /** Features that kernels may use. */
   features: Features;
   /** The variant of each tuned family of kernels. 0: the default of the device's class. */

@@ -8,23 +8,29 @@ use ocelli::weights::layouts::Layouts;
 use super::{cases, engine_agrees};
 use crate::packages::{Contents, GGUF, load_on, pack, pack_gguf_pair};
 
-async fn load(files: &Contents) -> Engine {
+const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
+
+async fn load(files: &Contents, config: KernelConfig) -> Engine {
     let gpu = Gpu::open().await.expect("a GPU");
-    gpu.set_kernel_config(KernelConfig::of(DeviceClass::Hardware));
+    gpu.set_kernel_config(config);
     load_on(&gpu, files, 512, None).await
 }
 
-fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
+fn agrees_in(config: KernelConfig, checkpoint: &str, layout: Layout, quant: &str) {
     pollster::block_on(async {
-        let mut engine = load(&pack(checkpoint, layout).await).await;
-        engine_agrees(&mut engine, &format!("{checkpoint} {layout} as hardware"), cases(checkpoint, quant)).await;
+        let mut engine = load(&pack(checkpoint, layout).await, config).await;
+        engine_agrees(&mut engine, &format!("{checkpoint} {layout} as {config:?}"), cases(checkpoint, quant)).await;
     });
+}
+
+fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
+    agrees_in(HARDWARE, checkpoint, layout, quant);
 }
 
 fn pair_agrees(name: &str) {
     pollster::block_on(async {
         let folder = format!("{GGUF}/{name}");
-        let mut engine = load(&pack_gguf_pair(&folder, "text", Layouts::default()).await).await;
+        let mut engine = load(&pack_gguf_pair(&folder, "text", Layouts::default()).await, HARDWARE).await;
         engine_agrees(&mut engine, &format!("{name} as hardware"), cases(&folder, "")).await;
     });
 }
@@ -33,6 +39,11 @@ fn pair_agrees(name: &str) {
 fn mistral_agrees_with_transformers() {
     agrees("tied_two_images", Layout::Q4_0, "q4_0");
     agrees("like_8b", Layout::Q8_0, "q8_0");
+}
+
+#[test]
+fn mistral_agrees_with_transformers_in_few_registers() {
+    agrees_in(KernelConfig { few_registers: true, ..HARDWARE }, "tied_two_images", Layout::Q4_0, "q4_0");
 }
 
 #[test]
