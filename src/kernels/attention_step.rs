@@ -20,6 +20,8 @@ pub struct Tuning {
     pub positions: usize,
     /// Whether four neighbours share a key, of which each reads 16 bytes at a time.
     pub shares_keys: bool,
+    /// Keys that a thread takes at a time, at most, where neighbours share them.
+    pub keys: usize,
     /// Values that a thread reads at once.
     pub unroll: usize,
     /// Positions that a workgroup takes of a long context.
@@ -32,7 +34,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::APART,
         Self::SOFTWARE,
         Self::APART_IN_SUBGROUPS,
@@ -43,14 +45,19 @@ impl Tuning {
         Self { uses: Features::SUBGROUPS, ..Self::SOFTWARE },
         Self::HARDWARE,
         Self::SUBGROUPS,
+        Self::FEW_REGISTERS,
+        Self::FEW_REGISTERS_IN_SUBGROUPS,
     ];
 
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
-        let suits = match kernel_config.class {
-            DeviceClass::Hardware if kernel_config.features.contains(Features::SUBGROUPS) => Self::SUBGROUPS,
-            DeviceClass::Hardware => Self::HARDWARE,
-            DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
+        let has_subgroups = kernel_config.features.contains(Features::SUBGROUPS);
+        let suits = match (kernel_config.class, kernel_config.few_registers) {
+            (DeviceClass::Hardware, false) if has_subgroups => Self::SUBGROUPS,
+            (DeviceClass::Hardware, false) => Self::HARDWARE,
+            (DeviceClass::Hardware, true) if has_subgroups => Self::FEW_REGISTERS_IN_SUBGROUPS,
+            (DeviceClass::Hardware, true) => Self::FEW_REGISTERS,
+            (DeviceClass::Software | DeviceClass::SlowCompiler, _) => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
@@ -59,11 +66,23 @@ impl Tuning {
     pub const HARDWARE: Self = Self { shares_keys: true, ..Self::APART };
     /// For hardware with subgroups.
     pub const SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::HARDWARE };
+    /// For hardware whose threads have few registers.
+    pub const FEW_REGISTERS: Self = Self { keys: 2, ..Self::HARDWARE };
+    /// For hardware with subgroups whose threads have few registers.
+    pub const FEW_REGISTERS_IN_SUBGROUPS: Self = Self { keys: 2, ..Self::SUBGROUPS };
     /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
     pub const SOFTWARE: Self = Self { threads: 16, positions: 4, unroll: 1, split: WHOLE, ..Self::APART };
     /// Each thread reads the keys of its own positions, as where heads are no whole 16 bytes.
-    pub const APART: Self =
-        Self { threads: 64, positions: 1, shares_keys: false, unroll: 4, split: 64, uses: Features::NONE, emulated: 0 };
+    pub const APART: Self = Self {
+        threads: 64,
+        positions: 1,
+        shares_keys: false,
+        keys: 4,
+        unroll: 4,
+        split: 64,
+        uses: Features::NONE,
+        emulated: 0,
+    };
     const APART_IN_SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::APART };
 
     /// Positions that a workgroup takes at a time; a split of the context is whole tiles, and so is a page.
@@ -92,9 +111,8 @@ pub const MAX_SPLITS: usize = 32;
 const WORKGROUP_BYTES: usize = 16 << 10;
 /// Parts of a workgroup's threads, whose largest scores and sums are found first.
 const PARTS: usize = 8;
-/// Sums of scores that a thread has at most where neighbours share keys, and keys that it then takes at a time.
+/// Sums of scores that a thread has at most where neighbours share keys.
 const MAX_SUMS: usize = 16;
-const MAX_KEYS: usize = 4;
 /// Most rows of a workgroup.
 const MAX_ROWS: usize = 8;
 
@@ -213,7 +231,7 @@ pub fn kernel(
         ("ORDERED_QUERIES", (q_order != Order::NATURAL).into()),
         ("SCALED", (precision == KvPrecision::Int8).into()),
         ("PACK", pack(precision)),
-        ("AT_ONCE", (sums_at_once / (4 * rows4)).clamp(1, MAX_KEYS)),
+        ("AT_ONCE", (sums_at_once / (4 * rows4)).clamp(1, tuning.keys)),
         ("UNROLL", tuning.unroll.min(tuning.tile() / value_groups)),
         ("HEAD_DIM4", dim4),
         ("ROWS", rows),

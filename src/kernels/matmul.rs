@@ -53,7 +53,7 @@ impl Tuning {
     /// What suits a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
-            DeviceClass::Hardware if kernel_config.few_registers => Self::NARROW_TILE,
+            DeviceClass::Hardware if kernel_config.few_registers => Self::SMALL_TILE,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::REGISTERS,
             DeviceClass::Software if kernel_config.features.contains(Features::SUBGROUPS) => Self::QUADS,

@@ -9,7 +9,7 @@ use std::process::Command;
 use ash::vk;
 
 use crate::driver::{Accesses, Driver};
-use crate::rows::{Row, usual_rows};
+use crate::rows::{Row, rows_for_few_registers};
 use crate::{KNOWN, in_process_with};
 
 /// The variable by which Mesa is told to send nothing to a device.
@@ -45,7 +45,7 @@ fn what_is_meant_for_few_registers_spills_none_on_iris_xe() {
     if in_process_with(WITHOUT_DEVICE, stand_in, test) {
         let driver = Driver::open(vk::DriverId::INTEL_OPEN_SOURCE_MESA);
         let mut table = format!("{}\n\n{HEAD}\n", driver.name);
-        usual_rows().iter().for_each(|row| table += &line(&driver, row));
+        rows_for_few_registers().iter().for_each(|row| table += &line(&driver, row));
         println!("{table}");
         if driver.name.contains(KNOWN) {
             insta::assert_snapshot!("iris_xe", table);

@@ -33,12 +33,11 @@ impl Row {
         format!("{name}{needs}{}", self.label)
     }
 
-    /// Whether devices whose threads have few registers are offered it: all but large tiles of products and of attention, which have smaller ones beside them.
+    /// Whether it suits devices whose threads have few registers: all but larger tiles of products and of attention than they begin with.
     pub(crate) fn is_for_few_registers(&self) -> bool {
-        let has_smaller =
+        let has_tiles =
             ["matmul<", "attention<", "attention_step<"].iter().any(|kernel| self.name().starts_with(kernel));
-        let is_smaller = [",64x64", ",32x64", ",few", ",apart"].iter().any(|label| self.name().ends_with(label));
-        is_smaller || !has_smaller
+        !has_tiles || [",32x64", ",few", ",apart"].iter().any(|label| self.name().ends_with(label))
     }
 }
 
@@ -77,6 +76,16 @@ pub(crate) fn usual_rows() -> Vec<Row> {
     let of_prompts =
         attention(128, Source::Cache(precision), false).chain(attention(64, Source::Rows(precision), false));
     distinct(products.chain(of_prompts).chain(attention_step(128, precision)).chain(others()))
+}
+
+/// Those, and what devices with few registers begin with for many rows and in a step, of all layouts and precisions.
+pub(crate) fn rows_for_few_registers() -> Vec<Row> {
+    let of_prompts = Layout::ALL.into_iter().flat_map(products);
+    let attentions = KvPrecision::ALL
+        .into_iter()
+        .flat_map(|kv| attention(128, Source::Cache(kv), kv == KvPrecision::F16).chain(attention_step(128, kv)));
+    let small = of_prompts.chain(attentions).filter(Row::is_for_few_registers);
+    distinct(usual_rows().into_iter().chain(small))
 }
 
 /// What hardware takes of a table of tunings, and all that makes use of an optional feature.
@@ -152,14 +161,16 @@ fn attention(dim: usize, source: Source, is_gated: bool) -> impl Iterator<Item =
 /// Attention of a step, four heads to a key-value head, over all of the context, the same with gates, and over a piece of it.
 fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
     use attention_step::{Results, Tuning};
-    of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses).flat_map(move |tuning| {
+    let tunings = of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses);
+    tunings.chain([Tuning::FEW_REGISTERS]).flat_map(move |tuning| {
         let group = 4;
         let turns = tuning.tile() / (tuning.threads / (dim / 4)).max(1);
         let values = (group * 4 * tuning.unroll, turns / tuning.unroll);
         let (label, scores) = if tuning.shares_keys {
             // Keys that a thread takes at a time.
-            let keys = if precision == KvPrecision::Int8 { 2 } else { 4 };
-            ("", (group * keys * 4, dim / 16 * 4 * tuning.positions / keys))
+            let keys = if precision == KvPrecision::Int8 { 2 } else { tuning.keys };
+            let label = if tuning.keys < Tuning::HARDWARE.keys { ",few" } else { "" };
+            (label, (group * keys * 4, dim / 16 * 4 * tuning.positions / keys))
         } else {
             (",apart", (group * tuning.positions * 4, dim / 4))
         };

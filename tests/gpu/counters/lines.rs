@@ -344,7 +344,9 @@ fn neighbours_that_read_for_an_attention_share_the_lines() {
     use attention_step::Tuning as Step;
     let precisions = KvPrecision::ALL.into_iter();
     for (head_dim, precision) in [64, 128].into_iter().flat_map(|dim| precisions.clone().map(move |kv| (dim, kv))) {
-        for (name, tuning) in [("apart", Step::APART), ("shared", Step::HARDWARE)] {
+        for (name, tuning) in
+            [("apart", Step::APART), ("shared", Step::HARDWARE), ("few registers", Step::FEW_REGISTERS)]
+        {
             let found = reads(tuning.threads, |gpu| step(gpu, head_dim, precision, tuning));
             let most = if tuning.shares_keys { MOST } else { f64::INFINITY };
             table += &lines_of(&format!("{head_dim:>3} {precision} a step, {name}"), &found, |_| most);
