@@ -27,20 +27,21 @@ fn super_scales_of(group: u32, block: u32) -> vec2u {
 
 //: else
 //: when WHOLE_BLOCKS
+//: const HALVED HALF_LOADS
 
-@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<Words>; // [rows, blocks], in halves with HALVED
 @group(0) @binding(next) var<storage, read> w_high_bits: array<vec2u>; // [rows, blocks]
 
 struct Quants {
-  nibbles: vec4u,
+  nibbles: Words,
   high_bits: vec2u,
 }
 
 fn load_quants(at: u32) -> Quants {
-  return Quants(w_quants[at], w_high_bits[at]);
+  return Quants(w_quants[at], w_high_bits[at >> HALVED] >> vec2u(4u * (at & HALVED)));
 }
 
-//: each j 4
+//: each j HALF_LOADS
 fn bits$j(quants: Quants) -> vec3u {
   return vec3u(quants.nibbles[$j], quants.high_bits >> vec2u(2u * $ju));
 }

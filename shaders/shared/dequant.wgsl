@@ -3,7 +3,8 @@
 // A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
 //   load_bits(at, j)                               what holds elements 4j .. 4j + 4 of both halves of a block: of 0 .. 16, and of 16 .. 32
 //   load_half_bits(at, k4)                         the same of elements 4 * k4 .. 4 * k4 + 4 in either place: with HALVES_APART, for which one half is loaded
-//   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS
+//   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS. With HALVED, of either half of
+//                                                  its bytes, which have two loads of each half of its elements; `at` counts those
 //   bytes0(bits), bytes1(bits)                     those elements as 8-bit integers; signed, if some are negative with PACKED
 //   quants0(bits), quants1(bits)                   those elements as floats, but for UNIT0 and UNIT1: what a device unpacks fastest
 //   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
@@ -13,7 +14,7 @@
 // With PIECES, blocks are read so many pieces of 16 bytes after another:
 //   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time; with PACKED, it holds
 //                                                  them as 8-bit integers
-//: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES
+//: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES HALVED HALF_LOADS
 //: when PIECES
 
 alias Piece = array<vec4u, 4>; // of four rows
@@ -121,11 +122,13 @@ fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4
 //: when WHOLE_BLOCKS
 //: unless PIECES
 
+alias Words = vec4u; //: unless HALVED
+alias Words = vec2u; //: when HALVED
 alias Block = array<Quants, 4>; // of four rows
 
 fn load_block(group: u32, block: u32) -> Block {
-  let at = group * 4u * p.blocks + block;
-  let stride = p.blocks;
+  let stride = p.blocks << HALVED;
+  let at = group * 4u * stride + block;
   return Block(load_quants(at), load_quants(at + stride), load_quants(at + 2u * stride), load_quants(at + 3u * stride));
 }
 
@@ -138,7 +141,7 @@ fn words$h_$r(w: Block) -> vec4u {
 
 //: end
 //: else
-//: each j 4 h 2
+//: each j HALF_LOADS h 2
 // Elements 4j .. 4j + 4 of half h of the rows of a block.
 fn rows$h_$j(w: Block) -> mat4x4f {
   return mat4x4f(quants$h(bits$j(w[0])), quants$h(bits$j(w[1])), quants$h(bits$j(w[2])), quants$h(bits$j(w[3])));

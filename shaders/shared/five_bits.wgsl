@@ -15,20 +15,21 @@ fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
 
 //: else
 //: when WHOLE_BLOCKS
+//: const HALVED HALF_LOADS
 
-@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<Words>; // [rows, blocks], in halves with HALVED
 @group(0) @binding(next) var<storage, read> w_high_bits: array<u32>; // [rows, blocks]
 
 struct Quants {
-  nibbles: vec4u,
+  nibbles: Words,
   high_bits: u32,
 }
 
 fn load_quants(at: u32) -> Quants {
-  return Quants(w_quants[at], w_high_bits[at]);
+  return Quants(w_quants[at], w_high_bits[at >> HALVED] >> (2u * (at & HALVED)));
 }
 
-//: each j 4
+//: each j HALF_LOADS
 fn bits$j(quants: Quants) -> vec2u {
   return vec2u(quants.nibbles[$j], quants.high_bits >> $ju);
 }

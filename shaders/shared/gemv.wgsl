@@ -1,15 +1,15 @@
 // The main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel says
 // where the weights of an output tile are (`group_of`) and what becomes of its sums (`write`).
-// A lane takes whole blocks of 32 inputs, or with PIECES one of so many pieces of a block, for TILES output tiles: HALVES times LOADS loads of
-// four inputs. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
+// A lane takes whole blocks of 32 inputs, with HALVED half of the loads of both halves of a block, or with PIECES one of so many pieces of a
+// block, for TILES output tiles: HALVES times LOADS loads of four inputs. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
 // kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
 // With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
 //: use gemv_input gemv_sums multiply_add dequant
-//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVES LOADS
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVED HALVES LOADS
 
 fn pieces_of(blocks: u32) -> u32 {
   return blocks * PIECES; //: when PIECES
-  return blocks; //: unless PIECES
+  return blocks << HALVED; //: unless PIECES
 }
 
 @compute @workgroup_size(THREADS)
@@ -50,8 +50,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let first_load = piece % PIECES * LOADS;
     let w$s_$q = load_piece(group$s_$q, block, piece % PIECES); //: each s TILES q FUSED_OUTPUTS
 //: else
-    let block = piece;
-    let w$s_$q = load_block(group$s_$q, block); //: each s TILES q FUSED_OUTPUTS
+    let block = piece >> HALVED;
+    let first_load = (piece & HALVED) * LOADS; //: when HALVED
+    let w$s_$q = load_block(group$s_$q, piece); //: each s TILES q FUSED_OUTPUTS
 //: end
     let inputs = inputs_of(block);
 //: each m M
@@ -60,8 +61,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     var products$h_$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS h 2
 //: end
 //: each j LOADS h HALVES
-    let load$h_$j = first_load + $ju; //: when PIECES
-    const load$h_$j = $hu * LOADS + $ju; //: unless PIECES
+//: when PIECES
+    let load$h_$j = first_load + $ju;
+//: else
+    let load$h_$j = first_load + $hu * 4u + $ju; //: when HALVED
+    const load$h_$j = $hu * LOADS + $ju; //: unless HALVED
+//: end
     let gain$h_$j = gain_of(block, load$h_$j); //: when NORM
     let w$h_$j_$s_$q = rows$h_$j(w$s_$q); //: each s TILES q FUSED_OUTPUTS // four rows, [4, 4]
 //: each m M

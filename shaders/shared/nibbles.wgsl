@@ -10,16 +10,17 @@ fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
 
 //: else
 //: when WHOLE_BLOCKS
+//: const HALVED HALF_LOADS
 
-@group(0) @binding(next) var<storage, read> w_quants: array<vec4u>; // [rows, blocks]
+@group(0) @binding(next) var<storage, read> w_quants: array<Words>; // [rows, blocks], in halves with HALVED
 
-alias Quants = vec4u;
+alias Quants = Words;
 
 fn load_quants(at: u32) -> Quants {
   return w_quants[at];
 }
 
-//: each j 4
+//: each j HALF_LOADS
 fn bits$j(quants: Quants) -> u32 {
   return quants[$j];
 }

@@ -25,6 +25,8 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
         ("PACKED", 0),
         ("TILED", 0),
         ("PIECES", 0),
+        ("HALVED", 0),
+        ("HALF_LOADS", 4),
     ]);
     let of_parts = if parts > 1 { format!(",{parts} parts") } else { String::new() };
     let variant = Variant::EmbedRows { layout, parts };

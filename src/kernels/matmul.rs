@@ -119,6 +119,8 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
         ("RAGGED", ragged.into()),
         ("K_TILE", if is_integer { K_TILE } else { 0 }),
         ("WHOLE_BLOCKS", is_integer.into()),
+        ("HALVED", 0),
+        ("HALF_LOADS", 4),
         ("PACKED", is_integer.into()),
         ("TILED", tuning.is_tiled().into()),
         ("PIECES", 0),

@@ -113,7 +113,9 @@ fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
         let inputs = gemv(fused_outputs, false).inputs_at_once();
         let turns = HIDDEN / inputs / tuning.lanes;
-        Row::new(kernel, vec![(m * tiles * fused_outputs * ROW_GROUP * inputs, turns)])
+        let label = if tuning.lanes > Tuning::SUBGROUPS.lanes { ",wide" } else { "" };
+        let work = vec![(m * tiles * fused_outputs * ROW_GROUP * inputs, turns)];
+        Row { label: label.to_owned(), ..Row::new(kernel, work) }
     };
     let rows = [
         row(matvec::kernel(&gemv(1, false)), 1),

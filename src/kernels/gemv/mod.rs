@@ -55,7 +55,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All that a device is offered. Places in it are remembered: what is added goes to the end.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::HARDWARE,
         Self::SOFTWARE,
         Self::SUBGROUPS,
@@ -69,6 +69,7 @@ impl Tuning {
         Self::DOT,
         Self { lane_groups: 8, ..Self::DOT },
         Self::DOT_SOFTWARE,
+        Self::WIDE,
     ];
 
     /// What suits a device.
@@ -86,6 +87,8 @@ impl Tuning {
     /// For hardware with subgroups, mostly of 32 lanes: neither barriers nor workgroup memory.
     pub const SUBGROUPS: Self =
         Self { lanes: 32, lane_groups: 2, row_groups: 1, uses: Features::SUBGROUPS, emulated: 0 };
+    /// For hardware with subgroups of 64 lanes, of which two share a block where rows have too few for all of them.
+    pub const WIDE: Self = Self { lanes: 64, lane_groups: 1, ..Self::SUBGROUPS };
     /// For devices that run on a processor: no barrier, and every input that is loaded meets eight rows.
     pub const SOFTWARE: Self = Self { lanes: 1, lane_groups: 16, row_groups: 2, uses: Features::NONE, emulated: 0 };
     /// Inputs in 8-bit integers, where weights are: 64 rows of weights share what a workgroup rounds.
@@ -116,6 +119,8 @@ pub struct Gemv {
     emulated: usize,
     /// Pieces of a block that lanes read apart; 0 where a lane takes whole blocks.
     pieces: usize,
+    /// Whether two lanes share a block otherwise.
+    halved: bool,
     /// Of rows of whole blocks.
     pub(super) orders: Orders,
 }
@@ -162,6 +167,10 @@ impl Gemv {
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
         let (pieces, orders) = (pieces(layout, lanes), Orders::default());
+        // Of 96 blocks, 64 lanes take two turns, the second of which half of them sit out; of halves they take three.
+        let turns = |of_block: usize| (of_block * shape.blocks()).div_ceil(lanes);
+        let is_wide = lanes >= WIDE_LANES && lanes::has_subgroups(uses, emulated);
+        let halved = is_wide && pieces == 0 && turns(2) < 2 * turns(1);
         Self {
             layout,
             rows,
@@ -175,6 +184,7 @@ impl Gemv {
             uses,
             emulated,
             pieces,
+            halved,
             orders,
         }
     }
@@ -194,7 +204,7 @@ impl Gemv {
 
     /// Inputs that a lane takes at a time.
     pub fn inputs_at_once(&self) -> usize {
-        BLOCK / self.pieces.max(1)
+        BLOCK / if self.halved { 2 } else { self.pieces.max(1) }
     }
 
     /// Workgroups for `m` rows and `tiles` output tiles.
@@ -220,6 +230,8 @@ impl Gemv {
                 ("RAGGED", self.ragged.into()),
                 ("X_ORDER", self.orders.x.word()),
                 ("PIECES", self.pieces),
+                ("HALVED", self.halved.into()),
+                ("HALF_LOADS", if self.halved { 2 } else { 4 }),
                 ("REDUCE", reduces.into()),
                 ("WHOLE_BLOCKS", 1),
                 ("PACKED", is_dot.into()),
@@ -247,6 +259,9 @@ impl Gemv {
         Kernel::new(name, self.uses, shader, variant)
     }
 }
+
+/// Lanes of a subgroup from which on a row may have too few blocks for them.
+const WIDE_LANES: usize = 64;
 
 /// Bytes that a lane loads at a time.
 const LOAD_BYTES: usize = 16;

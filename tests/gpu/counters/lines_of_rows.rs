@@ -20,6 +20,8 @@ use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
 const ROWS: usize = 512;
 /// Subgroups of 32 lanes on any device.
 const SUBGROUPS: Tuning = Tuning { emulated: 32, ..Tuning::SUBGROUPS };
+/// Of 64 lanes.
+const WIDE: Tuning = Tuning { emulated: 64, ..Tuning::WIDE };
 
 /// Reads that touch more lines than [`MOST`] for each that they need, and why. What they leave of a line is read next by the same threads.
 #[derive(Debug)]
@@ -156,7 +158,12 @@ fn neighbours_that_read_for_a_few_rows_share_the_lines() {
         let read = found.iter().filter(|(_, reads)| reads.lines() > MOST);
         met.extend(read.map(|(buffer, _)| (name.clone(), buffer.clone())));
     };
-    let forms = [("in teams", Tuning::HARDWARE), ("in subgroups", SUBGROUPS), ("of integers", Tuning::DOT)];
+    let forms = [
+        ("in teams", Tuning::HARDWARE),
+        ("in subgroups", SUBGROUPS),
+        ("in wide subgroups", WIDE),
+        ("of integers", Tuning::DOT),
+    ];
     for (form, tuning) in forms {
         let threads = tuning.lanes * tuning.lane_groups;
         // Weights of floats are multiplied in floats.

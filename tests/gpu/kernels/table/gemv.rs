@@ -139,6 +139,11 @@ fn lane_rows() -> Vec<Case> {
         let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
         let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
         rows.push(matvec(layout, sizes, true, into_in_turn(index), tuning));
+        // Two lanes of a wide subgroup share a block, and of the last turn some have none.
+        let product = (1 + index % 3, 70, 768);
+        rows.push(matvec(layout, product, index % 2 == 0, into_in_turn(index), Tuning::WIDE));
+        let emulated = Tuning { uses: Features::NONE, emulated: 64, ..Tuning::WIDE };
+        rows.push(gated(layout, (1 + index % 2, 36, inputs(layout, index)), index % 2 == 1, (index % 3, emulated)));
     }
     rows
 }
