@@ -37,7 +37,7 @@ pub trait Backend {
     fn model(&mut self) -> Result<&mut Self::Model>;
 
     /// Most conversations that rest beside the one that goes on.
-    fn most_resting(&self) -> usize;
+    fn max_idle(&self) -> usize;
 
     /// Whether the conversations that rest have to go before these pictures are encoded, because there is no memory for both.
     fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool;

@@ -135,7 +135,7 @@ impl<B: Backend> Engine<B> {
             }
             None => self.conversation.begin(model, sampling, answer, row, Some(mask)).await?,
         };
-        let token = model.drawn(draw.insert(current)).await?;
+        let token = model.read_token(draw.insert(current)).await?;
         Ok((token, self.logprob(token, row, sampling).await?))
     }
 
@@ -147,8 +147,8 @@ impl<B: Backend> Engine<B> {
             let (count, rows) = self.rows_for(known.len())?;
             let model = self.backend.model()?;
             let inputs: Vec<u32> = known.iter().copied().chain(std::iter::repeat(0)).take(rows).collect();
-            let computed = if rows > 1 && self.conversation.drafts_are_right(model, &inputs, drawn).await? {
-                row = self.conversation.pass_over(model, &known[..count], rows).await?;
+            let computed = if rows > 1 && self.conversation.drafts_match_steps(model, &inputs, drawn).await? {
+                row = self.conversation.forward_known(model, &known[..count], rows).await?;
                 count
             } else {
                 self.conversation.reserve(model, 1).await?;

@@ -8,7 +8,7 @@ use super::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::model::{Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::sampling::SamplingOptions;
-use crate::state::States;
+use crate::state::ConversationState;
 
 /// Entries behind a place that is remembered which are computed again rather than that another one is remembered.
 const NEAR: usize = 16;
@@ -77,12 +77,12 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// How many of these the state can go back to.
     pub(super) fn kept_of(&self, prompt: &[ContextEntry]) -> usize {
-        self.state.as_ref().map_or(0, |state| state.reach(self.common(prompt)))
+        self.state.as_ref().map_or(0, |state| state.rewind_target(self.common(prompt)))
     }
 
     /// Whether `prompt` can take the conversation's place: nothing is lost that could be found again if it rested.
     pub(super) fn goes_on_as(&self, prompt: &[ContextEntry]) -> bool {
-        self.state.as_ref().is_none_or(|state| state.lasting() <= self.prefix(prompt))
+        self.state.as_ref().is_none_or(|state| state.idle_len() <= self.prefix(prompt))
     }
 
     /// Lets its memory go where others need it.
@@ -113,7 +113,7 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// Another one with the same entries, as many as can be shared.
     pub(super) fn fork(&self) -> Self {
-        let (state, history) = (self.state.as_ref().map(States::fork), self.history.clone());
+        let (state, history) = (self.state.as_ref().map(ConversationState::fork), self.history.clone());
         let mut fork = Self { state, history, remembered: self.remembered };
         fork.forget_evicted();
         fork
@@ -121,13 +121,13 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// Gives up what only a conversation that goes on needs.
     pub(super) fn rest(&mut self) {
-        self.state.as_mut().map(States::rest);
+        self.state.as_mut().map(ConversationState::make_idle);
         self.forget_evicted();
     }
 
     /// Forgets what its state does not hold any more, and the pictures that were named there.
     pub(super) fn forget_evicted(&mut self) {
-        let len = self.state.as_ref().map_or(0, States::len);
+        let len = self.state.as_ref().map_or(0, ConversationState::len);
         self.rewind(len, &[]);
     }
 
@@ -297,13 +297,13 @@ impl<M: LanguageModel> Conversation<M> {
     }
 
     /// Computes tokens that are known in one pass, whose other rows are padding. Returns the row of the last of them.
-    pub(super) async fn pass_over(&mut self, model: &mut M, known: &[u32], rows: usize) -> Result<usize> {
+    pub(super) async fn forward_known(&mut self, model: &mut M, known: &[u32], rows: usize) -> Result<usize> {
         let (first, mut inputs) = (self.entries().len(), known.to_vec());
         // No row looks at those behind it: any input will do.
         inputs.resize(rows, 0);
         self.reserve(model, rows).await?;
         let state = self.state_mut(model)?;
-        let submitted = model.pass_over(state, &inputs);
+        let submitted = model.forward_known(state, &inputs);
         let kept = if submitted.is_ok() { known.len() } else { 0 };
         if state.rewind(first + kept) < first + kept || submitted.is_err() {
             self.forget_uncounted();
@@ -327,7 +327,7 @@ impl<M: LanguageModel> Conversation<M> {
             self.reserve(model, 1).await?;
             model.step(self.state_mut(model)?, draw)?;
         }
-        let token = model.drawn(draw).await;
+        let token = model.read_token(draw).await;
         let token = token.inspect_err(|_| self.forget_uncounted())?;
         if goes_on {
             self.history.add_step(token);
@@ -336,10 +336,10 @@ impl<M: LanguageModel> Conversation<M> {
     }
 
     /// Whether passes over so many rows give what steps give.
-    pub(super) async fn drafts_are_right(&mut self, model: &mut M, inputs: &[u32], drawn: usize) -> Result<bool> {
+    pub(super) async fn drafts_match_steps(&mut self, model: &mut M, inputs: &[u32], drawn: usize) -> Result<bool> {
         let first = self.entries().len();
         let state = self.state_mut(model)?;
-        let right = model.drafts_are_right(state, inputs, drawn).await;
+        let right = model.drafts_match_steps(state, inputs, drawn).await;
         if self.rewind(first, &[]) < first { right.and(Err(not_rewound())) } else { right }
     }
 

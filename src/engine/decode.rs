@@ -36,7 +36,7 @@ impl<B: Backend> Engine<B> {
         if let Some(grammar) = answering.grammar.take() {
             answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
         }
-        let can_share = answering.can_share() && self.most_together() > 1;
+        let can_share = answering.can_share() && self.max_batch() > 1;
         let (mut drawing, mut draw) = (None, None);
         context.cancel.check()?;
         loop {
@@ -246,7 +246,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Option<Drawn>> {
         let inputs: Vec<u32> = std::iter::once(known).chain(draft.tokens.iter().copied()).collect();
         let model = self.backend.model()?;
-        if !self.conversation.drafts_are_right(model, &inputs, drawn).await? {
+        if !self.conversation.drafts_match_steps(model, &inputs, drawn).await? {
             speculator.stop();
             return Ok(None);
         }

@@ -26,7 +26,7 @@ use crate::weights::manifest::Manifest;
 use crate::weights::upload::{Selection, Uploader};
 
 /// Most conversations of a model of attention that rest; the pages of their keys and values are the pool's.
-const MOST_RESTING: usize = 32;
+const MAX_IDLE: usize = 32;
 
 /// The part of a backend that is on the device, and gone with it.
 #[derive(Debug)]
@@ -123,9 +123,9 @@ impl Backend for Device {
         self.resident_mut().map(|resident| &mut resident.model)
     }
 
-    fn most_resting(&self) -> usize {
+    fn max_idle(&self) -> usize {
         let is_recurrent = self.manifest.config.text().delta.is_some();
-        if is_recurrent { self.plan.resting } else { MOST_RESTING }
+        if is_recurrent { self.plan.idle_conversations } else { MAX_IDLE }
     }
 
     fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool {
@@ -192,7 +192,7 @@ pub(super) async fn bring_up(
     clock: Clock,
     on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
-    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
     // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
     let mut go_on = Ok(());
     let mut on_compiled = |done, total| {

@@ -220,7 +220,7 @@ async fn tuned(
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));
     }
-    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
     let mut tested =
         self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut |_, _| ()).await?;
     tested.failed.splice(0..0, report.failed);

@@ -189,7 +189,7 @@ impl<B: Backend> Engine<B> {
 
     /// Has the next entries be those that `wanted` begins with, as many as the cache still holds.
     fn take_up(&mut self, wanted: &[ContextEntry]) {
-        self.resting.take_up(&mut self.conversation, wanted, self.backend.most_resting());
+        self.resting.take_up(&mut self.conversation, wanted, self.backend.max_idle());
     }
 }
 

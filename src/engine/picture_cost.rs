@@ -33,7 +33,7 @@ impl PictureCost {
             None => {
                 let rules = definition(&manifest.config).pictures();
                 let tokens = rules.map_or(0, |rules| rules.tokens(grid).len());
-                let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+                let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
                 dry.picture_flops((grid, tokens), (plan.rows.vision, plan.rows.text.prompt))?
             }
         };

@@ -10,8 +10,8 @@ use super::events::{Cancel, Event, FinishReason, LOSSES, RequestContext, Stage};
 use super::pictures::PromptImages;
 use super::prompt::ContextEntry;
 use crate::error::{Error, Result};
-use crate::model::{LanguageModel, Seat};
-use crate::state::States;
+use crate::model::{BatchRow, LanguageModel};
+use crate::state::ConversationState;
 
 /// Who hands answers in, hears of them, and gets them back.
 pub trait Answers<B: Backend> {
@@ -62,8 +62,8 @@ impl<B: Backend> Seated<B> {
 
 impl<B: Backend> Engine<B> {
     /// The most answers at once; 1 where they come one after another.
-    pub fn most_together(&mut self) -> usize {
-        self.backend.model().map_or(1, |model| model.most_together())
+    pub fn max_batch(&mut self) -> usize {
+        self.backend.model().map_or(1, |model| model.max_batch())
     }
 
     /// Answers all that `answers` has, as many at once as the model can and in the order in which they come. Each is what it is alone; what
@@ -137,7 +137,7 @@ impl<B: Backend> Engine<B> {
         waiting: &mut Vec<(usize, Answering, Cancel)>,
         answers: &mut dyn Answers<B>,
     ) {
-        let at_once = self.most_together();
+        let at_once = self.max_batch();
         let most = at_once.min(most);
         // One prompt at a time.
         while seated.len() < most && seated.iter().all(|seat| seat.drawing.is_some()) {
@@ -305,7 +305,7 @@ impl<B: Backend> Engine<B> {
         }
         let drawn = seat.answering.answer.tokens.clone();
         let mut draw = self.begin(&seat.answering.sampling, &encoded, &drawn, context).await?.draw;
-        let token = self.backend.model()?.drawn(&mut draw).await?;
+        let token = self.backend.model()?.read_token(&mut draw).await?;
         seat.drawing = Some((draw, token));
         self.say(seat, token, answers)
     }
@@ -327,11 +327,11 @@ impl<B: Backend> Engine<B> {
             _ if !pays(ready.len()) => true,
             _ => {
                 let mut seats = seats_of::<B>(seated);
-                !model.together_is_right(&mut seats).await?
+                !model.batch_matches_single(&mut seats).await?
             }
         };
         if !alone {
-            let drawn = model.step_together(&mut seats_of::<B>(seated)).await?;
+            let drawn = model.batch_step(&mut seats_of::<B>(seated)).await?;
             for (&index, token) in ready.iter().zip(&drawn) {
                 let seat = &mut seated[index];
                 if let Some((_, known)) = &mut seat.drawing {
@@ -347,7 +347,7 @@ impl<B: Backend> Engine<B> {
             let Some((draw, known)) = &mut seat.drawing else { continue };
             let drawn = seat.answering.answer.tokens.len();
             let token = match seat.conversation.step_alone(model, draw, (*known, drawn)).await {
-                Ok(()) => model.drawn(draw).await.inspect_err(|_| seat.conversation.forget_last_pass()),
+                Ok(()) => model.read_token(draw).await.inspect_err(|_| seat.conversation.forget_last_pass()),
                 Err(error) => Err(error),
             };
             match token {
@@ -377,12 +377,12 @@ impl<B: Backend> Engine<B> {
 }
 
 /// The answers whose last token is known, as the model takes them.
-fn seats_of<B: Backend>(seated: &mut [Seated<B>]) -> Vec<Seat<'_, <B::Model as LanguageModel>::State, DrawOf<B>>> {
+fn seats_of<B: Backend>(seated: &mut [Seated<B>]) -> Vec<BatchRow<'_, <B::Model as LanguageModel>::State, DrawOf<B>>> {
     let mut seats = Vec::with_capacity(seated.len());
     for seat in seated {
         let drawn = seat.answering.answer.tokens.len();
         if let (Some((draw, token)), Some(state)) = (&mut seat.drawing, seat.conversation.held_state()) {
-            seats.push(Seat { state, draw, token: *token, drawn });
+            seats.push(BatchRow { state, draw, token: *token, drawn });
         }
     }
     seats

@@ -13,7 +13,7 @@ pub struct Buffer(pub(super) Arc<Owned>);
 
 #[derive(Debug)]
 pub(super) struct Owned {
-    /// `None` on paper: see [`super::Paper`].
+    /// `None` on paper: see [`super::DryDevice`].
     raw: Option<wgpu::Buffer>,
     bytes: u64,
     purpose: Purpose,
@@ -36,7 +36,7 @@ impl Buffer {
     }
 
     /// A buffer that takes no memory, counted by `ledger` as if it did.
-    pub(super) fn on_paper(purpose: Purpose, bytes: u64, ledger: &Arc<Ledger>) -> Self {
+    pub(super) fn dry(purpose: Purpose, bytes: u64, ledger: &Arc<Ledger>) -> Self {
         ledger.add(purpose, bytes);
         Self(Arc::new(Owned { raw: None, bytes, purpose, ledger: ledger.clone() }))
     }
@@ -106,7 +106,7 @@ pub fn allocated(bytes: u64) -> u64 {
     bytes.next_multiple_of(16).max(16)
 }
 
-/// Where the buffers of a model come from: a [`Gpu`], or [`super::Paper`], which only counts them.
+/// Where the buffers of a model come from: a [`Gpu`], or [`super::DryDevice`], which only counts them.
 pub trait Allocator {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///

@@ -8,7 +8,7 @@ use super::recording::Recording;
 use crate::error::Result;
 
 impl Gpu {
-    /// States the platform's clock, by which the device's rate is found from now on, and the rate as far as it is known: units of
+    /// Sets the platform's clock, by which the device's rate is found from now on, and the rate as far as it is known: units of
     /// 1e9 FLOP a second, or 0.
     pub fn set_pace(&self, clock: fn() -> f64, gflops: u32) {
         let mut pace = lock(&self.0.pace);

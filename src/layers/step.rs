@@ -26,7 +26,7 @@ pub(crate) fn table_at(context: usize) -> usize {
 /// conversations in a step of `step` rows.
 pub fn step_bytes(config: &TextConfig, (prompt, step): (usize, usize), context: usize) -> u64 {
     let alone = table_at(context) + prompt.max(TABLE_ROWS) * table_stride(config.head_dim);
-    let apart = most_together(config, step) * words_apart(config, context);
+    let apart = max_batch(config, step) * words_apart(config, context);
     (alone.max(apart) * size_of::<u32>()) as u64
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn alike(entry: usize, rows: usize, tuning: Tuning) -> usize {
 
 /// Conversations that a step of so many rows can continue; 1 where it continues one alone. Recurrent layers and pictures' own keys and values
 /// are bound for one, and query heads that share a workgroup must be of one.
-pub(crate) fn most_together(config: &TextConfig, rows: usize) -> usize {
+pub(crate) fn max_batch(config: &TextConfig, rows: usize) -> usize {
     let is_text = config.delta.is_none() && config.cross.is_none();
     let group = config.num_attention_heads / config.num_key_value_heads.max(1);
     if is_text && can_be_apart(group) { rows } else { 1 }

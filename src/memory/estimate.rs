@@ -1,4 +1,4 @@
-//! What a model takes on the GPU, by phase and purpose, for one plan: allocated and recorded on paper by the very code
+//! What a model takes on the GPU, by phase and purpose, for one plan: allocated and recorded on a dry device by the very code
 //! that allocates and records on a device.
 
 use std::collections::HashMap;
@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::families::tower::Pixels;
 use crate::families::{ModelConfig, PictureShape, Pictures, definition};
 use crate::gpu::buffer::allocated;
-use crate::gpu::{Allocator, KernelConfig, Paper, Purpose};
+use crate::gpu::{Allocator, DryDevice, KernelConfig, Purpose};
 use crate::kernels::sample::Sampling;
-use crate::layers::step::{most_together, step_bytes, words_apart};
+use crate::layers::step::{max_batch, step_bytes, words_apart};
 use crate::layers::{TextRows, Workspace};
 use crate::model::{DRAFT_ROWS, DryModel};
 use crate::sampling::SamplingOptions;
@@ -45,7 +45,7 @@ struct TextParams {
     draw: u64,
 }
 
-/// A model on paper.
+/// A model on a dry device.
 pub(super) struct Estimate<'a> {
     config: &'a ModelConfig,
     model: DryModel,
@@ -61,8 +61,8 @@ pub(super) struct Estimate<'a> {
 impl<'a> Estimate<'a> {
     /// Of a package on a device that holds at most `limit` bytes in a buffer.
     pub(super) fn new(manifest: &'a Manifest, limit: u64) -> Result<Self> {
-        let paper = Paper::new(limit, MAX_BINDINGS);
-        let mut model = DryModel::new(manifest, paper, KernelConfig::default())?;
+        let device = DryDevice::new(limit, MAX_BINDINGS);
+        let mut model = DryModel::new(manifest, device, KernelConfig::default())?;
         let mut stage_params = [[0; 3]; 3];
         if let Some(pictures) = definition(&manifest.config).pictures() {
             for (chunks, params) in (1..).zip(&mut stage_params) {
@@ -95,11 +95,11 @@ impl<'a> Estimate<'a> {
         Ok(phases)
     }
 
-    /// Bytes that `allocate` has the paper device allocate for `purpose`.
-    fn allocated<T>(&self, purpose: Purpose, allocate: impl FnOnce(&Paper) -> Result<T>) -> Result<u64> {
-        let before = self.model.paper.bytes(purpose);
-        let kept = allocate(&self.model.paper)?;
-        let after = self.model.paper.bytes(purpose);
+    /// Bytes that `allocate` has the dry device allocate for `purpose`.
+    fn allocated<T>(&self, purpose: Purpose, allocate: impl FnOnce(&DryDevice) -> Result<T>) -> Result<u64> {
+        let before = self.model.device.bytes(purpose);
+        let kept = allocate(&self.model.device)?;
+        let after = self.model.device.bytes(purpose);
         drop(kept);
         Ok(after - before)
     }
@@ -111,7 +111,7 @@ impl<'a> Estimate<'a> {
         if let Some(bytes) = self.states.get(&(plan.kv, room, rows)) {
             return Ok(bytes + further);
         }
-        let room_for = |paper: &Paper| State::with_room(paper, text, plan.kv, (room, rows));
+        let room_for = |device: &DryDevice| State::with_room(device, text, plan.kv, (room, rows));
         // The first pass over drafts is compared with steps, and what recurrent layers remember is set aside meanwhile.
         let aside = if rows > 1 { State::recurrent_bytes(text) } else { 0 };
         let bytes = self.allocated(Purpose::KvCache, room_for)? + aside;
@@ -128,10 +128,10 @@ impl<'a> Estimate<'a> {
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
         let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>();
-        let work = self.allocated(Purpose::Activations, |paper| Workspace::new(paper, text, rows, plan.context))?;
-        let (together, draws) = (most_together(text, rows.step) as u64, self.draw_bytes(plan.kv)?);
+        let work = self.allocated(Purpose::Activations, |device| Workspace::new(device, text, rows, plan.context))?;
+        let (together, draws) = (max_batch(text, rows.step) as u64, self.draw_bytes(plan.kv)?);
         let features = feature_bytes(text, plan.feature_rows);
-        self.model.paper.alloc("features", Purpose::Features, features)?;
+        self.model.device.alloc("features", Purpose::Features, features)?;
         // Parameters, and the queue's copy of them.
         let launches = |params: u64| 2 * params;
         // Tokens, and the name of a further page.
@@ -141,7 +141,7 @@ impl<'a> Estimate<'a> {
         // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
         // A page is copied before that.
         let page = State::copy_bytes(text, plan.kv);
-        let resting = plan.resting as u64 * State::resting_bytes(text);
+        let idle = plan.idle_conversations as u64 * State::idle_bytes(text);
         let chunk = page + launches(params.chunk) + inputs(rows.prompt);
         let read = (rows.head * text.vocab_size * size_of::<f32>()) as u64 + launches(params.head);
         let step = params.steps.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
@@ -151,29 +151,22 @@ impl<'a> Estimate<'a> {
         let staging = chunk.max(read).max(begun).max(stepped) + self.readback_bytes(plan);
         Ok(PhaseBytes::new(
             Phase::Text,
-            [
-                self.model.text_bytes,
-                resident,
-                state + twice + resting,
-                work + together * draws + kept,
-                features,
-                staging,
-            ],
+            [self.model.text_bytes, resident, state + twice + idle, work + together * draws + kept, features, staging],
         ))
     }
 
     /// Bytes of what an answer is drawn with.
     fn draw_bytes(&mut self, kv: KvPrecision) -> Result<u64> {
-        let paper = Paper::new(u64::MAX, MAX_BINDINGS);
-        let _drawn = Sampling::new(&paper, self.config.text().vocab_size, &demanding(), &[])?.masked(&paper)?;
-        let drawn = paper.bytes(Purpose::Activations);
+        let device = DryDevice::new(u64::MAX, MAX_BINDINGS);
+        let _drawn = Sampling::new(&device, self.config.text().vocab_size, &demanding(), &[])?.masked(&device)?;
+        let drawn = device.bytes(Purpose::Activations);
         Ok(drawn + allocated(self.text_params(kv)?.draw))
     }
 
     /// Bytes of what comes back of a step of several conversations.
     fn readback_bytes(&self, plan: &Plan) -> u64 {
         let text = self.config.text();
-        let together = most_together(text, plan.rows.text.step);
+        let together = max_batch(text, plan.rows.text.step);
         if together > 1 { (together * words_apart(text, plan.context) * size_of::<u32>()) as u64 } else { 0 }
     }
 
@@ -184,9 +177,9 @@ impl<'a> Estimate<'a> {
         }
         let (text, model, most) = (self.config.text(), &self.model, DRAFT_ROWS[DRAFT_ROWS.len() - 1]);
         // Behind one page, attention of a step is shared by several workgroups: that takes a launch more.
-        let (paper, entries) = (Paper::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
-        let work = &Workspace::new(&paper, text, TextRows { prompt: most, head: most, step: most }, entries)?;
-        let state = &State::with_room(&paper, text, kv, (entries, most))?;
+        let (device, entries) = (DryDevice::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
+        let work = &Workspace::new(&device, text, TextRows { prompt: most, head: most, step: most }, entries)?;
+        let state = &State::with_room(&device, text, kv, (entries, most))?;
         let mut steps = [(1, 0); 1 + DRAFT_ROWS.len()];
         for (step, rows) in steps.iter_mut().zip(std::iter::once(1).chain(DRAFT_ROWS)) {
             *step = (rows, model.step(work, state, PAGE, rows)?.params_bytes());
@@ -207,23 +200,23 @@ impl<'a> Estimate<'a> {
     fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
         let pixels = pixels(pictures, shape.grid);
         // Other answers wait meanwhile.
-        let others = most_together(self.config.text(), plan.rows.text.step) as u64 - 1;
+        let others = max_batch(self.config.text(), plan.rows.text.step) as u64 - 1;
         let (draws, readback) = (others * self.draw_bytes(plan.kv)?, self.readback_bytes(plan));
         let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
-        let paper = &self.model.paper;
-        let before = paper.bytes(Purpose::Activations);
-        tower.begin(paper, &pixels, (plan.rows.vision, plan.vision_kv))?;
-        let (begun, written) = (paper.bytes(Purpose::Activations) - before, paper.bytes(Purpose::Staging));
+        let device = &self.model.device;
+        let before = device.bytes(Purpose::Activations);
+        tower.begin(device, &pixels, (plan.rows.vision, plan.vision_kv))?;
+        let (begun, written) = (device.bytes(Purpose::Activations) - before, device.bytes(Purpose::Staging));
         tower.end_first_stage();
-        let work = paper.bytes(Purpose::Activations) - before;
+        let work = device.bytes(Purpose::Activations) - before;
         tower.end();
-        paper.wait_idle();
+        device.wait_idle();
         let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
         // Where there is no room for empty pages, nothing rests while a picture is encoded.
-        let resting = if plan.keeps_pages { plan.resting as u64 } else { 0 };
+        let idle = if plan.keeps_pages { plan.idle_conversations as u64 } else { 0 };
         let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
-        let state = state + resting * State::resting_bytes(self.config.text());
+        let state = state + idle * State::idle_bytes(self.config.text());
         let copied = State::copy_bytes(self.config.text(), plan.kv);
         let features = feature_bytes(self.config.text(), plan.feature_rows.max(pictures.feature_rows(shape.grid)));
         let (whole, streamed) = (self.model.stage_bytes.iter().sum::<u64>(), plan.vision == Residency::Streamed);

@@ -66,7 +66,7 @@ pub struct Plan {
     pub keeps_pages: bool,
     /// Conversations that rest beside the one that goes on, of a model with recurrent layers: each remembers some places. Those of others
     /// take pages alone.
-    pub resting: usize,
+    pub idle_conversations: usize,
     /// Where the weights of the picture side are.
     pub vision: Residency,
     /// Layers of a streamed tower on the GPU at once.

@@ -14,7 +14,7 @@ use crate::weights::manifest::Manifest;
 /// Pictures whose features are kept for later questions.
 pub const KEPT_PICTURES: usize = 4;
 /// Conversations that rest, of a model with recurrent layers.
-const MOST_RESTING: usize = 2;
+const MAX_IDLE: usize = 2;
 /// Context length where the caller names none: a picture and a long talk about it.
 const DEFAULT_CONTEXT: usize = 4096;
 /// What it may be cut to where memory is short.
@@ -84,8 +84,8 @@ fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl 
     }
     let plan = plan_of(Plan { keeps_pages: true, ..plan.clone() }).unwrap_or(plan);
     let is_recurrent = config.text().delta.is_some();
-    let rests = |resting| plan_of(Plan { resting, ..plan.clone() }).ok();
-    (1..=MOST_RESTING).rev().filter(|_| is_recurrent).find_map(rests).unwrap_or(plan)
+    let rests = |idle_conversations| plan_of(Plan { idle_conversations, ..plan.clone() }).ok();
+    (1..=MAX_IDLE).rev().filter(|_| is_recurrent).find_map(rests).unwrap_or(plan)
 }
 
 /// A plan that takes less than `failed`, which the device had no memory for. Fails as [`plan`], if there is none.
@@ -134,14 +134,14 @@ fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -
         let mut all = Vec::new();
         for kv in precisions(config, memory_options, context) {
             for (vision, vision_slots) in residencies(stages, memory_options) {
-                let (phases, peak, feature_rows, keeps_pages, resting) = (Vec::new(), 0, 0, false, 0);
+                let (phases, peak, feature_rows, keeps_pages, idle_conversations) = (Vec::new(), 0, 0, false, 0);
                 let plan = Plan {
                     budget,
                     context,
                     kv,
                     vision_kv: memory_options.vision_kv.unwrap_or(kv.min(KvPrecision::F16)),
                     keeps_pages,
-                    resting,
+                    idle_conversations,
                     vision,
                     vision_slots,
                     rows,

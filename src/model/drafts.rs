@@ -8,21 +8,21 @@ use crate::gpu::{Kernel, Prepared};
 use crate::kernels::cache::PAGE;
 use crate::layers::Form;
 use crate::layers::step::StepHeader;
-use crate::state::{State, States};
+use crate::state::{ConversationState, State};
 
 impl Model {
     /// Readies a pass over `inputs`, a token and drafts of those behind it, behind the entries of `state`; it must have room for all of
     /// them. The step buffer's header, which must name the state's length as its entry, is afterwards what a draw from the row
-    /// behind the last right draft makes of it: its entry has grown by one for each row that counts. Fails as [`Self::ready_step`], and
+    /// behind the last right draft makes of it: its entry has grown by one for each row that counts. Fails as [`Self::prepared_step`], and
     /// with [`Error::Internal`] for fewer than two inputs or more than there is memory for.
-    pub fn ready_drafts(&mut self, state: &State, inputs: &[u32]) -> Result<&Prepared> {
+    pub fn prepared_drafts(&mut self, state: &State, inputs: &[u32]) -> Result<&Prepared> {
         if !(2..=self.rows.step).contains(&inputs.len()) {
             return Err(Error::Internal { detail: format!("a pass over {} tokens", inputs.len()) });
         }
         let (entry, rows) = (state.len(), inputs.len());
-        self.ready_tables(state, entry, rows)?;
+        self.update_tables(state, entry, rows)?;
         self.gpu.write(&self.work()?.sources, 0, bytemuck::cast_slice(inputs))?;
-        self.ready(state, rows, Form::step(entry, rows))
+        self.prepared(state, rows, Form::step(entry, rows))
     }
 
     /// Whether the first and the last row of a pass have the logits that steps have, to the last bit: a driver may choose another width
@@ -32,11 +32,11 @@ impl Model {
         state.reserve(&gpu, inputs.len()).await?;
         let first = state.len();
         self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
-        self.settle(state)?;
-        let before = state.set_aside(&gpu)?;
+        self.catch_up(state)?;
+        let before = state.save_recurrent(&gpu)?;
         let alike = self.compare_rows(state, inputs, drawn).await;
         // Nothing of it counts, even if it failed.
-        state.put_back(&gpu, first, before.as_ref())?;
+        state.restore_recurrent(&gpu, first, before.as_ref())?;
         let alike = alike?;
         self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
         Ok(alike)
@@ -46,7 +46,7 @@ impl Model {
         let (gpu, first) = (self.gpu.clone(), state.len());
         let (logits, _) = self.logits_and_step()?;
         let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
-        gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
+        gpu.submit(&[self.prepared_drafts(state, inputs)?], None)?;
         state.advance_drafts(inputs.len());
         let last = inputs.len() - 1;
         let found = [(0, gpu.read(&row(0)).await?), (last, gpu.read(&row(last)).await?)];
@@ -54,7 +54,7 @@ impl Model {
         for (index, &token) in inputs.iter().enumerate() {
             let entry = first + index;
             self.start_steps(state, StepHeader { token, entry, drawn })?;
-            gpu.submit(&[self.ready_step(state, entry)?], None)?;
+            gpu.submit(&[self.prepared_step(state, entry)?], None)?;
             state.advance(1);
             if let Some((_, found)) = found.iter().find(|(end, _)| *end == index) {
                 alike &= gpu.read(&row(0)).await? == *found;
@@ -74,7 +74,7 @@ impl Model {
         state.reserve(&gpu, rows).await?;
         self.start_steps(state, StepHeader { token: 0, entry: state.len(), drawn: 0 })?;
         let (first, started) = (state.len(), clock());
-        gpu.submit(&[self.ready_drafts(state, &vec![0; rows])?], None)?;
+        gpu.submit(&[self.prepared_drafts(state, &vec![0; rows])?], None)?;
         gpu.wait_idle().await?;
         let ms = clock() - started;
         state.advance_drafts(rows);
@@ -97,11 +97,11 @@ impl Model {
     pub async fn preallocate(&mut self, state: &State) -> Result<()> {
         self.release();
         self.start_steps(state, StepHeader { token: 0, entry: 0, drawn: 0 })?;
-        self.ready_step(state, state.context().saturating_sub(1))?;
+        self.prepared_step(state, state.context().saturating_sub(1))?;
         let most = self.rows.step.min(state.context());
         for rows in DRAFT_ROWS.into_iter().filter(|&rows| rows <= most) {
             self.gpu.compile(&self.draft_kernels(state, rows)?, &mut |_, _| ()).await?;
-            self.ready(state, rows, Form::step(state.context().saturating_sub(rows), rows))?;
+            self.prepared(state, rows, Form::step(state.context().saturating_sub(rows), rows))?;
         }
         Ok(())
     }

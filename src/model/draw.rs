@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::forward::Model;
 use super::inputs::place_pictures;
-use super::language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
+use super::language::{BatchRow, DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Prepared, Readback, Recording, Slice};
 use crate::kernels::attention_step::Tuning;
@@ -15,9 +15,9 @@ use crate::kernels::self_test::check;
 use crate::layers::step::{RESULT, StepHeader, alike};
 use crate::layers::{Form, Pass};
 use crate::sampling::SamplingOptions;
+use crate::state::{ConversationState, State};
 #[cfg(feature = "snapshots")]
 use crate::state::{Outline, Part};
-use crate::state::{State, States};
 
 /// The draws of one answer.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl LanguageModel for Model {
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
-        self.settle(state)?;
+        self.catch_up(state)?;
         // The kernel binds some buffer even if no source names a feature.
         let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
@@ -153,7 +153,7 @@ impl LanguageModel for Model {
             self.decoder.record_layers(&mut pass, state, layer..layer + 1)?;
             if layer + 1 == depth || pass.recording.flops() >= self.gpu.most_flops() {
                 let done = self.gpu.run_in_pieces("decoder", pass.recording.take(), &mut || Ok(())).await;
-                done.inspect_err(|_| state.spoil(rows))?;
+                done.inspect_err(|_| state.mark_partial(rows))?;
             }
         }
         state.advance(rows);
@@ -215,22 +215,22 @@ impl LanguageModel for Model {
     fn step(&mut self, state: &mut State, draw: &mut Draw) -> Result<()> {
         let (gpu, entry) = (self.gpu.clone(), state.len());
         let (_, step) = self.logits_and_step()?;
-        let pass = self.ready_step(state, entry)?;
+        let pass = self.prepared_step(state, entry)?;
         let (launches, readback) = draw.next();
         gpu.submit(&[pass, launches], Some((&step, readback)))?;
         state.advance(1);
         Ok(())
     }
 
-    async fn drawn(&mut self, draw: &mut Draw) -> Result<u32> {
+    async fn read_token(&mut self, draw: &mut Draw) -> Result<u32> {
         let bytes = self.gpu.fetch(draw.first_readback()).await?;
         sample::read(result(&bytes)?)
     }
 
-    fn pass_over(&mut self, state: &mut State, inputs: &[u32]) -> Result<()> {
+    fn forward_known(&mut self, state: &mut State, inputs: &[u32]) -> Result<()> {
         let gpu = self.gpu.clone();
         self.write_step(state, StepHeader { token: 0, entry: state.len(), drawn: 0 }, inputs.len())?;
-        gpu.submit(&[self.ready_drafts(state, inputs)?], None)?;
+        gpu.submit(&[self.prepared_drafts(state, inputs)?], None)?;
         state.advance_drafts(inputs.len());
         Ok(())
     }
@@ -238,7 +238,7 @@ impl LanguageModel for Model {
     fn replay(&mut self, state: &mut State, token: u32) -> Result<()> {
         let (gpu, entry) = (self.gpu.clone(), state.len());
         self.start_steps(state, StepHeader { token, entry, drawn: 0 })?;
-        let pass = self.ready_step(state, entry)?;
+        let pass = self.prepared_step(state, entry)?;
         gpu.submit(&[pass], None)?;
         state.advance(1);
         Ok(())
@@ -259,7 +259,7 @@ impl LanguageModel for Model {
         DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
 
-    async fn drafts_are_right(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
+    async fn drafts_match_steps(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
         let rows = inputs.len();
         let pass = (rows, Form::step(state.len(), rows));
         let of_rows: Vec<_> = self.drafts_tested.iter().filter(|((tested, _), _)| *tested == rows).collect();
@@ -270,7 +270,7 @@ impl LanguageModel for Model {
             return Ok(true);
         }
         let is_checked = !of_rows.is_empty();
-        self.ready_work()?;
+        self.ensure_workspace()?;
         let checked = if is_checked { Ok(()) } else { check(&self.gpu, &self.draft_kernels(state, rows)?).await };
         let right = match checked {
             Ok(()) => self.rows_are_alike(state, inputs, drawn).await?,
@@ -291,7 +291,7 @@ impl LanguageModel for Model {
         let (gpu, entry) = (self.gpu.clone(), state.len());
         state.reserve(&gpu, inputs.len()).await?;
         let (_, step) = self.logits_and_step()?;
-        let pass = self.ready_drafts(state, inputs)?;
+        let pass = self.prepared_drafts(state, inputs)?;
         gpu.submit(&[pass], Some((&step, draw.next().1)))?;
         let [token, next, _] = result(&gpu.fetch(draw.first_readback()).await?)?;
         if token == NONE {
@@ -305,15 +305,15 @@ impl LanguageModel for Model {
         }
     }
 
-    fn most_together(&self) -> usize {
+    fn max_batch(&self) -> usize {
         self.most_apart()
     }
 
-    async fn together_is_right(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<bool> {
+    async fn batch_matches_single(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<bool> {
         self.apart_is_right(seats).await
     }
 
-    async fn step_together(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
+    async fn batch_step(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
         self.steps_apart(seats).await
     }
 

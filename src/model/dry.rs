@@ -1,4 +1,4 @@
-//! A model on paper: what it allocates and launches, without a device. Memory plans, the kernels that are tested and compiled at start,
+//! A model on a dry device: what it allocates and launches, without a device. Memory plans, the kernels that are tested and compiled at start,
 //! and the counts that tests hold it to are taken from these recordings, not written down again.
 
 use std::ops::Range;
@@ -7,7 +7,7 @@ use crate::config::{ImageGrid, KvPrecision};
 use crate::error::Result;
 use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Allocator, Kernel, KernelConfig, Paper, Purpose, Recording};
+use crate::gpu::{Allocator, DryDevice, Kernel, KernelConfig, Purpose, Recording};
 use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
@@ -20,7 +20,7 @@ use crate::weights::upload::{Selection, WeightStore};
 #[derive(Debug)]
 pub struct DryModel {
     /// Counts what is allocated.
-    pub paper: Paper,
+    pub device: DryDevice,
     /// The decoder.
     pub decoder: Decoder,
     /// The picture side.
@@ -38,23 +38,23 @@ pub struct DryModel {
 }
 
 impl DryModel {
-    /// The model of a package, whose shards are not needed, on a device with the limits of `paper` that computes as `config` says.
+    /// The model of a package, whose shards are not needed, on a device with the limits of `device` that computes as `config` says.
     /// Fails with [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, [`crate::Error::InvalidPackage`] if a weight is
     /// missing.
-    pub fn new(manifest: &Manifest, paper: Paper, config: KernelConfig) -> Result<Self> {
+    pub fn new(manifest: &Manifest, device: DryDevice, config: KernelConfig) -> Result<Self> {
         let model = definition(&manifest.config);
-        let mut weights = WeightStore::empty(&paper, config.class, manifest, &Selection::text(manifest))?;
+        let mut weights = WeightStore::empty(&device, config.class, manifest, &Selection::text(manifest))?;
         let (decoder, mut tower, mut stage_bytes) = (model.decoder(&mut weights)?, model.tower(), Vec::new());
         for (index, stage) in Selection::stages(manifest).iter().enumerate() {
-            let before = paper.bytes(Purpose::VisionWeights);
-            let mut weights = WeightStore::empty(&paper, config.class, manifest, stage)?;
+            let before = device.bytes(Purpose::VisionWeights);
+            let mut weights = WeightStore::empty(&device, config.class, manifest, stage)?;
             tower.as_mut().map_or(Ok(()), |tower| tower.load(index, &mut weights))?;
-            stage_bytes.push(paper.bytes(Purpose::VisionWeights) - before);
+            stage_bytes.push(device.bytes(Purpose::VisionWeights) - before);
         }
-        let text_bytes = paper.bytes(Purpose::TextWeights);
+        let text_bytes = device.bytes(Purpose::TextWeights);
         let cell = model.pictures().map_or(0, |pictures| pictures.cell());
         let vision_kv = KvPrecision::F16;
-        Ok(Self { paper, decoder, tower, cell, text_bytes, stage_bytes, config, vision_kv, most_flops: None })
+        Ok(Self { device, decoder, tower, cell, text_bytes, stage_bytes, config, vision_kv, most_flops: None })
     }
 
     /// Divides launches from now on, as [`Recording::divided`] does.
@@ -66,9 +66,9 @@ impl DryModel {
     /// one row, draws without filters, and pictures. Some come more than once.
     pub fn kernels(&mut self, config: KernelConfig, [kv, vision_kv]: [KvPrecision; 2]) -> Result<Vec<Kernel>> {
         (self.config, self.vision_kv) = (config, vision_kv);
-        let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
-        let work = &Workspace::new(&paper, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
-        let state = &State::with_room(&paper, text, kv, (2 * PAGE, 1))?;
+        let (text, device) = (&self.decoder.config, DryDevice::new(u64::MAX, self.device.max_bindings()));
+        let work = &Workspace::new(&device, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
+        let state = &State::with_room(&device, text, kv, (2 * PAGE, 1))?;
         let mut recordings = vec![
             self.chunk((work, state), (0, 1), 0..text.layers.len())?,
             self.head(work, 1)?,
@@ -123,7 +123,7 @@ impl DryModel {
     }
 
     /// A step of several conversations, each at `entry`.
-    pub fn step_together(&self, work: &Workspace, state: &State, entry: usize, count: usize) -> Result<Recording> {
+    pub fn batch_step(&self, work: &Workspace, state: &State, entry: usize, count: usize) -> Result<Recording> {
         let form = Form::Step { reach: reach(entry + 1), apart: true };
         self.record(work, (count, form), |pass| self.decoder.record_step(pass, state))
     }
@@ -131,7 +131,7 @@ impl DryModel {
     /// The draw of a token behind a step.
     pub fn draw(&self, work: &Workspace, options: &SamplingOptions) -> Result<Recording> {
         let mut recording = Recording::on(self.config);
-        let sampling = Sampling::new(&self.paper, self.decoder.config.vocab_size, options, &[])?;
+        let sampling = Sampling::new(&self.device, self.decoder.config.vocab_size, options, &[])?;
         sampling.record(&mut recording, &work.logits.all(), &work.step.all())?;
         Ok(recording)
     }
@@ -145,10 +145,10 @@ impl DryModel {
     ) -> Result<u64> {
         let pixels = Pixels { width: grid.cols * self.cell, height: grid.rows * self.cell, rgb: &[] };
         let tower: u64 = self.picture(&pixels, vision_rows)?.iter().map(Recording::flops).sum();
-        let (text, paper) = (&self.decoder.config, Paper::new(u64::MAX, self.paper.max_bindings()));
-        let work = &Workspace::new(&paper, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;
+        let (text, device) = (&self.decoder.config, DryDevice::new(u64::MAX, self.device.max_bindings()));
+        let work = &Workspace::new(&device, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;
         // The precision of what is stored takes no FLOP.
-        let state = &State::with_room(&paper, text, KvPrecision::F32, (tokens, 1))?;
+        let state = &State::with_room(&device, text, KvPrecision::F32, (tokens, 1))?;
         let mut prompt = 0;
         for first in (0..tokens).step_by(prompt_rows) {
             let rows = prompt_rows.min(tokens - first);
@@ -160,8 +160,8 @@ impl DryModel {
     /// Every stage of the tower for a picture; none without a picture side.
     pub fn picture(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<Vec<Recording>> {
         let Some(tower) = &mut self.tower else { return Ok(Vec::new()) };
-        tower.begin(&self.paper, pixels, (rows, self.vision_kv))?;
-        let features = self.paper.alloc("features", Purpose::Features, 0)?;
+        tower.begin(&self.device, pixels, (rows, self.vision_kv))?;
+        let features = self.device.alloc("features", Purpose::Features, 0)?;
         let mut stages = Vec::with_capacity(tower.stages());
         for stage in 0..tower.stages() {
             let mut recording = Recording::on(self.config).divided(self.most_flops);
@@ -169,7 +169,7 @@ impl DryModel {
             stages.push(recording);
         }
         tower.end();
-        self.paper.wait_idle();
+        self.device.wait_idle();
         Ok(stages)
     }
 }

@@ -82,7 +82,7 @@ impl Model {
         self.work.as_ref().ok_or_else(no_pass)
     }
 
-    pub(super) fn ready_work(&mut self) -> Result<()> {
+    pub(super) fn ensure_workspace(&mut self) -> Result<()> {
         if self.work.is_none() {
             self.work = Some(Workspace::new(&self.gpu, self.config(), self.rows, self.context)?);
         }
@@ -124,13 +124,13 @@ impl Model {
         self.write_step(state, header, 2)
     }
 
-    /// Writes the header of the step buffer, and what [`Self::ready_tables`] does of `rows` rows from the header's entry on.
+    /// Writes the header of the step buffer, and what [`Self::update_tables`] does of `rows` rows from the header's entry on.
     pub(super) fn write_step(&mut self, state: &State, header: StepHeader, rows: usize) -> Result<()> {
-        self.ready_work()?;
+        self.ensure_workspace()?;
         let work = self.work.as_mut().ok_or_else(no_pass)?;
         if covers(&work.table, state, header.entry, rows) {
             self.gpu.write(&work.step, 0, bytemuck::cast_slice(&header.words(&work.table.0, work.table_at)))?;
-            return self.ready_tables(state, header.entry, rows);
+            return self.update_tables(state, header.entry, rows);
         }
         let entries = header.entry..header.entry + rows.max(TABLE_ROWS);
         work.pages = state.pages();
@@ -144,7 +144,7 @@ impl Model {
     }
 
     /// Has the step buffer hold the rotations of these entries, and the pages of `state`. What it holds is not written again.
-    pub(super) fn ready_tables(&mut self, state: &State, entry: usize, rows: usize) -> Result<()> {
+    pub(super) fn update_tables(&mut self, state: &State, entry: usize, rows: usize) -> Result<()> {
         let work = self.work.as_mut().ok_or_else(no_pass)?;
         // The rest of the header stays: the GPU may have counted it up since it was written.
         let write = |word: usize, words: &[u32]| {
@@ -168,22 +168,22 @@ impl Model {
 
     /// Readies the recording of the step at `entry`, which the state must have room for. It serves until its [`StepHeader`] names an
     /// entry beyond, as the caller counts them. Fails as [`Gpu::prepare`] and [`Gpu::write`].
-    pub fn ready_step(&mut self, state: &State, entry: usize) -> Result<&Prepared> {
-        self.ready_tables(state, entry, 1)?;
-        self.ready(state, 1, Form::step(entry, 1))
+    pub fn prepared_step(&mut self, state: &State, entry: usize) -> Result<&Prepared> {
+        self.update_tables(state, entry, 1)?;
+        self.prepared(state, 1, Form::step(entry, 1))
     }
 
-    /// Has recurrent layers find the state that the next pass begins with. Before every pass, and behind [`Self::ready_work`].
-    pub(super) fn settle(&self, state: &State) -> Result<()> {
-        state.settle(&self.gpu, |recording, rows| {
+    /// Has recurrent layers find the state that the next pass begins with. Before every pass, and behind [`Self::ensure_workspace`].
+    pub(super) fn catch_up(&self, state: &State) -> Result<()> {
+        state.catch_up(&self.gpu, |recording, rows| {
             self.decoder.bring_forward(recording, rows, state, &self.work()?.attn.all())
         })
     }
 
     /// The prepared recording of a step of these rows and form over `state`.
-    pub(super) fn ready(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
-        self.settle(state)?;
-        let (place, key) = (state.place(), (rows, form, state.sight()));
+    pub(super) fn prepared(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
+        self.catch_up(state)?;
+        let (place, key) = (state.identity_buffer(), (rows, form, state.pictures_key()));
         let is_of = |step: &Prepared| place.as_ref().is_none_or(|place| step.binds(place));
         self.steps
             .retain(|(made_for, step)| step.is_current() && is_of(step) && (made_for.0 != rows || *made_for == key));

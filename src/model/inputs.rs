@@ -4,7 +4,7 @@ use super::forward::Model;
 use super::language::{Features, Input};
 use crate::error::{Error, Result};
 use crate::kernels::embed_rows::FEATURE;
-use crate::state::{State, States};
+use crate::state::{ConversationState, State};
 
 impl Model {
     /// Has the pass see the picture that it begins with. Inputs behind the first that are pictures as well are there in vain.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::accept;
 use crate::sampling::SamplingOptions;
-use crate::state::States;
+use crate::state::ConversationState;
 #[cfg(feature = "snapshots")]
 use crate::state::{Outline, Part};
 
@@ -67,7 +67,7 @@ pub struct Verdict {
 
 /// One of several conversations that are continued together.
 #[derive(Debug)]
-pub struct Seat<'a, S, D> {
+pub struct BatchRow<'a, S, D> {
     /// Of the entries before `token`; there must be room for one more.
     pub state: &'a mut S,
     /// How its tokens are drawn.
@@ -83,7 +83,7 @@ pub struct Seat<'a, S, D> {
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
 pub trait LanguageModel {
     /// What it keeps of a conversation.
-    type State: States + std::fmt::Debug;
+    type State: ConversationState + std::fmt::Debug;
     /// The sampling of one answer.
     type Draw;
 
@@ -140,11 +140,11 @@ pub trait LanguageModel {
     fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
 
     /// Waits for the first draw that nobody has waited for. [`crate::Error::Gpu`] for logits that are no numbers.
-    async fn drawn(&mut self, draw: &mut Self::Draw) -> Result<u32>;
+    async fn read_token(&mut self, draw: &mut Self::Draw) -> Result<u32>;
 
     /// Submits a pass over tokens that are known, as many as [`Self::draft_rows`] allows, without a draw. There must be room for them, and
     /// all of them count as entries of `state` until it goes back behind them.
-    fn pass_over(&mut self, state: &mut Self::State, inputs: &[u32]) -> Result<()>;
+    fn forward_known(&mut self, state: &mut Self::State, inputs: &[u32]) -> Result<()>;
 
     /// Submits the step of a token that is known, without a draw.
     fn replay(&mut self, state: &mut Self::State, token: u32) -> Result<()>;
@@ -159,7 +159,7 @@ pub trait LanguageModel {
 
     /// Whether passes over so many rows give what steps give on this device, found out when it is first asked. `inputs` are a token that
     /// is known and drafts behind it; afterwards the state and what the next step starts from are as before.
-    async fn drafts_are_right(&mut self, state: &mut Self::State, inputs: &[u32], drawn: usize) -> Result<bool>;
+    async fn drafts_match_steps(&mut self, state: &mut Self::State, inputs: &[u32], drawn: usize) -> Result<bool>;
 
     /// Computes a token that is known and drafts behind it, and judges the drafts by the likeliest tokens. All rows count as entries of
     /// `state` until it goes back behind them. `None` if the logits were no numbers: then nothing counts, and a step tells more.
@@ -171,16 +171,16 @@ pub trait LanguageModel {
         drawn: usize,
     ) -> Result<Option<Verdict>>;
 
-    /// The most conversations that [`Self::step_together`] takes; 1 for a model that continues one alone.
-    fn most_together(&self) -> usize;
+    /// The most conversations that [`Self::batch_step`] takes; 1 for a model that continues one alone.
+    fn max_batch(&self) -> usize;
 
     /// Whether so many conversations at once are continued as each is alone, on this device: found out when it is first asked. States are
     /// as before.
-    async fn together_is_right(&mut self, seats: &mut [Seat<'_, Self::State, Self::Draw>]) -> Result<bool>;
+    async fn batch_matches_single(&mut self, rows: &mut [BatchRow<'_, Self::State, Self::Draw>]) -> Result<bool>;
 
     /// Takes the step of the last token of each of some conversations, two at least, and draws the next one of each, or says why there is
     /// none for it. Their draws have begun, and nothing is submitted behind them.
-    async fn step_together(&mut self, seats: &mut [Seat<'_, Self::State, Self::Draw>]) -> Result<Vec<Result<u32>>>;
+    async fn batch_step(&mut self, rows: &mut [BatchRow<'_, Self::State, Self::Draw>]) -> Result<Vec<Result<u32>>>;
 
     /// What can be written down of a state.
     #[cfg(feature = "snapshots")]

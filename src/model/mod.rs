@@ -2,6 +2,7 @@
 //!
 //! [`LanguageModel`] is what conversations need of it, so that everything above can be tested with a model on the CPU.
 
+mod batch;
 mod drafts;
 mod draw;
 mod dry;
@@ -10,10 +11,9 @@ mod inputs;
 mod language;
 #[cfg(feature = "snapshots")]
 mod stored;
-mod together;
 mod trial;
 
 pub use draw::Draw;
 pub use dry::DryModel;
 pub use forward::Model;
-pub use language::{DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
+pub use language::{BatchRow, DRAFT_ROWS, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};

@@ -37,7 +37,7 @@ impl Model {
         let form = if is_step { Form::step(entry, 1) } else { Form::Chunk { first_entry: entry } };
         state.reserve(&self.gpu, entry + rows).await?;
         self.write_step(state, StepHeader { token: 0, entry, drawn: 0 }, rows)?;
-        self.settle(state)?;
+        self.catch_up(state)?;
         let mut recording = Recording::on(config);
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_layers(&mut pass, state, layers)?;
@@ -54,7 +54,7 @@ impl Model {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, entry + 1).await?;
         self.start_steps(state, StepHeader { token: 0, entry, drawn: 0 })?;
-        self.settle(state)?;
+        self.catch_up(state)?;
         self.record_step(state, 1, Form::step(entry, 1))
     }
 
@@ -64,7 +64,7 @@ impl Model {
         let (gpu, most) = (self.gpu.clone(), self.rows.prompt.min(tokens));
         state.reserve(&gpu, tokens).await?;
         self.write_step(state, StepHeader { token: 0, entry: 0, drawn: 0 }, most)?;
-        self.settle(state)?;
+        self.catch_up(state)?;
         let work = self.work()?;
         let chunk = |first_entry: usize| {
             let (mut recording, rows) = (gpu.recording(), most.min(tokens - first_entry));

@@ -2,10 +2,10 @@
 //! not a list of entries (a recurrence, the keys of pictures) are further variants of [`LayerState`].
 //!
 //! The contract, which callers must not be cleverer than: a state only grows, by the rows of the passes that were submitted, and goes
-//! back by [`States::rewind`], which says how far back it really got. Rows that were computed in vain (padding, drafts that were
+//! back by [`ConversationState::rewind`], which says how far back it really got. Rows that were computed in vain (padding, drafts that were
 //! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
 
-mod kv;
+mod decoder_state;
 #[cfg(feature = "snapshots")]
 mod outline;
 mod pages;
@@ -17,7 +17,7 @@ mod recurrent;
 mod stored;
 
 pub use crate::kernels::cache::PAGE;
-pub use kv::State;
+pub use decoder_state::State;
 #[cfg(feature = "snapshots")]
 pub use outline::{Held, Outline, Part, Shape};
 pub use pages::Pages;
@@ -40,7 +40,7 @@ pub enum LayerState {
 }
 
 /// The states of all layers of one conversation.
-pub trait States: Sized {
+pub trait ConversationState: Sized {
     /// Entries held: rows of all passes submitted, less those gone back behind.
     fn len(&self) -> usize;
 
@@ -59,18 +59,18 @@ pub trait States: Sized {
     fn rewind(&mut self, to: usize) -> usize;
 
     /// The entries that [`Self::rewind`] would leave.
-    fn reach(&self, to: usize) -> usize;
+    fn rewind_target(&self, to: usize) -> usize;
 
-    /// A state at the entries that [`Self::lasting`] says: what either of the two is continued by, the other does not see.
+    /// A state at the entries that [`Self::idle_len`] says: what either of the two is continued by, the other does not see.
     #[must_use]
     fn fork(&self) -> Self;
 
-    /// Entries that a conversation still holds which nobody goes on with: those of [`Self::rest`].
-    fn lasting(&self) -> usize;
+    /// Entries that a conversation still holds which nobody goes on with: those of [`Self::make_idle`].
+    fn idle_len(&self) -> usize;
 
     /// Has the memory of its entries be kept whatever others need, or lets it go.
     fn pin(&mut self, pinned: bool);
 
     /// Gives up the memory that only a conversation which goes on needs. Returns the entries that are left.
-    fn rest(&mut self) -> usize;
+    fn make_idle(&mut self) -> usize;
 }

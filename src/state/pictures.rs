@@ -217,13 +217,13 @@ impl Pictures {
     }
 
     /// Which pictures a conversation has in sight: recordings of steps serve for these only.
-    pub(super) fn sight(&self, list: u64) -> u64 {
+    pub(super) fn pictures_key(&self, list: u64) -> u64 {
         let store = self.shown.get(&list).and_then(|shown| shown.store.as_ref());
         store.map_or(0, |store| store.serial)
     }
 
     /// Counts what the pass has computed.
-    pub(super) fn settle(&mut self, list: u64) {
+    pub(super) fn mark_computed(&mut self, list: u64) {
         if let Some(shown) = self.shown.get_mut(&list) {
             shown.fresh = Rc::default();
         }
@@ -235,7 +235,7 @@ impl Pictures {
     }
 
     /// The entries that [`Self::rewind`] would leave.
-    pub(super) fn reach(&self, list: u64, to: usize) -> usize {
+    pub(super) fn rewind_target(&self, list: u64, to: usize) -> usize {
         self.shown.get(&list).map_or(to, |shown| shown.clone().rewind(to))
     }
 
@@ -336,7 +336,7 @@ fn words(config: &TextConfig, rows: Range<usize>, at_once: usize) -> Vec<u32> {
 }
 
 /// Makes the copies that [`Pictures::show`] asked for, once it is known that there was memory.
-pub(super) async fn settled(gpu: &Gpu, copies: Recording) -> Result<()> {
+pub(super) async fn run_copies(gpu: &Gpu, copies: Recording) -> Result<()> {
     gpu.flush_errors().await?;
     if copies.commands().is_empty() { Ok(()) } else { gpu.run("keep pictures", &copies) }
 }

@@ -9,7 +9,7 @@ use super::LayerState;
 #[cfg(feature = "snapshots")]
 use super::outline::plane_bytes;
 use super::pages::Pages;
-use super::pictures::{NewPicture, Pictures, settled};
+use super::pictures::{NewPicture, Pictures, run_copies};
 use crate::config::{KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
@@ -122,7 +122,7 @@ impl Pool {
     /// As [`Self::place_picture`], on a device.
     pub(super) async fn show_picture(&self, gpu: &Gpu, list: u64, picture: &NewPicture) -> Result<()> {
         let copies = self.place_picture(gpu, list, picture)?;
-        settled(gpu, copies).await
+        run_copies(gpu, copies).await
     }
 
     /// Entries that there is memory for.

@@ -25,7 +25,7 @@ pub struct DeltaState {
 }
 
 /// The states of all recurrent layers of one conversation, in one buffer, and copies of it to go back to. What is asked of them here is
-/// done by [`Self::settle`], before the next pass.
+/// done by [`Self::catch_up`], before the next pass.
 #[derive(Debug)]
 pub(super) struct Recurrent {
     config: DeltaConfig,
@@ -41,7 +41,7 @@ pub(super) struct Recurrent {
 struct Inner {
     /// Entries that the state has seen, or is yet to be brought forward over.
     seen: usize,
-    /// How many of these are rows of the last pass over drafts, of which the products are there: [`Recurrent::settle`] has the state see them.
+    /// How many of these are rows of the last pass over drafts, of which the products are there: [`Recurrent::catch_up`] has the state see them.
     pending: usize,
     /// The products of such a pass, layer by layer.
     drafts: Option<Buffer>,
@@ -94,7 +94,7 @@ impl Recurrent {
     }
 
     /// Gives up all memory but that of the places to go back to, and is at the last of them.
-    pub(super) fn rest(&self) {
+    pub(super) fn make_idle(&self) {
         let seen = self.last_place();
         let inner = &mut *self.inner.borrow_mut();
         let snapshots = std::mem::take(&mut inner.snapshots);
@@ -107,7 +107,7 @@ impl Recurrent {
     }
 
     /// The entries that [`Self::rewind`] would leave.
-    pub(super) fn reach(&self, to: usize) -> usize {
+    pub(super) fn rewind_target(&self, to: usize) -> usize {
         let inner = self.inner.borrow();
         let place = || inner.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= to);
         if inner.reaches(to) { to.min(inner.seen) } else { place().unwrap_or(0) }
@@ -161,7 +161,7 @@ impl Recurrent {
     }
 
     /// Bytes of all places that a conversation remembers.
-    pub(super) fn resting_bytes(&self) -> u64 {
+    pub(super) fn idle_bytes(&self) -> u64 {
         SNAPSHOTS as u64 * self.bytes
     }
 
@@ -179,7 +179,7 @@ impl Recurrent {
         self.inner.borrow_mut().seen += rows;
     }
 
-    /// Counts the rows of a pass over drafts, all of which can be gone back behind until the next [`Self::settle`].
+    /// Counts the rows of a pass over drafts, all of which can be gone back behind until the next [`Self::catch_up`].
     pub(super) fn advance_drafts(&self, rows: usize) {
         let inner = &mut *self.inner.borrow_mut();
         (inner.seen, inner.pending) = (inner.seen + rows, inner.pending + rows);
@@ -217,7 +217,7 @@ impl Recurrent {
 
     /// Has the state see what it is yet to see, by what `bring_forward` records of so many rows, and makes the copies that were asked for; what
     /// is submitted from now on finds the state as it is to be.
-    pub(super) fn settle(
+    pub(super) fn catch_up(
         &self,
         gpu: &Gpu,
         bring_forward: impl FnOnce(&mut Recording, usize) -> Result<()>,
@@ -265,8 +265,8 @@ impl Recurrent {
         Some(Ok(DeltaState { conv, memory, drafts }))
     }
 
-    /// A copy of the state, which has been [settled](Self::settle), in memory of its own.
-    pub(super) fn set_aside(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
+    /// A copy of the state, which has been [settled](Self::catch_up), in memory of its own.
+    pub(super) fn save(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
         let Some(current) = self.buffer() else { return Ok(None) };
         let (copy, mut copies) = (gpu.alloc(LABEL, Purpose::KvCache, self.bytes)?, Recording::new());
         copies.copy(current.all(), copy.all());

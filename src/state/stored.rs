@@ -1,7 +1,7 @@
 //! A conversation's state as bytes, and bytes as a state.
 
-use super::States;
-use super::kv::State;
+use super::ConversationState;
+use super::decoder_state::State;
 use super::outline::{Held, Outline, Part, Shape};
 use super::pool::Pool;
 use crate::error::{Error, Result};

@@ -53,8 +53,8 @@ impl OcelliRequest {
 impl OcelliEngine {
     /// The most answers at once; 1 for a model whose answers come one after another.
     #[wasm_bindgen(js_name = mostTogether)]
-    pub fn most_together(&mut self) -> usize {
-        self.engine.most_together()
+    pub fn max_batch(&mut self) -> usize {
+        self.engine.max_batch()
     }
 
     /// Carries out what `queue` has, as many requests at once as the model can, until it has none.

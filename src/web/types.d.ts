@@ -277,7 +277,7 @@ export interface MemoryPlan {
   /** Whether keys and values keep the memory of empty pages while pictures are encoded. */
   keepsPages: boolean;
   /** Conversations beside the one that goes on whose states are kept, of a model with recurrent layers. */
-  resting: number;
+  idleConversations: number;
   vision: VisionResidency;
   /** Layers of a streamed vision tower that are on the GPU at once. */
   visionSlots: number;

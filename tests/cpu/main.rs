@@ -7,11 +7,11 @@ mod chat;
 mod docs;
 mod generation;
 mod image;
+#[path = "../shared/manifests.rs"]
+mod manifests;
 #[path = "../shared/memory_snapshots.rs"]
 mod memory_snapshots;
 mod mllama;
-#[path = "../shared/on_paper.rs"]
-mod on_paper;
 mod pages;
 mod picture_size;
 mod plans;

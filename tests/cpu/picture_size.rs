@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::on_paper;
+use crate::manifests;
 use ocelli::config::ImageGrid;
 use ocelli::engine::{Detail, PictureLimits, Wanted, longest_edge};
 use ocelli::families::{Pictures, definition};
-use ocelli::gpu::{KernelConfig, Paper};
+use ocelli::gpu::{DryDevice, KernelConfig};
 use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 
@@ -16,7 +16,7 @@ const FULL: usize = 1540;
 const DETAILS: [Detail; 3] = [Detail::Low, Detail::High, Detail::Auto];
 
 fn with_rules(test: impl FnOnce(&dyn Pictures)) {
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     test(definition(&config).pictures().expect("a model that reads pictures"));
 }
 
@@ -148,8 +148,8 @@ fn memory_bounds_every_detail() {
 /// 24 layers of 1024 wide over 5476 patches, then 26 of 3072 over 1406 tokens.
 #[test]
 fn a_picture_costs_its_tower_and_its_tokens() {
-    let manifest = on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
-    let mut dry = DryModel::new(&manifest, Paper::new(u64::MAX, 8), KernelConfig::default()).expect("a model");
+    let manifest = manifests::manifest(manifests::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
+    let mut dry = DryModel::new(&manifest, DryDevice::new(u64::MAX, 8), KernelConfig::default()).expect("a model");
     let grid = ImageGrid { rows: 37, cols: 37 };
     let mut flops = |tokens: usize, rows| dry.picture_flops((grid, tokens), rows).expect("recordings") as f64 / 1e12;
     let tower = flops(0, (1024, 256));

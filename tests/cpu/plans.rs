@@ -7,7 +7,7 @@ use ocelli::memory::{MemoryOptions, Phase, Plan, plan};
 use ocelli::state::State;
 use ocelli::weights::layout::Layout;
 
-use crate::on_paper::manifest;
+use crate::manifests::manifest;
 
 const GIB: u64 = 1 << 30;
 const F32: u64 = 4;
@@ -55,7 +55,7 @@ fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
     // A conversation has one and two to go back to, and one that is set aside while a pass over drafts is compared with steps; one that rests has
     // two. Eight rows of drafts are kept of every layer. Of keys and values a layer is there twice while they grow.
     let (longer, shorter) = (bytes(&plan, Purpose::KvCache), bytes(&planned("qwen3.5-27b", 2048), Purpose::KvCache));
-    assert_eq!(plan.resting, 2);
+    assert_eq!(plan.idle_conversations, 2);
     let drafts = 48 * 8 * (channels + values + 48 + 48) * F32;
     let (pages, states) = (4096 * entry, (4 + 2 * 2) * state + drafts);
     let (least, most) = (pages + states, pages + states + (pages + 4 * state + drafts) / 16);

@@ -8,14 +8,14 @@ mod device;
 mod engine;
 mod injection;
 mod kernels;
+#[path = "../shared/manifests.rs"]
+mod manifests;
 mod memory;
 #[path = "../shared/memory_files.rs"]
 mod memory_files;
 #[path = "../shared/memory_snapshots.rs"]
 mod memory_snapshots;
 mod model;
-#[path = "../shared/on_paper.rs"]
-mod on_paper;
 mod packages;
 mod recovery;
 mod sampling;

@@ -2,7 +2,7 @@
 //! anything. What is wrong is made so by changing the shader on its way to the driver.
 
 use crate::device;
-use crate::on_paper;
+use crate::manifests;
 use crate::packages;
 use std::time::Instant;
 
@@ -30,8 +30,8 @@ impl Models {
     fn kernels(&self, gpu: &Gpu, kernel_config: KernelConfig) -> Result<Vec<Kernel>> {
         let mut all = Vec::new();
         for &layout in &self.layouts {
-            let manifest = on_paper::manifest(small(self.head_dim, self.pictures), layout, layout);
-            let mut dry = DryModel::new(&manifest, gpu.paper(), kernel_config)?;
+            let manifest = manifests::manifest(small(self.head_dim, self.pictures), layout, layout);
+            let mut dry = DryModel::new(&manifest, gpu.dry_device(), kernel_config)?;
             for &kv in &self.caches {
                 all.extend(dry.kernels(kernel_config, [kv, kv.min(KvPrecision::F16)])?);
             }
@@ -42,7 +42,7 @@ impl Models {
 
 /// A model of two layers with heads of this width, with a picture side or without.
 fn small(head_dim: usize, pictures: bool) -> ModelConfig {
-    let mut config = serde_json::to_value(on_paper::ministral_3b()).expect("JSON");
+    let mut config = serde_json::to_value(manifests::ministral_3b()).expect("JSON");
     let text = serde_json::json!({
         "vocab_size": 512, "hidden_size": 256, "intermediate_size": 512, "layers": ["full_attention", "full_attention"],
         "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": head_dim,

@@ -117,7 +117,7 @@ async fn verify(package: &Package<Directory>) -> Result<()> {
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {
     let gpu = Gpu::open().await?;
-    let mut dry = DryModel::new(manifest, gpu.paper(), gpu.kernel_config())?;
+    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
     let kernels = |config| {
         Ok(KvPrecision::ALL
             .into_iter()

@@ -22,7 +22,7 @@ pub(crate) struct FakeBackend {
     chunk: usize,
     /// Pages of the pool, and conversations that rest.
     pub(crate) pages: usize,
-    pub(crate) resting: usize,
+    pub(crate) idle: usize,
     pub(crate) faults: Rc<RefCell<Faults>>,
     /// What snapshots depend on.
     pub(crate) numerics: String,
@@ -31,16 +31,16 @@ pub(crate) struct FakeBackend {
 impl FakeBackend {
     pub(crate) fn new(kind: Kind, manifest: Manifest, vocab: usize, (context, chunk): (usize, usize)) -> Self {
         let faults = Rc::default();
-        let (pages, resting) = (8, 8);
+        let (pages, idle) = (8, 8);
         let numerics = format!("{kind:?}");
-        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, resting, faults, numerics };
+        let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, idle, faults, numerics };
         this.open();
         this
     }
 
     /// The same with a pool of so many pages, and room for so many conversations that rest.
-    pub(crate) fn with(mut self, pages: usize, resting: usize) -> Self {
-        (self.pages, self.resting) = (pages, resting);
+    pub(crate) fn with(mut self, pages: usize, idle: usize) -> Self {
+        (self.pages, self.idle) = (pages, idle);
         self.open();
         self
     }
@@ -88,8 +88,8 @@ impl Backend for FakeBackend {
         self.model.as_mut().ok_or_else(|| Error::DeviceLost { reason: "not there".into() })
     }
 
-    fn most_resting(&self) -> usize {
-        self.resting
+    fn max_idle(&self) -> usize {
+        self.idle
     }
 
     fn lacks_room(&self, _: &[ContextEntry], _: &[Rc<SizedPicture>]) -> bool {

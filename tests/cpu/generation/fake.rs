@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::model::{Features, Input, LanguageModel, LogitsAt, MaskFn, Seat, Verdict};
+use ocelli::model::{BatchRow, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
 use ocelli::sampling::SamplingOptions;
-use ocelli::state::{Outline, Pages, Part, States};
+use ocelli::state::{ConversationState, Outline, Pages, Part};
 
 pub(crate) use super::fake_state::Kind;
 use super::fake_state::{FakeState, Seen};
@@ -187,7 +187,7 @@ impl LanguageModel for FakeModel {
         Ok(())
     }
 
-    fn pass_over(&mut self, state: &mut FakeState, inputs: &[u32]) -> Result<()> {
+    fn forward_known(&mut self, state: &mut FakeState, inputs: &[u32]) -> Result<()> {
         self.operate()?;
         self.faults.borrow_mut().passes += 1;
         self.rows = self.own(state).push_drafts(inputs);
@@ -201,7 +201,7 @@ impl LanguageModel for FakeModel {
         Ok(())
     }
 
-    async fn drawn(&mut self, draw: &mut FakeDraw) -> Result<u32> {
+    async fn read_token(&mut self, draw: &mut FakeDraw) -> Result<u32> {
         self.operate()?;
         Ok(draw.waiting.remove(0))
     }
@@ -224,7 +224,7 @@ impl LanguageModel for FakeModel {
         [4, 8].into_iter().rev().find(|&rows| rows <= most)
     }
 
-    async fn drafts_are_right(&mut self, state: &mut FakeState, inputs: &[u32], _: usize) -> Result<bool> {
+    async fn drafts_match_steps(&mut self, state: &mut FakeState, inputs: &[u32], _: usize) -> Result<bool> {
         // As a device finds it out: by computing them.
         self.reserve(state, inputs.len()).await?;
         let first = state.len();
@@ -259,18 +259,18 @@ impl LanguageModel for FakeModel {
         Ok(verdict)
     }
 
-    fn most_together(&self) -> usize {
+    fn max_batch(&self) -> usize {
         5
     }
 
-    async fn together_is_right(&mut self, _: &mut [Seat<'_, FakeState, FakeDraw>]) -> Result<bool> {
+    async fn batch_matches_single(&mut self, _: &mut [BatchRow<'_, FakeState, FakeDraw>]) -> Result<bool> {
         Ok(true)
     }
 
-    async fn step_together(&mut self, seats: &mut [Seat<'_, FakeState, FakeDraw>]) -> Result<Vec<Result<u32>>> {
-        assert!((2..=self.most_together()).contains(&seats.len()), "{} together", seats.len());
+    async fn batch_step(&mut self, rows: &mut [BatchRow<'_, FakeState, FakeDraw>]) -> Result<Vec<Result<u32>>> {
+        assert!((2..=self.max_batch()).contains(&rows.len()), "{} together", rows.len());
         let mut tokens = Vec::new();
-        for Seat { state, draw, token, drawn } in seats {
+        for BatchRow { state, draw, token, drawn } in rows {
             self.operate()?;
             assert_eq!((draw.next, draw.drawn.len(), draw.waiting.len()), (*token, *drawn, 0));
             self.rows = vec![self.own(state).push(*token)];

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ocelli::state::{Held, Outline, Pages, Part, States};
+use ocelli::state::{ConversationState, Held, Outline, Pages, Part};
 use ocelli::{Error, Result};
 
 /// What a state can go back to.
@@ -202,7 +202,7 @@ impl FakeState {
     }
 }
 
-impl States for FakeState {
+impl ConversationState for FakeState {
     fn len(&self) -> usize {
         self.pages.borrow().len(self.list)
     }
@@ -217,7 +217,7 @@ impl States for FakeState {
     }
 
     fn rewind(&mut self, to: usize) -> usize {
-        let left = self.reach(to);
+        let left = self.rewind_target(to);
         self.pages.borrow_mut().rewind(self.list, left);
         if left < self.at {
             self.seen.truncate(left);
@@ -232,15 +232,15 @@ impl States for FakeState {
         left
     }
 
-    fn reach(&self, to: usize) -> usize {
+    fn rewind_target(&self, to: usize) -> usize {
         let left = self.len().min(to);
         let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
         let is_behind_drafts = self.drafts.first().is_some_and(|(at, _)| *at <= left);
         if self.kind == Kind::Attention || left >= self.at || is_behind_drafts { left } else { place().unwrap_or(0) }
     }
 
-    fn lasting(&self) -> usize {
-        let last = || self.reach(self.snapshots.last().map_or(0, |(at, _)| *at));
+    fn idle_len(&self) -> usize {
+        let last = || self.rewind_target(self.snapshots.last().map_or(0, |(at, _)| *at));
         if self.kind == Kind::Attention { self.len() } else { last() }
     }
 
@@ -249,7 +249,7 @@ impl States for FakeState {
         let (seen, snapshots) = (self.seen.clone(), self.snapshots.clone());
         let (kind, device, at, drafts) = (self.kind, self.device, self.at, Vec::new());
         let mut fork = Self { kind, device, pages, list, seen, at, snapshots, drafts };
-        fork.rest();
+        fork.make_idle();
         fork
     }
 
@@ -257,8 +257,8 @@ impl States for FakeState {
         self.pages.borrow_mut().pin(self.list, pinned);
     }
 
-    fn rest(&mut self) -> usize {
+    fn make_idle(&mut self) -> usize {
         self.drafts.clear();
-        self.rewind(self.lasting())
+        self.rewind(self.idle_len())
     }
 }

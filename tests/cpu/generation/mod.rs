@@ -11,7 +11,7 @@ mod sessions;
 mod snapshots;
 mod together;
 
-use crate::on_paper;
+use crate::manifests;
 use std::sync::{Arc, LazyLock};
 
 use backend::FakeBackend;
@@ -31,7 +31,7 @@ static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     Arc::new(Tokenizer::from_json(&std::fs::read(path).expect("a fixture")).expect("a tokenizer"))
 });
 static MANIFEST: LazyLock<Manifest> =
-    LazyLock::new(|| on_paper::manifest(on_paper::ministral_3b(), Layout::Q4_0, Layout::Q4_0));
+    LazyLock::new(|| manifests::manifest(manifests::ministral_3b(), Layout::Q4_0, Layout::Q4_0));
 
 pub(crate) fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)) -> FakeEngine {
     engine_with(kind, speculation, sizes, (8, 8))
@@ -42,10 +42,10 @@ fn engine_with(
     kind: Kind,
     speculation: Speculation,
     sizes: (usize, usize),
-    (pages, resting): (usize, usize),
+    (pages, idle): (usize, usize),
 ) -> FakeEngine {
     let tokenizer = TOKENIZER.clone();
-    let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes).with(pages, resting);
+    let backend = FakeBackend::new(kind, MANIFEST.clone(), tokenizer.vocab_size(), sizes).with(pages, idle);
     let options = LoadOptions { speculation, ..LoadOptions::new(|| 0.0) };
     Engine::new(backend, tokenizer, &options)
 }

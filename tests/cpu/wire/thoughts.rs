@@ -16,7 +16,7 @@ use super::{CHAT, answer, are_the_same_whatever_is_lost, streamed, with, work, w
 use crate::generation::FakeEngine;
 use crate::generation::backend::FakeBackend;
 use crate::generation::fake::Kind;
-use crate::on_paper;
+use crate::manifests;
 use crate::streams::Added;
 
 const CUT: &str = "Considering the limited time by the user";
@@ -34,7 +34,7 @@ pub(super) static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
 
 pub(super) fn thinker_of(kind: Kind, speculation: Speculation) -> FakeEngine {
     let config = published("qwen3.5-0.8b").unwrap();
-    let mut manifest: Manifest = on_paper::manifest(config, Layout::Q4_0, Layout::Q4_0);
+    let mut manifest: Manifest = manifests::manifest(config, Layout::Q4_0, Layout::Q4_0);
     (manifest.chat.template, manifest.chat.eos_token_ids) = ("qwen3.5".into(), vec![702]);
     let backend = FakeBackend::new(kind, manifest, TOKENIZER.vocab_size(), (2400, 16)).with(40, 2);
     Engine::new(backend, TOKENIZER.clone(), &LoadOptions { speculation, ..LoadOptions::new(|| 0.0) })

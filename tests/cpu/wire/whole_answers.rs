@@ -14,7 +14,7 @@ use super::{CHAT, answer, are_the_same_whatever_is_lost, streamed, with, work_fo
 use crate::generation::FakeEngine;
 use crate::generation::backend::FakeBackend;
 use crate::generation::fake::Kind;
-use crate::on_paper;
+use crate::manifests;
 use crate::streams::Added;
 
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
@@ -23,7 +23,7 @@ static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
 });
 
 fn llama(kind: Kind, speculation: Speculation) -> FakeEngine {
-    let mut manifest = on_paper::manifest(published("llama-3.2-11b-vision").unwrap(), Layout::Q4_0, Layout::Q4_0);
+    let mut manifest = manifests::manifest(published("llama-3.2-11b-vision").unwrap(), Layout::Q4_0, Layout::Q4_0);
     (manifest.chat.template, manifest.chat.eos_token_ids) = ("llama3_vision".into(), vec![326]);
     let backend = FakeBackend::new(kind, manifest, TOKENIZER.vocab_size(), (2400, 16)).with(40, 2);
     Engine::new(backend, TOKENIZER.clone(), &LoadOptions { speculation, ..LoadOptions::new(|| 0.0) })

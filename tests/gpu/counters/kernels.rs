@@ -9,7 +9,7 @@ use ocelli::gpu::{Dispatch, Recording};
 use ocelli::weights::layout::Layout;
 
 use super::{bound_bytes, buffers, dry_model, flops};
-use crate::on_paper;
+use crate::manifests;
 
 /// A device that people have.
 struct Device {
@@ -114,7 +114,7 @@ fn seconds(recording: &Recording, device: &Device) -> f64 {
 
 #[test]
 fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     let (text, model) = (config.text(), dry_model(&config, Layout::Q4_0, Layout::Q4_0));
     let heads = text.num_attention_heads * text.head_dim;
     let of_layer =
@@ -137,7 +137,7 @@ fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
 #[test]
 fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     const CHUNK: usize = 256;
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     let model = dry_model(&config, Layout::Q4_0, Layout::Q4_0);
     let (mut tables, mut flops, mut launches) = (String::new(), 0, 0);
     let mut seconds_of = [0.0; DEVICES.len()];
@@ -164,7 +164,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
 /// A layer of the tower over a picture of 448 x 448 pixels.
 #[test]
 fn what_each_kernel_of_a_picture_asks_of_hardware_is_known() {
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };
     let layer = model.picture(&pixels, 1024).expect("a picture").swap_remove(1);

@@ -11,12 +11,12 @@ mod qwen;
 mod session;
 mod together;
 
-use crate::on_paper;
+use crate::manifests;
 use std::collections::BTreeMap;
 
 use ocelli::config::KvPrecision;
 use ocelli::families::ModelConfig;
-use ocelli::gpu::{Allocator, DeviceClass, KernelConfig, Paper, Recording};
+use ocelli::gpu::{Allocator, DeviceClass, DryDevice, KernelConfig, Recording};
 use ocelli::layers::{TextRows, Workspace};
 use ocelli::model::DryModel;
 use ocelli::state::State;
@@ -25,20 +25,20 @@ use ocelli::weights::layout::Layout;
 /// Hardware without optional features.
 const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
 
-/// A model of this shape on paper: with as small a binding as any device has, embedding and head come in two parts.
+/// A dry model of this shape: with as small a binding as any device has, embedding and head come in two parts.
 fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
-    let mut manifest = on_paper::manifest(config.clone(), layout, vision);
+    let mut manifest = manifests::manifest(config.clone(), layout, vision);
     manifest.shards.clear();
-    DryModel::new(&manifest, Paper::new(128 << 20, 10), HARDWARE).expect("a model")
+    DryModel::new(&manifest, DryDevice::new(128 << 20, 10), HARDWARE).expect("a model")
 }
 
 /// Its buffers for prompts in chunks of `prompt`, and a state with room for `entries`.
 fn buffers(model: &DryModel, prompt: usize, entries: usize) -> (Workspace, State) {
-    let (paper, text) = (Paper::new(u64::MAX, model.paper.max_bindings()), &model.decoder.config);
+    let (device, text) = (DryDevice::new(u64::MAX, model.device.max_bindings()), &model.decoder.config);
     let rows = TextRows { prompt, head: 1, step: 1 };
-    let work = Workspace::new(&paper, text, rows, 8192).expect("a workspace");
+    let work = Workspace::new(&device, text, rows, 8192).expect("a workspace");
     let room = entries.next_multiple_of(256);
-    (work, State::with_room(&paper, text, KvPrecision::F16, (room, 1)).expect("a state"))
+    (work, State::with_room(&device, text, KvPrecision::F16, (room, 1)).expect("a state"))
 }
 
 /// Bytes that a recording binds, each buffer once.
@@ -64,7 +64,7 @@ fn launches(recording: &Recording) -> BTreeMap<String, usize> {
 /// The forward pass of a token at the shape of Ministral 3 3B.
 #[test]
 fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_weights() {
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     for layout in [Layout::Q4_0, Layout::Q4_64] {
         let model = dry_model(&config, layout, layout);
         for (position, most) in [(0, 135), (255, 135), (256, 161), (4095, 161), (8191, 161)] {

@@ -7,7 +7,7 @@ use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 
 use super::{buffers, dry_model, flops};
-use crate::on_paper;
+use crate::manifests;
 
 /// FLOP of a piece on a device that nothing is known of, and on the slowest after three losses.
 const BOUNDS: [u64; 2] = [10_000_000_000, 1 << 31];
@@ -26,7 +26,7 @@ fn recordings(model: &mut DryModel, edge: usize) -> Vec<Recording> {
 
 #[test]
 fn what_a_launch_says_that_it_computes_is_what_its_sizes_say() {
-    let mut model = dry_model(&on_paper::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
+    let mut model = dry_model(&manifests::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
     for recording in recordings(&mut model, 448) {
         for command in recording.commands() {
             if let Command::Dispatch(dispatch, counted) = command {
@@ -38,7 +38,7 @@ fn what_a_launch_says_that_it_computes_is_what_its_sizes_say() {
 
 #[test]
 fn no_submission_is_longer_than_it_may_be_whatever_the_picture() {
-    let mut model = dry_model(&on_paper::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
+    let mut model = dry_model(&manifests::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
     for edge in [1036, 1540] {
         model.divide(None);
         let whole: Vec<u64> = recordings(&mut model, edge).iter().map(Recording::flops).collect();

@@ -1,33 +1,33 @@
 //! What a token costs where several answers are drawn at once: the weights are bound once for all of them.
 
 use ocelli::config::KvPrecision;
-use ocelli::gpu::{Allocator, Paper};
+use ocelli::gpu::{Allocator, DryDevice};
 use ocelli::layers::{TextRows, Workspace};
 use ocelli::state::State;
 use ocelli::weights::layout::Layout;
 
 use super::{bound_bytes, dry_model};
-use crate::on_paper;
+use crate::manifests;
 
 const ENTRIES: usize = 1024;
 
 #[test]
 fn a_step_of_several_conversations_launches_as_much_as_one_and_binds_the_weights_once() {
-    let config = on_paper::ministral_3b();
+    let config = manifests::ministral_3b();
     let model = dry_model(&config, Layout::Q4_64, Layout::Q4_64);
-    let paper = Paper::new(u64::MAX, model.paper.max_bindings());
+    let device = DryDevice::new(u64::MAX, model.device.max_bindings());
     let rows = TextRows { prompt: 16, head: 8, step: 8 };
-    let work = Workspace::new(&paper, config.text(), rows, 4096).expect("a workspace");
-    let state = State::with_room(&paper, config.text(), KvPrecision::F16, (ENTRIES, 1)).expect("a state");
+    let work = Workspace::new(&device, config.text(), rows, 4096).expect("a workspace");
+    let state = State::with_room(&device, config.text(), KvPrecision::F16, (ENTRIES, 1)).expect("a state");
     let cache = ENTRIES as u64 * State::entry_bytes(config.text(), KvPrecision::F16);
     let alone = model.step(&work, &state, ENTRIES - 1, 1).expect("a step");
     let least = model.text_bytes + cache;
     for count in [4, 8] {
-        let step = model.step_together(&work, &state, ENTRIES - 1, count).expect("a step");
+        let step = model.batch_step(&work, &state, ENTRIES - 1, count).expect("a step");
         assert_eq!(step.dispatches().count(), alone.dispatches().count(), "{count}:\n{step}");
         let bound = bound_bytes(&step);
         assert!(bound * 100 <= least * 103, "{count}: {bound} bytes are bound, weights and cache are {least}");
-        // On paper the conversations have the same pages.
+        // On a dry device the conversations have the same pages.
         let of_all = bound + (count as u64 - 1) * cache;
         let a_token = of_all / count as u64;
         println!("{count} at once: {of_all} bytes a step, {a_token} a token; alone {}", bound_bytes(&alone));

@@ -10,7 +10,7 @@ use ocelli::weights::tensors::ElementType;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::on_paper::{manifest, manifest_of, ministral_3b};
+use crate::manifests::{manifest, manifest_of, ministral_3b};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;

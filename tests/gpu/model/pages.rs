@@ -3,7 +3,7 @@
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu, Purpose};
 use ocelli::model::{Input, LanguageModel, Model};
-use ocelli::state::{PAGE, State, States};
+use ocelli::state::{ConversationState, PAGE, State};
 use ocelli::weights::layout::Layout;
 
 use crate::device::Random;

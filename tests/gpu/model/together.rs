@@ -2,9 +2,9 @@
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::Gpu;
-use ocelli::model::{Draw, Input, LanguageModel, LogitsAt, Model, Seat};
+use ocelli::model::{BatchRow, Draw, Input, LanguageModel, LogitsAt, Model};
 use ocelli::sampling::SamplingOptions;
-use ocelli::state::{PAGE, State, States};
+use ocelli::state::{ConversationState, PAGE, State};
 use ocelli::weights::layout::Layout;
 
 use crate::device::{self, Random};
@@ -38,7 +38,7 @@ async fn begin(model: &mut Model, length: usize, seed: u64) -> Under {
     }
     let draw = model.begin(&state, &options(seed), &[], LogitsAt::Chunk(last), None).await;
     let mut draw = draw.expect("a draw");
-    let tokens = vec![model.drawn(&mut draw).await.expect("a token")];
+    let tokens = vec![model.read_token(&mut draw).await.expect("a token")];
     Under { state, draw, tokens }
 }
 
@@ -49,17 +49,17 @@ async fn alone(gpu: &Gpu, files: &Contents, kv: KvPrecision, length: usize, seed
     for _ in 0..STEPS {
         model.reserve(&mut under.state, 1).await.expect("room");
         model.step(&mut under.state, &mut under.draw).expect("a step");
-        under.tokens.push(model.drawn(&mut under.draw).await.expect("a token"));
+        under.tokens.push(model.read_token(&mut under.draw).await.expect("a token"));
     }
     under.tokens
 }
 
-fn seats(all: &mut [Under]) -> Vec<Seat<'_, State, Draw>> {
-    let mut seats = Vec::new();
+fn rows(all: &mut [Under]) -> Vec<BatchRow<'_, State, Draw>> {
+    let mut rows = Vec::new();
     for Under { state, draw, tokens } in all {
-        seats.push(Seat { state, draw, token: tokens[tokens.len() - 1], drawn: tokens.len() });
+        rows.push(BatchRow { state, draw, token: tokens[tokens.len() - 1], drawn: tokens.len() });
     }
-    seats
+    rows
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn conversations_together_are_computed_as_each_is_alone() {
                             model.reserve(&mut under.state, 1).await.expect("room");
                         }
                         if step == 0 {
-                            let right = model.together_is_right(&mut seats(&mut all)).await;
+                            let right = model.batch_matches_single(&mut rows(&mut all)).await;
                             assert!(right.expect("a comparison"), "{checkpoint} {kv} {lengths:?}");
                         }
-                        let tokens = model.step_together(&mut seats(&mut all)).await.expect("tokens");
+                        let tokens = model.batch_step(&mut rows(&mut all)).await.expect("tokens");
                         all.iter_mut()
                             .zip(tokens)
                             .for_each(|(under, token)| under.tokens.push(token.expect("a token")));
@@ -107,7 +107,7 @@ fn models_whose_states_are_bound_for_one_conversation_take_one_at_a_time() {
         let gpu = device::gpu();
         for (checkpoint, most) in [("untied", 8), ("qwen3_vl", 8), ("qwen3_5", 1), ("mllama", 1)] {
             let model = decoder(gpu, &pack(checkpoint, Layout::Q8_0).await, (CONTEXT, KvPrecision::F32));
-            assert_eq!(model.most_together(), most, "{checkpoint}");
+            assert_eq!(model.max_batch(), most, "{checkpoint}");
         }
     });
 }

@@ -4,7 +4,7 @@ use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu};
 use ocelli::layers::step::{RESULT, StepHeader};
 use ocelli::model::{Input, LanguageModel, Model};
-use ocelli::state::{State, States};
+use ocelli::state::{ConversationState, State};
 use ocelli::weights::layout::Layout;
 
 use crate::device::Random;
@@ -54,7 +54,7 @@ impl Bench {
         let header = StepHeader { token: inputs[0], entry: self.state.len(), drawn: 5 };
         self.model.start_steps(&self.state, header).expect("a header");
         let mut readback = self.gpu.readback(RESULT).expect("a readback");
-        let pass = self.model.ready_drafts(&self.state, inputs).expect("a pass");
+        let pass = self.model.prepared_drafts(&self.state, inputs).expect("a pass");
         self.gpu.submit(&[pass], Some((&step, &mut readback))).expect("a submission");
         let result = self.gpu.fetch(&mut readback).await.expect("a result");
         (self.logits(inputs.len()).await, bytemuck::pod_collect_to_vec(&result))
@@ -177,7 +177,7 @@ fn passes_are_judged_anew_where_the_context_is_split() {
             }
             let header = StepHeader { token: inputs[0], entry: position, drawn: 0 };
             bench.model.start_steps(&bench.state, header).expect("a header");
-            let found = bench.model.drafts_are_right(&mut bench.state, &inputs, 0).await.expect("an answer");
+            let found = bench.model.drafts_match_steps(&mut bench.state, &inputs, 0).await.expect("an answer");
             assert_eq!(found, right, "at {position}");
         }
     });

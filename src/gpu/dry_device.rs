@@ -10,13 +10,13 @@ use crate::error::Result;
 
 /// The limits that recordings depend on, and an account of what was asked for.
 #[derive(Debug, Clone)]
-pub struct Paper {
+pub struct DryDevice {
     max_binding: u64,
     max_bindings: usize,
     ledger: Arc<Ledger>,
 }
 
-impl Paper {
+impl DryDevice {
     /// A device that binds at most `max_bindings` storage buffers to a kernel, of at most `max_binding` bytes each.
     pub fn new(max_binding: u64, max_bindings: usize) -> Self {
         Self { max_binding, max_bindings, ledger: Arc::default() }
@@ -40,16 +40,16 @@ impl Paper {
 
 impl Gpu {
     /// A device on paper with the limits of this one.
-    pub fn paper(&self) -> Paper {
-        Paper::new(self.max_binding(), self.max_bindings())
+    pub fn dry_device(&self) -> DryDevice {
+        DryDevice::new(self.max_binding(), self.max_bindings())
     }
 }
 
-impl Allocator for Paper {
+impl Allocator for DryDevice {
     fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer> {
         let bytes = allocated(bytes);
         check_binding(label, bytes, self.max_binding)?;
-        Ok(Buffer::on_paper(purpose, bytes, &self.ledger))
+        Ok(Buffer::dry(purpose, bytes, &self.ledger))
     }
 
     fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, _: &dyn Fn() -> Vec<u8>) -> Result<Buffer> {

@@ -6,7 +6,7 @@ use super::pages::Pages;
 use super::pictures::{NewPicture, picture_bytes, store_bytes};
 use super::pool::{COPIED, Pool};
 use super::recurrent::Recurrent;
-use super::{LayerState, Positions, States};
+use super::{ConversationState, LayerState, Positions};
 use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Recording};
@@ -83,8 +83,8 @@ impl State {
     }
 
     /// Bytes of what recurrent layers remember of a conversation that rests.
-    pub fn resting_bytes(config: &TextConfig) -> u64 {
-        Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.resting_bytes())
+    pub fn idle_bytes(config: &TextConfig) -> u64 {
+        Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.idle_bytes())
     }
 
     /// The precision where nobody asks for one: 32-bit floats if the whole context is cheap even so, else 16-bit ones.
@@ -130,8 +130,8 @@ impl State {
     }
 
     /// Which pictures are in sight: recordings of steps serve for these only.
-    pub(crate) fn sight(&self) -> u64 {
-        self.pool.pictures(|pictures| pictures.sight(self.list))
+    pub(crate) fn pictures_key(&self) -> u64 {
+        self.pool.pictures(|pictures| pictures.pictures_key(self.list))
     }
 
     /// What the rotations of entries stand for.
@@ -146,40 +146,40 @@ impl State {
 
     /// Counts rows whose entries a submitted recording appends.
     pub fn advance(&mut self, rows: usize) {
-        self.spoil(rows);
-        self.pool.pictures(|pictures| pictures.settle(self.list));
+        self.mark_partial(rows);
+        self.pool.pictures(|pictures| pictures.mark_computed(self.list));
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
     /// Counts rows of a pass over drafts. Until the next pass it can be gone back behind any of them.
     pub fn advance_drafts(&mut self, rows: usize) {
         self.recurrent.iter().for_each(|recurrent| recurrent.advance_drafts(rows));
-        self.pool.pictures(|pictures| pictures.settle(self.list));
+        self.pool.pictures(|pictures| pictures.mark_computed(self.list));
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
     /// Counts rows of a pass that failed and may have been computed in part: a recurrence has to go back behind them.
-    pub(crate) fn spoil(&mut self, rows: usize) {
+    pub(crate) fn mark_partial(&mut self, rows: usize) {
         self.recurrent.iter().for_each(|recurrent| recurrent.advance(rows));
     }
 
     /// Has recurrent layers find the state that the next pass begins with, by what `bring_forward` records of so many rows of the last pass over
     /// drafts. Before every pass.
-    pub(crate) fn settle(
+    pub(crate) fn catch_up(
         &self,
         gpu: &Gpu,
         bring_forward: impl FnOnce(&mut Recording, usize) -> Result<()>,
     ) -> Result<()> {
-        self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.settle(gpu, bring_forward))
+        self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.catch_up(gpu, bring_forward))
     }
 
-    /// What recurrent layers remember, to be [put back](Self::put_back) behind passes of which nothing is to be left. Behind [`Self::settle`].
-    pub(crate) fn set_aside(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
-        self.recurrent.as_ref().map_or(Ok(None), |recurrent| recurrent.set_aside(gpu))
+    /// What recurrent layers remember, to be [put back](Self::restore_recurrent) behind passes of which nothing is to be left. Behind [`Self::catch_up`].
+    pub(crate) fn save_recurrent(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
+        self.recurrent.as_ref().map_or(Ok(None), |recurrent| recurrent.save(gpu))
     }
 
     /// Goes back to the `entries` behind which `copy` was set aside.
-    pub(crate) fn put_back(&mut self, gpu: &Gpu, entries: usize, copy: Option<&Buffer>) -> Result<()> {
+    pub(crate) fn restore_recurrent(&mut self, gpu: &Gpu, entries: usize, copy: Option<&Buffer>) -> Result<()> {
         if let (Some(recurrent), Some(copy)) = (&self.recurrent, copy) {
             recurrent.put_back(gpu, copy, entries)?;
         }
@@ -188,13 +188,13 @@ impl State {
     }
 
     /// A buffer that tells the states of a model from others: a prepared recording that binds it works on this state.
-    pub(crate) fn place(&self) -> Option<Buffer> {
+    pub(crate) fn identity_buffer(&self) -> Option<Buffer> {
         let recurrent = self.recurrent.as_ref().and_then(Recurrent::buffer);
         recurrent.or_else(|| self.pool.first_plane().map(|plane| plane.buffer))
     }
 }
 
-impl States for State {
+impl ConversationState for State {
     fn len(&self) -> usize {
         self.pool.pages(|pages| pages.len(self.list))
     }
@@ -224,26 +224,26 @@ impl States for State {
         pool.pictures(|pictures| pictures.fork(self.list, list));
         let recurrent = self.recurrent.as_ref().map(Recurrent::fork);
         let mut fork = Self { pool: pool.clone(), list, context: *context, positions: positions.clone(), recurrent };
-        fork.rest();
+        fork.make_idle();
         fork
     }
 
-    fn reach(&self, to: usize) -> usize {
-        let left = self.pool.pictures(|pictures| pictures.reach(self.list, self.len().min(to)));
-        self.recurrent.as_ref().map_or(left, |recurrent| recurrent.reach(left))
+    fn rewind_target(&self, to: usize) -> usize {
+        let left = self.pool.pictures(|pictures| pictures.rewind_target(self.list, self.len().min(to)));
+        self.recurrent.as_ref().map_or(left, |recurrent| recurrent.rewind_target(left))
     }
 
-    fn lasting(&self) -> usize {
-        self.recurrent.as_ref().map_or(self.len(), |recurrent| self.reach(recurrent.last_place()))
+    fn idle_len(&self) -> usize {
+        self.recurrent.as_ref().map_or(self.len(), |recurrent| self.rewind_target(recurrent.last_place()))
     }
 
     fn pin(&mut self, pinned: bool) {
         self.pool.pages(|pages| pages.pin(self.list, pinned));
     }
 
-    fn rest(&mut self) -> usize {
-        self.rewind(self.lasting());
-        self.recurrent.iter().for_each(Recurrent::rest);
+    fn make_idle(&mut self) -> usize {
+        self.rewind(self.idle_len());
+        self.recurrent.iter().for_each(Recurrent::make_idle);
         self.len()
     }
 }

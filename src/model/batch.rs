@@ -3,20 +3,20 @@
 
 use super::draw::{Draw, result};
 use super::forward::{Model, Together, no_pass};
-use super::language::{DRAFT_ROWS, Seat};
+use super::language::{BatchRow, DRAFT_ROWS};
 use crate::error::{Error, Result};
 use crate::kernels::attention_step::{Tuning, reach};
 use crate::kernels::cache::{PAGE, PAGES};
 use crate::kernels::sample;
 use crate::kernels::self_test::check;
 use crate::layers::Form;
-use crate::layers::step::{StepHeader, most_together, words_apart};
-use crate::state::{State, States};
+use crate::layers::step::{StepHeader, max_batch, words_apart};
+use crate::state::{ConversationState, State};
 
 impl Model {
     /// The most conversations that a step continues; 1 where it continues one alone.
     pub(super) fn most_apart(&self) -> usize {
-        most_together(self.config(), self.rows.step)
+        max_batch(self.config(), self.rows.step)
     }
 
     /// Words that a conversation has in the step buffer.
@@ -39,8 +39,8 @@ impl Model {
     }
 
     /// Writes what a step of these conversations starts from, and submits it without draws. Returns its rows: some are there in vain.
-    fn submit_apart(&mut self, seats: &mut [Seat<'_, State, Draw>], draws: bool) -> Result<usize> {
-        self.ready_work()?;
+    fn submit_apart(&mut self, seats: &mut [BatchRow<'_, State, Draw>], draws: bool) -> Result<usize> {
+        self.ensure_workspace()?;
         let count = seats.len();
         let too_many = || Error::Internal { detail: format!("a step of {count} conversations") };
         let most = self.most_apart();
@@ -72,7 +72,7 @@ impl Model {
             seat.draw.apart(&gpu, row, (&logits, &own))?;
         }
         let form = Form::Step { reach: reach(longest), apart: true };
-        self.ready(seats[0].state, rows, form)?;
+        self.prepared(seats[0].state, rows, form)?;
         let made = self.steps.iter().find(|((made_for, made_as, _), _)| (*made_for, *made_as) == (rows, form));
         let (_, pass) = made.ok_or_else(no_pass)?;
         let mut launches = vec![pass];
@@ -83,8 +83,8 @@ impl Model {
         Ok(rows)
     }
 
-    /// See [`super::LanguageModel::step_together`].
-    pub(super) async fn steps_apart(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
+    /// See [`super::LanguageModel::batch_step`].
+    pub(super) async fn steps_apart(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
         self.submit_apart(seats, true)?;
         let (gpu, stride) = (self.gpu.clone(), self.words_apart() * size_of::<u32>());
         let together = self.together.as_mut().ok_or_else(no_pass)?;
@@ -95,14 +95,14 @@ impl Model {
 
     /// Whether a step of these conversations gives each the very logits of a step of its own, found out when so many are first continued
     /// together. Afterwards their states are as before.
-    pub(super) async fn apart_is_right(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<bool> {
+    pub(super) async fn apart_is_right(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<bool> {
         let count = seats.len();
         let rows = DRAFT_ROWS.into_iter().find(|&rows| rows >= count).unwrap_or(count);
         let known = self.together.iter().flat_map(|together| &together.tested).find(|(tested, _)| *tested == rows);
         if let Some((_, right)) = known {
             return Ok(*right);
         }
-        self.ready_work()?;
+        self.ensure_workspace()?;
         let mut kernels = Vec::new();
         for entries in [1, 2 * PAGE] {
             let form = Form::Step { reach: reach(entries), apart: true };
@@ -120,7 +120,7 @@ impl Model {
         Ok(right)
     }
 
-    async fn seats_are_alike(&mut self, seats: &mut [Seat<'_, State, Draw>]) -> Result<bool> {
+    async fn seats_are_alike(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<bool> {
         self.submit_apart(seats, false)?;
         let (gpu, row_bytes) = (self.gpu.clone(), (self.config().vocab_size * size_of::<f32>()) as u64);
         let logits = self.all_logits_and_step()?.0.buffer;
@@ -130,7 +130,7 @@ impl Model {
             let entry = seat.state.len() - 1;
             seat.state.rewind(entry);
             self.start_steps(seat.state, StepHeader { token: seat.token, entry, drawn: seat.drawn })?;
-            gpu.submit(&[self.ready_step(seat.state, entry)?], None)?;
+            gpu.submit(&[self.prepared_step(seat.state, entry)?], None)?;
             alike &= gpu.read(&logits.slice(0..row_bytes)).await? == together;
         }
         Ok(alike)
