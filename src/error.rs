@@ -1,6 +1,7 @@
-//! Every failure a caller can see, as data.
+//! Every failure that a caller can see, as data.
 //!
-//! Each variant carries what a program needs to react and has a stable [`Error::code`] that JavaScript receives unchanged.
+//! Each variant carries the data that a program needs to react, and has a stable [`Error::code`] that JavaScript
+//! receives unchanged.
 
 use std::fmt;
 
@@ -9,151 +10,152 @@ use ocelli_pictures::PictureError;
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, with the data that explains it. Serializes as that data alone: the code and the text travel beside it.
+/// An error with the data that explains it. Serializes as that data alone; code and text are passed separately.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, strum::IntoStaticStr)]
 #[serde(untagged)]
 #[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Error {
-    /// No WebGPU (or Vulkan, Metal, DX12) adapter answered. Offer another browser or machine.
+    /// No usable WebGPU (or Vulkan, Metal, DX12) adapter. Another browser or machine may have one.
     #[error("no usable GPU adapter: {reason}")]
     WebgpuUnavailable {
-        /// What the platform said.
+        /// Reason given by the platform.
         reason: String,
     },
-    /// The device cannot hold what the model needs in one binding, buffer or workgroup.
+    /// A binding, buffer or workgroup of the model exceeds the device's limits.
     #[error("the device's {limit} is {available}, {what} needs {needed}")]
     LimitsTooSmall {
         /// Name of the limit, as WebGPU spells it.
         limit: &'static str,
-        /// What asked for it.
+        /// The buffer, kernel or feature that exceeds it.
         what: String,
-        /// The amount asked for.
+        /// Amount needed.
         needed: u64,
-        /// The amount the device offers.
+        /// Amount that the device allows.
         available: u64,
     },
-    /// The device went away, and again each time it was opened anew. The next request tries once more.
+    /// The device was lost, and reopening it failed as well. The next request tries again.
     #[error("the GPU device was lost: {reason}")]
     DeviceLost {
-        /// What the driver said.
+        /// Message of the driver.
         reason: String,
     },
     /// GPU memory ran out.
     #[error("the GPU is out of memory: {}{detail}", unless_empty(.what, format!("{what} needs {bytes} bytes, {in_use} are in use: ")))]
     OutOfMemory {
-        /// The buffer there was no memory for; empty where the driver does not tell.
+        /// The buffer that could not be allocated; empty if the driver does not tell.
         what: String,
-        /// What it is for, as in the ledger.
+        /// Its purpose, as in the ledger.
         purpose: String,
         /// Its length in bytes.
         bytes: u64,
-        /// Bytes that all buffers together held.
+        /// Bytes of all buffers together.
         in_use: u64,
-        /// What the driver said.
+        /// Message of the driver.
         detail: String,
     },
-    /// The memory that the caller allows cannot hold what is asked for, in the most frugal way there is. Nothing was allocated.
+    /// Even the plan that takes the least memory exceeds the memory budget. Nothing was allocated.
     #[error("{what}: {needed} bytes of GPU memory are needed, {budget} are allowed{}", breakdown(.parts))]
     BudgetTooSmall {
-        /// What was asked for.
+        /// The allocation that does not fit.
         what: String,
         /// Bytes allowed.
         budget: u64,
         /// Bytes needed at least.
         needed: u64,
-        /// What they are needed for.
+        /// Bytes needed, by purpose.
         parts: Vec<(String, u64)>,
     },
-    /// A budget of tokens or time does not allow what is asked for. Nothing was computed.
+    /// A budget of tokens or time is used up. Nothing was computed.
     #[cfg(feature = "cli")]
     #[error("{}", exceeded(.scope, .unit, (.limit, .spent), *.asked, .renews_at.as_deref()))]
     BudgetExceeded {
-        /// Whose budget: `request`, `key` or `batch`.
+        /// Owner of the budget: `request`, `key` or `batch`.
         scope: &'static str,
-        /// Of what: `tokens` or `seconds`.
+        /// `tokens` or `seconds`.
         unit: &'static str,
-        /// How much is allowed.
+        /// Amount allowed.
         limit: serde_json::Number,
-        /// How much is spent.
+        /// Amount used.
         spent: serde_json::Number,
-        /// Tokens that are needed at least: those of the prompt and one of an answer. Of seconds nobody knows.
+        /// Least number of tokens needed: the prompt and one token of an answer. `None` for seconds, which are not
+        /// known in advance.
         asked: Option<u64>,
-        /// When it starts anew, such as `2026-11-24T00:00:00Z`; those of requests and batches never do.
+        /// Time of the next reset, such as `2026-11-24T00:00:00Z`; `None` for requests and batches.
         renews_at: Option<String>,
-        /// Seconds until then.
+        /// Seconds until the reset.
         retry_after: Option<u64>,
     },
-    /// The driver refused something that should be valid: a fault of this crate or of the driver.
+    /// The driver refused a valid operation: a bug in this crate or in the driver.
     #[error("GPU error in {stage}: {detail}")]
     Gpu {
-        /// What was being done.
+        /// The operation.
         stage: String,
-        /// What the driver said.
+        /// Message of the driver.
         detail: String,
     },
-    /// A kernel gives wrong numbers on this device, so whatever a model said would be wrong as well. A driver's fault: update it, or
-    /// use another browser or device.
-    #[error("{kernel} computes wrongly on this device: {detail}")]
+    /// A kernel computes wrong numbers on this device, so answers would be wrong as well. The cause is the driver:
+    /// update it, or use another browser or device.
+    #[error("kernel {kernel} failed its self-test on this device: {detail}")]
     SelfTestFailed {
         /// The kernel and its layout, such as `matmul<q4_0>`.
         kernel: String,
-        /// How it is computed; `baseline` needs no optional feature.
+        /// Tier of its optional features; `baseline` needs none.
         tier: String,
-        /// The worst number, and what it should have been.
+        /// The number with the largest error, and the expected one.
         detail: String,
     },
-    /// A package (`model.json`, shards, `tokenizer.json`) does not hold together.
+    /// A package (`model.json`, shards, `tokenizer.json`) is inconsistent.
     #[error("{file}: {reason}")]
     InvalidPackage {
-        /// The offending file.
+        /// The faulty file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A checkpoint to import is damaged or incomplete.
     #[error("{file}: {}{reason}", unless_empty(.tensor, format!("tensor {tensor}: ")))]
     InvalidCheckpoint {
-        /// The offending file.
+        /// The faulty file.
         file: String,
-        /// The offending tensor; empty when the fault is in no tensor.
+        /// The faulty tensor; empty if the fault is in no tensor.
         tensor: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// The checkpoint is of a family this crate does not run.
+    /// The checkpoint belongs to a model family that this crate does not run.
     #[error("{file}: unsupported architecture {architecture:?}{}", unless_empty(.reason, format!(" ({reason})")))]
     UnsupportedArchitecture {
         /// The file that names it.
         file: String,
         /// The architecture, as the file spells it.
         architecture: String,
-        /// The part that is not supported; may be empty.
+        /// The unsupported property; may be empty.
         reason: String,
     },
-    /// A shard's bytes do not have the hash the manifest promises.
+    /// A shard does not have the SHA-256 of the manifest.
     #[error("{file}: SHA-256 is {actual}, the manifest says {expected}")]
     Integrity {
-        /// The offending shard.
+        /// The shard.
         file: String,
-        /// The hash in the manifest, hexadecimal.
+        /// Hash in the manifest, hexadecimal.
         expected: String,
-        /// The hash of the bytes at hand, hexadecimal.
+        /// Hash of the bytes, hexadecimal.
         actual: String,
     },
-    /// The tokenizer file cannot be used.
+    /// The tokenizer file is unusable.
     #[error("tokenizer: {reason}")]
     Tokenizer {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// The bytes are not a picture that can be read.
+    /// The bytes are not a readable picture.
     #[error("not a readable picture: {reason}")]
     InvalidImage {
-        /// What the decoder said.
+        /// Message of the decoder.
         reason: String,
     },
-    /// The picture has more pixels than the decoder is allowed to hold.
+    /// The picture has more pixels than the decoder may hold.
     #[error("the picture is {width} x {height}, more than the limit of {limit_megapixels} megapixels")]
     ImageTooLarge {
         /// Width in pixels.
@@ -163,39 +165,39 @@ pub enum Error {
         /// The limit in millions of pixels.
         limit_megapixels: u32,
     },
-    /// A request is malformed: which field, and why.
+    /// A field of a request is malformed.
     #[error("{field}: {reason}")]
     InvalidRequest {
         /// Path of the field in the request, such as `messages[1].content`.
         field: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A request names a field this crate does not know or does not support.
+    /// A field of a request is unknown or not supported.
     #[error("{field}: {reason}")]
     UnsupportedOption {
         /// Path of the field in the request.
         field: String,
-        /// Why it is refused.
+        /// Reason for the refusal.
         reason: String,
     },
-    /// The JSON schema of an answer asks for what cannot be enforced while it is written. Nothing was generated.
+    /// A JSON schema contains a keyword that cannot be enforced during generation. Nothing was generated.
     #[error("{}{keyword}: {reason}", unless_empty(.pointer, format!("{pointer}: ")))]
     UnsupportedSchema {
-        /// JSON pointer to the schema that says so; empty for the whole.
+        /// JSON pointer to the schema; empty for the root.
         pointer: String,
-        /// The keyword; empty where it is no single one.
+        /// The keyword; empty if it is not a single one.
         keyword: String,
-        /// Why it is refused.
+        /// Reason for the refusal.
         reason: String,
     },
-    /// The regular expression or grammar of an answer is malformed, or takes more time or memory than allowed.
+    /// A regular expression or grammar is malformed, or exceeds the limits on time or memory.
     #[error("{reason}")]
     InvalidGrammar {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// The prompt and the answer asked for do not fit the context.
+    /// Prompt and answer exceed the context.
     #[error("{tokens} tokens do not fit the context of {context}")]
     ContextOverflow {
         /// Tokens in the prompt.
@@ -203,15 +205,15 @@ pub enum Error {
         /// Tokens the context holds.
         context: usize,
     },
-    /// A request names another model than the one that is loaded.
-    #[error("the model {model:?} does not exist: {known:?} does")]
+    /// A request names a model that is not loaded.
+    #[error("model {model:?} is not loaded; the loaded model is {known:?}")]
     ModelNotFound {
         /// The name in the request.
         model: String,
         /// The name of the model that is loaded.
         known: String,
     },
-    /// Nothing answers at this address.
+    /// No endpoint has this address.
     #[error("unknown request URL: {method} {path}")]
     UnknownUrl {
         /// The method of the request.
@@ -219,17 +221,17 @@ pub enum Error {
         /// The path of its URL.
         path: String,
     },
-    /// The address is answered by another method.
-    #[error("not allowed to {method} on {path}, only to {allowed}")]
+    /// The endpoint does not accept this method.
+    #[error("method {method} is not allowed on {path}; use {allowed}")]
     WrongMethod {
         /// The method of the request.
         method: String,
         /// The path of its URL.
         path: String,
-        /// The method that is answered.
+        /// The accepted method.
         allowed: &'static str,
     },
-    /// The caller cancelled. Nothing is lost: the engine can be used again.
+    /// The caller cancelled the request. The engine stays usable.
     #[error("aborted by the caller")]
     Aborted,
     /// A file could not be read or written.
@@ -237,13 +239,13 @@ pub enum Error {
     Io {
         /// The path or URL.
         path: String,
-        /// What the system said.
+        /// Message of the system.
         reason: String,
     },
-    /// A fault of this crate, never of its caller.
+    /// A bug in this crate, never in its caller.
     #[error("internal error: {detail}")]
     Internal {
-        /// What was found impossible.
+        /// The violated assumption.
         detail: String,
     },
 }
@@ -286,12 +288,12 @@ impl From<PictureError> for Error {
     }
 }
 
-/// `text`, or nothing where `about` is empty.
+/// `text`, or nothing if `about` is empty.
 fn unless_empty(about: &str, text: String) -> String {
     if about.is_empty() { String::new() } else { text }
 }
 
-/// What a budget says.
+/// The message of [`Error::BudgetExceeded`].
 #[cfg(feature = "cli")]
 fn exceeded(
     scope: &str,
@@ -300,12 +302,12 @@ fn exceeded(
     asked: Option<u64>,
     renews_at: Option<&str>,
 ) -> String {
-    let asked = asked.map(|asked| format!(", {asked} are asked for")).unwrap_or_default();
-    let renews = renews_at.map(|at| format!("; it starts anew at {at}")).unwrap_or_default();
-    format!("the {scope}'s budget is {limit} {unit}: {spent} are spent{asked}{renews}")
+    let asked = asked.map(|asked| format!(", {asked} more needed")).unwrap_or_default();
+    let renews = renews_at.map(|at| format!("; resets at {at}")).unwrap_or_default();
+    format!("{scope} budget exceeded: {spent} of {limit} {unit} used{asked}{renews}")
 }
 
-/// ` (BYTES for THIS, BYTES for THAT)` or nothing.
+/// ` (BYTES for A, BYTES for B)`, or nothing.
 fn breakdown(parts: &[(String, u64)]) -> String {
     let all: Vec<String> = parts.iter().map(|(purpose, bytes)| format!("{bytes} for {purpose}")).collect();
     if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }

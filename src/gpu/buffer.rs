@@ -1,4 +1,4 @@
-//! Storage buffers that the ledger counts, and byte ranges of them.
+//! Storage buffers counted by the ledger, and byte ranges of them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use super::device::Gpu;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
-/// A storage buffer. Clones share it; the last one frees it at once, without waiting for a garbage collector.
+/// A storage buffer. Clones share it. Dropping the last clone frees the memory at once, without waiting for a
+/// garbage collector.
 #[derive(Debug, Clone)]
 pub struct Buffer(pub(super) Arc<Owned>);
 
 #[derive(Debug)]
 pub(super) struct Owned {
-    /// `None` on paper: see [`super::DryDevice`].
+    /// `None` on a [`super::DryDevice`].
     raw: Option<wgpu::Buffer>,
     bytes: u64,
     purpose: Purpose,
@@ -35,18 +36,18 @@ impl Buffer {
         self.0.bytes
     }
 
-    /// A buffer that takes no memory, counted by `ledger` as if it did.
+    /// Creates a buffer without memory, which `ledger` counts like any other.
     pub(super) fn dry(purpose: Purpose, bytes: u64, ledger: &Arc<Ledger>) -> Self {
         ledger.add(purpose, bytes);
         Self(Arc::new(Owned { raw: None, bytes, purpose, ledger: ledger.clone() }))
     }
 
-    /// Whether both are the same buffer.
+    /// Returns true if both are the same buffer.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether there are other clones of it.
+    /// Returns true if other clones of the buffer exist.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -56,17 +57,20 @@ impl Buffer {
         Slice { buffer: self.clone(), offset: 0, bytes: self.bytes() }
     }
 
-    /// `range` of the buffer, in bytes. Bindings want offsets that are multiples of 256.
+    /// `range` of the buffer in bytes. Bindings need offsets that are multiples of 256.
     pub fn slice(&self, range: Range<u64>) -> Slice {
         Slice { buffer: self.clone(), offset: range.start, bytes: range.end - range.start }
     }
 
-    /// The device's buffer.
+    /// The wgpu buffer.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a buffer on paper.
+    /// [`Error::Internal`] for a buffer of a dry device.
     pub(super) fn raw(&self) -> Result<&wgpu::Buffer> {
-        self.0.raw.as_ref().ok_or_else(|| Error::Internal { detail: "a buffer on paper was used on a device".into() })
+        self.0
+            .raw
+            .as_ref()
+            .ok_or_else(|| Error::Internal { detail: "a buffer of a dry device was used on a GPU".into() })
     }
 }
 
@@ -82,49 +86,50 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// All but its first `bytes`.
+    /// The slice without its first `bytes`.
     #[must_use]
     pub fn skip(&self, bytes: u64) -> Self {
         Self { buffer: self.buffer.clone(), offset: self.offset + bytes, bytes: self.bytes.saturating_sub(bytes) }
     }
 
-    /// All but its first `rows` rows of `width` 32-bit floats.
+    /// The slice without its first `rows` rows of `width` 32-bit floats.
     #[must_use]
     pub fn skip_rows(&self, rows: usize, width: usize) -> Self {
         self.skip((rows * width * size_of::<f32>()) as u64)
     }
 }
 
-/// Of how many rows all multiples begin where a binding may, at a multiple of 256 bytes, whichever of `widths` 32-bit floats a row has.
+/// Smallest row count whose byte offset is a multiple of 256, as bindings need, for every width in `widths` (in
+/// 32-bit floats).
 pub fn row_alignment(widths: &[usize]) -> usize {
-    // Powers of two: the largest is a multiple of the others.
+    // All are powers of two: the largest is a multiple of the others.
     widths.iter().map(|width| 64 >> width.trailing_zeros().min(6)).max().unwrap_or(1)
 }
 
-/// Bytes that a buffer takes which is to hold `bytes`.
+/// Bytes allocated for a buffer of `bytes` bytes.
 pub fn allocated(bytes: u64) -> u64 {
     bytes.next_multiple_of(16).max(16)
 }
 
-/// Where the buffers of a model come from: a [`Gpu`], or [`super::DryDevice`], which only counts them.
+/// Allocates the buffers of a model: a [`Gpu`], or a [`super::DryDevice`], which only counts them.
 pub trait Allocator {
     /// Allocates a storage buffer of at least `bytes`, filled with zeros.
     ///
     /// # Errors
-    /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`]. In a browser that memory ran out shows later,
-    /// in [`Gpu::flush_errors`] or [`Gpu::check`].
+    /// [`Error::LimitsTooSmall`] if no binding can hold it, [`Error::OutOfMemory`]. A browser reports exhausted
+    /// memory later, in [`Gpu::flush_errors`] or [`Gpu::check`].
     fn alloc(&self, label: &str, purpose: Purpose, bytes: u64) -> Result<Buffer>;
 
-    /// Allocates a storage buffer of `bytes` and fills it with `data`, which is not called on paper.
+    /// Allocates a storage buffer of `bytes` and fills it with `data`, which a dry device does not call.
     ///
     /// # Errors
     /// As [`Self::alloc`].
     fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, data: &dyn Fn() -> Vec<u8>) -> Result<Buffer>;
 
-    /// Bytes that one buffer, bound as a whole, may hold.
+    /// Largest buffer in bytes that can be bound as a whole.
     fn max_binding(&self) -> u64;
 
-    /// Storage buffers that a kernel may bind.
+    /// Most storage buffers that a kernel may bind.
     fn max_bindings(&self) -> usize;
 }
 
@@ -159,7 +164,8 @@ impl Allocator for Gpu {
 }
 
 impl Gpu {
-    /// As [`Allocator::alloc`], but without regard to [`GpuOptions::max_binding`](super::GpuOptions): for what is no model's.
+    /// Allocates a buffer that belongs to no model: [`GpuOptions::max_binding`](super::GpuOptions) does not limit
+    /// it.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -168,7 +174,7 @@ impl Gpu {
         self.own(label, purpose, bytes, usage)
     }
 
-    /// A buffer of parameters that are written once and read by many runs.
+    /// Allocates a buffer for parameters that are written once and read by many runs.
     pub(super) fn alloc_uniform(&self, label: &str, bytes: u64) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         self.own(label, Purpose::Activations, bytes, usage)
@@ -183,7 +189,7 @@ impl Gpu {
         Ok(Buffer(Arc::new(Owned { raw: Some(raw), bytes, purpose, ledger })))
     }
 
-    /// A buffer whose allocation is watched.
+    /// Creates a buffer inside an error scope.
     pub(super) fn create_buffer(
         &self,
         label: &str,
@@ -199,7 +205,7 @@ impl Gpu {
         Ok(raw)
     }
 
-    /// A buffer holding `data`.
+    /// Allocates a buffer that holds `data`.
     ///
     /// # Errors
     /// As [`Allocator::alloc`].
@@ -210,7 +216,7 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Puts `bytes` at `offset`; takes effect before the next run. Bytes past the last whole word are padded with zeros.
+    /// Writes `bytes` at `offset`, before the next run. Pads the last word with zeros.
     ///
     /// # Errors
     /// [`Error::Internal`] if it does not fit.
@@ -221,7 +227,7 @@ impl Gpu {
             return Err(Error::Internal { detail });
         }
         let raw = buffer.raw()?;
-        // The queue keeps a copy until it has been carried out.
+        // The queue keeps a copy until the write is done.
         self.0.ledger.pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {

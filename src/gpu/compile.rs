@@ -1,4 +1,4 @@
-//! WGSL to compiled pipelines, each made once a device.
+//! Compiles WGSL to pipelines, each once per device.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::lock;
 use super::threads::for_each;
 use crate::error::{Error, Result};
 
-/// A kernel with its text as this device's compiler takes it.
+/// A kernel with its WGSL for this device's compiler.
 struct Source<'a> {
     kernel: &'a Kernel,
     wgsl: String,
@@ -20,10 +20,11 @@ struct Source<'a> {
 }
 
 impl Gpu {
-    /// Compiles kernels, each once and several at a time. `on_compiled` is told how many kernels are done, of how many.
+    /// Compiles kernels, each once, several at a time. `on_compiled` receives the number of compiled kernels and
+    /// the total.
     ///
     /// # Errors
-    /// [`crate::Error::Gpu`] for a shader the driver refuses, or as [`Gpu::check`].
+    /// [`crate::Error::Gpu`] for a shader that the driver refuses, or as [`Gpu::check`].
     pub async fn compile<'a>(
         &self,
         kernels: impl IntoIterator<Item = &'a Kernel>,
@@ -67,7 +68,8 @@ impl Gpu {
         Ok(Source { kernel, bindings: bindings(&wgsl)?, wgsl })
     }
 
-    /// Finds a kernel compiled, or has work wait until it is. A shader the driver refuses shows in [`Gpu::check`].
+    /// Returns a kernel's pipeline and compiles it now if nobody did before. [`Gpu::check`] reports a shader that
+    /// the driver refuses.
     pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
         if let Some(pipeline) = lock(&self.0.pipelines).get(kernel) {
             return Ok(pipeline.clone());

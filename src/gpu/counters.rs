@@ -1,8 +1,8 @@
-//! Counts what a device is asked to do: what a token costs beyond the kernels themselves.
+//! Counts of a device's operations: the overhead of a token beyond its kernels.
 
 use bytemuck::{Pod, Zeroable};
 
-/// How often a device was asked to do what.
+/// Number of operations of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, Pod, Zeroable)]
 #[serde(rename_all = "camelCase")]
 #[repr(C)]
@@ -13,22 +13,22 @@ pub struct Counters {
     pub submits: u64,
     /// Writes to buffers.
     pub writes: u64,
-    /// Buffers made.
+    /// Buffers created.
     pub buffers: u64,
-    /// Bind groups made.
+    /// Bind groups created.
     pub bind_groups: u64,
     /// Pipelines compiled.
     pub pipelines: u64,
-    /// Of these, the ones that work had to wait for: nobody had them compiled before.
+    /// Pipelines compiled while a run waited for them, because nobody had compiled them ahead.
     pub late_pipelines: u64,
-    /// Bytes that came back.
+    /// Bytes read back.
     pub bytes_read: u64,
 }
 
 impl std::ops::Sub for Counters {
     type Output = Self;
 
-    /// What was done since `earlier`.
+    /// Operations since `earlier`.
     fn sub(self, earlier: Self) -> Self {
         let [now, earlier]: [[u64; 8]; 2] = bytemuck::cast([self, earlier]);
         bytemuck::cast(std::array::from_fn::<u64, 8, _>(|index| now[index] - earlier[index]))

@@ -1,4 +1,4 @@
-//! Finds a GPU and opens it.
+//! Finding and opening a GPU.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use super::lock;
 use super::pace::Pace;
 use crate::error::{Error, Result};
 
-/// Storage buffers that a kernel binds at most, where the device allows as many: more would serve none.
+/// Most storage bindings requested from a device. No kernel uses more.
 const MOST_BINDINGS: u32 = 10;
 
 /// An opened GPU. Clones share it.
@@ -35,69 +35,67 @@ pub(super) struct Opened {
     counters: Mutex<Counters>,
     kernel_config: Mutex<KernelConfig>,
     pub(super) pace: Mutex<Pace>,
-    /// Whether a browser compiles the shaders.
+    /// True if a browser compiles the shaders.
     pub(super) is_browser: bool,
 }
 
-/// What the device is, for people and bug reports.
+/// Description of a device for users and bug reports.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceReport {
-    /// The adapter's name; browsers may hide it.
+    /// The adapter's name; a browser may hide it.
     pub name: String,
     /// Vulkan, Metal, DX12 or the browser's WebGPU.
     pub backend: String,
-    /// The driver, as far as it says.
+    /// The driver, if known.
     pub driver: String,
     /// Largest storage binding in bytes.
     pub max_storage_buffer_binding_size: u64,
     /// Largest buffer in bytes.
     pub max_buffer_size: u64,
-    /// Whether it is hardware.
+    /// Hardware or software.
     pub class: DeviceClass,
-    /// Optional features that it has and kernels know.
+    /// Optional features of the device that kernels use.
     pub features: Features,
-    /// Fewest and most lanes of a subgroup, as far as the platform says.
+    /// Fewest and most lanes of a subgroup, if the platform reports them.
     pub subgroup_sizes: [u32; 2],
 }
 
-/// How a GPU is opened, and opened again once it is lost.
+/// Options for opening a GPU and for reopening it after a loss.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// Bytes that one binding, and so one buffer, may hold at most, if less than the device allows: what a lesser device would
-    /// make of a model.
+    /// Largest binding in bytes, if less than the device allows. Simulates a smaller device.
     pub max_binding: Option<u64>,
-    /// FLOP that a submission of many rows has at most, if less than the device does in its time: what a slower device would make
-    /// of a model.
+    /// Most FLOP in a submission of many rows, if less than the device's rate allows. Simulates a slower device.
     pub max_flops: Option<u64>,
-    /// What the platform says of the device that wgpu does not know.
+    /// Capabilities that the platform knows and wgpu does not report.
     pub browser_caps: BrowserCaps,
-    /// Compiles shaders without a wait, where the platform can and wgpu cannot.
+    /// Compiles shaders asynchronously on platforms that can, because wgpu cannot.
     pub compile_ahead: Option<CompileAhead>,
-    /// Faults that tests want.
+    /// Injected faults, for tests.
     pub faults: Option<Arc<dyn Faults>>,
 }
 
-/// Compiles a shader, given its name, its WGSL and its storage bindings from 1 on, for the device that was opened last. wgpu then finds
-/// the pipeline made; one that is refused it makes again, and hears why.
+/// Compiles a shader, given its name, its WGSL and its storage bindings from 1 on, for the device opened last. wgpu
+/// then finds the pipeline cached. If the shader is refused, wgpu compiles it again and receives the error.
 pub type CompileAhead = fn(&str, &str, &[Access]) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// What drivers do rarely and at a time of their own: tests have devices do it when they like.
+/// Rare driver faults that tests trigger on purpose.
 pub trait Faults: std::fmt::Debug + Send + Sync {
-    /// Whether the device is lost before the submission that comes now.
+    /// Returns true if the device is lost before this submission.
     fn lose_at_submission(&self) -> bool;
 
-    /// Whether the device is lost before the write that comes now.
+    /// Returns true if the device is lost before this write.
     fn lose_at_write(&self) -> bool;
 
-    /// Whether this attempt to open a device fails.
+    /// Returns true if this attempt to open a device fails.
     fn refuse_to_open(&self) -> bool;
 
-    /// A kernel's shader as it is to be compiled.
+    /// Returns the WGSL to compile for a kernel.
     fn source(&self, kernel: &str, source: String) -> String;
 }
 
-/// What a platform knows of a device that wgpu does not: in browsers wgpu 30 neither asks for subgroups nor sees language features
+/// Capabilities of a browser's device: wgpu 30 neither requests subgroups nor reports language features there
 /// (<https://github.com/gfx-rs/wgpu/issues/10146>).
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,10 +107,10 @@ pub struct BrowserCaps {
 }
 
 impl Gpu {
-    /// Opens the adapter that the platform prefers for speed.
+    /// Opens the high-performance adapter of the platform.
     ///
     /// # Errors
-    /// [`Error::WebgpuUnavailable`] if there is none or it refuses to open.
+    /// [`Error::WebgpuUnavailable`] if there is none or it cannot be opened.
     pub async fn open() -> Result<Self> {
         Self::open_with(GpuOptions::default()).await
     }
@@ -125,7 +123,8 @@ impl Gpu {
         Self::open_into(options, Arc::default(), Pace::default()).await
     }
 
-    /// Gives the device up, with all its buffers, and opens one like it, which gets less work at once. The ledger goes on.
+    /// Drops the device with all its buffers and opens a new one, which receives less work per submission. The
+    /// ledger is kept.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -137,10 +136,10 @@ impl Gpu {
         Ok(again)
     }
 
-    /// Destroys the device. Whatever is done with it from now on fails with [`Error::DeviceLost`].
+    /// Destroys the device. Later operations fail with [`Error::DeviceLost`].
     pub fn lose(&self) {
         self.0.device.destroy();
-        // Nothing is under way any more.
+        // A destroyed device runs nothing.
         drop(self.0.ledger.settling());
     }
 
@@ -200,38 +199,38 @@ impl Gpu {
         Ok(Self(Arc::new(opened)))
     }
 
-    /// What the device is.
+    /// The device's description.
     pub fn report(&self) -> &DeviceReport {
         &self.0.report
     }
 
-    /// What the device is, as far as it decides how work is best divided.
+    /// The device's class, which kernel tunings depend on.
     pub fn class(&self) -> DeviceClass {
         self.0.report.class
     }
 
-    /// Optional features that it has and kernels know.
+    /// Optional features of the device that kernels use.
     pub fn features(&self) -> Features {
         self.0.report.features
     }
 
-    /// How kernels are computed from now on: at first with all features that it has.
+    /// The configuration of kernels; all features of the device are on by default.
     pub fn kernel_config(&self) -> KernelConfig {
         *lock(&self.0.kernel_config)
     }
 
-    /// Has kernels computed in other ways, as far as the device can.
+    /// Changes the configuration of kernels, within the features of the device.
     pub fn set_kernel_config(&self, kernel_config: KernelConfig) {
         let features = kernel_config.features & self.features();
         *lock(&self.0.kernel_config) = KernelConfig { features, ..kernel_config };
     }
 
-    /// The account of all buffers.
+    /// The ledger of all buffers.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.0.ledger
     }
 
-    /// What this device has been asked to do so far.
+    /// Operations of this device so far.
     pub fn counters(&self) -> Counters {
         *lock(&self.0.counters)
     }
@@ -240,7 +239,7 @@ impl Gpu {
         add(&mut lock(&self.0.counters));
     }
 
-    /// The queue, for a write.
+    /// Returns the queue and counts a write.
     pub(super) fn queue_to_write(&self) -> &wgpu::Queue {
         if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_write()) {
             self.lose();
@@ -249,12 +248,12 @@ impl Gpu {
         &self.0.queue
     }
 
-    /// Has `told` called once all that was submitted so far is done.
+    /// Calls `told` when everything submitted so far has run.
     pub(super) fn when_done(&self, told: impl FnOnce() + Send + 'static) {
         self.0.queue.on_submitted_work_done(told);
     }
 
-    /// Submits what the encoder holds.
+    /// Submits the commands of an encoder.
     pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_submission()) {
             self.lose();
@@ -266,7 +265,8 @@ impl Gpu {
     }
 }
 
-/// The optional features of a device, and what wgpu is asked for to have them. Apple's GPUs make packed products one by one.
+/// The optional features of a device, and the wgpu features to request for them. Apple's GPUs compute packed dot
+/// products one by one, so they are not used there.
 fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuOptions) -> (Features, wgpu::Features) {
     let asked = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
     let is_native = info.backend != wgpu::Backend::BrowserWebGpu;
@@ -284,7 +284,7 @@ fn features_of(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo, options: &GpuO
     (own | options.browser_caps.features, asked)
 }
 
-/// What is asked of a device with these features, of what it offers.
+/// The limits to request for these features, out of those that the device offers.
 fn limits_of(offered: &wgpu::Limits, features: Features) -> wgpu::Limits {
     let limits = wgpu::Limits {
         max_buffer_size: offered.max_buffer_size,
@@ -303,7 +303,7 @@ fn limits_of(offered: &wgpu::Limits, features: Features) -> wgpu::Limits {
     }
 }
 
-/// Browsers do not tell the type of every device, but name it.
+/// A browser does not report every device's type, but its name tells.
 fn class_of(info: &wgpu::AdapterInfo) -> DeviceClass {
     let named = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
     let is_any_of = |names: &[&str]| names.iter().any(|name| named.contains(name));

@@ -1,7 +1,7 @@
-//! What a device has reported, and the error scopes whose results are still to come.
+//! Errors that a device has reported, and error scopes whose results are pending.
 //!
-//! Devices report errors in three ways: to an error scope, to nobody in particular, and by being lost. Natively all of it is known at
-//! once; a browser tells later. Either way it ends here.
+//! A device reports an error to an error scope, as an uncaptured error, or by being lost. A native device reports
+//! at once; a browser reports later. All errors are collected here.
 
 use std::fmt;
 use std::future::Future;
@@ -12,15 +12,15 @@ use std::task::{Context, Poll, Waker};
 use super::lock;
 use crate::error::{Error, Result};
 
-/// What was said, and what is still to be answered.
+/// Errors reported so far, and pending error scopes.
 #[derive(Default)]
 pub(super) struct DeviceErrors {
-    /// Shared with what wgpu calls, on threads of its own.
+    /// Shared with wgpu's callbacks, which run on other threads.
     state: Arc<Mutex<State>>,
     asked: Mutex<Vec<Asked>>,
 }
 
-/// An error scope that has been closed, with the error for what it may have caught.
+/// A closed error scope, with the error to report if it caught something.
 type Asked = (Error, Pin<Box<dyn Answer>>);
 
 impl fmt::Debug for DeviceErrors {
@@ -32,34 +32,34 @@ impl fmt::Debug for DeviceErrors {
 #[derive(Debug, Default)]
 struct State {
     first: Option<Error>,
-    /// Who waits for something a lost device would never give.
+    /// Tasks that wait for results which a lost device never delivers.
     waiting: Vec<Waker>,
 }
 
-/// The answer of an error scope; between threads it may go where wgpu's own values may.
+/// The result of an error scope, as `Send` as wgpu's own types.
 pub(super) trait Answer: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend {}
 
 impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Answer for F {}
 
 impl DeviceErrors {
-    /// As the first complaint, unless there was one that explains more.
+    /// Records an error, unless a recorded one explains more.
     pub(super) fn remember(&self, error: Error) {
         lock(&self.state).remember(error);
     }
 
-    /// The first complaint since the last call, if there was any. A lost device stays lost.
+    /// Takes the first error since the last call, if there was one. A lost device stays lost.
     pub(super) fn take(&self) -> Result<()> {
         let mut state = lock(&self.state);
         let taken = if state.is_lost() { state.first.clone() } else { state.first.take() };
         taken.map_or(Ok(()), Err)
     }
 
-    /// As [`Self::take`], but leaves what may only be a consequence.
+    /// As [`Self::take`], but leaves errors that may only be consequences of a loss.
     pub(super) fn take_grave(&self) -> Result<()> {
         if matches!(lock(&self.state).first, Some(Error::Gpu { .. })) { Ok(()) } else { self.take() }
     }
 
-    /// How the device was lost, if it was.
+    /// The error of a lost device.
     pub(super) fn lost(&self) -> Option<Error> {
         let state = lock(&self.state);
         state.first.clone().filter(|_| state.is_lost())
@@ -72,12 +72,12 @@ impl DeviceErrors {
         }
     }
 
-    /// Adds a scope that has been closed; `refusal` is the error if it caught something, but for what the device says of it.
+    /// Adds a closed scope. If it caught an error, `refusal` is reported with the device's message.
     pub(super) fn ask(&self, refusal: Error, answer: impl Answer + 'static) {
         lock(&self.asked).push((refusal, Box::pin(answer)));
     }
 
-    /// Remembers what has been answered with an error; whether nothing is left to answer.
+    /// Collects the results of scopes. Returns true if none is pending.
     pub(super) fn look(&self, context: &mut Context<'_>) -> bool {
         let mut asked = lock(&self.asked);
         asked.retain_mut(|(refusal, answer)| match answer.as_mut().poll(context) {
@@ -93,8 +93,7 @@ impl DeviceErrors {
 }
 
 impl State {
-    /// A lost device explains everything that follows, and so does memory that ran out; otherwise the first complaint is the
-    /// telling one.
+    /// A lost device and exhausted memory explain all later errors; otherwise the first error is the relevant one.
     fn remember(&mut self, error: Error) {
         let lost = matches!(error, Error::DeviceLost { .. });
         let graver = matches!(error, Error::OutOfMemory { .. }) && matches!(self.first, Some(Error::Gpu { .. }));
@@ -111,7 +110,7 @@ impl State {
     }
 }
 
-/// Has everything the device says remembered.
+/// Records everything that the device reports from now on.
 pub(super) fn listen(device: &wgpu::Device) -> DeviceErrors {
     let errors = DeviceErrors::default();
     let heard = errors.state.clone();
@@ -126,7 +125,7 @@ pub(super) fn listen(device: &wgpu::Device) -> DeviceErrors {
     errors
 }
 
-/// The crate's error for what the device says.
+/// Converts a wgpu error.
 fn answered(refusal: Error, said: wgpu::Error) -> Error {
     let (detail, out_of_memory) = match said {
         wgpu::Error::OutOfMemory { source } => (source.to_string(), true),

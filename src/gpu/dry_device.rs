@@ -1,5 +1,5 @@
-//! A device that exists on paper: it hands out buffers of the right sizes that take no memory, so that what a model would allocate
-//! and launch can be counted before anything is allocated.
+//! A device for dry runs: its buffers have sizes but no memory, so that allocations and launches of a model can be
+//! counted before anything is allocated.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::device::Gpu;
 use super::ledger::{Ledger, Purpose};
 use crate::error::Result;
 
-/// The limits that recordings depend on, and an account of what was asked for.
+/// The device limits that recordings depend on, and a ledger of the requested buffers.
 #[derive(Debug, Clone)]
 pub struct DryDevice {
     max_binding: u64,
@@ -17,7 +17,7 @@ pub struct DryDevice {
 }
 
 impl DryDevice {
-    /// A device that binds at most `max_bindings` storage buffers to a kernel, of at most `max_binding` bytes each.
+    /// A device with at most `max_bindings` storage bindings for each kernel, of at most `max_binding` bytes each.
     pub fn new(max_binding: u64, max_bindings: usize) -> Self {
         Self { max_binding, max_bindings, ledger: Arc::default() }
     }
@@ -27,19 +27,19 @@ impl DryDevice {
         self.ledger.rows()[purpose as usize].current
     }
 
-    /// Counts out what is on its way to the device, as waiting for one does.
+    /// Releases staging bytes from the ledger, like waiting for a real device.
     pub fn wait_idle(&self) {
         drop(self.ledger.settling());
     }
 
-    /// The account of all buffers.
+    /// The ledger of all buffers.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 }
 
 impl Gpu {
-    /// A device on paper with the limits of this one.
+    /// A dry device with the limits of this one.
     pub fn dry_device(&self) -> DryDevice {
         DryDevice::new(self.max_binding(), self.max_bindings())
     }

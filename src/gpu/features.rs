@@ -1,22 +1,22 @@
-//! What a device can do beyond what every device can.
+//! Optional device features.
 
 use serde::{Deserialize, Serialize};
 
-/// Threads of a workgroup for which a device must be asked: twice as many as every device has.
+/// Threads of a large workgroup, twice the number that every device supports.
 pub const LARGE_THREADS: u32 = 512;
-/// Workgroup memory for which it must be asked: twice as much.
+/// Memory of a large workgroup, twice the size that every device supports.
 pub const LARGE_BYTES: u32 = 32 << 10;
 
 bitflags::bitflags! {
-    /// Optional abilities of a device, or what a kernel asks of it. JSON has a boolean for each.
+    /// Optional features that a device has or a kernel needs. Serialized as one boolean each.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
     #[serde(from = "Named", into = "Named")]
     pub struct Features: u8 {
         /// 16-bit floats in shaders.
         const F16 = 1;
-        /// Sums across the lanes of a subgroup of any size, and the subgroup's number.
+        /// Sums across a subgroup of any size, and the subgroup's number.
         const SUBGROUPS = 2;
-        /// Products of four packed 8-bit integers that the device makes in one instruction.
+        /// Dot products of four packed 8-bit integers in one instruction.
         const DOT = 4;
         /// Workgroups of [`LARGE_THREADS`] threads, with [`LARGE_BYTES`] of memory.
         const LARGE_WORKGROUPS = 8;
@@ -28,7 +28,7 @@ struct Named {
     f16: bool,
     subgroups: bool,
     dot: bool,
-    /// Not known to what was remembered, or is told by pages, without it.
+    /// Absent in saved tunings and page options from older versions.
     #[serde(default, rename = "largeWorkgroups")]
     large_workgroups: bool,
 }
@@ -58,17 +58,17 @@ impl From<Features> for Named {
 }
 
 impl Features {
-    /// None: what every device can do.
+    /// No features: supported by every device.
     pub const NONE: Self = Self::empty();
 
-    /// Their names, `baseline` for none.
+    /// The names of the features, or `baseline`.
     pub fn name(self) -> String {
         let names: Vec<_> = self.iter_names().map(|(name, _)| name.to_lowercase()).collect();
         if names.is_empty() { "baseline".into() } else { names.join("+") }
     }
 
-    /// The directives that WGSL begins with to use them, for a browser or for naga, which has subgroups without being asked and
-    /// refuses to be.
+    /// The WGSL directives that enable these features. They differ between browsers and naga, which enables
+    /// subgroups by default and rejects the directive.
     pub fn directives(self, is_browser: bool) -> String {
         let lines = [
             (self.contains(Self::F16), "enable f16;\n"),

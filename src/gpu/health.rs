@@ -1,4 +1,4 @@
-//! Waiting for a device, and asking it what went wrong.
+//! Waiting for a device and collecting its errors.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +9,12 @@ use super::device::Gpu;
 use crate::error::{Error, Result};
 
 impl Gpu {
-    /// Does `work` in an error scope. What the scope catches becomes `refusal`, with what the device says of it.
+    /// Runs `work` in an error scope. An error in the scope becomes `refusal` with the device's message.
     pub(super) fn watched<T>(&self, refusal: Error, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
         let scope = self.0.device.push_error_scope(filter);
         let made = work();
         self.0.errors.ask(refusal, scope.pop());
-        // What follows from a refusal is complained about as well, but after it.
+        // Consequences of a refusal are reported as well, but after it.
         self.look();
         made
     }
@@ -23,8 +23,8 @@ impl Gpu {
         self.0.errors.look(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Whether memory has run out or the device is lost, as far as is known by now. What else there is to complain about waits for
-    /// [`Gpu::flush_errors`]: it may only be that the device is about to be lost.
+    /// Fails if memory is known to have run out or the device is known to be lost. Other errors wait for
+    /// [`Gpu::flush_errors`], because they may be first signs of a loss.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
@@ -34,7 +34,7 @@ impl Gpu {
         self.0.errors.take_grave()
     }
 
-    /// Waits until the device has said of everything so far whether it can be done: allocations, shaders.
+    /// Waits until the device has reported the success of all allocations and shaders so far.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
@@ -44,7 +44,7 @@ impl Gpu {
         self.check()?;
         let complaint = errors.take();
         if complaint.is_err() && !self.responds().await {
-            // Firefox complains of what a lost device cannot do before it says that the device is lost.
+            // Firefox reports failed operations of a lost device before it reports the loss.
             let reason = complaint.as_ref().map_or_else(Error::to_string, |()| String::new());
             errors.remember(Error::DeviceLost { reason });
             return errors.take();
@@ -52,7 +52,7 @@ impl Gpu {
         complaint
     }
 
-    /// Whether the device still maps a buffer: a lost one maps none, whatever else it has to say.
+    /// Returns true if the device can still map a buffer, which a lost one cannot.
     async fn responds(&self) -> bool {
         let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
@@ -65,14 +65,14 @@ impl Gpu {
         matches!(mapped, Ok(true))
     }
 
-    /// Maps a buffer for reading when `submission`, or else all that was submitted before, has run. Whether it could be mapped.
+    /// Maps a buffer for reading after `submission`, or after everything submitted. Returns false if that failed.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
     pub(super) async fn map(&self, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<bool> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only if the caller dropped the whole read.
+            // The receiver is gone only if the caller dropped the read.
             let _ = sender.send(result);
         });
         self.wait_for(submission)?;
@@ -80,18 +80,18 @@ impl Gpu {
         Ok(matches!(mapped, Ok(Ok(()))))
     }
 
-    /// Natively waits until `submission`, or else all that was submitted before, has run; in a browser it does nothing: the event loop
-    /// tells.
+    /// On native platforms waits until `submission`, or else everything submitted, has run. Does nothing in a
+    /// browser, where the event loop runs callbacks.
     ///
     /// # Errors
     /// As [`Self::poll`].
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        // A lost device knows no submissions.
+        // A lost device rejects the submission index.
         self.poll(wait).or_else(|_| self.poll(wgpu::PollType::wait_indefinitely()))
     }
 
-    /// Waits for `work`, but not for what a lost device will never do.
+    /// Waits for `work` or until the device is lost.
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
@@ -111,12 +111,12 @@ impl Gpu {
         .await
     }
 
-    /// Natively runs the callbacks that are due; in a browser the event loop does.
+    /// On native platforms runs due callbacks. Does nothing in a browser, where the event loop runs them.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<()> {
-        // wgpu 30 panics where the driver loses the device while it is waited for (`handle_error_fatal` in `Device::poll`).
+        // wgpu 30 panics if the device is lost during the wait (`handle_error_fatal` in `Device::poll`).
         match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(how))) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),

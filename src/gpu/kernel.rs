@@ -1,4 +1,4 @@
-//! Kernels that can be compiled, and what they bind.
+//! Kernels and their bindings.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use super::features::Features;
 use crate::error::{Error, Result};
 use crate::shader::Shader;
 
-/// How a kernel uses one of its storage bindings.
+/// Access of a kernel to a storage binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Only reads it.
@@ -19,7 +19,7 @@ pub enum Access {
     ReadWrite,
 }
 
-/// A kernel that can be compiled. Cloning and comparing kernels touches no WGSL.
+/// A kernel to compile. Clones and comparisons do not touch the WGSL.
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<Parts>);
 
@@ -28,14 +28,15 @@ struct Parts {
     name: Cow<'static, str>,
     needs: Features,
     shader: Shader,
-    /// Of the shader, made once: the kernel is looked up for every launch.
+    /// The shader's hash, computed once because every launch looks the kernel up.
     hash: u64,
     origin: Box<dyn Any + Send + Sync>,
 }
 
 impl Kernel {
-    /// A kernel with a name for listings, such as `matmul<q4_0>`, the optional features that it uses, and its WGSL: an entry point `main`,
-    /// parameters as uniform binding 0, storage bindings from 1 on. `origin` is what its maker likes to find again.
+    /// A kernel with a name for listings, such as `matmul<q4_0>`, the optional features it uses, and its WGSL: an
+    /// entry point `main`, parameters in uniform binding 0, storage bindings from 1 on. `origin` is data for
+    /// [`Self::origin`].
     pub fn new(
         name: impl Into<Cow<'static, str>>,
         needs: Features,
@@ -52,22 +53,22 @@ impl Kernel {
         &self.0.name
     }
 
-    /// Optional features that it uses: what its directives are made of.
+    /// Optional features that its directives enable.
     pub fn needs(&self) -> Features {
         self.0.needs
     }
 
-    /// What its text is made of.
+    /// The shader without directives.
     pub fn shader(&self) -> &Shader {
         &self.0.shader
     }
 
-    /// What its maker gave with it, if that is a `T`.
+    /// The `origin` passed to [`Self::new`], if it is a `T`.
     pub fn origin<T: 'static>(&self) -> Option<&T> {
         self.0.origin.downcast_ref()
     }
 
-    /// The whole shader, but for its directives.
+    /// The WGSL without directives.
     ///
     /// # Errors
     /// As [`Shader::source`].
@@ -75,10 +76,10 @@ impl Kernel {
         self.0.shader.source()
     }
 
-    /// Its storage bindings from 1 on.
+    /// The storage bindings from 1 on.
     ///
     /// # Errors
-    /// As [`Self::source`], and [`Error::Internal`] if their numbers are not 1, 2, 3 and so on.
+    /// As [`Self::source`], and [`Error::Internal`] if they are not numbered 1, 2, 3 and so on.
     pub fn bindings(&self) -> Result<Vec<Access>> {
         bindings(&self.source()?)
     }

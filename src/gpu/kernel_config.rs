@@ -1,57 +1,60 @@
-//! How work is best divided and computed on a device. Kernels make of it what they need.
+//! The properties of a device that kernels are tuned for.
 
 use super::features::Features;
 
-/// What a device is, as far as it decides how work is best divided.
+/// Kind of device, which tunings depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceClass {
     /// A GPU.
     #[default]
     Hardware,
-    /// A processor that does a GPU's work.
+    /// A GPU emulated on a CPU.
     Software,
-    /// A processor whose compiler takes seconds over what others compile in tenths of one: Mesa's llvmpipe.
+    /// A software device whose compiler takes seconds instead of tenths of a second: Mesa's llvmpipe.
     SlowCompiler,
 }
 
 impl DeviceClass {
-    /// Whether lanes share rows of weights in products of few rows: on processors each lane has some of its own.
+    /// Returns true if lanes share rows of weights in products of few rows. On a CPU each lane computes its own
+    /// rows.
     pub fn lanes_share_rows(self) -> bool {
         self == Self::Hardware
     }
 
-    /// Whether threads of such a device have few registers, by the fewest and most lanes of its subgroups. Intel's share 4 KiB among 8, 16 or 32
-    /// lanes, Arm's have 64 registers, and both have subgroups of less than 32 lanes; others have 128 and more. Browsers that do not tell say 4 and 128.
+    /// Returns true if threads of such a device have few registers, judged by the fewest and most lanes of its
+    /// subgroups. Intel's GPUs share 4 KiB among 8, 16 or 32 lanes and Arm's have 64 registers; both have subgroups
+    /// of less than 32 lanes. Others have at least 128 registers. Browsers that hide the sizes report 4 and 128.
     pub fn has_few_registers(self, [fewest, most]: [u32; 2]) -> bool {
         self == Self::Hardware && (1..32).contains(&fewest) && most <= 32
     }
 }
 
-/// Families of kernels that are tuned apart from one another.
+/// Number of kernel families that are tuned separately.
 pub const TUNING_GROUPS: usize = 4;
 
-/// How kernels are to be computed on a device.
+/// Configuration of kernels for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 pub struct KernelConfig {
-    /// What the device is.
+    /// The device's class.
     pub class: DeviceClass,
-    /// Whether it is a GPU whose threads have few registers: [`DeviceClass::has_few_registers`].
+    /// True for a GPU whose threads have few registers: [`DeviceClass::has_few_registers`].
     #[serde(rename = "fewRegisters")]
     pub few_registers: bool,
-    /// Optional features that may be used: those the device has, whose kernels compute rightly.
+    /// Optional features that kernels may use: those of the device whose kernels passed their self-test.
     pub features: Features,
-    /// For each family 0 for what suits the class, or one more than an index into the family's table: what was found quicker.
+    /// For each family 0 for the default of the class, or 1 + an index into the family's table if tuning found a
+    /// faster entry.
     pub variants: [u8; TUNING_GROUPS],
 }
 
 impl KernelConfig {
-    /// What suits a class of devices, without optional features.
+    /// The defaults of a device class, without optional features.
     pub const fn of(class: DeviceClass) -> Self {
         Self { class, few_registers: false, features: Features::NONE, variants: [0; TUNING_GROUPS] }
     }
 
-    /// The entry of a family's table that was picked, if this device may use it. `uses` tells what an entry asks for.
+    /// The selected entry of a family's table, if the device has the features that it `uses`.
     pub fn pick<T: Copy>(&self, family: usize, table: &[T], uses: impl Fn(&T) -> Features) -> Option<T> {
         let variant = usize::from(*self.variants.get(family)?).checked_sub(1)?;
         table.get(variant).filter(|entry| self.features.contains(uses(entry))).copied()
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn small_subgroups_tell_which_gpus_have_few_registers() {
-        // Iris Xe, Mali, then Apple, NVIDIA, AMD, Adreno, and browsers that do not tell.
+        // Iris Xe, Mali; then Apple, NVIDIA, AMD, Adreno, and browsers that hide the sizes.
         let few = |sizes| DeviceClass::Hardware.has_few_registers(sizes);
         assert_eq!([[8, 32], [16, 16]].map(few), [true; 2]);
         assert_eq!([[4, 64], [32, 32], [32, 64], [64, 128], [4, 128], [0, 0]].map(few), [false; 6]);

@@ -1,14 +1,14 @@
-//! Counts the bytes of every GPU buffer, by purpose.
+//! Bytes of all GPU buffers, by purpose.
 //!
-//! A buffer that is freed while the GPU may still work with it keeps its memory until that work is done, and so does the copy of
-//! what was written to a buffer. Both count until the next time that everything submitted is known to have run.
+//! A buffer freed while the GPU may still use it keeps its memory until that work is done, as does the queue's copy
+//! of written data. Both count until everything submitted is known to have run.
 
 use std::sync::{Arc, Mutex};
 
 use super::lock;
 use crate::error::{Error, Result};
 
-/// What a buffer is for.
+/// Purpose of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -28,11 +28,11 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// All of them, in the order of [`Ledger::rows`].
+    /// All purposes in the order of [`Ledger::rows`].
     pub const ALL: [Self; 6] =
         [Self::TextWeights, Self::VisionWeights, Self::KvCache, Self::Activations, Self::Features, Self::Staging];
 
-    /// The name that reports and errors use.
+    /// The name used in reports and errors.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -41,7 +41,7 @@ impl Purpose {
 /// Bytes of one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct LedgerRow {
-    /// What the bytes are for.
+    /// Purpose of the bytes.
     pub purpose: Purpose,
     /// Bytes allocated now.
     pub current: u64,
@@ -66,11 +66,11 @@ impl Count {
 struct Account {
     by_purpose: [Count; Purpose::ALL.len()],
     total: Count,
-    /// Freed, but not before so many submissions have run.
+    /// Freed buffers, each with the number of submissions that must run before its memory is free.
     leaving: Vec<(u64, Purpose, u64)>,
-    /// The most that may be allocated.
+    /// Limit for all purposes together.
     limit: Option<u64>,
-    /// Submissions so far, and how many of them are known to have run.
+    /// Submissions so far, and those known to have run.
     submitted: u64,
     settled: u64,
 }
@@ -82,17 +82,17 @@ impl Account {
     }
 }
 
-/// The account of one device.
+/// The byte counts of one device.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Account>);
 
 impl Ledger {
-    /// The most bytes all purposes together may take from now on; what would be more is refused as if the device were full.
+    /// Limits the bytes of all purposes together. Allocations beyond it fail as on a full device.
     pub fn set_limit(&self, bytes: Option<u64>) {
         lock(&self.0).limit = bytes;
     }
 
-    /// Whether the limit leaves room for `bytes` more.
+    /// Fails if the limit leaves no room for `bytes` more.
     pub(super) fn check_room(&self, what: &str, purpose: Purpose, bytes: u64) -> Result<()> {
         let Account { limit, total, .. } = *lock(&self.0);
         match limit {
@@ -103,7 +103,7 @@ impl Ledger {
         }
     }
 
-    /// The error for a buffer that there is no room for.
+    /// The error for a buffer without room.
     pub(crate) fn out_of_memory(&self, what: &str, purpose: Purpose, bytes: u64, detail: String) -> Error {
         let (what, purpose) = (what.into(), purpose.name().into());
         Error::OutOfMemory { what, purpose, bytes, in_use: self.total().0, detail }
@@ -115,7 +115,7 @@ impl Ledger {
         account.total.add(bytes);
     }
 
-    /// Counts a buffer out: at once if the GPU is known to be idle, else when the work under way is done.
+    /// Releases a buffer: at once if the GPU is known to be idle, else when pending work is done.
     pub(super) fn release(&self, purpose: Purpose, bytes: u64) {
         let mut account = lock(&self.0);
         if account.submitted > account.settled {
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// Counts bytes that the next submission needs and nothing after it.
+    /// Counts bytes used only until the next submission has run.
     pub(super) fn pass(&self, purpose: Purpose, bytes: u64) {
         self.add(purpose, bytes);
         let mut account = lock(&self.0);
@@ -139,19 +139,18 @@ impl Ledger {
         lock(&self.0).submitted += 1;
     }
 
-    /// Submissions so far.
     pub(super) fn submissions(&self) -> u64 {
         lock(&self.0).submitted
     }
 
-    /// What is done once the first `submissions` submissions have run.
+    /// Returns a guard to drop when the first `submissions` submissions have run.
     pub(super) fn settling_after(self: &Arc<Self>, submissions: u64) -> Settling {
         let mut account = lock(&self.0);
         let leaving = account.leaving.extract_if(.., |(after, ..)| *after <= submissions).collect();
         Settling { ledger: self.clone(), leaving, submitted: submissions }
     }
 
-    /// What is done once everything submitted so far has run.
+    /// Returns a guard to drop when everything submitted so far has run.
     pub(super) fn settling(self: &Arc<Self>) -> Settling {
         let mut account = lock(&self.0);
         let leaving = std::mem::take(&mut account.leaving);
@@ -165,13 +164,13 @@ impl Ledger {
         Purpose::ALL.into_iter().zip(account.by_purpose).map(row).collect()
     }
 
-    /// Bytes allocated now and the most there have been, all purposes together.
+    /// Bytes of all purposes: current and peak.
     pub fn total(&self) -> (u64, u64) {
         let account = lock(&self.0);
         (account.total.current, account.total.peak)
     }
 
-    /// Takes what is allocated now for the most there has been, so that a stretch of work can be measured alone.
+    /// Resets the peaks to the current bytes, to measure one phase alone.
     pub fn restart_peaks(&self) {
         let mut account = lock(&self.0);
         let Account { by_purpose, total, .. } = &mut *account;
@@ -179,7 +178,7 @@ impl Ledger {
     }
 }
 
-/// Work under way. When it is dropped, what waited for it is counted out.
+/// Pending submissions. Dropping it releases the buffers that waited for them.
 #[derive(Debug)]
 pub(super) struct Settling {
     ledger: Arc<Ledger>,

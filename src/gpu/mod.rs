@@ -1,4 +1,5 @@
-//! wgpu, and nothing about models: a device, buffers counted by a ledger, compiled kernels, recordings and their runs.
+//! The wgpu layer, which knows nothing about models: device, buffers with a ledger, compiled kernels, recordings
+//! and their submission.
 
 pub mod buffer;
 mod compile;
@@ -34,7 +35,7 @@ pub use run::Prepared;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a mutex holds, whatever befell those that held it.
+/// Locks a mutex, even one poisoned by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

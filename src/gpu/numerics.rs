@@ -1,4 +1,4 @@
-//! What the numbers that kernels come to depend on.
+//! Identification of the numerics of a device.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,8 @@ use super::device::Gpu;
 use crate::shader::FILES;
 
 impl Gpu {
-    /// The device, its driver, the ways to compute that were chosen, and the kernels: where all are the same, so are all results.
+    /// Device, driver, kernel configuration and kernels as a string. Results are identical where these are
+    /// identical.
     pub fn numerics(&self) -> String {
         let report = self.report();
         let mut kernels = Sha256::new();

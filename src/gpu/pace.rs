@@ -1,60 +1,60 @@
-//! How quick a device is, found from how long it takes for work, and so how much work it may be given at once.
+//! Estimate of a device's compute rate from measured times, which decides how much work a submission may hold.
 
 use std::collections::VecDeque;
 
 use futures_channel::oneshot::Receiver;
 
-/// Milliseconds that a submission may take.
+/// Longest submission in milliseconds.
 const LONGEST_MS: f64 = 200.0;
-/// What pieces are to take of that: kernels differ in their rates, about by a factor of two.
+/// Share of [`LONGEST_MS`] that a piece aims at: the rates of kernels differ by about a factor of two.
 const SHARE: f64 = 0.5;
-/// FLOP a second of a device that nothing is known of: a slow one.
+/// FLOP per second assumed before anything is measured: a slow device.
 const UNKNOWN: f64 = 1e11;
-/// Fewest FLOP of a piece: more than the least that a kernel can be divided into.
+/// Fewest FLOP of a piece, which is more than the smallest launch of a divided kernel.
 const SMALLEST: u64 = 1 << 31;
-/// How often pieces are halved after losses.
+/// Most times that pieces are halved after device losses.
 const MOST_HALVINGS: u32 = 3;
-/// A rate that is found is at most so many times the one before, and at least this part of it.
+/// Largest factor by which one measurement may change the rate.
 const STEEPEST: f64 = 4.0;
-/// What is shorter, in milliseconds, is mostly the way there and back.
+/// Measurements below this many milliseconds are mostly latency.
 const SHORTEST_MS: f64 = 5.0;
-/// Work ended while it was waited for, and not long before, if the wait was at least this part of all its time.
+/// Least share of the measured time spent waiting from which the work is taken to have ended during the wait.
 const WAITED: f64 = 0.1;
 
-/// Work that the device has been given.
+/// Submitted work.
 #[derive(Debug)]
 pub(super) struct UnderWay {
-    /// As the ledger counts submissions.
+    /// Number in the ledger's count of submissions.
     pub(super) number: u64,
-    /// As wgpu does.
+    /// Index in wgpu's count of submissions.
     pub(super) index: wgpu::SubmissionIndex,
     pub(super) flops: u64,
-    /// Hears when it is done.
+    /// Receives the completion.
     pub(super) done: Receiver<()>,
 }
 
-/// What is known of a device's rate, and the pieces that it works on.
+/// The measured rate of a device and its pending pieces.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     pub(super) clock: Option<fn() -> f64>,
-    /// FLOP a second, once it is known.
+    /// FLOP per second, once measured.
     pub(super) rate: Option<f64>,
     /// Devices lost before this one.
     losses: u32,
     under_way: VecDeque<UnderWay>,
-    /// When the first of the work in `done` began.
+    /// Start time of the work counted in `done`.
     since: f64,
-    /// FLOP that are done since then.
+    /// FLOP finished since then.
     done: u64,
 }
 
 impl Pace {
-    /// For the device that takes the place of a lost one.
+    /// State for the device that replaces a lost one.
     pub(super) fn after_loss(&self) -> Self {
         Self { clock: self.clock, rate: self.rate, losses: self.losses + 1, ..Self::default() }
     }
 
-    /// FLOP of a piece at most: half of what the device does in the time that a submission may take, and half of that after each loss.
+    /// Most FLOP of a piece: half of the work of [`LONGEST_MS`], and half of that after each loss.
     pub(super) fn most_flops(&self) -> u64 {
         let seconds = LONGEST_MS * SHARE / 1e3 / f64::from(1_u32 << self.losses.min(MOST_HALVINGS));
         ((self.rate.unwrap_or(UNKNOWN) * seconds) as u64).max(SMALLEST)
@@ -64,7 +64,7 @@ impl Pace {
         self.clock.map_or(0.0, |clock| clock())
     }
 
-    /// The oldest work, if it has to be done before `flops` more come: two pieces may be under way.
+    /// Removes the oldest piece if it must finish before `flops` more are submitted: two pieces may be pending.
     pub(super) fn in_the_way(&mut self, flops: u64, most: u64) -> Option<UnderWay> {
         let sum: u64 = self.under_way.iter().map(|piece| piece.flops).sum();
         if sum + flops > 2 * most { self.under_way.pop_front() } else { None }
@@ -77,12 +77,12 @@ impl Pace {
         self.under_way.push_back(piece);
     }
 
-    /// When a wait begins, if pieces are under way.
+    /// Start time of a wait, if pieces are pending.
     pub(super) fn asked(&self) -> Option<f64> {
         (!self.under_way.is_empty()).then(|| self.now())
     }
 
-    /// Notes that the first `submissions` submissions are done, which were waited for from `asked` on.
+    /// Records that the first `submissions` submissions have run; the wait for them began at `asked`.
     pub(super) fn all_finished(&mut self, submissions: u64, asked: f64) {
         let mut flops = 0;
         while self.under_way.front().is_some_and(|piece| piece.number <= submissions) {
@@ -93,7 +93,7 @@ impl Pace {
         }
     }
 
-    /// Notes that `flops` are done, which were waited for from `asked` on.
+    /// Records that `flops` have run; the wait for them began at `asked`.
     pub(super) fn finished(&mut self, flops: u64, asked: f64) {
         let now = self.now();
         self.done += flops;
@@ -107,10 +107,10 @@ impl Pace {
         }
     }
 
-    /// Takes down that `flops` took so many milliseconds, or fewer if not `is_exact`.
+    /// Updates the rate: `flops` took `ms` milliseconds, or less if not `is_exact`.
     pub(super) fn learn(&mut self, flops: u64, ms: f64, is_exact: bool) {
         let (known, seen) = (self.rate.unwrap_or(UNKNOWN), flops as f64 * 1e3 / ms);
-        // Little work takes its time for other reasons than its arithmetic.
+        // Small work takes time for other reasons than its arithmetic.
         let tells = seen > known || is_exact && flops >= self.most_flops() / 4;
         if tells && seen.is_finite() {
             self.rate = Some(seen.clamp(known / STEEPEST, known * STEEPEST));

@@ -1,4 +1,4 @@
-//! Results back from the device.
+//! Reading results back from the device.
 
 use super::buffer::Slice;
 use super::device::Gpu;
@@ -6,14 +6,14 @@ use super::ledger::Purpose;
 use super::lock;
 use crate::error::{Error, Result};
 
-/// What is being done when a read fails.
+/// Stage reported when a read fails.
 const STAGE: &str = "reading results back";
 
-/// A place for results that is made once and filled again and again.
+/// A reusable buffer for reading results back.
 #[derive(Debug)]
 pub struct Readback {
     raw: wgpu::Buffer,
-    /// The submission that filled it last, and how many there had been with it.
+    /// The last submission that filled it, and the number of submissions up to it.
     filled: Option<(wgpu::SubmissionIndex, u64)>,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Readback {
 }
 
 impl Gpu {
-    /// A place for `bytes` of results; a multiple of 4.
+    /// A readback of `bytes` bytes; a multiple of 4.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -37,10 +37,10 @@ impl Gpu {
         Ok(Readback { raw: self.create_buffer(label, Purpose::Staging, bytes, usage)?, filled: None })
     }
 
-    /// Submits what the encoder holds, and then has `slice` brought into `readback`, or zeros.
+    /// Submits an encoder's commands and then copies `slice`, or zeros, to `readback`.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a buffer on paper.
+    /// [`Error::Internal`] for a buffer of a dry device.
     pub(super) fn submit_filling(
         &self,
         mut encoder: wgpu::CommandEncoder,
@@ -56,8 +56,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// Waits for the submission that filled `readback` last, but for none behind it, and takes what it brought. The device's
-    /// complaints surface here.
+    /// Waits for the submission that filled `readback` last, but not for later ones, and returns its bytes. Reports
+    /// pending device errors.
     ///
     /// # Errors
     /// As [`Gpu::read`].
@@ -71,7 +71,7 @@ impl Gpu {
         if let Some(asked) = asked {
             lock(&self.0.pace).all_finished(submissions, asked);
         }
-        // What has been asked before was answered before the bytes came.
+        // Everything before the copy was reported before the copy finished.
         self.flush_errors().await?;
         if !is_mapped {
             return Err(Error::DeviceLost { reason: format!("it failed in {STAGE}") });
@@ -83,7 +83,7 @@ impl Gpu {
         Ok(bytes)
     }
 
-    /// Waits for all work submitted so far and reads `slice` back. The device's complaints surface here.
+    /// Waits for all submitted work and reads `slice` back. Reports pending device errors.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
@@ -91,7 +91,7 @@ impl Gpu {
         self.read_back(Some(slice), slice.bytes).await
     }
 
-    /// Carries out what was written so far and waits for all work submitted. The device's complaints surface here.
+    /// Flushes pending writes and waits for all submitted work. Reports pending device errors.
     ///
     /// # Errors
     /// As [`Gpu::read`].
@@ -106,7 +106,7 @@ impl Gpu {
         self.fetch(&mut readback).await
     }
 
-    /// Reads a whole number of values back.
+    /// Reads a slice as values of `T`.
     ///
     /// # Errors
     /// As [`Gpu::read`].

@@ -1,4 +1,4 @@
-//! Work as data: a list of dispatches that can be printed, compared and run.
+//! GPU work as data: a list of commands that can be printed, compared, counted and submitted.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,73 +8,72 @@ use super::kernel::Kernel;
 use super::kernel_config::KernelConfig;
 use crate::error::{Error, Result};
 
-/// Most workgroups in one dimension of a grid, on every device.
+/// Most workgroups in one dimension of a grid; the same on every device.
 const MAX_GRID: u32 = 65_535;
 
 /// One kernel launch.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// What runs.
+    /// The kernel.
     pub kernel: Kernel,
-    /// Uniform parameters, a multiple of 16 bytes.
+    /// Uniform parameters; a multiple of 16 bytes.
     pub params: Vec<u8>,
-    /// What its storage bindings hold, from binding 1 on.
+    /// Slices for the storage bindings from 1 on.
     pub buffers: Vec<Slice>,
     /// Workgroups in x, y and z.
     pub grid: [u32; 3],
-    /// Sizes worth reading in a listing, such as `m=20 n=96 k=64`.
+    /// Sizes for listings, such as `m=20 n=96 k=64`.
     pub note: String,
 }
 
-/// One step of a recording.
+/// A command of a recording.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Runs a kernel that takes so many FLOP, as far as they are counted.
+    /// A launch and its FLOP, 0 if they are not counted.
     Dispatch(Dispatch, u64),
-    /// Copies the first slice over the second, of equal length.
+    /// Copies the first slice to the second of equal length.
     Copy(Slice, Slice),
 }
 
 impl Command {
-    /// FLOP that it takes, as far as they are counted.
+    /// FLOP of the command, 0 if they are not counted.
     pub fn flops(&self) -> u64 {
         if let Self::Dispatch(_, flops) = self { *flops } else { 0 }
     }
 }
 
-/// What the GPU is to do, in order.
+/// GPU commands in order.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     commands: Vec<Command>,
     kernel_config: KernelConfig,
-    /// FLOP that a launch is to take at most, if there is a limit.
+    /// Most FLOP of a launch, if limited.
     most_flops: Option<u64>,
 }
 
 impl Recording {
-    /// Nothing to do yet, for hardware.
+    /// An empty recording for hardware with the default configuration.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Nothing to do yet, for a device that computes in these ways.
+    /// An empty recording for a device with this configuration.
     pub fn on(kernel_config: KernelConfig) -> Self {
         Self { kernel_config, ..Self::default() }
     }
 
-    /// Kernels that can be divided by rows are launched several times from now on, so that no launch takes more FLOP than that.
+    /// Limits the FLOP of a launch: kernels divisible by rows are launched several times.
     #[must_use]
     pub fn divided(self, most_flops: Option<u64>) -> Self {
         Self { most_flops, ..self }
     }
 
-    /// What has been recorded so far; nothing is left to do.
+    /// Takes all commands and leaves an empty recording.
     pub fn take(&mut self) -> Self {
         Self { commands: std::mem::take(&mut self.commands), ..*self }
     }
 
-    /// The next commands, of at most `most` FLOP together if the first one is not more by itself, which then are no longer left to do;
-    /// `None` when nothing is.
+    /// Takes the next commands of at most `most` FLOP together, at least one; `None` when empty.
     pub fn take_piece(&mut self, most: u64) -> Option<Self> {
         let mut sum = 0;
         let fits = |command: &&Command| {
@@ -86,12 +85,12 @@ impl Recording {
         (!commands.is_empty()).then(|| Self { commands, ..*self })
     }
 
-    /// Whether a launch may take so many FLOP.
+    /// Returns true if a launch may take `flops`.
     pub fn fits(&self, flops: u64) -> bool {
         self.most_flops.is_none_or(|most| flops <= most)
     }
 
-    /// The rows that launches of a kernel take which takes `flops` for `rows` rows, in multiples of `step`.
+    /// Ranges of rows for launches of a kernel that takes `flops` for `rows` rows, in multiples of `step`.
     pub fn divide(&self, rows: usize, flops: u64, step: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let share = match self.most_flops {
             Some(most) if most < flops => (rows as u128 * u128::from(most) / u128::from(flops)) as usize,
@@ -101,7 +100,7 @@ impl Recording {
         (0..rows).step_by(whole).map(move |first| first..rows.min(first + whole))
     }
 
-    /// The launches of each kernel by themselves, in the order in which kernels come first. Copies are left out.
+    /// One recording per kernel, in order of first use, without copies.
     pub fn by_kernel(&self) -> Vec<(Kernel, Self)> {
         let mut groups: Vec<(Kernel, Self)> = Vec::new();
         for command in &self.commands {
@@ -116,27 +115,27 @@ impl Recording {
         groups
     }
 
-    /// The launches that are kept, without copies.
+    /// The launches for which `keeps` returns true, without copies.
     #[must_use]
     pub fn only(mut self, keeps: impl Fn(&Dispatch) -> bool) -> Self {
         self.commands.retain(|command| matches!(command, Command::Dispatch(dispatch, _) if keeps(dispatch)));
         self
     }
 
-    /// How its kernels are computed.
+    /// The configuration of its kernels.
     pub fn kernel_config(&self) -> KernelConfig {
         self.kernel_config
     }
 
-    /// Adds a kernel launch; an empty grid is left out.
+    /// Adds a launch; an empty grid is skipped.
     ///
     /// # Errors
-    /// [`Error::LimitsTooSmall`] for a grid no device can run.
+    /// [`Error::LimitsTooSmall`] for a grid that no device can run.
     pub fn dispatch(&mut self, dispatch: Dispatch) -> Result<()> {
         self.multiply(dispatch, 0)
     }
 
-    /// As [`Self::dispatch`], of a kernel that takes `flops`: a multiply-add counts as two.
+    /// Adds a launch that takes `flops`; a multiply-add counts as two.
     ///
     /// # Errors
     /// As [`Self::dispatch`].
@@ -160,12 +159,12 @@ impl Recording {
         self.commands.push(Command::Copy(from, to));
     }
 
-    /// The steps in order.
+    /// All commands in order.
     pub fn commands(&self) -> &[Command] {
         &self.commands
     }
 
-    /// The kernel launches in order.
+    /// All launches in order.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|command| match command {
             Command::Dispatch(dispatch, _) => Some(dispatch),
@@ -173,7 +172,7 @@ impl Recording {
         })
     }
 
-    /// FLOP of all kernel launches, as far as they are counted: products and attention of many rows.
+    /// FLOP of all launches. Only products and attention of many rows are counted.
     pub fn flops(&self) -> u64 {
         self.commands.iter().map(Command::flops).sum()
     }

@@ -1,4 +1,4 @@
-//! Recordings to submissions: at once, or prepared once and run again and again.
+//! Submitting recordings, once or prepared for repeated use.
 
 use std::sync::{Arc, Weak};
 
@@ -10,22 +10,22 @@ use super::read::Readback;
 use super::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
 
-/// Parameters of a dispatch start at multiples of this.
+/// Alignment of the parameters of a dispatch.
 const UNIFORM_ALIGNMENT: usize = 256;
 
-/// Bytes between the parameters of a dispatch and those of the next.
+/// Bytes from the parameters of a dispatch to those of the next.
 fn params_stride(dispatch: &Dispatch) -> usize {
     dispatch.params.len().next_multiple_of(UNIFORM_ALIGNMENT)
 }
 
 impl Recording {
-    /// Bytes that the parameters of all its dispatches take.
+    /// Bytes of the parameters of all dispatches.
     pub fn params_bytes(&self) -> u64 {
         self.dispatches().map(params_stride).sum::<usize>() as u64
     }
 }
 
-/// The parameters of every dispatch of a recording, one behind the other.
+/// The parameters of all dispatches, concatenated.
 fn params_of(recording: &Recording) -> Vec<u8> {
     let mut bytes = Vec::new();
     for dispatch in recording.dispatches() {
@@ -36,21 +36,22 @@ fn params_of(recording: &Recording) -> Vec<u8> {
     bytes
 }
 
-/// One step of a recording, with all that the device needs to take it.
+/// A command with its device objects.
 #[derive(Debug)]
 enum Step {
     Dispatch { pipeline: Arc<Pipeline>, group: wgpu::BindGroup, grid: [u32; 3] },
     Copy(Slice, Slice),
 }
 
-/// A recording whose parameters and bind groups are on the device. Running it makes and writes nothing.
+/// A recording with its parameters and bind groups on the device. Submitting it allocates and writes nothing.
 #[derive(Debug)]
 pub struct Prepared {
     label: &'static str,
     steps: Vec<Step>,
     flops: u64,
     _params: Buffer,
-    /// What the bind groups name. Whoever frees one of these need not know who prepared what.
+    /// Buffers bound by the bind groups. Weak references, so that freeing one invalidates the recording without
+    /// knowing of it.
     named: Vec<Weak<Owned>>,
 }
 
@@ -60,12 +61,12 @@ impl Prepared {
         self.flops
     }
 
-    /// Whether all buffers that it names are still there.
+    /// Returns true if all its buffers still exist.
     pub fn is_current(&self) -> bool {
         self.named.iter().all(|named| named.strong_count() > 0)
     }
 
-    /// Whether it names `buffer`.
+    /// Returns true if it binds `buffer`.
     pub fn binds(&self, buffer: &Buffer) -> bool {
         self.named.iter().any(|named| named.as_ptr() == Arc::as_ptr(&buffer.0))
     }
@@ -75,12 +76,12 @@ impl Gpu {
     /// Submits a recording. Returns before the GPU has run it.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`] if there is none for the parameters.
+    /// [`crate::Error::OutOfMemory`] if there is no memory for the parameters.
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
         self.submit_recording(label, recording).map(drop)
     }
 
-    /// As [`Self::run`]; by what is returned it can be waited for.
+    /// As [`Self::run`]; returns the index of the submission.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -92,16 +93,16 @@ impl Gpu {
         self.encode(&mut encoder, label, &steps)?;
         let index = self.submit_encoder(encoder);
         if let Some(params) = params {
-            // Freed when the submission has run, not when a garbage collector finds it.
+            // Freed when the submission has run, not by a garbage collector.
             params.destroy();
         }
         Ok(index)
     }
 
-    /// Makes all that a recording needs to be run, for as long as the result lives.
+    /// Creates the device objects of a recording for repeated submission.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`] if there is none for the parameters.
+    /// [`crate::Error::OutOfMemory`] if there is no memory for the parameters.
     pub fn prepare(&self, label: &'static str, recording: &Recording) -> Result<Prepared> {
         let bytes = params_of(recording);
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
@@ -112,11 +113,11 @@ impl Gpu {
         Ok(Prepared { label, steps, flops, named: named.collect(), _params: params })
     }
 
-    /// Submits what was prepared, in order and in one submission, and then has `result` brought into `readback`. Returns before
-    /// the GPU has run it.
+    /// Submits prepared recordings in one submission, followed by a copy of a slice to a readback. Returns before
+    /// the GPU has run them.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] for buffers on paper.
+    /// [`crate::Error::Internal`] for buffers of a dry device.
     pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
         let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label));
         for part in prepared {
@@ -133,7 +134,7 @@ impl Gpu {
         self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
-    /// A buffer with the parameters of every dispatch of one run, so that it writes once.
+    /// One buffer with the parameters of all dispatches of a run, so that it is one write.
     fn pass_params(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;

@@ -1,6 +1,6 @@
-//! Work for several threads, where the platform has them.
+//! Work on several threads, where the platform has them.
 
-/// Does `work` for each of `items`, several at a time; `on_done` is called on this thread after each.
+/// Runs `work` for each item, several at a time. `on_done` runs on this thread after each.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync, mut on_done: impl FnMut()) {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ pub(super) fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync, mut on_do
     });
 }
 
-/// As above on the only thread there is.
+/// Runs `work` for each item on the only thread.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn for_each<T>(items: &[T], work: impl Fn(&T), mut on_done: impl FnMut()) {
     for item in items {

@@ -56,9 +56,9 @@ function exceeded(refused: Omit<BudgetDetail, "renews_at" | "retry_after">, now:
     retry_after: renews === null ? null : renews - now,
   };
   const { scope, unit, limit, spent, asked, renews_at } = detail;
-  const needed = asked === null ? "" : `, ${asked} are asked for`;
-  const anew = renews_at === null ? "" : `; it starts anew at ${renews_at}`;
-  return ocelliError("budget-exceeded", `the ${scope}'s budget is ${limit} ${unit}: ${spent} are spent${needed}${anew}`, { ...detail });
+  const needed = asked === null ? "" : `, ${asked} more needed`;
+  const anew = renews_at === null ? "" : `; resets at ${renews_at}`;
+  return ocelliError("budget-exceeded", `${scope} budget exceeded: ${spent} of ${limit} ${unit} used${needed}${anew}`, { ...detail });
 }
 
 /** The day (UTC) of a time, such as `2026-11-23`. */
