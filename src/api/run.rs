@@ -11,7 +11,7 @@ use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
 #[cfg(feature = "together")]
 use crate::engine::Answers;
-use crate::engine::{Answering, Backend, Cancel, Completion, Encoded, Engine, Event, Picture};
+use crate::engine::{Answering, Backend, Completion, Encoded, Engine, Event, Picture, RequestControl};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
@@ -51,7 +51,7 @@ impl Run {
     }
 
     /// Hands over the grammar of that format.
-    pub fn hold_to(&mut self, grammar: Rc<dyn Grammar>) {
+    pub fn constrain(&mut self, grammar: Rc<dyn Grammar>) {
         self.grammar = Some(grammar);
     }
 
@@ -65,20 +65,20 @@ impl Run {
     }
 
     /// Begins, or goes on. Returns the body of the answer as soon as it is complete, of a stream too; nothing where it left the engine to
-    /// others because it was held, as [`Engine::go_on`] says.
+    /// others because it was held, as [`Engine::resume`] says.
     ///
     /// # Errors
     /// As [`Engine::generate`].
-    pub async fn go_on<B: Backend>(
+    pub async fn resume<B: Backend>(
         &mut self,
         engine: &mut Engine<B>,
-        cancel: &Cancel,
+        control: &RequestControl,
         send: &mut dyn FnMut(Output),
     ) -> Result<Option<String>> {
-        cancel.check()?;
+        control.check()?;
         self.open(engine)?;
         let tokenizer = engine.tokenizer().clone();
-        let is_complete = self.answer((engine, &tokenizer), cancel, send).await?;
+        let is_complete = self.answer((engine, &tokenizer), control, send).await?;
         Ok(is_complete.then(|| self.end(&tokenizer, send)))
     }
 
@@ -87,10 +87,10 @@ impl Run {
     async fn answer<B: Backend>(
         &mut self,
         (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
-        cancel: &Cancel,
+        control: &RequestControl,
         send: &mut dyn FnMut(Output),
     ) -> Result<bool> {
-        let mut one = One { run: self, cancel, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
+        let mut one = One { run: self, control, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
         engine.answer_together(&mut one).await;
         one.outcome
     }
@@ -100,13 +100,13 @@ impl Run {
     async fn answer<B: Backend>(
         &mut self,
         (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
-        cancel: &Cancel,
+        control: &RequestControl,
         send: &mut dyn FnMut(Output),
     ) -> Result<bool> {
         while let Some(index) = self.next(&[]) {
             let mut answering = self.begin(index, send);
             let mut listen = |event| self.hear((index, event), tokenizer, send);
-            let is_complete = engine.go_on(&mut answering, cancel, &mut listen).await?;
+            let is_complete = engine.resume(&mut answering, control, &mut listen).await?;
             self.take_back(index, (answering, is_complete), send);
             if !is_complete {
                 return Ok(false);
@@ -230,7 +230,7 @@ impl Run {
 #[cfg(feature = "together")]
 struct One<'a> {
     run: &'a mut Run,
-    cancel: &'a Cancel,
+    control: &'a RequestControl,
     tokenizer: &'a Arc<Tokenizer>,
     send: &'a mut dyn FnMut(Output),
     under_way: Vec<usize>,
@@ -240,10 +240,10 @@ struct One<'a> {
 
 #[cfg(feature = "together")]
 impl<B: Backend> Answers<B> for One<'_> {
-    fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, Cancel)> {
+    fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, RequestControl)> {
         let index = self.run.next(&self.under_way).filter(|_| self.outcome == Ok(true))?;
         self.under_way.push(index);
-        Some((index, self.run.begin(index, self.send), self.cancel.clone()))
+        Some((index, self.run.begin(index, self.send), self.control.clone()))
     }
 
     fn hear(&mut self, number: usize, event: Event) {

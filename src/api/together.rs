@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::run::{Output, Run};
 use crate::chat::Tokenizer;
-use crate::engine::{Answering, Answers, Backend, Cancel, Engine, Event};
+use crate::engine::{Answering, Answers, Backend, Engine, Event, RequestControl};
 use crate::error::Result;
 
 /// Who hands requests in, hears of them, and gets them back.
 pub trait Requests<B: Backend> {
     /// The next request to begin, or to go on with, under a number that no other one under way has, and what stops it; `None` where there
     /// is none now. It is asked as [`Answers::next`] is.
-    fn next(&mut self, engine: &mut Engine<B>, under_way: usize) -> Option<(usize, Box<Run>, Cancel)>;
+    fn next(&mut self, engine: &mut Engine<B>, under_way: usize) -> Option<(usize, Box<Run>, RequestControl)>;
 
     /// What comes while the request with this number is carried out.
     fn send(&mut self, number: usize, output: Output);
@@ -31,7 +31,7 @@ pub async fn answer_side_by_side<B: Backend>(engine: &mut Engine<B>, requests: &
 /// A request with answers under way.
 struct Open {
     run: Box<Run>,
-    cancel: Cancel,
+    control: RequestControl,
     under_way: Vec<usize>,
     /// Whether all its answers that have ended so far are complete.
     outcome: Result<bool>,
@@ -50,14 +50,14 @@ struct Desk<'a, B: Backend> {
 
 impl<B: Backend> Desk<'_, B> {
     /// The next answer of a request, if it has one.
-    fn answer_of(&mut self, number: usize) -> Option<(usize, Answering, Cancel)> {
-        let Open { run, cancel, under_way, outcome } = self.open.get_mut(&number)?;
+    fn answer_of(&mut self, number: usize) -> Option<(usize, Answering, RequestControl)> {
+        let Open { run, control, under_way, outcome } = self.open.get_mut(&number)?;
         let index = run.next(under_way).filter(|_| *outcome == Ok(true))?;
         under_way.push(index);
         self.begun += 1;
         self.places.insert(self.begun, (number, index));
         let answering = run.begin(index, &mut |output| self.requests.send(number, output));
-        Some((self.begun, answering, cancel.clone()))
+        Some((self.begun, answering, control.clone()))
     }
 
     /// Hands a request back none of whose answers is under way.
@@ -73,16 +73,16 @@ impl<B: Backend> Desk<'_, B> {
 }
 
 impl<B: Backend> Answers<B> for Desk<'_, B> {
-    fn next(&mut self, engine: &mut Engine<B>, under_way: usize) -> Option<(usize, Answering, Cancel)> {
+    fn next(&mut self, engine: &mut Engine<B>, under_way: usize) -> Option<(usize, Answering, RequestControl)> {
         let open: Vec<usize> = self.open.keys().copied().collect();
         if let Some(answer) = open.into_iter().find_map(|number| self.answer_of(number)) {
             return Some(answer);
         }
         loop {
-            let (number, mut run, cancel) = self.requests.next(engine, under_way)?;
-            let opened = cancel.check().and_then(|()| run.open(engine));
+            let (number, mut run, control) = self.requests.next(engine, under_way)?;
+            let opened = control.check().and_then(|()| run.open(engine));
             let outcome = opened.map(|()| true);
-            self.open.insert(number, Open { run, cancel, under_way: Vec::new(), outcome });
+            self.open.insert(number, Open { run, control, under_way: Vec::new(), outcome });
             match self.answer_of(number) {
                 Some(answer) => return Some(answer),
                 // It is refused, or asks for no answer.

@@ -3,7 +3,7 @@
 use super::work::Work;
 use super::{BenchOptions, FIRST_PROMPT};
 use crate::chat::{ContentPart, Message, Role};
-use crate::engine::{Cancel, Completion, Detail, Engine, Picture, Prompt, Request};
+use crate::engine::{Completion, Detail, Engine, Picture, Prompt, Request, RequestControl};
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::image::Rgb8;
@@ -95,7 +95,7 @@ fn first_token(completion: &Completion) -> f64 {
 pub(super) struct Bench<'a> {
     pub(super) engine: &'a mut Engine,
     pub(super) options: &'a BenchOptions,
-    pub(super) cancel: &'a Cancel,
+    pub(super) control: &'a RequestControl,
     /// Conversations so far: each has words of its own, so that the cache holds nothing of it.
     pub(super) conversations: u32,
     pub(super) measures: Vec<Measure>,
@@ -139,7 +139,7 @@ impl Bench<'_> {
         let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
         let request =
             Request { prompt, pictures, sampling, max_tokens: Some(max_tokens), stop: Vec::new(), grammar: None };
-        self.engine.generate(&request, self.cancel, &mut |_| ()).await
+        self.engine.generate(&request, self.control, &mut |_| ()).await
     }
 
     /// The first token of all, and of the same prompt later.

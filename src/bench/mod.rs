@@ -15,7 +15,7 @@ pub use report::BenchReport;
 pub use shares::{KernelShare, WorkShares};
 pub use work::Work;
 
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Engine, RequestControl};
 use crate::error::Result;
 use crate::families::definition;
 use crate::kernels::cache::PAGE;
@@ -112,12 +112,12 @@ fn fitting(engine: &Engine, options: &BenchOptions, tell: &mut dyn FnMut(&str)) 
 pub async fn bench(
     engine: &mut Engine,
     options: &BenchOptions,
-    cancel: &Cancel,
+    control: &RequestControl,
     tell: &mut dyn FnMut(&str),
 ) -> Result<BenchReport> {
     let options = &fitting(engine, options, tell);
     let mut report = BenchReport::of(engine);
-    let mut bench = Bench { engine, options, cancel, conversations: 0, measures: Vec::new(), tell };
+    let mut bench = Bench { engine, options, control, conversations: 0, measures: Vec::new(), tell };
     bench.first_token().await?;
     for &tokens in &options.prefill {
         bench.prefill(tokens).await?;
@@ -138,7 +138,7 @@ pub async fn bench(
         let works = options.decode.iter().map(|&tokens| Work::Decode { tokens });
         let works = works.chain(options.prefill.iter().map(|&tokens| Work::Prompt { tokens }));
         for work in works.chain(options.pictures.iter().map(|&side| Work::Picture { side })) {
-            if let Some(shares) = shares::measure(engine, &timer, &peaks, work, (&report.measures, cancel)).await? {
+            if let Some(shares) = shares::measure(engine, &timer, &peaks, work, (&report.measures, control)).await? {
                 tell(&shares.to_string());
                 report.works.push(shares);
             }

@@ -6,7 +6,7 @@ use super::measures::Measure;
 use super::peaks::Peaks;
 use super::timer::Timer;
 use super::work::Work;
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Engine, RequestControl};
 use crate::error::{Error, Result};
 use crate::gpu::Recording;
 use crate::kernels::moved_bytes;
@@ -57,7 +57,7 @@ pub(super) async fn measure(
     timer: &Timer,
     peaks: &Peaks,
     work: Work,
-    (measures, cancel): (&[Measure], &Cancel),
+    (measures, control): (&[Measure], &RequestControl),
 ) -> Result<Option<WorkShares>> {
     let recordings = match record(engine, work).await {
         Err(Error::OutOfMemory { .. } | Error::BudgetTooSmall { .. } | Error::ContextOverflow { .. }) => Vec::new(),
@@ -66,7 +66,7 @@ pub(super) async fn measure(
     let mut kernels: Vec<KernelShare> = Vec::new();
     for recording in recordings {
         for (kernel, launches) in recording.by_kernel() {
-            cancel.check()?;
+            control.check()?;
             let uses = kernel.needs();
             let bytes = launches.dispatches().map(moved_bytes).sum();
             let (count, flops, ms) = (launches.dispatches().count(), launches.flops(), timer.time(&launches).await?);

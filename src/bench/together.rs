@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::measures::{Bench, Measure, What};
-use crate::engine::{Answering, Answers, Cancel, Device, Encoded, Engine, Event, Prompt};
+use crate::engine::{Answering, Answers, Device, Encoded, Engine, Event, Prompt, RequestControl};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
@@ -14,7 +14,7 @@ const PROMPT: usize = 64;
 struct Desk<'a> {
     prompts: &'a [Rc<Encoded>],
     max_tokens: usize,
-    cancel: &'a Cancel,
+    control: &'a RequestControl,
     begun: usize,
     /// What was said, by prompt.
     said: Vec<Vec<u32>>,
@@ -22,12 +22,12 @@ struct Desk<'a> {
 }
 
 impl Answers<Device> for Desk<'_> {
-    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Answering, Cancel)> {
+    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Answering, RequestControl)> {
         let encoded = self.prompts.get(self.begun)?.clone();
         self.begun += 1;
         let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
         let answering = Answering::new(encoded, sampling, Some(self.max_tokens), Vec::new());
-        Some((self.begun - 1, answering, self.cancel.clone()))
+        Some((self.begun - 1, answering, self.control.clone()))
     }
 
     fn hear(&mut self, _: usize, _: Event) {}
@@ -52,7 +52,7 @@ impl Bench<'_> {
             let (clock, max_tokens) = (self.engine.clock(), self.options.tokens);
             let began = clock();
             let said = vec![Vec::new(); count];
-            let mut desk = Desk { prompts: &prompts, max_tokens, cancel: self.cancel, begun: 0, said, failed: None };
+            let mut desk = Desk { prompts: &prompts, max_tokens, control: self.control, begun: 0, said, failed: None };
             self.engine.answer_together(&mut desk).await;
             let Desk { said, failed, .. } = desk;
             failed.map_or(Ok(()), Err)?;

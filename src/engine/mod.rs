@@ -2,56 +2,33 @@
 //!
 //! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
 
-mod answering;
-mod backend;
-mod constrained;
+mod answer;
+mod control;
 mod conversation;
-mod decode;
 mod device;
-mod drawn;
-mod encode;
 mod events;
-mod generate;
-mod history;
-mod load;
 mod meter;
-mod picture_cost;
-mod picture_size;
-mod pictures;
 mod prompt;
-mod reading;
-mod recovery;
-mod resting;
-#[cfg(feature = "snapshots")]
-pub mod snapshots;
-mod source;
-mod speculate;
-mod thoughts;
-mod together;
-mod tower;
-mod truncate;
-mod tuning;
-mod workload;
 
 pub use crate::memory::{Plan, Residency};
-pub use answering::Answering;
-pub use backend::Backend;
+pub use answer::answering::Answering;
+pub use answer::prefill::ScoredRows;
+pub use answer::speculate::Speculation;
+pub use answer::together::Answers;
+pub use control::{RequestContext, RequestControl};
+pub use conversation::history::PastPass;
+#[cfg(feature = "snapshots")]
+pub use conversation::snapshots;
 pub use device::Device;
-pub use events::{
-    Calendar, Cancel, Clock, Completion, Event, FinishReason, LoadEvent, RequestContext, Stage, Timings, TokenLogprob,
-    Usage,
-};
-pub use generate::ScoredRows;
-pub use history::PastPass;
-pub use load::LoadOptions;
+pub use device::backend::Backend;
+pub use device::features::PromptImages;
+pub use device::load::LoadOptions;
+pub use device::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
+pub use device::weight_source::{ShardFuture, ShardSource};
+pub use events::{Calendar, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, TokenLogprob, Usage};
 pub use meter::Meter;
-pub use picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
-pub use pictures::PromptImages;
+pub use prompt::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
-pub use source::{ShardFuture, ShardSource};
-pub use speculate::Speculation;
-pub use together::Answers;
-pub use tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,12 +42,12 @@ use crate::image::Decode;
 use crate::kernels::self_test::SelfTestReport;
 use crate::sampling::SamplingOptions;
 use crate::weights::manifest::{Manifest, SamplingDefaults};
+use answer::speculate::LatencyModel;
 use conversation::Conversation;
-use pictures::FeatureCache;
-use resting::Resting;
+use conversation::idle::IdleConversations;
 #[cfg(feature = "snapshots")]
-use snapshots::Snapshots;
-use speculate::LatencyModel;
+use conversation::snapshots::Snapshots;
+use device::features::FeatureCache;
 
 /// A request for an answer.
 #[derive(Debug, Clone)]
@@ -94,9 +71,9 @@ pub struct Request {
 pub struct Engine<B: Backend = Device> {
     backend: B,
     tokenizer: Arc<Tokenizer>,
-    /// The one that is gone on with.
+    /// The active conversation.
     conversation: Conversation<B::Model>,
-    resting: Resting<B::Model>,
+    idle: IdleConversations<B::Model>,
     /// Conversations in files, if they are kept.
     #[cfg(feature = "snapshots")]
     snapshots: Option<Snapshots>,
@@ -124,7 +101,7 @@ impl<B: Backend> Engine<B> {
             backend,
             tokenizer,
             conversation,
-            resting: Resting::default(),
+            idle: IdleConversations::default(),
             #[cfg(feature = "snapshots")]
             snapshots: None,
             speculation,
@@ -187,9 +164,9 @@ impl<B: Backend> Engine<B> {
         &self.tokenizer
     }
 
-    /// Has the next entries be those that `wanted` begins with, as many as the cache still holds.
-    fn take_up(&mut self, wanted: &[ContextEntry]) {
-        self.resting.take_up(&mut self.conversation, wanted, self.backend.max_idle());
+    /// Switches to the cached conversation that shares the longest prefix with `wanted`.
+    fn switch_to(&mut self, wanted: &[ContextEntry]) {
+        self.idle.switch_to(&mut self.conversation, wanted, self.backend.max_idle());
     }
 }
 
@@ -237,7 +214,7 @@ impl Engine {
     /// Forgets all conversations, their states and all pictures.
     pub fn reset(&mut self) {
         self.backend.features = FeatureCache::default();
-        self.resting.clear();
+        self.idle.clear();
         self.conversation = Conversation::default();
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{Cancel, Meter};
+use crate::engine::{Meter, RequestControl};
 
 /// Ends or holds a running request within one token. May be called while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct CancelFlag(pub(super) Cancel, Arc<Meter>);
+pub struct CancelFlag(pub(super) RequestControl, Arc<Meter>);
 
 #[wasm_bindgen]
 impl CancelFlag {
@@ -31,8 +31,8 @@ impl CancelFlag {
 
     /// Whether others want the engine: then a request that is held leaves it.
     #[wasm_bindgen(js_name = giveWay)]
-    pub fn give_way(&self, gives_way: bool) {
-        self.0.give_way(gives_way);
+    pub fn yield_to_others(&self, gives_way: bool) {
+        self.0.yield_to_others(gives_way);
     }
 
     /// Whether another request could be answered beside this one.

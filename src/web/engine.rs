@@ -83,7 +83,7 @@ impl OcelliEngine {
         // An exception in the worker's own callback must not end the request half way.
         let mut forward = |output| drop(output_to_js(output).and_then(|event| on_event.call1(&JsValue::NULL, &event)));
         let run = work.run()?;
-        self.thrown.restore(run.go_on(&mut self.engine, &cancel.0, &mut forward).await)
+        self.thrown.restore(run.resume(&mut self.engine, &cancel.0, &mut forward).await)
     }
 
     /// Tokens of the prompts of work whose pictures have been shown. Nothing is computed.

@@ -7,7 +7,7 @@ use super::convert::{JsResult, Thrown};
 use super::engine::{OcelliEngine, output_to_js};
 use super::service::OcelliWork;
 use crate::api::{Output, Requests, Run, answer_side_by_side};
-use crate::engine::{Cancel, Device, Engine};
+use crate::engine::{Device, Engine, RequestControl};
 use crate::error::Result;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -37,7 +37,7 @@ extern "C" {
 pub struct OcelliRequest {
     number: usize,
     run: Box<Run>,
-    cancel: Cancel,
+    cancel: RequestControl,
 }
 
 #[wasm_bindgen]
@@ -74,7 +74,7 @@ struct QueuedRequests {
 
 // An exception in the worker's own callbacks must not end the requests of others.
 impl Requests<Device> for QueuedRequests {
-    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Box<Run>, RequestControl)> {
         let OcelliRequest { number, run, cancel } = self.queue.next().ok().flatten()?;
         Some((number, run, cancel))
     }

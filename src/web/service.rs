@@ -112,7 +112,7 @@ impl OcelliWork {
     /// Hands over the grammar of that format, behind the pictures.
     #[wasm_bindgen(js_name = holdTo)]
     pub fn hold_to(&mut self, grammar: GrammarObject) -> JsResult<()> {
-        self.run()?.hold_to(WebGrammar::handed_over(grammar));
+        self.run()?.constrain(WebGrammar::handed_over(grammar));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::bench::{BenchOptions, BenchReport, bench};
-use ocelli::engine::Cancel;
+use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let report = pollster::block_on(async {
         let (mut engine, load) = open::load(&args.package, Some(options.context()), &args.memory).await?;
         open::inform(&load.to_string());
-        let bench = bench(&mut engine, &options, &Cancel::new(), &mut open::inform).await?;
+        let bench = bench(&mut engine, &options, &RequestControl::new(), &mut open::inform).await?;
         Ok::<_, Error>(Report { bench, load })
     })?;
     if let Some(path) = &args.report {

@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ocelli::chat::{ContentPart, Date, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
-    Arithmetic, Cancel, Completion, Detail, Engine, Event, LoadEvent, LoadOptions, Picture, PictureLimits, Plan,
-    Prompt, Request, Residency, Speculation, Tune, tuning_key,
+    Arithmetic, Completion, Detail, Engine, Event, LoadEvent, LoadOptions, Picture, PictureLimits, Plan, Prompt,
+    Request, RequestControl, Residency, Speculation, Tune, tuning_key,
 };
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::gpu::{Gpu, GpuOptions};
@@ -308,7 +308,7 @@ pub(crate) fn answer(
         Event::Text(text) if is_printed && printed.is_ok() => printed = crate::print_text(&text),
         event => tell(event),
     };
-    let completion = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut show))?;
+    let completion = pollster::block_on(engine.generate(&request, &RequestControl::new(), &mut show))?;
     printed?;
     if is_printed {
         crate::print("")?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ocelli::api::ScoreRequest;
 use ocelli::chat::Tokenizer;
-use ocelli::engine::{Cancel, ScoredRows};
+use ocelli::engine::{RequestControl, ScoredRows};
 use ocelli::sampling::{log_softmax_top, logprob};
 use ocelli::{Error, Result};
 use safetensors::Dtype;
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         Ok(())
     };
     let chunk = args.chunk.unwrap_or(usize::MAX);
-    let input_ids = pollster::block_on(engine.score(&prompt, &pictures, chunk, &Cancel::new(), &mut see))?;
+    let input_ids = pollster::block_on(engine.score(&prompt, &pictures, chunk, &RequestControl::new(), &mut see))?;
     if let Some(path) = &args.logits {
         write_logits(path, &kept, vec![input_ids.len(), vocab])?;
     }

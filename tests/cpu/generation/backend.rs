@@ -102,7 +102,7 @@ impl Backend for FakeBackend {
         _: &[Rc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
-        context.cancel.check()?;
+        context.control.check()?;
         Ok(PromptImages::default())
     }
 
@@ -111,7 +111,7 @@ impl Backend for FakeBackend {
     }
 
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
-        context.cancel.check()?;
+        context.control.check()?;
         self.open();
         Ok(())
     }

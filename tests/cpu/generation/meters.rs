@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use ocelli::engine::{Cancel, Completion, Engine, FinishReason, LoadOptions, Meter, Request, Speculation};
+use ocelli::engine::{Completion, Engine, FinishReason, LoadOptions, Meter, Request, RequestControl, Speculation};
 use ocelli::sampling::SamplingOptions;
 
 use super::backend::FakeBackend;
@@ -12,14 +12,14 @@ use super::together::together_under;
 use super::{FakeEngine, KINDS, MANIFEST, TOKENIZER, ask, engine, generate};
 
 /// What stops a request, and what counts it: so many tokens and milliseconds are allowed.
-fn metered(tokens: f64, ms: f64) -> (Cancel, Arc<Meter>) {
-    let (cancel, meter) = (Cancel::new(), Arc::new(Meter::default()));
+fn metered(tokens: f64, ms: f64) -> (RequestControl, Arc<Meter>) {
+    let (cancel, meter) = (RequestControl::new(), Arc::new(Meter::default()));
     meter.allow(tokens, ms);
     cancel.count_by(vec![Arc::new(Meter::default()), meter.clone()]);
     (cancel, meter)
 }
 
-fn answer(engine: &mut FakeEngine, request: &Request, cancel: &Cancel) -> Completion {
+fn answer(engine: &mut FakeEngine, request: &Request, cancel: &RequestControl) -> Completion {
     pollster::block_on(engine.generate(request, cancel, &mut |_| ())).expect("an answer")
 }
 

@@ -17,7 +17,9 @@ use std::sync::{Arc, LazyLock};
 use backend::FakeBackend;
 use fake::Kind;
 use ocelli::chat::Tokenizer;
-use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, Speculation};
+use ocelli::engine::{
+    Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, RequestControl, Speculation,
+};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::manifest::Manifest;
@@ -62,7 +64,7 @@ fn ask(ids: &[u32], max_tokens: usize) -> Request {
 }
 
 fn generate(engine: &mut FakeEngine, request: &Request) -> Result<Completion> {
-    pollster::block_on(engine.generate(request, &Cancel::new(), &mut |_| ()))
+    pollster::block_on(engine.generate(request, &RequestControl::new(), &mut |_| ()))
 }
 
 pub(crate) const KINDS: [Kind; 2] = [Kind::Attention, Kind::Recurrence];
@@ -97,11 +99,12 @@ fn text_events_join_to_the_answer_and_a_cancelled_one_loses_nothing() {
                 streamed += &text;
             }
         };
-        let whole = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut listen)).expect("an answer");
+        let whole =
+            pollster::block_on(engine.generate(&request, &RequestControl::new(), &mut listen)).expect("an answer");
         assert_eq!(streamed, whole.text);
         assert!(whole.usage.accepted_tokens > 0, "{:?}", whole.usage);
         for texts in [1, 7, 20] {
-            let (cancel, mut heard) = (Cancel::new(), 0);
+            let (cancel, mut heard) = (RequestControl::new(), 0);
             let mut stop = |event: Event| {
                 heard += usize::from(matches!(event, Event::Text(_)));
                 if heard == texts {
@@ -177,7 +180,7 @@ fn a_scored_prompt_gives_the_logits_of_every_position_however_it_is_divided() {
                 all.extend_from_slice(rows.logits);
                 Ok(())
             };
-            let (prompt, cancel) = (Prompt::Ids(ids.clone()), Cancel::new());
+            let (prompt, cancel) = (Prompt::Ids(ids.clone()), RequestControl::new());
             let scored = engine.score(&prompt, &[], chunk, &cancel, rows);
             assert_eq!(pollster::block_on(scored).expect("scores"), ids);
             (all, firsts)

@@ -3,7 +3,7 @@
 //! Greedy answers are those of cold runs, token by token.
 
 use ocelli::Error;
-use ocelli::engine::{Cancel, Event, Speculation};
+use ocelli::engine::{Event, RequestControl, Speculation};
 
 use super::fake::Kind;
 use super::{FakeEngine, KINDS, ask, engine_with, generate};
@@ -78,7 +78,7 @@ fn session(kind: Kind, seed: u64) -> [usize; 3] {
         let request = ask(&prompt, 1 + dice.below(40));
         let cold = generate(&mut super::engine(kind, Speculation::Off, (CONTEXT, 64)), &request).expect("a cold run");
         let stop_after = order_faults(&engine, &mut dice);
-        let (cancel, mut events) = (Cancel::new(), 0);
+        let (cancel, mut events) = (RequestControl::new(), 0);
         let mut listen = |_: Event| {
             events += 1;
             if Some(events) == stop_after {

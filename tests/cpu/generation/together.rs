@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ocelli::engine::{Answering, Answers, Cancel, Completion, Event, Request, Speculation};
+use ocelli::engine::{Answering, Answers, Completion, Event, Request, RequestControl, Speculation};
 use ocelli::kernels::cases::Random;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
@@ -13,7 +13,7 @@ use super::{FakeEngine, KINDS, ask, engine, engine_with, generate};
 
 /// Requests that wait, and what became of them.
 pub(super) struct Desk {
-    waiting: Vec<(usize, Answering, Cancel)>,
+    waiting: Vec<(usize, Answering, RequestControl)>,
     heard: BTreeMap<usize, String>,
     pub(super) done: BTreeMap<usize, (Completion, Result<bool>)>,
     /// The most that were at work when another one was let in.
@@ -21,7 +21,7 @@ pub(super) struct Desk {
 }
 
 impl Answers<FakeBackend> for Desk {
-    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Answering, Cancel)> {
+    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Answering, RequestControl)> {
         self.most = self.most.max(under_way);
         self.waiting.pop()
     }
@@ -38,10 +38,10 @@ impl Answers<FakeBackend> for Desk {
 }
 
 fn together(engine: &mut FakeEngine, requests: &[Request]) -> Desk {
-    together_under(engine, requests, &Cancel::new())
+    together_under(engine, requests, &RequestControl::new())
 }
 
-pub(super) fn together_under(engine: &mut FakeEngine, requests: &[Request], cancel: &Cancel) -> Desk {
+pub(super) fn together_under(engine: &mut FakeEngine, requests: &[Request], cancel: &RequestControl) -> Desk {
     let mut desk = Desk { waiting: Vec::new(), heard: BTreeMap::new(), done: BTreeMap::new(), most: 0 };
     for (number, request) in requests.iter().enumerate().rev() {
         let encoded = Rc::new(engine.encode(&request.prompt, &[]).expect("a prompt"));

@@ -1,7 +1,7 @@
 //! Answers and their streams.
 
 use ocelli::api::Frame;
-use ocelli::engine::{Cancel, Prompt};
+use ocelli::engine::{Prompt, RequestControl};
 use ocelli::sampling::{log_softmax_top, logprob};
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn log_probabilities_are_those_of_a_score_whatever_chooses() {
         rows.extend(scored.logits.chunks(tokenizer.vocab_size()).map(<[f32]>::to_vec));
         Ok(())
     };
-    pollster::block_on(engine.score(&Prompt::Ids(ids.clone()), &[], 7, &Cancel::new(), &mut keep)).unwrap();
+    pollster::block_on(engine.score(&Prompt::Ids(ids.clone()), &[], 7, &RequestControl::new(), &mut keep)).unwrap();
     let near = |told: &Value, wanted: f32| (told.as_f64().unwrap() - f64::from(wanted)).abs() < 1e-4;
     for (index, token) in content.iter().enumerate() {
         let row = &rows[first + index - 1];

@@ -118,6 +118,6 @@ fn what_cannot_be_enforced_is_refused_with_its_place_and_keyword() {
 #[test]
 fn work_with_a_format_is_not_carried_out_without_its_grammar() {
     let mut run = ocelli::api::Run::new(work(CHAT, &ask(&schema(&record()))).unwrap(), Vec::new());
-    let outcome = pollster::block_on(run.go_on(&mut fake(), &ocelli::engine::Cancel::new(), &mut |_| ()));
+    let outcome = pollster::block_on(run.resume(&mut fake(), &ocelli::engine::RequestControl::new(), &mut |_| ()));
     assert!(matches!(outcome, Err(Error::Internal { .. })), "{outcome:?}");
 }

@@ -13,7 +13,7 @@ mod turns;
 mod whole_answers;
 
 use ocelli::api::{Frame, Opened, Output, Run, Service, Stamp, Work};
-use ocelli::engine::{Cancel, Speculation};
+use ocelli::engine::{RequestControl, Speculation};
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
@@ -67,14 +67,14 @@ fn work_for(engine: &FakeEngine, path: &str, body: &Value) -> Result<Box<Work>> 
 fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
     let (mut run, mut frames) = (Run::new(work_for(engine, path, body)?, Vec::new()), Vec::new());
     if let Some(wanted) = run.format().cloned() {
-        run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
+        run.constrain(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
     }
     let mut hear = |output| {
         if let Output::Frame(frame) = output {
             frames.push(frame);
         }
     };
-    let body = pollster::block_on(run.go_on(engine, &Cancel::new(), &mut hear))?;
+    let body = pollster::block_on(run.resume(engine, &RequestControl::new(), &mut hear))?;
     Ok((serde_json::from_str(&body.expect("a complete answer")).expect("JSON"), frames))
 }
 

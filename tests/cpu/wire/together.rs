@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ocelli::api::{Frame, Output, Requests, Run, answer_side_by_side};
-use ocelli::engine::{Cancel, Speculation};
+use ocelli::engine::{RequestControl, Speculation};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
@@ -15,8 +15,8 @@ use crate::generation::{FakeEngine, engine};
 /// Requests that wait, and what became of them.
 #[derive(Default)]
 struct Desk {
-    waiting: Vec<(usize, Box<Run>, Cancel)>,
-    cancels: BTreeMap<usize, Cancel>,
+    waiting: Vec<(usize, Box<Run>, RequestControl)>,
+    cancels: BTreeMap<usize, RequestControl>,
     /// Has them make room at every frame.
     makes_room: bool,
     frames: BTreeMap<usize, Vec<Frame>>,
@@ -27,7 +27,7 @@ struct Desk {
 }
 
 impl Requests<FakeBackend> for Desk {
-    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Box<Run>, Cancel)> {
+    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Box<Run>, RequestControl)> {
         self.most = self.most.max(under_way);
         let (number, run, cancel) = self.waiting.pop()?;
         cancel.make_room(false);
@@ -81,8 +81,8 @@ fn requests_side_by_side_are_answered_as_each_is_alone() {
         let mut engine = engine(Kind::Attention, Speculation::Off, (CONTEXT, 8));
         let mut desk = Desk { makes_room, ..Desk::default() };
         for (number, (path, body)) in requests().iter().enumerate().rev() {
-            let cancel = Cancel::new();
-            cancel.give_way(true);
+            let cancel = RequestControl::new();
+            cancel.yield_to_others(true);
             desk.waiting.push((number, Box::new(Run::new(work(path, body).unwrap(), Vec::new())), cancel));
         }
         pollster::block_on(answer_side_by_side(&mut engine, &mut desk));

@@ -2,7 +2,7 @@
 
 use ocelli::Error;
 use ocelli::api::{Output, Run};
-use ocelli::engine::{Cancel, Speculation};
+use ocelli::engine::{RequestControl, Speculation};
 use serde_json::{Value, json};
 
 use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, streamed, with, work};
@@ -143,14 +143,14 @@ fn an_answer_that_leaves_the_engine_within_a_call_goes_on_with_it() {
             ask(&json!("auto"), &json!({"stream": true, "logit_bias": bias(11), "parallel_tool_calls": false}));
         let (whole, _) = answer(&mut engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
-        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), Cancel::new());
+        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new());
         let wanted = run.format().cloned().unwrap();
-        run.hold_to(engine.grammar(&wanted.format).unwrap());
-        cancel.give_way(true);
+        run.constrain(engine.grammar(&wanted.format).unwrap());
+        cancel.yield_to_others(true);
         let body = loop {
             cancel.hold(false);
             let mut hear = |output| cancel.hold(matches!(output, Output::Frame(_)));
-            if let Some(body) = pollster::block_on(run.go_on(&mut engine, &cancel, &mut hear)).unwrap() {
+            if let Some(body) = pollster::block_on(run.resume(&mut engine, &cancel, &mut hear)).unwrap() {
                 break body;
             }
             let other = json!({"messages": [{"role": "user", "content": "Else"}], "max_tokens": 3});

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use ocelli::Error;
 use ocelli::api::{Output, Run};
-use ocelli::engine::{Cancel, Event, Speculation};
+use ocelli::engine::{Event, RequestControl, Speculation};
 use serde_json::{Value, json};
 
 use super::{CHAT, CONTEXT, answer, with, work};
@@ -29,8 +29,8 @@ fn an_answer_that_leaves_the_engine_goes_on_as_if_it_had_not() {
                 for (after, others) in [(1, 0), (2, 1), (5, 2), (9, 1)] {
                     let mut engine = engine(kind, speculation, (CONTEXT, 8));
                     let (mut run, cancel, mut left) =
-                        (Run::new(work(CHAT, &request).unwrap(), Vec::new()), Cancel::new(), 0);
-                    cancel.give_way(true);
+                        (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new(), 0);
+                    cancel.yield_to_others(true);
                     let body = loop {
                         let mut frames = 0;
                         cancel.hold(false);
@@ -38,7 +38,7 @@ fn an_answer_that_leaves_the_engine_goes_on_as_if_it_had_not() {
                             frames += usize::from(matches!(output, Output::Frame(_)));
                             cancel.hold(frames >= after);
                         };
-                        if let Some(body) = pollster::block_on(run.go_on(&mut engine, &cancel, &mut hear)).unwrap() {
+                        if let Some(body) = pollster::block_on(run.resume(&mut engine, &cancel, &mut hear)).unwrap() {
                             break body;
                         }
                         left += 1;
@@ -62,7 +62,7 @@ fn a_held_answer_waits_where_nobody_else_wants_the_engine_and_can_be_ended() {
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
         let request = ask("Tell me", json!({"temperature": 0}));
         let (whole, _) = answer(&mut engine, CHAT, &request).unwrap();
-        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), Cancel::new());
+        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new());
         let frames = std::cell::Cell::new(0);
         let mut hear = |_| {
             frames.set(frames.get() + 1);
@@ -70,7 +70,7 @@ fn a_held_answer_waits_where_nobody_else_wants_the_engine_and_can_be_ended() {
         };
         let context = &mut Context::from_waker(Waker::noop());
         {
-            let mut going = pin!(run.go_on(&mut engine, &cancel, &mut hear));
+            let mut going = pin!(run.resume(&mut engine, &cancel, &mut hear));
             for _ in 0..5 {
                 assert!(going.as_mut().poll(context).is_pending());
                 assert_eq!(frames.get(), 4, "nothing more is said");
@@ -83,7 +83,7 @@ fn a_held_answer_waits_where_nobody_else_wants_the_engine_and_can_be_ended() {
         let mut again = Run::new(work(CHAT, &request).unwrap(), Vec::new());
         cancel.hold(true);
         let mut silent = |_| ();
-        let mut going = pin!(again.go_on(&mut engine, &cancel, &mut silent));
+        let mut going = pin!(again.resume(&mut engine, &cancel, &mut silent));
         assert!(going.as_mut().poll(context).is_pending());
         cancel.cancel();
         assert_eq!(going.as_mut().poll(context), Poll::Ready(Err(Error::Aborted)));
@@ -109,7 +109,7 @@ fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
     let mut run = Run::new(work(CHAT, &talk(40, json!({"truncation": "auto"}))).unwrap(), Vec::new());
     let mut events = Vec::new();
     let mut hear = |output| events.push(output);
-    let body = pollster::block_on(run.go_on(&mut fake(), &Cancel::new(), &mut hear)).unwrap().unwrap();
+    let body = pollster::block_on(run.resume(&mut fake(), &RequestControl::new(), &mut hear)).unwrap().unwrap();
     let body: Value = serde_json::from_str(&body).unwrap();
     let dropped = events.iter().find_map(|output| match output {
         Output::Event(Event::Truncated { turns }) => Some(*turns),

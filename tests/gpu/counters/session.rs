@@ -1,6 +1,6 @@
 //! What an engine asks of its device while it answers.
 
-use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Prompt, Request};
+use ocelli::engine::{Engine, Event, LoadOptions, Prompt, Request, RequestControl};
 use ocelli::gpu::{Counters, Gpu};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -23,7 +23,7 @@ fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Cou
     engine.reset();
     let before = engine.gpu().counters();
     let mut ignore = |_: Event| ();
-    let said = pollster::block_on(engine.generate(&request, &Cancel::new(), &mut ignore)).expect("an answer");
+    let said = pollster::block_on(engine.generate(&request, &RequestControl::new(), &mut ignore)).expect("an answer");
     assert_eq!(said.tokens.len(), tokens, "the model did not stop");
     engine.gpu().counters() - before
 }

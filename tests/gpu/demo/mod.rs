@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, Cancel, Engine, LoadOptions, Picture, Prompt, Request, Tuned};
+use ocelli::engine::{Arithmetic, Engine, LoadOptions, Picture, Prompt, Request, RequestControl, Tuned};
 use ocelli::gpu::{Features, Gpu};
 use ocelli::kernels::{TuningGroup, gemv, matmul};
 use ocelli::sampling::SamplingOptions;
@@ -102,7 +102,7 @@ async fn ask(engine: &mut Engine, name: &str, tasks_wanted: Option<&str>, most: 
     for question in evaluation.results.iter().filter(wanted).take(most) {
         let picture = std::fs::read(folder.join(&question.image)).expect("picture");
         let request = request(question, picture);
-        let completion = engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
+        let completion = engine.generate(&request, &RequestControl::new(), &mut |_| ()).await.expect("an answer");
         total.add(question, &completion.text);
         tasks.entry(question.task.clone()).or_default().add(question, &completion.text);
         if completion.text != question.answer {

@@ -1,7 +1,7 @@
 //! Benchmarks: what is timed is what requests do, and an engine goes on as before.
 
 use ocelli::bench::{BenchOptions, What, Work, bench};
-use ocelli::engine::{Cancel, Engine, LoadOptions};
+use ocelli::engine::{Engine, LoadOptions, RequestControl};
 use ocelli::gpu::Gpu;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
@@ -33,7 +33,7 @@ fn what_is_timed_is_what_requests_do() {
     with_timed_engine(async |engine| {
         let before = answer(engine, &about_a_picture(9, "What?")).await;
         let mut lines = Vec::new();
-        let report = bench(engine, &options(), &Cancel::new(), &mut |line| lines.push(line.to_owned())).await;
+        let report = bench(engine, &options(), &RequestControl::new(), &mut |line| lines.push(line.to_owned())).await;
         let report = report.expect("a report");
         assert!(lines.iter().any(|line| line.starts_with("decode 4096: no room")), "{lines:?}");
         assert!(lines.iter().any(|line| line.starts_with("picture 2048: no room")), "{lines:?}");
@@ -65,7 +65,7 @@ fn a_benchmark_can_be_cancelled_anywhere() {
     with_timed_engine(async |engine| {
         let mut ended = Vec::new();
         for after in [0, 3, 7, 11] {
-            let (cancel, mut heard) = (Cancel::new(), 0);
+            let (cancel, mut heard) = (RequestControl::new(), 0);
             let outcome: Result<_> = bench(engine, &options(), &cancel, &mut |_| {
                 heard += 1;
                 if heard > after {

@@ -144,7 +144,7 @@ async fn sessions_of(checkpoint: &str) -> usize {
             match random.below(4) {
                 0 => injection.lose_at_submission(injection.submissions() + random.below(20)),
                 1 => {
-                    let (cancel, at) = (Cancel::new(), random.below(6));
+                    let (cancel, at) = (RequestControl::new(), random.below(6));
                     let mut events = 0;
                     let mut count = |_| {
                         events += 1;

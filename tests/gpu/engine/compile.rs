@@ -6,7 +6,7 @@ use super::{CHECKPOINT, about_a_picture, answer, ask, user};
 use crate::injection::Injection;
 use crate::packages;
 use ocelli::chat::ContentPart;
-use ocelli::engine::{Cancel, LoadOptions, Prompt, Request, Speculation};
+use ocelli::engine::{LoadOptions, Prompt, Request, RequestControl, Speculation};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 
@@ -23,7 +23,10 @@ fn each_shader_is_compiled_once_and_none_while_work_waits_for_it() {
 
         let question = about_a_picture(10, "What is this?");
         answer(engine, &question).await;
-        engine.score(&question.prompt, &question.pictures, 64, &Cancel::new(), &mut |_| Ok(())).await.expect("scores");
+        engine
+            .score(&question.prompt, &question.pictures, 64, &RequestControl::new(), &mut |_| Ok(()))
+            .await
+            .expect("scores");
         assert_eq!(gpu.counters().pipelines, of_loading, "what pictures, prompts, steps and scores need");
 
         let repeated =

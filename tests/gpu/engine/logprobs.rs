@@ -38,7 +38,7 @@ fn log_probabilities_are_those_of_a_score() {
                 rows.extend(scored.logits.chunks(vocab).map(<[f32]>::to_vec));
                 Ok(())
             };
-            engine.score(&whole, &request.pictures, 32, &Cancel::new(), &mut keep).await.expect("a score");
+            engine.score(&whole, &request.pictures, 32, &RequestControl::new(), &mut keep).await.expect("a score");
             let top = request.sampling.logprobs.expect("they are asked for");
             for (index, of) in told.logprobs.iter().enumerate() {
                 let row = &rows[prompt.ids().len() + index - 1];
@@ -61,8 +61,8 @@ fn an_answer_that_left_the_device_goes_on_with_the_same_words() {
         let whole = fresh_answer(engine, &request).await;
         let encoded = Rc::new(engine.encode(&request.prompt, &request.pictures).expect("a prompt"));
         let mut answering = Answering::new(encoded, request.sampling.clone(), request.max_tokens, Vec::new());
-        let (cancel, mut left) = (Cancel::new(), 0);
-        cancel.give_way(true);
+        let (cancel, mut left) = (RequestControl::new(), 0);
+        cancel.yield_to_others(true);
         loop {
             cancel.hold(false);
             let mut texts = 0;
@@ -70,7 +70,7 @@ fn an_answer_that_left_the_device_goes_on_with_the_same_words() {
                 texts += usize::from(matches!(event, Event::Text(_)));
                 cancel.hold(texts >= 4);
             };
-            if engine.go_on(&mut answering, &cancel, &mut hear).await.expect("it goes on") {
+            if engine.resume(&mut answering, &cancel, &mut hear).await.expect("it goes on") {
                 break;
             }
             left += 1;

@@ -2,7 +2,7 @@
 
 use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Prompt, Request};
+use ocelli::engine::{Engine, Prompt, Request, RequestControl};
 use ocelli::gpu::{Gpu, Purpose};
 use ocelli::state::{PAGE, Pool, State};
 use ocelli::weights::layout::Layout;
@@ -32,7 +32,8 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             // A page of each layer is too much, and its memory serves nothing else.
             engine = packages::load_on(&gpu, &files, 512, Some(kv)).await;
             gpu.ledger().set_limit(Some(gpu.ledger().total().0 + 3 * page + page / 2));
-            let refused = engine.generate(&short, &Cancel::new(), &mut |_| ()).await.expect_err("no room to work in");
+            let refused =
+                engine.generate(&short, &RequestControl::new(), &mut |_| ()).await.expect_err("no room to work in");
             assert_eq!(refused.code(), "out-of-memory", "{kv}: {refused}");
             gpu.ledger().set_limit(None);
             assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
@@ -42,7 +43,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             // what it draws with.
             let (held, _) = gpu.ledger().total();
             gpu.ledger().set_limit(Some(held + 3 * page + page * 3 / 4));
-            let refused = engine.generate(&long, &Cancel::new(), &mut |_| ()).await.expect_err("no room");
+            let refused = engine.generate(&long, &RequestControl::new(), &mut |_| ()).await.expect_err("no room");
             assert_eq!(refused.code(), "out-of-memory", "{kv}: {refused}");
             assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
 
@@ -96,7 +97,7 @@ fn thousands_of_conversations_leave_nothing_behind() {
                 |first: u32| Request { prompt: Prompt::Ids(vec![20 + first % 40, 20 + first / 40, 5]), ..say("") };
             let ask = async |engine: &mut Engine, first: u32| {
                 let request = Request { max_tokens: Some(1), ..request(first) };
-                engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("an answer");
+                engine.generate(&request, &RequestControl::new(), &mut |_| ()).await.expect("an answer");
             };
             for first in 0..20 {
                 ask(&mut engine, first).await;

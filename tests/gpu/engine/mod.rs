@@ -17,7 +17,9 @@ mod tuning;
 use crate::device;
 use crate::packages;
 use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Stage};
+use ocelli::engine::{
+    Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, RequestControl, Stage,
+};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -59,7 +61,7 @@ fn about_a_picture(level: u8, question: &str) -> Request {
 }
 
 async fn answer(engine: &mut Engine, request: &Request) -> Completion {
-    engine.generate(request, &Cancel::new(), &mut |_| ()).await.expect("generate")
+    engine.generate(request, &RequestControl::new(), &mut |_| ()).await.expect("generate")
 }
 
 async fn fresh_answer(engine: &mut Engine, request: &Request) -> Completion {
@@ -74,7 +76,7 @@ async fn layers_of_the_tower_run(engine: &mut Engine, request: &Request) -> usiz
     let mut watch = |event: Event| {
         count += usize::from(matches!(event, Event::Progress { stage: Stage::Vision, .. }));
     };
-    engine.generate(request, &Cancel::new(), &mut watch).await.expect("generate");
+    engine.generate(request, &RequestControl::new(), &mut watch).await.expect("generate");
     count
 }
 
@@ -145,11 +147,11 @@ fn text_events_join_to_the_answer_and_cancelling_stops_within_one_token() {
                 pieces.push(text);
             }
         };
-        let whole = engine.generate(&request, &Cancel::new(), &mut gather).await.expect("generate");
+        let whole = engine.generate(&request, &RequestControl::new(), &mut gather).await.expect("generate");
         assert!(pieces.len() > 3, "{pieces:?}");
         assert_eq!(pieces.concat(), whole.text);
 
-        let cancel = Cancel::new();
+        let cancel = RequestControl::new();
         let mut seen = 0;
         let mut stop_at_three = |event: Event| {
             if matches!(event, Event::Text(_)) {
@@ -173,7 +175,7 @@ fn cancelling_in_the_tower_or_in_the_prompt_loses_nothing() {
         let whole = fresh_answer(engine, &request).await;
         for stage in [Stage::Vision, Stage::Prefill] {
             engine.reset();
-            let cancel = Cancel::new();
+            let cancel = RequestControl::new();
             let mut stop = |event: Event| {
                 if matches!(event, Event::Progress { stage: at, .. } if at == stage) {
                     cancel.cancel();
@@ -270,7 +272,7 @@ fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
             ("invalid-request", Request { sampling: cold, ..good.clone() }),
         ];
         for (code, request) in refused {
-            let result: Result<Completion> = engine.generate(&request, &Cancel::new(), &mut |_| ()).await;
+            let result: Result<Completion> = engine.generate(&request, &RequestControl::new(), &mut |_| ()).await;
             assert_eq!(result.expect_err("refused").code(), code, "{:?}", request.prompt);
             assert_eq!(answer(engine, &good).await.tokens, before.tokens);
         }
@@ -281,7 +283,7 @@ fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
 fn a_model_without_a_tower_refuses_pictures() {
     pollster::block_on(async {
         let mut engine = packages::engine("text_long", Layout::F16).await;
-        let result = engine.generate(&about_a_picture(1, "What?"), &Cancel::new(), &mut |_| ()).await;
+        let result = engine.generate(&about_a_picture(1, "What?"), &RequestControl::new(), &mut |_| ()).await;
         assert_eq!(result.expect_err("refused").code(), "invalid-request");
     });
 }

@@ -2,7 +2,8 @@
 
 use ocelli::chat::ContentPart;
 use ocelli::engine::{
-    Cancel, Completion, Detail, Engine, Event, LoadOptions, Picture, PictureLimits, Request, ShownPicture, Tuned,
+    Completion, Detail, Engine, Event, LoadOptions, Picture, PictureLimits, Request, RequestControl, ShownPicture,
+    Tuned,
 };
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
@@ -46,7 +47,7 @@ async fn say(engine: &mut Engine, request: &Request) -> (Completion, (usize, usi
             told.push((picture, shown));
         }
     };
-    let said = engine.generate(request, &Cancel::new(), &mut listen).await.expect("an answer");
+    let said = engine.generate(request, &RequestControl::new(), &mut listen).await.expect("an answer");
     let [shown] = said.pictures[..] else { panic!("{:?}", said.pictures) };
     assert_eq!(told, [(0, shown)]);
     let ShownPicture { detail, width, height, tokens } = shown;
@@ -79,7 +80,7 @@ fn auto_follows_the_rate_until_a_conversation_holds_the_picture() {
         let request = question(Detail::Auto);
         let again = say(&mut engine, &request).await;
         assert_eq!(again.1, LOW, "the cache is of use for no other size");
-        let ids = engine.score(&request.prompt, &request.pictures, 256, &Cancel::new(), &mut |_| Ok(())).await;
+        let ids = engine.score(&request.prompt, &request.pictures, 256, &RequestControl::new(), &mut |_| Ok(())).await;
         assert_eq!(
             ids.expect("scores").len() - again.0.usage.prompt_tokens,
             FULL.2 - LOW.2,

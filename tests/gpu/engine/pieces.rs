@@ -1,6 +1,6 @@
 //! Work in pieces: however little a device is given at once, numbers and answers are the same.
 
-use ocelli::engine::{Cancel, Engine, ScoredRows};
+use ocelli::engine::{Engine, RequestControl, ScoredRows};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::weights::layout::Layout;
 
@@ -20,7 +20,7 @@ async fn scores(engine: &mut Engine) -> (Vec<f32>, u64) {
     };
     engine.reset();
     let before = engine.gpu().counters().submits;
-    let scored = engine.score(&question.prompt, &question.pictures, 64, &Cancel::new(), &mut keep).await;
+    let scored = engine.score(&question.prompt, &question.pictures, 64, &RequestControl::new(), &mut keep).await;
     scored.expect("scores");
     (logits, engine.gpu().counters().submits - before)
 }

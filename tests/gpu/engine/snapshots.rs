@@ -55,7 +55,7 @@ async fn goes_on(checkpoint: &str, kv: KvPrecision) {
         let mut layers = 0;
         let mut watch =
             |event: Event| layers += usize::from(matches!(event, Event::Progress { stage: Stage::Vision, .. }));
-        let warm = engine.generate(request, &Cancel::new(), &mut watch).await.expect("an answer");
+        let warm = engine.generate(request, &RequestControl::new(), &mut watch).await.expect("an answer");
         assert!(warm.usage.cached_tokens >= least, "{checkpoint} {kv}: {:?}", warm.usage);
         assert_eq!((warm.tokens, layers), (alone.tokens, 0), "{checkpoint} {kv}");
         keep(&mut engine).await;

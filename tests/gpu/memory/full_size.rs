@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ocelli::Error;
-use ocelli::engine::{Cancel, Engine, Event, LoadOptions, Picture, Prompt, Request, Stage};
+use ocelli::engine::{Engine, Event, LoadOptions, Picture, Prompt, Request, RequestControl, Stage};
 
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
@@ -67,7 +67,7 @@ fn full_size() {
         held.reserve(&gpu, CONTEXT - prompt.len() - 2).await.expect("room");
         let mut held = Some(held);
         report(&gpu, "a long conversation", start);
-        let cancel = Cancel::new();
+        let cancel = RequestControl::new();
         let mut watch = |event: Event| {
             if let Event::Progress { stage, done, total } = event {
                 println!("{stage:?} {done} of {total} after {:.0?}", start.elapsed());
@@ -93,7 +93,7 @@ fn full_size() {
         let mut rest = State::new(&Pool::new(&text, engine.plan().kv, CONTEXT), CONTEXT);
         rest.reserve(&gpu, CONTEXT - 256).await.expect("room");
         engine
-            .generate(&request(vec![1, 100, 101], Vec::new()), &Cancel::new(), &mut |_| ())
+            .generate(&request(vec![1, 100, 101], Vec::new()), &RequestControl::new(), &mut |_| ())
             .await
             .expect("two tokens");
         report(&gpu, "the whole context and two tokens", start);

@@ -1,7 +1,7 @@
 //! Requests in an order that takes as much memory as requests can.
 
 use ocelli::Result;
-use ocelli::engine::{Cancel, Engine, Picture, Prompt, Request};
+use ocelli::engine::{Engine, Picture, Prompt, Request, RequestControl};
 use ocelli::families::definition;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
@@ -76,9 +76,9 @@ pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
             stop: Vec::new(),
             grammar: None,
         };
-        said.push(engine.generate(&request, &Cancel::new(), &mut |_| ()).await?.tokens);
+        said.push(engine.generate(&request, &RequestControl::new(), &mut |_| ()).await?.tokens);
     }
     let (prompt, pictures) = prompt(engine, eyes, &prompts[1]);
-    engine.score(&prompt, &pictures, usize::MAX, &Cancel::new(), &mut |_| Ok(())).await?;
+    engine.score(&prompt, &pictures, usize::MAX, &RequestControl::new(), &mut |_| Ok(())).await?;
     Ok(said)
 }

@@ -10,7 +10,7 @@ mod together;
 use crate::packages::{GGUF, engine, load, pack_gguf, pack_gguf_pair, random_package};
 use golden::{Case, cases, largest_difference};
 use ocelli::chat::ContentPart;
-use ocelli::engine::{Cancel, Engine, Prompt, Request, ScoredRows};
+use ocelli::engine::{Engine, Prompt, Request, RequestControl, ScoredRows};
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
@@ -26,7 +26,8 @@ async fn logits(engine: &mut Engine, case: &Case, chunk: usize) -> Vec<f32> {
         all.extend_from_slice(rows.logits);
         Ok(())
     };
-    let input_ids = engine.score(&case.prompt, &case.pictures, chunk, &Cancel::new(), &mut keep).await.expect("score");
+    let input_ids =
+        engine.score(&case.prompt, &case.pictures, chunk, &RequestControl::new(), &mut keep).await.expect("score");
     assert_eq!(input_ids, case.input_ids, "{}: token ids", case.name);
     all
 }
@@ -40,7 +41,7 @@ async fn greedy(engine: &mut Engine, case: &Case) -> Vec<u32> {
         stop: Vec::new(),
         grammar: None,
     };
-    engine.generate(&request, &Cancel::new(), &mut |_| ()).await.expect("generate").tokens
+    engine.generate(&request, &RequestControl::new(), &mut |_| ()).await.expect("generate").tokens
 }
 
 fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
@@ -135,7 +136,7 @@ fn a_random_model_runs() {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        engine.score(&prompt, &[], 32, &Cancel::new(), &mut keep).await.expect("score");
+        engine.score(&prompt, &[], 32, &RequestControl::new(), &mut keep).await.expect("score");
         assert!(logits.len() == 40 * 1600 && logits.iter().all(|x| x.is_finite()));
         let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
         assert!((0.3..3.0).contains(&size), "logits of about 1, not {size}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request};
+use ocelli::engine::{Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, RequestControl};
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
@@ -106,14 +106,14 @@ impl Bench {
 
     pub(crate) async fn hear(&mut self, request: &Request) -> Heard {
         let mut heard = Heard::default();
-        let said = self.engine.generate(request, &Cancel::new(), &mut |event| heard.listen(event)).await;
+        let said = self.engine.generate(request, &RequestControl::new(), &mut |event| heard.listen(event)).await;
         let completion = said.expect("generate");
         assert_eq!(heard.pieces.concat(), completion.text, "the stream adds up to the answer");
         Heard { tokens: completion.tokens, text: completion.text, cached: completion.usage.cached_tokens, ..heard }
     }
 
     pub(crate) async fn fail(&mut self, request: &Request) -> Error {
-        self.engine.generate(request, &Cancel::new(), &mut |_| ()).await.expect_err("it must fail")
+        self.engine.generate(request, &RequestControl::new(), &mut |_| ()).await.expect_err("it must fail")
     }
 
     /// Logits of every position. `// [tokens, vocab]`
@@ -124,7 +124,7 @@ impl Bench {
             Ok(())
         };
         let cut = 7;
-        self.engine.score(&request.prompt, &request.pictures, cut, &Cancel::new(), &mut keep).await?;
+        self.engine.score(&request.prompt, &request.pictures, cut, &RequestControl::new(), &mut keep).await?;
         Ok(logits)
     }
 }

@@ -68,7 +68,7 @@ fn at_any_allocation_of_a_request_there_is_an_answer_or_an_error_and_never_anyth
         for step in 0..=8 {
             bench.engine.reset();
             ledger.set_limit(Some(bare + (peak - bare) * step / 8));
-            match bench.engine.generate(&request, &ocelli::engine::Cancel::new(), &mut |_| ()).await {
+            match bench.engine.generate(&request, &ocelli::engine::RequestControl::new(), &mut |_| ()).await {
                 Ok(completion) => {
                     answered += 1;
                     assert_eq!(completion.tokens, whole.tokens, "at {step}");

@@ -10,7 +10,7 @@ mod memory;
 use bench::{Bench, Heard, about, follow_up, words};
 use ocelli::Error;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Cancel, Event, Stage};
+use ocelli::engine::{Event, RequestControl, Stage};
 use ocelli::sampling::SamplingOptions;
 
 /// Of `count` steps those to try, about `wanted` of them, first and last among them.
@@ -156,7 +156,8 @@ fn the_third_loss_of_a_request_is_an_error_and_the_next_request_starts_anew() {
                 recoveries.push((attempt, reason));
             }
         };
-        let failed = bench.engine.generate(&request, &Cancel::new(), &mut listen).await.expect_err("lost thrice");
+        let failed =
+            bench.engine.generate(&request, &RequestControl::new(), &mut listen).await.expect_err("lost thrice");
         assert_eq!(failed.code(), "device-lost");
         assert_eq!(recoveries.iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 2]);
         assert!(recoveries.iter().all(|(_, reason)| reason.contains("destroyed")), "{recoveries:?}");
@@ -223,7 +224,7 @@ fn cancelling_stops_a_recovery_too() {
         let whole = bench.hear(&request).await;
         bench.engine.reset();
         bench.injection.lose_at_submission(bench.injection.submissions() + 8);
-        let cancel = Cancel::new();
+        let cancel = RequestControl::new();
         let mut stop = |event: Event| {
             if matches!(event, Event::Recovering { .. }) {
                 cancel.cancel();
@@ -253,7 +254,7 @@ fn losses_in_every_stage_are_among_those_tried() {
                 }
                 heard.listen(event);
             };
-            bench.engine.generate(&request, &Cancel::new(), &mut lose).await.expect("generate");
+            bench.engine.generate(&request, &RequestControl::new(), &mut lose).await.expect("generate");
             assert_eq!(heard.recoveries, 1, "{stage:?}");
         }
     });

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{
-    Cancel, Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, Speculation,
+    Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, RequestControl, Speculation,
 };
 use ocelli::gpu::DeviceClass;
 use ocelli::sampling::SamplingOptions;
@@ -48,7 +48,7 @@ async fn say(engine: &mut Engine, request: &Request) -> Completion {
             pieces += &piece;
         }
     };
-    let said = engine.generate(request, &Cancel::new(), &mut listen).await.expect("an answer");
+    let said = engine.generate(request, &RequestControl::new(), &mut listen).await.expect("an answer");
     assert_eq!(pieces, said.text, "the stream adds up to the answer");
     let usage = said.usage;
     assert!(usage.accepted_tokens <= usage.drafted_tokens.min(usage.completion_tokens), "{usage:?}");
@@ -188,7 +188,7 @@ fn what_ends_an_answer_ends_it_among_drafts() {
             assert_eq!(outcome(&say(&mut always, &request).await), outcome(&say(&mut plain, &request).await));
         }
         for pieces in [1, 5, 11] {
-            let (cancel, mut heard) = (Cancel::new(), 0);
+            let (cancel, mut heard) = (RequestControl::new(), 0);
             let mut listen = |event| {
                 heard += usize::from(matches!(event, Event::Text(_)));
                 if heard == pieces {
@@ -276,7 +276,7 @@ fn a_device_lost_among_drafts_changes_no_token() {
                 Event::Text(piece) => text += &piece,
                 _ => (),
             };
-            let said = engine.generate(&request, &Cancel::new(), &mut listen).await.expect("an answer");
+            let said = engine.generate(&request, &RequestControl::new(), &mut listen).await.expect("an answer");
             assert_eq!((said.tokens, &text, losses), (whole.tokens.clone(), &whole.text, 1), "lost at {at}");
         }
     });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::ProgressBar;
 use ocelli::api::{Opened, Output, Reply, Requests as SideBySide, Run, Service, Work, answer_side_by_side};
-use ocelli::engine::{Cancel, Device, Engine};
+use ocelli::engine::{Device, Engine, RequestControl};
 use ocelli::{Error, Result};
 
 use crate::api::{self, NameArgs};
@@ -132,7 +132,7 @@ struct Desk<'a, R> {
 
 impl<R: BufRead> Desk<'_, R> {
     /// The next request that needs the engine; the others are answered.
-    fn open(&mut self, engine: &mut Engine) -> Result<Option<(Box<Run>, Cancel)>> {
+    fn open(&mut self, engine: &mut Engine) -> Result<Option<(Box<Run>, RequestControl)>> {
         while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
             let Ok(request) = line else { continue };
             if self.answers.has(&request.custom_id) {
@@ -156,10 +156,15 @@ impl<R: BufRead> Desk<'_, R> {
     }
 
     /// Work that the budgets allow, and what counts and ends it.
-    fn admit(&self, engine: &mut Engine, body: &str, work: Box<Work>) -> Result<(Box<Run>, Cancel, Option<Bill>)> {
+    fn admit(
+        &self,
+        engine: &mut Engine,
+        body: &str,
+        work: Box<Work>,
+    ) -> Result<(Box<Run>, RequestControl, Option<Bill>)> {
         let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
         let bill = counted.map(|(batch, accounts)| accounts.bill(body, "", Some(batch))).transpose()?;
-        let (mut run, cancel) = (self.run(engine, work)?, Cancel::new());
+        let (mut run, cancel) = (self.run(engine, work)?, RequestControl::new());
         let Some(mut bill) = bill else { return Ok((run, cancel, None)) };
         cancel.count_by(bill.admit(run.prompt_tokens(engine)?)?);
         Ok((run, cancel, Some(bill)))
@@ -171,7 +176,7 @@ impl<R: BufRead> Desk<'_, R> {
             work.pictures.iter().map(|picture| api::own_picture(picture, self.base)).collect::<Result<_>>()?;
         let mut run = Run::new(work, pictures);
         if let Some(wanted) = run.format().cloned() {
-            run.hold_to(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
+            run.constrain(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
         }
         Ok(Box::new(run))
     }
@@ -186,7 +191,7 @@ impl<R: BufRead> Desk<'_, R> {
 }
 
 impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
-    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, RequestControl)> {
         if self.failed.is_some() || self.open.len() >= self.at_once {
             return None;
         }
@@ -207,7 +212,7 @@ impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
 
     fn done(&mut self, number: usize, _: Box<Run>, outcome: Result<Option<String>>) {
         let Some((custom_id, id, bill)) = self.open.remove(&number) else { return };
-        // It cannot be held: nobody else knows of its `Cancel`.
+        // It cannot be held: nobody else knows of its `RequestControl`.
         let outcome = outcome.and_then(|body| body.ok_or(Error::Aborted));
         if let (Some(bill), Ok(body)) = (bill, &outcome) {
             bill.close(body);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocelli::Result;
 use ocelli::api::{Output, Requests, Run, Work, answer_side_by_side};
-use ocelli::engine::{Cancel, Device, Engine, Picture};
+use ocelli::engine::{Device, Engine, Picture, RequestControl};
 use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
@@ -31,8 +31,8 @@ pub(super) enum Priority {
 
 impl Priority {
     /// Tells a request at work whether others want the engine.
-    fn urge(self, cancel: &Cancel, is_wanted: bool) {
-        cancel.give_way(is_wanted);
+    fn urge(self, cancel: &RequestControl, is_wanted: bool) {
+        cancel.yield_to_others(is_wanted);
         match self {
             Self::Person => cancel.make_room(is_wanted),
             Self::Batch => cancel.hold(is_wanted),
@@ -73,12 +73,12 @@ struct Shared {
     /// Requests that wait, without those of batches.
     waiting: AtomicUsize,
     /// The requests that have the engine, by number.
-    current: Mutex<BTreeMap<usize, (Cancel, Priority)>>,
+    current: Mutex<BTreeMap<usize, (RequestControl, Priority)>>,
     is_stopped: AtomicBool,
 }
 
 impl Shared {
-    fn current(&self) -> MutexGuard<'_, BTreeMap<usize, (Cancel, Priority)>> {
+    fn current(&self) -> MutexGuard<'_, BTreeMap<usize, (RequestControl, Priority)>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -216,7 +216,7 @@ impl Queue {
                 let Job { asked: Asked { work, pictures, grammar, bill }, flow, priority } = *job;
                 let mut run = Box::new(Run::new(work, pictures));
                 if let Some(grammar) = grammar {
-                    run.hold_to(Rc::new(grammar));
+                    run.constrain(Rc::new(grammar));
                 }
                 let queue = if priority == Priority::Batch { &mut self.batched } else { &mut self.waiting };
                 queue.push_back(Turn { run, flow, priority, bill });
@@ -273,7 +273,7 @@ struct Desk<'a> {
 }
 
 impl Requests<Device> for Desk<'_> {
-    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, Cancel)> {
+    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, RequestControl)> {
         let is_for_people = self.open.values().any(|(_, priority, _)| *priority == Priority::Person);
         let Turn { run, flow, priority, bill } = loop {
             let mut turn = self.queue.next(is_for_people)?;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
-use ocelli::engine::Cancel;
+use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -31,7 +31,7 @@ pub(super) enum Answer {
 /// The engine's side.
 pub(super) struct Flow {
     pub(super) number: usize,
-    pub(super) cancel: Cancel,
+    pub(super) cancel: RequestControl,
     sender: UnboundedSender<Answer>,
     unread: AtomicUsize,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -41,7 +41,7 @@ impl Flow {
     /// `wake` tells the engine's thread that the answer is read again, or given up.
     pub(super) fn new(number: usize, wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
         let (sender, receiver) = unbounded_channel();
-        let flow = Arc::new(Self { number, cancel: Cancel::new(), sender, unread: AtomicUsize::new(0), wake });
+        let flow = Arc::new(Self { number, cancel: RequestControl::new(), sender, unread: AtomicUsize::new(0), wake });
         (flow.clone(), Reader { flow, receiver, first: None })
     }
 
@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// What ends the request.
-    pub(super) fn cancel(&self) -> Cancel {
+    pub(super) fn cancel(&self) -> RequestControl {
         self.flow.cancel.clone()
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocelli::Error;
 use ocelli::api::Reply;
-use ocelli::engine::Cancel;
+use ocelli::engine::RequestControl;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -102,7 +102,7 @@ pub(super) struct Batches {
     /// The one under way, as it is now: it is written when its status changes.
     current: Mutex<Option<Batch>>,
     /// End its requests under way.
-    requests: [Mutex<Cancel>; AT_ONCE],
+    requests: [Mutex<RequestControl>; AT_ONCE],
 }
 
 impl Batches {

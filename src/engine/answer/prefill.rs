@@ -1,0 +1,155 @@
+//! A prompt through the decoder: reuse what the state holds, encode pictures, prefill in chunks. Or to the logits of every position: how
+//! agreement with another implementation is checked.
+
+use crate::engine::Engine;
+use crate::engine::control::{RequestContext, RequestControl};
+use crate::engine::device::backend::Backend;
+use crate::engine::device::features::PromptImages;
+use crate::engine::events::{Event, Stage, Timings};
+use crate::engine::prompt::picture_size::PictureLimits;
+use crate::engine::prompt::{Encoded, Picture, Prompt};
+use crate::error::{Error, Result};
+use crate::model::LanguageModel;
+
+/// Some rows of a prompt's logits.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredRows<'a> {
+    /// The whole prompt's token ids.
+    pub input_ids: &'a [u32],
+    /// Position of the first row.
+    pub first: usize,
+    /// The rows. `// [rows, vocab]`
+    pub logits: &'a [f32],
+}
+
+impl<B: Backend> Engine<B> {
+    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids. A forward
+    /// pass has at most `chunk` tokens, and no more than the engine's own chunks; all divisions give the same logits but for rounding.
+    /// Fails as [`Engine::generate`].
+    pub async fn score(
+        &mut self,
+        prompt: &Prompt,
+        pictures: &[Picture],
+        chunk: usize,
+        control: &RequestControl,
+        on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
+        let encoded = self.encode_within(prompt, pictures, PictureLimits::NONE)?;
+        let (total, context) = (encoded.entries.len(), self.backend.context());
+        if total > context {
+            return Err(Error::ContextOverflow { tokens: total, context });
+        }
+        let ignore = &mut |_| ();
+        let context = &mut RequestContext::new(control, ignore);
+        self.switch_to(&[]);
+        self.conversation.rewind(0, &encoded.pictures);
+        let mut images = None;
+        while self.conversation.entries().len() < total {
+            control.check()?;
+            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                engine.forward(&encoded, chunk.max(1), &mut images, context).await
+            };
+            let rows = self.with_recovery(context, forward).await?;
+            let first = self.conversation.entries().len() - rows;
+            let read =
+                async |engine: &mut Self, _: &mut RequestContext<'_>| engine.backend.model()?.logits(0..rows).await;
+            let logits = self.with_recovery(context, read).await;
+            let logits = logits.inspect_err(|_| self.conversation.forget_last_pass())?; // [rows, vocab]
+            on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
+        }
+        Ok(encoded.ids)
+    }
+
+    /// Brings the conversation to the end of the prompt, so that the logits of its last row can be read. Returns the entries that need
+    /// not be computed.
+    pub(in crate::engine) async fn prefill(
+        &mut self,
+        encoded: &Encoded,
+        timings: &mut Timings,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
+        let total = encoded.entries.len();
+        let common = self.conversation.common(&encoded.entries);
+        let cached = self.conversation.rewind(common, &encoded.pictures);
+        let vision_started = (self.clock)();
+        let encode = async |engine: &mut Self, context: &mut RequestContext<'_>| engine.images(encoded, context).await;
+        let mut images = Some(self.with_recovery(context, encode).await?);
+        // All room at once: the state moves once. Not before the tower is done: its work memory serves the state now.
+        let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
+            let left = engine.conversation.entries().len();
+            let reserved = engine.conversation.reserve(engine.backend.model()?, total - left).await;
+            // They may have been lost with the device.
+            reserved.inspect_err(|_| images = None)
+        };
+        self.with_recovery(context, reserve).await?;
+        let prefill_started = (self.clock)();
+        timings.vision_ms += prefill_started - vision_started;
+        context.control.spend(0, prefill_started - vision_started);
+        let mut since = prefill_started;
+        while self.conversation.entries().len() < total && context.control.left() > 0 {
+            context.control.check()?;
+            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+                engine.forward(encoded, usize::MAX, &mut images, context).await
+            };
+            self.with_recovery(context, forward).await?;
+            let done = self.conversation.entries().len();
+            (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
+            let now = (self.clock)();
+            context.control.spend(0, now - since);
+            since = now;
+        }
+        timings.prefill_ms += (self.clock)() - prefill_started;
+        Ok(cached)
+    }
+
+    /// Encodes the pictures of what is not computed yet.
+    pub(in crate::engine) async fn images(
+        &mut self,
+        encoded: &Encoded,
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        let rest = &encoded.entries[self.conversation.entries().len()..];
+        if self.backend.lacks_room(rest, &encoded.pictures) {
+            self.idle.clear();
+        }
+        #[cfg(feature = "snapshots")]
+        let started = (self.clock)();
+        let images = self.backend.encode_images(rest, &encoded.pictures, context).await;
+        #[cfg(feature = "snapshots")]
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.note_pictures(rest, (self.clock)() - started);
+        }
+        images
+    }
+
+    /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.
+    pub(in crate::engine) async fn forward(
+        &mut self,
+        encoded: &Encoded,
+        most: usize,
+        images: &mut Option<PromptImages>,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
+        // After a loss they are gone.
+        let features = match images.take() {
+            Some(features) => features,
+            None => self.images(encoded, context).await?,
+        };
+        let model = self.backend.model()?;
+        let held = self.conversation.entries().len();
+        let rest = encoded.rest(held);
+        let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
+        #[cfg(feature = "snapshots")]
+        let started = (self.clock)();
+        self.conversation.append(model, entries, &features).await?;
+        #[cfg(feature = "snapshots")]
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.note_tokens(entries.len(), (self.clock)() - started);
+        }
+        if encoded.branches.contains(&(held + entries.len())) {
+            self.conversation.remember();
+        }
+        *images = Some(features);
+        Ok(entries.len())
+    }
+}

@@ -1,0 +1,38 @@
+//! What a draw comes to.
+
+use crate::engine::Engine;
+use crate::engine::device::backend::Backend;
+use crate::engine::events::TokenLogprob;
+use crate::error::Result;
+use crate::model::LanguageModel;
+use crate::sampling::{SamplingOptions, log_softmax_top, logprob};
+
+/// Tokens that came at once.
+#[derive(Debug)]
+pub(in crate::engine) struct SampledTokens {
+    pub(in crate::engine) tokens: Vec<u32>,
+    /// The first of them, which were drafts.
+    pub(in crate::engine) drafts: usize,
+    /// Of the only one, where it was asked for.
+    pub(in crate::engine) logprob: Option<TokenLogprob>,
+    /// Whether the answer is whole behind them.
+    pub(in crate::engine) ended: bool,
+}
+
+/// The draws of a backend's model.
+pub(in crate::engine) type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
+
+impl<B: Backend> Engine<B> {
+    /// How likely a token was that has been drawn from a row of logits, if that was asked for and while nothing has been submitted behind it.
+    pub(in crate::engine) async fn logprob(
+        &mut self,
+        token: u32,
+        row: usize,
+        sampling: &SamplingOptions,
+    ) -> Result<Option<TokenLogprob>> {
+        let Some(top) = sampling.logprobs else { return Ok(None) };
+        let logits = self.backend.model()?.drawn_logits(row).await?; // [vocab]
+        let top = log_softmax_top(&logits, top);
+        Ok(Some(TokenLogprob { token, logprob: logprob(&logits, token), top }))
+    }
+}

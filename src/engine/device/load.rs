@@ -1,0 +1,230 @@
+//! A package to an engine: manifest and tokenizer first, then shard by shard. And whether the memory that is planned is there.
+
+use std::sync::Arc;
+
+use super::features::FeatureCache;
+use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
+use super::weight_source::ShardSource;
+use super::{Device, Resident, bring_up};
+use crate::chat::Tokenizer;
+use crate::config::KvPrecision;
+use crate::engine::Engine;
+use crate::engine::answer::speculate::{LatencyModel, Speculation};
+use crate::engine::control::LOSSES;
+use crate::engine::events::{Calendar, Clock, LoadEvent};
+use crate::engine::prompt::picture_cost::PictureCost;
+use crate::engine::prompt::picture_size::PictureLimits;
+use crate::error::{Error, Result};
+use crate::families::definition;
+use crate::families::tower::Pixels;
+use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
+use crate::image::{Decode, decode};
+use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
+use crate::model::{Draw, DryModel, LanguageModel};
+use crate::sampling::SamplingOptions;
+use crate::weights::manifest::Manifest;
+
+/// How a model is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// Tokens the context is to hold, at most what the model was made for; `None` for a default.
+    pub context: Option<usize>,
+    /// How the cache of keys and values holds a number; `None` for what the plan chooses.
+    pub kv_precision: Option<KvPrecision>,
+    /// Where the weights of the picture side are; `None` for what the plan chooses.
+    pub vision: Option<Residency>,
+    /// Bytes of GPU memory that everything together may take; `None` for as many as the device has.
+    pub gpu_memory_budget: Option<u64>,
+    /// When ways to compute are tried on the device; where they are, loading takes up to [`BUDGET_MS`](crate::engine::BUDGET_MS) longer.
+    pub tune: Tune,
+    /// Which numbers kernels may come to.
+    pub arithmetic: Arithmetic,
+    /// What earlier loads found, as remembered under [`tuning_key`](crate::engine::tuning_key).
+    pub tuned: Tuned,
+    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
+    pub speculation: Speculation,
+    /// What pictures may take.
+    pub pictures: PictureLimits,
+    /// What reads picture files.
+    pub decode_picture: Decode,
+    /// The platform's clock.
+    pub clock: Clock,
+    /// The date, for default system prompts that name it.
+    pub today: Calendar,
+}
+
+impl LoadOptions {
+    /// Everything by default, with the platform's clock and no date.
+    pub fn new(clock: Clock) -> Self {
+        Self::with_decoder(clock, decode)
+    }
+
+    /// The same where picture files are read elsewhere: what is not called is not in a wasm module.
+    pub fn with_decoder(clock: Clock, decode_picture: Decode) -> Self {
+        Self {
+            context: None,
+            kv_precision: None,
+            vision: None,
+            gpu_memory_budget: None,
+            tune: Tune::default(),
+            arithmetic: Arithmetic::default(),
+            tuned: Tuned::default(),
+            speculation: Speculation::default(),
+            pictures: PictureLimits::default(),
+            decode_picture,
+            clock,
+            today: || None,
+        }
+    }
+
+    fn memory_options(&self, class: DeviceClass) -> MemoryOptions {
+        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
+        // Processors compute for a while to read 16 bits, and have memory.
+        let is_wide = kv.is_none() && class != DeviceClass::Hardware;
+        let vision_kv = is_wide.then_some(KvPrecision::F32);
+        MemoryOptions { budget, context, kv, vision_kv, vision }
+    }
+}
+
+impl Engine {
+    /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`. The
+    /// engine keeps `shards`: weights may have to be sent again. `on_event` is told the bytes of every shard that has been read, and
+    /// the kernels that are compiled.
+    ///
+    /// Where the device's memory runs out although nobody set a budget, the plan is made again with less. A device that is lost
+    /// meanwhile is opened again, and loading starts over.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPackage`], [`Error::Integrity`], [`Error::Tokenizer`], [`Error::BudgetTooSmall`],
+    /// [`Error::LimitsTooSmall`], [`Error::OutOfMemory`], [`Error::SelfTestFailed`], what `shards` says, or what the device
+    /// complains about.
+    pub async fn load(
+        gpu: &Gpu,
+        manifest: &[u8],
+        tokenizer: &[u8],
+        shards: Box<dyn ShardSource>,
+        options: LoadOptions,
+        on_event: &mut dyn FnMut(LoadEvent),
+    ) -> Result<Self> {
+        let manifest = Manifest::parse(manifest)?;
+        manifest.tokenizer.verify(tokenizer)?;
+        let split_pattern = definition(&manifest.config).family().split_pattern;
+        let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
+        let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
+        let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
+        let features = gpu.features() & options.arithmetic.features();
+        gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
+        gpu.set_pace(options.clock, options.tuned.gflops);
+        let mut tunes = options.tune.tunes(gpu.class());
+        let (resident, self_test, tuned) = loop {
+            let mut sent = 0;
+            let mut tell = |event| {
+                match event {
+                    LoadEvent::Bytes(bytes) => {
+                        sent += bytes;
+                        if sent > told {
+                            on_event(LoadEvent::Bytes(sent - told));
+                            told = sent;
+                        }
+                    }
+                    kernels => on_event(kernels),
+                }
+                Ok(())
+            };
+            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, options.clock, &mut tell).await {
+                Ok(loaded) => tuned(&gpu, &manifest, &plan, loaded, &options, &mut tunes).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
+                    losses += 1;
+                    gpu = gpu.reopen().await?;
+                }
+                Err(full @ Error::OutOfMemory { .. }) => {
+                    plan = smaller(&manifest, gpu.max_binding(), options.memory_options(gpu.class()), &plan)
+                        .map_err(|_| full)?;
+                }
+                outcome => break outcome?,
+            }
+        };
+        let (class, clock, resident) = (gpu.class(), options.clock, Some(resident));
+        let (features, costs) = (FeatureCache::default(), PictureCost::default());
+        let backend = Device { gpu, plan, resident, manifest, shards, features, costs, self_test, tuned, clock };
+        Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
+    }
+
+    /// Allocates all that a picture of this size takes behind a conversation that leaves just enough of the context for it, and
+    /// then all that a full context takes; computes nothing. The conversation is forgotten. The ledger's peak then is what
+    /// really was allocated.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the device has less than was planned, [`Error::InvalidRequest`] for a picture without an area, or
+    /// as [`Engine::generate`]. The engine can be used again.
+    pub async fn preallocate(&mut self, width: usize, height: usize) -> Result<()> {
+        self.reset();
+        let picture = self.preallocate_picture(width, height).await;
+        let preallocated = if picture.is_ok() { self.preallocate_text().await } else { picture };
+        self.reset();
+        preallocated
+    }
+
+    async fn preallocate_picture(&mut self, width: usize, height: usize) -> Result<()> {
+        let plan = &self.backend.plan;
+        let Some(rules) = definition(self.config()).pictures() else { return Ok(()) };
+        let edge = plan.longest_edge.min(rules.largest_edge());
+        if width == 0 || height == 0 {
+            return Err(Error::request("width", "a picture has at least one pixel"));
+        }
+        let grid = rules.grid((width, height), edge)?;
+        let (entries, rows) = (plan.context.saturating_sub(rules.tokens(grid).len()), plan.feature_rows);
+        let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
+        let model = &mut self.backend.resident_mut()?.model;
+        self.conversation.reserve(model, entries).await?;
+        self.backend.make_room_for_tower().await?;
+        let (model, mut tower) = self.backend.tower_run()?;
+        model.release();
+        let _features = model.features(rows)?;
+        tower.preallocate(&pixels).await
+    }
+
+    async fn preallocate_text(&mut self) -> Result<()> {
+        let (context, rows) = (self.backend.plan.context, self.backend.plan.feature_rows);
+        let model = &mut self.backend.resident_mut()?.model;
+        self.conversation.reserve(model, context).await?;
+        let _features = model.features(rows)?;
+        model.preallocate(self.conversation.state_mut(model)?).await?;
+        // Penalties take the most.
+        let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
+        let _draw = Draw::new(model, &sampling, &[], true)?;
+        model.wait_idle().await
+    }
+}
+
+/// Where it `tunes`, and then no more, tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly
+/// is not taken.
+async fn tuned(
+    gpu: &Gpu,
+    manifest: &Manifest,
+    plan: &Plan,
+    (mut resident, report): (Resident, SelfTestReport),
+    options: &LoadOptions,
+    tunes: &mut bool,
+) -> Result<(Resident, SelfTestReport, Tuned)> {
+    let (before, clock) = (gpu.kernel_config(), options.clock);
+    if !std::mem::take(tunes) {
+        return Ok((resident, report, Tuned { variants: before.variants, ..options.tuned }));
+    }
+    let until = clock() + BUDGET_MS;
+    let mut tuned = tune(gpu, &mut resident.model, options.tuned, (clock, until)).await?;
+    resident.model.release();
+    if gpu.kernel_config() == before {
+        return Ok((resident, report, tuned));
+    }
+    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
+    let mut tested =
+        self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut |_, _| ()).await?;
+    tested.failed.splice(0..0, report.failed);
+    tuned.variants = gpu.kernel_config().variants;
+    Ok((resident, tested, tuned))
+}

@@ -1,0 +1,241 @@
+//! The backend of engines in use: a model on a GPU, with all that brings it back there after a loss.
+
+pub(super) mod backend;
+pub(super) mod features;
+pub(super) mod load;
+pub(super) mod tower;
+pub(super) mod tuning;
+pub(super) mod weight_source;
+pub(super) mod workload;
+
+use std::rc::Rc;
+
+use futures_util::future::join;
+
+use crate::config::ImageGrid;
+use crate::engine::control::RequestContext;
+use crate::engine::events::{Clock, LoadEvent};
+use crate::engine::prompt::picture_cost::PictureCost;
+use crate::engine::prompt::{ContextEntry, SizedPicture};
+use crate::error::{Error, Result};
+use crate::families::definition;
+use crate::families::tower::Tower;
+use crate::gpu::Gpu;
+use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::memory::{Plan, Residency};
+use crate::model::{DryModel, Model};
+#[cfg(feature = "snapshots")]
+use crate::weights::hash::sha256_hex;
+use crate::weights::manifest::Manifest;
+use crate::weights::upload::{Selection, Uploader};
+use backend::Backend;
+use features::{FeatureCache, PromptImages};
+use tower::{ShardWindow, TowerRun, select_all, take_all};
+use tuning::Tuned;
+use weight_source::ShardSource;
+
+/// Most conversations of a model of attention that rest; the pages of their keys and values are the pool's.
+const MAX_IDLE: usize = 32;
+
+/// The part of a backend that is on the device, and gone with it.
+#[derive(Debug)]
+pub(in crate::engine) struct Resident {
+    pub(in crate::engine) model: Model,
+    /// The picture side, with its weights where they stay.
+    pub(in crate::engine) tower: Option<Box<dyn Tower>>,
+}
+
+/// A model on a GPU.
+#[derive(Debug)]
+pub struct Device {
+    pub(in crate::engine) gpu: Gpu,
+    pub(in crate::engine) plan: Plan,
+    /// `None` from the loss of a device until another one holds the model.
+    pub(in crate::engine) resident: Option<Resident>,
+    pub(in crate::engine) manifest: Manifest,
+    pub(in crate::engine) shards: Box<dyn ShardSource>,
+    pub(in crate::engine) features: FeatureCache,
+    pub(in crate::engine) costs: PictureCost,
+    pub(in crate::engine) self_test: SelfTestReport,
+    pub(in crate::engine) tuned: Tuned,
+    pub(in crate::engine) clock: Clock,
+}
+
+impl Device {
+    pub(in crate::engine) fn resident_mut(&mut self) -> Result<&mut Resident> {
+        self.resident.as_mut().ok_or_else(not_there)
+    }
+
+    /// Whether there is memory for empty pages beside the tower.
+    fn keeps_pages(&self) -> bool {
+        self.plan.keeps_pages && self.resident.as_ref().is_some_and(|resident| !resident.model.pool().is_lean())
+    }
+
+    /// Gives up the memory of empty pages where the tower needs it.
+    pub(in crate::engine) async fn make_room_for_tower(&mut self) -> Result<()> {
+        let pool = self.model()?.pool().clone();
+        if self.keeps_pages() { Ok(()) } else { pool.trim(&self.gpu).await }
+    }
+
+    /// The picture side, to be run.
+    pub(in crate::engine) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
+        let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
+        let no_pictures = || Error::request("messages", "this model reads no pictures");
+        let tower = tower.as_deref_mut().ok_or_else(no_pictures)?;
+        let (gpu, manifest, shards, plan) = (&self.gpu, &self.manifest, &*self.shards, &self.plan);
+        Ok((model, TowerRun { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }))
+    }
+}
+
+/// Those of `pictures` that `entries` name, each once.
+fn named<'a>(pictures: &'a [Rc<SizedPicture>], entries: &[ContextEntry]) -> Vec<&'a SizedPicture> {
+    let mut wanted: Vec<&SizedPicture> = Vec::new();
+    for picture in pictures {
+        let is_of = |entry: &ContextEntry| entry.fingerprint() == Some(picture.fingerprint);
+        if entries.iter().any(is_of) && wanted.iter().all(|other| other.fingerprint != picture.fingerprint) {
+            wanted.push(picture);
+        }
+    }
+    wanted
+}
+
+fn not_there() -> Error {
+    Error::DeviceLost { reason: "it has not been opened again".into() }
+}
+
+impl Backend for Device {
+    type Model = Model;
+
+    fn context(&self) -> usize {
+        self.plan.context
+    }
+
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    #[cfg(feature = "snapshots")]
+    fn numerics(&self) -> Result<String> {
+        let model = sha256_hex(&self.manifest.to_json()?);
+        Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))
+    }
+
+    fn longest_edge(&self) -> usize {
+        self.plan.longest_edge
+    }
+
+    fn seconds_for(&self, grid: ImageGrid) -> Result<Option<f64>> {
+        self.costs.seconds(&self.gpu, &self.manifest, &self.plan, grid)
+    }
+
+    fn model(&mut self) -> Result<&mut Model> {
+        self.resident_mut().map(|resident| &mut resident.model)
+    }
+
+    fn max_idle(&self) -> usize {
+        let is_recurrent = self.manifest.config.text().delta.is_some();
+        if is_recurrent { self.plan.idle_conversations } else { MAX_IDLE }
+    }
+
+    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool {
+        let is_new = |picture: &&SizedPicture| self.features.find(picture).is_none();
+        !self.keeps_pages() && named(pictures, entries).iter().any(is_new)
+    }
+
+    async fn encode_images(
+        &mut self,
+        entries: &[ContextEntry],
+        pictures: &[Rc<SizedPicture>],
+        context: &mut RequestContext<'_>,
+    ) -> Result<PromptImages> {
+        let wanted = named(pictures, entries);
+        if wanted.is_empty() {
+            return Ok(PromptImages::default());
+        }
+        if wanted.iter().any(|picture| self.features.find(picture).is_none()) {
+            self.make_room_for_tower().await?;
+        }
+        let mut features = std::mem::take(&mut self.features);
+        let encoded = match self.tower_run() {
+            Ok((model, mut tower)) => features.encode((model, &mut tower), &wanted, context).await,
+            Err(error) => Err(error),
+        };
+        self.features = features;
+        encoded
+    }
+
+    fn close(&mut self) {
+        self.features = FeatureCache::default();
+        self.resident = None;
+        // Nothing of it works any more.
+        self.gpu.lose();
+    }
+
+    async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        self.gpu = self.gpu.reopen().await?;
+        let mut check = |_| context.control.check();
+        let (resident, self_test) =
+            bring_up(&self.gpu, &self.manifest, &*self.shards, &self.plan, self.clock, &mut check).await?;
+        (self.resident, self.self_test) = (Some(resident), self_test);
+        Ok(())
+    }
+
+    async fn free_memory(&mut self) -> Result<()> {
+        self.features = FeatureCache::default();
+        if let Some(resident) = &mut self.resident {
+            resident.model.release();
+            resident.model.pool().free(&self.gpu).await?;
+        }
+        // Only when the GPU has gone on without it is that memory free.
+        self.gpu.wait_idle().await
+    }
+}
+
+/// Tests the device's kernels and sends a model's weights by plan. Every shard is read, so that all hashes have been checked. `on_event`
+/// may end it with an error.
+pub(in crate::engine) async fn bring_up(
+    gpu: &Gpu,
+    manifest: &Manifest,
+    shards: &dyn ShardSource,
+    plan: &Plan,
+    clock: Clock,
+    on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
+) -> Result<(Resident, SelfTestReport)> {
+    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
+    // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
+    let mut go_on = Ok(());
+    let mut on_compiled = |done, total| {
+        if go_on.is_ok() {
+            go_on = on_event(LoadEvent::Kernels { done, total });
+        }
+    };
+    let test = self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut on_compiled);
+    let first = async { if manifest.shards.is_empty() { None } else { Some(shards.shard(0).await) } };
+    let (report, mut first) = join(test, first).await;
+    let report = report?;
+    go_on?;
+    let family = definition(&manifest.config);
+    let mut uploader = Uploader::new(gpu, manifest);
+    uploader.select(manifest, &Selection::text(manifest))?;
+    let is_resident = plan.vision == Residency::Resident;
+    if is_resident {
+        select_all(&mut uploader, manifest)?;
+    }
+    gpu.flush_errors().await?;
+    for index in 0..manifest.shards.len() {
+        let bytes = match first.take() {
+            Some(bytes) => bytes?,
+            None => shards.shard(index).await?,
+        };
+        uploader.push_shard(manifest, index, &bytes)?;
+        // Before the next one comes: copies on their way take memory too.
+        gpu.wait_idle().await?;
+        on_event(LoadEvent::Bytes(bytes.len() as u64))?;
+    }
+    let mut weights = uploader.finish(manifest)?;
+    let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
+    let decoder = family.decoder(&mut weights)?;
+    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv)).with_picture_rows(plan.feature_rows);
+    gpu.wait_idle().await?;
+    Ok((Resident { model, tower }, report))
+}

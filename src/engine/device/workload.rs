@@ -1,0 +1,40 @@
+//! What requests have a device do, recorded to be looked at and timed.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::families::definition;
+use crate::families::tower::Pixels;
+use crate::gpu::Recording;
+use crate::model::LanguageModel;
+
+/// They fail as requests of the same size.
+impl Engine {
+    /// The step of a token behind so many. Forgets the conversation.
+    pub async fn record_step(&mut self, tokens: usize) -> Result<Recording> {
+        self.reset();
+        let model = &mut self.backend.resident_mut()?.model;
+        let mut state = model.new_state()?;
+        model.record_step_at(&mut state, tokens).await
+    }
+
+    /// The chunks of a prompt of so many tokens. Forgets the conversation.
+    pub async fn record_prompt(&mut self, tokens: usize) -> Result<Vec<Recording>> {
+        self.reset();
+        let model = &mut self.backend.resident_mut()?.model;
+        let mut state = model.new_state()?;
+        model.record_prompt(&mut state, tokens).await
+    }
+
+    /// The stages of the tower for a square picture as large as the model is shown one, in whole patches; none where its weights are
+    /// streamed.
+    pub async fn record_picture(&mut self, side: usize) -> Result<Vec<Recording>> {
+        let rules = definition(self.config()).pictures();
+        let (cell, largest) = rules.map_or((1, side), |rules| (rules.cell(), rules.largest_edge()));
+        let side = (side.min(largest) / cell).max(1) * cell;
+        let row_bytes = (self.config().text().hidden_size * size_of::<f32>()) as u64;
+        let (model, mut tower) = self.backend.tower_run()?;
+        model.release();
+        let rgb = vec![0; 3 * side * side]; // [side, side, 3]
+        tower.record(&Pixels { width: side, height: side, rgb: &rgb }, row_bytes).await
+    }
+}

@@ -1,0 +1,191 @@
+//! Messages or ids, and pictures, to the entries of a conversation.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::picture_size::{PictureLimits, ShownPicture, Wanted, longest_edge};
+#[cfg(feature = "snapshots")]
+use super::sizing;
+use super::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
+use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
+use crate::engine::Engine;
+use crate::engine::device::backend::Backend;
+use crate::engine::events::Event;
+use crate::error::{Error, Result};
+use crate::families::{Pictures, definition};
+use crate::image::{Fingerprint, Rgb8, fingerprint, fingerprint_in};
+use crate::weights::manifest::Manifest;
+
+/// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
+const MEGAPIXELS: u32 = 100;
+
+impl<B: Backend> Engine<B> {
+    /// Decodes the pictures, encodes the text and lays both out.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`] or [`Error::Tokenizer`].
+    pub fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
+        self.encode_within(prompt, pictures, self.pictures)
+    }
+
+    /// The same, with other limits for pictures.
+    pub(in crate::engine) fn encode_within(
+        &self,
+        prompt: &Prompt,
+        pictures: &[Picture],
+        limits: PictureLimits,
+    ) -> Result<Encoded> {
+        let started = (self.clock)();
+        // Token ids are for pictures as large as the model takes them.
+        let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
+        let sized = self.size_pictures(pictures, limits)?;
+        let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
+        let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
+        let plain = |ids| EncodedChat { ids, pictures: (0..sized.len()).collect(), branches: Vec::new() };
+        let EncodedChat { ids, pictures: order, mut branches } = match prompt {
+            Prompt::Ids(ids) if ids.is_empty() => {
+                return Err(Error::request("input_ids", "at least one token is needed"));
+            }
+            Prompt::Ids(ids) => plain(ids.clone()),
+            Prompt::Text(text) => {
+                let first = self.backend.manifest().chat.bos_token_id;
+                let ids: Vec<u32> = first.into_iter().chain(self.tokenizer.encode_text(text)?).collect();
+                if ids.is_empty() {
+                    return Err(Error::request("prompt", "at least one token is needed"));
+                }
+                plain(ids)
+            }
+            Prompt::Messages(messages) => {
+                let rules = self.picture_rules();
+                let tokens = |picture: &Rc<SizedPicture>| rules.map(|rules| rules.tokens(picture.prepared.grid));
+                let tokens: Vec<Vec<u32>> = sized.iter().filter_map(tokens).collect(); // [pictures, tokens]
+                self.encode_chat(messages, &tokens)?
+            }
+        };
+        let mut places: Vec<_> = sized.into_iter().map(Some).collect();
+        let take = |index: usize| {
+            let missing = || Error::request("messages", format!("picture {index} is missing or used twice"));
+            places.get_mut(index).and_then(Option::take).ok_or_else(missing)
+        };
+        let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
+        let entries = self.entries(&ids, &pictures)?;
+        if self.picture_rules().is_some_and(Pictures::begin_passes) {
+            let is_picture = |&index: &usize| entries[index].fingerprint().is_some();
+            branches.extend((1..entries.len()).filter(is_picture));
+            branches.sort_unstable();
+        }
+        Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: (self.clock)() - started })
+    }
+
+    /// How the model sees pictures, if it does.
+    fn picture_rules(&self) -> Option<&dyn Pictures> {
+        definition(&self.backend.manifest().config).pictures()
+    }
+
+    /// The conversation in the layout of the package.
+    fn encode_chat(&self, messages: &[Message], pictures: &[Vec<u32>]) -> Result<EncodedChat> {
+        let Manifest { chat, name, config, .. } = self.backend.manifest();
+        let system = chat.default_system_prompt.as_deref();
+        let system = system.map(|prompt| fill_system_prompt(prompt, name, (self.today)()));
+        let layout = definition(config).chat_layout(&chat.template)?;
+        let template = ChatTemplate { layout, bos: chat.bos_token_id, default_system: system.as_deref() };
+        template.encode(messages, pictures, &self.tokenizer)
+    }
+
+    /// The pictures at the sizes at which they are shown. What a conversation holds keeps its size: the device's rate may have changed,
+    /// but the cache is of use for this one.
+    fn size_pictures(&self, pictures: &[Picture], limits: PictureLimits) -> Result<Vec<Rc<SizedPicture>>> {
+        let Some(rules) = self.picture_rules() else {
+            let refusal = Error::request("pictures[0]", "this model reads no pictures");
+            return if pictures.is_empty() { Ok(Vec::new()) } else { Err(refusal) };
+        };
+        let held = self.conversation.pictures();
+        // One after the other: decoded pictures are large.
+        let size = |Picture { content, detail }: &Picture| {
+            let rgb = &match content {
+                PictureContent::Rgb(rgb) => Cow::Borrowed(rgb),
+                PictureContent::Encoded(bytes) => Cow::Owned((self.decode_picture)(bytes, MEGAPIXELS)?),
+            };
+            rgb.check()?;
+            let original = fingerprint(rgb);
+            let is_this = |held: &&Rc<SizedPicture>| {
+                (held.original, held.shown.detail, held.limits) == (original, *detail, limits)
+            };
+            if let Some(held) = held.iter().chain(self.idle.pictures()).find(is_this) {
+                return Ok(held.clone());
+            }
+            let wanted = Wanted {
+                size: (rgb.width as usize, rgb.height as usize),
+                detail: *detail,
+                longest_edge: self.backend.longest_edge().min(rules.largest_edge()),
+                // In a conversation that goes on the others are held.
+                pictures: pictures.len().saturating_sub(held.len()),
+            };
+            self.size_picture(rules, (rgb, original), wanted, limits).map(Rc::new)
+        };
+        pictures.iter().map(size).collect()
+    }
+
+    fn size_picture(
+        &self,
+        rules: &dyn Pictures,
+        (rgb, original): (&Rgb8, Fingerprint),
+        wanted: Wanted,
+        limits: PictureLimits,
+    ) -> Result<SizedPicture> {
+        #[cfg(feature = "snapshots")]
+        let known = self.snapshots.as_ref().and_then(|snapshots| {
+            let edge = snapshots.edge_of(&sizing(&original, wanted.detail, limits))?;
+            (rules.cell()..=wanted.longest_edge).contains(&edge).then_some(edge)
+        });
+        #[cfg(not(feature = "snapshots"))]
+        let known = None;
+        let edge = match known {
+            Some(edge) => edge,
+            None => longest_edge(rules, wanted, limits, |grid| self.backend.seconds_for(grid))?,
+        };
+        let prepared = rules.prepare(rgb, edge)?;
+        let (grid, most) = (prepared.grid, wanted.longest_edge);
+        let (width, height, tokens) = (prepared.width, prepared.height, rules.tokens(grid).len());
+        let is_cut = edge == most && most < rules.largest_edge() && rgb.width.max(rgb.height) as usize > edge;
+        Ok(SizedPicture {
+            fingerprint: fingerprint_in(&original, grid),
+            original,
+            prepared,
+            shown: ShownPicture { detail: wanted.detail, width, height, tokens },
+            limits,
+            #[cfg(feature = "snapshots")]
+            edge,
+            cut_to: is_cut.then_some(edge),
+        })
+    }
+
+    fn events_of(&self, picture: usize, sized: &SizedPicture) -> Vec<Event> {
+        let full = self.picture_rules().map_or(0, Pictures::largest_edge);
+        let note = sized.cut_to.map(|edge| Event::Note {
+            picture,
+            message: format!("scaled down to {edge} pixels for want of GPU memory; the model itself would take {full}"),
+        });
+        note.into_iter().chain([Event::Picture { picture, shown: sized.shown }]).collect()
+    }
+
+    /// Gives every picture token the next row of the pictures' features.
+    fn entries(&self, ids: &[u32], pictures: &[Rc<SizedPicture>]) -> Result<Vec<ContextEntry>> {
+        let rules = self.picture_rules();
+        let image_token = rules.map(|rules| rules.image_token());
+        let mut rows = pictures.iter().flat_map(|picture| {
+            let fingerprint = picture.fingerprint;
+            let count = rules.map_or(0, |rules| rules.rows(picture.prepared.grid));
+            (0..count as u32).map(move |row| ContextEntry::Picture { fingerprint, row })
+        });
+        let mismatch = || Error::request("input_ids", "the picture tokens do not match the pictures' sizes");
+        let entry = |&id: &u32| {
+            if Some(id) == image_token { rows.next().ok_or_else(mismatch) } else { Ok(ContextEntry::Token(id)) }
+        };
+        let entries = ids.iter().map(entry).collect::<Result<_>>()?;
+        if rows.next().is_some() {
+            return Err(mismatch());
+        }
+        Ok(entries)
+    }
+}
