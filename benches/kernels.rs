@@ -9,9 +9,9 @@ use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::{Harness, random_matrix, step_words};
-use ocelli::kernels::gemv::{self, Gemv, Orders};
+use ocelli::kernels::gemv::{self, Gemv, LaneLayouts};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::Weight;
 
 /// How long each row of the table may take.
@@ -68,13 +68,14 @@ fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slic
 fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, (1, n, k));
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
-    let order = Order::of(gpu.kernel_config().class.lanes_share_rows(), k);
+    let lane_layout = LaneLayout::of(gpu.kernel_config().class.lanes_share_rows(), k);
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
     for tuning in gemv::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
-        let norm = gemv::Norm { weight: &gain, eps: 1e-5, order };
-        let orders = Orders { x: order, gain: order, y: Order::NATURAL };
-        let (x, y, fused) = (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning).ordered(orders));
+        let norm = gemv::Norm { weight: &gain, eps: 1e-5, lane_layout };
+        let lane_layouts = LaneLayouts { x: lane_layout, gain: lane_layout, y: LaneLayout::NATURAL };
+        let (x, y, fused) =
+            (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning).with_lane_layouts(lane_layouts));
         let linear = Linear { x, m: 1, weight: &weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false };
         matvec::record(&mut recording, &fused, &linear, Some(norm)).expect("record");
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
@@ -98,7 +99,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
         let launch = AttentionStep {
             apart: false,
             q: &q,
-            q_order: attention_step::query_order(head_dim, KvPrecision::F16, q_heads / kv_heads, tuning),
+            q_layout: attention_step::query_layout(head_dim, KvPrecision::F16, q_heads / kv_heads, tuning),
             gates: None,
             cache: &cache,
             step: &step,
@@ -108,7 +109,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
             head_dim,
             splits: 1,
             out: &out,
-            order: Order::NATURAL,
+            lane_layout: LaneLayout::NATURAL,
             partials: &partials,
             tuning,
         };

@@ -4,7 +4,7 @@
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
 //: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED GATED
-//: use attending $KV $ROWS_OF
+//: use attention_params $KV $ROWS_OF
 //: use gates //: when GATED
 
 var<workgroup> lane_values: array<vec4f, LANES * ROWS / 4>; // largest scores, in the end sums of weights

@@ -1,7 +1,7 @@
 // Joins the partial results of a split `attention_step`: each counts by its share of the sum of exponentials. With
 // GATED, sums are multiplied by the sigmoid of gates.
 //: const HEAD_DIM4 GATED
-//: use lane_order
+//: use lane_layout
 //: use gates //: when GATED
 
 struct Params {
@@ -10,7 +10,7 @@ struct Params {
   heads: u32, // of queries
   q_stride4: u32,
   gate_offset4: u32,
-  order: u32, // of a token's results, as `lane_order` takes it
+  lane_layout: u32, // of a token's results, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -43,5 +43,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let width = p.heads * HEAD_DIM4;
   sum = gated(sum, i / width, i % width);
 //: end
-  out[lane_order(i, p.order)] = sum;
+  out[lane_place(i, p.lane_layout)] = sum;
 }

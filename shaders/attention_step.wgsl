@@ -1,20 +1,20 @@
 // Causal attention of the last m tokens over the cache, at a position that the GPU holds. A workgroup does ROWS query rows, a (token, query
 // head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For
 // the scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of four times as many, whose other quarters its neighbours take, so
-// that together they read 64 bytes of a key, and with ORDERED_QUERIES 64 bytes of a query. For the output it takes COLUMNS vectors of a head, and
+// that together they read 64 bytes of a key, and with QUERIES_BY_LANE 64 bytes of a query. For the output it takes COLUMNS vectors of a head, and
 // VALUE_GROUPS groups of threads divide the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
-//: const WIDE_KEYS ORDERED_QUERIES WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
-//: use attending_step $KV pages
-//: use lane_order //: unless SPLIT
+//: const WIDE_KEYS QUERIES_BY_LANE WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
+//: use attention_step_params $KV step_buffer
+//: use lane_layout //: unless SPLIT
 //: use gates //: when GATED
-//: use step_subgroup //: when SUBGROUPS
-//: use step_memory //: unless SUBGROUPS
+//: use step_reduce_subgroup //: when SUBGROUPS
+//: use step_reduce_memory //: unless SUBGROUPS
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
 const PACKS: u32 = HEAD_DIM4 / PACK; // loads of a key
-const NEXT: u32 = 4u; //: when ORDERED_QUERIES // from a vector of a query to the next one
-const NEXT: u32 = 1u; //: unless ORDERED_QUERIES
+const NEXT: u32 = 4u; //: when QUERIES_BY_LANE // from a vector of a query to the next one
+const NEXT: u32 = 1u; //: unless QUERIES_BY_LANE
 const QUARTER: u32 = (TILE + 2u) * ROWS4; // the gap lets neighbours write to different banks
 
 var<workgroup> peaks: array<vec4f, ROWS4>; // largest scores of the tiles so far
@@ -69,8 +69,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: end
       for (var d = part; d < PACKS; d += 4u) {
         var packed$l = k[k$l + d]; //: each l AT_ONCE
-        let first = (d - part) * PACK + part; //: when ORDERED_QUERIES
-        let first = d * PACK; //: unless ORDERED_QUERIES
+        let first = (d - part) * PACK + part; //: when QUERIES_BY_LANE
+        let first = d * PACK; //: unless QUERIES_BY_LANE
         // One vector of each key after another: all of them take registers that few devices have.
         for (var e = first; e < first + PACK * NEXT; e += NEXT) {
 //: each l AT_ONCE
@@ -182,7 +182,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: unless SPLIT
     sum /= total_of(row, lanes);
     sum = gated(sum, token, head * HEAD_DIM4 + column); //: when GATED
-    out[lane_order((token * q_heads + head) * HEAD_DIM4 + column, p.order)] = sum;
+    out[lane_place((token * q_heads + head) * HEAD_DIM4 + column, p.lane_layout)] = sum;
 //: end
   }
 //: when SPLIT

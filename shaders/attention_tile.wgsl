@@ -3,7 +3,7 @@
 // its rows' outputs. Scores are made in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values
 // with their weights. What a slice needs of memory is loaded while the slice before it is multiplied.
 //: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED GATED
-//: use attending $KV $ROWS_OF staged_heads
+//: use attention_params $KV $ROWS_OF staged_heads
 //: use gates //: when GATED
 //: const HEAD_DIM4
 

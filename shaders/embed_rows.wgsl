@@ -1,6 +1,6 @@
 // Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. A launch binds PARTS parts of the embedding, of
 // `part_rows` rows each; where there are more, each launch gathers the rows that it has.
-//: use lane_order
+//: use lane_layout
 //: const PARTS
 //: use dequant as part$i //: each i PARTS
 
@@ -12,7 +12,7 @@ struct Params {
   rows: u32,
   with_features: u32, // 0: leave rows of features alone
   part_rows: u32, // of every part but the last
-  order: u32, // of a row of out, as `lane_order` takes it
+  lane_layout: u32, // of a row of out, see `lane_place`
 }
 
 const FEATURE: u32 = 0x80000000u; // set where the rest is a row of `features`
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   }
   let source = sources[i / p.width4];
   let k4 = i % p.width4;
-  let to = lane_order(i, p.order);
+  let to = lane_place(i, p.lane_layout);
   if (source & FEATURE) != 0u {
     if p.with_features == 1u {
       out[to] = features[(source & ~FEATURE) * p.width4 + k4];

@@ -1,6 +1,6 @@
 // x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup has a head of a token. A row of workgroups behind
 // those of all tokens keeps what the convolution before has seen last: only now nobody reads any more what it saw before.
-//: use lane_order
+//: use lane_layout
 
 struct Params {
   tokens: u32,
@@ -11,7 +11,7 @@ struct Params {
   offset: u32, // of its first gate
   first: u32, // row of workgroups that the launch begins with
   eps: f32,
-  order: u32, // of a head of x afterwards, as `lane_order` takes it
+  lane_layout: u32, // of a head of x afterwards, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -70,6 +70,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let scale = 1.0 / sqrt(squares[0] / f32(p.dim) + p.eps);
   for (var i = thread; i < p.dim; i += THREADS) {
     let z = rows[gate + i];
-    x[first + 4u * lane_order(i / 4u, p.order) + i % 4u] = values[i] * scale * weight[i] * z / (1.0 + exp(-z));
+    x[first + 4u * lane_place(i / 4u, p.lane_layout) + i % 4u] = values[i] * scale * weight[i] * z / (1.0 + exp(-z));
   }
 }

@@ -9,7 +9,7 @@ struct Params {
   tiles: u32, // groups of four outputs
   eps: f32,
   activation: u32,
-  y_order: u32, // of a row of y, as `lane_order` takes it
+  y_layout: u32, // of a row of y, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -28,5 +28,5 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
     activate(p.activation, gate.z),
     activate(p.activation, gate.w),
   );
-  y[lane_order(row * p.tiles + tile, p.y_order)] = act * out[1];
+  y[lane_place(row * p.tiles + tile, p.y_layout)] = act * out[1];
 }

@@ -1,11 +1,11 @@
 // The gate of a gated feed-forward: y = act(gate) * up.
-//: use activations lane_order
+//: use activations lane_layout
 
 struct Params {
   rows: u32,
   width: u32, // of the gate, and of up
   activation: u32,
-  order: u32, // of a row of y, as `lane_order` takes it
+  lane_layout: u32, // of a row of y, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -19,5 +19,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     return;
   }
   let at = i / p.width * p.width + i;
-  y[4u * lane_order(i / 4u, p.order) + i % 4u] = activate(p.activation, gate_up[at]) * gate_up[at + p.width];
+  y[4u * lane_place(i / 4u, p.lane_layout) + i % 4u] = activate(p.activation, gate_up[at]) * gate_up[at + p.width];
 }

@@ -1,6 +1,6 @@
 // y = x * w^T (+ bias) (+ y) for a few rows of x, normed first with NORM. An output tile is four outputs.
 //: const FUSED_OUTPUTS=1
-//: use outputs $GEMV
+//: use matrix_outputs $GEMV
 
 struct Params {
   m: u32,
@@ -13,7 +13,7 @@ struct Params {
   y_offset: u32,
   flags: u32, // 1: add the bias, 2: add to what y holds
   first_row: u32, // of the whole matrix, where w is a part of it
-  y_order: u32, // of a row of y, as `lane_order` takes it
+  y_layout: u32, // of a row of y, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -26,5 +26,5 @@ fn group_of(tile: u32, output: u32) -> u32 {
 fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   let at = row * p.y_stride + p.y_offset + tile * 4u;
   // Of rows in their natural order, the first column is any.
-  store(select(4u * lane_order(at / 4u, p.y_order), at, p.y_order == 0u), tile * 4u, out[0]);
+  store(select(4u * lane_place(at / 4u, p.y_layout), at, p.y_layout == 0u), tile * 4u, out[0]);
 }

@@ -2,7 +2,7 @@
 // values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
 // else half a head apart.
 //: const FUSED_OUTPUTS=2 HEAD_DIM4 INTERLEAVED HAS_BIAS
-//: use $CACHE pages query_order $GEMV
+//: use $CACHE step_buffer query_layout $GEMV
 
 struct Params {
   m: u32,
@@ -12,7 +12,7 @@ struct Params {
   eps: f32,
   q_heads: u32,
   kv_heads: u32,
-  q_order: u32, // of a query, as `query_order` takes it
+  q_layout: u32, // of a query, see `query_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -64,8 +64,8 @@ fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   let at = angles + tile % (HEAD_DIM4 / 2u);
   let both = rotated(a, b, bitcast<vec4f>(step[at]) * scale, bitcast<vec4f>(step[at + HEAD_DIM4 / 2u]) * scale);
   if head < p.q_heads {
-    q[row * k_group + query_order(group0, p.q_order)] = both[0];
-    q[row * k_group + query_order(group1, p.q_order)] = both[1];
+    q[row * k_group + query_place(group0, p.q_layout)] = both[0];
+    q[row * k_group + query_place(group1, p.q_layout)] = both[1];
   } else {
     let at = kv_row_of(words, position) * p.kv_heads * HEAD_DIM4;
     store_key(at + group0 - k_group, both[0]);

@@ -1,12 +1,12 @@
 // y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
-//: use lane_order
+//: use lane_layout
 //: const SUBGROUPS THREADS
 //: use $SUBGROUP_FILE //: when SUBGROUPS
 
 struct Params {
   width4: u32,
   eps: f32,
-  weight_order: u32, // as `lane_order` takes it
+  weight_layout: u32, // see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -54,6 +54,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
   let scale = 1.0 / sqrt(total / f32(p.width4 * 4u) + p.eps);
   for (var i = thread; i < p.width4; i += THREADS) {
-    y[first + i] = x[first + i] * scale * weight[lane_order(i, p.weight_order)];
+    y[first + i] = x[first + i] * scale * weight[lane_place(i, p.weight_layout)];
   }
 }

@@ -2,7 +2,7 @@
 // the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
 // it. HEAD_DIM4 is at most 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
 //: const HEAD_DIM4 SHARED_SCALE NORM
-//: use $CACHE pages query_order
+//: use $CACHE step_buffer query_layout
 
 struct Params {
   tokens: u32,
@@ -11,7 +11,7 @@ struct Params {
   stride4: u32, // of a row of qkv
   apart: u32, // the lanes of the first pairs, of which there are as many; those of further pairs are neighbours
   eps: f32, // of the norm
-  q_order: u32, // of a query, as `query_order` takes it
+  q_layout: u32, // of a query, see `query_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   if lane < HEAD_DIM4 {
     k = vec4f(rotated[4u * lane], rotated[4u * lane + 1u], rotated[4u * lane + 2u], rotated[4u * lane + 3u]);
     if is_query {
-      qkv[first + query_order(lane, p.q_order)] = k;
+      qkv[first + query_place(lane, p.q_layout)] = k;
     } else {
       v = qkv[first + p.kv_heads * HEAD_DIM4 + lane];
     }

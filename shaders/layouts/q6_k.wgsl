@@ -1,7 +1,7 @@
 // ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits lie as
 // in `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of 16 + 4j + i in the second.
 //: const FLOATS=0 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=1 WHOLE_BLOCKS TILED
-//: use bytes
+//: use unpack_bytes
 //: when TILED
 //: const HIGH_BITS=1 SUPER_SCALES=1 BLOCKS_OF_SCALE=1
 //: use tile_quants tile_high_bits tile_scales tile_super_scales
@@ -80,11 +80,11 @@ fn bytes1(bits: vec3u) -> u32 {
 }
 
 fn quants0(bits: vec3u) -> vec4f {
-  return bytes4(bytes0(bits));
+  return unpack_bytes(bytes0(bits));
 }
 
 fn quants1(bits: vec3u) -> vec4f {
-  return bytes4(bytes1(bits));
+  return unpack_bytes(bytes1(bits));
 }
 
 fn scales(group: u32, block: u32) -> Scales {

@@ -1,11 +1,11 @@
 // A cache of keys and values in 16-bit floats, two to a word.
-//: use half
+//: use round_f16
 
 @group(0) @binding(next) var<storage, read_write> k_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
 @group(0) @binding(next) var<storage, read_write> v_cache: array<vec2u>; // [capacity, kv_heads, HEAD_DIM4]
 
 fn narrowed(x: vec4f) -> vec2u {
-  let four = half4(x);
+  let four = round_f16(x);
   return vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
 }
 

@@ -1,7 +1,7 @@
 // A cache of keys and values in 8-bit integers: x = scale * quant, with scale = max|x| / 127 over a head's keys or values, as a 16-bit float.
 // The scale is at least 2^-14, the smallest that no device flushes to zero, and at most 65504: numbers beyond 127 * 65504 are cut to that.
 // A NaN makes the scale NaN, so that a fault does not look like an answer.
-//: use half
+//: use round_f16
 
 @group(0) @binding(next) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
 @group(0) @binding(next) var<storage, read_write> v_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4]
@@ -35,7 +35,7 @@ fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: vec4f, v: vec
   atomicMax(&k_peak, peak(k));
   atomicMax(&v_peak, peak(v));
   workgroupBarrier();
-  let scale = half4(vec4f(scale_of(atomicLoad(&k_peak)), scale_of(atomicLoad(&v_peak)), 0.0, 0.0));
+  let scale = round_f16(vec4f(scale_of(atomicLoad(&k_peak)), scale_of(atomicLoad(&v_peak)), 0.0, 0.0));
   let at = (row * kv_heads + kv_head) * HEAD_DIM4 + lane;
   if lane < HEAD_DIM4 {
     k_cache[at] = quants(k, scale.x);

@@ -1,6 +1,6 @@
 // 5-bit quants: the lower four lie as in `nibbles`, and bit j of byte i of a block's word of high bits is the fifth of element 4j + i.
 //: const FLOATS=0 HALVES_APART=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
-//: use bytes
+//: use unpack_bytes
 //: when TILED
 //: const HIGH_BITS=1
 //: use tile_quants tile_high_bits
@@ -55,9 +55,9 @@ fn bytes1(bits: vec2u) -> u32 {
 }
 
 fn quants0(bits: vec2u) -> vec4f {
-  return bytes4(bytes0(bits));
+  return unpack_bytes(bytes0(bits));
 }
 
 fn quants1(bits: vec2u) -> vec4f {
-  return bytes4(bytes1(bits));
+  return unpack_bytes(bytes1(bits));
 }

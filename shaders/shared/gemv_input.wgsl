@@ -1,16 +1,16 @@
 // Inputs of a product of a few rows. With RAGGED, the last block of 32 goes beyond the inputs. With NORM, inputs are multiplied by `gain`, and
-// sums by the reciprocal of x's root mean square. A block is eight loads of four inputs; X_ORDER and GAIN_ORDER are what `lane_order` takes.
-//: use lane_order
-//: const NORM RAGGED X_ORDER
+// sums by the reciprocal of x's root mean square. A block is eight loads of four inputs; X_LAYOUT and GAIN_LAYOUT are arguments of `lane_place`.
+//: use lane_layout
+//: const NORM RAGGED X_LAYOUT
 
 // Where a row's inputs are from the first load of a block on.
 fn inputs_of(block: u32) -> u32 {
-  return lane_order(block * 8u, X_ORDER);
+  return lane_place(block * 8u, X_LAYOUT);
 }
 
 // Load `j` of a block whose first is `first`.
 fn load_of(row: u32, first: u32, j: u32) -> vec4f {
-  let k4 = first + (j << X_ORDER);
+  let k4 = first + (j << X_LAYOUT);
   return select(vec4f(0.0), x[row * p.k4 + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
   return x[row * p.k4 + k4]; //: unless RAGGED
 }
@@ -20,12 +20,12 @@ fn sum_of(four: vec4f) -> f32 {
 }
 //: when NORM
 
-//: const GAIN_ORDER
+//: const GAIN_LAYOUT
 @group(0) @binding(next) var<storage, read> gain: array<vec4f>; // [k4]
 
 // What load `j` of a block is multiplied by.
 fn gain_of(block: u32, j: u32) -> vec4f {
-  let k4 = lane_order(block * 8u, GAIN_ORDER) + (j << GAIN_ORDER);
+  let k4 = lane_place(block * 8u, GAIN_LAYOUT) + (j << GAIN_LAYOUT);
   return gain[min(k4, p.k4 - 1u)]; //: when RAGGED
   return gain[k4]; //: unless RAGGED
 }

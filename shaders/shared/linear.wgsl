@@ -1,7 +1,7 @@
 // Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
 // inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
 //: const THREADS INPUTS ROWS GROUPS RAGGED K_TILE
-//: use outputs
+//: use matrix_outputs
 
 struct Params {
   m: u32,

@@ -57,7 +57,7 @@ pub struct TensorSpec {
     /// What Hugging Face checkpoints hold in its place; GGUF files hold the very numbers.
     pub stored: Stored,
     /// Whether it is a vector that products of few rows read beside their inputs: on a GPU it has their
-    /// [`Order`](crate::weights::layout::Order).
+    /// [`LaneLayout`](crate::weights::layout::LaneLayout).
     pub beside_inputs: bool,
 }
 

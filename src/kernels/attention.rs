@@ -182,8 +182,8 @@ pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
     let (dim4, threads, tile) = (head_dim / 4, lanes * lane_groups, fitting.tile());
     let (rows_of, held) = match source {
-        Source::Rows(precision) => ("in_order", format!("rows,{precision}")),
-        Source::Cache(precision) => ("pages", precision.to_string()),
+        Source::Rows(precision) => ("kv_contiguous", format!("rows,{precision}")),
+        Source::Cache(precision) => ("step_buffer", precision.to_string()),
     };
     let is_staged = fitting.columns > 0;
     let file = if is_staged { "attention_tile" } else { "attention" };

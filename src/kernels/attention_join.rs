@@ -6,7 +6,7 @@ use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// The kernel for a head width, and results that are multiplied by the sigmoid of their gates or not.
 pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
@@ -25,14 +25,14 @@ pub fn record(
     (rows, splits, head_dim): (usize, usize, usize),
     partials: &Slice,
     gates: Option<&(Heads, usize)>,
-    (out, order): (&Slice, Order),
+    (out, lane_layout): (&Slice, LaneLayout),
 ) -> Result<()> {
     let (heads, q_stride4, gate_offset4) =
         gates.map_or((0, 0, 0), |(gates, heads)| (*heads, gates.stride / 4, gates.offset / 4));
     let gates = gates.map(|(gates, _)| &gates.buffer);
     recording.dispatch(Dispatch {
         kernel: kernel(head_dim, gates.is_some()),
-        params: params!(rows, splits, heads, q_stride4, gate_offset4, order = order.word()),
+        params: params!(rows, splits, heads, q_stride4, gate_offset4, lane_layout = lane_layout.word()),
         buffers: [partials, out].into_iter().chain(gates).cloned().collect(),
         grid: linear_grid(rows * head_dim / 4),
         note: format!("rows={rows} splits={splits} dim={head_dim}"),

@@ -9,7 +9,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// How threads divide an attention. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,8 +121,8 @@ const MAX_ROWS: usize = 8;
 pub struct AttentionStep<'a> {
     /// Queries. `// [m, q_heads, head_dim]`
     pub q: &'a Heads,
-    /// How each of them lies in memory: [`query_order`] or the natural order.
-    pub q_order: Order,
+    /// How each of them lies in memory: [`query_layout`] or the natural order.
+    pub q_layout: LaneLayout,
     /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [m, q_heads, head_dim]`
     pub gates: Option<usize>,
     /// Keys and values of all tokens so far, these `m` among them.
@@ -145,7 +145,7 @@ pub struct AttentionStep<'a> {
     /// Results. `// [m, q_heads * head_dim]`
     pub out: &'a Slice,
     /// How their rows lie in memory.
-    pub order: Order,
+    pub lane_layout: LaneLayout,
     /// Of [`partials_len`] numbers. `// [splits, m * q_heads, head_dim + 4]`
     pub partials: &'a Slice,
     /// How threads divide it.
@@ -206,9 +206,9 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
 }
 
 /// How the queries should lie that a launch reads, of so many query rows of a key-value head.
-pub fn query_order(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> Order {
+pub fn query_layout(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> LaneLayout {
     let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows));
-    if tuning.shares_keys { Order::for_keys(head_dim, pack(precision)) } else { Order::NATURAL }
+    if tuning.shares_keys { LaneLayout::for_keys(head_dim, pack(precision)) } else { LaneLayout::NATURAL }
 }
 
 /// The kernel for so many query rows of a key-value head.
@@ -216,19 +216,19 @@ pub fn kernel(
     head_dim: usize,
     precision: KvPrecision,
     rows: usize,
-    q_order: Order,
+    q_layout: LaneLayout,
     results: Results,
     tuning: Tuning,
 ) -> Kernel {
     let (dim4, rows) = (head_dim / 4, rows_together(rows));
-    let variant = Variant::AttentionStep { head_dim, precision, rows, q_order, results, tuning };
+    let variant = Variant::AttentionStep { head_dim, precision, rows, q_layout, results, tuning };
     let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
     // Integers take more registers on their way to numbers.
     let sums_at_once = if precision == KvPrecision::Int8 { MAX_SUMS / 2 } else { MAX_SUMS };
     let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
         ("WIDE_KEYS", tuning.shares_keys.into()),
-        ("ORDERED_QUERIES", (q_order != Order::NATURAL).into()),
+        ("QUERIES_BY_LANE", (q_layout != LaneLayout::NATURAL).into()),
         ("SCALED", (precision == KvPrecision::Int8).into()),
         ("PACK", pack(precision)),
         ("AT_ONCE", (sums_at_once / (4 * rows4)).clamp(1, tuning.keys)),
@@ -264,7 +264,7 @@ pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     if a.splits > 1 {
         let gates = a.gates.map(|offset| (Heads { offset, ..a.q.clone() }, a.q_heads));
         let sizes = (a.m * a.q_heads, a.splits, a.head_dim);
-        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), (a.out, a.order))?;
+        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), (a.out, a.lane_layout))?;
     }
     Ok(())
 }
@@ -283,7 +283,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
         gate_offset4 = a.gates.unwrap_or(0) / 4,
-        order = a.order.word(),
+        lane_layout = a.lane_layout.word(),
     );
     let (results, out) = match a.gates {
         _ if splits > 1 => (Results::Partial, a.partials),
@@ -291,7 +291,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         None => (Results::Plain, a.out),
     };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, a.cache.precision, together, a.q_order, results, a.tuning),
+        kernel: kernel(a.head_dim, a.cache.precision, together, a.q_layout, results, a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],

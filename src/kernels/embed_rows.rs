@@ -4,7 +4,7 @@ use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::{Layout, Order};
+use crate::weights::layout::{LaneLayout, Layout};
 use crate::weights::upload::Weight;
 
 pub use crate::reference::embed_rows::FEATURE;
@@ -44,7 +44,7 @@ pub fn record(
     tokens: usize,
     sources: &Slice,
     features: &Slice,
-    (out, order): (&Slice, Order),
+    (out, lane_layout): (&Slice, LaneLayout),
 ) -> Result<()> {
     let width4 = embedding.shape.cols / 4;
     for parts in embedding.parts.chunks(parts_at_once(embedding.layout).max(1)) {
@@ -59,7 +59,7 @@ pub fn record(
             rows,
             with_features = first.first_row == 0,
             part_rows = first.rows,
-            order = order.word(),
+            lane_layout = lane_layout.word(),
         );
         recording.dispatch(Dispatch {
             kernel: kernel(embedding.layout, parts.len()),

@@ -3,11 +3,11 @@
 use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// What a launch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Does {
+pub enum NormMode {
     /// Norms heads and keeps what the convolution has seen last.
     All,
     /// Norms heads.
@@ -22,7 +22,7 @@ pub struct GatedHeadNorm<'a> {
     /// `// [tokens, heads, dim]`
     pub x: &'a Slice,
     /// How a head of it lies in memory afterwards: heads are whole groups.
-    pub order: Order,
+    pub lane_layout: LaneLayout,
     /// Inputs of the convolution, channels first, and from a column on the gates of the heads. `// [tokens, stride]`
     pub rows: &'a Slice,
     /// Width of a row, and the column of its first gate.
@@ -44,20 +44,20 @@ pub fn record(
     recording: &mut Recording,
     (tokens, heads, dim): (usize, usize, usize),
     (eps, channels): (f32, usize),
-    does: Does,
+    mode: NormMode,
     buffers: &GatedHeadNorm<'_>,
 ) -> Result<()> {
-    let &GatedHeadNorm { x, order, rows, place: (stride, offset), weight, seen } = buffers;
-    let (first, end) = match does {
-        Does::All => (0, tokens + 1),
-        Does::Norm => (0, tokens),
-        Does::Keep => (tokens, tokens + 1),
+    let &GatedHeadNorm { x, lane_layout, rows, place: (stride, offset), weight, seen } = buffers;
+    let (first, end) = match mode {
+        NormMode::All => (0, tokens + 1),
+        NormMode::Norm => (0, tokens),
+        NormMode::Keep => (tokens, tokens + 1),
     };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(tokens, heads, dim, channels, stride, offset, first, eps, order = order.word()),
+        params: params!(tokens, heads, dim, channels, stride, offset, first, eps, lane_layout = lane_layout.word()),
         buffers: [x, rows, weight, seen].map(Slice::clone).into(),
         grid: [heads as u32, (end - first) as u32, 1],
-        note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels} {does:?}"),
+        note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels} {mode:?}"),
     })
 }

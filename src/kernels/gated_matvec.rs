@@ -53,7 +53,7 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, gated: &GatedMatvec<'_>) -
             tiles = groups(n),
             eps,
             activation,
-            y_order = gemv.orders.y.word(),
+            y_layout = gemv.lane_layouts.y.word(),
         ),
         buffers: [x, y].into_iter().chain(norm.map(|norm| norm.weight)).chain(planes).cloned().collect(),
         grid: gemv.grid(m, groups(n)),

@@ -4,7 +4,7 @@ use super::{linear_grid, params, plain};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// The kernel.
 pub fn kernel() -> Kernel {
@@ -17,11 +17,11 @@ pub fn record(
     (rows, width): (usize, usize),
     activation: Activation,
     gate_up: &Slice,
-    (y, order): (&Slice, Order),
+    (y, lane_layout): (&Slice, LaneLayout),
 ) -> Result<()> {
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(rows, width, activation, order = order.word()),
+        params: params!(rows, width, activation, lane_layout = lane_layout.word()),
         buffers: vec![gate_up.clone(), y.clone()],
         grid: linear_grid(rows * width),
         note: format!("rows={rows} width={width} {activation:?}"),

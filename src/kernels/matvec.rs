@@ -29,7 +29,7 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, linear: &Linear<'_>, norm:
             y_offset = y_offset + part.first_row,
             flags = linear.flags(),
             first_row = part.first_row,
-            y_order = gemv.orders.y.word(),
+            y_layout = gemv.lane_layouts.y.word(),
         );
         let gain = norm.map(|norm| norm.weight);
         recording.dispatch(Dispatch {

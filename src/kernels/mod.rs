@@ -40,7 +40,7 @@ pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
 
-pub use crate::weights::layout::Order;
+pub use crate::weights::layout::LaneLayout;
 pub use matmul::Linear;
 
 /// Kernels that are tuned together: the indices of [`KernelConfig::variants`].
@@ -107,7 +107,7 @@ pub(crate) enum Variant {
         head_dim: usize,
         precision: KvPrecision,
         rows: usize,
-        q_order: Order,
+        q_layout: LaneLayout,
         results: attention_step::Results,
         tuning: attention_step::Tuning,
     },

@@ -8,7 +8,7 @@ use super::{Variant, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 use crate::weights::upload::Weight;
 
 /// The attention's inputs of the next `m` tokens.
@@ -31,7 +31,7 @@ pub struct QkvMatvec<'a> {
     /// Rotated and scaled queries. `// [m, q * dim]`
     pub q: &'a Slice,
     /// How each of them lies in memory.
-    pub q_order: Order,
+    pub q_layout: LaneLayout,
     /// Where rotated keys and values go, at the step's position and behind it.
     pub cache: &'a Cache,
 }
@@ -61,7 +61,7 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
 
 /// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs and a norm.
 pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Result<()> {
-    let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, q_order, cache } = qkv;
+    let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, q_layout, cache } = qkv;
     let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;
     let (k, tiles) = (shape.cols, (q_heads + 2 * kv_heads) * dim / 8);
     let own = [x, q].into_iter().chain(bias).chain(cache.bindings(step)).chain([norm.weight]);
@@ -76,7 +76,7 @@ pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Re
             eps = norm.eps,
             q_heads,
             kv_heads,
-            q_order = q_order.log_loads(),
+            q_layout = q_layout.log_loads(),
         ),
         buffers: own.chain(planes).cloned().collect(),
         grid: gemv.grid(m, tiles),

@@ -4,7 +4,7 @@ use super::{Variant, lanes, params};
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// How threads add up their sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,12 +42,12 @@ pub fn record(
     (rows, width): (usize, usize),
     eps: f32,
     x: &Slice,
-    (weight, order): (&Slice, Order),
+    (weight, lane_layout): (&Slice, LaneLayout),
     y: &Slice,
 ) -> Result<()> {
     recording.dispatch(Dispatch {
         kernel: kernel(tuning),
-        params: params!(width4 = width / 4, eps, weight_order = order.word()),
+        params: params!(width4 = width / 4, eps, weight_layout = lane_layout.word()),
         buffers: vec![x.clone(), y.clone(), weight.clone()],
         grid: [rows as u32, 1, 1],
         note: format!("rows={rows} width={width}"),

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 pub use crate::reference::rope_append::Heads;
 use crate::shader::Shader;
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// Words of a row of the rope table in `step`.
 pub fn table_stride(head_dim: usize) -> usize {
@@ -39,7 +39,7 @@ pub struct RopeAppend<'a> {
     /// How a row divides into heads.
     pub heads: Heads,
     /// How queries lie in memory afterwards.
-    pub q_order: Order,
+    pub q_layout: LaneLayout,
     /// Norms before the rotation, if there are any.
     pub norms: Option<&'a HeadNorms>,
     /// The step's words.
@@ -73,7 +73,7 @@ pub fn kernel(head_dim: usize, has_norms: bool, precision: KvPrecision) -> Kerne
 
 /// Records the rotation, and the copy with its rounding.
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
-    let &RopeAppend { qkv, stride, tokens, heads, q_order, norms, step, cache } = append;
+    let &RopeAppend { qkv, stride, tokens, heads, q_layout, norms, step, cache } = append;
     let eps = norms.map_or(0.0, |norms| norms.eps);
     let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     recording.dispatch(Dispatch {
@@ -85,7 +85,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
             stride4 = stride / 4,
             apart = heads.pairs.apart(heads.dim),
             eps,
-            q_order = q_order.log_loads(),
+            q_layout = q_layout.log_loads(),
         ),
         buffers: [qkv].into_iter().chain(gains).chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),

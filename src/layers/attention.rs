@@ -4,7 +4,7 @@ use super::linear::{FusedLinear, Norm, add, gemv, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::Order;
+use crate::kernels::LaneLayout;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
@@ -33,8 +33,8 @@ impl Attention {
         let work = pass.work;
         let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
         let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
-        let (order, q_order) = (pass.order(q_heads * head_dim), self.query_order(pass, cache));
-        let stride = self.queries_keys_values(pass, cache, (&qkv, q_order))?;
+        let (lane_layout, q_layout) = (pass.lane_layout(q_heads * head_dim), self.query_layout(pass, cache));
+        let stride = self.queries_keys_values(pass, cache, (&qkv, q_layout))?;
         let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
         let first_gate = (q_heads + 2 * kv_heads) * head_dim;
         let gates = (self.qkv_proj.width() > first_gate).then_some(first_gate);
@@ -55,7 +55,7 @@ impl Attention {
                 let splits = tuning.splits(reach);
                 let attention = AttentionStep {
                     q,
-                    q_order,
+                    q_layout,
                     gates,
                     cache,
                     step,
@@ -66,22 +66,22 @@ impl Attention {
                     head_dim,
                     splits,
                     out,
-                    order,
+                    lane_layout,
                     partials,
                     tuning,
                 };
                 attention_step::record(pass.recording, &attention)?;
             }
         }
-        add(pass, &self.o_proj, (&attn, order), &x)
+        add(pass, &self.o_proj, (&attn, lane_layout), &x)
     }
 
     /// How queries lie in memory: of a step as the lanes read them that share a key.
-    fn query_order(&self, pass: &Pass<'_>, cache: &Cache) -> Order {
-        let Form::Step { apart, .. } = pass.form else { return Order::NATURAL };
+    fn query_layout(&self, pass: &Pass<'_>, cache: &Cache) -> LaneLayout {
+        let Form::Step { apart, .. } = pass.form else { return LaneLayout::NATURAL };
         let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
         let rows = self.heads.q / self.heads.kv * if apart { 1 } else { pass.rows };
-        attention_step::query_order(self.heads.dim, cache.precision, rows, tuning)
+        attention_step::query_layout(self.heads.dim, cache.precision, rows, tuning)
     }
 
     /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
@@ -89,7 +89,7 @@ impl Attention {
         &self,
         pass: &mut Pass<'_>,
         cache: &Cache,
-        (out, q_order): (&Slice, Order),
+        (out, q_layout): (&Slice, LaneLayout),
     ) -> Result<usize> {
         let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
         let norms = self.head_norms.as_ref();
@@ -100,7 +100,7 @@ impl Attention {
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
             let gemv = gemv(pass, weight, m, 2, Some(&self.norm));
-            let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, q_order, cache };
+            let qkv = QkvMatvec { x: &x, m, norm, weight, bias: None, heads, step: &step, q: out, q_layout, cache };
             qkv_matvec::record(pass.recording, &gemv, &qkv)?; // [rows, q_heads * head_dim]
             return Ok(heads.q * heads.dim);
         }
@@ -110,7 +110,7 @@ impl Attention {
             stride: self.qkv_proj.width(),
             tokens: pass.rows,
             heads,
-            q_order,
+            q_layout,
             norms,
             step: &step,
             cache,

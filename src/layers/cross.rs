@@ -6,7 +6,7 @@ use super::linear::{FusedLinear, Norm, add, normed};
 use super::pass::{Form, Pass};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
-use crate::kernels::Order;
+use crate::kernels::LaneLayout;
 use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
 use crate::kernels::attention_step::{self, AttentionStep, reach};
 use crate::kernels::rms_norm;
@@ -41,9 +41,17 @@ impl CrossAttention {
         normed(pass, from_ref(&self.q_proj), &self.norm, (&x, m), &product)?;
         let tuning = rms_norm::Tuning::of(pass.recording.kernel_config());
         let (sizes, eps) = ((m * q, dim), self.head_norms.eps);
-        rms_norm::record(pass.recording, tuning, sizes, eps, &product, (&self.head_norms.q, Order::NATURAL), &queries)?;
+        rms_norm::record(
+            pass.recording,
+            tuning,
+            sizes,
+            eps,
+            &product,
+            (&self.head_norms.q, LaneLayout::NATURAL),
+            &queries,
+        )?;
         self.attend(pass, seen, queries, &product)?;
-        add(pass, &self.o_proj, (&product, pass.order(q * dim)), &x)
+        add(pass, &self.o_proj, (&product, pass.lane_layout(q * dim)), &x)
     }
 
     /// Keys and values of the picture that the pass begins with, if it begins with one, to where they are kept.
@@ -65,7 +73,7 @@ impl CrossAttention {
                 stride,
                 tokens,
                 heads,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 norms,
                 step: &fresh.words,
                 cache: &seen.cache,
@@ -78,7 +86,7 @@ impl CrossAttention {
     fn attend(&self, pass: &mut Pass<'_>, seen: &PictureState, queries: Slice, out: &Slice) -> Result<()> {
         let rope_append::Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = self.heads;
         let (rows, stride, cache, step) = (seen.rows, q_heads * head_dim, &seen.cache, &seen.view);
-        let (kernel_config, order) = (pass.recording.kernel_config(), pass.order(stride));
+        let (kernel_config, lane_layout) = (pass.recording.kernel_config(), pass.lane_layout(stride));
         match pass.form {
             Form::Chunk { .. } => {
                 let shape =
@@ -95,7 +103,7 @@ impl CrossAttention {
                 let splits = tuning.splits(reach(rows));
                 let attention = AttentionStep {
                     q,
-                    q_order: Order::NATURAL,
+                    q_layout: LaneLayout::NATURAL,
                     gates: None,
                     cache,
                     step,
@@ -106,7 +114,7 @@ impl CrossAttention {
                     head_dim,
                     splits,
                     out,
-                    order,
+                    lane_layout,
                     partials,
                     tuning,
                 };

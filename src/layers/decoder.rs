@@ -168,8 +168,8 @@ impl Decoder {
 
     /// Records the rows that start a pass: embeddings of the tokens in `sources`, or rows of `features`.
     pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
-        let (x, order) = (pass.x(), pass.order(self.config.hidden_size)); // [rows, hidden]
-        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, (&x, order))
+        let (x, lane_layout) = (pass.x(), pass.lane_layout(self.config.hidden_size)); // [rows, hidden]
+        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, (&x, lane_layout))
     }
 
     /// Records some layers over the rows in `pass.work.x`.

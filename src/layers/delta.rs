@@ -5,9 +5,9 @@ use super::pass::Pass;
 use crate::config::DeltaConfig;
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
-use crate::kernels::Order;
+use crate::kernels::LaneLayout;
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
-use crate::kernels::gated_head_norm::{self, Does, GatedHeadNorm};
+use crate::kernels::gated_head_norm::{self, GatedHeadNorm, NormMode};
 use crate::state::DeltaState;
 use crate::weights::upload::Weight;
 
@@ -37,16 +37,16 @@ impl DeltaNet {
         let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
         let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
         let has_drafts = pass.is_step() && count > 1;
-        let (rows, does) = if has_drafts {
-            (state.drafts.clone().ok_or_else(no_room)?, Does::Norm)
+        let (rows, mode) = if has_drafts {
+            (state.drafts.clone().ok_or_else(no_room)?, NormMode::Norm)
         } else {
-            (pass.work.qkv.all(), Does::All)
+            (pass.work.qkv.all(), NormMode::All)
         };
         normed(pass, &self.in_proj, &self.norm, (&x, count), &rows)?; // [rows, q | k | v | z | b | a]
         // Heads are normed in place, each by a workgroup: groups of an order are within heads.
-        let order = pass.order(self.config.head_dim);
-        self.scan(pass.recording, (&rows, count), state, (&out, order), does)?; // [rows, value_heads, head_dim]
-        add(pass, &self.out_proj, (&out, order), &x)
+        let lane_layout = pass.lane_layout(self.config.head_dim);
+        self.scan(pass.recording, (&rows, count), state, (&out, lane_layout), mode)?; // [rows, value_heads, head_dim]
+        add(pass, &self.out_proj, (&out, lane_layout), &x)
     }
 
     /// Has the state see the first `count` of the rows that it keeps the products of, as if each had been a step of its own. `out`: somewhere to
@@ -59,7 +59,7 @@ impl DeltaNet {
         out: &Slice,
     ) -> Result<()> {
         let Some(rows) = &state.drafts else { return Ok(()) };
-        self.scan(recording, (rows, count), state, (out, Order::NATURAL), Does::Keep)
+        self.scan(recording, (rows, count), state, (out, LaneLayout::NATURAL), NormMode::Keep)
     }
 
     /// What lies between the products: the state is changed if the convolution's last inputs are kept.
@@ -68,8 +68,8 @@ impl DeltaNet {
         recording: &mut Recording,
         (rows, count): (&Slice, usize),
         state: &DeltaState,
-        (out, order): (&Slice, Order),
-        does: Does,
+        (out, lane_layout): (&Slice, LaneLayout),
+        mode: NormMode,
     ) -> Result<()> {
         let DeltaConfig { key_heads, value_heads, head_dim, tiled } = self.config;
         let (channels, width) = (self.config.channels(), self.config.width());
@@ -81,14 +81,20 @@ impl DeltaNet {
             conv: &self.conv,
             rates: self.rates.each_ref(),
             state: &state.memory,
-            keeps: does != Does::Norm,
+            keeps: mode != NormMode::Norm,
             out,
         };
         delta_scan::record(recording, count, heads, &scan)?;
-        let buffers =
-            GatedHeadNorm { x: out, order, rows, place: (width, channels), weight: &self.head_norm, seen: &state.conv };
+        let buffers = GatedHeadNorm {
+            x: out,
+            lane_layout,
+            rows,
+            place: (width, channels),
+            weight: &self.head_norm,
+            seen: &state.conv,
+        };
         let sizes = (count, value_heads, head_dim);
-        gated_head_norm::record(recording, sizes, (self.norm.eps, channels), does, &buffers)
+        gated_head_norm::record(recording, sizes, (self.norm.eps, channels), mode, &buffers)
     }
 
     /// The matrices that every token is multiplied by.

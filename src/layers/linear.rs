@@ -3,8 +3,8 @@
 use super::pass::Pass;
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
-use crate::kernels::gemv::{self, Gemv, Orders};
-use crate::kernels::{Linear, Order, matvec, rms_norm};
+use crate::kernels::gemv::{self, Gemv, LaneLayouts};
+use crate::kernels::{LaneLayout, Linear, matvec, rms_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// A root-mean-square norm.
@@ -17,25 +17,25 @@ pub struct Norm {
     /// Numbers in a row.
     pub width: usize,
     /// How the weight lies in memory.
-    pub order: Order,
+    pub lane_layout: LaneLayout,
 }
 
 impl Norm {
     /// Takes its weight; fails with [`crate::Error::InvalidPackage`] if that is missing.
     pub fn new(weights: &mut WeightStore, name: &str, (width, eps): (usize, f32)) -> Result<Self> {
-        let (weight, order) = weights.gain(name)?;
-        Ok(Self { weight, eps, width, order })
+        let (weight, lane_layout) = weights.gain(name)?;
+        Ok(Self { weight, eps, width, lane_layout })
     }
 
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
     pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
         let tuning = rms_norm::Tuning::of(recording.kernel_config());
-        rms_norm::record(recording, tuning, (rows, self.width), self.eps, x, (&self.weight, self.order), y)
+        rms_norm::record(recording, tuning, (rows, self.width), self.eps, x, (&self.weight, self.lane_layout), y)
     }
 
     /// The norm as kernels fold it into a product.
     pub(crate) fn folded(&self) -> gemv::Norm<'_> {
-        gemv::Norm { weight: &self.weight, eps: self.eps, order: self.order }
+        gemv::Norm { weight: &self.weight, eps: self.eps, lane_layout: self.lane_layout }
     }
 }
 
@@ -92,10 +92,10 @@ fn side_by_side(recording: &mut Recording, weights: &[Weight], (x, m): (&Slice, 
 
 /// The product of `m` rows of a step with a matrix, normed first if asked.
 pub(super) fn gemv(pass: &Pass<'_>, weight: &Weight, m: usize, fused_outputs: usize, norm: Option<&Norm>) -> Gemv {
-    let (x, y) = (pass.order(weight.shape.cols), Order::NATURAL);
-    let gain = norm.map_or(Order::NATURAL, |norm| norm.order);
+    let (x, y) = (pass.lane_layout(weight.shape.cols), LaneLayout::NATURAL);
+    let gain = norm.map_or(LaneLayout::NATURAL, |norm| norm.lane_layout);
     let gemv = Gemv::of(pass.recording.kernel_config(), weight, m, fused_outputs, norm.is_some());
-    gemv.ordered(Orders { x, gain, y })
+    gemv.with_lane_layouts(LaneLayouts { x, gain, y })
 }
 
 /// Outputs of all matrices together.
@@ -103,16 +103,16 @@ fn width(weights: &[Weight]) -> usize {
     weights.iter().map(|weight| weight.shape.rows).sum()
 }
 
-/// Records `y += x * w^T` for the rows of a pass, `x` in the order that `Pass::order` says unless it is told another.
+/// Records `y += x * w^T` for the rows of a pass, `x` in the order that `Pass::lane_layout` says unless it is told another.
 /// `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`.
-pub fn add(pass: &mut Pass<'_>, weight: &Weight, (x, order): (&Slice, Order), y: &Slice) -> Result<()> {
+pub fn add(pass: &mut Pass<'_>, weight: &Weight, (x, lane_layout): (&Slice, LaneLayout), y: &Slice) -> Result<()> {
     let (m, y_stride) = (pass.rows, weight.shape.rows);
     let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset: 0, accumulate: true };
     if !pass.is_step() {
         return product.record(pass.recording);
     }
-    let orders = Orders { x: order, y: pass.order(y_stride), ..Orders::default() };
-    let gemv = gemv(pass, weight, m, 1, None).ordered(orders);
+    let lane_layouts = LaneLayouts { x: lane_layout, y: pass.lane_layout(y_stride), ..LaneLayouts::default() };
+    let gemv = gemv(pass, weight, m, 1, None).with_lane_layouts(lane_layouts);
     matvec::record(pass.recording, &gemv, &product, None)
 }
 

@@ -25,19 +25,25 @@ impl Mlp {
     /// Records the layer over the rows in `pass.work.x`.
     pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
         let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
-        let (m, activation, order) = (pass.rows, self.activation, pass.order(self.down_proj.shape.cols));
+        let (m, activation, lane_layout) = (pass.rows, self.activation, pass.lane_layout(self.down_proj.shape.cols));
         let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
-                let gemv = gemv(pass, weight, m, 2, Some(&self.norm)).with_outputs(order);
+                let gemv = gemv(pass, weight, m, 2, Some(&self.norm)).with_output_layout(lane_layout);
                 let gated = GatedMatvec { x: &x, m, norm: Some(self.norm.folded()), weight, activation, y: &act };
                 gated_matvec::record(pass.recording, &gemv, &gated)?; // [rows, intermediate]
             }
             None => {
                 normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]
-                glu::record(pass.recording, (m, self.gate_up_proj.width() / 2), activation, &gate_up, (&act, order))?;
+                glu::record(
+                    pass.recording,
+                    (m, self.gate_up_proj.width() / 2),
+                    activation,
+                    &gate_up,
+                    (&act, lane_layout),
+                )?;
             }
         }
-        add(pass, &self.down_proj, (&act, order), &x)
+        add(pass, &self.down_proj, (&act, lane_layout), &x)
     }
 }

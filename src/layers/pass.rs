@@ -6,7 +6,7 @@ use super::step;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
-use crate::kernels::Order;
+use crate::kernels::LaneLayout;
 use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
@@ -56,17 +56,17 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The residual stream, its rows in `Pass::order`. `// [rows, hidden]`
+    /// The residual stream, its rows in `Pass::lane_layout`. `// [rows, hidden]`
     pub fn x(&self) -> Slice {
         self.work.x.all()
     }
 
     /// How rows of `width` numbers lie that products with a matrix read: of a step in order for the lanes of the device.
-    pub(super) fn order(&self, width: usize) -> Order {
+    pub(super) fn lane_layout(&self, width: usize) -> LaneLayout {
         if self.is_step() {
-            Order::of(self.recording.kernel_config().class.lanes_share_rows(), width)
+            LaneLayout::of(self.recording.kernel_config().class.lanes_share_rows(), width)
         } else {
-            Order::NATURAL
+            LaneLayout::NATURAL
         }
     }
 

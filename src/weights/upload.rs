@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::layout::{Layout, MatrixShape, Order};
+use super::layout::{LaneLayout, Layout, MatrixShape};
 use super::manifest::{MANIFEST_FILE, Manifest};
 pub use super::row_shards::rows_of_shard;
 use super::row_shards::{self, Placed};
@@ -31,7 +31,7 @@ pub type RowShard = row_shards::RowShard<Slice>;
 pub struct WeightStore {
     /// A matrix, or the parts of a fused one in order of their rows: one where they could be fused.
     matrices: HashMap<String, Vec<Weight>>,
-    vectors: HashMap<String, (Slice, Order)>,
+    vectors: HashMap<String, (Slice, LaneLayout)>,
     /// Of the device, which decides about orders.
     class: DeviceClass,
 }
@@ -53,8 +53,9 @@ impl WeightStore {
         let shard = |shard: &row_shards::RowShard<u64>| shard.planes.iter().map(alloc).collect::<Result<Vec<_>>>();
         let buffers = shards.iter().map(shard).collect::<Result<Vec<_>>>()?;
         let Some(shape) = shape else {
-            let order = self.order_of(placed);
-            self.vectors.extend(buffers.iter().flatten().next().map(|values| (name.clone(), (values.all(), order))));
+            let lane_layout = self.lane_layout_of(placed);
+            self.vectors
+                .extend(buffers.iter().flatten().next().map(|values| (name.clone(), (values.all(), lane_layout))));
             return Ok(buffers);
         };
         let part = |(shard, buffers): (&row_shards::RowShard<u64>, &Vec<Buffer>)| {
@@ -67,13 +68,13 @@ impl WeightStore {
         Ok(buffers)
     }
 
-    fn order_of(&self, placed: &Placed) -> Order {
+    fn lane_layout_of(&self, placed: &Placed) -> LaneLayout {
         let bytes = placed.shards.first().and_then(|shard| shard.planes.first()).copied().unwrap_or_default();
         let is_apart = placed.beside_inputs && placed.shape.is_none();
         if is_apart {
-            Order::of(self.class.lanes_share_rows(), bytes as usize / size_of::<f32>())
+            LaneLayout::of(self.class.lanes_share_rows(), bytes as usize / size_of::<f32>())
         } else {
-            Order::NATURAL
+            LaneLayout::NATURAL
         }
     }
 
@@ -85,13 +86,13 @@ impl WeightStore {
     /// A vector.
     pub fn vector(&mut self, name: &str) -> Result<Slice> {
         match self.gain(name)? {
-            (vector, Order::NATURAL) => Ok(vector),
+            (vector, LaneLayout::NATURAL) => Ok(vector),
             _ => Err(Error::Internal { detail: format!("{name} is in an order for lanes") }),
         }
     }
 
     /// A vector that products of few rows read beside their inputs, and its order.
-    pub fn gain(&mut self, name: &str) -> Result<(Slice, Order)> {
+    pub fn gain(&mut self, name: &str) -> Result<(Slice, LaneLayout)> {
         self.vectors.remove(name).ok_or_else(|| missing(name))
     }
 
@@ -115,7 +116,7 @@ struct Place {
     /// Where in them the plane begins.
     offset: u64,
     /// Of a vector's numbers.
-    order: Order,
+    lane_layout: LaneLayout,
 }
 
 /// Tensors that are loaded together.
@@ -166,7 +167,7 @@ impl Uploader {
 
     fn allocate(&mut self, manifest: &Manifest, purpose: Purpose, placed: Placed) -> Result<()> {
         let buffers = self.store.allocate(&self.gpu, purpose, &placed)?; // [shards, planes]
-        let order = self.store.order_of(&placed);
+        let lane_layout = self.store.lane_layout_of(&placed);
         let Placed { tensors, shards, .. } = placed;
         for plane in 0..buffers.first().map_or(0, Vec::len) {
             let (mut start, mut offset) = (0, 0);
@@ -176,7 +177,7 @@ impl Uploader {
             };
             let segments: Segments = shards.iter().zip(&buffers).map(segment).collect();
             for &i in &tensors {
-                self.places[i].push(Place { segments: segments.clone(), offset, order });
+                self.places[i].push(Place { segments: segments.clone(), offset, lane_layout });
                 offset += manifest.tensors[i].planes[plane].bytes;
             }
         }
@@ -221,7 +222,7 @@ impl Uploader {
 impl Place {
     /// Writes `bytes` at `offset` of the plane, in pieces where they cross from one buffer into the next.
     fn write(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
-        if self.order != Order::NATURAL {
+        if self.lane_layout != LaneLayout::NATURAL {
             return self.write_ordered(gpu, offset, bytes);
         }
         self.write_natural(gpu, offset, bytes)
@@ -230,7 +231,8 @@ impl Place {
     /// As [`Self::write`], of numbers that are not to be in their natural order.
     fn write_ordered(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
         let number = size_of::<f32>();
-        let (group, place) = ((self.order.group() * number) as u64, |at: usize| self.order.place(at / number) * number);
+        let (group, place) =
+            ((self.lane_layout.group() * number) as u64, |at: usize| self.lane_layout.place(at / number) * number);
         let is_whole = offset.is_multiple_of(group) && (bytes.len() as u64).is_multiple_of(group);
         if is_whole {
             let mut arranged = bytes.to_vec();

@@ -7,6 +7,7 @@ mod chat;
 mod docs;
 mod generation;
 mod image;
+mod language;
 #[path = "../shared/manifests.rs"]
 mod manifests;
 #[path = "../shared/memory_snapshots.rs"]

@@ -51,8 +51,8 @@ fn tunings() -> Vec<Kernel> {
     for rows in [1, 2, 4, 5, 8] {
         for head_dim in [64, 80, 128, 256] {
             kernels.extend(step::Tuning::ALL.map(|tuning| {
-                let q_order = step::query_order(head_dim, KvPrecision::F16, rows, tuning);
-                step::kernel(head_dim, KvPrecision::F16, rows, q_order, Results::Partial, tuning)
+                let q_layout = step::query_layout(head_dim, KvPrecision::F16, rows, tuning);
+                step::kernel(head_dim, KvPrecision::F16, rows, q_layout, Results::Partial, tuning)
             }));
         }
         for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
@@ -81,7 +81,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
                 head_dim,
                 precision,
                 rows,
-                attention_step::query_order(head_dim, precision, rows, step),
+                attention_step::query_layout(head_dim, precision, rows, step),
                 results,
                 step,
             ),

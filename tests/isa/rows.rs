@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
-use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
+use ocelli::kernels::gemv::{Gemv, LaneLayouts, Tuning};
 use ocelli::kernels::{
     attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
     matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
-use ocelli::weights::layout::{BLOCK, Layout, MatrixShape, Order, ROW_GROUP};
+use ocelli::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 
 /// A kernel, and what its loops are for.
 pub(crate) struct Row {
@@ -106,9 +106,9 @@ fn gemv(layout: Layout, m: usize) -> Vec<Row> {
 
 fn gemv_in(layout: Layout, m: usize, tuning: Tuning) -> Vec<Row> {
     let weight = (layout, MatrixShape { rows: HIDDEN, cols: HIDDEN });
-    let order = Order::for_lanes(HIDDEN);
-    let orders = Orders { x: order, gain: order, y: order };
-    let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning).ordered(orders);
+    let lane_layout = LaneLayout::for_lanes(HIDDEN);
+    let lane_layouts = LaneLayouts { x: lane_layout, gain: lane_layout, y: lane_layout };
+    let gemv = |fused_outputs, norm| Gemv::new(weight, m, fused_outputs, norm, tuning).with_lane_layouts(lane_layouts);
     let row = |kernel: Kernel, fused_outputs: usize| {
         let tiles = if m > 4 { 1 } else { (tuning.row_groups / fused_outputs).max(1) };
         let inputs = gemv(fused_outputs, false).inputs_at_once();
@@ -177,8 +177,8 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
             (",apart", (group * tuning.positions * 4, dim / 4))
         };
         [Results::Plain, Results::Gated, Results::Partial].map(|results| {
-            let q_order = attention_step::query_order(dim, precision, group, tuning);
-            let kernel = attention_step::kernel(dim, precision, group, q_order, results, tuning);
+            let q_layout = attention_step::query_layout(dim, precision, group, tuning);
+            let kernel = attention_step::kernel(dim, precision, group, q_layout, results, tuning);
             Row { label: label.to_owned(), ..Row::new(kernel, vec![scores, values]) }
         })
     })

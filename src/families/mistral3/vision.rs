@@ -14,7 +14,7 @@ use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording};
 use crate::kernels::{Linear, glu, patchify};
 use crate::layers::{Fresh, FusedLinear, Norm, project};
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
@@ -137,7 +137,7 @@ impl Layer {
             (range.len(), config.intermediate_size),
             config.hidden_act,
             &gate_up,
-            (&act, Order::NATURAL),
+            (&act, LaneLayout::NATURAL),
         )?;
         project(recording, &self.down_proj, &act, range.len(), &x, true)
     }

@@ -12,7 +12,7 @@ use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::{Linear, activation, add_features, embed_rows, patchify};
 use crate::layers::{Biased, Fresh, FusedLinear, LayerNorm, project};
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 use crate::weights::upload::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
@@ -57,7 +57,7 @@ impl Stem {
             config.max_num_tiles,
             tables,
             &self.class,
-            (&x, Order::NATURAL),
+            (&x, LaneLayout::NATURAL),
         )?;
         for (places, table) in
             [(&sources.positions, &self.positions), (&sources.class, &self.class), (&sources.patches, &self.pre_tile)]

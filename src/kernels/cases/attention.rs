@@ -3,11 +3,11 @@
 use super::cache::{pages_of, plane_words, rows_of, step_words, words_apart};
 use super::harness::{Harness, Holds, Random};
 use super::products::arrange;
-use super::{Case, SUM, said};
+use super::{Case, SUM, label};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::Order;
+use crate::kernels::LaneLayout;
 use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape, Source};
 use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
@@ -37,7 +37,7 @@ impl Scores {
 /// their gates or not.
 pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Source, bool), scores: Scores) -> Case {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
-    let sizes = said(format_args!("{shape:?} {tuning:?} {source:?} {}", scores.name));
+    let sizes = label(format_args!("{shape:?} {tuning:?} {source:?} {}", scores.name));
     Case::new(prompt::kernel(head_dim, source, is_gated, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
@@ -152,7 +152,7 @@ pub struct Attending {
     /// Width of a head.
     pub head_dim: usize,
     /// How queries lie in memory.
-    pub q_order: Order,
+    pub q_layout: LaneLayout,
     /// How threads divide it.
     pub tuning: step::Tuning,
     /// Each of them is the last one of another conversation.
@@ -163,15 +163,15 @@ pub struct Attending {
 
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
-    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, q_order, tuning, apart, gated } = shape;
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, q_layout, tuning, apart, gated } = shape;
     let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
-    let sizes = said(format_args!("{shape:?} {precision} {}", scores.name));
+    let sizes = label(format_args!("{shape:?} {precision} {}", scores.name));
     let results = match gated {
         _ if splits > 1 => step::Results::Partial,
         true => step::Results::Gated,
         false => step::Results::Plain,
     };
-    Case::new(step::kernel(head_dim, precision, rows, q_order, results, tuning), SUM, sizes, move |harness| {
+    Case::new(step::kernel(head_dim, precision, rows, q_layout, results, tuning), SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
         let (stride, offset, first_gate) = (if gated { 2 * q_width + 12 } else { q_width + 8 }, 4, q_width + 8);
         let mut q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
@@ -196,12 +196,12 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let mut partials = harness.output(partials_len(m, q_heads, head_dim, splits).max(1), Holds::Numbers)?;
         let mut placed = q.clone(); // [m, stride]
         for row in placed.chunks_exact_mut(stride) {
-            arrange(q_order, &mut row[offset..][..q_width]);
+            arrange(q_layout, &mut row[offset..][..q_width]);
         }
         let queries = Heads { buffer: harness.input(&placed)?, stride, offset };
         let launch = AttentionStep {
             q: &queries,
-            q_order,
+            q_layout,
             gates: gated.then_some(first_gate),
             cache: &cache,
             step: &step_words,
@@ -212,7 +212,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             head_dim,
             splits,
             out: &out.slice,
-            order: harness.order,
+            lane_layout: harness.lane_layout,
             partials: &partials.slice,
             tuning,
         };
@@ -226,7 +226,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             if gated {
                 reference::attention::gate(q_width, heads(q.values, stride, first_gate), out.expected());
             }
-            arrange(harness.order, out.expected());
+            arrange(harness.lane_layout, out.expected());
         } else if !apart {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
@@ -257,7 +257,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
 
 /// The sum over splits of rows, two of each token if they have gates.
 pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: bool) -> Case {
-    let sizes = said(format_args!("rows={rows} splits={splits}"));
+    let sizes = label(format_args!("rows={rows} splits={splits}"));
     Case::new(join::kernel(head_dim, is_gated), SUM, sizes, move |harness| {
         let mut partials = harness.random.numbers(splits * rows * (head_dim + 4), 1.0); // [splits, rows, head_dim + 4]
         for (index, piece) in partials.chunks_exact_mut(head_dim + 4).enumerate() {
@@ -284,14 +284,14 @@ pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: boo
             (rows, splits, head_dim),
             &slice,
             of.as_ref(),
-            (&out.slice, harness.order),
+            (&out.slice, harness.lane_layout),
         )?;
         reference::attention_join::compute((rows, head_dim), &partials, out.expected());
         if is_gated {
             let gates = reference::attention::Heads { values: &gates, stride, offset };
             reference::attention::gate(heads * head_dim, gates, out.expected());
         }
-        arrange(harness.order, out.expected());
+        arrange(harness.lane_layout, out.expected());
         Ok(vec![out])
     })
 }

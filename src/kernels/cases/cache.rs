@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, Holds, Output, POISON, Random};
 use super::products::arrange;
-use super::{Case, POINTWISE, said};
+use super::{Case, POINTWISE, label};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
@@ -143,7 +143,7 @@ pub fn rope_append(
     rotation: Rotation,
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
-    let sizes = said(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
+    let sizes = label(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
     let kernel = append::kernel(heads.dim, has_norms, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
         // Behind normed heads there may be others.
@@ -169,7 +169,7 @@ pub fn rope_append(
             stride,
             tokens,
             heads,
-            q_order: harness.order,
+            q_layout: harness.lane_layout,
             norms,
             step: &step,
             cache: &cache,
@@ -186,7 +186,7 @@ pub fn rope_append(
             written,
         );
         for row in qkv.chunks_exact_mut(stride) {
-            arrange(harness.order, &mut row[..heads.q * heads.dim]);
+            arrange(harness.lane_layout, &mut row[..heads.q * heads.dim]);
         }
         out.expected().copy_from_slice(&qkv);
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
@@ -197,7 +197,7 @@ pub fn rope_append(
 
 /// Rows taken apart, of which `spare` columns are no head's; rotated, or every bit as it was.
 pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPrecision), spare: usize) -> Case {
-    let sizes = said(format_args!("tokens={tokens} {heads:?} spare={spare}"));
+    let sizes = label(format_args!("tokens={tokens} {heads:?} spare={spare}"));
     Case::new(rope::kernel(is_rotated, precision), POINTWISE, sizes, move |harness| {
         let width = (heads.q + 2 * heads.kv) * heads.dim;
         let stride = width + spare;

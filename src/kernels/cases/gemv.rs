@@ -3,7 +3,7 @@
 use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
 use super::products::{Into, arrange, linear, magnitude, random_matrix, uneven};
-use super::{Case, SUM, said};
+use super::{Case, SUM, label};
 use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
@@ -38,27 +38,32 @@ fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec
 }
 
 /// Inputs and the norm's weight on the device, in the orders that the product reads.
-fn ordered(harness: &mut Harness<'_>, gemv: Gemv, x: &[f32], gain: Option<Vec<f32>>) -> Result<(Slice, Option<Slice>)> {
-    let gain = gain.map(|gain| gemv.orders.gain.arranged(&gain));
-    Ok((harness.input(&gemv.orders.x.arranged(x))?, harness.optional(gain.as_deref())?))
+fn arranged_inputs(
+    harness: &mut Harness<'_>,
+    gemv: Gemv,
+    x: &[f32],
+    gain: Option<Vec<f32>>,
+) -> Result<(Slice, Option<Slice>)> {
+    let gain = gain.map(|gain| gemv.lane_layouts.gain.arranged(&gain));
+    Ok((harness.input(&gemv.lane_layouts.x.arranged(x))?, harness.optional(gain.as_deref())?))
 }
 
 fn norm(weight: &Slice, gemv: Gemv) -> Norm<'_> {
-    Norm { weight, eps: EPS, order: gemv.orders.gain }
+    Norm { weight, eps: EPS, lane_layout: gemv.lane_layouts.gain }
 }
 
 /// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
 pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
-    let sizes = said(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}"));
+    let sizes = label(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}"));
     Case::new(kernels::matvec::kernel(&gemv), SUM, sizes, move |harness| {
         let (x, gain, h) = normed(harness, gemv, (m, k));
-        let (x, gain) = ordered(harness, gemv, &x, gain)?;
+        let (x, gain) = arranged_inputs(harness, gemv, &x, gain)?;
         let matrix = (gemv.layout, MatrixShape { rows: n, cols: k }, rows_of_part);
         linear(
             harness,
             (m, &x),
             matrix,
-            (into, gemv.orders.y),
+            (into, gemv.lane_layouts.y),
             |w| (h, w),
             |recording, linear| {
                 kernels::matvec::record(recording, &gemv, linear, gain.as_ref().map(|weight| norm(weight, gemv)))
@@ -69,18 +74,18 @@ pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_
 
 /// `m` rows of `k` inputs through a gate of width `n`.
 pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Activation) -> Case {
-    let sizes = said(format_args!("m={m} n={n} k={k} {activation:?} {gemv:?}"));
+    let sizes = label(format_args!("m={m} n={n} k={k} {activation:?} {gemv:?}"));
     Case::new(gated::kernel(&gemv), SUM, sizes, move |harness| {
         let (x, gain, h) = normed(harness, gemv, (m, k));
         let shape = MatrixShape { rows: 2 * n, cols: k };
         let (weight, w) = random_matrix(harness, gemv.layout, shape, 2 * n)?; // [2 * n, k]
         let mut y = harness.output(m * n, Holds::Numbers)?;
-        let (x_slice, gain) = ordered(harness, gemv, &x, gain)?;
+        let (x_slice, gain) = arranged_inputs(harness, gemv, &x, gain)?;
         let norm = gain.as_ref().map(|weight| norm(weight, gemv));
         let product = GatedMatvec { x: &x_slice, m, norm, weight: &weight, activation, y: &y.slice };
         gated::record(&mut harness.recording, &gemv, &product)?;
         reference::gated_matvec::compute((n, k), activation, &h, &w, y.expected());
-        arrange(gemv.orders.y, y.expected());
+        arrange(gemv.lane_layouts.y, y.expected());
         // Both factors are sums.
         y.magnitude = magnitude(&h, &w, k).powi(2);
         Ok(vec![y])
@@ -95,7 +100,7 @@ pub fn qkv_matvec(
     (precision, has_bias): (KvPrecision, bool),
     apart: bool,
 ) -> Case {
-    let sizes = said(format_args!("m={m} k={k} {heads:?} {gemv:?} apart={apart}"));
+    let sizes = label(format_args!("m={m} k={k} {heads:?} {gemv:?} apart={apart}"));
     let kernel = qkv::kernel(&gemv, (heads.dim, heads.pairs), precision, has_bias);
     Case::new(kernel, SUM, sizes, move |harness| {
         let n = (heads.q + 2 * heads.kv) * heads.dim;
@@ -108,7 +113,7 @@ pub fn qkv_matvec(
         let step = harness.words(&rotation.words(m, &pages, &table))?;
         let mut q = harness.output(m * heads.q * heads.dim, Holds::Numbers)?;
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, 5 + m), false)?;
-        let (x, gain) = ordered(harness, gemv, &x, gain)?;
+        let (x, gain) = arranged_inputs(harness, gemv, &x, gain)?;
         let gain = gain.ok_or_else(|| Error::Internal { detail: "queries and keys without a norm".into() })?;
         let bias_slice = harness.optional(bias.as_deref())?;
         let product = QkvMatvec {
@@ -120,13 +125,13 @@ pub fn qkv_matvec(
             heads,
             step: &step,
             q: &q.slice,
-            q_order: harness.order,
+            q_layout: harness.lane_layout,
             cache: &cache,
         };
         qkv::record(&mut harness.recording, &gemv, &product)?;
         let (weights, held) = ((&w[..], bias.as_deref()), (precision, reference_cache(&mut planes)));
         reference::qkv_matvec::compute(heads, (&h, k), weights, rotation.step(&pages, &table), q.expected(), held);
-        arrange(harness.order, q.expected());
+        arrange(harness.lane_layout, q.expected());
         let magnitude = magnitude(&h, &w, k);
         q.magnitude = 2.5 * magnitude;
         planes.iter_mut().for_each(|plane| plane.magnitude = magnitude);

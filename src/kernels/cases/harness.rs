@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
 use crate::reference::attention_step::HIDDEN;
 use crate::reference::cache::from_half;
-use crate::weights::layout::Order;
+use crate::weights::layout::LaneLayout;
 
 /// What an output holds before a run: a NaN, so that a number that is not written is wrong, however it is used.
 pub const POISON: f32 = f32::from_bits(0x7fc0_dead);
@@ -60,8 +60,8 @@ pub struct Harness<'a> {
     pub recording: Recording,
     /// Words of guards around every buffer.
     guard: usize,
-    /// Of the case that is recorded: see [`super::Case::in_order`].
-    pub(super) order: Order,
+    /// Of the case that is recorded: see [`super::Case::with_lane_layout`].
+    pub(super) lane_layout: LaneLayout,
     /// Outputs of what is recorded, each with what is known before the run.
     pub(super) outputs: Vec<(Outcome, Output)>,
 }
@@ -147,7 +147,14 @@ impl<'a> Harness<'a> {
     /// Nothing yet.
     pub fn new(gpu: &'a Gpu, seed: u64) -> Self {
         let recording = Recording::on(gpu.kernel_config());
-        Self { gpu, random: Random::new(seed), recording, guard: GUARD, order: Order::NATURAL, outputs: Vec::new() }
+        Self {
+            gpu,
+            random: Random::new(seed),
+            recording,
+            guard: GUARD,
+            lane_layout: LaneLayout::NATURAL,
+            outputs: Vec::new(),
+        }
     }
 
     /// Without guards, in as little memory as may be: a model is to be loaded beside it.

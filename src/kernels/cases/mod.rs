@@ -33,11 +33,11 @@ use crate::error::{Error, Result};
 use crate::gpu::Kernel;
 use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
-use crate::kernels::gated_head_norm::Does;
+use crate::kernels::gated_head_norm::NormMode;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
-use crate::weights::layout::{Layout, Order};
+use crate::weights::layout::{LaneLayout, Layout};
 
 /// Copies change nothing.
 pub const EXACT: f64 = 0.0;
@@ -60,7 +60,7 @@ pub struct Case {
     /// Largest difference allowed, relative to the largest number of the output.
     pub tolerance: f64,
     /// What kernels write, or a norm's weight, that products of few rows read.
-    order: Order,
+    lane_layout: LaneLayout,
     record: Record,
 }
 
@@ -77,7 +77,7 @@ impl Case {
         sizes: String,
         record: impl Fn(&mut Harness<'_>) -> Result<Vec<Output>> + Send + Sync + 'static,
     ) -> Self {
-        Self { kernel, sizes, tolerance, order: Order::NATURAL, record: Box::new(record) }
+        Self { kernel, sizes, tolerance, lane_layout: LaneLayout::NATURAL, record: Box::new(record) }
     }
 
     /// With another tolerance.
@@ -88,8 +88,8 @@ impl Case {
 
     /// With rows that products of few rows read in that order. Of the products themselves, the kernel says it.
     #[must_use]
-    pub fn in_order(self, order: Order) -> Self {
-        Self { sizes: said(format_args!("{} {order:?}", self.sizes)), order, ..self }
+    pub fn with_lane_layout(self, lane_layout: LaneLayout) -> Self {
+        Self { sizes: label(format_args!("{} {lane_layout:?}", self.sizes)), lane_layout, ..self }
     }
 
     /// Records it in a harness.
@@ -98,7 +98,7 @@ impl Case {
     /// As [`crate::gpu::Allocator::alloc`]; [`Error::Internal`] if what it launches is another kernel than it says.
     pub fn record(&self, harness: &mut Harness<'_>) -> Result<()> {
         let before = harness.recording.dispatches().count();
-        harness.order = self.order;
+        harness.lane_layout = self.lane_layout;
         let outputs = (self.record)(harness)?;
         let launched = harness.recording.dispatches().nth(before).map(|dispatch| &dispatch.kernel);
         if launched != Some(&self.kernel) {
@@ -114,7 +114,7 @@ impl Case {
 }
 
 /// What tests tell a case by. Elsewhere nobody reads it, and what would write it takes kilobytes of a module.
-fn said(sizes: fmt::Arguments<'_>) -> String {
+fn label(sizes: fmt::Arguments<'_>) -> String {
     if cfg!(debug_assertions) { sizes.to_string() } else { String::new() }
 }
 
@@ -155,16 +155,16 @@ fn plain(name: &str) -> Option<Vec<Case>> {
         "add_features" => vec![add_features(7, 8, 2)],
         "gated_head_norm" => {
             let case = |(tokens, does)| gated_head_norm((tokens, 3, 64), (203, 1), does);
-            let ordered = case((2, Does::Norm)).in_order(Order::for_lanes(64));
-            [(2, Does::All), (5, Does::All), (2, Does::Norm), (2, Does::Keep)]
+            let arranged = case((2, NormMode::Norm)).with_lane_layout(LaneLayout::for_lanes(64));
+            [(2, NormMode::All), (5, NormMode::All), (2, NormMode::Norm), (2, NormMode::Keep)]
                 .map(case)
                 .into_iter()
-                .chain([ordered])
+                .chain([arranged])
                 .collect()
         }
         "glu" => {
-            let ordered = glu(3, 128, ACTIVATIONS[0], 6.0).in_order(Order::for_lanes(128));
-            ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([ordered]).collect()
+            let arranged = glu(3, 128, ACTIVATIONS[0], 6.0).with_lane_layout(LaneLayout::for_lanes(128));
+            ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([arranged]).collect()
         }
         "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
         "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
@@ -197,17 +197,18 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         }
         Variant::AttentionJoin { head_dim, is_gated } => {
             let case = || attention_join(6, 2, head_dim, is_gated);
-            vec![case(), case().in_order(Order::for_lanes(2 * head_dim))]
+            vec![case(), case().with_lane_layout(LaneLayout::for_lanes(2 * head_dim))]
         }
-        Variant::AttentionStep { head_dim, precision, rows, q_order, results, tuning } => {
+        Variant::AttentionStep { head_dim, precision, rows, q_layout, results, tuning } => {
             // Two tokens where the rows can be those of two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
             let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
-            let shape = Attending { m, splits, position, heads, head_dim, q_order, tuning, apart: false, gated };
+            let shape = Attending { m, splits, position, heads, head_dim, q_layout, tuning, apart: false, gated };
             let case = || attention_step(shape, precision, Scores::MILD);
-            let ordered = (results != Results::Partial).then(|| case().in_order(Order::for_lanes(heads.0 * head_dim)));
-            [case()].into_iter().chain(ordered).collect()
+            let arranged = (results != Results::Partial)
+                .then(|| case().with_lane_layout(LaneLayout::for_lanes(heads.0 * head_dim)));
+            [case()].into_iter().chain(arranged).collect()
         }
         Variant::DeltaScan { dim } => {
             [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled }, tiled)).into()
@@ -215,11 +216,15 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::EmbedRows { layout, parts } => {
             let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
             let case = |width| embed_rows(layout, 7, width, rows, 3);
-            vec![case(unit(layout)), case(256).in_order(Order::for_lanes(256))]
+            vec![case(unit(layout)), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
         Variant::GatedMatvec(gemv) => {
-            let ordered = gated_matvec(gemv.with_outputs(Order::for_lanes(64)), product(gemv, 64, 256), ACTIVATIONS[0]);
-            vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), ACTIVATIONS[0]), ordered]
+            let arranged = gated_matvec(
+                gemv.with_output_layout(LaneLayout::for_lanes(64)),
+                product(gemv, 64, 256),
+                ACTIVATIONS[0],
+            );
+            vec![gated_matvec(gemv, product(gemv, 8, INPUTS / 2), ACTIVATIONS[0]), arranged]
         }
         Variant::Matmul { layout, ragged, tuning } => {
             let k = inputs(if layout.is_k_quant() { 2 } else { 3 } * unit(layout), ragged);
@@ -228,18 +233,18 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::Matvec(gemv) if gemv.norm => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
         Variant::Matvec(gemv) => {
             let onto = Into { bias: true, accumulate: true, around: (0, 0) };
-            let ordered = matvec(gemv.with_outputs(Order::for_lanes(64)), product(gemv, 64, 256), onto, 64);
-            vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20), ordered]
+            let arranged = matvec(gemv.with_output_layout(LaneLayout::for_lanes(64)), product(gemv, 64, 256), onto, 64);
+            vec![matvec(gemv, product(gemv, 20, INPUTS / 2), into, 20), arranged]
         }
         Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
-            let (m, _, k) = product(gemv, 0, unit(gemv.layout).max(gemv.orders.x.group()));
+            let (m, _, k) = product(gemv, 0, unit(gemv.layout).max(gemv.lane_layouts.x.group()));
             let case = || qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false);
-            vec![case(), case().in_order(Order::for_keys(head_dim, pack(precision)))]
+            vec![case(), case().with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)))]
         }
         Variant::RmsNorm(tuning) => {
             let case = |width| rms_norm(tuning, (3, width), 1e-5, 3.0);
-            vec![case(260), case(256).in_order(Order::for_lanes(256))]
+            vec![case(260), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
         Variant::Rope { is_rotated, precision } => {
             let case = |pairs| rope(5, heads(40, pairs), (is_rotated, precision), 4);
@@ -250,8 +255,8 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let numbers = if has_norms { signs } else { exact_numbers };
             let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
             let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);
-            let ordered = case(RopePairs::Half).in_order(Order::for_keys(head_dim, pack(precision)));
-            pairs.map(case).into_iter().chain([ordered]).collect()
+            let arranged = case(RopePairs::Half).with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)));
+            pairs.map(case).into_iter().chain([arranged]).collect()
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::harness::Holds;
-use super::{Case, EXACT, POINTWISE, SUM, said};
+use super::{Case, EXACT, POINTWISE, SUM, label};
 use crate::kernels::embed_rows::FEATURE;
 use crate::{kernels, reference};
 
 /// The merged tokens `range` of a grid.
 pub fn patch_merge((rows, columns): (usize, usize), merge: usize, channels: usize, range: Range<usize>) -> Case {
-    let sizes = said(format_args!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}"));
+    let sizes = label(format_args!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}"));
     Case::new(kernels::patch_merge::kernel(), EXACT, sizes, move |harness| {
         let width = merge * merge * channels;
         let x = harness.random.numbers(rows * columns * width, 1.0); // [rows * merge, columns * merge, channels]
@@ -25,7 +25,7 @@ pub fn patch_merge((rows, columns): (usize, usize), merge: usize, channels: usiz
 
 /// The patches `range` of a grid, in squares of `merge * merge`.
 pub fn patchify((rows, columns): (usize, usize), side: usize, merge: usize, range: Range<usize>) -> Case {
-    let sizes = said(format_args!("grid={rows}x{columns} side={side} merge={merge} {range:?}"));
+    let sizes = label(format_args!("grid={rows}x{columns} side={side} merge={merge} {range:?}"));
     Case::new(kernels::patchify::kernel(), POINTWISE, sizes, move |harness| {
         let (height, width) = (rows * side, columns * side);
         // The fourth byte of a pixel is noise too: it must not matter.
@@ -49,7 +49,7 @@ pub fn position_rows(
     (side, width): (usize, usize),
     range: Range<usize>,
 ) -> Case {
-    let sizes = said(format_args!("grid={rows}x{columns} merge={merge} side={side} width={width} {range:?}"));
+    let sizes = label(format_args!("grid={rows}x{columns} merge={merge} side={side} width={width} {range:?}"));
     Case::new(kernels::position_rows::kernel(), SUM, sizes, move |harness| {
         let table = harness.random.numbers(side * side * width, 1.0); // [side, side, width]
         let mut whole = harness.random.numbers(rows * columns * width, 1.0); // [rows * columns, width]
@@ -68,7 +68,7 @@ pub fn position_rows(
 
 /// Tokens, every third of which starts from a row of the features.
 pub fn add_features(tokens: usize, width: usize, offset: usize) -> Case {
-    let sizes = said(format_args!("tokens={tokens} width={width} offset={offset}"));
+    let sizes = label(format_args!("tokens={tokens} width={width} offset={offset}"));
     Case::new(kernels::add_features::kernel(), EXACT, sizes, move |harness| {
         let sources: Vec<u32> =
             (0..tokens as u32).map(|t| if t % 3 == 1 { FEATURE | (tokens as u32 - t) } else { t }).collect();

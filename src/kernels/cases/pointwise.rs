@@ -2,7 +2,7 @@
 
 use super::harness::Holds;
 use super::products::arrange;
-use super::{Case, EXACT, HALVES, POINTWISE, SUM, said};
+use super::{Case, EXACT, HALVES, POINTWISE, SUM, label};
 use crate::config::Activation;
 use crate::kernels;
 use crate::kernels::peak::Numbers;
@@ -13,7 +13,7 @@ pub const ACTIVATIONS: [Activation; 3] = [Activation::Silu, Activation::Gelu, Ac
 
 /// `len` numbers up to `size`.
 pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
-    let sizes = said(format_args!("len={len} {activation:?} size={size}"));
+    let sizes = label(format_args!("len={len} {activation:?} size={size}"));
     Case::new(kernels::activation::kernel(), POINTWISE, sizes, move |harness| {
         let mut numbers = harness.random.numbers(len, size);
         // Whatever the rest, one output is as large as the inputs: 1 + erf and 1 + tanh cancel, relative to `x` they are good.
@@ -27,14 +27,14 @@ pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
 
 /// Gates of numbers up to `size`.
 pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case {
-    let sizes = said(format_args!("rows={rows} width={width} {activation:?} size={size}"));
+    let sizes = label(format_args!("rows={rows} width={width} {activation:?} size={size}"));
     Case::new(kernels::glu::kernel(), POINTWISE, sizes, move |harness| {
         let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
         (gate_up[0], gate_up[width]) = (size, size);
         let (x, mut y) = (harness.input(&gate_up)?, harness.output(rows * width, Holds::Numbers)?);
-        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, (&y.slice, harness.order))?;
+        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, (&y.slice, harness.lane_layout))?;
         reference::glu::compute(width, activation, &gate_up, y.expected());
-        arrange(harness.order, y.expected());
+        arrange(harness.lane_layout, y.expected());
         Ok(vec![y])
     })
 }
@@ -49,7 +49,7 @@ pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
     Case::new(
         kernels::peak::kernel(numbers),
         tolerance,
-        said(format_args!("threads={threads} turns={turns}")),
+        label(format_args!("threads={threads} turns={turns}")),
         move |harness| {
             let x = harness.random.numbers(threads, 1.0); // [threads]
             let (input, mut y) = (harness.input(&x)?, harness.output(threads, Holds::Numbers)?);
@@ -63,13 +63,13 @@ pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
 
 /// Rows of numbers up to `size`.
 pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize), eps: f32, size: f32) -> Case {
-    let sizes = said(format_args!("rows={rows} width={width} eps={eps} size={size} {tuning:?}"));
+    let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size} {tuning:?}"));
     Case::new(kernels::rms_norm::kernel(tuning), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
         let mut y = harness.output(rows * width, Holds::Numbers)?;
-        let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&harness.order.arranged(&weight))?);
-        let (recording, weight_slice) = (&mut harness.recording, (&weight_slice, harness.order));
+        let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&harness.lane_layout.arranged(&weight))?);
+        let (recording, weight_slice) = (&mut harness.recording, (&weight_slice, harness.lane_layout));
         kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, weight_slice, &y.slice)?;
         reference::rms_norm::compute(eps, &x, &weight, y.expected());
         Ok(vec![y])
@@ -78,7 +78,7 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
 
 /// Rows of numbers up to `size` around a mean of their own.
 pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
-    let sizes = said(format_args!("rows={rows} width={width} eps={eps} size={size}"));
+    let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size}"));
     Case::new(kernels::layer_norm::kernel(), SUM, sizes, move |harness| {
         let mut x = harness.random.numbers(rows * width, size);
         x.chunks_exact_mut(width).for_each(|row| {

@@ -3,12 +3,12 @@
 use half::f16;
 
 use super::harness::{FOREIGN, Harness, Holds, Output, POISON};
-use super::{Case, EXACT, SUM, said};
+use super::{Case, EXACT, SUM, label};
 use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
 use crate::reference;
-use crate::weights::layout::{BLOCK, Layout, MatrixShape, Order, PlaneKind, PlaneSpec, ROW_GROUP};
+use crate::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
 use crate::weights::quant;
 use crate::weights::upload::{RowShard, Weight};
 
@@ -77,7 +77,7 @@ pub fn embed_rows(
 ) -> Case {
     let parts = vocabulary.div_ceil(rows_of_part.next_multiple_of(ROW_GROUP)).min(embed::parts_at_once(layout));
     let sizes =
-        said(format_args!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}"));
+        label(format_args!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}"));
     // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
     // 6 times 7 times 11, or 5 times 8 times 11, and one subtraction.
     Case::new(embed::kernel(layout, parts), EXACT, sizes, move |harness| {
@@ -98,10 +98,10 @@ pub fn embed_rows(
             tokens,
             &sources_slice,
             &rows_slice,
-            (&out.slice, harness.order),
+            (&out.slice, harness.lane_layout),
         )?;
         reference::embed_rows::compute(hidden, &embedding, &sources, &rows, out.expected());
-        arrange(harness.order, out.expected());
+        arrange(harness.lane_layout, out.expected());
         Ok(vec![out])
     })
 }
@@ -124,8 +124,8 @@ pub(super) fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
 }
 
 /// Brings rows into an order.
-pub(super) fn arrange(order: Order, rows: &mut [f32]) {
-    rows.copy_from_slice(&order.arranged(rows));
+pub(super) fn arrange(lane_layout: LaneLayout, rows: &mut [f32]) {
+    rows.copy_from_slice(&lane_layout.arranged(rows));
 }
 
 /// What a product adds and where it goes.
@@ -178,7 +178,7 @@ pub(super) fn linear(
     harness: &mut Harness<'_>,
     (m, x): (usize, &Slice),
     (layout, shape, rows_of_part): Cut,
-    (into, order): (Into, Order),
+    (into, lane_layout): (Into, LaneLayout),
     seen: impl FnOnce(Vec<f32>) -> (Vec<f32>, Vec<f32>),
     record: impl FnOnce(&mut Recording, &Linear<'_>) -> Result<()>,
 ) -> Result<Vec<Output>> {
@@ -187,7 +187,7 @@ pub(super) fn linear(
     let (weight, w) = random_matrix(harness, layout, shape, rows_of_part)?;
     let bias = into.bias.then(|| harness.random.numbers(n, 1.0));
     let held = into.held(harness, m, n);
-    let (mut y, bias_slice) = (harness.in_place(&order.arranged(&held))?, harness.optional(bias.as_deref())?);
+    let (mut y, bias_slice) = (harness.in_place(&lane_layout.arranged(&held))?, harness.optional(bias.as_deref())?);
     let linear =
         Linear { x, m, weight: &weight, bias: bias_slice.as_ref(), y: &y.slice, y_stride, y_offset, accumulate };
     record(&mut harness.recording, &linear)?;
@@ -195,7 +195,7 @@ pub(super) fn linear(
     let shape = reference::matmul::Shape { m, n, k, y_stride, y_offset, accumulate };
     y.expected().copy_from_slice(&held);
     reference::matmul::compute(shape, &x, &w, bias.as_deref(), y.expected());
-    arrange(order, y.expected());
+    arrange(lane_layout, y.expected());
     y.magnitude = magnitude(&x, &w, k);
     Ok(vec![y])
 }
@@ -211,7 +211,7 @@ pub fn matmul(
     let kernel = many::kernel(layout, !k.is_multiple_of(BLOCK), tuning);
     let uses = kernel.needs();
     let tolerance = if uses.contains(Features::F16) { super::HALVES } else { SUM };
-    let sizes = said(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}"));
+    let sizes = label(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {against:?} {tuning:?}"));
     Case::new(kernel, tolerance, sizes, move |harness| {
         let x = uneven(harness, m * k, 1.0); // [m, k]
         let (x_slice, shape) = (harness.input(&x)?, MatrixShape { rows: n, cols: k });
@@ -220,7 +220,7 @@ pub fn matmul(
             harness,
             (m, &x_slice),
             (layout, shape, rows_of_part),
-            (into, Order::NATURAL),
+            (into, LaneLayout::NATURAL),
             sees,
             |recording, linear| many::record(recording, tuning, linear),
         )

@@ -2,14 +2,14 @@
 
 use super::harness::Holds;
 use super::products::arrange;
-use super::{Case, SUM, said};
+use super::{Case, SUM, label};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
-use crate::kernels::gated_head_norm::{Does, GatedHeadNorm};
+use crate::kernels::gated_head_norm::{GatedHeadNorm, NormMode};
 use crate::{kernels, reference};
 
 /// Tokens behind others, with decays from almost none to almost all.
 pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
-    let sizes = said(format_args!("tokens={tokens} {heads:?} keeps={keeps}"));
+    let sizes = label(format_args!("tokens={tokens} {heads:?} keeps={keeps}"));
     Case::new(kernels::delta_scan::kernel(heads.dim), SUM, sizes, move |harness| {
         let DeltaHeads { keys, values, dim, .. } = heads;
         let channels = (2 * keys + values) * dim;
@@ -54,10 +54,10 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
 pub fn gated_head_norm(
     (tokens, heads, dim): (usize, usize, usize),
     (channels, behind): (usize, usize),
-    does: Does,
+    mode: NormMode,
 ) -> Case {
     let sizes =
-        said(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {does:?}"));
+        label(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {mode:?}"));
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
         let (stride, eps) = (channels + heads * dim + behind, 1e-6);
         let numbers = harness.random.numbers(tokens * heads * dim, 3.0);
@@ -68,20 +68,20 @@ pub fn gated_head_norm(
         let (rows_slice, weight_slice) = (harness.input(&rows)?, harness.input(&weight)?);
         let buffers = GatedHeadNorm {
             x: &x.slice,
-            order: harness.order,
+            lane_layout: harness.lane_layout,
             rows: &rows_slice,
             place: (stride, channels),
             weight: &weight_slice,
             seen: &seen.slice,
         };
         let (recording, sizes) = (&mut harness.recording, (tokens, heads, dim));
-        kernels::gated_head_norm::record(recording, sizes, (eps, channels), does, &buffers)?;
-        if does != Does::Keep {
+        kernels::gated_head_norm::record(recording, sizes, (eps, channels), mode, &buffers)?;
+        if mode != NormMode::Keep {
             let place = (stride, channels);
             reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight);
-            arrange(harness.order, x.expected());
+            arrange(harness.lane_layout, x.expected());
         }
-        if does != Does::Norm {
+        if mode != NormMode::Norm {
             reference::gated_head_norm::keep(&rows, stride, seen.expected());
         }
         Ok(vec![x, seen])

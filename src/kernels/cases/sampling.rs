@@ -1,7 +1,7 @@
 //! Cases of sampling.
 
 use super::harness::{Harness, Holds, Output, Random};
-use super::{Case, EXACT, SUM, said};
+use super::{Case, EXACT, SUM, label};
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels;
@@ -105,7 +105,7 @@ impl Scene {
 
 fn sizes(vocab: usize, shape: Logits, draw: &Draw) -> String {
     let masked = if shape.mask.is_some() { " masked" } else { "" };
-    said(format_args!("vocab={vocab} {} {:?}{masked} {draw:?}", shape.name, shape.unusable))
+    label(format_args!("vocab={vocab} {} {:?}{masked} {draw:?}", shape.name, shape.unusable))
 }
 
 /// Records the scan of scenes with the same options side by side.
@@ -193,7 +193,7 @@ fn rows(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) ->
 /// Rows of logits side by side.
 pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
     let masked = if shape.mask.is_some() { " masked" } else { "" };
-    let sizes = said(format_args!("vocab={vocab} {} {:?}{masked} rows={count}", shape.name, shape.unusable));
+    let sizes = label(format_args!("vocab={vocab} {} {:?}{masked} rows={count}", shape.name, shape.unusable));
     Case::new(kernels::sample_scan::kernel(), EXACT, sizes, move |harness| {
         let (scenes, words, values) = rows(harness, vocab, shape, count)?;
         record_scan(harness, &scenes, &words, &values)
@@ -202,7 +202,7 @@ pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
 
 /// Rows whose inputs are drafts, of which the first `right` are the tokens that are drawn.
 pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Case {
-    let sizes = said(format_args!("vocab={vocab} {} {:?} rows={count} right={right}", shape.name, shape.unusable));
+    let sizes = label(format_args!("vocab={vocab} {} {:?} rows={count} right={right}", shape.name, shape.unusable));
     Case::new(kernels::accept::kernel(), EXACT, sizes, move |harness| {
         let (scenes, words, values) = rows(harness, vocab, shape, count)?;
         let slices = (harness.words(bytemuck::cast_slice(&words))?, harness.input(bytemuck::cast_slice(&values))?);

@@ -4,7 +4,7 @@
 use super::{TuningGroup, Variant, folded_grid, lanes};
 use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Slice};
 use crate::shader::Shader;
-use crate::weights::layout::{BLOCK, Layout, MatrixShape, Order, ROW_GROUP};
+use crate::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 use crate::weights::upload::Weight;
 
 /// Most rows of inputs that a workgroup takes at a time; for more, the weights are read again.
@@ -23,18 +23,18 @@ pub struct Norm<'a> {
     /// Added to the mean square.
     pub eps: f32,
     /// How the weight lies in memory.
-    pub order: Order,
+    pub lane_layout: LaneLayout,
 }
 
 /// How the rows that a product reads and writes lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Orders {
+pub struct LaneLayouts {
     /// Rows of inputs.
-    pub x: Order,
+    pub x: LaneLayout,
     /// The norm's weight.
-    pub gain: Order,
+    pub gain: LaneLayout,
     /// Rows of outputs; no part of a kernel's text.
-    pub y: Order,
+    pub y: LaneLayout,
 }
 
 /// How threads divide a product of a few rows. Part of a kernel's text: each choice is a pipeline of its own.
@@ -122,7 +122,7 @@ pub struct Gemv {
     /// Whether two lanes share a block otherwise.
     halved: bool,
     /// Of rows of whole blocks.
-    pub(super) orders: Orders,
+    pub(super) lane_layouts: LaneLayouts,
 }
 
 impl Gemv {
@@ -166,7 +166,7 @@ impl Gemv {
         };
         let uses = if k_tile > 0 { uses } else { uses - Features::DOT };
         let ragged = !shape.cols.is_multiple_of(BLOCK);
-        let (pieces, orders) = (pieces(layout, lanes), Orders::default());
+        let (pieces, lane_layouts) = (pieces(layout, lanes), LaneLayouts::default());
         // Of 96 blocks, 64 lanes take two turns, the second of which half of them sit out; of halves they take three.
         let turns = |of_block: usize| (of_block * shape.blocks()).div_ceil(lanes);
         let is_wide = lanes >= WIDE_LANES && lanes::has_subgroups(uses, emulated);
@@ -185,20 +185,20 @@ impl Gemv {
             emulated,
             pieces,
             halved,
-            orders,
+            lane_layouts,
         }
     }
 
     /// With rows in orders of their own.
     #[must_use]
-    pub fn ordered(self, orders: Orders) -> Self {
-        Self { orders, ..self }
+    pub fn with_lane_layouts(self, lane_layouts: LaneLayouts) -> Self {
+        Self { lane_layouts, ..self }
     }
 
     /// With rows of outputs in that order.
     #[must_use]
-    pub fn with_outputs(mut self, y: Order) -> Self {
-        self.orders.y = y;
+    pub fn with_output_layout(mut self, y: LaneLayout) -> Self {
+        self.lane_layouts.y = y;
         self
     }
 
@@ -228,7 +228,7 @@ impl Gemv {
                 ("THREADS", self.lanes * self.lane_groups),
                 ("NORM", self.norm.into()),
                 ("RAGGED", self.ragged.into()),
-                ("X_ORDER", self.orders.x.word()),
+                ("X_LAYOUT", self.lane_layouts.x.word()),
                 ("PIECES", self.pieces),
                 ("HALVED", self.halved.into()),
                 ("HALF_LOADS", if self.halved { 2 } else { 4 }),
@@ -243,13 +243,13 @@ impl Gemv {
         } else {
             shader.set_all([("HALVES", halves), ("LOADS", self.inputs_at_once() / 4 / halves)])
         };
-        let shader = if self.norm { shader.set("GAIN_ORDER", self.orders.gain.word()) } else { shader };
+        let shader = if self.norm { shader.set("GAIN_LAYOUT", self.lane_layouts.gain.word()) } else { shader };
         lanes::with(shader, self.uses, self.emulated)
     }
 
     /// What the kernels' text depends on.
     pub(super) fn of_text(self) -> Self {
-        self.with_outputs(Order::NATURAL)
+        self.with_output_layout(LaneLayout::NATURAL)
     }
 
     /// A kernel of that name; `detail` is what its name says besides.

@@ -7,13 +7,13 @@
 pub mod decode;
 pub mod encode;
 pub mod ggml;
-mod order;
+mod lane_layout;
 mod scale_search;
 mod table;
 
 use std::fmt;
 
-pub use order::Order;
+pub use lane_layout::LaneLayout;
 pub use table::{GgmlType, Layout, LayoutSpec, SPECS};
 
 /// Elements that share a scale, along a row.

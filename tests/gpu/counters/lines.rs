@@ -12,7 +12,7 @@ use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Sour
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::{RowShard, Weight};
 
 /// Bytes that memory gives at a time.
@@ -257,7 +257,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
     let (step, partials) = (&step.all(), &out.clone());
     let attention = AttentionStep {
         q: &q,
-        q_order: attention_step::query_order(head_dim, precision, q_heads / kv_heads, tuning),
+        q_layout: attention_step::query_layout(head_dim, precision, q_heads / kv_heads, tuning),
         gates: None,
         cache,
         step,
@@ -268,7 +268,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
         head_dim,
         splits: 1,
         out: &out,
-        order: Order::NATURAL,
+        lane_layout: LaneLayout::NATURAL,
         partials,
         tuning,
     };

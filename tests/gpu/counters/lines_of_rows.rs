@@ -6,12 +6,12 @@ use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::gpu::{Dispatch, Features, Gpu, Recording, Slice};
 use ocelli::kernels::cache::rope_table_at;
 use ocelli::kernels::gated_matvec::{self, GatedMatvec};
-use ocelli::kernels::gemv::{Gemv, Norm, Orders, Tuning};
+use ocelli::kernels::gemv::{Gemv, LaneLayouts, Norm, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
 use ocelli::kernels::rope::{self, Rope};
 use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
 use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm};
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::{RowShard, Weight};
 
 use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
@@ -64,20 +64,20 @@ fn launch(record: impl FnOnce(&mut Recording) -> ocelli::error::Result<()>) -> D
 }
 
 /// Inputs, and what their norm multiplies them by, in the order for the lanes of hardware.
-fn orders() -> Orders {
-    let order = Order::for_lanes(INPUTS);
-    Orders { x: order, gain: order, y: Order::NATURAL }
+fn lane_layouts() -> LaneLayouts {
+    let lane_layout = LaneLayout::for_lanes(INPUTS);
+    LaneLayouts { x: lane_layout, gain: lane_layout, y: LaneLayout::NATURAL }
 }
 
 fn norm_of(weight: &Slice) -> Norm<'_> {
-    Norm { weight, eps: 1e-5, order: orders().gain }
+    Norm { weight, eps: 1e-5, lane_layout: lane_layouts().gain }
 }
 
 fn product(gpu: &Gpu, layout: Layout, m: usize, tuning: Tuning) -> Dispatch {
     let (weight, gain) = (&weight(gpu, layout), &numbers(gpu, INPUTS));
     let (x, y) = (&numbers(gpu, m * INPUTS), &numbers(gpu, m * ROWS));
     let linear = Linear { x, m, weight, bias: None, y, y_stride: ROWS, y_offset: 0, accumulate: false };
-    let gemv = Gemv::new((layout, weight.shape), m, 1, true, tuning).ordered(orders());
+    let gemv = Gemv::new((layout, weight.shape), m, 1, true, tuning).with_lane_layouts(lane_layouts());
     launch(|recording| matvec::record(recording, &gemv, &linear, Some(norm_of(gain))))
 }
 
@@ -85,7 +85,7 @@ fn gated(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
     let (weight, gain) = (&weight(gpu, layout), &numbers(gpu, INPUTS));
     let (x, y) = (&numbers(gpu, INPUTS), &numbers(gpu, ROWS / 2));
     let norm = Some(norm_of(gain));
-    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).ordered(orders());
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).with_lane_layouts(lane_layouts());
     let gated = GatedMatvec { x, m: 1, norm, weight, activation: Activation::Silu, y };
     launch(|recording| gated_matvec::record(recording, &gemv, &gated))
 }
@@ -95,9 +95,9 @@ fn qkv(gpu: &Gpu, layout: Layout, tuning: Tuning) -> Dispatch {
     let heads = Heads { q: 2, kv: 1, dim: 128, pairs: RopePairs::Half };
     let (x, q, cache) = (&numbers(gpu, INPUTS), &numbers(gpu, 256), &cache(gpu, 1, 128, KvPrecision::F16));
     let step = &numbers(gpu, rope_table_at(2) + table_stride(128));
-    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).ordered(orders());
+    let gemv = Gemv::new((layout, weight.shape), 1, 2, true, tuning).with_lane_layouts(lane_layouts());
     let norm = norm_of(gain);
-    let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, q_order: Order::NATURAL, cache };
+    let qkv = QkvMatvec { x, m: 1, norm, weight, bias: None, heads, step, q, q_layout: LaneLayout::NATURAL, cache };
     launch(|recording| qkv_matvec::record(recording, &gemv, &qkv))
 }
 
@@ -108,7 +108,8 @@ fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dis
     let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6 });
     let (qkv, step) = (&numbers(gpu, tokens * stride), &numbers(gpu, rope_table_at(2) + tokens * table_stride(dim)));
     let cache = &cache(gpu, 8, dim, precision);
-    let append = RopeAppend { qkv, stride, tokens, heads, q_order: Order::NATURAL, norms: norms.as_ref(), step, cache };
+    let append =
+        RopeAppend { qkv, stride, tokens, heads, q_layout: LaneLayout::NATURAL, norms: norms.as_ref(), step, cache };
     launch(|recording| rope_append::record(recording, &append))
 }
 
@@ -130,7 +131,7 @@ fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
             4,
             &sources,
             &out.clone(),
-            (&numbers(gpu, 4 * INPUTS), orders().x),
+            (&numbers(gpu, 4 * INPUTS), lane_layouts().x),
         )
     })
 }
@@ -139,7 +140,7 @@ fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
     let (x, y, weight, bias) = (numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS));
     let sizes = (1, INPUTS);
     launch(|recording| match tuning {
-        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, (&weight, orders().gain), &y),
+        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, (&weight, lane_layouts().gain), &y),
         None => layer_norm::record(recording, sizes, 1e-5, &x, [&weight, &bias], &y),
     })
 }

@@ -4,7 +4,7 @@ use ocelli::gpu::{Features, Purpose, Recording};
 use ocelli::kernels::cases::{Harness, random_matrix};
 use ocelli::kernels::gemv::{Gemv, Norm, Tuning};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 
 use crate::device;
 
@@ -29,7 +29,7 @@ fn a_row_comes_to_the_same_bits_alone_and_among_others() {
             let m = rows.len() / k;
             let (x, y) = (upload(rows), upload(&vec![f32::NAN; m * N]));
             let (norm, gemv) = (
-                Norm { weight: &gain, eps: 1e-5, order: Order::NATURAL },
+                Norm { weight: &gain, eps: 1e-5, lane_layout: LaneLayout::NATURAL },
                 Gemv::new((layout, shape), m, 1, true, tuning),
             );
             let (x, y, weight) = (&x, &y, &weight);

@@ -5,7 +5,7 @@ use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::step_words;
 use ocelli::kernels::rope_append::{Heads, RopeAppend};
-use ocelli::kernels::{self, Order};
+use ocelli::kernels::{self, LaneLayout};
 use ocelli::reference::cache::unpack;
 
 use crate::device;
@@ -37,8 +37,8 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let (cache, mut recording) = (Cache { precision, planes }, Recording::new());
     let step = gpu.upload("step", Purpose::Activations, &unrotated(head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
-    let (q_order, norms) = (Order::NATURAL, None);
-    let launch = RopeAppend { qkv: &qkv, stride, tokens: 1, heads, q_order, norms, step: &step, cache: &cache };
+    let (q_layout, norms) = (LaneLayout::NATURAL, None);
+    let launch = RopeAppend { qkv: &qkv, stride, tokens: 1, heads, q_layout, norms, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");
     gpu.run("append", &recording).expect("a run");
     let read = |plane: &Slice| pollster::block_on(gpu.read_as::<u32>(plane)).expect("a plane");

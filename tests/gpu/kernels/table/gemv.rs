@@ -3,9 +3,9 @@
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{self, ACTIVATIONS, Case, Into};
-use ocelli::kernels::gemv::{Gemv, Orders, Tuning};
+use ocelli::kernels::gemv::{Gemv, LaneLayouts, Tuning};
 use ocelli::kernels::rope_append::Heads;
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 
 use super::{PLAIN, into_in_turn, tiers};
 
@@ -158,26 +158,27 @@ fn ordered_rows() -> Vec<Case> {
         for turn in 0..2 {
             let (tuning, m) = (tunings[(at + 3 * turn) % 6], [1, 4, 2][(at + turn) % 3]);
             let k = if layout.is_k_quant() { widths[at % 5] } else { [64, 128, 896, 1024, 320][(at + turn) % 5] };
-            let orders = Orders {
-                x: Order::for_lanes(k),
-                gain: [Order::for_lanes(k), Order::NATURAL][at % 2],
-                y: Order::NATURAL,
+            let lane_layouts = LaneLayouts {
+                x: LaneLayout::for_lanes(k),
+                gain: [LaneLayout::for_lanes(k), LaneLayout::NATURAL][at % 2],
+                y: LaneLayout::NATURAL,
             };
             let norm = (at + turn) % 3 != 0;
             for n in [64, 128 + 64 * turn, 256] {
                 let gemv = Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, norm, tuning);
-                let gemv = gemv.ordered(Orders { y: Order::for_lanes(n), ..orders });
+                let gemv = gemv.with_lane_layouts(LaneLayouts { y: LaneLayout::for_lanes(n), ..lane_layouts });
                 rows.push(cases::matvec(gemv, (m, n, k), Into { around: (0, 0), ..into_in_turn(turn) }, n / 2));
                 let gemv = Gemv::new((layout, MatrixShape { rows: 2 * n, cols: k }), m, 2, norm, tuning);
-                let gemv = gemv.ordered(Orders { y: Order::for_lanes(n), ..orders });
+                let gemv = gemv.with_lane_layouts(LaneLayouts { y: LaneLayout::for_lanes(n), ..lane_layouts });
                 rows.push(cases::gated_matvec(gemv, (m, n, k), ACTIVATIONS[at % 3]));
             }
             if layout.plane_units().len() <= 2 {
                 let heads = Heads { q: 3, kv: 1, dim: 64, pairs: RopePairs::Half };
-                let gemv = Gemv::new((layout, MatrixShape { rows: 320, cols: k }), m, 2, true, tuning).ordered(orders);
+                let gemv = Gemv::new((layout, MatrixShape { rows: 320, cols: k }), m, 2, true, tuning)
+                    .with_lane_layouts(lane_layouts);
                 rows.push(
                     cases::qkv_matvec(gemv, (m, k), heads, (KvPrecision::F16, false), false)
-                        .in_order(Order::for_keys(64, 2)),
+                        .with_lane_layout(LaneLayout::for_keys(64, 2)),
                 );
             }
         }

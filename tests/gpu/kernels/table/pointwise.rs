@@ -5,7 +5,7 @@ use ocelli::gpu::Features;
 use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm};
 use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
-use ocelli::weights::layout::Order;
+use ocelli::weights::layout::LaneLayout;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
 pub(super) const WIDTHS: [usize; 12] = [1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 588];
@@ -19,7 +19,9 @@ pub(crate) fn rows() -> Vec<Case> {
         rows.extend([1e-3, 1.0, 30.0, 90.0, 1e4, 1e18, 1e30].map(|size| activation(129, kind, size)));
         rows.extend([1, 3, 33].map(|rows| glu(rows, 65, kind, 8.0)));
         rows.push(glu(5, 129, kind, 200.0));
-        rows.extend([64, 128, 768, 2560].map(|width| glu(3, width, kind, 8.0).in_order(Order::for_lanes(width))));
+        rows.extend(
+            [64, 128, 768, 2560].map(|width| glu(3, width, kind, 8.0).with_lane_layout(LaneLayout::for_lanes(width))),
+        );
     }
     rows.extend(WIDTHS.map(|width| glu(4, width, Activation::Silu, 4.0)));
     rows.extend([activation(FOLDED, Activation::Silu, 6.0), glu(FOLDED / 129 + 1, 129, Activation::Silu, 6.0)]);
@@ -37,7 +39,8 @@ pub(crate) fn rows() -> Vec<Case> {
     }
     rows.extend([layer_norm((2, 128), 1e-6, 1e-6), layer_norm((2, 128), 1e-6, 1e12), layer_norm((5000, 4), 1e-5, 1.0)]);
     rows.extend(
-        [64, 128, 896, 3072].map(|width| rms_norm(PLAIN, (3, width), 1e-5, 3.0).in_order(Order::for_lanes(width))),
+        [64, 128, 896, 3072]
+            .map(|width| rms_norm(PLAIN, (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))),
     );
     rows.extend(Numbers::ALL.into_iter().flat_map(|numbers| [0, 1, 9].map(|turns| peak(numbers, 131, turns))));
     let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };

@@ -3,7 +3,7 @@
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{Against, Case, HALVES, Into, embed_rows, matmul, matvec};
 use ocelli::kernels::{gemv, matmul as many};
-use ocelli::weights::layout::{Layout, MatrixShape, Order};
+use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 
 use super::pointwise::{FOLDED, WIDTHS};
 use super::{PLAIN, into_in_turn, tiers};
@@ -156,7 +156,9 @@ pub(crate) fn embed_rows_rows() -> Vec<Case> {
     rows.push(embed_rows(Layout::Q4_0, 33, 36, (131_072, 131_072), 7));
     for layout in Layout::ALL {
         rows.extend(
-            [256, 768].map(|hidden| embed_rows(layout, 5, hidden, (31, 31), 2).in_order(Order::for_lanes(hidden))),
+            [256, 768].map(|hidden| {
+                embed_rows(layout, 5, hidden, (31, 31), 2).with_lane_layout(LaneLayout::for_lanes(hidden))
+            }),
         );
         for (index, parts) in [(5, 4), (129, 64), (130, 12), (588, 256)].into_iter().enumerate() {
             rows.push(embed_rows(layout, 33, inputs(layout, 36, 256), parts, index % 2 * 7));

@@ -1,9 +1,9 @@
 //! Rows of the kernels of gated delta nets.
 
-use ocelli::kernels::Order;
+use ocelli::kernels::LaneLayout;
 use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
-use ocelli::kernels::gated_head_norm::Does;
+use ocelli::kernels::gated_head_norm::NormMode;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
@@ -16,12 +16,14 @@ pub(crate) fn rows() -> Vec<Case> {
         }
     }
     for sizes in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
-        for does in [Does::All, Does::Norm, Does::Keep] {
-            rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around, does)));
+        for mode in [NormMode::All, NormMode::Norm, NormMode::Keep] {
+            rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around, mode)));
         }
     }
     for (tokens, heads, dim) in [(1, 3, 32), (2, 2, 64), (4, 5, 96), (3, 16, 128), (1, 2, 256)] {
-        rows.push(gated_head_norm((tokens, heads, dim), (64, 2), Does::Norm).in_order(Order::for_lanes(dim)));
+        rows.push(
+            gated_head_norm((tokens, heads, dim), (64, 2), NormMode::Norm).with_lane_layout(LaneLayout::for_lanes(dim)),
+        );
     }
     rows
 }

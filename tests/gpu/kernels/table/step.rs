@@ -1,8 +1,8 @@
 //! Rows of the kernels around the cache of keys and values.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::kernels::Order;
-use ocelli::kernels::attention_step::{Tuning, query_order};
+use ocelli::kernels::LaneLayout;
+use ocelli::kernels::attention_step::{Tuning, query_layout};
 use ocelli::kernels::cases::{
     Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
 };
@@ -33,8 +33,8 @@ fn rotated_rows() -> Vec<Case> {
                     Rotation { position, table_first: position / 2, rows: 33 + position, exact: true, apart };
                 rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
                 rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
-                let ordered = rope_append(tokens, (heads, false), precision, rotation, exact_numbers);
-                rows.push(ordered.in_order(Order::for_keys(dim, vectors(precision))));
+                let arranged = rope_append(tokens, (heads, false), precision, rotation, exact_numbers);
+                rows.push(arranged.with_lane_layout(LaneLayout::for_keys(dim, vectors(precision))));
                 if precision != KvPrecision::Int8 {
                     let rotation = Rotation { exact: false, ..rotation };
                     rows.extend(
@@ -118,7 +118,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
                 position,
                 heads,
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart: false,
                 gated: false,
@@ -136,7 +136,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
                 position,
                 heads: (4, 2),
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart: false,
                 gated: false,
@@ -152,20 +152,20 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     }
     for (m, heads, head_dim) in [(1, (4, 2), 64), (3, (8, 2), 40), (2, (3, 1), 128), (5, (6, 2), 256)] {
         for (turn, tuning) in [Tuning::HARDWARE, Tuning::SOFTWARE].into_iter().enumerate() {
-            let (position, gated, arranged) = (70, turn == 1, Order::for_lanes(heads.0 * head_dim));
+            let (position, gated, arranged) = (70, turn == 1, LaneLayout::for_lanes(heads.0 * head_dim));
             let shape = Attending {
                 m,
                 splits: 1,
                 position,
                 heads,
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart: turn == 1,
                 gated,
             };
-            rows.push(attention_step(shape, KvPrecision::F16, Scores::MILD).in_order(arranged));
-            rows.push(attention_join(2 * m, 3, head_dim, gated).in_order(Order::for_lanes(2 * head_dim)));
+            rows.push(attention_step(shape, KvPrecision::F16, Scores::MILD).with_lane_layout(arranged));
+            rows.push(attention_join(2 * m, 3, head_dim, gated).with_lane_layout(LaneLayout::for_lanes(2 * head_dim)));
         }
     }
     rows.extend(gated_rows());
@@ -173,11 +173,11 @@ pub(crate) fn attention_rows() -> Vec<Case> {
 }
 
 /// With queries as the lanes read them that share a key.
-fn in_order_of_keys(shape: Attending, precision: KvPrecision) -> Case {
+fn with_key_layout(shape: Attending, precision: KvPrecision) -> Case {
     let Attending { m, heads: (q_heads, kv_heads), head_dim, tuning, apart, .. } = shape;
     let rows = q_heads / kv_heads * if apart { 1 } else { m };
-    let q_order = query_order(head_dim, precision, rows, tuning);
-    attention_step(Attending { q_order, ..shape }, precision, Scores::MILD)
+    let q_layout = query_layout(head_dim, precision, rows, tuning);
+    attention_step(Attending { q_layout, ..shape }, precision, Scores::MILD)
 }
 
 /// Neighbours share keys, of heads that are whole lines, whole loads and neither.
@@ -195,12 +195,12 @@ fn sharing_rows() -> Vec<Case> {
                 position,
                 heads,
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart: false,
                 gated: false,
             };
-            rows.extend([0, 63, 65, 143, 300, 770].map(|position| in_order_of_keys(shape(position), precision)));
+            rows.extend([0, 63, 65, 143, 300, 770].map(|position| with_key_layout(shape(position), precision)));
             rows.push(attention_step(shape(130), precision, Scores::MILD));
         }
     }
@@ -212,7 +212,7 @@ fn sharing_rows() -> Vec<Case> {
                 position,
                 heads: (4, 2),
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning: Tuning::HARDWARE,
                 apart: false,
                 gated: false,
@@ -235,12 +235,12 @@ fn apart_rows() -> Vec<Case> {
                 position,
                 heads,
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart: true,
                 gated: false,
             };
-            rows.extend([0, 61, 253, 770].map(|position| in_order_of_keys(shape(position), precision)));
+            rows.extend([0, 61, 253, 770].map(|position| with_key_layout(shape(position), precision)));
         }
     }
     rows
@@ -271,12 +271,12 @@ fn lane_rows() -> Vec<Case> {
             position,
             heads,
             head_dim,
-            q_order: Order::NATURAL,
+            q_layout: LaneLayout::NATURAL,
             tuning,
             apart: index % 2 == 1,
             gated: false,
         };
-        rows.extend([0, 63, 64, 300].map(|position| in_order_of_keys(shape(position), precision)));
+        rows.extend([0, 63, 64, 300].map(|position| with_key_layout(shape(position), precision)));
     }
     let (heads, tuning) = ((4, 2), Tuning::SUBGROUPS);
     let shape = Attending {
@@ -285,7 +285,7 @@ fn lane_rows() -> Vec<Case> {
         position: 200,
         heads,
         head_dim: 64,
-        q_order: Order::NATURAL,
+        q_layout: LaneLayout::NATURAL,
         tuning,
         apart: false,
         gated: false,
@@ -307,13 +307,13 @@ fn gated_rows() -> Vec<Case> {
                 position,
                 heads,
                 head_dim,
-                q_order: Order::NATURAL,
+                q_layout: LaneLayout::NATURAL,
                 tuning,
                 apart,
                 gated: true,
             };
             let precision = KvPrecision::ALL[(index + turn) % 3];
-            rows.extend([0, 64, 300].map(|position| in_order_of_keys(shape(position), precision)));
+            rows.extend([0, 64, 300].map(|position| with_key_layout(shape(position), precision)));
         }
     }
     for (row, splits, dim) in [(2, 1, 4), (6, 2, 12), (32, 7, 128), (8, 32, 256)] {

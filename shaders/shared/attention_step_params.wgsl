@@ -8,7 +8,7 @@ struct Params {
   q_stride4: u32,
   q_offset4: u32,
   gate_offset4: u32,
-  order: u32, // of a token's results, as `lane_order` takes it
+  lane_layout: u32, // of a token's results, see `lane_place`
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

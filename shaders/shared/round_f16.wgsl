@@ -1,6 +1,6 @@
 // The nearest numbers that a 16-bit float holds, ties to even: WGSL leaves the direction to the device. What is beyond 65504,
 // infinity too, becomes 65504; NaN stays. Below 2^-14 the device rounds as it likes, or flushes to zero.
-fn half4(x: vec4f) -> vec4f {
+fn round_f16(x: vec4f) -> vec4f {
   let bits = bitcast<vec4u>(x);
   let size = bits & vec4u(0x7fffffffu);
   let nearest = (size + vec4u(0xfffu) + ((size >> vec4u(13u)) & vec4u(1u))) & vec4u(0xffffe000u);
