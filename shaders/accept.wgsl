@@ -1,5 +1,5 @@
-// What a pass over drafts comes to: as if `sample` drew greedily after one row, and again after the next one as long as the token
-// drawn is the one that the next row began with. One workgroup, LANES threads a row.
+// Verifies drafts: the result is the one of `sample` drawing greedily row by row, up to the first row whose token differs from the next input. One
+// workgroup, LANES threads a row.
 struct Params {
   rows: u32,
   chunks: u32,
@@ -18,7 +18,7 @@ const LANES = 32u;
 var<workgroup> tokens: array<vec2u, ROWS * LANES>;
 var<workgroup> bests: array<f32, ROWS * LANES>;
 
-// The winner of two; of equals the lower token.
+// Keeps the better of two candidates; of equal logits, the lower token id.
 fn merge(thread: u32, other: vec2u, other_best: f32) {
   let own = tokens[thread];
   let best = bests[thread];

@@ -1,4 +1,4 @@
-// Adds further rows of a picture's features to the tokens that the picture takes; other tokens stay.
+// Adds a deeper layer's features of a picture to its image tokens (DeepStack); rows of text tokens do not change.
 struct Params {
   tokens: u32,
   width4: u32,

@@ -1,7 +1,7 @@
-// The gated delta rule, token by token: S = e^g S, d = beta (v - S^T k), S += k d^T, o = S^T q. Queries, keys and values go through a short
-// causal convolution and silu first; queries and keys are then normed to length 1. A workgroup has COLUMNS columns of a head's S, a thread a
-// quarter of a column in registers, and beside it the last inputs of the channels that it convolves; columns need nothing of one another. What
-// is summed over the keys' lanes is of the state before, and joined once a token: S^T q, S^T k, and the products of q and k.
+// The gated delta rule, token by token: S = e^g S, d = beta (v - S^T k), S += k d^T, o = S^T q. Queries, keys and values first pass a causal
+// convolution over four tokens and silu; queries and keys are then normed to length 1. A workgroup computes COLUMNS columns of a head's S, a thread
+// a quarter of a column, which it keeps in registers with the last inputs of the channels that it convolves. Columns are independent. Sums over the
+// lanes of keys use the state before the token, so that one reduction a token suffices for S^T q, S^T k and the products of q and k.
 //: const DIM
 
 struct Params {
@@ -16,7 +16,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> rows: array<f32>; // [tokens, stride]: q | k | v, heads of DIM; gates: b of every head, a of every head
-// Nothing is written here; but it may lie in one buffer with the state, which then has to be used in one way.
+// Read only. Declared read_write because it may share a buffer with `state`, and WebGPU allows a buffer one kind of use in a dispatch.
 @group(0) @binding(2) var<storage, read_write> before: array<f32>; // [3, channels]: the last tokens' inputs, the oldest first
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>; // [channels], the newest token's last
 @group(0) @binding(4) var<storage, read> rate: array<f32>; // [heads]
@@ -35,7 +35,7 @@ var<workgroup> qk: array<vec2f, 2u * DIM>; // of this token and of the next
 var<workgroup> of_state: array<vec2f, THREADS>; // S^T q, S^T k
 var<workgroup> of_keys: array<vec3f, PARTS>; // q q, k k, q k
 
-// What a channel saw before the first token, the newest last.
+// Inputs of a channel before the first token, the newest last.
 fn seen_before(c: u32) -> vec4f {
   let channels = (2u * p.key_heads + p.heads) * DIM;
   return vec4f(0.0, before[c], before[channels + c], before[2u * channels + c]);

@@ -1,5 +1,5 @@
 // Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. A launch binds PARTS parts of the embedding, of
-// `part_rows` rows each; where there are more, each launch gathers the rows that it has.
+// `part_rows` rows each. An embedding with more parts takes several launches, each of which gathers the rows of its own parts.
 //: use lane_layout
 //: const PARTS
 //: use dequant as part$i //: each i PARTS
@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
       out[to] = features[(source & ~FEATURE) * p.width4 + k4];
     }
   } else if source - p.first_row < p.rows {
-    // A row before the first wraps around to a large number.
+    // For a row before `first_row` the difference wraps around to a large number.
     let row = source - p.first_row;
     switch row / p.part_rows {
 //: each i PARTS

@@ -1,5 +1,5 @@
-// x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup has a head of a token. A row of workgroups behind
-// those of all tokens keeps what the convolution before has seen last: only now nobody reads any more what it saw before.
+// x = x / sqrt(mean(x^2) + eps) * weight * silu(gate) over every head, in place. A workgroup computes a head of a token. One more row of
+// workgroups, after those of all tokens, saves the last inputs of the convolution before this kernel, once nothing reads the former ones any more.
 //: use lane_layout
 
 struct Params {
@@ -25,10 +25,10 @@ const THREADS: u32 = 64u;
 const MAX_DIM: u32 = 256u;
 
 var<workgroup> squares: array<f32, THREADS>;
-// Of x, which other threads overwrite.
+// A head of x, which the threads overwrite in another order.
 var<workgroup> values: array<f32, MAX_DIM>;
 
-// The input of a channel three tokens before this one.
+// Input of a channel at token t - 3 of the rows.
 fn input(t: u32, c: u32) -> f32 {
   if t < 3u {
     return seen[t * p.channels + c];

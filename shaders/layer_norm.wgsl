@@ -1,4 +1,4 @@
-// y = (x - mean) / sqrt(variance + eps) * weight + bias, one workgroup a row. Squares are of differences from the mean, so that nothing cancels.
+// y = (x - mean) / sqrt(variance + eps) * weight + bias, one workgroup a row. Squares are of differences from the mean, which avoids cancellation.
 struct Params {
   width4: u32,
   eps: f32,
@@ -14,9 +14,9 @@ const THREADS: u32 = 64u;
 
 var<workgroup> partial: array<f32, THREADS>;
 
-// The sum over all threads.
+// Sum over all threads.
 fn total(thread: u32, own: f32) -> f32 {
-  // The total before has been read by all.
+  // All threads have read the previous total.
   workgroupBarrier();
   partial[thread] = own;
   for (var half = THREADS / 2u; half > 0u; half >>= 1u) {

@@ -1,6 +1,6 @@
-// y = x * w^T (+ bias) (+ y). A thread computes ROWS rows of 4 * GROUPS columns of y. It unpacks its columns' weights in registers, each
-// once for its rows; all threads read the same inputs, so that a device reads them once for many. No thread waits for another. Of a block
-// of 32 inputs 8 * WORDS are taken at a time. With CHAINED, each product is added to the sum before it.
+// y = x * w^T (+ bias) (+ y). A thread computes ROWS rows of 4 * GROUPS columns of y. It unpacks the weights of its columns in registers, each once
+// for all its rows. All threads read the same inputs, so that a device reads these once for many. There is no barrier. An iteration takes 8 * WORDS
+// inputs of a block of 32. With CHAINED, each product is added to the sum before it.
 //: const THREADS ROWS GROUPS WORDS CHAINED INPUTS=4
 //: use linear multiply_add dequant
 

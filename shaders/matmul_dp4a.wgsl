@@ -1,11 +1,11 @@
-// What `matmul` does, in 8-bit integers: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply
-// those by their columns' weights.
+// `matmul` in 8-bit integers: a workgroup rounds its ROWS rows of x, K_TILE blocks of 32 at a time, and its threads multiply these by the weights
+// of their columns.
 //: const THREADS ROWS GROUPS K_TILE NORM=0 INPUTS=4
 //: use linear int8_input dequant
 
 const STAGED = ROWS * K_TILE;
 
-// Where a row's inputs are from the first four of a block on, and those four and the ones behind them.
+// Offset of a block in a row of x, and load `j` of a block, both in vec4s, as `int8_input` needs them.
 fn inputs_of(block: u32) -> u32 {
   return block * 8u;
 }

@@ -1,9 +1,9 @@
-// What `matmul` does, with the same sums, for processors whose devices load each number of each thread by itself: four threads that
-// are neighbours load a row of x each, and then tell one another what they have loaded. A thread has 4 * FOURS rows.
+// `matmul` with the same sums, for software devices that execute each load of each thread separately: the four threads of a quad load one row of x
+// each and broadcast it to one another. A thread has 4 * FOURS rows.
 //: const THREADS ROWS FOURS GROUPS WORDS K_TILE=0 INPUTS=4
 //: use linear dequant
 
-// Four columns of a row, which are all there but for the last ones of the matrix.
+// Stores four columns of a row; only the last columns of the matrix may be fewer.
 fn store_four(row: u32, column: u32, n: u32, flags: u32, products: vec4f) {
   let at = row * p.y_stride + p.y_offset + column;
   if column + 4u > n {
@@ -21,7 +21,7 @@ fn store_four(row: u32, column: u32, n: u32, flags: u32, products: vec4f) {
   }
 }
 
-// As `store_tile`, without divisions.
+// Stores a thread's rows from `row0` on, without the divisions of `store_tile`.
 fn store_rows(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
   var all = tile;
   let n = p.n;

@@ -1,8 +1,8 @@
-// What `matmul` does, through workgroup memory: a workgroup computes TILE_ROWS rows of COLUMNS columns of y. Of 16 inputs at a time, a phase, it
-// unpacks its weights once for all its rows and stages its rows of x, both as vectors of four columns or rows. A thread multiplies FOURS times
-// four rows, DOWN fours apart, by GROUPS groups of four columns, ACROSS groups apart. What memory has is loaded before the phase before is
-// multiplied. With IN_HALVES, tiles hold 16-bit floats: what a row has in a phase is divided first by the power of two that its largest number
-// begins at, so that nothing is too large or too small. Eight products are added in 16 bits, everything else in 32.
+// `matmul` through workgroup memory: a workgroup computes TILE_ROWS rows of COLUMNS columns of y. In a phase of 16 inputs it unpacks its weights
+// once for all its rows and stages its rows of x, both as vectors of four columns or rows. A thread multiplies FOURS times four rows, DOWN fours
+// apart, by GROUPS groups of four columns, ACROSS groups apart. Global memory for the next phase is loaded before a phase is multiplied. With
+// IN_HALVES, tiles hold 16-bit floats: the inputs of a row in a phase are divided by the power of two of the largest of them, which prevents
+// overflow and underflow. Eight products are added in 16 bits, everything else in 32.
 //: const IN_HALVES THREADS ACROSS DOWN TILE_ROWS FOURS GROUPS AT_ONCE INPUTS=2
 //: use linear dequant
 //: const FLOATS
@@ -17,8 +17,8 @@ alias Four = vec4f; //: unless IN_HALVES
 alias Rows = array<array<Four, DOWN>, FOURS>; // [rows / 4]
 alias Columns = array<array<Four, ACROSS>, GROUPS>; // [columns / 4]
 
-// Four inputs of all rows, and of all columns, as threads write them. No index but a thread's place is a variable, so that what devices do to
-// keep these within bounds is done once for many. By the gap, neighbours that write different inputs meet different banks.
+// Four inputs of all rows, and of all columns, in the order in which threads write them. The only variable index is a thread's place, so that a
+// device checks bounds once for many accesses. The gap moves neighbours that write different inputs to different banks.
 struct InputsOfRows {
   at: array<array<Rows, 2>, 2>,
   gap: array<Four, 2>,
@@ -37,7 +37,7 @@ var<private> inputs_at: u32; // a thread's of four rows; its neighbours have the
 var<private> inputs$r: vec2f; //: each r 4
 
 fn place_inputs(row0: u32, thread: u32) {
-  // Rows behind the last are multiplied, and not stored.
+  // Rows past the last are multiplied, but not stored.
   inputs_at = min(row0 / 4u + thread / 8u, (p.m - 1u) / 4u) * p.k4 * 8u;
 }
 
@@ -49,11 +49,11 @@ fn fetch_inputs(phase: u32, thread: u32) {
 }
 
 //: when IN_HALVES
-// Of every other phase, the exponents of the rows' largest inputs; and what the rows of this one are divided by.
+// Exponents of the largest inputs of the rows, of this phase and of the next; and the divisors of the rows in this phase.
 var<workgroup> peaks: array<array<atomic<u32>, TILE_ROWS>, 2>;
 var<workgroup> units: array<array<vec4f, DOWN>, FOURS>; // [rows / 4]
 
-// Makes the inputs that a thread holds, those of `phase`, count.
+// Includes the inputs of `phase` that a thread holds in the peaks.
 fn note_peaks(phase: u32, thread: u32) {
   if ALL_HOLD_INPUTS || thread < 2u * TILE_ROWS {
 //: each r 4
@@ -63,10 +63,10 @@ fn note_peaks(phase: u32, thread: u32) {
   }
 }
 
-// What four rows are multiplied by. One of the threads that stage them keeps its reciprocal, another clears the peaks of the phase before.
+// Factors of four rows. One of the threads that stage them stores the reciprocals, another clears the peaks of the next phase.
 fn inverse_of(phase: u32, group: u32, pair: u32) -> vec4f {
   let peak$r = atomicLoad(&peaks[phase % 2u][group * 4u + $ru]); //: each r 4
-  // The exponents of the largest number and of its reciprocal: both are those of numbers.
+  // Exponents of the largest number; the clamp keeps it and its reciprocal normal.
   let exponents = clamp(vec4u(peak0, peak1, peak2, peak3), vec4u(0x00800000u), vec4u(0x7e800000u));
   if pair == 0u {
     units[group / DOWN][group % DOWN] = bitcast<vec4f>(exponents);
@@ -90,7 +90,7 @@ fn stage_inputs(phase: u32, thread: u32) {
   }
 }
 
-// Keeps what four columns have for AT_ONCE inputs of a phase, the `turn`th.
+// Stores AT_ONCE inputs of four columns, part number `turn` of a phase.
 fn keep_weights(turn: u32, group: u32, weights: array<vec4f, AT_ONCE>) {
   let quarter = turn * AT_ONCE / 4u;
   w_tile[quarter].at[turn % (4u / AT_ONCE)][$i][group / ACROSS][group % ACROSS] = Four(weights[$i]); //: each i AT_ONCE

@@ -25,6 +25,6 @@ fn group_of(tile: u32, output: u32) -> u32 {
 
 fn write(row: u32, tile: u32, out: array<vec4f, FUSED_OUTPUTS>) {
   let at = row * p.y_stride + p.y_offset + tile * 4u;
-  // Of rows in their natural order, the first column is any.
+  // The columns of rows in the natural layout may start anywhere.
   store(select(4u * lane_place(at / 4u, p.y_layout), at, p.y_layout == 0u), tile * 4u, out[0]);
 }

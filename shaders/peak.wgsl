@@ -1,5 +1,5 @@
-// What arithmetic alone reaches: in every thread 12 chains of dependent multiply-adds, or of dot products of four 8-bit integers, which wait
-// neither for each other nor for memory.
+// Arithmetic throughput: every thread computes 12 chains of dependent multiply-adds, or of dot products of four 8-bit integers. The chains are
+// independent of each other and of memory.
 //: const F16 DOT
 
 struct Params {
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   }
   var sum = 0;
   sum += a$c; //: each c 12
-  // All of it is a number that a float holds.
+  // The masked sum is exact as a float.
   y[i] = f32(sum & 0xffffff);
 //: else
 //: when F16

@@ -1,5 +1,5 @@
-// Adds to every patch the row of a learned square table at its place in the picture, whose corners are the table's: between four rows of the
-// table linearly. Patches come in squares of `merge` x `merge`, row by row of squares.
+// Adds learned positions to patches: a square table is stretched over the picture, corner to corner, with linear interpolation between four of its
+// rows. Patches come in squares of `merge` x `merge`, row by row of squares.
 struct Params {
   patches: u32, // to add to
   first: u32, // patch to begin with
@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> table: array<vec4f>; // [side, side, width4]
 @group(0) @binding(2) var<storage, read_write> x: array<vec4f>; // [patches, width4]
 
-// Of place i of n on an axis: the lower row of the table, the upper one, and how near the upper one is.
+// Interpolation of place i of n on an axis: lower row of the table, upper row, weight of the upper one.
 fn between(i: u32, n: u32) -> vec3f {
   let at = f32(i) * f32(p.side - 1u) / f32(max(n, 2u) - 1u);
   let low = min(floor(at), f32(p.side - 1u));

@@ -1,6 +1,5 @@
-// Queries, keys and values of a few tokens: the norm, the product with q | k | v, the rotation by the table's angles, and the keys and
-// values into the cache. An output tile is eight rows of a head that hold four pairs: two groups of four, side by side with INTERLEAVED,
-// else half a head apart.
+// Queries, keys and values of a few tokens: the norm, the product with q | k | v, the rotation by the table's angles, and the append to the cache.
+// An output tile is eight rows of a head that hold four pairs: two groups of four, adjacent with INTERLEAVED, else half a head apart.
 //: const FUSED_OUTPUTS=2 HEAD_DIM4 INTERLEAVED HAS_BIAS
 //: use $CACHE step_buffer query_layout $GEMV
 
@@ -27,7 +26,7 @@ fn group_of(tile: u32, output: u32) -> u32 {
   return head * HEAD_DIM4 + i + output * (HEAD_DIM4 / 2u); //: unless INTERLEAVED
 }
 
-// Two groups, rotated by the cosines and sines of their four pairs.
+// Rotates the four pairs of two groups.
 fn rotated(a: vec4f, b: vec4f, cos: vec4f, sin: vec4f) -> array<vec4f, 2> {
 //: when INTERLEAVED
   return array(

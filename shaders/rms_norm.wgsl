@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
   let first = wg.x * p.width4;
   var sum = 0.0;
-  // All lanes take as many turns.
+  // Every lane takes the same number of turns.
   for (var turn = 0u; turn < p.width4; turn += THREADS) {
     let v = x[first + min(turn + thread, p.width4 - 1u)];
     sum += select(0.0, dot(v, v), turn + thread < p.width4);

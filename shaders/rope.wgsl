@@ -1,5 +1,5 @@
-// Takes the heads of rows apart: queries into rows of their own, keys and values to where an attention in order reads them, in its precision.
-// With ROTATED, queries and keys are rotated by the table's angles. A thread does four numbers of either half of a head: both of every pair.
+// Splits rows into heads: queries into rows of their own, keys and values into contiguous buffers in the precision of the attention. With ROTATED,
+// queries and keys are rotated by the table's angles. A thread copies four numbers of either half of a head: both numbers of every pair.
 //: const ROTATED
 //: use $CACHE
 
@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(next) var<storage, read> angles: array<vec4f>; //: when ROTATED // [tokens, 2, half_dim4]
 //: when ROTATED
 
-// Two pairs, by the cosine and the sine of each.
+// Rotates two pairs by (cos, sin) of each.
 fn turned(pairs: vec4f, angle: vec4f) -> vec4f {
   return pairs * angle.xxzz + vec4f(-pairs.y, pairs.x, -pairs.w, pairs.z) * angle.yyww;
 }

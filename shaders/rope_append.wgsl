@@ -1,6 +1,6 @@
-// Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys go with the values into
-// the cache, at the step's position and behind it. A workgroup does one head of one token: a query head, or a key head and the values beside
-// it. HEAD_DIM4 is at most 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
+// Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys and the values are appended to
+// the cache at the step's position. A workgroup computes one head of one token: a query head, or a key head with its values. HEAD_DIM4 is at most
+// 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
 //: const HEAD_DIM4 SHARED_SCALE NORM
 //: use $CACHE step_buffer query_layout
 
@@ -21,7 +21,7 @@ struct Params {
 
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 
-// Written number by number, so no vectors: neighbours would write the same ones.
+// Scalars, because neighbouring threads write different numbers of the same vector.
 var<workgroup> rotated: array<f32, HEAD_DIM>;
 var<workgroup> squares: array<f32, 64>; //: when NORM
 

@@ -1,4 +1,4 @@
-// Partial results to the next token: writes it for the step that follows, and counts it for penalties. One workgroup.
+// Chooses the next token among partial results, writes it for the following step and counts it for penalties. One workgroup.
 //: use sampling
 
 @group(0) @binding(1) var<storage, read> words: array<vec2u>; // [candidates] token or NONE; unusable token or NONE
@@ -11,7 +11,7 @@ const THREADS = 256u;
 var<workgroup> tokens: array<vec2u, THREADS>;
 var<workgroup> bests: array<vec2f, THREADS>;
 
-// The winner of two; of equals the lower token.
+// Keeps the better of two candidates; of equal ones, the lower token id.
 fn merge(lane: u32, other: vec2u, other_best: vec2f) {
   let own = tokens[lane];
   let best = bests[lane];

@@ -1,13 +1,13 @@
-// Draws among the tokens that pass top_k, top_p and min_p, in this order. One workgroup, exact: a filter keeps the tokens above a threshold,
-// which is found by a histogram of their number, or of their weights in integers, then by one of a single bin, and so on. Only chunks whose
-// largest logit can matter are read. The winner becomes the first partial result.
+// Draws among the tokens that pass top_k, top_p and min_p, in this order. One workgroup, exact: a filter keeps the tokens above a threshold, which
+// is found with a histogram of their number, or of their weights as integers, then with one of a single bin, and so on. Only chunks whose largest
+// logit can matter are read. The winner replaces the first partial result.
 //: use threshold
 
 var<workgroup> unusable: atomic<u32>;
 var<workgroup> scores: array<f32, THREADS>;
 var<workgroup> winners: array<u32, THREADS>;
 
-// A lower bound for the key of the last token that top_p keeps: all tokens below it together are less likely than what may be left out.
+// Lower bound of the key of the last token that top_p keeps: the probability of all tokens below it is less than the share that may be left out.
 fn lowest_of_nucleus(total: vec2u) -> u32 {
   let share = 0.99 * p.tail * from_fixed(total) / f32(min(p.top_k, p.vocab));
   let x = largest + p.temperature * log(max(share, 1e-20));
@@ -32,13 +32,13 @@ fn keep_likeliest(lane: u32) {
     wanted = count;
   }
   search(lane, CHUNKS, false, 0u, atomicLoad(&top));
-  // As many chunks as tokens are kept have their largest logit above it.
+  // At least top_k tokens are above it, since that many chunks have their largest logit there.
   let lowest = select(0u, base, found == 1u);
   gather(lane, lowest, LOWEST);
   move_threshold(lane, count, false, lowest);
 }
 
-// The race among what is left. Its outcome does not depend on the order in which chunks were listed.
+// The race among the remaining tokens. Its outcome does not depend on the order of the listed chunks.
 fn race(lane: u32) {
   let drawn = state[2];
   let count = atomicLoad(&lives);

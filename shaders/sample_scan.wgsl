@@ -1,6 +1,5 @@
-// One partial result for each chunk of a vocabulary: the token that wins there, or where tokens will be filtered, the one with the largest
-// logit and the weight of all; and the first logit that is no number. No barrier: a lane has a chunk of its own. Rows of logits are
-// scanned side by side.
+// One partial result for each chunk of a vocabulary: the winning token, or, if filters follow, the token with the largest logit and the weight of
+// the chunk; and the first logit that is not a number. No barrier: each lane has its own chunk. Rows of logits are scanned in parallel.
 //: use sampling logits
 
 @group(0) @binding(3) var<storage, read_write> words: array<vec2u>; // [rows, chunks] token or NONE; first unusable token * 2 + is NaN, or NONE
@@ -8,7 +7,7 @@
 
 struct Best { logit: f32, luck: f32, token: u32, unusable: u32 }
 
-// The winner of `best` and token `id`, which is a later one; a token behind the vocabulary is forbidden.
+// Updates `best` with a token of a higher id. Ids past the vocabulary are forbidden.
 fn meet(best: Best, id: u32, word: u32, races: bool, adjusts: bool, drawn: u32) -> Best {
   var next = best;
   if is_unusable(word) {
@@ -44,7 +43,7 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   let first = token_of(chunk, 0u);
   let end = min(first + p.rounds * 64u, p.vocab);
   var best = Best(0.0, 0.0, NONE, NONE);
-  // Four at a time, so that their loads are under way together.
+  // Four at a time, so that their loads overlap.
   for (var id = first; id < end; id += 256u) {
     let ids = id + vec4u(0u, 64u, 128u, 192u);
     let inside = ids < vec4u(end);

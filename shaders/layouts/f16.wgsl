@@ -3,7 +3,7 @@
 //: when TILED
 //: const FLOAT_PHASES=2 PIECE
 
-// Keeps the weights in PIECE words of four columns, the `turn`th words of a phase.
+// Stores the weights of four columns from PIECE words each, words number `turn` of a phase.
 fn keep_words(turn: u32, group: u32, words: array<vec4u, PIECE>) {
 //: each j PIECE
   let two$j_$c = unpack2x16float(words[$j][$c]); //: each c 4

@@ -3,7 +3,7 @@
 //: when TILED
 //: const FLOAT_PHASES=1 PIECE
 
-// Keeps the weights in PIECE words of four columns, the `turn`th words of a phase.
+// Stores the weights of four columns from PIECE words each, words number `turn` of a phase.
 fn keep_words(turn: u32, group: u32, words: array<vec4u, PIECE>) {
   keep_weights(turn, group, array(
     bitcast<vec4f>(words[$j]), //: each j PIECE

@@ -1,4 +1,4 @@
-// As Q4_0 with a 16-bit scale to 64 elements; the last of a row may serve 32.
+// Q4_0 with a 16-bit scale to 64 elements; the last scale of a row may cover only 32.
 //: const BLOCKS_OF_SCALE=2
 //: use nibbles block_scales
 

@@ -1,5 +1,5 @@
-// ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits lie as
-// in `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of 16 + 4j + i in the second.
+// ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits are stored as in
+// `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of element 16 + 4j + i in the second.
 //: const FLOATS=0 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=1 WHOLE_BLOCKS TILED
 //: use unpack_bytes
 //: when TILED

@@ -71,8 +71,8 @@ fn bytes1(bits: vec2u) -> u32 {
   return bits.y;
 }
 //: else
-// 128 is added, which makes them positive: bytes are masked in place and converted without their sign. The last is shifted, since it
-// would be the sign where it is.
+// 128 is added to make the integers positive: bytes are then masked in place and converted without their sign. The last byte is shifted, because in
+// place its top bit would be the sign.
 const OFFSET = 128.0;
 const UNIT0 = vec4f(1.0, 0x1p-8, 0x1p-16, 1.0);
 const UNIT1 = UNIT0;

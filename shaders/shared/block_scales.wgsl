@@ -1,4 +1,4 @@
-// 16-bit scales, one to BLOCKS_OF_SCALE blocks of a row, those of four rows side by side.
+// 16-bit scales, one to BLOCKS_OF_SCALE blocks of a row; those of four rows are adjacent.
 //: const HAS_MIN=0 BLOCKS_OF_SCALE TILED
 //: when TILED
 //: const SUPER_SCALES=0

@@ -1,6 +1,6 @@
-// A cache of keys and values in 8-bit integers: x = scale * quant, with scale = max|x| / 127 over a head's keys or values, as a 16-bit float.
-// The scale is at least 2^-14, the smallest that no device flushes to zero, and at most 65504: numbers beyond 127 * 65504 are cut to that.
-// A NaN makes the scale NaN, so that a fault does not look like an answer.
+// A cache of keys and values in 8-bit integers: x = scale * quant, with scale = max|x| / 127 over a head's keys or values, as a 16-bit float. The
+// scale is at least 2^-14, the smallest that no device flushes to zero, and at most 65504: numbers beyond 127 * 65504 are clamped. A NaN makes the
+// scale NaN, so that a fault shows in the answer.
 //: use round_f16
 
 @group(0) @binding(next) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
@@ -10,7 +10,7 @@
 const SMALLEST: f32 = 0.00006103515625; // 2^-14
 const LARGEST: u32 = 0x4afde040u; // bits of 127 * 65504
 
-// Bits of the largest magnitudes: as integers they are in the order of the floats, with infinity and then NaN behind the rest.
+// Bits of the largest magnitudes: compared as integers they have the order of the floats, with infinity and then NaN last.
 var<workgroup> k_peak: atomic<u32>;
 var<workgroup> v_peak: atomic<u32>;
 
@@ -30,7 +30,7 @@ fn quants(x: vec4f, scale: f32) -> u32 {
   return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
 }
 
-// Stores four numbers of a head of a row of the cache; lanes past its width bring zeros. All lanes of the workgroup call this.
+// Stores four numbers of a head of a cache row; lanes past the head's width pass zeros. All lanes of the workgroup call this.
 fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: vec4f, v: vec4f) {
   atomicMax(&k_peak, peak(k));
   atomicMax(&v_peak, peak(v));

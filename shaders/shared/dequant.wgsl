@@ -1,19 +1,19 @@
-// What kernels read of a weight matrix, derived from what its layout says. `at` counts the blocks of 32 elements over all rows, `group` the
-// groups of four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
-// A layout of floats sets FLOATS and has load4(i), elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
-//   load_bits(at, j)                               what holds elements 4j .. 4j + 4 of both halves of a block: of 0 .. 16, and of 16 .. 32
-//   load_half_bits(at, k4)                         the same of elements 4 * k4 .. 4 * k4 + 4 in either place: with HALVES_APART, for which one half is loaded
-//   Quants, load_quants(at), bits0 .. 3(quants)    the same, of a block that is loaded at once: with WHOLE_BLOCKS. With HALVED, of either half of
-//                                                  its bytes, which have two loads of each half of its elements; `at` counts those
-//   bytes0(bits), bytes1(bits)                     those elements as 8-bit integers; signed, if some are negative with PACKED
-//   quants0(bits), quants1(bits)                   those elements as floats, but for UNIT0 and UNIT1: what a device unpacks fastest
-//   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have one of their own
-// With TILED there is what has been published of a block (see `tile_blocks`), and `group` is one of a tile's:
+// Access to a weight matrix, derived from the functions of its layout. `at` counts the blocks of 32 elements over all rows, `group` the groups of
+// four rows. A value is scale * (quant - OFFSET), or with HAS_MIN scale * quant - min.
+// A layout of floats sets FLOATS and has load4(i): elements 4i .. 4i + 4 of the matrix as stored. A quantised layout has
+//   load_bits(at, j)                               bits of elements 4j .. 4j + 4 of both halves of a block, 0 .. 16 and 16 .. 32
+//   load_half_bits(at, k4)                         with HALVES_APART: bits of elements 4 * k4 .. 4 * k4 + 4 of a block, in one half
+//   Quants, load_quants(at), bits0 .. 3(quants)    with WHOLE_BLOCKS: a whole block in one load, and the bits in it. With HALVED a load has half
+//                                                  of the bytes, and in these two vectors of each half of the elements; `at` counts loads
+//   bytes0(bits), bytes1(bits)                     elements of either half as 8-bit integers; with PACKED signed, if some are negative
+//   quants0(bits), quants1(bits)                   elements of either half as floats, still to be multiplied by UNIT0 or UNIT1
+//   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have their own
+// With TILED a quantised layout reads published blocks (see `tile_blocks`), and `group` is one of the tile's:
 //   bytes_of(group, j, is_high)                    elements 4j .. 4j + 4 of either half of a block as 8-bit integers, of four rows
 //: use $LAYOUT
-// With PIECES, blocks are read so many pieces of 16 bytes after another:
-//   load_words(at), piece0 .. (words)              the at-th piece of the matrix, and its elements four at a time; with PACKED, it holds
-//                                                  them as 8-bit integers
+// With PIECES, blocks are read in that many pieces of 16 bytes:
+//   load_words(at), piece0 .. (words)              a piece of the matrix, and its elements, four at a time; with PACKED, the words are
+//                                                  8-bit integers
 //: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES HALVED HALF_LOADS
 //: when PIECES
 
@@ -82,17 +82,16 @@ fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4
 //: end
 //: else
 
-// Of four rows.
-struct Scales {
+struct Scales { // of four rows
   scale: vec4f,
   min: vec4f, //: when HAS_MIN
 //: when SPLIT_SCALE
   high_scale: vec4f, // of elements 16 .. 32
-  d: vec4f, // what both are multiplied by
+  d: vec4f, // factor of both
 //: end
 }
 
-// Of four rows: scale and offset of elements 0 .. 16, scale and offset of the others. A value is scale * quant - offset.
+// Scale and offset of elements 0 .. 16, then of 16 .. 32, each of four rows. A value is scale * quant - offset.
 fn half_scales(group: u32, block: u32) -> mat4x4f {
   let s = scales(group, block);
 //: when SPLIT_SCALE
@@ -109,7 +108,7 @@ fn half_scales(group: u32, block: u32) -> mat4x4f {
 //: end
 }
 
-// The products of a block with four rows of quants, from those with elements 0 .. 16 and 16 .. 32, and the sums of either half of the inputs.
+// Products of inputs and four rows of a block, from their products with the quants of either half and the sums of the inputs of either half.
 fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
   let s = scales(group, block);
 //: when SPLIT_SCALE
@@ -153,7 +152,7 @@ fn rows$h_$j(w: Block) -> mat4x4f {
 //: else
 
 //: unless TILED
-// Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of a block; `scales` are what `half_scales` has for its row.
+// Elements 4j .. 4j + 4 and 16 + 4j .. 16 + 4j + 4 of a block; `scales` is the row of `half_scales`.
 fn dequant8(at: u32, j: u32, scales: vec4f) -> array<vec4f, 2> {
   let bits = load_bits(at, j);
   return array(quants0(bits) * (UNIT0 * scales.x) - scales.y, quants1(bits) * (UNIT1 * scales.z) - scales.w);

@@ -1,9 +1,9 @@
-// The main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel says
-// where the weights of an output tile are (`group_of`) and what becomes of its sums (`write`).
-// A lane takes whole blocks of 32 inputs, with HALVED half of the loads of both halves of a block, or with PIECES one of so many pieces of a
-// block, for TILES output tiles: HALVES times LOADS loads of four inputs. A tile is FUSED_OUTPUTS groups of four rows of weights, of which the
-// kernel makes one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each sees M rows of x.
-// With SUBGROUPS a lane group is a subgroup of any size; however many a workgroup has, they do the work of LANE_GROUPS in turns.
+// Main function of `matvec`, `gated_matvec` and `qkv_matvec`: a few rows of x times rows of weights, in floats. The kernel's own file maps output
+// tiles to rows of weights (`group_of`) and stores the sums (`write`).
+// A lane takes whole blocks of 32 inputs, with HALVED half of the loads of both halves of a block, or with PIECES one of that many pieces of a
+// block, for TILES output tiles: HALVES times LOADS loads of four inputs. A tile is FUSED_OUTPUTS groups of four rows of weights, which the kernel
+// combines to one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each computes M rows of x.
+// With SUBGROUPS a lane group is a subgroup of any size; the subgroups of a workgroup do the work of LANE_GROUPS groups in turns.
 //: use gemv_input gemv_sums multiply_add dequant
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVED HALVES LOADS
 
@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
   let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
   for (var turn = 0u; turn < LANE_GROUPS; turn += subgroup_count(lanes)) {
   let lane_group = turn + lanes.subgroup;
-  // A subgroup without work takes no pieces, but part in the sums.
+  // A subgroup without work reads nothing, but takes part in the sums.
   let pieces = select(0u, pieces_of(p.blocks), lane_group < LANE_GROUPS && (group0 + lane_group) * TILES < p.tiles);
 //: else
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
   let tile0 = (group0 + lane_group) * TILES;
 //: each s TILES q FUSED_OUTPUTS
-  // Lanes behind the last tile compute it once more, so that all take part in the sums; what they find is not written.
+  // Lanes past the last tile compute it again, so that all take part in the sums; their results are not written.
   let group$s_$q = group_of(min(tile0 + $su, p.tiles - 1u), $qu);
 //: end
 //: each m M
@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
   var acc$m_$s_$q = vec4f(0.0); //: each s TILES q FUSED_OUTPUTS
 //: end
 //: when SUBGROUPS
-  // All lanes of a subgroup take as many turns.
+  // Every lane of a subgroup takes the same number of turns.
   for (var first = 0u; first < pieces; first += lanes.count) {
     let is_own = first + lanes.index < pieces;
     let piece = min(first + lanes.index, pieces - 1u);

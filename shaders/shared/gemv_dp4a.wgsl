@@ -1,6 +1,5 @@
-// What `gemv` does, in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply those by
-// their rows of weights: blocks, or with PIECES either half of one. With the same LANES a row's sums are made in the same order whatever M and
-// K_TILE are.
+// `gemv` in 8-bit integers: a workgroup rounds its rows of x, K_TILE blocks at a time, and its threads multiply these by their rows of weights:
+// blocks, or with PIECES either half of one. For a given LANES the order of a row's sums does not depend on M and K_TILE.
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS K_TILE NORM PIECES
 //: use gemv_input int8_input gemv_sums dequant
 
@@ -13,7 +12,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
   let lane = thread % LANES;
   let tile0 = (group0 + lane_group) * TILES;
 //: each s TILES q FUSED_OUTPUTS
-  // Lanes behind the last tile compute it once more, so that all take part in the sums; what they find is not written.
+  // Lanes past the last tile compute it again, so that all take part in the sums; their results are not written.
   let group$s_$q = group_of(min(tile0 + $su, p.tiles - 1u), $qu);
 //: end
 //: each m M
@@ -22,7 +21,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 //: end
   for (var first = 0u; first < p.blocks; first += K_TILE) {
     let count = min(K_TILE, p.blocks - first);
-    // No thread still reads what was staged before.
+    // No thread still reads the previous blocks.
     workgroupBarrier();
     for (var i = thread; i < M * count; i += THREADS) {
       stage_block(i / count * K_TILE + i % count, min(wg.z * M + i / count, p.m - 1u), first + i % count);

@@ -1,14 +1,14 @@
-// Inputs of a product of a few rows. With RAGGED, the last block of 32 goes beyond the inputs. With NORM, inputs are multiplied by `gain`, and
-// sums by the reciprocal of x's root mean square. A block is eight loads of four inputs; X_LAYOUT and GAIN_LAYOUT are arguments of `lane_place`.
+// Inputs of a product of a few rows. With RAGGED, the last block of 32 extends past the row. With NORM, inputs are multiplied by `gain`, and sums
+// by the reciprocal root mean square of x. A block is eight loads of four inputs; X_LAYOUT and GAIN_LAYOUT are arguments of `lane_place`.
 //: use lane_layout
 //: const NORM RAGGED X_LAYOUT
 
-// Where a row's inputs are from the first load of a block on.
+// Offset of the first load of a block in a row.
 fn inputs_of(block: u32) -> u32 {
   return lane_place(block * 8u, X_LAYOUT);
 }
 
-// Load `j` of a block whose first is `first`.
+// Load `j` of the block whose first load is at `first`.
 fn load_of(row: u32, first: u32, j: u32) -> vec4f {
   let k4 = first + (j << X_LAYOUT);
   return select(vec4f(0.0), x[row * p.k4 + min(k4, p.k4 - 1u)], k4 < p.k4); //: when RAGGED
@@ -23,14 +23,14 @@ fn sum_of(four: vec4f) -> f32 {
 //: const GAIN_LAYOUT
 @group(0) @binding(next) var<storage, read> gain: array<vec4f>; // [k4]
 
-// What load `j` of a block is multiplied by.
+// Norm weights of load `j` of a block.
 fn gain_of(block: u32, j: u32) -> vec4f {
   let k4 = lane_place(block * 8u, GAIN_LAYOUT) + (j << GAIN_LAYOUT);
   return gain[min(k4, p.k4 - 1u)]; //: when RAGGED
   return gain[k4]; //: unless RAGGED
 }
 
-// The reciprocal root mean square of k inputs, from the sum of their squares.
+// The reciprocal root mean square of the inputs, from the sum of their squares.
 fn inverse_rms(square: f32) -> f32 {
   return inverseSqrt(square / f32(p.k4 * 4u) + p.eps);
 }

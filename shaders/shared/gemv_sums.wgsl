@@ -1,5 +1,5 @@
-// The lanes of a group add up what each of them made of its blocks, and results are written: across a subgroup with SUBGROUPS, through
-// workgroup memory behind one barrier with REDUCE, and as they are where one lane has all blocks. Squares are added as products are.
+// Adds up the sums of the lanes of a group and writes the results: across a subgroup with SUBGROUPS, through workgroup memory with REDUCE, and
+// directly where one lane has all blocks. Squares are added in the same way.
 //: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS REDUCE NORM
 //: use $SUBGROUP_FILE //: when SUBGROUPS
 

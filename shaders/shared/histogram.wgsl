@@ -1,4 +1,4 @@
-// A histogram of 64-bit sums in 256 bins over a range of keys. A search narrows the range to one key. For workgroups of 256 threads.
+// A histogram of 64-bit sums in 256 bins over a range of keys. A search narrows the range to one key. Needs workgroups of 256 threads.
 //: use u64
 
 const BINS = 256u;
@@ -6,7 +6,7 @@ const BINS = 256u;
 var<workgroup> low: array<atomic<u32>, BINS>;
 var<workgroup> high: array<atomic<u32>, BINS>;
 var<workgroup> sums: array<vec2u, 16>; // of 16 bins each
-var<workgroup> wanted: vec2u; // sum that is to be reached, from the last bin down
+var<workgroup> wanted: vec2u; // sum to reach, from the last bin down
 var<workgroup> base: u32; // first key
 var<workgroup> last: u32; // last key, counted from the first
 var<workgroup> shift: u32; // log2 of the keys of a bin
@@ -31,7 +31,7 @@ fn bin(index: u32) -> vec2u {
   return vec2u(atomicLoad(&low[index]), atomicLoad(&high[index]));
 }
 
-// The sums of 16 bins each, by the first 16 lanes.
+// Sums of 16 bins each, by the first 16 lanes.
 fn sum_bins(lane: u32) {
   var sum = vec2u();
   for (var i = 0u; i < 16u; i++) {
@@ -40,7 +40,7 @@ fn sum_bins(lane: u32) {
   sums[lane] = sum;
 }
 
-// Makes the bin in which `wanted` is reached the new range.
+// Narrows the range to the bin in which `wanted` is reached.
 fn narrow() {
   var at = 16u;
   var reached = false;

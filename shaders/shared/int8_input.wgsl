@@ -1,4 +1,4 @@
-// Rows of x in workgroup memory, STAGED blocks of 32 as 8-bit integers that share a scale, which the block's largest number sets.
+// Rows of x in workgroup memory, STAGED blocks of 32 as 8-bit integers with a common scale, which the largest number of a block determines.
 //: const NORM
 
 var<workgroup> staged: array<vec4u, 2 * STAGED>; // elements 0 .. 16 and 16 .. 32 of a block, four to a word
@@ -11,7 +11,7 @@ fn dots(x: vec4u, w: vec4u) -> i32 {
   return dot4I8Packed(x.x, w.x) + dot4I8Packed(x.y, w.y) + dot4I8Packed(x.z, w.z) + dot4I8Packed(x.w, w.w);
 }
 
-// The larger magnitudes, as bits: they are in the order of the floats, with infinity and then NaN behind the rest.
+// The larger magnitudes as bits, which have the order of the floats, with infinity and then NaN last.
 fn peak_of(peak: vec4u, x: vec4f) -> vec4u {
   return max(peak, bitcast<vec4u>(x) & vec4u(0x7fffffffu));
 }
@@ -20,9 +20,9 @@ fn round_block(at: u32, x: array<vec4f, 8>, square: f32) {
   var peaks = vec4u(0u);
   peaks = peak_of(peaks, x[$j]); //: each j 8
   let peak = max(max(peaks.x, peaks.y), max(peaks.z, peaks.w));
-  // Cut to eight bits, so that devices that divide a little differently round all inputs alike.
+  // Truncated to eight bits, so that devices whose divisions differ in the last bits round all inputs alike.
   let inverse = bitcast<f32>(bitcast<u32>(127.0 / bitcast<f32>(max(peak, SMALLEST))) & 0xffff0000u);
-  // An infinity or NaN makes all of the block infinite or NaN, so that it shows in the result.
+  // An infinity or NaN makes the whole block infinite or NaN, so that it shows in the result.
   let scale = select(1.0 / inverse, bitcast<f32>(peak), peak >= 0x7f800000u);
   let word$j = pack4xI8(vec4i(round(x[$j] * inverse))); //: each j 8
   let low = vec4u(word0, word1, word2, word3);
@@ -34,7 +34,7 @@ fn round_block(at: u32, x: array<vec4f, 8>, square: f32) {
   staged_info[at] = vec4f(kept, square, kept * f32(dots(low, ones)), kept * f32(dots(high, ones)));
 }
 
-// Rounds a block of a row, and keeps it as staged block `at`.
+// Rounds a block of a row to staged block `at`.
 fn stage_block(at: u32, row: u32, block: u32) {
   let inputs = inputs_of(block);
   var square = 0.0;

@@ -1,5 +1,5 @@
-// Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs goes beyond the
-// inputs. With K_TILE, a workgroup stages so many blocks of its rows, rounded, in workgroup memory.
+// Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs extends past the row.
+// With K_TILE, a workgroup stages that many rounded blocks of its rows in workgroup memory.
 //: const THREADS INPUTS ROWS GROUPS RAGGED K_TILE
 //: use matrix_outputs
 
@@ -17,21 +17,21 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec$INPUTSf>; // [m, k4 * 4 / INPUTS]
 
-// INPUTS inputs of a row, which begins at `row`.
+// Vector `at` of INPUTS inputs of the row that begins at `row`.
 fn input(row: u32, at: u32) -> vec$INPUTSf {
   let width = p.k4 * (4u / INPUTS); //: when RAGGED
   return select(vec$INPUTSf(), x[row + min(at, width - 1u)], at < width); //: when RAGGED
   return x[row + at]; //: unless RAGGED
 }
 
-// Four columns of a row.
+// Stores four columns of a row.
 fn store_group(row: u32, group: u32, products: vec4f) {
   if row < p.m {
     store(row * p.y_stride + p.y_offset + group * 4u, group * 4u, products);
   }
 }
 
-// A thread's rows from `row0` on, and its groups of four columns, THREADS groups apart.
+// Stores a thread's rows from `row0` on, in groups of four columns that are THREADS groups apart.
 fn store_tile(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
   var all = tile;
   for (var i = 0u; i < ROWS * GROUPS; i++) {
@@ -40,9 +40,9 @@ fn store_tile(row0: u32, first_group: u32, tile: array<vec4f, ROWS * GROUPS>) {
 }
 //: when K_TILE
 
-// Stages `count` blocks of a workgroup's rows from `first` on, each by `stage_block`.
+// Stages `count` blocks of a workgroup's rows from block `first` on with `stage_block`.
 fn stage_rows(row0: u32, first: u32, count: u32, thread: u32) {
-  // No thread still reads what was staged before.
+  // No thread still reads the previous blocks.
   workgroupBarrier();
   for (var i = thread; i < ROWS * count; i += THREADS) {
     stage_block(i / count * K_TILE + i % count, min(row0 + i / count, p.m - 1u) * p.k4, first + i % count);

@@ -1,7 +1,7 @@
 // Logits with bias and penalties, and the random number of each token.
 const FORBIDDEN = 0xff800000u; // minus infinity
 
-// As words: arithmetic may assume that there is no NaN and no infinity.
+// Words, because WGSL arithmetic may assume that there is no NaN and no infinity.
 @group(0) @binding(1) var<storage, read> logits: array<u32>; // [vocab], or rows of it
 @group(0) @binding(2) var<storage, read> state: array<u32>; // token, position, tokens drawn, ..
 @group(0) @binding(5) var<storage, read> adjust: array<vec2f>; // [vocab] bias, times drawn
@@ -16,7 +16,7 @@ fn is_unusable(word: u32) -> bool {
   return (word & 0x7fffffffu) >= 0x7f800000u && word != FORBIDDEN;
 }
 
-// Whether the mask leaves a token out; `row` counts from p.row on.
+// Returns true if the mask excludes a token; `row` counts from p.row on.
 fn is_masked(row: u32, token: u32) -> bool {
   return p.masked == 1u && ((mask[row * ((p.vocab + 31u) / 32u) + token / 32u] >> (token % 32u)) & 1u) == 0u;
 }
@@ -45,8 +45,8 @@ fn pcg4d(key: vec4u) -> vec4u {
   return v;
 }
 
-// A standard Gumbel number, -ln(-ln(1 - u)). What wins a race has a small u: it is made of 64 bits, and ln(1 - u) of a series
-// in s = u / (2 - u) that keeps its relative precision.
+// A standard Gumbel number, -ln(-ln(1 - u)). Winners of a race have a small u, which therefore has 64 bits; ln(1 - u) is a series in s = u / (2 -
+// u), which keeps its relative precision.
 fn gumbel(token: u32, drawn: u32) -> f32 {
   const SCALE = 1.0 / 4294967296.0;
   let bits = pcg4d(vec4u(token, drawn, p.seed)).xy;
@@ -61,7 +61,7 @@ fn gumbel(token: u32, drawn: u32) -> f32 {
   return -log(-log(rest));
 }
 
-// Probability relative to that of the largest logit; exactly 1 for that one.
+// Probability relative to that of the largest logit, for which it is exactly 1.
 fn weight(x: f32, largest: f32) -> f32 {
   return select(exp((x - largest) / p.temperature), 1.0, x == largest);
 }

@@ -44,7 +44,7 @@ fn bytes1(bits: u32) -> u32 {
   return (bits >> 4u) & 0x0f0f0f0fu;
 }
 
-// Nibbles are masked in place, and what multiplies them is divided by what they are then worth: shifts are dear on processors.
+// Nibbles are masked in place and their inputs multiplied by the matching power of two, because shifts are slow on processors.
 const UNIT0 = vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 
 fn quants0(bits: u32) -> vec4f {
@@ -54,12 +54,12 @@ fn quants0(bits: u32) -> vec4f {
 //: when WHOLE_BLOCKS
 const UNIT1 = vec4f(0x1p-4, 0x1p-12, 0x1p-20, 1.0);
 
-// The last is shifted, since it would be the sign where it is.
+// The last nibble is shifted, because in place its top bit would be the sign.
 fn quants1(bits: u32) -> vec4f {
   return vec4f(vec4i(vec4u(bits & 0xf0u, bits & 0xf000u, bits & 0xf00000u, bits >> 28u)));
 }
 //: else
-// One shift, so that both halves are multiplied by the same.
+// One shift, so that both halves use the same factors.
 const UNIT1 = UNIT0;
 
 fn quants1(bits: u32) -> vec4f {

@@ -1,5 +1,5 @@
-// Where four numbers of a query lie, counted `at` as they are numbered, that four lanes multiply by a key which they share: each has a block of
-// 2^log_loads times four numbers. Of every four blocks the first four numbers of each lie side by side, then the second four, and so on.
+// Index of vector `at` of a query in the layout for four lanes that share a key: each lane has a block of 2^log_loads vectors. Of every four blocks
+// the first vectors are adjacent, then the second ones, and so on.
 fn query_place(at: u32, log_loads: u32) -> u32 {
   let load = at & ((1u << log_loads) - 1u);
   let block = (at >> log_loads) & 3u;

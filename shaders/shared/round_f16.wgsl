@@ -1,5 +1,5 @@
-// The nearest numbers that a 16-bit float holds, ties to even: WGSL leaves the direction to the device. What is beyond 65504,
-// infinity too, becomes 65504; NaN stays. Below 2^-14 the device rounds as it likes, or flushes to zero.
+// Rounds to the nearest 16-bit floats, ties to even, because WGSL leaves the direction to the device. Numbers beyond 65504 and infinity become
+// 65504; NaN stays NaN. Below 2^-14 the device rounds as it likes, or flushes to zero.
 fn round_f16(x: vec4f) -> vec4f {
   let bits = bitcast<vec4u>(x);
   let size = bits & vec4u(0x7fffffffu);

@@ -1,5 +1,5 @@
-// Parameters of the sampling kernels and the chunks that a vocabulary is divided into: a chunk is what one lane of a workgroup of 64
-// reads, so that neighbouring lanes read neighbouring logits.
+// Parameters of the sampling kernels. A vocabulary is divided into chunks: a chunk is read by one lane of a workgroup of 64, and neighbouring lanes
+// read neighbouring logits.
 struct Params {
   vocab: u32,
   rounds: u32, // tokens of a chunk
@@ -24,7 +24,7 @@ const NONE = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> p: Params;
 
-// Whether logit `a` with its Gumbel number `ga` wins over `b` with `gb`. As differences: large logits lose nothing to rounding.
+// Returns true if logit `a` with Gumbel number `ga` wins over `b` with `gb`. Differences are compared, which lose no precision for large logits.
 fn beats(a: f32, ga: f32, b: f32, gb: f32) -> bool {
   if p.greedy == 1u {
     return a > b;

@@ -1,4 +1,4 @@
-// Subgroups of EMULATED lanes, in workgroup memory: any size of subgroup can be tested on any device.
+// Subgroups of EMULATED lanes, emulated in workgroup memory, so that any subgroup size can be tested on any device.
 //: const EMULATED THREADS
 
 struct Ids {

@@ -1,4 +1,4 @@
-// Sums and maxima across the lanes of a subgroup. Lanes are counted here: a workgroup may not fill its last subgroup, and a driver may
+// Sums and maxima across the lanes of a subgroup. The shader counts its lanes, because a workgroup may not fill its last subgroup and a driver may
 // choose another size than it reports.
 struct Ids {
   @builtin(local_invocation_index) thread: u32,

@@ -1,4 +1,4 @@
-// Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum to a block and d and dmin to eight.
+// Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum for each block, and d and dmin for eight blocks.
 //: const HAS_MIN=1 TILED
 //: when TILED
 //: const SUPER_SCALES=1 BLOCKS_OF_SCALE=1

@@ -6,7 +6,7 @@
 
 const THREADS = BINS;
 const MAX_CHUNKS = 2048u;
-// What the histogram is made of: the largest logits of chunks by key; tokens by key; tokens with the threshold's key, lowest id first.
+// Items of a histogram: largest logits of chunks by key; tokens by key; tokens with the threshold's key by id, lowest first.
 const CHUNKS = 0u;
 const TOKENS = 1u;
 const TIES = 2u;
@@ -19,7 +19,7 @@ var<workgroup> threshold: vec2u; // key, and the last token that stays of those 
 
 var<private> largest: f32;
 
-// Lists the chunks that hold a key of at least `key`, no further than `gap` below the largest logit.
+// Lists the chunks with a key of at least `key` whose largest logit is at most `gap` below that of all chunks.
 fn gather(lane: u32, key: u32, gap: f32) {
   workgroupBarrier();
   if lane == 0u {
@@ -37,7 +37,7 @@ fn gather(lane: u32, key: u32, gap: f32) {
 
 struct Token { id: u32, x: f32, stays: bool }
 
-// One of the tokens of the listed chunks, neighbours from neighbouring chunks, and whether it is above the threshold.
+// Token `i` of the listed chunks and its position relative to the threshold. Neighbouring indices are in neighbouring chunks.
 fn token_at(i: u32, count: u32) -> Token {
   let id = token_of(live[i % count], i / count);
   if id >= p.vocab {
@@ -87,7 +87,8 @@ fn fill(lane: u32, among: u32, by_weight: bool) {
   }
 }
 
-// Looks for the largest key whose tokens and those above it reach `wanted`; then `found` is 1, `base` that key, `wanted` what is left for it.
+// Finds the largest key at which the tokens with this key and those above reach `wanted`. If there is one, `found` is 1, `base` the key and
+// `wanted` the amount still missing above it.
 fn search(lane: u32, among: u32, by_weight: bool, from_key: u32, to_key: u32) {
   if lane == 0u {
     base = from_key;
@@ -111,8 +112,8 @@ fn search(lane: u32, among: u32, by_weight: bool, from_key: u32, to_key: u32) {
   }
 }
 
-// Moves the threshold to where the tokens of the listed chunks reach `amount`, of equal tokens the lowest first. If they never do, it
-// stays. No key below `lowest_key` is looked at.
+// Moves the threshold to the point where the tokens of the listed chunks reach `amount`; of equal logits, the lowest ids come first. If they never
+// do, it stays. Keys below `lowest_key` are not read.
 fn move_threshold(lane: u32, amount: vec2u, by_weight: bool, lowest_key: u32) {
   if lane == 0u {
     wanted = amount;
@@ -120,7 +121,7 @@ fn move_threshold(lane: u32, amount: vec2u, by_weight: bool, lowest_key: u32) {
   search(lane, TOKENS, by_weight, lowest_key, atomicLoad(&top));
   if lane == 0u && found == 1u {
     threshold = vec2u(base, select(NONE, threshold.y, base == threshold.x));
-    // Without one of the tokens that have this key it might still be reached.
+    // Without one of the tokens with this key the amount may still be reached.
     let rest = subtract(at_base, amount_of(of_key(base), by_weight));
     found = u32(!less(rest, wanted));
   }
@@ -133,7 +134,7 @@ fn move_threshold(lane: u32, amount: vec2u, by_weight: bool, lowest_key: u32) {
   workgroupBarrier();
 }
 
-// The weight of the listed tokens above the threshold, or of all chunks, in bin 0.
+// Adds the weights of the listed tokens above the threshold, or of all chunks, in bin 0.
 fn sum_weights(lane: u32, among: u32) {
   workgroupBarrier();
   clear(lane);

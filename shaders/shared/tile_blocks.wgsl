@@ -1,13 +1,13 @@
-// Blocks of weights on their way to a tile. Neighbouring threads load neighbouring pieces of a plane, 64 bytes of each row or group of rows
-// at a time, and hold them until they are due: then they publish them in workgroup memory, from where other threads unpack them.
+// Loads blocks of weights into a tile. Neighbouring threads load neighbouring parts of a plane, 64 bytes of each row or group of rows at a time,
+// and keep them in registers. When a phase needs them they are published in workgroup memory, from where other threads unpack them.
 //: const COLUMN_GROUPS AT_ONCE QUANT_PHASES HIGH_BITS SUPER_SCALES
 
-// Of the matrix as stored.
+// The last group of four rows of the stored matrix.
 fn last_group() -> u32 {
   return (p.n - 1u) / 4u;
 }
 
-// Where a thread loads.
+// Sets the offsets that a thread loads from.
 fn place(group0: u32, thread: u32) {
   place_quants(group0, thread);
   place_high_bits(group0, thread); //: when HIGH_BITS
@@ -15,7 +15,7 @@ fn place(group0: u32, thread: u32) {
   place_super_scales(group0, thread); //: when SUPER_SCALES
 }
 
-// Loads what is due from this phase on.
+// Loads the data of the phases from this one on, as far as it is not loaded yet.
 fn fetch(phase: u32, thread: u32) {
   fetch_quants(phase, thread);
   fetch_high_bits(phase, thread); //: when HIGH_BITS
@@ -34,7 +34,7 @@ fn publish(phase: u32, thread: u32) {
   }
 }
 
-// Unpacks a phase. A thread has AT_ONCE inputs of four columns.
+// Unpacks a phase. A thread unpacks AT_ONCE inputs of four columns.
 fn unpack(phase: u32, thread: u32) {
   let group = thread % COLUMN_GROUPS;
   let turn = thread / COLUMN_GROUPS;

@@ -1,5 +1,5 @@
-// Weights in floats on their way to a tile. A thread loads PIECE words of four columns, and its neighbours the rest of a line of 64 bytes,
-// which serves FLOAT_PHASES phases; it holds them until they are due.
+// Loads float weights into a tile. A thread loads PIECE words of four columns, and its neighbours the rest of a line of 64 bytes, which serves
+// FLOAT_PHASES phases; it keeps them in registers until a phase needs them.
 //: const COLUMN_GROUPS PIECE FLOAT_PHASES
 
 @group(0) @binding(next) var<storage, read> w_values: array<vec$PIECEu>; // [rows, blocks * 32 / FLOAT_PHASES / PIECE]

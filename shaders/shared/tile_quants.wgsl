@@ -1,4 +1,4 @@
-// The plane of quants: 16 bytes serve QUANT_PHASES halves of a block. A thread holds PIECE words of four columns.
+// The plane of quants: 16 bytes serve QUANT_PHASES halves of a block. A thread keeps PIECE words of four columns.
 //: const COLUMN_GROUPS THREADS PIECE QUANT_PHASES
 
 @group(0) @binding(next) var<storage, read> w_quants: array<vec$PIECEu>; // [rows, blocks * 8 / QUANT_PHASES / PIECE]
@@ -32,7 +32,7 @@ fn fetch_quants(phase: u32, thread: u32) {
   }
 }
 
-// The pieces of a line that are the `turn`th.
+// Publishes the words of the line that turn number `turn` needs.
 fn publish_quants(turn: u32, thread: u32) {
   let part = thread % QUANT_LANES;
   if part / (4u / PIECE) == turn % 4u && (ALL_HOLD_QUANTS || thread < QUANT_LANES * COLUMN_GROUPS) {

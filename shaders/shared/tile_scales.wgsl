@@ -1,4 +1,4 @@
-// The plane of scales, four rows side by side: 64 bytes serve SCALE_LANES * BLOCKS_OF_SCALE blocks.
+// The plane of scales, interleaved by four rows: 64 bytes serve SCALE_LANES * BLOCKS_OF_SCALE blocks.
 //: const COLUMN_GROUPS THREADS SCALE_LANES SCALE_LOADS BLOCKS_OF_SCALE
 
 @group(0) @binding(next) var<storage, read> w_scales: array<ScaleWords>; // [rows / 4, ceil(blocks / BLOCKS_OF_SCALE)]

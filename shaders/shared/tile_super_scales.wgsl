@@ -1,4 +1,4 @@
-// The plane of the scales of scales, four rows side by side: SUPER_LANES super-blocks are 64 bytes.
+// The plane of the scales of scales, interleaved by four rows: SUPER_LANES super-blocks are 64 bytes.
 //: const COLUMN_GROUPS THREADS SUPER_LANES SUPER_LOADS
 
 @group(0) @binding(next) var<storage, read> w_super_scales: array<SuperScales>; // [rows / 4, blocks / 8]

@@ -1,4 +1,4 @@
-// 64-bit integers in two words, the low one first: their sums do not depend on the order.
+// 64-bit unsigned integers as two words, the low one first. Integer sums do not depend on the order of their terms.
 fn add(a: vec2u, b: vec2u) -> vec2u {
   let low = a.x + b.x;
   return vec2u(low, a.y + b.y + u32(low < a.x));
@@ -37,7 +37,7 @@ fn from_fixed(a: vec2u) -> f32 {
   return f32(a.y) / 256.0 + f32(a.x) / 1099511627776.0;
 }
 
-// Floats in the order of integers; both zeros are one. No number has key 0.
+// Maps floats to integers of the same order; both zeros have the same key. No number has key 0.
 fn key_of(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
   if bits == 0x80000000u {

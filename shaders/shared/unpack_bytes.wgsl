@@ -1,5 +1,5 @@
-// Four integers below 128, a byte each, as floats. They are masked in place, and what multiplies them is divided by what they are then
-// worth: shifts are dear on processors.
+// Converts four integers below 128, a byte each, to floats. Bytes are masked in place, and the factors UNIT0 and UNIT1 undo their scale, because
+// shifts are slow on processors.
 const UNIT0 = vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 const UNIT1 = UNIT0;
 
