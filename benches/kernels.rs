@@ -1,5 +1,5 @@
-//! Kernels on this device: time, GB/s against a measured copy, GFLOP/s. `cargo bench --bench kernels -- [FILTER]`.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot go on has failed, and it prints")]
+//! Benchmark of the kernels on this device: time, GB/s next to a measured copy, GFLOP/s. `cargo bench --bench kernels -- [FILTER]`.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark panics on failure and prints")]
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use ocelli::kernels::{Linear, matvec};
 use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::Weight;
 
-/// How long each row of the table may take.
+/// Time limit for a row of the table.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// One row of the table.
@@ -64,7 +64,7 @@ fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slic
     (gpu.upload("x", Purpose::Activations, &x).expect("x").all(), weight)
 }
 
-/// A row of a step, normed, times a matrix, in each way that the device is offered.
+/// A normed row of a step times a matrix, with each tuning that the device can use.
 fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, (1, n, k));
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
@@ -85,7 +85,7 @@ fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) 
     }
 }
 
-/// A step's attention, in each way that the device is offered.
+/// A step's attention, with each tuning that the device can use.
 fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usize, usize, usize), show: &dyn Fn(&Row)) {
     let planes = KvPrecision::F16.head_bytes(head_dim).into_iter();
     let planes: Vec<_> = planes.map(|bytes| zeros(gpu, tokens * kv_heads * bytes as usize / 4).all()).collect();

@@ -1,5 +1,5 @@
-//! Sampling on this device: time from logits to the next token. `cargo bench --bench sampling -- [FILTER]`.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot go on has failed, and it prints")]
+//! Benchmark of sampling on this device: time from logits to the next token. `cargo bench --bench sampling -- [FILTER]`.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark panics on failure and prints")]
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use ocelli::sampling::SamplingOptions;
 
 /// Draws of one submission.
 const DRAWS: usize = 20;
-/// Submissions, of which the median counts.
+/// Submissions; the median counts.
 const RUNS: usize = 9;
 
 fn main() {

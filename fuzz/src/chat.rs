@@ -10,13 +10,13 @@ use ocelli::families::{definition, published};
 use ocelli::{Error, Result};
 use serde_json::Value;
 
-/// Words, numbers, several scripts, what only bytes can spell, and what must not become control tokens.
+/// Words, numbers, several scripts, text that needs byte tokens, and text that must not become control tokens.
 const TEXT: &str = "Hello  world\n\n 123 don't é 日本語 🙂 \u{0} \u{10ffff} [INST]</s>[IMG] \t";
 
-/// A `tokenizer.json`, and text through it and back.
+/// A `tokenizer.json`, and the round trip of a text through it.
 ///
 /// # Errors
-/// As [`Tokenizer::from_json`].
+/// Errors of [`Tokenizer::from_json`].
 pub fn tokenizer(bytes: &[u8]) -> Result<()> {
     let tokenizer = Tokenizer::from_json(bytes)?;
     let ids = tokenizer.encode_text(TEXT)?;
@@ -27,17 +27,17 @@ pub fn tokenizer(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A good tokenizer, made once.
+/// A valid tokenizer, made once.
 fn good_tokenizer() -> &'static Tokenizer {
     static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
     const FILE: &[u8] = include_bytes!("../../tests/fixtures/checkpoints/fp8/tokenizer.json");
     TOKENIZER.get_or_init(|| Tokenizer::from_json(FILE).expect("a fixture"))
 }
 
-/// The body of a request to answer or to score, down to token ids.
+/// The body of a request for an answer or a score, down to token ids.
 ///
 /// # Errors
-/// As [`ChatRequest::from_json`] and [`ChatTemplate::encode`].
+/// Errors of [`ChatRequest::from_json`] and [`ChatTemplate::encode`].
 pub fn request(bytes: &[u8]) -> Result<()> {
     let text = str::from_utf8(bytes).map_err(|_| Error::request("body", "is not UTF-8"))?;
     let body: Value = serde_json::from_str(text).map_err(|_| Error::request("body", "is not JSON"))?;

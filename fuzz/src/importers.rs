@@ -17,10 +17,10 @@ use super::tiny;
 
 const TEXT: &str = "text.gguf";
 const MMPROJ: &str = "mmproj.gguf";
-/// Small, so that tensors cross from one shard into the next.
+/// Small, so that tensors span several shards.
 const SHARD_BYTES: usize = 1024;
 
-/// Forgets what it is given.
+/// A sink that discards its input.
 struct NullSink;
 
 impl PackageSink for NullSink {
@@ -53,10 +53,10 @@ fn import_gguf(files: &MemoryFiles, mmproj: Option<&str>, layouts: Layouts) -> R
     pollster::block_on(gguf::import(files, &names, writer(), options, |_| ControlFlow::Continue(())))
 }
 
-/// A GGUF file as a text model: header, configuration, tokenizer, all tensors.
+/// A GGUF file of a text model: header, configuration, tokenizer, all tensors.
 ///
 /// # Errors
-/// As [`gguf::import`].
+/// Errors of [`gguf::import`].
 pub fn gguf_text(bytes: &[u8]) -> Result<()> {
     let layouts = match bytes.len() % 3 {
         0 => Layouts::default(),
@@ -66,10 +66,10 @@ pub fn gguf_text(bytes: &[u8]) -> Result<()> {
     import_gguf(&files([(TEXT, bytes)]), None, layouts).map(drop)
 }
 
-/// A GGUF file as the vision half of a good text model.
+/// A GGUF file as the vision part of a valid text model.
 ///
 /// # Errors
-/// As [`gguf::import`].
+/// Errors of [`gguf::import`].
 pub fn gguf_vision(bytes: &[u8]) -> Result<()> {
     let text = tiny::gguf_floats();
     import_gguf(&files([(TEXT, &text), (MMPROJ, bytes)]), Some(MMPROJ), layout(bytes).into()).map(drop)
@@ -80,19 +80,19 @@ fn import_hf(files: &MemoryFiles, layout: Layout) -> Result<Manifest> {
     pollster::block_on(hf::import(files, writer(), options, |_| ControlFlow::Continue(())))
 }
 
-/// A safetensors file as the weights of a good checkpoint.
+/// A safetensors file with the weights of a valid checkpoint.
 ///
 /// # Errors
-/// As [`hf::import`].
+/// Errors of [`hf::import`].
 pub fn safetensors(bytes: &[u8]) -> Result<()> {
     let files = files([("config.json", tiny::HF_CONFIG), ("tokenizer.json", b"{}"), ("model.safetensors", bytes)]);
     import_hf(&files, layout(bytes)).map(drop)
 }
 
-/// A checkpoint of another family: `config.json`, a byte of zero, `model.safetensors`.
+/// A checkpoint of another family: `config.json`, a zero byte, `model.safetensors`.
 ///
 /// # Errors
-/// As [`hf::import`].
+/// Errors of [`hf::import`].
 pub fn checkpoint(bytes: &[u8]) -> Result<()> {
     let mut halves = bytes.splitn(2, |&byte| byte == 0);
     let [config, weights] = [halves.next().unwrap_or_default(), halves.next().unwrap_or_default()];
@@ -100,7 +100,7 @@ pub fn checkpoint(bytes: &[u8]) -> Result<()> {
     import_hf(&files, layout(bytes)).map(drop)
 }
 
-/// Configurations and weights of small models that are no plain decoders.
+/// Configurations and weights of small models with further layers than plain decoders.
 ///
 /// # Panics
 /// If a configuration is refused.
@@ -108,7 +108,7 @@ pub fn tiny_checkpoints() -> [[Vec<u8>; 2]; 2] {
     [tiny::MLLAMA_CONFIG, tiny::QWEN3_5_CONFIG].map(|config| [config.to_vec(), zeros(config)])
 }
 
-/// A checkpoint of zeros under every name that is read.
+/// A checkpoint of zeros with all tensors that are read.
 fn zeros(config: &[u8]) -> Vec<u8> {
     let config = files([("config.json", config), ("tokenizer.json", b"{}")]);
     let config = pollster::block_on(read_settings(&config)).expect("a good file").config;
@@ -117,7 +117,7 @@ fn zeros(config: &[u8]) -> Vec<u8> {
         let gates = spec.gate.iter().map(|gate| (&gate.hf[0], vec![1]));
         let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape).clone();
         for (name, shape) in gates.chain([(&spec.hf[0], shape)]) {
-            // Several tensors are parts of one.
+            // Several tensors may be parts of one.
             if tensors.iter().all(|(known, ..)| known != name) {
                 tensors.push((name.clone(), "BF16", shape));
             }
@@ -126,10 +126,10 @@ fn zeros(config: &[u8]) -> Vec<u8> {
     tiny::safetensors(&tensors)
 }
 
-/// `model.safetensors.index.json` of a good checkpoint in two files.
+/// `model.safetensors.index.json` of a valid checkpoint in two files.
 ///
 /// # Errors
-/// As [`hf::import`].
+/// Errors of [`hf::import`].
 pub fn safetensors_index(bytes: &[u8]) -> Result<()> {
     let [first, second] = tiny::safetensors_halves();
     let files = files([
@@ -142,11 +142,11 @@ pub fn safetensors_index(bytes: &[u8]) -> Result<()> {
     import_hf(&files, layout(bytes)).map(drop)
 }
 
-/// The small files of a checkpoint, with a byte of zero between them: `config.json`, `tokenizer.json`,
-/// `generation_config.json`, `processor_config.json`, `SYSTEM_PROMPT.txt`.
+/// The small files of a checkpoint, separated by zero bytes: `config.json`, `tokenizer.json`, `generation_config.json`,
+/// `processor_config.json`, `SYSTEM_PROMPT.txt`.
 ///
 /// # Errors
-/// As [`read_settings`].
+/// Errors of [`read_settings`].
 pub fn hf_settings(bytes: &[u8]) -> Result<()> {
     let names =
         ["config.json", "tokenizer.json", "generation_config.json", "processor_config.json", "SYSTEM_PROMPT.txt"];
@@ -158,10 +158,10 @@ pub fn hf_settings(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The manifests of a text model and of one with eyes.
+/// The manifests of a text model and of a vision model.
 ///
 /// # Panics
-/// If a good file is refused.
+/// If a valid file is refused.
 pub fn tiny_manifests() -> [Vec<u8>; 2] {
     let text = import_gguf(&files([(TEXT, &tiny::gguf_blocks())]), None, Layouts::COMPACT);
     let both = files([(TEXT, &tiny::gguf_k_quants()), (MMPROJ, &tiny::gguf_vision_half())]);

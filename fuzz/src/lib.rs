@@ -1,7 +1,8 @@
-//! What is fuzzed: a function a parser, from any bytes to a result. None may panic, hang, or take memory without measure.
+//! Fuzz targets: one function for each parser, from arbitrary bytes to a result. None may panic, hang, or take memory out of proportion to
+//! the input.
 //!
-//! `tests/fuzz` feeds them mutated files in every test run, the crate around this file feeds them to libFuzzer.
-//! What a target asserts beside that must hold for every input that is accepted.
+//! `tests/fuzz` runs them on mutated files in every test run; the crate around this file runs them with libFuzzer. Further assertions of a
+//! target must hold for every accepted input.
 #![allow(unreachable_pub, reason = "the root of a crate, and a module of a test")]
 
 mod chat;

@@ -1,4 +1,4 @@
-//! `model.json`, and what is worked out from it before any weight arrives.
+//! `model.json`, and the data derived from it before any weight is loaded.
 
 use ocelli::Result;
 use ocelli::families::{ModelConfig, definition};
@@ -6,10 +6,10 @@ use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles, visio
 use ocelli::memory::{MemoryOptions, plan};
 use ocelli::weights::manifest::Manifest;
 
-/// A manifest, and everything a loader derives from it.
+/// A manifest, and everything that a loader derives from it.
 ///
 /// # Errors
-/// As [`Manifest::parse`].
+/// Errors of [`Manifest::parse`].
 pub fn manifest(bytes: &[u8]) -> Result<()> {
     let manifest = Manifest::parse(bytes)?;
     let again = Manifest::parse(&manifest.to_json()?)?;
@@ -21,7 +21,7 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
         Err(error) => assert!(["budget-too-small", "limits-too-small"].contains(&error.code()), "{error}"),
     }
 
-    // Every byte of every plane comes from exactly one place.
+    // Every byte of every plane has exactly one source.
     let mut filled: Vec<Vec<u64>> = manifest.tensors.iter().map(|tensor| vec![0; tensor.planes.len()]).collect();
     for index in 0..manifest.shards.len() {
         for write in manifest.writes_for_shard(index) {
@@ -39,7 +39,7 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Names of the tensors, what is fused, and the tables of angles.
+/// Names of the tensors, fused matrices, and tables of angles.
 pub(super) fn derive(config: &ModelConfig) {
     let mut before = None;
     for spec in definition(config).tensors().filter(|spec| spec.fuse.is_some()) {

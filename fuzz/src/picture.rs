@@ -1,19 +1,19 @@
-//! Picture files to what the tower sees.
+//! Picture files, up to the input of the tower.
 
 use ocelli::Result;
 use ocelli::families::{definition, published};
 use ocelli::image::{decode, fingerprint};
 
-/// The limit given to the decoder: it bounds what a picture may take.
+/// The decoder's limit, which bounds the memory of a picture.
 pub const LIMIT_MEGAPIXELS: u32 = 1;
 
-/// Longest edge that pictures are brought down to.
+/// Longest edge after resizing.
 const EDGE: usize = 112;
 
-/// A PNG, JPEG or WebP file: decoded, told apart, resampled, cut into whole patches.
+/// A PNG, JPEG or WebP file: decoded, fingerprinted, resampled, cut into patches.
 ///
 /// # Errors
-/// As [`decode`].
+/// Errors of [`decode`].
 pub fn picture(bytes: &[u8]) -> Result<()> {
     let rgb = decode(bytes, LIMIT_MEGAPIXELS)?;
     assert_eq!(rgb.pixels.len(), rgb.width as usize * rgb.height as usize * 3);

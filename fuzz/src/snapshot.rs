@@ -8,24 +8,24 @@ use ocelli::engine::{ContextEntry, PastPass};
 use ocelli::families::published;
 use ocelli::state::{Outline, Positions, Shape};
 
-/// Models of attention, with positions of pictures, with recurrent layers, and with keys and values of pictures: small ones.
+/// Small models: attention only, positions of pictures, recurrent layers, and keys and values of pictures.
 const MODELS: [&str; 4] = ["ministral-3-3b", "qwen3-vl-2b", "qwen3.5-0.8b", "llama-3.2-11b-vision"];
-/// Bytes of what recurrent layers remember.
+/// Bytes of a recurrent state.
 const PLACE: u64 = 96;
 
 fn shape(model: usize) -> Shape {
     let mut config = published(MODELS[model]).expect("a shape");
     let text = &mut config.text_mut();
-    // The last of these is of the rarer kind.
+    // The fourth layer is of the rarer kind.
     text.layers.truncate(4);
     (text.num_key_value_heads, text.head_dim) = (1, 4);
     Shape::new(text, [KvPrecision::F16, KvPrecision::Int8][model % 2], PLACE)
 }
 
-/// A file, up to the state that would be made of it. Its identity begins with the number of the model.
+/// A snapshot file, up to the state that it describes. Its identity begins with the number of the model.
 ///
 /// # Errors
-/// As [`Head::parse`] and [`Shape::parts`].
+/// Errors of [`Head::parse`] and [`Shape::parts`].
 pub fn snapshot(bytes: &[u8]) -> Result<()> {
     let file = bytes.len() as u64;
     let head_text = &bytes[..head_bytes(&bytes[..bytes.len().min(PREFIX)], file)? as usize];
@@ -54,7 +54,7 @@ pub fn snapshot(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A good file of each model.
+/// A valid file for each model.
 pub fn tiny_snapshots() -> Vec<Vec<u8>> {
     (0..MODELS.len()).map(tiny_snapshot).collect()
 }

@@ -1,6 +1,6 @@
-//! The smallest files that the importers accept whole.
+//! The smallest valid files of each kind.
 
-/// A GGUF file in the making.
+/// Builder of a GGUF file.
 #[derive(Default)]
 struct Gguf {
     pairs: Vec<u8>,
@@ -90,7 +90,7 @@ impl Gguf {
     }
 }
 
-/// Sizes of a decoder of one layer, and the types of its matrices.
+/// Sizes of a decoder with one layer, and the types of its matrices.
 struct Decoder {
     architecture: &'static str,
     hidden: u64,
@@ -180,14 +180,14 @@ pub fn gguf_k_quants() -> Vec<u8> {
     Decoder { architecture, hidden, ffn, heads, head_dim, narrow: F16, o_proj: Q6_K, down: Q4_K }.file()
 }
 
-/// Another one.
+/// A text model with the other block formats of 256.
 pub fn gguf_k_quants_with_fifth_bits() -> Vec<u8> {
     let (hidden, ffn, heads, head_dim) = (4, 256, 1, 4);
     let architecture = "mistral3";
     Decoder { architecture, hidden, ffn, heads, head_dim, narrow: F16, o_proj: F16, down: Q5_K }.file()
 }
 
-/// The vision half, 8 wide, for a text model that is 4 wide.
+/// The vision part, 8 wide, of a text model that is 4 wide.
 pub fn gguf_vision_half() -> Vec<u8> {
     let sizes = [
         ("embedding_length", 8),
@@ -307,7 +307,7 @@ pub fn safetensors_halves() -> [Vec<u8>; 2] {
     [first, second].map(safetensors)
 }
 
-/// The list of both files.
+/// The index of both files.
 pub fn safetensors_list() -> Vec<u8> {
     let tensors = checkpoint("F16");
     let place = |(i, (name, ..)): (usize, &Tensor)| {

@@ -1,5 +1,5 @@
-//! How many drafts of a pass are the tokens that greedy steps would have drawn, and the token after them
-//! (<https://arxiv.org/abs/2211.17192>, at temperature 0).
+//! Verification of drafts at temperature 0 (<https://arxiv.org/abs/2211.17192>): counts the drafts that equal the greedily sampled tokens,
+//! and samples the token after them.
 
 use super::sampling::Sampling;
 use super::{params, plain};
@@ -14,11 +14,11 @@ pub fn kernel() -> Kernel {
     plain("accept")
 }
 
-/// Records the verdict over `rows` rows, at most [`MAX_ROWS`], from what
-/// [`sample_scan`](super::sample_scan::record) made of their logits by greedy rules.
+/// Records the verification of `rows` rows, at most [`MAX_ROWS`], from the greedy partial results that
+/// [`sample_scan`](super::sample_scan::record) wrote.
 ///
-/// `inputs`: the tokens that the rows began with, `// [rows]`; `state`: token, position, tokens drawn, which become what they would
-/// be after one [`sample`](super::sample) for each row up to the first whose token is not the next input.
+/// `inputs`: the input tokens of the rows, `// [rows]`; `state`: token, position, tokens drawn, updated as by one [`sample`](super::sample)
+/// for each row up to the first whose token differs from the next input.
 pub fn record(
     recording: &mut Recording,
     sampling: &Sampling,

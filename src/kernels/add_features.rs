@@ -1,4 +1,4 @@
-//! Further rows of pictures' features, added behind layers of the decoder.
+//! Features of pictures added to the residual stream after a decoder layer (DeepStack).
 
 use super::{linear_grid, params, plain};
 use crate::error::Result;
@@ -9,9 +9,9 @@ pub fn kernel() -> Kernel {
     plain("add_features")
 }
 
-/// Records `x[t] += features[row + offset]` for every token that started from a row of the features.
+/// Records `x[t] += features[row + offset]` for every token whose source is a row of the features.
 ///
-/// `sources`: `// [tokens]`, as [`embed_rows`](super::embed_rows) reads them; `features`: `// [rows, width]`; `x`: `// [tokens, width]`.
+/// `sources`: `// [tokens]`, in the format of [`embed_rows`](super::embed_rows); `features`: `// [rows, width]`; `x`: `// [tokens, width]`.
 pub fn record(
     recording: &mut Recording,
     (tokens, width): (usize, usize),

@@ -9,15 +9,15 @@ use crate::weights::upload::Weight;
 
 pub use crate::reference::embed_rows::FEATURE;
 
-/// Bindings beside the planes.
+/// Bindings besides the planes.
 const OWN: usize = 3;
 
-/// Parts of an embedding that one launch binds on every device.
+/// Parts of an embedding that one launch can bind on every device.
 pub fn parts_at_once(layout: Layout) -> usize {
     (8 - OWN) / layout.plane_units().len()
 }
 
-/// The kernel for a layout of the embedding, and for so many parts of it.
+/// The kernel for an embedding layout and for `parts` parts of the embedding.
 pub fn kernel(layout: Layout, parts: usize) -> Kernel {
     let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name()).set_all([
         ("PARTS", parts),
@@ -33,11 +33,10 @@ pub fn kernel(layout: Layout, parts: usize) -> Kernel {
     Kernel::new(format!("embed_rows<{layout}{of_parts}>"), Features::NONE, shader, variant)
 }
 
-/// Records `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set; more than one launch where the embedding is
-/// in many parts.
+/// Records `out[t] = embedding[sources[t]]`, or `features[..]` if [`FEATURE`] is set. An embedding with many parts takes several launches.
 ///
-/// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source names it; `out`: `// [tokens, hidden]`, whose rows
-/// are then in this order.
+/// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source refers to it; `out`: `// [tokens, hidden]`, rows in
+/// `lane_layout`.
 pub fn record(
     recording: &mut Recording,
     embedding: &Weight,

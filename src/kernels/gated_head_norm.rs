@@ -1,35 +1,35 @@
-//! A root-mean-square norm of every head, times a gate; and what the convolution before has seen last.
+//! Root-mean-square norm of every head, times a gate; also saves the last inputs of the convolution.
 
 use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::LaneLayout;
 
-/// What a launch does.
+/// Parts of the work that a launch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormMode {
-    /// Norms heads and keeps what the convolution has seen last.
+    /// Norms heads and saves the last inputs of the convolution.
     All,
     /// Norms heads.
     Norm,
-    /// Keeps what the convolution has seen last.
+    /// Saves the last inputs of the convolution.
     Keep,
 }
 
 /// Buffers of a launch.
 #[derive(Debug)]
 pub struct GatedHeadNorm<'a> {
-    /// `// [tokens, heads, dim]`
+    /// Heads, normed in place. `// [tokens, heads, dim]`
     pub x: &'a Slice,
-    /// How a head of it lies in memory afterwards: heads are whole groups.
+    /// Lane layout of the normed heads. Heads consist of whole groups.
     pub lane_layout: LaneLayout,
-    /// Inputs of the convolution, channels first, and from a column on the gates of the heads. `// [tokens, stride]`
+    /// Inputs of the convolution, then the gates of the heads. `// [tokens, stride]`
     pub rows: &'a Slice,
     /// Width of a row, and the column of its first gate.
     pub place: (usize, usize),
     /// `// [dim]`
     pub weight: &'a Slice,
-    /// The last inputs of all channels: those before the rows, and afterwards the last ones. `// [3, channels]`
+    /// Inputs of the convolution before the rows, replaced by the last ones of the rows. `// [3, channels]`
     pub seen: &'a Slice,
 }
 
@@ -38,8 +38,8 @@ pub fn kernel() -> Kernel {
     plain("gated_head_norm")
 }
 
-/// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place, and what is to be seen before the next rows, or
-/// one of the two.
+/// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place, and/or saves the last convolution inputs
+/// for the next call (see [`NormMode`]).
 pub fn record(
     recording: &mut Recording,
     (tokens, heads, dim): (usize, usize, usize),

@@ -1,5 +1,5 @@
-//! A few rows through the gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>), normed first if asked:
-//! what [`matvec`](super::matvec) and [`glu`](super::glu) do, in one launch.
+//! A few rows times the gate and up matrices of a gated feed-forward (<https://arxiv.org/abs/2002.05202>), with an optional norm of the
+//! inputs: [`matvec`](super::matvec) and [`glu`](super::glu) fused.
 
 use super::gemv::{Gemv, Norm, bindings, groups};
 use super::{Variant, params};
@@ -14,13 +14,13 @@ use crate::weights::upload::Weight;
 pub struct GatedMatvec<'a> {
     /// Inputs. `// [m, k]`
     pub x: &'a Slice,
-    /// Rows of `x`; best up to [`MAX_ROWS`](super::gemv::MAX_ROWS).
+    /// Rows of `x`; preferably at most [`MAX_ROWS`](super::gemv::MAX_ROWS).
     pub m: usize,
-    /// What is done to the inputs first.
+    /// Norm of the inputs.
     pub norm: Option<Norm<'a>>,
     /// The matrix, in one part: rows of the gate, then as many of up. `// [2 * n, k]`
     pub weight: &'a Weight,
-    /// The gate's.
+    /// Activation of the gate.
     pub activation: Activation,
     /// Outputs. `// [m, n]`
     pub y: &'a Slice,
@@ -31,14 +31,14 @@ pub fn kernel(gemv: &Gemv) -> Kernel {
     gemv.kernel("gated_matvec", "", gemv.shader("gated_matvec"), Variant::GatedMatvec(gemv.of_text()))
 }
 
-/// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, and no group of
-/// four rows belongs to the gate and to up.
+/// Returns true if one launch suffices on a device that binds at most `limit` storage buffers: the matrix is in one part, and no group
+/// of four rows contains rows of both the gate and up.
 pub fn can_fuse(weight: &Weight, norm: bool, limit: usize) -> bool {
     let one = weight.parts.len() == 1 && weight.shape.rows.is_multiple_of(2 * ROW_GROUP);
     one && bindings(2, norm, weight.layout) <= limit
 }
 
-/// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs.
+/// Records the launch; requires [`can_fuse`]. `gemv` has two fused outputs.
 pub fn record(recording: &mut Recording, gemv: &Gemv, gated: &GatedMatvec<'_>) -> Result<()> {
     let &GatedMatvec { x, m, norm, weight: Weight { shape, parts, .. }, activation, y } = gated;
     let (n, k) = (shape.rows / 2, shape.cols);

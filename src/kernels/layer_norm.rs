@@ -9,7 +9,7 @@ pub fn kernel() -> Kernel {
     plain("layer_norm")
 }
 
-/// Records `y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias` for rows of `width`, a multiple of 4.
+/// Records `y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias` for rows whose width is a multiple of 4.
 ///
 /// `x`, `y`: `// [rows, width]`; `weight`, `bias`: `// [width]`.
 pub fn record(

@@ -1,4 +1,4 @@
-//! Many rows times a weight matrix, by tiles in registers, and on hardware in workgroup memory.
+//! Many rows times a weight matrix, by tiles in registers and, on hardware, in workgroup memory.
 
 use super::{TuningGroup, Variant, params};
 use crate::error::Result;
@@ -8,34 +8,34 @@ use crate::shader::Shader;
 use crate::weights::layout::{BLOCK, Layout, PlaneKind, ROW_GROUP};
 use crate::weights::upload::Weight;
 
-/// Blocks of inputs that a workgroup stages of each of its rows, rounded.
+/// Blocks of inputs that a workgroup stages, rounded, for each of its rows.
 const K_TILE: usize = 8;
-/// Bytes that neighbouring threads load of each row of a plane: what memory gives at a time.
+/// Consecutive bytes that neighbouring threads load of each row of a plane: a memory transaction.
 const LINE: usize = 64;
 
-/// How threads divide a product. Part of the kernel's text: each choice is a pipeline of its own.
+/// Division of a product among threads. Part of the kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
     /// Threads of a workgroup.
     pub threads: usize,
-    /// Those of them that have columns of their own; the others have the same ones in other rows. If these are fewer than all, inputs and
-    /// weights go through workgroup memory.
+    /// Threads with different columns; the others compute the same columns of other rows. If there are fewer than `threads`, inputs and
+    /// weights are staged in workgroup memory.
     pub across: usize,
     /// Rows of a thread.
     pub rows: usize,
     /// Columns of a thread, in groups of four.
     pub groups: usize,
-    /// Inputs that an iteration of the loop takes, in eights: 1, 2 or 4 of the four in a block; 2 through workgroup memory.
+    /// Inputs of an iteration of the loop, in eights: 1, 2 or 4 of the four in a block; 2 with staging in workgroup memory.
     pub words: usize,
-    /// Whether each product is added to the sum before it, which is one instruction where a device fuses them; else four products
-    /// are summed first, which depend less on one another.
+    /// Each product is added to the sum before it, which is one instruction on devices that fuse them; otherwise four products are summed
+    /// first, which shortens dependency chains.
     pub chained: bool,
-    /// Optional features that it makes use of.
+    /// Optional features that the tuning needs.
     pub uses: Features,
 }
 
 impl Tuning {
-    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    /// All tunings that a device may choose from. Saved choices are indices, so new tunings are appended.
     pub const ALL: [Self; 11] = [
         Self::REGISTERS,
         Self::SOFTWARE,
@@ -50,7 +50,7 @@ impl Tuning {
         Self::LARGE_TILE,
     ];
 
-    /// What suits a device.
+    /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
             DeviceClass::Hardware if kernel_config.few_registers => Self::SMALL_TILE,
@@ -66,7 +66,7 @@ impl Tuning {
     pub const HARDWARE: Self = Self::TILE;
     /// 64 x 128 results of a workgroup, 8 x 8 of a thread.
     pub const TILE: Self = Self { threads: 128, across: 16, groups: 2, ..Self::REGISTERS };
-    /// 128 x 256 results of a workgroup, 8 x 8 of a thread: half the bytes of [`Self::TILE`] for each result.
+    /// 128 x 256 results of a workgroup, 8 x 8 of a thread: half the memory traffic of [`Self::TILE`].
     pub const LARGE_TILE: Self = Self { threads: 512, across: 32, uses: Features::LARGE_WORKGROUPS, ..Self::TILE };
     /// 64 x 64 results of a workgroup, 8 x 4 of a thread.
     pub const NARROW_TILE: Self = Self { groups: 1, ..Self::TILE };
@@ -75,17 +75,17 @@ impl Tuning {
     /// Without workgroup memory.
     pub const REGISTERS: Self =
         Self { threads: 64, across: 64, rows: 8, groups: 1, words: 2, chained: true, uses: Features::NONE };
-    /// For devices that run on a processor.
+    /// For software devices.
     pub const SOFTWARE: Self =
         Self { threads: 16, across: 16, rows: 8, groups: 4, words: 1, chained: false, uses: Features::NONE };
-    /// For those of them that have subgroups, four neighbours of which load inputs for one another.
+    /// For software devices with subgroups: the four threads of a quad load inputs for one another.
     pub const QUADS: Self = Self { rows: 16, uses: Features::SUBGROUPS, ..Self::SOFTWARE };
-    /// Inputs in 8-bit integers, where weights are.
+    /// Inputs in 8-bit integers, for quantised weights.
     pub const DOT: Self = Self { uses: Features::DOT, ..Self::REGISTERS };
-    /// In 16-bit floats.
+    /// Tiles of 16-bit floats.
     pub const F16: Self = Self { uses: Features::F16, ..Self::TILE };
 
-    /// Whether inputs and weights go through workgroup memory.
+    /// Returns true if inputs and weights are staged in workgroup memory.
     pub fn is_tiled(self) -> bool {
         self.across < self.threads
     }
@@ -101,10 +101,10 @@ impl Tuning {
     }
 }
 
-/// The kernel for a layout; `ragged` if the last block of a row goes beyond its inputs.
+/// The kernel for a layout; `ragged` if the last block extends past a row.
 pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     let Tuning { threads, rows, groups, words, chained, uses, .. } = tuning;
-    // Matrices of floats have no integer products: they are multiplied in floats.
+    // Float matrices have no integer products: they are multiplied in floats.
     let (file, needs) = match uses {
         _ if uses.contains(Features::DOT) && layout.is_quantised() => ("matmul_dp4a", Features::DOT),
         _ if uses.contains(Features::SUBGROUPS) => ("matmul_quads", Features::SUBGROUPS),
@@ -135,13 +135,13 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
     Kernel::new(format!("matmul<{layout}>"), needs, shader, Variant::Matmul { layout, ragged, tuning })
 }
 
-/// With what a product through workgroup memory is told of its tile and of the planes.
+/// Sets the constants of the tile and of the planes for a product through workgroup memory.
 fn tiled(mut shader: Shader, layout: Layout, tuning: Tuning) -> Shader {
     let Tuning { threads, across, rows, .. } = tuning;
     let columns = tuning.tile_columns();
     // Words of four columns that a thread loads of each line.
     let piece = (columns * ROW_GROUP / threads).clamp(2, 4);
-    // Inputs of four columns that a thread unpacks one after another.
+    // Inputs of four columns that a thread unpacks consecutively.
     let at_once = match layout {
         Layout::F32 => piece,
         Layout::F16 => 2,
@@ -191,17 +191,17 @@ pub struct Linear<'a> {
     pub y_stride: usize,
     /// First column of `y` that is written.
     pub y_offset: usize,
-    /// Whether to add to what `y` holds.
+    /// Adds to the present content of `y`.
     pub accumulate: bool,
 }
 
 impl Linear<'_> {
-    /// Records the product, of any count of rows by one pipeline: a launch for each part of the matrix.
+    /// Records the product: a launch for each part of the matrix. One pipeline serves any number of rows.
     pub fn record(&self, recording: &mut Recording) -> Result<()> {
         record(recording, Tuning::of(recording.kernel_config()), self)
     }
 
-    /// What a launch binds beside the planes. Where there is no bias its binding holds `x`, which the kernel then leaves alone.
+    /// Buffers besides the planes. Without a bias its binding holds `x`, which the kernel does not read as a bias.
     pub(super) fn bound(&self) -> [&Slice; 3] {
         [self.x, self.y, self.bias.unwrap_or(self.x)]
     }
@@ -212,7 +212,7 @@ impl Linear<'_> {
     }
 }
 
-/// As [`Linear::record`], with a tuning.
+/// Records the product with a tuning.
 pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) -> Result<()> {
     let &Linear { m, weight: Weight { layout, shape, parts }, y_stride, y_offset, .. } = linear;
     let k = shape.cols;
@@ -220,7 +220,7 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
     let alignment = row_alignment(&[k, y_stride]);
     let all = parts.iter().flat_map(|part| {
         let flops = |rows| product_flops(rows, part.rows, k);
-        // Every row comes out the same whichever others are computed with it: whole tiles only waste least.
+        // A row's result does not depend on the rows computed with it; whole tiles only waste the least.
         let tile = tuning.tile_rows().next_multiple_of(alignment);
         let step = if recording.fits(flops(tile)) { tile } else { tuning.rows.next_multiple_of(alignment) };
         recording.divide(m, flops(m), step).map(move |range| (part, range))
@@ -243,7 +243,7 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
             kernel: kernel.clone(),
             params,
             buffers: linear.bound().into_iter().chain(&part.planes).cloned().collect(),
-            // Neighbours in x share columns, whose weights then come from memory once for all rows.
+            // Neighbours in x share columns, whose weights are then loaded from memory once for all rows.
             grid: [m.div_ceil(tuning.tile_rows()) as u32, n.div_ceil(tuning.tile_columns()) as u32, 1],
             note: format!("m={m} n={n} k={k}"),
         };
@@ -251,7 +251,7 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
     })
 }
 
-/// Of `m` rows times a matrix.
+/// Operations of `m` rows times a matrix.
 fn product_flops(m: usize, n: usize, k: usize) -> u64 {
     2 * [m, n, k].map(|size| size as u64).iter().product::<u64>()
 }

@@ -1,4 +1,4 @@
-//! A few rows times a weight matrix, normed first if asked.
+//! A few rows times a weight matrix, with an optional norm of the inputs.
 
 use super::gemv::{Gemv, Norm, groups};
 use super::{Linear, Variant, params};
@@ -11,8 +11,8 @@ pub fn kernel(gemv: &Gemv) -> Kernel {
     gemv.kernel("matvec", "", gemv.shader("matvec"), Variant::Matvec(gemv.of_text()))
 }
 
-/// Records `y = norm(x) * w^T (+ bias) (+ y)` of best up to [`MAX_ROWS`](super::gemv::MAX_ROWS) rows: a launch for each part of the matrix.
-/// `gemv` is made for one fused output.
+/// Records `y = norm(x) * w^T (+ bias) (+ y)`, preferably for at most [`MAX_ROWS`](super::gemv::MAX_ROWS) rows: a launch for each part of
+/// the matrix. `gemv` has one fused output.
 pub fn record(recording: &mut Recording, gemv: &Gemv, linear: &Linear<'_>, norm: Option<Norm<'_>>) -> Result<()> {
     let &Linear { m, weight: Weight { shape, parts, .. }, y_stride, y_offset, .. } = linear;
     let kernel = kernel(gemv);

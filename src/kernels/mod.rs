@@ -1,7 +1,7 @@
-//! One module a WGSL file: its parameters, its bindings and its grid. A `record` function adds a launch to a recording, and fails as
-//! [`Recording::dispatch`](crate::gpu::Recording::dispatch).
+//! GPU kernels, one module for each WGSL file: parameters, bindings and grid. A `record` function adds a launch to a recording, and fails
+//! as [`Recording::dispatch`](crate::gpu::Recording::dispatch) does.
 //!
-//! Knows shapes and buffers, nothing of what a model makes of them. [`crate::reference`] has the same names on the CPU.
+//! Kernels know shapes and buffers, but nothing of models. [`crate::reference`] has modules of the same names that compute on the CPU.
 
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig};
@@ -57,7 +57,7 @@ pub enum TuningGroup {
 }
 
 impl TuningGroup {
-    /// What else this group may be computed with on a device, beside what suits its class: as [`KernelConfig::variants`] counts.
+    /// Indices of the tunings to try on a device besides the default of its class, in the numbering of [`KernelConfig::variants`].
     pub fn candidates(self, kernel_config: KernelConfig) -> Vec<u8> {
         use {attention as prompt, attention_step as step};
         let plain = KernelConfig { variants: KernelConfig::of(kernel_config.class).variants, ..kernel_config };
@@ -66,7 +66,7 @@ impl TuningGroup {
             Self::AttentionStep => others(kernel_config, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
             Self::Matmul => {
                 let all = others(kernel_config, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses);
-                // More sums than a GPU has registers for.
+                // QUADS has more sums than a GPU thread has registers for.
                 let fits = |pick: &u8| matmul::Tuning::ALL[usize::from(*pick) - 1] != matmul::Tuning::QUADS;
                 all.into_iter().filter(|pick| kernel_config.class == DeviceClass::Software || fits(pick)).collect()
             }
@@ -74,7 +74,7 @@ impl TuningGroup {
         }
     }
 
-    /// Whether a kernel's text follows the tuning of this group, or adds up what such kernels leave.
+    /// Returns true for kernels whose text depends on the tuning of this group, or which join their partial results.
     pub(crate) fn computes(self, kernel: &Kernel) -> bool {
         match kernel.origin() {
             Some(Variant::Matvec(_) | Variant::GatedMatvec(_) | Variant::QkvMatvec { .. }) => self == Self::Gemv,
@@ -86,23 +86,23 @@ impl TuningGroup {
     }
 }
 
-/// The entries of `all` that a device may use, without the one that suits it.
+/// Indices of the entries of `all` that a device supports, without the default.
 fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
     let may = |entry: &T| *entry != suits && kernel_config.features.contains(uses(entry));
     (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
 }
 
-/// All that a kernel's text depends on. Every [`Kernel`] of this room holds its variant as [`Kernel::origin`], from which [`cases::of`]
-/// makes the inputs that test it.
+/// Everything that a kernel's text depends on. Every [`Kernel`] of this room holds its variant as [`Kernel::origin`], from which
+/// [`cases::of`] makes test inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Variant {
-    /// The kernel of that name, which is one text for every model.
+    /// A kernel with one text for every model, by name.
     Plain(&'static str),
     /// [`attention`](mod@attention).
     Attention { head_dim: usize, source: attention::Source, is_gated: bool, tuning: attention::Tuning },
     /// [`attention_join`](mod@attention_join).
     AttentionJoin { head_dim: usize, is_gated: bool },
-    /// [`attention_step`](mod@attention_step) of so many query rows a workgroup, over all of the context or a split of it.
+    /// [`attention_step`](mod@attention_step) with `rows` query rows a workgroup, over the whole context or over a split of it.
     AttentionStep {
         head_dim: usize,
         precision: KvPrecision,
@@ -113,11 +113,11 @@ pub(crate) enum Variant {
     },
     /// [`delta_scan`](mod@delta_scan) of heads of a width.
     DeltaScan { dim: usize },
-    /// [`embed_rows`](mod@embed_rows) from an embedding of which a launch binds so many parts.
+    /// [`embed_rows`](mod@embed_rows), with `parts` parts of the embedding in a launch.
     EmbedRows { layout: Layout, parts: usize },
     /// [`gated_matvec`](mod@gated_matvec).
     GatedMatvec(gemv::Gemv),
-    /// [`matmul`](mod@matmul); ragged if the last block of a row goes beyond its inputs.
+    /// [`matmul`](mod@matmul); `ragged` if the last block extends past a row.
     Matmul { layout: Layout, ragged: bool, tuning: matmul::Tuning },
     /// [`matvec`](mod@matvec).
     Matvec(gemv::Gemv),
@@ -133,7 +133,7 @@ pub(crate) enum Variant {
     RopeAppend { head_dim: usize, has_norms: bool, precision: KvPrecision },
 }
 
-/// Bytes that a launch moves: those that it binds, but of an embedding the rows that are looked up.
+/// Bytes that a launch moves: the size of its bindings, but only the looked-up rows of an embedding.
 pub fn moved_bytes(dispatch: &Dispatch) -> u64 {
     match (dispatch.kernel.origin(), &dispatch.buffers[..]) {
         (Some(Variant::EmbedRows { .. }), [_, _, out, ..]) => 2 * out.bytes,
@@ -141,17 +141,17 @@ pub fn moved_bytes(dispatch: &Dispatch) -> u64 {
     }
 }
 
-/// A kernel that is one text for every model.
+/// A kernel with one text for every model.
 fn plain(name: &'static str) -> Kernel {
     Kernel::new(name, Features::NONE, Shader::new(name), Variant::Plain(name))
 }
 
-/// Workgroups for `threads` threads in groups of 64, folded into two dimensions where one is not enough.
+/// Workgroups for `threads` threads in groups of 64, folded into two dimensions if one is not enough.
 fn linear_grid(threads: usize) -> [u32; 3] {
     folded_grid(threads.div_ceil(64))
 }
 
-/// `groups` workgroups, folded into two dimensions where one is not enough.
+/// `groups` workgroups, folded into two dimensions if one is not enough.
 fn folded_grid(groups: usize) -> [u32; 3] {
     const WIDEST: usize = 32_768;
     if groups <= WIDEST {
@@ -160,9 +160,9 @@ fn folded_grid(groups: usize) -> [u32; 3] {
     [WIDEST as u32, groups.div_ceil(WIDEST).min(u32::MAX as usize) as u32, 1]
 }
 
-/// What a field of a shader's `Params` may be: words of 32 bits.
+/// Types of the fields of a shader's `Params`, as 32-bit words.
 trait Field {
-    /// Appends them.
+    /// Appends the words of the value.
     fn put(self, words: &mut Vec<u32>);
 }
 
@@ -190,7 +190,7 @@ impl Field for [f32; 4] {
     }
 }
 
-/// The activation's number in `shared/activations.wgsl`.
+/// Activations are numbered in `shared/activations.wgsl`.
 impl Field for Activation {
     fn put(self, words: &mut Vec<u32>) {
         words.push(match self {
@@ -201,14 +201,14 @@ impl Field for Activation {
     }
 }
 
-/// Words as [`Dispatch::params`](crate::gpu::Dispatch::params) wants them: whole 16 bytes.
+/// Pads words to whole 16 bytes for [`Dispatch::params`](crate::gpu::Dispatch::params).
 fn param_bytes(mut words: Vec<u32>) -> Vec<u8> {
     words.resize(words.len().next_multiple_of(4), 0);
     bytemuck::cast_slice(&words).to_vec()
 }
 
-/// The bytes of `struct Params` of a kernel's shader: its fields in their order, each with its value or the variable of its name.
-/// `tests/shaders.rs` compares the names.
+/// Bytes of `struct Params` of a shader: its fields in order, each with a value or the variable of its name. `tests/cpu/shaders.rs`
+/// compares the names.
 macro_rules! params {
     ($($field:ident $(= $value:expr)?),* $(,)?) => {{
         let mut words = Vec::new();

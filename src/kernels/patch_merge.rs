@@ -1,4 +1,4 @@
-//! Squares of patches to rows, in the order of torch's `unfold` (`transformers` `modeling_mistral3.py`).
+//! Squares of patches gathered to rows, in the order of torch's `unfold` (`transformers` `modeling_mistral3.py`).
 
 use std::ops::Range;
 

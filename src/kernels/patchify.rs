@@ -1,4 +1,4 @@
-//! A picture to normalised rows, one a patch.
+//! A picture cut into patches: one row of normalised pixels for each.
 
 use std::ops::Range;
 
@@ -12,8 +12,7 @@ pub fn kernel() -> Kernel {
     plain("patchify")
 }
 
-/// Records the cut of the patches `range`. `pixels`: `// [height, width]`, RGBX bytes in a word; `rows`:
-/// `// [range, 3 * side * side]`.
+/// Records the patches `range`. `pixels`: `// [height, width]`, an RGBX pixel in each word; `rows`: `// [range, 3 * side * side]`.
 pub fn record(
     recording: &mut Recording,
     patches: &Patches,

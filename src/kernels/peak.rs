@@ -1,15 +1,15 @@
-//! The rate of arithmetic alone: what products are measured against.
+//! Arithmetic throughput of a device, the upper bound for products.
 
 use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::shader::Shader;
 
-/// Chains of a thread, and how often each goes on in a turn.
+/// Chains of a thread, and multiply-adds of each chain in a turn.
 const CHAINS: u64 = 12;
 const UNROLLED: u64 = 4;
 
-/// What is multiplied.
+/// Number format of the multiply-adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Numbers {
@@ -25,7 +25,7 @@ impl Numbers {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
 
-    /// Features that it takes.
+    /// Features that the format needs.
     pub fn needs(self) -> Features {
         match self {
             Self::F32 => Features::NONE,
@@ -34,7 +34,7 @@ impl Numbers {
         }
     }
 
-    /// Operations that `threads` threads take for `turns` turns; a multiply-add counts as two.
+    /// Operations of `threads` threads in `turns` turns; a multiply-add counts as two.
     pub fn operations(self, threads: usize, turns: usize) -> u64 {
         let of_one = if self == Self::Int8 { 8 } else { 2 };
         of_one * CHAINS * UNROLLED * threads as u64 * turns as u64
@@ -48,7 +48,7 @@ pub fn kernel(numbers: Numbers) -> Kernel {
     Kernel::new(format!("peak<{numbers:?}>"), numbers.needs(), shader, Variant::Peak(numbers))
 }
 
-/// Records so many turns of each thread from `x` to `y`. `x`: `// [threads]`, from -1 to 1; `y`: `// [threads]`.
+/// Records `turns` turns of each thread from `x` to `y`. `x`: `// [threads]`, from -1 to 1; `y`: `// [threads]`.
 pub fn record(
     recording: &mut Recording,
     numbers: Numbers,

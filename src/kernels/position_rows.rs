@@ -12,7 +12,7 @@ pub fn kernel() -> Kernel {
     plain("position_rows")
 }
 
-/// Records the addition to the patches `range` of a picture, which lie in `x`, `width` numbers each.
+/// Records the addition to the patches `range` of a picture.
 ///
 /// `table`: `// [side, side, width]`; `x`: `// [range, width]`.
 pub fn record(

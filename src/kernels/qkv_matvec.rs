@@ -1,5 +1,4 @@
-//! Queries, keys and values of a few tokens in one launch: what a norm, [`matvec`](super::matvec) and
-//! [`rope_append`](super::rope_append) do.
+//! Queries, keys and values of a few tokens in one launch: a norm, [`matvec`](super::matvec) and [`rope_append`](super::rope_append) fused.
 
 use super::cache::{Cache, cache_file};
 use super::gemv::{Gemv, Norm, bindings};
@@ -11,35 +10,35 @@ use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 use crate::weights::layout::LaneLayout;
 use crate::weights::upload::Weight;
 
-/// The attention's inputs of the next `m` tokens.
+/// Arguments of a launch for the next `m` tokens.
 #[derive(Debug)]
 pub struct QkvMatvec<'a> {
     /// Residual stream. `// [m, k]`
     pub x: &'a Slice,
-    /// Rows of `x`; best up to [`MAX_ROWS`](super::gemv::MAX_ROWS).
+    /// Rows of `x`, preferably at most [`MAX_ROWS`](super::gemv::MAX_ROWS).
     pub m: usize,
-    /// What is done to the inputs first.
+    /// Norm of the inputs.
     pub norm: Norm<'a>,
     /// The matrix, in one part: rows of the queries, of the keys, of the values. `// [(q + 2 * kv) * dim, k]`
     pub weight: &'a Weight,
     /// Added to every row before the rotation. `// [(q + 2 * kv) * dim]`
     pub bias: Option<&'a Slice>,
-    /// How the rows divide into heads.
+    /// Division of the rows into heads.
     pub heads: Heads,
-    /// The step's words, as [`rope_append`](super::rope_append) reads them.
+    /// The step buffer, see [`cache`](super::cache).
     pub step: &'a Slice,
     /// Rotated and scaled queries. `// [m, q * dim]`
     pub q: &'a Slice,
-    /// How each of them lies in memory.
+    /// Lane layout of the queries.
     pub q_layout: LaneLayout,
-    /// Where rotated keys and values go, at the step's position and behind it.
+    /// The cache, to which rotated keys and values are appended at the step's position.
     pub cache: &'a Cache,
 }
 
-/// Bindings beside the norm's weight, the bias and the planes: x, q, step and the two planes of the cache.
+/// Bindings besides the norm's weight, the bias and the planes: x, q, step buffer and the two planes of the cache.
 const OWN: usize = 5;
 
-/// The kernel for heads of a width and a precision of the cache.
+/// The kernel for a head width and a precision of the cache.
 pub fn kernel(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: KvPrecision, has_bias: bool) -> Kernel {
     let shader = gemv.shader("qkv_matvec").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
@@ -50,7 +49,7 @@ pub fn kernel(gemv: &Gemv, (head_dim, pairs): (usize, RopePairs), precision: KvP
     gemv.kernel("qkv_matvec", &format!(",{head_dim},{precision}"), shader, variant)
 }
 
-/// Whether a launch can do it on a device that binds at most `limit` storage buffers: the matrix is in one part, the cache is of
+/// Returns true if one launch suffices on a device that binds at most `limit` storage buffers: the matrix is in one part, the cache holds
 /// floats, and four pairs of a head are two groups of four rows.
 pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias: bool, limit: usize) -> bool {
     let is_whole = !matches!(heads.pairs, RopePairs::First(_));
@@ -59,7 +58,7 @@ pub fn can_fuse(weight: &Weight, heads: Heads, precision: KvPrecision, has_bias:
     weight.parts.len() == 1 && precision != KvPrecision::Int8 && heads.dim.is_multiple_of(8) && is_whole && bound
 }
 
-/// Records it, where [`can_fuse`] says so. `gemv` is made for two fused outputs and a norm.
+/// Records the launch; requires [`can_fuse`]. `gemv` has two fused outputs and a norm.
 pub fn record(recording: &mut Recording, gemv: &Gemv, qkv: &QkvMatvec<'_>) -> Result<()> {
     let &QkvMatvec { x, m, norm, weight: Weight { shape, parts, .. }, bias, heads, step, q, q_layout, cache } = qkv;
     let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;

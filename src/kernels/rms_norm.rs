@@ -6,17 +6,17 @@ use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recordin
 use crate::shader::Shader;
 use crate::weights::layout::LaneLayout;
 
-/// How threads add up their sums.
+/// Reduction across threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Optional features that it makes use of.
+    /// Optional features that the tuning needs.
     pub uses: Features,
-    /// Lanes of the subgroups that are emulated; 0 for none.
+    /// Lanes of emulated subgroups; 0 for none.
     pub emulated: usize,
 }
 
 impl Tuning {
-    /// What suits a device.
+    /// The tuning for a device.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let uses = match kernel_config.class {
             DeviceClass::Hardware => kernel_config.features & Features::SUBGROUPS,
@@ -33,9 +33,9 @@ pub fn kernel(tuning: Tuning) -> Kernel {
     Kernel::new("rms_norm", uses, shader, Variant::RmsNorm(tuning))
 }
 
-/// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows of `width`, a multiple of 4.
+/// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows whose width is a multiple of 4.
 ///
-/// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`, in this order.
+/// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`, in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
     tuning: Tuning,

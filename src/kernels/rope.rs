@@ -1,5 +1,5 @@
-//! Rows of queries, keys and values of a picture, taken apart for its attention: queries and keys by a ready table of angles rotated, keys and values
-//! in the attention's precision.
+//! Queries, keys and values of a picture, split into separate buffers for its attention: queries and keys rotated by a table of angles,
+//! keys and values converted to the precision of the attention.
 
 use super::cache::cache_file;
 use super::{Variant, linear_grid, params};
@@ -9,28 +9,28 @@ use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 pub use crate::reference::rope::Heads;
 use crate::shader::Shader;
 
-/// Rows of heads, and where they go.
+/// Arguments of a launch.
 #[derive(Debug)]
 pub struct Rope<'a> {
-    /// Queries, keys and values side by side. `// [tokens, stride]`
+    /// Queries, keys and values of each row, in this order. `// [tokens, stride]`
     pub x: &'a Slice,
     /// Width of a row, at least `(q + 2 * kv) * dim`.
     pub stride: usize,
-    /// Rows.
+    /// Number of rows.
     pub tokens: usize,
-    /// How a row divides into heads, which are a multiple of 8 wide. There may be no queries, or nothing else.
+    /// Division of a row into heads, whose width is a multiple of 8. Queries may be absent, or keys and values.
     pub heads: Heads,
-    /// As [`table`] has them; without, nothing is rotated. `// [tokens, dim]`
+    /// Angles in the format of [`table`]; without them nothing is rotated. `// [tokens, dim]`
     pub angles: Option<&'a Slice>,
-    /// Takes the queries. `// [tokens, q, dim]`
+    /// Output for the queries. `// [tokens, q, dim]`
     pub q: &'a Slice,
-    /// Take the keys and the values. `// [tokens, kv, dim]` each
+    /// Outputs for the keys and the values. `// [tokens, kv, dim]` each
     pub kv: &'a [Slice; 2],
-    /// Of keys and values: floats.
+    /// Float format of keys and values.
     pub precision: KvPrecision,
 }
 
-/// Angles in the order that the kernel reads them in: of pairs of neighbours as they are, else of a row all cosines before all sines.
+/// Angles in the order in which the kernel reads them: unchanged for interleaved pairs; otherwise all cosines of a row before all sines.
 ///
 /// `angles`: `// [tokens, dim / 2, (cos, sin)]`
 pub fn table(pairs: RopePairs, dim: usize, angles: &[[f32; 2]]) -> Vec<f32> {
@@ -41,7 +41,7 @@ pub fn table(pairs: RopePairs, dim: usize, angles: &[[f32; 2]]) -> Vec<f32> {
     angles.chunks_exact(dim / 2).flat_map(|row| [part(row, 0), part(row, 1)]).flatten().collect()
 }
 
-/// The kernel for a precision of keys and values, which rotates or does not.
+/// The kernel for a precision of keys and values, with or without rotation.
 pub fn kernel(is_rotated: bool, precision: KvPrecision) -> Kernel {
     let shader =
         Shader::new("rope").choose("CACHE", cache_file(precision)).set_all([("ROTATED", usize::from(is_rotated))]);
@@ -49,7 +49,7 @@ pub fn kernel(is_rotated: bool, precision: KvPrecision) -> Kernel {
     Kernel::new(name, Features::NONE, shader, Variant::Rope { is_rotated, precision })
 }
 
-/// Records it.
+/// Records the launch.
 pub fn record(recording: &mut Recording, rope: &Rope<'_>) -> Result<()> {
     let &Rope { x, stride, tokens, heads: Heads { q: q_heads, kv: kv_heads, dim, pairs }, angles, q, kv, precision } =
         rope;

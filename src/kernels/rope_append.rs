@@ -1,9 +1,9 @@
-//! Rotary embedding of new queries and keys, and the keys and values into the cache, at a position only the GPU knows.
+//! Rotary embedding of new queries and keys, and the append of keys and values to the cache, at a position that only the GPU knows.
 //!
-//! A cache of floats holds the nearest, one of integers 127 steps either way of the largest number of a head's keys or values.
-//! Numbers beyond 65504, or beyond 127 times that, are cut to it.
+//! A float cache rounds to the nearest number, an integer cache to 127 steps on either side of zero, scaled by the largest number of a
+//! head's keys or values. Numbers beyond 65504, or beyond 127 times that, are clamped.
 //!
-//! The words of the step are those of [`cache`](mod@super::cache).
+//! The words of the step buffer are listed in [`cache`](mod@super::cache).
 
 use super::cache::{Cache, cache_file};
 use super::{Variant, folded_grid, params};
@@ -14,12 +14,12 @@ pub use crate::reference::rope_append::Heads;
 use crate::shader::Shader;
 use crate::weights::layout::LaneLayout;
 
-/// Words of a row of the rope table in `step`.
+/// Words of a row of the rope table.
 pub fn table_stride(head_dim: usize) -> usize {
     head_dim + 4
 }
 
-/// A row of the rope table: the cosines of all pairs, their sines, the scale of queries, three numbers nobody reads.
+/// A row of the rope table: the cosines of all pairs, their sines, the scale of queries, three words of padding.
 ///
 /// `rotations`: `// [head_dim / 2, (cos, sin)]`
 pub fn table_row(rotations: &[[f32; 2]], scale: f32) -> impl Iterator<Item = f32> {
@@ -27,39 +27,39 @@ pub fn table_row(rotations: &[[f32; 2]], scale: f32) -> impl Iterator<Item = f32
     parts.chain([scale, f32::NAN, f32::NAN, f32::NAN])
 }
 
-/// New tokens whose queries, keys and values are ready but for the rotation.
+/// Arguments of a launch for new tokens.
 #[derive(Debug)]
 pub struct RopeAppend<'a> {
-    /// Queries, which are rotated and scaled in place, keys and values. `// [tokens, stride]`
+    /// Queries, keys and values; queries are rotated and scaled in place. `// [tokens, stride]`
     pub qkv: &'a Slice,
     /// Width of a row, at least `(q + 2 * kv) * dim`, a multiple of 4.
     pub stride: usize,
     /// New tokens.
     pub tokens: usize,
-    /// How a row divides into heads.
+    /// Division of a row into heads.
     pub heads: Heads,
-    /// How queries lie in memory afterwards.
+    /// Lane layout of the rotated queries.
     pub q_layout: LaneLayout,
-    /// Norms before the rotation, if there are any.
+    /// Norms before the rotation, if any.
     pub norms: Option<&'a HeadNorms>,
-    /// The step's words.
+    /// The step buffer.
     pub step: &'a Slice,
-    /// Where rotated keys and values go.
+    /// The cache that rotated keys and values are appended to.
     pub cache: &'a Cache,
 }
 
 /// Root-mean-square norms of the queries and the keys of every head.
 #[derive(Debug)]
 pub struct HeadNorms {
-    /// What normed queries are multiplied by. `// [dim]`
+    /// Weight of the norm of queries. `// [dim]`
     pub q: Slice,
-    /// What normed keys are multiplied by. `// [dim]`
+    /// Weight of the norm of keys. `// [dim]`
     pub k: Slice,
     /// Added to the mean square.
     pub eps: f32,
 }
 
-/// The kernel for heads of a width, normed or not, and a precision of the cache.
+/// The kernel for a head width and a precision of the cache, with or without norms.
 pub fn kernel(head_dim: usize, has_norms: bool, precision: KvPrecision) -> Kernel {
     let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
@@ -71,7 +71,7 @@ pub fn kernel(head_dim: usize, has_norms: bool, precision: KvPrecision) -> Kerne
     Kernel::new(format!("rope_append<{head_dim},{precision}{norm}>"), Features::NONE, shader, variant)
 }
 
-/// Records the rotation, and the copy with its rounding.
+/// Records the rotation and the append.
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
     let &RopeAppend { qkv, stride, tokens, heads, q_layout, norms, step, cache } = append;
     let eps = norms.map_or(0.0, |norms| norms.eps);

@@ -1,4 +1,4 @@
-//! The next token: from logits on the GPU to the words that the next step starts from, without the CPU.
+//! The next token, chosen on the GPU and written to the step buffer without a round trip to the CPU.
 
 pub use super::sampling::{NONE, Rules, Sampling};
 use super::{plain, sample_filter, sample_scan};
@@ -8,8 +8,8 @@ use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 impl Sampling {
     /// Records the choice of a token: two launches, three with filters.
     ///
-    /// `logits`: `// [rows, vocab]`, of which [`Rules::of_row`] says which one; `state`: token, position, tokens drawn, of which the token becomes the one chosen and the others
-    /// grow by one. If there is none to choose, the token becomes [`NONE`] and the third word says why: [`read`] understands it.
+    /// `logits`: `// [rows, vocab]`, of which [`Rules::of_row`] selects one; `state`: token, position, tokens drawn. The launch writes the
+    /// token and increments the others. If no token can be chosen, the token becomes [`NONE`] and the third word the reason (see [`read`]).
     pub fn record(&self, recording: &mut Recording, logits: &Slice, state: &Slice) -> Result<()> {
         sample_scan::record(recording, self, 1, logits, state)?;
         if self.rules.filters() {
@@ -24,7 +24,7 @@ pub fn kernel() -> Kernel {
     plain("sample")
 }
 
-/// Records the choice among partial results, the last of the launches of [`Sampling::record`].
+/// Records the choice among partial results, the last launch of [`Sampling::record`].
 pub fn record(recording: &mut Recording, sampling: &Sampling, state: &Slice) -> Result<()> {
     let Sampling { rules, words, values, adjust, .. } = sampling;
     recording.dispatch(Dispatch {
@@ -36,10 +36,10 @@ pub fn record(recording: &mut Recording, sampling: &Sampling, state: &Slice) -> 
     })
 }
 
-/// The token that a step chose, from its first words: token, position, tokens drawn.
+/// The token that a step chose, from the first words of its buffer: token, position, tokens drawn.
 ///
 /// # Errors
-/// [`Error::Gpu`] where logits were NaN, plus infinity or all minus infinity.
+/// [`Error::Gpu`] if logits were NaN, plus infinity or all minus infinity.
 pub fn read([token, _, drawn]: [u32; 3]) -> Result<u32> {
     if token != NONE {
         return Ok(token);

@@ -10,7 +10,7 @@ pub fn kernel() -> Kernel {
     plain("sample_filter")
 }
 
-/// Records the draw. Behind [`sample_scan`](super::sample_scan), whose first partial result becomes the token that was drawn.
+/// Records the draw. It follows [`sample_scan`](super::sample_scan), whose first partial result it replaces by the drawn token.
 pub fn record(recording: &mut Recording, sampling: &Sampling, logits: &Slice, state: &Slice) -> Result<()> {
     let Sampling { rules, words, values, adjust, mask } = sampling;
     recording.dispatch(Dispatch {

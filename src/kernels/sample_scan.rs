@@ -1,4 +1,4 @@
-//! Logits to partial results: many small races.
+//! Logits reduced to partial results, one for each chunk of the vocabulary.
 
 use super::plain;
 use super::sampling::Sampling;
@@ -13,8 +13,8 @@ pub fn kernel() -> Kernel {
     plain("sample_scan")
 }
 
-/// Records the scan of rows of `logits` `// [rows, vocab]`, each as if it were alone, of which `state` says how many tokens were drawn
-/// before; so many partial results must `sampling` have room for.
+/// Records the scan of rows of `logits` `// [rows, vocab]`, each independent of the others. `state` holds the number of tokens drawn
+/// before. `sampling` must have room for the partial results of all rows.
 pub fn record(
     recording: &mut Recording,
     sampling: &Sampling,

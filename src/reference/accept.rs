@@ -1,12 +1,12 @@
-//! Drafts against what greedy draws say.
+//! Verification of drafts by greedy sampling.
 
 use super::sample;
 use super::sample_scan::NONE;
 use crate::sampling::options::SamplingOptions;
 
-/// Draws greedily after one row, and again after the next one as long as the token drawn is the next input.
+/// Samples greedily row by row, up to the first row whose token differs from the next input.
 ///
-/// `words`, `values`: `// [rows, chunks, 2]`; `inputs`: `// [rows]`; `state`: as of [`sample::compute`].
+/// `words`, `values`: `// [rows, chunks, 2]`; `inputs`: `// [rows]`; `state`: see [`sample::compute`].
 pub fn compute(
     options: &SamplingOptions,
     chunks: usize,

@@ -1,8 +1,8 @@
-//! Further rows of pictures' features, added behind layers of the decoder.
+//! Features of pictures added to the residual stream after a decoder layer (DeepStack).
 
 use super::embed_rows::FEATURE;
 
-/// `x[t] += features[row + offset]` for every token whose source names a row of the features.
+/// `x[t] += features[row + offset]` for every token whose source is a row of the features.
 ///
 /// `sources`: `// [tokens]`; `features`: `// [rows, width]`; `x`: `// [tokens, width]`.
 pub fn compute(width: usize, offset: usize, sources: &[u32], features: &[f32], x: &mut [f32]) {

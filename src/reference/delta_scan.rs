@@ -1,4 +1,4 @@
-//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token, behind a short causal convolution with silu.
+//! The gated delta rule (<https://arxiv.org/abs/2412.06464>), token by token, after a short causal convolution with silu.
 
 /// Heads of a gated delta net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct DeltaHeads {
     pub values: usize,
     /// Width of a head; a multiple of [`COLUMNS`](crate::kernels::delta_scan::COLUMNS).
     pub dim: usize,
-    /// Whether value head `i` has key head `i % keys`, as in GGUF files; else neighbours share one.
+    /// Value head `i` uses key head `i % keys`, as in GGUF files; otherwise neighbours share a key head.
     pub tiled: bool,
 }
 
@@ -23,9 +23,10 @@ impl DeltaHeads {
 /// Added to the sum of squares of queries and keys.
 const EPS: f64 = 1e-6;
 
-/// `y[t] = silu(sum of weight[i] * x[t - 3 + i])` for every channel; what lies before the first token is in `before`.
+/// `y[t] = silu(sum of weight[i] * x[t - 3 + i])` for every channel; `before` holds the inputs before the first token.
 ///
-/// `rows`: `// [tokens, stride]`, channels first; `before`: `// [3, channels]`; `weight`: `// [channels, 4]`; returns `// [tokens, channels]`.
+/// `rows`: `// [tokens, stride]`, channels first; `before`: `// [3, channels]`; `weight`: `// [channels, 4]`; returns `// [tokens,
+/// channels]`.
 pub fn convolved(rows: &[f32], stride: usize, before: &[f32], weight: &[f32]) -> Vec<f64> {
     let channels = weight.len() / 4;
     let seen = |at: usize, c: usize| if at < 3 { before[at * channels + c] } else { rows[(at - 3) * stride + c] };
@@ -37,9 +38,9 @@ pub fn convolved(rows: &[f32], stride: usize, before: &[f32], weight: &[f32]) ->
 }
 
 /// For every token: `S *= e^g; d = beta * (v - S^T k); S += k d^T; o = S^T q`, where `g = rate * softplus(a + dt)`, `beta = sigmoid(b)`, and
-/// queries and keys have length 1, queries then being divided by the root of `dim`. All in `f64` but what is kept of a token.
+/// queries and keys have length 1, queries are then divided by the root of `dim`. Computed in `f64`; the state and the outputs are stored in `f32`.
 ///
-/// `y`: q, k and v as [`convolved`] `// [tokens, (2 * keys + values) * dim]`; `rows`: `// [tokens, stride]`, from column `offset` on b of every
+/// `y`: q, k and v from [`convolved`] `// [tokens, (2 * keys + values) * dim]`; `rows`: `// [tokens, stride]`, from column `offset` on b of every
 /// value head and then a; `rate`, `dt`: `// [values]`; `state`:
 /// `// [values, dim, dim]`; `out`: `// [tokens, values, dim]`.
 pub fn compute(

@@ -1,9 +1,9 @@
 //! The rows that start a forward pass: embeddings of tokens and features of pictures.
 
-/// Set in a source that names a row of the features instead of a token.
+/// Marks a source that is a row of the features, not a token.
 pub const FEATURE: u32 = 1 << 31;
 
-/// Writes `out[t] = embedding[sources[t]]`, or `features[..]` where [`FEATURE`] is set.
+/// Writes `out[t] = embedding[sources[t]]`, or `features[..]` if [`FEATURE`] is set.
 ///
 /// `embedding`: `// [vocabulary, width]`; `sources`: `// [tokens]`; `features`: `// [rows, width]`; `out`: `// [tokens, width]`.
 pub fn compute(width: usize, embedding: &[f32], sources: &[u32], features: &[f32], out: &mut [f32]) {

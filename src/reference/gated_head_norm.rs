@@ -1,4 +1,4 @@
-//! A root-mean-square norm of every head, times a gate; and what the convolution before has seen last.
+//! Root-mean-square norm of every head, times a gate; also saves the last inputs of the convolution.
 
 use super::activation::activate;
 use super::rms_norm;
@@ -16,7 +16,7 @@ pub fn compute(heads: usize, eps: f32, x: &mut [f32], rows: &[f32], (stride, off
     }
 }
 
-/// The last three of what `seen` holds and of the rows' channels.
+/// Saves the last three inputs of the channels, from `seen` and `rows` in this order.
 ///
 /// `rows`: `// [tokens, stride]`, channels first; `seen`: `// [3, channels]`.
 pub fn keep(rows: &[f32], stride: usize, seen: &mut [f32]) {

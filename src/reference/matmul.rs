@@ -2,7 +2,7 @@
 
 use super::matvec;
 
-/// Sizes of a product and where its result goes.
+/// Sizes of a product and the place of its result.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// Rows of `x`.
@@ -15,13 +15,13 @@ pub struct Shape {
     pub y_stride: usize,
     /// First column of `y` that is written.
     pub y_offset: usize,
-    /// Whether to add to what `y` holds.
+    /// Adds to the present content of `y`.
     pub accumulate: bool,
 }
 
 /// Writes `y = x * w^T (+ bias) (+ y)`.
 ///
-/// `x`: `// [m, k]`; `w`: `// [n, k]`, already numbers; `bias`: `// [n]`; `y`: `// [m, y_stride]`.
+/// `x`: `// [m, k]`; `w`: `// [n, k]`, dequantised; `bias`: `// [n]`; `y`: `// [m, y_stride]`.
 pub fn compute(shape: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let Shape { m, n, k, y_stride, y_offset, accumulate } = shape;
     for row in 0..m {

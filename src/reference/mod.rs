@@ -1,7 +1,7 @@
-//! Every kernel once more on the CPU, computed the straightforward way: what the WGSL of the same name is tested against.
+//! A plain CPU implementation of every kernel, against which the WGSL file of the same name is tested.
 //!
-//! Plain loops over slices, easy to lay beside the shader; of the rest of the crate only what names a choice. Sums, exponentials and
-//! error functions are taken in `f64` and rounded once at the end, so that a difference to the GPU is the GPU's. Nothing here is fast.
+//! Loops over slices, in the structure of the shader; of the rest of the crate only enums of options are used. Sums, exponentials and error
+//! functions are computed in `f64` and rounded once at the end, so that a difference is an error of the GPU. Nothing here is fast.
 
 pub mod accept;
 pub mod activation;

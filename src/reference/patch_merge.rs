@@ -1,4 +1,4 @@
-//! Squares of patches to rows, in the order of torch's `unfold` (`transformers` `modeling_mistral3.py`).
+//! Squares of patches gathered to rows, in the order of torch's `unfold` (`transformers` `modeling_mistral3.py`).
 
 /// Gathers a grid of `rows x columns` merged tokens, channel slowest, then row, then column of the square.
 ///

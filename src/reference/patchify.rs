@@ -1,8 +1,8 @@
-//! A picture to normalised rows, one a patch.
+//! A picture cut into patches: one row of normalised pixels for each.
 
 use super::position_rows::Grid;
 
-/// How a picture is cut and normalised.
+/// Size of a picture and its patches, and the normalisation.
 #[derive(Debug, Clone, Copy)]
 pub struct Patches {
     /// Width in pixels; a multiple of `side`.
@@ -11,7 +11,7 @@ pub struct Patches {
     pub height: usize,
     /// Side of a patch in pixels.
     pub side: usize,
-    /// Side of the squares of patches that come one after another; with 1 patches come row by row.
+    /// Side of the squares of consecutive patches; with 1, patches come row by row.
     pub merge: usize,
     /// Per-channel mean, in 0..1.
     pub mean: [f32; 3],
@@ -25,7 +25,7 @@ impl Patches {
         self.width / self.side
     }
 
-    /// How the patches lie in the picture.
+    /// Arrangement of the patches in the picture.
     pub fn grid(&self) -> Grid {
         Grid { rows: self.height / self.side, columns: self.columns(), merge: self.merge }
     }

@@ -1,6 +1,6 @@
 //! Chains of multiply-adds.
 
-/// Goes on with three chains in floats for `turns` turns of four. `x`, `y`: `// [threads]`.
+/// Computes three chains of floats for `turns` turns of four multiply-adds. `x`, `y`: `// [threads]`.
 pub fn floats(turns: usize, x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         let x = f64::from(*x);
@@ -9,7 +9,7 @@ pub fn floats(turns: usize, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Goes on with twelve chains of products of four 8-bit integers. `x`, `y`: `// [threads]`.
+/// Computes twelve chains of products of four 8-bit integers. `x`, `y`: `// [threads]`.
 pub fn integers(turns: usize, x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         let w = x.to_bits().to_le_bytes();

@@ -1,6 +1,6 @@
 //! A learned table of positions, resampled to a picture and added to its patches.
 
-/// Patches of a picture that come in squares of `merge * merge`, squares row by row, and row by row in a square.
+/// Arrangement of the patches of a picture: squares of `merge * merge` row by row, and row by row within a square.
 #[derive(Debug, Clone, Copy)]
 pub struct Grid {
     /// Rows of patches; a multiple of `merge`.
@@ -21,8 +21,8 @@ impl Grid {
     }
 }
 
-/// Adds to every patch the table's row at its place: the picture's corners are the table's, what lies between four rows is interpolated
-/// linearly.
+/// Adds the table's row at its place to every patch. The table is stretched over the picture, corner to corner, with linear interpolation
+/// between four rows.
 ///
 /// `table`: `// [side, side, width]`; `x`: `// [rows * columns, width]`.
 pub fn compute(grid: Grid, (side, width): (usize, usize), table: &[f32], x: &mut [f32]) {

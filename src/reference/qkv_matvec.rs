@@ -1,13 +1,13 @@
-//! Queries, keys and values of a few tokens: a product, the rotation, the cache.
+//! Queries, keys and values of a few tokens: a product, the rotation, the append to the cache.
 
 use super::cache::Cache;
 use super::matvec;
 use super::rope_append::{self, Heads, Step};
 use crate::config::KvPrecision;
 
-/// Writes the rotated queries to `q`, rotated keys and values to the cache.
+/// Writes the rotated queries to `q`, rotated keys and the values to the cache.
 ///
-/// `x`: `// [m, k]`, normed already; `w`: `// [(q + 2 * kv) * dim, k]`; `bias`: `// [(q + 2 * kv) * dim]`; `q`: `// [m, q * dim]`.
+/// `x`: `// [m, k]`, already normed; `w`: `// [(q + 2 * kv) * dim, k]`; `bias`: `// [(q + 2 * kv) * dim]`; `q`: `// [m, q * dim]`.
 pub fn compute(
     heads: Heads,
     (x, k): (&[f32], usize),

@@ -11,7 +11,7 @@ pub fn compute(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Writes `y = gained / sqrt(mean(x^2) + eps)`, where the weight is in `gained` already. `x`, `gained`, `y`: `// [rows, width]`
+/// Writes `y = gained / sqrt(mean(x^2) + eps)`, with `gained = x * weight`. `x`, `gained`, `y`: `// [rows, width]`
 pub fn divide(eps: f32, width: usize, x: &[f32], gained: &[f32], y: &mut [f32]) {
     for ((x, gained), y) in x.chunks_exact(width).zip(gained.chunks_exact(width)).zip(y.chunks_exact_mut(width)) {
         let rms = root_mean_square(eps, x);

@@ -1,9 +1,9 @@
-//! Rotary embedding by a ready table of angles (<https://arxiv.org/abs/2104.09864>).
+//! Rotary embedding with a precomputed table of angles (<https://arxiv.org/abs/2104.09864>).
 
 use super::cache::{self, Append, Cache};
 use crate::config::{KvPrecision, RopePairs};
 
-/// The heads of a row of `qkv`: queries, keys, values.
+/// Heads of a row of `qkv`: queries, keys, values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
     /// Query heads.
@@ -12,7 +12,7 @@ pub struct Heads {
     pub kv: usize,
     /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub dim: usize,
-    /// Which lanes of a head form a pair.
+    /// Pairs of lanes that are rotated together.
     pub pairs: RopePairs,
 }
 
@@ -36,8 +36,8 @@ pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv
     }
 }
 
-/// Takes rows of queries, keys and values apart, queries and keys rotated if there are `angles`: queries go to `q`, the others in a
-/// precision to a cache in order.
+/// Splits rows into queries, keys and values; queries and keys are rotated if there are `angles`. Keys and values are stored in a
+/// contiguous cache.
 ///
 /// `x`: `// [tokens, stride]`; `angles`: `// [tokens, dim / 2, (cos, sin)]`; `q`: `// [tokens, q, dim]`.
 pub fn apart(

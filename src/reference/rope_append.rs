@@ -1,24 +1,24 @@
-//! Rotation of new queries and keys, and keys and values into the cache.
+//! Rotation of new queries and keys, and the append of keys and values to the cache.
 
 use super::cache::{self, Append, Cache};
 pub use super::rope::Heads;
 use super::{rms_norm, rope};
 use crate::config::KvPrecision;
 
-/// Where the new tokens stand.
+/// Positions of the new tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// Position of the first.
+    /// Position of the first token.
     pub position: usize,
     /// Position of the table's first row.
     pub table_first: usize,
-    /// Cosines of all pairs, their sines, the scale of queries, three numbers nobody reads. `// [positions, dim + 4]`
+    /// Cosines of all pairs, their sines, the scale of queries, three words of padding. `// [positions, dim + 4]`
     pub table: &'a [f32],
-    /// The pages that hold the tokens.
+    /// The page table.
     pub pages: &'a [u32],
 }
 
-/// Norms the queries and keys of `qkv` head by head, in `f64`; `gains` are those of queries and of keys.
+/// Norms the queries and keys of `qkv` head by head, in `f64`, with the weights `gains` of queries and of keys.
 fn norm((Heads { q, kv, dim, .. }, stride): (Heads, usize), gains: [&[f32]; 2], eps: f32, qkv: &mut [f32]) {
     for row in qkv.chunks_exact_mut(stride) {
         for (head, x) in row.chunks_exact_mut(dim).take(q + kv).enumerate() {
@@ -28,8 +28,8 @@ fn norm((Heads { q, kv, dim, .. }, stride): (Heads, usize), gains: [&[f32]; 2], 
     }
 }
 
-/// Norms queries and keys if there are `norms`, the gains of queries and of keys and what is added to the mean square. Rotates the queries
-/// in place; rotated keys, and values, go to the cache.
+/// Norms queries and keys if there are `norms` (weights of queries and of keys, epsilon), rotates the queries in place, and stores rotated
+/// keys and the values in the cache.
 ///
 /// `qkv`: `// [tokens, stride]`
 pub fn compute(

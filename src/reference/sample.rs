@@ -1,10 +1,10 @@
-//! Partial results to the next token, and the whole of sampling in one function.
+//! The next token from partial results, and all of sampling in one function.
 
 use super::sample_filter::{kept, winner};
 use super::sample_scan::{Logits, NONE, beats, is_greedy};
 use crate::sampling::options::SamplingOptions;
 
-/// Writes token, position and tokens drawn of the next step, and counts the token in `adjust`, if that is not empty.
+/// Writes token, position and tokens drawn for the next step, and counts the token in `adjust`, if that is not empty.
 ///
 /// `words`, `values`: `// [candidates, 2]`
 pub fn compute(
@@ -37,7 +37,7 @@ pub fn compute(
     }
 }
 
-/// The token that all the launches together should choose, or [`NONE`], for logits that are usable.
+/// The token that all launches together must choose, or [`NONE`]. Logits must be usable.
 pub fn choose(options: &SamplingOptions, drawn: u32, logits: Logits<'_>) -> u32 {
     let kept = kept(options, logits);
     if is_greedy(options, logits.raw.len()) {

@@ -1,13 +1,13 @@
-//! The draw among tokens that pass `top_k`, `top_p` and `min_p`: all sorted, then cut, in this order.
+//! The draw among tokens that pass `top_k`, `top_p` and `min_p`, by sorting all tokens and cutting the list in this order.
 
 use super::sample_scan::{Logits, NONE, gumbel, tempered};
 use crate::sampling::options::SamplingOptions;
 
-/// The tokens that stay with their logits, likeliest first; of equals the lower id.
+/// The remaining tokens with their logits, likeliest first; of equal ones, the lower id first.
 pub fn kept(options: &SamplingOptions, logits: Logits<'_>) -> Vec<(u32, f64)> {
     let logit = |id: u32| logits.usable(options, id as usize).map(|logit| (id, f64::from(logit)));
     let mut kept: Vec<(u32, f64)> = (0..logits.raw.len() as u32).filter_map(logit).collect();
-    // Both zeros are equal, and sorting keeps the order of equals.
+    // Both zeros are equal, and the sort is stable.
     kept.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(std::cmp::Ordering::Equal));
     let Some(&(_, largest)) = kept.first() else { return kept };
     let weight = |logit: f64| tempered(options, logit - largest).exp();
@@ -30,7 +30,7 @@ pub fn kept(options: &SamplingOptions, logits: Logits<'_>) -> Vec<(u32, f64)> {
     kept
 }
 
-/// The token that wins the race among those kept, or [`NONE`].
+/// The winner of the race among the tokens `kept`, or [`NONE`].
 pub fn winner(options: &SamplingOptions, drawn: u32, kept: &[(u32, f64)]) -> u32 {
     let mut best = (f64::NEG_INFINITY, NONE);
     let largest = kept.first().map_or(0.0, |&(_, logit)| logit);
@@ -43,7 +43,7 @@ pub fn winner(options: &SamplingOptions, drawn: u32, kept: &[(u32, f64)]) -> u32
     best.1
 }
 
-/// Makes the winner the first partial result, with the first unusable logit of all. `words`: `// [chunks, 2]`
+/// Replaces the first partial result by the winner and the first unusable logit of all. `words`: `// [chunks, 2]`
 pub fn compute(options: &SamplingOptions, drawn: u32, logits: Logits<'_>, words: &mut [[u32; 2]]) {
     let unusable = words.iter().map(|word| word[1]).min().unwrap_or(NONE);
     if let Some(first) = words.first_mut() {

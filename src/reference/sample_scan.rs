@@ -2,21 +2,22 @@
 
 use crate::sampling::options::SamplingOptions;
 
-/// Stands for no token.
+/// Marks the absence of a token.
 pub const NONE: u32 = u32::MAX;
 
-/// Whether some tokens are left out beforehand.
+/// Returns true if the options exclude some tokens beforehand.
 pub fn filters(options: &SamplingOptions, vocab: usize) -> bool {
     let is_on = options.top_k.is_some_and(|top_k| top_k < vocab) || options.top_p < 1.0 || options.min_p > 0.0;
     is_on && !is_greedy(options, vocab)
 }
 
-/// Whether the likeliest token is taken without a race.
+/// Returns true if the likeliest token is taken without a race.
 pub fn is_greedy(options: &SamplingOptions, vocab: usize) -> bool {
     options.temperature == 0.0 || options.top_k.unwrap_or(vocab) <= 1 || options.top_p == 0.0
 }
 
-/// Whether a logit and its Gumbel number win over another. As differences: a small temperature loses nothing to rounding.
+/// Returns true if a logit with its Gumbel number wins over another. Differences are compared, which lose no precision at small
+/// temperatures.
 pub fn beats(options: &SamplingOptions, (a, luck): (f64, f64), (b, other): (f64, f64)) -> bool {
     tempered(options, a - b) > other - luck
 }
@@ -26,24 +27,24 @@ pub fn tempered(options: &SamplingOptions, logit: f64) -> f64 {
     logit / f64::from(options.temperature.max(1e-37))
 }
 
-/// Logits and what is known of each token.
+/// Logits with the adjustments and the mask of each token.
 #[derive(Debug, Clone, Copy)]
 pub struct Logits<'a> {
-    /// As the model gives them. `// [vocab]`
+    /// The model's logits. `// [vocab]`
     pub raw: &'a [f32],
-    /// Bias, and how often the token was drawn. `// [vocab, 2]` or nothing
+    /// Bias, and how often the token was drawn. `// [vocab, 2]` or empty
     pub adjust: &'a [[f32; 2]],
-    /// A bit for each token that may come. `// [vocab / 32]`, or nothing where all may
+    /// A bit for each allowed token. `// [vocab / 32]`, or empty if all are allowed
     pub mask: &'a [u32],
 }
 
 impl Logits<'_> {
-    /// Whether the mask leaves a token out.
+    /// Returns true if the mask excludes a token.
     fn is_masked(&self, id: usize) -> bool {
         self.mask.get(id / 32).is_some_and(|word| word >> (id % 32) & 1 == 0)
     }
 
-    /// With bias and penalties; none for tokens that are forbidden, left out or unusable.
+    /// The logit with bias and penalties; `None` for tokens that are forbidden, masked or unusable.
     pub fn usable(&self, options: &SamplingOptions, id: usize) -> Option<f32> {
         let raw = *self.raw.get(id).filter(|logit| logit.is_finite() && !self.is_masked(id))?;
         let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
@@ -51,7 +52,7 @@ impl Logits<'_> {
         Some(raw + bias - penalty)
     }
 
-    /// Twice the id of a token that is not left out and whose logit is NaN or plus infinity, plus 1 for NaN; or [`NONE`].
+    /// Twice the id of an unmasked token whose logit is NaN or plus infinity, plus 1 for NaN; otherwise [`NONE`].
     pub fn unusable(&self, id: usize) -> u32 {
         let code = |logit: &f32| if logit.is_nan() { 1 } else { 0 } + 2 * id as u32;
         let is_unusable = |logit: &&f32| !self.is_masked(id) && (logit.is_nan() || **logit == f32::INFINITY);
@@ -73,17 +74,17 @@ pub fn pcg4d(key: [u32; 4]) -> [u32; 4] {
     v
 }
 
-/// The standard Gumbel number of a token: `-ln(-ln(1 - u))`, `u` of 64 bits.
+/// The standard Gumbel number of a token: `-ln(-ln(1 - u))`, with 64 bits of `u`.
 pub fn gumbel(seed: u64, drawn: u32, token: u32) -> f64 {
     let [high, low, ..] = pcg4d([token, drawn, seed as u32, (seed >> 32) as u32]);
     let u = (f64::from(high) + (f64::from(low) + 0.5) / 2f64.powi(32)) / 2f64.powi(32);
     -(-(-u).ln_1p()).ln()
 }
 
-/// Of every chunk the winner or [`NONE`] and the first unusable or [`NONE`], and the winner's logit with its Gumbel number, or
-/// where options filter, with the sum of `exp((logit - largest) / temperature)`.
+/// For each chunk the winner or [`NONE`] and the first unusable token or [`NONE`]; the winner's logit and its Gumbel number, or, if options
+/// filter, the sum of `exp((logit - largest) / temperature)`.
 ///
-/// A chunk is what one of 64 lanes reads in `rounds` rounds. `words`, `values`: `// [chunks, 2]`
+/// A chunk holds the tokens that one of 64 lanes reads in `rounds` rounds. `words`, `values`: `// [chunks, 2]`
 pub fn compute(
     options: &SamplingOptions,
     drawn: u32,

@@ -1,4 +1,5 @@
-//! WGSL files to whole shaders: a kernel's file, the files that it uses, its constants. `syntax.rs` tells what a file may say.
+//! Assembly of shaders: a kernel's WGSL file, the files that it uses, and its constants. `syntax.rs` describes the directives in these
+//! files.
 
 mod render;
 #[allow(unreachable_pub, reason = "build.rs compiles it as well")]
@@ -9,18 +10,18 @@ use crate::error::Result;
 /// A WGSL file of this crate.
 #[derive(Debug)]
 pub struct File {
-    /// Without folder and ending.
+    /// File name without folder and extension.
     pub name: &'static str,
-    /// Below the crate's root.
+    /// Path from the crate's root.
     pub path: &'static str,
-    /// What it holds.
+    /// Content.
     pub text: &'static str,
 }
 
 /// Every file in `shaders/`, by name.
 pub const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
-/// A kernel's file with its constants and choices. Comparing two touches no WGSL.
+/// A kernel's file with its constants and choices. Comparing two of them reads no WGSL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shader {
     file: &'static str,
@@ -29,25 +30,25 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// The file of that name, without constants.
+    /// A shader of `file`, without constants.
     pub fn new(file: &'static str) -> Self {
         Self { file, numbers: Vec::new(), files: Vec::new() }
     }
 
-    /// With the number of a constant.
+    /// Sets a constant.
     #[must_use]
     pub fn set(self, name: &'static str, number: usize) -> Self {
         self.set_all([(name, number)])
     }
 
-    /// With the numbers of several constants.
+    /// Sets several constants.
     #[must_use]
     pub fn set_all<const N: usize>(mut self, numbers: [(&'static str, usize); N]) -> Self {
         self.numbers.extend(numbers);
         self
     }
 
-    /// With the file that `//: use $NAME` stands for.
+    /// Sets the file for the directive `//: use $NAME`.
     #[must_use]
     pub fn choose(mut self, name: &'static str, file: &'static str) -> Self {
         self.files.push((name, file));
@@ -59,10 +60,11 @@ impl Shader {
         self.file
     }
 
-    /// The whole shader, but for its directives: the kernel's file, then those it uses.
+    /// The text of the shader without directives: the kernel's file, then the files that it uses.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] with file and line: a constant without a value, a value nothing declares, a file that does not exist.
+    /// [`crate::Error::Internal`] with file and line: a constant without a value, a value that no file declares, a file that does not
+    /// exist.
     pub fn source(&self) -> Result<String> {
         render::source(self)
     }

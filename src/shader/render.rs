@@ -1,4 +1,4 @@
-//! One shader from the files it is made of.
+//! Renders a shader from its files.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -7,7 +7,7 @@ use super::syntax::{Kind, Node, filled, parse};
 use super::{FILES, File, Shader};
 use crate::error::{Error, Result};
 
-/// The shader's text: the kernel's own file first, so that its bindings are the first.
+/// The shader's text. The kernel's own file is first, so that its bindings are the first.
 pub(super) fn source(shader: &Shader) -> Result<String> {
     let mut render =
         Render { shader, numbers: shader.numbers.iter().copied().collect(), met: HashSet::new(), done: HashSet::new() };
@@ -30,7 +30,7 @@ fn no_file(name: &str) -> String {
 
 struct Render<'a> {
     shader: &'a Shader,
-    /// Of constants and of the repetitions around a line.
+    /// Numbers of constants and of the enclosing repetitions.
     numbers: HashMap<&'static str, usize>,
     /// Constants and choices that the files declare.
     met: HashSet<&'static str>,
@@ -38,12 +38,12 @@ struct Render<'a> {
     done: HashSet<(&'static str, String)>,
 }
 
-/// A file on its way to text.
+/// A file that is being rendered.
 struct Unit<'a> {
     file: &'static File,
     prefix: &'a str,
     text: String,
-    /// Of the files that it uses.
+    /// Text of the files that it uses.
     used: String,
 }
 
@@ -54,7 +54,7 @@ impl Unit<'_> {
 }
 
 impl Render<'_> {
-    /// A file, and behind it those that it uses, each once.
+    /// Renders a file, followed by the files that it uses, each once.
     fn unit(&mut self, file: &'static File, prefix: &str) -> Result<String> {
         if !self.done.insert((file.name, prefix.to_owned())) {
             return Ok(String::new());
@@ -112,7 +112,7 @@ impl Render<'_> {
         number.ok_or_else(|| unit.fault(line, format!("{name} has no value")))
     }
 
-    /// The file that a `use` means.
+    /// The file of a `use` directive.
     fn chosen(&mut self, name: &'static str) -> std::result::Result<&'static File, String> {
         let name = match name.strip_prefix('$') {
             None => name,
@@ -126,7 +126,7 @@ impl Render<'_> {
     }
 }
 
-/// `text` with the numbers of its bindings.
+/// `text` with its bindings numbered.
 fn numbered(text: &str) -> String {
     const BINDING: &str = "@binding(";
     let mut parts = text.split(BINDING);
@@ -144,7 +144,7 @@ fn is_part_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// The name that a line declares for the whole shader.
+/// The name that a line declares at module scope.
 fn declared(line: &str) -> Option<&str> {
     let after_word = || ["fn ", "struct ", "alias ", "const "].iter().find_map(|word| line.strip_prefix(word));
     let variable = line.split_once("> ").filter(|(before, _)| !line.starts_with(' ') && before.contains("var<"));
@@ -152,7 +152,7 @@ fn declared(line: &str) -> Option<&str> {
     rest.split(|c| !is_part_of_name(c)).next()
 }
 
-/// `text` with `prefix` before every name that it declares, wherever the name stands but behind a dot.
+/// `text` with `prefix` before every occurrence of a name that it declares, except after a dot.
 fn renamed(text: &str, prefix: &str) -> String {
     let names: HashSet<&str> = text.lines().filter_map(declared).collect();
     let mut out = String::with_capacity(text.len());

@@ -1,49 +1,50 @@
-//! The orders in our WGSL files. Standard library only: `build.rs` compiles this file as well, to check every shader.
+//! Parser of the preprocessor directives in WGSL files. Standard library only, because `build.rs` compiles this file too, to check every
+//! shader.
 //!
 //! ```wgsl
-//! //: use gemv $CHOICE      gemv.wgsl belongs to this file, and so does the one that the kernel chooses
-//! //: use gemv as PREFIX    the same under names of its own, PREFIX_name
-//! //: const ROWS NORM=0     WGSL constants: ROWS with the kernel's number, NORM with this file's
-//! //: each r ROWS c 4       the lines up to its end, for each r below ROWS and each c below 4
-//! //: when NORM             the lines up to its end, or its else, if NORM is not 0; `unless NORM`: if it is 0
+//! //: use gemv $CHOICE      includes gemv.wgsl and the file that the kernel chooses
+//! //: use gemv as PREFIX    includes gemv.wgsl and renames each of its names to PREFIX_name
+//! //: const ROWS NORM=0     declares WGSL constants: the kernel sets ROWS, this file sets NORM
+//! //: each r ROWS c 4       repeats the lines up to `end`, for each r below ROWS and each c below 4
+//! //: when NORM             keeps the lines up to `end` or `else` if NORM is not 0; `unless NORM`: if it is 0
 //! //: else
 //! //: end
-//! var sum$r = 0.0; //: each r ROWS     behind a line, `each`, `when` and `unless` are about this line alone, which may be an order
+//! var sum$r = 0.0; //: each r ROWS     after a line or another directive, `each`, `when` and `unless` apply to this line only
 //! ```
-//! Orders are carried out one after another: a file knows the numbers of the files that it has used, and they know those it declared before.
-//! In every other line, and in a PREFIX, `$r` is the number of a repetition and `$ROWS` that of a constant. `@binding(next)` is one more than
-//! the binding before it.
+//! Directives are executed in order: a file can use the constants of the files that it has included before, and included files can use
+//! the constants declared before the `use`. In all other lines, and in a PREFIX, `$r` is replaced by the number of a repetition and `$ROWS` by the
+//! value of a constant. `@binding(next)` is the previous binding plus one.
 
-/// What starts an order.
-const ORDER: &str = "//: ";
+/// Start of a directive.
+const DIRECTIVE: &str = "//: ";
 
-/// What is wrong with a file.
+/// A fault in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Counted from 1.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// Description of the fault.
     pub reason: String,
 }
 
-/// Lines of WGSL and orders.
+/// Lines of WGSL and directives.
 pub type Block<'a> = Vec<Node<'a>>;
 
-/// A line of WGSL or an order.
+/// A line of WGSL or a directive.
 #[derive(Debug)]
 pub struct Node<'a> {
-    /// Counted from 1.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// What it is.
+    /// Kind of the line.
     pub kind: Kind<'a>,
 }
 
-/// What a [`Node`] is.
+/// Kinds of lines.
 #[derive(Debug)]
 pub enum Kind<'a> {
     /// WGSL.
     Text(&'a str),
-    /// Another file, or with `$` in front the name of a choice; and the prefix of its names.
+    /// Includes another file, or with `$` the file of a choice; `prefix` is put before its names.
     Use { file: &'a str, prefix: Option<&'a str> },
     /// A constant, with its number if the file gives one.
     Const { name: &'a str, number: Option<usize> },
@@ -53,10 +54,10 @@ pub enum Kind<'a> {
     When { name: &'a str, set: Block<'a>, unset: Block<'a> },
 }
 
-/// Reads a file.
+/// Parses a file.
 ///
 /// # Errors
-/// An order that does not exist, a block that is never closed, a name that the file does not declare, a file that there is not.
+/// An unknown directive, an unclosed block, an undeclared name, a file that does not exist.
 pub fn parse<'a>(text: &'a str, is_file: &dyn Fn(&str) -> bool) -> Result<Block<'a>, Fault> {
     let mut parser = Parser { lines: text.lines(), line: 0, known: Vec::new(), is_file };
     match parser.block()? {
@@ -67,20 +68,20 @@ pub fn parse<'a>(text: &'a str, is_file: &dyn Fn(&str) -> bool) -> Result<Block<
 
 struct Parser<'a, 'b> {
     lines: std::str::Lines<'a>,
-    /// The number of the line that was read last.
+    /// Number of the line that was read last.
     line: usize,
-    /// Constants that have been declared, and letters of the repetitions around the line.
+    /// Constants that have been declared, and letters of the enclosing repetitions.
     known: Vec<&'a str>,
     is_file: &'b dyn Fn(&str) -> bool,
 }
 
 impl<'a> Parser<'a, '_> {
-    /// The nodes up to an `end` or `else`, and which of them; `""` at the end of the file.
+    /// Nodes up to an `end` or `else`, and the directive that ended them; `""` at the end of the file.
     fn block(&mut self) -> Result<(Block<'a>, &'a str), Fault> {
         let mut nodes = Vec::new();
         while let Some(text) = self.lines.next() {
             self.line += 1;
-            match text.trim_start().strip_prefix(ORDER) {
+            match text.trim_start().strip_prefix(DIRECTIVE) {
                 Some(word @ ("end" | "else")) => return Ok((nodes, word)),
                 _ => nodes.extend(self.nodes(text)?),
             }
@@ -88,22 +89,22 @@ impl<'a> Parser<'a, '_> {
         Ok((nodes, ""))
     }
 
-    /// What a line says, with the lines of the block that it opens.
+    /// Nodes of a line, with the lines of the block that it opens.
     fn nodes(&mut self, text: &'a str) -> Result<Block<'a>, Fault> {
         let line = self.line;
-        let Some((before, order)) = text.rsplit_once(ORDER) else {
+        let Some((before, directive)) = text.rsplit_once(DIRECTIVE) else {
             self.check_names(text)?;
             return Ok(vec![Node { line, kind: Kind::Text(text) }]);
         };
         let before = before.trim_end();
-        let words: Vec<&str> = order.split_whitespace().collect();
+        let words: Vec<&str> = directive.split_whitespace().collect();
         match words[..] {
             ["each", ref counters @ ..] if !counters.is_empty() && counters.len().is_multiple_of(2) => {
-                self.each(counters, before, order)
+                self.each(counters, before, directive)
             }
             [word @ ("when" | "unless"), name] => {
                 self.check(name, name)?;
-                let (first, second) = self.body(before, order)?;
+                let (first, second) = self.body(before, directive)?;
                 let second = second.unwrap_or_default();
                 let (set, unset) = if word == "when" { (first, second) } else { (second, first) };
                 Ok(vec![Node { line, kind: Kind::When { name, set, unset } }])
@@ -114,19 +115,19 @@ impl<'a> Parser<'a, '_> {
             }
             ["use", ref files @ ..] if before.is_empty() => files.iter().map(|file| self.used(file, None)).collect(),
             ["const", ref names @ ..] if before.is_empty() => names.iter().map(|name| self.constant(name)).collect(),
-            _ => Err(Fault { line, reason: format!("`{order}` is no order") }),
+            _ => Err(Fault { line, reason: format!("unknown directive `{directive}`") }),
         }
     }
 
-    /// A repetition for each pair of letter and count, the first the outermost.
-    fn each(&mut self, counters: &[&'a str], before: &'a str, order: &str) -> Result<Block<'a>, Fault> {
+    /// A repetition for each pair of letter and count, the first one outermost.
+    fn each(&mut self, counters: &[&'a str], before: &'a str, directive: &str) -> Result<Block<'a>, Fault> {
         let (line, outside) = (self.line, self.known.len());
         for pair in counters.chunks_exact(2) {
             self.check(pair[1], pair[1])?;
             self.known.push(pair[0]);
         }
-        let (mut body, None) = self.body(before, order)? else {
-            return Err(Fault { line, reason: format!("`{order}` is never closed") });
+        let (mut body, None) = self.body(before, directive)? else {
+            return Err(Fault { line, reason: format!("`{directive}` is never closed") });
         };
         self.known.truncate(outside);
         for pair in counters.chunks_exact(2).rev() {
@@ -135,8 +136,8 @@ impl<'a> Parser<'a, '_> {
         Ok(body)
     }
 
-    /// What `order` is about: the line in front of it, or the lines up to its end, and those behind its `else`.
-    fn body(&mut self, before: &'a str, order: &str) -> Result<(Block<'a>, Option<Block<'a>>), Fault> {
+    /// The lines that a directive applies to: the text before it on its line, or the lines up to its end; and the lines after its `else`.
+    fn body(&mut self, before: &'a str, directive: &str) -> Result<(Block<'a>, Option<Block<'a>>), Fault> {
         if !before.is_empty() {
             return Ok((self.nodes(before)?, None));
         }
@@ -146,7 +147,7 @@ impl<'a> Parser<'a, '_> {
         if closed == "end" {
             return Ok((first, second));
         }
-        Err(Fault { line, reason: format!("`{order}` is never closed") })
+        Err(Fault { line, reason: format!("`{directive}` is never closed") })
     }
 
     fn used(&self, file: &'a str, prefix: Option<&'a str>) -> Result<Node<'a>, Fault> {
@@ -171,7 +172,7 @@ impl<'a> Parser<'a, '_> {
         filled(text, |name| self.check(name, &format!("${name}")).map(|()| 0)).map(drop)
     }
 
-    /// Checks that a name is a number, or that of a constant or a repetition.
+    /// Checks that a name is a number, a constant or a repetition.
     fn check(&self, name: &str, shown: &str) -> Result<(), Fault> {
         if name.parse::<usize>().is_ok() || self.known.contains(&name) {
             return Ok(());
@@ -180,7 +181,7 @@ impl<'a> Parser<'a, '_> {
     }
 }
 
-/// A line with numbers in the place of what a `$` stands before: one small letter, or capitals and digits.
+/// A line with the names after each `$` replaced by their numbers: one small letter, or capitals and digits.
 pub fn filled<E>(line: &str, number: impl Fn(&str) -> Result<usize, E>) -> Result<String, E> {
     let mut parts = line.split('$');
     let mut out = parts.next().unwrap_or_default().to_owned();

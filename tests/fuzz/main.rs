@@ -1,7 +1,7 @@
 //! Every parser survives damaged and hostile files: no panic, no hang, no memory out of proportion to the input.
 //!
-//! The parsers are those of `fuzz/src`; the inputs are mutations of good files, the same in every run. `docs/testing.md` says
-//! how to run more of them, or one again.
+//! The parsers are in `fuzz/src`; the inputs are mutations of valid files, the same in every run. `docs/testing.md` describes how to run
+//! more of them, or to repeat one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod memory;
@@ -66,7 +66,7 @@ fn hf_settings() {
 #[test]
 fn manifest() {
     let (target, seeds) = (targets::manifest, seeds::manifest());
-    // Whatever the configuration claims, there must be an entry for each tensor.
+    // The configuration may claim any size, but each tensor needs an entry.
     survives(&Parser { name: "manifest", target, seeds, factor: 32, constant: 128 * KIB });
 }
 
@@ -87,7 +87,7 @@ fn picture() {
 #[test]
 fn snapshot() {
     let (target, seeds) = (targets::snapshot, seeds::snapshot());
-    // An entry takes 8 bytes of the file, and 40 in a list, of which there are some; the constant is the shape of a published model.
+    // An entry takes 8 bytes of the file and 40 in a list, of which there are several; the constant is the shape of a published model.
     survives(&Parser { name: "snapshot", target, seeds, factor: 32, constant: 16 * KIB });
 }
 

@@ -1,11 +1,11 @@
-//! An allocator that counts what the thread at hand holds.
+//! An allocator that counts the bytes held by the current thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::Write as _;
 
-/// More than any input may ask for at once: the process ends, since nobody could say more later.
+/// Larger than any valid allocation. The process ends, because a failed allocation could not be reported later.
 const LARGEST_ALLOWED: usize = 4 << 30;
 
 struct Counting;
@@ -23,7 +23,7 @@ thread_local! {
 fn grow(bytes: usize) {
     if bytes > LARGEST_ALLOWED {
         let (parser, case) = CASE.get();
-        // Nothing here may allocate.
+        // No allocation is allowed here.
         let _ = writeln!(std::io::stderr(), "{parser}:{case} asks for {bytes} bytes at once");
         std::process::abort();
     }
@@ -36,47 +36,47 @@ fn shrink(bytes: usize) {
     LIVE.set(LIVE.get() - bytes as i64);
 }
 
-// SAFETY: every call goes to the system's allocator as it came; the counters are plain cells that never allocate.
+// SAFETY: every call is forwarded unchanged to the system's allocator; the counters are plain cells that never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         shrink(layout.size());
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(place, layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if every growth were a copy: for a moment both are there.
+        // Counted as a copy: both blocks may exist for a moment.
         grow(size);
         shrink(layout.size());
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.realloc(place, layout, size) }
     }
 }
 
-/// What a piece of work took.
+/// Memory use of a piece of work.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Taken {
     /// Most bytes held at a time, beyond those held before.
     pub(crate) peak: u64,
     /// Bytes of the largest single allocation.
     pub(crate) largest: u64,
-    /// Bytes still held at the end, the result among them.
+    /// Bytes still held at the end, including the result.
     pub(crate) kept: i64,
 }
 
-/// Runs `work` and measures it. `case` is what an impossible request is blamed on.
+/// Runs `work` and measures it. `case` identifies the input in a report of an impossible request.
 pub(crate) fn measured<T>(case: (&'static str, u64), work: impl FnOnce() -> T) -> (T, Taken) {
     CASE.set(case);
     LARGEST.set(0);

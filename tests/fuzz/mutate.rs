@@ -1,9 +1,9 @@
-//! Good files to bad ones.
+//! Mutations of valid files.
 
 use super::random::Random;
 use super::structure::{Seed, repair_png};
 
-/// Integers at which something changes: a width, a limit of ours, a sign.
+/// Integers at which behaviour changes: widths, limits, signs.
 const EDGES: [u64; 28] = [
     0,
     1,
@@ -35,7 +35,7 @@ const EDGES: [u64; 28] = [
     u64::MAX,
 ];
 
-/// JSON that is none, is of the wrong kind, or lies at an edge.
+/// JSON values that are invalid, of the wrong type, or at an edge.
 const JSON: [&str; 44] = [
     "null",
     "true",
@@ -83,12 +83,12 @@ const JSON: [&str; 44] = [
     "\"\\u0000\"",
 ];
 
-/// Longest piece that is inserted, removed or copied.
+/// Longest part that is inserted, removed or copied.
 const PIECE: usize = 256;
-/// Longest input: what grows does so in steps.
+/// Longest input.
 const LONGEST: usize = 64 << 10;
 
-/// The input of that number: for the first numbers the seeds as they are.
+/// The input with this number; the first ones are the seeds themselves.
 pub(crate) fn input(parser: &str, seeds: &[Seed], case: u64) -> Vec<u8> {
     if let Some(seed) = seeds.get(usize::try_from(case).unwrap_or(usize::MAX)) {
         return seed.bytes.clone();
@@ -114,7 +114,7 @@ pub(crate) fn input(parser: &str, seeds: &[Seed], case: u64) -> Vec<u8> {
     bytes
 }
 
-/// Changes a number or a value. After an earlier change the places need no longer be right: that is a mutation too.
+/// Changes a number or a value. After an earlier change the offsets may be wrong: that is a mutation too.
 fn change_structure(bytes: &mut Vec<u8>, seed: &Seed, seeds: &[Seed], random: &mut Random) {
     let numbers = seed.numbers.len();
     let chosen = random.below(numbers + seed.values.len());
@@ -130,7 +130,7 @@ fn change_structure(bytes: &mut Vec<u8>, seed: &Seed, seeds: &[Seed], random: &m
     }
     let mut range = seed.values[chosen - numbers].clone();
     if random.one_in(2) {
-        // Lists of tokens have most of the values: what holds many others gets its turn.
+        // Most values are in lists of tokens; prefer files with many other values.
         let longest = (0..8).filter_map(|_| random.pick(&seed.values)).max_by_key(|range| range.len());
         range = longest.unwrap_or(&range).clone();
     }
@@ -183,7 +183,7 @@ fn change_bytes(bytes: &mut Vec<u8>, seeds: &[Seed], random: &mut Random) {
         }
         _ => {
             let other = random.pick(seeds).map_or(&[][..], |seed| &seed.bytes);
-            // Often from the same place on, so that the tail still fits.
+            // Often from the same offset, so that the tail still fits.
             let from = if random.one_in(2) { at.min(other.len()) } else { random.below(other.len() + 1) };
             bytes.truncate(at);
             bytes.extend(&other[from..]);
@@ -191,7 +191,7 @@ fn change_bytes(bytes: &mut Vec<u8>, seeds: &[Seed], random: &mut Random) {
     }
 }
 
-/// A number that may do harm in the place of `old`.
+/// A replacement for `old` that may do harm.
 fn number(old: u64, len: usize, random: &mut Random) -> u64 {
     match random.below(8) {
         0 => old.wrapping_add(1),

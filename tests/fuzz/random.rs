@@ -1,4 +1,4 @@
-//! Random numbers that are the same everywhere.
+//! Random numbers that are the same on every machine.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The numbers of a parser's case.
+    /// The generator for a case of a parser.
     pub(crate) fn of(parser: &str, case: u64) -> Self {
         let name = parser.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte));
         let mut random = Self(name);

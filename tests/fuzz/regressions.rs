@@ -1,4 +1,4 @@
-//! Bugs that fuzzing found, or setting its bounds: one test each.
+//! Bugs found by fuzzing: one test each.
 
 use std::io::Cursor;
 
@@ -11,7 +11,7 @@ use super::memory::measured;
 use super::seeds::{animated, fixture};
 use super::{MIB, targets};
 
-/// The place of a lossy WebP frame's width; its height lies behind it.
+/// Offset of the width in a lossy WebP frame; the height follows it.
 fn frame_size(webp: &[u8]) -> usize {
     webp.windows(3).position(|bytes| bytes == [0x9d, 0x01, 0x2a]).expect("a lossy frame") + 3
 }
@@ -32,13 +32,13 @@ fn refused_for_less_than(limit: u64, picture: &[u8], why: &str) {
     assert!(taken.peak < limit, "{taken:?}");
 }
 
-/// 298 bytes that took 400 MB: the decoder believed the frame before it looked at the picture's size.
+/// 298 bytes took 400 MB: the decoder trusted the frame before it read the picture's size.
 #[test]
 fn a_webp_frame_larger_than_its_picture() {
     let still = fixture("images/lossy_alpha.webp");
     assert!(decode(&still, 100).is_ok());
     refused_for_less_than(MIB, &with_size(&still, frame_size(&still), 0x3fff), "another size");
-    // A frame of an animation may claim a size of its own, but within the picture's.
+    // A frame of an animation may have its own size within the picture's.
     let mut moving = animated(&still);
     assert!(decode(&moving, 100).is_ok());
     let header = moving.windows(4).position(|name| name == b"ANMF").expect("a frame") + 8;
@@ -46,7 +46,7 @@ fn a_webp_frame_larger_than_its_picture() {
     refused_for_less_than(MIB, &with_size(&moving, frame_size(&moving), 0x3fff), "larger than the picture");
 }
 
-/// The decoder panicked: it painted the alpha of a frame of the announced size over one of another.
+/// The decoder panicked: it applied the alpha of a frame of the announced size to one of another size.
 #[test]
 fn an_animation_with_alpha_whose_frame_has_another_size() {
     let moving = animated(&fixture("images/lossy_alpha.webp"));
@@ -67,7 +67,7 @@ fn a_picture_too_long_to_resample() {
     refused_for_less_than(MIB, &png(65_537), "65537 x 1");
 }
 
-/// One high id in a small file took 100 MB: what tokens print was a list up to the highest id.
+/// One high id in a small file took 100 MB: the texts of tokens were a list up to the highest id.
 #[test]
 fn a_small_vocabulary_with_a_high_id() {
     let mut file: Value = serde_json::from_slice(&fixture("checkpoints/fp8/tokenizer.json")).expect("JSON");
@@ -82,7 +82,7 @@ fn a_small_vocabulary_with_a_high_id() {
     assert_eq!(tokenizer.token_bytes((1 << 22) - 2), None);
 }
 
-/// A tokenizer left a cache of words behind: up to 10,000 for each tokenizer a thread had ever used.
+/// A tokenizer leaked its cache of words: up to 10,000 for each tokenizer that a thread had ever used.
 #[test]
 fn a_tokenizer_leaves_nothing_behind() {
     let bytes = fixture("checkpoints/fp8/tokenizer.json");

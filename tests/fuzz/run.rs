@@ -1,4 +1,4 @@
-//! Feeds a parser its inputs and watches what it takes.
+//! Runs a parser on its inputs and measures time and memory.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,44 +13,44 @@ use super::memory::{Taken, measured};
 use super::mutate::input;
 use super::structure::Seed;
 
-/// How many inputs each parser gets.
+/// Variable with the number of inputs for each parser.
 const CASES: &str = "OCELLI_FUZZ_CASES";
-/// `parser:number` of the one input to run.
+/// Variable with the one input to run, as `parser:number`.
 const ONE: &str = "OCELLI_FUZZ_CASE";
-/// Inputs where [`CASES`] says nothing.
+/// Inputs without [`CASES`].
 const DEFAULT_CASES: u64 = 20_000;
 /// Longest time for one input; the slowest takes a hundredth of it on an idle machine.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Failures that are listed before the run ends.
 const LISTED: usize = 10;
 
-/// A parser and what it may take.
+/// A parser and its limits.
 pub(crate) struct Parser {
     pub(crate) name: &'static str,
     pub(crate) target: fn(&[u8]) -> Result<()>,
     pub(crate) seeds: Vec<Seed>,
     /// Bytes of memory for each byte of input ...
     pub(crate) factor: u64,
-    /// ... and beside them.
+    /// ... and in addition.
     pub(crate) constant: u64,
 }
 
-/// What a run has seen.
+/// Statistics of a run.
 #[derive(Default)]
 struct Seen {
     codes: BTreeMap<&'static str, u64>,
     failures: Vec<String>,
-    /// Largest share of what is allowed.
+    /// Largest share of the allowed memory.
     fullest: (f64, String),
     slowest: (Duration, u64),
     peak: u64,
     largest: u64,
 }
 
-/// Runs the parser over its inputs.
+/// Runs the parser on its inputs.
 ///
 /// # Panics
-/// If one of them panics or takes too much memory, or if all end alike.
+/// If it panics or takes too much memory on one of them, or if all end alike.
 pub(crate) fn survives(parser: &Parser) {
     let Parser { name, seeds, .. } = parser;
     let started = Instant::now();
@@ -67,7 +67,7 @@ pub(crate) fn survives(parser: &Parser) {
         },
     };
     let count = cases.end - cases.start;
-    // What is made once, on first use, is no input's fault.
+    // Warm-up: memory that is allocated once, on first use, is not counted.
     seeds.iter().for_each(|seed| drop((parser.target)(&seed.bytes)));
     watched(name, |current| {
         for case in cases {
@@ -135,7 +135,7 @@ impl Seen {
     }
 }
 
-/// Runs `work`, which stores the number of the input at hand; ends the process if that number stays for too long.
+/// Runs `work`, which stores the number of the current input; ends the process if that number does not change for too long.
 fn watched(name: &'static str, work: impl FnOnce(&AtomicU64)) {
     let current = AtomicU64::new(0);
     let (done, waiting) = channel::<()>();

@@ -1,4 +1,4 @@
-//! Good files to begin with: the smallest there are, and some fixtures.
+//! Valid files to start from: the smallest ones, and some fixtures.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(crate) fn safetensors() -> Vec<Seed> {
     ["F32", "F16", "BF16", "F8_E4M3"].map(|kind| Seed::safetensors(tiny::safetensors_of(kind))).into()
 }
 
-/// Checkpoints whose tensors are none of a plain decoder.
+/// Checkpoints with more than the tensors of a plain decoder.
 pub(crate) fn checkpoint() -> Vec<Seed> {
     super::targets::tiny_checkpoints().map(|[config, weights]| Seed::checkpoint(&config, &weights)).into()
 }
@@ -33,9 +33,9 @@ pub(crate) fn safetensors_index() -> Vec<Seed> {
     vec![Seed::json(tiny::safetensors_list())]
 }
 
-/// Configurations of all families and spellings, each with the files beside it.
+/// Configurations of all families and spellings, each with its other files.
 pub(crate) fn hf_settings() -> Vec<Seed> {
-    // The importer looks for the ids of three tokens only.
+    // The importer looks up the ids of three tokens only.
     const TOKENIZER: &[u8] =
         br#"{"added_tokens": [{"id": 10, "content": "[IMG]"}, {"id": 12, "content": "[IMG_BREAK]"},
         {"id": 13, "content": "[IMG_END]"}]}"#;
@@ -45,7 +45,7 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
         let tokenizer = TOKENIZER.to_vec();
         [file("config.json"), tokenizer, file("generation_config.json"), processor, b"Be brief.".to_vec()].join(&0)
     };
-    // Their settings of pictures stand in a file of their own, which may stand in the other one too.
+    // Picture settings have a file of their own, which may be nested in the other one.
     let nested = |name: &str| {
         let file = |file: &str| fixture(&format!("checkpoints/{name}/{file}"));
         let processor = [&br#"{"image_processor": "#[..], &file("preprocessor_config.json"), b"}"].concat();
@@ -55,7 +55,7 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
     seeds.into_iter().chain(["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)))).collect()
 }
 
-/// Manifests of packages without and with eyes.
+/// Manifests of packages with and without vision.
 pub(crate) fn manifest() -> Vec<Seed> {
     super::targets::tiny_manifests().map(Seed::json).into()
 }

@@ -1,8 +1,8 @@
-//! Where a file's numbers and values are: what a mutation should hit rather than bytes at random.
+//! Positions of numbers and values in a file, which mutations prefer to random bytes.
 
 use std::ops::Range;
 
-/// A good file, and its parts.
+/// A valid file, and its parts.
 #[derive(Clone, Default)]
 pub(crate) struct Seed {
     pub(crate) bytes: Vec<u8>,
@@ -13,7 +13,7 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
-    /// A file of no known structure.
+    /// A file of unknown structure.
     pub(crate) fn plain(bytes: impl Into<Vec<u8>>) -> Self {
         Self { bytes: bytes.into(), ..Self::default() }
     }
@@ -41,7 +41,7 @@ impl Seed {
         }
     }
 
-    /// A picture: what its headers say, two bytes at a time, and for WebP the sizes of all its chunks.
+    /// A picture: the fields of its headers, two bytes at a time, and for WebP the sizes of all its chunks.
     pub(crate) fn picture(bytes: Vec<u8>) -> Self {
         let mut numbers: Vec<_> = (8..bytes.len().min(72)).map(|at| at..(at + 2).min(bytes.len())).collect();
         let chunk =
@@ -60,7 +60,7 @@ impl Seed {
         Self { numbers: numbers.collect(), values: Vec::new(), bytes }
     }
 
-    /// A GGUF file: everything in the header that is no text.
+    /// A GGUF file: all numbers in the header.
     pub(crate) fn gguf(bytes: Vec<u8>) -> Self {
         let mut walk = Walk { bytes: &bytes, at: 0, numbers: Vec::new() };
         walk.header();
@@ -99,7 +99,7 @@ fn json_values(bytes: &[u8], from: usize) -> Vec<Range<usize>> {
     values
 }
 
-/// A walk over a GGUF file that is known to be good.
+/// A reader of a valid GGUF file.
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -156,7 +156,7 @@ impl Walk<'_> {
     }
 }
 
-/// Makes the checksums of a PNG's chunks right again, so that what was changed in them is looked at.
+/// Corrects the checksums of a PNG's chunks, so that changes in them reach the parser.
 pub(crate) fn repair_png(bytes: &mut [u8]) {
     let mut at = 8;
     while let Some(len) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {

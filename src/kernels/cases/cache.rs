@@ -1,4 +1,4 @@
-//! Cases of what writes the cache of keys and values.
+//! Cases of the kernels that write the KV cache.
 
 use super::harness::{Harness, Holds, Output, POISON, Random};
 use super::products::arrange;
@@ -11,18 +11,18 @@ use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, 
 use crate::reference;
 use crate::reference::rope_append::Step;
 
-/// Where a step stands, and what its table holds.
+/// Positions of a step and content of its rope table.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation {
-    /// Of the first new token.
+    /// Position of the first new token.
     pub position: usize,
-    /// Position of the first row.
+    /// Position of the first row of the table.
     pub table_first: usize,
     /// Rows of the table.
     pub rows: usize,
-    /// Only quarter turns, and queries are scaled by powers of two: nothing is rounded.
+    /// Use only quarter turns, and scales of queries that are powers of two, so that nothing is rounded.
     pub exact: bool,
-    /// Each new token is one of another conversation.
+    /// Each new token belongs to another conversation.
     pub apart: bool,
 }
 
@@ -43,7 +43,7 @@ impl Rotation {
         table
     }
 
-    /// What the kernels read of the tables for so many new tokens.
+    /// Step buffers of `tokens` new tokens, as the kernels read them.
     pub(super) fn words(self, tokens: usize, pages: &[u32], table: &[f32]) -> Vec<u32> {
         if !self.apart {
             return step_words((self.position, self.table_first), pages, table);
@@ -54,13 +54,13 @@ impl Rotation {
         positions.zip(rotations).flat_map(|(position, rotation)| words_apart(position, 1, pages, rotation)).collect()
     }
 
-    /// What the reference reads of them.
+    /// The step as the reference reads it.
     pub(super) fn step<'a>(self, pages: &'a [u32], table: &'a [f32]) -> Step<'a> {
         Step { position: self.position, table_first: self.table_first, table, pages }
     }
 }
 
-/// The words of a step at a position, with a rope table that begins at another; token and count are none.
+/// A step buffer for a position, with a rope table that starts at `table_first`; token and count are unset.
 pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table: &[f32]) -> Vec<u32> {
     let mut words = vec![u32::MAX; rope_table_at(pages.len())];
     (words[1], words[3], words[4], words[5]) = (position as u32, table_first as u32, words.len() as u32, 0);
@@ -69,7 +69,7 @@ pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table:
     words
 }
 
-/// The words of one of several conversations: the pages up to that of its position, and its rotation alone.
+/// The step buffer of one of several conversations: pages up to that of its position, and the rotation of that position only.
 pub(super) fn words_apart(position: usize, splits: usize, pages: &[u32], rotation: &[f32]) -> Vec<u32> {
     let mut own = pages.to_vec();
     own[position / PAGE + 1..].fill(u32::MAX);
@@ -79,26 +79,26 @@ pub(super) fn words_apart(position: usize, splits: usize, pages: &[u32], rotatio
     words
 }
 
-/// Pages that hold so many tokens: the last ones of the cache first, and not the first of all; in order where memory is scarce.
+/// Pages that hold `tokens` tokens: consecutive ones if memory is scarce, otherwise in reverse order and without page 0.
 pub(super) fn pages_of(harness: &Harness<'_>, tokens: usize) -> Vec<u32> {
     let count = tokens.div_ceil(PAGE) as u32;
     if harness.is_lean() { (0..count).collect() } else { (1..=count).rev().collect() }
 }
 
-/// Rows of a cache that these pages lie in.
+/// Rows of the cache up to the end of these pages.
 pub(super) fn rows_of(pages: &[u32], tokens: usize) -> usize {
     let of_page = |(index, page): (usize, &u32)| *page as usize * PAGE + (tokens - index * PAGE).min(PAGE);
     pages.iter().enumerate().map(of_page).max().unwrap_or(0)
 }
 
-/// Words of the planes of a cache of so many rows. Scales are whole pages.
+/// Words of the planes of a cache of `rows` rows. Scales occupy whole pages.
 pub(super) fn plane_words(precision: KvPrecision, kv_heads: usize, head_dim: usize, rows: usize) -> Vec<usize> {
     let rows_of = |plane: usize| if plane < 2 { rows } else { rows.next_multiple_of(PAGE) };
     let planes = precision.head_bytes(head_dim).into_iter().enumerate();
     planes.map(|(plane, bytes)| rows_of(plane) * kv_heads * bytes as usize / 4).collect()
 }
 
-/// A cache to be written, with two rows more than that: of which every bit counts, or where only what the words are worth does.
+/// A cache to be written, with two rows to spare; with `exact`, all bits are compared, otherwise the numbers that they encode.
 pub(super) fn new_cache(
     harness: &Harness<'_>,
     precision: KvPrecision,
@@ -117,25 +117,26 @@ pub(super) fn new_cache(
     Ok((outputs, Cache { precision, planes }))
 }
 
-/// What the reference writes of the planes of a cache.
+/// The planes of a cache for the reference to write.
 pub(super) fn reference_cache(planes: &mut [Output]) -> reference::cache::Cache<'_> {
     let mut words = planes.iter_mut().map(Output::expected_words);
     let mut plane = || words.next().unwrap_or_default();
     reference::cache::Cache { k: plane(), v: plane(), scales: plane() }
 }
 
-/// 128ths, the largest of every head 127 of them: every precision holds them exactly.
+/// Multiples of 1/128, the largest of every head 127/128: exact in every precision.
 pub fn exact_numbers(random: &mut Random, head_dim: usize, len: usize) -> Vec<f32> {
     let number = |i: usize, bits: u32| if i.is_multiple_of(head_dim) { 127 } else { (bits % 255) as i32 - 127 };
     (0..len).map(|i| number(i, random.bits() >> 8) as f32 / 128.0).collect()
 }
 
-/// Ones of either sign: their mean square is 1.
+/// Ones of either sign, whose mean square is 1.
 pub fn signs(random: &mut Random, _: usize, len: usize) -> Vec<f32> {
     (0..len).map(|_| [1.0, -1.0][random.bits() as usize % 2]).collect()
 }
 
-/// New tokens, rotated, and before that normed or not. `numbers` makes so many from heads of a width; of 8-bit integers only what is exact.
+/// Rotates new tokens, with or without norms. `numbers` makes the queries, keys and values from the head width and a length; they must be
+/// exact in 8-bit integers if the cache has these.
 pub fn rope_append(
     tokens: usize,
     (heads, has_norms): (Heads, bool),
@@ -146,7 +147,7 @@ pub fn rope_append(
     let sizes = label(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
     let kernel = append::kernel(heads.dim, has_norms, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
-        // Behind normed heads there may be others.
+        // Normed heads may be followed by other columns.
         let stride = (heads.q + 2 * heads.kv + usize::from(has_norms)) * heads.dim;
         let mut qkv = numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
         let table = rotation.table(harness, heads.dim);
@@ -154,7 +155,7 @@ pub fn rope_append(
         let pages = pages_of(harness, held);
         let (step, mut out) = (harness.words(&rotation.words(tokens, &pages, &table))?, harness.in_place(&qkv)?);
         let (mut planes, cache) = new_cache(harness, precision, heads, rows_of(&pages, held), rotation.exact)?;
-        // Where nothing may be rounded, the mean square of the numbers is 1.
+        // For exact results the mean square of the numbers is 1.
         let eps = if rotation.exact { 0.0 } else { 1e-6 };
         let gain = |random: &mut Random| match random.bits() % 2 {
             _ if !rotation.exact => 1.5 + random.number(),
@@ -195,7 +196,7 @@ pub fn rope_append(
     })
 }
 
-/// Rows taken apart, of which `spare` columns are no head's; rotated, or every bit as it was.
+/// Splits rows into heads; `spare` columns belong to no head. Without rotation every bit must stay.
 pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPrecision), spare: usize) -> Case {
     let sizes = label(format_args!("tokens={tokens} {heads:?} spare={spare}"));
     Case::new(rope::kernel(is_rotated, precision), POINTWISE, sizes, move |harness| {

@@ -1,4 +1,4 @@
-//! Cases of the kernels that multiply a few rows by a matrix and do more in the same launch.
+//! Cases of the kernels that multiply a few rows by a matrix, with further operations in the same launch.
 
 use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
@@ -16,7 +16,7 @@ use crate::weights::layout::MatrixShape;
 
 const EPS: f32 = 1e-5;
 
-/// Inputs, the norm's weight if there is one, and what the product sees of the inputs. `// [m, k]`, `// [k]`, `// [m, k]`
+/// Inputs, the norm's weight if there is one, and the inputs after norm and rounding. `// [m, k]`, `// [k]`, `// [m, k]`
 fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
     let x = uneven(harness, m * k, 3.0);
     let rounds = gemv.k_tile > 0;
@@ -28,7 +28,7 @@ fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec
     let weight: Vec<f32> = (0..k).map(|_| 1.5 + harness.random.number()).collect();
     let mut h = vec![0.0; m * k];
     if rounds {
-        // The norm's weight comes before rounding, the root mean square after it.
+        // The norm's weight is applied before rounding, the root mean square after it.
         let gained: Vec<f32> = x.chunks_exact(k).flat_map(|x| x.iter().zip(&weight).map(|(x, w)| x * w)).collect();
         reference::rms_norm::divide(EPS, k, &x, &seen(&gained), &mut h);
     } else {
@@ -37,7 +37,7 @@ fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec
     (x, Some(weight), h)
 }
 
-/// Inputs and the norm's weight on the device, in the orders that the product reads.
+/// Uploads inputs and the norm's weight in the lane layouts of the product.
 fn arranged_inputs(
     harness: &mut Harness<'_>,
     gemv: Gemv,
@@ -52,7 +52,7 @@ fn norm(weight: &Slice, gemv: Gemv) -> Norm<'_> {
     Norm { weight, eps: EPS, lane_layout: gemv.lane_layouts.gain }
 }
 
-/// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
+/// `m` rows of `k` inputs times a matrix of `n` rows, in parts of `rows_of_part` rows.
 pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
     let sizes = label(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}"));
     Case::new(kernels::matvec::kernel(&gemv), SUM, sizes, move |harness| {
@@ -72,7 +72,7 @@ pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_
     })
 }
 
-/// `m` rows of `k` inputs through a gate of width `n`.
+/// `m` rows of `k` inputs times a gate and an up matrix of `n` rows each.
 pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Activation) -> Case {
     let sizes = label(format_args!("m={m} n={n} k={k} {activation:?} {gemv:?}"));
     Case::new(gated::kernel(&gemv), SUM, sizes, move |harness| {

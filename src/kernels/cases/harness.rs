@@ -1,4 +1,4 @@
-//! Kernels run on known inputs and watched: poisoned outputs, guards around everything, the reference's answer beside the device's.
+//! Runs kernels on known inputs, with poisoned outputs and guards around all buffers, and compares the results with the reference's.
 
 use bytemuck::NoUninit;
 
@@ -8,15 +8,15 @@ use crate::reference::attention_step::HIDDEN;
 use crate::reference::cache::from_half;
 use crate::weights::layout::LaneLayout;
 
-/// What an output holds before a run: a NaN, so that a number that is not written is wrong, however it is used.
+/// Content of outputs before a run: a NaN, so that an unwritten number is always found.
 pub const POISON: f32 = f32::from_bits(0x7fc0_dead);
-/// What no kernel may write: a number, since a NaN that is read and written back may come out the same.
+/// Content that no kernel may overwrite: a number, because a NaN that is read and written back may have the same bits.
 pub const FOREIGN: f32 = -0.012_345_678;
-/// What lies behind an input: another NaN.
+/// Content after the end of an input: another NaN.
 const BEYOND: f32 = f32::from_bits(0x7fc0_0bad);
-/// Words around every buffer: before it, outside the binding, and behind it, inside.
+/// Words of guards around every buffer: before it, outside the binding, and after it, inside.
 const GUARD: usize = 64;
-/// Slices of a buffer start at multiples of this.
+/// Alignment of slices in a buffer.
 const ALIGNMENT: u64 = 256;
 
 /// Marsaglia's xorshift64* (<https://www.jstatsoft.org/article/view/v008i14>): the same numbers on every machine.
@@ -24,7 +24,7 @@ const ALIGNMENT: u64 = 256;
 pub struct Random(u64);
 
 impl Random {
-    /// A stream of its own for every seed.
+    /// A stream for a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -37,7 +37,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
     }
 
-    /// Evenly spread over -1..1.
+    /// The next number, uniform over -1..1.
     pub fn number(&mut self) -> f32 {
         (self.bits() >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
@@ -48,78 +48,78 @@ impl Random {
     }
 }
 
-/// Gathers launches, their inputs and what they should leave in their outputs. What makes buffers fails as
-/// [`Allocator::alloc`](crate::gpu::Allocator::alloc).
+/// Collects launches, their inputs and the expected content of their outputs. Functions that create buffers fail as
+/// [`Allocator::alloc`](crate::gpu::Allocator::alloc) does.
 #[derive(Debug)]
 pub struct Harness<'a> {
     /// The device.
     pub gpu: &'a Gpu,
-    /// Where inputs come from.
+    /// Source of inputs.
     pub random: Random,
-    /// What will run.
+    /// Launches to run.
     pub recording: Recording,
     /// Words of guards around every buffer.
     guard: usize,
-    /// Of the case that is recorded: see [`super::Case::with_lane_layout`].
+    /// Lane layout of the recorded case, see [`super::Case::with_lane_layout`].
     pub(super) lane_layout: LaneLayout,
-    /// Outputs of what is recorded, each with what is known before the run.
+    /// Outputs of the recorded cases, each with an outcome to be filled in.
     pub(super) outputs: Vec<(Outcome, Output)>,
 }
 
-/// A buffer that a kernel writes, and what it should hold afterwards.
+/// A buffer that a kernel writes, and its expected content.
 #[derive(Debug)]
 pub struct Output {
-    /// All of it, guards included.
+    /// The whole buffer, guards included.
     pub buffer: Buffer,
-    /// What the kernel binds.
+    /// The part that the kernel binds.
     pub slice: Slice,
     guard: usize,
     words: Vec<f32>,
-    /// What a difference is relative to, if more than the largest expected number: the terms of a sum may cancel.
+    /// Scale of differences, if larger than the largest expected number: the terms of a sum may cancel.
     pub magnitude: f32,
-    /// What its words are.
+    /// Type of the words.
     pub holds: Holds,
 }
 
-/// What the words of an output are.
+/// Types of the words of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Holds {
     /// 32-bit floats.
     Numbers,
-    /// Words, every bit of which counts.
+    /// Words that must be equal bit by bit.
     Words,
-    /// Two 16-bit floats each, rounded from numbers that may differ in their last bits.
+    /// Pairs of 16-bit floats, rounded from numbers that may differ in their last bits.
     Halves,
 }
 
 impl Output {
-    /// What the output holds now, for the reference to work on.
+    /// The present expectation, on which the reference works in place.
     pub fn expected(&mut self) -> &mut [f32] {
         let end = self.words.len() - self.guard;
         &mut self.words[self.guard..end]
     }
 
-    /// The same in words.
+    /// The present expectation as words.
     pub fn expected_words(&mut self) -> &mut [u32] {
         bytemuck::cast_slice_mut(self.expected())
     }
 
-    /// What the whole buffer should hold in the end, as bytes.
+    /// The expected bytes of the whole buffer after the run.
     pub fn bytes(&self) -> &[u8] {
         bytemuck::cast_slice(&self.words)
     }
 
-    /// What differences are relative to.
+    /// Scale of differences.
     pub fn largest(&self) -> f32 {
-        // The peak of a row that sees nothing is no size.
+        // The peak of a row without visible keys has no scale.
         let counts = |x: &&f32| self.holds == Holds::Numbers && !is_left_alone(**x) && **x != HIDDEN;
         let largest = self.words.iter().filter(counts).fold(self.magnitude, |max, x| max.max(x.abs()));
         largest.max(f32::MIN_POSITIVE)
     }
 }
 
-/// What a kernel made of known inputs.
+/// Result of a kernel on known inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Name with layout or head width.
@@ -128,23 +128,23 @@ pub struct Outcome {
     pub uses: Features,
     /// Largest difference allowed.
     pub tolerance: f64,
-    /// Largest difference to the reference, relative to the largest number; NaN where the kernel's number is.
+    /// Largest difference to the reference, relative to the largest number; NaN if the kernel's number is NaN.
     pub worst: f64,
     /// Numbers that were checked.
     pub checked: usize,
-    /// The worst number and what it should have been.
+    /// The worst number and its expected value.
     pub detail: String,
 }
 
 impl Outcome {
-    /// Whether every number is as close as it must be.
+    /// Returns true if every number is within the tolerance.
     pub fn is_right(&self) -> bool {
         self.worst <= self.tolerance
     }
 }
 
 impl<'a> Harness<'a> {
-    /// Nothing yet.
+    /// An empty harness with guards.
     pub fn new(gpu: &'a Gpu, seed: u64) -> Self {
         let recording = Recording::on(gpu.kernel_config());
         Self {
@@ -157,12 +157,12 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// Without guards, in as little memory as may be: a model is to be loaded beside it.
+    /// An empty harness without guards that takes as little memory as possible, because a model is about to be loaded.
     pub fn lean(gpu: &'a Gpu) -> Self {
         Self { guard: 0, ..Self::new(gpu, 0) }
     }
 
-    /// Whether it is [`Self::lean`].
+    /// Returns true for a harness made by [`Self::lean`].
     pub(super) fn is_lean(&self) -> bool {
         self.guard == 0
     }
@@ -178,27 +178,27 @@ impl<'a> Harness<'a> {
         Ok((buffer, slice))
     }
 
-    /// Numbers on the GPU; whoever reads past them reads NaN.
+    /// Uploads numbers; reads past their end yield NaN.
     pub fn input(&self, numbers: &[f32]) -> Result<Slice> {
         Ok(self.guarded(numbers, BEYOND)?.1)
     }
 
-    /// The same of numbers that there may be.
+    /// Uploads numbers if there are any.
     pub fn optional(&self, numbers: Option<&[f32]>) -> Result<Option<Slice>> {
         numbers.map(|numbers| self.input(numbers)).transpose()
     }
 
-    /// Words on the GPU.
+    /// Uploads words.
     pub fn words(&self, words: &[u32]) -> Result<Slice> {
         Ok(self.guarded(words, u32::MAX)?.1)
     }
 
-    /// A buffer of `len` poisoned words to write.
+    /// A poisoned output of `len` words.
     pub fn output(&self, len: usize, holds: Holds) -> Result<Output> {
         Ok(Output { holds, ..self.in_place(&vec![POISON; len])? })
     }
 
-    /// Numbers to change.
+    /// An output that starts with these numbers.
     pub fn in_place(&self, numbers: &[f32]) -> Result<Output> {
         let (buffer, slice) = self.guarded(numbers, FOREIGN)?;
         let mut words = vec![FOREIGN; self.guard];
@@ -207,12 +207,12 @@ impl<'a> Harness<'a> {
         Ok(Output { buffer, slice, guard: self.guard, words, magnitude: 0.0, holds: Holds::Numbers })
     }
 
-    /// Words to change.
+    /// An output that starts with these words.
     pub fn in_place_words(&self, words: &[u32]) -> Result<Output> {
         Ok(Output { holds: Holds::Words, ..self.in_place(bytemuck::cast_slice(words))? })
     }
 
-    /// The outputs of everything that is recorded.
+    /// The outputs of all recorded cases.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().map(|(_, output)| output)
     }
@@ -220,7 +220,7 @@ impl<'a> Harness<'a> {
     /// Runs everything in one submission and compares.
     ///
     /// # Errors
-    /// What the device complains about.
+    /// Errors of the device.
     pub async fn finish(mut self) -> Result<Vec<Outcome>> {
         let bytes = |output: &Output| (output.words.len() * size_of::<u32>()) as u64;
         let total = self.outputs().map(|output| bytes(output).next_multiple_of(ALIGNMENT)).sum();
@@ -255,20 +255,20 @@ fn halves_apart(e: f32, f: f32, largest: f32) -> f64 {
     if low > high || low.is_nan() { low } else { high }
 }
 
-/// Whether this says that a number is to stay what it is.
+/// Returns true for an expected number that the kernel must not overwrite.
 fn is_left_alone(x: f32) -> bool {
     [POISON, FOREIGN].iter().any(|left| left.to_bits() == x.to_bits())
 }
 
-/// Fills in what came of an output.
+/// Fills in the outcome of an output.
 fn compare(outcome: &mut Outcome, output: &Output, found: &[f32]) {
     let largest = output.largest();
     if output.holds == Holds::Halves {
-        // One step of a 16-bit float in 1..2, as large as steps get beside their number.
+        // One unit in the last place of a 16-bit float in 1..2, the largest relative to its number.
         outcome.tolerance = outcome.tolerance.max(1.0 / 1024.0);
     }
     for (index, (&e, &f)) in output.words.iter().zip(found).enumerate() {
-        // Inside the output; negative in the guard before it.
+        // Relative to the output; negative in the guard before it.
         let at = index.cast_signed() - output.guard.cast_signed();
         let is_same = e.to_bits() == f.to_bits();
         if is_left_alone(e) {

@@ -1,5 +1,5 @@
-//! Known inputs for every kernel, and what the reference makes of them: for the test on the device (`self_test`), the table in
-//! `tests/gpu/kernels`, and through it the browsers'.
+//! Known inputs for every kernel, with results of the reference. Used by the test on the user's device (`self_test`), the table in
+//! `tests/gpu/kernels`, and through that table by the tests in browsers.
 //!
 //! A new kernel needs a function here that makes a [`Case`] from sizes, and a line for [`of`].
 
@@ -39,27 +39,27 @@ use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
 use crate::weights::layout::{LaneLayout, Layout};
 
-/// Copies change nothing.
+/// Tolerance of copies.
 pub const EXACT: f64 = 0.0;
-/// A handful of roundings.
+/// Tolerance of a handful of roundings.
 pub const POINTWISE: f64 = 1e-6;
-/// Sums in `f32`.
+/// Tolerance of sums in `f32`.
 pub const SUM: f64 = 1e-5;
-/// Products of 16-bit floats.
+/// Tolerance of products of 16-bit floats.
 pub const HALVES: f64 = 2e-3;
 
-/// Makes inputs, records the kernel, returns its outputs with what the reference makes of the same.
+/// Makes inputs, records the kernel, and returns its outputs with the expectations of the reference.
 type Record = Box<dyn Fn(&mut Harness<'_>) -> Result<Vec<Output>> + Send + Sync>;
 
 /// A launch of a kernel on known inputs.
 pub struct Case {
     /// The kernel.
     pub kernel: Kernel,
-    /// Sizes worth reading.
+    /// Sizes for reports.
     pub sizes: String,
     /// Largest difference allowed, relative to the largest number of the output.
     pub tolerance: f64,
-    /// What kernels write, or a norm's weight, that products of few rows read.
+    /// Lane layout of outputs and norm weights that matvec kernels read afterwards.
     lane_layout: LaneLayout,
     record: Record,
 }
@@ -80,22 +80,22 @@ impl Case {
         Self { kernel, sizes, tolerance, lane_layout: LaneLayout::NATURAL, record: Box::new(record) }
     }
 
-    /// With another tolerance.
+    /// Returns the case with another tolerance.
     #[must_use]
     pub fn within(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
     }
 
-    /// With rows that products of few rows read in that order. Of the products themselves, the kernel says it.
+    /// Returns the case with rows in a lane layout. The products themselves take their lane layouts from the kernel.
     #[must_use]
     pub fn with_lane_layout(self, lane_layout: LaneLayout) -> Self {
         Self { sizes: label(format_args!("{} {lane_layout:?}", self.sizes)), lane_layout, ..self }
     }
 
-    /// Records it in a harness.
+    /// Records the case in a harness.
     ///
     /// # Errors
-    /// As [`crate::gpu::Allocator::alloc`]; [`Error::Internal`] if what it launches is another kernel than it says.
+    /// The same as for [`crate::gpu::Allocator::alloc`]; [`Error::Internal`] if another kernel than the declared one is launched.
     pub fn record(&self, harness: &mut Harness<'_>) -> Result<()> {
         let before = harness.recording.dispatches().count();
         harness.lane_layout = self.lane_layout;
@@ -113,16 +113,16 @@ impl Case {
     }
 }
 
-/// What tests tell a case by. Elsewhere nobody reads it, and what would write it takes kilobytes of a module.
+/// A label for test reports. Empty in release builds: the formatting code would add kilobytes to the wasm module.
 fn label(sizes: fmt::Arguments<'_>) -> String {
     if cfg!(debug_assertions) { sizes.to_string() } else { String::new() }
 }
 
-/// Inputs of products with few outputs: whole units of every layout, and blocks for all lanes that may share a row, twice for some. With
-/// many outputs the test would take more memory than a small model.
+/// Inputs of products with few outputs: whole units of every layout, and blocks for all lanes that may share a row, two for some. With many
+/// outputs the test would take more memory than a small model.
 const INPUTS: usize = 80 * 32;
 
-/// Tokens of a vocabulary: two workgroups of the scan, the last of them not full.
+/// Tokens of a vocabulary: two workgroups of the scan, the last one incomplete.
 const VOCAB: usize = 1024 + 77;
 
 /// Columns that make up one unit of all planes.
@@ -130,12 +130,12 @@ fn unit(layout: Layout) -> usize {
     layout.plane_units().iter().map(|plane| plane.cols).max().unwrap_or(1)
 }
 
-/// `k` inputs, or some more if a product's last block goes beyond them.
+/// `k` inputs, or more if the last block of a product extends past the row.
 fn inputs(k: usize, is_ragged: bool) -> usize {
     if is_ragged { k + 4 } else { k }
 }
 
-/// What tells on a device whether a kernel of this room computes rightly. Sizes cross the borders of tiles and are small otherwise.
+/// Cases that show whether a kernel computes correctly on a device. Sizes cross the borders of tiles and are small otherwise.
 ///
 /// # Errors
 /// [`Error::Internal`] for a kernel without a case.
@@ -200,7 +200,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             vec![case(), case().with_lane_layout(LaneLayout::for_lanes(2 * head_dim))]
         }
         Variant::AttentionStep { head_dim, precision, rows, q_layout, results, tuning } => {
-            // Two tokens where the rows can be those of two.
+            // Two tokens if the rows of a workgroup can belong to two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
             let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
@@ -265,7 +265,7 @@ fn warm() -> SamplingOptions {
     SamplingOptions { temperature: 0.5, frequency_penalty: 0.25, seed: 1 << 40 | 5, ..SamplingOptions::default() }
 }
 
-/// The likeliest token, and one among all.
+/// Greedy sampling, and sampling among all tokens.
 fn draws() -> [Draw; 2] {
     let greedy = SamplingOptions { temperature: 0.0, ..warm() };
     [greedy, warm()].map(|options| Draw { options, drawn: 3 })

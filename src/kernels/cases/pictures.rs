@@ -1,4 +1,4 @@
-//! Cases of what pictures go through.
+//! Cases of the kernels for pictures.
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub fn patchify((rows, columns): (usize, usize), side: usize, merge: usize, rang
     let sizes = label(format_args!("grid={rows}x{columns} side={side} merge={merge} {range:?}"));
     Case::new(kernels::patchify::kernel(), POINTWISE, sizes, move |harness| {
         let (height, width) = (rows * side, columns * side);
-        // The fourth byte of a pixel is noise too: it must not matter.
+        // The fourth byte of a pixel is random too: it must not matter.
         let pixels: Vec<u32> = (0..height * width).map(|_| harness.random.bits()).collect(); // [height, width, RGBX]
         let (mean, std) = ([0.481, 0.457, 0.408], [0.268, 0.261, 0.275]);
         let patches = kernels::patchify::Patches { width, height, side, merge, mean, std };
@@ -42,7 +42,7 @@ pub fn patchify((rows, columns): (usize, usize), side: usize, merge: usize, rang
     })
 }
 
-/// The patches `range` of a grid in squares of `merge * merge`, each with the row at its place in a table of `side * side`.
+/// The patches `range` of a grid in squares of `merge * merge`, each with its row of a table of `side * side`.
 pub fn position_rows(
     (rows, columns): (usize, usize),
     merge: usize,
@@ -60,13 +60,13 @@ pub fn position_rows(
         kernels::position_rows::record(recording, grid, range.clone(), sizes, &table_slice, &x.slice)?;
         reference::position_rows::compute(grid, sizes, &table, &mut whole);
         x.expected().copy_from_slice(&whole[inside]);
-        // Places are rounded before what lies between is.
+        // Coordinates are rounded before the interpolation.
         x.magnitude = 4.0;
         Ok(vec![x])
     })
 }
 
-/// Tokens, every third of which starts from a row of the features.
+/// Tokens, every third of which has features.
 pub fn add_features(tokens: usize, width: usize, offset: usize) -> Case {
     let sizes = label(format_args!("tokens={tokens} width={width} offset={offset}"));
     Case::new(kernels::add_features::kernel(), EXACT, sizes, move |harness| {

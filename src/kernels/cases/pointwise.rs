@@ -1,4 +1,4 @@
-//! Cases of the kernels that change numbers one by one.
+//! Cases of pointwise kernels and norms.
 
 use super::harness::Holds;
 use super::products::arrange;
@@ -16,7 +16,7 @@ pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
     let sizes = label(format_args!("len={len} {activation:?} size={size}"));
     Case::new(kernels::activation::kernel(), POINTWISE, sizes, move |harness| {
         let mut numbers = harness.random.numbers(len, size);
-        // Whatever the rest, one output is as large as the inputs: 1 + erf and 1 + tanh cancel, relative to `x` they are good.
+        // One output is as large as the inputs: 1 + erf and 1 + tanh cancel, but are accurate relative to `x`.
         numbers[0] = size;
         let mut x = harness.in_place(&numbers)?;
         kernels::activation::record(&mut harness.recording, len, activation, &x.slice)?;
@@ -25,7 +25,7 @@ pub fn activation(len: usize, activation: Activation, size: f32) -> Case {
     })
 }
 
-/// Gates of numbers up to `size`.
+/// Gates and inputs of numbers up to `size`.
 pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case {
     let sizes = label(format_args!("rows={rows} width={width} {activation:?} size={size}"));
     Case::new(kernels::glu::kernel(), POINTWISE, sizes, move |harness| {
@@ -39,7 +39,7 @@ pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case
     })
 }
 
-/// Chains of so many turns in so many threads.
+/// `turns` turns of the chains in `threads` threads.
 pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
     let tolerance = match numbers {
         Numbers::F32 => SUM,
@@ -76,7 +76,7 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
     })
 }
 
-/// Rows of numbers up to `size` around a mean of their own.
+/// Rows of numbers up to `size` around random means.
 pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
     let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size}"));
     Case::new(kernels::layer_norm::kernel(), SUM, sizes, move |harness| {

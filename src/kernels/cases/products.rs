@@ -12,10 +12,10 @@ use crate::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, 
 use crate::weights::quant;
 use crate::weights::upload::{RowShard, Weight};
 
-/// A random matrix on the GPU, in parts of so many rows, and the numbers that its layout keeps. `// [rows, cols]`
+/// A random matrix on the GPU, in parts of `rows_of_part` rows, and its numbers after rounding to the layout. `// [rows, cols]`
 ///
 /// # Errors
-/// As [`Gpu::alloc_beside`](crate::gpu::Gpu::alloc_beside).
+/// The same as for [`Gpu::alloc_beside`](crate::gpu::Gpu::alloc_beside).
 pub fn random_matrix(
     harness: &mut Harness<'_>,
     layout: Layout,
@@ -42,7 +42,7 @@ pub fn random_matrix(
     Ok((Weight { layout, shape, parts }, numbers))
 }
 
-/// Of random numbers, or where a layout is only ever read from files, of random bits with scales that make small numbers of them.
+/// Planes of random numbers; for layouts without an encoder, of random bits with scales that keep the numbers small.
 fn random_planes(harness: &mut Harness<'_>, layout: Layout, shape: MatrixShape) -> Result<Vec<Vec<u8>>> {
     let specs = layout.matrix_planes(shape).unwrap_or_default();
     if layout.spec().encode.is_some() {
@@ -67,7 +67,7 @@ fn halves(harness: &mut Harness<'_>, bytes: usize, size: f32) -> Vec<u8> {
     harness.random.numbers(bytes / 2, 1.0).into_iter().flat_map(|x| f16::from_f32(number(x)).to_le_bytes()).collect()
 }
 
-/// Rows of an embedding with so many rows, in parts of so many, and of features.
+/// Rows of an embedding of `vocabulary` rows, in parts of `rows_of_part`, and of features.
 pub fn embed_rows(
     layout: Layout,
     tokens: usize,
@@ -78,8 +78,8 @@ pub fn embed_rows(
     let parts = vocabulary.div_ceil(rows_of_part.next_multiple_of(ROW_GROUP)).min(embed::parts_at_once(layout));
     let sizes =
         label(format_args!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}"));
-    // Every layout's numbers are exact in f32: at most 8 bits times the 11 of a scale, in a K-quant
-    // 6 times 7 times 11, or 5 times 8 times 11, and one subtraction.
+    // Numbers of every layout are exact in f32: at most 8 bits times the 11 of a scale; in a K-quant 6 times 7 times 11, or 5 times 8 times
+    // 11, and one subtraction.
     Case::new(embed::kernel(layout, parts), EXACT, sizes, move |harness| {
         let shape = MatrixShape { rows: vocabulary, cols: hidden };
         let (weight, embedding) = random_matrix(harness, layout, shape, rows_of_part)?; // [vocabulary, hidden]
@@ -106,7 +106,7 @@ pub fn embed_rows(
     })
 }
 
-/// Numbers up to `size`, smaller by another power of two in each block of 32: scales that are mixed up show.
+/// Numbers up to `size`, scaled by a different power of two in each block of 32, which reveals mixed-up scales.
 pub(super) fn uneven(harness: &mut Harness<'_>, len: usize, size: f32) -> Vec<f32> {
     let mut numbers = harness.random.numbers(len, size);
     for block in numbers.chunks_mut(BLOCK) {
@@ -116,31 +116,31 @@ pub(super) fn uneven(harness: &mut Harness<'_>, len: usize, size: f32) -> Vec<f3
     numbers
 }
 
-/// How large a sum of such products usually is: the root of the sum of their squares, for the largest row of each.
+/// Usual size of a sum of such products: the root of the sum of their squares, for the largest row of each.
 pub(super) fn magnitude(x: &[f32], w: &[f32], k: usize) -> f32 {
     let products = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| (x * w) * (x * w)).sum::<f32>().sqrt();
     let rows = x.chunks_exact(k).take(4).flat_map(|x| w.chunks_exact(k).map(move |w| (x, w)));
     rows.map(|(x, w)| products(x, w)).fold(0.0, f32::max)
 }
 
-/// Brings rows into an order.
+/// Converts rows to a lane layout.
 pub(super) fn arrange(lane_layout: LaneLayout, rows: &mut [f32]) {
     rows.copy_from_slice(&lane_layout.arranged(rows));
 }
 
-/// What a product adds and where it goes.
+/// Terms that a product adds, and the place of its outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Into {
-    /// Whether it adds a bias.
+    /// Adds a bias.
     pub bias: bool,
-    /// Whether it adds what `y` holds.
+    /// Adds to the present content of `y`.
     pub accumulate: bool,
     /// Columns of `y` before and after the written ones.
     pub around: (usize, usize),
 }
 
 impl Into {
-    /// What `y` holds before. `// [m, before + n + after]`
+    /// Content of `y` before the launch. `// [m, before + n + after]`
     pub(super) fn held(self, harness: &mut Harness<'_>, m: usize, n: usize) -> Vec<f32> {
         let (before, after) = self.around;
         let mut held = vec![FOREIGN; m * (before + n + after)];
@@ -151,16 +151,16 @@ impl Into {
     }
 }
 
-/// What a kernel that rounds is compared with.
+/// Expectation of a kernel that rounds its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
-    /// The product of what it rounds to.
+    /// The product of the rounded numbers.
     Seen,
-    /// The product of what it is given.
+    /// The product of the exact numbers.
     Given,
 }
 
-/// Inputs and weights as a kernel sees them that uses these features. `// [m, k]`, `// [n, k]`
+/// Inputs and weights after the rounding of a kernel with these features. `// [m, k]`, `// [n, k]`
 pub fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f32>) {
     match uses {
         _ if uses.contains(Features::DOT) => (reference::rounded::int8(k, x), w.to_vec()),
@@ -169,11 +169,11 @@ pub fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f3
     }
 }
 
-/// A matrix in a layout, in parts of so many rows.
+/// A matrix in a layout, in parts of this many rows.
 pub(super) type Cut = (Layout, MatrixShape, usize);
 
-/// Records `y = x * w^T`, with what `into` adds, of `m` rows on the device. `seen` tells what the product sees of inputs and weights.
-/// `// [m, k]`, `// [n, k]`
+/// Records `y = x * w^T` for `m` rows on the device, plus the terms of `into`. `seen` returns the inputs and weights after rounding. `//
+/// [m, k]`, `// [n, k]`
 pub(super) fn linear(
     harness: &mut Harness<'_>,
     (m, x): (usize, &Slice),
@@ -200,7 +200,7 @@ pub(super) fn linear(
     Ok(vec![y])
 }
 
-/// `m` rows of `k` inputs times a matrix of `n` rows, in parts of so many.
+/// `m` rows of `k` inputs times a matrix of `n` rows, in parts of `rows_of_part` rows.
 pub fn matmul(
     against: Against,
     (layout, tuning): (Layout, many::Tuning),

@@ -7,7 +7,7 @@ use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{GatedHeadNorm, NormMode};
 use crate::{kernels, reference};
 
-/// Tokens behind others, with decays from almost none to almost all.
+/// A scan that continues a state, with decays from almost none to almost all.
 pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
     let sizes = label(format_args!("tokens={tokens} {heads:?} keeps={keeps}"));
     Case::new(kernels::delta_scan::kernel(heads.dim), SUM, sizes, move |harness| {
@@ -50,16 +50,16 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
     })
 }
 
-/// Heads of numbers up to 3, behind so many channels.
+/// Heads of numbers up to 3, with gates in rows after `channels` other columns.
 pub fn gated_head_norm(
     (tokens, heads, dim): (usize, usize, usize),
-    (channels, behind): (usize, usize),
+    (channels, spare): (usize, usize),
     mode: NormMode,
 ) -> Case {
     let sizes =
-        label(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} behind={behind} {mode:?}"));
+        label(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} spare={spare} {mode:?}"));
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
-        let (stride, eps) = (channels + heads * dim + behind, 1e-6);
+        let (stride, eps) = (channels + heads * dim + spare, 1e-6);
         let numbers = harness.random.numbers(tokens * heads * dim, 3.0);
         let rows = harness.random.numbers(tokens * stride, 6.0); // [tokens, stride]
         let weight = harness.random.numbers(dim, 2.0);

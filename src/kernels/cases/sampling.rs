@@ -10,24 +10,24 @@ use crate::reference;
 use crate::reference::sample_scan::{self as scan, Logits as Known, NONE};
 use crate::sampling::options::SamplingOptions;
 
-/// The logits of a case.
+/// Logits of a case.
 #[derive(Clone, Copy)]
 pub struct Logits {
-    /// What they are like.
+    /// Name of the distribution.
     pub name: &'static str,
     /// The logit of a token.
     pub logit: fn(&mut Random, usize) -> f32,
-    /// Tokens with NaN and with infinity instead.
+    /// Tokens whose logits are NaN and infinity.
     pub unusable: Option<(usize, usize)>,
-    /// Tokens that may come; then rows that nobody wants stand before these logits.
+    /// Allowed tokens. With a mask, the logits follow unused rows.
     pub mask: Option<fn(usize) -> bool>,
 }
 
-/// Rows that nobody wants.
+/// Unused rows before masked logits.
 const BEFORE: usize = 2;
 
 impl Logits {
-    /// All within a unit.
+    /// Logits within a unit.
     pub const FLAT: Self = Self { name: "flat", logit: |random, _| random.number(), unusable: None, mask: None };
 
     fn numbers(self, harness: &mut Harness<'_>, vocab: usize) -> Vec<f32> {
@@ -39,23 +39,23 @@ impl Logits {
     }
 }
 
-/// How tokens are drawn; `drawn` before.
+/// Sampling options of a draw and number of tokens drawn before.
 #[derive(Debug, Clone)]
 pub struct Draw {
-    /// The request's.
+    /// The request's options.
     pub options: SamplingOptions,
     /// Tokens drawn before.
     pub drawn: u32,
 }
 
-/// What a case gives the kernels and the reference.
+/// Inputs of a case, for the kernels and the reference.
 struct Scene {
     options: SamplingOptions,
     rules: Rules,
     logits: Vec<f32>,
-    /// Of every token bias and times drawn. `// [vocab, 2]` or nothing
+    /// Bias and times drawn of each token. `// [vocab, 2]` or empty
     adjust: Vec<[f32; 2]>,
-    /// Tokens that may come. `// [vocab / 32]` or nothing
+    /// Mask of allowed tokens. `// [vocab / 32]` or empty
     mask: Vec<u32>,
     state: [u32; 3],
 }
@@ -78,7 +78,7 @@ impl Scene {
         Known { raw: &self.logits, adjust: &self.adjust, mask: &self.mask }
     }
 
-    /// The logits of scenes, one row each, behind those that nobody wants.
+    /// The logits of scenes, one row each, after the unused rows.
     fn input(scenes: &[Self], harness: &Harness<'_>) -> Result<Slice> {
         let before =
             scenes.first().map_or(0, |scene| if scene.mask.is_empty() { 0 } else { BEFORE * scene.logits.len() });
@@ -86,7 +86,7 @@ impl Scene {
         harness.input(&vec![f32::NAN; before].into_iter().chain(rows).collect::<Vec<f32>>()) // [rows, vocab]
     }
 
-    /// What the scan makes of it.
+    /// Partial results of the scan by the reference.
     fn partials(&self) -> (Vec<[u32; 2]>, Vec<[f32; 2]>) {
         let chunks = self.rules.chunks as usize;
         let rounds = self.logits.len().div_ceil(chunks).next_power_of_two().max(16);
@@ -157,7 +157,7 @@ pub fn sample(vocab: usize, shape: Logits, draw: Draw) -> Case {
         let mut scene = Scene::new(harness, vocab, shape, &draw)?;
         let (mut words, values) = scene.partials();
         if scene.rules.filters() {
-            // As `sample_filter` leaves them: only the first counts.
+            // `sample_filter` leaves only the first partial result valid.
             words[1..].fill([NONE, 0]);
         }
         let mut state = harness.in_place_words(&scene.state)?;
@@ -179,7 +179,7 @@ pub fn sample(vocab: usize, shape: Logits, draw: Draw) -> Case {
     })
 }
 
-/// Scenes of rows of logits, of which the likeliest tokens are looked for, and what scans make of them, row by row.
+/// Scenes with rows of logits for greedy sampling, and the partial results of their scans, row by row.
 type Rows = (Vec<Scene>, Vec<[u32; 2]>, Vec<[f32; 2]>);
 
 fn rows(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) -> Result<Rows> {
@@ -190,7 +190,7 @@ fn rows(harness: &mut Harness<'_>, vocab: usize, shape: Logits, count: usize) ->
     Ok((scenes, words.concat(), values.concat()))
 }
 
-/// Rows of logits side by side.
+/// Rows of logits scanned in one launch.
 pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
     let masked = if shape.mask.is_some() { " masked" } else { "" };
     let sizes = label(format_args!("vocab={vocab} {} {:?}{masked} rows={count}", shape.name, shape.unusable));
@@ -200,7 +200,7 @@ pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
     })
 }
 
-/// Rows whose inputs are drafts, of which the first `right` are the tokens that are drawn.
+/// Rows whose inputs are drafts. The first `right` drafts equal the sampled tokens.
 pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Case {
     let sizes = label(format_args!("vocab={vocab} {} {:?} rows={count} right={right}", shape.name, shape.unusable));
     Case::new(kernels::accept::kernel(), EXACT, sizes, move |harness| {
@@ -215,9 +215,9 @@ pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Ca
         let mut state = harness.in_place_words(&scenes[0].state)?;
         let inputs_slice = harness.words(&inputs)?;
         kernels::accept::record(&mut harness.recording, &sampling, count, &inputs_slice, &state.slice)?;
-        let (mut said, chunks) = (scenes[0].state, scenes[0].rules.chunks as usize);
-        reference::accept::compute(&scenes[0].options, chunks, (&words, &values), &inputs, &mut said);
-        state.expected_words().copy_from_slice(&said);
+        let (mut after, chunks) = (scenes[0].state, scenes[0].rules.chunks as usize);
+        reference::accept::compute(&scenes[0].options, chunks, (&words, &values), &inputs, &mut after);
+        state.expected_words().copy_from_slice(&after);
         Ok(vec![state])
     })
 }

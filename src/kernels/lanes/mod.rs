@@ -1,15 +1,15 @@
-//! Sums and maxima across threads: across the lanes of a subgroup, whose size is never assumed, or across lanes that exchange numbers through
-//! workgroup memory as those of a subgroup would, so that every size can be tested on any device.
+//! Sums and maxima across threads: across the lanes of a subgroup, whose size is never assumed, or across emulated subgroups in workgroup
+//! memory, so that every size can be tested on any device.
 
 use crate::gpu::Features;
 use crate::shader::Shader;
 
-/// Whether a kernel works with subgroups, its device's own or emulated ones.
+/// Returns true if a kernel uses subgroups, native or emulated.
 pub(super) fn has_subgroups(uses: Features, emulated: usize) -> bool {
     uses.contains(Features::SUBGROUPS) || emulated > 0
 }
 
-/// `shader` with the file that it needs for that; without one, its threads exchange numbers through workgroup memory.
+/// Adds the file with subgroup operations to `shader`. Without subgroups, its threads exchange numbers through workgroup memory.
 pub(super) fn with(shader: Shader, uses: Features, emulated: usize) -> Shader {
     match emulated {
         0 if uses.contains(Features::SUBGROUPS) => {

@@ -1,21 +1,21 @@
-//! What the sampling kernels share: rules, and the buffers of an answer.
+//! Common part of the sampling kernels: rules, and the buffers of an answer.
 //!
-//! Without filters a token is drawn by the exponential race, also known as the Gumbel-max trick: every token gets a random number
-//! that depends on seed, count of tokens drawn and its id alone, and the largest sum of tempered logit and Gumbel number wins
-//! (<https://arxiv.org/abs/1611.00712>, 3.2). Filters find their threshold first; then the same race decides among what is left.
+//! Without filters a token is drawn by the exponential race, also known as the Gumbel-max trick: every token gets a random number that
+//! depends only on the seed, the count of tokens drawn and its id, and the largest sum of tempered logit and Gumbel number wins
+//! (<https://arxiv.org/abs/1611.00712>, 3.2). Filters first find their threshold; the same race then decides among the remaining tokens.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Purpose, Slice};
 use crate::sampling::options::SamplingOptions;
 
 pub use crate::reference::sample_scan::NONE;
-/// Most chunks that `sample_filter` lists, as in `shared/threshold.wgsl`.
+/// Most chunks that `sample_filter` can list, as in `shared/threshold.wgsl`.
 const MAX_CHUNKS: usize = 2048;
-/// Tokens of a chunk, at least.
+/// Fewest tokens of a chunk.
 const MIN_ROUNDS: usize = 16;
 /// Lanes of a workgroup of `sample_scan`.
 const LANES: usize = 64;
-/// Sums of weights in `shared/u64.wgsl` hold no more.
+/// Limit of the sums of weights in `shared/u64.wgsl`.
 const MAX_VOCAB: usize = 1 << 24;
 
 /// Parameters of the sampling kernels: `Params` in `shared/sampling.wgsl`.
@@ -26,7 +26,7 @@ pub struct Rules {
     rounds: u32,
     /// Partial results of a scan.
     pub(super) chunks: u32,
-    /// Partial results that the token is chosen from.
+    /// Partial results among which the token is chosen.
     pub(super) candidates: u32,
     greedy: u32,
     filters: u32,
@@ -43,18 +43,18 @@ pub struct Rules {
     masked: u32,
 }
 
-/// Tokens of a chunk of a vocabulary, and chunks.
+/// Tokens of a chunk of a vocabulary, and number of chunks.
 fn chunking(vocab: usize) -> (usize, usize) {
     let rounds = vocab.div_ceil(MAX_CHUNKS).next_power_of_two().max(MIN_ROUNDS);
     (rounds, vocab.div_ceil(LANES * rounds).max(1) * LANES)
 }
 
 impl Rules {
-    /// How tokens of a vocabulary are drawn.
+    /// Rules for a vocabulary.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] for an option out of its range or a bias on a token the model does not have, [`Error::Internal`]
-    /// for a vocabulary of 2^24 tokens or more.
+    /// [`Error::InvalidRequest`] for an option out of its range or a bias on a token the model does not have, [`Error::Internal`] for a
+    /// vocabulary of 2^24 tokens or more.
     pub fn new(vocab: usize, options: &SamplingOptions) -> Result<Self> {
         options.validate()?;
         if vocab >= MAX_VOCAB {
@@ -65,12 +65,12 @@ impl Rules {
         if let Some(id) = options.logit_bias.keys().find(|&&id| id as usize >= vocab) {
             return Err(Error::request(format!("logit_bias.{id}"), "the model has no such token"));
         }
-        // One token is left, and it is the same as at temperature 0.
+        // With one token left the result is the same as at temperature 0.
         let greedy = temperature == 0.0 || top_k <= 1 || top_p == 0.0;
         let filters = [top_k < vocab, top_p < 1.0, min_p > 0.0];
         let filters = (0..).zip(filters).map(|(bit, is_on)| u32::from(is_on && !greedy) << bit).sum();
         let (rounds, chunks) = chunking(vocab);
-        // Colder makes no difference, but would be no normal number.
+        // Lower temperatures make no difference, but would be subnormal.
         let temperature = temperature.max(1e-37);
         Ok(Self {
             vocab: vocab as u32,
@@ -82,7 +82,7 @@ impl Rules {
             adjusts: options.adjusts().into(),
             top_k: top_k as u32,
             seed: [seed as u32, (seed >> 32) as u32],
-            // At 1 it is not read.
+            // Not read at 1.
             top_p: (f64::from(top_p) * 2f64.powi(32)).round() as u32,
             tail: (1.0 - f64::from(top_p)) as f32,
             temperature,
@@ -94,33 +94,33 @@ impl Rules {
         })
     }
 
-    /// Whether [`sample_filter`](super::sample_filter) takes part.
+    /// Returns true if [`sample_filter`](super::sample_filter) is needed.
     pub fn filters(&self) -> bool {
         self.filters != 0
     }
 
-    /// Whether the likeliest token is taken.
+    /// Returns true if the likeliest token is taken.
     pub fn is_greedy(&self) -> bool {
         self.greedy != 0
     }
 
-    /// Whether there is a bias or a penalty.
+    /// Returns true if there is a bias or a penalty.
     pub fn adjusts(&self) -> bool {
         self.adjusts != 0
     }
 
-    /// The same for the logits behind the first `row` rows, among the tokens of a mask where `masked`.
+    /// Rules for row `row` of the logits; `masked` restricts them to the tokens of a mask.
     #[must_use]
     pub fn of_row(self, row: usize, masked: bool) -> Self {
         Self { row: row as u32, masked: masked.into(), ..self }
     }
 
-    /// Whether only tokens of a mask come.
+    /// Returns true if only tokens of a mask are allowed.
     pub fn is_masked(&self) -> bool {
         self.masked != 0
     }
 
-    /// As the kernels' parameters.
+    /// The kernels' parameters.
     pub(super) fn bytes(&self) -> Vec<u8> {
         bytemuck::bytes_of(self).to_vec()
     }
@@ -131,33 +131,32 @@ impl Rules {
 pub struct Sampling {
     /// How tokens are drawn.
     pub rules: Rules,
-    /// Of every chunk the winner or [`NONE`]; the first unusable logit as in [`super::sample::read`] or [`NONE`]. `// [chunks, 2]` in u32
+    /// Winner of each chunk or [`NONE`]; first unusable logit in the format of [`super::sample::read`] or [`NONE`]. `// [chunks, 2]` in u32
     pub words: Slice,
-    /// Of every chunk the winner's logit; its Gumbel number, or with filters the weight of the chunk. `// [chunks, 2]`
+    /// Logit of each chunk's winner; its Gumbel number, or with filters the weight of the chunk. `// [chunks, 2]`
     pub values: Slice,
-    /// Of every token its bias and how often it was drawn; not read where rules do not adjust. `// [vocab, 2]`
+    /// Bias of each token and how often it was drawn; not read unless the rules adjust logits. `// [vocab, 2]`
     pub adjust: Slice,
-    /// Tokens that may come, where rules say that there is a mask: token `i` is bit `i % 32` of word `i / 32`. `// [rows, vocab / 32]` in u32
+    /// Allowed tokens, if the rules have a mask: token `i` is bit `i % 32` of word `i / 32`. `// [rows, vocab / 32]` in u32
     pub mask: Slice,
 }
 
-/// Words of the mask of a row of logits.
+/// Words of the mask for a row of logits.
 pub fn mask_words(vocab: usize) -> usize {
     vocab.div_ceil(u32::BITS as usize)
 }
 
 impl Sampling {
-    /// Bytes of the partial results of so many rows of logits.
+    /// Bytes of the partial results of `rows` rows of logits.
     pub fn partials_bytes(vocab: usize, rows: usize) -> u64 {
         let (_, chunks) = chunking(vocab);
         2 * (rows * chunks * size_of::<[u32; 2]>()) as u64
     }
 
-    /// The choice of the likeliest token of each of `rows` rows of logits, in `partials` of [`Self::partials_bytes`]. `unread` is any
-    /// other buffer.
+    /// Greedy sampling of each of `rows` rows of logits, with `partials` of [`Self::partials_bytes`]. `unread` is any other buffer.
     ///
     /// # Errors
-    /// As [`Rules::new`].
+    /// The same as for [`Rules::new`].
     pub fn greedy(vocab: usize, rows: usize, partials: &Buffer, unread: &Slice) -> Result<Self> {
         let options = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
         let half = Self::partials_bytes(vocab, rows) / 2;
@@ -166,11 +165,11 @@ impl Sampling {
         Ok(Self { rules, words, values, adjust: unread.clone(), mask: unread.clone() })
     }
 
-    /// Buffers for one answer of which some tokens have been `drawn`: 16 bytes a chunk, of which there are at most 2048, and with a
-    /// bias or penalties 8 bytes a token.
+    /// Buffers for one answer with the tokens `drawn` so far: 16 bytes a chunk, of which there are at most 2048, and with a bias or
+    /// penalties 8 bytes a token.
     ///
     /// # Errors
-    /// As [`Rules::new`] and [`Allocator::alloc`].
+    /// The same as for [`Rules::new`] and [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, vocab: usize, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
         let rules = Rules::new(vocab, options)?;
         let mut adjust = vec![[0f32; 2]; if rules.adjusts() { vocab } else { 1 }]; // [vocab, (bias, times drawn)]
@@ -194,10 +193,10 @@ impl Sampling {
         Ok(Self { rules, words, values, adjust, mask })
     }
 
-    /// The same among the tokens of a mask: a bit more for each token.
+    /// Restricts the sampling to a mask, which takes a bit for each token.
     ///
     /// # Errors
-    /// As [`Allocator::alloc`].
+    /// The same as for [`Allocator::alloc`].
     pub fn masked(self, gpu: &dyn Allocator) -> Result<Self> {
         let bytes = size_of::<u32>() * mask_words(self.rules.vocab as usize);
         let mask = gpu.alloc("mask", Purpose::Activations, bytes as u64)?.all();

@@ -1,8 +1,8 @@
-//! Whether the kernels compute on this device what they should: the very variants that will run, on the known inputs of
-//! [`cases`] against [`crate::reference`]. A few submissions, each with one read: milliseconds.
+//! Test of the kernels on the present device: the very variants that will run, on the known inputs of [`cases`], against
+//! [`crate::reference`]. A few submissions, each with one read, which take milliseconds.
 //!
-//! Drivers differ, and a wrong number is not an error to any of them. A model that answers nonsense is worse than one that
-//! refuses to start.
+//! Drivers differ, and none of them reports a wrong number as an error. A model that answers nonsense is worse than one that refuses to
+//! start.
 
 use std::collections::HashSet;
 
@@ -14,40 +14,39 @@ use crate::gpu::{Features, Gpu, Kernel, KernelConfig};
 /// Milliseconds since some fixed moment.
 type Clock = fn() -> f64;
 
-/// Largest difference allowed at least, whatever the case: kernels that are right stay below 1e-5, half precision where 32 bits were asked for is
-/// off by 1e-3.
+/// Lower bound of the tolerance of all cases: correct kernels stay below 1e-5; half precision in place of 32 bits differs by 1e-3.
 const TOLERANCE: f64 = 1e-4;
 
-/// Bytes on the device after which what has been recorded is run, so that a test takes less memory than the smallest model.
+/// Bytes on the device after which the recording is submitted, so that a test takes less memory than the smallest model.
 const BATCH_BYTES: u64 = 128 << 10;
 
-/// A kernel that is not used because it computes wrongly.
+/// A kernel that is disabled because its results are wrong.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// Name with layout or head width.
     pub kernel: String,
-    /// The optional features that are switched off with it, such as `f16` or `subgroups+dot`; `tuned` for what was picked.
+    /// The optional features that are switched off with it, such as `f16` or `subgroups+dot`; `tuned` for an autotuned choice.
     pub tier: String,
-    /// The worst number and what it should have been.
+    /// The worst number and its expected value.
     pub detail: String,
 }
 
-/// What came of a self-test that the engine can go on after.
+/// Result of a self-test after which the engine can start.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SelfTestReport {
-    /// Kernels that compute rightly.
+    /// Kernels with correct results.
     pub passed: usize,
-    /// Those with optional features that do not. Their work is done without.
+    /// Kernels with optional features whose results are wrong. They are replaced by kernels without these features.
     pub failed: Vec<Failure>,
-    /// How kernels are computed, now that it is known which may be.
+    /// The configuration without the failed features.
     pub kernel_config: KernelConfig,
-    /// How long it took, compiling included.
+    /// Duration in milliseconds, including compilation.
     pub ms: f64,
 }
 
-/// Judges the outcomes: features with a wrong kernel are given up, a kernel that needs none must be right.
+/// Evaluates the outcomes: features with a wrong kernel are switched off; a kernel that needs no feature must be correct.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`] for a wrong kernel that uses no optional feature.
@@ -68,10 +67,10 @@ pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<S
     Ok(report)
 }
 
-/// What kernels make of known inputs: each variant once. `on_compiled` is told how many are compiled, of how many.
+/// Results of kernels on known inputs, each variant once. `on_compiled` receives the number of compiled kernels and their total.
 ///
 /// # Errors
-/// What the device complains about; [`Error::Internal`] for a kernel that is none of this room's.
+/// Errors of the device; [`Error::Internal`] for a kernel without a case.
 pub async fn outcomes<'a>(
     gpu: &Gpu,
     kernels: impl IntoIterator<Item = &'a Kernel>,
@@ -95,10 +94,10 @@ pub async fn outcomes<'a>(
     Ok(outcomes)
 }
 
-/// Tests kernels that take part from now on, computed as the device computes.
+/// Tests kernels that are used from now on, with the present configuration.
 ///
 /// # Errors
-/// [`Error::SelfTestFailed`] for one that is wrong, or as [`outcomes`].
+/// [`Error::SelfTestFailed`] for a wrong kernel, or the errors of [`outcomes`].
 pub async fn check(gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
     let outcomes = outcomes(gpu, kernels, &mut |_, _| ()).await?;
     match outcomes.into_iter().find(|outcome| !outcome.is_right()) {
@@ -107,12 +106,12 @@ pub async fn check(gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
     }
 }
 
-/// Tests every kernel that will run. `kernels` lists those of a way to compute, as recordings dispatch them; some may come more than once. Where one
-/// with an optional feature is wrong, or is refused by the driver, the device goes on without the feature, and what takes its place
-/// is tested; the same with a tuning that was picked. `on_compiled` is told how many kernels are compiled, of how many.
+/// Tests every kernel that will run. `kernels` lists the kernels of a configuration, possibly with duplicates. If one with an optional
+/// feature is wrong or rejected by the driver, the feature is switched off and the replacements are tested; likewise for an autotuned
+/// choice. `on_compiled` receives the number of compiled kernels and their total.
 ///
 /// # Errors
-/// [`Error::SelfTestFailed`], or what the device complains about.
+/// [`Error::SelfTestFailed`], or errors of the device.
 pub async fn self_test(
     gpu: &Gpu,
     mut kernels: impl FnMut(KernelConfig) -> Result<Vec<Kernel>>,
@@ -132,10 +131,10 @@ pub async fn self_test(
     }
 }
 
-/// What suits the class of a device.
+/// Default tunings of the class of a device.
 const PLAIN: [u8; TUNING_GROUPS] = [0; TUNING_GROUPS];
 
-/// Tests them once. What the device can do without is not an error.
+/// Tests the kernels once. A failure is not an error if the device can run without the kernel.
 async fn run(gpu: &Gpu, kernels: &[Kernel], on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
     let config = gpu.kernel_config();
     let without = |kernel_config: KernelConfig, kernel: String, tier: String, detail: String| {

@@ -1,28 +1,28 @@
-//! New keys and values into the cache, and back out of it.
+//! The KV cache: storing keys and values in its formats, and reading them.
 
 use crate::config::KvPrecision;
 
 /// Positions of a page.
 pub const PAGE: usize = 256;
 
-/// The row of a cache that is a position's. Of every [`PAGE`] positions, `pages` has the page that holds them.
+/// Cache row of a position. `pages` holds the page of every [`PAGE`] positions.
 pub fn row(pages: &[u32], position: usize) -> usize {
     pages[position / PAGE] as usize * PAGE + position % PAGE
 }
 
-/// Where the scales of a head in a row are: those of a head's neighbours in a page lie side by side.
+/// Index of the scales of a head in a row. The scales of a head in a page are contiguous.
 pub fn scales_at(row: usize, (kv_head, kv_heads): (usize, usize)) -> usize {
     (row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE
 }
 
-/// Where the new keys and values are, and where they go.
+/// Place of the new keys and values in rows, and in the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Append<'a> {
     /// New tokens.
     pub tokens: usize,
     /// Tokens in the cache before them.
     pub past: usize,
-    /// The pages that hold the tokens.
+    /// The page table.
     pub pages: &'a [u32],
     /// Key and value heads.
     pub kv_heads: usize,
@@ -30,22 +30,22 @@ pub struct Append<'a> {
     pub head_dim: usize,
     /// Width of a row of `qkv`.
     pub stride: usize,
-    /// Column of the keys in it; the values follow them.
+    /// Column of the keys; the values follow them.
     pub k_offset: usize,
 }
 
-/// The words of a cache.
+/// Words of a cache.
 #[derive(Debug)]
 pub struct Cache<'a> {
     /// Keys. `// [pages, PAGE, kv_heads, words of a head]`
     pub k: &'a mut [u32],
     /// Values. `// [pages, PAGE, kv_heads, words of a head]`
     pub v: &'a mut [u32],
-    /// Scales of the keys in the lower halves, of the values in the upper; empty but for integers. `// [pages, kv_heads, PAGE]`
+    /// Scales of the keys in the lower halves, of the values in the upper; empty for floats. `// [pages, kv_heads, PAGE]`
     pub scales: &'a mut [u32],
 }
 
-/// Stores. `qkv`: `// [tokens, stride]`.
+/// Stores new keys and values. `qkv`: `// [tokens, stride]`.
 pub fn append(append: Append<'_>, precision: KvPrecision, qkv: &[f32], cache: Cache<'_>) {
     let Append { tokens, past, pages, kv_heads, head_dim, stride, k_offset } = append;
     for (token, kv_head) in (0..tokens).flat_map(|token| (0..kv_heads).map(move |kv_head| (token, kv_head))) {
@@ -63,7 +63,7 @@ pub fn append(append: Append<'_>, precision: KvPrecision, qkv: &[f32], cache: Ca
     }
 }
 
-/// The words of one head's keys or values, and the bits of their scale. Floats have none: theirs is 1.
+/// Words of one head's keys or values, and the bits of their scale, which is 1 for floats.
 pub fn pack(precision: KvPrecision, head: &[f32]) -> (Vec<u32>, u16) {
     match precision {
         KvPrecision::F32 => (head.iter().map(|x| x.to_bits()).collect(), to_half(1.0)),
@@ -80,7 +80,7 @@ pub fn pack(precision: KvPrecision, head: &[f32]) -> (Vec<u32>, u16) {
     }
 }
 
-/// What the words of a head are worth.
+/// The numbers that the words of a head encode.
 pub fn unpack(precision: KvPrecision, words: &[u32], scale: u16) -> Vec<f32> {
     match precision {
         KvPrecision::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
@@ -92,13 +92,13 @@ pub fn unpack(precision: KvPrecision, words: &[u32], scale: u16) -> Vec<f32> {
     }
 }
 
-/// The size of the largest number in 127 steps: at least the smallest normal 16-bit float, NaN if there is one.
+/// The largest magnitude divided by 127: at least the smallest normal 16-bit float, NaN if there is one.
 fn scale(head: &[f32]) -> f32 {
     let peak = head.iter().map(|x| x.abs()).fold(0.0, |peak, x| if peak > x || f32::is_nan(peak) { peak } else { x });
     if peak.is_nan() { peak } else { (peak.min(127.0 * 65_504.0) * (1.0 / 127.0)).max(2.0_f32.powi(-14)) }
 }
 
-/// The bits of the nearest 16-bit float, ties to even, of what lies within its range.
+/// Bits of the nearest 16-bit float, ties to even, after clamping to its range.
 pub fn to_half(x: f32) -> u16 {
     let sign = if x.is_sign_negative() { 0x8000 } else { 0 };
     if x.is_nan() {
@@ -110,7 +110,7 @@ pub fn to_half(x: f32) -> u16 {
     sign | ((((exponent + 14) as u16) << 10) + steps)
 }
 
-/// A 16-bit float's number.
+/// The value of a 16-bit float.
 pub fn from_half(bits: u16) -> f32 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
     let size = match exponent {

@@ -1,26 +1,26 @@
-//! Inputs as kernels with optional features see them.
+//! Inputs after the rounding of kernels with optional features.
 
 use super::cache::{from_half, to_half};
 
 /// Inputs that share a scale.
 const BLOCK: usize = 32;
-/// What is smaller has no reciprocal.
+/// Smaller numbers have no reciprocal.
 const LEAST: f32 = f32::from_bits(0x0380_0000); // 2^-120
 
-/// Rows as 8-bit integers with a scale to each block of 32 are worth: `127 / peak`, cut to eight bits, is what inputs are
-/// multiplied by, and the scale is its reciprocal. Ties go to the even integer. A block with an infinity or no number is no number.
+/// Rows rounded to 8-bit integers with a scale to each block of 32: inputs are multiplied by `127 / peak`, truncated to eight bits, and the
+/// scale is the reciprocal. Ties round to even. A block with an infinity or NaN becomes NaN.
 ///
 /// `x`: `// [m, k]`
 pub fn int8(k: usize, x: &[f32]) -> Vec<f32> {
     x.chunks_exact(k).flat_map(|row| row.chunks(BLOCK)).flat_map(block).collect()
 }
 
-/// Numbers as 16-bit floats hold them.
+/// Numbers rounded to 16-bit floats.
 pub fn half(x: &[f32]) -> Vec<f32> {
     x.iter().map(|x| from_half(to_half(*x))).collect()
 }
 
-/// Rows as 16-bit floats hold them, where each half of a block of 32 is divided first by the power of two that its largest number begins at.
+/// Rows rounded to 16-bit floats, after division of each half of a block of 32 by the power of two of its largest number.
 ///
 /// `x`: `// [m, k]`
 pub fn half_blocks(k: usize, x: &[f32]) -> Vec<f32> {

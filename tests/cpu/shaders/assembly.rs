@@ -1,4 +1,4 @@
-//! Shaders from their files: what the orders in them make, and how faults are told.
+//! Assembly of shaders: the effect of directives, and reports of faults.
 
 #[allow(dead_code, unreachable_pub, reason = "the crate uses the rest of it")]
 #[path = "../../../src/shader/syntax.rs"]
@@ -19,11 +19,11 @@ fn fault_in(text: &str) -> (usize, String) {
 #[test]
 fn what_is_misspelt_or_left_open_is_told_with_its_line() {
     let of = |line: usize, reason: &str| (line, reason.to_owned());
-    assert_eq!(fault_in("\n//: wehn NORM\n//: end\n"), of(2, "`wehn NORM` is no order"));
-    assert_eq!(fault_in("//: each r\n//: end\n"), of(1, "`each r` is no order"));
+    assert_eq!(fault_in("\n//: wehn NORM\n//: end\n"), of(2, "unknown directive `wehn NORM`"));
+    assert_eq!(fault_in("//: each r\n//: end\n"), of(1, "unknown directive `each r`"));
     assert_eq!(fault_in("//: const NORM=one\n"), of(1, "`one` is no number"));
     assert_eq!(fault_in("//: const NORM = 1\n"), of(1, "`=` is no constant"));
-    assert_eq!(fault_in("let a = 1; //: const NORM\n"), of(1, "`const NORM` is no order"));
+    assert_eq!(fault_in("let a = 1; //: const NORM\n"), of(1, "unknown directive `const NORM`"));
     assert_eq!(fault_in("\n\n//: each r 4\nlet a$r = 1;\n"), of(3, "`each r 4` is never closed"));
     assert_eq!(fault_in("//: each r 4\n//: else\n//: end\n"), of(1, "`each r 4` is never closed"));
     assert_eq!(fault_in("//: end\n"), of(1, "`end` closes nothing"));

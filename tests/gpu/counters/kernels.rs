@@ -1,5 +1,4 @@
-//! What each kernel of a step, of a prompt's chunk and of a picture asks of hardware, and what they can take at best on devices
-//! that are known.
+//! Hardware demand of each kernel of a step, of a prompt's chunk and of a picture, and the best possible times on known devices.
 
 use std::fmt::Write;
 
@@ -11,10 +10,10 @@ use ocelli::weights::layout::Layout;
 use super::{bound_bytes, buffers, dry_model, flops};
 use crate::manifests;
 
-/// A device that people have.
+/// A published device.
 struct Device {
     name: &'static str,
-    /// GB/s, and what the best kernels reach of it.
+    /// GB/s, and the share that the best kernels reach.
     bandwidth: f64,
     share: f64,
     /// TFLOP/s in 32-bit floats.
@@ -35,9 +34,9 @@ const DEVICES: [Device; 8] = [
     device("RTX 4090", 1008.0, 0.75, 82.6),
     device("Adreno 750", 77.0, 0.55, 2.8),
 ];
-/// What good kernels reach of a device's arithmetic.
+/// Share of a device's arithmetic that good kernels reach.
 const PEAK_SHARE: f64 = 0.5;
-/// Seconds between two launches that wait for each other.
+/// Seconds between two dependent launches.
 const GAP: f64 = 5e-6;
 
 /// Threads of a workgroup, bytes of workgroup memory, barriers in the text.
@@ -50,8 +49,8 @@ fn shape(dispatch: &Dispatch) -> (u32, u32, usize) {
     (x * y * z, bytes, source.matches("workgroupBarrier()").count())
 }
 
-/// A line for each kernel: how often, workgroups, threads, workgroup memory, barriers, bytes bound, and of those that multiply
-/// FLOP, FLOP for each byte bound, bits of a weight.
+/// A line for each kernel: count, workgroups, threads, workgroup memory, barriers, bytes bound; for products also FLOP, FLOP for each byte
+/// bound, bits of a weight.
 fn table(recording: &Recording, seen: u64) -> String {
     let mut lines: Vec<(String, usize)> = Vec::new();
     for dispatch in recording.dispatches() {
@@ -85,7 +84,7 @@ fn all_flops(recording: &Recording, seen: u64) -> u64 {
     recording.dispatches().map(|dispatch| flops::of(dispatch, seen).flops).sum()
 }
 
-/// Tokens a second by bandwidth and launches alone.
+/// Tokens a second, bounded by bandwidth and launches only.
 fn roofline(bytes: u64, launches: usize) -> String {
     let mut text = String::new();
     for Device { name, bandwidth, share, .. } in DEVICES {
@@ -101,7 +100,7 @@ fn roofline(bytes: u64, launches: usize) -> String {
     text
 }
 
-/// Seconds of a recording on a device: each launch takes its arithmetic or its bytes, whichever takes longer.
+/// Seconds of a recording on a device. Each launch is bounded by its arithmetic or its bytes, whichever takes longer.
 fn seconds(recording: &Recording, device: &Device) -> f64 {
     let of_launch = |dispatch: &Dispatch| {
         let bytes: u64 = dispatch.buffers.iter().map(|slice| slice.bytes).sum();
@@ -133,7 +132,7 @@ fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
     }
 }
 
-/// A layer over 512 tokens, in the two chunks that an engine makes of them.
+/// A layer over 512 tokens, in the two chunks that an engine submits.
 #[test]
 fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     const CHUNK: usize = 256;

@@ -1,5 +1,5 @@
-//! What products of many rows and attention ask of the caches, seen on a device: their text is changed so that it takes down every index by
-//! which it reads. Threads whose numbers are neighbours are taken to read at once.
+//! Cache lines that products of many rows and attention read, measured on a device: the shaders are instrumented to log every index of a
+//! read. Neighbouring threads are assumed to read at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -15,38 +15,38 @@ use ocelli::kernels::matmul::{self, Tuning};
 use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::{RowShard, Weight};
 
-/// Bytes that memory gives at a time.
+/// Bytes of a cache line.
 const LINE: u64 = 64;
-/// Threads that read at once.
+/// Threads that read at the same time.
 const LANES: usize = 32;
-/// Reads that are taken down of all threads for each place in the text: more than there are.
+/// Most logged reads of all threads for each place in the text.
 const READS: usize = 1 << 19;
-/// Most lines that are touched for each that is needed.
+/// Most lines touched for each needed line.
 pub(super) const MOST: f64 = 1.2;
-/// The same of scales of scales, of which a row is no whole number of lines, or the load behind the last all the same entry (decision 45).
+/// The limit for scales of scales: their rows are not whole lines, and the last load repeats an entry (decision 45).
 const MOST_OF_FEW: f64 = 1.7;
-/// Sizes of the products that are watched: rows and columns of any tile, inputs of Ministral 3 3B.
+/// Sizes of the measured products: rows and columns of any tile, inputs of Ministral 3 3B.
 const ROWS: usize = 128;
 const COLUMNS: usize = 512;
 pub(super) const INPUTS: usize = 3072;
 /// Inputs and outputs of the products of a layer of Ministral 3 3B.
 const LAYER: [(usize, usize); 4] = [(3072, 6144), (4096, 3072), (3072, 18432), (9216, 3072)];
-/// Layouts that have every kind of plane.
+/// Layouts that together have every kind of plane.
 pub(super) const LAYOUTS: [Layout; 5] = [Layout::F16, Layout::Q8_0, Layout::Q6K, Layout::Q4K, Layout::Q4_0];
 /// Rows of a chunk of a prompt.
 const CHUNK: usize = 256;
 
-/// A text that takes down its reads in a buffer behind all others.
+/// A shader that logs its reads in an additional last buffer.
 struct Watched {
     text: String,
-    /// Of every place where a buffer is read, its name and the bytes of an element.
+    /// Buffer name and element size of every read in the text.
     places: Vec<(String, u64)>,
 }
 
 impl Watched {
-    /// For so many threads of a workgroup.
+    /// Instruments a shader for `threads` threads of a workgroup.
     fn new(source: &str, threads: usize) -> Self {
-        // What multiplies reads no buffer, and takes long to compile.
+        // Multiplications read no buffer and take long to compile.
         let multiplies = |line: &&str| line.trim_start().starts_with("acc") && line.contains("= ");
         let source = &source.lines().filter(|line| !multiplies(line)).collect::<Vec<_>>().join("\n");
         let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
@@ -76,7 +76,7 @@ impl Watched {
     }
 }
 
-/// The text with `watch` around every index by which a buffer is read.
+/// The text with `watch` around every index of a buffer read.
 fn watched(text: &str, buffers: &BTreeMap<String, u64>, places: &mut Vec<(String, u64)>) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -107,7 +107,7 @@ fn watched(text: &str, buffers: &BTreeMap<String, u64>, places: &mut Vec<(String
     out + rest
 }
 
-/// Gives the device texts that take down the reads of so many threads of a workgroup.
+/// Replaces the device's shaders by ones that log the reads of some threads of a workgroup.
 #[derive(Debug)]
 struct Watching(usize);
 
@@ -129,24 +129,24 @@ impl Faults for Watching {
     }
 }
 
-/// What a workgroup reads of a buffer.
+/// Reads of a buffer by a workgroup.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Reads {
-    /// Bytes of the elements that it reads.
+    /// Bytes of the elements read.
     bytes: u64,
-    /// Lines that reads touch, and that the bytes of each would need.
+    /// Lines touched by the reads, and lines needed for their bytes.
     touched: u64,
     needed: u64,
 }
 
 impl Reads {
-    /// Lines touched for each that is needed.
+    /// Lines touched for each needed line.
     pub(super) fn lines(self) -> f64 {
         if self.needed == 0 { 0.0 } else { self.touched as f64 / self.needed as f64 }
     }
 }
 
-/// Runs the first workgroup of a launch, of so many threads, and tells what it reads of each buffer.
+/// Runs the first workgroup of a launch, of `threads` threads, and returns its reads of each buffer.
 pub(super) fn reads(threads: usize, launch: impl FnOnce(&Gpu) -> Dispatch) -> BTreeMap<String, Reads> {
     let options = GpuOptions { faults: Some(Arc::new(Watching(threads))), ..GpuOptions::default() };
     let gpu = pollster::block_on(Gpu::open_with(options)).expect("a device");
@@ -225,7 +225,8 @@ pub(super) fn cache(gpu: &Gpu, kv_heads: usize, head_dim: usize, precision: KvPr
     Cache { precision, planes: precision.head_bytes(head_dim).into_iter().map(plane).collect() }
 }
 
-/// An attention of zeros: of a prompt behind a page by a cache of 8 heads, which four heads of queries share each, or of a picture of 16 heads.
+/// An attention over zeros: of a prompt after a page, with a cache of 8 heads that four query heads share each, or of a picture with 16
+/// heads.
 fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuning) -> Dispatch {
     let rows = |count| heads(gpu, count, head_dim);
     let (q_heads, kv_heads, causal_past) = match source {
@@ -245,7 +246,7 @@ fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuni
     recording.dispatches().next().expect("a launch").clone()
 }
 
-/// An attention of a step behind nearly two pages.
+/// An attention of a step after nearly two pages.
 fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_step::Tuning) -> Dispatch {
     let (q_heads, kv_heads, words) = (32, 8, rope_table_at(2));
     let (q, out) = (heads(gpu, q_heads, head_dim), heads(gpu, q_heads, head_dim).buffer);
@@ -277,7 +278,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
     recording.dispatches().next().expect("a launch").clone()
 }
 
-/// Bytes that all workgroups of a layer's products read, of so many each for `INPUTS` inputs.
+/// Bytes that all workgroups of a layer's products read, if each reads `bytes` for `INPUTS` inputs.
 fn of_layer(tuning: Tuning, bytes: u64) -> u64 {
     let of_product = |(inputs, outputs): (usize, usize)| {
         let workgroups = CHUNK.div_ceil(tuning.tile_rows()) * outputs.div_ceil(tuning.tile_columns());
@@ -314,7 +315,7 @@ fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
     insta::assert_snapshot!("lines_of_products", table);
 }
 
-/// A line of the table of attention: lines touched for each that is needed, which may be no more than `most` of each buffer.
+/// A line of the table of attention: lines touched for each needed line, at most `most` for each buffer.
 pub(super) fn lines_of(name: &str, found: &BTreeMap<String, Reads>, most: impl Fn(&str) -> f64) -> String {
     let mut line = format!("{name}:");
     for (buffer, reads) in found.iter().filter(|(_, reads)| reads.bytes > 0) {

@@ -1,4 +1,4 @@
-//! The same of kernels of few rows, of norms, of rotations and of embeddings.
+//! Cache lines read by kernels of few rows, norms, rotations and embeddings.
 
 use std::collections::BTreeSet;
 
@@ -20,17 +20,17 @@ use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
 const ROWS: usize = 512;
 /// Subgroups of 32 lanes on any device.
 const SUBGROUPS: Tuning = Tuning { emulated: 32, ..Tuning::SUBGROUPS };
-/// Of 64 lanes.
+/// Subgroups of 64 lanes.
 const WIDE: Tuning = Tuning { emulated: 64, ..Tuning::WIDE };
 
-/// Reads that touch more lines than [`MOST`] for each that they need, and why. What they leave of a line is read next by the same threads.
+/// Known reads that touch more lines than [`MOST`] for each needed line. The same threads read the rest of these lines next.
 #[derive(Debug)]
 struct Known {
-    /// How the names of the launches begin.
+    /// Prefix of the launches' names.
     kernel: &'static str,
-    /// How the names of the buffers end.
+    /// Suffix of the buffers' names.
     buffer: &'static str,
-    /// Lines for each that is needed.
+    /// Lines touched for each needed line.
     lines: f64,
 }
 
@@ -39,8 +39,8 @@ const fn known(kernel: &'static str, buffer: &'static str, lines: f64) -> Known 
 }
 
 const KNOWN: [Known; 3] = [
-    // Where sixteen lanes share a row: two blocks of 256 inputs of two rows, 16 bytes of a line of each. Thirty-two lanes would touch one
-    // line, and take a sixth more instructions.
+    // If sixteen lanes share a row, they read two blocks of 256 inputs of two rows, 16 bytes of a line each. Thirty-two lanes would touch
+    // one line, but take a sixth more instructions.
     known("matvec q", "w_super_scales", 2.0),
     known("gated_matvec q4_k", "w_super_scales", 2.0),
     known("qkv_matvec q4_k", "w_super_scales", 2.0),
@@ -56,14 +56,14 @@ fn numbers(gpu: &Gpu, count: usize) -> Slice {
     zeros(gpu, 4 * count as u64)
 }
 
-/// The first launch that is recorded.
+/// The first recorded launch.
 fn launch(record: impl FnOnce(&mut Recording) -> ocelli::error::Result<()>) -> Dispatch {
     let mut recording = Recording::new();
     record(&mut recording).expect("a recording");
     recording.dispatches().next().expect("a launch").clone()
 }
 
-/// Inputs, and what their norm multiplies them by, in the order for the lanes of hardware.
+/// Inputs and norm weights in the lane layout of hardware.
 fn lane_layouts() -> LaneLayouts {
     let lane_layout = LaneLayout::for_lanes(INPUTS);
     LaneLayouts { x: lane_layout, gain: lane_layout, y: LaneLayout::NATURAL }
@@ -167,7 +167,7 @@ fn neighbours_that_read_for_a_few_rows_share_the_lines() {
     ];
     for (form, tuning) in forms {
         let threads = tuning.lanes * tuning.lane_groups;
-        // Weights of floats are multiplied in floats.
+        // Float weights are multiplied in floats.
         let is_kept = |layout: &Layout| !tuning.uses.contains(Features::DOT) || layout.is_quantised();
         for layout in LAYOUTS.into_iter().filter(is_kept) {
             check(format!("matvec {layout} {form}"), threads, &|gpu| product(gpu, layout, 1, tuning));

@@ -1,4 +1,4 @@
-//! What a token and a picture of Llama 3.2 Vision launch and bind.
+//! Launches and bindings of a token and of a picture of Llama 3.2 Vision.
 
 use ocelli::config::{KvPrecision, LayerKind};
 use ocelli::families::published;
@@ -11,7 +11,7 @@ use super::{bound_bytes, buffers, dry_model};
 
 const SHAPE: &str = "llama-3.2-11b-vision";
 
-/// Five launches a layer, and one more where several workgroups share a long context. A layer that reads pictures takes seven: norm and
+/// Five launches a layer, and one more if several workgroups share a long context. A layer that reads pictures takes seven: norm and
 /// product, norms of the queries, attention by several workgroups and their sums, output, gate and up, down.
 #[test]
 fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights() {
@@ -24,7 +24,7 @@ fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights(
         let (work, state) = buffers(&model, 16, position + 1);
         let step = model.step(&work, &state, position, 1).expect("a step");
         let count = step.dispatches().count();
-        // An embedding and a head in three parts each.
+        // Embedding and head have three parts each.
         assert!(count <= of_layer * own + 7 * cross + 6, "{count} launches at {position}:\n{step}");
         let tokens = (position + 1).next_multiple_of(256) as u64;
         let picture = config.cross.as_ref().expect("sizes").picture_rows;
@@ -41,8 +41,8 @@ fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights(
     insta::assert_snapshot!("llama_3_2_11b_vision_text", text);
 }
 
-/// The stages of a picture of one tile: what is before the layers, a layer, one whose input is part of the features, the first behind the
-/// others, and the last part of the projector.
+/// The stages of a picture of one tile: before the layers, a layer, one whose input is part of the features, the first after the others,
+/// and the last part of the projector.
 #[test]
 fn what_a_picture_of_llama_3_2_11b_vision_launches_is_known() {
     let config = published(SHAPE).expect("a shape");

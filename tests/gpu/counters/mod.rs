@@ -1,5 +1,5 @@
-//! What a token costs besides arithmetic: launches, submissions, writes, objects made, bytes bound and bytes that come back.
-//! None of it may grow unnoticed: the listings here are golden.
+//! Cost of a token besides arithmetic: launches, submissions, writes, objects created, bytes bound and bytes read back. The listings are
+//! golden, so that no increase goes unnoticed.
 
 mod flops;
 mod kernels;
@@ -25,7 +25,7 @@ use ocelli::weights::layout::Layout;
 /// Hardware without optional features.
 const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);
 
-/// A dry model of this shape: with as small a binding as any device has, embedding and head come in two parts.
+/// A dry model of this shape. With the smallest binding limit of any device, embedding and head have two parts each.
 fn dry_model(config: &ModelConfig, layout: Layout, vision: Layout) -> DryModel {
     let mut manifest = manifests::manifest(config.clone(), layout, vision);
     manifest.shards.clear();
@@ -85,7 +85,7 @@ fn a_token_of_the_3b_shape_launches_five_kernels_a_layer_and_binds_little_but_we
     }
 }
 
-/// The launches before, in and after the first layer, which stands for all. Without their grids, which suit the device.
+/// The launches before, in and after the first layer, which represents all layers; without grids, which depend on the device.
 fn listing(step: &Recording) -> String {
     let without_grid = |line: &str| line.split(" grid=").next().unwrap_or_default().to_owned();
     let lines: Vec<String> = step.to_string().lines().map(without_grid).collect();

@@ -1,4 +1,4 @@
-//! FLOP of submissions, on paper: nothing that a device is given at once is more than it is meant to be.
+//! FLOP of submissions, from dry recordings: no submission exceeds the limit.
 
 use ocelli::families::tower::Pixels;
 use ocelli::gpu::Recording;
@@ -9,13 +9,13 @@ use ocelli::weights::layout::Layout;
 use super::{buffers, dry_model, flops};
 use crate::manifests;
 
-/// FLOP of a piece on a device that nothing is known of, and on the slowest after three losses.
+/// FLOP limit of a submission on an unknown device, and on the slowest after three losses.
 const BOUNDS: [u64; 2] = [10_000_000_000, 1 << 31];
 /// Rows of a prompt's chunk, and the tokens before it.
 const CHUNK: usize = 256;
 const PAST: usize = 3840;
 
-/// All that a picture of so many pixels a side takes, then a layer of a chunk of a prompt and the logits of its last row.
+/// All recordings of a picture of `edge` pixels a side, then of a layer of a prompt's chunk and of the logits of its last row.
 fn recordings(model: &mut DryModel, edge: usize) -> Vec<Recording> {
     let mut all = model.picture(&Pixels { width: edge, height: edge, rgb: &[] }, 1024).expect("a picture");
     let (work, state) = buffers(model, CHUNK, PAST + CHUNK);

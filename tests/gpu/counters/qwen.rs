@@ -1,4 +1,4 @@
-//! What a token and a picture of Qwen's models launch and bind.
+//! Launches and bindings of a token and of a picture of Qwen's models.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use ocelli::weights::layout::Layout;
 
 use super::{bound_bytes, buffers, dry_model, launches};
 
-/// A line for each kernel that a recording launches: how often.
+/// A line for each kernel of a recording with its number of launches.
 pub(super) fn listed(what: &str, recording: &Recording) -> String {
     let mut text = format!("{what}: {} launches\n", recording.dispatches().count());
     for (kernel, count) in launches(recording) {
@@ -42,7 +42,7 @@ fn a_token_of_qwen3_vl_2b_launches_six_kernels_a_layer_and_binds_little_but_weig
     insta::assert_snapshot!("qwen3_vl_2b_text", text);
 }
 
-/// The stages of a picture of 448 x 448 pixels: what is before the layers, a layer, one with a merger, and the last merger.
+/// The stages of a picture of 448 x 448 pixels: before the layers, a layer, one with a merger, and the last merger.
 #[test]
 fn what_a_picture_of_qwen3_vl_2b_launches_is_known() {
     let config = published("qwen3-vl-2b").expect("a shape");
@@ -55,7 +55,7 @@ fn what_a_picture_of_qwen3_vl_2b_launches_is_known() {
 }
 
 /// Seven launches a delta layer: norm and product, gates, convolution and scan, norm and gate, output, gate and up, down. Six a layer of
-/// attention, and one more where several workgroups share a long context.
+/// attention, and one more if several workgroups share a long context.
 #[test]
 fn a_token_of_qwen3_5_launches_seven_kernels_a_delta_layer_and_binds_little_but_weights() {
     let mut text = String::new();
@@ -68,7 +68,7 @@ fn a_token_of_qwen3_5_launches_seven_kernels_a_delta_layer_and_binds_little_but_
             let (work, state) = buffers(&model, 16, position + 1);
             let step = model.step(&work, &state, position, 1).expect("a step");
             let count = step.dispatches().count();
-            // An embedding and a head of the largest are in two parts and four.
+            // Embedding and head of the largest model have two and four parts.
             assert!(count <= 7 * deltas + of_attention * attentions + 6, "{count} launches at {position}:\n{step}");
             let tokens = (position + 1).next_multiple_of(256) as u64;
             let least = model.text_bytes

@@ -1,4 +1,4 @@
-//! What an engine asks of its device while it answers.
+//! Work that an engine gives its device during an answer.
 
 use ocelli::engine::{Engine, Event, LoadOptions, Prompt, Request, RequestControl};
 use ocelli::gpu::{Counters, Gpu};
@@ -10,7 +10,7 @@ use ocelli::weights::package::Package;
 use crate::memory_files::MemoryFiles;
 use crate::packages;
 
-/// What a device was asked to do in an answer of `tokens` tokens, all of it.
+/// Work of an answer of `tokens` tokens.
 fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Counters {
     let request = Request {
         prompt: Prompt::Ids(vec![1, 3, 65, 66, 67, 4]),
@@ -28,7 +28,7 @@ fn answer(engine: &mut Engine, sampling: &SamplingOptions, tokens: usize) -> Cou
     engine.gpu().counters() - before
 }
 
-/// Two answers that differ by some tokens differ by what those tokens cost.
+/// The difference of two answers is the cost of their additional tokens.
 #[test]
 fn a_token_takes_one_submission_makes_nothing_writes_nothing_and_brings_sixteen_bytes() {
     pollster::block_on(async {
@@ -49,7 +49,7 @@ fn a_token_takes_one_submission_makes_nothing_writes_nothing_and_brings_sixteen_
             ..SamplingOptions::default()
         };
         for sampling in [greedy, SamplingOptions::default(), filtered] {
-            // Once for what is compiled.
+            // A first answer, which compiles the pipelines.
             answer(&mut engine, &sampling, 3);
             let (few, many) = (answer(&mut engine, &sampling, 8), answer(&mut engine, &sampling, 40));
             let more = many - few;

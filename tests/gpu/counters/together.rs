@@ -1,4 +1,4 @@
-//! What a token costs where several answers are drawn at once: the weights are bound once for all of them.
+//! Cost of a token in a batch of answers: the weights are bound once for all rows.
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, DryDevice};
@@ -27,7 +27,7 @@ fn a_step_of_several_conversations_launches_as_much_as_one_and_binds_the_weights
         assert_eq!(step.dispatches().count(), alone.dispatches().count(), "{count}:\n{step}");
         let bound = bound_bytes(&step);
         assert!(bound * 100 <= least * 103, "{count}: {bound} bytes are bound, weights and cache are {least}");
-        // On a dry device the conversations have the same pages.
+        // On a dry device all conversations have the same pages.
         let of_all = bound + (count as u64 - 1) * cache;
         let a_token = of_all / count as u64;
         println!("{count} at once: {of_all} bytes a step, {a_token} a token; alone {}", bound_bytes(&alone));

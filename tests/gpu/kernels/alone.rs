@@ -1,4 +1,4 @@
-//! A row comes to the same bits alone and among others: drafts that are verified several at a time rely on it.
+//! The result of a row does not depend on the other rows, bit by bit. Verification of several drafts at a time relies on it.
 
 use ocelli::gpu::{Features, Purpose, Recording};
 use ocelli::kernels::cases::{Harness, random_matrix};
@@ -9,7 +9,7 @@ use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use crate::device;
 
 const N: usize = 68;
-/// Of no more blocks than lanes, and of more.
+/// Rows with at most as many blocks as lanes, and with more.
 const INPUTS: [usize; 2] = [768, 2304];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a cache makes of faults and extremes.
+//! NaN, infinities and extreme numbers in the cache.
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
@@ -15,17 +15,17 @@ const LEAST: f32 = 1.0 / 16_384.0;
 /// The largest 16-bit float.
 const LARGEST: f32 = 65_504.0;
 
-/// The words of a step at position 0 that turns nothing and scales nothing, for one token.
+/// A step buffer at position 0 for one token, without rotation and scale.
 fn unrotated(head_dim: usize) -> Vec<u32> {
     let row: Vec<f32> = [1.0, 0.0].into_iter().cycle().take(head_dim).chain([1.0, 0.0, 0.0, 0.0]).collect();
     step_words((0, 0), &[0], &row)
 }
 
-/// What the cache holds of heads of values, which are not rotated. `// [heads, head_dim]`
+/// Heads of values, stored in the cache without rotation and read back. `// [heads, head_dim]`
 fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<f32> {
     let gpu = device::gpu();
     let kv_heads = v.len() / head_dim;
-    // One row of keys and values, and the page that its scales are in.
+    // One row of keys and values, and the page of its scales.
     let upload = |(plane, bytes): (usize, u64)| {
         let words = [1, 1, PAGE][plane] * kv_heads * bytes as usize / 4;
         gpu.upload("plane", Purpose::KvCache, &vec![u32::MAX; words]).expect("a plane").all()

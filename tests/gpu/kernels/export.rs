@@ -11,26 +11,26 @@ use serde::Serialize;
 
 use super::{table, tiers};
 
-/// Most bytes of the buffers of a row that is written.
+/// Size limit of the buffers of an exported row.
 const MOST: u64 = 2 << 20;
 
-/// Rows that stand for all: of every kernel the first.
+/// Exported rows: the first of every kernel.
 #[derive(Debug, Default)]
 struct Export {
     seen: HashSet<Kernel>,
     rows: Vec<Row>,
-    /// What the rows' spans are of.
+    /// Bytes that the rows' spans refer to.
     bytes: Vec<u8>,
 }
 
 #[derive(Debug, Serialize)]
 struct Table<'a> {
-    /// Words that say that a number is to be left as it is.
+    /// Words that mark a number that the kernel must not overwrite.
     left: [u32; 2],
     rows: &'a [Row],
 }
 
-/// From where to where, in bytes.
+/// Start and end, in bytes.
 type Span = [usize; 2];
 
 #[derive(Debug, Serialize)]
@@ -47,10 +47,10 @@ struct Row {
 struct Launch {
     kernel: String,
     source: String,
-    /// Whether each storage binding is written.
+    /// For each storage binding, true if it is written.
     writes: Vec<bool>,
     params: Span,
-    /// For each storage binding a buffer of the row, the first byte and their number.
+    /// For each storage binding: buffer of the row, first byte, number of bytes.
     binds: Vec<[u64; 3]>,
     grid: [u32; 3],
 }
@@ -59,13 +59,13 @@ struct Launch {
 struct Expected {
     buffer: usize,
     holds: Holds,
-    /// The largest number, which differences are told relative to.
+    /// The largest number, the scale of differences.
     largest: f32,
     words: Span,
 }
 
 impl Export {
-    /// Takes a row, if it is one to write.
+    /// Exports a row, if it is the first of its kernel and small enough.
     fn take(&mut self, gpu: &Gpu, case: &Case, seed: u64) -> Result<()> {
         if self.seen.contains(&case.kernel) {
             return Ok(());
@@ -118,7 +118,7 @@ impl Export {
         [start, end]
     }
 
-    /// Writes what was taken.
+    /// Writes the exported rows.
     fn write(&self, folder: &Path) {
         let table = Table { left: [POISON, FOREIGN].map(f32::to_bits), rows: &self.rows };
         fs::create_dir_all(folder).expect("a folder for the table");

@@ -1,6 +1,6 @@
 //! Every kernel against its reference: one table of kernel x sizes x layout, in the spirit of ggml's `test-backend-ops`.
 //!
-//! A new kernel needs a case in `src/kernels/cases` and rows in `table`. Groups of rows run side by side, each on a device of its own.
+//! A new kernel needs a case in `src/kernels/cases` and rows in `table`. Groups of rows run in parallel, each on its own device.
 //! `OCELLI_KERNEL=rope` runs the rows of one kernel, `OCELLI_LIST=1` prints every row.
 
 mod alone;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ocelli::gpu::{Features, Gpu};
 use ocelli::kernels::cases::{self, Case, Harness};
 
-/// What came of a row: numbers checked, and the largest difference. The error says what is wrong.
+/// Result of a row: numbers checked and the largest difference, or a description of the fault.
 fn judge(gpu: &Gpu, case: &Case, seed: u64) -> Result<(usize, f64), String> {
     let complaint = |error: ocelli::Error| error.to_string();
     let mut harness = Harness::new(gpu, seed);
@@ -44,7 +44,7 @@ struct Tally {
     time: Duration,
 }
 
-/// Runs a group of rows on a device of its own.
+/// Runs a group of rows on its own device.
 fn run(group: &str) {
     let (_, rows) = table::GROUPS.into_iter().find(|(name, _)| *name == group).expect("a group");
     let only = std::env::var("OCELLI_KERNEL").ok();

@@ -1,4 +1,4 @@
-//! Inputs that rounding could make something else of: outliers, zeros, and what is huge, tiny or no number.
+//! Inputs at risk from rounding: outliers, zeros, very large and very small numbers, NaN.
 
 use ocelli::gpu::{DeviceClass, Features, KernelConfig, Recording};
 use ocelli::kernels::cases::{HALVES, Harness, SUM, random_matrix, seen};
@@ -11,7 +11,7 @@ use crate::device;
 
 const NONE: usize = 2;
 
-/// Rows of random numbers that are something special each; of row [`NONE`] one is no number. `// [8, k]`
+/// Rows of random numbers, each with a peculiarity; row [`NONE`] contains a NaN. `// [8, k]`
 fn inputs(harness: &mut Harness<'_>, k: usize) -> Vec<f32> {
     let mut x = harness.random.numbers(8 * k, 1.0);
     for (row, x) in x.chunks_exact_mut(k).enumerate() {
@@ -34,7 +34,7 @@ fn few(recording: &mut Recording, linear: &Linear<'_>) -> Result<()> {
 
 type Record = fn(&mut Recording, &Linear<'_>) -> Result<()>;
 
-/// Runs a product and holds each row to its own size.
+/// Runs a product and checks each row relative to its own size.
 fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize) -> Result<()> {
     let (m, n) = (8, 20);
     let mut harness = Harness::new(device::gpu(), 1);
@@ -56,7 +56,7 @@ fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize
     for (row, (found, right)) in found.chunks_exact(n).zip(right.chunks_exact(n)).take(m).enumerate() {
         let x = &x[row * k..][..k];
         for ((f, r), w) in found.iter().zip(right).zip(w.chunks_exact(k)) {
-            // In 64 bits, where no square is too large or too small.
+            // In 64 bits, where squares neither overflow nor underflow.
             let square: f64 = x.iter().zip(w).map(|(x, w)| (f64::from(*x) * f64::from(*w)).powi(2)).sum();
             let is_close = f64::from(f - r).abs() <= tolerance * square.sqrt() + f64::from(f32::MIN_POSITIVE);
             let is_right = if row == NONE { f.is_nan() } else { is_close };
@@ -66,7 +66,7 @@ fn product(kernel_config: KernelConfig, layout: Layout, record: Record, k: usize
     Ok(())
 }
 
-/// Ways to compute with each tuning of a table that uses optional features.
+/// Configurations for each tuning of a table that uses optional features.
 fn tiers(group: TuningGroup, uses: &[Features]) -> Vec<KernelConfig> {
     let places = (1..).zip(uses).filter(|(_, uses)| **uses != Features::NONE);
     let kernel_config = |(place, &features): (u8, &Features)| {

@@ -1,18 +1,18 @@
-//! What a device can do beyond what every device can.
+//! Optional features of the test devices.
 
 use ocelli::gpu::{Features, Gpu};
 
-/// All that there is.
+/// All features.
 pub(crate) const ALL: Features = Features::all();
 
-/// The devices that the tests are run on, and what they have: a tier that one of them lost would be tested nowhere.
+/// The devices that run the tests, and their features: a tier that one of them lost would not be tested any more.
 const KNOWN: [(&str, Features); 2] =
     [("llvmpipe", Features::all()), ("swiftshader", Features::SUBGROUPS.union(Features::DOT))];
 
-/// The features of a device, whose tiers are run.
+/// The features of a device.
 ///
 /// # Panics
-/// If it lacks what it is known to have.
+/// If it lacks features that it is known to have.
 pub(crate) fn features(gpu: &Gpu) -> Features {
     let (found, name) = (gpu.features(), gpu.report().name.to_lowercase());
     for (known, features) in KNOWN {

@@ -9,12 +9,12 @@ use super::{STEEP, SUNKEN, tiers};
 /// An attention of a prompt or a picture.
 #[derive(Clone, Copy)]
 struct Attention {
-    /// Of queries, and of keys and values.
+    /// Number of queries, and of keys and values.
     tokens: (usize, usize),
     /// Query heads, and key and value heads.
     heads: (usize, usize),
     head_dim: usize,
-    /// Position of the first query, if it is causal.
+    /// Position of the first query, if the attention is causal.
     past: Option<usize>,
     tuning: Tuning,
 }
@@ -25,7 +25,7 @@ fn attention(of: Attention, source: Source, scores: Scores) -> Case {
     cases::attention(shape, tuning, (source, false), scores)
 }
 
-/// Rows of matrices of either precision.
+/// Sources with rows of matrices in either precision.
 const ROWS: [Source; 2] = [Source::Rows(KvPrecision::F32), Source::Rows(KvPrecision::F16)];
 
 /// With gates.
@@ -46,7 +46,7 @@ fn gated_rows() -> Vec<Case> {
     rows
 }
 
-/// Without staged keys: as for hardware or as for software, in turns.
+/// Tunings without staged keys, for hardware and software in turns.
 fn tuning(index: usize) -> Tuning {
     [Tuning::UNSTAGED, Tuning::SOFTWARE][index % 2]
 }
@@ -64,7 +64,7 @@ pub(crate) fn rows() -> Vec<Case> {
         causal(31, 127),
         ((65, 65), None, ROWS[0]),
         ((3, 129), None, F32),
-        // Over a border between pages, and behind one.
+        // Across a border between pages, and after one.
         causal(9, 250),
         causal(3, 515),
         ((1, 1), None, ROWS[0]),
@@ -136,7 +136,7 @@ fn staged_rows() -> Vec<Case> {
             rows.push(attention(Attention { tokens, heads, head_dim, past, tuning }, source, Scores::MILD));
         }
     };
-    // The last of them are not whole slices or packs, or narrower than a workgroup likes.
+    // Some widths are not whole slices or packs, or are narrower than a workgroup.
     for (index, head_dim) in [32, 64, 80, 96, 128, 192, 256, 40, 72, 100, 104, 12].into_iter().enumerate() {
         all_modes(head_dim, KvPrecision::ALL[index % 3], staged[0]);
         all_modes(head_dim, KvPrecision::ALL[(index + 1) % 3], staged[index % staged.len()]);

@@ -1,4 +1,4 @@
-//! Rows of the kernels that multiply a few rows by a matrix, with a norm and with what follows.
+//! Rows of the kernels that multiply a few rows by a matrix, with a norm and fused operations.
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::Features;
@@ -22,16 +22,16 @@ fn gated(layout: Layout, (m, n, k): (usize, usize, usize), norm: bool, (kind, tu
 fn qkv(layout: Layout, (m, k): (usize, usize), heads: Heads, cache: (KvPrecision, bool), tuning: Tuning) -> Case {
     let rows = (heads.q + 2 * heads.kv) * heads.dim;
     let gemv = Gemv::new((layout, MatrixShape { rows, cols: k }), m, 2, true, tuning);
-    // An even number of rows are those of several conversations.
+    // Even numbers of rows belong to several conversations.
     cases::qkv_matvec(gemv, (m, k), heads, cache, m.is_multiple_of(2))
 }
 
-/// Of one result.
+/// Rows with one fused output.
 pub(crate) fn matvec_rows() -> Vec<Case> {
     all().into_iter().filter(|case| case.kernel.shader().file() == "matvec").collect()
 }
 
-/// Of a gate and up, and of queries, keys and values.
+/// Rows with a gate and up, and with queries, keys and values.
 pub(crate) fn fused_rows() -> Vec<Case> {
     all().into_iter().filter(|case| case.kernel.shader().file() != "matvec").collect()
 }
@@ -40,7 +40,7 @@ fn all() -> Vec<Case> {
     [plain_rows(), lane_rows(), dot_rows(), ordered_rows()].into_iter().flatten().collect()
 }
 
-/// Threads divided in ways that matter: as for hardware, as for software, with and without a rest.
+/// Divisions of threads: for hardware, for software, with and without a remainder.
 const TUNINGS: [Tuning; 4] = [
     Tuning::HARDWARE,
     Tuning::SOFTWARE,
@@ -48,7 +48,7 @@ const TUNINGS: [Tuning; 4] = [
     Tuning { lanes: 3, lane_groups: 5, row_groups: 4, uses: Features::NONE, emulated: 0 },
 ];
 
-/// Every layout is multiplied by its own inputs: of whole super-blocks, or of any length.
+/// Input sizes for a layout: whole super-blocks, or any length.
 fn inputs(layout: Layout, index: usize) -> usize {
     if layout.is_k_quant() {
         [256, 512, 768][index % 3]
@@ -57,41 +57,41 @@ fn inputs(layout: Layout, index: usize) -> usize {
     }
 }
 
-/// Every launch here is a pipeline of its own, and compiling is what takes the time: sizes go round, not every one meets every other.
+/// Every launch here is a pipeline of its own, and compilation takes most of the time: not all sizes are combined with one another.
 fn plain_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (at, layout) in Layout::ALL.into_iter().enumerate() {
         let heads = |dim, pairs| Heads { q: 3, kv: 1 + at % 2, dim, pairs };
         for (turn, m) in [1, 2 + at % 3, 5 + at % 4].into_iter().enumerate() {
             let (index, tuning) = (at + turn, TUNINGS[(at + turn) % 4]);
-            // The last tuning unrolls the most: few rows are enough for it.
+            // The last tuning unrolls the most: few rows suffice for it.
             let m = if (at + turn) % 4 == 3 { m.min(2) } else { m };
             let (k, into) = (inputs(layout, 3 * at + turn), into_in_turn(index));
             rows.extend([1, 65, 132].map(|n| matvec(layout, (m, n, k), index % 3 != 2, into, tuning)));
         }
-        // More rows than a workgroup sees, and a row as long as they come.
+        // More rows than a workgroup computes, and a row of the largest length.
         let k = inputs(layout, at);
         rows.push(matvec(layout, (9, 33, k), true, into_in_turn(7), Tuning::HARDWARE));
         rows.push(matvec(layout, (1, 5, 9216), true, PLAIN, Tuning::SOFTWARE));
         rows.extend([4, 132].map(|n| gated(layout, (1, n, 3072), true, (0, Tuning::HARDWARE))));
         rows.push(gated(layout, (1 + at % 4, 68, k), at % 2 == 0, (at % 3, TUNINGS[1 + at % 2])));
         let cache = [KvPrecision::F32, KvPrecision::F16][at % 2];
-        // More planes take more bindings than every device has.
+        // More planes need more bindings than every device has.
         if layout.plane_units().len() <= 2 {
             rows.push(qkv(layout, (1, k), heads(64, RopePairs::Half), (cache, false), Tuning::HARDWARE));
             let odd = heads([8, 24, 40, 128][at % 4], [RopePairs::Interleaved, RopePairs::Half][at / 4 % 2]);
             rows.push(qkv(layout, (1 + at % 5, k), odd, (cache, !layout.is_quantised()), TUNINGS[1 + at % 3]));
         }
     }
-    // More slots than one dimension of a grid takes here.
+    // More slots than one dimension of a grid has.
     let single = Tuning { lanes: 4, lane_groups: 1, row_groups: 1, uses: Features::NONE, emulated: 0 };
     rows.push(matvec(Layout::Q4_0, (2, 32_768 * 4 + 131, 4), true, into_in_turn(7), single));
     rows.push(gated(Layout::Q4_0, (1, 32_768 * 4 + 132, 4), true, (0, single)));
     rows
 }
 
-/// Subgroups of the device's own size, whatever the tuning takes it for, and emulated ones of every size: as planned, other than
-/// planned, larger than the workgroup, and the last of them not full.
+/// Subgroups of the device's own size, with various expected sizes, and emulated ones of every size: the expected size, others, larger than
+/// the workgroup, and an incomplete last one.
 fn lane_tunings() -> Vec<Tuning> {
     let emulated = |lanes, lane_groups, row_groups, emulated| Tuning {
         lanes,
@@ -119,7 +119,7 @@ fn lane_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (index, tuning) in lane_tunings().into_iter().enumerate() {
         let layout = |turn: usize| Layout::ALL[(index + turn) % Layout::ALL.len()];
-        // Rows are barriers where lanes are emulated, and each is long to compile.
+        // Emulated lanes take a barrier for each row, and long compilations.
         let m = if tuning.emulated > 0 { 1 + index % 2 } else { [8, 2, 3][index % 3] };
         for (turn, (m, n)) in [(1, 65), (m, 36)].into_iter().enumerate() {
             let layout = layout(3 * turn);
@@ -134,12 +134,12 @@ fn lane_rows() -> Vec<Case> {
         let cache = ([KvPrecision::F32, KvPrecision::F16][index % 2], index % 3 == 0 && !layout.is_quantised());
         rows.push(qkv(layout, (2 - index % 2, inputs(layout, index)), heads, cache, tuning));
     }
-    // Inputs of all lengths meet subgroups, and rows as long as they come.
+    // Inputs of all lengths with subgroups, up to the longest rows.
     for (index, layout) in Layout::ALL.into_iter().enumerate() {
         let tuning = Tuning { row_groups: 1 + index % 2, ..Tuning::SUBGROUPS };
         let sizes = if index % 3 == 0 { (4, 5, inputs(layout, index)) } else { (1, 129, 3072) };
         rows.push(matvec(layout, sizes, true, into_in_turn(index), tuning));
-        // Two lanes of a wide subgroup share a block, and of the last turn some have none.
+        // Two lanes of a wide subgroup share a block, and some have none in the last turn.
         let product = (1 + index % 3, 70, 768);
         rows.push(matvec(layout, product, index % 2 == 0, into_in_turn(index), Tuning::WIDE));
         let emulated = Tuning { uses: Features::NONE, emulated: 64, ..Tuning::WIDE };
@@ -148,7 +148,7 @@ fn lane_rows() -> Vec<Case> {
     rows
 }
 
-/// Rows in orders for lanes, of groups of every size; the norm's weight and the outputs in orders of their own.
+/// Rows in lane layouts with groups of every size; the norm's weight and the outputs have their own.
 fn ordered_rows() -> Vec<Case> {
     let widths = [256, 512, 768, 1024, 2304];
     let emulated = Tuning { lanes: 32, lane_groups: 2, row_groups: 1, uses: Features::NONE, emulated: 32 };
@@ -186,7 +186,7 @@ fn ordered_rows() -> Vec<Case> {
     rows
 }
 
-/// In 8-bit integers, every layout that is; with as many lanes, and rows, as make a row of inputs come in pieces.
+/// Every quantised layout in 8-bit integers, with lanes and rows that split a row of inputs into several tiles.
 fn dot_rows() -> Vec<Case> {
     let many = Tuning { lanes: 32, lane_groups: 2, row_groups: 4, ..Tuning::DOT };
     let tunings = [Tuning::DOT, Tuning { lane_groups: 8, ..Tuning::DOT }, Tuning::DOT_SOFTWARE, many];

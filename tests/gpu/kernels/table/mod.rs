@@ -1,4 +1,4 @@
-//! The rows of the table: every kernel in every layout and tuning, over sizes around the borders of tiles. No GPU takes part here.
+//! The rows of the table: every kernel in every layout and tuning, over sizes around the borders of tiles. This module needs no GPU.
 
 mod attention;
 mod gemv;
@@ -12,10 +12,10 @@ mod step;
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{Case, Into, Scores};
 
-/// Rows of kernels that belong together.
+/// A name and its rows.
 pub(crate) type Group = (&'static str, fn() -> Vec<Case>);
 
-/// All of them.
+/// All groups.
 pub(crate) const GROUPS: [Group; 12] = [
     ("attention", attention::rows),
     ("attention_step", step::attention_rows),
@@ -31,21 +31,21 @@ pub(crate) const GROUPS: [Group; 12] = [
     ("sampling", sampling::rows),
 ];
 
-/// Exact in f32, up to a thousand either way.
+/// Exact in f32, up to a thousand in both directions.
 const STEEP: Scores = Scores { name: "steep", number: |random, _| (random.number() * 40.0).round() };
-/// Exact in f32, all near minus a thousand.
+/// Exact in f32, all close to minus a thousand.
 const SUNKEN: Scores = Scores { name: "sunken", number: |random, sign| sign * (random.number() * 2.0 + 11.0).round() };
 
-/// Nothing added, all of `y` written.
+/// Adds nothing and writes all of `y`.
 const PLAIN: Into = Into { bias: false, accumulate: false, around: (0, 0) };
 
-/// All eight kinds of what a product adds and where it goes, in turn.
+/// The eight combinations of added terms and output columns, in turn.
 fn into_in_turn(index: usize) -> Into {
     let around = if index & 4 == 0 { (0, 0) } else { (5, 2) };
     Into { bias: index & 1 != 0, accumulate: index & 2 != 0, around }
 }
 
-/// What is in a table of tunings that uses optional features.
+/// The optional features in a table of tunings.
 fn tiers<T: Copy>(table: &[T], uses: impl Fn(&T) -> Features) -> Vec<T> {
     table.iter().filter(|tuning| uses(tuning) != Features::NONE).copied().collect()
 }

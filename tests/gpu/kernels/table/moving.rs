@@ -1,4 +1,4 @@
-//! Rows of the kernels that move numbers.
+//! Rows of the kernels that copy numbers.
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::cases::{Case, add_features, patch_merge, patchify, position_rows, rope};
@@ -57,7 +57,7 @@ pub(crate) fn rows() -> Vec<Case> {
     rows
 }
 
-/// Rows of heads taken apart.
+/// Rows of heads that are split.
 fn rope_rows() -> Vec<Case> {
     let heads = |(q, kv), dim, pairs| Heads { q, kv, dim, pairs };
     let mut rows = Vec::new();

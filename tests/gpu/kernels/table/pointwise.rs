@@ -1,4 +1,4 @@
-//! Rows of the kernels that change numbers one by one.
+//! Rows of pointwise kernels and norms.
 
 use ocelli::config::Activation;
 use ocelli::gpu::Features;
@@ -9,7 +9,7 @@ use ocelli::weights::layout::LaneLayout;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
 pub(super) const WIDTHS: [usize; 12] = [1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 588];
-/// More than 32768 workgroups of 64 threads, and not a whole number of them: grids fold here.
+/// More than 32768 workgroups of 64 threads, and not a whole number of them: grids are folded.
 pub(super) const FOLDED: usize = 32_768 * 64 + 77;
 
 pub(crate) fn rows() -> Vec<Case> {
@@ -28,7 +28,7 @@ pub(crate) fn rows() -> Vec<Case> {
     for width in [4, 12, 32, 36, 64, 68, 124, 128, 132, 252, 256, 260, 588, 3072] {
         rows.extend([1, 3, 33].map(|rows| rms_norm(PLAIN, (rows, width), 1e-5, 3.0)));
     }
-    // Where eps is all there is, and where squares are large.
+    // Inputs that are small relative to eps, and inputs with large squares.
     rows.extend([
         rms_norm(PLAIN, (2, 128), 1e-6, 1e-6),
         rms_norm(PLAIN, (2, 128), 1e-5, 1e12),

@@ -1,4 +1,4 @@
-//! Rows of the kernels that read a weight matrix and do nothing else.
+//! Rows of the kernels that only read a weight matrix.
 
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{Against, Case, HALVES, Into, embed_rows, matmul, matvec};
@@ -8,7 +8,7 @@ use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use super::pointwise::{FOLDED, WIDTHS};
 use super::{PLAIN, into_in_turn, tiers};
 
-/// What inputs of 8 bits are off by.
+/// Error of 8-bit inputs.
 const EIGHT_BITS: f64 = 1e-2;
 
 fn k_quants() -> impl Iterator<Item = Layout> {
@@ -19,26 +19,26 @@ fn others() -> impl Iterator<Item = Layout> {
     Layout::ALL.into_iter().filter(|layout| !layout.is_k_quant())
 }
 
-/// Of any number of inputs, in this layout.
+/// A number of inputs that suits the layout.
 fn inputs(layout: Layout, any: usize, k_quant: usize) -> usize {
     if layout.is_k_quant() { k_quant } else { any }
 }
 
-/// A product of few rows as for hardware or as for software, in turns.
+/// A product of few rows, for hardware and software in turns.
 fn few(index: usize, layout: Layout, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
     let tuning = [gemv::Tuning::HARDWARE, gemv::Tuning::SOFTWARE][index % 2];
     let gemv = gemv::Gemv::new((layout, MatrixShape { rows: n, cols: k }), m, 1, false, tuning);
     matvec(gemv, (m, n, k), into, rows_of_part)
 }
 
-/// The same of many rows, also without workgroup memory.
+/// A product of many rows, also without workgroup memory.
 fn many(index: usize, layout: Layout, sizes: (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
     use many::Tuning;
     let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE, Tuning::REGISTERS][index % 3];
     matmul(Against::Seen, (layout, tuning), sizes, into, rows_of_part)
 }
 
-// Of coprime lengths, so that every n and m meets many k, and all of these every kind of result.
+// The lengths of these lists are coprime, so that every n and m is combined with many k, and all of them with every kind of result.
 const INPUTS: [usize; 13] = [4, 12, 28, 32, 36, 60, 64, 68, 100, 124, 128, 132, 588];
 
 pub(crate) fn matvec_rows() -> Vec<Case> {
@@ -54,14 +54,14 @@ pub(crate) fn matvec_rows() -> Vec<Case> {
         }
         rows.push(few(0, layout, (1, 129, 3072), into_in_turn(7), 129));
         rows.push(few(1, layout, (3, 5, 9216), PLAIN, 5));
-        // Matrices that no binding holds at once, cut anywhere between groups of rows.
+        // Matrices in several parts, cut at any group of rows.
         for (n, part) in [(5, 4), (129, 64), (130, 12), (588, 256)] {
             let index = rows.len();
             rows.push(few(index, layout, (index % 4 + 1, n, inputs(layout, 100, 512)), into_in_turn(index), part));
         }
     }
     for (index, layout) in others().enumerate() {
-        // More groups of four outputs than one dimension of a grid takes here.
+        // More groups of four outputs than one dimension of a grid has.
         rows.push(few(index, layout, (2, 32_768 * 4 + 131, 4), into_in_turn(7), 32_768 * 4 + 131));
     }
     rows
@@ -92,14 +92,14 @@ pub(crate) fn matmul_rows() -> Vec<Case> {
     rows
 }
 
-/// Tiles of every size: less than one, exactly some, and some more.
+/// Tiles of every size: less than one, a whole number, and a remainder.
 fn matmul_tile_rows() -> Vec<Case> {
     use many::Tuning;
     let mut rows = Vec::new();
     for tuning in [Tuning::TILE, Tuning::NARROW_TILE, Tuning::SMALL_TILE, Tuning::LARGE_TILE] {
         let (m, n) = (tuning.tile_rows(), tuning.tile_columns());
         for (index, layout) in Layout::ALL.into_iter().enumerate() {
-            // Of the planes several lines of a row, the last of them not full, and less than one.
+            // Rows of planes with several cache lines, the last one incomplete, and with less than one.
             let k = |any| inputs(layout, any, if any > 1000 { 2304 } else { 256 });
             let long = [1156, 1120][index % 2];
             let short = [100, 4, 64][index % 3];
@@ -114,7 +114,7 @@ fn matmul_tile_rows() -> Vec<Case> {
     rows
 }
 
-/// Tunings that use optional features, beside what they round to, and beside what they are given.
+/// Tunings with optional features, compared with the products of rounded and of exact inputs.
 fn matmul_tier_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (turn, tuning) in tiers(&many::Tuning::ALL, |tuning| tuning.uses).into_iter().enumerate() {

@@ -4,13 +4,13 @@ use ocelli::kernels::cases::{Case, Draw, Logits, Random, accept, sample, sample_
 use ocelli::kernels::sampling::Rules;
 use ocelli::sampling::SamplingOptions;
 
-/// A few large ones, as of a language model.
+/// A few large ones, similar to a language model's.
 const PEAKED: Logits = logits("peaked", |random, _| (0..4).map(|_| random.number() * 4.0).sum::<f32>() - 3.0);
 /// Few different numbers, both zeros among them.
 const TIES: Logits = logits("ties", |random, _| [2.0, 0.0, -0.0, 1.5, -3.0][random.bits() as usize % 5]);
 /// All equal.
 const EQUAL: Logits = logits("equal", |_, _| -7.25);
-/// Up to the largest numbers there are.
+/// Up to the largest finite numbers.
 const HUGE: Logits = logits("huge", |random, _| random.number() * f32::MAX);
 /// Nearly all of them forbidden.
 const FORBIDDEN: Logits =
@@ -22,7 +22,7 @@ const fn logits(name: &'static str, logit: fn(&mut Random, usize) -> f32) -> Log
     Logits { name, logit, unusable: None, mask: None }
 }
 
-/// The same among some tokens: few, spread or every one, and none.
+/// The same logits with masks: few tokens, spread ones, every one, and none.
 fn masked(shape: Logits) -> [Logits; 4] {
     let masks: [fn(usize) -> bool; 4] = [|id| id % 61 == 4, |id| id / 40 % 3 != 1, |_| true, |_| false];
     masks.map(|may_come| Logits { mask: Some(may_come), ..shape })

@@ -1,4 +1,4 @@
-//! Rows of the kernels around the cache of keys and values.
+//! Rows of the kernels around the KV cache.
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::LaneLayout;
@@ -44,7 +44,7 @@ fn rotated_rows() -> Vec<Case> {
                 }
             }
         }
-        // More heads than one dimension of a grid takes here.
+        // More heads than one dimension of a grid has.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
         let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true, apart: false };
         rows.push(rope_append(32_768 / 6 + 7, (heads, false), precision, rotation, exact_numbers));
@@ -55,8 +55,8 @@ fn rotated_rows() -> Vec<Case> {
 /// The least normal 16-bit float.
 const LEAST: f32 = 1.0 / 16_384.0;
 
-/// Moves numbers that devices may round one way or the other: below the normal 16-bit floats, and, since a division may be off by
-/// 2.5 units in the last place, half way between two integers.
+/// Replaces numbers that devices may round in either direction: below the normal 16-bit floats and, since a division may be off by 2.5
+/// units in the last place, halfway between two integers.
 fn make_certain(precision: KvPrecision, head: &mut [f32]) {
     let (_, scale) = pack(precision, head);
     let scale = from_half(scale);
@@ -82,7 +82,7 @@ fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPr
     })
 }
 
-/// What is stored as it is.
+/// Rows of numbers that are stored without rotation.
 fn stored_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for precision in KvPrecision::ALL {
@@ -92,15 +92,15 @@ fn stored_rows() -> Vec<Case> {
                 rows.push(stored((tokens, past, kv_heads, head_dim), precision, 1.0));
             }
         }
-        // Where scales and halves are near their least and their largest, and beyond.
+        // Scales and 16-bit floats near their smallest and largest, and beyond.
         rows.extend([1e-2, 300.0, 6e4, 7e6, 1e9, 1e38].map(|size| stored((5, 3, 2, 128), precision, size)));
-        // More heads than one dimension of a grid takes here.
+        // More heads than one dimension of a grid has.
         rows.push(stored((32_768 / 3 + 7, 1, 3, 12), precision, 1.0));
     }
     rows
 }
 
-/// Positions around the borders of tiles, splits and pages, which one pipeline serves.
+/// Positions around the borders of tiles, splits and pages, all served by one pipeline.
 const POSITIONS: [usize; 11] = [0, 5, 31, 63, 64, 65, 128, 143, 255, 300, 770];
 
 pub(crate) fn attention_rows() -> Vec<Case> {
@@ -172,7 +172,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     rows
 }
 
-/// With queries as the lanes read them that share a key.
+/// An attention with queries in the layout of lanes that share a key.
 fn with_key_layout(shape: Attending, precision: KvPrecision) -> Case {
     let Attending { m, heads: (q_heads, kv_heads), head_dim, tuning, apart, .. } = shape;
     let rows = q_heads / kv_heads * if apart { 1 } else { m };
@@ -180,7 +180,7 @@ fn with_key_layout(shape: Attending, precision: KvPrecision) -> Case {
     attention_step(Attending { q_layout, ..shape }, precision, Scores::MILD)
 }
 
-/// Neighbours share keys, of heads that are whole lines, whole loads and neither.
+/// Neighbours share keys; heads are whole lines, whole loads and neither.
 fn sharing_rows() -> Vec<Case> {
     const HEADS: [(usize, usize); 5] = [(4, 1), (1, 1), (8, 2), (5, 1), (16, 1)];
     let two = Tuning { positions: 2, ..Tuning::HARDWARE };
@@ -223,7 +223,7 @@ fn sharing_rows() -> Vec<Case> {
     rows
 }
 
-/// Rows of several conversations, of as many query heads to a workgroup as divide theirs.
+/// Rows of several conversations; the query heads of a workgroup divide theirs.
 fn apart_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
