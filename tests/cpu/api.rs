@@ -1,4 +1,4 @@
-//! Requests and responses on the wire, and whole requests against what the reference tokenises and resamples.
+//! Requests and responses on the wire, and whole requests against the reference's tokens and resampled pictures.
 
 use ocelli::Error;
 use ocelli::api::{ChatRequest, PictureUrl, ScoreRequest};
@@ -146,7 +146,7 @@ fn a_full_request_is_read() {
 }
 
 #[test]
-fn what_a_request_leaves_open_has_defaults() {
+fn missing_fields_have_defaults() {
     let bare = chat(&with("stream", Value::Null));
     assert_eq!(bare.sampling, SamplingOptions::default());
     let absent = (bare.max_tokens, bare.stop, bare.stream, bare.include_usage, bare.model);

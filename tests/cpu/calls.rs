@@ -1,4 +1,4 @@
-//! Calls of tools, read from an answer piece by piece.
+//! Tool calls, parsed from an answer in pieces.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::chat::{chat_cases, flat};
 
 const TOKENIZER: &[u8] = include_bytes!("../fixtures/tokenizer.json");
 
-/// What a reader tells of a call whose text comes in pieces.
+/// Calls and texts that a reader reports for calls in pieces.
 fn read_calls(syntax: &CallSyntax, calls: &[Vec<&str>]) -> (Vec<ToolCall>, Vec<CallPart>) {
     let (mut reader, mut parts) = (syntax.reader(Arc::default()), Vec::new());
     for call in calls {

@@ -333,7 +333,7 @@ fn stop_strings_are_met_across_pieces() {
 }
 
 #[test]
-fn what_only_looked_like_a_stop_string_is_given_at_the_end() {
+fn a_partial_stop_string_is_emitted_at_the_end() {
     assert_eq!(super_stream("abab", "ababc"), ("abab".into(), false));
     assert_eq!(super_stream("ababc", "ababc"), (String::new(), true));
     assert_eq!(super_stream("abababc", "ababc"), ("ab".into(), true));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders with nothing of our own.
+/// Folders without files of this repository.
 const FOREIGN: [&str; 5] = ["target", "node_modules", "dist", ".git", ".tools"];
 
 /// Every Markdown file below `folder`.
@@ -37,7 +37,7 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// What is wrong with a link in the document `from`; nothing if it leads elsewhere on the web.
+/// The fault of a link in the document `from`; `None` for external links.
 fn fault(from: &Path, link: &str) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;

@@ -110,7 +110,7 @@ fn the_size_limit_is_on_pixels() {
     assert_eq!(decode(&png, 0), Err(Error::ImageTooLarge { width: 1251, height: 800, limit_megapixels: 0 }));
 }
 
-/// What each EXIF orientation does to the corners of a picture: where the top left pixel ends up.
+/// Effect of each EXIF orientation on the corners of a picture: the place of the top left pixel.
 #[test]
 fn exif_orientations_turn_the_picture() {
     let turned = fixture("images/turned.jpg");

@@ -1,5 +1,5 @@
-//! What needs no GPU and little time: `./build.sh check` runs it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! Tests that need no GPU and little time: `./build.sh check` runs them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
 mod api;
 mod calls;

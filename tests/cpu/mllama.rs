@@ -1,4 +1,4 @@
-//! How Llama 3.2 Vision's pictures are cut to tiles, and conversations laid out, against `transformers`.
+//! Tiles of pictures and layouts of conversations of Llama 3.2 Vision, against `transformers`.
 
 use ocelli::Error;
 use ocelli::api::ChatRequest;
@@ -43,7 +43,7 @@ fn pictures_have_the_tiles_and_the_size_of_transformers() {
             let white = Rgb8 { width: width as u32, height: height as u32, pixels: vec![255; 3 * width * height] };
             let prepared = rules.prepare(&white, 2240).expect("a picture");
             assert_eq!((prepared.width, prepared.height), (560 * cols, 560 * rows));
-            // All that is not the picture is black, to the right and below.
+            // Everything outside the picture is black, to the right and below.
             let is_white = |x: usize, y: usize| prepared.rgb[3 * (y * prepared.width + x)] == 255;
             let wide = (0..prepared.width).take_while(|&x| is_white(x, 0)).count();
             let high = (0..prepared.height).take_while(|&y| is_white(0, y)).count();
@@ -54,7 +54,7 @@ fn pictures_have_the_tiles_and_the_size_of_transformers() {
     });
 }
 
-/// What a plan reserves is enough for every picture at that edge.
+/// The reserved rows suffice for every picture with that edge.
 #[test]
 fn no_picture_has_more_tiles_than_the_shapes_that_are_planned_for() {
     with_rules(|rules| {

@@ -1,4 +1,5 @@
-//! Lists of pages: whatever is opened, forked, continued, rewound, given up and taken away, nobody writes what another one holds.
+//! Lists of pages: no list writes an entry that another one holds, in any sequence of opening, forking, continuing, rewinding, releasing
+//! and taking pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +8,20 @@ use ocelli::state::{PAGE, Pages};
 
 const TOTAL: usize = 12;
 
-/// What a page holds of every entry, as lists write it, beside what each list should read.
+/// Content of every page, as written by the lists, and the expected content of each list.
 #[derive(Default)]
 struct Model {
     pages: Pages,
-    /// Of every page and place the entry written there last.
+    /// The last entry written to each place of a page.
     written: BTreeMap<(u32, usize), u32>,
-    /// Of each list what it should hold.
+    /// Expected entries of each list.
     lists: BTreeMap<u64, Vec<u32>>,
     copies: usize,
     entries: u32,
 }
 
 impl Model {
-    /// Reserves as a pool does; false where there are too few pages.
+    /// Reserves pages in the way of a pool; returns false if there are too few.
     fn reserve(&mut self, list: u64, entries: usize) -> bool {
         self.pages.evict(list, entries);
         for (other, held) in &mut self.lists {
@@ -52,7 +53,7 @@ impl Model {
         self.pages.advance(list, entries);
     }
 
-    /// Moves pages as a pool does.
+    /// Moves pages in the way of a pool.
     fn compact(&mut self) {
         for [from, to] in self.pages.compact() {
             for place in 0..PAGE {
@@ -83,7 +84,7 @@ impl Model {
 }
 
 #[test]
-fn nobody_writes_what_another_one_holds() {
+fn shared_entries_are_never_written() {
     for seed in 0..60 {
         let mut random = Random::new(seed);
         let mut model = Model::default();
@@ -115,7 +116,7 @@ fn nobody_writes_what_another_one_holds() {
                     model.compact();
                 }
                 (_, Some(list)) => {
-                    // Some of what was reserved is not used.
+                    // Some of the reserved entries are not used.
                     let entries = [1, 7, 200, 600][random.bits() as usize % 4];
                     let (before, copies) = (model.pages.list(list).to_vec(), model.copies);
                     if model.reserve(list, entries) {
@@ -125,7 +126,7 @@ fn nobody_writes_what_another_one_holds() {
                         model.append(list, entries - random.bits() as usize % entries);
                     } else {
                         let (needed, held) = (entries.div_ceil(PAGE), model.lists[&list].len().div_ceil(PAGE));
-                        assert!(needed + held >= TOTAL, "{needed} pages behind {held} are refused");
+                        assert!(needed + held >= TOTAL, "{needed} pages after {held} are refused");
                     }
                 }
             }
@@ -147,10 +148,10 @@ fn a_fork_copies_the_last_page_if_it_is_not_full_and_no_other() {
     assert_eq!((pages.missing(fork, 1), pages.missing(fork, PAGE)), (1, 2));
     assert_eq!(pages.take(fork, 1), Some([2, 3]));
     assert_eq!((pages.list(fork), pages.list(trunk)), (&[0, 1, 3][..], &[0, 1, 2][..]));
-    // The trunk has its last page for itself again.
+    // The trunk is the only owner of its last page again.
     assert_eq!(pages.missing(trunk, 1), 0);
     assert_eq!(pages.take(trunk, 1), None);
-    // Behind a full page there is nothing to copy.
+    // After a full page there is nothing to copy.
     pages.rewind(trunk, 2 * PAGE);
     let other = pages.fork(trunk);
     assert_eq!(pages.list(other), [0, 1]);
@@ -169,7 +170,7 @@ fn who_rests_longest_gives_way_first_and_from_its_end() {
         pages.take(list, 3 * PAGE);
         pages.advance(list, 3 * PAGE);
     }
-    // The first is used again.
+    // The first list is used again.
     pages.take(first, 1);
     pages.rewind(first, 3 * PAGE);
     assert_eq!(pages.free(), 1);

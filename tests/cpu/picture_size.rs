@@ -1,4 +1,4 @@
-//! How large pictures are shown: a pure function of picture, request, limits and what the device is known to compute.
+//! Sizes of shown pictures: a pure function of picture, request, limits and the device's speed.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 
 const NO_LIMITS: PictureLimits = PictureLimits { max_pixels: None, max_seconds: None };
-/// Of the published models: edges of up to 1540 pixels, cells of 28.
+/// Sizes of the published models: edges of up to 1540 pixels, cells of 28.
 const FULL: usize = 1540;
 const DETAILS: [Detail; 3] = [Detail::Low, Detail::High, Detail::Auto];
 
@@ -24,7 +24,7 @@ fn wanted(size: (usize, usize), detail: Detail) -> Wanted {
     Wanted { size, detail, longest_edge: FULL, pictures: 1 }
 }
 
-/// A device that takes so many seconds for 1000 cells, and more than in proportion for more.
+/// A device that takes `per_1000` seconds for 1000 cells, and more than proportionally for more.
 fn seconds(per_1000: f64) -> impl Fn(ImageGrid) -> ocelli::Result<Option<f64>> {
     move |grid| {
         let thousands = (grid.rows * grid.cols) as f64 / 1000.0;

@@ -1,4 +1,4 @@
-//! Plans of the largest shapes, on paper: what they say of weights, of keys and values and of states is what the published sizes come to.
+//! Dry plans of the largest shapes: weights, keys and values and states equal the published sizes.
 
 use ocelli::config::KvPrecision;
 use ocelli::families::published;
@@ -19,13 +19,13 @@ fn planned(name: &str, context: usize) -> Plan {
     plan(&manifest, 4 * GIB, options).unwrap()
 }
 
-/// What a plan says of a purpose while text is computed.
+/// Bytes that a plan reserves for a purpose during text.
 fn bytes(plan: &Plan, purpose: Purpose) -> u64 {
     let phase = plan.phases.iter().find(|phase| phase.phase == Phase::Text).unwrap();
     phase.purposes.iter().find(|row| row.purpose == purpose).unwrap().bytes
 }
 
-/// Bytes of so many weights of matrices at 4.5 bits, and numbers of vectors.
+/// Bytes of matrices of 4.5 bits a weight, and of vectors.
 fn q4_0((weights, numbers): (u64, u64)) -> u64 {
     weights / 32 * 18 + numbers * F32
 }
@@ -33,11 +33,11 @@ fn q4_0((weights, numbers): (u64, u64)) -> u64 {
 #[test]
 fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
     let (hidden, ffn, vocabulary) = (5120, 17_408, 248_320);
-    // 48 layers with a gated delta net: 16 heads of keys and 48 of values, 128 wide.
+    // 48 layers with a gated delta net: 16 key heads and 48 value heads, 128 wide.
     let (keys, values) = (16 * 128, 48 * 128);
     let channels = 2 * keys + values;
     let recurrent = (hidden * (channels + values + 48 + 48 + values), 4 * channels + 48 + 48 + 128);
-    // 16 of attention: 24 heads of queries with as many gates, 4 of keys and values, 256 wide.
+    // 16 layers of attention: 24 query heads with gates, 4 key and value heads, 256 wide.
     let attention = (hidden * 256 * (24 + 24 + 4 + 4 + 24), 2 * 256);
     let (shared, norms) = (3 * hidden * ffn, 2 * hidden);
     let matrices = 48 * (recurrent.0 + shared) + 16 * (attention.0 + shared) + 2 * vocabulary * hidden;
@@ -49,11 +49,11 @@ fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
     let text = published("qwen3.5-27b").unwrap().text().clone();
     let entry = 16 * 2 * 4 * 256 * F16;
     assert_eq!((State::entry_bytes(&text, KvPrecision::F16), entry), (entry, 65_536));
-    // Three inputs of a convolution, and a matrix a head.
+    // Three inputs of a convolution, and a matrix for each head.
     let state = 48 * (3 * channels + 48 * 128 * 128) * F32;
     assert_eq!((State::recurrent_bytes(&text), state), (state, 156_893_184));
-    // A conversation has one and two to go back to, and one that is set aside while a pass over drafts is compared with steps; one that rests has
-    // two. Eight rows of drafts are kept of every layer. Of keys and values a layer is there twice while they grow.
+    // A conversation has its state and two checkpoints, and a copy while a pass over drafts is compared with steps; an idle one has two.
+    // Eight rows of drafts are kept for every layer. Keys and values of a layer exist twice while they grow.
     let (longer, shorter) = (bytes(&plan, Purpose::KvCache), bytes(&planned("qwen3.5-27b", 2048), Purpose::KvCache));
     assert_eq!(plan.idle_conversations, 2);
     let drafts = 48 * 8 * (channels + values + 48 + 48) * F32;
@@ -66,9 +66,9 @@ fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
 #[test]
 fn the_90b_has_keys_and_values_of_320_kib_a_token_and_80_kib_a_row_of_a_picture() {
     let (hidden, ffn, vocabulary) = (8192, 28_672, 128_256);
-    // Every layer has 64 heads of queries and 8 of keys and values, 128 wide; each fifth reads pictures, and has norms of its heads.
+    // Every layer has 64 query heads and 8 key and value heads, 128 wide; every fifth reads pictures, and has norms of its heads.
     let layer = hidden * 128 * (64 + 8 + 8 + 64) + 3 * hidden * ffn;
-    // The embedding has rows for eight tokens more.
+    // The embedding has eight more rows.
     let matrices = 100 * layer + (vocabulary + vocabulary + 8) * hidden;
     let vectors = 100 * 2 * hidden + 20 * 2 * 128 + hidden;
     assert_eq!((matrices, vectors), (87_665_213_440, 1_651_712));
@@ -79,7 +79,7 @@ fn the_90b_has_keys_and_values_of_320_kib_a_token_and_80_kib_a_row_of_a_picture(
     let (entry, row) = (80 * 2 * 8 * 128 * F16, 20 * 2 * 8 * 128 * F16);
     assert_eq!((State::entry_bytes(&text, KvPrecision::F16), entry, row), (entry, 327_680, 81_920));
     assert_eq!(State::recurrent_bytes(&text), 0);
-    // Four tiles of 40 x 40 patches and what stands for each of them.
+    // Four tiles of 40 x 40 patches, each with a class row.
     assert!(plan.feature_rows >= 4 * 1601, "{}", plan.feature_rows);
     let (longer, shorter) =
         (bytes(&plan, Purpose::KvCache), bytes(&planned("llama-3.2-90b-vision", 2048), Purpose::KvCache));

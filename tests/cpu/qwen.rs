@@ -1,4 +1,4 @@
-//! What Qwen's models make of pictures, their sizes and positions, and of conversations, against `transformers`.
+//! Sizes and positions of pictures, and conversations of Qwen's models, against `transformers`.
 
 use ocelli::api::ChatRequest;
 use ocelli::chat::{ChatTemplate, Segment};
@@ -39,14 +39,14 @@ fn pictures_have_the_sizes_of_transformers() {
             assert_eq!(rules.grid(size, 1024).expect("a grid"), ImageGrid { rows, cols }, "{size:?}");
         }
         assert!(rules.grid((33, 8191), 1024).is_err(), "too thin");
-        // Of a smaller square the pixels count, and of one smaller than the least picture no more than that.
+        // A smaller square counts by its pixels, with a lower bound of the smallest picture.
         assert_eq!(rules.grid((4000, 3000), 512).expect("a grid"), ImageGrid { rows: 13, cols: 18 });
         assert_eq!(rules.grid((4000, 3000), 64).expect("a grid"), ImageGrid { rows: 1, cols: 2 });
         assert_eq!(rules.grid((10, 10), 64).expect("a grid"), ImageGrid { rows: 2, cols: 2 });
     });
 }
 
-/// What a plan reserves is enough for every picture at that edge.
+/// The reserved rows suffice for every picture with that edge.
 #[test]
 fn no_picture_is_larger_than_the_shapes_that_are_planned_for() {
     with_rules(|rules| {
@@ -84,7 +84,7 @@ fn entries_of_pictures_have_the_positions_of_transformers() {
     for entry in 0..ids.len() {
         assert_eq!(positions.of(entry), [0, 1, 2].map(|axis| golden[axis * ids.len() + entry]), "entry {entry}");
     }
-    // Gone back before all pictures, an entry stands where it would stand if there had been none.
+    // After a rewind before all pictures, an entry has the position that it would have without them.
     positions.rewind(1);
     assert_eq!(positions.of(ids.len()), [ids.len(); 3]);
 }

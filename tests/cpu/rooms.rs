@@ -1,10 +1,10 @@
-//! Who may import whom. `src` is read as text: a path into another room is an arrow, and only those drawn here may exist.
+//! Imports between rooms. `src` is read as text: a path into another room is an arrow, and only the listed arrows may exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a room may import: a room, or some modules of one.
+/// Allowed imports of a room: rooms, or some modules of a room.
 const ARROWS: [(&str, &[&str]); 21] = [
     ("error", &[]),
     ("config", &["error"]),
@@ -57,10 +57,10 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("bin", &[]),
 ];
 
-/// What single files may import besides.
+/// Additional imports of single files.
 const EXCEPTIONS: [(&str, &str); 2] = [("weights/upload.rs", "gpu"), ("weights/selection.rs", "gpu")];
 
-/// Words that belong to some places only.
+/// Words that are restricted to some places.
 const WORDS: [(&str, &[&str]); 5] = [
     ("wgpu", &["gpu/"]),
     ("wasm_bindgen", &["chat/pattern/browser.rs", "web/"]),
@@ -91,7 +91,7 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
     sources
 }
 
-/// The code alone: no line comments, so that documentation may point anywhere.
+/// The code without line comments, so that documentation may link to anything.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
@@ -100,7 +100,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// What follows every whole word `prefix`.
+/// The text after every whole word `prefix`.
 fn after<'a>(code: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     code.match_indices(prefix).filter_map(move |(at, _)| {
         let starts = at == 0 || !is_word(code.as_bytes()[at - 1]) && code.as_bytes()[at - 1] != b':';
@@ -142,7 +142,7 @@ fn imports(file: &str, text: &str) -> BTreeSet<String> {
     let code = code(text);
     let inside = file.trim_end_matches(".rs").trim_end_matches("/mod");
     let climb = "super::".repeat(inside.split('/').count());
-    // Modules within a file climb less far than it looks; what they reach then bears no room's name.
+    // Modules within a file leave fewer modules than the path suggests; the resulting path names no room.
     let names_a_room = |path: &String| ARROWS.iter().any(|(room, _)| covers(room, path));
     let climbed = after(&code, &climb).flat_map(paths).filter(names_a_room);
     after(&code, "crate::").flat_map(paths).chain(climbed).collect()
@@ -152,13 +152,13 @@ fn covers(allowed: &str, path: &str) -> bool {
     path.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The arrows of a file that lead where they may not.
+/// The forbidden arrows of a file.
 fn forbidden(file: &str, text: &str) -> Vec<String> {
     let room = file.split('/').next().unwrap_or_default().trim_end_matches(".rs");
     let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{file}: no such room"));
     let excepted = EXCEPTIONS.iter().filter(|(name, _)| *name == file).map(|(_, path)| path);
     let allowed: Vec<_> = allowed.iter().chain(excepted).chain([&room]).collect();
-    // What the crate's root hands on under its own name is the error room's.
+    // `Error` and `Result` re-exported by the crate's root belong to the error room.
     let own = |path: &str| allowed.contains(&&"error") && ["Error", "Result"].iter().any(|name| covers(name, path));
     let fine = |path: &String| own(path) || allowed.iter().any(|allowed| covers(allowed, path));
     imports(file, text).into_iter().filter(|path| !fine(path)).collect()
@@ -170,7 +170,7 @@ fn in_a_room(file: &str) -> bool {
 }
 
 #[test]
-fn no_room_imports_what_it_may_not() {
+fn rooms_import_only_allowed_rooms() {
     let sources = sources("src");
     let arrows: Vec<String> = sources
         .iter()
@@ -182,7 +182,7 @@ fn no_room_imports_what_it_may_not() {
     assert!(rooms.len() > 8, "only {rooms:?} were read");
 }
 
-/// The file that a path below `crate::` leads to, `None` outside the crate. What a `mod.rs` hands on leads to where it is written.
+/// The file that a path below `crate::` refers to, `None` outside the crate. A re-export of a `mod.rs` refers to the defining file.
 fn target(sources: &BTreeMap<String, String>, path: &str) -> Option<String> {
     let mut folder = String::new();
     for name in path.split("::") {

@@ -1,5 +1,5 @@
-//! Every shader, assembled as the kernels do it: valid for naga and tint, within what any WebGPU device offers, and with its
-//! Rust module, its reference and its rows in the kernel table.
+//! Every shader, assembled in the way of the kernels: valid for naga and tint, within the limits of every WebGPU device, and with its Rust
+//! module, its reference and its rows in the kernel table.
 
 mod assembly;
 #[path = "../gpu/kernels/table/mod.rs"]
@@ -31,10 +31,10 @@ const MAX_INVOCATIONS: u32 = 256;
 const MAX_WORKGROUP_Z: u32 = 64;
 
 const MAX_LINES: usize = 200;
-/// Endings of files that do a kernel's work in another way, most of them with an optional feature.
+/// Suffixes of files with alternative implementations of a kernel, most of them with an optional feature.
 const TWINS: [&str; 5] = ["_subgroup", "_f16", "_dp4a", "_tile", "_quads"];
 
-/// Every kernel that the table in `tests/gpu/kernels` runs, every tuning of a table, and attention of every head width.
+/// All kernels of the table in `tests/gpu/kernels`, every tuning of a table, and attention of every head width.
 fn kernels() -> Vec<Kernel> {
     let rows = table::GROUPS.iter().flat_map(|(_, rows)| rows()).map(|case| case.kernel);
     let mut known = HashSet::new();
@@ -44,7 +44,7 @@ fn kernels() -> Vec<Kernel> {
     all
 }
 
-/// Every tuning that a device is offered, at sizes that ask for much.
+/// Every tuning that a device may choose, at demanding sizes.
 fn tunings() -> Vec<Kernel> {
     use attention_step as step;
     let mut kernels = Vec::new();
@@ -91,7 +91,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
     })
 }
 
-/// Attention looks pages up once a tile.
+/// Attention reads the page table once a tile.
 #[test]
 fn no_tile_lies_in_two_pages() {
     for tuning in attention::Tuning::ALL {
@@ -105,8 +105,8 @@ fn no_tile_lies_in_two_pages() {
     }
 }
 
-/// What naga must know to take a kernel. Nothing that a WebGPU device may lack but what the kernel says that it needs:
-/// `unpack2x16float` is core there, naga counts it because OpenGL may lack it.
+/// naga's capabilities for a kernel: only those that it declares to need. `unpack2x16float` is core in WebGPU; naga counts it because
+/// OpenGL may lack it.
 fn capabilities(needs: Features) -> Capabilities {
     let mut all = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     all.set(Capabilities::SHADER_FLOAT16, needs.contains(Features::F16));
@@ -152,7 +152,7 @@ fn naga_accepts_every_kernel_with_the_features_it_names_alone() {
     }
 }
 
-/// What Chromium compiles shaders with.
+/// The compiler of Chromium.
 #[test]
 #[ignore = "needs tint on the path"]
 fn tint_accepts_every_kernel() {
@@ -164,7 +164,7 @@ fn tint_accepts_every_kernel() {
         fs::write(path, kernel.needs().directives(true) + source).expect("write a shader");
     }
     let tint = |path: &Path| Command::new("tint").args(["--format", "wgsl"]).arg(path).output();
-    // Its start takes longer than its work: several at a time.
+    // Its start takes longer than its work: several run in parallel.
     let check = |half: usize| {
         for (Checked { kernel, .. }, path) in kernels.iter().zip(&files).skip(half).step_by(2) {
             let output = tint(path).expect("tint runs");
@@ -206,7 +206,7 @@ fn workgroup_bytes(module: &Module) -> u32 {
 }
 
 #[test]
-fn bindings_are_what_the_kernel_says() {
+fn bindings_equal_those_of_the_kernel() {
     for Checked { kernel, module, info, .. } in &*CHECKED {
         let mut found = BTreeMap::new();
         for (handle, variable) in module.global_variables.iter() {

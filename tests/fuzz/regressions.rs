@@ -84,7 +84,7 @@ fn a_small_vocabulary_with_a_high_id() {
 
 /// A tokenizer leaked its cache of words: up to 10,000 for each tokenizer that a thread had ever used.
 #[test]
-fn a_tokenizer_leaves_nothing_behind() {
+fn a_tokenizer_does_not_leak() {
     let bytes = fixture("checkpoints/fp8/tokenizer.json");
     let use_one = || {
         let tokenizer = ocelli::chat::Tokenizer::from_json(&bytes).expect("a fixture");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ocelli::kernels::cases::Random;
 use serde_json::{Value, json};
 
-/// A folder of this test's own, empty at first.
+/// An empty folder for a test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch").join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -39,7 +39,7 @@ fn request(id: &str, url: &str, body: &Value) -> String {
     json!({"custom_id": id, "method": "POST", "url": url, "body": body}).to_string()
 }
 
-/// A question about a picture beside the file of requests.
+/// A question about a picture in the folder of the requests.
 fn about(picture: &str) -> Value {
     let content =
         json!([{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": "Describe this image."}]);
@@ -63,14 +63,14 @@ fn answers(folder: &Path) -> (BTreeMap<String, Value>, Vec<(String, u64)>) {
     (answers, wrong)
 }
 
-/// What an answer says, or the code of its error.
+/// The text of an answer, or the code of its error.
 fn told(response: &Value) -> &str {
     let places = ["/body/choices/0/message/content", "/body/choices/0/text", "/body/error/code"];
     let text = places.iter().find_map(|place| response.pointer(place));
     text.and_then(Value::as_str).unwrap_or_else(|| panic!("{response}"))
 }
 
-/// A batch of pictures and texts, with lines that are no requests and requests that are refused.
+/// Writes a batch of pictures and texts, with invalid lines and requests that are refused.
 fn write(folder: &Path) {
     const CHAT: &str = "/v1/chat/completions";
     for scene in 1..=3 {
@@ -126,7 +126,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
             break;
         }
         kills += 1;
-        // As a kill within a write leaves it.
+        // A write that was interrupted by a kill.
         let text = fs::read_to_string(&path).expect("answers");
         fs::write(&path, format!("{text}{{\"id\": \"batch_req")).expect("a file");
     }
@@ -144,7 +144,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     assert!(!said(&again).contains("loaded"), "there is nothing to load a model for: {}", said(&again));
 }
 
-/// Tokens that the answers say they took.
+/// Tokens that the answers report.
 fn spent(answers: &BTreeMap<String, Value>) -> u64 {
     answers.values().filter_map(|response| response.pointer("/body/usage/total_tokens")?.as_u64()).sum()
 }
@@ -184,7 +184,7 @@ fn a_batch_takes_no_more_than_its_budget_however_often_it_is_killed() {
     for response in refused.values() {
         assert_eq!((told(response), &response["body"]["error"]["detail"]["limit"]), ("budget_exceeded", &json!(60)));
     }
-    // A larger budget does not ask again what is answered.
+    // A larger budget does not repeat answered requests.
     let again = run(&folder);
     assert!(said(&again).contains("20 requests: 20 answered before"), "{}", said(&again));
     let mut csv = Command::new(env!("CARGO_BIN_EXE_ocelli"));
@@ -193,7 +193,7 @@ fn a_batch_takes_no_more_than_its_budget_however_often_it_is_killed() {
     assert!(csv.lines().nth(1).is_some_and(|line| line.contains(",\"\",")), "{csv}");
 }
 
-/// A picture of a plain shape on a plain ground, another one for each number.
+/// A plain shape on a plain ground, different for each number.
 fn scene(number: u32) -> image::RgbImage {
     let colour = |seed: u32| {
         let mixed = (seed + 1).wrapping_mul(0x9e37_79b9);
@@ -263,7 +263,7 @@ fn answers_of_something_else_are_left_alone() {
     }
 }
 
-/// A folder of pictures as a batch: killed once, it goes on, and each picture is described once, as it is alone.
+/// A folder of pictures as a batch: after a kill it resumes, and each picture is described once, with the same text as alone.
 #[test]
 fn pictures_that_are_described_to_a_file_are_described_once() {
     let folder = folder("described");

@@ -1,4 +1,4 @@
-//! What the GPU tests share.
+//! The device that the GPU tests share.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ pub(crate) use ocelli::kernels::cases::Random;
 /// The device of the whole test file, opened once.
 ///
 /// # Panics
-/// If there is none: a GPU test that finds no GPU has failed, it is not skipped.
+/// If there is none: a GPU test without a GPU has failed, it is not skipped.
 pub(crate) fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
     GPU.get_or_init(|| {

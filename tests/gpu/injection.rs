@@ -1,4 +1,4 @@
-//! Faults on order: what drivers do rarely and at a time of their own, tests have done at a step of their choice.
+//! Fault injection: faults that drivers produce rarely and unpredictably, at a chosen step.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ocelli::gpu::{Faults, Gpu, GpuOptions};
 
-/// Faults to come, for one device and all those that replace it. Clones share them; none are ordered at first.
+/// Scheduled faults of one device and all those that replace it. Clones share them; initially there are none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Injection(Arc<Orders>);
 
@@ -42,23 +42,23 @@ impl Injection {
         lock(&self.0.lose_at_write).insert(index);
     }
 
-    /// Has the next `times` attempts to open a device fail.
+    /// Makes the next `times` attempts to open a device fail.
     pub(crate) fn refuse_to_open(&self, times: u64) {
         self.0.refusals.store(times, Ordering::Relaxed);
     }
 
-    /// From now on, kernels whose name starts with `kernel` are compiled with `to` in place of `from`. Devices that have compiled
-    /// them already keep what they have.
+    /// From now on, kernels whose name starts with `kernel` are compiled with `to` instead of `from`. Kernels that a device has compiled
+    /// already do not change.
     pub(crate) fn corrupt(&self, kernel: &str, from: &str, to: &str) {
         lock(&self.0.corrupted).push((kernel.into(), from.into(), to.into()));
     }
 
-    /// The shaders that were to be compiled so far, on all devices together, as they were meant to be.
+    /// The original sources of all shaders compiled so far, on all devices together.
     pub(crate) fn sources(&self) -> Vec<String> {
         lock(&self.0.sources).clone()
     }
 
-    /// Opens a device that has these faults.
+    /// Opens a device with these faults.
     pub(crate) async fn open(&self) -> ocelli::Result<Gpu> {
         Gpu::open_with(GpuOptions { faults: Some(self.0.clone()), ..GpuOptions::default() }).await
     }

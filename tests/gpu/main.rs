@@ -1,5 +1,5 @@
-//! What needs a GPU: each kernel against its reference, then whole models, then engines under every kind of use.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! Tests that need a GPU: each kernel against its reference, then whole models, then engines.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
 mod batch;
 mod counters;

@@ -1,4 +1,4 @@
-//! Fixture checkpoints to loaded engines, all in memory.
+//! Fixture checkpoints as loaded engines, all in memory.
 
 use crate::device;
 use crate::memory_files::MemoryFiles;
@@ -26,7 +26,7 @@ use ocelli::weights::synth;
 use ocelli::weights::upload::{Selection, Uploader};
 use ocelli::weights::writer::{PackageSink, PackageWriter};
 
-/// The folder of the GGUF files, beside those of the checkpoints.
+/// The folder of the GGUF files, next to those of the checkpoints.
 pub(crate) const GGUF: &str = "../gguf";
 
 /// The files of a package by name.
@@ -66,12 +66,12 @@ pub(crate) async fn pack_directory(checkpoint: &Path, layout: Layout) -> BTreeMa
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// Packs a fixture GGUF file together with the fixtures' vision half.
+/// Packs a fixture GGUF file together with the fixtures' vision file.
 pub(crate) async fn pack_gguf(name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     pack_gguf_pair(GGUF, name, layouts).await
 }
 
-/// Packs a GGUF file of a folder of fixtures together with the vision half beside it.
+/// Packs a GGUF file of a folder of fixtures together with its vision file.
 pub(crate) async fn pack_gguf_pair(checkpoint: &str, name: &str, layouts: Layouts) -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
@@ -83,7 +83,7 @@ pub(crate) async fn pack_gguf_pair(checkpoint: &str, name: &str, layouts: Layout
     std::mem::take(&mut *files.lock().unwrap())
 }
 
-/// A random model of the 3B's kind, small and without a tower, made compact.
+/// A random model with the shape of the 3B, smaller and without a tower.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
     config.keep_vision_layers(0);
@@ -119,7 +119,7 @@ pub(crate) async fn load_on(
     try_load(gpu, files, options).await.expect("load")
 }
 
-/// As [`load_on`], or why not.
+/// Loads a package on a device, or returns the error.
 pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
     let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
     let package = Package::open(MemoryFiles(in_memory)).await?;
@@ -127,7 +127,7 @@ pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, optio
     Engine::load(gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
 }
 
-/// The decoder of a package, for conversations of so many entries.
+/// The decoder of a package, for conversations of `context` entries.
 pub(crate) fn decoder(gpu: &Gpu, files: &Contents, context: (usize, KvPrecision)) -> Model {
     let manifest = Manifest::parse(&files[MANIFEST_FILE]).expect("a manifest");
     let mut uploader = Uploader::new(gpu, &manifest);

@@ -1,5 +1,5 @@
-//! The self-test at start: a device whose kernels are right passes, one that computes wrongly is noticed before a model says
-//! anything. What is wrong is made so by changing the shader on its way to the driver.
+//! The self-test at start: a device with correct kernels passes, and wrong results are detected before the model answers. Faults are made
+//! by changing the shader before compilation.
 
 use crate::device;
 use crate::manifests;
@@ -18,7 +18,7 @@ use ocelli::model::DryModel;
 use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
-/// Models on paper whose kernels are tested: one for each layout and precision of the state.
+/// Dry models whose kernels are tested: one for each layout and precision of the state.
 struct Models {
     layouts: Vec<Layout>,
     head_dim: usize,
@@ -40,7 +40,7 @@ impl Models {
     }
 }
 
-/// A model of two layers with heads of this width, with a picture side or without.
+/// A model of two layers with heads of this width, with or without vision.
 fn small(head_dim: usize, pictures: bool) -> ModelConfig {
     let mut config = serde_json::to_value(manifests::ministral_3b()).expect("JSON");
     let text = serde_json::json!({
@@ -60,7 +60,7 @@ fn small(head_dim: usize, pictures: bool) -> ModelConfig {
     serde_json::from_value(config).expect("a configuration")
 }
 
-/// Everything there is.
+/// Models with all variants.
 fn all() -> Models {
     Models { layouts: Layout::ALL.to_vec(), head_dim: 128, caches: KvPrecision::ALL.to_vec(), pictures: true }
 }
@@ -70,7 +70,7 @@ fn milliseconds() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
-/// Tests the kernels that are needed on a device, as it computes.
+/// Tests the kernels of the models with the device's configuration.
 async fn test(gpu: &Gpu, models: &Models, on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
     self_test(gpu, |config| models.kernels(gpu, config), milliseconds, on_compiled).await
 }
@@ -84,7 +84,7 @@ async fn device(order: impl Fn(&Injection)) -> Gpu {
 #[test]
 fn every_kernel_in_every_layout_passes() {
     pollster::block_on(async {
-        // Of its own: other tests take and give back the memory of the shared one meanwhile.
+        // Its own device: other tests change the memory of the shared one meanwhile.
         let gpu = &device(|_| ()).await;
         let before = gpu.ledger().total().0;
         let mut compiled = Vec::new();
@@ -101,7 +101,7 @@ fn every_kernel_in_every_layout_passes() {
     });
 }
 
-/// One change to each family that a driver's fault might amount to.
+/// One plausible driver fault for each kernel.
 const SPOILED: [(&str, &str, &str); 21] = [
     ("matmul<q4_0>", "step < p.blocks", "step + 1u < p.blocks"),
     ("matmul<q8_0>", "y[at] = value;", "y[at] = unpack2x16float(pack2x16float(vec2f(value, 0.0))).x;"),
@@ -177,7 +177,7 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
     });
 }
 
-/// The same of what subgroups do: the kernels that do without have none of it.
+/// Faults of subgroup operations, which kernels without subgroups do not use.
 const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
     ("matvec<q4_0", "return subgroupAdd(x);", "return x;"),
     ("gated_matvec<q4_0", "subgroupExclusiveAdd(1u)", "0u"),
@@ -186,7 +186,7 @@ const SPOILED_SUBGROUPS: [(&str, &str, &str); 5] = [
     ("rms_norm", "return subgroupAdd(x);", "return x;"),
 ];
 
-/// The same of what rounds: scales and sums of other blocks and rows, and inputs that are left out.
+/// Faults of rounding kernels: scales and sums of other blocks and rows, and skipped inputs.
 const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
     (Features::DOT, "matvec<q4_0", "round(x[3] * inverse)", "round(x[2] * inverse)"),
     (Features::DOT, "gated_matvec<q4_0", "kept * f32(dots(high, ones))", "kept * f32(dots(low, ones))"),
@@ -196,12 +196,12 @@ const SPOILED_ROUNDING: [(Features, &str, &str, &str); 6] = [
     (Features::F16, "matmul<q4_0", "sum0_0_0_0 += x0_1_2_0[0]", "sum0_0_0_0 += x0_1_1_0[0]"),
 ];
 
-/// A text decoder's.
+/// Only a text decoder.
 fn few() -> Models {
     Models { layouts: vec![Layout::Q4_0], head_dim: 32, caches: vec![KvPrecision::F16], pictures: false }
 }
 
-/// A device that computes as hardware with subgroups does.
+/// A device with the tunings for hardware with subgroups.
 async fn with_subgroups(order: impl Fn(&Injection)) -> Gpu {
     let gpu = device(order).await;
     assert!(gpu.features().contains(Features::SUBGROUPS), "{} has no subgroups", gpu.report().name);
@@ -229,7 +229,7 @@ fn a_wrong_kernel_with_subgroups_is_given_up_by_name() {
     });
 }
 
-/// A device that computes with these features alone.
+/// A device with only these features.
 async fn with_rounding(features: Features, order: impl Fn(&Injection)) -> Gpu {
     let gpu = device(order).await;
     assert!(gpu.features().contains(features), "{} has no {}", gpu.report().name, features.name());

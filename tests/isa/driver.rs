@@ -1,5 +1,5 @@
-//! Mesa's Vulkan drivers, with no GPU: they compile as for a real one, run nothing, and tell what came out by
-//! `VK_KHR_pipeline_executable_properties`. RADV does so where `RADV_FORCE_FAMILY` names a chip; what ANV takes is in `intel.rs`.
+//! Mesa's Vulkan drivers without a GPU: they compile for a real chip, run nothing, and report the result through
+//! `VK_KHR_pipeline_executable_properties`. RADV needs `RADV_FORCE_FAMILY` with the name of a chip; `intel.rs` sets up ANV.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -10,10 +10,10 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use ocelli::gpu::Kernel;
 
-/// What a driver made of a kernel.
+/// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// What the driver counts, by the driver's names.
+    /// Statistics of the driver, by the driver's names.
     pub(crate) counts: BTreeMap<String, u64>,
     /// Threads of a subgroup.
     pub(crate) lanes: u32,
@@ -21,18 +21,18 @@ pub(crate) struct Compiled {
     pub(crate) assembly: String,
 }
 
-/// Who sees to it that no access of a buffer leaves it.
+/// Handling of accesses past the end of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accesses {
-    /// The driver, by `robustBufferAccess2`.
+    /// By the driver, with `robustBufferAccess2`.
     Robust,
-    /// The text: every index is at most the last, as Chrome has it on Metal and Direct3D 12.
+    /// By the shader: every index is clamped, as Chrome does on Metal and Direct3D 12.
     Clamped,
 }
 
-/// An opened device. Nothing is ever freed: the process ends soon.
+/// An opened device. Nothing is ever freed, because the process ends soon.
 pub(crate) struct Driver {
-    /// The loader: without it the functions are gone.
+    /// The loader, which must outlive the functions.
     _entry: ash::Entry,
     device: ash::Device,
     executables: ash::khr::pipeline_executable_properties::Device,
@@ -44,7 +44,7 @@ const MISSING: &str = "Mesa's Vulkan driver, which compiles kernels for a chip t
     (Debian's mesa-vulkan-drivers and libvulkan1): run ./build.sh setup";
 
 impl Driver {
-    /// Opens the device of a driver, with every feature it has.
+    /// Opens the device of a driver, with all its features.
     pub(crate) fn open(driver_id: vk::DriverId) -> Self {
         // SAFETY: loads the system's Vulkan loader, whose initialisers are what any Vulkan program runs.
         let entry = unsafe { ash::Entry::load() }.unwrap_or_else(|error| panic!("{MISSING}\n{error}"));
@@ -70,7 +70,7 @@ impl Driver {
         Self { _entry: entry, device, executables, name }
     }
 
-    /// Compiles a kernel as wgpu does for this driver, or with every access clamped.
+    /// Compiles a kernel in the way that wgpu does for this driver, or with every access clamped.
     pub(crate) fn compile(&self, kernel: &Kernel, accesses: Accesses) -> Compiled {
         let pipeline = self.pipeline(kernel, accesses);
         Compiled { counts: self.counts(pipeline), lanes: self.lanes(pipeline), assembly: self.assembly(pipeline) }
@@ -96,7 +96,7 @@ impl Driver {
             let layout = self.device.create_pipeline_layout(&layout, None).expect("a layout");
             let module = vk::ShaderModuleCreateInfo::default().code(&code);
             let module = self.device.create_shader_module(&module, None).expect("a module");
-            // As wgpu sets it where subgroups are enabled.
+            // Set by wgpu if subgroups are enabled.
             let stage = vk::PipelineShaderStageCreateInfo::default()
                 .flags(vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE)
                 .stage(vk::ShaderStageFlags::COMPUTE)
@@ -110,7 +110,7 @@ impl Driver {
         }
     }
 
-    /// The threads of a subgroup that the driver has chosen.
+    /// The subgroup size that the driver has chosen.
     fn lanes(&self, pipeline: vk::Pipeline) -> u32 {
         let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
         // SAFETY: a pipeline of this device, made to be asked.
@@ -119,7 +119,7 @@ impl Driver {
         all[0].subgroup_size
     }
 
-    /// What the driver counts of a pipeline of one executable.
+    /// Statistics of a pipeline with one executable.
     fn counts(&self, pipeline: vk::Pipeline) -> BTreeMap<String, u64> {
         let info = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline);
         // SAFETY: a pipeline of this device, made to be asked.

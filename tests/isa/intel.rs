@@ -1,5 +1,5 @@
-//! Mesa's driver for Intel's GPUs, with no GPU: a library takes the place of the kernel's driver (`no_i915.rs`), and ANV compiles for an Iris Xe. Its
-//! threads have 128 registers of 32 bytes: 64 numbers of a lane where 16 share a thread, 128 where eight do.
+//! Mesa's driver for Intel's GPUs without a GPU: a library replaces the kernel driver (`no_i915.rs`), and ANV compiles for an Iris Xe. Its
+//! threads have 128 registers of 32 bytes: 64 numbers a lane with 16 lanes a thread, 128 with eight.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -12,11 +12,11 @@ use crate::driver::{Accesses, Driver};
 use crate::rows::{Row, rows_for_few_registers};
 use crate::{KNOWN, in_process_with};
 
-/// The variable by which Mesa is told to send nothing to a device.
+/// The variable that makes Mesa send nothing to a device.
 const WITHOUT_DEVICE: &str = "INTEL_NO_HW";
 const HEAD: &str = "kernel                               lanes instr. sends spills fills";
 
-/// The library, compiled.
+/// Compiles the library.
 fn stand_in() -> [(&'static str, OsString); 2] {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libno_i915.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/isa/no_i915.rs");
@@ -40,8 +40,8 @@ fn line(driver: &Driver, row: &Row) -> String {
 }
 
 #[test]
-fn what_is_meant_for_few_registers_spills_none_on_iris_xe() {
-    let test = "intel::what_is_meant_for_few_registers_spills_none_on_iris_xe";
+fn kernels_for_few_registers_do_not_spill_on_iris_xe() {
+    let test = "intel::kernels_for_few_registers_do_not_spill_on_iris_xe";
     if in_process_with(WITHOUT_DEVICE, stand_in, test) {
         let driver = Driver::open(vk::DriverId::INTEL_OPEN_SOURCE_MESA);
         let mut table = format!("{}\n\n{HEAD}\n", driver.name);

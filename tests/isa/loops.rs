@@ -1,19 +1,19 @@
-//! How much a kernel's loops do for a multiply-add, read from its instructions.
+//! Work of a kernel's loops for each multiply-add, read from its instructions.
 
-/// A loop in which nothing else loops.
+/// An innermost loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loop {
     pub(crate) first: usize,
     end: usize,
-    /// Instructions of a turn.
+    /// Instructions of an iteration.
     pub(crate) instructions: usize,
-    /// Those of them that each lane does, of which a device has fewest to spare.
+    /// Vector instructions among them, the scarcest resource of a device.
     pub(crate) vector: usize,
-    /// Those of them that multiply floats.
+    /// Float multiplications among them.
     pub(crate) products: usize,
-    /// Those of them that multiply four integers at once.
+    /// Dot products of four integers among them.
     pub(crate) dots: usize,
-    /// Whether it has exponentials: an activation's, behind a product.
+    /// The loop has exponentials: an activation after a product.
     pub(crate) activates: bool,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    /// Reads the assembly that RADV prints: `BB7:` is a label, all else an instruction, with a comment.
+    /// Parses the assembly that RADV prints: `BB7:` is a label; every other line is an instruction with a comment.
     pub(crate) fn parse(assembly: &'a str) -> Self {
         let (mut instructions, mut labels) = (Vec::new(), Vec::new());
         for line in assembly.lines() {
@@ -53,12 +53,12 @@ impl<'a> Program<'a> {
         Self { instructions, loops }
     }
 
-    /// How many instructions there are.
+    /// Number of instructions.
     pub(crate) fn len(&self) -> usize {
         self.instructions.len()
     }
 
-    /// The innermost loops that multiply, in their order. A loop of fewer products than eight is there for something else.
+    /// The innermost loops that multiply, in order. Loops with fewer than eight products serve another purpose.
     pub(crate) fn multiplying(&self) -> Vec<Loop> {
         let encloses = |&(first, end): &(usize, usize), &(other, after): &(usize, usize)| {
             (first, end) != (other, after) && first <= other && after <= end
@@ -67,7 +67,7 @@ impl<'a> Program<'a> {
         innermost.map(|&(first, end)| self.at(first, end)).filter(|found| found.products >= 8).collect()
     }
 
-    /// Instructions of the smallest loop that contains them all; of the whole program, if none does.
+    /// Instructions of the smallest loop that contains all of `inner`; of the whole program, if none does.
     pub(crate) fn around(&self, inner: &[Loop]) -> usize {
         let contains = |&&(first, end): &&(usize, usize)| {
             let within = |inner: &Loop| first <= inner.first && inner.end <= end && inner.instructions < end - first;
@@ -89,7 +89,7 @@ impl<'a> Program<'a> {
 }
 
 #[test]
-fn loops_and_what_they_do_are_found() {
+fn loops_and_their_work_are_found() {
     let text = "BB0:\n\tv_mov v0\t; 00\nBB1:\n\ts_cbranch_scc1 BB4\nBB2:\n\tv_mul_f32 v1 ; 1\n\tv_fma_f32 v2\n\tv_fmac_f32 v2\n\tv_fma_f32 \
                 v2\n\tv_fma_f32 v2\n\tv_dot4_i32_i8 v2\n\tv_fma_f32 v2\n\tv_pk_fma_f16 v2\n\ts_cbranch_scc0 BB2\n\tv_add_f32 \
                 v3\n\ts_branch BB1\nBB4:\n\ts_endpgm\n";

@@ -1,7 +1,7 @@
-//! What real compilers make of the kernels: instructions, registers, spills, for AMD's RDNA 2 and Intel's Iris Xe. No GPU takes part. What is
-//! golden here was seen with one version of the driver, of which nothing may grow; with another a little may.
+//! Code that real compilers generate for the kernels: instructions, registers, spills, for AMD's RDNA 2 and Intel's Iris Xe, without a GPU.
+//! The golden tables are from one version of the driver, with which no number may grow; with another version there is some slack.
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
 mod driver;
 #[cfg(target_arch = "x86_64")]
@@ -19,18 +19,18 @@ use loops::{Loop, Program};
 use ocelli::gpu::Features;
 use rows::{Row, rows, usual_rows};
 
-/// The variable by which RADV is told which chip to compile for.
+/// The variable that selects the chip for RADV.
 const CHIP: &str = "RADV_FORCE_FAMILY";
-/// The driver that the golden tables were made with.
+/// The driver version of the golden tables.
 const KNOWN: &str = "Mesa 22.3.6";
 const HEAD: &str = "kernel                               VGPRs waves    LDS  instr.   code  instructions a multiply-add: all and vector ones of \
     each loop, then with what is around";
-/// How much more another version may take, and how many registers.
+/// Slack for other versions, as a factor and in registers.
 const SLACK: f64 = 1.05;
 const SLACK_REGISTERS: f64 = 16.0;
 
-/// Runs the test of this name again in a process of its own with these variables, of which `key` is one: a driver reads its environment
-/// once, and a process with threads must not change it. True in that process.
+/// Runs the named test again in a process of its own with these variables, one of which is `key`: a driver reads its environment once, and
+/// a process with threads must not change it. Returns true in that process.
 fn in_process_with<const N: usize>(
     key: &str,
     variables: impl FnOnce() -> [(&'static str, OsString); N],
@@ -43,7 +43,7 @@ fn in_process_with<const N: usize>(
     let output = Command::new(itself)
         .args([test, "--exact", "--nocapture"])
         .envs(variables())
-        // Other drivers may have been chosen for other tests; here it must be this one.
+        // Other tests may have selected other drivers.
         .env_remove("VK_ICD_FILENAMES")
         .env_remove("VK_DRIVER_FILES")
         .output()
@@ -54,18 +54,18 @@ fn in_process_with<const N: usize>(
     false
 }
 
-/// In a process for which RADV compiles for RDNA 2.
+/// Returns true in a process in which RADV compiles for RDNA 2.
 fn in_process_for_navi21(test: &str) -> bool {
     in_process_with(CHIP, || [(CHIP, "navi21".into())], test)
 }
 
-/// Instructions of a turn of each loop that multiplies, for each multiply-add, then those of all for each.
+/// Instructions for each multiply-add: in each loop that multiplies, then in the whole program.
 fn per_multiply_add(row: &Row, compiled: &Compiled) -> Vec<[f64; 2]> {
     let program = Program::parse(&compiled.assembly);
     let mut loops = program.multiplying();
     let name = row.name();
     assert!(loops.len() >= row.work.len(), "{name}: {} loops multiply, not {}", loops.len(), row.work.len());
-    // What rounds inputs multiplies as well, but fewer integers, and so does an activation behind a product.
+    // Rounding of inputs multiplies too, but fewer integers, and so does an activation after a product.
     let by_dots = row.kernel.needs().contains(Features::DOT);
     let products = |found: &Loop| if by_dots { found.dots } else { found.products };
     loops.sort_by_key(|found| (found.activates, std::cmp::Reverse(products(found))));
@@ -105,7 +105,7 @@ fn line(row: &Row, compiled: &Compiled) -> String {
     line
 }
 
-/// The table of a chip: a line for each kernel, none of which spills.
+/// The table of a chip: a line for each kernel. No kernel may spill.
 fn table(radv: &Driver, rows: &[Row], accesses: Accesses) -> String {
     let mut table = format!("{}\n\n{HEAD}\n", radv.name);
     for row in rows {
@@ -124,7 +124,7 @@ fn lines(table: &str) -> impl Iterator<Item = &str> {
     table.lines().skip_while(|line| !line.starts_with("kernel")).skip(1)
 }
 
-/// What of a table is more than in the golden one, but by what another driver may make of it.
+/// Entries of a table that exceed the golden one by more than the slack.
 fn more_than(golden: &str, table: &str) -> Vec<String> {
     let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
     let numbers = |line: &str| -> Vec<f64> { line.split_whitespace().skip(1).flat_map(str::parse).collect() };
@@ -132,7 +132,7 @@ fn more_than(golden: &str, table: &str) -> Vec<String> {
         let Some(known) = lines(golden).find(|known| name(known) == name(line)) else { return true };
         let (found, known) = (numbers(line), numbers(known));
         let registers = found[0] > known[0] + SLACK_REGISTERS;
-        // The second number are waves, of which more are better.
+        // The second number is waves, of which more are better.
         registers
             || found.len() != known.len()
             || found.iter().zip(&known).skip(2).any(|(found, known)| *found > known * SLACK)
@@ -140,7 +140,7 @@ fn more_than(golden: &str, table: &str) -> Vec<String> {
     lines(table).filter(is_more).map(str::to_owned).collect()
 }
 
-/// Compiles for a chip; in the process of the driver's own.
+/// Compiles for a chip, in the process of its driver.
 fn check((golden_name, golden): (&str, &str), rows: &[Row], accesses: Accesses) {
     let radv = Driver::open(vk::DriverId::MESA_RADV);
     let table = table(&radv, rows, accesses);

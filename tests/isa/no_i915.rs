@@ -1,5 +1,5 @@
-//! Takes the place of the kernel's driver of Intel's GPUs in a process that only compiles: Mesa's ANV finds an Iris Xe (Tiger Lake), whose memory is
-//! the process's own. Whatever it asks for is granted, and nothing runs.
+//! Replacement of the kernel driver of Intel's GPUs for a process that only compiles: Mesa's ANV finds an Iris Xe (Tiger Lake), whose
+//! memory is the process's own. Every request is granted, and nothing runs.
 //!
 //! A library of its own, which `intel.rs` compiles and preloads: libdrm's list of devices, and `ioctl`. Numbers and structures are those of
 //! `i915_drm.h` and `xf86drm.h`.
@@ -7,14 +7,14 @@
 use std::ffi::{CString, c_char, c_int, c_long, c_ulong, c_void};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-/// What the device's memory may grow to; only what is written takes any.
+/// Limit of the device's memory; only written pages take any.
 const MEMORY: i64 = 1 << 40;
 const INTEL: u16 = 0x8086;
 /// Iris Xe Graphics of an 11th generation Core.
 const TIGER_LAKE_GT2: u16 = 0x9a49;
 const SUBSLICES: u16 = 6;
 const UNITS_OF_SUBSLICE: u16 = 16;
-/// Of an item of a query that is not answered.
+/// Result of an unsupported query item.
 const EINVAL: i32 = 22;
 
 /// Kinds of `drm_i915_getparam`.
@@ -101,7 +101,7 @@ extern "C" fn drmFreeDevice(_device: *mut *mut Device) {}
 #[unsafe(no_mangle)]
 extern "C" fn drmFreeDevices(_devices: *mut *mut Device, _count: c_int) {}
 
-/// Where the buffer of each handle begins in the file, and where the next one will. Handles begin with 1.
+/// Start of the buffer of each handle in the file, and end of the last one. Handles begin with 1.
 static BEGINS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 fn begins() -> MutexGuard<'static, Vec<u64>> {
@@ -136,7 +136,7 @@ fn parameter(kind: i32) -> i32 {
         SUBSLICE_MASK => (1 << SUBSLICES) - 1,
         MMAP_GTT_VERSION => 4,
         CS_TIMESTAMP_FREQUENCY => 19_200_000,
-        // It has whatever it may have.
+        // All capabilities are available.
         _ => 1,
     }
 }
@@ -150,7 +150,7 @@ unsafe fn query(arg: *mut u8) {
         for index in 0..*arg.cast::<u32>() as usize {
             let item = items.add(24 * index);
             let (kind, length, data) = (*item.cast::<u64>(), item.add(8).cast::<i32>(), *item.add(16).cast::<u64>());
-            // A driver that does not answer the others is taken for an old one.
+            // The driver is treated as an old one without the other queries.
             let bytes = if kind == 1 { topology() } else { Vec::new() };
             if usize::try_from(*length).is_ok_and(|room| room >= bytes.len()) {
                 data_at(data, &bytes);
@@ -171,7 +171,7 @@ unsafe fn data_at(address: u64, bytes: &[u8]) {
 const SYS_IOCTL: c_long = 16;
 
 /// # Safety
-/// As of the C library's.
+/// The same as for the C library's function.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
     if request >> 8 & 0xff != c_ulong::from(b'd') {

@@ -1,4 +1,4 @@
-//! The kernels whose instructions are watched, as hardware runs them, at the shape of Ministral 3 3B.
+//! The kernels whose code is checked, at the shape of Ministral 3 3B.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use ocelli::kernels::{
 };
 use ocelli::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 
-/// A kernel, and what its loops are for.
+/// A kernel, and the work of its loops.
 pub(crate) struct Row {
     pub(crate) kernel: Kernel,
-    /// Of each loop that multiplies: multiply-adds of a turn, and turns for each that what is around them is done.
+    /// For each loop that multiplies: multiply-adds of an iteration, and iterations for each run of the surrounding code.
     pub(crate) work: Vec<(usize, usize)>,
-    /// What tells its tuning from others that use the same.
+    /// Distinguishes tunings that use the same features.
     label: String,
 }
 
@@ -33,7 +33,8 @@ impl Row {
         format!("{name}{needs}{}", self.label)
     }
 
-    /// Whether it suits devices whose threads have few registers: all but larger tiles of products and of attention than they begin with.
+    /// Returns true for kernels that suit devices whose threads have few registers, which excludes larger tiles of products and of
+    /// attention.
     pub(crate) fn is_for_few_registers(&self) -> bool {
         let has_tiles =
             ["matmul<", "attention<", "attention_step<"].iter().any(|kernel| self.name().starts_with(kernel));
@@ -42,10 +43,10 @@ impl Row {
 }
 
 const HIDDEN: usize = 3072;
-/// Most storage bindings of any device that gets fused kernels.
+/// Most storage bindings of a device with fused kernels.
 const BINDINGS: usize = 10;
 
-/// All of them.
+/// All rows.
 pub(crate) fn rows() -> Vec<Row> {
     let by_layout = Layout::ALL.into_iter().flat_map(|layout| gemv(layout, 1).into_iter().chain(products(layout)));
     let suffixes = [4, 8].into_iter().flat_map(|m| gemv(Layout::Q4_0, m));
@@ -63,13 +64,13 @@ pub(crate) fn rows() -> Vec<Row> {
     distinct(all)
 }
 
-/// Of tunings that use the same, the first: their loops are alike.
+/// The first of all tunings with the same features, whose loops are alike.
 fn distinct(rows: impl Iterator<Item = Row>) -> Vec<Row> {
     let mut names = BTreeSet::new();
     rows.filter(|row| names.insert(row.name())).collect()
 }
 
-/// Those of a step, a prompt and a picture with 4-bit weights and 16-bit keys.
+/// Kernels of a step, a prompt and a picture with 4-bit weights and 16-bit keys.
 pub(crate) fn usual_rows() -> Vec<Row> {
     let precision = KvPrecision::F16;
     let products = gemv(Layout::Q4_0, 1).into_iter().chain(products(Layout::Q4_0));
@@ -78,7 +79,7 @@ pub(crate) fn usual_rows() -> Vec<Row> {
     distinct(products.chain(of_prompts).chain(attention_step(128, precision)).chain(others()))
 }
 
-/// Those, and what devices with few registers begin with for many rows and in a step, of all layouts and precisions.
+/// The usual rows, and the default kernels for prompts and steps of devices with few registers, in all layouts and precisions.
 pub(crate) fn rows_for_few_registers() -> Vec<Row> {
     let of_prompts = Layout::ALL.into_iter().flat_map(products);
     let attentions = KvPrecision::ALL
@@ -88,7 +89,7 @@ pub(crate) fn rows_for_few_registers() -> Vec<Row> {
     distinct(usual_rows().into_iter().chain(small))
 }
 
-/// What hardware takes of a table of tunings, and all that makes use of an optional feature.
+/// The tunings for hardware in a table, and those that use an optional feature.
 fn of_hardware<T: Copy + PartialEq>(
     table: &'static [T],
     suits: T,
@@ -97,7 +98,7 @@ fn of_hardware<T: Copy + PartialEq>(
     table.iter().copied().filter(move |tuning| *tuning == suits || uses(tuning) != Features::NONE)
 }
 
-/// Products of `m` rows with and without norm, through a gate, and to queries, keys and values.
+/// Products of `m` rows with and without norm, with a gate, and for queries, keys and values.
 fn gemv(layout: Layout, m: usize) -> Vec<Row> {
     of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses)
         .flat_map(|tuning| gemv_in(layout, m, tuning))
@@ -143,7 +144,7 @@ fn products(layout: Layout) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Attention of many rows. What is around the loops is done for each tile of keys.
+/// Attention of many rows. The code around the loops runs once for each tile of keys.
 fn attention(dim: usize, source: Source, is_gated: bool) -> impl Iterator<Item = Row> {
     use attention::Tuning;
     let tunings = [(Tuning::HARDWARE, ""), (Tuning::FEW_REGISTERS, ",few"), (Tuning::UNSTAGED, ",unstaged")];
@@ -160,7 +161,7 @@ fn attention(dim: usize, source: Source, is_gated: bool) -> impl Iterator<Item =
     })
 }
 
-/// Attention of a step, four heads to a key-value head, over all of the context, the same with gates, and over a piece of it.
+/// Attention of a step, four query heads to a key-value head: over the whole context, with and without gates, and over a split of it.
 fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Row> {
     use attention_step::{Results, Tuning};
     let tunings = of_hardware(&Tuning::ALL, Tuning::HARDWARE, |tuning| tuning.uses);
@@ -184,7 +185,7 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
     })
 }
 
-/// What multiplies little.
+/// Kernels without large products.
 fn others() -> Vec<Row> {
     let kernels = [
         embed_rows::kernel(Layout::Q4_0, 1),

@@ -1,4 +1,4 @@
-//! Manifests of full size with no bytes behind them.
+//! Manifests of full size without shards.
 
 use ocelli::families::{ModelConfig, TensorSpec, definition};
 use ocelli::weights::layout::Layout;
@@ -57,7 +57,7 @@ pub(crate) fn manifest_of(
     Manifest {
         format: "ocelli".into(),
         version: 1,
-        name: "on paper".into(),
+        name: "dry".into(),
         license: None,
         source: None,
         quantization,

@@ -1,4 +1,4 @@
-//! A store of snapshots in memory, which outlives engines and fails on order.
+//! A store of snapshots in memory, which outlives engines and can be made to fail.
 
 use std::cell::RefCell;
 use std::future::ready;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ocelli::engine::snapshots::{Pending, SnapshotStore, StoredFile};
 use ocelli::{Error, Result};
 
-/// Files, the one used last at the end. Clones share them.
+/// Files, the last used one last. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MemorySnapshots(pub(crate) Rc<RefCell<Files>>);
 
@@ -16,7 +16,7 @@ pub(crate) struct MemorySnapshots(pub(crate) Rc<RefCell<Files>>);
 pub(crate) struct Files {
     pub(crate) files: Vec<(String, Vec<u8>)>,
     begun: Option<(String, Vec<u8>)>,
-    /// Bytes that there is room for.
+    /// Capacity in bytes.
     pub(crate) room: Option<usize>,
     /// Bytes read of files so far.
     pub(crate) read: u64,
@@ -27,7 +27,7 @@ fn io(reason: &str) -> Error {
 }
 
 impl MemorySnapshots {
-    /// What files take.
+    /// Bytes of all files.
     pub(crate) fn bytes(&self) -> usize {
         self.0.borrow().files.iter().map(|(_, bytes)| bytes.len()).sum()
     }

@@ -1,4 +1,4 @@
-//! Streams as official clients read them: what their events add up to. Data of events come without names, and without `[DONE]`.
+//! Streams in the format of official clients, reassembled from their events. The data of events come without names, and without `[DONE]`.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ impl Added {
     }
 }
 
-/// What the chunks of a chat's first choice add up to. Thoughts come before all else, calls behind all else.
+/// The first choice of a chat, reassembled from its chunks. Thoughts come before everything else, calls after it.
 pub(crate) fn added_up<'a>(data: impl Iterator<Item = &'a str>) -> Added {
     let mut added = Added::default();
     for chunk in data.map(|data| serde_json::from_str::<Value>(data).expect("JSON")) {
@@ -59,8 +59,8 @@ pub(crate) fn added_up<'a>(data: impl Iterator<Item = &'a str>) -> Added {
     added
 }
 
-/// The response that events add up to, and their names, deltas that follow one another once: each has the next number and is about an item
-/// that has been added, and what is told at last is what came.
+/// The response that the events describe, and their names without repetitions of deltas. Asserts that each event has the next number, that
+/// its item has been added before, and that the final values equal the deltas.
 pub(crate) fn replayed<'a>(data: impl Iterator<Item = &'a str>) -> (Value, Vec<String>) {
     let (mut output, mut names) = (Vec::<Value>::new(), Vec::<String>::new());
     let mut last = Value::Null;

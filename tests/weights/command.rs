@@ -127,7 +127,7 @@ fn makes_packages_compact() {
 }
 
 #[test]
-fn loads_and_says_what_it_took() {
+fn load_time_and_memory_are_reported() {
     let scratch = Scratch::new();
     let out = scratch.0.join("package");
     assert!(ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &out, &"--quant", &"q4_64"]).status.success());

@@ -37,7 +37,7 @@ pub(crate) const CHECKPOINTS: [&str; 10] = [
     "wide_heads",
 ];
 
-/// A configuration that must be of Mistral3's family.
+/// The configuration of a model of the Mistral3 family.
 pub(crate) fn mistral3(config: &ModelConfig) -> Config {
     assert_eq!(config.family(), "mistral3");
     serde_json::to_value(config).and_then(serde_json::from_value).expect("the family's own configuration")
@@ -171,7 +171,7 @@ pub(crate) fn with_json(name: &str, file: &str, change: impl FnOnce(&mut Value))
     files
 }
 
-/// A directory that goes away with the value.
+/// A directory that is deleted with the value.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
@@ -183,7 +183,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// Everything in it, hidden files included.
+    /// Names of all entries, hidden files included.
     pub(crate) fn entries(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the scratch directory");
         let mut names: Vec<_> =

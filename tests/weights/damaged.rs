@@ -1,4 +1,4 @@
-//! Damaged and incomplete checkpoints: every error names file, tensor and reason, and no package comes out.
+//! Damaged and incomplete checkpoints: every error names file, tensor and reason, and no package is written.
 
 use std::ops::ControlFlow;
 
@@ -68,7 +68,7 @@ fn missing_and_misshapen_tensors() {
             let entry = parts.header.remove(name).expect("a tensor");
             parts.header.insert("spare".into(), entry);
         });
-        // The first spelling stands for all.
+        // The first spelling represents all.
         let suffix = name.strip_prefix("model.").expect("a prefix");
         assert_names(&refused(&files, Layout::Q8_0), &[WEIGHTS, suffix, "missing"]);
 

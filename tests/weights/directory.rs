@@ -1,4 +1,4 @@
-//! Packages as directories: whole or not there.
+//! Packages as directories: complete or absent.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -46,7 +46,7 @@ fn a_package_appears_and_reads_back() {
 }
 
 #[test]
-fn a_failure_leaves_nothing_behind() {
+fn a_failure_leaves_no_files() {
     let scratch = Scratch::new();
     let target = scratch.0.join("package");
     let error = pack_into(&poisoned(), &target).expect_err("a NaN");
@@ -80,7 +80,7 @@ fn an_older_package_is_replaced_whole_and_survives_failure() {
 }
 
 #[test]
-fn what_is_no_package_is_not_overwritten() {
+fn other_folders_are_not_overwritten() {
     let scratch = Scratch::new();
     let refuse = |target: &Path, word: &str| {
         let before = scratch.entries();

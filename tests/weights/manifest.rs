@@ -1,4 +1,4 @@
-//! `model.json` from strangers.
+//! Untrusted `model.json` files.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ fn valid() -> Vec<u8> {
     files.0["model.json"].to_vec()
 }
 
-/// What the loader relies on, checked by other means than the parser's.
+/// Assumptions of the loader, checked independently of the parser.
 fn assert_sound(manifest: &Manifest) {
     let total: u128 = manifest.shards.iter().map(|shard| u128::from(shard.bytes)).sum();
     let mut intervals = Vec::new();
@@ -91,7 +91,7 @@ fn hostile_values_in_every_place_never_panic() {
         json!({}),
     ];
     let mut cases = 0;
-    // Every tensor looks alike: the last few stand for all.
+    // All tensors are alike: the last few suffice.
     for place in places.iter().filter(|place| !place.starts_with("/tensors/") || place.starts_with("/tensors/5")) {
         for value in &hostile {
             let mut changed = valid.clone();
@@ -163,7 +163,7 @@ fn each_fault_is_named() {
         assert!(error.to_string().contains(word), "{place} = {value}: {error}");
         assert!(error.to_string().contains("model.json"), "{error}");
     }
-    // A plane whose first bytes lie in the last ones of its neighbour.
+    // A plane that overlaps the end of its neighbour.
     let mut changed = valid.clone();
     let quants = &valid["tensors"][q_proj]["planes"][0];
     let end = quants["offset"].as_u64().expect("an offset") + quants["bytes"].as_u64().expect("a length");
@@ -189,7 +189,7 @@ fn a_manifest_survives_its_own_text() {
     Manifest::parse(&vec![b' '; (16 << 20) + 1]).expect_err("too long");
 }
 
-/// Packages that were made before there were families say none: they are of the first.
+/// Packages from before families existed are of the first family.
 #[test]
 fn a_package_without_a_family_is_of_mistral3() {
     let mut manifest: Value = serde_json::from_slice(&valid()).expect("JSON");

@@ -1,4 +1,4 @@
-//! Settings of Llama 3.2 Vision's checkpoints, what is refused of them, and the published sizes.
+//! Settings of Llama 3.2 Vision's checkpoints, refused settings, and the published sizes.
 
 use ocelli::Result;
 use ocelli::chat::layout::Segment;
@@ -27,7 +27,7 @@ fn model(settings: CheckpointSettings) -> Config {
 }
 
 #[test]
-fn a_checkpoint_says_what_it_was_made_with() {
+fn settings_of_a_checkpoint_are_read() {
     let read = settings("config.json", "/transformers_version", &json!("5.23.0")).expect("settings");
     assert_eq!((read.chat.template.as_str(), read.chat.template_is_assumed), ("llama3_vision", false));
     assert_eq!((read.chat.bos_token_id, &read.chat.eos_token_ids[..]), (Some(320), &[321, 325, 326][..]));
@@ -40,7 +40,7 @@ fn a_checkpoint_says_what_it_was_made_with() {
 }
 
 #[test]
-fn what_this_crate_does_not_run_is_refused_by_name() {
+fn unsupported_settings_are_refused_by_name() {
     let config = [
         ("/text_config/cross_attention_layers", json!([5]), "cross_attention_layers"),
         ("/text_config/cross_attention_layers", json!([0]), "cross-attention"),
@@ -73,7 +73,7 @@ fn what_this_crate_does_not_run_is_refused_by_name() {
     }
 }
 
-/// The hub's number of parameters, to the last one; gates are in the matrices that they are multiplied with.
+/// The exact number of parameters on the hub; gates are included in their matrices.
 #[test]
 fn the_11b_has_as_many_weights_as_published() {
     let config = published("llama-3.2-11b-vision").expect("a shape");

@@ -59,7 +59,7 @@ fn our_name(name: &str) -> String {
     name.replace("multi_modal_projector.", "projector.").replace("patch_merger.", "")
 }
 
-/// What a row is worth after storage, by the formats' definitions and block by block.
+/// A row after storage, by the definitions of the formats, block by block.
 fn stored_row(layout: Layout, row: &[f32]) -> Vec<f32> {
     let encoded = |block: &[f32]| {
         let mut planes = vec![Vec::new(); 2];
@@ -81,7 +81,7 @@ fn stored_row(layout: Layout, row: &[f32]) -> Vec<f32> {
                 let d = max / -8.0;
                 block.iter().map(|x| half(d) * ((x * inverse(d) + 8.5).floor().min(15.0) - 8.0)).collect::<Vec<_>>()
             }
-            // Its rules have goldens of their own; here only which block a number is in counts.
+            // The rules of this layout have their own golden values; here only the block of a number matters.
             Layout::Q4_64 => decode(layout, &[1, block.len()], &encoded(block)).expect("planes"),
             other => panic!("{other} is not made from numbers"),
         }

@@ -1,4 +1,4 @@
-//! `ocelli pull` from a server of this test's own, which breaks off, forgets, changes and lies as it is told.
+//! `ocelli pull` from a test server with faults: broken connections, forgotten ranges, changed versions, wrong hashes.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -13,22 +13,22 @@ use sha2::{Digest, Sha256};
 use super::command::{ocelli, text};
 use super::common::{Scratch, checkpoint_dir, fixture};
 
-/// What the server does besides sending files.
+/// Faults of the server.
 #[derive(Default)]
 struct Manners {
-    /// Ends answers after so many bytes of the body.
+    /// Ends answers after this many bytes of the body.
     cut_after: Option<usize>,
-    /// Sends whole files, whatever was asked.
+    /// Sends whole files, ignoring ranges.
     ignores_ranges: bool,
     /// Names another version each time.
     is_fickle: bool,
-    /// Promises these hashes of files on the way to them.
+    /// Announces these hashes of files in redirections.
     linked: HashMap<String, String>,
     /// Answers with this status.
     status: Option<u16>,
 }
 
-/// A request: path and `Range`, if there was one; whether it had a token.
+/// A request: path, `Range` if present, and true with a token.
 type Asked = (String, Option<String>, bool);
 
 struct Server {
@@ -38,7 +38,7 @@ struct Server {
 }
 
 impl Server {
-    /// Serves `root`: `/files/` by itself, `/hub/` by redirection to that.
+    /// Serves `root`: `/files/` directly, `/hub/` by redirection to it.
     fn start(root: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -46,7 +46,7 @@ impl Server {
         let (log, told) = (asked.clone(), manners.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // What the other side breaks off is its own business.
+                // Errors of connections that the client closes are ignored.
                 drop(answer(&stream, &root, &log, &told));
             }
         });
@@ -123,7 +123,7 @@ fn files(folder: &Path) -> HashMap<String, Vec<u8>> {
     entries.map(read).collect()
 }
 
-/// What is in a package but for where it came from.
+/// The content of a package without its origin.
 fn weights(folder: &Path) -> HashMap<String, Vec<u8>> {
     let mut files = files(folder);
     assert!(files.remove("model.json").is_some(), "{}", folder.display());
@@ -177,7 +177,7 @@ fn gguf_files_are_pulled_each_from_its_address() {
 }
 
 #[test]
-fn a_package_is_pulled_as_it_is_and_what_is_damaged_is_not_kept() {
+fn a_package_is_pulled_unchanged_and_damaged_files_are_discarded() {
     let (scratch, cache) = (Scratch::new(), Scratch::new());
     let packed = scratch.0.join("package");
     assert!(ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &packed, &"--quant", &"q8_0"]).status.success());
@@ -200,7 +200,7 @@ fn a_package_is_pulled_as_it_is_and_what_is_damaged_is_not_kept() {
 }
 
 #[test]
-fn what_a_server_does_wrong_is_told_or_made_good() {
+fn faults_of_a_server_are_reported_or_repaired() {
     let root = checkpoint_dir("untied");
     let hash = |name: &str| -> String {
         let bytes = fs::read(root.join(name)).expect("a file");
@@ -220,7 +220,7 @@ fn what_a_server_does_wrong_is_told_or_made_good() {
     assert!(good.0, "{}", good.1);
     let wrong = run("wrong", &|manners| manners.linked = linked("ab".repeat(32)));
     assert!(!wrong.0 && wrong.1.contains("error[io]") && wrong.1.contains("the server promised abab"), "{}", wrong.1);
-    // Connections break, and the rest is never to be had: each time there is more, until it is whole, or never.
+    // Connections break, and a part is never served: each attempt adds bytes until the file is complete, or fails.
     let whole = run("whole", &|manners| (manners.cut_after, manners.ignores_ranges) = (Some(10_000_000), true));
     assert!(whole.0, "{}", whole.1);
     let refused = run("refused", &|manners| manners.status = Some(403));
@@ -235,11 +235,11 @@ fn a_file_that_changes_between_two_attempts_is_fetched_anew() {
     let packed = scratch.0.join("package");
     assert!(ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &packed]).status.success());
     let server = Server::start(checkpoint_dir("untied"));
-    // The first answers break off, and every answer names another version: nothing may be joined.
+    // The first answers break off, and every answer names another version: parts must not be joined.
     server.told(|manners| (manners.cut_after, manners.is_fickle) = (Some(40_000), true));
     let url = format!("{}/files/", server.address);
     let broken = pull(&cache, &["pull", &url, "--name", "tiny"]);
-    assert!(!broken.status.success() && text(&broken.stderr).contains("goes on with it"), "{}", text(&broken.stderr));
+    assert!(!broken.status.success() && text(&broken.stderr).contains("the same command"), "{}", text(&broken.stderr));
     server.told(|manners| *manners = Manners::default());
     let pulled = pull(&cache, &["pull", &url, "--name", "tiny"]);
     assert!(pulled.status.success(), "{}", text(&pulled.stderr));

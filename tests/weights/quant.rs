@@ -1,4 +1,4 @@
-//! Quantisers and layouts against the bytes that gguf-py writes.
+//! Quantisers and layouts against the bytes of gguf-py.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn encode(layout: Layout, cols: usize, rows: &[f32]) -> Vec<Vec<u8>> {
     planes
 }
 
-/// ggml's interleaved blocks, taken apart into planes the slow way.
+/// ggml's interleaved blocks, split into planes in a slow and simple way.
 fn planes_of_blocks(blocks: &[u8], rows: usize, cols: usize, zero: u8, zero_scale: f16) -> [Vec<u8>; 2] {
     let per_row = cols.div_ceil(32);
     let block_bytes = blocks.len() / rows / per_row;
@@ -96,7 +96,7 @@ fn searched_scales_equal_numpys_bit_for_bit() {
     assert!(decoded.iter().zip(&golden).all(|(a, b)| a == b), "values");
 }
 
-/// What rounding to the scale that fits the largest number makes of a block.
+/// A block rounded with the scale for its largest number.
 fn plainly_rounded(block: &[f32]) -> Vec<f32> {
     let largest = block.iter().copied().fold(0.0f32, |max, x| if x.abs() > max.abs() { x } else { max });
     let d = f16::from_f32(largest / -8.0).to_f32();
@@ -113,21 +113,21 @@ fn a_searched_scale_loses_less_than_a_plain_one() {
     let (mut searched, mut plain) = (0.0, 0.0);
     for (block, ours) in values.chunks(64).zip(decoded.chunks(64)) {
         let (own, other) = (squares(block, ours), squares(block, &plainly_rounded(block)));
-        // An f16's rounding of the best scale is all that could make it lose.
+        // Only the rounding of the best scale to f16 can make it lose.
         assert!(own <= other * 1.001, "{own} {other}");
         searched += own;
         plain += other;
     }
     println!("squared error {:.4} of plain rounding's", searched / plain);
     assert!(searched < 0.92 * plain, "{searched} {plain}");
-    // What already lies on such a grid stays: rounding twice is rounding once.
+    // Numbers on such a grid do not change: rounding is idempotent.
     let again = decode(Layout::Q4_64, &[4096, 64], &encode(Layout::Q4_64, 64, &decoded)).expect("its own planes");
     let moved = squares(&decoded, &again) / squares(&decoded, &vec![0.0; decoded.len()]);
     assert!(moved < 1e-4, "{moved}");
 }
 
 #[test]
-fn half_rounds_as_numpy_does_and_refuses_what_overflows() {
+fn half_rounds_as_numpy_does_and_refuses_overflow() {
     let file = fs::read(fixture("quant.safetensors")).expect("a fixture");
     let file = SafeTensors::deserialize(&file).expect("safetensors");
     let values = f32s(file.tensor("half.f32").expect("floats").data());
@@ -182,7 +182,7 @@ fn every_layout_survives_odd_sizes_and_chunked_writing() {
                 let start = index % cols / width * width;
                 let block = &values[index / cols * cols + start..][..width.min(cols - start)];
                 let max = block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
-                // Half a step of the grid, or all of it where 4 bits have no +8; and what the f16 scale loses.
+                // Half a step of the grid, or a whole one if 4 bits have no +8; and the error of the f16 scale.
                 let tolerance = match layout {
                     Layout::F32 => 0.0,
                     Layout::F16 => value.abs() * 4.9e-4 + 3e-8,
@@ -199,7 +199,7 @@ fn every_layout_survives_odd_sizes_and_chunked_writing() {
 }
 
 #[test]
-fn plane_order_is_what_the_kernels_read() {
+fn planes_have_the_order_that_kernels_read() {
     // Five rows of two blocks; every block holds one number, so that its place shows in the scales.
     let (rows, cols) = (5, 64);
     let values: Vec<f32> = (0..rows * cols).map(|i| (i / 32 + 1) as f32 * 127.0).collect();
@@ -231,7 +231,7 @@ fn numbers_that_cannot_be_stored_are_named() {
         (Layout::F16, 65504.0, 65520.0),
         (Layout::Q8_0, 8.3e6, 8.4e6),
         (Layout::Q4_0, 524_000.0, 525_000.0),
-        // A few large numbers are best served by the coarsest grid.
+        // A few large numbers are best represented by the coarsest grid.
         (Layout::Q4_64, 327_000.0, 525_000.0),
     ];
     for (layout, fits, overflows) in largest {
@@ -239,7 +239,7 @@ fn numbers_that_cannot_be_stored_are_named() {
         encode_rows(layout, 4, &[0.0, fits, 0.0, 1.0], &mut planes).expect("the largest number that fits");
         encode_rows(layout, 4, &[0.0, overflows, 0.0, 1.0], &mut planes).expect_err("an overflow");
     }
-    // Far below what f16 can scale: worth zero, never NaN.
+    // Far below the range of f16 scales: zero, never NaN.
     for layout in Layout::from_numbers() {
         let tiny = f32::from_bits(1);
         let planes = encode(layout, 2, &[tiny, -tiny]);

@@ -1,4 +1,4 @@
-//! Settings of Qwen's checkpoints, what is refused of them, and the layout of Qwen3.5's conversations.
+//! Settings of Qwen's checkpoints, refused settings, and the layout of Qwen3.5's conversations.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -45,7 +45,7 @@ fn model(settings: CheckpointSettings) -> Config {
 }
 
 #[test]
-fn a_checkpoint_says_what_it_was_made_with() {
+fn settings_of_a_checkpoint_are_read() {
     let read = pollster::block_on(read_settings(&Directory(checkpoint_dir("qwen3_vl")))).expect("settings");
     assert_eq!((read.chat.template.as_str(), read.chat.template_is_assumed), ("chatml", false));
     assert_eq!(read.chat.bos_token_id, None, "whatever the files name, nothing is put before a prompt");
@@ -69,7 +69,7 @@ fn older_names_of_the_bounds_of_pictures_count_first() {
 }
 
 #[test]
-fn what_this_crate_does_not_run_is_refused_by_name() {
+fn unsupported_settings_are_refused_by_name() {
     let config = [
         ("/text_config/attention_bias", json!(true), "attention_bias"),
         ("/text_config/rope_parameters/mrope_interleaved", json!(false), "mrope_interleaved"),
@@ -106,7 +106,7 @@ fn what_this_crate_does_not_run_is_refused_by_name() {
 }
 
 #[test]
-fn a_recurrent_checkpoint_says_what_it_was_made_with() {
+fn settings_of_a_recurrent_checkpoint_are_read() {
     let read = pollster::block_on(read_settings(&Directory(checkpoint_dir("qwen3_5")))).expect("settings");
     assert_eq!((read.chat.template.as_str(), read.chat.template_is_assumed), ("qwen3.5", false));
     assert_eq!((read.chat.bos_token_id, &read.chat.eos_token_ids[..]), (None, &[702][..]));
@@ -120,7 +120,7 @@ fn a_recurrent_checkpoint_says_what_it_was_made_with() {
 }
 
 #[test]
-fn what_is_not_run_of_recurrent_models_is_refused_by_name() {
+fn unsupported_settings_of_recurrent_models_are_refused_by_name() {
     for (place, value, word) in [
         ("/text_config/attn_output_gate", json!(false), "attn_output_gate"),
         ("/text_config/linear_conv_kernel_dim", json!(3), "linear_conv_kernel_dim"),
@@ -153,7 +153,7 @@ fn flat(messages: &[Message]) -> Result<String> {
     Ok(template.segments(messages)?.iter().map(one).collect())
 }
 
-/// As the models' own template renders them, thinking off; a branch where a later prompt may go on otherwise.
+/// Rendered as by the models' own template, with thinking off; with a branch where a later prompt may continue differently.
 #[test]
 fn the_layout_is_qwen_3_5s() {
     let ask =
@@ -176,7 +176,7 @@ fn the_layout_is_qwen_3_5s() {
     assert!(flat(&twice).expect_err("a late system message").to_string().contains("messages[1].role"));
 }
 
-/// As the hub counts them, without the layer that drafts tokens.
+/// The number of parameters on the hub, without the layer that drafts tokens.
 #[test]
 fn published_shapes_have_as_many_parameters_as_the_models() {
     for (name, parameters) in [
@@ -197,9 +197,9 @@ fn published_shapes_have_as_many_parameters_as_the_models() {
     }
 }
 
-/// Rows that are picked out of a tensor are the same whether its blocks are kept or read.
+/// Rows that are selected from a tensor are the same with kept and with decoded blocks.
 #[test]
-fn what_is_quantised_keeps_its_bits() {
+fn quantised_tensors_keep_their_bits() {
     let mut config = published("qwen3.5-4b").expect("a shape");
     config.keep_vision_layers(0);
     let text = config.text_mut();

@@ -1,4 +1,4 @@
-//! Imports that are interrupted: they go on where they were, and the package is the same to the bit.
+//! Interrupted imports resume, and the package is the same to the bit.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -16,7 +16,7 @@ use super::common::{checkpoint, options, with_json, with_weights};
 use super::gguf::{both, text_files};
 use crate::common::{MemoryFiles, MemorySource};
 
-/// What outlives an interruption, and how often it was written to.
+/// Stored files, which outlive an interruption, and the number of writes.
 #[derive(Clone, Default, PartialEq, Debug)]
 struct Stored {
     files: BTreeMap<String, Vec<u8>>,
@@ -26,7 +26,7 @@ struct Stored {
     writes: usize,
 }
 
-/// A sink that ends an import in place of one of its writes.
+/// A sink that ends an import at one of its writes.
 #[derive(Clone, Default)]
 struct Journal {
     stored: Arc<Mutex<Stored>>,
@@ -84,10 +84,10 @@ impl PackageSink for Journal {
     }
 }
 
-/// What was read: of which file, which bytes.
+/// A read: file and bytes.
 type Read = (String, Range<u64>);
 
-/// Files that remember what was read of them.
+/// Files that record all reads.
 struct Watched {
     files: MemoryFiles,
     reads: Arc<Mutex<Vec<Read>>>,
@@ -132,7 +132,7 @@ struct Subject {
     shard_bytes: usize,
 }
 
-/// How an import went.
+/// Result of an import.
 struct Run {
     outcome: Result<()>,
     reads: Vec<Read>,
@@ -146,7 +146,7 @@ impl Run {
 }
 
 impl Subject {
-    /// Imports, for as many reports of progress as that.
+    /// Imports until this many reports of progress.
     fn run_for(&self, sink: Journal, reports: usize) -> Run {
         let watched = Watched { files: self.files.clone(), reads: Arc::default() };
         let writer = PackageWriter::with_shard_bytes(sink, self.shard_bytes);
@@ -189,7 +189,7 @@ fn gguf_pair(name: &'static str, shard_bytes: usize) -> Subject {
     Subject { name, files: text_files(name, |_| ()), gguf: Some(both()), layouts: Layout::F16.into(), shard_bytes }
 }
 
-/// An embedding that takes several steps, in a layout whose other planes wait long.
+/// An embedding that takes several steps, in a layout whose other planes are written much later.
 fn large_gguf() -> Subject {
     const ROWS: usize = 9001;
     let files = text_files("q6_k", |parts| {
@@ -235,7 +235,7 @@ fn subjects() -> Vec<Subject> {
     ]
 }
 
-/// An import from start to end: what it stored, what it read, and the most that a single shard took.
+/// A complete import: stored files, reads, and the most bytes read for a single shard.
 fn whole(subject: &Subject) -> (Stored, Run, u64) {
     let sink = Journal::default();
     let run = subject.run(&sink);
@@ -244,7 +244,7 @@ fn whole(subject: &Subject) -> (Stored, Run, u64) {
     assert!(stored.published && stored.parts.is_empty() && stored.checkpoint.is_none(), "{}", subject.name);
     let shards = stored.files.keys().filter(|file| file.starts_with("shard-")).count() as u64;
     assert!(shards > 4, "{}: {shards} shards", subject.name);
-    // What is read at once before shards come of it, and a shard: no source is smaller than what becomes of it by more than half.
+    // The bytes of one read and of a shard; no source is smaller than half of its result.
     let chunk = run.reads.iter().map(|(_, range)| range.end - range.start).max().expect("a read");
     (stored, run, chunk + 4 * subject.shard_bytes as u64)
 }
@@ -253,7 +253,7 @@ fn whole(subject: &Subject) -> (Stored, Run, u64) {
 fn killed_at_every_write_it_ends_in_the_same_bytes() {
     for subject in subjects() {
         let (expected, uninterrupted, one_shard) = whole(&subject);
-        // What every start reads: headers, settings, scales.
+        // Reads of every start: headers, settings, scales.
         let start = subject.run_for(Journal::default(), 0).bytes();
         assert!(start < uninterrupted.bytes());
         let mut resumed = 0;
@@ -272,7 +272,7 @@ fn killed_at_every_write_it_ends_in_the_same_bytes() {
             assert!(read <= most, "{} killed at {kill_at}: {read} bytes were read, {most} are allowed", subject.name);
             resumed += usize::from(second.progress[0].done > 0);
         }
-        assert!(resumed > expected.writes / 2, "{}: {resumed} of {} went on", subject.name, expected.writes);
+        assert!(resumed > expected.writes / 2, "{}: {resumed} of {} were resumed", subject.name, expected.writes);
     }
 }
 
@@ -283,7 +283,7 @@ fn killed_again_and_again_it_still_arrives() {
         let sink = Journal::default();
         let mut runs = 0;
         loop {
-            // Longer each time, since what is no whole shard is lost.
+            // More reports each time, because incomplete shards are lost.
             let run = subject.run_for(sink.clone(), 3 + runs);
             runs += 1;
             match run.outcome {
@@ -298,16 +298,16 @@ fn killed_again_and_again_it_still_arrives() {
 }
 
 #[test]
-fn within_a_tensor_it_goes_on_at_the_row() {
+fn an_import_resumes_within_a_tensor() {
     for subject in [large_gguf(), large_directory()] {
         let (_, run, _) = whole(&subject);
         let len = |range: &Range<u64>| range.end - range.start;
         let headers = subject.run_for(Journal::default(), 0).reads.len();
         let longest = run.reads[headers..].iter().map(|(_, range)| len(range)).max().expect("a read");
-        // The embedding's reads, all as long but the last.
+        // Reads of the embedding, all of the same length but the last.
         let first = headers + run.reads[headers..].iter().position(|(_, range)| len(range) == longest).expect("a read");
         assert_eq!(len(&run.reads[first + 1].1), longest, "{}: the embedding takes several steps", subject.name);
-        // Its first report comes before it is read, the next after each step.
+        // The first report precedes the read, the others follow each step.
         let steps = |run: &Run| run.progress.windows(2).map(|pair| pair[1].done - pair[0].done).collect::<Vec<_>>();
         let large = *steps(&run).iter().max().expect("steps");
         let step = steps(&run).iter().position(|&step| step == large).expect("a step") + 1;
@@ -341,7 +341,7 @@ fn every_file_is_read_from_front_to_back_once() {
     }
 }
 
-/// A checkpoint half way, and the subject it belongs to.
+/// A checkpoint half way through an import, and its subject.
 fn half_way() -> (Subject, Journal) {
     let subject = gguf_pair("mixed", 50_000);
     let (expected, ..) = whole(&subject);

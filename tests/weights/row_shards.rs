@@ -1,4 +1,4 @@
-//! How matrices are split into shards of rows.
+//! Division of matrices into shards of rows.
 
 use ocelli::weights::layout::{Layout, MatrixShape};
 use ocelli::weights::upload::rows_of_shard;
@@ -16,7 +16,7 @@ fn a_head_larger_than_a_binding_is_split_into_shards_that_fit() {
         assert!(shard.iter().all(|plane| plane.bytes <= 128 * MIB), "{layout}: {shard:?}");
         let whole = layout.matrix_planes(shape).expect("planes").iter().map(|plane| plane.bytes).max();
         let fewest = whole.unwrap_or_default().div_ceil(128 * MIB) as usize;
-        // One more where whole groups of rows do not fill a binding.
+        // One more if whole groups of rows do not fill a binding.
         assert!(shape.rows.div_ceil(step) <= fewest + 1, "{layout}: {step} rows a shard");
     }
 }

@@ -23,7 +23,7 @@ fn small_file() -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[7; 36]].concat()
 }
 
-/// Asserts that both readers see the same file, if both accept it; gives whether each does.
+/// Asserts that both readers see the same file if both accept it; returns the two verdicts.
 fn compare(bytes: &[u8]) -> (bool, bool) {
     let (own, crates) = (open(bytes), SafeTensors::deserialize(bytes));
     if let (Ok(own), Ok(crates)) = (&own, &crates) {
@@ -54,7 +54,7 @@ fn mutated_headers_never_panic_and_are_judged_alike() {
     for case in 0..5000 {
         let mut header = valid[8..8 + header_len].to_vec();
         mutate(&mut header, &mut random);
-        // Every tenth file keeps the old length and so lies about its header.
+        // Every tenth file keeps the old length in its header.
         let len = if case % 10 == 0 { header_len } else { header.len() } as u64;
         let bytes = [&len.to_le_bytes(), header.as_slice(), &valid[8 + header_len..]].concat();
         match compare(&bytes) {
@@ -65,7 +65,7 @@ fn mutated_headers_never_panic_and_are_judged_alike() {
                 let error = open(&bytes).expect_err("refused");
                 assert!(error.to_string().contains("twice"), "{error}");
             }
-            // The crate wants strings in the metadata, which we do not look at.
+            // The crate requires strings in the metadata, which our reader ignores.
             (true, false) => {
                 let text = String::from_utf8_lossy(&header).into_owned();
                 assert!(text.contains("__metadata__"), "{text}");
@@ -87,7 +87,7 @@ fn mutated_files_never_panic() {
     }
 }
 
-/// A file that claims any length, such as a server may.
+/// A file of any claimed length, such as a server may report.
 struct Boundless {
     header_len: u64,
 }

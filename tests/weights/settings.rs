@@ -1,4 +1,4 @@
-//! Configurations: what is read, what is filled in, what is refused.
+//! Configurations: fields that are read, defaults, and refusals.
 
 use std::fs;
 
@@ -103,7 +103,7 @@ fn fixtures_give_the_numbers_they_were_made_with() {
 }
 
 #[test]
-fn what_is_left_out_has_the_values_of_transformers() {
+fn defaults_equal_those_of_transformers() {
     // Each right side was printed by transformers 5.23 for the same left side.
     let ministral = config(&json!({"model_type": "ministral3"})).text;
     assert_eq!((ministral.vocab_size, ministral.hidden_size, ministral.intermediate_size), (131_072, 4096, 14336));
@@ -240,7 +240,7 @@ fn generation_settings_and_system_prompt_are_read() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
+fn unsupported_settings_are_named() {
     let text = |key: &str, value: Value| json!({"model_type": "ministral3", key: value});
     let vision = |key: &str, value: Value| json!({"model_type": "mistral3", "vision_config": {key: value}});
     for (config, word) in [

@@ -22,7 +22,7 @@ use super::command::{ocelli, text};
 use super::common::{MemorySink, Scratch, read_values};
 use crate::common::MemoryFiles;
 
-/// A published model with all its sizes but the vocabulary's cut.
+/// A published model with its full sizes but a small vocabulary.
 fn small(shape: &str, vocab_size: usize) -> ModelConfig {
     let mut config = published(shape).expect("a shape");
     let text = config.text_mut();
@@ -49,7 +49,7 @@ fn random_package(config: ModelConfig, layouts: Layouts, seed: u64) -> (Manifest
     (manifest, MemoryFiles(files))
 }
 
-/// Every matrix has the size that keeps outputs as large as inputs, every vector is about 1, nothing is infinite.
+/// Every matrix keeps outputs as large as inputs, every vector is about 1, all numbers are finite.
 fn assert_sane(manifest: &Manifest, files: MemoryFiles) {
     let package = pollster::block_on(Package::open(files)).expect("a package");
     for tensor in &manifest.tensors {
@@ -69,7 +69,7 @@ fn assert_sane(manifest: &Manifest, files: MemoryFiles) {
 #[test]
 fn published_files_have_their_size_to_the_byte() {
     use FileType::{Bf16, Q4KM, Q5KM, Q8_0};
-    // Listed sizes of the published files, less the bytes beyond tensors, which are the same in every file of a model.
+    // Listed sizes of the published files, less the bytes outside tensors, which are the same in every file of a model.
     let text = [
         ("ministral-3-3b", Q4KM, 2_147_023_008 - 8_407_200),
         ("ministral-3-3b", Q8_0, 3_652_204_704 - 8_407_200),
@@ -87,7 +87,7 @@ fn published_files_have_their_size_to_the_byte() {
             GgufFile::mmproj("random", &published(shape).expect("a shape")).expect("a file").expect("mmproj_file");
         assert_eq!(file.data_bytes(), bytes - 15_520, "{}", shape);
     }
-    // Weights as the hub counts them, and of the 24B as computed.
+    // Numbers of weights on the hub; computed for the 24B.
     let weights = [3_849_090_048, 8_918_026_240, 13_945_031_680, 24_011_361_280];
     for (shape, count) in published_names().zip(weights) {
         let sum: u64 = definition(&published(shape).expect("a shape")).tensors().map(|spec| spec.len()).sum();
@@ -110,7 +110,7 @@ fn packages_are_sane_and_equal_for_equal_seeds() {
 }
 
 #[test]
-fn gguf_files_are_imported_as_what_they_are() {
+fn gguf_files_keep_their_layouts() {
     for (shape, file_type) in [
         ("ministral-3-3b", FileType::Q4KM),
         ("ministral-3-14b", FileType::Q5KM),
@@ -233,9 +233,9 @@ fn a_shape_from_a_file_is_made_and_timed() {
     assert!(lines.contains("| decode | 40 |") && lines.contains("tokens/s"), "{lines}");
 }
 
-/// Passes over drafts are timed behind the deepest context, with no picture that takes more room than that.
+/// Passes over drafts are timed after the deepest context; no picture needs more room than that.
 #[test]
-fn drafts_fit_behind_the_deepest_context() {
+fn drafts_fit_after_the_deepest_context() {
     let scratch = Scratch::new();
     let [shape, package] = ["small.json", "package"].map(|name| scratch.0.join(name));
     std::fs::write(&shape, serde_json::to_vec(&small("ministral-3-3b", 1400)).expect("JSON")).expect("a file");
@@ -268,7 +268,7 @@ fn shapes_that_are_none_are_refused() {
     assert!(!out.exists());
 }
 
-/// The shape that the comparison with other engines uses.
+/// The shape for the comparison with other engines.
 #[test]
 fn the_mid_size_shape_is_sound() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/shapes/mid.json");
@@ -278,7 +278,7 @@ fn the_mid_size_shape_is_sound() {
     assert_eq!(weights, 211_837_952 + 36_486_144);
 }
 
-/// Regression: Llama 3's made-up vocabulary had no `<|end_header_id|>`, so no conversation could be asked of such a model.
+/// Regression: Llama 3's synthetic vocabulary had no `<|end_header_id|>`, so no conversation could be asked of such a model.
 #[test]
 fn made_up_vocabularies_have_all_tokens_of_their_conversations() {
     for shape in published_names() {
@@ -299,7 +299,7 @@ fn made_up_vocabularies_have_all_tokens_of_their_conversations() {
     }
 }
 
-/// A published model without pictures, with all its sizes cut.
+/// A published model without vision, with all its sizes reduced.
 fn tiny(shape: &str) -> ModelConfig {
     let mut config = published(shape).expect("a shape");
     let text = config.text_mut();

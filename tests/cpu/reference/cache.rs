@@ -1,4 +1,4 @@
-//! What a cache makes of numbers, against the `half` crate and by the definition of its integers.
+//! Rounding of the cache, against the `half` crate and the definition of its integers.
 
 use half::f16;
 use ocelli::config::KvPrecision;
@@ -28,7 +28,7 @@ fn halves_are_those_of_the_half_crate() {
     assert!(from_half(to_half(f32::NAN)).is_nan());
 }
 
-/// Numbers are off by half a step at most, and a step is 1/127 of the largest, which a 16-bit scale holds to 2^-11.
+/// Numbers differ by at most half a step, and a step is 1/127 of the largest number, which a 16-bit scale holds to 2^-11.
 #[test]
 fn integers_are_off_by_half_a_step() {
     let head: Vec<f32> = (0..128_u8).map(|i| (f32::from(i) * 0.37).sin() * 3.0).collect();
@@ -39,7 +39,7 @@ fn integers_are_off_by_half_a_step() {
     assert!((step - peak / 127.0).abs() <= step / 2048.0, "{step} for {peak}");
     let found = unpack(KvPrecision::Int8, &words, scale);
     let worst = head.iter().zip(&found).map(|(x, f)| (x - f).abs() / step).fold(0.0, f32::max);
-    // A little is the subtraction's own rounding; far less would mean that another head was looked at.
+    // The subtraction itself rounds a little; a far smaller difference would mean that another head was compared.
     assert!(worst <= 0.5001 && worst > 0.4, "{worst} of a step");
 }
 
@@ -54,7 +54,7 @@ fn integers_of_no_ordinary_heads() {
     let largest = 127.0 * 65_504.0;
     assert_eq!(round_trip([f32::INFINITY, -3e38, 0.0, 0.0]), [largest, -largest, 0.0, 0.0]);
     assert!(round_trip([1.0, f32::NAN, 1.0, 1.0]).iter().all(|x| x.is_nan()));
-    // The scale stays at the least normal half: what is smaller than half of that vanishes.
+    // The scale stays at the smallest normal half: numbers below half of that become 0.
     let least = 2.0_f32.powi(-14);
     assert_eq!(round_trip([least, 1e-6, -least, 0.0]), [least, 0.0, -least, 0.0]);
 }

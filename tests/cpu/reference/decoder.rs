@@ -1,5 +1,5 @@
-//! Decoder layers made of references, each against the one `transformers` ran (`text_long`: 333 tokens, two query heads a
-//! key-value head, YaRN, five steps of query scaling).
+//! Decoder layers composed of references, each against the one `transformers` ran (`text_long`: 333 tokens, two query heads a key-value
+//! head, YaRN, five steps of query scaling).
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
 use ocelli::reference::attention::{self, Heads, Shape};
@@ -24,7 +24,7 @@ fn angles(frequencies: &[f32], tokens: usize) -> Vec<f32> {
     (0..tokens).flat_map(|position| frequencies.iter().flat_map(move |f| turn(position as f32 * f))).collect()
 }
 
-/// Attention over a cache that is filled and read chunk by chunk. `// [tokens, Q_WIDTH]`
+/// Attention over a cache that is written and read chunk by chunk. `// [tokens, Q_WIDTH]`
 fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
     let tokens: usize = chunks.iter().sum();
     let mut caches = [vec![u32::MAX; tokens * KV_WIDTH], vec![u32::MAX; tokens * KV_WIDTH]];

@@ -1,4 +1,4 @@
-//! The references against numbers that are none of ours: the standard library of Python, and layers that `transformers` ran
+//! The references against independent numbers: the standard library of Python, and layers that `transformers` ran
 //! (`tests/fixtures/checkpoints`). The kernels are then tested against the references (`tests/gpu/kernels`).
 
 mod angles;
@@ -102,7 +102,7 @@ fn activations_of_large_numbers_are_the_number_or_nothing() {
     }
 }
 
-/// Scores far apart, far below and far above zero: no overflow, no 0 / 0, and the same weights whatever is added to all.
+/// Scores far apart, far below and far above zero: no overflow, no 0 / 0, and the same weights after adding a constant.
 #[test]
 fn softmax_does_not_overflow() {
     assert_eq!(attention::softmax(&[1000.0, -1000.0]), [1.0, 0.0]);
@@ -130,12 +130,12 @@ fn attention_with_scores_of_a_thousand() {
     };
     let (first, second, mean) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [3.0, 4.0, 5.0, 6.0]);
     assert_eq!(run(None).as_slice(), [first, second, second, mean].concat());
-    // Token 0 cannot see key 1, however much it wants to.
+    // Token 0 cannot see key 1.
     assert_eq!(run(Some(0)).as_slice(), [first, first, second, mean].concat());
     assert_eq!(run(Some(1)), run(None));
 }
 
-/// A head whose lanes are put in the other order turns the same way.
+/// A head with its lanes in the other order is rotated by the same angles.
 #[test]
 fn both_rope_pairings_are_one_up_to_the_order_of_lanes() {
     let (tokens, dim, heads) = (3, 8, 3);
@@ -163,11 +163,12 @@ fn both_rope_pairings_are_one_up_to_the_order_of_lanes() {
     assert!((f64::from(half[at + dim / 2]) - 1.5 * (b * cos + a * sin)).abs() < 1e-6);
 }
 
-/// The order of `torch.nn.functional.unfold(x.permute(2, 0, 1)[None], kernel_size=2, stride=2)[0].t()`; that the layers of
-/// `transformers` see it so is tested in `vision`.
+/// The order of `torch.nn.functional.unfold(x.permute(2, 0, 1)[None], kernel_size=2, stride=2)[0].t()`; `vision` tests that the layers of
+/// `transformers` expect it.
+///
 /// ```text
 /// python3 -c "R = range(2); print([dy * 12 + column * 4 + dx * 2 + channel
-///     for column in range(3) for channel in R for dy in R for dx in R])"
+///   for column in range(3) for channel in R for dy in R for dx in R])"
 /// ```
 #[test]
 fn patch_merge_has_the_order_of_unfold() {
@@ -181,7 +182,7 @@ fn patch_merge_has_the_order_of_unfold() {
     assert_eq!(y, merged);
 }
 
-/// Rows (3, 4) and (0, 0): a root mean square of 5 / sqrt(2), and nothing but eps.
+/// Rows (3, 4) and (0, 0): a root mean square of 5 / sqrt(2), and only eps.
 #[test]
 fn rms_norm_by_hand() {
     let mut y = [f32::NAN; 4];

@@ -1,4 +1,4 @@
-//! Inputs as kernels with optional features see them.
+//! Inputs after the rounding of kernels with optional features.
 
 use ocelli::reference::rounded::{half_blocks, int8};
 
@@ -14,7 +14,7 @@ fn integers_are_worth_themselves_and_others_no_more_than_half_a_step_off() {
 }
 
 #[test]
-fn what_is_tiny_huge_or_no_number_stays_in_its_block() {
+fn extreme_numbers_affect_only_their_block() {
     let mut x = [vec![1e-37; 32], vec![1e-30; 32], vec![3e38; 32], vec![1.0; 32]].concat();
     x[100] = f32::NAN;
     let halves = half_blocks(128, &x);

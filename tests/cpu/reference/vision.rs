@@ -1,4 +1,4 @@
-//! The picture path made of references, step by step against the one `transformers` ran (`tied_two_images`: four pictures).
+//! The vision path composed of references, step by step against the one `transformers` ran (`tied_two_images`: four pictures).
 
 use ocelli::config::{Activation, RopePairs};
 use ocelli::reference::activation;

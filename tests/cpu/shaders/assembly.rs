@@ -17,7 +17,7 @@ fn fault_in(text: &str) -> (usize, String) {
 }
 
 #[test]
-fn what_is_misspelt_or_left_open_is_told_with_its_line() {
+fn faults_are_reported_with_their_line() {
     let of = |line: usize, reason: &str| (line, reason.to_owned());
     assert_eq!(fault_in("\n//: wehn NORM\n//: end\n"), of(2, "unknown directive `wehn NORM`"));
     assert_eq!(fault_in("//: each r\n//: end\n"), of(1, "unknown directive `each r`"));
@@ -36,7 +36,7 @@ fn what_is_misspelt_or_left_open_is_told_with_its_line() {
 }
 
 #[test]
-fn names_behind_a_dollar_become_numbers() {
+fn names_after_a_dollar_become_numbers() {
     let number = |name: &str| ["r", "c", "ROWS"].iter().position(|known| *known == name).ok_or(());
     assert_eq!(syntax::filled("let a$r_$c = x[$ru + $ROWS];", number), Ok("let a0_1 = x[0u + 2];".into()));
     assert_eq!(syntax::filled("let a$b = 1;", number), Err(()));

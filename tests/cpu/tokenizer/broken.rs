@@ -17,7 +17,7 @@ pub(crate) fn reason(file: &Value) -> String {
 }
 
 #[test]
-fn broken_files_say_what_is_wrong() {
+fn broken_files_have_reasons() {
     let good = fixture_json("tokenizer.json");
     let changed = |pointer: &str, value: Value| {
         let mut file = good.clone();

@@ -1,4 +1,4 @@
-//! How the library reads patterns, for `tokenizer.test.ts`: browsers must read them alike.
+//! Matches of patterns by the library, for `tokenizer.test.ts`: browsers must find the same.
 
 use std::collections::BTreeSet;
 use std::path::Path;

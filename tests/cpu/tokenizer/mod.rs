@@ -37,7 +37,7 @@ fn load(file: &Value) -> ocelli::Result<Tokenizer> {
     Tokenizer::from_json(&serde_json::to_vec(file).unwrap())
 }
 
-/// The library's own pipeline, told of no control token, as text must be encoded.
+/// The library's own pipeline, without control tokens, because text must be encoded without them.
 fn oracle(file: &Value) -> tokenizers::Tokenizer {
     let mut plain = file.clone();
     plain["added_tokens"] = json!([]);
@@ -76,7 +76,7 @@ fn equals_the_library_on_random_text() {
         for _ in 0..5000 {
             let text = nasty(&mut random);
             let ids = tokenizer.encode_text(&text).unwrap();
-            // Told of no control tokens, the library may still meet one that is a word, such as "hello".
+            // Without control tokens, the library may still find one that is a word, such as "hello".
             let expected = encode_with_oracle(&oracle, &text);
             if !expected.iter().any(|&id| tokenizer.is_control(id)) {
                 assert_eq!(ids, expected, "{text:?}");
@@ -230,7 +230,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
 
     #[test]
-    fn any_text_comes_back(text in any::<String>()) {
+    fn any_text_round_trips(text in any::<String>()) {
         static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| Tokenizer::from_json(&fixture("tokenizer.json")).unwrap());
         let tokenizer = &*TOKENIZER;
         let ids = tokenizer.encode_text(&text).unwrap();

@@ -1,4 +1,4 @@
-//! Patterns as browsers are given them. `tokenizer.test.ts` shows that they split text as the library does.
+//! Patterns in the form for browsers. `tokenizer.test.ts` shows that they split text as the library does.
 
 use ocelli::chat::pattern::javascript::translate;
 
@@ -9,7 +9,7 @@ fn patterns_are_spelled_for_browsers() {
         (r"(?i:'s|'t)", r"(?:\u{27}[sSſ]|\u{27}[tT])"),
         (r"[^\r\n\p{L}\p{N}]?\p{L}+", "[^\\u{d}\\u{a}\\p{L}\\p{N}]?\\p{L}+"),
         (r"\p{N}{1,3}| ?[^\s\p{L}]+", r"\p{N}{1,3}|\u{20}?[^\p{White_Space}\p{L}]+"),
-        // Once entered, never tried anew.
+        // Atomic: once matched, never tried again.
         (r"[a-z]?+\d++", r"(?:(?=(?<a0>[a-z]?))\k<a0>)(?:(?=(?<a1>\p{Nd}+))\k<a1>)"),
         (r"(?>ab|a)c", r"(?:(?=(?<a0>ab|a))\k<a0>)c"),
         (r"(a|b)*?(?<=c)(?<!d)", "(?:a|b)*?(?<=c)(?<!d)"),
@@ -25,7 +25,7 @@ fn patterns_are_spelled_for_browsers() {
 }
 
 #[test]
-fn what_browsers_cannot_do_is_refused() {
+fn patterns_that_browsers_cannot_run_are_refused() {
     for (pattern, part) in [
         ("(a", "without its )"),
         ("a)", "without its ("),

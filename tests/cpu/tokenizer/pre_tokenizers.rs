@@ -1,4 +1,4 @@
-//! Splitting and normalising as files say, against the library's own reading of the same file.
+//! Splitting and normalisation, against the library's own reading of the same file.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn llama_and_qwen_vocabularies_encode_as_in_python() {
 }
 
 #[test]
-fn nfc_joins_what_belongs_together() {
+fn nfc_composes_characters() {
     let mut file = fixture_json("tokenizer.json");
     let plain = load(&file).unwrap();
     file["normalizer"] = json!({"type": "NFC"});
@@ -96,7 +96,7 @@ fn nfc_joins_what_belongs_together() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
+fn unsupported_settings_are_named() {
     let good = fixture_json("tokenizer.json");
     let refused = |key: &str, value: Value| {
         let mut file = good.clone();

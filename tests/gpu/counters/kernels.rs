@@ -112,7 +112,7 @@ fn seconds(recording: &Recording, device: &Device) -> f64 {
 }
 
 #[test]
-fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
+fn hardware_demand_of_a_step_is_golden() {
     let config = manifests::ministral_3b();
     let (text, model) = (config.text(), dry_model(&config, Layout::Q4_0, Layout::Q4_0));
     let heads = text.num_attention_heads * text.head_dim;
@@ -128,13 +128,13 @@ fn what_each_kernel_of_a_step_asks_of_hardware_is_known() {
         let table = table(&step, tokens as u64);
         let text =
             format!("{table}\n{bytes} bytes, {flops} FLOP, {launches} launches\n\n{}", roofline(bytes, launches));
-        insta::assert_snapshot!(format!("kernels_3b_behind_{tokens}"), text);
+        insta::assert_snapshot!(format!("kernels_3b_after_{tokens}"), text);
     }
 }
 
 /// A layer over 512 tokens, in the two chunks that an engine submits.
 #[test]
-fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
+fn hardware_demand_of_a_prompt_is_golden() {
     const CHUNK: usize = 256;
     let config = manifests::ministral_3b();
     let model = dry_model(&config, Layout::Q4_0, Layout::Q4_0);
@@ -143,7 +143,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
     for past in [0, CHUNK] {
         let (work, state) = buffers(&model, CHUNK, past + CHUNK);
         let layer = model.chunk((&work, &state), (past, CHUNK), 1..2).expect("a layer");
-        tables += &format!("behind {past} tokens\n{}\n", table(&layer, 0));
+        tables += &format!("after {past} tokens\n{}\n", table(&layer, 0));
         flops += all_flops(&layer, 0);
         launches += layer.dispatches().count();
         for (sum, device) in seconds_of.iter_mut().zip(&DEVICES) {
@@ -162,7 +162,7 @@ fn what_each_kernel_of_a_prompt_asks_of_hardware_is_known() {
 
 /// A layer of the tower over a picture of 448 x 448 pixels.
 #[test]
-fn what_each_kernel_of_a_picture_asks_of_hardware_is_known() {
+fn hardware_demand_of_a_picture_is_golden() {
     let config = manifests::ministral_3b();
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };

@@ -288,7 +288,7 @@ fn of_layer(tuning: Tuning, bytes: u64) -> u64 {
 }
 
 #[test]
-fn neighbours_read_whole_lines_and_workgroups_little_of_what_others_read() {
+fn neighbours_read_whole_lines_and_workgroups_share_few() {
     let mut table = format!(
         "a layer of Ministral 3 3B, {CHUNK} rows: MB that its workgroups read; lines touched for each that is needed\n"
     );

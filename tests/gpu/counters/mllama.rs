@@ -33,7 +33,7 @@ fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights(
             + picture as u64 * 8 * 2 * 8 * 128 * 2;
         let bound = bound_bytes(&step);
         assert!(bound * 100 <= least * 103, "{bound} bytes are bound, weights and caches are {least}");
-        text += &listed(&format!("token {position} behind a picture"), &step);
+        text += &listed(&format!("token {position} after a picture"), &step);
     }
     let (work, state) = buffers(&model, 256, 256);
     let layers = config.layers.len();
@@ -44,18 +44,13 @@ fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights(
 /// The stages of a picture of one tile: before the layers, a layer, one whose input is part of the features, the first after the others,
 /// and the last part of the projector.
 #[test]
-fn what_a_picture_of_llama_3_2_11b_vision_launches_is_known() {
+fn launches_of_a_picture_of_llama_3_2_11b_vision_are_golden() {
     let config = published(SHAPE).expect("a shape");
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
     let pixels = Pixels { width: 560, height: 560, rgb: &[] };
     let stages = model.picture(&pixels, 1024).expect("a picture");
-    let shown = [
-        ("stem", 0),
-        ("layer", 1),
-        ("layer of the features", 4),
-        ("first behind", 33),
-        ("projector", stages.len() - 1),
-    ];
+    let shown =
+        [("stem", 0), ("layer", 1), ("layer of the features", 4), ("first after", 33), ("projector", stages.len() - 1)];
     let text: String = shown.iter().map(|(what, stage)| listed(what, &stages[*stage])).collect();
     insta::assert_snapshot!("llama_3_2_11b_vision_picture_of_one_tile", text);
 }

@@ -25,7 +25,7 @@ fn recordings(model: &mut DryModel, edge: usize) -> Vec<Recording> {
 }
 
 #[test]
-fn what_a_launch_says_that_it_computes_is_what_its_sizes_say() {
+fn flops_of_launches_follow_from_their_sizes() {
     let mut model = dry_model(&manifests::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
     for recording in recordings(&mut model, 448) {
         for command in recording.commands() {
@@ -37,7 +37,7 @@ fn what_a_launch_says_that_it_computes_is_what_its_sizes_say() {
 }
 
 #[test]
-fn no_submission_is_longer_than_it_may_be_whatever_the_picture() {
+fn no_submission_exceeds_its_limit_for_any_picture() {
     let mut model = dry_model(&manifests::ministral_3b(), Layout::Q4_0, Layout::Q8_0);
     for edge in [1036, 1540] {
         model.divide(None);

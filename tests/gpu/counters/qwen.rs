@@ -44,7 +44,7 @@ fn a_token_of_qwen3_vl_2b_launches_six_kernels_a_layer_and_binds_little_but_weig
 
 /// The stages of a picture of 448 x 448 pixels: before the layers, a layer, one with a merger, and the last merger.
 #[test]
-fn what_a_picture_of_qwen3_vl_2b_launches_is_known() {
+fn launches_of_a_picture_of_qwen3_vl_2b_are_golden() {
     let config = published("qwen3-vl-2b").expect("a shape");
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
     let pixels = Pixels { width: 448, height: 448, rgb: &[] };

@@ -31,7 +31,7 @@ struct ScopeSubject {
     history: Vec<(String, String)>,
     /// The right answer.
     expected: String,
-    /// What `transformers` answered.
+    /// The answer of `transformers`.
     answer: String,
 }
 
@@ -122,7 +122,7 @@ async fn ask(engine: &mut Engine, name: &str, tasks_wanted: Option<&str>, most: 
     (total, answers)
 }
 
-/// In 32-bit floats at least 99 of 100 answers are those of `transformers`, letter by letter.
+/// In 32-bit floats at least 99 of 100 answers equal those of `transformers`, letter by letter.
 #[test]
 fn the_checkpoint_answers_as_with_transformers() {
     pollster::block_on(async {
@@ -132,8 +132,8 @@ fn the_checkpoint_answers_as_with_transformers() {
     });
 }
 
-/// The package that the page ships is within 2 points of `transformers` in right answers, even with a cache that is rounded; and
-/// at least 99 of 100 answers are the same whether the cache holds 8-bit integers or 16-bit floats.
+/// The package that the page ships is within 2 points of `transformers` in right answers, even with a rounded cache; and at least 99 of 100
+/// answers are the same with a cache of 8-bit integers and of 16-bit floats.
 #[test]
 fn the_shipped_package_is_as_often_right() {
     pollster::block_on(async {
@@ -150,10 +150,10 @@ fn the_shipped_package_is_as_often_right() {
     });
 }
 
-/// Scenes described in each tier, unless a folder of held-out scenes is given: then all of them are.
+/// Scenes described in each tier; a given folder of held-out scenes is described completely.
 const SCENES: usize = 8;
 
-/// A tier that rounds what kernels multiply.
+/// A tier whose products are rounded.
 struct Tier {
     name: &'static str,
     features: Features,

@@ -1,4 +1,4 @@
-//! Benchmarks: what is timed is what requests do, and an engine goes on as before.
+//! Benchmarks time the same work as requests, and leave the engine unchanged.
 
 use ocelli::bench::{BenchOptions, What, Work, bench};
 use ocelli::engine::{Engine, LoadOptions, RequestControl};
@@ -18,7 +18,7 @@ fn options() -> BenchOptions {
     BenchOptions { decode, prefill, pictures, together, tokens: 4, rounds: 1, patience_ms: 500.0, kernels: true }
 }
 
-/// With a clock that goes on, by which it is known how often something has to be run, on a device whose counters no other test moves.
+/// Runs `test` with a clock that advances, which determines the number of runs, on a device whose counters no other test changes.
 fn with_timed_engine(test: impl AsyncFnOnce(&mut Engine)) {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
@@ -29,7 +29,7 @@ fn with_timed_engine(test: impl AsyncFnOnce(&mut Engine)) {
 }
 
 #[test]
-fn what_is_timed_is_what_requests_do() {
+fn benchmarks_time_the_work_of_requests() {
     with_timed_engine(async |engine| {
         let before = answer(engine, &about_a_picture(9, "What?")).await;
         let mut lines = Vec::new();

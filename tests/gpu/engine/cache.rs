@@ -1,4 +1,4 @@
-//! What is computed of a request whose beginning some conversation before it has left in the cache.
+//! Prompt caching: tokens computed for a request that shares its beginning with an earlier conversation.
 //!
 //! `OCELLI_SESSIONS=500` tries more sessions.
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::injection::Injection;
 use crate::memory_snapshots::MemorySnapshots;
 
-/// Numbers that are the same in every run.
+/// A generator of the same numbers in every run.
 struct Random(u64);
 
 impl Random {
@@ -33,7 +33,7 @@ pub(super) fn messages(request: &Request) -> Vec<Message> {
     messages.clone()
 }
 
-/// What is asked behind an answer.
+/// A further question after an answer.
 pub(super) fn follow_up(request: &Request, said: &str, question: &str) -> Request {
     let mut messages = messages(request);
     messages.push(Message::text(Role::Assistant, said));
@@ -41,7 +41,7 @@ pub(super) fn follow_up(request: &Request, said: &str, question: &str) -> Reques
     ask(messages, request.pictures.clone(), 6)
 }
 
-/// The same with another last question.
+/// The request with another last question.
 pub(super) fn edited(request: &Request, question: &str) -> Request {
     let mut messages = messages(request);
     let last = messages.last_mut().and_then(|message| message.content.last_mut()).expect("a question");
@@ -49,9 +49,9 @@ pub(super) fn edited(request: &Request, question: &str) -> Request {
     ask(messages, request.pictures.clone(), 6)
 }
 
-/// Each says what it says alone, and computes no more than alone.
+/// Each conversation answers as it would alone, and computes no more than alone.
 #[test]
-fn two_chats_about_pictures_in_turns_keep_what_each_holds() {
+fn two_chats_about_pictures_in_turns_keep_their_caches() {
     pollster::block_on(async {
         for checkpoint in [CHECKPOINT, "qwen3_5"] {
             let gpu = device::gpu();
@@ -78,7 +78,7 @@ fn the_same_picture_in_a_new_chat_is_neither_encoded_nor_computed_again() {
     with_engine(512, async |engine| {
         engine.reset();
         let before = answer(engine, &about_a_picture(10, "What is this?")).await;
-        // Another chat has the engine meanwhile.
+        // Another chat runs meanwhile.
         answer(engine, &ask(vec![Message::text(Role::User, "Hello.")], Vec::new(), 6)).await;
         let other = about_a_picture(10, "How many?");
         let said = answer(engine, &other).await;
@@ -101,15 +101,15 @@ fn one_changed_pixel_is_another_picture() {
     });
 }
 
-/// The same, answered behind thoughts.
+/// The request with thinking on.
 fn thinking(request: &Request) -> Request {
     let mut messages = messages(request);
     messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Thoughts(String::new())] });
     ask(messages, request.pictures.clone(), 6)
 }
 
-/// Asks, asks on, edits, asks again, goes on with earlier conversations, thinks before it answers if it has learnt that, cancels, loses
-/// the device and starts anew with what was kept, with drafts and without, in any order. Returns the tokens that were guessed.
+/// Random sessions: asks, follows up, edits, repeats, resumes earlier conversations, thinks if the model has learnt it, cancels, loses the
+/// device and restarts from snapshots, with and without drafts. Returns the number of drafted tokens.
 async fn sessions_of(checkpoint: &str) -> usize {
     let injection = Injection::default();
     let gpu = injection.open().await.expect("a device");
@@ -127,7 +127,7 @@ async fn sessions_of(checkpoint: &str) -> usize {
     for session in 0..sessions {
         // A loaded engine costs more than a session.
         if session % 3 == 2 {
-            // What the device was to be lost at may come now.
+            // The scheduled loss of the device may happen here.
             let _ = engine.keep_snapshots(&mut || true).await;
             drop(std::mem::replace(&mut engine, start(session).await));
         }
@@ -184,16 +184,16 @@ async fn sessions_of(checkpoint: &str) -> usize {
 }
 
 #[test]
-fn sessions_with_recurrent_layers_say_what_their_prompts_alone_say() {
+fn sessions_with_recurrent_layers_depend_only_on_their_prompts() {
     assert!(pollster::block_on(sessions_of("qwen3_5")) > 0, "drafts took part");
 }
 
 #[test]
-fn sessions_with_keys_of_pictures_say_what_their_prompts_alone_say() {
+fn sessions_with_keys_of_pictures_depend_only_on_their_prompts() {
     pollster::block_on(sessions_of("mllama"));
 }
 
 #[test]
-fn sessions_say_what_their_prompts_alone_say() {
+fn sessions_depend_only_on_their_prompts() {
     pollster::block_on(sessions_of(CHECKPOINT));
 }

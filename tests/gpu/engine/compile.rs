@@ -1,4 +1,4 @@
-//! When shaders are compiled: each once, before anything waits for it.
+//! Compilation of shaders: each once, before anything waits for it.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Answers within a grammar, drawn on the device: with and without passes over tokens that must come, with pictures, penalties, filters and
+//! Answers constrained by a grammar, drawn on the device: with and without passes over forced tokens, with pictures, penalties, filters and
 //! lost devices.
 
 use ocelli::engine::Speculation;
@@ -90,7 +90,7 @@ fn a_device_lost_at_any_submission_changes_no_answer_within_a_grammar() {
             let right = fresh_answer(&mut engine, &request).await;
             let submissions = injection.submissions() - before;
             assert!(fits(&right.text), "{}", right.text);
-            // The same steps come again and again.
+            // The same steps repeat.
             for lost in (0..submissions).step_by(23) {
                 injection.lose_at_submission(injection.submissions() + lost);
                 engine.reset();

@@ -1,4 +1,4 @@
-//! Log probabilities of an answer are those of a score of the whole, whatever chose its tokens; and answers that left the device to others.
+//! Log probabilities of an answer equal those of a score of the whole text, with any sampling; and answers that were parked for others.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use ocelli::sampling::{log_softmax_top, logprob};
 
 use super::*;
 
-/// Of the same logits, computed as a prompt and step by step.
+/// Tolerance of logits computed as a prompt and step by step.
 const NEAR: f32 = 1e-4;
 
 #[test]
@@ -54,7 +54,7 @@ fn log_probabilities_are_those_of_a_score() {
 }
 
 #[test]
-fn an_answer_that_left_the_device_goes_on_with_the_same_words() {
+fn a_parked_answer_resumes_with_the_same_words() {
     with_engine(512, async |engine| {
         let request = Request { max_tokens: Some(30), ..about_a_picture(3, "What is it?") };
         let other = about_a_picture(4, "And this?");
@@ -70,7 +70,7 @@ fn an_answer_that_left_the_device_goes_on_with_the_same_words() {
                 texts += usize::from(matches!(event, Event::Text(_)));
                 cancel.hold(texts >= 4);
             };
-            if engine.resume(&mut answering, &cancel, &mut hear).await.expect("it goes on") {
+            if engine.resume(&mut answering, &cancel, &mut hear).await.expect("it resumes") {
                 break;
             }
             left += 1;

@@ -1,4 +1,4 @@
-//! The memory of keys and values: pages that conversations share, and what happens where there are too few.
+//! Memory of the KV cache: pages shared by conversations, and shortage of pages.
 
 use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
@@ -14,9 +14,9 @@ fn say(text: &str) -> Request {
     ask(vec![Message::text(Role::User, text)], Vec::new(), 4)
 }
 
-/// There is memory for half of the pages. What has come to be held is, and with more memory all goes on.
+/// There is memory for half of the pages. An answer that fails keeps its state, and resumes with more memory.
 #[test]
-fn a_cache_that_cannot_grow_keeps_what_it_holds() {
+fn a_cache_that_cannot_grow_keeps_its_entries() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         for kv in KvPrecision::ALL {
@@ -29,7 +29,7 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             let before = answer(&mut engine, &short).await;
             assert_eq!(cache_bytes(&gpu), 6 * page, "{kv}: two pages in three layers");
 
-            // A page of each layer is too much, and its memory serves nothing else.
+            // A page of each layer is too much, and its memory is released.
             engine = packages::load_on(&gpu, &files, 512, Some(kv)).await;
             gpu.ledger().set_limit(Some(gpu.ledger().total().0 + 3 * page + page / 2));
             let refused =
@@ -39,8 +39,8 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
             assert_eq!(answer(&mut engine, &short).await.tokens, before.tokens, "{kv}");
             assert_eq!(cache_bytes(&gpu), 3 * page, "{kv}: no more than is needed");
 
-            // Two layers grow by a page each; a third has no room for its two new pages beside its old one, but an answer has for
-            // what it draws with.
+            // Two layers grow by a page each. A third has no room for its two new pages next to its old one, but an answer has room for its
+            // sampling buffers.
             let (held, _) = gpu.ledger().total();
             gpu.ledger().set_limit(Some(held + 3 * page + page * 3 / 4));
             let refused = engine.generate(&long, &RequestControl::new(), &mut |_| ()).await.expect_err("no room");
@@ -55,21 +55,21 @@ fn a_cache_that_cannot_grow_keeps_what_it_holds() {
     });
 }
 
-/// Bytes that keys and values take.
+/// Bytes of keys and values.
 fn cache_bytes(gpu: &Gpu) -> u64 {
     gpu.ledger().rows().iter().find(|row| row.purpose == Purpose::KvCache).map_or(0, |row| row.current)
 }
 
-/// Two conversations that do not fit together: the one that rests gives way, and is computed again when it goes on.
+/// Two conversations that do not fit together: the idle one loses pages, and is recomputed when it resumes.
 #[test]
-fn conversations_share_the_pages_and_none_changes_what_another_says() {
+fn conversations_share_pages_and_do_not_affect_each_other() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let gpu = Gpu::open().await.expect("a device");
         let mut engine = packages::load_on(&gpu, &files, 2 * PAGE, None).await;
         let all = 2 * PAGE as u64 * State::entry_bytes(engine.config().text(), engine.plan().kv);
         let mut cached = Vec::new();
-        // Turns of the two: of a page each, and then of more than one.
+        // Turns of the two conversations, of a page each and then of more than one.
         for (turn, count) in [15, 15, 40, 40, 80, 80, 80].into_iter().enumerate() {
             let request = say(&format!("{} ", ["word", "other"][turn % 2]).repeat(count));
             let said = answer(&mut engine, &request).await;
@@ -86,9 +86,9 @@ fn conversations_share_the_pages_and_none_changes_what_another_says() {
     });
 }
 
-/// However many conversations there were, what they took is there again.
+/// The memory of any number of conversations is released.
 #[test]
-fn thousands_of_conversations_leave_nothing_behind() {
+fn thousands_of_conversations_do_not_leak() {
     pollster::block_on(async {
         for checkpoint in [CHECKPOINT, "qwen3_5"] {
             let (gpu, files) = (Gpu::open().await.expect("a device"), packages::pack(checkpoint, Layout::Q8_0).await);
@@ -123,7 +123,7 @@ fn thousands_of_conversations_leave_nothing_behind() {
     });
 }
 
-/// All memory at once, whatever comes; without what nobody uses where that is wanted.
+/// All memory is taken at once; unused pages are returned if requested.
 #[test]
 fn a_pool_takes_its_memory_once() {
     pollster::block_on(async {
@@ -156,7 +156,7 @@ fn a_pool_takes_its_memory_once() {
     });
 }
 
-/// What nobody chose: exact for small models, half of it for large ones.
+/// Default precision: exact for small models, 16-bit for large ones.
 #[test]
 fn a_small_model_has_an_exact_cache_and_a_large_one_does_not() {
     pollster::block_on(async {

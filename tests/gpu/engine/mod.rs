@@ -1,5 +1,4 @@
-//! Requests, sessions, cancelling and errors, on a tiny random checkpoint. What the model says is noise, but the same noise
-//! whenever the same prompt is put to it.
+//! Requests, sessions, cancelling and errors, on a tiny random checkpoint. Its answers are noise, but the same noise for the same prompt.
 
 mod bench;
 mod cache;
@@ -81,7 +80,7 @@ async fn layers_of_the_tower_run(engine: &mut Engine, request: &Request) -> usiz
 }
 
 #[test]
-fn a_follow_up_computes_only_what_is_new_and_says_the_same() {
+fn a_follow_up_computes_only_new_tokens_and_answers_the_same() {
     with_engine(512, async |engine| {
         let first = about_a_picture(10, "What is this?");
         let said = fresh_answer(engine, &first).await;
@@ -190,7 +189,7 @@ fn cancelling_in_the_tower_or_in_the_prompt_loses_nothing() {
 #[test]
 fn an_answer_ends_at_its_limit_at_a_stop_string_and_at_the_end_of_the_context() {
     with_engine(40, async |engine| {
-        let question = vec![Message::text(Role::User, "Go on.")];
+        let question = vec![Message::text(Role::User, "Continue.")];
         let five = fresh_answer(engine, &ask(question.clone(), Vec::new(), 5)).await;
         assert_eq!((five.tokens.len(), five.finish_reason), (5, FinishReason::Length));
 
@@ -225,7 +224,7 @@ fn equal_seeds_give_equal_answers() {
     });
 }
 
-/// The GPU is a step ahead of whoever reads; where an answer ends makes no difference to what it says.
+/// The GPU is a step ahead of the reader. The end of an answer does not change its tokens.
 #[test]
 fn a_shorter_answer_is_the_beginning_of_a_longer_one() {
     with_engine(512, async |engine| {
@@ -254,7 +253,7 @@ fn a_shorter_answer_is_the_beginning_of_a_longer_one() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused_by_name_and_nothing_is_lost() {
+fn invalid_requests_are_refused_by_name_and_nothing_is_lost() {
     with_engine(64, async |engine| {
         let good = ask(vec![Message::text(Role::User, "Hello.")], Vec::new(), 4);
         let before = fresh_answer(engine, &good).await;

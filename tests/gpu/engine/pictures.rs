@@ -1,4 +1,4 @@
-//! How large pictures are shown: what is told of it, and that a size that was chosen stays.
+//! Sizes of shown pictures: they are reported, and a chosen size stays.
 
 use ocelli::chat::ContentPart;
 use ocelli::engine::{
@@ -26,7 +26,7 @@ fn question(detail: Detail) -> Request {
     ask(vec![user(content)], vec![picture], 4)
 }
 
-/// An engine on a device of its own that is known to compute so many GFLOP a second.
+/// An engine on a device of its own with a known speed in GFLOP/s.
 async fn engine(gflops: u32, pictures: PictureLimits) -> Engine {
     let files = packages::pack(LARGE_PICTURES, Layout::Q8_0).await;
     let gpu = Gpu::open().await.expect("a device");
@@ -39,7 +39,7 @@ fn within(max_seconds: f64) -> PictureLimits {
     PictureLimits { max_seconds: Some(max_seconds), ..PictureLimits::default() }
 }
 
-/// The answer, and how large the picture was shown: by event and answer alike.
+/// The answer and the size of the shown picture, which must be the same in event and answer.
 async fn say(engine: &mut Engine, request: &Request) -> (Completion, (usize, usize, usize)) {
     let mut told = Vec::new();
     let mut listen = |event| {

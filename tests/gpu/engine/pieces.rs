@@ -1,4 +1,4 @@
-//! Work in pieces: however little a device is given at once, numbers and answers are the same.
+//! Work in pieces: numbers and answers do not depend on the size of submissions.
 
 use ocelli::engine::{Engine, RequestControl, ScoredRows};
 use ocelli::gpu::{Gpu, GpuOptions};
@@ -7,10 +7,10 @@ use ocelli::weights::layout::Layout;
 use super::{CHECKPOINT, about_a_picture, fresh_answer};
 use crate::packages;
 
-/// FLOP so few that kernels are divided as far as they can be.
+/// A limit so small that kernels are divided as far as possible.
 const FEW: u64 = 1 << 14;
 
-/// Logits of every position of a question about a picture, and the submissions that they took.
+/// Logits of every position of a question about a picture, and the number of submissions.
 async fn scores(engine: &mut Engine) -> (Vec<f32>, u64) {
     let question = about_a_picture(10, "What is this?");
     let mut logits = Vec::new();

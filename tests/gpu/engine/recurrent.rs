@@ -1,10 +1,10 @@
-//! Conversations with a model whose state cannot go back to every entry: what is said depends on the prompt alone, whatever came before it.
+//! Conversations with a model whose state cannot rewind to every entry: the answer depends only on the prompt.
 
 use super::cache::{edited, follow_up};
 use super::*;
 
 const CHECKPOINT: &str = "qwen3_5";
-/// Tokens of an empty block of thoughts, which are in no later prompt.
+/// Tokens of an empty block of thoughts, which later prompts do not contain.
 const THOUGHTS: usize = 6;
 
 fn with_engine(test: impl AsyncFnOnce(&mut Engine)) {
@@ -24,7 +24,7 @@ fn a_follow_up_computes_the_answer_and_the_question_again_and_no_more() {
 }
 
 #[test]
-fn an_edited_question_keeps_what_is_before_it() {
+fn an_edited_question_keeps_the_entries_before_it() {
     with_engine(async |engine| {
         let first = about_a_picture(10, "What is this?");
         let said = fresh_answer(engine, &first).await;
@@ -32,7 +32,7 @@ fn an_edited_question_keeps_what_is_before_it() {
         let reused = answer(engine, &other).await;
         assert!(reused.usage.cached_tokens > 6, "the picture's tokens stay: {:?}", reused.usage);
         assert_eq!(reused.tokens, fresh_answer(engine, &other).await.tokens);
-        // Of a later turn: all up to the answer before it.
+        // All entries before the answer of a later turn are reused.
         assert_eq!(fresh_answer(engine, &first).await.tokens, said.tokens);
         let second = follow_up(&first, &said.text, "And its colour?");
         answer(engine, &second).await;

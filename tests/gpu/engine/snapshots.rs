@@ -1,4 +1,4 @@
-//! Conversations in files: what another engine finds of them, of every precision and of every kind of state.
+//! Snapshots of conversations, found by another engine, in every precision and with every kind of state.
 
 use ocelli::config::KvPrecision;
 use ocelli::engine::Speculation;
@@ -22,7 +22,7 @@ async fn load_on(gpu: &Gpu, checkpoint: &str, kv: KvPrecision) -> Engine {
     packages::try_load(gpu, &files, options).await.expect("load")
 }
 
-/// An engine that is started anew, on the same files.
+/// A new engine on the same files.
 async fn started(checkpoint: &str, kv: KvPrecision, store: &MemorySnapshots) -> Engine {
     let mut engine = load(checkpoint, kv).await;
     engine.open_snapshots(Box::new(store.clone()), PLENTY).await.expect("a store");
@@ -38,8 +38,8 @@ fn long_question() -> String {
     "Tell me about the second one, please. ".repeat(16)
 }
 
-/// A conversation about a picture, and what another engine computes of a follow-up, an edit and a regenerated answer.
-async fn goes_on(checkpoint: &str, kv: KvPrecision) {
+/// A conversation about a picture; another engine answers a follow-up, an edited question and a repeated one from its snapshot.
+async fn resumes(checkpoint: &str, kv: KvPrecision) {
     let store = MemorySnapshots::default();
     let first = about_a_picture(10, &long_question());
     let mut before = started(checkpoint, kv, &store).await;
@@ -66,7 +66,7 @@ async fn goes_on(checkpoint: &str, kv: KvPrecision) {
 fn every_precision_survives_a_restart() {
     pollster::block_on(async {
         for kv in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Int8] {
-            goes_on(CHECKPOINT, kv).await;
+            resumes(CHECKPOINT, kv).await;
         }
     });
 }
@@ -77,7 +77,7 @@ fn every_kind_of_state_survives_a_restart() {
         for (checkpoint, kv) in
             [("qwen3_5", KvPrecision::F32), ("mllama", KvPrecision::Int8), ("qwen3_vl", KvPrecision::F16)]
         {
-            goes_on(checkpoint, kv).await;
+            resumes(checkpoint, kv).await;
         }
     });
 }
@@ -130,7 +130,7 @@ fn a_damaged_part_is_refused() {
 fn reading_and_writing_stay_within_the_plan() {
     pollster::block_on(async {
         for checkpoint in [CHECKPOINT, "qwen3_5", "mllama"] {
-            // Of its own, so that its ledger counts nothing else.
+            // Its own device, whose ledger counts nothing else.
             let gpu = Gpu::open().await.expect("a device");
             let (store, first) = (MemorySnapshots::default(), about_a_picture(10, &long_question()));
             let mut engine = load_on(&gpu, checkpoint, KvPrecision::F32).await;
@@ -138,7 +138,7 @@ fn reading_and_writing_stay_within_the_plan() {
             let mut said = answer(&mut engine, &first).await;
             keep(&mut engine).await;
             for question in ["And its colour?", "How many?", "Why?"] {
-                // Beside a conversation that is kept in memory.
+                // Next to a conversation that is kept in memory.
                 engine.reset();
                 answer(&mut engine, &about_a_picture(200, &long_question())).await;
                 let again = answer(&mut engine, &follow_up(&first, &said.text, question)).await;

@@ -1,4 +1,4 @@
-//! Conversations with a model whose pictures have keys and values of their own: what is said depends on the prompt alone.
+//! Conversations with a model whose pictures have their own keys and values: the answer depends only on the prompt.
 
 use super::cache::{edited, follow_up, load, messages};
 use super::*;
@@ -33,7 +33,8 @@ fn a_follow_up_keeps_the_picture() {
     });
 }
 
-/// Text sees the last pictures before it: behind an edit before the second picture it sees the first one again, whose keys are gone.
+/// Text sees the last pictures before it: after an edit before the second picture it sees the first one again, whose keys have been
+/// dropped.
 #[test]
 fn an_edit_before_the_second_picture_sees_the_first_again() {
     with_engine(async |engine| {
@@ -46,21 +47,21 @@ fn an_edit_before_the_second_picture_sees_the_first_again() {
         assert_ne!(alone.tokens, unseen.tokens, "a picture changes what is said");
         fresh_answer(engine, &first).await;
         assert_eq!(answer(engine, &second).await.tokens, alone.tokens);
-        // The question behind the second picture.
+        // The question after the second picture.
         let other = edited(&second, "And what is that?");
         let reused = answer(engine, &other).await;
         assert!(reused.usage.cached_tokens > said.usage.prompt_tokens, "{:?}", reused.usage);
         assert_eq!(reused.tokens, fresh_answer(engine, &other).await.tokens);
-        // No second picture any more.
+        // Without a second picture.
         let reused = answer(engine, &without).await;
         assert!(reused.usage.cached_tokens < said.usage.prompt_tokens, "{:?}", reused.usage);
         assert_eq!(reused.tokens, unseen.tokens);
     });
 }
 
-/// Pictures behind one another are seen together, also where the second one comes later.
+/// Consecutive pictures are seen together, also if the second one is added later.
 #[test]
-fn a_picture_put_behind_another_is_seen_with_it() {
+fn consecutive_pictures_are_seen_together() {
     with_engine(async |engine| {
         let content = |pictures: usize| {
             (0..pictures).map(ContentPart::Image).chain([ContentPart::Text("What?".into())]).collect()

@@ -1,4 +1,4 @@
-//! Ways to compute are tried while loading: within a budget, over several loads, and only what computes rightly is taken.
+//! Autotuning while loading: within a budget, over several loads, and without variants that compute wrong results.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -20,7 +20,7 @@ pub(super) fn milliseconds() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
-/// Half of what a load may spend, every time somebody looks.
+/// A clock that uses half of a load's budget at every reading.
 fn hurrying() -> f64 {
     static NOW: AtomicU64 = AtomicU64::new(0);
     NOW.fetch_add(1, Ordering::Relaxed) as f64 * BUDGET_MS / 2.0
@@ -37,7 +37,7 @@ async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> En
     packages::try_load(gpu, files, options).await.expect("load")
 }
 
-/// What a device may be computed on with, beside what suits it.
+/// Tunings that a device may use besides the defaults.
 fn candidates(kernel_config: KernelConfig) -> usize {
     let groups = [TuningGroup::Gemv, TuningGroup::Matmul, TuningGroup::Attention, TuningGroup::AttentionStep];
     groups.map(|group| group.candidates(kernel_config).len()).iter().sum()
@@ -73,7 +73,7 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
     });
 }
 
-/// At the end of a context that is long enough to be split, so that what adds up the splits is part of it.
+/// At the end of a context long enough to be split, so that the join of the splits is included.
 #[test]
 fn trials_of_attention_launch_attention_alone() {
     pollster::block_on(async {
@@ -123,9 +123,9 @@ fn trials_end_with_their_time() {
     });
 }
 
-/// A way that computes wrongly, and is quick: it leaves out half of the work.
+/// A variant that is wrong and fast: it skips half of the work.
 #[test]
-fn what_was_picked_and_is_wrong_is_not_used() {
+fn a_wrong_autotuned_variant_is_not_used() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let question = about_a_picture(10, "What is this?");
@@ -134,7 +134,7 @@ fn what_was_picked_and_is_wrong_is_not_used() {
         let all = candidates(plain.gpu().kernel_config());
         let last = all - 1;
         assert!(all > 1);
-        // What suits this device reads its lanes from elsewhere.
+        // The default for this device gets its lane numbers from another function.
         let kernel_config = plain.gpu().kernel_config();
         let pick = TuningGroup::Gemv.candidates(kernel_config)[0];
         let gpu =

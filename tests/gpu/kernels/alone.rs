@@ -13,7 +13,7 @@ const N: usize = 68;
 const INPUTS: [usize; 2] = [768, 2304];
 
 #[test]
-fn a_row_comes_to_the_same_bits_alone_and_among_others() {
+fn a_row_has_the_same_bits_alone_and_among_others() {
     let gpu = device::gpu();
     let emulated = Tuning { uses: Features::NONE, emulated: 16, ..Tuning::SUBGROUPS };
     let kernel_config =

@@ -78,7 +78,7 @@ fn tiers(group: TuningGroup, uses: &[Features]) -> Vec<KernelConfig> {
 }
 
 #[test]
-fn what_is_huge_tiny_or_no_number_stays_in_its_row() {
+fn extreme_numbers_affect_only_their_row() {
     let groups: [(TuningGroup, Vec<Features>, Record); 2] = [
         (TuningGroup::Gemv, gemv::Tuning::ALL.map(|tuning| tuning.uses).into(), few),
         (TuningGroup::Matmul, matmul::Tuning::ALL.map(|tuning| tuning.uses).into(), |recording, linear| {

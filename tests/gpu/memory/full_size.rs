@@ -61,7 +61,7 @@ fn full_size() {
         let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 253) as u8).collect();
         let picture = Picture::rgb(Rgb8 { width: SIDE, height: SIDE, pixels });
 
-        // As if the conversation had come to where only the picture still fits.
+        // The conversation has reached the point where only the picture fits.
         let text = engine.config().text().clone();
         let mut held = State::new(&Pool::new(&text, engine.plan().kv, CONTEXT), CONTEXT);
         held.reserve(&gpu, CONTEXT - prompt.len() - 2).await.expect("room");

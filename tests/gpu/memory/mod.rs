@@ -1,4 +1,4 @@
-//! Memory is planned: what the ledger counts never exceeds the plan, nor the plan the budget, and what is said stays the same.
+//! Memory plans: the ledger never exceeds the plan, the plan never exceeds the budget, and answers do not change.
 
 mod full_size;
 mod shapes;
@@ -17,13 +17,13 @@ const CHECKPOINT: &str = "tied_two_images";
 fn options() -> LoadOptions {
     LoadOptions {
         context: Some(300),
-        // The cache's precision may change what a model of noise says; all else may not.
+        // The precision of the cache may change the answers of a random model; nothing else may.
         kv_precision: Some(KvPrecision::F32),
         ..LoadOptions::new(|| 0.0)
     }
 }
 
-/// A device of this test's own, so that its ledger counts nothing else.
+/// A device of this test, whose ledger counts nothing else.
 fn device() -> Gpu {
     pollster::block_on(Gpu::open()).expect("GPU tests need a device")
 }
@@ -34,7 +34,7 @@ async fn load(gpu: &Gpu, files: &packages::Contents, options: LoadOptions) -> oc
     packages::try_load(gpu, files, options).await
 }
 
-/// What a talk took: the most of everything together, and of the weights of the picture side at its end.
+/// Peak memory of a talk, and the weights of the vision tower at its end.
 struct Taken {
     plan: Plan,
     peak: u64,
@@ -85,7 +85,7 @@ fn within_every_budget_the_same_is_said_or_the_numbers_are() {
     });
 }
 
-/// The least that is not refused, as a refusal names it.
+/// The smallest budget that is not refused, from the error of a refusal.
 async fn least_budget(gpu: &Gpu, files: &packages::Contents) -> u64 {
     let options = LoadOptions { gpu_memory_budget: Some(1), ..options() };
     match load(gpu, files, options).await.expect_err("no memory at all") {
@@ -101,7 +101,7 @@ async fn least_budget(gpu: &Gpu, files: &packages::Contents) -> u64 {
     }
 }
 
-/// A plan that counts far more than is ever taken would refuse what can be done.
+/// A plan that counted far more than the peak would refuse possible configurations.
 #[test]
 fn a_plan_is_tight() {
     pollster::block_on(async {
@@ -140,9 +140,9 @@ fn wherever_the_tower_is_it_sees_the_same() {
     });
 }
 
-/// What is taken in a rehearsal is what a talk takes at its worst, and the talk afterwards is the same.
+/// A rehearsal takes the peak memory of a talk, and does not change the following talk.
 #[test]
-fn a_rehearsal_takes_what_a_talk_will_and_changes_nothing_that_is_said() {
+fn a_rehearsal_takes_the_memory_of_a_talk_and_changes_no_answer() {
     pollster::block_on(async {
         let (gpu, files) = (device(), packages::pack(CHECKPOINT, Layout::Q8_0).await);
         for vision in Residency::ALL {

@@ -1,4 +1,4 @@
-//! Plans for models of full size, on paper: a manifest needs no bytes behind it.
+//! Dry plans for models of full size: a manifest needs no shards.
 
 use ocelli::config::KvPrecision;
 use ocelli::families::{published, published_names};
@@ -47,7 +47,7 @@ fn two_gibibytes_hold_a_short_context_at_four_and_a_half_bits() {
     }
 }
 
-/// At 4.25 bits four thousand do, with a picture that comes last, whatever the tower is stored in.
+/// At 4.25 bits four thousand do, with a picture at the end, in every layout of the tower.
 #[test]
 fn two_gibibytes_hold_a_picture_and_a_long_context_at_four_and_a_quarter_bits() {
     for (tower, edge) in [(Layout::Q4_64, 1540), (Layout::Q8_0, 1540), (Layout::F16, 1036)] {
@@ -77,7 +77,7 @@ fn a_device_of_small_bindings_runs_every_layout_but_no_endless_context() {
     let endless = MemoryOptions { context: Some(262_144), ..MemoryOptions::default() };
     match planned(Layout::Q4_0, 128 * MIB, endless).expect_err("keys of 512 MiB") {
         Error::LimitsTooSmall { needed, available, .. } => {
-            // Integers, the least that the cache can be held in.
+            // 8-bit integers are the smallest format of the cache.
             assert_eq!((needed, available), (262_144 * 1024, 128 * MIB));
         }
         error => panic!("{error}"),
@@ -86,9 +86,9 @@ fn a_device_of_small_bindings_runs_every_layout_but_no_endless_context() {
     assert_eq!(plan.context, 262_144);
 }
 
-/// More memory never makes for a worse plan.
+/// More memory never leads to a worse plan.
 #[test]
-fn what_gives_way_gives_way_in_order() {
+fn plans_shrink_in_a_fixed_order() {
     let mut earlier: Option<Plan> = None;
     for mebibytes in (1900..4000).step_by(50) {
         let memory_options = MemoryOptions { budget: Some(mebibytes * MIB), ..MemoryOptions::default() };
@@ -107,9 +107,9 @@ fn what_gives_way_gives_way_in_order() {
     assert_eq!((richest.vision, richest.kv), (Residency::Resident, KvPrecision::F16));
 }
 
-/// The sizes that the npm package tells of known models are those of their packages and plans.
+/// The sizes of known models in the npm package equal those of their packages and plans.
 #[test]
-fn the_registry_tells_what_plans_take() {
+fn the_registry_lists_the_sizes_of_plans() {
     let models: Value = serde_json::from_str(include_str!("../../../www/src/api/models.json")).expect("JSON");
     let mut wrong = Vec::new();
     for model in models.as_array().expect("models") {
@@ -137,7 +137,7 @@ fn the_registry_tells_what_plans_take() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Pictures of Llama 3.2 Vision have keys and values of their own: 32 KiB a row in 16-bit floats, whatever the context.
+/// Pictures of Llama 3.2 Vision have their own keys and values: 32 KiB a row in 16-bit floats, for any context.
 #[test]
 fn a_plan_of_the_11b_counts_keys_of_pictures() {
     let config = published("llama-3.2-11b-vision").expect("a shape");

@@ -1,4 +1,4 @@
-//! Requests in an order that takes as much memory as requests can.
+//! Requests in an order that takes the most memory.
 
 use ocelli::Result;
 use ocelli::engine::{Engine, Picture, Prompt, Request, RequestControl};
@@ -6,15 +6,15 @@ use ocelli::families::definition;
 use ocelli::image::Rgb8;
 use ocelli::sampling::SamplingOptions;
 
-/// Something in a prompt.
+/// A part of a prompt.
 #[derive(Clone, Copy)]
 enum Piece {
     Words(usize),
-    /// A picture of so many rows and columns of tokens, in some colour.
+    /// A picture of this many rows and columns of tokens, in a shade of grey.
     Picture(usize, usize, u8),
 }
 
-/// How pictures become tokens.
+/// Conversion of pictures to tokens.
 #[derive(Clone, Copy)]
 struct Eyes {
     /// Pixels of a token's side.
@@ -60,7 +60,7 @@ fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture
     (Prompt::Ids(ids), pictures)
 }
 
-/// The greedy tokens of every answer; one prompt is also scored, for the memory that takes.
+/// The greedy tokens of every answer; one prompt is also scored, because of its memory.
 pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
     let step = definition(engine.config()).pictures().expect("a model with eyes").cell();
     let eyes = Eyes { step, most: engine.plan().longest_edge / step };

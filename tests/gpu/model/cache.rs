@@ -1,4 +1,4 @@
-//! The cache of keys and values in every precision: what rounding does to the logits.
+//! The KV cache in every precision: effect of rounding on the logits.
 
 use ocelli::config::KvPrecision;
 use ocelli::weights::layout::Layout;
@@ -12,9 +12,9 @@ fn rms(numbers: impl ExactSizeIterator<Item = f32>) -> f32 {
     (numbers.map(|x| x * x).sum::<f32>() / count).sqrt()
 }
 
-/// Root mean square of what rounding takes from a number, relative to the numbers': half a step, evenly spread, divided by the root
-/// of 3. A 16-bit float's half step is at most 2^-11 of itself; an integer's is 1/254 of the largest of its head, which of 32 to 128
-/// numbers is about three times their root mean square.
+/// Root mean square of the rounding error, relative to the numbers': half a step, uniformly distributed, divided by the root of 3. A 16-bit
+/// float's half step is at most 2^-11 of itself; an integer's is 1/254 of the largest of its head, which for 32 to 128 numbers is about
+/// three times their root mean square.
 fn rounding(kv: KvPrecision) -> f32 {
     match kv {
         KvPrecision::F32 => 0.0,
@@ -23,8 +23,9 @@ fn rounding(kv: KvPrecision) -> f32 {
     }
 }
 
-/// A layer is off by its rounded values, and again by what its rounded keys do to the weights of these. Were all layers off in the
-/// same direction, and were there nothing else in the residual stream, the logits would be off by twice the rounding a layer.
+/// The error of a layer comes from its rounded values, and from the effect of its rounded keys on the weights of these. If the errors of
+/// all layers had the same direction, and the residual stream contained nothing else, the error of the logits would be twice the rounding
+/// for each layer.
 fn rounding_shows_as_it_should(checkpoint: &str) {
     pollster::block_on(async {
         let files = pack(checkpoint, Layout::F32).await;

@@ -1,4 +1,4 @@
-//! What `transformers` computed for the fixture checkpoints.
+//! Results of `transformers` for the fixture checkpoints.
 
 use ocelli::api::ScoreRequest;
 use ocelli::engine::{Picture, Prompt};
@@ -17,7 +17,7 @@ pub(crate) struct Case {
     pub(crate) logits: Vec<f32>,
 }
 
-/// The cases of a checkpoint. `quant` is empty for the weights as stored, else the layout they went through.
+/// The cases of a checkpoint. `quant` is empty for the weights as stored, otherwise the layout in which they were quantised.
 pub(crate) fn cases(checkpoint: &str, quant: &str) -> Vec<Case> {
     let folder = folder(checkpoint);
     let list: Value = serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap();

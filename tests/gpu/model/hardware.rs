@@ -1,4 +1,4 @@
-//! Models as hardware computes them: steps read rows that are in order for lanes, prompts go through workgroup memory.
+//! Models with the kernels for hardware: steps read rows in lane layouts, prompts use workgroup memory.
 
 use ocelli::engine::Engine;
 use ocelli::gpu::{DeviceClass, Gpu, KernelConfig};
@@ -56,7 +56,7 @@ fn mllama_agrees_with_transformers() {
     agrees("mllama", Layout::Q4_0, "q4_0");
 }
 
-/// Rows of 256 numbers, in the largest groups that an order has.
+/// Rows of 256 numbers, in the largest groups of a lane layout.
 #[test]
 fn qwen_agrees_with_transformers() {
     pair_agrees("qwen3_vl_q4_k");

@@ -15,7 +15,7 @@ use ocelli::sampling::SamplingOptions;
 use ocelli::weights::layout::Layout;
 use ocelli::weights::layouts::Layouts;
 
-/// Largest difference of a logit that rounding explains: logits reach 40, sums run in another order.
+/// Largest logit difference due to rounding: logits reach 40, and sums have another order.
 const TOLERANCE: f32 = 2e-3;
 
 async fn logits(engine: &mut Engine, case: &Case, chunk: usize) -> Vec<f32> {
@@ -70,7 +70,8 @@ fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
     });
 }
 
-/// A pair of files that llama.cpp's converter wrote, against `transformers`: the text model's matrices as they are, K-quants too.
+/// A pair of files written by llama.cpp's converter, against `transformers`: the text model's matrices stay as they are, including
+/// K-quants.
 fn pair_agrees(name: &str, layouts: Layouts) {
     pollster::block_on(async {
         let folder = format!("{GGUF}/{name}");
@@ -99,7 +100,7 @@ macro_rules! gguf_files {
                 pair_agrees("qwen3_vl", Layout::F32.into());
             }
 
-            /// With value heads in another order, norms that are whole, and a layer that drafts tokens.
+            /// With value heads in another order, unfused norms, and a layer that drafts tokens.
             #[test]
             fn qwen3_5_as_converted() {
                 pair_agrees("qwen3_5_untied", Layout::F32.into());
@@ -125,7 +126,7 @@ macro_rules! gguf_files {
 
 gguf_files!(mixed, bf16, q8_0, q4_0, q4_k, q5_k, q6_k);
 
-/// What a model with the proportions and the weights of `ocelli synth` computes is finite, and not the same for every token.
+/// The logits of a model with the proportions and the weights of `ocelli synth` are finite, and differ between tokens.
 #[test]
 fn a_random_model_runs() {
     pollster::block_on(async {
@@ -143,7 +144,7 @@ fn a_random_model_runs() {
     });
 }
 
-/// What the package says stands before a conversation that has no system message, its blanks filled.
+/// A conversation without system message starts with the package's default one, with its placeholders filled.
 #[test]
 fn a_packages_system_prompt_is_put_before_a_conversation() {
     pollster::block_on(async {

@@ -1,4 +1,4 @@
-//! Conversations as lists of pages: in whatever order they lie and whoever shares them, every logit is the same to the last bit.
+//! Conversations as lists of pages: logits do not depend on the order and the sharing of pages, to the last bit.
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu, Purpose};
@@ -11,7 +11,7 @@ use crate::packages::{Contents, decoder, pack};
 
 const CONTEXT: usize = 8 * PAGE;
 
-/// A model, and what conversations with it compute.
+/// A model, and its conversations.
 struct Bench {
     gpu: Gpu,
     model: Model,
@@ -30,7 +30,7 @@ impl Bench {
         self.model.new_state().expect("a state")
     }
 
-    /// A prompt in chunks, behind what the state holds.
+    /// Computes a prompt in chunks, after the entries of the state.
     async fn prompt(&mut self, state: &mut State, tokens: &[u32]) {
         for chunk in tokens.chunks(200) {
             let inputs: Vec<Input> = chunk.iter().map(|&token| Input::Token(token)).collect();
@@ -43,7 +43,7 @@ impl Bench {
         self.model.replay(state, token).expect("a step");
     }
 
-    /// The logits behind some steps, as words.
+    /// The logits after some steps, as words.
     async fn steps(&mut self, state: &mut State, tokens: &[u32]) -> Vec<u32> {
         for &token in tokens {
             self.step(state, token).await;
@@ -58,13 +58,13 @@ impl Bench {
     }
 }
 
-/// Tokens of a conversation; the same for the same seed.
+/// Tokens of a conversation, determined by the seed.
 fn tokens(seed: u64, count: usize) -> Vec<u32> {
     let mut random = Random::new(seed);
     (0..count).map(|_| 3 + random.bits() % 60).collect()
 }
 
-/// What a conversation of its own, on a model of its own, says behind a prompt and some steps.
+/// Logits of a separate conversation, on a model of its own, after a prompt and some steps.
 async fn alone(gpu: &Gpu, files: &Contents, kv: KvPrecision, prompt: &[u32], steps: &[u32]) -> Vec<u32> {
     let mut bench = Bench::new(gpu, files, kv);
     let mut state = bench.open();
@@ -80,7 +80,7 @@ fn pages_in_any_order_give_the_same_bits() {
             let mut bench = Bench::new(&gpu, &files, kv);
             let (first, second) = (tokens(1, 300), tokens(2, 640));
             let (mut other, mut state) = (bench.open(), bench.open());
-            // Pages in turns, then those of the other behind its own.
+            // Pages of both conversations alternate; afterwards the other conversation has consecutive ones.
             bench.prompt(&mut other, &first[..200]).await;
             bench.prompt(&mut state, &second[..200]).await;
             bench.prompt(&mut other, &first[200..]).await;
@@ -95,11 +95,11 @@ fn pages_in_any_order_give_the_same_bits() {
 }
 
 #[test]
-fn what_a_fork_is_continued_by_the_other_does_not_see() {
+fn forks_do_not_see_each_others_entries() {
     pollster::block_on(async {
         let (gpu, files) = (Gpu::open().await.expect("a device"), pack("untied", Layout::Q8_0).await);
         for kv in KvPrecision::ALL {
-            // Behind a page that is full, and within one.
+            // After a full page, and within one.
             for common in [2 * PAGE, 2 * PAGE + 44] {
                 let mut bench = Bench::new(&gpu, &files, kv);
                 let (prompt, ways) = (tokens(3, common), [tokens(4, 20), tokens(5, 20), tokens(6, 20)]);
@@ -107,7 +107,7 @@ fn what_a_fork_is_continued_by_the_other_does_not_see() {
                 bench.prompt(&mut trunk, &prompt).await;
                 let mut forks = [trunk.fork(), trunk.fork()];
                 let took = bench.cache_bytes();
-                // In turns, the trunk last: nobody may have written what it shares.
+                // In turns, the trunk last: no conversation may have written a shared entry.
                 for (first, second) in ways[0].iter().zip(&ways[1]).take(19) {
                     bench.step(&mut forks[0], *first).await;
                     bench.step(&mut forks[1], *second).await;
@@ -118,17 +118,17 @@ fn what_a_fork_is_continued_by_the_other_does_not_see() {
                     let said = bench.steps(state, rest).await;
                     assert_eq!(state.len(), common + 20);
                     let wanted = alone(&gpu, &files, kv, &prompt, way).await;
-                    assert!(said == wanted, "{kv}: way {index} behind {common}");
+                    assert!(said == wanted, "{kv}: way {index} after {common}");
                 }
                 assert_eq!(bench.cache_bytes(), took);
-                // Back into what is shared, and on another way.
+                // Rewinds into the shared part, and continues with other tokens.
                 let back = common - 100;
                 assert_eq!(trunk.rewind(back), back);
                 let said = bench.steps(&mut trunk, &ways[1]).await;
                 assert!(said == alone(&gpu, &files, kv, &prompt[..back], &ways[1]).await, "{kv}: {back} of {common}");
                 let said = bench.steps(&mut forks[0], &ways[2]).await;
                 let whole = [&ways[0][..], &ways[2]].concat();
-                assert!(said == alone(&gpu, &files, kv, &prompt, &whole).await, "{kv}: a fork behind {common}");
+                assert!(said == alone(&gpu, &files, kv, &prompt, &whole).await, "{kv}: a fork after {common}");
             }
         }
     });
@@ -156,7 +156,7 @@ fn pages_that_move_together_keep_their_bits() {
     });
 }
 
-/// From a page to the 32 of 8192 tokens: nothing is made but what a context in more parts takes, nothing moves, and nothing is waited for.
+/// From one page to the 32 pages of 8192 tokens: only longer contexts with more splits create objects; nothing is moved, and nothing waits.
 #[test]
 fn growing_takes_nothing_but_a_word_of_the_table() {
     pollster::block_on(async {
@@ -169,7 +169,7 @@ fn growing_takes_nothing_but_a_word_of_the_table() {
         let took = bench.cache_bytes();
         let mut launches = Vec::new();
         while state.len() < context {
-            // A prompt takes what lies between the ends of two pages.
+            // A prompt fills the gap between the ends of two pages.
             if state.len() % PAGE == 8 {
                 bench.prompt(&mut state, &tokens(7, PAGE - 16)).await;
                 bench.step(&mut state, 5).await;
@@ -177,7 +177,7 @@ fn growing_takes_nothing_but_a_word_of_the_table() {
             let (entries, before) = (state.len() + 1, gpu.counters());
             bench.step(&mut state, 5).await;
             let cost = gpu.counters() - before;
-            // Its header; every page its name in the table and as many rotations.
+            // The step header; for every page its entry in the page table and its rotations.
             let at_page = entries % PAGE == 1 || entries % PAGE == PAGE - 1;
             assert!(cost.writes == 1 || at_page && cost.writes <= 4, "{cost:?} at {entries}");
             let is_split_anew = entries > PAGE && (entries - 1).is_multiple_of(PAGE) && (entries - 1).is_power_of_two();
@@ -195,7 +195,7 @@ fn growing_takes_nothing_but_a_word_of_the_table() {
     });
 }
 
-/// A state that was given up in part says so, and can be made again.
+/// A state that was partly dropped reports this, and can be recomputed.
 #[test]
 fn a_full_pool_takes_last_pages_of_who_rests() {
     pollster::block_on(async {
@@ -214,7 +214,7 @@ fn a_full_pool_takes_last_pages_of_who_rests() {
         bench.prompt(&mut rests, &old).await;
         let said = bench.steps(&mut rests, &old[..9]).await;
         assert!(said == alone(&gpu, &files, kv, &old, &old[..9]).await);
-        // Nobody else is left to take pages from.
+        // No other conversation is left to take pages from.
         let mut more = bench.open();
         assert_eq!(more.reserve(&gpu, CONTEXT + 1).await.expect_err("too long").code(), "context-overflow");
         more.reserve(&gpu, CONTEXT).await.expect("all pages");

@@ -1,4 +1,4 @@
-//! Models whose matrices no binding holds at once, on a device that pretends to bind next to nothing.
+//! Models whose matrices exceed a binding, on a device with a very small binding limit.
 
 use ocelli::Error;
 use ocelli::config::KvPrecision;
@@ -12,12 +12,12 @@ use super::engine_agrees;
 use super::golden::cases;
 use crate::packages::{load_on, pack};
 
-/// The smallest device, in powers of two, on which the model can be run as on a large one: with a cache of 32-bit floats and
-/// pictures of their full size.
+/// The smallest device, in powers of two, that runs the model like a large one: with a cache of 32-bit floats and pictures of their full
+/// size.
 fn smallest_binding(manifest: &Manifest, context: usize) -> u64 {
     let memory_options =
         MemoryOptions { context: Some(context), kv: Some(KvPrecision::F32), ..MemoryOptions::default() };
-    // No picture here is larger.
+    // No larger picture is used here.
     let edge = definition(&manifest.config).pictures().map_or(0, |pictures| pictures.largest_edge().min(280));
     let runs = |max_binding: &u64| match plan(manifest, *max_binding, memory_options) {
         Ok(plan) => plan.longest_edge >= edge,
@@ -38,7 +38,7 @@ pub(crate) fn agrees(checkpoint: &str, layout: Layout, quant: &str) {
         let max_binding = smallest_binding(&manifest, context);
         let largest = manifest.tensors.iter().flat_map(|tensor| &tensor.planes).map(|plane| plane.bytes).max();
         let is_cut = largest.expect("planes") > max_binding;
-        // A long text's cache takes more of a binding than its matrices.
+        // The cache of a long text needs a larger binding than the matrices.
         let must_be = layout == Layout::F32 && manifest.config.vision().is_some();
         assert!(is_cut || !must_be, "some matrix is cut: {largest:?} of {max_binding}");
         let gpu = Gpu::open_with(GpuOptions { max_binding: Some(max_binding), ..GpuOptions::default() })

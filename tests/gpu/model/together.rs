@@ -1,4 +1,4 @@
-//! A row of each of several conversations in one step: every logit and every token is that of a step alone, to the last bit.
+//! A row of each of several conversations in one step: every logit and every token equals that of a single step, to the last bit.
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::Gpu;
@@ -42,7 +42,7 @@ async fn begin(model: &mut Model, length: usize, seed: u64) -> Under {
     Under { state, draw, tokens }
 }
 
-/// What a conversation says that is alone.
+/// Logits and tokens of a conversation alone.
 async fn alone(gpu: &Gpu, files: &Contents, kv: KvPrecision, length: usize, seed: u64) -> Vec<u32> {
     let mut model = decoder(gpu, files, (CONTEXT, kv));
     let mut under = begin(&mut model, length, seed).await;

@@ -1,4 +1,4 @@
-//! An engine on a device of its own, whose faults can be ordered, and an ear for what it says.
+//! An engine on a device of its own with fault injection, which records its events.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::packages;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// What loading took.
+/// Work of loading.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loading {
     pub(crate) submissions: u64,
@@ -33,12 +33,12 @@ pub(crate) struct Bench {
     pub(crate) files: Files,
 }
 
-/// Everything a request said.
+/// All events of a request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Heard {
     pub(crate) tokens: Vec<u32>,
     pub(crate) text: String,
-    /// The pieces in which the text came.
+    /// The pieces of the text.
     pub(crate) pieces: Vec<String>,
     pub(crate) cached: usize,
     pub(crate) recoveries: usize,
@@ -59,7 +59,7 @@ impl Heard {
         }
     }
 
-    /// What must not depend on what happens to the device.
+    /// The parts of an answer that must not depend on the device.
     pub(crate) fn said(&self) -> (&[u32], &str, &[String]) {
         (&self.tokens, &self.text, &self.pieces)
     }
@@ -71,7 +71,7 @@ impl Bench {
         Self::with_cache(KvPrecision::F32, test);
     }
 
-    /// As [`Self::with`], with a cache of this precision.
+    /// Runs `test` on a tiny model that reads pictures, with a cache of this precision.
     pub(crate) fn with_cache(kv: KvPrecision, test: impl AsyncFnOnce(&mut Self)) {
         pollster::block_on(async {
             let files = packages::pack("tied_two_images", Layout::Q8_0).await;
@@ -99,7 +99,7 @@ impl Bench {
         Ok((Self { engine, injection, loading, files }, sent))
     }
 
-    /// Loads the same model once more, with orders given before; the bytes that were told of.
+    /// Loads the same model once more, after scheduling faults; returns the reported bytes as well.
     pub(crate) async fn load_again(&self, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
         Self::load(self.files.clone(), self.engine.plan().kv, order).await
     }
@@ -129,7 +129,7 @@ impl Bench {
     }
 }
 
-/// A small picture, another one for each level.
+/// A small picture in a shade of grey.
 pub(crate) fn picture(level: u8) -> Picture {
     let (width, height) = (40_u32, 60_u32);
     let pixels = (0..width * height * 3).map(|i| level.wrapping_add((i % 7 * 9) as u8)).collect();
@@ -151,13 +151,13 @@ pub(crate) fn words(question: &str, max_tokens: usize) -> Request {
     ask(vec![Message::text(Role::User, question)], Vec::new(), max_tokens)
 }
 
-/// A question about the picture of a level.
+/// A question about the picture of a shade.
 pub(crate) fn about(level: u8, question: &str, max_tokens: usize) -> Request {
     let content = vec![ContentPart::Image(0), ContentPart::Text(question.into())];
     ask(vec![Message { role: Role::User, content }], vec![picture(level)], max_tokens)
 }
 
-/// The next question, about another picture, after what was said to the first.
+/// The next question, about another picture, after the first answer.
 pub(crate) fn follow_up(first: &Request, said: &Heard, level: u8, question: &str, max_tokens: usize) -> Request {
     let Prompt::Messages(mut messages) = first.prompt.clone() else { return first.clone() };
     messages.push(Message::text(Role::Assistant, said.text.clone()));

@@ -1,4 +1,4 @@
-//! Memory that runs out, as a limit of the ledger.
+//! Memory shortage, caused by a limit of the ledger.
 
 use super::bench::{Bench, about};
 use ocelli::Error;
@@ -10,15 +10,15 @@ fn in_use(bench: &Bench) -> u64 {
 }
 
 #[test]
-fn what_is_kept_for_speed_makes_room() {
+fn caches_are_dropped_when_memory_runs_out() {
     Bench::with(async |bench| {
         let request = about(10, "What is this?", 5);
-        // As later, behind a question whose first words are the same.
+        // A later question with the same first words.
         bench.hear(&about(50, "What is this?", 2)).await;
         bench.engine.gpu().ledger().restart_peaks();
         let whole = bench.hear(&request).await;
         let features: Vec<_> = bench.engine.memory();
-        // Room for one picture: what the others have left behind must go.
+        // Room for one picture: the memory of earlier ones must be released.
         bench.engine.reset();
         let ledger = bench.engine.gpu().ledger().clone();
         let bare = in_use(bench);
@@ -41,7 +41,7 @@ fn too_little_is_refused_with_numbers_and_costs_nothing() {
     Bench::with(async |bench| {
         let pictured = about(10, "What is this?", 4);
         let ledger = bench.engine.gpu().ledger().clone();
-        // Nothing has been asked yet: this is little more than the weights.
+        // No request has run yet: little more than the weights is in use.
         let limit = in_use(bench) + 20_000;
         ledger.set_limit(Some(limit));
         let failed = bench.fail(&pictured).await;

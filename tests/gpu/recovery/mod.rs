@@ -1,7 +1,7 @@
-//! What an engine survives: a device lost at any step of a request or of loading, memory that runs out, a device that is lost
-//! again and again. The answer is the same to the last token, and nobody who listens hears a word twice.
+//! Recovery of an engine: a device lost at any step of a request or of loading, memory that runs out, repeated losses. The answer is the
+//! same to the last token, and no event is sent twice.
 //!
-//! `OCELLI_LOSSES=all` loses the device at every single step; without it a part of them is tried.
+//! `OCELLI_LOSSES=all` loses the device at every single step; otherwise at a part of them.
 
 mod bench;
 
@@ -13,7 +13,7 @@ use ocelli::config::KvPrecision;
 use ocelli::engine::{Event, RequestControl, Stage};
 use ocelli::sampling::SamplingOptions;
 
-/// Of `count` steps those to try, about `wanted` of them, first and last among them.
+/// About `wanted` of `count` steps, including the first and the last.
 fn tried(count: u64, wanted: u64) -> impl Iterator<Item = u64> {
     let all = std::env::var("OCELLI_LOSSES").is_ok_and(|value| value == "all");
     let stride = if all { 1 } else { (count / wanted).max(1) };
@@ -22,7 +22,7 @@ fn tried(count: u64, wanted: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn a_device_lost_at_any_submission_of_a_follow_up_changes_no_token() {
-    // Integers leave no room for numbers that are only nearly the same.
+    // Integers hide small differences between numbers.
     Bench::with_cache(KvPrecision::Int8, async |bench| {
         let first = about(10, "What is this?", 5);
         let said = bench.hear(&first).await;
@@ -108,7 +108,7 @@ fn dice_fall_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_conversation_cut_in_the_middle_of_a_pass_comes_back_the_same() {
+fn a_conversation_cut_within_a_pass_is_replayed_exactly() {
     Bench::with(async |bench| {
         // The second question shares only the first words of the first, which were one pass.
         let first = words("one two three four five six seven", 2);

@@ -1,4 +1,4 @@
-//! Sampling on the GPU: distributions, filters, penalties, errors; every token by the definition in [`ocelli::reference`].
+//! Sampling on the GPU: distributions, filters, penalties, errors; every token follows the definition in [`ocelli::reference`].
 
 mod numbers;
 mod options;
@@ -12,7 +12,7 @@ use ocelli::sampling::SamplingOptions;
 
 const NONE: f32 = f32::NEG_INFINITY;
 const LOGITS: [f32; 8] = [1.0, 3.0, 2.5, -1.0, 0.0, 2.0, 3.0, -4.0];
-/// Chi-square of 7 degrees of freedom is beyond it in one run of a thousand; the seeds are fixed.
+/// Exceeded by chi-square of 7 degrees of freedom in one run of a thousand; the seeds are fixed.
 const UNLIKELY: f64 = 24.3;
 
 fn options() -> SamplingOptions {
@@ -33,7 +33,7 @@ fn states(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<[u32; 
     }
     gpu.run("draws", &recording).unwrap();
     let words: Vec<[u32; 4]> = pollster::block_on(gpu.read_as(&results.slice(0..16 * draws as u64))).unwrap();
-    assert!(words.iter().all(|word| word[3] == 77), "words behind the third are not sampling's");
+    assert!(words.iter().all(|word| word[3] == 77), "words after the third are not sampling's");
     words.into_iter().map(|[token, position, drawn, _]| [token, position, drawn]).collect()
 }
 
@@ -86,7 +86,7 @@ fn draws_follow_the_softmax() {
 
 #[test]
 fn draws_from_many_tokens_are_even() {
-    // Where a token's chunk, lane and round are must not matter: 16 intervals of ids, and 16 residues.
+    // The chunk, lane and round of a token must not matter: 16 intervals of ids, and 16 residues.
     let tokens = draw(&options(), &[0.25; 32_768], 500);
     for place in [|token: u32| token / 2048, |token: u32| token % 16, |token: u32| token / 64 % 16] {
         let mut counts = [0; 16];
@@ -112,7 +112,7 @@ fn filters_leave_the_right_tokens_in_proportion() {
         (SamplingOptions { top_p: 0.75, ..options() }, &[1, 6, 2]),
         (SamplingOptions { min_p: 1.0, ..options() }, &[1, 6]),
         (SamplingOptions { min_p: 0.3, ..options() }, &[1, 6, 2, 5]),
-        // Within the two likeliest tokens the first alone has a half.
+        // Among the two likeliest tokens the first has more than a half.
         (SamplingOptions { top_k: Some(2), top_p: 0.5, ..options() }, &[1]),
     ];
     for (options, kept) in cases {

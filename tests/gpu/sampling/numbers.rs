@@ -12,7 +12,7 @@ fn the_hash_is_the_published_one() {
     assert_eq!(pcg4d([u32::MAX; 4]), GOLDEN[2]);
 }
 
-/// Along each of the three things they depend on.
+/// Uniform in each of the three arguments.
 #[test]
 fn numbers_are_gumbel_and_independent() {
     let along: [fn(u32) -> f64; 4] = [
@@ -37,7 +37,7 @@ fn numbers_are_gumbel_and_independent() {
     }
 }
 
-/// What makes a token of small probability win, however small.
+/// Small Gumbel numbers of unlikely winners are precise.
 #[test]
 fn the_upper_tail_is_right_to_one_in_a_million() {
     let n = 2_000_000;

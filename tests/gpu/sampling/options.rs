@@ -1,4 +1,4 @@
-//! Options, log probabilities, and what is left of sampling on the CPU.
+//! Options, log probabilities, and sampling on the CPU.
 
 use std::collections::BTreeMap;
 

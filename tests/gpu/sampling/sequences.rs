@@ -1,4 +1,4 @@
-//! Token after token by the definition: over vocabularies, options, penalties, and whatever way the draws are submitted.
+//! Sequences of tokens follow the definition, for all vocabularies, options, penalties and groupings of draws into submissions.
 
 use ocelli::Error;
 use ocelli::gpu::{Purpose, Recording};
@@ -10,7 +10,7 @@ use ocelli::sampling::SamplingOptions;
 use super::{LOGITS, NONE, chi_square, count, draw, options, softmax};
 use crate::device::{Random, gpu};
 
-/// The tokens that the definition draws.
+/// The tokens by the definition.
 fn defined(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<u32> {
     let mut adjust = vec![[0.0; 2]; logits.len()];
     options.logit_bias.iter().for_each(|(&id, &bias)| adjust[id as usize][0] = bias);
@@ -76,7 +76,7 @@ fn random_options_draw_as_defined() {
     }
 }
 
-/// One submission or many: the numbers depend on seed, count and token alone.
+/// The grouping into submissions does not matter: the numbers depend only on seed, count and token.
 #[test]
 fn tokens_do_not_depend_on_how_they_are_submitted() {
     let logits: Vec<f32> = (0..3000).map(|i| ((i * 37) % 100) as f32 / 25.0).collect();
@@ -106,21 +106,21 @@ fn equal_seeds_draw_equal_tokens_and_others_do_not() {
 }
 
 #[test]
-fn penalties_count_what_was_drawn() {
+fn penalties_count_drawn_tokens() {
     let greedy = SamplingOptions { temperature: 0.0, ..options() };
     let logits = [2.0, 1.25, 0.0];
     assert_eq!(draw(&greedy, &logits, 6), [0; 6]);
     // 2, 1.25 -> 1, 1.25 -> 1, 0.25 -> ..
     assert_eq!(draw(&SamplingOptions { presence_penalty: 1.0, ..greedy.clone() }, &logits, 6), [0, 1, 0, 0, 0, 0]);
     assert_eq!(draw(&SamplingOptions { frequency_penalty: 0.5, ..greedy.clone() }, &logits, 6), [0, 0, 1, 0, 1, 0]);
-    // Negative penalties keep to what was said.
+    // Negative penalties repeat earlier tokens.
     let keeps = SamplingOptions { frequency_penalty: -2.0, ..options() };
     let tokens = draw(&keeps, &[0.0; 40], 100);
     assert!(tokens[..5].iter().any(|token| *token != tokens[99]), "{tokens:?}");
     assert!(tokens[50..].iter().all(|token| *token == tokens[99]), "{tokens:?}");
 }
 
-/// The first and the second draw of many pairs: the second is from the logits less what both penalties take from the first.
+/// The first and the second draw of many pairs: the second uses the logits after both penalties for the first token.
 #[test]
 fn draws_follow_the_softmax_of_biased_and_penalised_logits() {
     let bias = [(0, 2.0), (5, -1.0)];
@@ -145,7 +145,7 @@ fn draws_follow_the_softmax_of_biased_and_penalised_logits() {
     for (id, seconds) in pairs.iter().enumerate().filter(|(id, _)| first[*id] >= 100) {
         let mut penalised = biased;
         penalised[id] -= 1.25;
-        assert!(chi_square(seconds, &softmax(&penalised, 0.8)) < super::UNLIKELY, "behind {id}: {seconds:?}");
+        assert!(chi_square(seconds, &softmax(&penalised, 0.8)) < super::UNLIKELY, "after {id}: {seconds:?}");
         seen += 1;
     }
     assert!(seen >= 3, "{first:?}");
@@ -161,7 +161,7 @@ fn bias_moves_single_tokens() {
     let mut raised = LOGITS;
     raised[0] += 2.0;
     assert!(chi_square(&counts, &softmax(&raised, 1.0)) < super::UNLIKELY);
-    // A bias does not allow what is forbidden.
+    // A bias does not allow forbidden tokens.
     assert_eq!(count(&biased(&[(0, 100.0)]), &[NONE, 0.0], 50), [0, 50]);
     let error = Sampling::new(gpu(), LOGITS.len(), &biased(&[(8, 1.0)]), &[]).unwrap_err();
     assert_eq!(error, Error::request("logit_bias.8", "the model has no such token"));

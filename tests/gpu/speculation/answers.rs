@@ -23,7 +23,7 @@ thread_local! {
     static NOW: Cell<f64> = const { Cell::new(0.0) };
 }
 
-/// A clock by which everything takes as long.
+/// A clock by which everything takes the same time.
 fn ticking() -> f64 {
     NOW.replace(NOW.get() + 10.0)
 }
@@ -55,15 +55,15 @@ async fn say(engine: &mut Engine, request: &Request) -> Completion {
     said
 }
 
-/// What must not depend on speculation.
+/// The parts of an answer that must not depend on speculation.
 fn outcome(said: &Completion) -> (&str, &[u32], FinishReason, usize, usize) {
     (&said.text, &said.tokens, said.finish_reason, said.usage.prompt_tokens, said.usage.cached_tokens)
 }
 
-/// The first token that is no control token.
+/// The first token that is not a control token.
 const FIRST: u32 = 64;
 
-/// Prompts that repeat themselves, wholly or but for a token now and then, and one that never does.
+/// Prompts that repeat themselves, completely or with single exceptions, and one without repetitions.
 fn prompts(random: &mut Random, words: &Range<u32>) -> Vec<Vec<u32>> {
     let word = |random: &mut Random| words.start + random.bits() % (words.end - words.start);
     let cycle: Vec<u32> = (0..5 + random.bits() % 7).map(|_| word(random)).collect();
@@ -78,7 +78,8 @@ fn prompts(random: &mut Random, words: &Range<u32>) -> Vec<Vec<u32>> {
     ]
 }
 
-/// Engines with and without drafts answer alike, again and again: the cache holds the same after each answer. `words` are no control tokens.
+/// Engines with and without drafts answer alike, repeatedly: the cache is the same after each answer. `words` are tokens that are not
+/// control tokens.
 async fn answers_are_the_same(name: &str, files: &Contents, words: Range<u32>, seed: u64) -> (usize, usize) {
     let (mut plain, mut always) = (load(files, Speculation::Off).await, load(files, Speculation::Always).await);
     let random = &mut Random::new(seed);
@@ -109,7 +110,7 @@ fn greedy_answers_are_the_same_with_drafts() {
         let checkpoints: &[_] = &[("text_long", Layout::Q4_0), ("small31", Layout::F16), ("like_14b", Layout::Q8_0)];
         for (seed, &(checkpoint, layout)) in checkpoints.iter().take(if all { 3 } else { 1 }).enumerate() {
             let files = packages::pack(checkpoint, layout).await;
-            // What comes first in the vocabulary are control tokens.
+            // The first tokens of the vocabulary are control tokens.
             let words = FIRST..vocab_size(&files);
             for round in 0..if all { 8 } else { 1 } {
                 let seed = (8 * seed + round) as u64;
@@ -126,7 +127,7 @@ fn vocab_size(files: &Contents) -> u32 {
     manifest.config.text().vocab_size as u32
 }
 
-/// A checkpoint whose embeddings are doubled. Its head has the same: what it says is mostly what it said last, until a layer objects.
+/// A checkpoint with doubled embeddings. Its head is tied, so it mostly repeats its last token.
 async fn repetitive(checkpoint: &str, layout: Layout) -> Contents {
     let from = packages::folder(checkpoint);
     let to = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("repetitive-{checkpoint}-{layout}"));
@@ -142,7 +143,7 @@ async fn repetitive(checkpoint: &str, layout: Layout) -> Contents {
     let at = |end: usize| header + embedding["data_offsets"][end].as_u64().expect("an offset") as usize;
     for number in bytes[at(0)..at(1)].chunks_exact_mut(2) {
         let bits = u16::from_le_bytes([number[0], number[1]]);
-        // One more in the exponent.
+        // Increments the exponent.
         let doubled = if bits & 0x7fff == 0 { bits } else { bits + 0x80 };
         number.copy_from_slice(&doubled.to_le_bytes());
     }
@@ -156,7 +157,7 @@ fn greedy_answers_of_a_model_with_recurrent_layers_are_the_same_with_drafts() {
         let mut total = (0, 0);
         for (seed, layout) in [(0, Layout::Q8_0), (1, Layout::Q4_0)] {
             let files = repetitive("qwen3_5", layout).await;
-            // What comes last in the vocabulary are control tokens.
+            // The last tokens of the vocabulary are control tokens.
             let words = 0..vocab_size(&files) - 40;
             let (drafted, accepted) = answers_are_the_same("qwen3_5", &files, words, seed).await;
             total = (total.0 + drafted, total.1 + accepted);
@@ -166,14 +167,14 @@ fn greedy_answers_of_a_model_with_recurrent_layers_are_the_same_with_drafts() {
 }
 
 #[test]
-fn what_ends_an_answer_ends_it_among_drafts() {
+fn answers_end_in_the_same_way_among_drafts() {
     pollster::block_on(async {
         let files = packages::pack("text_long", Layout::Q4_0).await;
         let (mut plain, mut always) = (load(&files, Speculation::Off).await, load(&files, Speculation::Always).await);
         let prompt = [65, 66, 67, 68, 69].repeat(6);
         let whole = say(&mut always, &request(Prompt::Ids(prompt.clone()), Some(100))).await;
         assert!(whole.usage.accepted_tokens > 0, "{:?}", whole.usage);
-        // Wherever it stops: by a string, by the limit, by the caller.
+        // For every reason to stop: a stop string, the limit, the caller.
         let text: Vec<char> = whole.text.chars().collect();
         let reset = |plain: &mut Engine, always: &mut Engine| [plain, always].into_iter().for_each(Engine::reset);
         for at in (1..text.len().min(60)).step_by(7) {
@@ -201,7 +202,7 @@ fn what_ends_an_answer_ends_it_among_drafts() {
             let (wanted, found) = (say(&mut plain, &request).await, say(&mut always, &request).await);
             assert_eq!(found.tokens, wanted.tokens);
         }
-        // To the last position of the context.
+        // Up to the last position of the context.
         let request = request(Prompt::Ids(prompt.repeat(6)), None);
         let (wanted, found) = (say(&mut plain, &request).await, say(&mut always, &request).await);
         assert_eq!(outcome(&found).1, outcome(&wanted).1);
@@ -216,7 +217,7 @@ fn only_the_likeliest_token_is_guessed_and_only_when_that_pays() {
         let (mut plain, mut auto) = (load(&files, Speculation::Off).await, load(&files, Speculation::Auto).await);
         let mut ask = request(Prompt::Ids([65, 66, 67, 68, 69].repeat(6)), Some(120));
         let wary = say(&mut auto, &ask).await;
-        // On a processor it is supposed not to pay. By this clock it does.
+        // On software devices speculation is assumed not to pay. By this clock it does.
         assert!(wary.usage.drafted_tokens == 0 || gpu().class() == DeviceClass::Hardware, "{:?}", wary.usage);
         for rows in [4, 4, 8, 8] {
             assert!(auto.time_pass(rows).await.expect("a pass").is_some(), "there is memory for {rows} rows");
@@ -244,7 +245,7 @@ fn only_the_likeliest_token_is_guessed_and_only_when_that_pays() {
             let (wanted, found) = (say(&mut plain, &ask).await, say(&mut auto, &ask).await);
             assert_eq!((found.usage.drafted_tokens, &found.tokens), (0, &wanted.tokens), "{:?}", ask.sampling);
         }
-        // A clock that stands still has measured nothing.
+        // A clock that does not advance has measured nothing.
         let still = LoadOptions { clock: || 0.0, ..options(Speculation::Auto) };
         let mut still = packages::try_load(gpu(), &files, still).await.expect("load");
         ask.sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
@@ -282,7 +283,7 @@ fn a_device_lost_among_drafts_changes_no_token() {
     });
 }
 
-/// Drafts are not judged by a kernel that counts wrongly.
+/// Drafts are not verified by a kernel that counts wrongly.
 #[test]
 fn nothing_is_guessed_where_a_kernel_is_wrong() {
     pollster::block_on(async {
@@ -299,7 +300,7 @@ fn nothing_is_guessed_where_a_kernel_is_wrong() {
     });
 }
 
-/// The shipped model, asked the same twice about a picture: the second answer, and the token that ends it, are guessed.
+/// The shipped model, asked the same twice about a picture: the second answer, and the token that ends it, are drafted.
 #[test]
 fn the_demo_model_repeats_itself_word_by_word() {
     pollster::block_on(async {

@@ -1,4 +1,4 @@
-//! A pass of several rows gives the very logits that steps of one row give: every bit.
+//! A pass of several rows gives the same logits as steps of one row, bit by bit.
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu};
@@ -11,7 +11,7 @@ use crate::device::Random;
 use crate::injection::Injection;
 use crate::packages::{self, Contents, decoder};
 
-/// A model and the conversation behind which it is asked.
+/// A model, and a conversation that precedes the tests.
 struct Bench {
     gpu: Gpu,
     model: Model,
@@ -38,7 +38,7 @@ impl Bench {
         self.gpu.read_as(&logits.buffer.slice(0..bytes)).await.expect("logits")
     }
 
-    /// The logits behind every one of `inputs`, step by step. `// [inputs, vocab]`, as words
+    /// The logits after each of `inputs`, step by step. `// [inputs, vocab]`, as words
     async fn one_by_one(&mut self, inputs: &[u32]) -> Vec<u32> {
         let mut all = Vec::new();
         for &token in inputs {
@@ -48,7 +48,7 @@ impl Bench {
         all
     }
 
-    /// The same in one pass, and what the step's header then says.
+    /// The logits of one pass, and the step header after it.
     async fn at_once(&mut self, inputs: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let (_, step) = self.model.logits_and_step().expect("a step");
         let header = StepHeader { token: inputs[0], entry: self.state.len(), drawn: 5 };
@@ -66,7 +66,7 @@ fn likeliest(logits: &[u32]) -> u32 {
     (0..logits.len()).reduce(|best, next| if of(next) > of(best) { next } else { best }).unwrap_or_default() as u32
 }
 
-/// Right tokens first, then a wrong one, then anything.
+/// Correct tokens first, then a wrong one, then random ones.
 async fn every_bit_is_the_same(
     gpu: &Gpu,
     (name, files): (&str, &Contents),
@@ -91,7 +91,7 @@ async fn every_bit_is_the_same(
     let before = gpu.counters();
     let (found, header) = bench.at_once(&inputs).await;
     let cost = gpu.counters() - before;
-    // Its header is written here, its tokens are there; the logits are read here, and so is where the results lie.
+    // The tokens are already on the device. The pass writes its header, reads the logits and the place of the results.
     let logits = (rows * bench.vocab * 4) as u64;
     let alone =
         Counters { submits: 1 + 1, writes: 1 + 1, buffers: 1 + 1, bytes_read: 16 + logits, ..Counters::default() };
@@ -103,28 +103,28 @@ async fn every_bit_is_the_same(
     }
     let kept = right.min(rows - 1) + 1;
     assert_eq!(header[..3], [said[kept - 1], (position + kept) as u32, 5 + kept as u32], "{name} {rows} {inputs:?}");
-    // What was wrong leaves nothing behind, in whatever steps it is given up.
+    // Rejected rows leave no trace, in any number of steps.
     bench.state.advance_drafts(rows);
     for left in (position + kept..position + rows).rev() {
         assert_eq!(bench.state.rewind(left), left);
     }
     let (next, before) = (said[kept - 1], bench.state.len());
-    // A copy of the state has seen the rows that count, too.
+    // A copy of the state has seen the accepted rows, too.
     bench.state.checkpoint();
     let found = bench.one_by_one(&[next]).await;
     assert_eq!(bench.state.rewind(before), before);
-    assert!(bench.one_by_one(&[next]).await == found, "{name}: from the place behind a pass of {rows} at {position}");
+    assert!(bench.one_by_one(&[next]).await == found, "{name}: from the place after a pass of {rows} at {position}");
     assert_eq!(bench.state.rewind(position), position);
     bench.one_by_one(&inputs[..kept]).await;
     assert_eq!(bench.state.len(), before);
-    assert!(bench.one_by_one(&[next]).await == found, "{name}: the step behind a pass of {rows} at {position}");
+    assert!(bench.one_by_one(&[next]).await == found, "{name}: the step after a pass of {rows} at {position}");
 }
 
 #[test]
 fn a_pass_gives_the_very_logits_of_steps() {
     pollster::block_on(async {
         let all = std::env::var("OCELLI_SPECULATION").is_ok_and(|value| value == "all");
-        // A device that nobody else uses: what it is asked to do is counted.
+        // A device for this test only, because its work is counted.
         let gpu = Gpu::open().await.expect("a device");
         let checkpoints = [
             ("untied", Layout::Q4_0),
@@ -140,7 +140,7 @@ fn a_pass_gives_the_very_logits_of_steps() {
                 every_bit_is_the_same(&gpu, (checkpoint, &files), kv, at).await;
             }
         }
-        // Across tiles of 64 positions, and where several workgroups share the attention.
+        // Across tiles of 64 positions, and with several workgroups for the attention.
         let files = packages::random_package().await;
         for at in [(63, 4), (250, 4), (700, 8)].into_iter().skip(usize::from(!all)) {
             every_bit_is_the_same(&gpu, ("random", &files), KvPrecision::F16, at).await;
@@ -161,7 +161,7 @@ fn a_pass_of_a_model_with_recurrent_layers_gives_the_very_logits_of_steps() {
     });
 }
 
-/// A kernel may round as steps do where one workgroup sees the whole context, and otherwise where several share it.
+/// Kernels may round in the same way as steps if one workgroup sees the whole context, and in another way if several share it.
 #[test]
 fn passes_are_judged_anew_where_the_context_is_split() {
     pollster::block_on(async {

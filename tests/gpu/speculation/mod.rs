@@ -1,4 +1,4 @@
-//! Prompt lookup: answers are the very same as without it, and what is verified at once is rounded as single steps are.
+//! Prompt lookup: answers are the same as without it, and verification rounds like single steps.
 
 mod answers;
 mod bits;

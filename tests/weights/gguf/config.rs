@@ -1,4 +1,4 @@
-//! What the keys say about a model.
+//! Configuration of models from GGUF keys.
 
 use ocelli::config::{Activation, RopePairs};
 use ocelli::families::mistral3::Config;
@@ -29,7 +29,7 @@ fn fixtures_have_their_numbers() {
     let yarn = text.rope.yarn.as_ref().expect("yarn");
     assert_eq!((yarn.factor, yarn.original_max_position_embeddings), (16.0, 32.0));
     assert_eq!((yarn.beta_fast, yarn.beta_slow, yarn.truncate), (4.0, 0.25, true));
-    // What transformers made of mscale 1 and mscale_all_dim 0.8; the key is a 32-bit float.
+    // The value that transformers computes from mscale 1 and mscale_all_dim 0.8; the key is a 32-bit float.
     let cases: Value = serde_json::from_slice(&read("cases.json")).expect("JSON");
     let expected = cases["attention_factor"].as_f64().expect("a number");
     assert!((yarn.attention_factor - expected).abs() < 1e-7, "{} {expected}", yarn.attention_factor);
@@ -99,7 +99,7 @@ fn other_spellings_and_absent_keys() {
     });
     assert!(!std::mem::replace(&mut untied.text.tie_word_embeddings, true));
     assert_eq!(untied, plain);
-    // 4 heads of 64 in a file that leaves the head's width out: a shape tells.
+    // 4 heads of 64 in a file without the head width: a shape implies it.
     let error = refused(&text_files("q4_0", |parts| {
         for key in ["attention.key_length", "attention.value_length", "rope.dimension_count"] {
             parts.remove(&format!("mistral3.{key}"));
@@ -125,7 +125,7 @@ fn a_copied_picture_token_and_odd_converters() {
     let plain = pack(&text_files("q4_0", |_| ())).expect("a package");
     assert_eq!(pack(&with_copy).expect("a package").1.0, plain.1.0);
 
-    // A vision half of another spelling inside the text file: only that of the file named is read, and without one nothing is.
+    // A vision part of another spelling in the text file: only that of the named file is read, and without one nothing.
     let inside = text_files("q4_0", |parts| {
         let mut vision = parts.tensor("output_norm.weight").clone();
         vision.name = "v.patch_conv.weight".into();
@@ -157,7 +157,7 @@ fn templates_are_told_apart() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
+fn unsupported_settings_are_named() {
     let text = |change: &dyn Fn(&mut Parts)| refused(&text_files("q4_0", change));
     let set = |key: &'static str, value: u32| text(&move |parts| parts.set_u32(&format!("mistral3.{key}"), value));
     let says = |error, parts: &[&str]| assert_says(&error, "unsupported-architecture", parts);

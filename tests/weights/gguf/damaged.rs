@@ -1,4 +1,4 @@
-//! Damaged and hostile files: every error has its code and says what is wrong, and no package comes out.
+//! Damaged and hostile files: every error has a code and a reason, and no package is written.
 
 use ocelli::Error;
 
@@ -26,7 +26,7 @@ fn truncated_files() {
         let error = refused(&raw(whole[..cut].to_vec()));
         says(&error, &["truncated"]);
     }
-    // Nothing is there after the last tensor that anybody needs.
+    // The data after the last needed tensor are not read.
     pack(&raw([&whole[..], &[7; 100]].concat())).expect("a package");
 }
 
@@ -87,7 +87,7 @@ fn tensors_that_lie() {
     for (kind, name) in [(7, "Q5_1"), (10, "Q2_K"), (23, "IQ"), (31, "unknown"), (u32::MAX, "unknown")] {
         says(&changed(&|tensor| tensor.kind = kind), &[Q, name]);
     }
-    // Longer than it was: what follows lies in it.
+    // Longer than before: the following tensor overlaps.
     says(&changed(&|tensor| tensor.kind = 14), &[Q, "overlaps"]);
     for dims in
         [vec![256, 0], vec![0], vec![], vec![256; 5], vec![33, 128], vec![1 << 40, 1 << 40], vec![u64::MAX / 32 * 32]]
@@ -159,7 +159,7 @@ fn numbers_that_cannot_be_stored() {
             says(&refused(&damaged), &[tensor, "row 3", "scale"]);
         }
     }
-    // A vector in blocks: nobody makes such files.
+    // A vector in blocks, which no converter writes.
     let blocks = text_files("q4_0", |parts| {
         let norm = parts.tensor("output_norm.weight");
         (norm.kind, norm.data) = (8, vec![0; 256 / 32 * 34]);

@@ -1,4 +1,4 @@
-//! Llama's files beside Mistral's of the same architecture.
+//! Llama's files, compared with Mistral's of the same architecture.
 
 use ocelli::chat::{ChatTemplate, Message, Role, Segment};
 use ocelli::config::llama_3_divisors;
@@ -14,7 +14,7 @@ use super::parts::{Parts, Tensor};
 use super::{TEXT, assert_says, pack_as, text_files};
 use crate::common::MemoryFiles;
 
-/// A fixture as if converted from `LlamaForCausalLM`.
+/// A fixture in the form of a converted `LlamaForCausalLM`.
 fn llama(change: impl FnOnce(&mut Parts)) -> MemoryFiles {
     text_files("q4_0", |parts| {
         for (key, ..) in &mut parts.pairs {

@@ -30,7 +30,7 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(fixture("gguf").join(name)).expect("a fixture")
 }
 
-/// A fixture's text model and the vision half, after changes.
+/// A fixture's text model and its vision file, after changes.
 fn files(name: &str, text: impl FnOnce(&mut Parts), mmproj: impl FnOnce(&mut Parts)) -> MemoryFiles {
     let mut parts = [Parts::of(&read(&format!("{name}.gguf"))), Parts::of(&read(MMPROJ))];
     text(&mut parts[0]);
@@ -41,7 +41,7 @@ fn files(name: &str, text: impl FnOnce(&mut Parts), mmproj: impl FnOnce(&mut Par
     files
 }
 
-/// As [`files`], with changes to the text model alone.
+/// The files of a fixture, with changes to the text model only.
 pub(crate) fn text_files(name: &str, change: impl FnOnce(&mut Parts)) -> MemoryFiles {
     files(name, change, |_| ())
 }
@@ -68,7 +68,7 @@ fn pack(files: &MemoryFiles) -> Result<(Manifest, MemoryFiles)> {
     pack_as(files, &both(), None)
 }
 
-/// Asserts that two packages hold the same model; where its tensors lie may differ.
+/// Asserts that two packages hold the same model; the offsets of its tensors may differ.
 fn assert_same_model((a, a_files): (Manifest, MemoryFiles), (b, b_files): (Manifest, MemoryFiles)) {
     let outline = |manifest: &Manifest| (manifest.config.clone(), manifest.chat.clone(), manifest.tokenizer.clone());
     assert_eq!((outline(&a), &a.name, a.quantization), (outline(&b), &b.name, b.quantization));

@@ -1,4 +1,4 @@
-//! A GGUF file taken apart and put together again: another reading of the format than the one tested.
+//! A GGUF file, parsed and written again: a second implementation of the format.
 
 /// A tensor of a file.
 #[derive(Clone)]
@@ -8,7 +8,7 @@ pub(crate) struct Tensor {
     pub(crate) dims: Vec<u64>,
     pub(crate) kind: u32,
     pub(crate) data: Vec<u8>,
-    /// Where the header says it is, if that is not where it is.
+    /// Offset in the header, if it is not the real one.
     pub(crate) offset: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ fn block(kind: u32) -> (u64, u64) {
     }
 }
 
-/// A string as the format has it.
+/// A string in the encoding of the format.
 pub(crate) fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! Blocks to planes: no bit changes, and they are worth what gguf-py says.
+//! Blocks converted to planes: no bit changes, and the numbers equal those of gguf-py.
 
 use ocelli::weights::blocks::{append_rows, block_size};
 use ocelli::weights::layout::{Layout, MatrixShape};
@@ -20,7 +20,7 @@ fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
     planes
 }
 
-/// ggml's blocks from planes: the way back, from the description in `layout.rs` alone.
+/// ggml's blocks from planes: the inverse conversion, written only from the description in `layout.rs`.
 fn blocks_of(layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Vec<u8> {
     let (_, elements) = block_size(layout).expect("blocks");
     let per_row = shape.cols / elements;
@@ -72,7 +72,7 @@ fn block(layout: Layout, (row, at): (usize, usize), per_row: usize, planes: &[Ve
 }
 
 #[test]
-fn random_blocks_are_worth_what_gguf_py_says_and_come_back() {
+fn random_blocks_decode_as_in_gguf_py_and_convert_back() {
     let bytes = read("blocks.safetensors");
     let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
     for layout in BLOCKS {
@@ -88,7 +88,7 @@ fn random_blocks_are_worth_what_gguf_py_says_and_come_back() {
         let theirs: Vec<u32> = values.data().as_chunks().0.iter().map(|&x| u32::from_le_bytes(x)).collect();
         assert_eq!(ours, theirs, "{layout}");
         assert_eq!(blocks_of(layout, MatrixShape { rows, cols }, &planes), raw.data(), "{layout}");
-        // In two steps, and padded by rows of zeros.
+        // In two steps, with padding by rows of zeros.
         let mut halves = planes_of(layout, cols / elements, &raw.data()[..4 * raw.shape()[1]]);
         append_rows(layout, cols / elements, &raw.data()[4 * raw.shape()[1]..], &mut halves);
         assert_eq!(halves, planes, "{layout}");
@@ -162,11 +162,11 @@ fn a_package_holds_the_bits_of_the_file() {
 #[test]
 fn a_file_of_blocks_of_32_is_worth_what_gguf_py_says() {
     for (layout, kind, bytes) in [(Layout::Q5_0, 6, 22), (Layout::Q4_1, 3, 20)] {
-        a_file_is_worth_what_gguf_py_says(layout, kind, bytes);
+        a_file_decodes_as_in_gguf_py(layout, kind, bytes);
     }
 }
 
-fn a_file_is_worth_what_gguf_py_says(layout: Layout, kind: u32, block: usize) {
+fn a_file_decodes_as_in_gguf_py(layout: Layout, kind: u32, block: usize) {
     let bytes = read("blocks.safetensors");
     let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
     let (raw, values) =
@@ -207,7 +207,7 @@ fn only_floats_take_the_layout_asked_for() {
 }
 
 #[test]
-fn what_is_quantised_is_rounded_again_only_when_asked_and_said_so() {
+fn quantised_tensors_are_requantised_only_on_request_and_reported() {
     let files = text_files("q4_k", |_| ());
     let (kept, bits) = pack_as(&files, &both(), None).expect("a package");
     assert!(kept.tensors.iter().all(|tensor| tensor.requantized_from.is_none()));

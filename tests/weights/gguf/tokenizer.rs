@@ -1,4 +1,4 @@
-//! The tokenizer that a file's metadata hold.
+//! The tokenizer in a file's metadata.
 
 use ocelli::chat::Tokenizer;
 use ocelli::weights::gguf::{GgufModel, tokenizer_json};
@@ -21,7 +21,7 @@ fn original() -> Vec<u8> {
     std::fs::read(fixture("tokenizer.json")).expect("a tokenizer")
 }
 
-/// Text from the corners where tokenizers differ.
+/// Text of characters for which tokenizers differ.
 fn nasty(random: &mut XorShift) -> String {
     const PIECES: [&str; 40] = [
         " ",
@@ -137,7 +137,7 @@ fn kinds_of_tokens() {
 }
 
 #[test]
-fn what_is_no_such_tokenizer_is_refused() {
+fn unsupported_tokenizers_are_refused() {
     let reason = |change: &dyn Fn(&mut Parts)| rebuilt(change).expect_err("a refusal");
     let says = |error: Error, parts: &[&str]| assert_says(&error, "tokenizer", parts);
     says(reason(&|parts| parts.set_text("tokenizer.ggml.model", "llama")), &["t.gguf", "llama"]);
