@@ -93,7 +93,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
     let q = Heads { buffer: zeros(gpu, width).all(), stride: width, offset: 0 };
     let (out, partials) = (zeros(gpu, width).all(), zeros(gpu, 4).all());
     let pages: Vec<u32> = (0..tokens.div_ceil(PAGE) as u32).collect();
-    let step = gpu.upload("step", Purpose::Activations, &step_words((tokens - 1, 0), &pages, &[])).expect("step").all();
+    let step = gpu.upload("step", Purpose::Activations, &step_words(tokens - 1, 0, &pages, &[])).expect("step").all();
     for tuning in attention_step::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
         let launch = AttentionStep {

@@ -1,6 +1,6 @@
 // `matmul` with the same sums, for software devices that execute each load of each thread separately: the four threads of a quad load one row of x
 // each and broadcast it to one another. A thread has 4 * FOURS rows.
-//: const THREADS ROWS FOURS GROUPS WORDS K_TILE=0 INPUTS=4
+//: const THREADS ROWS FOURS GROUPS WORDS INPUTS=4
 //: use linear dequant
 
 // Stores four columns of a row; only the last columns of the matrix may be fewer.

@@ -10,11 +10,12 @@
 //   scales(group, block)                           Scales of four rows; with SPLIT_SCALE elements 16 .. 32 have their own
 // With TILED a quantised layout reads published blocks (see `tile_blocks`), and `group` is one of the tile's:
 //   bytes_of(group, j, is_high)                    elements 4j .. 4j + 4 of either half of a block as 8-bit integers, of four rows
+//: const WHOLE_BLOCKS?=0 PACKED?=0 TILED?=0 PIECES?=0 HALVED?=0 HALF_LOADS?=4
 //: use $LAYOUT
 // With PIECES, blocks are read in that many pieces of 16 bytes:
 //   load_words(at), piece0 .. (words)              a piece of the matrix, and its elements, four at a time; with PACKED, the words are
 //                                                  8-bit integers
-//: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE WHOLE_BLOCKS PACKED TILED PIECES HALVED HALF_LOADS
+//: const FLOATS HAS_MIN HALVES_APART SPLIT_SCALE
 //: when PIECES
 
 alias Piece = array<vec4u, 4>; // of four rows

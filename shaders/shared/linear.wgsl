@@ -1,6 +1,6 @@
 // Parameters, inputs and outputs of y = x * w^T (+ bias) (+ y) for many rows of x. With RAGGED, the last block of 32 inputs extends past the row.
 // With K_TILE, a workgroup stages that many rounded blocks of its rows in workgroup memory.
-//: const THREADS INPUTS ROWS GROUPS RAGGED K_TILE
+//: const THREADS INPUTS ROWS GROUPS RAGGED K_TILE?=0
 //: use matrix_outputs
 
 struct Params {

@@ -72,7 +72,7 @@ pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
         let (mut turns, mut gops) = (FIRST_TURNS, 0.0);
         loop {
             let mut recording = Recording::new();
-            peak::record(&mut recording, numbers, (THREADS, turns), &x, &y)?;
+            peak::record(&mut recording, numbers, THREADS, turns, &x, &y)?;
             let ms = timer.time(&recording).await?;
             gops = f64::max(gops, numbers.operations(THREADS, turns) as f64 / ms / 1e6);
             if ms <= 0.0 || ms >= LAUNCH_MS / 4.0 || turns >= MOST_TURNS {

@@ -1,6 +1,6 @@
 //! Features of pictures added to the residual stream after a decoder layer (DeepStack).
 
-use super::{linear_grid, params, plain};
+use super::{RowShape, linear_grid, params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
@@ -14,7 +14,7 @@ pub fn kernel() -> Kernel {
 /// `sources`: `// [tokens]`, in the format of [`embed_rows`](super::embed_rows); `features`: `// [rows, width]`; `x`: `// [tokens, width]`.
 pub fn record(
     recording: &mut Recording,
-    (tokens, width): (usize, usize),
+    RowShape { rows: tokens, width }: RowShape,
     offset: usize,
     [sources, features]: [&Slice; 2],
     x: &Slice,

@@ -15,8 +15,10 @@ pub struct DeltaScan<'a> {
     /// Queries, keys and values before the convolution, then the gates of writing and of forgetting, two numbers a head. `// [tokens,
     /// stride]`
     pub rows: &'a Slice,
-    /// Width of a row, and the column of its first gate.
-    pub place: (usize, usize),
+    /// Width of a row.
+    pub stride: usize,
+    /// Column of the first gate.
+    pub gate_offset: usize,
     /// Inputs of the convolution before the first row; read only. `// [3, channels]`
     pub before: &'a Slice,
     /// Weights of the convolution, the newest token's last. `// [channels, 4]`
@@ -40,10 +42,10 @@ pub fn kernel(dim: usize) -> Kernel {
 /// Records the scan of `tokens` tokens.
 pub fn record(recording: &mut Recording, tokens: usize, heads: DeltaHeads, scan: &DeltaScan<'_>) -> Result<()> {
     let DeltaHeads { keys, values, dim, tiled } = heads;
-    let &DeltaScan { rows, place: (stride, offset), before, conv, rates: [rate, dt], state, keeps, out } = scan;
+    let &DeltaScan { rows, stride, gate_offset, before, conv, rates: [rate, dt], state, keeps, out } = scan;
     recording.dispatch(Dispatch {
         kernel: kernel(dim),
-        params: params!(tokens, heads = values, key_heads = keys, tiled, stride, offset, keeps),
+        params: params!(tokens, heads = values, key_heads = keys, tiled, stride, offset = gate_offset, keeps),
         buffers: [rows, before, conv, rate, dt, state, out].map(Slice::clone).into(),
         grid: [values as u32, (dim / COLUMNS) as u32, 1],
         note: format!("tokens={tokens} heads={keys}+{values} dim={dim}"),

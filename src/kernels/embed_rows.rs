@@ -19,15 +19,7 @@ pub fn parts_at_once(layout: Layout) -> usize {
 
 /// The kernel for an embedding layout and for `parts` parts of the embedding.
 pub fn kernel(layout: Layout, parts: usize) -> Kernel {
-    let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name()).set_all([
-        ("PARTS", parts),
-        ("WHOLE_BLOCKS", 0),
-        ("PACKED", 0),
-        ("TILED", 0),
-        ("PIECES", 0),
-        ("HALVED", 0),
-        ("HALF_LOADS", 4),
-    ]);
+    let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name()).set("PARTS", parts);
     let of_parts = if parts > 1 { format!(",{parts} parts") } else { String::new() };
     let variant = Variant::EmbedRows { layout, parts };
     Kernel::new(format!("embed_rows<{layout}{of_parts}>"), Features::NONE, shader, variant)

@@ -16,19 +16,31 @@ pub enum NormMode {
     Keep,
 }
 
-/// Buffers of a launch.
+/// Arguments of a launch.
 #[derive(Debug)]
 pub struct GatedHeadNorm<'a> {
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Heads of a token.
+    pub heads: usize,
+    /// Width of a head.
+    pub dim: usize,
     /// Heads, normed in place. `// [tokens, heads, dim]`
     pub x: &'a Slice,
     /// Lane layout of the normed heads. Heads consist of whole groups.
     pub lane_layout: LaneLayout,
     /// Inputs of the convolution, then the gates of the heads. `// [tokens, stride]`
     pub rows: &'a Slice,
-    /// Width of a row, and the column of its first gate.
-    pub place: (usize, usize),
+    /// Width of a row.
+    pub stride: usize,
+    /// Column of the first gate.
+    pub gate_offset: usize,
     /// `// [dim]`
     pub weight: &'a Slice,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Channels of the convolution.
+    pub channels: usize,
     /// Inputs of the convolution before the rows, replaced by the last ones of the rows. `// [3, channels]`
     pub seen: &'a Slice,
 }
@@ -40,14 +52,9 @@ pub fn kernel() -> Kernel {
 
 /// Records `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads of `dim`, in place, and/or saves the last convolution inputs
 /// for the next call (see [`NormMode`]).
-pub fn record(
-    recording: &mut Recording,
-    (tokens, heads, dim): (usize, usize, usize),
-    (eps, channels): (f32, usize),
-    mode: NormMode,
-    buffers: &GatedHeadNorm<'_>,
-) -> Result<()> {
-    let &GatedHeadNorm { x, lane_layout, rows, place: (stride, offset), weight, seen } = buffers;
+pub fn record(recording: &mut Recording, mode: NormMode, norm: &GatedHeadNorm<'_>) -> Result<()> {
+    let &GatedHeadNorm { tokens, heads, dim, x, lane_layout, rows, stride, gate_offset, weight, eps, channels, seen } =
+        norm;
     let (first, end) = match mode {
         NormMode::All => (0, tokens + 1),
         NormMode::Norm => (0, tokens),
@@ -55,7 +62,17 @@ pub fn record(
     };
     recording.dispatch(Dispatch {
         kernel: kernel(),
-        params: params!(tokens, heads, dim, channels, stride, offset, first, eps, lane_layout = lane_layout.word()),
+        params: params!(
+            tokens,
+            heads,
+            dim,
+            channels,
+            stride,
+            offset = gate_offset,
+            first,
+            eps,
+            lane_layout = lane_layout.word(),
+        ),
         buffers: [x, rows, weight, seen].map(Slice::clone).into(),
         grid: [heads as u32, (end - first) as u32, 1],
         note: format!("tokens={tokens} heads={heads} dim={dim} channels={channels} {mode:?}"),

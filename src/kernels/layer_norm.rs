@@ -1,6 +1,6 @@
 //! Layer norm of rows (<https://arxiv.org/abs/1607.06450>).
 
-use super::{params, plain};
+use super::{RowShape, params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
 
@@ -14,7 +14,7 @@ pub fn kernel() -> Kernel {
 /// `x`, `y`: `// [rows, width]`; `weight`, `bias`: `// [width]`.
 pub fn record(
     recording: &mut Recording,
-    (rows, width): (usize, usize),
+    RowShape { rows, width }: RowShape,
     eps: f32,
     x: &Slice,
     [weight, bias]: [&Slice; 2],

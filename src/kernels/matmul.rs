@@ -117,19 +117,17 @@ pub fn kernel(layout: Layout, ragged: bool, tuning: Tuning) -> Kernel {
         ("ROWS", rows),
         ("GROUPS", groups),
         ("RAGGED", ragged.into()),
-        ("K_TILE", if is_integer { K_TILE } else { 0 }),
         ("WHOLE_BLOCKS", is_integer.into()),
-        ("HALVED", 0),
-        ("HALF_LOADS", 4),
         ("PACKED", is_integer.into()),
         ("TILED", tuning.is_tiled().into()),
-        ("PIECES", 0),
     ]);
     if tuning.is_tiled() {
         shader = tiled(shader.set("IN_HALVES", needs.contains(Features::F16).into()), layout, tuning);
     } else if needs == Features::SUBGROUPS {
         shader = shader.set("WORDS", words).set("FOURS", rows / ROW_GROUP);
-    } else if !is_integer {
+    } else if is_integer {
+        shader = shader.set("K_TILE", K_TILE);
+    } else {
         shader = shader.set("WORDS", words).set("CHAINED", chained.into());
     }
     Kernel::new(format!("matmul<{layout}>"), needs, shader, Variant::Matmul { layout, ragged, tuning })

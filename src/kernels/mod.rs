@@ -141,6 +141,15 @@ pub fn moved_bytes(dispatch: &Dispatch) -> u64 {
     }
 }
 
+/// Sizes of a matrix of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RowShape {
+    /// Number of rows.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub width: usize,
+}
+
 /// A kernel with one text for every model.
 fn plain(name: &'static str) -> Kernel {
     Kernel::new(name, Features::NONE, Shader::new(name), Variant::Plain(name))

@@ -5,21 +5,11 @@ use std::ops::Range;
 use super::{linear_grid, params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
+pub use crate::reference::patch_merge::Squares;
 
 /// The kernel.
 pub fn kernel() -> Kernel {
     plain("patch_merge")
-}
-
-/// Squares of patches.
-#[derive(Debug, Clone, Copy)]
-pub struct Squares {
-    /// Merged tokens in a row of the picture.
-    pub columns: usize,
-    /// Side of a square in patches.
-    pub merge: usize,
-    /// Width of a patch's row.
-    pub channels: usize,
 }
 
 /// Records the gathering of the merged tokens `range`.

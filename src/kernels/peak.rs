@@ -52,7 +52,8 @@ pub fn kernel(numbers: Numbers) -> Kernel {
 pub fn record(
     recording: &mut Recording,
     numbers: Numbers,
-    (threads, turns): (usize, usize),
+    threads: usize,
+    turns: usize,
     x: &Slice,
     y: &Slice,
 ) -> Result<()> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{linear_grid, params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-pub use crate::reference::position_rows::Grid;
+pub use crate::reference::position_rows::{Grid, PositionTable};
 
 /// The kernel.
 pub fn kernel() -> Kernel {
@@ -19,7 +19,7 @@ pub fn record(
     recording: &mut Recording,
     grid: Grid,
     range: Range<usize>,
-    (side, width): (usize, usize),
+    PositionTable { side, width }: PositionTable,
     table: &Slice,
     x: &Slice,
 ) -> Result<()> {

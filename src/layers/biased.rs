@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
-use crate::kernels::{Linear, layer_norm};
+use crate::kernels::{Linear, RowShape, layer_norm};
 use crate::weights::upload::{Weight, WeightStore};
 
 /// A layer norm.
@@ -22,7 +22,7 @@ impl LayerNorm {
     /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
     pub(crate) fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
         let (width, eps) = self.sizes;
-        layer_norm::record(recording, (rows, width), eps, x, [&self.weight, &self.bias], y)
+        layer_norm::record(recording, RowShape { rows, width }, eps, x, [&self.weight, &self.bias], y)
     }
 }
 

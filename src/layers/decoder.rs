@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
 use crate::kernels::rope_append::{HeadNorms, Heads, table_row, table_stride};
 use crate::kernels::sample::Sampling;
-use crate::kernels::{accept, add_features, embed_rows, sample_scan};
+use crate::kernels::{RowShape, accept, add_features, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
 use crate::weights::upload::{Weight, WeightStore};
 
@@ -184,8 +184,9 @@ impl Decoder {
             }
             layer.mlp.record(pass)?;
             if let Some(features) = pass.features.as_ref().filter(|_| index < self.stacked_features) {
-                let (sizes, x) = ((pass.rows, self.config.hidden_size), pass.work.x.all());
-                add_features::record(pass.recording, sizes, 1 + index, [&pass.work.sources.all(), features], &x)?;
+                let shape = RowShape { rows: pass.rows, width: self.config.hidden_size };
+                let x = pass.work.x.all();
+                add_features::record(pass.recording, shape, 1 + index, [&pass.work.sources.all(), features], &x)?;
             }
         }
         Ok(())

@@ -76,7 +76,8 @@ impl DeltaNet {
         let heads = DeltaHeads { keys: key_heads, values: value_heads, dim: head_dim, tiled };
         let scan = DeltaScan {
             rows,
-            place: (width, channels + value_heads * head_dim),
+            stride: width,
+            gate_offset: channels + value_heads * head_dim,
             before: &state.conv,
             conv: &self.conv,
             rates: self.rates.each_ref(),
@@ -85,16 +86,21 @@ impl DeltaNet {
             out,
         };
         delta_scan::record(recording, count, heads, &scan)?;
-        let buffers = GatedHeadNorm {
+        let norm = GatedHeadNorm {
+            tokens: count,
+            heads: value_heads,
+            dim: head_dim,
             x: out,
             lane_layout,
             rows,
-            place: (width, channels),
+            stride: width,
+            gate_offset: channels,
             weight: &self.head_norm,
+            eps: self.norm.eps,
+            channels,
             seen: &state.conv,
         };
-        let sizes = (count, value_heads, head_dim);
-        gated_head_norm::record(recording, sizes, (self.norm.eps, channels), mode, &buffers)
+        gated_head_norm::record(recording, mode, &norm)
     }
 
     /// The matrices that every token is multiplied by.

@@ -20,6 +20,17 @@ impl DeltaHeads {
     }
 }
 
+/// Rows with gates from a column on.
+#[derive(Debug, Clone, Copy)]
+pub struct GateRows<'a> {
+    /// `// [tokens, stride]`
+    pub rows: &'a [f32],
+    /// Width of a row.
+    pub stride: usize,
+    /// Column of the first gate.
+    pub offset: usize,
+}
+
 /// Added to the sum of squares of queries and keys.
 const EPS: f64 = 1e-6;
 
@@ -40,13 +51,12 @@ pub fn convolved(rows: &[f32], stride: usize, before: &[f32], weight: &[f32]) ->
 /// For every token: `S *= e^g; d = beta * (v - S^T k); S += k d^T; o = S^T q`, where `g = rate * softplus(a + dt)`, `beta = sigmoid(b)`, and
 /// queries and keys have length 1, queries are then divided by the root of `dim`. Computed in `f64`; the state and the outputs are stored in `f32`.
 ///
-/// `y`: q, k and v from [`convolved`] `// [tokens, (2 * keys + values) * dim]`; `rows`: `// [tokens, stride]`, from column `offset` on b of every
-/// value head and then a; `rate`, `dt`: `// [values]`; `state`:
+/// `y`: q, k and v from [`convolved`] `// [tokens, (2 * keys + values) * dim]`; gates: b of every value head, then a; `rate`, `dt`: `// [values]`; `state`:
 /// `// [values, dim, dim]`; `out`: `// [tokens, values, dim]`.
 pub fn compute(
     heads: DeltaHeads,
     y: &[f64],
-    (rows, stride, offset): (&[f32], usize, usize),
+    GateRows { rows, stride, offset }: GateRows<'_>,
     [rate, dt]: [&[f32]; 2],
     state: &mut [f32],
     out: &mut [f32],

@@ -1,14 +1,15 @@
 //! Root-mean-square norm of every head, times a gate; also saves the last inputs of the convolution.
 
 use super::activation::activate;
+use super::delta_scan::GateRows;
 use super::rms_norm;
 use crate::config::Activation;
 
 /// `x = x / sqrt(mean(x^2) + eps) * weight * silu(gate)` over heads as wide as `weight`.
 ///
-/// `x`: `// [tokens, heads, dim]`; `rows`: `// [tokens, stride]`, the gates of the heads from column `offset` on.
-pub fn compute(heads: usize, eps: f32, x: &mut [f32], rows: &[f32], (stride, offset): (usize, usize), weight: &[f32]) {
-    let dim = weight.len();
+/// `x`: `// [tokens, heads, dim]`; `gates`: those of all heads.
+pub fn compute(heads: usize, eps: f32, x: &mut [f32], gates: GateRows<'_>, weight: &[f32]) {
+    let (GateRows { rows, stride, offset }, dim) = (gates, weight.len());
     for (x, row) in x.chunks_exact_mut(heads * dim).zip(rows.chunks_exact(stride)) {
         let before = x.to_vec();
         rms_norm::compute(eps, &before, weight, x);

@@ -21,11 +21,20 @@ impl Grid {
     }
 }
 
+/// Sizes of a square table of positions.
+#[derive(Debug, Clone, Copy)]
+pub struct PositionTable {
+    /// Rows and columns of positions.
+    pub side: usize,
+    /// Numbers of a position.
+    pub width: usize,
+}
+
 /// Adds the table's row at its place to every patch. The table is stretched over the picture, corner to corner, with linear interpolation
 /// between four rows.
 ///
 /// `table`: `// [side, side, width]`; `x`: `// [rows * columns, width]`.
-pub fn compute(grid: Grid, (side, width): (usize, usize), table: &[f32], x: &mut [f32]) {
+pub fn compute(grid: Grid, PositionTable { side, width }: PositionTable, table: &[f32], x: &mut [f32]) {
     let between = |i: usize, n: usize| {
         let at = (i * (side - 1)) as f64 / (n.max(2) - 1) as f64;
         let low = at as usize;

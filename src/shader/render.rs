@@ -80,8 +80,9 @@ impl Render<'_> {
                     let text = self.unit(chosen, &format!("{}{own}", unit.prefix))?;
                     unit.used += &if own.is_empty() { text } else { renamed(&text, &own) };
                 }
-                Kind::Const { name, number: own } => {
+                Kind::Const { name, number: own, is_default } => {
                     self.met.insert(name);
+                    let own = own.filter(|_| !is_default || !self.numbers.contains_key(name));
                     let given = own.and_then(|own| self.numbers.insert(name, own));
                     let number = self.number(unit, *line, name)?;
                     if given.is_some_and(|given| given != number) {

@@ -5,6 +5,7 @@
 //! //: use gemv $CHOICE      includes gemv.wgsl and the file that the kernel chooses
 //! //: use gemv as PREFIX    includes gemv.wgsl and renames each of its names to PREFIX_name
 //! //: const ROWS NORM=0     declares WGSL constants: the kernel sets ROWS, this file sets NORM
+//! //: const PIECES?=0       the same for PIECES, which is 0 unless the kernel sets it
 //! //: each r ROWS c 4       repeats the lines up to `end`, for each r below ROWS and each c below 4
 //! //: when NORM             keeps the lines up to `end` or `else` if NORM is not 0; `unless NORM`: if it is 0
 //! //: else
@@ -46,8 +47,8 @@ pub enum Kind<'a> {
     Text(&'a str),
     /// Includes another file, or with `$` the file of a choice; `prefix` is put before its names.
     Use { file: &'a str, prefix: Option<&'a str> },
-    /// A constant, with its number if the file gives one.
-    Const { name: &'a str, number: Option<usize> },
+    /// A constant, with its number if the file gives one, which may be only a default.
+    Const { name: &'a str, number: Option<usize>, is_default: bool },
     /// A repetition for each `letter` below `count`.
     Each { letter: &'a str, count: &'a str, body: Block<'a> },
     /// `set` if the constant is not 0, else `unset`.
@@ -160,12 +161,13 @@ impl<'a> Parser<'a, '_> {
     fn constant(&mut self, word: &'a str) -> Result<Node<'a>, Fault> {
         let fault = |reason: String| Fault { line: self.line, reason };
         let (name, number) = word.split_once('=').map_or((word, None), |(name, number)| (name, Some(number)));
+        let (name, is_default) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
         if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
             return Err(fault(format!("`{word}` is no constant")));
         }
         let number = number.map(|number| number.parse().map_err(|_| fault(format!("`{number}` is no number"))));
         self.known.push(name);
-        Ok(Node { line: self.line, kind: Kind::Const { name, number: number.transpose()? } })
+        Ok(Node { line: self.line, kind: Kind::Const { name, number: number.transpose()?, is_default } })
     }
 
     fn check_names(&self, text: &str) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::{Linear, activation, add_features, embed_rows, patchify};
+use crate::kernels::{Linear, RowShape, activation, add_features, embed_rows, patchify};
 use crate::layers::{Biased, Fresh, FusedLinear, LayerNorm, project};
 use crate::weights::layout::LaneLayout;
 use crate::weights::upload::{Weight, WeightStore};
@@ -62,7 +62,7 @@ impl Stem {
         for (places, table) in
             [(&sources.positions, &self.positions), (&sources.class, &self.class), (&sources.patches, &self.pre_tile)]
         {
-            add_features::record(recording, (rows, hidden), 0, [&places.all(), table], &x)?;
+            add_features::record(recording, RowShape { rows, width: hidden }, 0, [&places.all(), table], &x)?;
         }
         for tile in 0..work.tiles {
             for range in work.chunks(tile_rows - 1) {
@@ -100,7 +100,7 @@ impl Middle {
             recording.copy(Slice { bytes: x.bytes, ..h.clone() }, x);
         }
         let tables = [&work.sources.tiles.all(), &self.post_tile];
-        add_features::record(recording, (rows, hidden), 0, tables, &work.x.all())
+        add_features::record(recording, RowShape { rows, width: hidden }, 0, tables, &work.x.all())
     }
 }
 

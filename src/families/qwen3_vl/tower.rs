@@ -12,7 +12,8 @@ use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::{activation, patchify, position_rows};
+use crate::kernels::position_rows::{self, PositionTable};
+use crate::kernels::{activation, patchify};
 use crate::layers::{Biased, Fresh, LayerNorm};
 use crate::weights::upload::WeightStore;
 
@@ -28,7 +29,8 @@ impl Stem {
     /// Records pixels to the first layer's input: patch convolution and positions.
     fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
         let Some(picture) = work.pixels.as_ref().map(Buffer::all) else { return Err(no_picture()) }; // [height, width]
-        let (pixels, table) = (work.act.all(), (work.config.position_side, work.config.hidden_size));
+        let pixels = work.act.all();
+        let table = PositionTable { side: work.config.position_side, width: work.config.hidden_size };
         for range in work.chunks() {
             let x = work.rows(&work.x, &range, work.config.hidden_size); // [range, hidden]
             patchify::record(recording, &work.cut, range.clone(), &picture, &pixels)?; // [range, 3 * side * side]

@@ -70,7 +70,7 @@ pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Sour
                 q_rows = rows(&harness.input(&fused([&q, &gates], q_tokens))?, q_width + gates_width, 0);
                 let pages = pages_of(harness, kv_tokens);
                 cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
-                step = harness.words(&step_words((0, 0), &pages, &[]))?;
+                step = harness.words(&step_words(0, 0, &pages, &[]))?;
                 KeysValues::Cache { cache: &cache, step: &step }
             }
         };
@@ -131,7 +131,7 @@ fn cached(
     }
     for (index, (k, v)) in k.1.iter().zip(&v.1).enumerate() {
         if let Some(scales) = planes.get_mut(2) {
-            scales[scales_at(row(pages, index / kv_heads), (index % kv_heads, kv_heads))] = k | v << 16;
+            scales[scales_at(row(pages, index / kv_heads), index % kv_heads, kv_heads)] = k | v << 16;
         }
     }
     let planes = planes.iter().map(|plane| harness.words(plane)).collect::<Result<_>>()?;
@@ -188,7 +188,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         // Of several conversations some have less to split.
         let splits_of = |row: usize| if apart { splits.div_ceil(1 + row % 3) } else { splits };
         let words = match apart {
-            false => step_words((position, 0), &pages, &[]),
+            false => step_words(position, 0, &pages, &[]),
             true => (0..m).flat_map(|row| words_apart(position + row, splits_of(row), &pages, &[])).collect(),
         };
         let step_words = harness.words(&words)?;

@@ -46,7 +46,7 @@ impl Rotation {
     /// Step buffers of `tokens` new tokens, as the kernels read them.
     pub(super) fn words(self, tokens: usize, pages: &[u32], table: &[f32]) -> Vec<u32> {
         if !self.apart {
-            return step_words((self.position, self.table_first), pages, table);
+            return step_words(self.position, self.table_first, pages, table);
         }
         let stride = table.len() / self.rows;
         let rotations = table.chunks_exact(stride).skip(self.position - self.table_first);
@@ -61,7 +61,7 @@ impl Rotation {
 }
 
 /// A step buffer for a position, with a rope table that starts at `table_first`; token and count are unset.
-pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table: &[f32]) -> Vec<u32> {
+pub fn step_words(position: usize, table_first: usize, pages: &[u32], table: &[f32]) -> Vec<u32> {
     let mut words = vec![u32::MAX; rope_table_at(pages.len())];
     (words[1], words[3], words[4], words[5]) = (position as u32, table_first as u32, words.len() as u32, 0);
     words[PAGES..PAGES + pages.len()].copy_from_slice(pages);
@@ -73,7 +73,7 @@ pub fn step_words((position, table_first): (usize, usize), pages: &[u32], table:
 pub(super) fn words_apart(position: usize, splits: usize, pages: &[u32], rotation: &[f32]) -> Vec<u32> {
     let mut own = pages.to_vec();
     own[position / PAGE + 1..].fill(u32::MAX);
-    let mut words = step_words((position, position), &own, rotation);
+    let mut words = step_words(position, position, &own, rotation);
     words.resize(words.len().next_multiple_of(64), u32::MAX);
     (words[5], words[6]) = (words.len() as u32 / 4, splits as u32);
     words

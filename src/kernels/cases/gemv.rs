@@ -2,7 +2,7 @@
 
 use super::cache::{Rotation, new_cache, pages_of, reference_cache, rows_of};
 use super::harness::{Harness, Holds};
-use super::products::{Into, arrange, linear, magnitude, random_matrix, uneven};
+use super::products::{Into, Product, arrange, linear, magnitude, random_matrix, uneven};
 use super::{Case, SUM, label};
 use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::weights::layout::MatrixShape;
 const EPS: f32 = 1e-5;
 
 /// Inputs, the norm's weight if there is one, and the inputs after norm and rounding. `// [m, k]`, `// [k]`, `// [m, k]`
-fn normed(harness: &mut Harness<'_>, gemv: Gemv, (m, k): (usize, usize)) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
+fn normed(harness: &mut Harness<'_>, gemv: Gemv, m: usize, k: usize) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
     let x = uneven(harness, m * k, 3.0);
     let rounds = gemv.k_tile > 0;
     let seen = |x: &[f32]| if rounds { reference::rounded::int8(k, x) } else { x.to_vec() };
@@ -53,10 +53,10 @@ fn norm(weight: &Slice, gemv: Gemv) -> Norm<'_> {
 }
 
 /// `m` rows of `k` inputs times a matrix of `n` rows, in parts of `rows_of_part` rows.
-pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_part: usize) -> Case {
+pub fn matvec(gemv: Gemv, Product { m, n, k }: Product, into: Into, rows_of_part: usize) -> Case {
     let sizes = label(format_args!("m={m} n={n}/{rows_of_part} k={k} {into:?} {gemv:?}"));
     Case::new(kernels::matvec::kernel(&gemv), SUM, sizes, move |harness| {
-        let (x, gain, h) = normed(harness, gemv, (m, k));
+        let (x, gain, h) = normed(harness, gemv, m, k);
         let (x, gain) = arranged_inputs(harness, gemv, &x, gain)?;
         let matrix = (gemv.layout, MatrixShape { rows: n, cols: k }, rows_of_part);
         linear(
@@ -73,10 +73,10 @@ pub fn matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), into: Into, rows_of_
 }
 
 /// `m` rows of `k` inputs times a gate and an up matrix of `n` rows each.
-pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Activation) -> Case {
+pub fn gated_matvec(gemv: Gemv, Product { m, n, k }: Product, activation: Activation) -> Case {
     let sizes = label(format_args!("m={m} n={n} k={k} {activation:?} {gemv:?}"));
     Case::new(gated::kernel(&gemv), SUM, sizes, move |harness| {
-        let (x, gain, h) = normed(harness, gemv, (m, k));
+        let (x, gain, h) = normed(harness, gemv, m, k);
         let shape = MatrixShape { rows: 2 * n, cols: k };
         let (weight, w) = random_matrix(harness, gemv.layout, shape, 2 * n)?; // [2 * n, k]
         let mut y = harness.output(m * n, Holds::Numbers)?;
@@ -84,7 +84,7 @@ pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Ac
         let norm = gain.as_ref().map(|weight| norm(weight, gemv));
         let product = GatedMatvec { x: &x_slice, m, norm, weight: &weight, activation, y: &y.slice };
         gated::record(&mut harness.recording, &gemv, &product)?;
-        reference::gated_matvec::compute((n, k), activation, &h, &w, y.expected());
+        reference::gated_matvec::compute(n, k, activation, &h, &w, y.expected());
         arrange(gemv.lane_layouts.y, y.expected());
         // Both factors are sums.
         y.magnitude = magnitude(&h, &w, k).powi(2);
@@ -95,7 +95,8 @@ pub fn gated_matvec(gemv: Gemv, (m, n, k): (usize, usize, usize), activation: Ac
 /// Queries, keys and values of `m` tokens from `k` inputs each.
 pub fn qkv_matvec(
     gemv: Gemv,
-    (m, k): (usize, usize),
+    m: usize,
+    k: usize,
     heads: Heads,
     (precision, has_bias): (KvPrecision, bool),
     apart: bool,
@@ -104,7 +105,7 @@ pub fn qkv_matvec(
     let kernel = qkv::kernel(&gemv, (heads.dim, heads.pairs), precision, has_bias);
     Case::new(kernel, SUM, sizes, move |harness| {
         let n = (heads.q + 2 * heads.kv) * heads.dim;
-        let (x, gain, h) = normed(harness, gemv, (m, k));
+        let (x, gain, h) = normed(harness, gemv, m, k);
         let (weight, w) = random_matrix(harness, gemv.layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
         let bias = has_bias.then(|| harness.random.numbers(n, 1.0));
         let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false, apart };

@@ -21,13 +21,13 @@ pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
 pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm};
-pub use products::{Against, Into, embed_rows, matmul, random_matrix, seen};
-pub use recurrent::{delta_scan, gated_head_norm};
+pub use products::{Against, Into, Product, embed_rows, matmul, random_matrix, seen};
+pub use recurrent::{NormedHeads, delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
 
-use super::Variant;
 use super::attention_step::Results;
 use super::cache::pack;
+use super::{RowShape, Variant};
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::gpu::Kernel;
@@ -35,6 +35,8 @@ use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
 use crate::kernels::gated_head_norm::NormMode;
 use crate::kernels::gemv::Gemv;
+use crate::kernels::patch_merge::Squares;
+use crate::kernels::position_rows::{Grid, PositionTable};
 use crate::kernels::rope_append::Heads;
 use crate::sampling::options::SamplingOptions;
 use crate::weights::layout::{LaneLayout, Layout};
@@ -150,11 +152,13 @@ pub fn of(kernel: &Kernel) -> Result<Vec<Case>> {
 
 fn plain(name: &str) -> Option<Vec<Case>> {
     Some(match name {
-        "accept" => vec![accept(VOCAB, Logits::FLAT, (4, 2)), scan_rows(VOCAB, Logits::FLAT, 4)],
+        "accept" => vec![accept(VOCAB, Logits::FLAT, 4, 2), scan_rows(VOCAB, Logits::FLAT, 4)],
         "activation" => ACTIVATIONS.map(|kind| activation(131, kind, 6.0)).into(),
         "add_features" => vec![add_features(7, 8, 2)],
         "gated_head_norm" => {
-            let case = |(tokens, does)| gated_head_norm((tokens, 3, 64), (203, 1), does);
+            let case = |(tokens, mode)| {
+                gated_head_norm(NormedHeads { tokens, heads: 3, dim: 64, channels: 203, spare: 1 }, mode)
+            };
             let arranged = case((2, NormMode::Norm)).with_lane_layout(LaneLayout::for_lanes(64));
             [(2, NormMode::All), (5, NormMode::All), (2, NormMode::Norm), (2, NormMode::Keep)]
                 .map(case)
@@ -166,10 +170,16 @@ fn plain(name: &str) -> Option<Vec<Case>> {
             let arranged = glu(3, 128, ACTIVATIONS[0], 6.0).with_lane_layout(LaneLayout::for_lanes(128));
             ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([arranged]).collect()
         }
-        "layer_norm" => vec![layer_norm((3, 260), 1e-6, 3.0)],
-        "patch_merge" => vec![patch_merge((2, 3), 2, 5, 1..6)],
-        "patchify" => vec![patchify((2, 3), 14, 1, 1..6), patchify((4, 6), 3, 2, 1..23)],
-        "position_rows" => vec![position_rows((4, 6), 2, (5, 8), 1..23)],
+        "layer_norm" => vec![layer_norm(RowShape { rows: 3, width: 260 }, 1e-6, 3.0)],
+        "patch_merge" => vec![patch_merge(2, Squares { columns: 3, merge: 2, channels: 5 }, 1..6)],
+        "patchify" => vec![
+            patchify(Grid { rows: 2, columns: 3, merge: 1 }, 14, 1..6),
+            patchify(Grid { rows: 4, columns: 6, merge: 2 }, 3, 1..23),
+        ],
+        "position_rows" => {
+            let grid = Grid { rows: 4, columns: 6, merge: 2 };
+            vec![position_rows(grid, PositionTable { side: 5, width: 8 }, 1..23)]
+        }
         "sample" => draws().map(|draw| sample(VOCAB, Logits::FLAT, draw)).into(),
         "sample_filter" => {
             let options = SamplingOptions { temperature: 2.0, top_k: Some(99), top_p: 0.75, min_p: 0.5, ..warm() };
@@ -183,7 +193,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
 fn of_variant(variant: Variant) -> Vec<Case> {
     let heads = |dim, pairs| Heads { q: 3, kv: 1, dim, pairs };
     let into = Into { bias: true, accumulate: true, around: (5, 2) };
-    let product = |gemv: Gemv, n, k| (gemv.rows, n, inputs(k, gemv.ragged));
+    let product = |gemv: Gemv, n, k| Product { m: gemv.rows, n, k: inputs(k, gemv.ragged) };
     match variant {
         Variant::Plain(name) => plain(name).unwrap_or_default(),
         Variant::Attention { head_dim, source, is_gated, tuning } => {
@@ -214,8 +224,8 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled }, tiled)).into()
         }
         Variant::EmbedRows { layout, parts } => {
-            let rows = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
-            let case = |width| embed_rows(layout, 7, width, rows, 3);
+            let (rows, rows_of_part) = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
+            let case = |width| embed_rows(layout, 7, width, rows, rows_of_part, 3);
             vec![case(unit(layout)), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
         Variant::GatedMatvec(gemv) => {
@@ -228,7 +238,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         }
         Variant::Matmul { layout, ragged, tuning } => {
             let k = inputs(if layout.is_k_quant() { 2 } else { 3 } * unit(layout), ragged);
-            vec![matmul(Against::Seen, (layout, tuning), (33, 68, k), into, 68)]
+            vec![matmul(Against::Seen, (layout, tuning), Product { m: 33, n: 68, k }, into, 68)]
         }
         Variant::Matvec(gemv) if gemv.norm => vec![matvec(gemv, product(gemv, 4, INPUTS), into, 4)],
         Variant::Matvec(gemv) => {
@@ -238,8 +248,8 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         }
         Variant::Peak(numbers) => vec![peak(numbers, 131, 9)],
         Variant::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => {
-            let (m, _, k) = product(gemv, 0, unit(gemv.layout).max(gemv.lane_layouts.x.group()));
-            let case = || qkv_matvec(gemv, (m, k), heads(head_dim, pairs), (precision, has_bias), false);
+            let Product { m, k, .. } = product(gemv, 0, unit(gemv.layout).max(gemv.lane_layouts.x.group()));
+            let case = || qkv_matvec(gemv, m, k, heads(head_dim, pairs), (precision, has_bias), false);
             vec![case(), case().with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)))]
         }
         Variant::RmsNorm(tuning) => {

@@ -4,27 +4,30 @@ use std::ops::Range;
 
 use super::harness::Holds;
 use super::{Case, EXACT, POINTWISE, SUM, label};
+use crate::kernels::RowShape;
 use crate::kernels::embed_rows::FEATURE;
+use crate::kernels::patch_merge::Squares;
+use crate::kernels::position_rows::{Grid, PositionTable};
 use crate::{kernels, reference};
 
-/// The merged tokens `range` of a grid.
-pub fn patch_merge((rows, columns): (usize, usize), merge: usize, channels: usize, range: Range<usize>) -> Case {
+/// The merged tokens `range` of a picture of `rows` rows of squares.
+pub fn patch_merge(rows: usize, squares: Squares, range: Range<usize>) -> Case {
+    let Squares { columns, merge, channels } = squares;
     let sizes = label(format_args!("grid={rows}x{columns} merge={merge} channels={channels} {range:?}"));
     Case::new(kernels::patch_merge::kernel(), EXACT, sizes, move |harness| {
         let width = merge * merge * channels;
         let x = harness.random.numbers(rows * columns * width, 1.0); // [rows * merge, columns * merge, channels]
         let (x_slice, mut y) = (harness.input(&x)?, harness.output(range.len() * width, Holds::Numbers)?);
-        let squares = kernels::patch_merge::Squares { columns, merge, channels };
         kernels::patch_merge::record(&mut harness.recording, squares, range.clone(), &x_slice, &y.slice)?;
         let mut whole = vec![0.0; rows * columns * width]; // [rows * columns, width]
-        reference::patch_merge::compute((rows, columns), merge, channels, &x, &mut whole);
+        reference::patch_merge::compute(squares, &x, &mut whole);
         y.expected().copy_from_slice(&whole[range.start * width..range.end * width]);
         Ok(vec![y])
     })
 }
 
 /// The patches `range` of a grid, in squares of `merge * merge`.
-pub fn patchify((rows, columns): (usize, usize), side: usize, merge: usize, range: Range<usize>) -> Case {
+pub fn patchify(Grid { rows, columns, merge }: Grid, side: usize, range: Range<usize>) -> Case {
     let sizes = label(format_args!("grid={rows}x{columns} side={side} merge={merge} {range:?}"));
     Case::new(kernels::patchify::kernel(), POINTWISE, sizes, move |harness| {
         let (height, width) = (rows * side, columns * side);
@@ -43,22 +46,18 @@ pub fn patchify((rows, columns): (usize, usize), side: usize, merge: usize, rang
 }
 
 /// The patches `range` of a grid in squares of `merge * merge`, each with its row of a table of `side * side`.
-pub fn position_rows(
-    (rows, columns): (usize, usize),
-    merge: usize,
-    (side, width): (usize, usize),
-    range: Range<usize>,
-) -> Case {
+pub fn position_rows(grid: Grid, table: PositionTable, range: Range<usize>) -> Case {
+    let (Grid { rows, columns, merge }, PositionTable { side, width }) = (grid, table);
     let sizes = label(format_args!("grid={rows}x{columns} merge={merge} side={side} width={width} {range:?}"));
     Case::new(kernels::position_rows::kernel(), SUM, sizes, move |harness| {
-        let table = harness.random.numbers(side * side * width, 1.0); // [side, side, width]
+        let numbers = harness.random.numbers(side * side * width, 1.0); // [side, side, width]
         let mut whole = harness.random.numbers(rows * columns * width, 1.0); // [rows * columns, width]
         let inside = range.start * width..range.end * width;
         let mut x = harness.in_place(&whole[inside.clone()])?;
-        let (table_slice, grid) = (harness.input(&table)?, kernels::position_rows::Grid { rows, columns, merge });
-        let (recording, sizes) = (&mut harness.recording, (side, width));
-        kernels::position_rows::record(recording, grid, range.clone(), sizes, &table_slice, &x.slice)?;
-        reference::position_rows::compute(grid, sizes, &table, &mut whole);
+        let numbers_slice = harness.input(&numbers)?;
+        let recording = &mut harness.recording;
+        kernels::position_rows::record(recording, grid, range.clone(), table, &numbers_slice, &x.slice)?;
+        reference::position_rows::compute(grid, table, &numbers, &mut whole);
         x.expected().copy_from_slice(&whole[inside]);
         // Coordinates are rounded before the interpolation.
         x.magnitude = 4.0;
@@ -77,7 +76,7 @@ pub fn add_features(tokens: usize, width: usize, offset: usize) -> Case {
         let mut x = harness.in_place(&numbers)?;
         let (sources_slice, features_slice) = (harness.words(&sources)?, harness.input(&features)?);
         let (recording, inputs) = (&mut harness.recording, [&sources_slice, &features_slice]);
-        kernels::add_features::record(recording, (tokens, width), offset, inputs, &x.slice)?;
+        kernels::add_features::record(recording, RowShape { rows: tokens, width }, offset, inputs, &x.slice)?;
         reference::add_features::compute(width, offset, &sources, &features, x.expected());
         Ok(vec![x])
     })

@@ -5,6 +5,7 @@ use super::products::arrange;
 use super::{Case, EXACT, HALVES, POINTWISE, SUM, label};
 use crate::config::Activation;
 use crate::kernels;
+use crate::kernels::RowShape;
 use crate::kernels::peak::Numbers;
 use crate::reference;
 
@@ -53,7 +54,7 @@ pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
         move |harness| {
             let x = harness.random.numbers(threads, 1.0); // [threads]
             let (input, mut y) = (harness.input(&x)?, harness.output(threads, Holds::Numbers)?);
-            kernels::peak::record(&mut harness.recording, numbers, (threads, turns), &input, &y.slice)?;
+            kernels::peak::record(&mut harness.recording, numbers, threads, turns, &input, &y.slice)?;
             let compute = if numbers == Numbers::Int8 { reference::peak::integers } else { reference::peak::floats };
             compute(turns, &x, y.expected());
             Ok(vec![y])
@@ -77,7 +78,8 @@ pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize)
 }
 
 /// Rows of numbers up to `size` around random means.
-pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
+pub fn layer_norm(shape: RowShape, eps: f32, size: f32) -> Case {
+    let RowShape { rows, width } = shape;
     let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size}"));
     Case::new(kernels::layer_norm::kernel(), SUM, sizes, move |harness| {
         let mut x = harness.random.numbers(rows * width, size);
@@ -90,7 +92,7 @@ pub fn layer_norm((rows, width): (usize, usize), eps: f32, size: f32) -> Case {
         let (x_slice, weight_slice, bias_slice) = (harness.input(&x)?, harness.input(&weight)?, harness.input(&bias)?);
         let recording = &mut harness.recording;
         let vectors = [&weight_slice, &bias_slice];
-        kernels::layer_norm::record(recording, (rows, width), eps, &x_slice, vectors, &y.slice)?;
+        kernels::layer_norm::record(recording, shape, eps, &x_slice, vectors, &y.slice)?;
         reference::layer_norm::compute(eps, &x, &weight, &bias, y.expected());
         Ok(vec![y])
     })

@@ -72,7 +72,8 @@ pub fn embed_rows(
     layout: Layout,
     tokens: usize,
     hidden: usize,
-    (vocabulary, rows_of_part): (usize, usize),
+    vocabulary: usize,
+    rows_of_part: usize,
     features: usize,
 ) -> Case {
     let parts = vocabulary.div_ceil(rows_of_part.next_multiple_of(ROW_GROUP)).min(embed::parts_at_once(layout));
@@ -169,6 +170,17 @@ pub fn seen(uses: Features, k: usize, x: &[f32], w: &[f32]) -> (Vec<f32>, Vec<f3
     }
 }
 
+/// Sizes of a product `[m, k] * [n, k]^T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Product {
+    /// Rows of inputs.
+    pub m: usize,
+    /// Rows of the matrix.
+    pub n: usize,
+    /// Inputs of a row.
+    pub k: usize,
+}
+
 /// A matrix in a layout, in parts of this many rows.
 pub(super) type Cut = (Layout, MatrixShape, usize);
 
@@ -204,7 +216,7 @@ pub(super) fn linear(
 pub fn matmul(
     against: Against,
     (layout, tuning): (Layout, many::Tuning),
-    (m, n, k): (usize, usize, usize),
+    Product { m, n, k }: Product,
     into: Into,
     rows_of_part: usize,
 ) -> Case {

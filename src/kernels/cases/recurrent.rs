@@ -5,6 +5,7 @@ use super::products::arrange;
 use super::{Case, SUM, label};
 use crate::kernels::delta_scan::{DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{GatedHeadNorm, NormMode};
+use crate::reference::delta_scan::GateRows;
 use crate::{kernels, reference};
 
 /// A scan that continues a state, with decays from almost none to almost all.
@@ -29,7 +30,8 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
         let (rate_slice, dt_slice) = (harness.input(&rate)?, harness.input(&dt)?);
         let scan = DeltaScan {
             rows: &rows_slice,
-            place: (stride, offset),
+            stride,
+            gate_offset: offset,
             before: &seen_kept.slice,
             conv: &conv_slice,
             rates: [&rate_slice, &dt_slice],
@@ -39,9 +41,9 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
         };
         kernels::delta_scan::record(&mut harness.recording, tokens, heads, &scan)?;
         let y = reference::delta_scan::convolved(&rows, stride, &seen, &conv); // [tokens, q | k | v]
-        let rows = (&rows[..], stride, offset);
+        let gates = GateRows { rows: &rows, stride, offset };
         let mut after = before.clone();
-        reference::delta_scan::compute(heads, &y, rows, [&rate, &dt], &mut after, out.expected());
+        reference::delta_scan::compute(heads, &y, gates, [&rate, &dt], &mut after, out.expected());
         if keeps {
             state.expected().copy_from_slice(&after);
         }
@@ -50,12 +52,23 @@ pub fn delta_scan(tokens: usize, heads: DeltaHeads, keeps: bool) -> Case {
     })
 }
 
-/// Heads of numbers up to 3, with gates in rows after `channels` other columns.
-pub fn gated_head_norm(
-    (tokens, heads, dim): (usize, usize, usize),
-    (channels, spare): (usize, usize),
-    mode: NormMode,
-) -> Case {
+/// Sizes of a norm of heads with gates.
+#[derive(Debug, Clone, Copy)]
+pub struct NormedHeads {
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Heads of a token.
+    pub heads: usize,
+    /// Width of a head.
+    pub dim: usize,
+    /// Columns before the gates.
+    pub channels: usize,
+    /// Columns after the gates.
+    pub spare: usize,
+}
+
+/// Heads of numbers up to 3, with their gates.
+pub fn gated_head_norm(NormedHeads { tokens, heads, dim, channels, spare }: NormedHeads, mode: NormMode) -> Case {
     let sizes =
         label(format_args!("tokens={tokens} heads={heads} dim={dim} channels={channels} spare={spare} {mode:?}"));
     Case::new(kernels::gated_head_norm::kernel(), SUM, sizes, move |harness| {
@@ -66,19 +79,24 @@ pub fn gated_head_norm(
         let before = harness.random.numbers(3 * channels, 6.0); // [3, channels]
         let (mut x, mut seen) = (harness.in_place(&numbers)?, harness.in_place(&before)?);
         let (rows_slice, weight_slice) = (harness.input(&rows)?, harness.input(&weight)?);
-        let buffers = GatedHeadNorm {
+        let norm = GatedHeadNorm {
+            tokens,
+            heads,
+            dim,
             x: &x.slice,
             lane_layout: harness.lane_layout,
             rows: &rows_slice,
-            place: (stride, channels),
+            stride,
+            gate_offset: channels,
             weight: &weight_slice,
+            eps,
+            channels,
             seen: &seen.slice,
         };
-        let (recording, sizes) = (&mut harness.recording, (tokens, heads, dim));
-        kernels::gated_head_norm::record(recording, sizes, (eps, channels), mode, &buffers)?;
+        kernels::gated_head_norm::record(&mut harness.recording, mode, &norm)?;
         if mode != NormMode::Keep {
-            let place = (stride, channels);
-            reference::gated_head_norm::compute(heads, eps, x.expected(), &rows, place, &weight);
+            let gates = GateRows { rows: &rows, stride, offset: channels };
+            reference::gated_head_norm::compute(heads, eps, x.expected(), gates, &weight);
             arrange(harness.lane_layout, x.expected());
         }
         if mode != NormMode::Norm {

@@ -201,7 +201,7 @@ pub fn scan_rows(vocab: usize, shape: Logits, count: usize) -> Case {
 }
 
 /// Rows whose inputs are drafts. The first `right` drafts equal the sampled tokens.
-pub fn accept(vocab: usize, shape: Logits, (count, right): (usize, usize)) -> Case {
+pub fn accept(vocab: usize, shape: Logits, count: usize, right: usize) -> Case {
     let sizes = label(format_args!("vocab={vocab} {} {:?} rows={count} right={right}", shape.name, shape.unusable));
     Case::new(kernels::accept::kernel(), EXACT, sizes, move |harness| {
         let (scenes, words, values) = rows(harness, vocab, shape, count)?;

@@ -236,7 +236,6 @@ impl Gemv {
                 ("REDUCE", reduces.into()),
                 ("WHOLE_BLOCKS", 1),
                 ("PACKED", is_dot.into()),
-                ("TILED", 0),
             ]);
         let halves = if self.pieces > 0 { 1 } else { 2 };
         let shader = if is_dot {

@@ -11,7 +11,7 @@ pub fn row(pages: &[u32], position: usize) -> usize {
 }
 
 /// Index of the scales of a head in a row. The scales of a head in a page are contiguous.
-pub fn scales_at(row: usize, (kv_head, kv_heads): (usize, usize)) -> usize {
+pub fn scales_at(row: usize, kv_head: usize, kv_heads: usize) -> usize {
     (row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE
 }
 
@@ -58,7 +58,7 @@ pub fn append(append: Append<'_>, precision: KvPrecision, qkv: &[f32], cache: Ca
         cache.k[head * k.len()..(head + 1) * k.len()].copy_from_slice(&k);
         cache.v[head * v.len()..(head + 1) * v.len()].copy_from_slice(&v);
         if precision == KvPrecision::Int8 {
-            cache.scales[scales_at(row, (kv_head, kv_heads))] = u32::from(k_scale) | u32::from(v_scale) << 16;
+            cache.scales[scales_at(row, kv_head, kv_heads)] = u32::from(k_scale) | u32::from(v_scale) << 16;
         }
     }
 }

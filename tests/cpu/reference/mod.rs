@@ -174,7 +174,7 @@ fn both_rope_pairings_are_one_up_to_the_order_of_lanes() {
 fn patch_merge_has_the_order_of_unfold() {
     let x: Vec<f32> = (0..24_u8).map(f32::from).collect(); // [2, 6, 2]
     let mut y = [f32::NAN; 24]; // [3, 2 * 2 * 2]
-    patch_merge::compute((1, 3), 2, 2, &x, &mut y);
+    patch_merge::compute(patch_merge::Squares { columns: 3, merge: 2, channels: 2 }, &x, &mut y);
     let merged = [
         0.0, 2.0, 12.0, 14.0, 1.0, 3.0, 13.0, 15.0, 4.0, 6.0, 16.0, 18.0, 5.0, 7.0, 17.0, 19.0, 8.0, 10.0, 20.0, 22.0,
         9.0, 11.0, 21.0, 23.0,

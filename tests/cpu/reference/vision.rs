@@ -146,7 +146,8 @@ fn projector_is_that_of_transformers() {
         let numbers = done..done + rows * columns * HIDDEN;
         done = numbers.end;
         let grid = (rows / MERGE, columns / MERGE);
-        patch_merge::compute(grid, MERGE, HIDDEN, &normed[numbers.clone()], &mut squares[numbers]);
+        let merged = patch_merge::Squares { columns: grid.1, merge: MERGE, channels: HIDDEN };
+        patch_merge::compute(merged, &normed[numbers.clone()], &mut squares[numbers]);
     }
     let merged = linear(&squares, HIDDEN * MERGE * MERGE, &weight("patch_merger.merging_layer"));
     assert_close(&merged, &expected.get(&format!("{CASE}.merged")), "merged");

@@ -10,7 +10,7 @@ use ocelli::kernels::gemv::{Gemv, LaneLayouts, Norm, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
 use ocelli::kernels::rope::{self, Rope};
 use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
-use ocelli::kernels::{Linear, embed_rows, layer_norm, matvec, rms_norm};
+use ocelli::kernels::{Linear, RowShape, embed_rows, layer_norm, matvec, rms_norm};
 use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::upload::{RowShard, Weight};
 
@@ -141,7 +141,7 @@ fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
     let sizes = (1, INPUTS);
     launch(|recording| match tuning {
         Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, (&weight, lane_layouts().gain), &y),
-        None => layer_norm::record(recording, sizes, 1e-5, &x, [&weight, &bias], &y),
+        None => layer_norm::record(recording, RowShape { rows: 1, width: INPUTS }, 1e-5, &x, [&weight, &bias], &y),
     })
 }
 

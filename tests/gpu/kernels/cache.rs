@@ -18,7 +18,7 @@ const LARGEST: f32 = 65_504.0;
 /// A step buffer at position 0 for one token, without rotation and scale.
 fn unrotated(head_dim: usize) -> Vec<u32> {
     let row: Vec<f32> = [1.0, 0.0].into_iter().cycle().take(head_dim).chain([1.0, 0.0, 0.0, 0.0]).collect();
-    step_words((0, 0), &[0], &row)
+    step_words(0, 0, &[0], &row)
 }
 
 /// Heads of values, stored in the cache without rotation and read back. `// [heads, head_dim]`

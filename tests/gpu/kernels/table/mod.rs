@@ -10,7 +10,7 @@ mod sampling;
 mod step;
 
 use ocelli::gpu::Features;
-use ocelli::kernels::cases::{Case, Into, Scores};
+use ocelli::kernels::cases::{Case, Into, Product, Scores};
 
 /// A name and its rows.
 pub(crate) type Group = (&'static str, fn() -> Vec<Case>);
@@ -43,6 +43,10 @@ const PLAIN: Into = Into { bias: false, accumulate: false, around: (0, 0) };
 fn into_in_turn(index: usize) -> Into {
     let around = if index & 4 == 0 { (0, 0) } else { (5, 2) };
     Into { bias: index & 1 != 0, accumulate: index & 2 != 0, around }
+}
+
+fn product(m: usize, n: usize, k: usize) -> Product {
+    Product { m, n, k }
 }
 
 /// The optional features in a table of tunings.

@@ -2,6 +2,8 @@
 
 use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::kernels::cases::{Case, add_features, patch_merge, patchify, position_rows, rope};
+use ocelli::kernels::patch_merge::Squares;
+use ocelli::kernels::position_rows::{Grid, PositionTable};
 use ocelli::kernels::rope::Heads;
 
 use super::pointwise::FOLDED;
@@ -9,46 +11,55 @@ use super::pointwise::FOLDED;
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
     rows.extend(rope_rows());
-    for (grid, merge, channels) in [
-        ((1, 1), 2, 3),
-        ((1, 3), 1, 48),
-        ((3, 1), 2, 64),
-        ((5, 7), 2, 33),
-        ((2, 3), 4, 5),
-        ((3, 2), 3, 127),
-        ((7, 5), 2, 65),
+    let squares = |columns, merge, channels| Squares { columns, merge, channels };
+    for (rows_of_squares, squares) in [
+        (1, squares(1, 2, 3)),
+        (1, squares(3, 1, 48)),
+        (3, squares(1, 2, 64)),
+        (5, squares(7, 2, 33)),
+        (2, squares(3, 4, 5)),
+        (3, squares(2, 3, 127)),
+        (7, squares(5, 2, 65)),
     ] {
-        rows.push(patch_merge(grid, merge, channels, 0..grid.0 * grid.1));
+        rows.push(patch_merge(rows_of_squares, squares, 0..rows_of_squares * squares.columns));
     }
     rows.extend([
-        patch_merge((33, 31), 2, 513, 0..33 * 31),
-        patch_merge((5, 7), 2, 33, 6..23),
-        patch_merge((3, 2), 3, 5, 5..6),
+        patch_merge(33, squares(31, 2, 513), 0..33 * 31),
+        patch_merge(5, squares(7, 2, 33), 6..23),
+        patch_merge(3, squares(2, 3, 5), 5..6),
     ]);
-    for (grid, side) in
-        [((1, 1), 2), ((1, 3), 14), ((3, 1), 16), ((5, 7), 3), ((2, 3), 32), ((7, 5), 14), ((1, 1), 255)]
-    {
-        rows.push(patchify(grid, side, 1, 0..grid.0 * grid.1));
+    let grid = |rows, columns, merge| Grid { rows, columns, merge };
+    for (grid, side) in [
+        (grid(1, 1, 1), 2),
+        (grid(1, 3, 1), 14),
+        (grid(3, 1, 1), 16),
+        (grid(5, 7, 1), 3),
+        (grid(2, 3, 1), 32),
+        (grid(7, 5, 1), 14),
+        (grid(1, 1, 1), 255),
+    ] {
+        rows.push(patchify(grid, side, 0..grid.rows * grid.columns));
     }
     rows.extend([
-        patchify((65, 55), 14, 1, 0..65 * 55),
-        patchify((5, 7), 14, 1, 9..26),
-        patchify((3, 5), 3, 1, 14..15),
-        patchify((66, 54), 16, 2, 0..66 * 54),
-        patchify((4, 10), 14, 2, 9..26),
-        patchify((6, 9), 5, 3, 53..54),
+        patchify(grid(65, 55, 1), 14, 0..65 * 55),
+        patchify(grid(5, 7, 1), 14, 9..26),
+        patchify(grid(3, 5, 1), 3, 14..15),
+        patchify(grid(66, 54, 2), 16, 0..66 * 54),
+        patchify(grid(4, 10, 2), 14, 9..26),
+        patchify(grid(6, 9, 3), 5, 53..54),
     ]);
-    for (grid, merge, side, width) in [
-        ((1, 1), 1, 6, 4),
-        ((2, 2), 2, 1, 8),
-        ((2, 4), 2, 48, 12),
-        ((12, 6), 2, 6, 132),
-        ((5, 7), 1, 9, 64),
-        ((66, 100), 2, 48, 36),
+    let table = |side, width| PositionTable { side, width };
+    for (grid, table) in [
+        (grid(1, 1, 1), table(6, 4)),
+        (grid(2, 2, 2), table(1, 8)),
+        (grid(2, 4, 2), table(48, 12)),
+        (grid(12, 6, 2), table(6, 132)),
+        (grid(5, 7, 1), table(9, 64)),
+        (grid(66, 100, 2), table(48, 36)),
     ] {
-        rows.push(position_rows(grid, merge, (side, width), 0..grid.0 * grid.1));
+        rows.push(position_rows(grid, table, 0..grid.rows * grid.columns));
     }
-    rows.push(position_rows((6, 10), 2, (7, 20), 9..41));
+    rows.push(position_rows(grid(6, 10, 2), table(7, 20), 9..41));
     rows.extend(
         [(1, 4, 0), (2, 132, 1), (65, 64, 3), (300, 2048, 2)]
             .map(|(tokens, width, offset)| add_features(tokens, width, offset)),

@@ -2,6 +2,7 @@
 
 use ocelli::config::Activation;
 use ocelli::gpu::Features;
+use ocelli::kernels::RowShape;
 use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm};
 use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
@@ -14,6 +15,7 @@ pub(super) const FOLDED: usize = 32_768 * 64 + 77;
 
 pub(crate) fn rows() -> Vec<Case> {
     let mut rows = Vec::new();
+    let shape = |rows, width| RowShape { rows, width };
     for kind in ACTIVATIONS {
         rows.extend(WIDTHS.map(|len| activation(len, kind, 6.0)));
         rows.extend([1e-3, 1.0, 30.0, 90.0, 1e4, 1e18, 1e30].map(|size| activation(129, kind, size)));
@@ -35,9 +37,13 @@ pub(crate) fn rows() -> Vec<Case> {
         rms_norm(PLAIN, (5000, 4), 1e-5, 1.0),
     ]);
     for width in [4, 12, 128, 252, 256, 260, 1152, 4608] {
-        rows.extend([1, 3, 33].map(|rows| layer_norm((rows, width), 1e-6, 3.0)));
+        rows.extend([1, 3, 33].map(|rows| layer_norm(RowShape { rows, width }, 1e-6, 3.0)));
     }
-    rows.extend([layer_norm((2, 128), 1e-6, 1e-6), layer_norm((2, 128), 1e-6, 1e12), layer_norm((5000, 4), 1e-5, 1.0)]);
+    rows.extend([
+        layer_norm(shape(2, 128), 1e-6, 1e-6),
+        layer_norm(shape(2, 128), 1e-6, 1e12),
+        layer_norm(shape(5000, 4), 1e-5, 1.0),
+    ]);
     rows.extend(
         [64, 128, 896, 3072]
             .map(|width| rms_norm(PLAIN, (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))),

@@ -1,7 +1,7 @@
 //! Rows of the kernels of gated delta nets.
 
 use ocelli::kernels::LaneLayout;
-use ocelli::kernels::cases::{Case, delta_scan, gated_head_norm};
+use ocelli::kernels::cases::{Case, NormedHeads, delta_scan, gated_head_norm};
 use ocelli::kernels::delta_scan::DeltaHeads;
 use ocelli::kernels::gated_head_norm::NormMode;
 
@@ -15,15 +15,18 @@ pub(crate) fn rows() -> Vec<Case> {
             rows.extend([true, false].map(|keeps| delta_scan(tokens, heads, keeps)));
         }
     }
-    for sizes in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
+    for (tokens, heads, dim) in [(1, 1, 32), (1, 16, 128), (2, 2, 64), (3, 5, 64), (4, 3, 32), (70, 4, 60)] {
         for mode in [NormMode::All, NormMode::Norm, NormMode::Keep] {
-            rows.extend([(1, 0), (64, 2), (6144, 32)].map(|around| gated_head_norm(sizes, around, mode)));
+            rows.extend(
+                [(1, 0), (64, 2), (6144, 32)].map(|(channels, spare)| {
+                    gated_head_norm(NormedHeads { tokens, heads, dim, channels, spare }, mode)
+                }),
+            );
         }
     }
     for (tokens, heads, dim) in [(1, 3, 32), (2, 2, 64), (4, 5, 96), (3, 16, 128), (1, 2, 256)] {
-        rows.push(
-            gated_head_norm((tokens, heads, dim), (64, 2), NormMode::Norm).with_lane_layout(LaneLayout::for_lanes(dim)),
-        );
+        let sizes = NormedHeads { tokens, heads, dim, channels: 64, spare: 2 };
+        rows.push(gated_head_norm(sizes, NormMode::Norm).with_lane_layout(LaneLayout::for_lanes(dim)));
     }
     rows
 }

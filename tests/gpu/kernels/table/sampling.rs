@@ -39,10 +39,10 @@ fn accept_rows() -> Vec<Case> {
         for shape in [PEAKED, Logits::FLAT, TIES, EQUAL, FORBIDDEN, NOTHING] {
             let count = [1, 2, 3, 4, 5, 8][(rows.len() + index) % 6];
             rows.push(scan_rows(vocab, shape, count));
-            rows.extend([0, count / 2, count - 1].map(|right| accept(vocab, shape, (count, right))));
+            rows.extend([0, count / 2, count - 1].map(|right| accept(vocab, shape, count, right)));
         }
     }
-    rows.extend([accept(1000, unusable(64, 3), (4, 3)), scan_rows(1000, unusable(64, 3), 4)]);
+    rows.extend([accept(1000, unusable(64, 3), 4, 3), scan_rows(1000, unusable(64, 3), 4)]);
     rows.extend(masked(PEAKED).map(|shape| scan_rows(1001, shape, 4)));
     rows
 }
