@@ -5,12 +5,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
-wasm_target_dir=target/wasm
-wasm_modules=target/wasm/modules
+# A crate of `wasm` for each module. For pages that are served from here they are compiled quickly, for the npm package small.
+wasm_crates=(engine import pictures grammar bench)
+wasm_profile=wasm-local
+wasm_target_dir=target/wasm-local
+wasm_flags=
+wasm_passes=-O1
 glue=www/dist/ocelli/wasm
-# 8 kB less to download without the places of panics: a stack trace has their functions.
-wasm_flags=-Zlocation-detail=none
-wasm_features=ocelli/engine-module,ocelli/together,ocelli/snapshots,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
   cat <<'TEXT'
@@ -179,54 +180,54 @@ build_all() {
   build_page
 }
 
+# The wasm modules, one of each crate in `wasm`.
 build_wasm() {
   say "building the wasm modules"
-  build_wasm_module ocelli ocelli engine-module
-  build_wasm_module ocelli_full ocelli engine-module,together,snapshots
-  build_wasm_module ocelli_import ocelli import-module
-  build_wasm_module ocelli_pictures ocelli-pictures exports
-  # Smaller still without the fields of what `Debug` prints.
-  wasm_target_dir=target/wasm-grammar wasm_flags="$wasm_flags -Zfmt-debug=shallow" build_wasm_module ocelli_grammar ocelli-grammar
+  cargo_wasm build --profile "$wasm_profile" "${wasm_crates[@]/#/--package=wasm-}"
 }
 
-# Module $1: crate $2 with the features $3. A crate's modules are all built under its own name.
-build_wasm_module() {
-  cargo_wasm build --lib --profile wasm --package "$2" --features "${3:-}"
-  mkdir -p "$wasm_modules"
-  cp "$wasm_target_dir/$wasm_target/wasm/${2//-/_}.wasm" "$wasm_modules/$1.wasm"
-}
-
-# `cargo` for wasm32 on the road chosen, in target folders of its own: native builds keep theirs.
+# `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs. Clippy is in the compiler's place, as in native
+# builds; here it warns.
 cargo_wasm() (
   options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
   # Without RUSTC_BOOTSTRAP a stable compiler refuses flags with -Z.
   export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} $wasm_flags"
   if [[ $(wasm_road) == rustup ]]; then
-    cargo "$1" "${options[@]}"
+    RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) cargo "$1" "${options[@]}"
   else
-    cargo=(cargo "$1")
-    [[ $1 != clippy ]] || cargo=("$(dpkg -L rust-web-clippy | grep 'bin/cargo-clippy$')" clippy)
-    RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$') CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld) \
-      "${cargo[@]}" -Zbuild-std=std,panic_abort "${options[@]}"
+    export RUSTC RUSTC_WORKSPACE_WRAPPER CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER
+    RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$')
+    RUSTC_WORKSPACE_WRAPPER=$(dpkg -L rust-web-clippy | grep 'bin/clippy-driver$')
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld)
+    cargo "$1" -Zbuild-std=std,panic_abort "${options[@]}"
   fi
 )
 
-# JavaScript for the module, and the module made smaller.
+# The JavaScript side of the modules that have changed.
 build_glue() {
-  local module inputs=("$wasm_modules" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
-  [[ -f $glue/ocelli_bg.wasm ]] && unchanged glue "${inputs[@]}" && return
-  say "writing its JavaScript side and optimising it"
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
-  for module in ocelli ocelli_full ocelli_import ocelli_pictures ocelli_grammar; do
-    target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
-    # Features are read from the module. --all-features would emit what no browser loads.
-    # Each pass leaves something for the next: three are 0.3 % smaller than one.
-    for size in -Oz -Os -Oz; do
-      www/node_modules/.bin/wasm-opt "$size" "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
-    done
+  local crate job jobs=()
+  for crate in "${wasm_crates[@]}"; do
+    build_module_glue "$crate" &
+    jobs+=($!)
   done
-  done_with glue "${inputs[@]}"
+  for job in "${jobs[@]}"; do wait "$job"; done
+}
+
+# The same of one module; then wasm-opt makes it smaller, by the passes $wasm_passes.
+build_module_glue() {
+  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass
+  [[ $1 != engine ]] || name=ocelli
+  local inputs=("$module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
+  [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
+  say "writing the JavaScript side of $name"
+  target/tools/debug/bindgen "$module" "$glue" "$name"
+  # Features are read from the module. --all-features would emit what no browser loads.
+  for pass in $wasm_passes; do
+    www/node_modules/.bin/wasm-opt "$pass" "$glue/${name}_bg.wasm" -o "$glue/${name}_bg.wasm"
+  done
+  done_with "$name" "${inputs[@]}"
 }
 
 build_page() {

@@ -20,21 +20,8 @@ async function buildPackage() {
     if (entry !== "wasm") await rm(join(dist, "ocelli", entry), { recursive: true });
   }
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
-  const glue = {
-    name: "wasm-glue",
-    setup: ({ onResolve }) =>
-      onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, ({ path }) => ({ path: join(dist, "ocelli/wasm", basename(path)) })),
-  };
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
-  // Minified, an import would lose the comments.
-  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
-  const worker = { ...shared, entryPoints: ["src/worker.ts"], format: "iife", minify: true, banner };
-  await build({ ...worker, outfile: "dist/ocelli/worker.js", plugins: [glue] });
-  const full = inPlaceOf("full-engine", {
-    "/wasm/ocelli.js": join(dist, "ocelli/wasm/ocelli_full.js"),
-    "/engine-core.js": join(www, "src/worker/engine-full.ts"),
-  });
-  await build({ ...worker, outfile: "dist/ocelli/worker-full.js", plugins: [full, glue] });
+  await buildWorker("src/worker.ts", "dist/ocelli/worker.js", (name) => name);
   // Beside the wasm modules: it is loaded when it is wanted, as they are.
   await build({ ...shared, entryPoints: { usage: "src/usage/index.ts" }, outdir: "dist/ocelli/wasm", minify: true });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
@@ -45,22 +32,24 @@ async function buildPackage() {
   }
 }
 
+/** `glueOf` names the JavaScript side of a wasm module that imports of another's get. */
+function buildWorker(entry, outfile, glueOf) {
+  const resolve = ({ path }) => ({ path: join(dist, "ocelli/wasm", glueOf(basename(path))) });
+  const glue = { name: "wasm-glue", setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, resolve) };
+  // Minified, an import would lose the comments.
+  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
+  return build({ ...shared, entryPoints: [entry], outfile, format: "iife", minify: true, banner, plugins: [glue] });
+}
+
 /** An esbuild plugin: imports that match `filter` are not bundled, and import `path` from the output. */
 function external(name, filter, path) {
   return { name, setup: ({ onResolve }) => onResolve({ filter }, () => ({ path, external: true })) };
 }
 
-/** An esbuild plugin: imports that end as the keys do are of other files. */
-function inPlaceOf(name, files) {
-  const resolve = ({ path }) => {
-    const end = Object.keys(files).find((end) => path.endsWith(end));
-    return end && { path: files[end] };
-  };
-  return { name, setup: ({ onResolve }) => onResolve({ filter: /\.js$/ }, resolve) };
-}
-
 /** The page uses the built package, as any other page does. */
 async function buildPage() {
+  // The module of the benchmark has all that the engine's has.
+  await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/src\/index\.js$/, "./ocelli/index.js");
   await build({ ...shared, entryPoints: ["demo/app.ts", "demo/bench.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
   for (const file of ["index.html", "bench.html", "style.css", "models.css", "bench.css", "icon.svg", "manifest.webmanifest"]) {
@@ -79,8 +68,8 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats, importers and the larger engine are loaded when they are wanted.
-    shell.push({ url: file, integrity, isLate: /\/(ocelli_(full|grammar|import)_bg\.wasm|worker-full\.js)$/.test(file) });
+    // Formats, importers and the benchmark are loaded when they are wanted.
+    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|grammar|import)_bg\.wasm)$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

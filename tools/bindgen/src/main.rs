@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use walrus::{FunctionBuilder, FunctionKind, Module, ModuleConfig};
+use walrus::{Module, ModuleConfig};
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
@@ -27,7 +27,6 @@ fn generate(module: &str, out_dir: &str, name: &str) -> Result<(), String> {
     config.strict_validate(false).generate_dwarf(false).generate_name_section(true).generate_producers_section(true);
     let mut parsed = config.parse_file(module).map_err(|error| format!("{module}: {error:#}"))?;
     drop_c_functions(&mut parsed);
-    drop_backtraces(&mut parsed);
     // The page says where the module is: without `import.meta` the worker is a valid classic script, too.
     bindgen.input_module(name, parsed).out_name(name).typescript(true).omit_default_module_path(true);
     // A fault in these ends no conversation: they are started anew.
@@ -42,26 +41,6 @@ fn drop_c_functions(module: &mut Module) {
     let unused: Vec<_> =
         module.exports.iter().filter(|export| export.name.starts_with("llg_")).map(|export| export.id()).collect();
     unused.into_iter().for_each(|export| module.exports.delete(export));
-}
-
-/// What the standard library prints the frames of a backtrace with, 27 kB: it finds none on this target.
-fn drop_backtraces(module: &mut Module) {
-    let local =
-        module.funcs.iter_local().filter(|(id, _)| module.funcs.get(*id).name.as_deref().is_some_and(prints_frames));
-    let unused: Vec<_> = local.map(|(id, function)| (id, function.ty(), function.args.clone())).collect();
-    for (id, ty, args) in unused {
-        let (takes, gives) = (module.types.params(ty).to_vec(), module.types.results(ty).to_vec());
-        let mut builder = FunctionBuilder::new(&mut module.types, &takes, &gives);
-        builder.func_body().unreachable();
-        module.funcs.get_mut(id).kind = FunctionKind::Local(builder.local_func(args));
-    }
-}
-
-/// By the mangled name, `_RNv..Cs<hash>_<length><crate>..`. The first crate is the function's own: those behind it are of types, and of who first
-/// used a generic function, which others may use, too.
-fn prints_frames(name: &str) -> bool {
-    let path = name.split_once("Cs").and_then(|(_, path)| path.split_once('_')).map_or("", |(_, path)| path);
-    path.starts_with("14rustc_demangle") || name.contains("21print_raw_with_column")
 }
 
 /// Names the library that declares `Symbol.dispose`, which is in no project's `lib` by default.

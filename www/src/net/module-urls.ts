@@ -6,8 +6,6 @@ import { MODULES, type ModuleName, type ModuleUrls } from "./wasm-module.js";
 export interface ModuleOptions {
   /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
   wasmUrl?: string | URL;
-  /** Where `ocelli_full_bg.wasm` is, if not beside `ocelli_bg.wasm`. It is in the place of that where `parallel` or `cache` is set. */
-  fullUrl?: string | URL;
   /** Where `ocelli_pictures_bg.wasm` is, if not beside `ocelli_bg.wasm`. It reads picture files. */
   picturesUrl?: string | URL;
   /** Where `ocelli_grammar_bg.wasm` is, if not there either. It is loaded when the first request wants a format. */
@@ -34,7 +32,6 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
   // Bundlers look for exactly this form, each on one line.
   return {
     engine: place("engine", () => new URL("./wasm/ocelli_bg.wasm", import.meta.url)),
-    full: place("full", () => new URL("./wasm/ocelli_full_bg.wasm", import.meta.url)),
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),

@@ -5,7 +5,6 @@ import { Once } from "../once.js";
 /** Every module: its file, the option of `Parts` that says where it is, and what errors call it. */
 export const MODULES = {
   engine: { file: "ocelli_bg.wasm", option: "wasmUrl", what: "wasm module" },
-  full: { file: "ocelli_full_bg.wasm", option: "fullUrl", what: "wasm module" },
   pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
   formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
   import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
