@@ -10,19 +10,21 @@ wasm_crates=(engine import pictures grammar bench)
 wasm_profile=wasm-local
 wasm_target_dir=target/wasm-local
 wasm_flags=
-wasm_passes=-O1
+wasm_passes=
 glue=www/dist/ocelli/wasm
 
 usage() {
   cat <<'TEXT'
 usage: ./build.sh VERB
-  setup            install what is missing
-  build            the wasm module and the page, into www/dist
+  setup            install missing tools
+  build            the wasm modules and the page, compiled quickly, into www/dist
   serve [PORT]     build, then serve the page (default port 8080)
+  package          the npm package with small wasm modules, into www/dist, and its tests, which bound its size
   check            format, lints, types and the tests that need neither a GPU nor a browser
-  test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
+  test             format, lints, native tests, page tests in Chromium, and in Firefox those that depend on the browser; CI runs this
   test NAME...     some tests: NAME is a file or folder of tests/cpu, tests/gpu or tests (`kernels`), or a page test
-                   (`api.test.ts`); `bundlers` is the npm package in projects of five bundlers, which no other verb runs
+                   (`api.test.ts`); `bundlers` is the npm package in projects of five bundlers
+  test-all         all tests: more cases of each kind, every page test in both browsers, the npm package and the bundlers
   bench [ARGS]     kernels on this device
   bench --model [PKG] [ARGS]
                    a whole model on this device, by default a random one of the shape in benches/shapes/mid.json; ARGS as of
@@ -43,8 +45,10 @@ main() {
     setup) setup_build; setup_test ;;
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
+    package) setup_build; setup_test; build_package; test_package ;;
     check) setup_build; check ;;
-    test) setup_build; setup_test; if (($#)); then test_some "$@"; else test_all; fi ;;
+    test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
+    test-all) setup_build; setup_test; test_all ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
     *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
@@ -238,6 +242,17 @@ build_page() {
   done_with page "${inputs[@]}"
 }
 
+# The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
+build_package() {
+  wasm_profile=wasm
+  wasm_target_dir=target/wasm
+  # 8 kB less to download without the places of panics: a stack trace has their functions.
+  wasm_flags=-Zlocation-detail=none
+  # Each pass leaves something for the next.
+  wasm_passes="-Oz -Os -Oz"
+  build_all
+}
+
 serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
@@ -260,24 +275,61 @@ check() {
   cargo_native test --package ocelli-grammar
 }
 
-test_all() {
+run_tests() {
   say "format"
   cargo fmt --check
-  say "the wasm module and the page, beside the native tests: building; output of the first in target/page.log"
+  say "the wasm modules and the page, beside the native tests: building; output of the first in target/page.log"
   mkdir -p target
-  (build_all && say "lints, wasm32" && cargo_wasm clippy --lib --workspace --features "$wasm_features" -- -D warnings) >target/page.log 2>&1 &
+  build_all >target/page.log 2>&1 &
   local page=$!
   cargo_native build --all-targets
-  wait "$page" || { cat target/page.log; fail "the wasm module or the page did not build"; }
-  say "documentation of the crate"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures
-  say "native tests"
-  cargo_native test
-  cargo_native test --package ocelli-grammar
-  ! has tint || cargo_native test --test cpu tint -- --ignored
+  wait "$page" || { cat target/page.log; fail "the wasm modules or the page did not build"; }
+  ! grep -E '^warning: .* generated .* warning' target/page.log || { cat target/page.log; fail "clippy warns of wasm32"; }
+  test_native
   say "format, lints and types of the page"
   (cd www && npm run --silent check)
   test_page
+}
+
+test_native() {
+  local kernels
+  kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
+  say "native tests"
+  cargo_native test --lib --bins --test cpu --test weights --test fuzz
+  cargo_native test --doc
+  cargo_native test --package ocelli-grammar
+  ! has tint || cargo_native test --test cpu tint -- --ignored
+  cargo_native test --test gpu -- --skip kernels::
+  # shellcheck disable=SC2086 # several paths
+  test_changed kernels "--test gpu -- kernels::" $kernels tests/gpu/kernels tests/gpu/device.rs
+  # shellcheck disable=SC2086
+  test_changed isa "--test isa" $kernels tests/isa
+}
+
+# The tests that the arguments $2 of `cargo test` name, unless they passed with the same inputs (the other arguments) before.
+test_changed() {
+  [[ ${OCELLI_TESTS:-} != all ]] && unchanged "tests-$1" "${@:3}" && say "$1: passed before, and nothing changed" && return
+  # shellcheck disable=SC2086 # several arguments
+  cargo_native test $2
+  done_with "tests-$1" "${@:3}"
+}
+
+# The same with more cases, and what takes long.
+test_all() {
+  export OCELLI_TESTS=all
+  run_tests
+  say "documentation of the crates"
+  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures
+  build_package
+  test_package
+  test_bundlers
+}
+
+# The npm package by itself, its size included.
+test_package() {
+  say "the npm package in Chromium"
+  pack_fixtures
+  (cd www && OCELLI_PUBLISHED=1 CHROMIUM=${CHROMIUM:-$(command -v chromium)} OCELLI_BROWSER=Chromium node test.mjs package)
 }
 
 # The tests named: `engine` is a file or folder of tests/cpu, tests/gpu or tests, `api.test.ts` one of www/test.
@@ -287,7 +339,7 @@ test_some() {
   for name; do
     name=$(basename "$name" .rs)
     if [[ $name == bundlers ]]; then
-      build_all
+      build_package
       test_bundlers
     elif [[ $name == schemas ]]; then
       cargo_native test --package ocelli-grammar

@@ -19,7 +19,7 @@ inBrowsers("bench", (browser) => {
 
   test("the page times the demo model and each kernel, and offers the report as a file", async () => {
     await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
-    await until(tab, "the report is there", () => document.getElementById("report") !== null, undefined, 300);
+    await until(tab, "the report is there", () => document.getElementById("report") !== null);
     const { report, text } = await tab.run(async () => {
       const link = document.getElementById("report") as HTMLAnchorElement;
       const report = (await (await fetch(link.href)).json()) as BenchReport & { loadMs: number };
