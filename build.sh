@@ -66,7 +66,7 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Whether the inputs of step $1 (the other arguments: files and folders) are those of its last run.
+# Returns true if the inputs of step $1 (the other arguments: files and folders) equal those of its last run.
 unchanged() { [[ -f target/stamps/$1 && $(cat "target/stamps/$1") == "$(fingerprint "${@:2}")" ]]; }
 
 done_with() {
@@ -86,7 +86,7 @@ setup_build() {
   setup_npm
 }
 
-# The pinned toolchain; a stable one of the same version serves as well where rustup cannot fetch by number.
+# The pinned toolchain; a stable one of the same version is used if rustup cannot fetch by number.
 setup_rust() {
   has rustup || fail "rustup is missing: https://rustup.rs"
   has cc || apt_install gcc libc6-dev
@@ -103,8 +103,8 @@ setup_rust() {
   fi
 }
 
-# Two roads to the standard library for wasm32: rustup's, or where that cannot be fetched, Debian's compiler with its sources.
-# OCELLI_WASM_ROAD=debian takes the second on purpose.
+# The standard library for wasm32 is rustup's or, if that cannot be fetched, built by Debian's compiler from its sources.
+# OCELLI_WASM_ROAD=debian chooses the second.
 setup_wasm() {
   if [[ $(wasm_road) == rustup ]]; then
     say "wasm32: by rustup's target"
@@ -145,21 +145,21 @@ setup_npm() {
   done_with npm www/package.json www/package-lock.json
 }
 
-# What the tests need beyond the build: a software Vulkan device and two browsers.
+# Additional requirements of the tests: a software Vulkan device and two browsers.
 setup_test() {
   setup_gpu
   [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
 }
 
-# Mesa brings a software device for the tests that run kernels, and RADV for those that only compile them.
+# Mesa has a software device for the tests that run kernels, and RADV for tests that only compile them.
 setup_gpu() {
   [[ $(uname) == Linux ]] || return 0
   has apt-get && apt_install mesa-vulkan-drivers libvulkan1
   return 0
 }
 
-# Installs those of the Debian packages that are missing, or says which they are.
+# Installs missing Debian packages, or fails with their names.
 apt_install() {
   local package missing=() as_root=()
   for package in "$@"; do
@@ -187,11 +187,16 @@ build_all() {
 # The wasm modules, one of each crate in `wasm`.
 build_wasm() {
   say "building the wasm modules"
-  cargo_wasm build --profile "$wasm_profile" "${wasm_crates[@]/#/--package=wasm-}"
+  if [[ $wasm_profile == wasm-local ]]; then
+    cargo_wasm build --profile wasm-local "${wasm_crates[@]/#/--package=wasm-}"
+  else
+    cargo_wasm build --profile wasm --package=wasm-engine --package=wasm-import --package=wasm-pictures
+    # Smaller without the fields of derived `Debug`, which the other modules print.
+    wasm_flags="$wasm_flags -Zfmt-debug=shallow" cargo_wasm build --profile wasm --package=wasm-grammar
+  fi
 }
 
-# `cargo` for wasm32 on the road chosen, in a target folder of its own: native builds keep theirs. Clippy is in the compiler's place, as in native
-# builds; here it warns.
+# `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
 cargo_wasm() (
   options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
   # Without RUSTC_BOOTSTRAP a stable compiler refuses flags with -Z.
@@ -207,7 +212,7 @@ cargo_wasm() (
   fi
 )
 
-# The JavaScript side of the modules that have changed.
+# The JavaScript side of the changed modules.
 build_glue() {
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
@@ -219,7 +224,7 @@ build_glue() {
   for job in "${jobs[@]}"; do wait "$job"; done
 }
 
-# The same of one module; then wasm-opt makes it smaller, by the passes $wasm_passes.
+# The JavaScript side of one module, which wasm-opt then makes smaller with the passes $wasm_passes.
 build_module_glue() {
   local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass
   [[ $1 != engine ]] || name=ocelli
@@ -227,7 +232,7 @@ build_module_glue() {
   [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
   say "writing the JavaScript side of $name"
   target/tools/debug/bindgen "$module" "$glue" "$name"
-  # Features are read from the module. --all-features would emit what no browser loads.
+  # wasm-opt reads the features from the module. With --all-features it would emit instructions that no browser has.
   for pass in $wasm_passes; do
     www/node_modules/.bin/wasm-opt "$pass" "$glue/${name}_bg.wasm" -o "$glue/${name}_bg.wasm"
   done
@@ -245,10 +250,11 @@ build_page() {
 # The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
 build_package() {
   wasm_profile=wasm
+  wasm_crates=(engine import pictures grammar)
   wasm_target_dir=target/wasm
-  # 8 kB less to download without the places of panics: a stack trace has their functions.
+  # Without the source locations of panics 8 kB less are downloaded: a stack trace has the functions.
   wasm_flags=-Zlocation-detail=none
-  # Each pass leaves something for the next.
+  # Each pass finds more to remove.
   wasm_passes="-Oz -Os -Oz"
   build_all
 }
@@ -257,7 +263,7 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
 
-# `cargo` with clippy in the compiler's place: one compilation of the workspace serves lints, tests and the command.
+# `cargo` with clippy instead of the compiler: one compilation of the workspace serves lints, tests and the command.
 cargo_native() {
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ cargo "$@"
 }
@@ -266,12 +272,12 @@ check() {
   say "format"
   cargo fmt --check
   say "format, lints and types of the page"
-  # The types of the module are made with it.
+  # The types of the modules are built with them.
   [[ -f $glue/ocelli.d.ts ]] || build_all
   (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
   cargo_native test --lib --test cpu
-  # By itself: what it is tested with would have all else compiled anew.
+  # Separately: its test dependencies would change the features of shared crates and recompile all others.
   cargo_native test --package ocelli-grammar
 }
 
@@ -306,7 +312,7 @@ test_native() {
   test_changed isa "--test isa" $kernels tests/isa
 }
 
-# The tests that the arguments $2 of `cargo test` name, unless they passed with the same inputs (the other arguments) before.
+# Runs `cargo test` with the arguments $2, unless it passed before with the same inputs (the other arguments).
 test_changed() {
   [[ ${OCELLI_TESTS:-} != all ]] && unchanged "tests-$1" "${@:3}" && say "$1: passed before, and nothing changed" && return
   # shellcheck disable=SC2086 # several arguments
@@ -314,7 +320,7 @@ test_changed() {
   done_with "tests-$1" "${@:3}"
 }
 
-# The same with more cases, and what takes long.
+# The same with more cases, and the slow checks.
 test_all() {
   export OCELLI_TESTS=all
   run_tests
@@ -325,7 +331,7 @@ test_all() {
   test_bundlers
 }
 
-# The npm package by itself, its size included.
+# The tests of the npm package and of its size.
 test_package() {
   say "the npm package in Chromium"
   pack_fixtures
@@ -371,12 +377,12 @@ test_page() {
   (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs "$@")
 }
 
-# The npm package in projects of the bundlers that people use, in Chromium alone: it is the bundlers that differ.
+# The npm package in projects of common bundlers, in Chromium alone: only the bundlers differ.
 test_bundlers() {
   local folder=tools/bundlers
   if [[ ! -d $folder/node_modules ]] || ! unchanged bundlers "$folder/package-lock.json"; then
     say "installing bundlers from npm into $folder/node_modules (470 MB)"
-    # Not `npm ci`: it refuses where the registry lacks what other systems would install.
+    # Not `npm ci`: it fails if the registry lacks optional packages of other systems.
     npm install --prefix "$folder" --no-save --ignore-scripts --no-fund --no-audit
     done_with bundlers "$folder/package-lock.json"
   fi
@@ -386,7 +392,7 @@ test_bundlers() {
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
 pack_fixtures() {
-  # With a test: what the command depends on is built with other features without one.
+  # With a test, because the features of shared dependencies differ without one.
   cargo_native build --quiet --bin ocelli --test cpu
   local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints tests/fixtures/gguf)
   mkdir -p target/fixture-packages
@@ -401,7 +407,7 @@ pack_fixtures() {
     [[ $text != */mmproj.gguf && $text != */tokenizer.gguf ]] || continue
     target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$(basename "$text" .gguf)"
   done
-  # Pairs that llama.cpp's converter wrote.
+  # Pairs written by llama.cpp's converter.
   for text in tests/fixtures/gguf/*/text.gguf; do
     checkpoint=$(dirname "$text")
     target/debug/ocelli pack "$text" --mmproj "$checkpoint/mmproj.gguf" --out "target/fixture-packages/gguf-$(basename "$checkpoint")"
@@ -429,7 +435,7 @@ setup_python() {
   fi
 }
 
-# The sources of llama.cpp's converter, of which a release of its Python binding has a copy.
+# The sources of llama.cpp's converter, from a release of its Python binding.
 setup_llama_cpp() {
   [[ -f .tools/llama.cpp/convert_hf_to_gguf.py ]] && return
   local release=llama_cpp_python-0.3.36 archive=.tools/llama_cpp_python.tar.gz
@@ -488,7 +494,7 @@ bench_model() {
   target/release/ocelli bench "$package" --report target/bench/model.json "$@" | tee target/bench/model.md
 }
 
-# Both runtimes read models of one shape: Ocelli a package, onnxruntime-web what its own model builder makes.
+# Both runtimes read models of one shape: Ocelli a package, onnxruntime-web the output of its own model builder.
 bench_against_ort() {
   setup_build
   setup_test
@@ -519,7 +525,7 @@ onnx_models() {
   done_with onnx "$mid_shape" benches/onnx
 }
 
-# A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then both roads to an answer.
+# A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then an answer natively and in Chromium.
 bench_scale() {
   local shape=$1 folder=target/scale
   mkdir -p "$folder"

@@ -15,9 +15,9 @@ const named = positionals.map((name) => `${name}.test.ts`);
 const existing = readdirSync(`${www}test`).filter((file) => file.endsWith(".test.ts"));
 const unknown = named.filter((file) => !existing.includes(file));
 if (unknown.length > 0) throw new Error(`no such file in test/: ${unknown.join(", ")}`);
-/** Takes minutes and packages that nothing else needs: only by name. */
+/** Files that run only by name: they take minutes and need packages that nothing else needs. */
 const byName = ["bundlers.test.ts"];
-/** Shaders, storage, events, files, locks and regular expressions: the others test this package's own scripts. */
+/** Tests of shaders, storage, events, files, locks and regular expressions; the others test this package's own scripts. */
 const browserTests = ["api", "cache", "conformance", "formats", "kernels", "page", "quota", "storage", "tabs", "tokenizer"];
 const files = named.length > 0 ? named : existing.filter((file) => !byName.includes(file));
 const isRunBy = (browser, file) =>
@@ -34,7 +34,7 @@ await build({
   platform: "node",
   target: "node20",
   packages: "external",
-  // What a test imports from there it imports in the browser.
+  // Tests import these in the browser.
   external: ["/ocelli/*", "/test/*"],
   // Types are checked by tsc; functions sent to a browser must arrive as they were written.
   keepNames: false,
