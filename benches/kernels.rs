@@ -11,8 +11,8 @@ use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::{Harness, random_matrix, step_words};
 use ocelli::kernels::gemv::{self, Gemv, LaneLayouts};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
-use ocelli::weights::upload::Weight;
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::weights::Weight;
 
 /// Time limit for a row of the table.
 const PATIENCE: Duration = Duration::from_millis(1500);

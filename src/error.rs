@@ -7,6 +7,9 @@ use std::fmt;
 
 use ocelli_pictures::PictureError;
 
+/// File name of a package's manifest.
+pub const MANIFEST_FILE: &str = "model.json";
+
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -67,7 +70,6 @@ pub enum Error {
         parts: Vec<(String, u64)>,
     },
     /// A budget of tokens or time is used up. Nothing was computed.
-    #[cfg(feature = "cli")]
     #[error("{}", exceeded(.scope, .unit, (.limit, .spent), *.asked, .renews_at.as_deref()))]
     BudgetExceeded {
         /// Owner of the budget: `request`, `key` or `batch`.
@@ -294,7 +296,6 @@ fn unless_empty(about: &str, text: String) -> String {
 }
 
 /// The message of [`Error::BudgetExceeded`].
-#[cfg(feature = "cli")]
 fn exceeded(
     scope: &str,
     unit: &str,

@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use ocelli::memory::{MemoryOptions, plan};
-//! use ocelli::weights::manifest::Manifest;
+//! use ocelli::package::manifest::Manifest;
 //!
 //! let manifest = Manifest::parse(include_bytes!("../www/models/demo/model.json"))?;
 //! // On a device that binds 128 MiB, within 64 MiB of GPU memory.
@@ -28,6 +28,7 @@
 pub mod api;
 pub mod bench;
 pub mod chat;
+pub mod checkpoint;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -35,14 +36,19 @@ pub mod families;
 pub mod gpu;
 pub mod grammar;
 pub mod image;
+pub mod import;
 pub mod kernels;
 pub mod layers;
+pub mod layout;
 pub mod memory;
 pub mod model;
+pub mod package;
 pub mod reference;
 pub mod sampling;
 pub mod shader;
 pub mod state;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 pub mod weights;
 
 pub use error::{Error, Result};

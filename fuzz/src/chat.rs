@@ -6,8 +6,9 @@ use ocelli::api::{ChatRequest, ScoreRequest};
 use ocelli::chat::{ChatTemplate, EncodedChat, Message, TextStream, Tokenizer};
 use ocelli::config::ImageGrid;
 use ocelli::engine::Prompt;
-use ocelli::families::{definition, published};
+use ocelli::families::definition;
 use ocelli::{Error, Result};
+use ocelli_synth::published;
 use serde_json::Value;
 
 /// Words, numbers, several scripts, text that needs byte tokens, and text that must not become control tokens.

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 
 use ocelli::Result;
 use ocelli::families::definition;
-use ocelli::weights::ImportOptions;
-use ocelli::weights::gguf::{self, GgufImport};
-use ocelli::weights::hf::{self, read_settings};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::{Layouts, Target};
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::writer::{PackageSink, PackageWriter};
+use ocelli::import::ImportOptions;
+use ocelli::import::gguf::{self, GgufImport};
+use ocelli::import::hf::{self, read_settings};
+use ocelli::import::layouts::{Layouts, Target};
+use ocelli::layout::Layout;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::writer::{PackageSink, PackageWriter};
 
 use super::memory_files::MemoryFiles;
 use super::tiny;

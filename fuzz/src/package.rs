@@ -4,7 +4,7 @@ use ocelli::Result;
 use ocelli::families::{ModelConfig, definition};
 use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
 use ocelli::memory::{MemoryOptions, plan};
-use ocelli::weights::manifest::Manifest;
+use ocelli::package::manifest::Manifest;
 
 /// A manifest, and everything that a loader derives from it.
 ///

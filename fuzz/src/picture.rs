@@ -1,8 +1,9 @@
 //! Picture files, up to the input of the tower.
 
 use ocelli::Result;
-use ocelli::families::{definition, published};
+use ocelli::families::definition;
 use ocelli::image::{decode, fingerprint};
+use ocelli_synth::published;
 
 /// The decoder's limit, which bounds the memory of a picture.
 pub const LIMIT_MEGAPIXELS: u32 = 1;

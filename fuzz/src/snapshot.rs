@@ -5,8 +5,8 @@ use ocelli::config::{ImageGrid, KvPrecision};
 use ocelli::engine::snapshots::format::{HASH, Head, PREFIX, SizedAs, hashes, head_bytes, trailer};
 use ocelli::engine::snapshots::rates::Rates;
 use ocelli::engine::{ContextEntry, PastPass};
-use ocelli::families::published;
 use ocelli::state::{Outline, Positions, Shape};
+use ocelli_synth::published;
 
 /// Small models: attention only, positions of pictures, recurrent layers, and keys and values of pictures.
 const MODELS: [&str; 4] = ["ministral-3-3b", "qwen3-vl-2b", "qwen3.5-0.8b", "llama-3.2-11b-vision"];

@@ -10,6 +10,7 @@ pub mod response_request;
 pub mod run;
 pub mod score_request;
 pub mod service;
+#[cfg(feature = "together")]
 pub mod together;
 pub mod tokenize_request;
 pub mod wire;
@@ -31,6 +32,7 @@ pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
 pub use thinking::Thinking;
+#[cfg(feature = "together")]
 pub use together::{Requests, answer_side_by_side};
 pub use tokenize_request::TokenizeRequest;
 pub use tools::Tools;

@@ -9,7 +9,7 @@ use crate::config::KvPrecision;
 use crate::engine::Engine;
 use crate::families::Role;
 use crate::gpu::DeviceReport;
-use crate::weights::selection::tensors_with_specs;
+use crate::package::selection::tensors_with_specs;
 
 /// What was measured, of which model, on which device.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -17,6 +17,7 @@ pub use answer::speculate::Speculation;
 pub use answer::together::Answers;
 pub use control::{RequestContext, RequestControl};
 pub use conversation::history::PastPass;
+#[cfg(feature = "snapshots")]
 pub use conversation::snapshots;
 pub use device::Device;
 pub use device::backend::Backend;
@@ -35,15 +36,18 @@ use std::sync::Arc;
 use crate::chat::{CallSyntax, ThoughtSyntax, Tokenizer};
 use crate::error::Result;
 use crate::families::{ModelConfig, definition};
-use crate::gpu::{DeviceClass, Gpu, ledger::LedgerRow};
+use crate::gpu::ledger::LedgerRow;
+use crate::gpu::{DeviceClass, Gpu};
 use crate::grammar::Grammar;
 use crate::image::Decode;
 use crate::kernels::self_test::SelfTestReport;
+use crate::package::manifest::Manifest;
+use crate::sampling::SamplingDefaults;
 use crate::sampling::SamplingOptions;
-use crate::weights::manifest::{Manifest, SamplingDefaults};
 use answer::speculate::LatencyModel;
 use conversation::Conversation;
 use conversation::idle::IdleConversations;
+#[cfg(feature = "snapshots")]
 use conversation::snapshots::Snapshots;
 use device::features::FeatureCache;
 
@@ -73,6 +77,7 @@ pub struct Engine<B: Backend = Device> {
     conversation: Conversation<B::Model>,
     idle: IdleConversations<B::Model>,
     /// Conversations in files, if they are kept.
+    #[cfg(feature = "snapshots")]
     snapshots: Option<Snapshots>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
@@ -99,6 +104,7 @@ impl<B: Backend> Engine<B> {
             tokenizer,
             conversation,
             idle: IdleConversations::default(),
+            #[cfg(feature = "snapshots")]
             snapshots: None,
             speculation,
             latency,

@@ -80,38 +80,6 @@ impl ModelConfig {
         if let Self::Mistral3(config) = self { config.vision.as_ref() } else { None }
     }
 
-    /// Cuts the depth of the picture side; without layers it is gone.
-    pub fn keep_vision_layers(&mut self, layers: usize) {
-        match self {
-            Self::Mistral3(mistral3::Config { vision, .. }) => {
-                *vision = vision.take().filter(|_| layers > 0);
-                if let Some(vision) = vision {
-                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
-                }
-            }
-            Self::Qwen3_5(qwen3_5::Config { vision, .. }) | Self::Qwen3Vl(qwen3_vl::Config { vision, .. }) => {
-                *vision = vision.take().filter(|_| layers > 0);
-                if let Some(vision) = vision {
-                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers);
-                    vision.deepstack.retain(|&layer| layer < layers);
-                }
-            }
-            Self::Mllama(mllama::Config { vision, .. }) => {
-                *vision = vision.take().filter(|_| layers > 1);
-                if let Some(vision) = vision {
-                    // One behind the others stays.
-                    vision.num_hidden_layers = vision.num_hidden_layers.min(layers - 1);
-                    vision.num_global_layers = vision.num_global_layers.min(layers - vision.num_hidden_layers);
-                    vision.intermediate_layers.retain(|&layer| layer < vision.num_hidden_layers);
-                    if vision.intermediate_layers.is_empty() {
-                        vision.intermediate_layers.push(0);
-                    }
-                }
-            }
-            Self::Llama(_) => {}
-        }
-    }
-
     /// Checks that the sizes fit one another and this crate's kernels, so that products of them cannot overflow.
     ///
     /// # Errors

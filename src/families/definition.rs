@@ -5,12 +5,10 @@ use super::tensor_spec::TensorSpec;
 use super::tower::Tower;
 use crate::chat::layout::ChatLayout;
 use crate::config::ImageGrid;
-use crate::error::{Error, Result};
+use crate::error::{Error, MANIFEST_FILE, Result};
 use crate::image::{PreparedImage, Rgb8, resample};
 use crate::layers::Decoder;
-use crate::weights::gguf::write::GgufHeader;
-use crate::weights::manifest::MANIFEST_FILE;
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// A model of some family, by its configuration.
 pub trait Definition {
@@ -56,10 +54,6 @@ pub trait Definition {
     fn gguf_leaves_out(&self, _name: &str) -> bool {
         false
     }
-
-    /// Writes the keys of a GGUF file's text half, as llama.cpp's converter does, and names the architecture; likewise of the vision half
-    /// where `vision` is asked for. The tokenizer's keys are written by the caller.
-    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool);
 }
 
 /// What a picture becomes on its way into the prompt.

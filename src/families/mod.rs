@@ -18,5 +18,5 @@ pub mod tower;
 
 pub use config::ModelConfig;
 pub use definition::{Definition, PictureShape, Pictures};
-pub use table::{definition, published, published_names};
+pub use table::definition;
 pub use tensor_spec::{Role, TensorSpec};

@@ -2,10 +2,10 @@
 
 use super::config::ModelConfig;
 use crate::chat::layout::ChatLayout;
+use crate::checkpoint::gguf::files::GgufFiles;
+use crate::checkpoint::hf::files::HfFiles;
 use crate::error::Result;
-use crate::weights::gguf::files::GgufFiles;
-use crate::weights::hf::files::HfFiles;
-use crate::weights::manifest::SamplingDefaults;
+use crate::sampling::SamplingDefaults;
 
 /// What a family knows without a model at hand.
 #[derive(Debug)]
@@ -20,8 +20,6 @@ pub struct Family {
     pub split_pattern: Option<&'static str>,
     /// How the vocabularies split text, where there are no GGUF files that name it.
     pub pre_tokenizer: Option<&'static PreTokenizer>,
-    /// Shapes of published models, smallest first.
-    pub published: &'static [Published],
 }
 
 /// How a family's checkpoints are read: apart from the family, so that a module that runs models and imports none has nothing of it.
@@ -34,9 +32,6 @@ pub struct Readers {
     /// GGUF files; `None` for a family that is not imported from them.
     pub gguf: Option<GgufReader>,
 }
-
-/// The name that `ocelli synth` knows a published model by, and its configuration, of rope in the lane order of GGUF files.
-pub type Published = (&'static str, fn() -> ModelConfig);
 
 /// The reader of Hugging Face checkpoints.
 #[derive(Debug)]

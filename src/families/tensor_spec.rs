@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::weights::layout::Layout;
+use crate::layout::Layout;
 
 /// What a tensor is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct TensorSpec {
     /// What Hugging Face checkpoints hold in its place; GGUF files hold the very numbers.
     pub stored: Stored,
     /// Whether it is a vector that products of few rows read beside their inputs: on a GPU it has their
-    /// [`LaneLayout`](crate::weights::layout::LaneLayout).
+    /// [`LaneLayout`](crate::layout::LaneLayout).
     pub beside_inputs: bool,
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Recording};
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// A picture cut to whole patches. `// [height, width, 3]`
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use super::attention::Heads;
 use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::layout::LaneLayout;
 use crate::shader::Shader;
-use crate::weights::layout::LaneLayout;
 
 /// The kernel for a head width, and results that are multiplied by the sigmoid of their gates or not.
 pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {

@@ -8,8 +8,8 @@ use super::{TuningGroup, Variant, lanes, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::layout::LaneLayout;
 use crate::shader::Shader;
-use crate::weights::layout::LaneLayout;
 
 /// How threads divide an attention. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

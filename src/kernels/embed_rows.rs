@@ -3,9 +3,9 @@
 use super::{Variant, linear_grid, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::layout::{LaneLayout, Layout};
 use crate::shader::Shader;
-use crate::weights::layout::{LaneLayout, Layout};
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 pub use crate::reference::embed_rows::FEATURE;
 

@@ -3,7 +3,7 @@
 use super::{params, plain};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::LaneLayout;
+use crate::layout::LaneLayout;
 
 /// Parts of the work that a launch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use super::{Variant, params};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::ROW_GROUP;
-use crate::weights::upload::Weight;
+use crate::layout::ROW_GROUP;
+use crate::weights::Weight;
 
 /// `y = act(norm(x) * gate^T) * (norm(x) * up^T)`.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::{linear_grid, params, plain};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::LaneLayout;
+use crate::layout::LaneLayout;
 
 /// The kernel.
 pub fn kernel() -> Kernel {

@@ -4,9 +4,9 @@ use super::{TuningGroup, Variant, params};
 use crate::error::Result;
 use crate::gpu::buffer::row_alignment;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::layout::{BLOCK, Layout, PlaneKind, ROW_GROUP};
 use crate::shader::Shader;
-use crate::weights::layout::{BLOCK, Layout, PlaneKind, ROW_GROUP};
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// Blocks of inputs that a workgroup stages, rounded, for each of its rows.
 const K_TILE: usize = 8;

@@ -4,7 +4,7 @@ use super::gemv::{Gemv, Norm, groups};
 use super::{Linear, Variant, params};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording};
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// The kernel.
 pub fn kernel(gemv: &Gemv) -> Kernel {

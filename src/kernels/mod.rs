@@ -5,8 +5,8 @@
 
 use crate::config::{Activation, KvPrecision, RopePairs};
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig};
+use crate::layout::Layout;
 use crate::shader::Shader;
-use crate::weights::layout::Layout;
 
 pub mod accept;
 pub mod activation;
@@ -40,7 +40,7 @@ pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
 
-pub use crate::weights::layout::LaneLayout;
+pub use crate::layout::LaneLayout;
 pub use matmul::Linear;
 
 /// Kernels that are tuned together: the indices of [`KernelConfig::variants`].

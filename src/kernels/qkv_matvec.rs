@@ -7,8 +7,8 @@ use super::{Variant, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
-use crate::weights::layout::LaneLayout;
-use crate::weights::upload::Weight;
+use crate::layout::LaneLayout;
+use crate::weights::Weight;
 
 /// Arguments of a launch for the next `m` tokens.
 #[derive(Debug)]

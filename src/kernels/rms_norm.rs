@@ -3,8 +3,8 @@
 use super::{Variant, lanes, params};
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
+use crate::layout::LaneLayout;
 use crate::shader::Shader;
-use crate::weights::layout::LaneLayout;
 
 /// Reduction across threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,9 +10,9 @@ use super::{Variant, folded_grid, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
+use crate::layout::LaneLayout;
 pub use crate::reference::rope_append::Heads;
 use crate::shader::Shader;
-use crate::weights::layout::LaneLayout;
 
 /// Words of a row of the rope table.
 pub fn table_stride(head_dim: usize) -> usize {

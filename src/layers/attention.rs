@@ -10,7 +10,7 @@ use crate::kernels::attention_step::{self, AttentionStep};
 use crate::kernels::cache::Cache;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
 #[derive(Debug)]

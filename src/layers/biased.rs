@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
 use crate::kernels::{Linear, RowShape, layer_norm};
-use crate::weights::upload::{Weight, WeightStore};
+use crate::weights::{Weight, WeightStore};
 
 /// A layer norm.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::kernels::attention_step::{self, AttentionStep, reach};
 use crate::kernels::rms_norm;
 use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
 use crate::state::PictureState;
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// `x += o(attention(norm(q), norm(k), v))`, where q is a product of the normed x, k and v of pictures' features. Nothing is rotated and
 /// every row sees every row of the pictures. The gate of the published models is part of `o_proj`.

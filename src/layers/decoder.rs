@@ -17,7 +17,7 @@ use crate::kernels::rope_append::{HeadNorms, Heads, table_row, table_stride};
 use crate::kernels::sample::Sampling;
 use crate::kernels::{RowShape, accept, add_features, embed_rows, sample_scan};
 use crate::state::{LayerState, State};
-use crate::weights::upload::{Weight, WeightStore};
+use crate::weights::{Weight, WeightStore};
 
 /// What mixes the rows of a layer.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::kernels::LaneLayout;
 use crate::kernels::delta_scan::{self, DeltaHeads, DeltaScan};
 use crate::kernels::gated_head_norm::{self, GatedHeadNorm, NormMode};
 use crate::state::DeltaState;
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// `x += out(norm(scan(silu(conv(qkv)), b, a)) * silu(z))`, where q, k and v, z, b and a are products of the normed x.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Recording, Slice};
 use crate::kernels::gemv::{self, Gemv, LaneLayouts};
 use crate::kernels::{LaneLayout, Linear, matvec, rms_norm};
-use crate::weights::upload::{Weight, WeightStore};
+use crate::weights::{Weight, WeightStore};
 
 /// A root-mean-square norm.
 #[derive(Debug)]

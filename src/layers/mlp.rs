@@ -6,7 +6,7 @@ use crate::config::Activation;
 use crate::error::Result;
 use crate::kernels::gated_matvec::{self, GatedMatvec};
 use crate::kernels::glu;
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// `x += down(act(gate(h)) * up(h))`, where h is the normed x.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ use crate::kernels::sample::Sampling;
 use crate::layers::step::{max_batch, step_bytes, words_apart};
 use crate::layers::{TextRows, Workspace};
 use crate::model::{DRAFT_ROWS, DryModel};
+use crate::package::manifest::Manifest;
 use crate::sampling::SamplingOptions;
 use crate::state::{PAGE, State};
-use crate::weights::manifest::Manifest;
 
 /// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
 const MAX_BINDINGS: usize = 8;

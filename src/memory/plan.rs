@@ -8,8 +8,8 @@ use crate::families::{ModelConfig, Pictures, definition};
 use crate::layers::TextRows;
 use crate::layers::pass::widest;
 use crate::model::DRAFT_ROWS;
+use crate::package::manifest::Manifest;
 use crate::state::State;
-use crate::weights::manifest::Manifest;
 
 /// Pictures whose features are kept for later questions.
 pub const KEPT_PICTURES: usize = 4;

@@ -11,10 +11,10 @@ use crate::gpu::{Allocator, DryDevice, Kernel, KernelConfig, Purpose, Recording}
 use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
+use crate::package::manifest::Manifest;
+use crate::package::upload::{Selection, unfilled};
 use crate::sampling::SamplingOptions;
 use crate::state::{PAGE, State};
-use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, WeightStore};
 
 /// A decoder and a tower whose weights take no memory. Its methods fail as [`Allocator::alloc`] and [`Recording::dispatch`].
 #[derive(Debug)]
@@ -43,11 +43,11 @@ impl DryModel {
     /// missing.
     pub fn new(manifest: &Manifest, device: DryDevice, config: KernelConfig) -> Result<Self> {
         let model = definition(&manifest.config);
-        let mut weights = WeightStore::empty(&device, config.class, manifest, &Selection::text(manifest))?;
+        let mut weights = unfilled(&device, config.class, manifest, &Selection::text(manifest))?;
         let (decoder, mut tower, mut stage_bytes) = (model.decoder(&mut weights)?, model.tower(), Vec::new());
         for (index, stage) in Selection::stages(manifest).iter().enumerate() {
             let before = device.bytes(Purpose::VisionWeights);
-            let mut weights = WeightStore::empty(&device, config.class, manifest, stage)?;
+            let mut weights = unfilled(&device, config.class, manifest, stage)?;
             tower.as_mut().map_or(Ok(()), |tower| tower.load(index, &mut weights))?;
             stage_bytes.push(device.bytes(Purpose::VisionWeights) - before);
         }

@@ -9,6 +9,7 @@ mod dry;
 mod forward;
 mod inputs;
 mod language;
+#[cfg(feature = "snapshots")]
 mod stored;
 mod trial;
 

@@ -1,8 +1,10 @@
 //! What may be asked of the choice of a token, and what logits say of tokens: log probabilities of the model's own distribution, without
 //! temperature, bias or filter. The choice itself is made on the GPU: [`crate::kernels::sample`]; [`crate::reference::sample`] defines it.
 
+mod defaults;
 pub mod options;
 
+pub use defaults::SamplingDefaults;
 pub use options::SamplingOptions;
 
 use std::cmp::Ordering;

@@ -6,7 +6,8 @@ use ocelli::Error;
 use ocelli::api::ChatRequest;
 use ocelli::chat::calls::{CallLayout, Piece, TOKEN_MARK};
 use ocelli::chat::{CallPart, CallSyntax, ChatTemplate, Message, Role, Segment, Tokenizer, ToolCall};
-use ocelli::families::{definition, published};
+use ocelli::families::definition;
+use ocelli_synth::published;
 use serde_json::json;
 
 use crate::chat::{chat_cases, flat};

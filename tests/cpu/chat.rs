@@ -4,8 +4,9 @@ use ocelli::chat::{
     ChatTemplate, ContentPart, Date, EncodedChat, Message, Role, Segment, TextStream, Tokenizer, fill_system_prompt,
 };
 use ocelli::config::ImageGrid;
-use ocelli::families::{definition, published};
+use ocelli::families::definition;
 use ocelli::{Error, Result};
+use ocelli_synth::published;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

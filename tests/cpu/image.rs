@@ -4,11 +4,12 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat};
 use ocelli::Error;
+use ocelli::families::Pictures;
 use ocelli::families::mistral3::VisionConfig;
-use ocelli::families::{Pictures, published};
 use ocelli::image::resize::bicubic_u8;
 use ocelli::image::{ImageGrid, Rgb8, decode, fingerprint};
 use ocelli_pictures::PictureError;
+use ocelli_synth::published;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -4,8 +4,6 @@
 mod api;
 mod calls;
 mod chat;
-#[path = "../shared/cpu_time.rs"]
-mod cpu_time;
 mod docs;
 mod generation;
 mod image;

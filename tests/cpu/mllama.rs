@@ -4,8 +4,9 @@ use ocelli::Error;
 use ocelli::api::ChatRequest;
 use ocelli::chat::{ChatTemplate, Segment};
 use ocelli::config::ImageGrid;
-use ocelli::families::{Pictures, definition, published};
+use ocelli::families::{Pictures, definition};
 use ocelli::image::Rgb8;
+use ocelli_synth::published;
 use serde_json::{Value, json};
 
 fn with_rules(test: impl FnOnce(&dyn Pictures)) {

@@ -7,8 +7,8 @@ use ocelli::config::ImageGrid;
 use ocelli::engine::{Detail, PictureLimits, Wanted, longest_edge};
 use ocelli::families::{Pictures, definition};
 use ocelli::gpu::{DryDevice, KernelConfig};
+use ocelli::layout::Layout;
 use ocelli::model::DryModel;
-use ocelli::weights::layout::Layout;
 
 const NO_LIMITS: PictureLimits = PictureLimits { max_pixels: None, max_seconds: None };
 /// Sizes of the published models: edges of up to 1540 pixels, cells of 28.

@@ -1,11 +1,11 @@
 //! Dry plans of the largest shapes: weights, keys and values and states equal the published sizes.
 
 use ocelli::config::KvPrecision;
-use ocelli::families::published;
 use ocelli::gpu::Purpose;
+use ocelli::layout::Layout;
 use ocelli::memory::{MemoryOptions, Phase, Plan, plan};
 use ocelli::state::State;
-use ocelli::weights::layout::Layout;
+use ocelli_synth::published;
 
 use crate::manifests::manifest;
 

@@ -3,8 +3,9 @@
 use ocelli::api::ChatRequest;
 use ocelli::chat::{ChatTemplate, Segment};
 use ocelli::config::ImageGrid;
-use ocelli::families::{ModelConfig, Pictures, definition, published};
+use ocelli::families::{ModelConfig, Pictures, definition};
 use ocelli::state::Positions;
+use ocelli_synth::published;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 

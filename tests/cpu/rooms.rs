@@ -5,61 +5,74 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Allowed imports of a room: rooms, or some modules of a room.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("error", &[]),
     ("config", &["error"]),
-    ("families", &["error", "config", "chat", "image", "gpu", "kernels", "layers", "weights"]),
+    ("layout", &["error"]),
     ("chat", &["error"]),
     ("image", &["error", "config"]),
     ("sampling", &["error", "config"]),
     ("grammar", &["error", "chat"]),
     ("shader", &["error"]),
     ("gpu", &["error", "shader"]),
-    ("weights", &["error", "config", "families", "chat::layout"]),
+    ("weights", &["error", "gpu", "layout"]),
+    ("reference", &["config", "sampling::options"]),
+    ("kernels", &["error", "config", "gpu", "layout", "reference", "sampling::options", "shader", "weights"]),
+    ("state", &["error", "config", "gpu", "kernels"]),
+    ("layers", &["error", "config", "gpu", "kernels", "layout", "state", "weights"]),
+    ("checkpoint", &["error", "config"]),
     (
-        "kernels",
+        "families",
         &[
             "error",
             "config",
+            "chat",
+            "checkpoint",
+            "image",
             "gpu",
-            "reference",
-            "sampling::options",
-            "shader",
-            "weights::layout",
-            "weights::quant",
-            "weights::upload",
+            "kernels",
+            "layers",
+            "layout",
+            "sampling",
+            "weights",
         ],
     ),
-    ("reference", &["config", "sampling::options"]),
-    ("state", &["error", "config", "gpu", "kernels"]),
-    ("layers", &["error", "config", "gpu", "kernels", "state", "weights::upload"]),
-    ("model", &["error", "config", "families", "gpu", "kernels", "layers", "sampling", "state", "weights"]),
-    ("memory", &["error", "config", "families", "gpu", "kernels", "layers", "model", "sampling", "state", "weights"]),
+    ("package", &["error", "families", "gpu", "layout", "sampling", "weights"]),
+    ("import", &["error", "config", "chat::layout", "checkpoint", "families", "layout", "package", "sampling"]),
+    ("model", &["error", "config", "families", "gpu", "kernels", "layers", "package", "sampling", "state", "weights"]),
+    ("memory", &["error", "config", "families", "gpu", "kernels", "layers", "model", "package", "sampling", "state"]),
     (
         "engine",
         &[
-            "error", "config", "families", "gpu", "kernels", "layers", "memory", "weights", "model", "chat", "image",
-            "sampling", "state", "grammar",
+            "error", "config", "families", "gpu", "kernels", "layers", "layout", "memory", "package", "model", "chat",
+            "image", "sampling", "state", "grammar", "weights",
         ],
     ),
     ("api", &["error", "config", "chat", "image", "sampling", "grammar", "engine"]),
     (
         "bench",
-        &["error", "config", "families", "gpu", "kernels", "weights", "model", "chat", "image", "sampling", "engine"],
+        &[
+            "error", "config", "families", "gpu", "kernels", "layout", "package", "model", "chat", "image", "sampling",
+            "engine",
+        ],
     ),
-    ("bin", &[]),
+    (
+        "web",
+        &[
+            "error", "config", "families", "gpu", "kernels", "layout", "memory", "import", "package", "model", "chat",
+            "image", "sampling", "grammar", "engine", "api", "bench",
+        ],
+    ),
+    ("build", &["shader"]),
 ];
-
-/// Additional imports of single files.
-const EXCEPTIONS: [(&str, &str); 2] = [("weights/upload.rs", "gpu"), ("weights/selection.rs", "gpu")];
 
 /// Words that are restricted to some places.
 const WORDS: [(&str, &[&str]); 5] = [
     ("wgpu", &["gpu/"]),
-    ("wasm_bindgen", &["chat/pattern/browser.rs"]),
-    ("js_sys", &["chat/nfc.rs", "chat/pattern/browser.rs"]),
-    ("web_sys", &[]),
-    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/threads.rs", "bin/"]),
+    ("wasm_bindgen", &["chat/pattern/browser.rs", "web/"]),
+    ("js_sys", &["chat/nfc.rs", "chat/pattern/browser.rs", "web/"]),
+    ("web_sys", &["web/"]),
+    ("target_arch", &["lib.rs", "chat/nfc.rs", "chat/pattern/mod.rs", "gpu/threads.rs", "web/"]),
 ];
 
 /// Longest Rust file.
@@ -149,8 +162,7 @@ fn covers(allowed: &str, path: &str) -> bool {
 fn forbidden(file: &str, text: &str) -> Vec<String> {
     let room = file.split('/').next().unwrap_or_default().trim_end_matches(".rs");
     let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{file}: no such room"));
-    let excepted = EXCEPTIONS.iter().filter(|(name, _)| *name == file).map(|(_, path)| path);
-    let allowed: Vec<_> = allowed.iter().chain(excepted).chain([&room]).collect();
+    let allowed: Vec<_> = allowed.iter().chain([&room]).collect();
     // `Error` and `Result` re-exported by the crate's root belong to the error room.
     let own = |path: &str| allowed.contains(&&"error") && ["Error", "Result"].iter().any(|name| covers(name, path));
     let fine = |path: &String| own(path) || allowed.iter().any(|allowed| covers(allowed, path));
@@ -159,7 +171,7 @@ fn forbidden(file: &str, text: &str) -> Vec<String> {
 
 /// Files of rooms: all but the root, which re-exports, and the command, which is a crate of its own.
 fn in_a_room(file: &str) -> bool {
-    file != "lib.rs" && !file.starts_with("bin/")
+    file != "lib.rs"
 }
 
 #[test]
@@ -275,7 +287,7 @@ fn platform_code_stays_in_its_rooms() {
 
 #[test]
 fn files_stay_short() {
-    for folder in ["src", "tests", "grammar", "pictures", "wasm"] {
+    for folder in ["src", "tests", "grammar", "pictures"] {
         for (file, text) in sources(folder) {
             let lines = text.lines().count();
             assert!(lines <= MAX_LINES, "{folder}/{file} has {lines} lines, {MAX_LINES} are allowed");
@@ -303,6 +315,6 @@ fn a_forbidden_arrow_is_seen() {
     }
     assert!(!forbidden("weights/quant.rs", "use crate::gpu::Gpu;").is_empty());
     assert!(forbidden("weights/upload.rs", "use crate::gpu::Gpu;").is_empty());
-    assert!(!forbidden("kernels/rope.rs", "use crate::weights::hf;").is_empty());
+    assert!(!forbidden("kernels/rope.rs", "use crate::import::hf;").is_empty());
     assert!(!forbidden("chat/mod.rs", "use super::gpu::Gpu;").is_empty());
 }

@@ -21,8 +21,8 @@ use ocelli::kernels::attention_step::Results;
 use ocelli::kernels::cache::PAGE;
 use ocelli::kernels::gemv::{Gemv, Tuning};
 use ocelli::kernels::{attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append};
+use ocelli::layout::{Layout, MatrixShape};
 use ocelli::shader::FILES;
-use ocelli::weights::layout::{Layout, MatrixShape};
 
 /// The default limits of WebGPU, which every device meets.
 const MAX_STORAGE_BUFFERS: usize = 8;

@@ -12,19 +12,18 @@ use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
 use ocelli::families::definition;
 use ocelli::gpu::Gpu;
+use ocelli::import::ImportOptions;
+use ocelli::import::gguf::{self, GgufImport};
+use ocelli::import::hf::import;
+use ocelli::import::layouts::Layouts;
 use ocelli::layers::TextRows;
+use ocelli::layout::Layout;
 use ocelli::model::Model;
-use ocelli::weights::ImportOptions;
-use ocelli::weights::gguf::{self, GgufImport};
-use ocelli::weights::hf::import;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
-use ocelli::weights::manifest::{MANIFEST_FILE, Manifest, TOKENIZER_FILE};
-use ocelli::weights::package::Package;
-use ocelli::weights::source::Directory;
-use ocelli::weights::synth;
-use ocelli::weights::upload::{Selection, Uploader};
-use ocelli::weights::writer::{PackageSink, PackageWriter};
+use ocelli::package::Package;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest, TOKENIZER_FILE};
+use ocelli::package::source::Directory;
+use ocelli::package::upload::{Selection, Uploader};
+use ocelli::package::writer::{PackageSink, PackageWriter};
 
 /// The folder of the GGUF files, next to those of the checkpoints.
 pub(crate) const GGUF: &str = "../gguf";
@@ -52,18 +51,9 @@ pub(crate) fn folder(checkpoint: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(checkpoint)
 }
 
-/// Packs a fixture checkpoint, once in this process.
-pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> Contents {
-    static PACKED: Mutex<BTreeMap<(String, Layout), Contents>> = Mutex::new(BTreeMap::new());
-    let key = (checkpoint.to_owned(), layout);
-    let known = PACKED.lock().unwrap().get(&key).cloned();
-    match known {
-        Some(contents) => contents,
-        None => {
-            let contents = pack_directory(&folder(checkpoint), layout).await;
-            PACKED.lock().unwrap().entry(key).or_insert(contents).clone()
-        }
-    }
+/// Packs a fixture checkpoint.
+pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, Vec<u8>> {
+    pack_directory(&folder(checkpoint), layout).await
 }
 
 /// Packs a checkpoint into shards small enough that planes span several of them.
@@ -94,8 +84,8 @@ pub(crate) async fn pack_gguf_pair(checkpoint: &str, name: &str, layouts: Layout
 
 /// A random model with the shape of the 3B, smaller and without a tower.
 pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
-    let mut config = ocelli::families::published("ministral-3-3b").expect("a shape");
-    config.keep_vision_layers(0);
+    let mut config = ocelli_synth::published("ministral-3-3b").expect("a shape");
+    ocelli_synth::keep_vision_layers(&mut config, 0);
     let text = &mut config.text_mut();
     text.layers.truncate(4);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (1600, 192, 576);
@@ -103,7 +93,7 @@ pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let files = Files::default();
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
     let progress = |_| ControlFlow::Continue(());
-    synth::package("random", config, Layouts::COMPACT, 1, writer, progress).await.expect("a package");
+    ocelli_synth::package("random", config, Layouts::COMPACT, 1, writer, progress).await.expect("a package");
     std::mem::take(&mut *files.lock().unwrap())
 }
 

@@ -14,8 +14,8 @@ use ocelli::gpu::{DeviceClass, Features, Gpu, Kernel, KernelConfig};
 use ocelli::kernels::cases::Outcome;
 use ocelli::kernels::self_test::{SelfTestReport, check, evaluate, self_test};
 use ocelli::kernels::{TuningGroup, gemv, matmul, sample_filter};
+use ocelli::layout::Layout;
 use ocelli::model::DryModel;
-use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
 /// Dry models whose kernels are tested: one for each layout and precision of the state.

@@ -10,7 +10,7 @@ use ocelli::kernels::{
     attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
     matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
-use ocelli::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
+use ocelli::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 
 /// A kernel, and the work of its loops.
 pub(crate) struct Row {

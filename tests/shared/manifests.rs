@@ -1,8 +1,8 @@
 //! Manifests of full size without shards.
 
 use ocelli::families::{ModelConfig, TensorSpec, definition};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
+use ocelli::layout::Layout;
+use ocelli::package::manifest::{ChatSettings, FileEntry, Manifest, PlaneEntry, TensorEntry};
 
 const MIB: u64 = 1 << 20;
 

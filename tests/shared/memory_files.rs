@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ocelli::weights::source::{ByteSource, FileSet};
+use ocelli::package::source::{ByteSource, FileSet};
 use ocelli::{Error, Result};
 
 /// Bytes in memory.

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use ocelli::families::ModelConfig;
 use ocelli::families::mistral3::Config;
-use ocelli::weights::ImportOptions;
-use ocelli::weights::hf::import;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::package::Package;
-use ocelli::weights::quant::decode;
-use ocelli::weights::writer::{PackageSink, PackageWriter};
+use ocelli::import::ImportOptions;
+use ocelli::import::hf::import;
+use ocelli::layout::Layout;
+use ocelli::layout::quant::decode;
+use ocelli::package::Package;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 use serde_json::{Map, Value};
 

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use ocelli::weights::hf::import;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::writer::PackageWriter;
+use ocelli::import::hf::import;
+use ocelli::layout::Layout;
+use ocelli::package::writer::PackageWriter;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
@@ -300,7 +300,7 @@ fn a_projector_with_biases() {
     files.0.insert("config.json".into(), config.0["config.json"].clone());
     let (manifest, packed) = pack(&files, Layout::Q4_0).expect("a package");
     assert!(manifest.config.vision().is_some_and(|vision| vision.projector_bias));
-    let package = pollster::block_on(ocelli::weights::package::Package::open(packed)).expect("a package");
+    let package = pollster::block_on(ocelli::package::Package::open(packed)).expect("a package");
     let bias = read_values(&package, "projector.linear_2.bias");
     assert_eq!(bias, (0..64).map(|i| i as f32).collect::<Vec<_>>());
 }

@@ -4,13 +4,13 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use ocelli::weights::DirectorySink;
-use ocelli::weights::hf::import;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::package::Package;
-use ocelli::weights::source::Directory;
-use ocelli::weights::writer::PackageWriter;
+use ocelli::import::hf::import;
+use ocelli::layout::Layout;
+use ocelli::package::DirectorySink;
+use ocelli::package::Package;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::source::Directory;
+use ocelli::package::writer::PackageWriter;
 use ocelli::{Error, Result};
 
 use super::common::{Scratch, checkpoint, options, with_weights};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
+use ocelli::layout::Layout;
+use ocelli::package::manifest::Manifest;
 use serde_json::{Value, json};
 
 use super::common::{XorShift, checkpoint, mutate, pack_sharded};

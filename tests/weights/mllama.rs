@@ -5,8 +5,9 @@ use ocelli::chat::layout::Segment;
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::{CrossConfig, LayerKind};
 use ocelli::families::mllama::Config;
-use ocelli::families::{ModelConfig, TensorSpec, definition, published};
-use ocelli::weights::hf::{CheckpointSettings, read_settings};
+use ocelli::families::{ModelConfig, TensorSpec, definition};
+use ocelli::import::hf::{CheckpointSettings, read_settings};
+use ocelli_synth::published;
 use serde_json::{Value, json};
 
 use crate::common::checkpoint;

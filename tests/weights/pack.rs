@@ -1,10 +1,10 @@
 //! Whole checkpoints, packed and read back.
 
 use half::f16;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{Manifest, ShardWrite};
-use ocelli::weights::package::Package;
-use ocelli::weights::quant::{decode, encode_rows};
+use ocelli::layout::Layout;
+use ocelli::layout::quant::{decode, encode_rows};
+use ocelli::package::Package;
+use ocelli::package::manifest::{Manifest, ShardWrite};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 

@@ -3,8 +3,8 @@
 use std::fs;
 
 use half::f16;
-use ocelli::weights::layout::{Layout, MatrixShape, PlaneKind};
-use ocelli::weights::quant::{decode, encode_rows};
+use ocelli::layout::quant::{decode, encode_rows};
+use ocelli::layout::{Layout, MatrixShape, PlaneKind};
 use safetensors::SafeTensors;
 
 use super::common::{XorShift, fixture};

@@ -7,18 +7,19 @@ use ocelli::chat::layout::Segment;
 use ocelli::chat::{ChatTemplate, ContentPart, Message, Role};
 use ocelli::config::{DeltaConfig, LayerKind, RopePairs};
 use ocelli::families::qwen3_vl::Config;
-use ocelli::families::{ModelConfig, TensorSpec, definition, published};
-use ocelli::weights::ImportOptions;
-use ocelli::weights::gguf::{GgufImport, import};
-use ocelli::weights::hf::{CheckpointSettings, read_settings};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
-use ocelli::weights::manifest::SamplingDefaults;
-use ocelli::weights::package::Package;
-use ocelli::weights::source::Directory;
-use ocelli::weights::synth::{FileType, GgufFile};
-use ocelli::weights::writer::PackageWriter;
+use ocelli::families::{ModelConfig, TensorSpec, definition};
+use ocelli::import::ImportOptions;
+use ocelli::import::gguf::{GgufImport, import};
+use ocelli::import::hf::{CheckpointSettings, read_settings};
+use ocelli::import::layouts::Layouts;
+use ocelli::layout::Layout;
+use ocelli::package::Package;
+use ocelli::package::source::Directory;
+use ocelli::package::writer::PackageWriter;
+use ocelli::sampling::SamplingDefaults;
 use ocelli::{Error, Result};
+use ocelli_synth::published;
+use ocelli_synth::{FileType, GgufFile};
 use serde_json::{Value, json};
 
 use crate::common::{MemoryFiles, MemorySink, checkpoint, checkpoint_dir, read_values};
@@ -201,7 +202,7 @@ fn published_shapes_have_as_many_parameters_as_the_models() {
 #[test]
 fn quantised_tensors_keep_their_bits() {
     let mut config = published("qwen3.5-4b").expect("a shape");
-    config.keep_vision_layers(0);
+    ocelli_synth::keep_vision_layers(&mut config, 0);
     let text = config.text_mut();
     text.layers.truncate(4);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (1700, 256, 512);

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex};
 
-use ocelli::weights::gguf::{self, GgufImport};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
-use ocelli::weights::source::{ByteSource, FileSet};
-use ocelli::weights::writer::{PackageSink, PackageWriter};
-use ocelli::weights::{ImportOptions, Progress, hf};
+use ocelli::import::gguf::{self, GgufImport};
+use ocelli::import::layouts::Layouts;
+use ocelli::import::{ImportOptions, Progress, hf};
+use ocelli::layout::Layout;
+use ocelli::package::source::{ByteSource, FileSet};
+use ocelli::package::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 
 use super::common::{checkpoint, options, with_json, with_weights};

@@ -1,7 +1,7 @@
 //! Division of matrices into shards of rows.
 
-use ocelli::weights::layout::{Layout, MatrixShape};
-use ocelli::weights::upload::rows_of_shard;
+use ocelli::layout::{Layout, MatrixShape};
+use ocelli::package::upload::rows_of_shard;
 
 const MIB: u64 = 1 << 20;
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use ocelli::Result;
-use ocelli::weights::safetensors::open_file;
-use ocelli::weights::source::ByteSource;
-use ocelli::weights::tensors::{ElementType, TensorFile};
+use ocelli::import::safetensors::open_file;
+use ocelli::import::tensors::{ElementType, TensorFile};
+use ocelli::package::source::ByteSource;
 use safetensors::SafeTensors;
 
 use super::common::{XorShift, checkpoint, mutate};

@@ -4,8 +4,8 @@ use std::fs;
 
 use ocelli::config::{Activation, LayerKind, RopePairs, TextConfig};
 use ocelli::families::mistral3::{Config, VisionConfig};
-use ocelli::weights::hf::{CheckpointSettings, read_settings};
-use ocelli::weights::manifest::SamplingDefaults;
+use ocelli::import::hf::{CheckpointSettings, read_settings};
+use ocelli::sampling::SamplingDefaults;
 use ocelli::{Error, Result};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};

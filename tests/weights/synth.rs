@@ -7,15 +7,16 @@ use std::path::Path;
 use ocelli::chat::Tokenizer;
 use ocelli::config::LayerKind;
 use ocelli::families::mistral3::{Config, VisionConfig};
-use ocelli::families::{ModelConfig, definition, published, published_names};
-use ocelli::weights::ImportOptions;
-use ocelli::weights::gguf::{GgufImport, import};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::{Layouts, Target};
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::package::Package;
-use ocelli::weights::synth::{FileType, GgufFile, package};
-use ocelli::weights::writer::PackageWriter;
+use ocelli::families::{ModelConfig, definition};
+use ocelli::import::ImportOptions;
+use ocelli::import::gguf::{GgufImport, import};
+use ocelli::import::layouts::{Layouts, Target};
+use ocelli::layout::Layout;
+use ocelli::package::Package;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::writer::PackageWriter;
+use ocelli_synth::{FileType, GgufFile, package};
+use ocelli_synth::{published, published_names};
 use serde_json::Value;
 
 use super::command::{ocelli, text};
@@ -161,7 +162,7 @@ fn gguf_files_keep_their_layouts() {
 fn the_tokenizer_has_the_real_size_and_works() {
     let mut config = small("ministral-3-3b", 131_072);
     config.text_mut().hidden_size = 32;
-    config.keep_vision_layers(0);
+    ocelli_synth::keep_vision_layers(&mut config, 0);
     let (_, files) = random_package(config, Layout::Q8_0.into(), 0);
     let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
     assert_eq!(tokenizer.vocab_size(), 131_072);
@@ -195,7 +196,7 @@ fn the_largest_vocabulary_is_filled() {
     assert!(largest > 200_000, "{largest}");
     let mut config = small("ministral-3-3b", largest);
     config.text_mut().hidden_size = 32;
-    config.keep_vision_layers(0);
+    ocelli_synth::keep_vision_layers(&mut config, 0);
     let (_, files) = random_package(config, Layout::Q4_0.into(), 0);
     let tokenizer = Tokenizer::from_json(&files.0["tokenizer.json"]).expect("a tokenizer");
     assert_eq!(tokenizer.vocab_size(), largest);

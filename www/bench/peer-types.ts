@@ -1,14 +1,14 @@
-/** Messages between the parts of the comparison with onnxruntime-web. */
+/** What the parts of the comparison with onnxruntime-web say to one another. */
 
 /** A step done. */
 export interface Done {
-  /** Seconds of the whole step, for answers per token. */
+  /** Of the whole step; of an answer, per token. */
   seconds: number;
-  /** The answer in any form; it must be the same in every round. */
+  /** What was answered, in whatever form: it must be the same in every round. */
   said: string;
 }
 
-/** Parameters of the patches of a picture. */
+/** What a picture's patches depend on. */
 export interface TowerShape {
   patchSize: number;
   headDim: number;
@@ -38,15 +38,15 @@ export interface Opened {
   selfTestSeconds: number;
 }
 
-/** Functions that `peer-page.ts` provides. */
+/** What `peer-page.ts` gives the benchmark. */
 export interface OcelliSide {
   /** Loads a package, and makes a prompt that computes so many tokens. */
   open(packageUrl: string, tokens: number): Promise<Opened>;
   /** A new prompt of so many tokens, to its first token. */
   prompt(tokens: number): Promise<Done>;
-  /** Computes the prompt that `decode` continues. */
+  /** Computes the prompt that `decode` goes on from. */
   hold(): Promise<void>;
-  /** Decodes tokens after the prompt. */
+  /** Tokens behind the prompt. */
   decode(tokens: number): Promise<Done>;
   picture(side: number): Promise<Done>;
 }

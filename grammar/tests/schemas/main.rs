@@ -2,15 +2,12 @@
 //! takes long. Tokens are drawn by chance from those that may come, which is harder than any model.
 
 mod corpus;
-#[path = "../../../tests/shared/cpu_time.rs"]
-mod cpu_time;
 mod generator;
 mod patterns;
 mod vocabulary;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cpu_time::cpu_time;
 use ocelli_grammar::{Grammar, GrammarError, Grammars};
 use serde_json::Value;
 use vocabulary::{Dice, END, grammars};
@@ -61,9 +58,9 @@ fn answer(grammar: &Grammar, words: &[Vec<u8>], dice: &mut Dice) -> Result<Outco
 }
 
 fn timed<T>(what: &str, name: &str, act: impl FnOnce() -> T) -> T {
-    let started = cpu_time();
+    let started = Instant::now();
     let done = act();
-    let took = cpu_time() - started;
+    let took = started.elapsed();
     if took > Duration::from_millis(300) {
         println!("{name}: {what} took {took:?}");
     }

@@ -8,7 +8,7 @@ use crate::engine::control::RequestContext;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::model::LanguageModel;
-use crate::weights::manifest::Manifest;
+use crate::package::manifest::Manifest;
 
 /// A model, and what brings it back after a loss. Every method fails with what the device says.
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
@@ -23,6 +23,7 @@ pub trait Backend {
     fn manifest(&self) -> &Manifest;
 
     /// All that the numbers of a state depend on besides its conversation.
+    #[cfg(feature = "snapshots")]
     fn numerics(&self) -> Result<String>;
 
     /// Longest edge of a picture in pixels; larger ones are scaled down.

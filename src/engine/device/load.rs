@@ -22,8 +22,8 @@ use crate::image::{Decode, decode};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
 use crate::model::{Draw, DryModel, LanguageModel};
+use crate::package::manifest::Manifest;
 use crate::sampling::SamplingOptions;
-use crate::weights::manifest::Manifest;
 
 /// How a model is loaded.
 #[derive(Debug, Clone, Copy)]

@@ -24,9 +24,10 @@ use crate::gpu::Gpu;
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
-use crate::weights::hash::sha256_hex;
-use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, Uploader};
+#[cfg(feature = "snapshots")]
+use crate::package::hash::sha256_hex;
+use crate::package::manifest::Manifest;
+use crate::package::upload::{Selection, Uploader};
 use backend::Backend;
 use features::{FeatureCache, PromptImages};
 use tower::{ShardWindow, TowerRun, select_all, take_all};
@@ -113,6 +114,7 @@ impl Backend for Device {
         &self.manifest
     }
 
+    #[cfg(feature = "snapshots")]
     fn numerics(&self) -> Result<String> {
         let model = sha256_hex(&self.manifest.to_json()?);
         Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))

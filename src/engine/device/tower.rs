@@ -10,8 +10,9 @@ use crate::families::definition;
 use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording};
 use crate::memory::{Plan, Residency, VISION_GROUP};
-use crate::weights::manifest::Manifest;
-use crate::weights::upload::{Selection, Uploader, WeightStore};
+use crate::package::manifest::Manifest;
+use crate::package::upload::{Selection, Uploader};
+use crate::weights::WeightStore;
 
 /// Shards in memory at once while stages are streamed.
 const SHARDS_HELD: usize = 2;

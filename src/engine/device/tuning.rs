@@ -7,8 +7,8 @@ use crate::gpu::kernel_config::TUNING_GROUPS;
 use crate::gpu::{DeviceClass, Features, Gpu, KernelConfig};
 use crate::kernels::TuningGroup;
 use crate::model::{LanguageModel, Model};
+use crate::package::hash::sha256_hex;
 use crate::state::State;
-use crate::weights::hash::sha256_hex;
 
 /// Milliseconds that a load may take longer for it.
 pub const BUDGET_MS: f64 = 200.0;

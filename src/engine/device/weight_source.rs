@@ -4,8 +4,8 @@ use std::fmt;
 use std::pin::Pin;
 
 use crate::error::Result;
-use crate::weights::package::Package;
-use crate::weights::source::FileSet;
+use crate::package::Package;
+use crate::package::source::FileSet;
 
 /// A shard on its way.
 pub type ShardFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + 'a>>;

@@ -9,7 +9,7 @@ use crate::families::definition;
 use crate::gpu::{DeviceClass, Gpu};
 use crate::memory::Plan;
 use crate::model::DryModel;
-use crate::weights::manifest::Manifest;
+use crate::package::manifest::Manifest;
 
 /// FLOP a second of a processor that stands in for a GPU, until it has been measured. Of a GPU nothing is assumed.
 const SOFTWARE_RATE: f64 = 1e10;

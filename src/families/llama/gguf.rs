@@ -1,12 +1,12 @@
 //! GGUF files of Llama 3 models, as llama.cpp's converters write them.
 
 use super::Config;
+use crate::checkpoint::gguf::decoder::text_config;
+use crate::checkpoint::gguf::files::GgufFiles;
 use crate::config::RopePairs;
 use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
-use crate::weights::gguf::decoder::text_config;
-use crate::weights::gguf::files::GgufFiles;
 
 /// Mistral's models may say that they are of architecture `llama` as well: the tokenizer tells them apart.
 pub(super) const READER: GgufReader =

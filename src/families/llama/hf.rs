@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::Config;
+use crate::checkpoint::hf::decoder::text_config;
+use crate::checkpoint::hf::files::HfFiles;
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::weights::hf::decoder::text_config;
-use crate::weights::hf::files::HfFiles;
 
 pub(super) const READER: HfReader = HfReader { architectures: &["LlamaForCausalLM"], model_types: &["llama"], read };
 

@@ -2,16 +2,14 @@
 
 use super::config::{Config, VisionConfig};
 use super::vision::Vision;
-use super::{chat, gguf, synth, tensors};
+use super::{chat, gguf, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
-use crate::weights::gguf::decoder::describe_text;
-use crate::weights::gguf::write::GgufHeader;
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// What the family knows.
 pub(in crate::families) static MISTRAL3: Family = Family {
@@ -20,7 +18,6 @@ pub(in crate::families) static MISTRAL3: Family = Family {
     chat_layouts: &[&chat::V13],
     split_pattern: Some(gguf::TEKKEN),
     pre_tokenizer: None,
-    published: &synth::PUBLISHED,
 };
 
 /// How the family's checkpoints are read.
@@ -62,16 +59,5 @@ impl Definition for Config {
     fn gguf_copies(&self) -> &'static [&'static str] {
         // The embedding's row of the token that ends a row of a picture.
         &["v.token_embd.img_break"]
-    }
-
-    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
-        match (&self.vision, vision) {
-            (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
-            (None, true) => {}
-            (_, false) => {
-                let architecture = if self.text.query_scaling.is_some() { "mistral3" } else { "llama" };
-                describe_text(header, architecture, &self.text);
-            }
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! GGUF files of Mistral3 models, as llama.cpp's converters and Ollama write them.
 
 use super::config::{Config, VisionConfig};
+use crate::checkpoint::gguf::decoder::{Keys, text_config};
+use crate::checkpoint::gguf::files::GgufFiles;
+use crate::checkpoint::gguf::metadata::Metadata;
 use crate::config::{Activation, QueryScaling, RopePairs};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
-use crate::weights::gguf::decoder::{Keys, text_config};
-use crate::weights::gguf::files::GgufFiles;
-use crate::weights::gguf::metadata::Metadata;
 
 /// Mistral's models without query scaling say that they are of architecture `llama`: their tokenizer tells them from Llama's own.
 /// Files converted from Hugging Face's name the tokenizer `pixtral`, for which llama.cpp takes Llama 3's pattern; the models were trained with

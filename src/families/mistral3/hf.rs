@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::chat::TOKENS;
 use super::config::Config;
 use super::hf_vision::vision_config;
+use crate::checkpoint::hf::decoder;
+use crate::checkpoint::hf::fields::Fields;
+use crate::checkpoint::hf::files::HfFiles;
+use crate::checkpoint::hf::rope;
 use crate::config::{QueryScaling, TextConfig};
 use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::weights::hf::decoder;
-use crate::weights::hf::fields::Fields;
-use crate::weights::hf::files::HfFiles;
-use crate::weights::hf::rope;
 
 /// The classes that are read, the one with pictures first.
 pub(super) const READER: HfReader = HfReader {

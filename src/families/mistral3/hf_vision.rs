@@ -4,12 +4,11 @@
 use serde_json::{Value, json};
 
 use super::config::VisionConfig;
+use crate::checkpoint::hf::fields::Fields;
+use crate::checkpoint::hf::files::{HfFiles, TOKENIZER_FILE};
+use crate::checkpoint::hf::rope::plain_theta;
 use crate::config::{Activation, RopePairs};
 use crate::error::{Error, Result};
-use crate::weights::hf::fields::Fields;
-use crate::weights::hf::files::HfFiles;
-use crate::weights::hf::rope::plain_theta;
-use crate::weights::manifest::TOKENIZER_FILE;
 
 const ARCHITECTURE: &str = "PixtralImageProcessor";
 

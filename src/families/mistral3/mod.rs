@@ -8,7 +8,6 @@ mod hf;
 mod hf_vision;
 mod pictures;
 mod projector;
-mod synth;
 mod tensors;
 mod vision;
 mod vision_work;

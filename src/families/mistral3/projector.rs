@@ -7,7 +7,7 @@ use crate::gpu::{Buffer, Recording, Slice};
 use crate::kernels::patch_merge::{self, Squares};
 use crate::kernels::{Linear, activation};
 use crate::layers::{Norm, project};
-use crate::weights::upload::{Weight, WeightStore};
+use crate::weights::{Weight, WeightStore};
 
 /// The projector's weights.
 #[derive(Debug)]

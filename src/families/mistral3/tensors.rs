@@ -3,7 +3,7 @@
 use super::config::{Config, VisionConfig};
 use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Role, TensorSpec};
-use crate::weights::layout::Layout;
+use crate::layout::Layout;
 
 /// On disk, as the classes nest since `transformers` 4.52, and text-only.
 const DECODER: HfPrefixes = HfPrefixes {

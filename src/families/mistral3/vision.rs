@@ -14,8 +14,8 @@ use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording};
 use crate::kernels::{Linear, glu, patchify};
 use crate::layers::{Fresh, FusedLinear, Norm, project};
-use crate::weights::layout::LaneLayout;
-use crate::weights::upload::{Weight, WeightStore};
+use crate::layout::LaneLayout;
+use crate::weights::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ impl VisionConfig {
     }
 
     /// Rows of a tile: what stands for all of it, and its patches.
-    pub(super) fn tile_rows(&self) -> usize {
+    pub fn tile_rows(&self) -> usize {
         self.side() * self.side() + 1
     }
 

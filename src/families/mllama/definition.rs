@@ -2,7 +2,7 @@
 
 use super::config::{Config, VisionConfig};
 use super::tower::Vision;
-use super::{chat, synth, tensors};
+use super::{chat, tensors};
 use crate::config::LayerKind;
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
@@ -11,8 +11,7 @@ use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
-use crate::weights::gguf::write::GgufHeader;
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// What the family knows.
 pub(in crate::families) static MLLAMA: Family = Family {
@@ -21,7 +20,6 @@ pub(in crate::families) static MLLAMA: Family = Family {
     chat_layouts: &[&chat::LLAMA_3_VISION],
     split_pattern: None,
     pre_tokenizer: Some(&PRE_TOKENIZER),
-    published: &synth::PUBLISHED,
 };
 
 /// How the family's checkpoints are read.
@@ -55,6 +53,4 @@ impl Definition for Config {
     fn vision_summary(&self) -> String {
         self.vision.as_ref().map(VisionConfig::summary).unwrap_or_default()
     }
-
-    fn describe_gguf(&self, _header: &mut GgufHeader, _vision: bool) {}
 }

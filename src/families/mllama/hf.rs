@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::chat::TOKENS;
 use super::config::{Config, VisionConfig};
+use crate::checkpoint::hf::decoder;
+use crate::checkpoint::hf::fields::Fields;
+use crate::checkpoint::hf::files::{BILINEAR, HfFiles};
 use crate::config::{CrossConfig, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::weights::hf::decoder;
-use crate::weights::hf::fields::Fields;
-use crate::weights::hf::files::{BILINEAR, HfFiles};
 
 const ARCHITECTURE: &str = "mllama";
 /// Rows of the embedding behind the vocabulary; written into the models' code, not their configuration.

@@ -5,7 +5,6 @@ mod config;
 pub(super) mod definition;
 mod hf;
 mod pictures;
-mod synth;
 mod tensors;
 mod tower;
 mod work;

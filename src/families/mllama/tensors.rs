@@ -4,7 +4,7 @@ use super::config::{Config, VisionConfig};
 use crate::config::{LayerKind, TextConfig};
 use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Columns, Role, TensorSpec};
-use crate::weights::layout::Layout;
+use crate::layout::Layout;
 
 /// As published, and as the classes nest.
 const DECODER: HfPrefixes = HfPrefixes {

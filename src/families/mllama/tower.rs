@@ -12,8 +12,8 @@ use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::{Linear, RowShape, activation, add_features, embed_rows, patchify};
 use crate::layers::{Biased, Fresh, FusedLinear, LayerNorm, project};
-use crate::weights::layout::LaneLayout;
-use crate::weights::upload::{Weight, WeightStore};
+use crate::layout::LaneLayout;
+use crate::weights::{Weight, WeightStore};
 
 /// Weights between the pixels and the first layer.
 #[derive(Debug)]

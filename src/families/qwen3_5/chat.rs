@@ -13,7 +13,7 @@ use crate::chat::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
 use crate::families::qwen3_vl::chat::{end, turn};
 use crate::families::readers::ChatDefaults;
-use crate::weights::manifest::SamplingDefaults;
+use crate::sampling::SamplingDefaults;
 
 /// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own. Tokens are chosen as the models' cards
 /// recommend: with thoughts, with thoughts about pictures, and without.

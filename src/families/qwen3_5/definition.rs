@@ -1,18 +1,16 @@
 //! Qwen3.5 as the rest of the crate sees it.
 
-use super::{Config, chat, gguf, synth, tensors};
+use super::{Config, chat, gguf, tensors};
 use crate::config::LayerKind;
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::qwen3_vl::VisionConfig;
-use crate::families::qwen3_vl::synth::describe_vision;
 use crate::families::qwen3_vl::tower::Vision;
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
-use crate::weights::gguf::write::GgufHeader;
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// What the family knows.
 pub(in crate::families) static QWEN3_5: Family = Family {
@@ -21,7 +19,6 @@ pub(in crate::families) static QWEN3_5: Family = Family {
     chat_layouts: &[&chat::CHATML],
     split_pattern: None,
     pre_tokenizer: None,
-    published: &synth::PUBLISHED,
 };
 
 /// How the family's checkpoints are read.
@@ -63,13 +60,5 @@ impl Definition for Config {
         // Heads for further tokens are blocks behind the layers.
         let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         block.is_some_and(|block| block >= self.text.layers.len())
-    }
-
-    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
-        match (&self.vision, vision) {
-            (Some(vision), true) => describe_vision(header, vision, self.text.hidden_size),
-            (None, true) => {}
-            (_, false) => synth::describe_text(header, &self.text),
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! GGUF files of Qwen3.5 models, as llama.cpp's converters write them.
 
 use super::Config;
+use crate::checkpoint::gguf::decoder::{Keys, text_config};
+use crate::checkpoint::gguf::files::GgufFiles;
 use crate::config::{DeltaConfig, LayerKind, MAX_LAYERS, RopePairs};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::qwen3_vl::gguf::{sections, vision_config};
 use crate::families::readers::{GgufReader, PreTokenizer};
-use crate::weights::gguf::decoder::{Keys, text_config};
-use crate::weights::gguf::files::GgufFiles;
 
 pub(super) const READER: GgufReader = GgufReader {
     architectures: &["qwen35"],

@@ -8,12 +8,12 @@ use crate::config::{DeltaConfig, LayerKind, TextConfig};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 
+use crate::checkpoint::hf::decoder;
+use crate::checkpoint::hf::fields::Fields;
+use crate::checkpoint::hf::files::HfFiles;
+use crate::checkpoint::hf::rope;
 use crate::families::qwen3_vl::hf::vision_config;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::weights::hf::decoder;
-use crate::weights::hf::fields::Fields;
-use crate::weights::hf::files::HfFiles;
-use crate::weights::hf::rope;
 
 const ARCHITECTURE: &str = "qwen3_5";
 

@@ -4,7 +4,6 @@ mod chat;
 pub(super) mod definition;
 mod gguf;
 mod hf;
-mod synth;
 mod tensors;
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use crate::families::decoder_tensors;
 
 use crate::families::qwen3_vl::tensors::{DECODER, vision_tensors};
 use crate::families::tensor_spec::{Pick, Role, Stored, TensorSpec};
-use crate::weights::layout::Layout;
+use crate::layout::Layout;
 
 pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ {
     let vision = config.vision.iter().flat_map(|vision| vision_tensors(vision, config.text.hidden_size));

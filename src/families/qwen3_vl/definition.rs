@@ -2,16 +2,14 @@
 
 use super::config::{Config, VisionConfig};
 use super::tower::Vision;
-use super::{chat, gguf, synth, tensors};
+use super::{chat, gguf, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
 use crate::families::tower::Tower;
 use crate::layers::{Decoder, Layer};
-use crate::weights::gguf::decoder::describe_text;
-use crate::weights::gguf::write::GgufHeader;
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// What the family knows.
 pub(in crate::families) static QWEN3_VL: Family = Family {
@@ -20,7 +18,6 @@ pub(in crate::families) static QWEN3_VL: Family = Family {
     chat_layouts: &[&chat::CHATML],
     split_pattern: None,
     pre_tokenizer: None,
-    published: &synth::PUBLISHED,
 };
 
 /// How the family's checkpoints are read.
@@ -52,17 +49,5 @@ impl Definition for Config {
 
     fn vision_summary(&self) -> String {
         self.vision.as_ref().map(VisionConfig::summary).unwrap_or_default()
-    }
-
-    fn describe_gguf(&self, header: &mut GgufHeader, vision: bool) {
-        match (&self.vision, vision) {
-            (Some(vision), true) => synth::describe_vision(header, vision, self.text.hidden_size),
-            (None, true) => {}
-            (_, false) => {
-                describe_text(header, "qwen3vl", &self.text);
-                let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
-                header.set("qwen3vl.n_deepstack_layers", stacked as u32);
-            }
-        }
     }
 }

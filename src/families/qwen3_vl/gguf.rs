@@ -1,13 +1,13 @@
 //! GGUF files of Qwen3-VL models, as llama.cpp's converters write them.
 
 use super::config::{Config, VisionConfig};
+use crate::checkpoint::gguf::decoder::{Keys, text_config};
+use crate::checkpoint::gguf::files::GgufFiles;
+use crate::checkpoint::gguf::metadata::Metadata;
 use crate::config::RopePairs;
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
-use crate::weights::gguf::decoder::{Keys, text_config};
-use crate::weights::gguf::files::GgufFiles;
-use crate::weights::gguf::metadata::Metadata;
 
 /// What the tensors of queries, keys and values keep of Hugging Face's order is what tells this from Llama's files: halves form pairs.
 pub(super) const READER: GgufReader = GgufReader {

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::chat::TOKENS;
 use super::config::{Config, VisionConfig};
+use crate::checkpoint::hf::decoder;
+use crate::checkpoint::hf::fields::Fields;
+use crate::checkpoint::hf::files::HfFiles;
+use crate::checkpoint::hf::rope;
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::weights::hf::decoder;
-use crate::weights::hf::fields::Fields;
-use crate::weights::hf::files::HfFiles;
-use crate::weights::hf::rope;
 
 const ARCHITECTURE: &str = "qwen3_vl";
 

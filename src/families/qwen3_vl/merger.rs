@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Recording};
 use crate::kernels::{Linear, activation};
 use crate::layers::{Biased, LayerNorm};
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// Where features go.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,6 @@ pub(super) mod gguf;
 pub(super) mod hf;
 mod merger;
 mod pictures;
-pub(super) mod synth;
 pub(super) mod tensors;
 pub(super) mod tower;
 mod work;

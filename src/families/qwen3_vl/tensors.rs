@@ -3,7 +3,7 @@
 use super::config::{Config, VisionConfig};
 use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Role, TensorSpec};
-use crate::weights::layout::Layout;
+use crate::layout::Layout;
 
 /// As the classes nest, and of a text model alone.
 pub(in crate::families) const DECODER: HfPrefixes =

@@ -15,7 +15,7 @@ use crate::gpu::{Allocator, Buffer, Recording, Slice};
 use crate::kernels::position_rows::{self, PositionTable};
 use crate::kernels::{activation, patchify};
 use crate::layers::{Biased, Fresh, LayerNorm};
-use crate::weights::upload::WeightStore;
+use crate::weights::WeightStore;
 
 /// Weights between the pixels and the first layer.
 #[derive(Debug)]

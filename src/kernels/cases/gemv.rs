@@ -11,8 +11,8 @@ use crate::kernels::gated_matvec::{self as gated, GatedMatvec};
 use crate::kernels::gemv::{Gemv, Norm};
 use crate::kernels::qkv_matvec::{self as qkv, QkvMatvec};
 use crate::kernels::{self, rope_append::Heads};
+use crate::layout::MatrixShape;
 use crate::reference;
-use crate::weights::layout::MatrixShape;
 
 const EPS: f32 = 1e-5;
 

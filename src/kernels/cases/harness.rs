@@ -4,9 +4,9 @@ use bytemuck::NoUninit;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Features, Gpu, Purpose, Recording, Slice};
+use crate::layout::LaneLayout;
 use crate::reference::attention_step::HIDDEN;
 use crate::reference::cache::from_half;
-use crate::weights::layout::LaneLayout;
 
 /// Content of outputs before a run: a NaN, so that an unwritten number is always found.
 pub const POISON: f32 = f32::from_bits(0x7fc0_dead);

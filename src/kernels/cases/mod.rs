@@ -38,8 +38,8 @@ use crate::kernels::gemv::Gemv;
 use crate::kernels::patch_merge::Squares;
 use crate::kernels::position_rows::{Grid, PositionTable};
 use crate::kernels::rope_append::Heads;
+use crate::layout::{LaneLayout, Layout};
 use crate::sampling::options::SamplingOptions;
-use crate::weights::layout::{LaneLayout, Layout};
 
 /// Tolerance of copies.
 pub const EXACT: f64 = 0.0;

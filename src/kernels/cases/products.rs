@@ -7,10 +7,10 @@ use super::{Case, EXACT, SUM, label};
 use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
+use crate::layout::quant;
+use crate::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
 use crate::reference;
-use crate::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
-use crate::weights::quant;
-use crate::weights::upload::{RowShard, Weight};
+use crate::weights::{RowShard, Weight};
 
 /// A random matrix on the GPU, in parts of `rows_of_part` rows, and its numbers after rounding to the layout. `// [rows, cols]`
 ///

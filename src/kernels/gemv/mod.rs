@@ -3,9 +3,9 @@
 
 use super::{TuningGroup, Variant, folded_grid, lanes};
 use crate::gpu::{DeviceClass, Features, Kernel, KernelConfig, Slice};
+use crate::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 use crate::shader::Shader;
-use crate::weights::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
-use crate::weights::upload::Weight;
+use crate::weights::Weight;
 
 /// Most rows of inputs that a workgroup computes at a time. More rows read the weights again.
 pub const MAX_ROWS: usize = 8;

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use ocelli::config::ImageGrid;
 use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
+use ocelli::package::manifest::Manifest;
 use ocelli::state::Pages;
-use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
 use super::fake::{FakeModel, Faults, Kind};

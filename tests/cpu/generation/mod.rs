@@ -20,9 +20,9 @@ use ocelli::chat::Tokenizer;
 use ocelli::engine::{
     Completion, Engine, Event, FinishReason, LoadOptions, Prompt, Request, RequestControl, Speculation,
 };
+use ocelli::layout::Layout;
+use ocelli::package::manifest::Manifest;
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
 use ocelli::{Error, Result};
 
 pub(crate) type FakeEngine = Engine<FakeBackend>;

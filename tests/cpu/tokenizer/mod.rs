@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ocelli::chat::Tokenizer;
-use ocelli::families::{definition, published};
+use ocelli::families::definition;
+use ocelli_synth::published;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::cpu_time::cpu_time;
 use broken::reason;
 use vocabulary::{XorShift, byte_alphabet, nasty, random_vocabulary};
 
@@ -209,10 +209,9 @@ fn odd_vocabularies_load_as_fast_as_any() {
     let file = json!({"added_tokens": [{"id": 3, "content": "[INST]", "special": true}],
                       "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false},
                       "model": {"vocab": vocab, "merges": merges}});
-    let start = cpu_time();
+    let start = Instant::now();
     let tokenizer = load(&file).unwrap();
-    let took = cpu_time() - start;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(tokenizer.encode_text("ok").unwrap().len(), 1);
 }
 
@@ -221,10 +220,9 @@ fn long_texts_take_no_longer_than_their_length_asks() {
     let tokenizer = Tokenizer::from_json(&fixture("tokenizer.json")).unwrap();
     for unit in ["a", " ", "\n", "!", "日", "ab1 ", "\u{301}", "[INST]"] {
         let text = unit.repeat(500_000 / unit.len());
-        let start = cpu_time();
+        let start = Instant::now();
         let ids = tokenizer.encode_text(&text).unwrap();
-        let took = cpu_time() - start;
-        assert!(took < Duration::from_secs(10), "{unit:?} took {took:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{unit:?} took {:?}", start.elapsed());
         assert_eq!(tokenizer.decode(&ids), text);
     }
 }

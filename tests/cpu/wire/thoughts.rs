@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use ocelli::Error;
 use ocelli::chat::Tokenizer;
 use ocelli::engine::{Engine, LoadOptions, Speculation};
-use ocelli::families::published;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::Manifest;
+use ocelli::layout::Layout;
+use ocelli::package::manifest::Manifest;
+use ocelli_synth::published;
 use serde_json::{Value, json};
 
 use super::elements::{bounded_schema, with_tool};

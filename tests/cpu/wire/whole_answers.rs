@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use ocelli::Error;
 use ocelli::chat::Tokenizer;
 use ocelli::engine::{Engine, LoadOptions, Speculation};
-use ocelli::families::published;
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
+use ocelli_synth::published;
 use serde_json::{Value, json};
 
 use super::tools::{check, clock, weather};

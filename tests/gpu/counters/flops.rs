@@ -1,7 +1,7 @@
 //! Multiply-adds of a launch, from the sizes in its note. Norms, rotations and exponentials are negligible.
 
 use ocelli::gpu::Dispatch;
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 /// Arithmetic and weights of a launch.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use naga::AddressSpace;
 use ocelli::families::tower::Pixels;
 use ocelli::gpu::{Dispatch, Recording};
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 use super::{bound_bytes, buffers, dry_model, flops};
 use crate::manifests;

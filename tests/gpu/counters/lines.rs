@@ -12,8 +12,8 @@ use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Sour
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
-use ocelli::weights::upload::{RowShard, Weight};
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::weights::{RowShard, Weight};
 
 /// Bytes of a cache line.
 const LINE: u64 = 64;

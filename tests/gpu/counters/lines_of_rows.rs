@@ -11,8 +11,8 @@ use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
 use ocelli::kernels::rope::{self, Rope};
 use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
 use ocelli::kernels::{Linear, RowShape, embed_rows, layer_norm, matvec, rms_norm};
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
-use ocelli::weights::upload::{RowShard, Weight};
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::weights::{RowShard, Weight};
 
 use super::lines::{INPUTS, LAYOUTS, MOST, cache, lines_of, reads, zeros};
 

@@ -1,10 +1,10 @@
 //! Launches and bindings of a token and of a picture of Llama 3.2 Vision.
 
 use ocelli::config::{KvPrecision, LayerKind};
-use ocelli::families::published;
 use ocelli::families::tower::Pixels;
+use ocelli::layout::Layout;
 use ocelli::state::State;
-use ocelli::weights::layout::Layout;
+use ocelli_synth::published;
 
 use super::qwen::listed;
 use super::{bound_bytes, buffers, dry_model};

@@ -18,9 +18,9 @@ use ocelli::config::KvPrecision;
 use ocelli::families::ModelConfig;
 use ocelli::gpu::{Allocator, DeviceClass, DryDevice, KernelConfig, Recording};
 use ocelli::layers::{TextRows, Workspace};
+use ocelli::layout::Layout;
 use ocelli::model::DryModel;
 use ocelli::state::State;
-use ocelli::weights::layout::Layout;
 
 /// Hardware without optional features.
 const HARDWARE: KernelConfig = KernelConfig::of(DeviceClass::Hardware);

@@ -3,8 +3,8 @@
 use ocelli::families::tower::Pixels;
 use ocelli::gpu::Recording;
 use ocelli::gpu::recording::Command;
+use ocelli::layout::Layout;
 use ocelli::model::DryModel;
-use ocelli::weights::layout::Layout;
 
 use super::{buffers, dry_model, flops};
 use crate::manifests;

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use ocelli::config::{KvPrecision, LayerKind};
-use ocelli::families::published;
 use ocelli::families::tower::Pixels;
 use ocelli::gpu::Recording;
+use ocelli::layout::Layout;
 use ocelli::state::State;
-use ocelli::weights::layout::Layout;
+use ocelli_synth::published;
 
 use super::{bound_bytes, buffers, dry_model, launches};
 

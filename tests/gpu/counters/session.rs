@@ -2,10 +2,10 @@
 
 use ocelli::engine::{Engine, Event, LoadOptions, Prompt, Request, RequestControl};
 use ocelli::gpu::{Counters, Gpu};
+use ocelli::layout::Layout;
+use ocelli::package::Package;
+use ocelli::package::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
-use ocelli::weights::package::Package;
 
 use crate::memory_files::MemoryFiles;
 use crate::packages;

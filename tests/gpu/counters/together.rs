@@ -3,8 +3,8 @@
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, DryDevice};
 use ocelli::layers::{TextRows, Workspace};
+use ocelli::layout::Layout;
 use ocelli::state::State;
-use ocelli::weights::layout::Layout;
 
 use super::{bound_bytes, dry_model};
 use crate::manifests;

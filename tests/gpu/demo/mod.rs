@@ -12,8 +12,8 @@ use ocelli::config::KvPrecision;
 use ocelli::engine::{Arithmetic, Engine, LoadOptions, Picture, Prompt, Request, RequestControl, Tuned};
 use ocelli::gpu::{Features, Gpu};
 use ocelli::kernels::{TuningGroup, gemv, matmul};
+use ocelli::layout::Layout;
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
 use serde::Deserialize;
 
 /// The file `training/evaluate.py` writes.

@@ -3,7 +3,7 @@
 use ocelli::bench::{BenchOptions, What, Work, bench};
 use ocelli::engine::{Engine, LoadOptions, RequestControl};
 use ocelli::gpu::Gpu;
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 use ocelli::{Error, Result};
 
 use super::tuning::milliseconds;

@@ -7,8 +7,8 @@ use crate::injection::Injection;
 use crate::packages;
 use ocelli::chat::ContentPart;
 use ocelli::engine::{LoadOptions, Prompt, Request, RequestControl, Speculation};
+use ocelli::layout::Layout;
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
 
 #[test]
 fn each_shader_is_compiled_once_and_none_while_work_waits_for_it() {

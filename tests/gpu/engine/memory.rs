@@ -4,8 +4,8 @@ use ocelli::chat::{Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, Prompt, Request, RequestControl};
 use ocelli::gpu::{Gpu, Purpose};
+use ocelli::layout::Layout;
 use ocelli::state::{PAGE, Pool, State};
-use ocelli::weights::layout::Layout;
 
 use super::{CHECKPOINT, answer, ask, fresh_answer};
 use crate::packages;

@@ -20,8 +20,8 @@ use ocelli::engine::{
     Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, RequestControl, Stage,
 };
 use ocelli::image::Rgb8;
+use ocelli::layout::Layout;
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
 use ocelli::{Error, Result};
 
 const CHECKPOINT: &str = "tied_two_images";

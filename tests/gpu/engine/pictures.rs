@@ -7,7 +7,7 @@ use ocelli::engine::{
 };
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 use super::{ask, fresh_answer, user};
 use crate::packages;

@@ -2,7 +2,7 @@
 
 use ocelli::engine::{Engine, RequestControl, ScoredRows};
 use ocelli::gpu::{Gpu, GpuOptions};
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 use super::{CHECKPOINT, about_a_picture, fresh_answer};
 use crate::packages;

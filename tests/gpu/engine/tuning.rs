@@ -8,8 +8,8 @@ use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
 use ocelli::gpu::kernel_config::TUNING_GROUPS;
 use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
 use ocelli::kernels::TuningGroup;
+use ocelli::layout::Layout;
 use ocelli::model::LanguageModel;
-use ocelli::weights::layout::Layout;
 
 use super::{CHECKPOINT, about_a_picture, fresh_answer};
 use crate::injection::Injection;

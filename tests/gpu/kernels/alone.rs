@@ -4,7 +4,7 @@ use ocelli::gpu::{Features, Purpose, Recording};
 use ocelli::kernels::cases::{Harness, random_matrix};
 use ocelli::kernels::gemv::{Gemv, Norm, Tuning};
 use ocelli::kernels::{Linear, matvec};
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 
 use crate::device;
 

@@ -4,7 +4,7 @@ use ocelli::gpu::{DeviceClass, Features, KernelConfig, Recording};
 use ocelli::kernels::cases::{HALVES, Harness, SUM, random_matrix, seen};
 use ocelli::kernels::gemv::{self, Gemv};
 use ocelli::kernels::{Linear, TuningGroup, matmul, matvec};
-use ocelli::weights::layout::{Layout, MatrixShape};
+use ocelli::layout::{Layout, MatrixShape};
 use ocelli::{Result, reference};
 
 use crate::device;

@@ -11,11 +11,11 @@ use ocelli::engine::{Engine, Event, LoadOptions, Picture, Prompt, Request, Reque
 
 use ocelli::gpu::Gpu;
 use ocelli::image::Rgb8;
+use ocelli::package::Package;
+use ocelli::package::manifest::MANIFEST_FILE;
+use ocelli::package::source::Directory;
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::{Pool, State};
-use ocelli::weights::manifest::MANIFEST_FILE;
-use ocelli::weights::package::Package;
-use ocelli::weights::source::Directory;
 
 const BUDGET: u64 = 2 << 30;
 const CONTEXT: usize = 4096;

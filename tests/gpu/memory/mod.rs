@@ -8,8 +8,8 @@ use crate::packages;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
 use ocelli::gpu::{Gpu, Purpose};
+use ocelli::layout::Layout;
 use ocelli::memory::{Plan, Residency};
-use ocelli::weights::layout::Layout;
 use talk::answers;
 
 const CHECKPOINT: &str = "tied_two_images";

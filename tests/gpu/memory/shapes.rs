@@ -1,13 +1,13 @@
 //! Dry plans for models of full size: a manifest needs no shards.
 
 use ocelli::config::KvPrecision;
-use ocelli::families::{published, published_names};
 use ocelli::gpu::Purpose;
+use ocelli::import::tensors::ElementType;
+use ocelli::layout::Layout;
 use ocelli::memory::{MemoryOptions, Plan, Residency, plan};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::synth::FileType;
-use ocelli::weights::tensors::ElementType;
 use ocelli::{Error, Result};
+use ocelli_synth::FileType;
+use ocelli_synth::{published, published_names};
 use serde_json::{Value, json};
 
 use crate::manifests::{manifest, manifest_of, ministral_3b};

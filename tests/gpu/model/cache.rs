@@ -1,7 +1,7 @@
 //! The KV cache in every precision: effect of rounding on the logits.
 
 use ocelli::config::KvPrecision;
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 use super::golden::cases;
 use super::logits;

@@ -2,8 +2,8 @@
 
 use ocelli::engine::Engine;
 use ocelli::gpu::{DeviceClass, Gpu, KernelConfig};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
+use ocelli::import::layouts::Layouts;
+use ocelli::layout::Layout;
 
 use super::{cases, engine_agrees};
 use crate::packages::{Contents, GGUF, load_on, pack, pack_gguf_pair};

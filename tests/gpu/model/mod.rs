@@ -11,9 +11,9 @@ use crate::packages::{GGUF, engine, load, pack_gguf, pack_gguf_pair, random_pack
 use golden::{Case, cases, largest_difference};
 use ocelli::chat::ContentPart;
 use ocelli::engine::{Engine, Prompt, Request, RequestControl, ScoredRows};
+use ocelli::import::layouts::Layouts;
+use ocelli::layout::Layout;
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
 
 /// Largest logit difference due to rounding: logits reach 40, and sums have another order.
 const TOLERANCE: f32 = 2e-3;

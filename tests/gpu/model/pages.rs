@@ -2,9 +2,9 @@
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu, Purpose};
+use ocelli::layout::Layout;
 use ocelli::model::{Input, LanguageModel, Model};
 use ocelli::state::{ConversationState, PAGE, State};
-use ocelli::weights::layout::Layout;
 
 use crate::device::Random;
 use crate::packages::{Contents, decoder, pack};

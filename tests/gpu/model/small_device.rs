@@ -4,9 +4,9 @@ use ocelli::Error;
 use ocelli::config::KvPrecision;
 use ocelli::families::definition;
 use ocelli::gpu::{Gpu, GpuOptions};
+use ocelli::layout::Layout;
 use ocelli::memory::{MemoryOptions, plan};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 
 use super::engine_agrees;
 use super::golden::cases;

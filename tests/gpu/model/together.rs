@@ -2,10 +2,10 @@
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::Gpu;
+use ocelli::layout::Layout;
 use ocelli::model::{BatchRow, Draw, Input, LanguageModel, LogitsAt, Model};
 use ocelli::sampling::SamplingOptions;
 use ocelli::state::{ConversationState, PAGE, State};
-use ocelli::weights::layout::Layout;
 
 use crate::device::{self, Random};
 use crate::packages::{Contents, decoder, pack};

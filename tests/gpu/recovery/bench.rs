@@ -6,10 +6,10 @@ use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, RequestControl};
 use ocelli::image::Rgb8;
+use ocelli::layout::Layout;
+use ocelli::package::Package;
+use ocelli::package::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{MANIFEST_FILE, TOKENIZER_FILE};
-use ocelli::weights::package::Package;
 use ocelli::{Error, Result};
 
 use crate::injection::Injection;

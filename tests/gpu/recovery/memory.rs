@@ -3,7 +3,7 @@
 use super::bench::{Bench, about};
 use ocelli::Error;
 use ocelli::gpu::{Gpu, GpuOptions};
-use ocelli::weights::layout::Layout;
+use ocelli::layout::Layout;
 
 fn in_use(bench: &Bench) -> u64 {
     bench.engine.gpu().ledger().total().0

@@ -11,9 +11,9 @@ use ocelli::engine::{
     Completion, Engine, Event, FinishReason, LoadOptions, Picture, Prompt, Request, RequestControl, Speculation,
 };
 use ocelli::gpu::DeviceClass;
+use ocelli::layout::Layout;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::sampling::SamplingOptions;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::manifest::{MANIFEST_FILE, Manifest};
 
 use crate::device::{Random, gpu};
 use crate::injection::Injection;

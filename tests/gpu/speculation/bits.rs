@@ -3,9 +3,9 @@
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Counters, Gpu};
 use ocelli::layers::step::{RESULT, StepHeader};
+use ocelli::layout::Layout;
 use ocelli::model::{Input, LanguageModel, Model};
 use ocelli::state::{ConversationState, State};
-use ocelli::weights::layout::Layout;
 
 use crate::device::Random;
 use crate::injection::Injection;

@@ -2,7 +2,7 @@
 
 use ocelli::config::{Activation, RopePairs};
 use ocelli::families::mistral3::Config;
-use ocelli::weights::gguf::GgufImport;
+use ocelli::import::gguf::GgufImport;
 use serde_json::Value;
 
 use super::super::common::mistral3;

@@ -143,7 +143,7 @@ fn numbers_that_cannot_be_stored() {
         parts.tensor("blk.0.ffn_up.weight").data[..2].copy_from_slice(&half::bf16::from_f32(1e6).to_le_bytes());
     });
     says(&refused(&large), &["blk.0.ffn_up.weight", "too large"]);
-    pack_as(&large, &both(), Some(ocelli::weights::layout::Layout::F32)).expect("f32 holds it");
+    pack_as(&large, &both(), Some(ocelli::layout::Layout::F32)).expect("f32 holds it");
     for (name, tensor, at) in [
         ("q4_0", "blk.0.attn_q.weight", (256 / 32 * 3 + 2) * 18),
         ("q8_0", "blk.0.attn_q.weight", (256 / 32 * 3 + 2) * 34),

@@ -3,10 +3,10 @@
 use ocelli::chat::{ChatTemplate, Message, Role, Segment};
 use ocelli::config::llama_3_divisors;
 use ocelli::families::{ModelConfig, definition};
-use ocelli::weights::gguf::GgufImport;
-use ocelli::weights::hf::read_settings;
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::source::Directory;
+use ocelli::import::gguf::GgufImport;
+use ocelli::import::hf::read_settings;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::source::Directory;
 use ocelli::{Error, Result};
 
 use super::super::common::checkpoint_dir;

@@ -10,13 +10,13 @@ mod tokenizer;
 
 use std::ops::ControlFlow;
 
-use ocelli::weights::ImportOptions;
-use ocelli::weights::gguf::{GgufImport, import};
-use ocelli::weights::layout::Layout;
-use ocelli::weights::layouts::Layouts;
-use ocelli::weights::manifest::Manifest;
-use ocelli::weights::package::Package;
-use ocelli::weights::writer::PackageWriter;
+use ocelli::import::ImportOptions;
+use ocelli::import::gguf::{GgufImport, import};
+use ocelli::import::layouts::Layouts;
+use ocelli::layout::Layout;
+use ocelli::package::Package;
+use ocelli::package::manifest::Manifest;
+use ocelli::package::writer::PackageWriter;
 use ocelli::{Error, Result};
 
 use super::common::{MemorySink, fixture, read_planes};

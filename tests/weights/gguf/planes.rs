@@ -1,10 +1,10 @@
 //! Blocks converted to planes: no bit changes, and the numbers equal those of gguf-py.
 
-use ocelli::weights::blocks::{append_rows, block_size};
-use ocelli::weights::layout::{Layout, MatrixShape};
-use ocelli::weights::layouts::{Layouts, Target};
-use ocelli::weights::package::Package;
-use ocelli::weights::quant::{decode, encode_rows};
+use ocelli::import::layouts::{Layouts, Target};
+use ocelli::layout::blocks::{append_rows, block_size};
+use ocelli::layout::quant::{decode, encode_rows};
+use ocelli::layout::{Layout, MatrixShape};
+use ocelli::package::Package;
 use safetensors::SafeTensors;
 
 use super::super::common::{read_planes, read_values};

@@ -1,9 +1,9 @@
 //! The container: versions, alignments, kinds of values, split files.
 
-use ocelli::weights::gguf::GgufModel;
-use ocelli::weights::gguf::metadata::Value;
-use ocelli::weights::layout::Layout;
-use ocelli::weights::tensors::ElementType;
+use ocelli::checkpoint::gguf::metadata::Value;
+use ocelli::import::gguf::GgufModel;
+use ocelli::import::tensors::ElementType;
+use ocelli::layout::Layout;
 use safetensors::Dtype;
 
 use super::parts::{Parts, text};

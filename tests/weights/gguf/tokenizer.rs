@@ -1,7 +1,7 @@
 //! The tokenizer in a file's metadata.
 
 use ocelli::chat::Tokenizer;
-use ocelli::weights::gguf::{GgufModel, tokenizer_json};
+use ocelli::import::gguf::{GgufModel, tokenizer_json};
 use ocelli::{Error, Result};
 use serde_json::Value;
 

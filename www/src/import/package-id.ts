@@ -1,4 +1,4 @@
-/** Addresses of imported packages. */
+/** Which package a checkpoint is made into. */
 import type { Sha256 } from "../store/hash.js";
 import { importedUrl } from "../store/package-folder.js";
 import type { ImportOptions, WireSource } from "./model-source.js";

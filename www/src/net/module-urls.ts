@@ -1,18 +1,20 @@
-/** Addresses of the wasm modules from the point of view of a page. */
+/** Where the wasm modules are, as a page knows it. */
 import { absoluteUrl } from "../url.js";
 import { MODULES, type ModuleName, type ModuleUrls } from "./wasm-module.js";
 
-/** Options for the addresses of the modules. */
+/** Where a page may say that the modules are. */
 export interface ModuleOptions {
-  /** Address of `ocelli_bg.wasm`. Default: in the folder `wasm` beside this package's script. */
+  /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
   wasmUrl?: string | URL;
-  /** Address of `ocelli_pictures_bg.wasm`, which decodes picture files. Default: beside `ocelli_bg.wasm`. */
+  /** Where `ocelli_full_bg.wasm` is, if not beside `ocelli_bg.wasm`. It is in the place of that where `parallel` or `cache` is set. */
+  fullUrl?: string | URL;
+  /** Where `ocelli_pictures_bg.wasm` is, if not beside `ocelli_bg.wasm`. It reads picture files. */
   picturesUrl?: string | URL;
-  /** Address of `ocelli_grammar_bg.wasm`, which is loaded for the first request with a format. Default: beside `ocelli_bg.wasm`. */
+  /** Where `ocelli_grammar_bg.wasm` is, if not there either. It is loaded when the first request wants a format. */
   grammarUrl?: string | URL;
-  /** Address of `ocelli_import_bg.wasm`, which is loaded for imports. Default: beside `ocelli_bg.wasm`. */
+  /** Where `ocelli_import_bg.wasm` is, if not there either. It is loaded for imports. */
   importUrl?: string | URL;
-  /** Address of `usage.js`, which is loaded if there are budgets. Default: beside `ocelli_bg.wasm`. */
+  /** Where `usage.js` is, if not there either. It is loaded where there are budgets. */
   usageUrl?: string | URL;
 }
 
@@ -32,6 +34,7 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
   // Bundlers look for exactly this form, each on one line.
   return {
     engine: place("engine", () => new URL("./wasm/ocelli_bg.wasm", import.meta.url)),
+    full: place("full", () => new URL("./wasm/ocelli_full_bg.wasm", import.meta.url)),
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),

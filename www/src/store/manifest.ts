@@ -16,7 +16,7 @@ export interface PackageFiles {
   shards: FileEntry[];
 }
 
-/** The limits of `src/weights/manifest.rs`; a manifest with larger files is invalid. */
+/** The limits of `src/package/manifest.rs`; a manifest with larger files is invalid. */
 const MAX_SHARD_BYTES = 32 << 20;
 const MAX_TOKENIZER_BYTES = 256 << 20;
 

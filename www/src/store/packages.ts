@@ -5,13 +5,13 @@ import { folderOf, PACKAGE_CACHE } from "./package-folder.js";
 
 /** A package, or the part of one, in Cache Storage. */
 export interface StoredPackage {
-  /** Address for `Engine.load`. */
+  /** What `Engine.load` takes. */
   url: string;
-  /** The name in its manifest, otherwise the last part of its URL. */
+  /** From its manifest, else the last part of its URL. */
   name: string;
-  /** Bytes stored so far. */
+  /** Stored so far. */
   bytes: number;
-  /** True if it can be loaded offline; otherwise loading continues where it was interrupted. */
+  /** Whether it can be loaded offline; if not, loading continues where it was interrupted. */
   complete: boolean;
 }
 

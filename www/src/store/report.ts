@@ -1,4 +1,4 @@
-/** Reports of loading and importing. */
+/** What loading and importing report while they run. */
 
 /**
  * `manifest`: the package is looked up; `import`: a checkpoint is converted; `weights`: they are downloaded or read from storage;

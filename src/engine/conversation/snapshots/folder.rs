@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::store::{Pending, SnapshotStore, StoredFile};
 use crate::error::{Error, Result};
-use crate::weights::source::{ByteSource, FileSource};
+use crate::package::source::{ByteSource, FileSource};
 
 /// How the names of snapshots end.
 const ENDING: &str = "snapshot";

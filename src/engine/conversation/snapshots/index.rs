@@ -13,8 +13,8 @@ use crate::engine::prompt::ContextEntry;
 use crate::error::Result;
 use crate::image::Fingerprint;
 use crate::model::LanguageModel;
+use crate::package::hash::hex;
 use crate::state::Part;
-use crate::weights::hash::hex;
 
 /// Most files that are looked through for every request.
 const MOST_FILES: usize = 1024;

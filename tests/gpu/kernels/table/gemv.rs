@@ -5,7 +5,7 @@ use ocelli::gpu::Features;
 use ocelli::kernels::cases::{self, ACTIVATIONS, Case, Into, Product};
 use ocelli::kernels::gemv::{Gemv, LaneLayouts, Tuning};
 use ocelli::kernels::rope_append::Heads;
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 
 use super::{PLAIN, into_in_turn, product, tiers};
 

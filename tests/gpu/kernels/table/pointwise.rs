@@ -6,7 +6,7 @@ use ocelli::kernels::RowShape;
 use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm};
 use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
-use ocelli::weights::layout::LaneLayout;
+use ocelli::layout::LaneLayout;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
 pub(super) const WIDTHS: [usize; 12] = [1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 588];

@@ -3,7 +3,7 @@
 use ocelli::gpu::Features;
 use ocelli::kernels::cases::{Against, Case, HALVES, Into, Product, embed_rows, matmul, matvec};
 use ocelli::kernels::{gemv, matmul as many};
-use ocelli::weights::layout::{LaneLayout, Layout, MatrixShape};
+use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 
 use super::pointwise::{FOLDED, WIDTHS};
 use super::{PLAIN, into_in_turn, product, tiers};

@@ -1,0 +1,85 @@
+//! Models by name: those that are known, and those that `ocelli pull` has put into the cache folder.
+
+use std::ffi::OsString;
+use std::ops::Deref;
+use std::path::{Component, Path, PathBuf};
+use std::{env, fs};
+
+use ocelli::package::manifest::MANIFEST_FILE;
+use ocelli::{Error, Result};
+use serde::Deserialize;
+
+/// A model that is known to run: a row of the file that the npm package reads as well.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KnownModel {
+    /// What commands take in place of a path.
+    pub(crate) id: String,
+    pub(crate) about: String,
+    pub(crate) license: String,
+    pub(crate) source: KnownSource,
+    /// Bytes of the package.
+    pub(crate) package_bytes: u64,
+}
+
+/// Where a known model's files are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum KnownSource {
+    Gguf { gguf: String, mmproj: Option<String> },
+    Safetensors { safetensors: String },
+}
+
+/// All known models, the smallest first.
+pub(crate) fn known() -> Result<Vec<KnownModel>> {
+    let json = include_str!("../www/src/api/models.json");
+    serde_json::from_str(json).map_err(|error| Error::Internal { detail: error.to_string() })
+}
+
+/// The folder for what can be computed or fetched again.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let of = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let cache = of("XDG_CACHE_HOME").or_else(|| of("LOCALAPPDATA")).or_else(|| Some(of("HOME")?.join(".cache")));
+    Some(cache?.join("ocelli"))
+}
+
+/// The folder of the package `id`, whether it is there or not; nothing where there is no cache, or for what is no single name.
+pub(crate) fn folder(id: &Path) -> Option<PathBuf> {
+    let mut parts = id.components();
+    let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    is_name.then(|| Some(cache()?.join("models").join(id)))?
+}
+
+/// Whether the package `id` is in the cache.
+pub(crate) fn is_here(id: &Path) -> bool {
+    folder(id).is_some_and(|folder| folder.join(MANIFEST_FILE).is_file())
+}
+
+/// A package on the command line: a directory, or the name of one that was pulled.
+#[derive(Debug, Clone)]
+pub(crate) struct PackagePath(PathBuf);
+
+impl From<OsString> for PackagePath {
+    fn from(argument: OsString) -> Self {
+        let path = PathBuf::from(argument);
+        if fs::exists(&path).unwrap_or(true) {
+            return Self(path);
+        }
+        if is_here(&path) {
+            return Self(folder(&path).unwrap_or(path));
+        }
+        let is_known = |known: &KnownModel| Path::new(&known.id) == path;
+        if known().is_ok_and(|models| models.iter().any(is_known)) {
+            crate::open::inform(&format!("{0} is not here yet: `ocelli pull {0}` fetches it", path.display()));
+        }
+        Self(path)
+    }
+}
+
+impl Deref for PackagePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}

@@ -1,0 +1,193 @@
+//! `ocelli pull`: a known model, or what an address leads to, as a package in the cache folder.
+
+mod address;
+mod download;
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Component, Path, PathBuf};
+
+use clap::Args;
+use ocelli::import::gguf::{self, GgufImport};
+use ocelli::import::layouts::Layouts;
+use ocelli::import::{ImportOptions, hf};
+use ocelli::layout::Layout;
+use ocelli::package::DirectorySink;
+use ocelli::package::Package;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
+use ocelli::package::source::{FileSet, FileSource};
+use ocelli::package::writer::{PackageSink, PackageWriter};
+use ocelli::{Error, Result};
+
+use crate::models::{self, KnownModel, KnownSource};
+use crate::open::{inform, with_weights_bar};
+use crate::quant::QuantArgs;
+use address::{folder_and_name, name, source};
+use download::Downloader;
+
+/// Download a model and make it a package in the cache folder, where every command finds it by its name. Without a model: list those
+/// that are known.
+#[derive(Args)]
+pub(crate) struct PullArgs {
+    /// A known model's id; or the address of a GGUF file, of a folder with safetensors weights, of a package, or of a model's page on
+    /// huggingface.co.
+    model: Option<String>,
+    /// Address of the GGUF file with the vision half.
+    #[arg(long, value_name = "ADDRESS")]
+    mmproj: Option<String>,
+    /// The name that commands will know it by [default: the id, or the end of the address].
+    #[arg(long)]
+    name: Option<String>,
+    /// Directory of the package, in place of one in the cache folder.
+    #[arg(long, value_name = "PKG")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Access token for publishers who ask for one. It is sent to the address's own host only.
+    #[arg(long, env = "HF_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+pub(crate) fn run(args: &PullArgs) -> Result<()> {
+    let Some(model) = &args.model else { return list() };
+    let known = models::known()?.into_iter().find(|known| known.id == *model);
+    let source = match &known {
+        Some(known) => known.source.clone(),
+        None => source(model, args.mmproj.as_deref())?,
+    };
+    let id = args.name.clone().or(known.as_ref().map(|known| known.id.clone())).unwrap_or_else(|| name(&source));
+    let no_folder =
+        || Error::request("--name", format!("{id:?} is no name of a folder, or there is no cache folder: use --out"));
+    let target = args.out.clone().or_else(|| models::folder(Path::new(&id))).ok_or_else(no_folder)?;
+    if args.out.is_none() && models::is_here(Path::new(&id)) {
+        return crate::print(&format!("{id} is here: {}", target.display()));
+    }
+    let folder = target.with_file_name(format!(".{id}.download"));
+    create(&folder)?;
+    let _lock = lock(&folder)?;
+    let manifest = fetch(args, known.as_ref(), &source, (&folder, &target))?;
+    fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
+    let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
+    crate::print(&format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display()))
+}
+
+/// Known models: names, sizes, licences.
+fn list() -> Result<()> {
+    for KnownModel { id, about, license, package_bytes, .. } in models::known()? {
+        let here = if models::is_here(Path::new(&id)) { ", here" } else { "" };
+        crate::print(&format!("{id}  {:.1} GB, {license}{here}\n    {about}", package_bytes as f64 / 1e9))?;
+    }
+    Ok(())
+}
+
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| Error::io(folder.display(), &error))
+}
+
+/// Holds the folder for this process. The lock goes with the process.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let fail = |error: &std::io::Error| Error::io(path.display(), error);
+    let file = File::create(&path).map_err(|error| fail(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Io {
+            path: folder.display().to_string(),
+            reason: "another `ocelli pull` is downloading it".into(),
+        }),
+        Err(TryLockError::Error(error)) => Err(fail(&error)),
+    }
+}
+
+/// Files at addresses, downloaded when they are opened.
+struct Remote {
+    downloader: Downloader,
+    folder: PathBuf,
+    /// Where files are that have no address of their own.
+    base: String,
+    addresses: HashMap<String, String>,
+}
+
+impl FileSet for Remote {
+    type Source = FileSource;
+
+    async fn open(&self, name: &str) -> Result<Option<FileSource>> {
+        let mut parts = Path::new(name).components();
+        if !parts.all(|part| matches!(part, Component::Normal(_))) {
+            return Err(Error::checkpoint(name, "", "is no file's name"));
+        }
+        let path = self.folder.join(name);
+        path.parent().map_or(Ok(()), create)?;
+        let url = self.addresses.get(name).cloned().unwrap_or_else(|| format!("{}{name}", self.base));
+        if self.downloader.fetch(&url, &path)? { FileSource::open(&path).map(Some) } else { Ok(None) }
+    }
+}
+
+/// Downloads into the first folder what makes the package in the second.
+fn fetch(
+    args: &PullArgs,
+    known: Option<&KnownModel>,
+    source: &KnownSource,
+    (folder, target): (&Path, &Path),
+) -> Result<Manifest> {
+    let options = |default: Layouts, url: &str| ImportOptions {
+        license: known.map(|known| known.license.clone()),
+        source: Some(url.to_owned()),
+        layouts: args.quant.layouts(default),
+        ..ImportOptions::default()
+    };
+    let remote = |base: &str, addresses| {
+        let (downloader, folder) = (Downloader::new(args.token.clone()), folder.to_path_buf());
+        Remote { downloader, folder, base: base.into(), addresses }
+    };
+    match source {
+        KnownSource::Gguf { gguf, mmproj } => {
+            let (base, text) = folder_and_name(gguf);
+            let vision = mmproj.as_deref().map(|url| (folder_and_name(url).1.to_owned(), url.to_owned()));
+            let import = GgufImport { text: text.into(), mmproj: vision.as_ref().map(|(name, _)| name.clone()) };
+            let addresses = vision.into_iter().chain([(text.to_owned(), gguf.clone())]).collect();
+            let files = remote(base, addresses);
+            let writer = PackageWriter::new(DirectorySink::create(target)?);
+            with_weights_bar(|progress| {
+                let options = options(Layouts::default(), gguf);
+                pollster::block_on(gguf::import(&files, &import, writer, options, progress))
+            })
+        }
+        KnownSource::Safetensors { safetensors } => {
+            let files = remote(safetensors, HashMap::new());
+            if pollster::block_on(files.open(MANIFEST_FILE))?.is_some() {
+                return pollster::block_on(copy(files, target));
+            }
+            let name = name(source);
+            let writer = PackageWriter::new(DirectorySink::create(target)?);
+            with_weights_bar(|progress| {
+                let options = ImportOptions { name: Some(name), ..options(Layout::Q4_0.into(), safetensors) };
+                pollster::block_on(hf::import(&files, writer, options, progress))
+            })
+        }
+    }
+}
+
+/// A package as it is, every file checked.
+async fn copy(files: Remote, target: &Path) -> Result<Manifest> {
+    let folder = files.folder.clone();
+    let read = |name: &str| fs::read(folder.join(name)).map_err(|error| Error::io(name, &error));
+    // What is damaged is fetched anew next time.
+    let forget = |name: &str, error: Error| {
+        drop(fs::remove_file(folder.join(name)));
+        error
+    };
+    let package = Package::open(files).await.map_err(|error| forget(MANIFEST_FILE, error))?;
+    let mut sink = DirectorySink::create(target)?;
+    let Manifest { shards, tokenizer, .. } = &package.manifest;
+    for (index, shard) in shards.iter().enumerate() {
+        let bytes = package.read_shard(index).await.map_err(|error| forget(&shard.file, error))?;
+        sink.put(&shard.file, bytes).await?;
+    }
+    let bytes = package.read_tokenizer().await.map_err(|error| forget(&tokenizer.file, error))?;
+    sink.put(&tokenizer.file, bytes).await?;
+    sink.put(MANIFEST_FILE, read(MANIFEST_FILE)?).await?;
+    sink.publish().await?;
+    inform("the package's files are those that its manifest promises");
+    Ok(package.manifest)
+}

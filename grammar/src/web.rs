@@ -1,0 +1,146 @@
+//! The wasm module's exports, for the worker of the npm package. What they throw is `{ code, message, detail }`.
+
+use js_sys::{Function, Uint32Array};
+use serde::Serialize;
+use serde_json::Value;
+use wasm_bindgen::prelude::*;
+
+use crate::error::GrammarError;
+use crate::{Grammar, Grammars, Matcher, TokenTable};
+
+type JsResult<T> = Result<T, JsValue>;
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: &'static str,
+    message: &'a str,
+    detail: &'a GrammarError,
+}
+
+impl From<GrammarError> for JsValue {
+    fn from(error: GrammarError) -> Self {
+        let message = &error.to_string();
+        let object = ErrorObject { code: error.code(), message, detail: &error };
+        // Strings always serialize; if they did not, the message would still arrive.
+        serde_json::to_string(&object)
+            .ok()
+            .and_then(|json| js_sys::JSON::parse(&json).ok())
+            .unwrap_or_else(|| message.into())
+    }
+}
+
+/// Runs once when the module is loaded: a panic, which is always a bug, is printed with its place.
+#[wasm_bindgen(start)]
+pub(crate) fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// A function of JavaScript, in a module that has one thread.
+struct OneThread(Function);
+
+// SAFETY: the module is compiled without threads, so nothing is ever sent to another or shared with one.
+unsafe impl Send for OneThread {}
+// SAFETY: as above.
+unsafe impl Sync for OneThread {}
+
+impl OneThread {
+    fn tokens(&self, text: &str) -> Vec<u32> {
+        let said = self.0.call1(&JsValue::NULL, &text.into());
+        said.ok()
+            .and_then(|tokens| tokens.dyn_into::<Uint32Array>().ok())
+            .map(|tokens| tokens.to_vec())
+            .unwrap_or_default()
+    }
+}
+
+/// A vocabulary made ready for grammars.
+#[wasm_bindgen(js_name = Grammars)]
+pub struct WebGrammars(Grammars);
+
+#[wasm_bindgen(js_class = Grammars)]
+impl WebGrammars {
+    /// `bytes` are those of all tokens, one after another, `lengths` how many each has; `encode` turns text into tokens.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        bytes: Vec<u8>,
+        lengths: Vec<u32>,
+        control: Vec<u32>,
+        eos: Vec<u32>,
+        #[wasm_bindgen(unchecked_param_type = "(text: string) => Uint32Array")] encode: Function,
+    ) -> JsResult<WebGrammars> {
+        let encode = OneThread(encode);
+        let table = TokenTable { bytes, lengths, control, eos };
+        Ok(Self(Grammars::new(&table, move |text| encode.tokens(text))?))
+    }
+
+    /// Makes a grammar ready: `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
+    /// schemas: `{ lark, schemas: { rule, schema, place }[] }`.
+    pub fn grammar(&self, kind: &str, text: &str) -> JsResult<WebGrammar> {
+        Ok(WebGrammar(match kind {
+            "json_schema" => self.0.json_schema(text)?,
+            "regex" => self.0.regex(text)?,
+            "lark" => self.0.lark(text)?,
+            "rules" => {
+                let rules: Value = serde_json::from_str(text).map_err(GrammarError::invalid)?;
+                let text = |object: &'_ Value, name: &str| object[name].as_str().unwrap_or_default().to_owned();
+                let schemas: Vec<[String; 3]> = rules["schemas"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|rule| ["rule", "schema", "place"].map(|name| text(rule, name)))
+                    .collect();
+                let each = schemas.iter().map(|[rule, schema, place]| (rule.as_str(), schema.as_str(), place.as_str()));
+                self.0.rules(&text(&rules, "lark"), each)?
+            }
+            other => return Err(GrammarError::invalid(format!("{other:?} is no kind of grammar")).into()),
+        }))
+    }
+}
+
+/// A grammar for any number of answers.
+#[wasm_bindgen(js_name = Grammar)]
+pub struct WebGrammar(Grammar);
+
+#[wasm_bindgen(js_class = Grammar)]
+impl WebGrammar {
+    /// An answer that has not begun.
+    pub fn start(&self) -> WebMatcher {
+        WebMatcher(self.0.start())
+    }
+
+    /// Frees it. Unlike `free` this throws where the module has been started anew since, and nothing is left to be freed.
+    pub fn end(self) {}
+}
+
+/// One answer under way.
+#[wasm_bindgen(js_name = Matcher)]
+pub struct WebMatcher(Matcher);
+
+#[wasm_bindgen(js_class = Matcher)]
+impl WebMatcher {
+    /// The tokens that may come next, a bit each, in so many words.
+    pub fn mask(&mut self, words: usize) -> JsResult<Vec<u32>> {
+        let mut mask = vec![0; words];
+        self.0.mask(&mut mask)?;
+        Ok(mask)
+    }
+
+    /// Takes tokens up to the first that may not come. Returns how many.
+    pub fn commit(&mut self, tokens: &[u32]) -> JsResult<usize> {
+        Ok(self.0.commit(tokens)?)
+    }
+
+    /// The tokens that must come next.
+    pub fn forced(&mut self) -> JsResult<Vec<u32>> {
+        Ok(self.0.forced()?)
+    }
+
+    /// Whether nothing may follow.
+    #[wasm_bindgen(js_name = isFinished)]
+    pub fn is_finished(&mut self) -> JsResult<bool> {
+        Ok(self.0.is_finished()?)
+    }
+
+    /// As of [`WebGrammar`].
+    pub fn end(self) {}
+}

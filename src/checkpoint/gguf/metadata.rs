@@ -1,0 +1,92 @@
+//! The key-value pairs of a file.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+
+/// The key of the vocabulary.
+pub const TOKENS: &str = "tokenizer.ggml.tokens";
+
+/// A value. Numbers are widened: eight bytes for each in the file, at most.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// An integer of any width.
+    Integer(i128),
+    /// A float of either width.
+    Float(f64),
+    /// A truth value.
+    Flag(bool),
+    /// A string.
+    Text(String),
+    /// An array of integers or truth values.
+    Integers(Vec<i64>),
+    /// An array of floats.
+    Floats(Vec<f64>),
+    /// An array of strings.
+    Texts(Vec<String>),
+}
+
+/// The metadata of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata {
+    /// The file, for errors.
+    pub file: String,
+    /// Every value by its key.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// What a value may be asked for as.
+pub trait FromValue<'a>: Sized {
+    /// What it is called in errors.
+    const WHAT: &'static str;
+
+    /// The value as that, if it is one.
+    fn from_value(value: &'a Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($type:ty, $what:literal: $($value:pat => $read:expr),+;)+) => {$(
+        impl<'a> FromValue<'a> for $type {
+            const WHAT: &'static str = $what;
+
+            fn from_value(value: &'a Value) -> Option<Self> {
+                match value {
+                    $($value => $read,)+
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+from_value! {
+    usize, "a whole number": Value::Integer(size) => usize::try_from(*size).ok();
+    u32, "a token id": Value::Integer(id) => u32::try_from(*id).ok();
+    f64, "a number": Value::Float(number) => Some(*number), Value::Integer(number) => Some(*number as f64);
+    bool, "true or false": Value::Flag(flag) => Some(*flag);
+    &'a str, "a string": Value::Text(text) => Some(text);
+    &'a [String], "an array of strings": Value::Texts(texts) => Some(texts);
+    &'a [i64], "an array of integers": Value::Integers(integers) => Some(integers);
+    [f32; 3], "three numbers": Value::Floats(numbers) => numbers.as_array().map(|three| three.map(|x| x as f32));
+}
+
+impl Metadata {
+    /// An error about the file.
+    pub fn refuse(&self, reason: impl Into<String>) -> Error {
+        Error::checkpoint(&self.file, "", reason)
+    }
+
+    /// The value of a key as what is asked for; [`Error::InvalidCheckpoint`] if it is none.
+    pub fn get<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<Option<T>> {
+        let Some(value) = self.values.get(key) else { return Ok(None) };
+        T::from_value(value).map(Some).ok_or_else(|| self.refuse(format!("{key} is not {}", T::WHAT)))
+    }
+
+    /// A value without which nothing goes.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and if it is missing.
+    pub fn needed<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<T> {
+        self.get(key)?.ok_or_else(|| self.refuse(format!("{key} is missing")))
+    }
+}

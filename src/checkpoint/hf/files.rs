@@ -1,0 +1,78 @@
+//! The small files of a checkpoint, as a family's reader sees them.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::fields::Fields;
+use crate::error::{Error, Result};
+
+/// The tokenizer's file.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Pillow's number of a filter, and its name.
+pub const BICUBIC: (usize, &str) = (3, "bicubic");
+/// Another one.
+pub const BILINEAR: (usize, &str) = (2, "bilinear");
+
+/// What a checkpoint says about itself beside its weights.
+#[derive(Debug)]
+pub struct HfFiles<'a> {
+    /// The first of `architectures`, or `model_type`.
+    pub architecture: &'a str,
+    /// `config.json`.
+    pub config: Fields<'a>,
+    /// `processor_config.json`, if there is one.
+    pub processor: Fields<'a>,
+    /// `preprocessor_config.json`, if there is one.
+    pub preprocessor: Fields<'a>,
+    /// `tokenizer.json`.
+    pub tokenizer: &'a [u8],
+}
+
+impl<'a> HfFiles<'a> {
+    /// What the files say about pictures, by a processor that resamples, scales and normalises as is done here.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedArchitecture`] that names `processor` for another, [`Error::InvalidCheckpoint`].
+    pub fn images(&self, processor: &str) -> Result<Fields<'a>> {
+        self.images_by(processor, BICUBIC)
+    }
+
+    /// The same, of a processor that resamples by another filter.
+    ///
+    /// # Errors
+    /// As [`Self::images`].
+    pub fn images_by(&self, processor: &str, (number, filter): (usize, &str)) -> Result<Fields<'a>> {
+        let nested = self.processor.object("image_processor.")?;
+        let images = if nested.is_there() { nested } else { self.preprocessor };
+        for key in ["do_resize", "do_rescale", "do_normalize"] {
+            if images.flag(key)? == Some(false) {
+                return Err(images.unsupported(processor, key, "is false"));
+            }
+        }
+        if images.size("resample")?.is_some_and(|other| other != number) {
+            return Err(images.unsupported(processor, "resample", &format!("is not {number}, {filter}")));
+        }
+        if images.number("rescale_factor")?.is_some_and(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
+            return Err(images.unsupported(processor, "rescale_factor", "is not 1/255"));
+        }
+        Ok(images)
+    }
+
+    /// The ids of the tokens outside the text vocabulary, by their spelling; fails with [`Error::Tokenizer`].
+    pub fn added_tokens(&self) -> Result<HashMap<String, u32>> {
+        #[derive(Deserialize)]
+        struct Tokenizer {
+            added_tokens: Vec<AddedToken>,
+        }
+        #[derive(Deserialize)]
+        struct AddedToken {
+            id: u32,
+            content: String,
+        }
+        let tokenizer: Tokenizer = serde_json::from_slice(self.tokenizer)
+            .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })?;
+        // Of two with one spelling the first counts.
+        Ok(tokenizer.added_tokens.into_iter().rev().map(|token| (token.content, token.id)).collect())
+    }
+}

@@ -1,0 +1,81 @@
+//! Writing a `tokenizer.json` of a byte-level BPE.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::families::readers::PreTokenizer;
+
+#[derive(Serialize)]
+struct File<'a> {
+    version: &'static str,
+    added_tokens: Vec<AddedToken<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalizer: Option<Value>,
+    pre_tokenizer: Value,
+    decoder: Value,
+    model: Model<'a>,
+}
+
+#[derive(Serialize)]
+struct AddedToken<'a> {
+    id: usize,
+    content: &'a str,
+    single_word: bool,
+    lstrip: bool,
+    rstrip: bool,
+    normalized: bool,
+    special: bool,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    r#type: &'static str,
+    fuse_unk: bool,
+    byte_fallback: bool,
+    ignore_merges: bool,
+    vocab: Vocabulary<'a>,
+    merges: &'a [String],
+}
+
+/// Tokens by id, written as a map.
+struct Vocabulary<'a>(&'a [String]);
+
+impl Serialize for Vocabulary<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().enumerate().map(|(id, token)| (token, id)))
+    }
+}
+
+/// The text of a `tokenizer.json`. `special` tells of each token that is no plain text whether it prints nothing; `None` of plain text.
+pub fn write_tokenizer(
+    tokens: &[String],
+    merges: &[String],
+    split: &PreTokenizer,
+    special: impl Fn(usize) -> Option<bool>,
+) -> Result<Vec<u8>> {
+    let added = tokens.iter().enumerate().filter_map(|(id, content)| {
+        let special = special(id)?;
+        let (single_word, lstrip, rstrip, normalized) = (false, false, false, false);
+        Some(AddedToken { id, content, single_word, lstrip, rstrip, normalized, special })
+    });
+    let file = File {
+        version: "1.0",
+        added_tokens: added.collect(),
+        normalizer: split.nfc.then(|| json!({"type": "NFC"})),
+        pre_tokenizer: json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": split.pattern}, "behavior": "Isolated", "invert": false},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+        ]}),
+        decoder: json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
+        model: Model {
+            r#type: "BPE",
+            fuse_unk: false,
+            byte_fallback: false,
+            ignore_merges: split.ignore_merges,
+            vocab: Vocabulary(tokens),
+            merges,
+        },
+    };
+    serde_json::to_vec(&file).map_err(|e| Error::Internal { detail: e.to_string() })
+}

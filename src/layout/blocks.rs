@@ -1,0 +1,48 @@
+//! ggml's blocks to planes.
+
+use half::f16;
+
+use super::ggml::Parts;
+use super::{Layout, ROW_GROUP, SUPER_BLOCK};
+
+/// Bytes of one of ggml's blocks, and the elements it holds. `None` for layouts whose rows are plain numbers, and for our own.
+pub fn block_size(layout: Layout) -> Option<(usize, usize)> {
+    let elements = layout.plane_units().iter().map(|unit| unit.cols).max()?;
+    Some((layout.spec().ggml.as_ref()?.bytes, elements))
+}
+
+/// The first of some blocks whose 16-bit scale is infinite or no number, which no quantiser writes.
+pub fn first_not_finite(layout: Layout, blocks: &[u8]) -> Option<usize> {
+    let ggml = layout.spec().ggml.as_ref()?;
+    let finite = |block: &[u8], at: usize| f16::from_le_bytes([block[at], block[at + 1]]).is_finite();
+    blocks.chunks_exact(ggml.bytes).position(|block| !ggml.scales.iter().all(|&at| finite(block, at)))
+}
+
+/// Appends whole rows of ggml's blocks, `blocks` to a row, to the planes of a matrix. The number of rows must be a multiple of
+/// [`ROW_GROUP`] in every call but the last, which completes the group with zeros.
+pub fn append_rows(layout: Layout, blocks: usize, rows: &[u8], planes: &mut [Vec<u8>]) {
+    let Some(ggml) = layout.spec().ggml.as_ref().filter(|_| blocks > 0) else { return };
+    let units = layout.plane_units();
+    let mut parts: Parts = [[0; SUPER_BLOCK / 2]; 4];
+    for group in rows.chunks(ggml.bytes * blocks * ROW_GROUP) {
+        let starts: Vec<usize> = planes.iter().map(Vec::len).collect();
+        for (plane, unit) in planes.iter_mut().zip(units) {
+            plane.resize(plane.len() + unit.bytes * blocks * ROW_GROUP, 0);
+        }
+        for (index, block) in group.chunks_exact(ggml.bytes).enumerate() {
+            (ggml.split)(block, &mut parts);
+            let (row, at) = (index / blocks, index % blocks);
+            for (((plane, start), unit), part) in planes.iter_mut().zip(&starts).zip(units).zip(&parts) {
+                let (out, part) = (&mut plane[*start..], &part[..unit.bytes]);
+                let Some(piece) = unit.interleaved else {
+                    out[index * unit.bytes..][..unit.bytes].copy_from_slice(part);
+                    continue;
+                };
+                for (i, bytes) in part.chunks_exact(piece).enumerate() {
+                    let place = (at * (unit.bytes / piece) + i) * ROW_GROUP + row;
+                    out[place * piece..][..piece].copy_from_slice(bytes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Pipelines that the browser compiles beside the page. wgpu 30 only has the call that compiles them one after another.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+
+use js_sys::{Array, Function, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::convert::JsResult;
+use crate::gpu::Access;
+
+thread_local! {
+    /// The worker's function. One for all devices: it compiles for the device that was opened last.
+    static COMPILE: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Takes `(name, code, readOnly) => Promise<void>`.
+pub(super) fn set(compile: Function) {
+    COMPILE.set(Some(compile));
+}
+
+/// A [`crate::gpu::CompileAhead`].
+pub(super) fn compile(name: &str, code: &str, bindings: &[Access]) -> Pin<Box<dyn Future<Output = ()>>> {
+    let compiling = call(name, code, bindings);
+    Box::pin(async move {
+        if let Ok(Some(promise)) = compiling {
+            // What it refuses wgpu is refused as well, in an error scope.
+            let _ = JsFuture::from(promise).await;
+        }
+    })
+}
+
+fn call(name: &str, code: &str, bindings: &[Access]) -> JsResult<Option<Promise>> {
+    let Some(compile) = COMPILE.with_borrow(Clone::clone) else { return Ok(None) };
+    let read_only: Array = bindings.iter().map(|access| JsValue::from(*access == Access::Read)).collect();
+    let compiling = compile.call3(&JsValue::NULL, &name.into(), &code.into(), &read_only)?;
+    Ok(Some(Promise::resolve(&compiling)))
+}

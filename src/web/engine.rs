@@ -1,0 +1,193 @@
+//! A loaded engine: requests as JSON, pictures as bytes, events as plain objects.
+
+use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use super::cancel::CancelFlag;
+use super::convert::{JsResult, Thrown, to_js, wasm_memory};
+use super::grammar::OcelliVocabulary;
+use super::picture::pictures_from_js;
+use super::service::{OcelliService, OcelliWork};
+use crate::api::{Frame, Output, ScoreRequest, Service};
+use crate::bench::{BenchOptions, bench};
+use crate::engine::{Engine, Plan, ScoredRows};
+use crate::gpu::DeviceReport;
+use crate::gpu::ledger::LedgerRow;
+use crate::kernels::self_test::SelfTestReport;
+
+/// A model on the GPU. Takes one request at a time: the worker queues them.
+///
+/// What its methods throw is `{ code, message, detail }`, with code `aborted` after `cancel`.
+#[wasm_bindgen]
+pub struct OcelliEngine {
+    pub(super) engine: Engine,
+    /// What the callback that reads shards threw.
+    pub(super) thrown: Thrown,
+    pub(super) tuning_key: String,
+}
+
+/// `MemoryReport` of `types.d.ts`.
+#[derive(Serialize)]
+struct Memory<'a> {
+    plan: &'a Plan,
+    purposes: Vec<LedgerRow>,
+    peak: u64,
+    #[serde(rename = "wasmBytes")]
+    wasm_bytes: f64,
+}
+
+/// `DeviceReport` of `types.d.ts`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceObject<'a> {
+    #[serde(flatten)]
+    report: &'a DeviceReport,
+    self_test: &'a SelfTestReport,
+}
+
+/// The `frame` of `AnswerEvent`; its other events are [`Event`](crate::engine::Event)s as they are.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename = "frame")]
+struct FrameEvent {
+    event: Option<&'static str>,
+    data: String,
+}
+
+/// `ServiceOptions` of `types.d.ts`.
+#[derive(Deserialize)]
+struct ServiceOptions {
+    model: String,
+    aliases: Vec<String>,
+    created: u64,
+}
+
+/// `AnswerEvent` of `types.d.ts`.
+pub(super) fn output_to_js(output: Output) -> JsResult<JsValue> {
+    match output {
+        Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
+        Output::Event(event) => to_js(&event),
+    }
+}
+
+#[wasm_bindgen]
+impl OcelliEngine {
+    /// Carries out work whose pictures have been [shown](OcelliWork::show). Resolves to the body of the answer; to nothing where the
+    /// engine was left to others, after which the work can go on. `on_event` receives the frames of a stream and the progress.
+    pub async fn answer(
+        &mut self,
+        work: &mut OcelliWork,
+        cancel: &CancelFlag,
+        #[wasm_bindgen(unchecked_param_type = "(event: AnswerEvent) => void")] on_event: Function,
+    ) -> JsResult<Option<String>> {
+        // An exception in the worker's own callback must not end the request half way.
+        let mut forward = |output| drop(output_to_js(output).and_then(|event| on_event.call1(&JsValue::NULL, &event)));
+        let run = work.run()?;
+        self.thrown.restore(run.resume(&mut self.engine, &cancel.0, &mut forward).await)
+    }
+
+    /// Tokens of the prompts of work whose pictures have been shown. Nothing is computed.
+    #[wasm_bindgen(js_name = promptTokens)]
+    pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
+        let run = work.run()?;
+        self.thrown.restore(run.prompt_tokens(&self.engine))
+    }
+
+    /// What answers requests for this model under a name.
+    pub fn service(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "ServiceOptions")] options: JsValue,
+    ) -> JsResult<OcelliService> {
+        let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
+        let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
+        let (calls, thinking) = (self.engine.call_syntax(), self.engine.thinking());
+        let tokenizer = self.engine.tokenizer().clone();
+        Ok(OcelliService(Service { model, aliases, defaults, created, context, calls, thinking, tokenizer }))
+    }
+
+    /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.
+    #[wasm_bindgen(unchecked_return_type = "ScoreResult")]
+    pub async fn score(
+        &mut self,
+        request_json: String,
+        #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
+        cancel: &CancelFlag,
+    ) -> JsResult<JsValue> {
+        let ScoreRequest { prompt, details, .. } = request_json.parse()?;
+        let pictures = pictures_from_js(&pictures, &details)?;
+        let mut logits = Vec::new(); // [tokens, vocab]
+        let mut keep = |rows: ScoredRows<'_>| {
+            logits.extend_from_slice(rows.logits);
+            Ok(())
+        };
+        let scored = self.engine.score(&prompt, &pictures, usize::MAX, &cancel.0, &mut keep).await;
+        let input_ids = self.thrown.restore(scored)?;
+        let object = Object::new();
+        Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;
+        Reflect::set(&object, &"logits".into(), &Float32Array::from(logits.as_slice()))?;
+        Reflect::set(&object, &"vocabSize".into(), &JsValue::from(self.engine.config().text().vocab_size))?;
+        Ok(object.into())
+    }
+
+    /// The device, with the result of the self-test.
+    #[wasm_bindgen(unchecked_return_type = "DeviceReport")]
+    pub fn device(&self) -> JsResult<JsValue> {
+        to_js(&DeviceObject { report: self.engine.gpu().report(), self_test: self.engine.self_test() })
+    }
+
+    /// The tuning results for this device so far.
+    #[wasm_bindgen(unchecked_return_type = "Tuned")]
+    pub fn tuned(&self) -> JsResult<JsValue> {
+        to_js(&self.engine.tuned())
+    }
+
+    /// The key to store [`tuned`](Self::tuned) under.
+    #[wasm_bindgen(js_name = tuningKey)]
+    pub fn tuning_key(&self) -> String {
+        self.tuning_key.clone()
+    }
+
+    /// Number format of the KV cache.
+    #[wasm_bindgen(js_name = kvPrecision, unchecked_return_type = "KvPrecision")]
+    pub fn kv_precision(&self) -> String {
+        self.engine.plan().kv.to_string()
+    }
+
+    /// GPU memory: the plan, what is allocated by purpose, and the peak.
+    #[wasm_bindgen(unchecked_return_type = "MemoryReport")]
+    pub fn memory(&self) -> JsResult<JsValue> {
+        let peak = self.engine.gpu().ledger().total().1;
+        to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
+    }
+
+    /// Allocates, and frees again, all that a picture of this size and a full context need. Drops the conversation's cache.
+    pub async fn preallocate(&mut self, width: usize, height: usize) -> JsResult<()> {
+        self.thrown.restore(self.engine.preallocate(width, height).await)
+    }
+
+    /// What the grammars' module needs of the model's tokenizer.
+    pub fn vocabulary(&self) -> OcelliVocabulary {
+        let eos = self.engine.manifest().chat.eos_token_ids.clone();
+        OcelliVocabulary { tokenizer: self.engine.tokenizer().clone(), eos }
+    }
+
+    /// Times the model and its kernels, and forgets the conversation. `on_figure` hears of every figure as a line of text.
+    #[wasm_bindgen(unchecked_return_type = "BenchReport")]
+    pub async fn bench(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "BenchOptions")] options: JsValue,
+        cancel: &CancelFlag,
+        #[wasm_bindgen(unchecked_param_type = "(line: string) => void")] on_figure: Function,
+    ) -> JsResult<JsValue> {
+        let options: BenchOptions = serde_wasm_bindgen::from_value(options)?;
+        // An exception in the worker's own callback must not end the run.
+        let mut tell = |line: &str| drop(on_figure.call1(&JsValue::NULL, &line.into()));
+        to_js(&self.thrown.restore(bench(&mut self.engine, &options, &cancel.0, &mut tell).await)?)
+    }
+
+    /// The model's configuration, as in `model.json`.
+    #[wasm_bindgen(unchecked_return_type = "unknown")]
+    pub fn config(&self) -> JsResult<JsValue> {
+        to_js(self.engine.config())
+    }
+}

@@ -1,0 +1,158 @@
+//! Grammars by the wasm module of their own, which the worker loads when the first request needs it.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use js_sys::Uint32Array;
+use wasm_bindgen::prelude::*;
+
+use super::convert::{JsResult, field};
+use crate::chat::Tokenizer;
+use crate::error::{Error, Result};
+use crate::grammar::{Constraint, Grammar};
+
+#[wasm_bindgen]
+extern "C" {
+    /// `Grammar` of the grammars' module.
+    #[wasm_bindgen(typescript_type = "GrammarObject")]
+    pub type GrammarObject;
+
+    #[wasm_bindgen(method, catch)]
+    fn start(this: &GrammarObject) -> JsResult<MatcherObject>;
+
+    #[wasm_bindgen(method, catch, js_name = end)]
+    fn end_grammar(this: &GrammarObject) -> JsResult<()>;
+
+    /// `Matcher` of the grammars' module.
+    type MatcherObject;
+
+    #[wasm_bindgen(method, catch)]
+    fn mask(this: &MatcherObject, words: usize) -> JsResult<Uint32Array>;
+
+    #[wasm_bindgen(method, catch)]
+    fn commit(this: &MatcherObject, tokens: &[u32]) -> JsResult<usize>;
+
+    #[wasm_bindgen(method, catch)]
+    fn forced(this: &MatcherObject) -> JsResult<Vec<u32>>;
+
+    #[wasm_bindgen(method, catch, js_name = isFinished)]
+    fn is_finished(this: &MatcherObject) -> JsResult<bool>;
+
+    #[wasm_bindgen(method, catch)]
+    fn end(this: &MatcherObject) -> JsResult<()>;
+}
+
+/// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
+pub(super) fn fault(thrown: &JsValue) -> Error {
+    let detail = field(thrown, "detail");
+    let text = |name: &str| field(&detail, name).as_string().unwrap_or_default();
+    match field(thrown, "code").as_string().as_deref() {
+        Some("unsupported-schema") => {
+            Error::UnsupportedSchema { pointer: text("pointer"), keyword: text("keyword"), reason: text("reason") }
+        }
+        Some("invalid-grammar") => Error::InvalidGrammar { reason: text("reason") },
+        _ => Error::Internal { detail: format!("the grammars' module threw {thrown:?}") },
+    }
+}
+
+/// A grammar of that module.
+pub(super) struct WebGrammar(GrammarObject);
+
+impl WebGrammar {
+    pub(super) fn handed_over(object: GrammarObject) -> Rc<dyn Grammar> {
+        Rc::new(Self(object))
+    }
+}
+
+impl fmt::Debug for WebGrammar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebGrammar").finish_non_exhaustive()
+    }
+}
+
+impl Drop for WebGrammar {
+    fn drop(&mut self) {
+        // Fails where the module has been started anew: nothing is left of it then.
+        drop(self.0.end_grammar());
+    }
+}
+
+impl Grammar for WebGrammar {
+    fn start(&self) -> Result<Box<dyn Constraint>> {
+        Ok(Box::new(WebConstraint(self.0.start().map_err(|thrown| fault(&thrown))?)))
+    }
+}
+
+struct WebConstraint(MatcherObject);
+
+impl fmt::Debug for WebConstraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConstraint").finish_non_exhaustive()
+    }
+}
+
+impl Drop for WebConstraint {
+    fn drop(&mut self) {
+        // As above.
+        drop(self.0.end());
+    }
+}
+
+impl Constraint for WebConstraint {
+    fn mask(&mut self, words: &mut [u32]) -> Result<()> {
+        let mask = self.0.mask(words.len()).map_err(|thrown| fault(&thrown))?;
+        if mask.length() as usize != words.len() {
+            return Err(Error::Internal { detail: format!("a mask of {} words", mask.length()) });
+        }
+        mask.copy_to(words);
+        Ok(())
+    }
+
+    fn commit(&mut self, tokens: &[u32]) -> Result<usize> {
+        self.0.commit(tokens).map_err(|thrown| fault(&thrown))
+    }
+
+    fn forced(&mut self) -> Result<Vec<u32>> {
+        self.0.forced().map_err(|thrown| fault(&thrown))
+    }
+
+    fn is_finished(&mut self) -> Result<bool> {
+        self.0.is_finished().map_err(|thrown| fault(&thrown))
+    }
+}
+
+/// What the grammars' module needs of a model's tokenizer.
+#[wasm_bindgen]
+pub struct OcelliVocabulary {
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) eos: Vec<u32>,
+}
+
+#[wasm_bindgen]
+impl OcelliVocabulary {
+    /// The bytes of all tokens, one after another.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.tokenizer.table().0
+    }
+
+    /// How many of them each token has.
+    pub fn lengths(&self) -> Vec<u32> {
+        self.tokenizer.table().1
+    }
+
+    /// Control tokens.
+    pub fn control(&self) -> Vec<u32> {
+        self.tokenizer.added_ids()
+    }
+
+    /// The tokens that end an answer.
+    pub fn eos(&self) -> Vec<u32> {
+        self.eos.clone()
+    }
+
+    /// The tokens of a text.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.encode_text(text).unwrap_or_default()
+    }
+}

@@ -1,0 +1,145 @@
+//! Loading: the worker fetches and verifies shards, the engine asks for them by index.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use js_sys::{Function, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::convert::{JsResult, Thrown};
+use super::engine::OcelliEngine;
+use super::{compile_ahead, picture};
+use crate::chat::Date;
+use crate::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
+use crate::error::{Error, Result};
+use crate::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn milliseconds() -> f64;
+}
+
+/// Shards from the worker's store: `read(index)` resolves to a `Uint8Array` whose hash has been verified.
+#[derive(Debug)]
+struct Shards {
+    read: Function,
+    thrown: Thrown,
+}
+
+impl Shards {
+    async fn read(&self, index: usize) -> JsResult<Vec<u8>> {
+        let promise = self.read.call1(&JsValue::NULL, &JsValue::from(index))?;
+        let bytes = JsFuture::from(Promise::resolve(&promise)).await?;
+        Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
+    }
+}
+
+impl ShardSource for Shards {
+    fn shard(&self, index: usize) -> ShardFuture<'_> {
+        Box::pin(async move { self.thrown.keep(&format!("shard {index}"), self.read(index).await) })
+    }
+}
+
+/// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
+/// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
+/// here. `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu makes one,
+/// `decode_picture(bytes, megapixels)` for a picture file.
+///
+/// # Errors
+/// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
+#[wasm_bindgen(js_name = loadEngine)]
+pub async fn load_engine(
+    manifest: Vec<u8>,
+    tokenizer: Vec<u8>,
+    #[wasm_bindgen(unchecked_param_type = "(index: number) => Promise<Uint8Array>")] read_shard: Function,
+    #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
+    #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
+    #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
+    #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
+) -> JsResult<OcelliEngine> {
+    compile_ahead::set(compile_ahead);
+    picture::set(decode_picture);
+    let thrown = Thrown::default();
+    let shards = Shards { read: read_shard, thrown: thrown.clone() };
+    let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
+    let mut tell = |event| {
+        if let LoadEvent::Kernels { done, total } = event {
+            // An exception in the worker's own callback must not end the load.
+            let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
+        }
+    };
+    let (engine, tuning_key) = thrown.restore(open(&manifest, &tokenizer, shards, given, &mut tell).await)?;
+    Ok(OcelliEngine { engine, thrown, tuning_key })
+}
+
+/// `EngineOptions & LoadContext` of `types.d.ts`.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GivenOptions {
+    context: Option<usize>,
+    kv_precision: Option<String>,
+    gpu_memory_budget: Option<f64>,
+    vision: Option<String>,
+    tune: Option<String>,
+    arithmetic: Option<String>,
+    speculation: Option<String>,
+    max_pixels: Option<f64>,
+    max_picture_seconds: Option<f64>,
+    browser_caps: BrowserCaps,
+    /// Tuning results of earlier loads by key.
+    known: HashMap<String, Tuned>,
+}
+
+impl GivenOptions {
+    fn checked(&self) -> Result<LoadOptions> {
+        fn parsed<T: FromStr<Err = Error>>(name: &Option<String>) -> Result<Option<T>> {
+            name.as_deref().map(str::parse).transpose()
+        }
+        if let Some(bytes) = self.gpu_memory_budget.filter(|bytes| !(bytes.is_finite() && *bytes >= 1.0)) {
+            return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
+        }
+        let (max_pixels, max_seconds) = (self.max_pixels, self.max_picture_seconds);
+        for (name, number) in [("maxPixels", max_pixels), ("maxPictureSeconds", max_seconds)] {
+            if let Some(number) = number.filter(|number| number.is_nan() || *number <= 0.0) {
+                return Err(Error::request(name, format!("{number} is not above zero")));
+            }
+        }
+        Ok(LoadOptions {
+            pictures: PictureLimits { max_pixels: max_pixels.map(|pixels| pixels as u64), max_seconds },
+            context: self.context,
+            kv_precision: parsed(&self.kv_precision)?,
+            vision: parsed(&self.vision)?,
+            gpu_memory_budget: self.gpu_memory_budget.map(|bytes| bytes as u64),
+            speculation: parsed(&self.speculation)?.unwrap_or_default(),
+            tune: parsed(&self.tune)?.unwrap_or_default(),
+            arithmetic: parsed(&self.arithmetic)?.unwrap_or_default(),
+            today,
+            ..LoadOptions::with_decoder(milliseconds, picture::decode)
+        })
+    }
+}
+
+/// The date where the browser is.
+fn today() -> Option<Date> {
+    let now = js_sys::Date::new_0();
+    let local = now.get_time() - now.get_timezone_offset() * 60e3;
+    Some(Date((local / 86_400e3).floor() as i64))
+}
+
+async fn open(
+    manifest: &[u8],
+    tokenizer: &[u8],
+    shards: Shards,
+    given: GivenOptions,
+    on_event: &mut dyn FnMut(LoadEvent),
+) -> Result<(Engine, String)> {
+    let options = given.checked()?;
+    let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
+    let gpu = Gpu::open_with(GpuOptions { browser_caps, compile_ahead, ..GpuOptions::default() }).await?;
+    let key = tuning_key(&gpu, manifest, options.arithmetic);
+    let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
+    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;
+    Ok((engine, key))
+}

@@ -1,0 +1,77 @@
+//! Pictures from JavaScript: encoded files, which the pictures' module reads, or pixels that the browser decoded.
+
+use std::cell::RefCell;
+
+use js_sys::{Array, Function, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use super::convert::{JsResult, field};
+use crate::engine::{Detail, Picture};
+use crate::error::{Error, Result};
+use crate::image::Rgb8;
+
+thread_local! {
+    /// The worker's function. It is loaded before a picture file is handed over.
+    static DECODE: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Takes `decodePicture` of the pictures' module.
+pub(super) fn set(decode: Function) {
+    DECODE.set(Some(decode));
+}
+
+/// A [`crate::image::Decode`].
+pub(super) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
+    let call = || -> JsResult<Rgb8> {
+        let decode = DECODE.with_borrow(Clone::clone).ok_or_else(|| JsValue::from("no decoder was set"))?;
+        let decoded = decode.call2(&JsValue::NULL, &Uint8Array::from(bytes), &limit_megapixels.into())?;
+        let pixels = Uint8Array::new(&field(&decoded, "pixels")).to_vec(); // [height, width, 3]
+        Ok(Rgb8 { width: side(&field(&decoded, "width"))?, height: side(&field(&decoded, "height"))?, pixels })
+    };
+    let decoded = call().map_err(|thrown| fault(&thrown))?;
+    decoded.check()?;
+    Ok(decoded)
+}
+
+/// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
+fn fault(thrown: &JsValue) -> Error {
+    let detail = field(thrown, "detail");
+    let number = |name: &str| field(&detail, name).as_f64().unwrap_or_default() as u32;
+    match field(thrown, "code").as_string().as_deref() {
+        Some("invalid-image") => {
+            Error::InvalidImage { reason: field(&detail, "reason").as_string().unwrap_or_default() }
+        }
+        Some("image-too-large") => Error::ImageTooLarge {
+            width: number("width"),
+            height: number("height"),
+            limit_megapixels: number("limit_megapixels"),
+        },
+        _ => Error::Internal { detail: format!("the pictures' module threw {thrown:?}") },
+    }
+}
+
+/// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`; `details` has what is asked for each.
+pub(super) fn pictures_from_js(pictures: &Array, details: &[Detail]) -> Result<Vec<Picture>> {
+    let detail = |index: usize| details.get(index).copied().unwrap_or_default();
+    let shown = |(index, picture): (usize, JsValue)| Ok(picture_from_js(&picture)?.at(detail(index)));
+    pictures.iter().enumerate().map(shown).collect()
+}
+
+fn picture_from_js(value: &JsValue) -> Result<Picture> {
+    if let Some(encoded) = value.dyn_ref::<Uint8Array>() {
+        return Ok(Picture::encoded(encoded.to_vec()));
+    }
+    let field = |name: &str| Reflect::get(value, &name.into()).map_err(|_| not_a_picture());
+    let rgba = Uint8Array::new(&field("rgba")?).to_vec(); // [height, width, 4]
+    Ok(Picture::rgb(Rgb8::from_rgba(side(&field("width")?)?, side(&field("height")?)?, &rgba)?))
+}
+
+fn side(value: &JsValue) -> Result<u32> {
+    let side = value.as_f64().filter(|side| side.fract() == 0.0 && (1.0..=65_536.0).contains(side));
+    // The range check above makes the conversion exact.
+    side.map(|side| side as u32).ok_or_else(not_a_picture)
+}
+
+fn not_a_picture() -> Error {
+    Error::InvalidImage { reason: "expected encoded bytes or { width, height, rgba }".into() }
+}

@@ -1,0 +1,157 @@
+//! The API of a loaded model. It reads requests while the engine is busy with others: only carrying them out needs the engine.
+
+use js_sys::Array;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::convert::{JsResult, to_js};
+use super::grammar::{GrammarObject, WebGrammar, fault};
+use super::picture::pictures_from_js;
+use crate::api::{Opened, Reply, Run, Service, Wanted, Work};
+use crate::error::Error;
+use crate::grammar::Format;
+
+/// What answers requests for a model.
+#[wasm_bindgen]
+pub struct OcelliService(pub(super) Service);
+
+#[wasm_bindgen]
+impl OcelliService {
+    /// Reads a request: the method, the path of its URL and the body. Throws what is wrong with it.
+    pub fn open(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        #[wasm_bindgen(unchecked_param_type = "RequestStamp")] stamp: JsValue,
+    ) -> JsResult<OcelliWork> {
+        let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?)?;
+        Ok(OcelliWork(match opened {
+            Opened::Ready(body) => State::Ready(body),
+            Opened::Work(work) => State::Waiting(work),
+        }))
+    }
+}
+
+/// `WantedFormat` of `types.d.ts`.
+#[derive(Serialize)]
+struct FormatObject<'a> {
+    kind: &'static str,
+    text: &'a str,
+}
+
+/// What a request comes to.
+#[wasm_bindgen]
+pub struct OcelliWork(State);
+
+enum State {
+    Ready(String),
+    /// For its pictures.
+    Waiting(Box<Work>),
+    Running(Box<Run>),
+}
+
+#[wasm_bindgen]
+impl OcelliWork {
+    /// The answer, where no engine is needed.
+    pub fn body(&self) -> Option<String> {
+        if let State::Ready(body) = &self.0 { Some(body.clone()) } else { None }
+    }
+
+    /// Whether the answer is sent in frames.
+    #[wasm_bindgen(js_name = isStream)]
+    pub fn is_stream(&self) -> bool {
+        matches!(&self.0, State::Waiting(work) if work.stream)
+    }
+
+    /// The pictures that the request names.
+    #[wasm_bindgen(unchecked_return_type = "PictureUrl[]")]
+    pub fn pictures(&self) -> JsResult<JsValue> {
+        match &self.0 {
+            State::Waiting(work) => to_js(&work.pictures),
+            _ => to_js(&[(); 0]),
+        }
+    }
+
+    /// Hands over the pictures, in that order.
+    pub fn show(&mut self, #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array) -> JsResult<()> {
+        let details = match &self.0 {
+            State::Waiting(work) => work.pictures.iter().map(|picture| picture.detail).collect(),
+            _ => Vec::new(),
+        };
+        let pictures = pictures_from_js(&pictures, &details)?;
+        match std::mem::replace(&mut self.0, State::Ready(String::new())) {
+            State::Waiting(work) => self.0 = State::Running(Box::new(Run::new(work, pictures))),
+            other => self.0 = other,
+        }
+        Ok(())
+    }
+
+    /// The format that answers must have.
+    #[wasm_bindgen(unchecked_return_type = "WantedFormat | undefined")]
+    pub fn format(&self) -> JsResult<JsValue> {
+        let Some(Wanted { format, .. }) = self.wanted() else { return Ok(JsValue::UNDEFINED) };
+        let (kind, text) = match format {
+            Format::JsonSchema(text) => ("json_schema", text),
+            Format::Regex(text) => ("regex", text),
+            Format::Lark(text) => ("lark", text),
+            Format::Rules { lark, schemas } => {
+                let text = serde_json::json!({"lark": lark, "schemas": schemas}).to_string();
+                return to_js(&FormatObject { kind: "rules", text: &text });
+            }
+        };
+        to_js(&FormatObject { kind, text })
+    }
+
+    /// What the grammars' module threw about that format, with its place in the request.
+    pub fn located(&self, thrown: &JsValue) -> JsValue {
+        let error = fault(thrown);
+        self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)).into()
+    }
+
+    /// Hands over the grammar of that format, behind the pictures.
+    #[wasm_bindgen(js_name = holdTo)]
+    pub fn hold_to(&mut self, grammar: GrammarObject) -> JsResult<()> {
+        self.run()?.constrain(WebGrammar::handed_over(grammar));
+        Ok(())
+    }
+
+    fn wanted(&self) -> Option<&Wanted> {
+        match &self.0 {
+            State::Ready(_) => None,
+            State::Waiting(work) => work.format.as_ref(),
+            State::Running(run) => run.format(),
+        }
+    }
+
+    pub(super) fn run(&mut self) -> JsResult<&mut Run> {
+        match &mut self.0 {
+            State::Running(run) => Ok(run),
+            _ => Err(without_pictures()),
+        }
+    }
+}
+
+#[cfg(feature = "together")]
+impl OcelliWork {
+    pub(super) fn under_way(run: Box<Run>) -> Self {
+        Self(State::Running(run))
+    }
+
+    pub(super) fn into_run(self) -> JsResult<Box<Run>> {
+        match self.0 {
+            State::Running(run) => Ok(run),
+            _ => Err(without_pictures()),
+        }
+    }
+}
+
+fn without_pictures() -> JsValue {
+    Error::Internal { detail: "work without its pictures".into() }.into()
+}
+
+/// An error as the API reports it. `field` is that of the request which is at fault.
+#[wasm_bindgen(js_name = errorReply, unchecked_return_type = "Reply")]
+pub fn error_reply(code: &str, message: &str, field: Option<String>) -> JsResult<JsValue> {
+    to_js(&Reply::error(code, message, field.as_deref()))
+}
