@@ -5,23 +5,26 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
-wasm_target_dir=target/wasm
-wasm_modules=target/wasm/modules
+# A crate of `wasm` for each module. For pages that are served from here they are compiled quickly, for the npm package small.
+wasm_crates=(engine import pictures grammar bench)
+wasm_profile=wasm-local
+wasm_target_dir=target/wasm-local
+wasm_flags=
+wasm_passes=
 glue=www/dist/ocelli/wasm
-# 8 kB less to download without the places of panics: a stack trace has their functions.
-wasm_flags=-Zlocation-detail=none
-wasm_features=ocelli/engine-module,ocelli/together,ocelli/snapshots,ocelli/import-module,ocelli-pictures/exports
 
 usage() {
   cat <<'TEXT'
 usage: ./build.sh VERB
-  setup            install what is missing
-  build            the wasm module and the page, into www/dist
+  setup            install missing tools
+  build            the wasm modules and the page, compiled quickly, into www/dist
   serve [PORT]     build, then serve the page (default port 8080)
+  package          the npm package with small wasm modules, into www/dist, and its tests, which bound its size
   check            format, lints, types and the tests that need neither a GPU nor a browser
-  test             everything CI runs: format, lints, native tests, page tests in Chromium and Firefox
+  test             format, lints, native tests, page tests in Chromium, and in Firefox those that depend on the browser; CI runs this
   test NAME...     some tests: NAME is a file or folder of tests/cpu, tests/gpu or tests (`kernels`), or a page test
-                   (`api.test.ts`); `bundlers` is the npm package in projects of five bundlers, which no other verb runs
+                   (`api.test.ts`); `bundlers` is the npm package in projects of five bundlers
+  test-all         all tests: more cases of each kind, every page test in both browsers, the npm package and the bundlers
   bench [ARGS]     kernels on this device
   bench --model [PKG] [ARGS]
                    a whole model on this device, by default a random one of the shape in benches/shapes/mid.json; ARGS as of
@@ -42,8 +45,10 @@ main() {
     setup) setup_build; setup_test ;;
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
+    package) setup_build; setup_test; build_package; test_package ;;
     check) setup_build; check ;;
-    test) setup_build; setup_test; if (($#)); then test_some "$@"; else test_all; fi ;;
+    test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
+    test-all) setup_build; setup_test; test_all ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
     *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
@@ -61,7 +66,7 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Whether the inputs of step $1 (the other arguments: files and folders) are those of its last run.
+# Returns true if the inputs of step $1 (the other arguments: files and folders) equal those of its last run.
 unchanged() { [[ -f target/stamps/$1 && $(cat "target/stamps/$1") == "$(fingerprint "${@:2}")" ]]; }
 
 done_with() {
@@ -81,7 +86,7 @@ setup_build() {
   setup_npm
 }
 
-# The pinned toolchain; a stable one of the same version serves as well where rustup cannot fetch by number.
+# The pinned toolchain; a stable one of the same version is used if rustup cannot fetch by number.
 setup_rust() {
   has rustup || fail "rustup is missing: https://rustup.rs"
   has cc || apt_install gcc libc6-dev
@@ -98,8 +103,8 @@ setup_rust() {
   fi
 }
 
-# Two roads to the standard library for wasm32: rustup's, or where that cannot be fetched, Debian's compiler with its sources.
-# OCELLI_WASM_ROAD=debian takes the second on purpose.
+# The standard library for wasm32 is rustup's or, if that cannot be fetched, built by Debian's compiler from its sources.
+# OCELLI_WASM_ROAD=debian chooses the second.
 setup_wasm() {
   if [[ $(wasm_road) == rustup ]]; then
     say "wasm32: by rustup's target"
@@ -140,21 +145,21 @@ setup_npm() {
   done_with npm www/package.json www/package-lock.json
 }
 
-# What the tests need beyond the build: a software Vulkan device and two browsers.
+# Additional requirements of the tests: a software Vulkan device and two browsers.
 setup_test() {
   setup_gpu
   [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
 }
 
-# Mesa brings a software device for the tests that run kernels, and RADV for those that only compile them.
+# Mesa has a software device for the tests that run kernels, and RADV for tests that only compile them.
 setup_gpu() {
   [[ $(uname) == Linux ]] || return 0
   has apt-get && apt_install mesa-vulkan-drivers libvulkan1
   return 0
 }
 
-# Installs those of the Debian packages that are missing, or says which they are.
+# Installs missing Debian packages, or fails with their names.
 apt_install() {
   local package missing=() as_root=()
   for package in "$@"; do
@@ -179,54 +184,59 @@ build_all() {
   build_page
 }
 
+# The wasm modules, one of each crate in `wasm`.
 build_wasm() {
   say "building the wasm modules"
-  build_wasm_module ocelli ocelli engine-module
-  build_wasm_module ocelli_full ocelli engine-module,together,snapshots
-  build_wasm_module ocelli_import ocelli import-module
-  build_wasm_module ocelli_pictures ocelli-pictures exports
-  # Smaller still without the fields of what `Debug` prints.
-  wasm_target_dir=target/wasm-grammar wasm_flags="$wasm_flags -Zfmt-debug=shallow" build_wasm_module ocelli_grammar ocelli-grammar
+  if [[ $wasm_profile == wasm-local ]]; then
+    cargo_wasm build --profile wasm-local "${wasm_crates[@]/#/--package=wasm-}"
+  else
+    cargo_wasm build --profile wasm --package=wasm-engine --package=wasm-import --package=wasm-pictures
+    # Smaller without the fields of derived `Debug`, which the other modules print.
+    wasm_flags="$wasm_flags -Zfmt-debug=shallow" cargo_wasm build --profile wasm --package=wasm-grammar
+  fi
 }
 
-# Module $1: crate $2 with the features $3. A crate's modules are all built under its own name.
-build_wasm_module() {
-  cargo_wasm build --lib --profile wasm --package "$2" --features "${3:-}"
-  mkdir -p "$wasm_modules"
-  cp "$wasm_target_dir/$wasm_target/wasm/${2//-/_}.wasm" "$wasm_modules/$1.wasm"
-}
-
-# `cargo` for wasm32 on the road chosen, in target folders of its own: native builds keep theirs.
+# `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
 cargo_wasm() (
   options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
   # Without RUSTC_BOOTSTRAP a stable compiler refuses flags with -Z.
   export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} $wasm_flags"
   if [[ $(wasm_road) == rustup ]]; then
-    cargo "$1" "${options[@]}"
+    RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) cargo "$1" "${options[@]}"
   else
-    cargo=(cargo "$1")
-    [[ $1 != clippy ]] || cargo=("$(dpkg -L rust-web-clippy | grep 'bin/cargo-clippy$')" clippy)
-    RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$') CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld) \
-      "${cargo[@]}" -Zbuild-std=std,panic_abort "${options[@]}"
+    export RUSTC RUSTC_WORKSPACE_WRAPPER CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER
+    RUSTC=$(dpkg -L rustc-web | grep 'bin/rustc$')
+    RUSTC_WORKSPACE_WRAPPER=$(dpkg -L rust-web-clippy | grep 'bin/clippy-driver$')
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-lld)
+    cargo "$1" -Zbuild-std=std,panic_abort "${options[@]}"
   fi
 )
 
-# JavaScript for the module, and the module made smaller.
+# The JavaScript side of the changed modules.
 build_glue() {
-  local module inputs=("$wasm_modules" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
-  [[ -f $glue/ocelli_bg.wasm ]] && unchanged glue "${inputs[@]}" && return
-  say "writing its JavaScript side and optimising it"
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
-  for module in ocelli ocelli_full ocelli_import ocelli_pictures ocelli_grammar; do
-    target/tools/debug/bindgen "$wasm_modules/$module.wasm" "$glue" "$module"
-    # Features are read from the module. --all-features would emit what no browser loads.
-    # Each pass leaves something for the next: three are 0.3 % smaller than one.
-    for size in -Oz -Os -Oz; do
-      www/node_modules/.bin/wasm-opt "$size" "$glue/${module}_bg.wasm" -o "$glue/${module}_bg.wasm"
-    done
+  local crate job jobs=()
+  for crate in "${wasm_crates[@]}"; do
+    build_module_glue "$crate" &
+    jobs+=($!)
   done
-  done_with glue "${inputs[@]}"
+  for job in "${jobs[@]}"; do wait "$job"; done
+}
+
+# The JavaScript side of one module, which wasm-opt then makes smaller with the passes $wasm_passes.
+build_module_glue() {
+  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass
+  [[ $1 != engine ]] || name=ocelli
+  local inputs=("$module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
+  [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
+  say "writing the JavaScript side of $name"
+  target/tools/debug/bindgen "$module" "$glue" "$name"
+  # wasm-opt reads the features from the module. With --all-features it would emit instructions that no browser has.
+  for pass in $wasm_passes; do
+    www/node_modules/.bin/wasm-opt "$pass" "$glue/${name}_bg.wasm" -o "$glue/${name}_bg.wasm"
+  done
+  done_with "$name" "${inputs[@]}"
 }
 
 build_page() {
@@ -237,11 +247,23 @@ build_page() {
   done_with page "${inputs[@]}"
 }
 
+# The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
+build_package() {
+  wasm_profile=wasm
+  wasm_crates=(engine import pictures grammar)
+  wasm_target_dir=target/wasm
+  # Without the source locations of panics 8 kB less are downloaded: a stack trace has the functions.
+  wasm_flags=-Zlocation-detail=none
+  # Each pass finds more to remove.
+  wasm_passes="-Oz -Os -Oz"
+  build_all
+}
+
 serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
 
-# `cargo` with clippy in the compiler's place: one compilation of the workspace serves lints, tests and the command.
+# `cargo` with clippy instead of the compiler: one compilation of the workspace serves lints, tests and the command.
 cargo_native() {
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ cargo "$@"
 }
@@ -250,33 +272,70 @@ check() {
   say "format"
   cargo fmt --check
   say "format, lints and types of the page"
-  # The types of the module are made with it.
+  # The types of the modules are built with them.
   [[ -f $glue/ocelli.d.ts ]] || build_all
   (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
   cargo_native test --package ocelli --package ocelli-command --lib --test cpu
-  # By itself: what it is tested with would have all else compiled anew.
+  # Separately: its test dependencies would change the features of shared crates and recompile all others.
   cargo_native test --package ocelli-grammar
 }
 
-test_all() {
+run_tests() {
   say "format"
   cargo fmt --check
-  say "the wasm module and the page, beside the native tests: building; output of the first in target/page.log"
+  say "the wasm modules and the page, beside the native tests: building; output of the first in target/page.log"
   mkdir -p target
-  (build_all && say "lints, wasm32" && cargo_wasm clippy --lib --workspace --features "$wasm_features" -- -D warnings) >target/page.log 2>&1 &
+  build_all >target/page.log 2>&1 &
   local page=$!
-  cargo_native build --all-targets --package ocelli --package ocelli-command --package ocelli-synth
-  wait "$page" || { cat target/page.log; fail "the wasm module or the page did not build"; }
-  say "documentation of the crate"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
-  say "native tests"
-  cargo_native test --package ocelli --package ocelli-command
-  cargo_native test --package ocelli-grammar
-  ! has tint || cargo_native test --test cpu tint -- --ignored
+  cargo_native build --all-targets --package ocelli --package ocelli-command
+  wait "$page" || { cat target/page.log; fail "the wasm modules or the page did not build"; }
+  ! grep -E '^warning: .* generated .* warning' target/page.log || { cat target/page.log; fail "clippy warns of wasm32"; }
+  test_native
   say "format, lints and types of the page"
   (cd www && npm run --silent check)
   test_page
+}
+
+test_native() {
+  local kernels
+  kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
+  say "native tests"
+  cargo_native test --package ocelli --package ocelli-command --lib --bins --test cpu --test weights --test fuzz
+  cargo_native test --package ocelli --doc
+  cargo_native test --package ocelli-grammar
+  ! has tint || cargo_native test --test cpu tint -- --ignored
+  cargo_native test --test gpu -- --skip kernels::
+  # shellcheck disable=SC2086 # several paths
+  test_changed kernels "--test gpu -- kernels::" $kernels tests/gpu/kernels tests/gpu/device.rs
+  # shellcheck disable=SC2086
+  test_changed isa "--test isa" $kernels tests/isa
+}
+
+# Runs `cargo test` with the arguments $2, unless it passed before with the same inputs (the other arguments).
+test_changed() {
+  [[ ${OCELLI_TESTS:-} != all ]] && unchanged "tests-$1" "${@:3}" && say "$1: passed before, and nothing changed" && return
+  # shellcheck disable=SC2086 # several arguments
+  cargo_native test $2
+  done_with "tests-$1" "${@:3}"
+}
+
+# The same with more cases, and the slow checks.
+test_all() {
+  export OCELLI_TESTS=all
+  run_tests
+  say "documentation of the crates"
+  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
+  build_package
+  test_package
+  test_bundlers
+}
+
+# The tests of the npm package and of its size.
+test_package() {
+  say "the npm package in Chromium"
+  pack_fixtures
+  (cd www && OCELLI_PUBLISHED=1 CHROMIUM=${CHROMIUM:-$(command -v chromium)} OCELLI_BROWSER=Chromium node test.mjs package)
 }
 
 # The tests named: `engine` is a file or folder of tests/cpu, tests/gpu or tests, `api.test.ts` one of www/test.
@@ -286,7 +345,7 @@ test_some() {
   for name; do
     name=$(basename "$name" .rs)
     if [[ $name == bundlers ]]; then
-      build_all
+      build_package
       test_bundlers
     elif [[ $name == schemas ]]; then
       cargo_native test --package ocelli-grammar
@@ -318,12 +377,12 @@ test_page() {
   (cd www && CHROMIUM=$chromium FIREFOX=$firefox node test.mjs "$@")
 }
 
-# The npm package in projects of the bundlers that people use, in Chromium alone: it is the bundlers that differ.
+# The npm package in projects of common bundlers, in Chromium alone: only the bundlers differ.
 test_bundlers() {
   local folder=tools/bundlers
   if [[ ! -d $folder/node_modules ]] || ! unchanged bundlers "$folder/package-lock.json"; then
     say "installing bundlers from npm into $folder/node_modules (470 MB)"
-    # Not `npm ci`: it refuses where the registry lacks what other systems would install.
+    # Not `npm ci`: it fails if the registry lacks optional packages of other systems.
     npm install --prefix "$folder" --no-save --ignore-scripts --no-fund --no-audit
     done_with bundlers "$folder/package-lock.json"
   fi
@@ -333,7 +392,7 @@ test_bundlers() {
 
 # The checkpoints of the native tests as packages, for the same comparison in browsers.
 pack_fixtures() {
-  # With a test: what the command depends on is built with other features without one.
+  # With a test, because the features of shared dependencies differ without one.
   cargo_native build --quiet --bin ocelli --test cpu
   local checkpoint quant inputs=(target/debug/ocelli tests/fixtures/checkpoints tests/fixtures/gguf)
   mkdir -p target/fixture-packages
@@ -348,7 +407,7 @@ pack_fixtures() {
     [[ $text != */mmproj.gguf && $text != */tokenizer.gguf ]] || continue
     target/debug/ocelli pack "$text" --mmproj tests/fixtures/gguf/mmproj.gguf --out "target/fixture-packages/gguf-$(basename "$text" .gguf)"
   done
-  # Pairs that llama.cpp's converter wrote.
+  # Pairs written by llama.cpp's converter.
   for text in tests/fixtures/gguf/*/text.gguf; do
     checkpoint=$(dirname "$text")
     target/debug/ocelli pack "$text" --mmproj "$checkpoint/mmproj.gguf" --out "target/fixture-packages/gguf-$(basename "$checkpoint")"
@@ -376,7 +435,7 @@ setup_python() {
   fi
 }
 
-# The sources of llama.cpp's converter, of which a release of its Python binding has a copy.
+# The sources of llama.cpp's converter, from a release of its Python binding.
 setup_llama_cpp() {
   [[ -f .tools/llama.cpp/convert_hf_to_gguf.py ]] && return
   local release=llama_cpp_python-0.3.36 archive=.tools/llama_cpp_python.tar.gz
@@ -435,7 +494,7 @@ bench_model() {
   target/release/ocelli bench "$package" --report target/bench/model.json "$@" | tee target/bench/model.md
 }
 
-# Both runtimes read models of one shape: Ocelli a package, onnxruntime-web what its own model builder makes.
+# Both runtimes read models of one shape: Ocelli a package, onnxruntime-web the output of its own model builder.
 bench_against_ort() {
   setup_build
   setup_test
@@ -466,7 +525,7 @@ onnx_models() {
   done_with onnx "$mid_shape" benches/onnx
 }
 
-# A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then both roads to an answer.
+# A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then an answer natively and in Chromium.
 bench_scale() {
   local shape=$1 folder=target/scale
   mkdir -p "$folder"

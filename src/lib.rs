@@ -47,8 +47,6 @@ pub mod reference;
 pub mod sampling;
 pub mod shader;
 pub mod state;
-#[cfg(target_arch = "wasm32")]
-pub mod web;
 pub mod weights;
 
 pub use error::{Error, Result};

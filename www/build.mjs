@@ -1,6 +1,7 @@
-/** Builds the npm package and the demo page into `dist/`. The wasm module is there already: `build.sh` puts it into `dist/ocelli/wasm/`. */
+/** Builds the npm package and the demo page into `dist/`. `build.sh` has put the wasm modules into `dist/ocelli/wasm/` before. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,28 +15,15 @@ await buildPackage();
 await buildPage();
 await buildServiceWorker();
 
-/** What `npm i ocelli` installs. The worker is one script without imports, valid as a module and as a classic script. */
+/** The contents of the npm package. The worker is one script without imports, valid as a module and as a classic script. */
 async function buildPackage() {
   for (const entry of await readdir(join(dist, "ocelli"))) {
     if (entry !== "wasm") await rm(join(dist, "ocelli", entry), { recursive: true });
   }
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
-  const glue = {
-    name: "wasm-glue",
-    setup: ({ onResolve }) =>
-      onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, ({ path }) => ({ path: join(dist, "ocelli/wasm", basename(path)) })),
-  };
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
-  // Minified, an import would lose the comments.
-  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
-  const worker = { ...shared, entryPoints: ["src/worker.ts"], format: "iife", minify: true, banner };
-  await build({ ...worker, outfile: "dist/ocelli/worker.js", plugins: [glue] });
-  const full = inPlaceOf("full-engine", {
-    "/wasm/ocelli.js": join(dist, "ocelli/wasm/ocelli_full.js"),
-    "/engine-core.js": join(www, "src/worker/engine-full.ts"),
-  });
-  await build({ ...worker, outfile: "dist/ocelli/worker-full.js", plugins: [full, glue] });
-  // Beside the wasm modules: it is loaded when it is wanted, as they are.
+  await buildWorker("src/worker.ts", "dist/ocelli/worker.js", (name) => name);
+  // Beside the wasm modules, because it is loaded on demand as well.
   await build({ ...shared, entryPoints: { usage: "src/usage/index.ts" }, outdir: "dist/ocelli/wasm", minify: true });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
@@ -45,22 +33,25 @@ async function buildPackage() {
   }
 }
 
+/** Builds a worker script without imports. `glueOf` maps the name of an imported wasm module's script to the script that is bundled. */
+function buildWorker(entry, outfile, glueOf) {
+  const resolve = ({ path }) => ({ path: join(dist, "ocelli/wasm", glueOf(basename(path))) });
+  const glue = { name: "wasm-glue", setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, resolve) };
+  // Minified, an import would lose the comments.
+  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
+  return build({ ...shared, entryPoints: [entry], outfile, format: "iife", minify: true, banner, plugins: [glue] });
+}
+
 /** An esbuild plugin: imports that match `filter` are not bundled, and import `path` from the output. */
 function external(name, filter, path) {
   return { name, setup: ({ onResolve }) => onResolve({ filter }, () => ({ path, external: true })) };
 }
 
-/** An esbuild plugin: imports that end as the keys do are of other files. */
-function inPlaceOf(name, files) {
-  const resolve = ({ path }) => {
-    const end = Object.keys(files).find((end) => path.endsWith(end));
-    return end && { path: files[end] };
-  };
-  return { name, setup: ({ onResolve }) => onResolve({ filter: /\.js$/ }, resolve) };
-}
-
 /** The page uses the built package, as any other page does. */
 async function buildPage() {
+  // The module of the benchmark has all exports of the engine's. It is not part of the npm package.
+  if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
+    await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/src\/index\.js$/, "./ocelli/index.js");
   await build({ ...shared, entryPoints: ["demo/app.ts", "demo/bench.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
   for (const file of ["index.html", "bench.html", "style.css", "models.css", "bench.css", "icon.svg", "manifest.webmanifest"]) {
@@ -71,7 +62,7 @@ async function buildPage() {
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
 }
 
-/** With the list of files to precache: the page, the package, the example pictures; not the weights, which the engine stores. */
+/** The service worker with the list of files to precache: the page, the package, the example pictures; not the weights, which the engine stores. */
 async function buildServiceWorker() {
   const shell = [];
   for (const file of await filesBelow(dist)) {
@@ -79,8 +70,8 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats, importers and the larger engine are loaded when they are wanted.
-    shell.push({ url: file, integrity, isLate: /\/(ocelli_(full|grammar|import)_bg\.wasm|worker-full\.js)$/.test(file) });
+    // Formats, importers and the benchmark are loaded on demand.
+    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|grammar|import)_bg\.wasm)$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

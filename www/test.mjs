@@ -1,6 +1,7 @@
 /**
  * Bundles `test/*.test.ts` into `test/out/` and runs them with Node's test runner, in Chromium and Firefox side by side, or in the one
  * that `OCELLI_BROWSER` names: `node test.mjs [FILE...] [-t PATTERN]`. FILE is a name without `.test.ts`; PATTERN selects tests by name.
+ * Without FILE Firefox runs the files whose result may depend on the browser; with `OCELLI_TESTS=all` it runs all.
  */
 import { spawn } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
@@ -14,9 +15,13 @@ const named = positionals.map((name) => `${name}.test.ts`);
 const existing = readdirSync(`${www}test`).filter((file) => file.endsWith(".test.ts"));
 const unknown = named.filter((file) => !existing.includes(file));
 if (unknown.length > 0) throw new Error(`no such file in test/: ${unknown.join(", ")}`);
-/** Takes minutes and packages that nothing else needs: only by name. */
+/** Files that run only by name: they take minutes and need packages that nothing else needs. */
 const byName = ["bundlers.test.ts"];
+/** Tests of shaders, storage, events, files, locks and regular expressions; the others test this package's own scripts. */
+const browserTests = ["api", "cache", "conformance", "formats", "kernels", "page", "quota", "storage", "tabs", "tokenizer"];
 const files = named.length > 0 ? named : existing.filter((file) => !byName.includes(file));
+const isRunBy = (browser, file) =>
+  browser !== "Firefox" || named.length > 0 || process.env.OCELLI_TESTS === "all" || browserTests.includes(file.replace(".test.ts", ""));
 
 rmSync(`${www}test/out`, { recursive: true, force: true });
 await build({
@@ -29,24 +34,23 @@ await build({
   platform: "node",
   target: "node20",
   packages: "external",
-  // What a test imports from there it imports in the browser.
+  // Tests import these in the browser.
   external: ["/ocelli/*", "/test/*"],
   // Types are checked by tsc; functions sent to a browser must arrive as they were written.
   keepNames: false,
   logLevel: "warning",
 });
-const built = files.map((file) => `${www}test/out/${file.replace(/\.ts$/, ".mjs")}`);
-
 // Side by side, because neither keeps two cores busy; within a browser one file at a time, because all share one software GPU.
 const browsers = process.env.OCELLI_BROWSER ? [process.env.OCELLI_BROWSER] : ["Chromium", "Firefox"];
 const runs = await Promise.all(browsers.map((name, index) => run(name, index === 0)));
 for (const { output } of runs) process.stdout.write(output);
 process.exit(runs.every(({ status }) => status === 0) ? 0 : 1);
 
-/** Runs all files in one browser. `output` is what was not shown while it ran. */
+/** Runs the files of one browser. `output` was not shown while it ran. */
 function run(browser, isShown) {
   const patterns = (values.test ?? []).map((pattern) => `--test-name-pattern=${pattern}`);
   const options = ["--test", "--test-concurrency=1", "--test-reporter=spec", ...patterns];
+  const built = files.filter((file) => isRunBy(browser, file)).map((file) => `${www}test/out/${file.replace(/\.ts$/, ".mjs")}`);
   const child = spawn(process.execPath, [...options, ...built], {
     stdio: isShown ? "inherit" : ["ignore", "pipe", "pipe"],
     cwd: www,

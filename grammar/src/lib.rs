@@ -8,8 +8,6 @@ mod matcher;
 pub mod pattern;
 pub mod schema;
 mod vocabulary;
-#[cfg(target_arch = "wasm32")]
-mod web;
 
 pub use error::{GrammarError, Result};
 pub use matcher::{Grammar, Grammars, Matcher};

@@ -12,9 +12,6 @@ mod png;
 mod rgb;
 mod webp;
 
-#[cfg(all(target_arch = "wasm32", feature = "exports"))]
-pub mod web;
-
 pub use decode::{decode, size};
 pub use error::{PictureError, Result};
 pub use rgb::Rgb8;

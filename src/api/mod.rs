@@ -10,7 +10,6 @@ pub mod response_request;
 pub mod run;
 pub mod score_request;
 pub mod service;
-#[cfg(feature = "together")]
 pub mod together;
 pub mod tokenize_request;
 pub mod wire;
@@ -32,7 +31,6 @@ pub use run::{Output, Run};
 pub use score_request::ScoreRequest;
 pub use service::{Opened, Service, Stamp, Work};
 pub use thinking::Thinking;
-#[cfg(feature = "together")]
 pub use together::{Requests, answer_side_by_side};
 pub use tokenize_request::TokenizeRequest;
 pub use tools::Tools;

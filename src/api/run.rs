@@ -9,7 +9,6 @@ use super::service::Work;
 use super::tools::Calling;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
-#[cfg(feature = "together")]
 use crate::engine::Answers;
 use crate::engine::{Answering, Backend, Completion, Encoded, Engine, Event, Picture, RequestControl};
 use crate::error::{Error, Result};
@@ -83,7 +82,6 @@ impl Run {
     }
 
     /// As many answers at once as the engine can; whether all are complete.
-    #[cfg(feature = "together")]
     async fn answer<B: Backend>(
         &mut self,
         (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
@@ -93,26 +91,6 @@ impl Run {
         let mut one = One { run: self, control, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
         engine.answer_together(&mut one).await;
         one.outcome
-    }
-
-    /// One answer after the other; whether all are complete.
-    #[cfg(not(feature = "together"))]
-    async fn answer<B: Backend>(
-        &mut self,
-        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
-        control: &RequestControl,
-        send: &mut dyn FnMut(Output),
-    ) -> Result<bool> {
-        while let Some(index) = self.next(&[]) {
-            let mut answering = self.begin(index, send);
-            let mut listen = |event| self.hear((index, event), tokenizer, send);
-            let is_complete = engine.resume(&mut answering, control, &mut listen).await?;
-            self.take_back(index, (answering, is_complete), send);
-            if !is_complete {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Has the prompts be read, the first time. Fails as [`Engine::encode`].
@@ -227,7 +205,6 @@ impl Run {
 }
 
 /// The answers of one request, as the engine takes them.
-#[cfg(feature = "together")]
 struct One<'a> {
     run: &'a mut Run,
     control: &'a RequestControl,
@@ -238,7 +215,6 @@ struct One<'a> {
     outcome: Result<bool>,
 }
 
-#[cfg(feature = "together")]
 impl<B: Backend> Answers<B> for One<'_> {
     fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, RequestControl)> {
         let index = self.run.next(&self.under_way).filter(|_| self.outcome == Ok(true))?;

@@ -5,7 +5,6 @@ mod peaks;
 mod report;
 mod shares;
 mod timer;
-#[cfg(feature = "together")]
 mod together;
 mod work;
 
@@ -123,7 +122,6 @@ pub async fn bench(
         bench.prefill(tokens).await?;
     }
     bench.decode_all().await?;
-    #[cfg(feature = "together")]
     for &count in &options.together {
         bench.together(count).await?;
     }

@@ -17,7 +17,6 @@ pub use answer::speculate::Speculation;
 pub use answer::together::Answers;
 pub use control::{RequestContext, RequestControl};
 pub use conversation::history::PastPass;
-#[cfg(feature = "snapshots")]
 pub use conversation::snapshots;
 pub use device::Device;
 pub use device::backend::Backend;
@@ -47,7 +46,6 @@ use crate::sampling::SamplingOptions;
 use answer::speculate::LatencyModel;
 use conversation::Conversation;
 use conversation::idle::IdleConversations;
-#[cfg(feature = "snapshots")]
 use conversation::snapshots::Snapshots;
 use device::features::FeatureCache;
 
@@ -77,7 +75,6 @@ pub struct Engine<B: Backend = Device> {
     conversation: Conversation<B::Model>,
     idle: IdleConversations<B::Model>,
     /// Conversations in files, if they are kept.
-    #[cfg(feature = "snapshots")]
     snapshots: Option<Snapshots>,
     speculation: Speculation,
     /// How long steps and passes over drafts take on this device.
@@ -104,7 +101,6 @@ impl<B: Backend> Engine<B> {
             tokenizer,
             conversation,
             idle: IdleConversations::default(),
-            #[cfg(feature = "snapshots")]
             snapshots: None,
             speculation,
             latency,

@@ -12,7 +12,6 @@ mod health;
 pub mod kernel;
 pub mod kernel_config;
 pub mod ledger;
-#[cfg(feature = "snapshots")]
 mod numerics;
 mod pace;
 mod pieces;

@@ -16,7 +16,6 @@ use crate::layers::step::{RESULT, StepHeader, alike};
 use crate::layers::{Form, Pass};
 use crate::sampling::SamplingOptions;
 use crate::state::{ConversationState, State};
-#[cfg(feature = "snapshots")]
 use crate::state::{Outline, Part};
 
 /// The draws of one answer.
@@ -317,27 +316,22 @@ impl LanguageModel for Model {
         self.steps_apart(seats).await
     }
 
-    #[cfg(feature = "snapshots")]
     fn outline(&self, state: &State) -> Outline {
         state.outline()
     }
 
-    #[cfg(feature = "snapshots")]
     fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
         State::shape(self.pool()).parts(outline, most)
     }
 
-    #[cfg(feature = "snapshots")]
     async fn read_part(&mut self, state: &State, part: &Part) -> Result<Vec<u8>> {
         self.part_of(state, part).await
     }
 
-    #[cfg(feature = "snapshots")]
     async fn restore(&mut self, outline: &Outline) -> Result<State> {
         self.state_of(outline).await
     }
 
-    #[cfg(feature = "snapshots")]
     async fn write_part(&mut self, state: &mut State, part: &Part, bytes: &[u8]) -> Result<()> {
         self.put_part(state, part, bytes).await
     }

@@ -8,7 +8,6 @@ use crate::gpu::Buffer;
 use crate::kernels::accept;
 use crate::sampling::SamplingOptions;
 use crate::state::ConversationState;
-#[cfg(feature = "snapshots")]
 use crate::state::{Outline, Part};
 
 /// What starts one row of the decoder.
@@ -183,24 +182,19 @@ pub trait LanguageModel {
     async fn batch_step(&mut self, rows: &mut [BatchRow<'_, Self::State, Self::Draw>]) -> Result<Vec<Result<u32>>>;
 
     /// What can be written down of a state.
-    #[cfg(feature = "snapshots")]
     fn outline(&self, state: &Self::State) -> Outline;
 
     /// The parts of a state, in the order in which they are written. [`crate::Error::Io`] where they would take more bytes than `most`, and for
     /// an outline that is no state's of this model.
-    #[cfg(feature = "snapshots")]
     fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>>;
 
     /// The bytes of a part.
-    #[cfg(feature = "snapshots")]
     async fn read_part(&mut self, state: &Self::State, part: &Part) -> Result<Vec<u8>>;
 
     /// A state of this outline, whose [parts](Part::is_of) are to be written before it is used. Fails as [`Self::reserve`], and where there is
     /// no room for its pictures.
-    #[cfg(feature = "snapshots")]
     async fn restore(&mut self, outline: &Outline) -> Result<Self::State>;
 
     /// Writes a part of a state that [`Self::restore`] made, and waits for it. The part may be one of a longer state.
-    #[cfg(feature = "snapshots")]
     async fn write_part(&mut self, state: &mut Self::State, part: &Part, bytes: &[u8]) -> Result<()>;
 }

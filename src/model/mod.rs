@@ -9,7 +9,6 @@ mod dry;
 mod forward;
 mod inputs;
 mod language;
-#[cfg(feature = "snapshots")]
 mod stored;
 mod trial;
 

@@ -6,19 +6,16 @@
 //! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
 
 mod decoder_state;
-#[cfg(feature = "snapshots")]
 mod outline;
 mod pages;
 mod pictures;
 mod pool;
 mod positions;
 mod recurrent;
-#[cfg(feature = "snapshots")]
 mod stored;
 
 pub use crate::kernels::cache::PAGE;
 pub use decoder_state::State;
-#[cfg(feature = "snapshots")]
 pub use outline::{Held, Outline, Part, Shape};
 pub use pages::Pages;
 pub use pictures::{FreshRows, NewPicture, PictureState};

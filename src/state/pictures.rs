@@ -146,7 +146,6 @@ impl Pictures {
     }
 
     /// Entries of the pictures that a list shows, and the rows of those in sight.
-    #[cfg(feature = "snapshots")]
     pub(super) fn shown(&self, list: u64) -> (Vec<usize>, usize) {
         let Some(shown) = self.shown.get(&list) else { return (Vec::new(), 0) };
         (shown.entries.clone(), shown.store.as_ref().map_or(0, |store| store.rows))
@@ -154,7 +153,6 @@ impl Pictures {
 
     /// Gives a list that shows pictures at these entries memory for the keys and values of so many rows, those in sight. Fails and returns as
     /// [`Self::show`].
-    #[cfg(feature = "snapshots")]
     pub(super) fn restore(
         &mut self,
         gpu: &dyn Allocator,

@@ -1,12 +1,10 @@
 //! The memory of keys and values: pages of 256 entries that all conversations with a model share.
 
 use std::cell::{Cell, RefCell};
-#[cfg(feature = "snapshots")]
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::LayerState;
-#[cfg(feature = "snapshots")]
 use super::outline::plane_bytes;
 use super::pages::Pages;
 use super::pictures::{NewPicture, Pictures, run_copies};
@@ -157,13 +155,11 @@ impl Pool {
     }
 
     /// How it holds a number.
-    #[cfg(feature = "snapshots")]
     pub(super) fn precision(&self) -> KvPrecision {
         self.0.precision
     }
 
     /// Where entries of one page of a list are in one of the layers of attention.
-    #[cfg(feature = "snapshots")]
     pub(super) fn page(&self, list: u64, layer: usize, entries: &Range<usize>) -> Option<Vec<Slice>> {
         let page = self.pages(|pages| pages.list(list).get(entries.start / PAGE).copied())?;
         let layers = self.0.layers.borrow();
@@ -171,7 +167,6 @@ impl Pool {
     }
 
     /// Where rows of one page are, which begins at row `first` of a cache.
-    #[cfg(feature = "snapshots")]
     pub(super) fn slices(&self, cache: &Cache, first: usize, rows: &Range<usize>) -> Vec<Slice> {
         let lengths = plane_bytes(&self.0.entry_bytes, rows.len());
         let planes = cache.planes.iter().zip(&self.0.entry_bytes).zip(lengths);
@@ -183,7 +178,6 @@ impl Pool {
     }
 
     /// Gives a conversation memory for the keys and values of pictures, which others may lose to it. Fails as [`Pictures::show`].
-    #[cfg(feature = "snapshots")]
     pub(super) async fn restore_pictures(
         &self,
         gpu: &Gpu,

@@ -28,7 +28,6 @@ impl Positions {
     }
 
     /// First entries and grids of the pictures.
-    #[cfg(feature = "snapshots")]
     pub(super) fn pictures(&self) -> &[(usize, ImageGrid)] {
         &self.pictures
     }

@@ -114,19 +114,16 @@ impl Recurrent {
     }
 
     /// Entries before the places to go back to.
-    #[cfg(feature = "snapshots")]
     pub(super) fn places(&self) -> Vec<usize> {
         self.inner.borrow().snapshots.iter().map(|(at, _)| *at).collect()
     }
 
     /// The copy that was made at one of these places.
-    #[cfg(feature = "snapshots")]
     pub(super) fn place(&self, index: usize) -> Option<Buffer> {
         self.inner.borrow().snapshots.get(index).map(|(_, buffer)| buffer.clone())
     }
 
     /// Takes the memory of copies at these places, to be filled in, and is at the last of them. Fails as [`Allocator::alloc`].
-    #[cfg(feature = "snapshots")]
     pub(super) fn restore(&self, gpu: &Gpu, places: &[usize]) -> Result<()> {
         if places.len() > SNAPSHOTS {
             return Err(Error::Internal { detail: format!("{} places of a recurrent state", places.len()) });

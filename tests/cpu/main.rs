@@ -4,6 +4,8 @@
 mod api;
 mod calls;
 mod chat;
+#[path = "../shared/cpu_time.rs"]
+mod cpu_time;
 mod docs;
 mod generation;
 mod image;

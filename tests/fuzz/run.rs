@@ -17,8 +17,8 @@ use super::structure::Seed;
 const CASES: &str = "OCELLI_FUZZ_CASES";
 /// Variable with the one input to run, as `parser:number`.
 const ONE: &str = "OCELLI_FUZZ_CASE";
-/// Inputs without [`CASES`].
-const DEFAULT_CASES: u64 = 20_000;
+/// Inputs without [`CASES`], and those of `./build.sh test-all`.
+const DEFAULT_CASES: (u64, u64) = (2_000, 20_000);
 /// Longest time for one input; the slowest takes a hundredth of it on an idle machine.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Failures that are listed before the run ends.
@@ -97,7 +97,9 @@ pub(crate) fn survives(parser: &Parser) {
 }
 
 fn cases() -> u64 {
-    std::env::var(CASES).map_or(DEFAULT_CASES, |cases| cases.parse().expect("a number of inputs"))
+    let (few, many) = DEFAULT_CASES;
+    let default = if std::env::var("OCELLI_TESTS").is_ok_and(|tests| tests == "all") { many } else { few };
+    std::env::var(CASES).map_or(default, |cases| cases.parse().expect("a number of inputs"))
 }
 
 impl Seen {

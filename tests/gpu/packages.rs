@@ -51,9 +51,18 @@ pub(crate) fn folder(checkpoint: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(checkpoint)
 }
 
-/// Packs a fixture checkpoint.
-pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> BTreeMap<String, Vec<u8>> {
-    pack_directory(&folder(checkpoint), layout).await
+/// Packs a fixture checkpoint, once in this process.
+pub(crate) async fn pack(checkpoint: &str, layout: Layout) -> Contents {
+    static PACKED: Mutex<BTreeMap<(String, Layout), Contents>> = Mutex::new(BTreeMap::new());
+    let key = (checkpoint.to_owned(), layout);
+    let known = PACKED.lock().unwrap().get(&key).cloned();
+    match known {
+        Some(contents) => contents,
+        None => {
+            let contents = pack_directory(&folder(checkpoint), layout).await;
+            PACKED.lock().unwrap().entry(key).or_insert(contents).clone()
+        }
+    }
 }
 
 /// Packs a checkpoint into shards small enough that planes span several of them.

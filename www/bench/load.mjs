@@ -1,5 +1,5 @@
 /**
- * How fast a stored package becomes verified bytes in headless Chromium: `node bench/load.mjs [SHARDS]`, of 32 MiB each,
+ * Times the way from a stored package to verified bytes in headless Chromium: `node bench/load.mjs [SHARDS]`, of 32 MiB each,
  * default 16. Nothing is downloaded and no GPU takes part. On Linux it also tells the processor time that the browser
  * took, which says what a step costs even on a busy machine.
  */

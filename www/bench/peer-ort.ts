@@ -1,6 +1,6 @@
 /**
  * The worker that runs onnxruntime-web: a decoder with its cache kept where it was computed, and a tower, as transformers.js runs
- * them. Answers each message with a result, or a string that says what went wrong.
+ * them. Answers each message with a result, or a string that describes an error.
  */
 import { patchGrid } from "./peer-grid.js";
 import type { Done, OrtCall, TowerShape } from "./peer-types.js";
@@ -19,7 +19,7 @@ interface Session {
   run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
 }
 
-/** What is used of onnxruntime-web, which is installed for this benchmark alone. */
+/** The used part of onnxruntime-web, which is installed for this benchmark alone. */
 interface Ort {
   readonly env: { readonly versions: { readonly web?: string }; readonly wasm: { numThreads: number } };
   readonly Tensor: new (type: "float32" | "int64", data: Data, dims: readonly number[]) => Tensor;
@@ -89,7 +89,7 @@ async function prompt(ids: number[]): Promise<Done> {
   return { seconds, said: `${token}` };
 }
 
-/** Greedy tokens behind the prompt, whose cache stays as it is. */
+/** Greedy tokens after the prompt, whose cache is not changed. */
 async function decode(count: number): Promise<Done> {
   if (!prompted) throw new Error("there was no prompt");
   const said: number[] = [];

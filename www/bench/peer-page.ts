@@ -7,7 +7,7 @@ let engine: Engine;
 /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
 let words = 0;
 
-/** Prompts so far that nothing was kept of. */
+/** Number of prompts so far that share nothing with earlier ones. */
 let fresh = 0;
 
 const ocelliSide: OcelliSide = { open, hold, prompt, decode, picture };
@@ -45,7 +45,7 @@ async function measureWords(tokens: number): Promise<void> {
   throw new Error(`no prompt computes just ${tokens} tokens`);
 }
 
-/** One that the engine has not seen: what is computed of a prompt that it has is its last token. */
+/** A prompt that the engine has not seen: of a prompt in its cache it computes only the last token. */
 async function prompt(tokens: number): Promise<Done> {
   const { computed, timings } = await askAnew();
   if (computed !== tokens) throw new Error(`${computed} tokens of a new prompt were computed, not ${tokens}`);
@@ -60,7 +60,7 @@ async function decode(tokens: number): Promise<Done> {
   return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
 }
 
-/** Has the prompt in the cache that {@link decode} goes on from. */
+/** Puts the prompt that {@link decode} continues into the cache. */
 async function hold(): Promise<void> {
   await ask(1);
 }

@@ -1,8 +1,8 @@
-/** Medians and ratios of what `peer.mjs` measured. */
+/** Medians and ratios of the measurements of `peer.mjs`. */
 
 const LABELS = { ocelli: "Ocelli", webgpu: "onnxruntime-web, WebGPU", wasm: "onnxruntime-web, CPU wasm" };
 
-/** A row a measure: seconds by contestant, and how many times Ocelli's the others take. */
+/** One row per measure: seconds by contestant, and their ratios to Ocelli's. */
 export function summary({ samples, prompt, opened }) {
   const rows = [];
   for (const what of new Set(samples.map((sample) => sample.what))) {

@@ -62,7 +62,7 @@ function callWorker([name, message]) {
   });
 }
 
-/** By path. The page's script uses the package as built, as anybody's page would. */
+/** Generated files by path. The page's script uses the built package, as any page does. */
 async function bundle() {
   const builtPackage = {
     name: "built-package",

@@ -1,14 +1,14 @@
-/** What the parts of the comparison with onnxruntime-web say to one another. */
+/** Messages between the parts of the comparison with onnxruntime-web. */
 
 /** A step done. */
 export interface Done {
-  /** Of the whole step; of an answer, per token. */
+  /** Seconds of the whole step, for answers per token. */
   seconds: number;
-  /** What was answered, in whatever form: it must be the same in every round. */
+  /** The answer in any form; it must be the same in every round. */
   said: string;
 }
 
-/** What a picture's patches depend on. */
+/** Parameters of the patches of a picture. */
 export interface TowerShape {
   patchSize: number;
   headDim: number;
@@ -38,15 +38,15 @@ export interface Opened {
   selfTestSeconds: number;
 }
 
-/** What `peer-page.ts` gives the benchmark. */
+/** Functions that `peer-page.ts` provides. */
 export interface OcelliSide {
   /** Loads a package, and makes a prompt that computes so many tokens. */
   open(packageUrl: string, tokens: number): Promise<Opened>;
   /** A new prompt of so many tokens, to its first token. */
   prompt(tokens: number): Promise<Done>;
-  /** Computes the prompt that `decode` goes on from. */
+  /** Computes the prompt that `decode` continues. */
   hold(): Promise<void>;
-  /** Tokens behind the prompt. */
+  /** Decodes tokens after the prompt. */
   decode(tokens: number): Promise<Done>;
   picture(side: number): Promise<Done>;
 }

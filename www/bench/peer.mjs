@@ -17,17 +17,17 @@ const { values: options } = parseArgs({
     onnx: { type: "string" },
     ort: { type: "string" },
     out: { type: "string", default: "../target/bench" },
-    /** Tokens of the prompt, and those decoded behind it: at least 2. */
+    /** Tokens of the prompt, and tokens decoded after it: at least 2. */
     prompt: { type: "string", default: "64" },
     decode: { type: "string", default: "3" },
-    /** Those of `prompt` and `decode` that are timed. */
+    /** The parts of `prompt` and `decode` that are timed. */
     measures: { type: "string", default: "prompt,decode" },
     /** Sides of pictures, in pixels. */
     pictures: { type: "string", default: "112,448" },
     rounds: { type: "string", default: "3" },
     /** No round of a measure begins once it has taken this long. */
     patience: { type: "string", default: "120" },
-    /** Those to leave out: `webgpu`, `wasm`, `ocelli`. */
+    /** Contestants to skip: `webgpu`, `wasm`, `ocelli`. */
     without: { type: "string", default: "" },
     /** Files below the folder `onnx`, of those that benches/onnx makes. Others are `decoder/model.onnx` and `tower.onnx`. */
     decoder: { type: "string", default: "decoder/model-f32.onnx" },
@@ -61,7 +61,7 @@ try {
     ...(measures.includes("decode") ? [{ what: "decode", of: decode, act: (side) => side.decode(decode) }] : []),
     ...sides.map((pixels) => ({ what: `picture ${pixels}`, of: 1, act: (side) => side.picture(pixels) })),
   ];
-  // Compiles what there is to compile; not counted.
+  // Compiles all shaders; not counted.
   for (const name of names) {
     const side = contestants[name];
     if (measures.length) note(`${name}, warming up: prompt`, await side.prompt());
@@ -88,7 +88,7 @@ try {
   writeFileSync(join(options.out, "peer.md"), table(report));
   console.log(table(report));
 
-  /** Rounds of one measure, every contestant once a round; what is said must be the same in all rounds. */
+  /** Rounds of one measure, every contestant once a round; the answers must be the same in all rounds. */
   async function inTurns({ what, of, act }) {
     const began = performance.now();
     const first = {};

@@ -1,4 +1,4 @@
-/** What the machine did meanwhile: on a busy one, processor time says more than the clock. */
+/** Load of the machine: on a busy one, processor time says more than the clock. */
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 

@@ -4,6 +4,8 @@ import { element, find } from "./dom.js";
 
 const QUICK: BenchOptions = { decode: [128], prefill: [128], pictures: [448], rounds: 1, tokens: 8, patienceMs: 20_000 };
 const FULL: BenchOptions = { decode: [128, 1024, 4096], prefill: [512, 2048], pictures: [448, 1036], rounds: 3, tokens: 16 };
+/** The parts of the engine that have the benchmark. */
+const BENCH_PARTS = { workerUrl: "bench-worker.js", wasmUrl: "ocelli/wasm/ocelli_bench_bg.wasm" };
 /** Tokens of context beyond the longest that is timed. */
 const BEHIND = 32;
 
@@ -45,7 +47,7 @@ async function run(): Promise<void> {
   try {
     const context = Math.max(...(options.decode ?? []), ...(options.prefill ?? []), 2048) + BEHIND;
     const began = performance.now();
-    engine = await Engine.load(find("package", HTMLInputElement).value, { context, signal: controller.signal });
+    engine = await Engine.load(find("package", HTMLInputElement).value, { ...BENCH_PARTS, context, signal: controller.signal });
     const loadMs = performance.now() - began;
     tell(`loaded: ${loadMs.toFixed(0)} ms`);
     const report = await engine.bench(options, { signal: controller.signal, onFigure: tell });

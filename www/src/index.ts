@@ -23,18 +23,15 @@ export type * from "./import/model-source.js";
 export { packages, type StoredPackage } from "./store/packages.js";
 export type { LoadReport, LoadStage } from "./store/report.js";
 export type { BudgetDetail, Budgets, Limit, UsageReport, UsageRow } from "./usage/types.js";
+export type { BenchMeasure, BenchOptions, BenchReport, KernelShare } from "./worker/bench-types.js";
 export type { Parts } from "./worker/start-worker.js";
 export type {
   Arithmetic,
-  BenchMeasure,
-  BenchOptions,
-  BenchReport,
   ChatEvent,
   DeviceClass,
   DeviceReport,
   Features,
   KernelConfig,
-  KernelShare,
   KvPrecision,
   MemoryPlan,
   MemoryPurpose,

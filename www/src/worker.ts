@@ -14,7 +14,6 @@ import initWasm, {
   loadEngine,
   sha256,
   type AnswerEvent,
-  type BenchReport,
   type ChatEvent,
   type MemoryReport,
   type OcelliEngine,
@@ -24,9 +23,11 @@ import initWasm, {
   type ScoreResult,
 } from "./wasm/ocelli.js";
 import { Answer, type Source } from "./worker/answer.js";
+import { runBench } from "./worker/bench.js";
+import type { BenchReport } from "./worker/bench-types.js";
 import { accountsOf } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
-import { ENGINE_MODULE, forgetConversations, keepConversations, mostTogether, turn } from "./worker/engine-core.js";
+import { keepConversations, turn } from "./worker/engine.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
@@ -53,7 +54,7 @@ let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
 let budgets: Budgets | null = null;
-const engineModule = new WasmModule(ENGINE_MODULE, initWasm);
+const engineModule = new WasmModule("engine", initWasm);
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
 const queue = new TaskQueue();
@@ -107,7 +108,7 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
     case "memory":
       return inTurn(signal, () => Promise.resolve(loadedEngine().memory()));
     case "clearCache":
-      return inTurn(signal, () => forgetConversations(loadedEngine()));
+      return inTurn(signal, () => loadedEngine().clearSnapshots());
     case "bench":
       return inTurn(signal, () => bench(call, signal));
     case "preallocate":
@@ -189,7 +190,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     memory: engine.memory(),
     kvPrecision: engine.kvPrecision(),
     config: engine.config(),
-    mostTogether: mostTogether(engine),
+    mostTogether: engine.mostTogether(),
   };
 }
 
@@ -206,7 +207,7 @@ async function keep(engine: OcelliEngine, bytes: number, onReport: (report: Load
 
 async function bench(call: Call<"bench">, signal: AbortSignal): Promise<BenchReport> {
   const onFigure = (line: string) => post({ kind: "event", id: call.id, event: line });
-  return cancellable(signal, (cancel) => loadedEngine().bench(call.options, cancel, onFigure));
+  return cancellable(signal, (cancel) => runBench(loadedEngine(), call.options, cancel, onFigure));
 }
 
 async function preallocate({ width, height }: Call<"preallocate">): Promise<MemoryReport> {

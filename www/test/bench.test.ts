@@ -19,7 +19,7 @@ inBrowsers("bench", (browser) => {
 
   test("the page times the demo model and each kernel, and offers the report as a file", async () => {
     await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
-    await until(tab, "the report is there", () => document.getElementById("report") !== null, undefined, 300);
+    await until(tab, "the report is there", () => document.getElementById("report") !== null);
     const { report, text } = await tab.run(async () => {
       const link = document.getElementById("report") as HTMLAnchorElement;
       const report = (await (await fetch(link.href)).json()) as BenchReport & { loadMs: number };
@@ -43,7 +43,8 @@ inBrowsers("bench", (browser) => {
   test("sizes without room are left out, and an abort ends it", async () => {
     const { lines, kinds, error } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/packages/untied-q4_0/", { context: 96 });
+      const parts = { workerUrl: "/bench-worker.js", wasmUrl: "/ocelli/wasm/ocelli_bench_bg.wasm" };
+      const engine = await Engine.load("/packages/untied-q4_0/", { ...parts, context: 96 });
       const lines: string[] = [];
       const onFigure = (line: string) => void lines.push(line);
       const options = { decode: [16, 5000], prefill: [], pictures: [], rounds: 1, tokens: 4 };

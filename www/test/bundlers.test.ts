@@ -42,7 +42,7 @@ async function describes(browser: TestBrowser, url: string): Promise<void> {
   const tab = await browser.newTab();
   try {
     await tab.goto(url);
-    await until(tab, "an answer", () => document.body.innerText.length > 10, undefined, 120).catch((thrown) => {
+    await until(tab, "an answer", () => document.body.innerText.length > 10).catch((thrown) => {
       throw new Error(tab.faults.join("\n"), { cause: thrown });
     });
     assert.match(await tab.run(() => document.body.innerText.trim()), ANSWER);

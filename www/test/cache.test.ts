@@ -65,7 +65,7 @@ inBrowsers("cache", (browser) => {
     }, messages);
   /** Waits until a conversation has been written to a file whose name is none of `before`; resolves to all names. */
   const kept = async (before: string[]): Promise<string[]> => {
-    await until(tab, "the conversation is kept", async (before) => (await names()).some((name) => !before.includes(name)), before, 120);
+    await until(tab, "the conversation is kept", async (before) => (await names()).some((name) => !before.includes(name)), before);
     return tab.run(() => names());
   };
 

@@ -37,9 +37,9 @@ export function drop(tab: Tab, ...files: DroppedFile[]): Promise<void> {
 }
 
 /** Waits for the answer after the first `before` ones, and returns its text. */
-export async function nextAnswer(tab: Tab, before = 0, seconds = 60): Promise<string> {
+export async function nextAnswer(tab: Tab, before = 0): Promise<string> {
   const arrived = (before: number) => document.querySelectorAll("#log .turn.model").length > before;
-  await until(tab, `answer ${before + 1}`, arrived, before, seconds);
+  await until(tab, `answer ${before + 1}`, arrived, before);
   return tab.run((before) => document.querySelectorAll("#log .turn.model .words")[before]?.textContent ?? "", before);
 }
 

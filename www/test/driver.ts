@@ -52,13 +52,16 @@ export function inBrowsers(subject: string, define: (browser: () => TestBrowser)
   }
 }
 
+/** After so long a test hangs. A busy machine takes a small part of it. */
+const HANG_SECONDS = 300;
+
 /** Waits until `condition` holds in the page. While a document is being replaced it does not hold. */
 export async function until<Argument = undefined>(
   tab: Tab,
   what: string,
   condition: (argument: Argument) => unknown,
   argument?: Argument,
-  seconds = 60,
+  seconds = HANG_SECONDS,
 ): Promise<void> {
   const deadline = Date.now() + 1000 * seconds;
   let cause: unknown;
@@ -91,7 +94,7 @@ export function chromiumOptions(): { executablePath: string; args: string[] } {
 }
 
 async function launchChromium(): Promise<TestBrowser> {
-  const browser = await chromium.launch(chromiumOptions());
+  const browser = await chromium.launch({ ...chromiumOptions(), timeout: 1000 * HANG_SECONDS });
   return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
 
   async function chromiumTab(): Promise<Tab> {
@@ -100,6 +103,7 @@ async function launchChromium(): Promise<TestBrowser> {
 
   async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
     const page = await context.newPage();
+    page.setDefaultTimeout(1000 * HANG_SECONDS);
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(error.message));
     page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
@@ -130,6 +134,8 @@ async function launchFirefox(): Promise<TestBrowser> {
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
     headless: true,
+    timeout: 1000 * HANG_SECONDS,
+    protocolTimeout: 2000 * HANG_SECONDS,
     extraPrefsFirefox: {
       "dom.webgpu.enabled": true,
       "dom.webgpu.workers.enabled": true,
@@ -145,6 +151,7 @@ async function launchFirefox(): Promise<TestBrowser> {
 
   async function firefoxTabOf(context: FirefoxContext): Promise<Tab> {
     const page = await context.newPage();
+    page.setDefaultTimeout(1000 * HANG_SECONDS);
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
     page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));

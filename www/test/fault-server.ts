@@ -22,7 +22,7 @@ export type Fault =
   | "416"
   | "429"
   | "429-later"
-  | "429-minute"
+  | "429-hour"
   | "503-date"
   | "500";
 
@@ -151,7 +151,7 @@ function refusalOf(fault: Fault): { status: number; headers: Record<string, stri
   const [, status, when] = /^(\d{3})(?:-(\w+))?$/.exec(fault) ?? [];
   if (!status) return null;
   // Dates have whole seconds: the next one may be now.
-  const retryAfter = { later: "1", minute: "60", date: new Date(Date.now() + 1000).toUTCString() }[when ?? ""];
+  const retryAfter = { later: "1", hour: "3600", date: new Date(Date.now() + 1000).toUTCString() }[when ?? ""];
   return { status: Number(status), headers: retryAfter ? { "retry-after": retryAfter } : {} };
 }
 

@@ -253,7 +253,7 @@ inBrowsers("faults", (browser) => {
     const cases: [string, Fault][] = [
       ["gone", "drop"],
       ["refuses", "404"],
-      ["busy", "429-minute"],
+      ["busy", "429-hour"],
       ["damages", "corrupt"],
     ];
     for (const [id, fault] of cases) {
@@ -262,13 +262,13 @@ inBrowsers("faults", (browser) => {
       const good = server.add(`${id}-good`, files);
       const began = performance.now();
       const mirrors = [`${server.urls[1]}${id}-good/`];
-      const job = { url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 120_000 } };
+      const job = { url: `${server.urls[0]}${id}-bad/`, mirrors, network: { ...PATIENT, maxRetryAfterMs: 7_200_000 } };
       assertDelivered(await load(job), files);
       // Four requests are sent before the first one fails; browsers themselves repeat requests whose connection is dropped.
       const asked = bad.requests.filter(({ file }) => isShard(file)).length;
       // One that sends wrong bytes quickly must not become the preferred one again.
       assert.ok(asked <= (MOST_ASKED[fault] ?? 8), `${id}: the one that works is preferred, the other one was asked ${asked} times`);
-      assert.ok(performance.now() - began < 20_000, `${id}: nobody waits for the one that does not`);
+      assert.ok(performance.now() - began < 600_000, `${id}: nobody waits for the one that does not`);
       for (const { requests } of [bad, good]) requests.length = 0;
       assertDelivered(await load(job), files);
       const again = [...bad.requests, ...good.requests].filter(({ file }) => isShard(file)).length;
@@ -357,9 +357,9 @@ inBrowsers("faults", (browser) => {
   test("an aborted read ends at once, and so does what was read ahead", async () => {
     const { scenario, at, options } = bigFile("aborted", { fault: () => (scenario.requests.length > 3 ? "stall" : null) });
     const began = performance.now();
-    const outcome = await read({ urls: [at(0)], options: { ...options, stallMs: 60_000 }, reads: 65_536, abortAfterMs: 500 });
+    const outcome = await read({ urls: [at(0)], options: { ...options, stallMs: 3_600_000 }, reads: 65_536, abortAfterMs: 500 });
     assert.ok("error" in outcome);
-    assert.ok(performance.now() - began < 20_000);
+    assert.ok(performance.now() - began < 600_000);
     await new Promise((resolve) => setTimeout(resolve, 100));
     const asked = scenario.requests.length;
     await new Promise((resolve) => setTimeout(resolve, 300));

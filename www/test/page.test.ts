@@ -25,7 +25,7 @@ inBrowsers("page", (browser) => {
     await tab.click("#new-conversation");
   }
 
-  test("describes a dropped PNG within 20 s, in more than one step", async () => {
+  test("describes a dropped PNG in more than one step", async () => {
     await fresh();
     await tab.run(() => {
       const seen = new Set<string>();
@@ -38,7 +38,7 @@ inBrowsers("page", (browser) => {
       Object.assign(window, { seen });
     });
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });
-    const answer = await nextAnswer(tab, 0, 20);
+    const answer = await nextAnswer(tab);
     assert.match(answer, /\w+ \w+/);
     const steps = await tab.run(() => [...(window as unknown as { seen: Set<string> }).seen].filter(Boolean));
     assert.ok(steps.length > 1, `the text changed ${steps.length} times`);

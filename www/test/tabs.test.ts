@@ -93,11 +93,11 @@ inBrowsers("tabs", (browser) => {
     }, request);
 
   const outcome = async (tab: Tab): Promise<string> => {
-    await until(tab, "the answer has ended", () => (globalThis as unknown as Shared).outcome !== null, undefined, 300);
+    await until(tab, "the answer has ended", () => (globalThis as unknown as Shared).outcome !== null);
     return tab.run(() => (globalThis as unknown as Shared).outcome ?? "");
   };
   const begun = (tab: Tab, chunks: number) =>
-    until(tab, `${chunks} chunks have come`, (chunks) => (globalThis as unknown as Shared).chunks >= chunks, chunks, 300);
+    until(tab, `${chunks} chunks have come`, (chunks) => (globalThis as unknown as Shared).chunks >= chunks, chunks);
   const workers = (tabs: Tab[]) => Promise.all(tabs.map((tab) => tab.run(() => (globalThis as unknown as Shared).workers)));
 
   test("three tabs have one model; whichever leaves, closed or killed, the answers of the others are whole", async () => {

@@ -2,12 +2,15 @@
 //! takes long. Tokens are drawn by chance from those that may come, which is harder than any model.
 
 mod corpus;
+#[path = "../../../tests/shared/cpu_time.rs"]
+mod cpu_time;
 mod generator;
 mod patterns;
 mod vocabulary;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::cpu_time;
 use ocelli_grammar::{Grammar, GrammarError, Grammars};
 use serde_json::Value;
 use vocabulary::{Dice, END, grammars};
@@ -58,9 +61,9 @@ fn answer(grammar: &Grammar, words: &[Vec<u8>], dice: &mut Dice) -> Result<Outco
 }
 
 fn timed<T>(what: &str, name: &str, act: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
+    let started = cpu_time();
     let done = act();
-    let took = started.elapsed();
+    let took = cpu_time() - started;
     if took > Duration::from_millis(300) {
         println!("{name}: {what} took {took:?}");
     }

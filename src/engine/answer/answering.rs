@@ -114,10 +114,7 @@ impl<B: Backend> Engine<B> {
         let wanted = self.open(answering, on_event)?;
         let (encoded, context) = (answering.encoded.clone(), &mut RequestContext::new(control, on_event));
         self.switch_to(&wanted);
-        #[cfg(feature = "snapshots")]
-        {
-            answering.answer.timings.prefill_ms += self.recall(&wanted, control).await;
-        }
+        answering.answer.timings.prefill_ms += self.recall(&wanted, control).await;
         let common = self.conversation.common(&wanted);
         if self.conversation.rewind(common, &encoded.pictures) < encoded.ids.len() {
             let cached = self.prefill(&encoded, &mut answering.answer.timings, context).await?;

@@ -112,10 +112,8 @@ impl<B: Backend> Engine<B> {
         if self.backend.lacks_room(rest, &encoded.pictures) {
             self.idle.clear();
         }
-        #[cfg(feature = "snapshots")]
         let started = (self.clock)();
         let images = self.backend.encode_images(rest, &encoded.pictures, context).await;
-        #[cfg(feature = "snapshots")]
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.note_pictures(rest, (self.clock)() - started);
         }
@@ -139,10 +137,8 @@ impl<B: Backend> Engine<B> {
         let held = self.conversation.entries().len();
         let rest = encoded.rest(held);
         let entries = &rest[..rest.len().min(most).min(model.chunk_rows())];
-        #[cfg(feature = "snapshots")]
         let started = (self.clock)();
         self.conversation.append(model, entries, &features).await?;
-        #[cfg(feature = "snapshots")]
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.note_tokens(entries.len(), (self.clock)() - started);
         }

@@ -194,12 +194,7 @@ impl<B: Backend> Engine<B> {
         {
             self.conversation = seat.conversation.fork();
         }
-        #[cfg(feature = "snapshots")]
-        {
-            answering.answer.timings.prefill_ms += self.recall(wanted, control).await;
-        }
-        #[cfg(not(feature = "snapshots"))]
-        let _ = control;
+        answering.answer.timings.prefill_ms += self.recall(wanted, control).await;
         let common = self.conversation.common(wanted);
         let left = self.conversation.rewind(common, &answering.encoded.pictures);
         if answering.answer.tokens.is_empty() {

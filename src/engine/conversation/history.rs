@@ -28,7 +28,6 @@ pub(in crate::engine) struct History {
 
 impl History {
     /// Of entries that were computed by these passes.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn of(entries: Vec<ContextEntry>, passes: Vec<PastPass>) -> Self {
         Self { entries, passes, pictures: Vec::new() }
     }

@@ -28,7 +28,6 @@ impl<M: LanguageModel> IdleConversations<M> {
     }
 
     /// All of them, the latest first.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn latest_first(&self) -> impl Iterator<Item = &Conversation<M>> {
         self.0.iter().rev()
     }

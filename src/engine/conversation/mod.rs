@@ -3,7 +3,6 @@
 pub(super) mod history;
 pub(super) mod idle;
 pub(super) mod recovery;
-#[cfg(feature = "snapshots")]
 pub mod snapshots;
 
 use std::rc::Rc;
@@ -36,26 +35,22 @@ impl<M: LanguageModel> Default for Conversation<M> {
 
 impl<M: LanguageModel> Conversation<M> {
     /// With a state that was made before; its pictures are to be handed in when it is gone back to.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn restored(state: M::State, history: History, branch: usize) -> Self {
         let remembered = Some(branch).filter(|place| (1..=history.entries.len()).contains(place));
         Self { state: Some(state), history, remembered }
     }
 
     /// Entries before the branch that was remembered last.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn branch(&self) -> Option<usize> {
         self.remembered
     }
 
     /// Its state, if there is one.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn state(&self) -> Option<&M::State> {
         self.state.as_ref()
     }
 
     /// The passes that computed the first `len` entries.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) fn passes(&self, len: usize) -> Vec<PastPass> {
         self.history.passes().map(|(pass, _)| pass).filter(|pass| pass.first < len).collect()
     }

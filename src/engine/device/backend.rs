@@ -23,7 +23,6 @@ pub trait Backend {
     fn manifest(&self) -> &Manifest;
 
     /// All that the numbers of a state depend on besides its conversation.
-    #[cfg(feature = "snapshots")]
     fn numerics(&self) -> Result<String>;
 
     /// Longest edge of a picture in pixels; larger ones are scaled down.

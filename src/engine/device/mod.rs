@@ -24,7 +24,6 @@ use crate::gpu::Gpu;
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
-#[cfg(feature = "snapshots")]
 use crate::package::hash::sha256_hex;
 use crate::package::manifest::Manifest;
 use crate::package::upload::{Selection, Uploader};
@@ -114,7 +113,6 @@ impl Backend for Device {
         &self.manifest
     }
 
-    #[cfg(feature = "snapshots")]
     fn numerics(&self) -> Result<String> {
         let model = sha256_hex(&self.manifest.to_json()?);
         Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))

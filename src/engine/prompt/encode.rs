@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::picture_size::{PictureLimits, ShownPicture, Wanted, longest_edge};
-#[cfg(feature = "snapshots")]
 use super::sizing;
 use super::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
@@ -133,13 +132,10 @@ impl<B: Backend> Engine<B> {
         wanted: Wanted,
         limits: PictureLimits,
     ) -> Result<SizedPicture> {
-        #[cfg(feature = "snapshots")]
         let known = self.snapshots.as_ref().and_then(|snapshots| {
             let edge = snapshots.edge_of(&sizing(&original, wanted.detail, limits))?;
             (rules.cell()..=wanted.longest_edge).contains(&edge).then_some(edge)
         });
-        #[cfg(not(feature = "snapshots"))]
-        let known = None;
         let edge = match known {
             Some(edge) => edge,
             None => longest_edge(rules, wanted, limits, |grid| self.backend.seconds_for(grid))?,
@@ -154,7 +150,6 @@ impl<B: Backend> Engine<B> {
             prepared,
             shown: ShownPicture { detail: wanted.detail, width, height, tokens },
             limits,
-            #[cfg(feature = "snapshots")]
             edge,
             cut_to: is_cut.then_some(edge),
         })

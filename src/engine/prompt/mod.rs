@@ -7,7 +7,6 @@ pub(super) mod truncate;
 
 use std::rc::Rc;
 
-#[cfg(feature = "snapshots")]
 use sha2::{Digest, Sha256};
 
 use crate::chat::Message;
@@ -74,13 +73,11 @@ pub struct SizedPicture {
     /// What its size was bound by.
     pub(in crate::engine) limits: PictureLimits,
     /// Longest edge in pixels that it might have.
-    #[cfg(feature = "snapshots")]
     pub(in crate::engine) edge: usize,
     /// Longest edge in pixels that it was brought down to, if there is no memory for more.
     pub(in crate::engine) cut_to: Option<usize>,
 }
 
-#[cfg(feature = "snapshots")]
 impl SizedPicture {
     /// As [`sizing`].
     pub(in crate::engine) fn sizing(&self) -> Fingerprint {
@@ -89,7 +86,6 @@ impl SizedPicture {
 }
 
 /// Tells apart pictures, and what bounds their size: where this is the same, a picture keeps the size that it had.
-#[cfg(feature = "snapshots")]
 pub(in crate::engine) fn sizing(original: &Fingerprint, detail: Detail, limits: PictureLimits) -> Fingerprint {
     let bounds = format!("{detail} {:?} {:?}", limits.max_pixels, limits.max_seconds.map(f64::to_bits));
     Sha256::new().chain_update(original).chain_update(bounds).finalize().into()

@@ -50,7 +50,7 @@ pub(super) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool
         if is_done(&batch) {
             return batch;
         }
-        assert!(began.elapsed() < Duration::from_secs(300), "{batch}");
+        assert!(began.elapsed() < Duration::from_secs(600), "{batch}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

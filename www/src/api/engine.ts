@@ -7,8 +7,6 @@ import type { LoadReport } from "../store/report.js";
 import type {
   Arithmetic,
   AnswerEvent,
-  BenchOptions,
-  BenchReport,
   ChatCompletion,
   ChatCompletionChunk,
   ChatEvent,
@@ -23,6 +21,7 @@ import type {
 } from "../wasm/ocelli.js";
 import { sharedWorker } from "../tabs/shared-worker.js";
 import type { Budgets, UsageReport } from "../usage/types.js";
+import type { BenchOptions, BenchReport } from "../worker/bench-types.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
@@ -87,14 +86,9 @@ export interface LoadOptions extends Parts {
    */
   share?: boolean;
   /**
-   * Whether several requests are answered at once, up to 8, and a batch as many at a time: a step reads the weights once for all of them. A page
-   * that asks for it downloads a larger engine. Default: one after another.
-   */
-  parallel?: boolean;
-  /**
    * Whether conversations are kept in files of this origin, so that one that goes on after a reload is not computed anew: `usage` counts what was
    * found as cached tokens. At most so many bytes, by default 1 GiB; those that were used longest ago go first. Only what is read faster than computed is
-   * kept. By the same larger engine as `parallel`. Default: nothing is written. {@link Engine.clearCache} removes them.
+   * kept. Default: nothing is written. {@link Engine.clearCache} removes them.
    */
   cache?: boolean | { bytes: number };
   /** How a checkpoint is made into a package. */
@@ -157,7 +151,7 @@ export class Engine {
     readonly packageUrl: string,
     /** The model's name in answers, and in requests that name one. */
     readonly model: string,
-    /** The most requests that are answered at once: 1 without {@link LoadOptions.parallel}, and for models that cannot. */
+    /** The most requests that are answered at once: up to 8, whose steps read the weights once for all of them. */
     readonly mostTogether: number,
   ) {
     this.fetch = engineFetch(connection);
@@ -177,14 +171,12 @@ export class Engine {
     const modules = moduleUrls(options);
     const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
     const cacheBytes = cacheSize(options.cache);
-    const isFull = options.parallel || cacheBytes !== null;
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
       options: [engine, aliases, budgets, cacheBytes],
-      isFull,
     };
-    const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options, isFull));
+    const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
@@ -269,7 +261,8 @@ export class Engine {
 
   /**
    * Times the model and each of its kernels on this device, beside what the device could do, and forgets the conversation. `onFigure`
-   * hears of every figure as a line of text. `context` of {@link LoadOptions} must hold what is timed.
+   * hears of every figure as a line of text. `context` of {@link LoadOptions} must hold what is timed. Needs the worker
+   * script `bench-worker.js` and the wasm module `ocelli_bench_bg.wasm` of the repository's page: the npm package has neither.
    */
   bench(
     options: BenchOptions = {},

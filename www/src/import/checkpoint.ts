@@ -1,10 +1,10 @@
-/** What is stored of an unfinished import: one line of JSON written here, and after it the importer's own checkpoint. */
+/** Checkpoint of an unfinished import: one line of JSON written here, and after it the importer's own checkpoint. */
 import type { ImportOptions } from "./model-source.js";
 
 /** Name of the file in the package's folder. */
 export const CHECKPOINT = "import-checkpoint";
 
-/** What was being imported, for a page to show and to continue. */
+/** Description of an import for a page that shows and continues it. */
 export interface ImportDescription {
   /** Addresses as they were given, or names and sizes of files: those have to be given again. */
   source: { gguf: DescribedFile; mmproj?: DescribedFile } | { safetensors: string };
@@ -18,9 +18,9 @@ export type DescribedFile = string | { file: string; bytes: number };
 /** The first line of a stored checkpoint. */
 export interface CheckpointHead {
   description: ImportDescription;
-  /** Versions of the source's files by name: if one has changed, the checkpoint is of no use. */
+  /** Versions of the source's files by name: if one has changed, the checkpoint is invalid. */
   versions: Record<string, string>;
-  /** Bytes of the source that are imported, and all. */
+  /** Imported bytes of the source, and all of its bytes. */
   loaded: number;
   total: number;
 }

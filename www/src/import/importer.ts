@@ -68,7 +68,7 @@ async function run(source: WireSource, folder: PackageFolder, context: ImportCon
   }
 }
 
-/** The model's name, if all files of the package are stored. */
+/** Returns the model's name if all files of the package are stored. */
 async function storedName(folder: PackageFolder): Promise<string | null> {
   const manifest = await folder.get("model.json");
   if (!manifest) return null;

@@ -1,4 +1,4 @@
-/** What can be loaded: a package, or a checkpoint that is made into one first. */
+/** Sources of models: a package, or a checkpoint that is converted to a package first. */
 import { ocelliError } from "../errors.js";
 import type { RemoteFileOptions } from "../net/remote-file.js";
 import { absoluteUrl } from "../url.js";
@@ -21,18 +21,18 @@ export interface SafetensorsSource {
 /** A package by its address, or a checkpoint. The address of a page on huggingface.co means the files that it shows. */
 export type ModelSource = string | URL | GgufSource | SafetensorsSource;
 
-/** How a checkpoint is made into a package. */
+/** Options of the conversion of a checkpoint to a package. */
 export interface ImportOptions extends ImportSettings {
-  /** How files are fetched. */
+  /** Options of the network. */
   network?: ImportNetwork;
 }
 
-/** How the files of a checkpoint are fetched. */
+/** Options of the network for the files of a checkpoint. */
 export type ImportNetwork = Omit<RemoteFileOptions, "signal" | "onReceived">;
 
 /** A package that was made from a checkpoint, now or earlier. */
 export interface ImportResult {
-  /** What `Engine.load` takes. */
+  /** Address for `Engine.load`. */
   packageUrl: string;
   /** The model's name. */
   name: string;

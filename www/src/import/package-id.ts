@@ -1,4 +1,4 @@
-/** Which package a checkpoint is made into. */
+/** Addresses of imported packages. */
 import type { Sha256 } from "../store/hash.js";
 import { importedUrl } from "../store/package-folder.js";
 import type { ImportOptions, WireSource } from "./model-source.js";

@@ -21,7 +21,7 @@ export class SourceFiles implements ImportFiles {
   constructor(
     private readonly source: WireSource,
     private readonly options: RemoteFileOptions & { signal: AbortSignal },
-    /** Whether this import continues an earlier one: then nothing is read ahead until it is known where reading continues. */
+    /** True if this import continues an earlier one: then read-ahead waits until the position is known. */
     private isResuming: boolean,
   ) {
     if (source.kind === "gguf") {
@@ -55,7 +55,7 @@ export class SourceFiles implements ImportFiles {
     return Object.fromEntries([...this.opened].map(([name, { version }]) => [name, version]));
   }
 
-  /** From here on files are read forward. */
+  /** Starts read-ahead: from now on files are read forward. */
   startReadAhead(): void {
     this.isResuming = false;
     for (const file of this.opened.values()) file.startReadAhead?.();

@@ -1,4 +1,4 @@
-/** The blocks of a large file that are in memory or being fetched; reads ahead of a sequential reader. */
+/** Cache of the blocks of a large file that are in memory or being fetched, with read-ahead for a sequential reader. */
 
 interface Block {
   bytes: Promise<Uint8Array<ArrayBuffer>>;
@@ -41,7 +41,7 @@ export class BlockCache {
     return bytes;
   }
 
-  /** Aborts what is being fetched and drops all blocks. */
+  /** Aborts all requests and drops all blocks. */
   clear(): void {
     for (const index of [...this.blocks.keys()]) this.drop(index);
   }
@@ -102,7 +102,7 @@ export class BlockCache {
     }
   }
 
-  /** After an aborted read nothing is fetched ahead any more. */
+  /** Stops read-ahead after an aborted read. */
   private dropIdle(): void {
     for (const [index, { waiting }] of [...this.blocks]) if (waiting === 0) this.drop(index);
   }

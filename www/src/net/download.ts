@@ -15,18 +15,18 @@ export interface DownloadOptions {
   bytes?: number;
   /** Bytes so far. */
   onBytes?: (loaded: number) => void;
-  /** Mirrors that are not to be asked. */
+  /** Mirrors that must not be asked. */
   except?: ReadonlySet<string>;
 }
 
 export interface Downloaded {
   bytes: Uint8Array<ArrayBuffer>;
-  /** The mirror that sent the end of it. */
+  /** The mirror that sent the last bytes. */
   from: string;
 }
 
 /**
- * The file `file` of the first of `mirrors` that delivers it. With `bytes`, an interrupted download continues at the byte it had
+ * Fetches `file` from the first of `mirrors` that delivers it. With `bytes`, an interrupted download continues at the byte it had
  * reached, at another mirror if need be. A longer file is cut there and a shorter one returned as it is: the caller checks the hash.
  * Throws `io` with `{ path, reason, status, fault }`.
  */
@@ -53,7 +53,7 @@ export async function download(mirrors: Mirrors, file: string, options: Download
 /** A download that survives failed attempts. */
 class SizedDownload {
   private readonly buffer: PartialBuffer;
-  /** Of the file whose bytes are in the buffer. */
+  /** Version of the file whose bytes are in the buffer. */
   private version: Version = { size: null, etag: null, lastModified: null };
 
   constructor(

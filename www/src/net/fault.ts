@@ -1,4 +1,4 @@
-/** Network failures by kind, and the typed error that a caller gets in the end. */
+/** Kinds of network failures, and the typed error that a caller gets after the last attempt. */
 import { ocelliError, type OcelliError } from "../errors.js";
 
 /** `detail.fault` of an `io` error from the network. */
@@ -13,7 +13,7 @@ export type Fault =
   | "stalled"
   /** The body ended early. */
   | "truncated"
-  /** The whole file was sent in place of a range, and is of no use here. */
+  /** The server sent the whole file instead of a range, and the reader cannot use it. */
   | "range-ignored"
   /** Another range was sent than was asked for, or one that ends after the file. */
   | "wrong-range"
@@ -31,7 +31,7 @@ export class NetworkFault extends Error {
     super(message, { cause: more.cause });
   }
 
-  /** Whether the same request to the same server would fail again. */
+  /** True if the same request to the same server would fail again. */
   get isFinal(): boolean {
     return this.fault === "refused" || this.fault === "range-ignored" || this.fault === "changed";
   }

@@ -1,7 +1,7 @@
-/** The servers that have a file: which one to ask next and when, until one of them delivers or none is left. */
+/** Choice of the server that is asked for a file next, and when, until one delivers it or none is left. */
 import { NetworkFault, networkError } from "./fault.js";
 
-/** How failed requests are retried. The defaults suit people's connections; tests use shorter times. */
+/** Policy for retries of failed requests. The defaults suit home connections; tests use shorter times. */
 export interface NetworkOptions {
   /** Failures in a row, over all mirrors, before giving up. Default 6. */
   attempts?: number;
@@ -9,9 +9,9 @@ export interface NetworkOptions {
   firstDelayMs?: number;
   /** Default 20,000. */
   maxDelayMs?: number;
-  /** The longest `Retry-After` that is waited for. Default 60,000. */
+  /** Longest `Retry-After` in milliseconds that is respected; a mirror that asks for more is skipped. Default 60,000. */
   maxRetryAfterMs?: number;
-  /** A connection that brings no byte for so long is given up. Default 30,000. */
+  /** Milliseconds without a byte after which a connection is closed. Default 30,000. */
   stallMs?: number;
 }
 
@@ -36,14 +36,14 @@ interface Mirror {
   corruptFiles: number;
 }
 
-/** What one attempt is given. */
+/** Arguments of one attempt. */
 export interface Attempt {
   url: string;
-  /** To be called with the number of bytes that a retry need not fetch again. */
+  /** Must be called with the number of bytes that a retry need not fetch again. */
   onBytes(added: number): void;
 }
 
-/** The servers of one file, or of the files of one folder: then their URLs are those of the folder. */
+/** Mirrors of one file, or of one folder, whose URLs are then folders. */
 export class Mirrors {
   private readonly mirrors: Mirror[];
   /** Index of the one that worked last. */

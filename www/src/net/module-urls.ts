@@ -1,20 +1,18 @@
-/** Where the wasm modules are, as a page knows it. */
+/** Addresses of the wasm modules from the point of view of a page. */
 import { absoluteUrl } from "../url.js";
 import { MODULES, type ModuleName, type ModuleUrls } from "./wasm-module.js";
 
-/** Where a page may say that the modules are. */
+/** Options for the addresses of the modules. */
 export interface ModuleOptions {
-  /** Where `ocelli_bg.wasm` is, if not in the folder `wasm` beside this package's script. */
+  /** Address of `ocelli_bg.wasm`. Default: in the folder `wasm` beside this package's script. */
   wasmUrl?: string | URL;
-  /** Where `ocelli_full_bg.wasm` is, if not beside `ocelli_bg.wasm`. It is in the place of that where `parallel` or `cache` is set. */
-  fullUrl?: string | URL;
-  /** Where `ocelli_pictures_bg.wasm` is, if not beside `ocelli_bg.wasm`. It reads picture files. */
+  /** Address of `ocelli_pictures_bg.wasm`, which decodes picture files. Default: beside `ocelli_bg.wasm`. */
   picturesUrl?: string | URL;
-  /** Where `ocelli_grammar_bg.wasm` is, if not there either. It is loaded when the first request wants a format. */
+  /** Address of `ocelli_grammar_bg.wasm`, which is loaded for the first request with a format. Default: beside `ocelli_bg.wasm`. */
   grammarUrl?: string | URL;
-  /** Where `ocelli_import_bg.wasm` is, if not there either. It is loaded for imports. */
+  /** Address of `ocelli_import_bg.wasm`, which is loaded for imports. Default: beside `ocelli_bg.wasm`. */
   importUrl?: string | URL;
-  /** Where `usage.js` is, if not there either. It is loaded where there are budgets. */
+  /** Address of `usage.js`, which is loaded if there are budgets. Default: beside `ocelli_bg.wasm`. */
   usageUrl?: string | URL;
 }
 
@@ -34,7 +32,6 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
   // Bundlers look for exactly this form, each on one line.
   return {
     engine: place("engine", () => new URL("./wasm/ocelli_bg.wasm", import.meta.url)),
-    full: place("full", () => new URL("./wasm/ocelli_full_bg.wasm", import.meta.url)),
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),

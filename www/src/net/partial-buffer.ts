@@ -1,4 +1,4 @@
-/** Response bodies copied into memory, in order, from whatever position of the file each body begins at. */
+/** A buffer that is filled in order by response bodies, each of which may begin at another position of the file. */
 import { NetworkFault } from "./fault.js";
 import type { Reply } from "./reply.js";
 

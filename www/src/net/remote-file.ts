@@ -8,7 +8,7 @@ import { request, type Reply } from "./reply.js";
 import { difference, isSame, type Version } from "./version.js";
 
 export interface RemoteFileOptions extends NetworkOptions {
-  /** Aborts every request; the file is then of no more use. */
+  /** Aborts every request; the file cannot be used afterwards. */
   signal?: AbortSignal;
   /** Bytes that one request asks for. Default 8 MiB. */
   blockBytes?: number;
@@ -36,7 +36,7 @@ export class RemoteFile {
   private readonly blocks: BlockCache;
   private readonly closing = new AbortController();
   private readonly signal: AbortSignal;
-  /** Without Range there is one stream, and fetches wait for one another. */
+  /** The last fetch from a server without Range: there is one stream, and fetches wait for one another. */
   private queue: Promise<unknown> = Promise.resolve();
   /** The mirror that `version` is from. */
   private readonly origin: string;
@@ -44,7 +44,7 @@ export class RemoteFile {
   private constructor(
     /** In bytes. */
     readonly size: number,
-    /** Whether the server answers Range requests. */
+    /** True if the server supports Range requests. */
     readonly ranges: boolean,
     private readonly version: Version,
     private readonly mirrors: Mirrors,
@@ -60,12 +60,12 @@ export class RemoteFile {
     this.origin = mirrors.current;
   }
 
-  /** As the server sent it, with its quotes. */
+  /** The ETag with its quotes. */
   get etag(): string | null {
     return this.version.etag;
   }
 
-  /** As the server sent it. */
+  /** The header as it was sent. */
   get lastModified(): string | null {
     return this.version.lastModified;
   }
@@ -158,7 +158,7 @@ export class RemoteFile {
     throw fault;
   }
 
-  /** Why `reply` cannot be used for bytes from `start` on, or `null`. */
+  /** Returns the reason why `reply` cannot be used for bytes from `start` on, or `null`. */
   private faultOf({ url, version, position }: Reply, start: number, maxSkipped: number): NetworkFault | null {
     const reason = difference(this.version, version);
     if (reason !== null) return new NetworkFault("changed", url, `the file has changed: ${reason}`);

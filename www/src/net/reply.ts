@@ -6,7 +6,7 @@ export interface RequestOptions {
   signal: AbortSignal;
   cache: RequestCache;
   stallMs: number;
-  /** Bytes to request; `end` is not included. Absent: the whole file, without a Range header. */
+  /** Bytes to request; `end` is exclusive. Absent: the whole file, without a Range header. */
   range?: { start: number; end: number };
   /** The ETag that the file must still have. */
   etag?: string | null;
@@ -25,7 +25,7 @@ export class Reply {
     public position: number,
     /** Position in the file at which the body should end; `null` if that is not known. */
     readonly end: number | null,
-    /** Whether it answers a Range request, and is not the whole file. */
+    /** True for the response to a Range request, false for a whole file. */
     readonly isPartial: boolean,
     private readonly timer: StallTimer,
   ) {
@@ -58,7 +58,7 @@ export class Reply {
     this.position -= unread.length;
   }
 
-  /** Whether the body has arrived up to its end. */
+  /** True after the end of the body has arrived. */
   get isComplete(): boolean {
     return this.end === null || this.position >= this.end;
   }
@@ -106,7 +106,7 @@ function checked(url: string, response: Response, { range }: RequestOptions, tim
 
   const sent = parseContentRange(headers.get("content-range"));
   if (status === 416) {
-    // Of an empty file no range exists, the whole of it neither.
+    // An empty file has no valid range.
     if (range.start === 0 && sent?.size === 0) return new Reply(url, new Response(), { ...version, size: 0 }, 0, 0, true, timer);
     throw new NetworkFault("changed", url, `HTTP 416: the file has no byte ${range.start}`, { status });
   }
@@ -129,7 +129,7 @@ function bodyLength(headers: Headers): number | null {
   return length !== null && (encoding === null || encoding === "identity") ? Number(length) : null;
 }
 
-/** `end` is not included. `null` if the header is missing or hidden from this page. */
+/** The range in a `Content-Range` header; `end` is exclusive. `null` if the header is missing or hidden from this page. */
 function parseContentRange(header: string | null): { start: number | null; end: number | null; size: number | null } | null {
   const match = header === null ? null : /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(header.trim());
   if (!match) return null;

@@ -1,4 +1,4 @@
-/** What identifies one version of a file on a server, and how two versions compare. */
+/** Identification of one version of a file on a server, and comparison of two versions. */
 
 /** Servers of other origins may hide any of these. */
 export interface Version {
@@ -8,7 +8,7 @@ export interface Version {
   lastModified: string | null;
 }
 
-/** Why `seen` is not the version that was `known`, or `null` if nothing shows a difference. */
+/** Returns the reason why `seen` is not the version `known`, or `null` if nothing shows a difference. */
 export function difference(known: Version, seen: Version): string | null {
   if (known.size !== null && seen.size !== null && known.size !== seen.size) {
     return `it has ${seen.size} bytes and had ${known.size}`;
@@ -22,7 +22,7 @@ export function difference(known: Version, seen: Version): string | null {
   return null;
 }
 
-/** Whether `seen`, on another server, is shown to be the file that is `known`: by its ETag or its date. */
+/** Returns true if the ETag or the date shows that `seen`, on another server, is the file `known`. */
 export function isSame(known: Version, seen: Version): boolean {
   const bothDated = known.lastModified !== null && seen.lastModified !== null;
   const bothTagged = known.etag !== null && seen.etag !== null;

@@ -1,11 +1,10 @@
-/** The wasm modules, and a script: the engine's, and those that are loaded when the first request needs them. */
+/** The wasm module of the engine, and the modules and the script that are loaded when the first request needs them. */
 import { ocelliError } from "../errors.js";
 import { Once } from "../once.js";
 
-/** Every module: its file, the option of `Parts` that says where it is, and what errors call it. */
+/** The file of every module, the option of `Parts` for its address, and its name in errors. */
 export const MODULES = {
   engine: { file: "ocelli_bg.wasm", option: "wasmUrl", what: "wasm module" },
-  full: { file: "ocelli_full_bg.wasm", option: "fullUrl", what: "wasm module" },
   pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
   formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
   import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
@@ -14,12 +13,12 @@ export const MODULES = {
 
 export type ModuleName = keyof typeof MODULES;
 
-/** `null`: in the folder `wasm` beside the worker's script, where only the worker knows that. */
+/** Addresses of the modules. `null`: in the folder `wasm` beside the worker's script, whose address only the worker knows. */
 export type ModuleUrls = Record<ModuleName, string | null>;
 
 type Init = (options: { module_or_path: string }) => Promise<unknown>;
 
-/** A module, loaded once. */
+/** A module that is loaded once. */
 export class WasmModule {
   private readonly loaded = new Once((urls: ModuleUrls) => this.fetch(urls[this.name]));
 

@@ -16,7 +16,7 @@ export function isImported(packageUrl: string): boolean {
   return origin === storeOrigin() && pathname.startsWith(IMPORTED_PATH);
 }
 
-/** Why nothing more is stored. */
+/** Reason why nothing more is stored. */
 export type StorageProblem = "storage-unavailable" | "storage-full";
 
 export interface FolderOptions {
@@ -26,14 +26,14 @@ export interface FolderOptions {
   keepInMemory?: boolean;
 }
 
-/** By key. As blobs, because browsers hold large ones outside the memory of this thread. */
+/** Files in memory by key. They are blobs, because browsers hold large ones outside the memory of this thread. */
 const inMemory = new Map<string, Blob>();
 
 export class PackageFolder {
   private isStoring: boolean;
 
   private constructor(
-    /** Absolute, with a slash at the end. */
+    /** Absolute URL with a slash at the end. */
     readonly url: string,
     /** Absent in private windows of some browsers. */
     private readonly cache: Cache | null,
@@ -100,7 +100,7 @@ export class PackageFolder {
     }
   }
 
-  /** Stores nothing from now on. */
+  /** Ends storing: later files are not stored. */
   stopStoring(problem: StorageProblem, cause: unknown): void {
     if (this.isStoring) this.options.onProblem(problem, cause);
     this.isStoring = false;
@@ -131,7 +131,7 @@ async function readWhole(stored: Blob | Response): Promise<Uint8Array<ArrayBuffe
   return new Uint8Array(await source.arrayBuffer());
 }
 
-/** With its length as a header, so that listing packages need not read the body. */
+/** A response with its length as a header, so that listing packages need not read the body. */
 function response(bytes: Uint8Array<ArrayBuffer>): Response {
   const headers = { "content-type": "application/octet-stream", "content-length": `${bytes.length}` };
   return new Response(bytes, { headers });

@@ -13,7 +13,7 @@ import { Progress } from "./progress.js";
 import { freeBytes, readableBytes } from "./quota.js";
 import type { LoadReport } from "./report.js";
 
-/** How long a package that is stored completely waits for the network to answer. */
+/** Milliseconds that a completely stored package waits for the network. */
 const MANIFEST_TIMEOUT_MS = 8000;
 
 /** Shards that are loaded at the same time as the one that was asked for; together at most 128 MiB. */
@@ -30,10 +30,10 @@ export interface StoreOptions {
   packageUrl: string;
   /** Other folders with the same files, in the order of preference. */
   mirrors?: readonly string[];
-  /** Whether a package that cannot be stored is run from memory, with a warning, or refused. Default `prefer`. */
+  /** `prefer`: a package that cannot be stored is run from memory, with a warning; `require`: it is refused. Default `prefer`. */
   storage?: "prefer" | "require";
   sha256: Sha256;
-  /** Aborts everything; the store is then of no more use. */
+  /** Aborts everything; the store cannot be used afterwards. */
   signal: AbortSignal;
   onReport: (report: LoadReport) => void;
   network?: NetworkOptions;
@@ -183,7 +183,7 @@ function damaged(file: string, expected: string, actual: string): OcelliError {
   return ocelliError("integrity", `${file}: SHA-256 is ${actual}, the manifest says ${expected}`, { file, expected, actual });
 }
 
-/** In bytes. */
+/** Too little storage, in bytes. */
 class Shortage {
   constructor(
     readonly wanted: number,
@@ -196,7 +196,7 @@ function fullMessage(shortage: Shortage | null): string {
   return `There is no room to keep the model (${readableBytes(shortage.wanted)}, free are ${readableBytes(shortage.free)})`;
 }
 
-/** Whether a server answered that there is no such package, unlike a network that is down. */
+/** Returns true if a server answered that there is no such package, false if the network is down. */
 function isRefusal(thrown: unknown): boolean {
   return thrown instanceof OcelliError && thrown.detail?.["fault"] === "refused";
 }

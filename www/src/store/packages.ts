@@ -5,13 +5,13 @@ import { folderOf, PACKAGE_CACHE } from "./package-folder.js";
 
 /** A package, or the part of one, in Cache Storage. */
 export interface StoredPackage {
-  /** What `Engine.load` takes. */
+  /** Address for `Engine.load`. */
   url: string;
-  /** From its manifest, else the last part of its URL. */
+  /** The name in its manifest, otherwise the last part of its URL. */
   name: string;
-  /** Stored so far. */
+  /** Bytes stored so far. */
   bytes: number;
-  /** Whether it can be loaded offline; if not, loading continues where it was interrupted. */
+  /** True if it can be loaded offline; otherwise loading continues where it was interrupted. */
   complete: boolean;
 }
 

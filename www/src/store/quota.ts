@@ -1,4 +1,4 @@
-/** How much the browser stores for this site. */
+/** Storage quota of this site. */
 
 /** Bytes that this site may still store, as the browser estimates; `null` if it does not. */
 export async function freeBytes(): Promise<number | null> {

@@ -1,4 +1,4 @@
-/** What loading and importing report while they run. */
+/** Reports of loading and importing. */
 
 /**
  * `manifest`: the package is looked up; `import`: a checkpoint is converted; `weights`: they are downloaded or read from storage;

@@ -2,15 +2,15 @@
 
 import { ocelliError } from "../errors.js";
 
-/** The folder of all of them. */
+/** The folder of all conversations. */
 const FOLDER = "ocelli-conversations";
-/** How the names of files end whose dates say when a conversation was used. */
+/** Suffix of the files whose dates tell when a conversation was used last. */
 const USED = ".used";
 
-/** How Chromium names what a stream writes to until it is closed; a tab that was killed leaves it. */
+/** Suffix that Chromium gives the file of an open stream; a tab that was killed leaves such a file. */
 const UNFINISHED = ".crswap";
 
-/** Milliseconds after which another tab is taken to have the files. */
+/** Milliseconds of waiting for the lock after which another tab is assumed to use the files. */
 const LOCK_MS = 2000;
 
 /** A file that is being written. It takes its place when it is closed. */
@@ -19,13 +19,13 @@ interface Begun {
   writable: FileSystemWritableFileStream;
 }
 
-/** What the engine's larger module takes as `SnapshotFiles`. */
+/** The `SnapshotFiles` of the engine's module. */
 export class SnapshotFolder {
   private begun: Begun | null = null;
 
   private constructor(private readonly folder: FileSystemDirectoryHandle) {}
 
-  /** Rejects where the browser keeps no files for this site, and where another worker has them. */
+  /** Rejects if the browser stores no files for this site, or if another worker uses them. */
   static async open(): Promise<SnapshotFolder> {
     await takeLock();
     const root = await navigator.storage.getDirectory();
@@ -41,7 +41,7 @@ export class SnapshotFolder {
       if (handle.kind !== "file" || name.endsWith(UNFINISHED)) continue;
       const file = await (handle as FileSystemFileHandle).getFile();
       if (name.endsWith(USED)) used.set(name.slice(0, -USED.length), file.lastModified);
-      // What was begun and never closed is empty.
+      // A file that was never closed is empty.
       else if (file.size > 0) files.set(name, { bytes: file.size, used: file.lastModified });
     }
     const lastUse = (name: string, written: number) => Math.max(written, used.get(name) ?? 0);

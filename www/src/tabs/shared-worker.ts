@@ -15,14 +15,12 @@ export interface Wanted {
   import: ImportOptions;
   /** Everything else that an answer may depend on. */
   options: unknown;
-  /** Whether by the worker that answers several requests at once. */
-  isFull: boolean;
 }
 
 /** One for all tabs, or this tab's own where the browser has no locks. */
-export async function sharedWorker({ source, import: settings, options, isFull }: Wanted, parts: Parts): Promise<EngineWorker> {
-  if (!globalThis.navigator?.locks || typeof BroadcastChannel === "undefined") return startWorker(parts, isFull);
+export async function sharedWorker({ source, import: settings, options }: Wanted, parts: Parts): Promise<EngineWorker> {
+  if (!globalThis.navigator?.locks || typeof BroadcastChannel === "undefined") return startWorker(parts);
   const isPackage = typeof source === "string" || source instanceof URL;
   const folder = isPackage ? packageUrl(source) : await importedPackage(source, settings, webSha256);
-  return new TabWorker(`ocelli-engine/${JSON.stringify([PROTOCOL_VERSION, folder, options, isFull])}`, () => startWorker(parts, isFull));
+  return new TabWorker(`ocelli-engine/${JSON.stringify([PROTOCOL_VERSION, folder, options])}`, () => startWorker(parts));
 }

@@ -1,5 +1,5 @@
 /** Keeps conversations in files while nobody asks anything. */
-import type { CancelFlag, OcelliEngine } from "../wasm/ocelli_full.js";
+import type { CancelFlag, OcelliEngine } from "../wasm/ocelli.js";
 import type { Task } from "./queue.js";
 
 /** What the queue does when it has nothing else: the first that comes ends it, within a part of a file. */

@@ -9,8 +9,6 @@ import type { LoadReport } from "../store/report.js";
 import type { Budgets, UsageReport } from "../usage/types.js";
 import type {
   AnswerEvent,
-  BenchOptions,
-  BenchReport,
   DeviceReport,
   EngineOptions,
   KvPrecision,
@@ -19,9 +17,10 @@ import type {
   RequestStamp,
   ScoreResult,
 } from "../wasm/ocelli.js";
+import type { BenchOptions, BenchReport } from "./bench-types.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 18;
+export const PROTOCOL_VERSION = 19;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;

@@ -7,12 +7,12 @@ import { absoluteUrl } from "../url.js";
 export interface Parts extends ModuleOptions {
   /** A worker that runs this package's `worker.js`. */
   worker?: Worker;
-  /** Where `worker.js` is, or for `parallel` and `cache` `worker-full.js`, if not beside this package's script. */
+  /** Where `worker.js` is, if not beside this package's script. */
   workerUrl?: string | URL;
 }
 
 /** Throws `webgpu-unavailable` where there are no workers, as on a server, and `internal` where this one cannot be started. */
-export function startWorker({ worker, workerUrl }: Parts, isFull = false): Worker {
+export function startWorker({ worker, workerUrl }: Parts): Worker {
   if (worker) return worker;
   if (typeof Worker === "undefined") {
     const reason = "there are no workers here: load the model in the page, not while it is rendered on a server";
@@ -21,11 +21,10 @@ export function startWorker({ worker, workerUrl }: Parts, isFull = false): Worke
   const url = workerUrl === undefined ? null : absoluteUrl(workerUrl);
   try {
     const here = import.meta.url;
-    const script = url ?? new URL(isFull ? "worker-full.js" : "worker.js", here).href;
+    const script = url ?? new URL("worker.js", here).href;
     if (script.startsWith("http") && new URL(script).origin !== globalThis.location.origin) return startFromElsewhere(script);
     if (url !== null) return new Worker(url, { type: "module" });
-    // Bundlers look for exactly this form, each on one line.
-    if (isFull) return new Worker(new URL("./worker-full.js", import.meta.url), { type: "module" });
+    // Bundlers look for exactly this form, on one line.
     return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   } catch (cause) {
     const what = "the worker could not be started; `workerUrl` says where its script is";

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use js_sys::Uint32Array;
 use wasm_bindgen::prelude::*;
 
-use super::convert::{JsResult, field};
-use crate::chat::Tokenizer;
-use crate::error::{Error, Result};
-use crate::grammar::{Constraint, Grammar};
+use ocelli::chat::Tokenizer;
+use ocelli::error::{Error, Result};
+use ocelli::grammar::{Constraint, Grammar};
+use wasm_shared::{JsResult, field};
 
 #[wasm_bindgen]
 extern "C" {
@@ -44,7 +44,7 @@ extern "C" {
 }
 
 /// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
-pub(super) fn fault(thrown: &JsValue) -> Error {
+pub(crate) fn fault(thrown: &JsValue) -> Error {
     let detail = field(thrown, "detail");
     let text = |name: &str| field(&detail, name).as_string().unwrap_or_default();
     match field(thrown, "code").as_string().as_deref() {
@@ -57,10 +57,10 @@ pub(super) fn fault(thrown: &JsValue) -> Error {
 }
 
 /// A grammar of that module.
-pub(super) struct WebGrammar(GrammarObject);
+pub(crate) struct WebGrammar(GrammarObject);
 
 impl WebGrammar {
-    pub(super) fn handed_over(object: GrammarObject) -> Rc<dyn Grammar> {
+    pub(crate) fn handed_over(object: GrammarObject) -> Rc<dyn Grammar> {
         Rc::new(Self(object))
     }
 }
@@ -125,8 +125,8 @@ impl Constraint for WebConstraint {
 /// What the grammars' module needs of a model's tokenizer.
 #[wasm_bindgen]
 pub struct OcelliVocabulary {
-    pub(super) tokenizer: Arc<Tokenizer>,
-    pub(super) eos: Vec<u32>,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) eos: Vec<u32>,
 }
 
 #[wasm_bindgen]

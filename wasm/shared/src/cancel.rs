@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{Meter, RequestControl};
+use ocelli::engine::{Meter, RequestControl};
 
 /// Ends or holds a running request within one token. May be called while the request is awaited.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct CancelFlag(pub(super) RequestControl, Arc<Meter>);
+pub struct CancelFlag(#[wasm_bindgen(skip)] pub RequestControl, Arc<Meter>);
 
 #[wasm_bindgen]
 impl CancelFlag {
@@ -36,7 +36,6 @@ impl CancelFlag {
     }
 
     /// Whether another request could be answered beside this one.
-    #[cfg(feature = "together")]
     #[wasm_bindgen(js_name = makeRoom)]
     pub fn make_room(&self, makes_room: bool) {
         self.0.make_room(makes_room);

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::convert::{JsResult, field};
-use crate::engine::{Detail, Picture};
-use crate::error::{Error, Result};
-use crate::image::Rgb8;
+use ocelli::engine::{Detail, Picture};
+use ocelli::error::{Error, Result};
+use ocelli::image::Rgb8;
+use wasm_shared::{JsResult, error_object, field};
 
 thread_local! {
     /// The worker's function. It is loaded before a picture file is handed over.
@@ -16,17 +16,18 @@ thread_local! {
 }
 
 /// Takes `decodePicture` of the pictures' module.
-pub(super) fn set(decode: Function) {
+pub(crate) fn set(decode: Function) {
     DECODE.set(Some(decode));
 }
 
-/// A [`crate::image::Decode`].
-pub(super) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
+/// A [`ocelli::image::Decode`].
+pub(crate) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     let call = || -> JsResult<Rgb8> {
         let decode = DECODE.with_borrow(Clone::clone).ok_or_else(|| JsValue::from("no decoder was set"))?;
         let decoded = decode.call2(&JsValue::NULL, &Uint8Array::from(bytes), &limit_megapixels.into())?;
         let pixels = Uint8Array::new(&field(&decoded, "pixels")).to_vec(); // [height, width, 3]
-        Ok(Rgb8 { width: side(&field(&decoded, "width"))?, height: side(&field(&decoded, "height"))?, pixels })
+        let side = |name: &str| side(&field(&decoded, name)).map_err(error_object);
+        Ok(Rgb8 { width: side("width")?, height: side("height")?, pixels })
     };
     let decoded = call().map_err(|thrown| fault(&thrown))?;
     decoded.check()?;
@@ -51,7 +52,7 @@ fn fault(thrown: &JsValue) -> Error {
 }
 
 /// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`; `details` has what is asked for each.
-pub(super) fn pictures_from_js(pictures: &Array, details: &[Detail]) -> Result<Vec<Picture>> {
+pub(crate) fn pictures_from_js(pictures: &Array, details: &[Detail]) -> Result<Vec<Picture>> {
     let detail = |index: usize| details.get(index).copied().unwrap_or_default();
     let shown = |(index, picture): (usize, JsValue)| Ok(picture_from_js(&picture)?.at(detail(index)));
     pictures.iter().enumerate().map(shown).collect()

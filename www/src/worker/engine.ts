@@ -1,35 +1,15 @@
-/** The engine that answers several requests at once. */
-import type { ModuleName } from "../net/wasm-module.js";
-import type { AnswerEvent, OcelliEngine } from "../wasm/ocelli.js";
-import {
-  OcelliRequest,
-  CancelFlag,
-  type OcelliEngine as FullEngine,
-  type OcelliWork as FullWork,
-  type RequestQueue,
-} from "../wasm/ocelli_full.js";
+/** Requests, answered several at once, and conversations in files. */
+import { OcelliRequest, CancelFlag, type AnswerEvent, type OcelliEngine, type OcelliWork, type RequestQueue } from "../wasm/ocelli.js";
 import { SnapshotFolder } from "../store/snapshots.js";
 import { Answer, type Turn } from "./answer.js";
 import { Keeper } from "./keeper.js";
 import { OneByOne } from "./one-by-one.js";
 import type { TaskQueue } from "./queue.js";
 
-export const ENGINE_MODULE: ModuleName = "full";
-
-/** The most answers at once. */
-export function mostTogether(engine: OcelliEngine): number {
-  return (engine as FullEngine).mostTogether();
-}
-
 /** Has the engine keep conversations in files of at most so many bytes, and go on with those that are there. */
 export async function keepConversations(engine: OcelliEngine, bytes: number, queue: TaskQueue): Promise<void> {
-  await (engine as FullEngine).openSnapshots(await SnapshotFolder.open(), bytes);
-  queue.whenIdle(() => new Keeper(engine as FullEngine, new CancelFlag()));
-}
-
-/** Removes these files; resolves to the bytes that they took. */
-export function forgetConversations(engine: OcelliEngine): Promise<number> {
-  return (engine as FullEngine).clearSnapshots();
+  await engine.openSnapshots(await SnapshotFolder.open(), bytes);
+  queue.whenIdle(() => new Keeper(engine, new CancelFlag()));
 }
 
 /** What the engine does from a request's turn on, until it has answered all that could be answered beside it. */
@@ -48,14 +28,14 @@ class SideBySide implements Turn, RequestQueue {
   ) {}
 
   run(engine: OcelliEngine): Promise<void> {
-    return (engine as FullEngine).answerTogether(this);
+    return engine.answerTogether(this);
   }
 
   giveWay(): void {
     const { next } = this.queue;
     for (const answer of this.open.values()) {
       answer.urge(next);
-      (answer.cancel as CancelFlag).makeRoom(this.canJoin(next));
+      answer.cancel.makeRoom(this.canJoin(next));
     }
   }
 
@@ -64,18 +44,18 @@ class SideBySide implements Turn, RequestQueue {
     if (!answer) return undefined;
     this.open.set(++this.begun, answer);
     this.giveWay();
-    return new OcelliRequest(this.begun, answer.work as FullWork, answer.cancel as CancelFlag);
+    return new OcelliRequest(this.begun, answer.work, answer.cancel);
   }
 
   send(number: number, event: AnswerEvent): void {
     this.open.get(number)?.hear(event);
   }
 
-  done(number: number, work: FullWork, body: string | undefined): void {
+  done(number: number, work: OcelliWork, body: string | undefined): void {
     this.leave(number, work)?.done(body);
   }
 
-  failed(number: number, work: FullWork, error: unknown): void {
+  failed(number: number, work: OcelliWork, error: unknown): void {
     this.leave(number, work)?.failed(error);
   }
 
@@ -95,7 +75,7 @@ class SideBySide implements Turn, RequestQueue {
     return next instanceof Answer && !next.counted && (!next.isBatch || [...this.open.values()].every(({ isBatch }) => isBatch));
   }
 
-  private leave(number: number, work: FullWork): Answer | undefined {
+  private leave(number: number, work: OcelliWork): Answer | undefined {
     const answer = this.open.get(number);
     this.open.delete(number);
     if (answer) answer.work = work;

@@ -1,4 +1,4 @@
-//! What exports share: errors and plain objects for JavaScript, what callbacks threw, the size of the module's memory.
+//! Values between Rust and JavaScript: errors, plain objects, exceptions of callbacks.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,10 +6,10 @@ use std::rc::Rc;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::error::{Error, Result};
+use ocelli::error::{Error, Result};
 
 /// What an export returns: a value, or the value that JavaScript catches.
-pub(super) type JsResult<T> = std::result::Result<T, JsValue>;
+pub type JsResult<T> = std::result::Result<T, JsValue>;
 
 /// An error for JavaScript: `message` for people, `code` and `detail` for programs.
 #[derive(Serialize)]
@@ -19,33 +19,31 @@ struct ErrorObject<'a> {
     detail: &'a Error,
 }
 
-impl From<Error> for JsValue {
-    fn from(error: Error) -> Self {
-        let message = &error.to_string();
-        // Strings and numbers always serialize; if they did not, the message would still arrive.
-        to_js(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
-    }
+/// The value that JavaScript catches for an error.
+pub fn error_object(error: Error) -> JsValue {
+    let message = &error.to_string();
+    // Strings and numbers always serialize; if they did not, the message would still arrive.
+    to_js(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
 }
 
 /// `value` as `JSON.parse` makes it: bodies of answers need the serializer to JSON anyway, and a second one would be 60 kB of the module.
-pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
+pub fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
     let json = serde_json::to_string(value).map_err(|error| JsValue::from(error.to_string()))?;
     js_sys::JSON::parse(&json)
 }
 
 /// A field of an object; undefined where there is none.
-#[cfg(feature = "engine-module")]
-pub(super) fn field(object: &JsValue, name: &str) -> JsValue {
+pub fn field(object: &JsValue, name: &str) -> JsValue {
     js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
 }
 
 /// What a callback threw: the caller gets that value again, not a Rust error in its place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Thrown(Rc<RefCell<Option<JsValue>>>);
+pub struct Thrown(Rc<RefCell<Option<JsValue>>>);
 
 impl Thrown {
     /// Keeps a thrown value and returns an error that stands for it.
-    pub(super) fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
+    pub fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
         outcome.map_err(|thrown| {
             self.0.replace(Some(thrown));
             Error::Io { path: path.into(), reason: "the worker could not do it".into() }
@@ -53,26 +51,18 @@ impl Thrown {
     }
 
     /// The outcome for JavaScript, with the kept value as its error if there is one.
-    pub(super) fn restore<T>(&self, outcome: Result<T>) -> JsResult<T> {
-        outcome.map_err(|error| self.0.take().unwrap_or_else(|| error.into()))
+    pub fn restore<T>(&self, outcome: Result<T>) -> JsResult<T> {
+        outcome.map_err(|error| self.0.take().unwrap_or_else(|| error_object(error)))
     }
 
     /// The kept value for an error that stands for it, of which several may have come from one.
-    #[cfg(feature = "together")]
-    pub(super) fn in_place_of(&self, error: Error) -> JsValue {
+    pub fn in_place_of(&self, error: Error) -> JsValue {
         let kept = if matches!(error, Error::Io { .. }) { self.0.borrow().clone() } else { None };
-        kept.unwrap_or_else(|| error.into())
+        kept.unwrap_or_else(|| error_object(error))
     }
 
     /// Forgets what was kept.
-    #[cfg(feature = "together")]
-    pub(super) fn forget(&self) {
+    pub fn forget(&self) {
         self.0.take();
     }
-}
-
-/// Bytes of the module's memory. It only grows, so this is its peak.
-#[wasm_bindgen(js_name = wasmMemory)]
-pub fn wasm_memory() -> f64 {
-    core::arch::wasm32::memory_size(0) as f64 * 65536.0
 }

@@ -4,16 +4,16 @@ use js_sys::Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::convert::{JsResult, to_js};
-use super::grammar::{GrammarObject, WebGrammar, fault};
-use super::picture::pictures_from_js;
-use crate::api::{Opened, Reply, Run, Service, Wanted, Work};
-use crate::error::Error;
-use crate::grammar::Format;
+use crate::grammar::{GrammarObject, WebGrammar, fault};
+use crate::picture::pictures_from_js;
+use ocelli::api::{Opened, Reply, Run, Service, Wanted, Work};
+use ocelli::error::Error;
+use ocelli::grammar::Format;
+use wasm_shared::{JsResult, error_object, to_js};
 
 /// What answers requests for a model.
 #[wasm_bindgen]
-pub struct OcelliService(pub(super) Service);
+pub struct OcelliService(pub(crate) Service);
 
 #[wasm_bindgen]
 impl OcelliService {
@@ -25,7 +25,7 @@ impl OcelliService {
         body: &str,
         #[wasm_bindgen(unchecked_param_type = "RequestStamp")] stamp: JsValue,
     ) -> JsResult<OcelliWork> {
-        let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?)?;
+        let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?).map_err(error_object)?;
         Ok(OcelliWork(match opened {
             Opened::Ready(body) => State::Ready(body),
             Opened::Work(work) => State::Waiting(work),
@@ -79,7 +79,7 @@ impl OcelliWork {
             State::Waiting(work) => work.pictures.iter().map(|picture| picture.detail).collect(),
             _ => Vec::new(),
         };
-        let pictures = pictures_from_js(&pictures, &details)?;
+        let pictures = pictures_from_js(&pictures, &details).map_err(error_object)?;
         match std::mem::replace(&mut self.0, State::Ready(String::new())) {
             State::Waiting(work) => self.0 = State::Running(Box::new(Run::new(work, pictures))),
             other => self.0 = other,
@@ -106,7 +106,7 @@ impl OcelliWork {
     /// What the grammars' module threw about that format, with its place in the request.
     pub fn located(&self, thrown: &JsValue) -> JsValue {
         let error = fault(thrown);
-        self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)).into()
+        error_object(self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)))
     }
 
     /// Hands over the grammar of that format, behind the pictures.
@@ -124,7 +124,7 @@ impl OcelliWork {
         }
     }
 
-    pub(super) fn run(&mut self) -> JsResult<&mut Run> {
+    pub(crate) fn run(&mut self) -> JsResult<&mut Run> {
         match &mut self.0 {
             State::Running(run) => Ok(run),
             _ => Err(without_pictures()),
@@ -132,13 +132,12 @@ impl OcelliWork {
     }
 }
 
-#[cfg(feature = "together")]
 impl OcelliWork {
-    pub(super) fn under_way(run: Box<Run>) -> Self {
+    pub(crate) fn under_way(run: Box<Run>) -> Self {
         Self(State::Running(run))
     }
 
-    pub(super) fn into_run(self) -> JsResult<Box<Run>> {
+    pub(crate) fn into_run(self) -> JsResult<Box<Run>> {
         match self.0 {
             State::Running(run) => Ok(run),
             _ => Err(without_pictures()),
@@ -147,7 +146,7 @@ impl OcelliWork {
 }
 
 fn without_pictures() -> JsValue {
-    Error::Internal { detail: "work without its pictures".into() }.into()
+    error_object(Error::Internal { detail: "work without its pictures".into() })
 }
 
 /// An error as the API reports it. `field` is that of the request which is at fault.

@@ -2,13 +2,12 @@
 
 use wasm_bindgen::prelude::*;
 
-use super::cancel::CancelFlag;
-use super::convert::{JsResult, Thrown};
-use super::engine::{OcelliEngine, output_to_js};
-use super::service::OcelliWork;
-use crate::api::{Output, Requests, Run, answer_side_by_side};
-use crate::engine::{Device, Engine, RequestControl};
-use crate::error::Result;
+use crate::engine::{OcelliEngine, output_to_js};
+use crate::service::OcelliWork;
+use ocelli::api::{Output, Requests, Run, answer_side_by_side};
+use ocelli::engine::{Device, Engine, RequestControl};
+use ocelli::error::Result;
+use wasm_shared::{CancelFlag, JsResult, Thrown};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("parallel.d.ts");

@@ -1,10 +1,10 @@
-//! The wasm module's exports, for the worker of the npm package. What they throw is `{ code, message, detail }`.
+//! Exports of the module that reads picture files. What they throw is `{ code, message, detail }`.
+
+#![cfg(target_arch = "wasm32")]
 
 use js_sys::{Object, Reflect, Uint8Array};
+use ocelli_pictures::{PictureError, Rgb8};
 use wasm_bindgen::prelude::*;
-
-use crate::error::PictureError;
-use crate::rgb::Rgb8;
 
 fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
@@ -15,28 +15,26 @@ fn object(fields: &[(&str, JsValue)]) -> JsValue {
     object.into()
 }
 
-impl From<PictureError> for JsValue {
-    fn from(error: PictureError) -> Self {
-        let detail = match &error {
-            PictureError::InvalidImage { reason } => object(&[("reason", reason.into())]),
-            &PictureError::ImageTooLarge { width, height, limit_megapixels: limit } => {
-                object(&[("width", width.into()), ("height", height.into()), ("limit_megapixels", limit.into())])
-            }
-        };
-        object(&[("code", error.code().into()), ("message", error.to_string().into()), ("detail", detail)])
-    }
+fn error_object(error: PictureError) -> JsValue {
+    let detail = match &error {
+        PictureError::InvalidImage { reason } => object(&[("reason", reason.into())]),
+        &PictureError::ImageTooLarge { width, height, limit_megapixels: limit } => {
+            object(&[("width", width.into()), ("height", height.into()), ("limit_megapixels", limit.into())])
+        }
+    };
+    object(&[("code", error.code().into()), ("message", error.to_string().into()), ("detail", detail)])
 }
 
 /// Runs once when the module is loaded: a panic, which is always a bug, is printed with its place.
 #[wasm_bindgen(start)]
-pub(crate) fn start() {
+pub fn start() {
     console_error_panic_hook::set_once();
 }
 
 /// `[width, height]` of a PNG, JPEG or WebP file, read from its header before any turn; nothing for other bytes.
 #[wasm_bindgen(js_name = pictureSize)]
 pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
-    crate::size(bytes).map(|(width, height)| vec![width, height])
+    ocelli_pictures::size(bytes).map(|(width, height)| vec![width, height])
 }
 
 /// Decodes a PNG, JPEG or WebP file of at most so many megapixels.
@@ -45,7 +43,7 @@ pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
 /// `invalid-image` and `image-too-large`.
 #[wasm_bindgen(js_name = decodePicture, unchecked_return_type = "{ width: number; height: number; pixels: Uint8Array }")]
 pub fn decode_picture(bytes: &[u8], limit_megapixels: u32) -> Result<JsValue, JsValue> {
-    let Rgb8 { width, height, pixels } = crate::decode(bytes, limit_megapixels)?;
+    let Rgb8 { width, height, pixels } = ocelli_pictures::decode(bytes, limit_megapixels).map_err(error_object)?;
     let pixels = Uint8Array::from(pixels.as_slice()); // [height, width, 3]
     Ok(object(&[("width", width.into()), ("height", height.into()), ("pixels", pixels.into())]))
 }

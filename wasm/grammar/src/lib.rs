@@ -1,12 +1,12 @@
-//! The wasm module's exports, for the worker of the npm package. What they throw is `{ code, message, detail }`.
+//! Exports of the module that holds answers to a grammar. What they throw is `{ code, message, detail }`.
+
+#![cfg(target_arch = "wasm32")]
 
 use js_sys::{Function, Uint32Array};
+use ocelli_grammar::{Grammar, GrammarError, Grammars, Matcher, TokenTable};
 use serde::Serialize;
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
-
-use crate::error::GrammarError;
-use crate::{Grammar, Grammars, Matcher, TokenTable};
 
 type JsResult<T> = Result<T, JsValue>;
 
@@ -17,21 +17,23 @@ struct ErrorObject<'a> {
     detail: &'a GrammarError,
 }
 
-impl From<GrammarError> for JsValue {
-    fn from(error: GrammarError) -> Self {
-        let message = &error.to_string();
-        let object = ErrorObject { code: error.code(), message, detail: &error };
-        // Strings always serialize; if they did not, the message would still arrive.
-        serde_json::to_string(&object)
-            .ok()
-            .and_then(|json| js_sys::JSON::parse(&json).ok())
-            .unwrap_or_else(|| message.into())
-    }
+fn error_object(error: GrammarError) -> JsValue {
+    let message = &error.to_string();
+    let object = ErrorObject { code: error.code(), message, detail: &error };
+    // Strings always serialize; if they did not, the message would still arrive.
+    serde_json::to_string(&object)
+        .ok()
+        .and_then(|json| js_sys::JSON::parse(&json).ok())
+        .unwrap_or_else(|| message.into())
+}
+
+fn invalid(reason: impl ToString) -> JsValue {
+    error_object(GrammarError::InvalidGrammar { reason: reason.to_string() })
 }
 
 /// Runs once when the module is loaded: a panic, which is always a bug, is printed with its place.
 #[wasm_bindgen(start)]
-pub(crate) fn start() {
+pub fn start() {
     console_error_panic_hook::set_once();
 }
 
@@ -70,18 +72,18 @@ impl WebGrammars {
     ) -> JsResult<WebGrammars> {
         let encode = OneThread(encode);
         let table = TokenTable { bytes, lengths, control, eos };
-        Ok(Self(Grammars::new(&table, move |text| encode.tokens(text))?))
+        Grammars::new(&table, move |text| encode.tokens(text)).map(Self).map_err(error_object)
     }
 
     /// Makes a grammar ready: `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
     /// schemas: `{ lark, schemas: { rule, schema, place }[] }`.
     pub fn grammar(&self, kind: &str, text: &str) -> JsResult<WebGrammar> {
-        Ok(WebGrammar(match kind {
-            "json_schema" => self.0.json_schema(text)?,
-            "regex" => self.0.regex(text)?,
-            "lark" => self.0.lark(text)?,
+        let grammar = match kind {
+            "json_schema" => self.0.json_schema(text),
+            "regex" => self.0.regex(text),
+            "lark" => self.0.lark(text),
             "rules" => {
-                let rules: Value = serde_json::from_str(text).map_err(GrammarError::invalid)?;
+                let rules: Value = serde_json::from_str(text).map_err(invalid)?;
                 let text = |object: &'_ Value, name: &str| object[name].as_str().unwrap_or_default().to_owned();
                 let schemas: Vec<[String; 3]> = rules["schemas"]
                     .as_array()
@@ -90,10 +92,11 @@ impl WebGrammars {
                     .map(|rule| ["rule", "schema", "place"].map(|name| text(rule, name)))
                     .collect();
                 let each = schemas.iter().map(|[rule, schema, place]| (rule.as_str(), schema.as_str(), place.as_str()));
-                self.0.rules(&text(&rules, "lark"), each)?
+                self.0.rules(&text(&rules, "lark"), each)
             }
-            other => return Err(GrammarError::invalid(format!("{other:?} is no kind of grammar")).into()),
-        }))
+            other => return Err(invalid(format!("{other:?} is no kind of grammar"))),
+        };
+        grammar.map(WebGrammar).map_err(error_object)
     }
 }
 
@@ -121,24 +124,24 @@ impl WebMatcher {
     /// The tokens that may come next, a bit each, in so many words.
     pub fn mask(&mut self, words: usize) -> JsResult<Vec<u32>> {
         let mut mask = vec![0; words];
-        self.0.mask(&mut mask)?;
+        self.0.mask(&mut mask).map_err(error_object)?;
         Ok(mask)
     }
 
     /// Takes tokens up to the first that may not come. Returns how many.
     pub fn commit(&mut self, tokens: &[u32]) -> JsResult<usize> {
-        Ok(self.0.commit(tokens)?)
+        self.0.commit(tokens).map_err(error_object)
     }
 
     /// The tokens that must come next.
     pub fn forced(&mut self) -> JsResult<Vec<u32>> {
-        Ok(self.0.forced()?)
+        self.0.forced().map_err(error_object)
     }
 
     /// Whether nothing may follow.
     #[wasm_bindgen(js_name = isFinished)]
     pub fn is_finished(&mut self) -> JsResult<bool> {
-        Ok(self.0.is_finished()?)
+        self.0.is_finished().map_err(error_object)
     }
 
     /// As of [`WebGrammar`].

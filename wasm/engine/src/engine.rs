@@ -4,27 +4,28 @@ use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use super::cancel::CancelFlag;
-use super::convert::{JsResult, Thrown, to_js, wasm_memory};
-use super::grammar::OcelliVocabulary;
-use super::picture::pictures_from_js;
-use super::service::{OcelliService, OcelliWork};
-use crate::api::{Frame, Output, ScoreRequest, Service};
-use crate::bench::{BenchOptions, bench};
-use crate::engine::{Engine, Plan, ScoredRows};
-use crate::gpu::DeviceReport;
-use crate::gpu::ledger::LedgerRow;
-use crate::kernels::self_test::SelfTestReport;
+use crate::grammar::OcelliVocabulary;
+use crate::picture::pictures_from_js;
+use crate::service::{OcelliService, OcelliWork};
+use ocelli::api::{Frame, Output, ScoreRequest, Service};
+use ocelli::engine::{Engine, Plan, ScoredRows};
+use ocelli::gpu::DeviceReport;
+use ocelli::gpu::ledger::LedgerRow;
+use ocelli::kernels::self_test::SelfTestReport;
+use wasm_shared::{CancelFlag, JsResult, Thrown, error_object, to_js, wasm_memory};
 
 /// A model on the GPU. Takes one request at a time: the worker queues them.
 ///
 /// What its methods throw is `{ code, message, detail }`, with code `aborted` after `cancel`.
 #[wasm_bindgen]
 pub struct OcelliEngine {
-    pub(super) engine: Engine,
+    /// The engine itself.
+    #[wasm_bindgen(skip)]
+    pub engine: Engine,
     /// What the callback that reads shards threw.
-    pub(super) thrown: Thrown,
-    pub(super) tuning_key: String,
+    #[wasm_bindgen(skip)]
+    pub thrown: Thrown,
+    pub(crate) tuning_key: String,
 }
 
 /// `MemoryReport` of `types.d.ts`.
@@ -46,7 +47,7 @@ struct DeviceObject<'a> {
     self_test: &'a SelfTestReport,
 }
 
-/// The `frame` of `AnswerEvent`; its other events are [`Event`](crate::engine::Event)s as they are.
+/// The `frame` of `AnswerEvent`; its other events are [`Event`](ocelli::engine::Event)s as they are.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename = "frame")]
 struct FrameEvent {
@@ -63,7 +64,7 @@ struct ServiceOptions {
 }
 
 /// `AnswerEvent` of `types.d.ts`.
-pub(super) fn output_to_js(output: Output) -> JsResult<JsValue> {
+pub(crate) fn output_to_js(output: Output) -> JsResult<JsValue> {
     match output {
         Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
         Output::Event(event) => to_js(&event),
@@ -113,8 +114,8 @@ impl OcelliEngine {
         #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
         cancel: &CancelFlag,
     ) -> JsResult<JsValue> {
-        let ScoreRequest { prompt, details, .. } = request_json.parse()?;
-        let pictures = pictures_from_js(&pictures, &details)?;
+        let ScoreRequest { prompt, details, .. } = request_json.parse().map_err(error_object)?;
+        let pictures = pictures_from_js(&pictures, &details).map_err(error_object)?;
         let mut logits = Vec::new(); // [tokens, vocab]
         let mut keep = |rows: ScoredRows<'_>| {
             logits.extend_from_slice(rows.logits);
@@ -169,20 +170,6 @@ impl OcelliEngine {
     pub fn vocabulary(&self) -> OcelliVocabulary {
         let eos = self.engine.manifest().chat.eos_token_ids.clone();
         OcelliVocabulary { tokenizer: self.engine.tokenizer().clone(), eos }
-    }
-
-    /// Times the model and its kernels, and forgets the conversation. `on_figure` hears of every figure as a line of text.
-    #[wasm_bindgen(unchecked_return_type = "BenchReport")]
-    pub async fn bench(
-        &mut self,
-        #[wasm_bindgen(unchecked_param_type = "BenchOptions")] options: JsValue,
-        cancel: &CancelFlag,
-        #[wasm_bindgen(unchecked_param_type = "(line: string) => void")] on_figure: Function,
-    ) -> JsResult<JsValue> {
-        let options: BenchOptions = serde_wasm_bindgen::from_value(options)?;
-        // An exception in the worker's own callback must not end the run.
-        let mut tell = |line: &str| drop(on_figure.call1(&JsValue::NULL, &line.into()));
-        to_js(&self.thrown.restore(bench(&mut self.engine, &options, &cancel.0, &mut tell).await)?)
     }
 
     /// The model's configuration, as in `model.json`.

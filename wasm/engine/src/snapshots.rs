@@ -5,11 +5,10 @@ use std::ops::Range;
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-use super::cancel::CancelFlag;
-use super::convert::JsResult;
-use super::engine::OcelliEngine;
-use crate::engine::snapshots::{Pending, SnapshotStore, StoredFile};
-use crate::error::{Error, Result};
+use crate::engine::OcelliEngine;
+use ocelli::engine::snapshots::{Pending, SnapshotStore, StoredFile};
+use ocelli::error::{Error, Result};
+use wasm_shared::{CancelFlag, JsResult, error_object};
 
 /// What the worker hands in.
 #[wasm_bindgen(typescript_custom_section)]
@@ -121,18 +120,18 @@ impl OcelliEngine {
     /// Keeps conversations in files, of at most so many bytes, and goes on with those that are there.
     #[wasm_bindgen(js_name = openSnapshots)]
     pub async fn open_snapshots(&mut self, files: SnapshotFiles, bytes: f64) -> JsResult<()> {
-        Ok(self.engine.open_snapshots(Box::new(files), bytes as u64).await?)
+        self.engine.open_snapshots(Box::new(files), bytes as u64).await.map_err(error_object)
     }
 
     /// Writes conversations to files until all are kept or `cancel` is set. Returns whether all are.
     #[wasm_bindgen(js_name = keepSnapshots)]
     pub async fn keep_snapshots(&mut self, cancel: &CancelFlag) -> JsResult<bool> {
-        Ok(self.engine.keep_snapshots(&mut || !cancel.0.is_cancelled()).await?)
+        self.engine.keep_snapshots(&mut || !cancel.0.is_cancelled()).await.map_err(error_object)
     }
 
     /// Removes all files of conversations. Returns the bytes that they took.
     #[wasm_bindgen(js_name = clearSnapshots)]
     pub async fn clear_snapshots(&mut self) -> JsResult<f64> {
-        Ok(self.engine.clear_snapshots().await? as f64)
+        Ok(self.engine.clear_snapshots().await.map_err(error_object)? as f64)
     }
 }

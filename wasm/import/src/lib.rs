@@ -1,4 +1,7 @@
-//! Importing checkpoints in the worker: JavaScript reads files and stores the package, `weights` does everything else.
+//! Exports of the module that imports checkpoints: JavaScript reads files and stores the package, `weights` does everything else.
+//! `import.d.ts` declares the values that are passed.
+
+#![cfg(target_arch = "wasm32")]
 
 use std::ops::{ControlFlow, Range};
 
@@ -7,16 +10,15 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::cancel::CancelFlag;
-use super::convert::{JsResult, Thrown, to_js};
-use crate::error::{Error, Result};
-use crate::import::gguf::{self, GgufImport};
-use crate::import::layouts::Layouts;
-use crate::import::{ImportOptions, Progress, hf};
-use crate::layout::Layout;
-use crate::package::manifest::MAX_SHARD_BYTES;
-use crate::package::source::{ByteSource, FileSet};
-use crate::package::writer::{PackageSink, PackageWriter};
+use ocelli::error::{Error, Result};
+use ocelli::import::gguf::{self, GgufImport};
+use ocelli::import::layouts::Layouts;
+use ocelli::import::{ImportOptions, Progress, hf};
+use ocelli::layout::Layout;
+use ocelli::package::manifest::MAX_SHARD_BYTES;
+use ocelli::package::source::{ByteSource, FileSet};
+use ocelli::package::writer::{PackageSink, PackageWriter};
+use wasm_shared::{CancelFlag, JsResult, Thrown, error_object, to_js};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[wasm_bindgen(typescript_custom_section)]
@@ -205,8 +207,8 @@ pub async fn import_gguf(
     #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<String> {
-    let Import { settings, files, writer, thrown } = Import::new(settings, files, sink)?;
-    let layouts = settings.layouts(Layouts::default())?;
+    let Import { settings, files, writer, thrown } = Import::new(settings, files, sink).map_err(error_object)?;
+    let layouts = settings.layouts(Layouts::default()).map_err(error_object)?;
     let options = ImportOptions { name: settings.name, license: settings.license, source: None, layouts };
     let halves = GgufImport { text, mmproj };
     let imported = gguf::import(&files, &halves, writer, options, report(&on_progress, cancel)).await;
@@ -225,8 +227,8 @@ pub async fn import_safetensors(
     #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
     cancel: &CancelFlag,
 ) -> JsResult<String> {
-    let Import { settings, files, writer, thrown } = Import::new(settings, files, sink)?;
-    let layouts = settings.layouts(Layout::Q4_0.into())?;
+    let Import { settings, files, writer, thrown } = Import::new(settings, files, sink).map_err(error_object)?;
+    let layouts = settings.layouts(Layout::Q4_0.into()).map_err(error_object)?;
     let options = ImportOptions { name: settings.name, license: settings.license, source: None, layouts };
     let imported = hf::import(&files, writer, options, report(&on_progress, cancel)).await;
     Ok(thrown.restore(imported)?.name)

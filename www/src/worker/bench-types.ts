@@ -1,3 +1,5 @@
+import type { DeviceReport, KvPrecision } from "../wasm/ocelli.js";
+
 /** What a benchmark times. Whatever is left out has a default. */
 export interface BenchOptions {
   /** Tokens in the context when decoding is timed. Default 128, 1024 and 4096. */

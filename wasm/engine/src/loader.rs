@@ -7,13 +7,13 @@ use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::convert::{JsResult, Thrown};
-use super::engine::OcelliEngine;
-use super::{compile_ahead, picture};
-use crate::chat::Date;
-use crate::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
-use crate::error::{Error, Result};
-use crate::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
+use crate::engine::OcelliEngine;
+use crate::{compile_ahead, picture};
+use ocelli::chat::Date;
+use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
+use ocelli::error::{Error, Result};
+use ocelli::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
+use wasm_shared::{JsResult, Thrown};
 
 #[wasm_bindgen]
 extern "C" {
@@ -48,7 +48,7 @@ impl ShardSource for Shards {
 /// `decode_picture(bytes, megapixels)` for a picture file.
 ///
 /// # Errors
-/// `{ code, message, detail }`, with a code of [`crate::Error::code`], or what `read_shard` threw.
+/// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or what `read_shard` threw.
 #[wasm_bindgen(js_name = loadEngine)]
 pub async fn load_engine(
     manifest: Vec<u8>,

@@ -7,8 +7,8 @@ use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::convert::JsResult;
-use crate::gpu::Access;
+use ocelli::gpu::Access;
+use wasm_shared::JsResult;
 
 thread_local! {
     /// The worker's function. One for all devices: it compiles for the device that was opened last.
@@ -16,12 +16,12 @@ thread_local! {
 }
 
 /// Takes `(name, code, readOnly) => Promise<void>`.
-pub(super) fn set(compile: Function) {
+pub(crate) fn set(compile: Function) {
     COMPILE.set(Some(compile));
 }
 
-/// A [`crate::gpu::CompileAhead`].
-pub(super) fn compile(name: &str, code: &str, bindings: &[Access]) -> Pin<Box<dyn Future<Output = ()>>> {
+/// A [`ocelli::gpu::CompileAhead`].
+pub(crate) fn compile(name: &str, code: &str, bindings: &[Access]) -> Pin<Box<dyn Future<Output = ()>>> {
     let compiling = call(name, code, bindings);
     Box::pin(async move {
         if let Ok(Some(promise)) = compiling {

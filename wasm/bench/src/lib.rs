@@ -1,0 +1,25 @@
+//! Exports of the module that times a model: those of the engine, and the benchmark. `bench.html` alone loads it.
+
+#![cfg(target_arch = "wasm32")]
+
+use js_sys::Function;
+use ocelli::bench::BenchOptions;
+use wasm_bindgen::prelude::*;
+use wasm_engine::OcelliEngine;
+use wasm_shared::{CancelFlag, JsResult, to_js};
+
+/// Times the model and its kernels, and forgets the conversation. `on_figure` is called with every figure as a line of
+/// text. `www/src/worker/bench-types.ts` declares the options and the report.
+#[wasm_bindgen]
+pub async fn bench(
+    engine: &mut OcelliEngine,
+    options: JsValue,
+    cancel: &CancelFlag,
+    #[wasm_bindgen(unchecked_param_type = "(line: string) => void")] on_figure: Function,
+) -> JsResult<JsValue> {
+    let options: BenchOptions = serde_wasm_bindgen::from_value(options)?;
+    // An exception in the worker's own callback must not end the run.
+    let mut tell = |line: &str| drop(on_figure.call1(&JsValue::NULL, &line.into()));
+    let report = ocelli::bench::bench(&mut engine.engine, &options, &cancel.0, &mut tell).await;
+    to_js(&engine.thrown.restore(report)?)
+}

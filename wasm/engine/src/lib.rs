@@ -1,0 +1,24 @@
+//! Exports of the engine's module, for the worker of the npm package (`www/src/worker.ts`): conversions between Rust and JavaScript values,
+//! no decisions. `types.d.ts` declares the values that are passed.
+
+#![cfg(target_arch = "wasm32")]
+
+mod compile_ahead;
+mod engine;
+mod grammar;
+mod loader;
+mod parallel;
+mod picture;
+mod service;
+mod snapshots;
+
+use wasm_bindgen::prelude::*;
+
+pub use engine::OcelliEngine;
+pub use loader::load_engine;
+pub use parallel::OcelliRequest;
+pub use service::{OcelliService, OcelliWork, error_reply};
+
+/// The TypeScript types of all values that are passed, for the module's `.d.ts`.
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");

@@ -1,0 +1,15 @@
+/** The benchmark, which the npm package's worker leaves out: `bench-worker.ts` adds it. */
+import { ocelliError } from "../errors.js";
+import type { CancelFlag, OcelliEngine } from "../wasm/ocelli.js";
+import type { BenchOptions, BenchReport } from "./bench-types.js";
+
+type Bench = (engine: OcelliEngine, options: BenchOptions, cancel: CancelFlag, onFigure: (line: string) => void) => Promise<BenchReport>;
+
+let bench: Bench = () => Promise.reject(ocelliError("invalid-request", "this worker script has no benchmark: `bench-worker.js` has one"));
+
+export const runBench: Bench = (...call) => bench(...call);
+
+/** Makes `added` the benchmark of this worker. */
+export function addBench(added: Bench): void {
+  bench = added;
+}
