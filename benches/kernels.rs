@@ -57,7 +57,7 @@ fn copy(gpu: &Gpu) -> Row {
 }
 
 /// Inputs and a matrix. `// [m, k]`, `// [n, k]`
-fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slice, Weight) {
+fn factors(gpu: &Gpu, layout: Layout, m: usize, n: usize, k: usize) -> (Slice, Weight) {
     let mut harness = Harness::new(gpu, 1);
     let (weight, _) = random_matrix(&mut harness, layout, MatrixShape { rows: n, cols: k }, n).expect("weight");
     let x = harness.random.numbers(m * k, 1.0);
@@ -65,8 +65,8 @@ fn factors(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> (Slic
 }
 
 /// A normed row of a step times a matrix, with each tuning that the device can use.
-fn gemv(gpu: &Gpu, layout: Layout, (n, k): (usize, usize), show: &dyn Fn(&Row)) {
-    let (x, weight) = factors(gpu, layout, (1, n, k));
+fn gemv(gpu: &Gpu, layout: Layout, n: usize, k: usize, show: &dyn Fn(&Row)) {
+    let (x, weight) = factors(gpu, layout, 1, n, k);
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
     let lane_layout = LaneLayout::of(gpu.kernel_config().class.lanes_share_rows(), k);
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
@@ -123,8 +123,8 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
     }
 }
 
-fn linear(gpu: &Gpu, layout: Layout, (m, n, k): (usize, usize, usize)) -> Row {
-    let (x, weight) = factors(gpu, layout, (m, n, k));
+fn linear(gpu: &Gpu, layout: Layout, m: usize, n: usize, k: usize) -> Row {
+    let (x, weight) = factors(gpu, layout, m, n, k);
     let y = zeros(gpu, m * n).all();
     let mut recording = Recording::new();
     let product = Linear { x: &x, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
@@ -168,10 +168,9 @@ fn main() {
     let products =
         [(1, 1536, 1024), (1, 6144, 1024), (1, 1024, 3072), (64, 1536, 1024), (64, 6144, 1024), (64, 1024, 3072)];
     for layout in [Layout::Q4_0, Layout::Q8_0, Layout::F16] {
-        for shape in products {
-            let (m, n, k) = shape;
+        for (m, n, k) in products {
             if format!("linear {layout} m={m} n={n} k={k}").contains(&filter) {
-                show(&linear(&gpu, layout, shape));
+                show(&linear(&gpu, layout, m, n, k));
             }
         }
     }
@@ -181,8 +180,8 @@ fn main() {
         }
     }
     if "matvec".contains(&filter) {
-        for shape in [(6144, 1024), (1024, 3072)] {
-            gemv(&gpu, Layout::Q4_0, shape, &show);
+        for (n, k) in [(6144, 1024), (1024, 3072)] {
+            gemv(&gpu, Layout::Q4_0, n, k, &show);
         }
     }
     for tokens in [128, 1024] {

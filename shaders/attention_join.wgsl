@@ -1,5 +1,5 @@
-// Joins the partial results of a split `attention_step`: each counts by its share of the sum of exponentials. With
-// GATED, sums are multiplied by the sigmoid of gates.
+// Joins the partial results of a split `attention_step`, each weighted by its share of the sum of exponentials. With GATED, results are multiplied
+// by the sigmoid of their gates.
 //: const HEAD_DIM4 GATED
 //: use lane_layout
 //: use gates //: when GATED

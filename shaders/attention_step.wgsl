@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
         for (var e = first; e < first + PACK * NEXT; e += NEXT) {
 //: each l AT_ONCE
           let key$l = vector0(packed$l);
-          packed$l = vectors_behind(packed$l);
+          packed$l = next_vectors(packed$l);
 //: end
 //: each r ROWS
           let query$r = q[q$r + e];

@@ -1,4 +1,4 @@
-// y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first with NORM. An output tile is four rows of the gate and the same of up.
+// y = act(x * gate^T) * (x * up^T) for a few rows of x, normed first with NORM. An output tile is four rows of the gate and the same rows of up.
 //: const FUSED_OUTPUTS=2
 //: use activations $GEMV
 

@@ -1,4 +1,4 @@
-// Pointwise activations; the numbers are those of `Activation::id`.
+// Pointwise activations, numbered as in `kernels/mod.rs`.
 
 // erf by Abramowitz and Stegun 7.1.26, |error| < 1.5e-7.
 fn erf(x: f32) -> f32 {

@@ -1,4 +1,4 @@
-// Keys and values that lie in the order of their positions, as those of a picture do.
+// Keys and values stored in the order of their positions, such as those of a picture.
 fn kv_row(position: u32) -> u32 {
   return position;
 }

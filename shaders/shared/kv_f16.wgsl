@@ -16,8 +16,8 @@ fn vector0(x: Packed) -> vec4f {
   return widened(x.xy);
 }
 
-// With the vectors behind the first one in their places.
-fn vectors_behind(x: Packed) -> Packed {
+// Moves the next vector of a load to the first place.
+fn next_vectors(x: Packed) -> Packed {
   return x.zwzw;
 }
 

@@ -13,8 +13,8 @@ fn vector0(x: Packed) -> vec4f {
   return x;
 }
 
-// There is one vector in 16 bytes.
-fn vectors_behind(x: Packed) -> Packed {
+// A load of 16 bytes has only one vector.
+fn next_vectors(x: Packed) -> Packed {
   return x;
 }
 

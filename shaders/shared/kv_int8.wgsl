@@ -20,12 +20,12 @@ fn vector$v(x: Packed) -> vec4f {
 }
 
 //: end
-// With the vectors behind the first one in their places.
-fn vectors_behind(x: Packed) -> Packed {
+// Moves the next vector of a load to the first place.
+fn next_vectors(x: Packed) -> Packed {
   return x.yzww;
 }
 
-// What the keys and the values of a head are multiplied by, of a row of the cache.
+// Scales of a head's keys and values in a cache row.
 fn scales_of(row: u32, kv_head: u32, kv_heads: u32) -> vec2f {
   return unpack2x16float(scales[(row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE]);
 }

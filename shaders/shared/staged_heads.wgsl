@@ -1,15 +1,15 @@
-// Slices of queries, keys and values in workgroup memory. What the next slice needs is loaded 16 bytes at a time, which are PACK vectors of four
-// numbers, and kept by the threads until there is room for it. Behind the last query, key or vector those are loaded again.
+// Slices of queries, keys and values in workgroup memory. Threads load the data of the next slice 16 bytes at a time, which are PACK vectors of
+// four numbers, and keep them in registers until there is room. Past the last query, key or vector, the last one is loaded again.
 //: const HEAD_DIM4 THREADS LANES ROWS KEYS COLUMNS VALUES PACK QUERY_LOADS KEY_LOADS VALUE_LOADS
 
-// One more than there are: neighbours that write other keys or values of a group meet other banks.
+// Plus one, which moves neighbours that write other keys or values of a group to different banks.
 const ROW_GROUPS: u32 = ROWS / 4u + 1u;
 const PACKS: u32 = (HEAD_DIM4 + PACK - 1u) / PACK; // of a head
 const ABREAST: u32 = THREADS / 4u; // queries or keys that the threads load together, four neighbours 64 bytes of each
 const SPAN: u32 = THREADS / VALUES; // threads that load a value together
 
-// A vector of all queries, and of all keys of a tile. Arrays of arrays, so that what devices do to keep an index within bounds is done once for
-// many. The gap lets neighbours that write different vectors meet different banks.
+// A vector of all queries, and of all keys of a tile. Nested arrays, so that a device checks bounds once for many accesses. The gap moves
+// neighbours that write different vectors to different banks.
 struct Queries {
   at: array<array<vec4f, 4>, ROW_GROUPS>,
   gap: array<vec4f, 2>,
@@ -29,7 +29,7 @@ var<private> query$n: vec4f; //: each n QUERY_LOADS
 var<private> key$n: Packed; //: each n KEY_LOADS
 var<private> value$n: Packed; //: each n VALUE_LOADS
 
-// Index of the first vector of a query row, and of the keys and the values of a row of the cache.
+// Index of the first vector of a query row, and of the keys and the values of a cache row.
 fn query_head(row: u32, kv_head: u32) -> u32 {
   return row / p.group * p.q_stride4 + p.q_offset4 + (kv_head * p.group + row % p.group) * HEAD_DIM4;
 }
@@ -42,12 +42,12 @@ fn value_head(row: u32, kv_head: u32) -> u32 {
   return row * p.v_stride4 + p.v_offset4 + kv_head * HEAD_DIM4;
 }
 
-// The last of a head for what is behind it, where heads are not whole multiples of what the threads load at once.
+// Clamps an index to the last of a head, if the heads are not whole multiples of `step`.
 fn bounded(at: u32, count: u32, step: u32) -> u32 {
   return select(at, min(at, count - 1u), count % step != 0u);
 }
 
-// What a thread loads of a slice: a query's vector, a key of the tile and a pack of it, a value of the slice.
+// Vectors that a thread loads for a slice: of a query, a key of the tile and a pack of it, a value of the slice.
 fn query_vector(slice: u32, thread: u32) -> u32 {
   return bounded(slice * 4u + thread % 4u, HEAD_DIM4, 4u);
 }
@@ -65,12 +65,12 @@ fn value_pack(n: u32, thread: u32) -> u32 {
   return bounded(thread % SPAN + n * SPAN, PACKS, SPAN);
 }
 
-// Which queries a thread loads, of the workgroup's from `first` to `last`.
+// Sets the queries that a thread loads, among those of the workgroup from `first` to `last`.
 fn choose_queries(first: u32, last: u32, kv_head: u32, thread: u32) {
   query_head$n = query_head(min(first + thread / 4u + $nu * ABREAST, last), kv_head); //: each n QUERY_LOADS
 }
 
-// Of a tile whose first key is in `row` of the cache, and its last one `last` behind it.
+// Loads queries and keys of a tile whose first key is in cache row `row`, and its last one in `row + last`.
 fn load_scores(slice: u32, row: u32, last: u32, kv_head: u32, thread: u32) {
   query$n = q[query_head$n + query_vector(slice, thread)]; //: each n QUERY_LOADS
   if slice % PACK == 0u {
@@ -110,7 +110,7 @@ fn publish_values(thread: u32) {
 //: end
 }
 
-// Vector `at` of a head, or zeros behind its last.
+// Vector `at` of a head, or zeros past its last.
 fn within(x: vec4f, at: u32) -> vec4f {
   return select(vec4f(0.0), x, HEAD_DIM4 % 4u == 0u || at < HEAD_DIM4);
 }

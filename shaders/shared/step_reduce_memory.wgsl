@@ -1,5 +1,5 @@
-// Largest scores and sums of weights of a workgroup's rows, four rows at a time, through workgroup memory: of PARTS parts of the threads first,
-// then of those.
+// Maxima of scores and sums of weights over a workgroup's rows, four rows at a time, through workgroup memory: first over each of PARTS parts of
+// the threads, then over the parts.
 //: const ROWS4 THREADS PARTS
 
 struct Ids {

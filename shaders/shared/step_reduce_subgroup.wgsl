@@ -1,5 +1,5 @@
-// Largest scores and sums of weights of a workgroup's rows, four rows at a time: across the lanes of subgroups, then across subgroups
-// through workgroup memory.
+// Maxima of scores and sums of weights over a workgroup's rows, four rows at a time: across the lanes of subgroups, then across subgroups through
+// workgroup memory.
 //: const ROWS4 THREADS
 //: use $SUBGROUP_FILE
 

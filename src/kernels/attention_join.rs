@@ -1,5 +1,5 @@
-//! Partial attentions over splits of the context to one: the second half of a split
-//! [`attention_step`](super::attention_step) (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
+//! Joins the partial results of a split [`attention_step`](super::attention_step)
+//! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
 use super::attention::Heads;
 use super::{Variant, linear_grid, params};
@@ -8,7 +8,7 @@ use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::layout::LaneLayout;
 use crate::shader::Shader;
 
-/// The kernel for a head width, and results that are multiplied by the sigmoid of their gates or not.
+/// The kernel for a head width, with or without gates.
 pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
     let shader = Shader::new("attention_join").set("HEAD_DIM4", head_dim / 4).set("GATED", is_gated.into());
     let variant = Variant::AttentionJoin { head_dim, is_gated };
@@ -16,10 +16,10 @@ pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
     Kernel::new(format!("attention_join<{head_dim}{gated}>"), Features::NONE, shader, variant)
 }
 
-/// Records it for `rows` rows, a token's query head each, of `splits` splits.
+/// Records the join of `splits` splits for `rows` rows, each of a token's query head.
 ///
-/// `partials`: `// [splits, rows, head_dim + 4]`; `gates`, with the query heads of a token: `// [rows / heads, heads, head_dim]`;
-/// `out`: `// [rows, head_dim]`, those of a token in this order.
+/// `partials`: `// [splits, rows, head_dim + 4]`; `gates`, with the query heads of a token: `// [rows / heads, heads, head_dim]`; `out`:
+/// `// [rows, head_dim]`, the row of a token in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
     (rows, splits, head_dim): (usize, usize, usize),

@@ -11,7 +11,7 @@ pub fn kernel() -> Kernel {
     plain("glu")
 }
 
-/// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`, in this order.
+/// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`, in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
     (rows, width): (usize, usize),

@@ -1,9 +1,8 @@
-//! Partial attentions over pieces of the context to one.
+//! Joins partial attentions over splits of the context.
 
-/// Writes for each row the weighted sum of its pieces over the sum of their weights.
+/// Writes for each row the weighted sum of its splits divided by the sum of their weights.
 ///
-/// `partials`: `// [splits, rows, head_dim + 4]`, as [`attention_step`](super::attention_step::compute) writes them;
-/// `out`: `// [rows, head_dim]`.
+/// `partials`: `// [splits, rows, head_dim + 4]` from [`attention_step`](super::attention_step::compute); `out`: `// [rows, head_dim]`.
 pub fn compute((rows, head_dim): (usize, usize), partials: &[f32], out: &mut [f32]) {
     let stride = head_dim + 4;
     for (row, out) in out.chunks_exact_mut(head_dim).enumerate() {

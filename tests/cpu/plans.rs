@@ -26,7 +26,7 @@ fn bytes(plan: &Plan, purpose: Purpose) -> u64 {
 }
 
 /// Bytes of matrices of 4.5 bits a weight, and of vectors.
-fn q4_0((weights, numbers): (u64, u64)) -> u64 {
+fn q4_0(weights: u64, numbers: u64) -> u64 {
     weights / 32 * 18 + numbers * F32
 }
 
@@ -44,7 +44,7 @@ fn the_27b_has_a_state_of_150_mib_and_keys_and_values_of_64_kib_a_token() {
     let vectors = 48 * (recurrent.1 + norms) + 16 * (attention.1 + norms) + hidden;
     assert_eq!((matrices, vectors), (26_893_352_960, 2_645_504));
     let plan = planned("qwen3.5-27b", 4096);
-    assert_eq!(bytes(&plan, Purpose::TextWeights), q4_0((matrices, vectors)));
+    assert_eq!(bytes(&plan, Purpose::TextWeights), q4_0(matrices, vectors));
 
     let text = published("qwen3.5-27b").unwrap().text().clone();
     let entry = 16 * 2 * 4 * 256 * F16;
@@ -73,7 +73,7 @@ fn the_90b_has_keys_and_values_of_320_kib_a_token_and_80_kib_a_row_of_a_picture(
     let vectors = 100 * 2 * hidden + 20 * 2 * 128 + hidden;
     assert_eq!((matrices, vectors), (87_665_213_440, 1_651_712));
     let plan = planned("llama-3.2-90b-vision", 4096);
-    assert_eq!(bytes(&plan, Purpose::TextWeights), q4_0((matrices, vectors)));
+    assert_eq!(bytes(&plan, Purpose::TextWeights), q4_0(matrices, vectors));
 
     let text = published("llama-3.2-90b-vision").unwrap().text().clone();
     let (entry, row) = (80 * 2 * 8 * 128 * F16, 20 * 2 * 8 * 128 * F16);

@@ -24,11 +24,11 @@ fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
 fn blocks_of(layout: Layout, shape: MatrixShape, planes: &[Vec<u8>]) -> Vec<u8> {
     let (_, elements) = block_size(layout).expect("blocks");
     let per_row = shape.cols / elements;
-    let one = |index: usize| block(layout, (index / per_row, index % per_row), per_row, planes);
+    let one = |index: usize| block(layout, index / per_row, index % per_row, per_row, planes);
     (0..shape.rows * per_row).flat_map(one).collect()
 }
 
-fn block(layout: Layout, (row, at): (usize, usize), per_row: usize, planes: &[Vec<u8>]) -> Vec<u8> {
+fn block(layout: Layout, row: usize, at: usize, per_row: usize, planes: &[Vec<u8>]) -> Vec<u8> {
     let index = row * per_row + at;
     // Piece `i` of `count` a block, of `size` bytes, in a plane that has four rows side by side.
     let piece = |plane: &[u8], count: usize, i: usize, size: usize| {
