@@ -2,7 +2,8 @@
 
 use ocelli::Result;
 use ocelli::families::{ModelConfig, definition};
-use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles, vision_angles};
+use ocelli::layers::rope::{inverse_frequencies, query_scales, text_angles};
+use ocelli::layers::vision::{Frequencies, PatchRope};
 use ocelli::memory::{MemoryOptions, plan};
 use ocelli::package::manifest::Manifest;
 
@@ -53,6 +54,9 @@ pub(super) fn derive(config: &ModelConfig) {
     assert_eq!(text_angles(&text.rope, &frequencies, &last).len(), text.head_dim / 2);
     assert_eq!(query_scales(text.query_scaling.as_ref(), &last).len(), 1);
     if let Some(vision) = config.vision() {
-        assert_eq!(vision_angles(vision.rope_theta, vision.head_dim, 2, 3).len(), 6 * (vision.head_dim / 2));
+        let frequencies = Frequencies::Alternating;
+        let rope = PatchRope { theta: vision.rope_theta, pairs: vision.rope_pairs, frequencies };
+        let places = (0..6).map(|patch| (patch / 3, patch % 3));
+        assert_eq!(rope.angles(vision.head_dim, places).len(), 6 * (vision.head_dim / 2));
     }
 }

@@ -168,6 +168,15 @@ fn no_precision(name: &str) -> Error {
     Error::request("kvPrecision", format!("{name:?} is none of f32, f16 and int8"))
 }
 
+/// Size of a picture in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PixelSize {
+    /// Pixels from left to right.
+    pub width: usize,
+    /// Pixels from top to bottom.
+    pub height: usize,
+}
+
 /// Size of one picture as the model sees it, in cells. What a cell is, and how many tokens it takes, the family says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageGrid {

@@ -24,7 +24,7 @@ pub enum ModelConfig {
     Qwen3Vl(qwen3_vl::Config),
 }
 
-/// What packages are of that were made before there were families.
+/// Family of packages without a `family` field, which were made before there were several.
 const FIRST_FAMILY: &str = "mistral3";
 
 impl Serialize for ModelConfig {
@@ -64,7 +64,7 @@ impl ModelConfig {
         }
     }
 
-    /// The decoder, to be changed.
+    /// The decoder, mutable.
     pub fn text_mut(&mut self) -> &mut TextConfig {
         match self {
             Self::Llama(config) => &mut config.text,
@@ -75,7 +75,7 @@ impl ModelConfig {
         }
     }
 
-    /// The picture side of Mistral3, if there is one.
+    /// The Pixtral tower, in a model of Mistral3 that has one.
     pub fn vision(&self) -> Option<&mistral3::VisionConfig> {
         if let Self::Mistral3(config) = self { config.vision.as_ref() } else { None }
     }

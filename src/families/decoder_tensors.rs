@@ -1,4 +1,4 @@
-//! The tensors of a plain decoder: grouped-query attention and a gated feed-forward behind a norm each, without biases.
+//! The tensors of a plain decoder: grouped-query attention and a gated feed-forward, each after a norm, without biases.
 
 use super::tensor_spec::{Role, TensorSpec};
 use crate::config::{LayerKind, TextConfig};
@@ -6,9 +6,9 @@ use crate::config::{LayerKind, TextConfig};
 /// Prefixes of a decoder's tensors in Hugging Face checkpoints, likeliest first.
 #[derive(Debug, Clone, Copy)]
 pub struct HfPrefixes {
-    /// Of the embedding, the layers and the final norm.
+    /// Prefixes of the embedding, the layers and the final norm.
     pub decoder: &'static [&'static str],
-    /// Of the output projection.
+    /// Prefixes of the output projection.
     pub head: &'static [&'static str],
 }
 

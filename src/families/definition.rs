@@ -1,42 +1,42 @@
-//! What each family defines: all that the rest of the crate asks of a model without knowing its family.
+//! The interface of a model family: everything the rest of the crate needs to know about a model.
 
 use super::readers::Family;
 use super::tensor_spec::TensorSpec;
-use super::tower::Tower;
 use crate::chat::layout::ChatLayout;
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, MANIFEST_FILE, Result};
 use crate::image::{PreparedImage, Rgb8, resample};
 use crate::layers::Decoder;
+use crate::layers::vision::Tower;
 use crate::weights::WeightStore;
 
-/// A model of some family, by its configuration.
+/// A model of some family, implemented by its configuration.
 pub trait Definition {
-    /// What the family knows without a model at hand.
+    /// The family.
     fn family(&self) -> &'static Family;
 
-    /// Every tensor of a model whose configuration was found valid, in the order of use.
+    /// All tensors of a model with a valid configuration, in the order of use.
     fn tensors(&self) -> Box<dyn Iterator<Item = TensorSpec> + '_>;
 
-    /// How pictures are sized and written into the prompt; `None` for a model that reads no pictures.
+    /// Rules for sizes and tokens of pictures; `None` for a text model.
     fn pictures(&self) -> Option<&dyn Pictures> {
         None
     }
 
-    /// The picture side in a line, for people; empty for a model without one.
+    /// The tower in one line, for people; empty for a text model.
     fn vision_summary(&self) -> String {
         String::new()
     }
 
-    /// Takes the weights of the decoder; [`Error::InvalidPackage`] if one is missing.
+    /// Builds the decoder from its weights; [`Error::InvalidPackage`] if one is missing.
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder>;
 
-    /// The picture side, without its weights; `None` for a model that reads no pictures.
-    fn tower(&self) -> Option<Box<dyn Tower>> {
+    /// The tower, without its weights; `None` for a text model.
+    fn tower(&self) -> Option<Tower> {
         None
     }
 
-    /// The layout of conversations of that name; [`Error::InvalidPackage`] that lists the names there are.
+    /// The chat layout of that name; otherwise an [`Error::InvalidPackage`] that lists the known names.
     fn chat_layout(&self, name: &str) -> Result<&'static ChatLayout> {
         let layouts = self.family().chat_layouts;
         layouts.iter().find(|layout| layout.name == name).copied().ok_or_else(|| {
@@ -45,43 +45,46 @@ pub trait Definition {
         })
     }
 
-    /// Names of tensors in GGUF files that repeat a part of others and are not read.
+    /// Names of tensors in GGUF files that only repeat a part of others; importers skip them.
     fn gguf_copies(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether a tensor of a GGUF file is of a part that is not run.
+    /// Returns whether a tensor of a GGUF file belongs to a part that is not run, such as heads for multi-token prediction.
     fn gguf_leaves_out(&self, _name: &str) -> bool {
         false
     }
 }
 
-/// What a picture becomes on its way into the prompt.
+/// Sizes of pictures, and their tokens in the prompt.
 pub trait Pictures {
-    /// Longest edge in pixels that a picture is shown at where memory is no matter; of a family that bounds pixels and not edges, here and
-    /// below, the side of a square of as many.
-    fn largest_edge(&self) -> usize;
+    /// Largest size at which a picture is shown, however much memory there is.
+    fn size_limit(&self) -> SizeLimit;
 
-    /// What edges are multiples of: one cell of the grid, in pixels.
+    /// [`Self::size_limit`] as an edge. Plans and requests limit pictures by an edge, which families that limit areas square.
+    fn largest_edge(&self) -> usize {
+        self.size_limit().edge()
+    }
+
+    /// Side of a cell of the grid in pixels; edges of resized pictures are multiples of it.
     fn cell(&self) -> usize;
 
-    /// The grid of cells in which a picture of `(width, height)` pixels is shown if no edge may exceed `longest_edge`, but for rounding
-    /// up to whole cells; [`Error::Internal`] for sizes of zero.
-    fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid>;
+    /// The grid of cells at which a picture of that size is shown, if the limit is `longest_edge` (before rounding up to whole cells);
+    /// [`Error::Internal`] for sizes of zero.
+    fn grid(&self, from: PixelSize, longest_edge: usize) -> Result<ImageGrid>;
 
-    /// The token that stands for a row of features wherever it occurs in a prompt.
+    /// The token whose embeddings are replaced by features.
     fn image_token(&self) -> u32;
 
-    /// The tokens of a picture in the prompt, those that only mark its ends and rows included.
+    /// The tokens of a picture in the prompt, including those that mark its ends and rows.
     fn tokens(&self, grid: ImageGrid) -> Vec<u32>;
 
-    /// How many of [`Self::tokens`] are the image token.
+    /// Number of image tokens among [`Self::tokens`].
     fn rows(&self, grid: ImageGrid) -> usize {
         grid.rows * grid.cols
     }
 
-    /// Rows of features that an image token has: one that it starts from, and one for each of the decoder's first layers behind which it is
-    /// added.
+    /// Rows of features of an image token: its embedding, and with DeepStack one for each of the first decoder layers, added after it.
     fn rows_of_token(&self) -> usize {
         1
     }
@@ -91,36 +94,55 @@ pub trait Pictures {
         self.rows(grid) * self.rows_of_token()
     }
 
-    /// Rows of features of a prompt of so many tokens at most, where nothing but the context bounds them.
+    /// Most rows of features in a prompt of `context` tokens; 0 where the context does not bound them.
     fn most_feature_rows(&self, context: usize) -> usize {
         context * self.rows_of_token()
     }
 
-    /// Whether what is behind a picture's token is computed apart from what is before it.
+    /// Returns whether a picture must be at the beginning of a pass, so that a prompt is cut before each.
     fn begin_passes(&self) -> bool {
         false
     }
 
-    /// The pictures that a memory plan looks at, for prompts of at most `context` tokens: for its rows of features none takes fewer
-    /// positions, which leave room for more of the cache.
+    /// The pictures that a memory plan must have room for, in prompts of at most `context` tokens: of all pictures with as many rows of
+    /// features, these take the fewest positions, which leaves the most for the KV cache.
     fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape>;
 
-    /// Resamples a picture to the size the model wants.
+    /// Resizes a picture for the model.
     ///
     /// # Errors
-    /// [`Error::InvalidImage`] when the pixels do not fit the size; as [`Self::grid`].
+    /// [`Error::InvalidImage`] if the number of pixels does not match the size; the errors of [`Self::grid`].
     fn prepare(&self, picture: &Rgb8, longest_edge: usize) -> Result<PreparedImage> {
         picture.check()?;
-        let grid = self.grid((picture.width as usize, picture.height as usize), longest_edge)?;
+        let grid = self.grid(picture.into(), longest_edge)?;
         Ok(resample(picture, grid, self.cell()))
+    }
+}
+
+/// The size that a family limits pictures to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeLimit {
+    /// Pixels of the longer edge.
+    Edge(usize),
+    /// Pixels of the whole picture.
+    Area(usize),
+}
+
+impl SizeLimit {
+    /// The longest edge, or the side of the square of that area.
+    pub fn edge(self) -> usize {
+        match self {
+            Self::Edge(edge) => edge,
+            Self::Area(pixels) => pixels.isqrt(),
+        }
     }
 }
 
 /// A picture in the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureShape {
-    /// Its cells.
+    /// Its grid of cells.
     pub grid: ImageGrid,
-    /// Entries of the context that it takes.
+    /// Tokens of the prompt that it takes.
     pub tokens: usize,
 }

@@ -1,7 +1,7 @@
-//! One folder a model family: all that distinguishes it from the others.
+//! Model families, one folder each: everything that distinguishes a family from the others.
 //!
-//! [`ModelConfig`] is data, the enum of what `model.json` may hold. [`definition()`] leads from it to what the family defines: its tensors,
-//! its chat layouts, its pictures.
+//! [`ModelConfig`] is the enum of configurations in `model.json`. [`definition()`] returns the family's [`Definition`]: tensors, chat layouts,
+//! rules for pictures, tower and decoder.
 
 pub mod config;
 pub mod decoder_tensors;
@@ -14,9 +14,9 @@ pub mod qwen3_vl;
 pub mod readers;
 pub mod table;
 pub mod tensor_spec;
-pub mod tower;
+mod vision_faults;
 
 pub use config::ModelConfig;
-pub use definition::{Definition, PictureShape, Pictures};
+pub use definition::{Definition, PictureShape, Pictures, SizeLimit};
 pub use table::definition;
 pub use tensor_spec::{Role, TensorSpec};

@@ -1,4 +1,4 @@
-//! How a family's checkpoints are recognised and read. One [`Family`] each stands in [`super::table`].
+//! Recognition and readers of a family's checkpoints. Each [`Family`] is listed in [`super::table`].
 
 use super::config::ModelConfig;
 use crate::chat::layout::ChatLayout;
@@ -7,22 +7,22 @@ use crate::checkpoint::hf::files::HfFiles;
 use crate::error::Result;
 use crate::sampling::SamplingDefaults;
 
-/// What a family knows without a model at hand.
+/// The part of a family that does not depend on a model's configuration.
 #[derive(Debug)]
 pub struct Family {
     /// Its name in `model.json`.
     pub name: &'static str,
-    /// Tokens that begin and end in the published vocabularies.
+    /// Tokens that begin and end texts in the published vocabularies.
     pub chat: ChatDefaults,
-    /// The layouts of conversations that its models may be used with, the usual one first. There is at least one.
+    /// Chat layouts of its models, the usual one first; at least one.
     pub chat_layouts: &'static [&'static ChatLayout],
-    /// The pattern that splits text, where the family knows better than the vocabulary's file.
+    /// The pre-tokenizer's pattern, where that in the vocabulary's file may be wrong.
     pub split_pattern: Option<&'static str>,
-    /// How the vocabularies split text, where there are no GGUF files that name it.
+    /// The pre-tokenizer, in families without GGUF files that name it.
     pub pre_tokenizer: Option<&'static PreTokenizer>,
 }
 
-/// How a family's checkpoints are read: apart from the family, so that a module that runs models and imports none has nothing of it.
+/// Readers of a family's checkpoints. They are separate from [`Family`] so that they are not linked into the engine's wasm module.
 #[derive(Debug)]
 pub struct Readers {
     /// The family.
@@ -33,53 +33,53 @@ pub struct Readers {
     pub gguf: Option<GgufReader>,
 }
 
-/// The reader of Hugging Face checkpoints.
+/// A reader of Hugging Face checkpoints.
 #[derive(Debug)]
 pub struct HfReader {
-    /// What `architectures` may name.
+    /// Supported values of `architectures`.
     pub architectures: &'static [&'static str],
-    /// What `model_type` may be where there are no `architectures`.
+    /// Supported values of `model_type`, in files without `architectures`.
     pub model_types: &'static [&'static str],
-    /// Reads the configuration, and the tokens where the files name none. Whether the head is tied is what the files claim; the weights have
-    /// the last word.
+    /// Reads the configuration, and the tokens to use where the files name none. It reports `tie_word_embeddings` as in the files; the importer
+    /// corrects it by the weights.
     pub read: fn(&HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)>,
 }
 
-/// Tokens of conversations where a checkpoint names none.
+/// Tokens and sampling of conversations where a checkpoint says nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatDefaults {
-    /// First token of every prompt; `None` for models without one, whatever their files name.
+    /// First token of every prompt; `None` for models without one, even if their files name one.
     pub bos: Option<u32>,
     /// Token that ends an answer.
     pub eos: u32,
-    /// Token that fills unused places.
+    /// Padding token.
     pub pad: Option<u32>,
-    /// How tokens are chosen, where the publisher recommends for the family's layouts of conversations what the files do not say.
+    /// Sampling that the publisher recommends for the family's chat layouts.
     pub sampling: Option<SamplingDefaults>,
-    /// The same for answers that the model thinks about before: to text, and where there are pictures.
+    /// The same for answers with reasoning: to text, and to prompts with pictures.
     pub thinking: Option<[SamplingDefaults; 2]>,
 }
 
-/// The reader of GGUF files.
+/// A reader of GGUF files.
 #[derive(Debug)]
 pub struct GgufReader {
-    /// What `general.architecture` may be.
+    /// Supported values of `general.architecture`.
     pub architectures: &'static [&'static str],
-    /// How its vocabularies split text. Of two families with one architecture, the one that knows the file's tokenizer reads it.
+    /// Its pre-tokenizers. Where two families share an architecture, the file's pre-tokenizer decides which reads it.
     pub pre_tokenizers: &'static [PreTokenizer],
     /// Reads the configuration.
     pub read: fn(&GgufFiles<'_>) -> Result<ModelConfig>,
 }
 
-/// A pre-tokeniser that llama.cpp knows by name.
+/// A pre-tokenizer that llama.cpp knows by name.
 #[derive(Debug)]
 pub struct PreTokenizer {
-    /// What `tokenizer.ggml.pre` may be.
+    /// Values of `tokenizer.ggml.pre`.
     pub names: &'static [&'static str],
     /// The pattern that splits text.
     pub pattern: &'static str,
-    /// Whether text is brought to Unicode's form NFC first.
+    /// Normalise text to NFC first.
     pub nfc: bool,
-    /// Whether a piece of text that is a token as a whole skips the merges.
+    /// Take a piece of text that is a token as a whole without applying merges.
     pub ignore_merges: bool,
 }

@@ -1,10 +1,10 @@
-//! The families there are. With [`super::config`], the only place that names one.
+//! All families. This and [`super::config`] are the only places that name them.
 
 use super::config::ModelConfig;
 use super::definition::Definition;
 use super::readers::{Family, Readers};
 
-/// What reads checkpoints, in the order in which they are offered to it.
+/// Readers of checkpoints, in the order in which they are tried.
 pub static READERS: [&Readers; 5] = [
     &super::mistral3::definition::READERS,
     &super::llama::definition::READERS,
@@ -13,12 +13,12 @@ pub static READERS: [&Readers; 5] = [
     &super::mllama::definition::READERS,
 ];
 
-/// What reads the checkpoints of a family.
+/// The readers of a family's checkpoints.
 pub fn readers_of(family: &Family) -> Option<&'static Readers> {
     READERS.into_iter().find(|readers| readers.family.name == family.name)
 }
 
-/// What the model's family defines.
+/// The family's definition for a model.
 pub fn definition(config: &ModelConfig) -> &dyn Definition {
     match config {
         ModelConfig::Llama(config) => config,

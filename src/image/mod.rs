@@ -9,8 +9,15 @@ pub mod resize;
 pub use ocelli_pictures::Rgb8;
 
 pub use crate::config::ImageGrid;
+use crate::config::PixelSize;
 use crate::error::Result;
 pub use prepare::{Fingerprint, PreparedImage, fingerprint, fingerprint_in, resample};
+
+impl From<&Rgb8> for PixelSize {
+    fn from(picture: &Rgb8) -> Self {
+        Self { width: picture.width as usize, height: picture.height as usize }
+    }
+}
 
 /// Reads a picture file of at most so many megapixels.
 pub type Decode = fn(&[u8], u32) -> Result<Rgb8>;

@@ -1,4 +1,4 @@
-//! Attention to the pictures in sight, with its norm before and its residual behind.
+//! Cross-attention to the visible pictures, with the norm before it and the residual sum after it.
 
 use std::slice::from_ref;
 
@@ -15,7 +15,7 @@ use crate::state::PictureState;
 use crate::weights::Weight;
 
 /// `x += o(attention(norm(q), norm(k), v))`, where q is a product of the normed x, k and v of pictures' features. Nothing is rotated and
-/// every row sees every row of the pictures. The gate of the published models is part of `o_proj`.
+/// every row attends to all rows of the pictures. The gate of the published models is folded into `o_proj`.
 #[derive(Debug)]
 pub struct CrossAttention {
     /// The norm before it.
@@ -26,7 +26,7 @@ pub struct CrossAttention {
     pub kv_proj: FusedLinear,
     /// `// [hidden, q * dim]`
     pub o_proj: Weight,
-    /// How many heads there are, and how wide they are.
+    /// Number and width of the heads.
     pub heads: rope_append::Heads,
     /// Norms of the queries and keys of every head.
     pub head_norms: HeadNorms,
@@ -54,7 +54,7 @@ impl CrossAttention {
         add(pass, &self.o_proj, (&product, pass.lane_layout(q * dim)), &x)
     }
 
-    /// Keys and values of the picture that the pass begins with, if it begins with one, to where they are kept.
+    /// Records keys and values of the picture that the pass begins with, if there is one, into the picture's cache.
     fn keys_values(&self, pass: &mut Pass<'_>, seen: &PictureState) -> Result<()> {
         // No step begins with a picture.
         if pass.is_step() {
@@ -95,7 +95,7 @@ impl CrossAttention {
                 let q = &Heads { buffer: queries, stride, offset: 0 }; // [rows, q_heads, head_dim]
                 flash::record(pass.recording, &flash::Attention { q, gates: None, kv, out, shape, tuning })
             }
-            // No row is behind another: each is the last of a step of its own.
+            // Rows do not attend to one another, so each is recorded as the only row of a step.
             Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
                 let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
                 let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());

@@ -1,4 +1,4 @@
-//! A gated delta net with its norm before and its residual behind.
+//! A gated delta net with the norm before it and the residual sum after it.
 
 use super::linear::{Norm, add, normed};
 use super::pass::Pass;
@@ -14,25 +14,25 @@ use crate::weights::Weight;
 /// `x += out(norm(scan(silu(conv(qkv)), b, a)) * silu(z))`, where q, k and v, z, b and a are products of the normed x.
 #[derive(Debug)]
 pub struct DeltaNet {
-    /// The norm before it.
+    /// The norm before the products.
     pub norm: Norm,
     /// Queries, keys, values and the gates z, then b and a, as matrices in this order. `// [config.width(), hidden]`
     pub in_proj: Vec<Weight>,
-    /// Of the convolution, the newest token's last. `// [channels, 4]`
+    /// Weights of the convolution, the newest token's last. `// [channels, 4]`
     pub conv: Slice,
-    /// How fast each head forgets, and what is added to a before. `// [value_heads]` each
+    /// Decay rates of the heads, and the biases that are added to a. `// [value_heads]` each
     pub rates: [Slice; 2],
     /// The norm of every head of the result. `// [head_dim]`
     pub head_norm: Slice,
     /// `// [hidden, value_heads * head_dim]`
     pub out_proj: Weight,
-    /// Its sizes.
+    /// Sizes.
     pub config: DeltaConfig,
 }
 
 impl DeltaNet {
-    /// Records the layer over the rows in `pass.work.x`. Of a token and drafts behind it the state keeps the products, and is itself as it was
-    /// before: see `bring_forward`.
+    /// Records the layer over the rows in `pass.work.x`. With drafts the state is left unchanged and keeps the products of the rows, for
+    /// `bring_forward` to replay those that are accepted.
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
         let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
         let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
@@ -43,14 +43,14 @@ impl DeltaNet {
             (pass.work.qkv.all(), NormMode::All)
         };
         normed(pass, &self.in_proj, &self.norm, (&x, count), &rows)?; // [rows, q | k | v | z | b | a]
-        // Heads are normed in place, each by a workgroup: groups of an order are within heads.
+        // A workgroup norms a head in place, so that the groups of a lane layout must be within heads.
         let lane_layout = pass.lane_layout(self.config.head_dim);
         self.scan(pass.recording, (&rows, count), state, (&out, lane_layout), mode)?; // [rows, value_heads, head_dim]
         add(pass, &self.out_proj, (&out, lane_layout), &x)
     }
 
-    /// Has the state see the first `count` of the rows that it keeps the products of, as if each had been a step of its own. `out`: somewhere to
-    /// work. `// [count, value_heads, head_dim]`
+    /// Records the replay of the first `count` saved rows into the recurrent state, one step each. `out` is scratch memory.
+    /// `// [count, value_heads, head_dim]`
     pub(super) fn bring_forward(
         &self,
         recording: &mut Recording,
@@ -62,7 +62,7 @@ impl DeltaNet {
         self.scan(recording, (rows, count), state, (out, LaneLayout::NATURAL), NormMode::Keep)
     }
 
-    /// What lies between the products: the state is changed if the convolution's last inputs are kept.
+    /// Records everything between the two products. The state changes unless `mode` is [`NormMode::Norm`].
     fn scan(
         &self,
         recording: &mut Recording,

@@ -8,50 +8,51 @@ use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::LaneLayout;
 use crate::kernels::attention_step::reach;
+use crate::kernels::rope_append::table_stride;
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
 
-/// What a recording of a pass depends on besides its rows.
+/// The kind of a pass, on which a recording depends besides the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Many rows of a prompt, by the kernels for many rows. The recording is for these very entries.
+    /// Many rows of a prompt, by the kernels for many rows. The recording is for these entries only.
     Chunk {
         /// Cache entry of the first row.
         first_entry: usize,
     },
-    /// One token, a token and drafts behind it, or a token of each of several conversations, by the kernels for few rows. Where the rows
-    /// stand is read from the step buffer on the GPU, so one recording serves any number of tokens.
+    /// One token, a token and drafts after it, or a token of each of several conversations, by the kernels for few rows. Kernels read the
+    /// positions of the rows from the step buffer on the GPU, so that one recording serves any number of tokens.
     Step {
-        /// How far attention looks: [`reach`].
+        /// Entries that attention covers: [`reach`].
         reach: usize,
-        /// Whether each row is one of another conversation.
+        /// Set if each row belongs to another conversation.
         apart: bool,
     },
 }
 
 impl Form {
-    /// A step of so many rows, the first at cache entry `entry`.
+    /// A step of `rows` rows, the first at cache entry `entry`.
     pub(crate) fn step(entry: usize, rows: usize) -> Self {
         Self::Step { reach: reach(entry + rows), apart: false }
     }
 }
 
-/// Rows on their way through the layers.
+/// Rows that pass through the layers together.
 ///
 /// Three things that are often one number are kept apart: the *cache entry* of a row (where its keys and values go: consecutive, from
 /// `first_entry` or the step buffer on), its *position id* (what its rotation stands for), and the *row of the rope table* that holds
 /// this rotation (entry minus the entry that the table begins with, see [`super::step`]).
 #[derive(Debug)]
 pub struct Pass<'a> {
-    /// Where launches go.
+    /// Receives the dispatches.
     pub recording: &'a mut Recording,
     /// The buffers that layers use in turn.
     pub work: &'a Workspace,
     /// Rows in `work.x`. `// [rows, hidden]`
     pub rows: usize,
-    /// Which kernels do the work.
+    /// Selects the kernels.
     pub form: Form,
-    /// Rows of pictures' features that some rows started from, where there are any. `// [features, hidden]`
+    /// Rows of pictures' features, if the pass has any. `// [features, hidden]`
     pub features: Option<Slice>,
 }
 
@@ -61,7 +62,7 @@ impl Pass<'_> {
         self.work.x.all()
     }
 
-    /// How rows of `width` numbers lie that products with a matrix read: of a step in order for the lanes of the device.
+    /// Lane layout of rows of `width` numbers that products with a matrix read; natural in chunks.
     pub(super) fn lane_layout(&self, width: usize) -> LaneLayout {
         if self.is_step() {
             LaneLayout::of(self.recording.kernel_config().class.lanes_share_rows(), width)
@@ -70,7 +71,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether it is a [`Form::Step`].
+    /// Returns whether the form is [`Form::Step`].
     pub fn is_step(&self) -> bool {
         matches!(self.form, Form::Step { .. })
     }
@@ -81,51 +82,62 @@ impl Pass<'_> {
 pub struct TextRows {
     /// Tokens of a prompt.
     pub prompt: usize,
-    /// Rows of logits; no more than of a prompt.
+    /// Rows of logits; at most as many as of a prompt.
     pub head: usize,
-    /// Of a step: of a token and drafts behind it, or of several conversations; no more than of logits, and 1 where there are neither.
+    /// Rows of a step: a token and drafts after it, or a token of each of several conversations. At most as many as rows of logits; 1 without
+    /// drafts and batches.
     pub step: usize,
 }
 
-/// Buffers that every layer uses in turn, for up to so many tokens.
+impl TextRows {
+    /// Bytes of the step buffer for conversations of at most `context` entries: it has the rope table of a chunk, or of a step of several
+    /// conversations.
+    pub fn step_bytes(self, config: &TextConfig, context: usize) -> u64 {
+        let alone = step::table_at(context) + self.prompt.max(step::TABLE_ROWS) * table_stride(config.head_dim);
+        let batch = step::max_batch(config, self.step) * step::words_apart(config, context);
+        (alone.max(batch) * size_of::<u32>()) as u64
+    }
+}
+
+/// Buffers that every layer uses in turn.
 #[derive(Debug)]
 pub struct Workspace {
     /// Residual stream. `// [tokens, hidden]`
     pub x: Buffer,
     /// Normed rows. `// [tokens, hidden]`
     pub h: Buffer,
-    /// What mixers make of the normed rows. `// [tokens, mixer_widths()[0]]`
+    /// First products of mixers. `// [tokens, mixer_widths()[0]]`
     pub qkv: Buffer,
-    /// What mixers come to. `// [tokens, mixer_widths()[1]]`
+    /// Results of mixers before their output product. `// [tokens, mixer_widths()[1]]`
     pub attn: Buffer,
-    /// Gates of the feed-forward and what they are for. `// [tokens, 2 * intermediate]`
+    /// Gates and inner rows of the feed-forward. `// [tokens, 2 * intermediate]`
     pub gate_up: Buffer,
     /// `// [tokens, intermediate]`
     pub act: Buffer,
-    /// Where the next pass is in the conversation: see [`step`].
+    /// The step buffer, which holds the position of the next pass: see [`step`].
     pub step: Buffer,
-    /// Cache entries that the step buffer's rope table has rows for, and what was known of their positions.
+    /// Cache entries with a row in the step buffer's rope table, and the positions that it was computed for.
     pub(crate) table: (Range<usize>, Positions),
-    /// The word that this table begins at.
+    /// First word of this table.
     pub(crate) table_at: usize,
-    /// The pages that the step buffer names.
+    /// Pages in the step buffer.
     pub(crate) pages: Vec<u32>,
-    /// Partial results where several workgroups share a step's attention.
+    /// Partial results of attention that is split among workgroups.
     pub partials: Buffer,
-    /// What the rows start from: a token, or a row of features. `// [tokens]`
+    /// Inputs of the rows: a token, or a row of features. `// [tokens]`
     pub sources: Buffer,
-    /// Rows the head reads. `// [head rows, hidden]`
+    /// Input of the head. `// [head rows, hidden]`
     pub gathered: Buffer,
-    /// What the head makes of them. `// [head rows, vocab]`
+    /// Output of the head. `// [head rows, vocab]`
     pub logits: Buffer,
-    /// Of every chunk of a row's logits the likeliest token, and its logit, for drafts. `// [2, step rows, chunks, 2]`
+    /// The likeliest token of every chunk of a row's logits, and its logit, for drafts. `// [2, step rows, chunks, 2]`
     pub likeliest: Buffer,
-    /// Storage buffers that a kernel may bind.
+    /// Most storage buffers of a kernel.
     pub(crate) max_bindings: usize,
 }
 
 impl Workspace {
-    /// Buffers for so many rows at a time, of conversations of at most `context` entries. Fails as [`Allocator::alloc`].
+    /// Allocates buffers for so many rows at a time, in conversations of at most `context` entries. Fails as [`Allocator::alloc`].
     pub fn new(gpu: &dyn Allocator, config: &TextConfig, rows: TextRows, context: usize) -> Result<Self> {
         let [qkv, attn] = mixer_widths(config);
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
@@ -138,7 +150,7 @@ impl Workspace {
             attn: alloc_rows("attn", rows.prompt, attn)?,
             gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
             act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
-            step: alloc("step", step::step_bytes(config, (rows.prompt, rows.step), context))?,
+            step: alloc("step", rows.step_bytes(config, context))?,
             table: (0..0, Positions::default()),
             table_at: step::table_at(context),
             pages: Vec::new(),
@@ -161,7 +173,7 @@ fn mixer_widths(config: &TextConfig) -> [usize; 2] {
     [0, 1].map(|buffer| delta[buffer].max(attention[buffer]))
 }
 
-/// Numbers in the widest row of a token, but for its logits.
+/// Numbers in the widest row of a token, except its logits.
 pub fn widest(config: &TextConfig) -> usize {
     mixer_widths(config).into_iter().chain([config.hidden_size, 2 * config.intermediate_size]).max().unwrap_or(0)
 }

@@ -1,6 +1,6 @@
-//! Tables of rotation angles: `YaRN` for the decoder, rows and columns for the tower.
+//! Tables of rotation angles for the decoder.
 //!
-//! As `transformers` computes them (`modeling_rope_utils.py`, `modeling_pixtral.py`): frequencies and their products with
+//! As `transformers` computes them (`modeling_rope_utils.py`): frequencies and their products with
 //! positions are rounded to `f32`, so that far positions rotate by the very angles the model was trained with.
 
 use std::f64::consts::PI;
@@ -66,34 +66,8 @@ pub fn query_scales(scaling: Option<&QueryScaling>, positions: &[[usize; 3]]) ->
     positions.iter().map(scale).collect()
 }
 
-/// Cosine and sine for every patch of a `rows x columns` grid: the first half of the pairs rotates with the row by the even
-/// frequencies, the second with the column by the odd ones. `// [rows * columns, head_dim / 2, 2]`
-pub fn vision_angles(theta: f64, head_dim: usize, rows: usize, columns: usize) -> Vec<[f32; 2]> {
-    let frequency = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
-    let even: Vec<f32> = (0..head_dim / 2).step_by(2).map(frequency).collect();
-    let odd: Vec<f32> = (1..head_dim / 2).step_by(2).map(frequency).collect();
-    let mut angles = Vec::with_capacity(rows * columns * head_dim / 2);
-    for row in 0..rows {
-        for column in 0..columns {
-            angles.extend(even.iter().map(|f| rotation(f * row as f32, 1.0)));
-            angles.extend(odd.iter().map(|f| rotation(f * column as f32, 1.0)));
-        }
-    }
-    angles
-}
-
-/// Cosine and sine for patches at these rows and columns: the first half of the pairs rotates with the row, the second with the column,
-/// both by the same frequencies. `// [places, head_dim / 2, 2]`
-pub fn place_angles(theta: f64, head_dim: usize, places: impl Iterator<Item = (usize, usize)>) -> Vec<[f32; 2]> {
-    let frequency = |i: usize| theta.powf(-4.0 * i as f64 / head_dim as f64) as f32;
-    let frequencies: Vec<f32> = (0..head_dim / 4).map(frequency).collect();
-    let angles = |(row, column)| {
-        [row, column].map(|at| frequencies.iter().map(|f| rotation(f * at as f32, 1.0)).collect::<Vec<_>>())
-    };
-    places.flat_map(angles).flatten().collect()
-}
-
-fn rotation(angle: f32, factor: f32) -> [f32; 2] {
+/// Cosine and sine of an angle, multiplied by a factor.
+pub(super) fn rotation(angle: f32, factor: f32) -> [f32; 2] {
     let (sin, cos) = f64::from(angle).sin_cos();
     [cos as f32 * factor, sin as f32 * factor]
 }

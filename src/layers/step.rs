@@ -1,8 +1,7 @@
-//! The step buffer: what changes from one token to the next, kept on the GPU so that the recording of a step serves every token.
+//! The step buffer: the values that change from token to token, kept on the GPU so that one recording of a step serves every token.
 //!
-//! Its words are those of [`cache`](mod@crate::kernels::cache): a header, the pages that hold the conversation, the rope table. Kernels
-//! find entry, pages and rotation there, and the sampler writes the next token there, so that a step can be submitted before anybody has
-//! seen the token before it.
+//! Its words are those of [`cache`](mod@crate::kernels::cache): a header, the conversation's pages, the rope table. Kernels read entry, pages
+//! and rotation there, and the sampler writes the next token there, so that a step can be submitted before the previous token was read back.
 
 use std::ops::Range;
 
@@ -20,14 +19,6 @@ pub(crate) const TABLE_ROWS: usize = 256;
 /// The word of the step buffer that the rope table begins at, for a context of so many entries.
 pub(crate) fn table_at(context: usize) -> usize {
     rope_table_at(context.div_ceil(PAGE))
-}
-
-/// Bytes of the step buffer for a context of so many entries: with a rope table for `prompt` rows of a prompt, or for
-/// conversations in a step of `step` rows.
-pub fn step_bytes(config: &TextConfig, (prompt, step): (usize, usize), context: usize) -> u64 {
-    let alone = table_at(context) + prompt.max(TABLE_ROWS) * table_stride(config.head_dim);
-    let apart = max_batch(config, step) * words_apart(config, context);
-    (alone.max(apart) * size_of::<u32>()) as u64
 }
 
 /// Bytes of partial results where several workgroups share the attention of a step of so many rows.
@@ -61,10 +52,10 @@ pub(crate) fn words_apart(config: &TextConfig, context: usize) -> usize {
     (table_at(context) + table_stride(config.head_dim)).next_multiple_of(64)
 }
 
-/// What a step starts from.
+/// The input of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepHeader {
-    /// Its input.
+    /// The token.
     pub token: u32,
     /// Cache entry of its first row.
     pub entry: usize,

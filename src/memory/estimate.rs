@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use super::{Phase, PhaseBytes, Plan, Residency, VISION_GROUP};
 use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::Result;
-use crate::families::tower::Pixels;
 use crate::families::{ModelConfig, PictureShape, Pictures, definition};
 use crate::gpu::buffer::allocated;
 use crate::gpu::{Allocator, DryDevice, KernelConfig, Purpose};
 use crate::kernels::sample::Sampling;
-use crate::layers::step::{max_batch, step_bytes, words_apart};
+use crate::layers::step::{max_batch, words_apart};
+use crate::layers::vision::Pixels;
 use crate::layers::{TextRows, Workspace};
 use crate::model::{DRAFT_ROWS, DryModel};
 use crate::package::manifest::Manifest;
@@ -136,7 +136,7 @@ impl<'a> Estimate<'a> {
         let launches = |params: u64| 2 * params;
         // Tokens, and the name of a further page.
         let inputs = |prompt: usize| {
-            step_bytes(text, (prompt, rows.step), plan.context) + ((prompt + 1) * size_of::<u32>()) as u64
+            TextRows { prompt, ..rows }.step_bytes(text, plan.context) + ((prompt + 1) * size_of::<u32>()) as u64
         };
         // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
         // A page is copied before that.
@@ -205,13 +205,13 @@ impl<'a> Estimate<'a> {
         let Some(tower) = &mut self.model.tower else { return Ok(Vec::new()) };
         let device = &self.model.device;
         let before = device.bytes(Purpose::Activations);
-        tower.begin(device, &pixels, (plan.rows.vision, plan.vision_kv))?;
+        tower.begin(device, &pixels, plan.tower_memory())?;
         let (begun, written) = (device.bytes(Purpose::Activations) - before, device.bytes(Purpose::Staging));
         tower.end_first_stage();
         let work = device.bytes(Purpose::Activations) - before;
         tower.end();
         device.wait_idle();
-        let params = stage_params(self.stage_params, tower.patches(&pixels).div_ceil(plan.rows.vision) as u64);
+        let params = stage_params(self.stage_params, tower.rows(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
         // Where there is no room for empty pages, nothing rests while a picture is encoded.
         let idle = if plan.keeps_pages { plan.idle_conversations as u64 } else { 0 };
@@ -263,7 +263,7 @@ fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
 fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
     let Some(alignment) = model.tower.as_ref().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
     let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
-    let rows = model.tower.as_ref().map_or(0, |tower| tower.patches(&picture(alignment)));
+    let rows = model.tower.as_ref().map_or(0, |tower| tower.rows(&picture(alignment)));
     let stages = model.picture(&picture(chunks * alignment), rows)?;
     let bytes: Vec<u64> = stages.iter().map(|stage| stage.params_bytes()).collect();
     Ok(match &bytes[..] {

@@ -9,6 +9,7 @@ use crate::config::KvPrecision;
 use crate::error::Error;
 use crate::gpu::Purpose;
 use crate::layers::TextRows;
+use crate::layers::vision::TowerMemory;
 
 /// Layers of a tower that is on the GPU between two waits for it.
 pub const VISION_GROUP: usize = 4;
@@ -83,12 +84,19 @@ pub struct Plan {
     pub peak: u64,
 }
 
+impl Plan {
+    /// The memory of a picture's pass through the tower.
+    pub(crate) fn tower_memory(&self) -> TowerMemory {
+        TowerMemory { rows: self.rows.vision, precision: self.vision_kv }
+    }
+}
+
 /// Rows computed at a time: what the memory of a pass goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {
     /// Of the decoder.
     pub text: TextRows,
-    /// Patches of a picture; a multiple of [`crate::families::tower::Tower::row_alignment`].
+    /// Patches of a picture; a multiple of [`crate::layers::vision::Tower::row_alignment`].
     pub vision: usize,
 }
 

@@ -6,10 +6,10 @@ use std::ops::Range;
 use crate::config::{ImageGrid, KvPrecision};
 use crate::error::Result;
 use crate::families::definition;
-use crate::families::tower::{Pixels, Tower};
 use crate::gpu::{Allocator, DryDevice, Kernel, KernelConfig, Purpose, Recording};
 use crate::kernels::attention_step::reach;
 use crate::kernels::sample::Sampling;
+use crate::layers::vision::{FeatureRows, Pixels, Tower, TowerMemory};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
 use crate::package::manifest::Manifest;
 use crate::package::upload::{Selection, unfilled};
@@ -24,7 +24,7 @@ pub struct DryModel {
     /// The decoder.
     pub decoder: Decoder,
     /// The picture side.
-    pub tower: Option<Box<dyn Tower>>,
+    pub tower: Option<Tower>,
     /// Bytes of the decoder's weights.
     pub text_bytes: u64,
     /// Bytes of the weights of each stage of the picture side.
@@ -160,12 +160,12 @@ impl DryModel {
     /// Every stage of the tower for a picture; none without a picture side.
     pub fn picture(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<Vec<Recording>> {
         let Some(tower) = &mut self.tower else { return Ok(Vec::new()) };
-        tower.begin(&self.device, pixels, (rows, self.vision_kv))?;
-        let features = self.device.alloc("features", Purpose::Features, 0)?;
+        tower.begin(&self.device, pixels, TowerMemory { rows, precision: self.vision_kv })?;
+        let features = &self.device.alloc("features", Purpose::Features, 0)?;
         let mut stages = Vec::with_capacity(tower.stages());
         for stage in 0..tower.stages() {
             let mut recording = Recording::on(self.config).divided(self.most_flops);
-            tower.record(stage, &mut recording, (&features, 0))?;
+            tower.record(stage, &mut recording, FeatureRows { buffer: features, first: 0 })?;
             stages.push(recording);
         }
         tower.end();

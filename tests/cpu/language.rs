@@ -31,7 +31,6 @@ const PENDING: &[&str] = &[
     "src/checkpoint/",
     "src/config/",
     "src/engine/",
-    "src/families/",
     "src/gpu/",
     "src/grammar/",
     "src/image/",

@@ -3,7 +3,7 @@
 use ocelli::Error;
 use ocelli::api::ChatRequest;
 use ocelli::chat::{ChatTemplate, Segment};
-use ocelli::config::ImageGrid;
+use ocelli::config::{ImageGrid, PixelSize};
 use ocelli::families::{Pictures, definition};
 use ocelli::image::Rgb8;
 use ocelli_synth::published;
@@ -40,7 +40,7 @@ fn pictures_have_the_tiles_and_the_size_of_transformers() {
     with_rules(|rules| {
         for ([width, height], [rows, cols], shown) in GOLDEN {
             let grid = ImageGrid { rows, cols };
-            assert_eq!(rules.grid((width, height), 2240).expect("a grid"), grid, "{width} x {height}");
+            assert_eq!(rules.grid(PixelSize { width, height }, 2240).expect("a grid"), grid, "{width} x {height}");
             let white = Rgb8 { width: width as u32, height: height as u32, pixels: vec![255; 3 * width * height] };
             let prepared = rules.prepare(&white, 2240).expect("a picture");
             assert_eq!((prepared.width, prepared.height), (560 * cols, 560 * rows));
@@ -63,7 +63,7 @@ fn no_picture_has_more_tiles_than_the_shapes_that_are_planned_for() {
             let shapes = rules.shapes(edge, 100);
             let most = shapes.iter().map(|shape| rules.feature_rows(shape.grid)).max().expect("a shape");
             for ([width, height], ..) in GOLDEN {
-                let grid = rules.grid((width, height), edge).expect("a grid");
+                let grid = rules.grid(PixelSize { width, height }, edge).expect("a grid");
                 assert!(rules.feature_rows(grid) <= most, "{width} x {height} at {edge}: {grid:?}");
                 assert!(560 * grid.rows.max(grid.cols) < edge + 560, "{width} x {height} at {edge}: {grid:?}");
             }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::manifests;
-use ocelli::config::ImageGrid;
+use ocelli::config::{ImageGrid, PixelSize};
 use ocelli::engine::{Detail, PictureLimits, Wanted, longest_edge};
 use ocelli::families::{Pictures, definition};
 use ocelli::gpu::{DryDevice, KernelConfig};
@@ -20,8 +20,12 @@ fn with_rules(test: impl FnOnce(&dyn Pictures)) {
     test(definition(&config).pictures().expect("a model that reads pictures"));
 }
 
-fn wanted(size: (usize, usize), detail: Detail) -> Wanted {
-    Wanted { size, detail, longest_edge: FULL, pictures: 1 }
+fn pixels(width: usize, height: usize) -> PixelSize {
+    PixelSize { width, height }
+}
+
+fn wanted((width, height): (usize, usize), detail: Detail) -> Wanted {
+    Wanted { size: pixels(width, height), detail, longest_edge: FULL, pictures: 1 }
 }
 
 /// A device that takes `per_1000` seconds for 1000 cells, and more than proportionally for more.
@@ -48,7 +52,7 @@ fn low_is_512_pixels_long_and_high_is_full_whatever_the_device() {
                 assert_eq!(edge(size, Detail::High), FULL);
             }
         }
-        let low = rules.grid((4000, 3000), 512).expect("a grid");
+        let low = rules.grid(pixels(4000, 3000), 512).expect("a grid");
         assert_eq!((low.cols, low.rows), (19, 14));
     });
 }
@@ -60,7 +64,9 @@ fn auto_is_the_largest_size_that_is_done_in_time() {
         let mut before = FULL;
         for per_1000 in [0.01, 1.0, 3.0, 6.0, 10.0, 20.0, 40.0, 1e3, 1e9] {
             let cost = seconds(per_1000);
-            let at = |edge: usize| cost(rules.grid(size, edge).expect("a grid")).expect("known").expect("known");
+            let at = |edge: usize| {
+                cost(rules.grid(pixels(4000, 3000), edge).expect("a grid")).expect("known").expect("known")
+            };
             let edge = longest_edge(rules, wanted(size, Detail::Auto), NO_LIMITS, &cost).expect("an edge");
             assert!((512..=before).contains(&edge), "{edge} after {before}");
             assert!(edge == 512 || at(edge) <= 10.0, "{edge}: {} s", at(edge));
@@ -103,7 +109,7 @@ fn the_callers_limits_hold_and_make_auto_the_same_everywhere() {
                 assert_eq!(high, auto);
                 assert_eq!(low, high.min(512));
                 let pixels = |edge: usize| {
-                    let grid = rules.grid(size, edge).expect("a grid");
+                    let grid = rules.grid(pixels(size.0, size.1), edge).expect("a grid");
                     (grid.rows * grid.cols * 28 * 28) as u64
                 };
                 let least = pixels(28);

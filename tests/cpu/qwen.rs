@@ -2,7 +2,7 @@
 
 use ocelli::api::ChatRequest;
 use ocelli::chat::{ChatTemplate, Segment};
-use ocelli::config::ImageGrid;
+use ocelli::config::{ImageGrid, PixelSize};
 use ocelli::families::{ModelConfig, Pictures, definition};
 use ocelli::state::Positions;
 use ocelli_synth::published;
@@ -36,14 +36,16 @@ fn pictures_have_the_sizes_of_transformers() {
         ((1040, 1008), (32, 32)),
     ];
     with_rules(|rules| {
-        for (size, (cols, rows)) in golden {
+        for ((width, height), (cols, rows)) in golden {
+            let size = PixelSize { width, height };
             assert_eq!(rules.grid(size, 1024).expect("a grid"), ImageGrid { rows, cols }, "{size:?}");
         }
-        assert!(rules.grid((33, 8191), 1024).is_err(), "too thin");
+        let grid = |width, height, edge| rules.grid(PixelSize { width, height }, edge);
+        assert!(grid(33, 8191, 1024).is_err(), "too thin");
         // A smaller square counts by its pixels, with a lower bound of the smallest picture.
-        assert_eq!(rules.grid((4000, 3000), 512).expect("a grid"), ImageGrid { rows: 13, cols: 18 });
-        assert_eq!(rules.grid((4000, 3000), 64).expect("a grid"), ImageGrid { rows: 1, cols: 2 });
-        assert_eq!(rules.grid((10, 10), 64).expect("a grid"), ImageGrid { rows: 2, cols: 2 });
+        assert_eq!(grid(4000, 3000, 512).expect("a grid"), ImageGrid { rows: 13, cols: 18 });
+        assert_eq!(grid(4000, 3000, 64).expect("a grid"), ImageGrid { rows: 1, cols: 2 });
+        assert_eq!(grid(10, 10, 64).expect("a grid"), ImageGrid { rows: 2, cols: 2 });
     });
 }
 
@@ -53,7 +55,10 @@ fn no_picture_is_larger_than_the_shapes_that_are_planned_for() {
     with_rules(|rules| {
         for edge in [64, 128, 500, 777, 1024] {
             let most = rules.shapes(edge, 100_000).iter().map(|shape| rules.rows(shape.grid)).max().expect("a shape");
-            for size in [(10, 10), (100, 100), (640, 480), (3000, 20), (31, 4000), (4000, 3000), (8000, 8000)] {
+            for (width, height) in
+                [(10, 10), (100, 100), (640, 480), (3000, 20), (31, 4000), (4000, 3000), (8000, 8000)]
+            {
+                let size = PixelSize { width, height };
                 let cells = rules.rows(rules.grid(size, edge).expect("a grid"));
                 assert!(cells <= most, "{size:?} at {edge}: {cells} cells of {most}");
             }

@@ -24,3 +24,4 @@ mod serve;
 mod speculation;
 #[path = "../shared/streams.rs"]
 mod streams;
+mod vision;

@@ -7,10 +7,10 @@ use crate::engine::control::RequestContext;
 use crate::engine::events::{Event, Stage};
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::{Error, Result};
-use crate::families::tower::Pixels;
 use crate::families::{Pictures, definition};
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::image::Fingerprint;
+use crate::layers::vision::{FeatureRows, Pixels};
 use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};
 
@@ -129,7 +129,7 @@ impl FeatureCache {
                     let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
                     // The decoder's work memory serves the tower meanwhile.
                     model.release();
-                    tower.encode(&pixels, (&buffer, first), (control, &mut progress)).await?;
+                    tower.encode(&pixels, FeatureRows { buffer: &buffer, first }, (control, &mut progress)).await?;
                 }
             }
             self.kept.retain(|kept| kept.fingerprint != picture.fingerprint);

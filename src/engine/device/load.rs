@@ -7,7 +7,7 @@ use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
 use super::weight_source::ShardSource;
 use super::{Device, Resident, bring_up};
 use crate::chat::Tokenizer;
-use crate::config::KvPrecision;
+use crate::config::{KvPrecision, PixelSize};
 use crate::engine::Engine;
 use crate::engine::answer::speculate::{LatencyModel, Speculation};
 use crate::engine::control::LOSSES;
@@ -16,10 +16,10 @@ use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::picture_size::PictureLimits;
 use crate::error::{Error, Result};
 use crate::families::definition;
-use crate::families::tower::Pixels;
 use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
 use crate::image::{Decode, decode};
 use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::layers::vision::Pixels;
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
 use crate::model::{Draw, DryModel, LanguageModel};
 use crate::package::manifest::Manifest;
@@ -176,7 +176,7 @@ impl Engine {
         if width == 0 || height == 0 {
             return Err(Error::request("width", "a picture has at least one pixel"));
         }
-        let grid = rules.grid((width, height), edge)?;
+        let grid = rules.grid(PixelSize { width, height }, edge)?;
         let (entries, rows) = (plan.context.saturating_sub(rules.tokens(grid).len()), plan.feature_rows);
         let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
         let model = &mut self.backend.resident_mut()?.model;

@@ -19,9 +19,9 @@ use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::{Error, Result};
 use crate::families::definition;
-use crate::families::tower::Tower;
 use crate::gpu::Gpu;
 use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::layers::vision::Tower;
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
 use crate::package::hash::sha256_hex;
@@ -41,7 +41,7 @@ const MAX_IDLE: usize = 32;
 pub(in crate::engine) struct Resident {
     pub(in crate::engine) model: Model,
     /// The picture side, with its weights where they stay.
-    pub(in crate::engine) tower: Option<Box<dyn Tower>>,
+    pub(in crate::engine) tower: Option<Tower>,
 }
 
 /// A model on a GPU.
@@ -80,7 +80,7 @@ impl Device {
     pub(in crate::engine) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
         let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
         let no_pictures = || Error::request("messages", "this model reads no pictures");
-        let tower = tower.as_deref_mut().ok_or_else(no_pictures)?;
+        let tower = tower.as_mut().ok_or_else(no_pictures)?;
         let (gpu, manifest, shards, plan) = (&self.gpu, &self.manifest, &*self.shards, &self.plan);
         Ok((model, TowerRun { gpu, manifest, shards, plan, tower, window: ShardWindow::default() }))
     }

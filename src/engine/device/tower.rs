@@ -7,8 +7,8 @@ use super::weight_source::ShardSource;
 use crate::engine::control::RequestControl;
 use crate::error::Result;
 use crate::families::definition;
-use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording};
+use crate::gpu::{Allocator, Gpu, Purpose, Recording};
+use crate::layers::vision::{FeatureRows, Pixels, Tower};
 use crate::memory::{Plan, Residency, VISION_GROUP};
 use crate::package::manifest::Manifest;
 use crate::package::upload::{Selection, Uploader};
@@ -23,7 +23,7 @@ pub(in crate::engine) fn select_all(uploader: &mut Uploader, manifest: &Manifest
 }
 
 /// Takes the weights of the whole picture side. `None` for a model without one.
-pub(in crate::engine) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result<Option<Box<dyn Tower>>> {
+pub(in crate::engine) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result<Option<Tower>> {
     let Some(mut tower) = definition(&manifest.config).tower() else { return Ok(None) };
     (0..tower.stages()).try_for_each(|stage| tower.load(stage, weights))?;
     Ok(Some(tower))
@@ -37,27 +37,27 @@ pub(in crate::engine) struct TowerRun<'a> {
     pub(in crate::engine) shards: &'a dyn ShardSource,
     pub(in crate::engine) plan: &'a Plan,
     /// With its weights if they stay on the GPU.
-    pub(in crate::engine) tower: &'a mut dyn Tower,
+    pub(in crate::engine) tower: &'a mut Tower,
     pub(in crate::engine) window: ShardWindow,
 }
 
 impl TowerRun<'_> {
-    /// Runs a picture through all stages, into the rows of `into.0` from `into.1` on. `progress` is told layers done and layers in all.
-    /// `cancel` stops the work before any of its pieces.
+    /// Runs a picture through all stages, into `features`. `progress` is told layers done and layers in all.
+    /// `control` stops the work before any of its pieces.
     pub(in crate::engine) async fn encode(
         &mut self,
         pixels: &Pixels<'_>,
-        into: (&Buffer, usize),
+        features: FeatureRows<'_>,
         (control, progress): (&RequestControl, &mut dyn FnMut(usize, usize)),
     ) -> Result<()> {
         let (gpu, last) = (self.gpu, self.tower.stages() - 1);
         let is_streamed = self.plan.vision == Residency::Streamed;
         let (ahead, group) = (!is_streamed || self.plan.vision_slots > 1, if is_streamed { 1 } else { VISION_GROUP });
-        self.tower.begin(gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
+        self.tower.begin(gpu, pixels, self.plan.tower_memory())?;
         for stage in 0..=last {
             self.load(stage).await?;
             let mut recording = gpu.recording();
-            self.tower.record(stage, &mut recording, into)?;
+            self.tower.record(stage, &mut recording, features)?;
             gpu.run_in_pieces("vision", recording, &mut || control.check()).await?;
             if stage == 0 {
                 self.tower.end_first_stage();
@@ -84,15 +84,15 @@ impl TowerRun<'_> {
         if self.plan.vision == Residency::Streamed {
             return Ok(Vec::new());
         }
-        self.tower.begin(self.gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
+        self.tower.begin(self.gpu, pixels, self.plan.tower_memory())?;
         // A row of features at most for each patch.
-        let bytes = self.tower.patches(pixels) as u64 * row_bytes;
+        let bytes = self.tower.rows(pixels) as u64 * row_bytes;
         let features = self.gpu.alloc("features", Purpose::Features, bytes)?;
         let mut stages = Vec::with_capacity(self.tower.stages());
         for stage in 0..self.tower.stages() {
             self.load(stage).await?;
             let mut recording = self.gpu.recording();
-            self.tower.record(stage, &mut recording, (&features, 0))?;
+            self.tower.record(stage, &mut recording, FeatureRows { buffer: &features, first: 0 })?;
             stages.push(recording);
         }
         self.tower.end();
@@ -101,7 +101,7 @@ impl TowerRun<'_> {
 
     /// Takes the memory of a picture's pass for a moment; computes nothing.
     pub(in crate::engine) async fn preallocate(&mut self, pixels: &Pixels<'_>) -> Result<()> {
-        self.tower.begin(self.gpu, pixels, (self.plan.rows.vision, self.plan.vision_kv))?;
+        self.tower.begin(self.gpu, pixels, self.plan.tower_memory())?;
         let last = self.tower.stages() - 1;
         self.load(0).await?;
         self.drop_streamed(0..1);

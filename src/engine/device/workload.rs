@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::families::definition;
-use crate::families::tower::Pixels;
 use crate::gpu::Recording;
+use crate::layers::vision::Pixels;
 use crate::model::LanguageModel;
 
 /// They fail as requests of the same size.

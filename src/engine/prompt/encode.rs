@@ -114,7 +114,7 @@ impl<B: Backend> Engine<B> {
                 return Ok(held.clone());
             }
             let wanted = Wanted {
-                size: (rgb.width as usize, rgb.height as usize),
+                size: (&**rgb).into(),
                 detail: *detail,
                 longest_edge: self.backend.longest_edge().min(rules.largest_edge()),
                 // In a conversation that goes on the others are held.

@@ -1,6 +1,6 @@
 //! How large a picture is shown to the model: what the caller asks for, and what the device is expected to do in time.
 
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, Result};
 use crate::families::Pictures;
 
@@ -65,8 +65,8 @@ pub struct ShownPicture {
 /// A picture to be sized.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// Width and height in pixels.
-    pub size: (usize, usize),
+    /// Its size.
+    pub size: PixelSize,
     /// How large it is to be.
     pub detail: Detail,
     /// Longest edge that there is memory for.

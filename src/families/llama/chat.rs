@@ -1,10 +1,10 @@
-//! Llama 3's layout of a conversation.
+//! Llama 3's chat layout.
 //!
 //! ```text
 //! <|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nuser<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n
 //! ```
 //!
-//! The block of dates that later templates put before every conversation is left out: the first published template has none.
+//! The dates that later templates put before every conversation are left out, as in the first published template.
 
 use crate::chat::layout::{ChatLayout, Segment, check_pictures, merge_content};
 use crate::chat::message::{Message, Role};
@@ -15,8 +15,7 @@ use crate::families::readers::ChatDefaults;
 pub(in crate::families) const TOKENS: ChatDefaults =
     ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None, thinking: None };
 
-/// Every message is a turn of its own, without the white space around it. A conversation that ends with the assistant leaves that turn
-/// open, for the model to continue.
+/// Every message is a turn, trimmed. A last message of the assistant stays open for the model to continue.
 pub(super) static LLAMA_3: ChatLayout =
     ChatLayout { name: "llama3", marks: &["<|start_header_id|>", "<|eot_id|>"], segments, calls: None, thoughts: None };
 
@@ -45,7 +44,7 @@ fn turn(segments: &mut Vec<Segment<'_>>, role: Role, text: &str) {
     header(segments, &role.to_string(), text.trim());
 }
 
-/// Begins a turn that says `text`.
+/// Begins a turn with `text`.
 pub(in crate::families) fn header(segments: &mut Vec<Segment<'_>>, role: &str, text: &str) {
     let header = [
         Segment::Control("<|start_header_id|>"),

@@ -1,4 +1,4 @@
-//! Llama as the rest of the crate sees it.
+//! The definition of Llama.
 
 use super::Config;
 use super::chat;
@@ -10,7 +10,7 @@ use crate::families::tensor_spec::TensorSpec;
 use crate::layers::{Decoder, Layer};
 use crate::weights::WeightStore;
 
-/// What the family knows.
+/// The family.
 pub(in crate::families) static LLAMA: Family = Family {
     name: "llama",
     chat: chat::TOKENS,
@@ -19,7 +19,7 @@ pub(in crate::families) static LLAMA: Family = Family {
     pre_tokenizer: None,
 };
 
-/// How the family's checkpoints are read.
+/// Readers of its checkpoints.
 pub(in crate::families) static READERS: Readers =
     Readers { family: &LLAMA, hf: super::hf::READER, gguf: Some(super::gguf::READER) };
 

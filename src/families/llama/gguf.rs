@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
 
-/// Mistral's models may say that they are of architecture `llama` as well: the tokenizer tells them apart.
+/// Files of Mistral's models may also have architecture `llama`; the pre-tokenizer tells them apart.
 pub(super) const READER: GgufReader =
     GgufReader { architectures: &["llama"], pre_tokenizers: std::slice::from_ref(&PRE_TOKENIZER), read };
 
-/// How the vocabularies of Llama 3 split text.
+/// The pre-tokenizer of Llama 3's vocabularies.
 pub(in crate::families) static PRE_TOKENIZER: PreTokenizer = PreTokenizer {
     names: &["llama-bpe", "llama-v3", "llama3"],
     pattern: concat!(

@@ -1,4 +1,4 @@
-//! The layout of a conversation: Mistral's tokenizer version V13, as `mistral-common` writes it.
+//! Mistral's chat layout: tokenizer version V13, as `mistral-common` writes it.
 //!
 //! ```text
 //! <s>[SYSTEM_PROMPT]..[/SYSTEM_PROMPT][AVAILABLE_TOOLS]JSON[/AVAILABLE_TOOLS][INST]user[/INST]assistant</s>[INST]user[/INST]
@@ -17,9 +17,9 @@ use crate::families::readers::ChatDefaults;
 pub(super) const TOKENS: ChatDefaults =
     ChatDefaults { bos: Some(1), eos: 2, pad: Some(11), sampling: None, thinking: None };
 
-/// Consecutive messages of a user or of the assistant are merged, their texts joined by an empty line; system messages each stay their own.
-/// Where a user's turn is one text and then one picture, the picture goes first. A conversation that ends with the assistant leaves that
-/// turn open, for the model to continue. Tools are defined before the first user's turn.
+/// Consecutive messages of the user or of the assistant are merged, their texts joined by an empty line; system messages are not. If a user's
+/// turn is a text and then a picture, the picture is moved first. A last message of the assistant stays open for the model to continue. Tools
+/// are defined before the first user's turn.
 pub(super) static V13: ChatLayout = ChatLayout {
     name: "mistral-v13",
     marks: &["[SYSTEM_PROMPT]", "[INST]"],
@@ -85,7 +85,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     Ok(segments)
 }
 
-/// The turns `mistral-common` accepts for serving.
+/// Checks the order of turns, as `mistral-common` does for serving.
 fn check_order(messages: &[Message]) -> Result<()> {
     check_pictures(messages, |message| message.role == Role::User)?;
     let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
@@ -109,7 +109,7 @@ fn picture_first(mut content: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
     content
 }
 
-/// `mistral-common` drops the spaces at the end of what the assistant said, and nothing else.
+/// Drops spaces at the end of the assistant's text, and no other white space, as `mistral-common` does.
 fn trim_spaces(segment: Segment<'_>) -> Segment<'_> {
     match segment {
         Segment::Text(Cow::Borrowed(text)) => Segment::Text(Cow::Borrowed(text.trim_end_matches(' '))),

@@ -1,23 +1,24 @@
-//! The shape of a Mistral3 model: a decoder and, in models that see, the Pixtral tower and its projector.
+//! The shape of a Mistral3 model: a decoder and, in vision models, the Pixtral tower and its projector.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
     Activation, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, RopePairs, TextConfig, number_fault, size_fault,
 };
+use crate::families::vision_faults::{normalisation_fault, token_fault};
 
 /// Decoder, and for vision-language models tower, projector and picture tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The decoder.
     pub text: TextConfig,
-    /// The picture side; absent in text-only models.
+    /// The tower; absent in text-only models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision: Option<VisionConfig>,
 }
 
 impl Config {
-    /// Why this crate cannot run such a model, if it cannot.
+    /// Returns the reason why this crate cannot run the model, if there is one.
     pub(crate) fn find_fault(&self) -> Option<String> {
         let vision = self.vision.as_ref();
         self.text.find_fault().or_else(|| vision.and_then(|vision| vision.find_fault(self.text.vocab_size)))
@@ -55,7 +56,7 @@ pub struct VisionConfig {
     pub spatial_merge_size: usize,
     /// Activation between the projector's two layers.
     pub projector_act: Activation,
-    /// Whether the projector's layers have a bias.
+    /// The projector's layers have biases.
     #[serde(default)]
     pub projector_bias: bool,
     /// Per-channel mean of the normalisation, in 0..1.
@@ -85,16 +86,11 @@ impl VisionConfig {
             ("vision.image_size", self.image_size, 1, 1 << 16),
             ("spatial_merge_size", self.spatial_merge_size, 1, 16),
         ];
-        let mut numbers =
-            vec![("vision.rope_theta", self.rope_theta), ("vision.rms_norm_eps", self.rms_norm_eps.into())];
-        numbers.extend(self.image_std.map(|std| ("vision.image_std", std.into())));
-        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| {
-            if self.image_mean.iter().any(|mean| !mean.is_finite()) {
-                return Some(format!("vision.image_mean is {:?}", self.image_mean));
-            }
-            let ids = [self.image_token_id, self.image_break_token_id, self.image_end_token_id];
-            let id = ids.into_iter().find(|&id| id as usize >= vocab_size)?;
-            Some(format!("picture token {id} lies outside the vocabulary of {vocab_size}"))
-        })
+        let numbers = [("vision.rope_theta", self.rope_theta), ("vision.rms_norm_eps", self.rms_norm_eps.into())];
+        let ids = [self.image_token_id, self.image_break_token_id, self.image_end_token_id];
+        size_fault(&sizes)
+            .or_else(|| number_fault(&numbers))
+            .or_else(|| normalisation_fault(self.image_mean, self.image_std))
+            .or_else(|| token_fault(&ids, vocab_size))
     }
 }

@@ -1,17 +1,17 @@
-//! Mistral3 as the rest of the crate sees it.
+//! The definition of Mistral3.
 
 use super::config::{Config, VisionConfig};
-use super::vision::Vision;
+use super::tower::tower;
 use super::{chat, gguf, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
-use crate::families::tower::Tower;
+use crate::layers::vision::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::WeightStore;
 
-/// What the family knows.
+/// The family.
 pub(in crate::families) static MISTRAL3: Family = Family {
     name: "mistral3",
     chat: chat::TOKENS,
@@ -20,7 +20,7 @@ pub(in crate::families) static MISTRAL3: Family = Family {
     pre_tokenizer: None,
 };
 
-/// How the family's checkpoints are read.
+/// Readers of its checkpoints.
 pub(in crate::families) static READERS: Readers =
     Readers { family: &MISTRAL3, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
@@ -37,9 +37,8 @@ impl Definition for Config {
         Decoder::new(&self.text, weights, Layer::attention)
     }
 
-    fn tower(&self) -> Option<Box<dyn Tower>> {
-        let vision = self.vision.as_ref()?;
-        Some(Box::new(Vision::new(self, vision)))
+    fn tower(&self) -> Option<Tower> {
+        self.vision.as_ref().map(|vision| tower(self, vision))
     }
 
     fn pictures(&self) -> Option<&dyn Pictures> {

@@ -9,17 +9,16 @@ use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
 
-/// Mistral's models without query scaling say that they are of architecture `llama`: their tokenizer tells them from Llama's own.
-/// Files converted from Hugging Face's name the tokenizer `pixtral`, for which llama.cpp takes Llama 3's pattern; the models were trained with
-/// Tekken's.
+/// Files of models without query scaling have architecture `llama`; the pre-tokenizer tells them from Llama's own. Files converted from Hugging
+/// Face checkpoints name the pre-tokenizer `pixtral`, for which llama.cpp uses Llama 3's pattern; the models were trained with Tekken's.
 pub(super) const READER: GgufReader = GgufReader {
     architectures: &["mistral3", "llama"],
     pre_tokenizers: &[PreTokenizer { names: &["tekken", "pixtral"], pattern: TEKKEN, nfc: false, ignore_merges: true }],
     read,
 };
 
-/// The pattern the models were trained with. Vocabularies saved by older converters carry Llama 3's instead, so this one always replaces
-/// what a file says (as `fix_mistral_regex` of Hugging Face `transformers` does).
+/// The pattern that the models were trained with. Vocabularies saved by older converters have Llama 3's, so this one always replaces that of a
+/// file, as `fix_mistral_regex` of Hugging Face `transformers` does.
 pub(super) const TEKKEN: &str = concat!(
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
@@ -39,7 +38,7 @@ fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
 /// Base of the tower's rope: no key holds it, llama.cpp and the models' own code have it as a constant.
 const ROPE_THETA: f64 = 10_000.0;
 
-/// Reads the tower from `metadata`, of the vision half. The text model knows the picture tokens.
+/// Reads the tower from the metadata of the vision file. The picture tokens are in the text file.
 fn vision_config(files: &GgufFiles<'_>, metadata: &Metadata) -> Result<VisionConfig> {
     let keys = Keys::of(metadata)?;
     let projector: &str = keys.first(&["projector_type", "vision.projector_type"])?.unwrap_or_default();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::chat::TOKENS;
 use super::config::Config;
-use super::hf_vision::vision_config;
+use super::hf_tower::vision_config;
 use crate::checkpoint::hf::decoder;
 use crate::checkpoint::hf::fields::Fields;
 use crate::checkpoint::hf::files::HfFiles;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
 
-/// The classes that are read, the one with pictures first.
+/// The supported classes, the vision model first.
 pub(super) const READER: HfReader = HfReader {
     architectures: &["Mistral3ForConditionalGeneration", "Ministral3ForCausalLM", "MistralForCausalLM"],
     model_types: &["mistral3", "ministral3", "mistral"],
@@ -37,7 +37,7 @@ fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
     Ok((ModelConfig::Mistral3(config), chat))
 }
 
-/// The two halves of a `mistral3` model that has none.
+/// The configurations of decoder and tower that a `mistral3` model may leave out.
 fn defaults() -> Value {
     json!({
         "text_config": {
@@ -49,7 +49,7 @@ fn defaults() -> Value {
     })
 }
 
-/// What a decoder has when its configuration says nothing.
+/// Values of a decoder that its configuration may leave out.
 fn text_defaults(model_type: &str) -> Option<Value> {
     match model_type {
         "mistral" => Some(json!({

@@ -1,15 +1,14 @@
-//! Mistral3: Ministral 3 and Mistral Small 3.1, with the Pixtral tower or as text alone.
+//! Mistral3: Ministral 3 and Mistral Small 3.1, with the Pixtral tower or text only.
 
 mod chat;
 pub mod config;
 pub(super) mod definition;
 mod gguf;
 mod hf;
-mod hf_vision;
+mod hf_tower;
 mod pictures;
 mod projector;
 mod tensors;
-mod vision;
-mod vision_work;
+mod tower;
 
 pub use config::{Config, VisionConfig};

@@ -1,34 +1,34 @@
 //! Sizes of pictures and their tokens: rows of `[IMG]` that end in `[IMG_BREAK]`, the last one in `[IMG_END]`.
 
 use super::config::VisionConfig;
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, Result};
-use crate::families::definition::{PictureShape, Pictures};
+use crate::families::definition::{PictureShape, Pictures, SizeLimit};
 
-/// Heights of pictures that a memory plan looks at; where more are possible, as many are picked evenly.
+/// Most heights of pictures in a memory plan; of more possible ones, as many are picked evenly.
 const HEIGHTS: usize = 64;
 
 impl Pictures for VisionConfig {
-    fn largest_edge(&self) -> usize {
-        self.image_size
+    fn size_limit(&self) -> SizeLimit {
+        SizeLimit::Edge(self.image_size)
     }
 
     fn cell(&self) -> usize {
         self.patch_size * self.spatial_merge_size
     }
 
-    /// The longer edge is brought down to `longest_edge`, then both are rounded up to whole merged patches; the aspect ratio is not quite
-    /// kept and nothing is padded. Source: `get_resize_output_image_size` of `transformers` `image_processing_pixtral.py`.
-    fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid> {
+    /// Scales the longer edge down to the limit, then rounds both up to whole merged patches; the aspect ratio changes slightly and nothing is
+    /// padded. Source: `get_resize_output_image_size` of `transformers` `image_processing_pixtral.py`.
+    fn grid(&self, from: PixelSize, longest_edge: usize) -> Result<ImageGrid> {
         let cell = self.cell();
         if cell == 0 || longest_edge == 0 {
             return Err(Error::Internal { detail: "the vision config has a size of zero".into() });
         }
         let longest = longest_edge as f64;
-        let ratio = (from.0 as f64 / longest).max(from.1 as f64 / longest);
-        // A very thin picture would shrink to nothing.
+        let ratio = (from.width as f64 / longest).max(from.height as f64 / longest);
+        // A very thin picture would shrink to no pixels.
         let fit = |edge: usize| if ratio > 1.0 { ((edge as f64 / ratio).floor() as usize).max(1) } else { edge };
-        Ok(ImageGrid { rows: fit(from.1).div_ceil(cell), cols: fit(from.0).div_ceil(cell) })
+        Ok(ImageGrid { rows: fit(from.height).div_ceil(cell), cols: fit(from.width).div_ceil(cell) })
     }
 
     fn image_token(&self) -> u32 {
@@ -47,7 +47,7 @@ impl Pictures for VisionConfig {
     fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape> {
         let most = longest_edge.div_ceil(self.cell()).max(1);
         let shape = |rows: usize| {
-            // A prompt holds at least one token besides.
+            // A prompt has at least one more token.
             let cols = most.min((context.saturating_sub(2) / rows).saturating_sub(1));
             (cols > 0).then_some(PictureShape { grid: ImageGrid { rows, cols }, tokens: rows * (cols + 1) })
         };

@@ -1,83 +1,64 @@
 //! Patches to features the decoder reads: norm, patch merger, two linear layers (`transformers` `modeling_mistral3.py`).
 
 use super::config::{Config, VisionConfig};
-use super::vision_work::Workspace;
+use crate::config::Activation;
 use crate::error::Result;
-use crate::gpu::{Buffer, Recording, Slice};
+use crate::gpu::Recording;
+use crate::kernels::activation;
 use crate::kernels::patch_merge::{self, Squares};
-use crate::kernels::{Linear, activation};
-use crate::layers::{Norm, project};
-use crate::weights::{Weight, WeightStore};
+use crate::layers::vision::{Affine, FeatureRows, Output, PatchNorm, Stage, TowerOptions, Workspace};
+use crate::weights::WeightStore;
 
 /// The projector's weights.
 #[derive(Debug)]
 pub(super) struct Projector {
-    vision: VisionConfig,
-    norm: Norm,
-    merging_layer: Weight,
-    linear_1: Biased,
-    linear_2: Biased,
-}
-
-#[derive(Debug)]
-struct Biased {
-    weight: Weight,
-    bias: Option<Slice>,
-}
-
-impl Biased {
-    fn new(weights: &mut WeightStore, name: &str, has_bias: bool) -> Result<Self> {
-        let bias = if has_bias { Some(weights.vector(&format!("{name}.bias"))?) } else { None };
-        Ok(Self { weight: weights.matrix(name)?, bias })
-    }
-
-    /// Records the product into the rows of `y` from `first` on.
-    fn record(&self, recording: &mut Recording, x: &Slice, m: usize, y: &Slice, first: usize) -> Result<()> {
-        let (weight, bias) = (&self.weight, self.bias.as_ref());
-        let y_stride = weight.shape.rows;
-        Linear { x, m, weight, bias, y, y_stride, y_offset: first * y_stride, accumulate: false }.record(recording)
-    }
+    norm: PatchNorm,
+    merging_layer: Affine,
+    linear_1: Affine,
+    linear_2: Affine,
+    /// Side of the square of patches that becomes one token.
+    merge: usize,
+    activation: Activation,
 }
 
 impl Projector {
     /// Takes the projector's weights.
-    pub(super) fn new(config: &Config, vision: &VisionConfig, weights: &mut WeightStore) -> Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        vision: &VisionConfig,
+        options: &TowerOptions,
+        weights: &mut WeightStore,
+    ) -> Result<Self> {
+        let norm = PatchNorm::new(weights, "projector.norm", options.hidden, options)?;
         Ok(Self {
-            vision: vision.clone(),
             // The decoder's epsilon, not the tower's.
-            norm: Norm::new(weights, "projector.norm", (vision.hidden_size, config.text.rms_norm_eps))?,
-            merging_layer: weights.matrix("projector.merging_layer")?,
-            linear_1: Biased::new(weights, "projector.linear_1", vision.projector_bias)?,
-            linear_2: Biased::new(weights, "projector.linear_2", vision.projector_bias)?,
+            norm: norm.with_eps(config.text.rms_norm_eps),
+            merging_layer: Affine::new(weights, "projector.merging_layer", false)?,
+            linear_1: Affine::new(weights, "projector.linear_1", vision.projector_bias)?,
+            linear_2: Affine::new(weights, "projector.linear_2", vision.projector_bias)?,
+            merge: vision.spatial_merge_size,
+            activation: vision.projector_act,
         })
     }
+}
 
-    /// Records the tower's output in `work.x` to the features of a grid of `rows x columns` tokens, from row `first` of
-    /// `features` on.
-    pub(super) fn record(
-        &self,
-        recording: &mut Recording,
-        work: &Workspace,
-        [rows, columns]: [usize; 2],
-        (features, first): (&Buffer, usize),
-    ) -> Result<()> {
-        let VisionConfig { hidden_size, spatial_merge_size: merge, .. } = self.vision;
-        let text_hidden = self.linear_2.weight.shape.rows;
+impl Stage for Projector {
+    fn record(&self, recording: &mut Recording, work: &Workspace, features: FeatureRows<'_>) -> Result<()> {
         for range in work.chunks() {
-            // The keys are no longer needed: their buffer takes the normalised patches.
-            let (x, y) = (work.rows(&work.x, &range, hidden_size), work.rows(&work.keys.buffer, &range, hidden_size));
-            self.norm.record(recording, range.len(), &x, &y)?;
+            self.norm.record(recording, range.len(), &work.residual(&range), &work.in_keys(&range))?;
         }
-        let normalised = work.rows(&work.keys.buffer, &(0..work.patches), hidden_size); // [patches, hidden]
-        let (merged, narrow, wide) = (work.wide.all(), work.h.all(), work.act.all());
-        let squares = Squares { columns, merge, channels: hidden_size };
-        for range in work.chunks_of(rows * columns) {
-            let tokens = range.len();
-            patch_merge::record(recording, squares, range.clone(), &normalised, &merged)?; // [tokens, hidden * merge^2]
-            project(recording, &self.merging_layer, &merged, tokens, &narrow, false)?; // [tokens, hidden]
-            self.linear_1.record(recording, &narrow, tokens, &wide, 0)?; // [tokens, text hidden]
-            activation::record(recording, tokens * text_hidden, self.vision.projector_act, &wide)?;
-            self.linear_2.record(recording, &wide, tokens, &features.all(), first + range.start)?;
+        let normed = work.in_keys(&(0..work.rows.all)); // [patches, hidden]
+        let (merged, narrow, wide, y) = (work.wide.all(), work.h.all(), work.act.all(), &features.buffer.all());
+        let (columns, text_hidden) = (work.patches.columns() / self.merge, self.linear_2.width());
+        let squares = Squares { columns, merge: self.merge, channels: work.options.hidden };
+        for range in work.chunks_of(work.rows.all / (self.merge * self.merge)) {
+            let (tokens, offset) = (range.len(), (features.first + range.start) * text_hidden);
+            patch_merge::record(recording, squares, range, &normed, &merged)?; // [tokens, hidden * merge^2]
+            self.merging_layer.record(recording, &merged, tokens, &narrow)?; // [tokens, hidden]
+            self.linear_1.record(recording, &narrow, tokens, &wide)?; // [tokens, text hidden]
+            activation::record(recording, tokens * text_hidden, self.activation, &wide)?;
+            let output = Output { y, stride: text_hidden, offset, accumulate: false };
+            self.linear_2.record_into(recording, &wide, tokens, output)?;
         }
         Ok(())
     }

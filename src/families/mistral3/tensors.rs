@@ -5,7 +5,7 @@ use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Role, TensorSpec};
 use crate::layout::Layout;
 
-/// On disk, as the classes nest since `transformers` 4.52, and text-only.
+/// Published checkpoints, classes as nested since `transformers` 4.52, and text-only models.
 const DECODER: HfPrefixes = HfPrefixes {
     decoder: &["language_model.model.", "model.language_model.", "model."],
     head: &["language_model.", ""],
@@ -24,7 +24,7 @@ fn vision_tensors(vision: &VisionConfig, text_hidden: usize) -> impl Iterator<It
             .hf(PICTURES, &format!("vision_tower.{name}.weight"))
             .gguf(gguf)
     };
-    // The first thing a picture meets, and a third of a percent of the tower: not worth the loss of less than 16 bits.
+    // Pixels enter here, and it is a third of a percent of the tower: fewer than 16 bits would save little and lose much.
     let patch_conv = TensorSpec {
         checkpoint_shape: Some(vec![hidden, channels, side, side]),
         floor: Some(Layout::F16),

@@ -1,10 +1,10 @@
-//! Llama 3.2 Vision's layout of a conversation: Llama 3's, with a token where a picture is.
+//! Llama 3.2 Vision's chat layout: Llama 3's with a token for each picture.
 //!
 //! ```text
 //! <|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>user<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n
 //! ```
 //!
-//! Tools are defined in the first user's turn; a call is a whole answer of JSON, what it came to is a turn of `ipython`.
+//! Tools are defined in the first user's turn; a call is an answer that consists of JSON, its result is a turn of `ipython`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,8 +19,7 @@ use crate::families::llama::chat::header;
 
 pub(super) use crate::families::llama::chat::TOKENS;
 
-/// Every message is a turn of its own, as it is. A conversation that ends with the assistant leaves that turn open, for the model to
-/// continue.
+/// Every message is a turn, unchanged. A last message of the assistant stays open for the model to continue.
 pub(super) static LLAMA_3_VISION: ChatLayout = ChatLayout {
     name: "llama3_vision",
     marks: &["<|start_header_id|>", "<|eot_id|>", "<|image|>"],
@@ -47,7 +46,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     let shows = messages.iter().any(|message| merge_content(std::slice::from_ref(message), "").iter().any(is_picture));
     let environment = match tools.is_empty() || (own.is_none() && shows) {
         true => "",
-        // Of the lines that follow there, that of today's date is left out.
+        // The template's next line, today's date, is left out.
         false => "Environment: ipython\nCutting Knowledge Date: December 2023\n\n",
     };
     if instructions.is_some() || !environment.is_empty() {
@@ -87,7 +86,7 @@ fn is_picture(segment: &Segment<'_>) -> bool {
     matches!(segment, Segment::Image(_))
 }
 
-/// A turn that is a call, if the message is one.
+/// The content of the assistant's turn, if the message is a call.
 fn called<'a>(message: &Message, index: usize) -> Result<Option<Vec<Segment<'a>>>> {
     let field = || format!("messages[{index}].tool_calls");
     let mut calls = message.calls();
@@ -102,7 +101,7 @@ fn called<'a>(message: &Message, index: usize) -> Result<Option<Vec<Segment<'a>>
     Ok(Some(vec![Segment::Text(text.into())]))
 }
 
-/// The first question, behind the definitions of tools; a picture that it begins with stays first.
+/// Inserts the definitions of tools before the first question; a leading picture stays first.
 fn with_tools<'a>(mut content: Vec<Segment<'a>>, tools: &[&str]) -> Result<Vec<Segment<'a>>> {
     let mut text = String::from(
         "Given the following functions, please respond with a JSON for a function call with its proper arguments that best answers the \
@@ -133,7 +132,7 @@ fn indented(tool: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What the turn says goes through the tokenizer with the lines before it.
+/// Adds a turn. Its first text is tokenised together with the header.
 fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str, mut content: Vec<Segment<'a>>) {
     let mut first = String::new();
     if let Some(Segment::Text(text)) = content.first() {

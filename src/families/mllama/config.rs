@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ImageGrid, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, TextConfig, number_fault, size_fault};
+use crate::config::{ImageGrid, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, TextConfig, number_fault, size_fault};
+use crate::families::vision_faults::{head_fault, normalisation_fault};
 
 /// Decoder and picture side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Why this crate cannot run such a model, if it cannot.
+    /// Returns the reason why this crate cannot run the model, if there is one.
     pub(crate) fn find_fault(&self) -> Option<String> {
         let vision = self.vision.as_ref();
         self.text.find_fault().or_else(|| vision.and_then(|vision| vision.find_fault(&self.text)))
@@ -31,7 +32,7 @@ pub struct VisionConfig {
     pub intermediate_size: usize,
     /// Its layers before the one that states in between are joined to.
     pub num_hidden_layers: usize,
-    /// Layers behind them, with gates.
+    /// Global layers after them, with gates.
     pub num_global_layers: usize,
     /// Attention heads.
     pub num_attention_heads: usize,
@@ -39,7 +40,7 @@ pub struct VisionConfig {
     pub patch_size: usize,
     /// Side of a tile in pixels.
     pub tile_size: usize,
-    /// Tiles of a picture at most, and tiles that are always computed.
+    /// Most tiles of a picture; as many are always computed.
     pub max_num_tiles: usize,
     /// Layers, in order, whose inputs are part of the features.
     pub intermediate_layers: Vec<usize>,
@@ -49,7 +50,7 @@ pub struct VisionConfig {
     pub image_mean: [f32; 3],
     /// Per-channel standard deviation of the normalisation, in 0..1.
     pub image_std: [f32; 3],
-    /// Token that stands for a picture.
+    /// Token of a picture.
     pub image_token_id: u32,
 }
 
@@ -64,7 +65,7 @@ impl VisionConfig {
         self.tile_size / self.patch_size
     }
 
-    /// Rows of a tile: what stands for all of it, and its patches.
+    /// Rows of a tile: the class row, and its patches.
     pub fn tile_rows(&self) -> usize {
         self.side() * self.side() + 1
     }
@@ -74,7 +75,12 @@ impl VisionConfig {
         self.tile_rows().next_multiple_of(8) - self.tile_rows()
     }
 
-    /// All layers.
+    /// Rows of the tower, whatever the picture.
+    pub(super) fn tower_rows(&self) -> usize {
+        self.max_num_tiles * (self.tile_rows() + self.padding())
+    }
+
+    /// Number of all layers.
     pub(super) fn depth(&self) -> usize {
         self.num_hidden_layers + self.num_global_layers
     }
@@ -98,6 +104,9 @@ impl VisionConfig {
     }
 
     fn find_fault(&self, text: &TextConfig) -> Option<String> {
+        if self.patch_size == 0 || self.num_attention_heads == 0 {
+            return Some("vision.patch_size or vision.attention_heads is 0".into());
+        }
         let sizes = [
             ("vision.attention_heads", self.num_attention_heads, 1, MAX_HEADS),
             ("vision.hidden_size", self.hidden_size, 4, 1 << 12),
@@ -109,29 +118,16 @@ impl VisionConfig {
             ("vision.max_num_tiles", self.max_num_tiles, 1, 16),
             ("patches of a tile", self.side() * self.side(), 1, 1 << 12),
         ];
-        let numbers = self.image_std.map(|std| ("vision.image_std", f64::from(std)));
         let eps = [("vision.norm_eps", f64::from(self.norm_eps))];
-        if self.patch_size == 0 || self.num_attention_heads == 0 {
-            return Some("vision.patch_size or vision.attention_heads is 0".into());
-        }
-        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| number_fault(&eps)).or_else(|| {
-            let head_dim = self.head_dim();
-            if self.hidden_size != head_dim * self.num_attention_heads
-                || !head_dim.is_multiple_of(8)
-                || head_dim > MAX_HEAD_DIM
-            {
-                return Some(format!(
-                    "vision.hidden_size is {} in {} heads",
-                    self.hidden_size, self.num_attention_heads
-                ));
-            }
-            let rising = self.intermediate_layers.windows(2).all(|pair| pair[0] < pair[1]);
-            if !rising || self.intermediate_layers.last().is_none_or(|&last| last >= self.num_hidden_layers) {
-                return Some(format!("vision.intermediate_layers_indices are {:?}", self.intermediate_layers));
-            }
-            if self.image_mean.iter().any(|mean| !mean.is_finite()) {
-                return Some(format!("vision.image_mean is {:?}", self.image_mean));
-            }
+        let listed = &self.intermediate_layers;
+        let rising = listed.windows(2).all(|pair| pair[0] < pair[1]);
+        let lists = rising && listed.last().is_some_and(|&last| last < self.num_hidden_layers);
+        let of_parts = size_fault(&sizes)
+            .or_else(|| number_fault(&eps))
+            .or_else(|| head_fault(self.hidden_size, self.num_attention_heads))
+            .or_else(|| (!lists).then(|| format!("vision.intermediate_layers_indices are {listed:?}")))
+            .or_else(|| normalisation_fault(self.image_mean, self.image_std));
+        of_parts.or_else(|| {
             let rows = self.max_num_tiles * self.tile_rows();
             let fits = text
                 .cross

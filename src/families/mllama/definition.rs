@@ -1,7 +1,7 @@
-//! Llama 3.2 Vision as the rest of the crate sees it.
+//! The definition of Llama 3.2 Vision.
 
 use super::config::{Config, VisionConfig};
-use super::tower::Vision;
+use super::tower::tower;
 use super::{chat, tensors};
 use crate::config::LayerKind;
 use crate::error::Result;
@@ -9,11 +9,11 @@ use crate::families::definition::{Definition, Pictures};
 use crate::families::llama::gguf::PRE_TOKENIZER;
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
-use crate::families::tower::Tower;
+use crate::layers::vision::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::WeightStore;
 
-/// What the family knows.
+/// The family.
 pub(in crate::families) static MLLAMA: Family = Family {
     name: "mllama",
     chat: chat::TOKENS,
@@ -22,7 +22,7 @@ pub(in crate::families) static MLLAMA: Family = Family {
     pre_tokenizer: Some(&PRE_TOKENIZER),
 };
 
-/// How the family's checkpoints are read.
+/// Readers of its checkpoints.
 pub(in crate::families) static READERS: Readers = Readers { family: &MLLAMA, hf: super::hf::READER, gguf: None };
 
 impl Definition for Config {
@@ -41,9 +41,8 @@ impl Definition for Config {
         })
     }
 
-    fn tower(&self) -> Option<Box<dyn Tower>> {
-        let vision = self.vision.as_ref()?;
-        Some(Box::new(Vision::new(vision)))
+    fn tower(&self) -> Option<Tower> {
+        self.vision.as_ref().map(tower)
     }
 
     fn pictures(&self) -> Option<&dyn Pictures> {

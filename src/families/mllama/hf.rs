@@ -13,7 +13,7 @@ use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
 
 const ARCHITECTURE: &str = "mllama";
-/// Rows of the embedding behind the vocabulary; written into the models' code, not their configuration.
+/// Rows of the embedding after the vocabulary; written into the models' code, not their configuration.
 const EXTRA_TOKENS: usize = 8;
 
 pub(super) const READER: HfReader =

@@ -6,7 +6,7 @@ use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Columns, Role, TensorSpec};
 use crate::layout::Layout;
 
-/// As published, and as the classes nest.
+/// Published checkpoints, and classes as nested in `transformers`.
 const DECODER: HfPrefixes = HfPrefixes {
     decoder: &["language_model.model.", "model.language_model."],
     head: &["language_model.", "", "model."],
@@ -19,7 +19,7 @@ pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ 
     vision.chain(decoder_tensors::tensors(&config.text, DECODER).map(|spec| adapted(&config.text, spec)))
 }
 
-/// What a tensor of a plain decoder is in this one. There are no GGUF files.
+/// Adapts a tensor of a plain decoder. There are no GGUF files.
 fn adapted(text: &TextConfig, spec: TensorSpec) -> TensorSpec {
     let spec = TensorSpec { gguf: None, ..spec };
     let Role::Layer(index) = spec.role else { return spec };
@@ -56,7 +56,7 @@ fn vision_tensors(vision: &VisionConfig, text_hidden: usize) -> impl Iterator<It
     let last = 1 + vision.depth();
     let parts = (0..=vision.intermediate_layers.len()).map(move |part| projector(vision, text_hidden, part));
     let bias = TensorSpec::new("projector.bias", &[text_hidden], Role::Vision(last)).hf(PROJECTOR, "bias");
-    // The first thing a picture meets, and less than a percent of the tower: not worth the loss of less than 16 bits.
+    // Pixels enter here, and it is less than a percent of the tower: fewer than 16 bits would save little and lose much.
     let patch_conv = TensorSpec {
         checkpoint_shape: Some(vec![hidden, 3, side, side]),
         floor: Some(Layout::F16),
@@ -73,7 +73,7 @@ fn vision_tensors(vision: &VisionConfig, text_hidden: usize) -> impl Iterator<It
         .chain([bias])
 }
 
-/// One vector for each tile of each arrangement, the first of which is none.
+/// One vector for each tile of each arrangement; arrangement 0 is unused.
 fn tiles(vision: &VisionConfig, stage: usize, name: &str, hf: &str) -> TensorSpec {
     let (arrangements, width) = (1 + vision.arrangements().count(), vision.max_num_tiles * vision.hidden_size);
     TensorSpec {
@@ -83,7 +83,7 @@ fn tiles(vision: &VisionConfig, stage: usize, name: &str, hf: &str) -> TensorSpe
     .gated(TOWER, &format!("{hf}.gate"), false)
 }
 
-/// Positions within a tile, by tile and arrangement as well.
+/// Positions within a tile, and further ones that also depend on tile and arrangement.
 fn positions(vision: &VisionConfig) -> [TensorSpec; 3] {
     let VisionConfig { hidden_size: hidden, max_num_tiles: most, .. } = *vision;
     let (rows, arrangements, of) =
@@ -139,8 +139,8 @@ fn layer(vision: &VisionConfig, index: usize) -> impl Iterator<Item = TensorSpec
     .into_iter()
 }
 
-/// What the projector makes of the tower's output, or of a state in between, as soon as that is there. In checkpoints the channels of all
-/// states in between take turns.
+/// The part of the projector for the tower's output (0) or for an intermediate state, each of which is projected as soon as it is computed. In
+/// checkpoints the channels of all intermediate states are interleaved.
 fn projector(vision: &VisionConfig, text_hidden: usize, part: usize) -> TensorSpec {
     let (hidden, listed) = (vision.hidden_size, vision.intermediate_layers.len());
     let of = hidden * (1 + listed);

@@ -1,4 +1,4 @@
-//! `ChatML` as Qwen3.5's templates write it: contents without the white space around them, thoughts before answers, calls of tools as elements.
+//! `ChatML` as in Qwen3.5's templates: trimmed contents, reasoning before answers, tool calls as XML elements.
 //!
 //! ```text
 //! <|im_start|>user\nuser<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n
@@ -15,8 +15,8 @@ use crate::families::qwen3_vl::chat::{end, turn};
 use crate::families::readers::ChatDefaults;
 use crate::sampling::SamplingDefaults;
 
-/// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own. Tokens are chosen as the models' cards
-/// recommend: with thoughts, with thoughts about pictures, and without.
+/// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts have no first token. Sampling is as the model cards recommend: without reasoning,
+/// with reasoning, and with reasoning about pictures.
 pub(super) const TOKENS: ChatDefaults = ChatDefaults {
     bos: None,
     eos: 248_046,
@@ -35,8 +35,8 @@ const fn recommended(temperature: f32, top_p: f32, presence_penalty: f32) -> Sam
     }
 }
 
-/// The model is asked to answer at once, unless the conversation ends with thoughts: what its own template calls `enable_thinking`. Of
-/// what the assistant thought before, only what followed the last question is shown.
+/// The model answers without reasoning unless the conversation ends with the beginning of one; the template calls this `enable_thinking`. Of
+/// earlier reasoning, only that after the last user message is included.
 pub(super) static CHATML: ChatLayout = ChatLayout {
     name: "qwen3.5",
     marks: &["<|im_start|>", "<|im_end|>", "<think>", "</think>"],
@@ -112,7 +112,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     Ok(with_branch(segments))
 }
 
-/// Whether a message is what the user asks, and not what a call came to.
+/// Returns whether a message is a question of the user rather than a call's result.
 fn is_question(message: &Message) -> bool {
     let content = shown(message);
     let is_result = match (content.first(), content.last()) {
@@ -124,7 +124,7 @@ fn is_question(message: &Message) -> bool {
     message.role == Role::User && !is_result
 }
 
-/// Begins the answer: with thoughts, or with an empty block of them. In later prompts it follows without either.
+/// Begins the answer: with reasoning, or with an empty block of it. Later prompts contain the answer without either, hence the branch.
 fn begin_answer(segments: &mut Vec<Segment<'_>>, thoughts: Option<&str>) {
     turn(segments, "assistant", Vec::new());
     segments.extend([Segment::Branch, Segment::Control(THOUGHTS.begin)]);
@@ -137,7 +137,7 @@ fn begin_answer(segments: &mut Vec<Segment<'_>>, thoughts: Option<&str>) {
     }
 }
 
-/// What is asked about a picture may be asked otherwise.
+/// Marks the place after the last picture as a branch: the next question about it may be another.
 fn with_branch(mut segments: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
     if let Some(last) = segments.iter().rposition(|segment| matches!(segment, Segment::Image(_))) {
         segments.insert(last + 1, Segment::Branch);
@@ -145,7 +145,7 @@ fn with_branch(mut segments: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
     segments
 }
 
-/// What a turn contains, without white space at its ends.
+/// The content of a turn, trimmed.
 fn shown(message: &Message) -> Vec<Segment<'_>> {
     let mut content = merge_content(std::slice::from_ref(message), "");
     if let Some(Segment::Text(text)) = content.first_mut() {
@@ -158,7 +158,8 @@ fn shown(message: &Message) -> Vec<Segment<'_>> {
     content
 }
 
-/// The assistant's turn, with its thoughts if they are shown: those it came with, else those within its text, or an empty block.
+/// Adds the assistant's turn, with its reasoning if that is included: the message's field, else the block within its text, else an empty
+/// block.
 fn said(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool) {
     let text: String = message.texts().collect();
     let text = trimmed(&text);
@@ -178,7 +179,7 @@ fn said(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool
     push(segments, text);
 }
 
-/// Calls stand behind the text of their message.
+/// Adds the calls of a message, after its text.
 fn calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Result<()> {
     let has_text = matches!(segments.last(), Some(Segment::Text(text)) if !text.ends_with('\n'));
     for (i, call) in message.calls().enumerate() {
@@ -200,7 +201,7 @@ fn calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Re
     Ok(())
 }
 
-/// What a call came to; several stand in one turn of the user.
+/// Adds the result of a call; consecutive ones share a turn of the user.
 fn result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
     if is_first {
         turn(segments, "user", Vec::new());
@@ -213,7 +214,7 @@ fn result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
     segments.push(Segment::Control("</tool_response>"));
 }
 
-/// What the system's turn says where there are tools. The marks of calls are control tokens here too, as the published template has them.
+/// The system's turn with tools. As in the published template, the marks of calls are control tokens here too.
 fn definitions<'a>(tools: &[&str]) -> Vec<Segment<'a>> {
     let list: String = tools.iter().map(|tool| format!("\n{tool}")).collect();
     let head = format!(
@@ -243,7 +244,7 @@ fn definitions<'a>(tools: &[&str]) -> Vec<Segment<'a>> {
     ]
 }
 
-/// Adds text, which goes through the tokenizer with the text before it.
+/// Adds text, which is tokenised together with the text before it.
 fn push(segments: &mut Vec<Segment<'_>>, text: &str) {
     match segments.last_mut() {
         _ if text.is_empty() => {}

@@ -1,18 +1,18 @@
-//! Qwen3.5 as the rest of the crate sees it.
+//! The definition of Qwen3.5.
 
 use super::{Config, chat, gguf, tensors};
 use crate::config::LayerKind;
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::qwen3_vl::VisionConfig;
-use crate::families::qwen3_vl::tower::Vision;
+use crate::families::qwen3_vl::tower::tower;
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
-use crate::families::tower::Tower;
+use crate::layers::vision::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::WeightStore;
 
-/// What the family knows.
+/// The family.
 pub(in crate::families) static QWEN3_5: Family = Family {
     name: "qwen3_5",
     chat: chat::TOKENS,
@@ -21,7 +21,7 @@ pub(in crate::families) static QWEN3_5: Family = Family {
     pre_tokenizer: None,
 };
 
-/// How the family's checkpoints are read.
+/// Readers of its checkpoints.
 pub(in crate::families) static READERS: Readers =
     Readers { family: &QWEN3_5, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
@@ -43,9 +43,8 @@ impl Definition for Config {
         Ok(decoder.with_stacked_features(stacked))
     }
 
-    fn tower(&self) -> Option<Box<dyn Tower>> {
-        let vision = self.vision.as_ref()?;
-        Some(Box::new(Vision::new(vision)))
+    fn tower(&self) -> Option<Tower> {
+        self.vision.as_ref().map(tower)
     }
 
     fn pictures(&self) -> Option<&dyn Pictures> {
@@ -57,7 +56,7 @@ impl Definition for Config {
     }
 
     fn gguf_leaves_out(&self, name: &str) -> bool {
-        // Heads for further tokens are blocks behind the layers.
+        // Heads for multi-token prediction are blocks after the layers.
         let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         block.is_some_and(|block| block >= self.text.layers.len())
     }

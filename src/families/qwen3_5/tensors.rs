@@ -13,7 +13,7 @@ pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ 
     vision.chain(decoder_tensors::tensors(&config.text, DECODER).flat_map(|spec| adapted(&config.text, spec)))
 }
 
-/// What a tensor of a plain decoder is in this one.
+/// The tensors of this decoder that correspond to one of a plain decoder.
 fn adapted(text: &TextConfig, mut spec: TensorSpec) -> Vec<TensorSpec> {
     // The norms of the decoder are stored less 1.
     if !spec.is_matrix() {
@@ -30,9 +30,9 @@ fn adapted(text: &TextConfig, mut spec: TensorSpec) -> Vec<TensorSpec> {
             [spec].into_iter().chain(delta_layer(text.hidden_size, delta, index)).collect()
         }
         (Some(LayerKind::DeltaNet), _) if is_attention => Vec::new(),
-        // In checkpoints every head's gates lie behind its queries.
+        // In checkpoints the gates of each head follow its queries.
         (Some(LayerKind::FullAttention), _) if part == "q_proj" => vec![half_of(text, spec, 0)],
-        // Here all gates lie behind the values.
+        // Here all gates follow the values.
         (Some(LayerKind::FullAttention), _) if part == "v_proj" => {
             let q_width = text.num_attention_heads * text.head_dim;
             let name = |of: &str| of.replace("v_proj", "q_proj").replace("attn_v", "attn_q");
@@ -62,7 +62,7 @@ fn delta_layer(hidden: usize, delta: &DeltaConfig, index: usize) -> Vec<TensorSp
             .gguf(format!("blk.{index}.{gguf}"))
     };
     let fused = |name: &str| format!("layers.{index}.linear_attn.{name}");
-    // What decides about decays, and less than a percent of a layer: not worth a rounding to less than 16 bits.
+    // They determine the decays, and are less than a percent of a layer: fewer than 16 bits would save little and lose much.
     let fine = |spec: TensorSpec| TensorSpec { floor: Some(Layout::F16), ..spec.fuse(fused("in_proj_ba")) };
     let conv = at("conv1d", &[channels * 4], "conv1d.weight", "ssm_conv1d.weight");
     let rate = at("rate", &[value_heads], "A_log", "ssm_a");

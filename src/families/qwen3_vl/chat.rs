@@ -4,7 +4,7 @@
 //! <|im_start|>system\n..<|im_end|>\n<|im_start|>user\nuser<|im_end|>\n<|im_start|>assistant\n
 //! ```
 //!
-//! Tools are defined in the system's turn; a call is JSON between `<tool_call>` and `</tool_call>`, what calls came to is a turn of the user.
+//! Tools are defined in the system's turn; a call is JSON between `<tool_call>` and `</tool_call>`, results are a turn of the user.
 
 use std::borrow::Cow;
 
@@ -14,12 +14,11 @@ use crate::chat::message::{Message, Role, split_tools};
 use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
-/// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts begin with no token of their own.
+/// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts have no first token.
 pub(super) const TOKENS: ChatDefaults =
     ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643), sampling: None, thinking: None };
 
-/// Every message is a turn of its own, as it is. A conversation that ends with the assistant leaves that turn open, for the model to
-/// continue.
+/// Every message is a turn, unchanged. A last message of the assistant stays open for the model to continue.
 pub(super) static CHATML: ChatLayout =
     ChatLayout { name: "chatml", marks: &["<|im_start|>", "<|im_end|>"], segments, calls: Some(CALLS), thoughts: None };
 
@@ -80,7 +79,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     Ok(segments)
 }
 
-/// What the system's turn says where there are tools. The marks of calls are control tokens here too, as the published template has them.
+/// The system's turn with tools. As in the published template, the marks of calls are control tokens here too.
 fn definitions<'a>(instructions: Vec<Segment<'a>>, tools: &[&str]) -> Vec<Segment<'a>> {
     let before = match instructions.first() {
         Some(Segment::Text(text)) => format!("{text}\n\n"),
@@ -103,7 +102,7 @@ fn definitions<'a>(instructions: Vec<Segment<'a>>, tools: &[&str]) -> Vec<Segmen
     ]
 }
 
-/// Calls stand behind the text of their message, each on lines of its own.
+/// Adds the calls of a message after its text, each on lines of its own.
 fn calls(segments: &mut Vec<Segment<'_>>, message: &Message) {
     let mut has_more = message.texts().any(|text| !text.is_empty());
     for call in message.calls() {
@@ -125,7 +124,7 @@ fn calls(segments: &mut Vec<Segment<'_>>, message: &Message) {
     }
 }
 
-/// Begins a turn. What it says goes through the tokenizer with the line before it.
+/// Begins a turn. Its first text is tokenised together with the line before it.
 pub(in crate::families) fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str, mut content: Vec<Segment<'a>>) {
     let mut header = Cow::from(format!("{role}\n"));
     if let Some(Segment::Text(text)) = content.first() {

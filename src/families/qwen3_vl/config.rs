@@ -1,21 +1,22 @@
-//! The shape of a Qwen3-VL model: a decoder and, in models that see, the tower and its mergers.
+//! The shape of a Qwen3-VL model: a decoder and, in vision models, the tower and its mergers.
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, TextConfig, number_fault, size_fault};
+use crate::config::{MAX_HEADS, MAX_LAYERS, MAX_WIDTH, TextConfig, size_fault};
+use crate::families::vision_faults::{head_fault, normalisation_fault, token_fault};
 
 /// Decoder and picture side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The decoder.
     pub text: TextConfig,
-    /// The picture side; absent where it was left out.
+    /// The tower; absent if it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision: Option<VisionConfig>,
 }
 
 impl Config {
-    /// Why this crate cannot run such a model, if it cannot.
+    /// Returns the reason why this crate cannot run the model, if there is one.
     pub(crate) fn find_fault(&self) -> Option<String> {
         let vision = self.vision.as_ref();
         self.text.find_fault().or_else(|| vision.and_then(|vision| vision.find_fault(&self.text)))
@@ -40,7 +41,7 @@ pub struct VisionConfig {
     pub spatial_merge_size: usize,
     /// Side of the square table of learned positions.
     pub position_side: usize,
-    /// Layers of the tower, in order, whose merged outputs are added behind the first layers of the decoder.
+    /// Layers of the tower, in order, whose merged outputs are added after the first layers of the decoder (DeepStack).
     pub deepstack: Vec<usize>,
     /// Pixels that a picture is scaled up to, if it has fewer.
     pub min_pixels: usize,
@@ -54,7 +55,7 @@ pub struct VisionConfig {
     pub image_token_id: u32,
     /// Token before a picture.
     pub vision_start_token_id: u32,
-    /// Token behind a picture.
+    /// Token after a picture.
     pub vision_end_token_id: u32,
 }
 
@@ -69,7 +70,7 @@ impl VisionConfig {
         self.spatial_merge_size * self.spatial_merge_size
     }
 
-    /// Rows of features that a token has: one that replaces its embedding, and one for each of the layers behind which one is added.
+    /// Rows of features of a token: one that replaces its embedding, and one for each layer of [`Self::deepstack`].
     pub(super) fn rows_of_token(&self) -> usize {
         1 + self.deepstack.len()
     }
@@ -96,32 +97,16 @@ impl VisionConfig {
             ("vision.min_pixels", self.min_pixels, 1, 1 << 28),
             ("vision.max_pixels", self.max_pixels, 1, 1 << 28),
         ];
-        let numbers = self.image_std.map(|std| ("vision.image_std", std.into()));
-        size_fault(&sizes).or_else(|| number_fault(&numbers)).or_else(|| {
-            let head_dim = self.head_dim();
-            if self.hidden_size != head_dim * self.num_attention_heads
-                || !head_dim.is_multiple_of(8)
-                || head_dim > MAX_HEAD_DIM
-            {
-                return Some(format!(
-                    "vision.hidden_size is {} in {} heads",
-                    self.hidden_size, self.num_attention_heads
-                ));
-            }
-            if self.spatial_merge_size != 2 {
-                return Some(format!("spatial_merge_size is {}, only 2 is supported", self.spatial_merge_size));
-            }
-            let rising = self.deepstack.windows(2).all(|pair| pair[0] < pair[1]);
-            let inside = self.deepstack.last().is_none_or(|&last| last < self.num_hidden_layers);
-            if !rising || !inside || self.deepstack.len() > text.layers.len() {
-                return Some(format!("vision.deepstack is {:?}", self.deepstack));
-            }
-            if self.image_mean.iter().any(|mean| !mean.is_finite()) {
-                return Some(format!("vision.image_mean is {:?}", self.image_mean));
-            }
-            let ids = [self.image_token_id, self.vision_start_token_id, self.vision_end_token_id];
-            let id = ids.into_iter().find(|&id| id as usize >= text.vocab_size)?;
-            Some(format!("picture token {id} lies outside the vocabulary of {}", text.vocab_size))
-        })
+        let rising = self.deepstack.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = self.deepstack.last().is_none_or(|&last| last < self.num_hidden_layers);
+        let stacks = rising && inside && self.deepstack.len() <= text.layers.len();
+        let merge = self.spatial_merge_size;
+        let ids = [self.image_token_id, self.vision_start_token_id, self.vision_end_token_id];
+        size_fault(&sizes)
+            .or_else(|| head_fault(self.hidden_size, self.num_attention_heads))
+            .or_else(|| (merge != 2).then(|| format!("spatial_merge_size is {merge}, only 2 is supported")))
+            .or_else(|| (!stacks).then(|| format!("vision.deepstack is {:?}", self.deepstack)))
+            .or_else(|| normalisation_fault(self.image_mean, self.image_std))
+            .or_else(|| token_fault(&ids, text.vocab_size))
     }
 }

@@ -1,17 +1,17 @@
-//! Qwen3-VL as the rest of the crate sees it.
+//! The definition of Qwen3-VL.
 
 use super::config::{Config, VisionConfig};
-use super::tower::Vision;
+use super::tower::tower;
 use super::{chat, gguf, tensors};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::{Family, Readers};
 use crate::families::tensor_spec::TensorSpec;
-use crate::families::tower::Tower;
+use crate::layers::vision::Tower;
 use crate::layers::{Decoder, Layer};
 use crate::weights::WeightStore;
 
-/// What the family knows.
+/// The family.
 pub(in crate::families) static QWEN3_VL: Family = Family {
     name: "qwen3_vl",
     chat: chat::TOKENS,
@@ -20,7 +20,7 @@ pub(in crate::families) static QWEN3_VL: Family = Family {
     pre_tokenizer: None,
 };
 
-/// How the family's checkpoints are read.
+/// Readers of its checkpoints.
 pub(in crate::families) static READERS: Readers =
     Readers { family: &QWEN3_VL, hf: super::hf::READER, gguf: Some(gguf::READER) };
 
@@ -38,9 +38,8 @@ impl Definition for Config {
         Ok(Decoder::new(&self.text, weights, Layer::attention)?.with_stacked_features(stacked))
     }
 
-    fn tower(&self) -> Option<Box<dyn Tower>> {
-        let vision = self.vision.as_ref()?;
-        Some(Box::new(Vision::new(vision)))
+    fn tower(&self) -> Option<Tower> {
+        self.vision.as_ref().map(tower)
     }
 
     fn pictures(&self) -> Option<&dyn Pictures> {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
 
-/// What the tensors of queries, keys and values keep of Hugging Face's order is what tells this from Llama's files: halves form pairs.
+/// Unlike in Llama's files, queries and keys keep Hugging Face's order: rope pairs are the halves of a head.
 pub(super) const READER: GgufReader = GgufReader {
     architectures: &["qwen3vl"],
     pre_tokenizers: &[PreTokenizer {
@@ -37,17 +37,17 @@ fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
     }
 }
 
-/// Pairs of lanes that follow each axis; the fourth is for nothing that is read here.
+/// Pairs of lanes for each axis; the file's fourth number is not used here.
 pub(in crate::families) fn sections(keys: &Keys<'_>) -> Result<[usize; 3]> {
     let sections: &[i64] = keys.needed("rope.dimension_sections")?;
     let size = |axis: usize| sections.get(axis).and_then(|&size| usize::try_from(size).ok()).unwrap_or(0);
     Ok([size(0), size(1), size(2)])
 }
 
-/// Pixels of a picture where no key says otherwise: as the models' own processors have it.
+/// Least and most pixels of a picture if no key gives them, as in the models' own processors.
 const PIXELS: [usize; 2] = [65_536, 16_777_216];
 
-/// Reads the tower from `metadata`, of the vision half. The text model knows the picture tokens.
+/// Reads the tower from the metadata of the vision file. The picture tokens are in the text file.
 pub(in crate::families) fn vision_config(
     files: &GgufFiles<'_>,
     metadata: &Metadata,

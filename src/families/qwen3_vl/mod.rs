@@ -1,4 +1,4 @@
-//! Qwen3-VL: a decoder with norms of heads and positions on three axes, and a tower whose inner layers speak to the decoder as well.
+//! Qwen3-VL: a decoder with norms of heads and positions on three axes, and a tower with DeepStack: features of inner layers are added in the decoder.
 
 pub(super) mod chat;
 mod config;
@@ -9,6 +9,5 @@ mod merger;
 mod pictures;
 pub(super) mod tensors;
 pub(super) mod tower;
-mod work;
 
 pub use config::{Config, VisionConfig};

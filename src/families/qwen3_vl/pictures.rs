@@ -1,12 +1,12 @@
 //! Sizes of pictures and their tokens: a run of `<|image_pad|>` between `<|vision_start|>` and `<|vision_end|>`.
 
 use super::config::VisionConfig;
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, Result};
-use crate::families::definition::{PictureShape, Pictures};
+use crate::families::definition::{PictureShape, Pictures, SizeLimit};
 
-/// Largest square side in pixels that a picture is shown at, though a model may take more: a binding of 128 MiB holds the queries, keys
-/// and values of its patches in a tower of 1152.
+/// Side of the largest square picture, even if a model allows more: a binding of 128 MiB holds the queries, keys and values of its patches in a
+/// tower of width 1152.
 const LARGEST_EDGE: usize = 1536;
 /// The longer edge is at most so many times the shorter one.
 const LARGEST_RATIO: usize = 200;
@@ -17,9 +17,8 @@ fn most_pixels(config: &VisionConfig, longest_edge: usize) -> usize {
 }
 
 impl Pictures for VisionConfig {
-    /// Models bound the pixels of a picture, not its edges: this is the side of a square of as many.
-    fn largest_edge(&self) -> usize {
-        self.max_pixels.isqrt().min(LARGEST_EDGE)
+    fn size_limit(&self) -> SizeLimit {
+        SizeLimit::Area(self.max_pixels.min(LARGEST_EDGE * LARGEST_EDGE))
     }
 
     fn cell(&self) -> usize {
@@ -29,14 +28,14 @@ impl Pictures for VisionConfig {
     /// Both edges are rounded to whole cells, halves to even ones; a picture of more pixels than a square of `longest_edge` or of fewer than
     /// the model's least is scaled first. The aspect ratio is not quite kept and nothing is padded. Source: `smart_resize` of
     /// `transformers` `image_processing_qwen2_vl.py`.
-    fn grid(&self, from: (usize, usize), longest_edge: usize) -> Result<ImageGrid> {
+    fn grid(&self, PixelSize { width, height }: PixelSize, longest_edge: usize) -> Result<ImageGrid> {
         let cell = self.cell() as f64;
-        let [width, height] = [from.0, from.1].map(|edge| edge as f64);
-        if cell == 0.0 || longest_edge == 0 || from.0 == 0 || from.1 == 0 {
+        if cell == 0.0 || longest_edge == 0 || width == 0 || height == 0 {
             return Err(Error::Internal { detail: "a picture or the vision config has a size of zero".into() });
         }
+        let [width, height] = [width, height].map(|edge| edge as f64);
         if width.max(height) / width.min(height) > LARGEST_RATIO as f64 {
-            let reason = format!("{} x {} pixels: one edge is more than 200 times the other", from.0, from.1);
+            let reason = format!("{width} x {height} pixels: one edge is more than 200 times the other");
             return Err(Error::InvalidImage { reason });
         }
         let most = most_pixels(self, longest_edge);
@@ -70,10 +69,10 @@ impl Pictures for VisionConfig {
         VisionConfig::rows_of_token(self)
     }
 
-    /// Memory follows from the number of cells alone: one picture of the most, which a prompt holds with at least one token besides.
+    /// Memory depends on the number of cells only: one picture with the most, beside which a prompt has at least one token.
     fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape> {
         let (pixels, cell) = (most_pixels(self, longest_edge.min(self.largest_edge())), self.cell());
-        // One edge of the thinnest pictures is a cell, whatever that makes of their pixels.
+        // The thinnest pictures have an edge of one cell, even if that exceeds the bound of pixels.
         let most = (pixels / (cell * cell)).max((LARGEST_RATIO * pixels).isqrt() / cell);
         let cells = most.min(context.saturating_sub(3)).max(1);
         let rows = cells.isqrt();

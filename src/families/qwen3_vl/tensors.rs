@@ -5,7 +5,7 @@ use crate::families::decoder_tensors::{self, HfPrefixes};
 use crate::families::tensor_spec::{Role, TensorSpec};
 use crate::layout::Layout;
 
-/// As the classes nest, and of a text model alone.
+/// Classes as nested in `transformers`, and text-only models.
 pub(in crate::families) const DECODER: HfPrefixes =
     HfPrefixes { decoder: &["model.language_model.", "model."], head: &["", "model."] };
 const PICTURES: &[&str] = &["model.visual.", "visual."];
@@ -15,7 +15,7 @@ pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ 
     vision.chain(decoder_tensors::tensors(&config.text, DECODER))
 }
 
-/// A tensor of stage `stage`.
+/// A tensor of a stage of the tower.
 fn at(stage: usize, name: &str, shape: &[usize], hf: &str, gguf: &str) -> TensorSpec {
     TensorSpec::new(name, shape, Role::Vision(stage)).hf(PICTURES, hf).gguf(gguf)
 }
@@ -32,7 +32,7 @@ pub(in crate::families) fn vision_tensors(
     text_hidden: usize,
 ) -> impl Iterator<Item = TensorSpec> + '_ {
     let (hidden, side, positions) = (vision.hidden_size, vision.patch_size, vision.position_side);
-    // The first thing a picture meets, and a third of a percent of the tower: not worth the loss of less than 16 bits.
+    // Pixels enter here, and it is a third of a percent of the tower: fewer than 16 bits would save little and lose much.
     let [patch_conv, patch_bias] =
         biased(0, "vision.patch_conv", &[hidden, 3 * side * side], "patch_embed.proj", "v.patch_embd");
     let patch_conv = TensorSpec {

@@ -1,207 +1,82 @@
-//! The tower: a bidirectional transformer over the patches of one picture (`transformers` `modeling_qwen3_vl.py`).
-//!
-//! Pictures never see one another, so each runs alone, at its own size. Only the residual stream and the queries, keys and values of all
-//! patches are kept; everything else is computed for some rows at a time.
-
-use std::ops::Range;
+//! The tower of Qwen's models: layer norms, biases, a plain feed-forward, learned positions beside a rope, and mergers (`transformers`
+//! `modeling_qwen3_vl.py`).
 
 use super::config::VisionConfig;
-use super::merger::{Into, Merger};
-use super::work::{self, EPS, Workspace};
-use crate::config::{Activation, KvPrecision};
-use crate::error::{Error, Result};
-use crate::families::tower::{Pixels, Tower};
-use crate::gpu::{Allocator, Buffer, Recording, Slice};
-use crate::kernels::position_rows::{self, PositionTable};
-use crate::kernels::{activation, patchify};
-use crate::layers::{Biased, Fresh, LayerNorm};
+use super::merger::Merger;
+use crate::config::{Activation, RopePairs};
+use crate::error::Result;
+use crate::gpu::Recording;
+use crate::layers::vision::{
+    Affine, Biases, Block, BlockNames, FeatureRows, FeedForward, Frequencies, NormKind, PatchGrid, PatchRope,
+    PatchStem, Positions, ProjectorMemory, Stage, Tower, TowerOptions, TowerParts, Workspace,
+};
 use crate::weights::WeightStore;
 
-/// Weights between the pixels and the first layer.
+/// Epsilon of every layer norm; written into the models' code, not their configuration.
+const EPS: f32 = 1e-6;
+/// The rope; written into the models' code, not their configuration.
+const ROPE: PatchRope = PatchRope { theta: 10_000.0, pairs: RopePairs::Half, frequencies: Frequencies::Shared };
+/// Tensors of a block.
+const NAMES: BlockNames = BlockNames {
+    attention_norm: "norm1",
+    queries: None,
+    projections: &["attn.qkv"],
+    output: "attn.proj",
+    feed_forward_norm: "norm2",
+    up: "mlp.linear_fc1",
+    down: "mlp.linear_fc2",
+};
+
+/// A layer whose output is merged to features of the decoder's first layers.
 #[derive(Debug)]
-struct Stem {
-    patch_conv: Biased,
-    /// `// [side, side, hidden]`
-    positions: Slice,
+struct MergedBlock {
+    block: Block,
+    merger: Merger,
 }
 
-impl Stem {
-    /// Records pixels to the first layer's input: patch convolution and positions.
-    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
-        let Some(picture) = work.pixels.as_ref().map(Buffer::all) else { return Err(no_picture()) }; // [height, width]
-        let pixels = work.act.all();
-        let table = PositionTable { side: work.config.position_side, width: work.config.hidden_size };
-        for range in work.chunks() {
-            let x = work.rows(&work.x, &range, work.config.hidden_size); // [range, hidden]
-            patchify::record(recording, &work.cut, range.clone(), &picture, &pixels)?; // [range, 3 * side * side]
-            self.patch_conv.record(recording, &pixels, range.len(), &x, false)?;
-            position_rows::record(recording, work.cut.grid(), range, table, &self.positions, &x)?;
-        }
-        Ok(())
+impl Stage for MergedBlock {
+    fn record(&self, recording: &mut Recording, work: &Workspace, features: FeatureRows<'_>) -> Result<()> {
+        self.block.record(recording, work, features)?;
+        self.merger.record(recording, work, features)
     }
 }
 
-/// Weights of one layer.
-#[derive(Debug)]
-struct Layer {
-    norm1: LayerNorm,
-    qkv: Biased,
-    proj: Biased,
-    norm2: LayerNorm,
-    linear_fc1: Biased,
-    linear_fc2: Biased,
-    /// The merger of the layer's output, and which row of a token it makes.
-    merger: Option<(usize, Merger)>,
-}
-
-impl Layer {
-    fn new(config: &VisionConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
-        let at = |name: &str| format!("vision.layers.{layer}.{name}");
-        let deepstack = config.deepstack.iter().position(|&deep| deep == layer);
-        let merger = |index: usize| Merger::deepstack(config, weights, index).map(|merger| (1 + index, merger));
-        Ok(Self {
-            merger: deepstack.map(merger).transpose()?,
-            norm1: LayerNorm::new(weights, &at("norm1"), (config.hidden_size, EPS))?,
-            qkv: Biased::new(weights, &at("attn.qkv"))?,
-            proj: Biased::new(weights, &at("attn.proj"))?,
-            norm2: LayerNorm::new(weights, &at("norm2"), (config.hidden_size, EPS))?,
-            linear_fc1: Biased::new(weights, &at("mlp.linear_fc1"))?,
-            linear_fc2: Biased::new(weights, &at("mlp.linear_fc2"))?,
-        })
+impl TowerParts for VisionConfig {
+    fn stem(&self, _options: &TowerOptions, weights: &mut WeightStore) -> Result<Box<dyn Stage>> {
+        let positions = Positions { table: weights.vector("vision.positions")?, side: self.position_side };
+        let patch_conv = Affine::new(weights, "vision.patch_conv", true)?;
+        Ok(Box::new(PatchStem { patch_conv, positions: Some(positions), norm: None }))
     }
 
-    /// Records the layer over the residual stream in `work.x`. Once the keys and values of all patches are there, no row needs
-    /// another.
-    fn record(&self, recording: &mut Recording, work: &Workspace) -> Result<()> {
-        for range in work.chunks() {
-            self.queries_keys_values(recording, work, &range)?;
-        }
-        for range in work.chunks() {
-            self.self_attention(recording, work, &range)?;
-            self.feed_forward(recording, work, &range)?;
-        }
-        Ok(())
+    fn layer(&self, options: &TowerOptions, weights: &mut WeightStore, index: usize) -> Result<Box<dyn Stage>> {
+        let block = Block::new(options, weights, index)?;
+        let Some(deep) = self.deepstack.iter().position(|&deep| deep == index) else { return Ok(Box::new(block)) };
+        Ok(Box::new(MergedBlock { block, merger: Merger::new(self, options, weights, Some(deep))? }))
     }
 
-    fn queries_keys_values(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let hidden = work.config.hidden_size;
-        let (x, h, qkv) = (work.rows(&work.x, range, hidden), work.h.all(), work.act.all()); // [range, q | k | v]
-        self.norm1.record(recording, range.len(), &x, &h)?;
-        self.qkv.record(recording, &h, range.len(), &qkv, false)?;
-        let angles = Some(&work.rows(&work.angles, range, work.config.head_dim())); // [range, head_dim]
-        let q = &work.rows(&work.q, range, hidden); // [range, hidden]
-        work.keys.take(recording, range, &Fresh { x: &qkv, angles, has: (true, true), q })
-    }
-
-    fn self_attention(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let [x, q] = [&work.x, &work.q].map(|buffer| work.rows(buffer, range, work.config.hidden_size)); // [range, hidden]
-        let out = work.act.all(); // [range, hidden]
-        work.keys.attend(recording, (&q, range.len()), work.patches, &out)?;
-        self.proj.record(recording, &out, range.len(), &x, true)
-    }
-
-    fn feed_forward(&self, recording: &mut Recording, work: &Workspace, range: &Range<usize>) -> Result<()> {
-        let x = work.rows(&work.x, range, work.config.hidden_size); // [range, hidden]
-        let (h, act) = (work.h.all(), work.act.all());
-        self.norm2.record(recording, range.len(), &x, &h)?;
-        self.linear_fc1.record(recording, &h, range.len(), &act, false)?; // [range, intermediate]
-        activation::record(recording, range.len() * self.linear_fc1.width(), Activation::GeluTanh, &act)?;
-        self.linear_fc2.record(recording, &act, range.len(), &x, true)
+    fn projector(&self, options: &TowerOptions, weights: &mut WeightStore) -> Result<Box<dyn Stage>> {
+        Ok(Box::new(Merger::new(self, options, weights, None)?))
     }
 }
 
-fn no_picture() -> Error {
-    Error::Internal { detail: "no picture was begun, or its weights are missing".into() }
-}
-
-/// The weights of a stage.
-#[derive(Debug)]
-enum Stage {
-    Stem(Stem),
-    Layer(Box<Layer>),
-    Merger(Merger),
-}
-
-/// The tower and its mergers.
-#[derive(Debug)]
-pub(in crate::families) struct Vision {
-    config: VisionConfig,
-    stages: Vec<Option<Stage>>,
-    work: Option<Workspace>,
-}
-
-impl Vision {
-    /// Without weights.
-    pub(in crate::families) fn new(config: &VisionConfig) -> Self {
-        let stages = std::iter::repeat_with(|| None).take(config.num_hidden_layers + 2).collect();
-        Self { config: config.clone(), stages, work: None }
-    }
-}
-
-impl Tower for Vision {
-    fn stages(&self) -> usize {
-        self.stages.len()
-    }
-
-    fn patches(&self, pixels: &Pixels<'_>) -> usize {
-        work::cut(pixels, &self.config).count()
-    }
-
-    fn row_alignment(&self) -> usize {
-        work::row_alignment(&self.config)
-    }
-
-    fn widest_row(&self) -> usize {
-        work::widest_row(&self.config)
-    }
-
-    fn load(&mut self, stage: usize, weights: &mut WeightStore) -> Result<()> {
-        self.stages[stage] = Some(match stage.checked_sub(1) {
-            None => Stage::Stem(Stem {
-                patch_conv: Biased::new(weights, "vision.patch_conv")?,
-                positions: weights.vector("vision.positions")?,
-            }),
-            Some(layer) if layer < self.config.num_hidden_layers => {
-                Stage::Layer(Box::new(Layer::new(&self.config, weights, layer)?))
-            }
-            Some(_) => Stage::Merger(Merger::last(&self.config, weights)?),
-        });
-        Ok(())
-    }
-
-    fn unload(&mut self, stage: usize) {
-        self.stages[stage] = None;
-    }
-
-    fn is_loaded(&self, stage: usize) -> bool {
-        self.stages[stage].is_some()
-    }
-
-    fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, keeps: (usize, KvPrecision)) -> Result<()> {
-        self.work = Some(Workspace::new(gpu, &self.config, pixels, keeps)?);
-        Ok(())
-    }
-
-    fn record(&mut self, stage: usize, recording: &mut Recording, (features, first): (&Buffer, usize)) -> Result<()> {
-        let work = self.work.as_ref().ok_or_else(no_picture)?;
-        let row = |index: usize| Into { features, first: first + index, step: self.config.rows_of_token() };
-        match self.stages[stage].as_ref().ok_or_else(no_picture)? {
-            Stage::Stem(stem) => stem.record(recording, work),
-            Stage::Layer(layer) => {
-                layer.record(recording, work)?;
-                layer.merger.as_ref().map_or(Ok(()), |(index, merger)| merger.record(recording, work, row(*index)))
-            }
-            Stage::Merger(merger) => merger.record(recording, work, row(0)),
-        }
-    }
-
-    fn end_first_stage(&mut self) {
-        if let Some(work) = &mut self.work {
-            work.pixels = None;
-        }
-    }
-
-    fn end(&mut self) {
-        self.work = None;
-    }
+/// The tower and its mergers, without their weights.
+pub(in crate::families) fn tower(vision: &VisionConfig) -> Tower {
+    let VisionConfig { patch_size: side, spatial_merge_size: merge, image_mean: mean, image_std: std, .. } = *vision;
+    let (width, activation) = (vision.intermediate_size, Activation::GeluTanh);
+    let options = TowerOptions {
+        grid: PatchGrid { side, merge, mean, std },
+        hidden: vision.hidden_size,
+        layers: vision.num_hidden_layers,
+        norm: NormKind::Layer,
+        eps: EPS,
+        heads: vision.num_attention_heads,
+        head_dim: vision.head_dim(),
+        rope: Some(ROPE),
+        feed_forward: FeedForward { width, activation, gated: false },
+        biases: Biases::All,
+        names: NAMES,
+        rows_per_token: vision.merged(),
+        projector: ProjectorMemory::default(),
+    };
+    Tower::new(options, vision.clone())
 }

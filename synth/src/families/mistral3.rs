@@ -34,7 +34,7 @@ fn ministral_3(hidden_size: usize, intermediate_size: usize, layers: usize, thet
     config
 }
 
-/// What they have in common, with rope in interleaved pairs as in GGUF files.
+/// Their common values, with rope in interleaved pairs as in GGUF files.
 fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64) -> ModelConfig {
     let text = TextConfig {
         vocab_size: 131_072,

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use naga::AddressSpace;
-use ocelli::families::tower::Pixels;
 use ocelli::gpu::{Dispatch, Recording};
+use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 
 use super::{bound_bytes, buffers, dry_model, flops};

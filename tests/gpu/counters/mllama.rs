@@ -1,7 +1,7 @@
 //! Launches and bindings of a token and of a picture of Llama 3.2 Vision.
 
 use ocelli::config::{KvPrecision, LayerKind};
-use ocelli::families::tower::Pixels;
+use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 use ocelli::state::State;
 use ocelli_synth::published;

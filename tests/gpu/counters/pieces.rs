@@ -1,8 +1,8 @@
 //! FLOP of submissions, from dry recordings: no submission exceeds the limit.
 
-use ocelli::families::tower::Pixels;
 use ocelli::gpu::Recording;
 use ocelli::gpu::recording::Command;
+use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 use ocelli::model::DryModel;
 

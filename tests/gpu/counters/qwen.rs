@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use ocelli::config::{KvPrecision, LayerKind};
-use ocelli::families::tower::Pixels;
 use ocelli::gpu::Recording;
+use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 use ocelli::state::State;
 use ocelli_synth::published;

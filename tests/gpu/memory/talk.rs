@@ -1,6 +1,7 @@
 //! Requests in an order that takes the most memory.
 
 use ocelli::Result;
+use ocelli::config::PixelSize;
 use ocelli::engine::{Engine, Picture, Prompt, Request, RequestControl};
 use ocelli::families::definition;
 use ocelli::image::Rgb8;
@@ -51,7 +52,7 @@ fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture
         match *piece {
             Piece::Words(count) => ids.extend((0..count as u32).map(|i| 100 + (i * 7 + count as u32) % 90)),
             Piece::Picture(rows, columns, level) => {
-                let size = (columns * eyes.step, rows * eyes.step);
+                let size = PixelSize { width: columns * eyes.step, height: rows * eyes.step };
                 ids.extend(rules.tokens(rules.grid(size, engine.plan().longest_edge).expect("a grid")));
                 pictures.push(picture(eyes, rows, columns, level));
             }

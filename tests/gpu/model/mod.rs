@@ -1,7 +1,7 @@
 //! The whole model on the GPU against `transformers`, on tiny random checkpoints (`tests/fixtures/checkpoints`).
 
 mod cache;
-mod golden;
+pub(crate) mod golden;
 mod hardware;
 mod pages;
 mod small_device;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 const ARCHITECTURE: &str = "PixtralImageProcessor";
 
-/// Reads tower and projector: `whole` is the model's configuration, with defaults.
+/// Reads tower and projector from the model's configuration, which has its defaults.
 pub(super) fn vision_config(files: &HfFiles<'_>, whole: Fields<'_>) -> Result<VisionConfig> {
     let (config, processor) = (whole.object("vision_config.")?, files.processor);
     let images = files.images(ARCHITECTURE)?;
@@ -30,7 +30,7 @@ pub(super) fn vision_config(files: &HfFiles<'_>, whole: Fields<'_>) -> Result<Vi
     let size = |key: &str| config.needed(key, Fields::size);
     let hidden_size = size("hidden_size")?;
     let num_attention_heads = size("num_attention_heads")?;
-    // Whatever `head_dim` says, the class overwrites it.
+    // `head_dim` of the configuration is ignored, as by the class.
     let Some(head_dim) = hidden_size.checked_div(num_attention_heads) else {
         return Err(config.refuse("num_attention_heads", "is 0"));
     };
@@ -83,7 +83,7 @@ fn activation(config: Fields<'_>, key: &str) -> Result<Activation> {
     }
 }
 
-/// Features must come from the last layer, by whichever of its names.
+/// Checks that features come from the last layer.
 fn last_layer_only(whole: Fields<'_>, layers: usize) -> Result<()> {
     let Some(chosen) = whole.get("vision_feature_layer") else { return Ok(()) };
     let one = match chosen {
@@ -100,8 +100,7 @@ fn last_layer_only(whole: Fields<'_>, layers: usize) -> Result<()> {
     ))
 }
 
-/// What a picture's longest edge is brought down to: `size`, a number or
-/// `{"longest_edge": number}`; 1024 where it is not given.
+/// Longest edge that pictures are scaled down to: `size`, a number or `{"longest_edge": number}`, or else 1024.
 fn longest_edge(images: Fields<'_>) -> Result<usize> {
     match images.get("size") {
         Some(Value::Object(_)) => images.object("size.")?.needed("longest_edge", Fields::size),
@@ -109,8 +108,7 @@ fn longest_edge(images: Fields<'_>) -> Result<usize> {
     }
 }
 
-/// The tokens that stand for features, end a row of a picture and the picture: found by their strings and held against the
-/// configuration.
+/// The tokens of features, of the end of a row and of the end of a picture: found by their strings and checked against the configuration.
 fn image_tokens(files: &HfFiles<'_>) -> Result<[u32; 3]> {
     let added = files.added_tokens()?;
     let mut tokens = [0; 3];

@@ -1,0 +1,43 @@
+//! Norms of towers.
+
+use super::options::{NormKind, TowerOptions};
+use crate::error::Result;
+use crate::gpu::{Recording, Slice};
+use crate::kernels::{LaneLayout, RowShape, layer_norm, rms_norm};
+use crate::weights::WeightStore;
+
+/// A norm of the kind that a tower has.
+#[derive(Debug)]
+pub struct PatchNorm {
+    /// `// [width]`
+    weight: Slice,
+    /// Present in layer norms. `// [width]`
+    bias: Option<Slice>,
+    /// Numbers in a row.
+    width: usize,
+    eps: f32,
+}
+
+impl PatchNorm {
+    /// Takes the weights of a norm over rows of `width` numbers; [`crate::Error::InvalidPackage`] if one is missing.
+    pub fn new(weights: &mut WeightStore, name: &str, width: usize, options: &TowerOptions) -> Result<Self> {
+        let bias = (options.norm == NormKind::Layer).then(|| weights.vector(&format!("{name}.bias"))).transpose()?;
+        Ok(Self { weight: weights.vector(name)?, bias, width, eps: options.eps })
+    }
+
+    /// The same norm with another epsilon.
+    #[must_use]
+    pub fn with_eps(self, eps: f32) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// Records `y = norm(x)`. `x`, `y`: `// [rows, width]`.
+    pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
+        let (shape, eps, weight) = (RowShape { rows, width: self.width }, self.eps, &self.weight);
+        if let Some(bias) = &self.bias {
+            return layer_norm::record(recording, shape, eps, x, [weight, bias], y);
+        }
+        let tuning = rms_norm::Tuning::of(recording.kernel_config());
+        rms_norm::record(recording, tuning, (rows, self.width), eps, x, (weight, LaneLayout::NATURAL), y)
+    }
+}

@@ -1,0 +1,144 @@
+//! The buffers of one picture's pass through a tower.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::attention::{Parts, PatchKeys};
+use super::options::TowerOptions;
+use super::picture::{Pixels, RowCount, TowerMemory};
+use crate::error::{Error, Result};
+use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
+use crate::kernels::patchify::Patches;
+
+/// Buffers that every stage uses in turn.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The tower.
+    pub options: Rc<TowerOptions>,
+    /// How the picture is cut and normalised.
+    pub patches: Patches,
+    /// Rows of the residual stream.
+    pub rows: RowCount,
+    /// Residual stream. `// [rows, hidden]`
+    pub x: Buffer,
+    /// Queries, rotated. `// [rows, heads * head_dim]`, or of a chunk
+    pub q: Buffer,
+    /// Normed rows. `// [chunk, hidden]`
+    pub h: Buffer,
+    /// Queries, keys and values before they are rotated, results of the attention, inner rows of the feed-forward.
+    /// `// [chunk, widest of them]`
+    pub wide: Buffer,
+    /// Pixels of patches, queries of a chunk, results of the gate; the same buffer as `wide` where it is free then.
+    /// `// [chunk, widest of them]`
+    pub act: Buffer,
+    /// Tables of the family.
+    pub tables: Vec<Buffer>,
+    pub(super) keys: PatchKeys,
+    /// The picture, until the stem has read it. `// [height, width]`, a word a pixel
+    pub(super) pixels: Option<Buffer>,
+    /// `// [rows, head_dim]`
+    angles: Option<Buffer>,
+    /// Rows computed at a time.
+    chunk: usize,
+}
+
+impl Workspace {
+    /// Allocates the buffers for a picture. Fails as [`Allocator::alloc`].
+    pub(super) fn new(
+        gpu: &dyn Allocator,
+        options: &Rc<TowerOptions>,
+        pixels: &Pixels<'_>,
+        memory: TowerMemory,
+        rows: RowCount,
+        tables: Vec<Buffer>,
+    ) -> Result<Self> {
+        let (patches, all, head_dim) = (options.grid.patches(pixels), rows.all, options.head_dim);
+        let chunk = memory.rows.min(all.next_multiple_of(options.row_alignment()));
+        let bytes = |rows: usize, width: usize| (rows * width * size_of::<f32>()) as u64;
+        let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes(rows, width));
+        let upload =
+            |label, bytes, data: &dyn Fn() -> Vec<u8>| gpu.upload_with(label, Purpose::Activations, bytes, data);
+        let [wide_width, act_width] = options.widths();
+        let act = alloc("vision act", chunk, act_width)?;
+        let places = || (0..all).map(|row| patches.grid().place(row));
+        let table = options.rope.as_ref().map(|rope| move || rope.table(head_dim, places()));
+        let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
+        Ok(Self {
+            options: options.clone(),
+            patches,
+            rows,
+            x: alloc("vision x", all, options.hidden)?,
+            q: if options.keeps_queries() { alloc("vision q", all, options.heads_width())? } else { act.clone() },
+            h: alloc("vision h", chunk, options.hidden)?,
+            wide: if options.has_two_buffers() { alloc("vision wide", chunk, wide_width)? } else { act.clone() },
+            act,
+            tables,
+            keys: PatchKeys::new(gpu, options, memory.precision, all)?,
+            pixels: Some(upload("pixels", bytes(pixels.width, pixels.height), &words)?),
+            angles: table.map(|table| upload("vision angles", bytes(all, head_dim), &table)).transpose()?,
+            chunk,
+        })
+    }
+
+    /// All rows, some at a time.
+    pub fn chunks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        self.chunks_of(self.rows.all)
+    }
+
+    /// `count` rows, as many at a time as the buffers of a chunk hold.
+    pub fn chunks_of(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let chunk = self.chunk;
+        (0..count).step_by(chunk).map(move |first| first..count.min(first + chunk))
+    }
+
+    /// Returns whether one chunk takes all rows, so that its buffers keep their contents for the next step.
+    pub(super) fn is_one_chunk(&self) -> bool {
+        self.rows.all <= self.chunk
+    }
+
+    /// Some rows of the residual stream. `// [range, hidden]`
+    pub fn residual(&self, range: &Range<usize>) -> Slice {
+        rows(&self.x, range, self.options.hidden)
+    }
+
+    /// Some rows of the queries: a chunk or its beginning. `// [range, heads * head_dim]`
+    pub fn queries(&self, range: &Range<usize>) -> Slice {
+        let width = self.options.heads_width();
+        if self.options.keeps_queries() { rows(&self.q, range, width) } else { rows(&self.q, &(0..range.len()), width) }
+    }
+
+    /// The first rows of `wide`, of `width` numbers each.
+    pub(super) fn in_wide(&self, count: usize, width: usize) -> Slice {
+        rows(&self.wide, &(0..count), width)
+    }
+
+    /// Some rows in the memory of keys and values, which are no longer needed after the last block. `// [range, hidden]`
+    pub fn in_keys(&self, range: &Range<usize>) -> Slice {
+        rows(&self.keys.buffer, range, self.options.hidden)
+    }
+
+    /// Records the rotation of the rows in `wide`, and takes them apart.
+    pub(super) fn take(&self, recording: &mut Recording, range: &Range<usize>, parts: Parts) -> Result<()> {
+        let angles = self.angles.as_ref().map(|angles| rows(angles, range, self.options.head_dim)); // [range, head_dim]
+        self.keys.take(recording, range, parts, &self.wide.all(), angles.as_ref(), &self.queries(range))
+    }
+
+    /// The picture. `// [height, width]`, a word a pixel
+    ///
+    /// # Errors
+    /// [`Error::Internal`] after the first stage.
+    pub fn picture(&self) -> Result<Slice> {
+        self.pixels.as_ref().map(Buffer::all).ok_or_else(no_picture)
+    }
+}
+
+/// Some rows of a buffer of rows of `width` numbers.
+fn rows(buffer: &Buffer, range: &Range<usize>, width: usize) -> Slice {
+    let row_bytes = (width * size_of::<f32>()) as u64;
+    buffer.slice(range.start as u64 * row_bytes..range.end as u64 * row_bytes)
+}
+
+/// The error of a stage that is recorded without a picture or without its weights.
+pub(super) fn no_picture() -> Error {
+    Error::Internal { detail: "no picture was begun, or its weights are missing".into() }
+}
