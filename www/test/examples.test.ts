@@ -1,4 +1,4 @@
-/** The examples in `docs/doors` run, as they stand there. */
+/** The examples in `docs/guides` run, as they stand there. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -10,7 +10,7 @@ import { inBrowsers, type Tab } from "./driver.js";
 import { startServer } from "./model-server.js";
 import { startSite, type Site } from "./site.js";
 
-const FOLDER = resolve("../docs/doors");
+const FOLDER = resolve("../docs/guides");
 
 /** What examples import, beside the package itself. */
 const MODULES = [

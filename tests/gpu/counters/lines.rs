@@ -23,7 +23,7 @@ const LANES: usize = 32;
 const READS: usize = 1 << 19;
 /// Most lines touched for each needed line.
 pub(super) const MOST: f64 = 1.2;
-/// The limit for scales of scales: their rows are not whole lines, and the last load repeats an entry (decision 45).
+/// The limit for scales of scales: their rows are not whole lines, and the last load repeats an entry (docs/performance.md).
 const MOST_OF_FEW: f64 = 1.7;
 /// Sizes of the measured products: rows and columns of any tile, inputs of Ministral 3 3B.
 const ROWS: usize = 128;
