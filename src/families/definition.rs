@@ -46,12 +46,12 @@ pub trait Definition {
     }
 
     /// Names of tensors in GGUF files that only repeat a part of others; importers skip them.
-    fn gguf_copies(&self) -> &'static [&'static str] {
+    fn gguf_duplicates(&self) -> &'static [&'static str] {
         &[]
     }
 
     /// Returns whether a tensor of a GGUF file belongs to a part that is not run, such as heads for multi-token prediction.
-    fn gguf_leaves_out(&self, _name: &str) -> bool {
+    fn gguf_ignores(&self, _name: &str) -> bool {
         false
     }
 }
@@ -95,12 +95,12 @@ pub trait Pictures {
     }
 
     /// Most rows of features in a prompt of `context` tokens; 0 where the context does not bound them.
-    fn most_feature_rows(&self, context: usize) -> usize {
+    fn max_feature_rows(&self, context: usize) -> usize {
         context * self.rows_of_token()
     }
 
     /// Returns whether a picture must be at the beginning of a pass, so that a prompt is cut before each.
-    fn begin_passes(&self) -> bool {
+    fn must_begin_pass(&self) -> bool {
         false
     }
 

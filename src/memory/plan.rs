@@ -216,6 +216,6 @@ fn feature_rows(config: &ModelConfig, plan: &Plan, pictures: usize, limit: u64) 
     let largest = shapes.iter().map(|shape| rules.feature_rows(shape.grid)).max().unwrap_or(0);
     let most = limit / (4 * config.text().hidden_size as u64);
     let several = largest.saturating_mul(pictures);
-    let wanted = if plan.budget.is_some() { several } else { several.max(rules.most_feature_rows(plan.context)) };
+    let wanted = if plan.budget.is_some() { several } else { several.max(rules.max_feature_rows(plan.context)) };
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(largest)
 }

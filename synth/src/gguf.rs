@@ -105,7 +105,7 @@ impl GgufFile {
         // Published files repeat a row of the embedding.
         let copy = |name: &&str| TensorSpec::new(*name, &[config.text().hidden_size], Role::Vision(0)).gguf(*name);
         let specs = definition(config).tensors().filter(|spec| !spec.role.is_text());
-        Self::new(header, specs.chain(definition(config).gguf_copies().iter().map(copy)), kind).map(Some)
+        Self::new(header, specs.chain(definition(config).gguf_duplicates().iter().map(copy)), kind).map(Some)
     }
 
     fn new(

@@ -12,7 +12,7 @@ pub struct GgufFiles<'a> {
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// What the frequencies of rope are divided by, where the file has a tensor of that. A family that knows of it names the tensor among
-    /// its [`gguf_copies`](crate::families::Definition::gguf_copies); of others the file is refused.
+    /// its [`gguf_duplicates`](crate::families::Definition::gguf_duplicates); of others the file is refused.
     pub rope_divisors: Option<Vec<f32>>,
     /// Whether either file holds a tensor of this name.
     pub has: &'a dyn Fn(&str) -> bool,

@@ -68,7 +68,7 @@ impl<B: Backend> Engine<B> {
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
         let entries = self.entries(&ids, &pictures)?;
-        if self.picture_rules().is_some_and(Pictures::begin_passes) {
+        if self.picture_rules().is_some_and(Pictures::must_begin_pass) {
             let is_picture = |&index: &usize| entries[index].fingerprint().is_some();
             branches.extend((1..entries.len()).filter(is_picture));
             branches.sort_unstable();

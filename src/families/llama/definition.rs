@@ -39,7 +39,7 @@ impl Definition for Config {
         Decoder::new(&self.text, weights, Layer::attention)
     }
 
-    fn gguf_copies(&self) -> &'static [&'static str] {
+    fn gguf_duplicates(&self) -> &'static [&'static str] {
         // Read as the rope's divisors.
         if self.text.rope.divisors.is_some() { &["rope_freqs.weight"] } else { &[] }
     }

@@ -55,7 +55,7 @@ impl Definition for Config {
         )
     }
 
-    fn gguf_copies(&self) -> &'static [&'static str] {
+    fn gguf_duplicates(&self) -> &'static [&'static str] {
         // The embedding's row of the token that ends a row of a picture.
         &["v.token_embd.img_break"]
     }

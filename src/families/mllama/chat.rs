@@ -69,7 +69,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
             role => turn(
                 &mut segments,
                 &role.to_string(),
-                called(message, i + usize::from(own.is_some()))?.unwrap_or(content),
+                call_content(message, i + usize::from(own.is_some()))?.unwrap_or(content),
             ),
         }
         if i + 1 < messages.len() || message.role != Role::Assistant {
@@ -87,7 +87,7 @@ fn is_picture(segment: &Segment<'_>) -> bool {
 }
 
 /// The content of the assistant's turn, if the message is a call.
-fn called<'a>(message: &Message, index: usize) -> Result<Option<Vec<Segment<'a>>>> {
+fn call_content<'a>(message: &Message, index: usize) -> Result<Option<Vec<Segment<'a>>>> {
     let field = || format!("messages[{index}].tool_calls");
     let mut calls = message.calls();
     let Some(call) = calls.next() else { return Ok(None) };

@@ -75,11 +75,11 @@ impl Pictures for VisionConfig {
     }
 
     /// Pictures take one token each, so the context does not bound their features.
-    fn most_feature_rows(&self, _context: usize) -> usize {
+    fn max_feature_rows(&self, _context: usize) -> usize {
         0
     }
 
-    fn begin_passes(&self) -> bool {
+    fn must_begin_pass(&self) -> bool {
         true
     }
 

@@ -87,16 +87,16 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     for (i, message) in messages.iter().enumerate().skip(usize::from(own.is_some())) {
         let next = messages.get(i + 1).map(|message| message.role);
         match message.role {
-            Role::Tool => result(&mut segments, message, i == 0 || messages[i - 1].role != Role::Tool),
+            Role::Tool => tool_result(&mut segments, message, i == 0 || messages[i - 1].role != Role::Tool),
             Role::Assistant if next.is_none() && message.is_thinking() => {
                 begin_answer(&mut segments, message.thoughts());
                 return Ok(with_branch(segments));
             }
             Role::Assistant => {
-                said(&mut segments, message, i > question);
-                calls(&mut segments, message, i)?;
+                assistant_turn(&mut segments, message, i > question);
+                tool_calls(&mut segments, message, i)?;
             }
-            role => turn(&mut segments, &role.to_string(), shown(message)),
+            role => turn(&mut segments, &role.to_string(), trimmed_content(message)),
         }
         let stays_open = match message.role {
             Role::Tool => next == Some(Role::Tool),
@@ -114,7 +114,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
 
 /// Returns whether a message is a question of the user rather than a call's result.
 fn is_question(message: &Message) -> bool {
-    let content = shown(message);
+    let content = trimmed_content(message);
     let is_result = match (content.first(), content.last()) {
         (Some(Segment::Text(first)), Some(Segment::Text(last))) => {
             first.starts_with("<tool_response>") && last.ends_with("</tool_response>")
@@ -146,7 +146,7 @@ fn with_branch(mut segments: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
 }
 
 /// The content of a turn, trimmed.
-fn shown(message: &Message) -> Vec<Segment<'_>> {
+fn trimmed_content(message: &Message) -> Vec<Segment<'_>> {
     let mut content = merge_content(std::slice::from_ref(message), "");
     if let Some(Segment::Text(text)) = content.first_mut() {
         *text = text.trim_start_matches(is_space).to_owned().into();
@@ -160,7 +160,7 @@ fn shown(message: &Message) -> Vec<Segment<'_>> {
 
 /// Adds the assistant's turn, with its reasoning if that is included: the message's field, else the block within its text, else an empty
 /// block.
-fn said(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool) {
+fn assistant_turn(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool) {
     let text: String = message.texts().collect();
     let text = trimmed(&text);
     let (thoughts, text) = match (message.thoughts(), text.rsplit_once(THOUGHTS.end)) {
@@ -180,7 +180,7 @@ fn said(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool
 }
 
 /// Adds the calls of a message, after its text.
-fn calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Result<()> {
+fn tool_calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Result<()> {
     let has_text = matches!(segments.last(), Some(Segment::Text(text)) if !text.ends_with('\n'));
     for (i, call) in message.calls().enumerate() {
         push(
@@ -202,7 +202,7 @@ fn calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) -> Re
 }
 
 /// Adds the result of a call; consecutive ones share a turn of the user.
-fn result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
+fn tool_result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
     if is_first {
         turn(segments, "user", Vec::new());
     } else {

@@ -55,7 +55,7 @@ impl Definition for Config {
         self.vision.as_ref().map(VisionConfig::summary).unwrap_or_default()
     }
 
-    fn gguf_leaves_out(&self, name: &str) -> bool {
+    fn gguf_ignores(&self, name: &str) -> bool {
         // Heads for multi-token prediction are blocks after the layers.
         let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         block.is_some_and(|block| block >= self.text.layers.len())

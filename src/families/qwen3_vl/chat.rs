@@ -61,7 +61,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
             }
             Role::Assistant => {
                 turn(&mut segments, "assistant", content(message));
-                calls(&mut segments, message);
+                tool_calls(&mut segments, message);
             }
             role => turn(&mut segments, &role.to_string(), content(message)),
         }
@@ -103,7 +103,7 @@ fn definitions<'a>(instructions: Vec<Segment<'a>>, tools: &[&str]) -> Vec<Segmen
 }
 
 /// Adds the calls of a message after its text, each on lines of its own.
-fn calls(segments: &mut Vec<Segment<'_>>, message: &Message) {
+fn tool_calls(segments: &mut Vec<Segment<'_>>, message: &Message) {
     let mut has_more = message.texts().any(|text| !text.is_empty());
     for call in message.calls() {
         if std::mem::replace(&mut has_more, true) {

@@ -167,13 +167,13 @@ fn refuse_unknown<'a, S: ByteSource>(
     read: impl Iterator<Item = &'a str>,
     model: &'a dyn Definition,
 ) -> Result<()> {
-    let known: HashSet<&str> = read.chain(model.gguf_copies().iter().copied()).collect();
+    let known: HashSet<&str> = read.chain(model.gguf_duplicates().iter().copied()).collect();
     // Ollama puts a vision half of its own spelling into the text file; the one of the file that was named is taken.
     let names = |model: &'a GgufModel<S>| model.tensors.iter().map(move |(name, _)| (model, name));
     let in_text = names(text).filter(|(_, name)| vision.is_none() || !is_vision(name));
     let mut unknown = in_text
         .chain(vision.into_iter().flat_map(names))
-        .filter(|(_, name)| !known.contains(name) && !model.gguf_leaves_out(name));
+        .filter(|(_, name)| !known.contains(name) && !model.gguf_ignores(name));
     let Some((model, name)) = unknown.next() else { return Ok(()) };
     let reason = if is_vision(name) && vision.is_none() {
         "is part of a vision half, which is read from an mmproj file only: name one"
