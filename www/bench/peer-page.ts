@@ -56,7 +56,7 @@ async function prompt(tokens: number): Promise<Done> {
 async function decode(tokens: number): Promise<Done> {
   // The last token of the prompt is computed anew: it is that many passes in all, of which this counts all but the first.
   const { said, computed, completed, timings } = await ask(tokens);
-  if (computed !== 1 || completed !== tokens) throw new Error(`${completed} tokens behind a prompt of which ${computed} were computed`);
+  if (computed !== 1 || completed !== tokens) throw new Error(`${completed} tokens after a prompt of which ${computed} were computed`);
   return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
 }
 

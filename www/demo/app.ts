@@ -66,7 +66,7 @@ async function use(choice: Choice, keepProblem = false): Promise<void> {
   } catch (thrown) {
     if (loading !== load) return;
     showNotLoaded();
-    if (load.signal.aborted) announce("Cancelled. What was imported is kept, and can go on.");
+    if (load.signal.aborted) announce("Cancelled. The part that was imported is kept, and the import can be resumed.");
     else showProblem(thrown, isDemo(choice) ? "" : choice.name);
     if (!engine) loadFailure = load.signal.aborted ? null : thrown;
   }
@@ -140,7 +140,7 @@ function addPictures(files: File[]): void {
   void submit(DESCRIBE);
 }
 
-/** Tells who gives the demo model a photograph what it knows. */
+/** Explains the demo model to users who give it a photograph. */
 async function adviseOn(files: File[]): Promise<void> {
   const isForDemo = () => current !== null && isDemo(current);
   if (isForDemo() && (await hasPhotograph(files)) && isForDemo()) await offerModel((choice) => void choose(choice));

@@ -100,7 +100,7 @@ function tables(report: BenchReport): HTMLElement[] {
 
 function described(work: BenchReport["works"][number]["work"]): string {
   if (work.kind === "picture") return `A picture of ${work.side} x ${work.side} pixels`;
-  return work.kind === "prompt" ? `A prompt of ${work.tokens} tokens` : `A token behind ${work.tokens} others`;
+  return work.kind === "prompt" ? `A prompt of ${work.tokens} tokens` : `A token after ${work.tokens} others`;
 }
 
 function table(caption: string, heads: string[], rows: string[][]): HTMLElement {

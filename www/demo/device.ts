@@ -1,6 +1,6 @@
-/** What models run on, in words. */
+/** The device that models run on, in words. */
 
 export function deviceWords(name: string, isSoftware: boolean): string {
-  if (isSoftware) return `a processor that stands in for a GPU${name ? ` (${name})` : ""}`;
+  if (isSoftware) return `a processor that emulates a GPU${name ? ` (${name})` : ""}`;
   return name || "your GPU";
 }

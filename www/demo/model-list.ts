@@ -53,7 +53,7 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
   );
 }
 
-/** What the models would run on, how much the browser would keep, and what it does not tell. */
+/** The device that models would run on, the room in the browser's storage, and facts that the browser does not tell. */
 function deviceLine({ device, freeBytes: free, reasons }: DeviceCheck): string {
   const on = device && `Models run on ${deviceWords(device.name, device.isSoftware)}.`;
   const room = free !== null && `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
@@ -64,7 +64,7 @@ interface CardContext {
   current: Choice | null;
   interrupted: InterruptedImport[];
   onChoose: OnChoose;
-  /** What is told once for all models. */
+  /** Remarks that apply to all models. */
   ofDevice: CheckReason[];
 }
 
@@ -107,7 +107,7 @@ function notice({ source, url, loaded, total, options }: InterruptedImport, onCh
     () => void packages.delete(url).then(redraw),
   );
   if (files.length > 0 || Object.keys(options).length > 0) {
-    words.append(`To go on, give the same files again: ${files.map(({ file }) => file).join(", ")}.`);
+    words.append(`To continue, give the same files again: ${files.map(({ file }) => file).join(", ")}.`);
     return element("div", { class: "notice" }, words, discard);
   }
   const goOn = button("Go on", { "aria-label": `Go on importing ${name}` }, () => onChoose({ name, source: source as Choice["source"] }));

@@ -1,15 +1,15 @@
-/** Photographs that are given to the demo model: it knows none, and a model that does may fit this device. */
+/** Photographs that are given to the demo model, which does not know photographs; another model may fit this device. */
 import { Engine } from "../src/index.js";
 import { readableBytes } from "../src/store/quota.js";
 import { announce, button, element, find } from "./dom.js";
 import type { OnChoose } from "./model-list.js";
 
-/** Pixels that are looked at, a side. */
+/** Side of the square of pixels that are sampled. */
 const SIDE = 64;
 /** Drawn scenes have a few flat colours and mixtures of two at their edges, 34 to 85 of the gallery; two photographs had 1107 and 1333. */
 const MOST_COLOURS = 200;
 
-/** Whether one of the files is a picture of more colours than a drawn scene has. */
+/** Returns true if one of the files is a picture with more colours than a drawn scene has. */
 export async function hasPhotograph(files: File[]): Promise<boolean> {
   for (const file of files) if ((await colours(file).catch(() => 0)) > MOST_COLOURS) return true;
   return false;

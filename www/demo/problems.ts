@@ -35,7 +35,7 @@ const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
     title: "This model is of a family that Ocelli does not run.",
     next: "Choose a Ministral 3, Mistral Small 3.1, Qwen3.5 or Qwen3-VL model.",
   },
-  "storage-full": { title: "There is no room to keep the model.", next: "Delete a stored model or free some disk space, then go on." },
+  "storage-full": { title: "There is no room to keep the model.", next: "Delete a stored model or free some disk space, then continue." },
   "invalid-package": { title: "The model's files do not fit together.", next: "Check the address after ?model=, or reload the page." },
 };
 

@@ -1,6 +1,6 @@
 /** Stores the page, not the model, for offline use. A version of the page is stored completely or not at all. */
 declare const self: ServiceWorkerGlobalScope;
-/** Written by the build: every file of the page with its hash, and the hash of them all. `isLate`: stored when it is first wanted. */
+/** Written by the build: every file of the page with its hash, and the hash of them all. `isLate`: stored when it is first requested. */
 declare const SHELL: readonly { url: string; integrity: string; isLate: boolean }[];
 declare const VERSION: string;
 
@@ -45,7 +45,7 @@ function asBuilt({ url, integrity }: (typeof SHELL)[number]): Request {
   return new Request(url, { integrity, cache: "no-cache" });
 }
 
-/** What was wanted of an earlier version will be wanted of this one. */
+/** Late files that an earlier version had stored will be needed from this one, too. */
 async function storeShell(): Promise<void> {
   const cache = await caches.open(CACHE);
   const known = await Promise.all(SHELL.map(async (file) => !file.isLate || (await caches.match(file.url)) !== undefined));

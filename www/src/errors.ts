@@ -20,7 +20,7 @@ export type ErrorCode =
   | "image-too-large"
   | "invalid-request"
   | "unsupported-option"
-  /** A JSON schema asks for what cannot be enforced: `detail` has `pointer`, `keyword` and `reason`. */
+  /** A JSON schema has a keyword that cannot be enforced: `detail` has `pointer`, `keyword` and `reason`. */
   | "unsupported-schema"
   | "invalid-grammar"
   | "context-overflow"
@@ -72,7 +72,7 @@ export function errorData(thrown: unknown): ErrorData {
   return { code: "internal", message: thrown instanceof Error ? thrown.message : String(thrown), detail: null };
 }
 
-/** Whether `thrown` is what an aborted `fetch` or `signal.throwIfAborted()` throws. */
+/** True for the errors that an aborted `fetch` or `signal.throwIfAborted()` throws. */
 export function isAbort(thrown: unknown): boolean {
   return thrown instanceof DOMException && thrown.name === "AbortError";
 }

@@ -1,21 +1,21 @@
-/** Something that is loaded once for all who ask. After a failure the next who asks has it loaded again. */
+/** A value that is loaded once for all callers. After a failure the next call loads it again. */
 export class Once<T, Asked extends unknown[] = []> {
   private loading: Promise<T> | null = null;
 
   constructor(private readonly load: (...asked: Asked) => Promise<T>) {}
 
-  /** What is loaded or being loaded. */
+  /** The loaded value, or the load in progress. */
   get current(): Promise<T> | null {
     return this.loading;
   }
 
-  /** What is `asked` counts where nothing is loaded yet. */
+  /** The options `asked` are used only if nothing is loaded yet. */
   get(...asked: Asked): Promise<T> {
     this.loading ??= this.begin(asked);
     return this.loading;
   }
 
-  /** The next who asks has it loaded again. */
+  /** Makes the next call load it again. */
   forget(): void {
     this.loading = null;
   }

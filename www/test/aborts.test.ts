@@ -73,7 +73,7 @@ inBrowsers("aborts", (browser) => {
       const idle = await engine.chat.completions.create({ ...long, stream: true });
       const unread = await engine.fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify({ ...long, stream: true }) });
       const other = await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 3, stream: false });
-      // Both have come to their bounds by now, or will before this is answered.
+      // Both have reached their limits by now, or will before this is answered.
       await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 1, stream: false });
       const held = frames;
       await unread.body?.cancel();
@@ -88,7 +88,7 @@ inBrowsers("aborts", (browser) => {
     assert.ok(cancelled);
   });
 
-  test("requests aborted at random at any stage leave nothing behind, and the next answer is right", async () => {
+  test("requests aborted at random at any stage leave no trace, and the next answer is right", async () => {
     const told = await tab.run(abortAtRandom, { rounds: ROUNDS, seed: SEED });
     console.log(`aborts: ${JSON.stringify(told.stages)} of seed ${SEED}`);
     assert.deepEqual(told.faults, []);
@@ -112,7 +112,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) % end;
   };
-  /** A picture of so many colours that each is new. */
+  /** A picture with so many colours that every picture is new. */
   const picture = () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [224, 224];
@@ -154,7 +154,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
   const stages: Record<string, number> = {};
   const faults: string[] = [];
   const abortOne = async (round: number) => {
-    /** Where it is ended: after some events of that stage, or at a time. The first rounds find formats not loaded. */
+    /** The abort happens after some events of that stage, or at a time. In the first rounds the module for formats is not loaded. */
     const target = ["format", "queue", "vision", "prefill", "decode", "any"][round % 6];
     const asksFormat = target === "format" || below(4) === 0;
     const asked = request(target === "vision" || below(2) === 0, asksFormat);
@@ -167,7 +167,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
     };
     if (target === "queue" || target === "format") setTimeout(() => stop.abort(), below(6));
     if (target === "any") setTimeout(() => stop.abort(), below(400));
-    // Somebody else is answered meanwhile.
+    // Another request is answered meanwhile.
     const other = target === "queue" ? greedy(questions[0]) : null;
     const onProgress = (event: ChatEvent) => event.kind === "progress" && reach(event.stage);
     try {

@@ -1,4 +1,4 @@
-/** What the tests ask by Vercel's AI SDK: in a page of `engine.fetch`, in Node of `ocelli serve`. */
+/** Calls of Vercel's AI SDK: of `engine.fetch` in a page, of `ocelli serve` in Node. */
 import { APICallError, generateText, isStepCount, Output, streamText, tool, type LanguageModel, type ModelMessage, type ToolSet } from "ai";
 import { z } from "zod";
 
@@ -14,7 +14,7 @@ function about(picture: URL | Uint8Array): ModelMessage[] {
   return [{ role: "user", content }];
 }
 
-/** The picture described: whole, streamed, and drawn at random from the likeliest token alone. */
+/** A description of the picture: whole, streamed, and sampled from the likeliest token alone. */
 export async function describe(model: LanguageModel, picture: URL | Uint8Array) {
   const asked = { model, messages: about(picture), maxOutputTokens: 40 };
   const whole = await generateText({ ...asked, temperature: 0 });
@@ -45,7 +45,7 @@ export async function objects(model: LanguageModel) {
   return { whole: whole.output, streamed: await stream.output, parts: parts.length };
 }
 
-/** A tool that must be called and is run; what it says is answered. Then the same call, streamed and not run. */
+/** A tool that must be called and is run, and the answer to its result. Then the same call, streamed and not run. */
 export async function tools(model: LanguageModel) {
   const painted: Scene[] = [];
   const definition = { description: "Paints shapes.", inputSchema: scene };
@@ -53,7 +53,7 @@ export async function tools(model: LanguageModel) {
     painted.push(input);
     return `${input.count} painted`;
   };
-  // The SDK's own types do not fit one another under `exactOptionalPropertyTypes`.
+  // The SDK's own types are incompatible with each other under `exactOptionalPropertyTypes`.
   const run = { paint: tool({ ...definition, execute }) } as unknown as ToolSet;
   const only = { paint: tool(definition) } as unknown as ToolSet;
   const asked = {

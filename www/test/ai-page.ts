@@ -1,4 +1,4 @@
-/** What a page of Vercel's AI SDK has: the provider, the tests' calls, and a chat in React. */
+/** The page of the AI SDK's tests: the provider, the tests' calls, and a chat in React. */
 import { useChat, type UseChatHelpers } from "@ai-sdk/react";
 import { DirectChatTransport, ToolLoopAgent, type ChatTransport, type LanguageModel, type UIMessage } from "ai";
 import { createElement as h, StrictMode } from "react";
@@ -20,7 +20,7 @@ function Chat({ transport }: { transport: ChatTransport<UIMessage> }) {
 /** Shows a chat with the model, which runs in this page: no request leaves it. */
 export function mountChat(element: HTMLElement, model: LanguageModel): void {
   const transport = new DirectChatTransport({ agent: new ToolLoopAgent({ model, temperature: 0, maxOutputTokens: 40 }) });
-  // The SDK's own types do not fit one another under `exactOptionalPropertyTypes`.
+  // The SDK's own types are incompatible with each other under `exactOptionalPropertyTypes`.
   const chat = h(Chat, { transport: transport as unknown as ChatTransport<UIMessage> });
   createRoot(element).render(h(StrictMode, null, chat));
 }

@@ -9,7 +9,7 @@ import { startSite, type Site } from "./site.js";
 type Page = typeof import("./ai-page.js");
 type Model = ReturnType<ReturnType<Page["createOpenAICompatible"]>>;
 
-/** What the tests keep in the page. */
+/** State of the tests in the page. */
 interface Kept {
   page: Page;
   model: Model;

@@ -1,4 +1,4 @@
-/** What the calls of `ai-calls.ts` must come to, whoever answers them. */
+/** Expected results of the calls in `ai-calls.ts`, for every provider. */
 import assert from "node:assert/strict";
 import type { describe, failures, objects, Scene, tools } from "./ai-calls.js";
 import { WANTED } from "./client-page.js";

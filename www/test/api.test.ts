@@ -4,7 +4,7 @@ import type { ChatCompletionChunk, ChatCompletionRequest, Engine, ErrorData, Loa
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** What the tests keep in the page. */
+/** State of the tests in the page. */
 interface Kept {
   engine: Engine;
   /** Pipelines compiled and all pipelines, at every report. */

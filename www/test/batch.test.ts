@@ -94,7 +94,7 @@ inBrowsers("batch", (browser) => {
     assert.equal(progress.at(-1)?.secondsLeft, 0);
   });
 
-  test("a batch that is left goes on where it was, and an aborted one says why", async () => {
+  test("a batch whose loop was left resumes, and an aborted one reports the reason", async () => {
     const { ids, failure } = await tab.run(async (lines: (BatchRequest | string)[]) => {
       const { engine } = window as unknown as Kept;
       const ids: string[] = [];

@@ -31,7 +31,7 @@ inBrowsers("check", (browser) => {
         };
         new Function("set", change)(set);
         try {
-          // What is shared between models comes but once from Firefox.
+          // Firefox serialises objects that models share only once.
           return JSON.parse(JSON.stringify(await Engine.check(options))) as DeviceCheck;
         } finally {
           for (const back of undo) back();

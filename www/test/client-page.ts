@@ -5,7 +5,7 @@ import type { Engine, LoadOptions } from "../src/index.js";
 import type { Tab, TestBrowser } from "./driver.js";
 import type { Site } from "./site.js";
 
-/** What the tests keep in the page. */
+/** State of the tests in the page. */
 export interface Kept {
   engine: Engine;
   client: OpenAI;
@@ -13,7 +13,7 @@ export interface Kept {
   about(url: string): { model: string; temperature: number; max_tokens: number; messages: OpenAI.ChatCompletionMessageParam[] };
   /** The answer of the engine itself. */
   answerTo(url: string): Promise<string>;
-  /** What a promise that must fail says. */
+  /** The error of a promise that must fail. */
   failure(promise: PromiseLike<unknown>): Promise<Failure>;
 }
 
@@ -26,10 +26,10 @@ export interface Failure {
 }
 
 export const PICTURE = "/models/demo/gallery/scene-01.png";
-/** What the demo model says about it. */
+/** The demo model's answer about it. */
 export const WANTED = 'An orange circle above the purple word "SEA" on a gray background.';
 
-/** What pages import as `/test/openai.js`. */
+/** The module that pages import as `/test/openai.js`. */
 const CLIENT = `
   export * from "openai";
   export { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
@@ -61,7 +61,7 @@ export async function addScript(site: Site, path: string, source: { file: string
   site.replaced.set(path, built.outputFiles?.[0]?.contents as Uint8Array);
 }
 
-/** A tab whose window has what is {@link Kept}. */
+/** A tab whose window has the state {@link Kept}. */
 export async function openClientPage(browser: TestBrowser, site: Site, options: LoadOptions = {}): Promise<Tab> {
   await addScript(site, "/test/openai.js", { text: CLIENT });
   const tab = await browser.newTab();
@@ -69,7 +69,7 @@ export async function openClientPage(browser: TestBrowser, site: Site, options: 
   return tab;
 }
 
-/** The same in a tab that is there. */
+/** The same in an existing tab. */
 export async function fillClientPage(tab: Tab, site: Site, options: LoadOptions = {}): Promise<void> {
   await tab.goto(`${site.url}test/blank.html`);
   await tab.run(async (options) => {

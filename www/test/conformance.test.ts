@@ -34,7 +34,7 @@ interface Subject {
   folder: string;
   /** File of the golden numbers. */
   expected: string;
-  /** Whether the numbers are those of the weights as stored, for every case. */
+  /** True if the numbers are those of the weights as stored, for every case. */
   stored: boolean;
 }
 
@@ -73,7 +73,7 @@ const subjects: Subject[] = [
   })),
 ];
 
-/** What `compute` finds in the browser for one case. */
+/** Results of `compute` in the browser for one case. */
 interface Found {
   inputIds: number[];
   maxDifference: number;

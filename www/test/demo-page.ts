@@ -1,8 +1,8 @@
-/** What a visitor does with the demo page, and what they see. */
+/** Actions of a visitor on the demo page, and the visible results. */
 import { until, type Tab } from "./driver.js";
 
 export interface DroppedFile {
-  /** Where the bytes come from; without it `text` is the whole file. */
+  /** The address of the bytes; without it `text` is the whole file. */
   from?: string;
   /** The browser encodes the picture anew as this type. */
   as?: "image/jpeg" | "image/webp";

@@ -17,7 +17,7 @@ export interface Tab {
   screenshot(path: string): Promise<void>;
   /** Uncaught exceptions and violations of the content security policy so far. */
   faults: string[];
-  /** Another tab of the same profile; it goes when the first one is closed. */
+  /** Another tab of the same profile; it is closed with the first one. */
   another(): Promise<Tab>;
   /** Closes this tab alone. */
   closeAlone(): Promise<void>;
@@ -52,7 +52,7 @@ export function inBrowsers(subject: string, define: (browser: () => TestBrowser)
   }
 }
 
-/** After so long a test hangs. A busy machine takes a small part of it. */
+/** Limit after which a test counts as hanging. Even a busy machine needs a small part of it. */
 const HANG_SECONDS = 300;
 
 /** Waits until `condition` holds in the page. While a document is being replaced it does not hold. */

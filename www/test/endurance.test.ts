@@ -13,13 +13,13 @@ import { startSite, type Site } from "./site.js";
 const REQUESTS = Number(process.env["OCELLI_REQUESTS"] ?? 36);
 /** More than the engine keeps the features of. */
 const PICTURES = Array.from({ length: 24 }, (_, index) => dataUrl(greyPng(56, 56, 10 * index)));
-/** What the requests may add after the first part: noise of collectors and allocators. */
+/** Growth allowed after the first part: noise of garbage collectors and allocators. */
 const [MOST_JS, MOST_RESIDENT] = [2e6, 8e6];
 
 /** In bytes. */
 interface Sample {
   wasm: number;
-  /** Of all that is allocated on the GPU. */
+  /** Bytes of all GPU buffers. */
   gpu: number;
   /** JavaScript and wasm of the page and its worker, where the browser tells. */
   page: number | null;
@@ -56,7 +56,7 @@ inBrowsers("endurance", (browser) => {
   const sample = (): Promise<Sample> =>
     tab.run(async () => {
       const { engine } = window as unknown as { engine: Engine };
-      // What is kept of earlier pictures does not count.
+      // Features kept of earlier pictures do not count.
       await engine.preallocate({ width: 28, height: 28 });
       await engine.chat.completions.create({ messages: [{ role: "user", content: "Hello" }], max_tokens: 3 });
       const { wasmBytes, purposes } = await engine.memoryNow();

@@ -9,7 +9,7 @@ import { WANTED } from "./client-page.js";
 import { chromiumOptions } from "./driver.js";
 import { installInto } from "./tarball.js";
 
-/** Firefox has other extensions. */
+/** Firefox's extensions have no offscreen documents. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 
 describe("extension", { skip: !isRun && "it is one of Chromium" }, () => {

@@ -26,13 +26,13 @@ export type Fault =
   | "503-date"
   | "500";
 
-/** What one URL prefix serves. */
+/** Responses of one URL prefix. */
 export interface Scenario {
   files: Map<string, Uint8Array>;
   /** Called for every request; `null`: no fault. */
   fault: (file: string, request: IncomingMessage) => Fault | null;
   ranges: boolean;
-  /** Whether pages of other origins may read the headers that CORS hides by default. */
+  /** Lets pages of other origins read the headers that CORS hides by default. */
   exposes: boolean;
   etag: string;
   /** All requests, in order. */
@@ -176,7 +176,7 @@ export function random(seed: number): () => number {
   };
 }
 
-/** Random up to 1 MiB, from there on the same again. */
+/** Random up to 1 MiB, then the same bytes again. */
 export function randomBytes(length: number, next: () => number): Uint8Array {
   const begin = Uint8Array.from({ length: Math.min(length, 1 << 20) }, () => Math.floor(256 * next()));
   return length > begin.length ? new Uint8Array(Buffer.alloc(length, begin)) : begin;
@@ -186,7 +186,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** A package of random bytes: what the store needs of one, and no model. */
+/** A package of random bytes: enough for the store, but not a model. */
 export function fakePackage(sizes: readonly number[], next: () => number): Map<string, Uint8Array> {
   const files = new Map([["tokenizer.json", randomBytes(500, next)]]);
   for (const [index, size] of sizes.entries()) files.set(`shard-${String(index).padStart(4, "0")}.bin`, randomBytes(size, next));

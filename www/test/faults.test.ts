@@ -122,7 +122,7 @@ inBrowsers("faults", (browser) => {
     assert.ok(delivered > count / 2, `${delivered} of ${count} delivered`);
   });
 
-  test("a package goes on at the first missing shard after a reload or an abort in its midst", async () => {
+  test("a package's download resumes at the first missing shard after a reload or an abort", async () => {
     const next = random(11);
     for (let round = 0; round < 6; round++) {
       const sizes = Array.from({ length: 12 }, () => 20_000 + Math.floor(20_000 * next()));
@@ -174,7 +174,7 @@ inBrowsers("faults", (browser) => {
     assertDelivered(outcome, files);
   });
 
-  test("a broken body goes on at the byte it had reached", async () => {
+  test("a broken body resumes at the byte it had reached", async () => {
     const files = fakePackage([400_000], random(3));
     const faults: (Fault | null)[] = ["truncate", "truncate-unsized", "stall"];
     const fault = (file: string) => (file.startsWith("shard") ? (faults.shift() ?? null) : null);
@@ -195,7 +195,7 @@ inBrowsers("faults", (browser) => {
       async ({ url, hasHelpers }) => {
         const { network } = window as unknown as { network: NetworkPage };
         const PlainWorker = Worker;
-        /** Of each load. */
+        /** One report for each load. */
         const answers: number[] = [];
         let started = 0;
         let isThere: () => void = () => undefined;
@@ -309,7 +309,7 @@ inBrowsers("faults", (browser) => {
     ];
     const jumps = await read({ urls: [at(0)], options, reads });
     assertHash(jumps, Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
-    // As two blocks were read in a row the one after them is asked for too, unless the reader has ended before that request left.
+    // Two blocks were read in a row, so the next one is requested too, unless the reader has ended before that request left.
     const blocks = new Set(
       scenario.requests.map(({ range }) => Math.floor(Number.parseInt(range?.slice("bytes=".length) ?? "0", 10) / options.blockBytes)),
     );

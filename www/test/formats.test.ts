@@ -123,7 +123,7 @@ inBrowsers("formats", (browser) => {
       assert.match(message.content ?? "", /^(red|green|blue) [a-z]{3,9} [0-9]{2}$/);
       assert.equal(finish_reason, "stop");
       const tokens = logprobs?.content ?? [];
-      // Of the model's own distribution, for which the format is improbable; tokens that the format forces have theirs, too.
+      // Log probabilities are those of the model's own distribution, in which the format is improbable; forced tokens have them too.
       assert.equal(tokens.map(({ token }) => token).join(""), message.content);
       assert.ok(tokens.every(({ logprob, top_logprobs }) => logprob <= 0 && top_logprobs.length === 2));
       assert.ok(tokens.some(({ token, top_logprobs }) => top_logprobs.every((top) => top.token !== token)));

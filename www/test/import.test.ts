@@ -148,7 +148,7 @@ inBrowsers("imports", (browser) => {
     assert.match(JSON.stringify(told["missing"]), /none\.gguf/);
   });
 
-  test("killed at many moments, it goes on where it was and ends in the same bytes", async (t) => {
+  test("killed at many moments, it resumes and ends with the same bytes", async (t) => {
     const count = kills(browser().name);
     const expected = await make(tab, PAIR, SMALL);
     const random = randomNumbers(20261121);
@@ -165,7 +165,7 @@ inBrowsers("imports", (browser) => {
       assert.ok(bytesSent() <= missing + SHARD_BYTES, `kill ${kill}: ${bytesSent()} bytes for ${missing} missing ones`);
       if (interrupted) {
         assert.equal(JSON.stringify(interrupted.source).includes("q4_k.gguf"), true);
-        assert.ok(firstLoaded >= interrupted.loaded, `it goes on at ${firstLoaded}, the checkpoint was at ${interrupted.loaded}`);
+        assert.ok(firstLoaded >= interrupted.loaded, `it resumes at ${firstLoaded}, the checkpoint was at ${interrupted.loaded}`);
         resumed++;
       }
       assert.deepEqual(await listInterrupted(tab), []);
@@ -210,7 +210,7 @@ inBrowsers("imports", (browser) => {
   });
 });
 
-/** Imports in the page; with the manifest that it made, and where the first report of progress was. */
+/** Imports in the page; returns the manifest and the first progress report. */
 function make(tab: Tab, source: GgufSource | SafetensorsSource, options: ImportOptions = {}): Promise<Imported & { firstLoaded: number }> {
   return tab.run(makeInPage, { source, options });
 }

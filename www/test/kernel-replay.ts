@@ -23,7 +23,7 @@ interface Table {
 
 export interface Outcome {
   name: string;
-  /** What is wrong, or null. */
+  /** The fault found, or null. */
   fault: string | null;
   /** Numbers that were checked. */
   checked: number;
@@ -31,10 +31,10 @@ export interface Outcome {
   worst: number;
 }
 
-/** What `openReplay` puts into the page. */
+/** The object that `openReplay` puts into the page. */
 export interface Replay {
   features: string[];
-  /** Whether it has workgroups of 512 threads and 32 KiB. */
+  /** True if the device offers workgroups of 512 threads and 32 KiB. */
   hasLargeWorkgroups: boolean;
   language: string[];
   run(rows: number[]): Promise<Outcome[]>;
@@ -92,7 +92,7 @@ export async function openReplay(folder: string): Promise<Omit<Replay, "run"> & 
       const pair: [number, number] = [numbers[0][at] as number, numbers[1][at] as number];
       const off = apart(output.holds, e, f, pair) / output.largest;
       if (isLeft || output.holds === "words" || !(off <= tolerance)) {
-        const fault = `${pair[1]} (${f.toString(16)}) at ${at - 64} where ${isLeft ? "nothing is to be" : `${pair[0]} (${e.toString(16)}) is right`}`;
+        const fault = `${pair[1]} (${f.toString(16)}) at ${at - 64} where ${isLeft ? "nothing is expected" : `${pair[0]} (${e.toString(16)}) is right`}`;
         return { name: row.name, fault, checked, worst: off };
       }
       worst = Math.max(worst, off);

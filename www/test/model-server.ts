@@ -7,15 +7,15 @@ export interface ModelServer {
   /** Ends in `/v1`. */
   baseURL: string;
   headers: Record<string, string>;
-  /** Of its process. */
+  /** The id of its process. */
   pid: number;
   stop(): void;
 }
 
-/** What clients have to tell. */
+/** Headers that clients must send. */
 export const API_KEY = "secret";
 
-/** Starts it on a free port; with `key: null` it asks for none. */
+/** Starts it on a free port; with `key: null` it requires none. */
 export async function startServer({ key }: { key: string | null } = { key: API_KEY }): Promise<ModelServer> {
   const options = ["serve", "models/demo", "--port", "0", "--alias", "gpt-4o", ...(key ? ["--api-key", key] : [])];
   const server = spawn(resolve("../target/debug/ocelli"), options, { stdio: ["ignore", "ignore", "pipe"] });

@@ -44,8 +44,8 @@ inBrowsers("choosing a model", (browser) => {
       /24B.*size unknown/s,
     ])
       assert.match(cards, fact);
-    assert.match(await text("#room"), /^Models run on a processor that stands in for a GPU/);
-    assert.match(await text("#device"), /Running on a processor that stands in for a GPU/);
+    assert.match(await text("#room"), /^Models run on a processor that emulates a GPU/);
+    assert.match(await text("#device"), /Running on a processor that emulates a GPU/);
     const { all, least } = registry.find(({ id }) => id.startsWith("ministral-3-3b"))?.gpuMemory ?? { all: 0, least: 0 };
     const memory = `GPU memory: ${readableBytes(all)}, or less at the cost of speed: at least ${readableBytes(least)}`;
     assert.match(cards, new RegExp(`Ministral 3 3B.*${memory}.*Runs on this device, slowly`, "s"));
@@ -122,7 +122,7 @@ inBrowsers("choosing a model", (browser) => {
 
   test("after a reload the model is there, without a network, and a half imported one is offered", async () => {
     await tab.run(async () => {
-      // What an import leaves whose tab was closed.
+      // The files of an import whose tab was closed.
       const head = {
         description: { source: { gguf: "https://example.invalid/m/other.gguf" }, options: {} },
         versions: {},
@@ -140,7 +140,7 @@ inBrowsers("choosing a model", (browser) => {
     await until(tab, "it is gone", () => document.querySelectorAll("#interrupted .notice").length === 0);
   });
 
-  test("an import from another site can be cancelled and goes on", async () => {
+  test("an import from another site can be cancelled and resumed", async () => {
     const elsewhere = site.url.replace("localhost", "127.0.0.1");
     await tab.click("#models summary");
     site.delayMs = 1000;

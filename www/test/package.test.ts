@@ -33,7 +33,7 @@ function compile(source: string): string {
   }
 }
 
-/** What a page downloads, in bytes after brotli: at first, and when it is wanted. To be lowered whenever they can be. */
+/** Size limits of downloads in bytes after brotli: of the first visit, and of each module. Lower them whenever possible. */
 const MOST_BYTES = { engine: 650_000, pictures: 143_000, grammar: 350_000, import: 262_000 };
 
 inBrowsers("package", (browser) => {

@@ -110,7 +110,7 @@ inBrowsers("page", (browser) => {
     { title: "half a PNG", file: { text: "\u0089PNG\r\n\u001a\n", name: "half.png" } },
   ];
   for (const { title, file } of refused) {
-    test(`says clearly that ${title} is no picture, and goes on`, async () => {
+    test(`says clearly that ${title} is not a picture, and continues`, async () => {
       await fresh();
       await drop(tab, file);
       const told = await problem(tab);
@@ -123,7 +123,7 @@ inBrowsers("page", (browser) => {
     });
   }
 
-  test("scales a picture of 60 megapixels, says so, and goes on", async () => {
+  test("scales a picture of 60 megapixels, says so, and continues", async () => {
     await fresh();
     await drop(tab, { from: "test/huge.png", name: "huge.png" });
     await nextAnswer(tab);

@@ -153,7 +153,7 @@ inBrowsers("parallel", (browser) => {
     assert.ok(order.indexOf("person") < order.length - 2, order.join(", "));
   });
 
-  test("a batch whose requests depend on the answers before them goes on", async () => {
+  test("a batch whose requests depend on earlier answers continues", async () => {
     const ids = await tab.run(async () => {
       const { engine } = window as unknown as Kept;
       const ids: (string | null)[] = [];

@@ -5,7 +5,7 @@ import { useEngine } from "../src/react/index.js";
 
 const MODEL = "/models/demo/";
 
-/** What components have seen. */
+/** States that components have rendered. */
 export const seen = { engines: new Set<unknown>(), states: [] as string[] };
 
 function Part({ name }: { name: string }) {

@@ -21,7 +21,7 @@ interface Said {
   error: ErrorData | null;
 }
 
-/** What the tests keep in the page. */
+/** State of the tests in the page. */
 interface Kept {
   engine: Engine;
   losing: Losing;

@@ -1,4 +1,4 @@
-/** JSON schemas that answers are held to, as people and their tools write them. */
+/** JSON schemas for answers, as people and their tools write them. */
 import { z } from "zod";
 
 type Schema = Record<string, unknown> | boolean;
@@ -114,7 +114,7 @@ function combined(): Schema[] {
   ];
 }
 
-/** What zod writes, in both drafts. */
+/** Schemas written by zod, in both drafts. */
 function ofZod(): Schema[] {
   const types = [
     z.object({ name: z.string().max(6), age: z.number().int().min(0).max(120), tags: z.array(z.enum(["a", "b"])).max(2) }),
@@ -141,7 +141,7 @@ export function schemas(): Schema[] {
   return [...plain, ...nested];
 }
 
-/** Schemas that cannot be enforced, with the JSON pointer of what says so and its keyword. */
+/** Schemas that cannot be enforced, with the JSON pointer and the keyword of the cause. */
 export const REFUSED: [Schema, string, string][] = [
   [{ type: "array", items: word, uniqueItems: true }, "", "uniqueItems"],
   [object({ a: { not: { const: 1 } } }), "/properties/a", "not"],
@@ -154,7 +154,7 @@ export const REFUSED: [Schema, string, string][] = [
   [{ $ref: "#/$defs/nowhere" }, "", "$ref"],
 ];
 
-/** Schemas that are to hurt: each is refused, or answered in time. */
+/** Hostile schemas: each is refused, or answered in time. */
 export function hostile(): Schema[] {
   let deep: Schema = { type: "boolean" };
   for (let depth = 0; depth < 500; depth++) deep = { type: "array", items: deep };

@@ -12,7 +12,7 @@ import { assertDescribed, assertFailed, assertObjects, assertScene, assertTools 
 import { WANTED } from "./client-page.js";
 import { API_KEY, startServer, type ModelServer } from "./model-server.js";
 
-/** Both browsers' runs come by here; one is enough. */
+/** The tests would run once for each browser; one run is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 
 const PICTURE_FILE = resolve("models/demo/gallery/scene-01.png");

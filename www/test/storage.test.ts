@@ -37,7 +37,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(await tab.run(() => document.querySelectorAll("#gallery img").length > 0), true, "the gallery is stored too");
   });
 
-  test("goes on at the first missing file after a download that failed; a file that is wrong once is fetched again without a word", async () => {
+  test("resumes at the first missing file after a failed download; a file that is wrong once is silently fetched again", async () => {
     const missing = "/models/demo/shard-0000.bin";
     const [shard] = await shardsOf(site);
     assert.equal(`/models/demo/${shard}`, missing);
@@ -64,7 +64,7 @@ inBrowsers("storage", (browser) => {
   });
 
   test("a new version of the page waits until the visitor agrees", async () => {
-    // What the page stores of itself does not depend on the model.
+    // The page's own files are stored independently of the model.
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
     await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
@@ -98,7 +98,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(await size(), bytes);
   });
 
-  test("a mirror stands in for a server that has nothing; what is stored can be listed and deleted", async () => {
+  test("a mirror replaces a server that has no files; stored files can be listed and deleted", async () => {
     await tab.goto(`${site.url}test/blank.html`);
     const { answer, stored, size, left } = await tab.run(async () => {
       const { Engine, packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");

@@ -7,7 +7,7 @@ import { addScript, WANTED } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** What the tests keep in the page. */
+/** State of the tests in the page. */
 interface Kept {
   ours: LanguageModelFactory;
   failure(promise: PromiseLike<unknown>): Promise<string>;
@@ -188,7 +188,7 @@ inBrowsers("subpaths", (browser) => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel } = window as unknown as Kept;
       const engine = (await LanguageModel.engine) as Engine;
-      // A model of this size calls nothing unless it must.
+      // A model of this size calls a tool only if it must.
       const { completions } = engine.chat;
       const create = completions.create.bind(completions) as (request: ChatCompletionRequest, options: object) => Promise<never>;
       let requests = 0;

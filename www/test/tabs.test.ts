@@ -1,4 +1,4 @@
-/** One engine for all tabs: asked from each, whatever becomes of the tab that has it. */
+/** One engine for all tabs: requests from each tab succeed when the host tab is closed or killed. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatCompletionRequest, LoadOptions } from "../src/index.js";
@@ -8,12 +8,12 @@ import { startSite, type Site } from "./site.js";
 const MODEL = "/packages/untied-q4_0/";
 const LONG: ChatCompletionRequest = { messages: [{ role: "user", content: "say much" }], max_tokens: 150, temperature: 0 };
 
-/** What the page's global scope has. */
+/** Globals of the page. */
 interface Shared {
   engine: import("../src/index.js").Engine;
   /** Workers that the page has started. */
   workers: number;
-  /** The answer under way: what has come, and what it ended with. */
+  /** The running answer: its text so far, and its result. */
   text: string;
   chunks: number;
   outcome: string | null;
@@ -23,7 +23,7 @@ inBrowsers("tabs", (browser) => {
   let site: Site;
   let first: Tab;
   let wanted: string;
-  /** What an engine for one tab takes after that answer. */
+  /** GPU memory of an engine for one tab after that answer. */
   let alone: unknown;
   before(async () => {
     site = await startSite();
@@ -162,13 +162,13 @@ inBrowsers("tabs", (browser) => {
     assert.deepEqual(told, [2, "invalid-request", "AbortError", 200]);
     assert.deepEqual(await workers([one, three]), [1, 0]);
 
-    // The tab that has the model leaves it.
+    // The host tab navigates away.
     await ask(three, LONG);
     await begun(three, 10);
     await one.run(() => (globalThis as unknown as Shared).engine.unload());
     assert.equal(await outcome(three), wanted);
     assert.deepEqual(await workers([three]), [1]);
-    // Other options are another engine.
+    // Other options need another engine.
     await load(one, { share: true, context: 256 });
     assert.deepEqual(await workers([one, three]), [2, 1]);
   });

@@ -1,4 +1,4 @@
-/** Browsers split and compose text by themselves: the tokens are those of the libraries in Rust and Python. */
+/** Browsers split and compose text with their own functions: the tokens are those of the libraries in Rust and Python. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -11,7 +11,7 @@ interface Case {
   ids: number[];
 }
 
-/** What `tests/cpu/tokenizer/export.rs` writes. Runs are the first and the last code point of each, one after another. */
+/** The file that `tests/cpu/tokenizer/export.rs` writes. A list of runs holds the first and the last code point of each run. */
 interface Exported {
   classes: { class: string; spelled: string; runs: number[] }[];
   unassigned: number[];
@@ -25,7 +25,7 @@ function matching(spelled: string): number[] {
   for (let point = 0, last = -2; point <= 0x10ffff; point++) {
     if (point === 0xd800) point = 0xe000;
     if (!regex.test(String.fromCodePoint(point))) continue;
-    // The library knows no surrogates: what is before them and behind them is one run.
+    // The library has no surrogates: the code points before and after them form one run.
     if (point === last + 1 || (point === 0xe000 && last === 0xd7ff)) runs[runs.length - 1] = point;
     else runs.push(point, point);
     last = point;
@@ -33,7 +33,7 @@ function matching(spelled: string): number[] {
   return runs;
 }
 
-/** Where matches begin and end, in the page. */
+/** Start and end of every match, in the page. */
 function cutsOf({ spelled, texts }: { spelled: string; texts: string[] }): number[][] {
   const regex = new RegExp(spelled, "gv");
   return texts.map((text) => {
@@ -42,12 +42,12 @@ function cutsOf({ spelled, texts }: { spelled: string; texts: string[] }): numbe
   });
 }
 
-/** Where a point is in runs: whether it is in one. */
+/** True if a code point is in one of the runs. */
 function within(runs: number[], point: number): boolean {
   return runs.some((first, index) => index % 2 === 0 && point >= first && point <= (runs[index + 1] ?? first));
 }
 
-/** The code points that are in one of two lists of runs alone. */
+/** The code points that are in exactly one of two lists of runs. */
 function difference(a: number[], b: number[]): number[] {
   const points = new Set<number>();
   for (const runs of [a, b]) {

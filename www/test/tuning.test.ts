@@ -67,7 +67,7 @@ inBrowsers("tuning", (browser) => {
       await cache.put("/ocelli-tuning.json", Response.json(known));
     }, variants);
 
-  // As `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning` number them. Rounding changes logits slightly.
+  // Numbered as by `few_rows::Tuning`, `attention_step::Tuning` and `matmul::Tuning`. Rounding changes logits slightly.
   const tiers = [
     { arithmetic: "exact", features: ["subgroups"], pick: () => [3, 3, 0, 0], least: 0, most: 1e-4 },
     { arithmetic: "fast", features: ["dot", "f16"], pick: (f16: boolean) => [13, 0, f16 ? 5 : 3, 0], least: 1e-6, most: 0.05 },

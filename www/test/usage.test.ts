@@ -9,7 +9,7 @@ import { fillClientPage, openClientPage, type Client, type Kept } from "./client
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** The cases that `ocelli` is run against, too. */
+/** The cases that `ocelli` is tested with, too. */
 interface Cases {
   now: number;
   days: [number, string][];
@@ -26,7 +26,7 @@ interface Cases {
 }
 const CASES = JSON.parse(readFileSync("../tests/fixtures/budgets.json", "utf8")) as Cases;
 
-/** What `act` throws, if it does. */
+/** The error that `act` throws, if any. */
 function thrown(act: () => unknown): OcelliError | null {
   try {
     act();
@@ -78,7 +78,7 @@ const endless = (user: string, more: object = {}): ChatCompletionRequest => ({
   ...more,
 });
 
-/** What a question comes to: tokens in all and why it ended, or the refusal. */
+/** The result of a question: its total tokens and finish reason, or the refusal. */
 interface Outcome {
   total: number;
   reason: string | null;
@@ -132,7 +132,7 @@ inBrowsers("usage", (browser) => {
     const told = await tab.run(async (request) => {
       const { engine, failure, about } = window as unknown as Kept;
       const { OpenAI } = (await import("/test/openai.js" as string)) as Client;
-      // As many retries as it makes by itself.
+      // The client's default number of retries.
       const { maxRetries: _, ...options } = engine.openai();
       const client = new OpenAI(options);
       const create = (more: object) => failure(client.chat.completions.create({ model: "demo", ...request, ...more } as never));

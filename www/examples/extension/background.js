@@ -1,4 +1,4 @@
-/** A service worker cannot start workers: the model lives in an offscreen document, which is opened when it is first wanted. */
+/** A service worker cannot start workers: the model lives in an offscreen document, which is opened when it is first needed. */
 let opening = null;
 
 chrome.runtime.onMessage.addListener((message, _sender, reply) => {

@@ -1,7 +1,7 @@
-/** Holds the model, and answers whoever connects: `{ picture, question }` in, pieces of text out. */
+/** Holds the model, and answers each connected port: `{ picture, question }` in, pieces of text out. */
 import { Engine } from "./ocelli/index.js";
 
-/** Or what is published: `{ gguf: "https://…", mmproj: "https://…" }`. */
+/** Or a published model: `{ gguf: "https://…", mmproj: "https://…" }`. */
 const MODEL = "models/demo/";
 let loading = null;
 

@@ -1,4 +1,4 @@
-/** Sends a picture to the document that has the model, and shows what comes. Closing the popup ends the answer. */
+/** Sends a picture to the document that holds the model, and shows the answer. Closing the popup ends the answer. */
 const answer = document.getElementById("answer");
 
 document.getElementById("file").addEventListener("change", async ({ target }) => {

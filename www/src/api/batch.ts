@@ -1,4 +1,4 @@
-/** Requests of a batch in, answers out: lines as OpenAI's Batch API and `ocelli batch` have them. */
+/** Answers the requests of a batch, in the lines of OpenAI's Batch API and of `ocelli batch`. */
 import { ocelliError, type ErrorCode } from "../errors.js";
 import type { Limit } from "../usage/types.js";
 import type { Fetch } from "./fetch.js";
@@ -6,7 +6,7 @@ import { requestStamp } from "./request.js";
 
 /** A request of a batch. */
 export interface BatchRequest {
-  /** The caller's name of it; no two requests of a batch have the same. */
+  /** The caller's id, unique within a batch. */
   custom_id: string;
   method?: "POST";
   /** The address that answers it, such as `/v1/chat/completions`. */
@@ -15,7 +15,7 @@ export interface BatchRequest {
   body: Record<string, unknown>;
 }
 
-/** What is wrong with a line that is no request. */
+/** The fault of a line that is not a request. */
 export interface BatchLineError {
   code: string;
   message: string;
@@ -25,37 +25,37 @@ export interface BatchLineError {
   line: number;
 }
 
-/** What became of a request, or of a line that is none. */
+/** The answer to a request, or to a line that is not one. */
 export interface BatchAnswer {
   id: string;
-  /** The request's; `null` where a line has none, or that of another. */
+  /** The id of the request; `null` if the line has none, or one that was used before. */
   custom_id: string | null;
-  /** As HTTP would give it: a refused request is an answer with its status. */
+  /** The reply as over HTTP: a refused request is an answer with its status. */
   response: { status_code: number; request_id: string; body: Record<string, unknown> } | null;
   error: BatchLineError | null;
 }
 
-/** How far a batch is. */
+/** Progress of a batch. */
 export interface BatchProgress {
-  /** Requests answered by this call, those that were refused included, and lines that were none. */
+  /** Requests answered by this call, refused ones and invalid lines included. */
   done: number;
-  /** How many there are to do, where the requests are an array. */
+  /** The number of requests to answer, if they are an array. */
   total: number | null;
   requestsPerSecond: number;
   secondsLeft: number | null;
-  /** What the answers took, with what `spent` of the options says: to go on with. */
+  /** Usage of the answers plus `spent` of the options: pass it to resume the batch. */
   spent: Required<Limit>;
 }
 
 /** Options of a batch. */
 export interface BatchOptions {
-  /** Ends the batch; requests under way are not answered. */
+  /** Ends the batch; running requests are not answered. */
   signal?: AbortSignal;
-  /** Ids that are answered already: they are passed over. So a batch goes on where it was. */
+  /** Ids that are already answered and are skipped: resumes a batch. */
   answered?: Iterable<string>;
   /** The most that all requests together may take. Those beyond are refused, each with an answer of its own. */
   budget?: Limit;
-  /** What a batch that is gone on with has taken before. */
+  /** Usage of a resumed batch before this call. */
   spent?: Required<Limit>;
   /** Called after each answer. */
   onProgress?: (progress: BatchProgress) => void;
@@ -75,8 +75,8 @@ async function* iterate(source: BatchSource): AsyncGenerator<BatchRequest | stri
 }
 
 /**
- * Answers all requests of `source`, so many at a time, each as soon as it is complete. Throws what ends the batch: `signal`'s reason, or what
- * the device failed of.
+ * Answers all requests of `source`, `atOnce` at a time, and yields each answer when it is complete. Throws when the batch ends early: the reason of
+ * `signal`, or the error of the device.
  */
 export async function* answerBatch(
   fetch: Fetch,
@@ -87,7 +87,7 @@ export async function* answerBatch(
   const [known, lines, began] = [new Set(answered), new Map<string, number>(), performance.now()];
   const total = Array.isArray(source) ? source.length : null;
   const spent = { tokens: 0, seconds: 0, ...before };
-  // What is left of a budget is known when the request before has ended.
+  // The rest of a budget is known only after the previous request has ended.
   const most = budget ? 1 : atOnce;
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
@@ -111,7 +111,7 @@ export async function* answerBatch(
         next ??= items.next();
         next.catch(() => undefined);
       }
-      // What is complete is told while the next request is waited for, which may depend on it.
+      // Complete answers are yielded while waiting for the next request, which may depend on them.
       const first = await Promise.race([...underWay.values(), ...(next ? [next] : [])]);
       if ("answer" in first) {
         yield take(first);
@@ -130,18 +130,18 @@ export async function* answerBatch(
       const number = line;
       const answer = "custom_id" in read ? answerRequest(fetch, within(read, budget, spent), either) : Promise.resolve(wrongLine(read));
       const settled = answer.then((answer) => ({ line: number, answer }));
-      // It is heard of when it is its turn, and not where the batch has been left.
+      // A rejection is handled when the answer's turn comes, and ignored if the loop was left.
       settled.catch(() => undefined);
       underWay.set(number, settled);
     }
   } finally {
     stop.abort();
-    // It may wait for what never comes.
+    // The source may never resolve.
     void items.return().catch(() => undefined);
   }
 }
 
-/** A line's request, or what is wrong with it; `null` for an empty line. `lines` holds the line of each id so far. */
+/** The request of a line, or its fault; `null` for an empty line. `lines` holds the line of each id so far. */
 function readRequest(item: BatchRequest | string, line: number, lines: Map<string, number>): BatchRequest | BatchLineError | null {
   const wrong = (code: string, message: string, param: string | null = null): BatchLineError => ({ code, message, param, line });
   let value: unknown = item;
@@ -168,7 +168,7 @@ function readRequest(item: BatchRequest | string, line: number, lines: Map<strin
   return { custom_id, url, body: body as Record<string, unknown> };
 }
 
-/** A request that takes no more than is left. */
+/** The request, limited to the rest of the budget. */
 function within(request: BatchRequest, budget: Limit | undefined, spent: Required<Limit>): BatchRequest {
   if (!budget) return request;
   const own = { ...(request.body["budget"] as Limit | null | undefined) };
@@ -203,7 +203,7 @@ async function answerRequest(fetch: Fetch, { custom_id, url, body }: BatchReques
   const response = await fetch(url, { method: "POST", body: JSON.stringify(body), signal: signal ?? null });
   const reply = (await response.json()) as Record<string, unknown>;
   if (response.status === 503) {
-    // The device is to blame, which other requests need as well.
+    // A fault of the device, which all other requests need too.
     const { message, code } = reply["error"] as { message: string; code: string };
     throw ocelliError(code.replaceAll("_", "-") as ErrorCode, message);
   }

@@ -22,16 +22,16 @@ export interface DeviceLimits {
   maxComputeInvocationsPerWorkgroup: number;
 }
 
-/** What Ocelli runs on, as far as the browser tells. */
+/** The device that Ocelli would use, as far as the browser tells. */
 export interface CheckedDevice {
-  /** Of the GPU, its make or its architecture; empty where the browser hides them all. */
+  /** Name, vendor or architecture of the GPU; empty if the browser hides them all. */
   name: string;
-  /** Whether it is a processor that stands in for a GPU: everything runs, a hundred times slower. */
+  /** True if a processor emulates the GPU: everything works, a hundred times slower. */
   isSoftware: boolean;
   limits: DeviceLimits;
 }
 
-/** What every device with WebGPU has, and Ocelli relies on. The others decide how weights are divided. */
+/** Limits that every WebGPU device offers and Ocelli relies on. The other limits decide how weights are divided. */
 const LEAST: Partial<DeviceLimits> = {
   maxStorageBuffersPerShaderStage: 8,
   maxComputeWorkgroupStorageSize: 16_384,
@@ -56,7 +56,7 @@ export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
   if (!globalThis.isSecureContext) return "insecure-context";
   const gpu = (globalThis.navigator as { gpu?: Gpu }).gpu;
   if (!gpu) return "no-webgpu";
-  // As the engine asks for it.
+  // With the same options as the engine.
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
   if (!adapter) return isSoftware(webglRenderer()) ? "no-adapter" : "adapter-blocked";
   const { vendor = "", architecture = "", device = "", description = "" } = adapter.info ?? {};
@@ -85,12 +85,12 @@ export function shortLimit(limits: DeviceLimits): { limit: string; needed: numbe
   return null;
 }
 
-/** The names of processors that stand in for GPUs, as `class_of` in `src/gpu/device.rs` has them; an empty name is that of no GPU. */
+/** True for the names of processors that emulate a GPU, as in `class_of` of `src/gpu/device.rs`; an empty name means that there is no GPU. */
 function isSoftware(name: string): boolean {
   return name === "" || /swiftshader|llvmpipe|warp|basic render/i.test(name);
 }
 
-/** What WebGL runs on. */
+/** The renderer of WebGL. */
 function webglRenderer(): string {
   try {
     const gl = new OffscreenCanvas(1, 1).getContext("webgl");

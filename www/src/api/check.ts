@@ -1,4 +1,4 @@
-/** What this device can run, found out before anything is downloaded: `Engine.check()`. */
+/** `Engine.check()`: finds out before a download which models this device can run. */
 import { wireSource, type ImportOptions } from "../import/model-source.js";
 import { importedPackage } from "../import/package-id.js";
 import { webSha256 } from "../store/hash.js";
@@ -8,7 +8,7 @@ import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from ".
 import { interruptedImports, type InterruptedImport } from "./import-model.js";
 import { registry, type RegisteredModel } from "./registry.js";
 
-/** Stable codes of what speaks against a model on this device. */
+/** Stable codes of the reasons against a model on this device. */
 export type CheckCode =
   | DeviceFault
   /** A limit of the GPU is below what WebGPU promises. `detail`: `limit`, `needed`, `available`. */
@@ -22,45 +22,45 @@ export type CheckCode =
   /** The browser has no room to keep it: it is downloaded at every visit. `detail`: `wanted`, `free`, in bytes. */
   | "storage-full";
 
-/** Something that speaks against a model, or against all. */
+/** A reason against one model, or against all. */
 export interface CheckReason {
   code: CheckCode;
   /** For people. */
   message: string;
   detail: Readonly<Record<string, string | number>>;
-  /** Whether the model cannot be run at all. */
+  /** True if the model cannot be run at all. */
   isFatal: boolean;
 }
 
 /** A model on this device. */
 export interface ModelCheck {
   model: RegisteredModel;
-  /** Whether it can be run: no reason is fatal. */
+  /** True if it can be run: no reason is fatal. */
   fits: boolean;
-  /** What speaks against it, what is fatal first. */
+  /** Reasons against it, fatal ones first. */
   reasons: CheckReason[];
-  /** Whether this browser has it already, whole. */
+  /** True if this browser has stored all of it. */
   isStored: boolean;
   /** Bytes still to be downloaded, less what an interrupted import has; `null` if the size is not known. */
   downloadBytes: number | null;
   /** Bytes that the browser still has to store. */
   storageBytes: number;
-  /** Bytes of GPU memory: for all that is fast, and the least within which it runs. */
+  /** Bytes of GPU memory: `all` for the fastest plan, `least` for the smallest budget within which it runs. */
   gpuMemory: { all: number; least: number };
   /**
    * Estimates in seconds: until the first answer can begin, the download included, and the same at a later visit. `first` is `null` where the
    * size of the download or the speed of the network is not known.
    */
   loadSeconds: { first: number | null; later: number };
-  /** Where it does not fit: the ids of known models that do, the largest first. */
+  /** Ids of known models that fit if this one does not, the largest first. */
   alternatives: string[];
 }
 
-/** What this device can run. */
+/** Result of `Engine.check()`. */
 export interface DeviceCheck {
-  /** Whether there is a GPU, or a processor that stands in for one, that Ocelli can use. */
+  /** True if there is a GPU that Ocelli can use, or a processor that emulates one. */
   isUsable: boolean;
-  /** What speaks against every model. */
+  /** Reasons against every model. */
   reasons: CheckReason[];
   device: CheckedDevice | null;
   /** Bytes that the browser would still store for this site, as it estimates; `null` if it does not. */
@@ -70,11 +70,11 @@ export interface DeviceCheck {
   models: ModelCheck[];
 }
 
-/** What is checked. */
+/** Options of `Engine.check()`. */
 export interface CheckOptions {
   /** The models to check. Default: {@link registry}. */
   models?: readonly RegisteredModel[];
-  /** How they are to be made, as in `LoadOptions`: a model that is stored in another way is not found. */
+  /** Import options, as in `LoadOptions`: a model stored with other options is not found. */
   import?: ImportOptions;
   /** The most GPU memory that a model may take, in bytes, as in `LoadOptions`. Browsers do not tell how much there is. */
   gpuMemoryBudget?: number;
@@ -84,7 +84,7 @@ export interface CheckOptions {
 
 /**
  * Bytes a second of an import and of a load from storage, and seconds for the kernels: of a model of 3 GB on two cores of a server with a
- * processor as GPU (docs/performance.md). Other machines are rather quicker.
+ * processor as GPU (docs/performance.md). Most machines are faster.
  */
 const [IMPORT_SPEED, LOAD_SPEED, START_SECONDS] = [15e6, 0.2e9, 5];
 
@@ -96,7 +96,7 @@ const MESSAGES: Record<DeviceFault, string> = {
   "no-worker": "There are no workers here: check in the page, not while it is rendered on a server.",
 };
 
-/** Finds out what this device can run. Nothing is downloaded, and no worker is started. Never rejects. */
+/** Checks which models this device can run. Downloads nothing, starts no worker, never rejects. */
 export async function checkModels(options: CheckOptions = {}): Promise<DeviceCheck> {
   const [found, free, stored, interrupted] = await Promise.all([
     checkDevice(),
@@ -180,14 +180,14 @@ function reason(code: CheckCode, message: string, detail: CheckReason["detail"],
   return { code, message, detail, isFatal };
 }
 
-/** Bytes of memory of the machine; `null` where it is not told, or may be more. */
+/** Bytes of memory of the machine; `null` if the browser does not tell, or if there may be more. */
 function machineMemory(): number | null {
   const gigabytes = (globalThis.navigator as { deviceMemory?: number } | undefined)?.deviceMemory;
   // Browsers tell no more than this.
   return gigabytes === undefined || gigabytes >= 8 ? null : gigabytes * 2 ** 30;
 }
 
-/** Bytes a second of the largest file that this page has had from the network; where it was small, what the browser says. */
+/** Bytes per second of the largest file that this page has downloaded; if all were small, the browser's estimate. */
 function seenSpeed(): number | null {
   const entries = (globalThis.performance?.getEntriesByType?.("resource") ?? []) as PerformanceResourceTiming[];
   const [largest] = entries.filter(({ transferSize }) => transferSize > 1e5).sort((one, other) => other.transferSize - one.transferSize);

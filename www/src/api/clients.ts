@@ -4,7 +4,7 @@ import type { Fetch } from "./fetch.js";
 /** A day. Clients give up after ten minutes unless told otherwise, which a slow device may need for a long answer. */
 const TIMEOUT = 24 * 60 * 60 * 1000;
 
-/** What `new OpenAI(engine.openai())` of the package `openai` takes. */
+/** Options of `new OpenAI(engine.openai())` of the package `openai`. */
 export interface OpenAIOptions {
   baseURL: string;
   /** Not checked; the client refuses an empty one. */
@@ -12,12 +12,12 @@ export interface OpenAIOptions {
   fetch: Fetch;
   /** There is no key to be stolen. */
   dangerouslyAllowBrowser: true;
-  /** What fails on this device fails again. */
+  /** A failure on this device would be repeated. */
   maxRetries: 0;
   timeout: number;
 }
 
-/** What `createOpenAICompatible(engine.aiSdk())` of the package `@ai-sdk/openai-compatible` takes. */
+/** Options of `createOpenAICompatible(engine.aiSdk())` of the package `@ai-sdk/openai-compatible`. */
 export interface AiSdkOptions {
   name: string;
   baseURL: string;
@@ -25,11 +25,11 @@ export interface AiSdkOptions {
   fetch: typeof globalThis.fetch;
   includeUsage: true;
   supportsStructuredOutputs: true;
-  /** Pictures that are passed on by address: the engine reads what the page can. */
+  /** Picture addresses that are passed on: the engine reads every address that the page can read. */
   supportedUrls: () => Record<string, RegExp[]>;
 }
 
-/** Never asked: the engine answers in its place. */
+/** No request reaches it: the engine answers instead. */
 const BASE_URL = "http://localhost/v1";
 const API_KEY = "none";
 

@@ -56,11 +56,11 @@ export interface LoadOptions extends Parts {
    * refused with code `budget-too-small` and the numbers, before anything is allocated.
    */
   gpuMemoryBudget?: number;
-  /** Where the weights of the vision tower are. By default always on the GPU, if `gpuMemoryBudget` allows it. */
+  /** Residency of the vision tower's weights. By default they stay on the GPU, if `gpuMemoryBudget` allows it. */
   vision?: VisionResidency;
   /**
-   * Whether the fastest variants of kernels are searched for on the device. Each load spends at most a fifth of a second on it until
-   * all have been tried, and results are stored. Default `auto`: on GPUs, not on processors that emulate one.
+   * Autotuning: searches for the fastest variants of kernels on the device. Each load spends at most a fifth of a second on it until
+   * all have been tried; results are stored. Default `auto`: on GPUs, not on processors that emulate one.
    */
   tune?: Tune;
   /**
@@ -81,21 +81,21 @@ export interface LoadOptions extends Parts {
    */
   maxPictureSeconds?: number;
   /**
-   * Whether tabs of this origin that load the same model with the same options share one engine: the model is on the GPU once. One of the tabs
-   * has it; when it closes, another loads the model and goes on with what had not been answered. Default: every tab has its own.
+   * Shares one engine among all tabs of this origin that load the same model with the same options: the model is on the GPU once. One of the tabs
+   * hosts it; when that tab closes, another loads the model and resumes the unanswered requests. Default: every tab has its own engine.
    */
   share?: boolean;
   /**
-   * Whether conversations are kept in files of this origin, so that one that goes on after a reload is not computed anew: `usage` counts what was
-   * found as cached tokens. At most so many bytes, by default 1 GiB; those that were used longest ago go first. Only what is read faster than computed is
-   * kept. Default: nothing is written. {@link Engine.clearCache} removes them.
+   * Keeps conversations in files of this origin, so that a conversation that continues after a reload is not computed again: `usage` counts the
+   * cached tokens. `bytes` limits their size, by default 1 GiB; the least recently used are removed first. Only conversations that are read faster than
+   * computed are kept. Default: nothing is written. {@link Engine.clearCache} removes them.
    */
   cache?: boolean | { bytes: number };
   /** How a checkpoint is made into a package. */
   import?: ImportOptions;
-  /** Limits of tokens and time. What requests take is then counted and stored, see {@link Engine.usage}. */
+  /** Limits of tokens and time. Usage is then counted and stored, see {@link Engine.usage}. */
   budgets?: Budgets;
-  /** Names that requests may call the model besides its own, so that those written for another server need no change. */
+  /** Further names for the model, so that requests written for another server need no change. */
   aliases?: readonly string[];
 }
 
@@ -112,15 +112,15 @@ export type TokenizeRequest = { messages: ChatMessage[] } | { prompt: string };
 
 /** The tokens of a prompt. */
 export interface TokenizeResult {
-  /** How many they are. */
+  /** The number of tokens. */
   count: number;
-  /** How many a conversation may hold. */
+  /** The most tokens of a conversation. */
   max_model_len: number;
   /** Their ids. */
   tokens: number[];
 }
 
-/** As `client.chat.completions` of OpenAI's client. */
+/** Same shape as `client.chat.completions` of OpenAI's client. */
 export interface Completions {
   /** Answers a request, as a stream of chunks. */
   create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<ChatStream>;
@@ -205,14 +205,14 @@ export class Engine {
   }
 
   /**
-   * What this device can run, before anything is downloaded: whether there is WebGPU, or why not, and for each known model whether it
-   * fits, what it takes, and what would fit in its place. Never rejects.
+   * Checks before a download which models this device can run: WebGPU support with reasons, and for each known model its fit, its
+   * memory and download size, and alternatives. Never rejects.
    */
   static check(options: CheckOptions = {}): Promise<DeviceCheck> {
     return checkModels(options);
   }
 
-  /** What GPU memory is allocated now. */
+  /** The GPU memory that is allocated now. */
   memoryNow(options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
     return this.connection.call("memory", {}, options);
   }
@@ -225,7 +225,7 @@ export class Engine {
     return this.connection.call("preallocate", picture, options);
   }
 
-  /** What requests have taken in this origin, by day and key, where there were `budgets`: it outlives the page. */
+  /** Usage of requests in this origin by day and key, if there were `budgets`. It is kept across reloads. */
   usage(options: { signal?: AbortSignal } = {}): Promise<UsageReport> {
     return this.connection.call("usage", {}, options);
   }
@@ -240,28 +240,28 @@ export class Engine {
     return aiSdkOptions(this.fetch);
   }
 
-  /** The tokens of a conversation, pictures included, or of a text. Nothing of it is computed. */
+  /** The tokens of a conversation, pictures included, or of a text. The model is not run. */
   async tokenize(request: TokenizeRequest, options: { signal?: AbortSignal } = {}): Promise<TokenizeResult> {
     const wire = await wireRequest("/v1/tokenize", request);
     return JSON.parse(await this.connection.call("answer", wire, options)) as TokenizeResult;
   }
 
   /**
-   * Answers requests in the lines of OpenAI's Batch API, {@link mostTogether} at a time, while nobody asks anything else. Answers come as
-   * they are complete. What is no request, or is refused, is an answer too. Goes on where it was with `answered`, the ids that are.
+   * Answers requests in the lines of OpenAI's Batch API, {@link mostTogether} at a time, with lower priority than other requests. Answers come when
+   * they are complete; refused requests and invalid lines are answers too. To resume a batch, pass the ids already answered as `answered`.
    */
   batch(requests: BatchSource, options: BatchOptions = {}): AsyncGenerator<BatchAnswer, void, void> {
     return answerBatch(engineFetch(this.connection, true), this.mostTogether, requests, options);
   }
 
-  /** Removes the conversations that are kept in files ({@link LoadOptions.cache}). Resolves to the bytes that they took. */
+  /** Removes the conversations that are kept in files ({@link LoadOptions.cache}). Resolves to the bytes that were freed. */
   clearCache(options: { signal?: AbortSignal } = {}): Promise<number> {
     return this.connection.call("clearCache", {}, options);
   }
 
   /**
-   * Times the model and each of its kernels on this device, beside what the device could do, and forgets the conversation. `onFigure`
-   * hears of every figure as a line of text. `context` of {@link LoadOptions} must hold what is timed. Needs the worker
+   * Times the model and each of its kernels on this device, against the device's own limits, and drops the conversation. `onFigure`
+   * receives every figure as a line of text. `context` of {@link LoadOptions} must be large enough for the timed lengths. Needs the worker
    * script `bench-worker.js` and the wasm module `ocelli_bench_bg.wasm` of the repository's page: the npm package has neither.
    */
   bench(

@@ -5,7 +5,7 @@ import type { ApiReply } from "../worker/protocol.js";
 import { Frames } from "./frames.js";
 import { base, requestStamp } from "./request.js";
 
-/** What `new OpenAI({ fetch })` and its like take. */
+/** The `fetch` option of `new OpenAI({ fetch })` and similar clients. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 /**
@@ -39,7 +39,7 @@ export function engineFetch(connection: Connection, isBatch = false): Fetch {
       });
       const replied = (reply: ApiReply) => {
         if (!isStream) return resolve(plainResponse(reply, headers));
-        // Its headers were sent before anything could be known of this.
+        // The headers were sent before this was known.
         if (reply.status >= 400) frames.push(`data: ${reply.body}\n\n`, () => undefined);
         frames.end();
       };
@@ -67,7 +67,7 @@ function streamBody(frames: Frames<string>, stop: AbortController): ReadableStre
       },
       cancel: (reason) => stop.abort(reason),
     },
-    // Only what is asked for is taken, so that the engine waits for its reader.
+    // Frames are taken only on demand, so that backpressure reaches the engine.
     { highWaterMark: 0 },
   );
 }
@@ -78,7 +78,7 @@ function plainResponse({ status, body, may_retry, retry_after }: ApiReply, heade
   return new Response(body, { status, headers: { ...headers, ...retry, ...later, "content-type": "application/json" } });
 }
 
-/** What is left to say where there is no worker any more that could. */
+/** The error reply after the worker has ended. */
 function failure(thrown: unknown): ApiReply {
   const { code, message } = errorData(thrown);
   const error = { message, type: "server_error", param: null, code: code.replaceAll("-", "_") };

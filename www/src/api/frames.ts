@@ -1,4 +1,4 @@
-/** Frames of a stream on their way from the worker to whoever reads them. */
+/** Frames of a stream between the worker and the reader. */
 
 interface Waiting<T> {
   value: T;
@@ -8,7 +8,7 @@ interface Waiting<T> {
 /** Values that a producer pushes and a reader takes, once each and in order. Taking one tells the producer, which waits meanwhile. */
 export class Frames<T> {
   private readonly waiting: Waiting<T>[] = [];
-  /** Set once nothing more comes. */
+  /** Set after the last value. */
   private outcome: { failed: boolean; reason: unknown } | null = null;
   /** Wakes the reader. */
   private wake: () => void = () => undefined;
@@ -28,7 +28,7 @@ export class Frames<T> {
     this.wake();
   }
 
-  /** The next value; `undefined` behind the last. Rejects with what the producer failed with. */
+  /** The next value; `undefined` after the last. Rejects with the error of the producer. */
   async next(): Promise<T | undefined> {
     for (;;) {
       const first = this.waiting.shift();

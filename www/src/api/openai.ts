@@ -17,7 +17,7 @@ export type {
 } from "../wasm/ocelli.js";
 
 /**
- * Where a picture may come from: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a
+ * Source of a picture: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a
  * `Blob`, `<img>`, `<canvas>` or `<video>`, an `ImageBitmap`, `ImageData`, `OffscreenCanvas` or `VideoFrame`. Of a video, the frame it shows.
  */
 export type PictureInput = string | ImageBitmapSource;
@@ -33,7 +33,7 @@ export interface ImagePart {
   type: "image_url";
   /**
    * `detail`: `low` shows at most 512 pixels of the longer edge, `high` and `original` as many as the model takes, `auto` (the default) as
-   * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` says what became of it.
+   * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` tells the chosen size.
    */
   image_url: { url: PictureInput; detail?: Detail | "original" | undefined };
 }
@@ -51,7 +51,7 @@ export interface SystemMessage {
   name?: string;
 }
 
-/** What the user asks. */
+/** A message of the user. */
 export interface UserMessage {
   role: "user";
   content: string | (TextPart | ImagePart | OtherPart)[];
@@ -59,14 +59,14 @@ export interface UserMessage {
   name?: string;
 }
 
-/** An earlier answer. As the last message of a conversation it is the beginning of the answer, which goes on behind it. */
+/** An earlier answer. If it is the last message, the answer continues it (prefill). */
 export interface AssistantMessage {
   role: "assistant";
   content?: string | (TextPart | OtherPart)[] | null;
   /** Has no effect. */
   name?: string;
   refusal?: string | null;
-  /** What was thought before it. The model sees that of messages behind the last question. Not in OpenAI's API. */
+  /** Reasoning before the answer. The model sees only the reasoning after the last user message. Not in OpenAI's API. */
   reasoning_content?: string | null;
   /** Calls of tools. As many tool messages follow. */
   tool_calls?: (ToolCall | CustomCall)[] | null;
@@ -78,7 +78,7 @@ interface CustomCall {
   type: "custom";
 }
 
-/** What a call of the assistant's came to. */
+/** The result of a tool call. */
 export interface ToolMessage {
   role: "tool";
   /** The call. */
@@ -112,7 +112,7 @@ interface CustomTool {
   type: "custom";
 }
 
-/** Whether tools are called: as the model likes, none, one at least, this one, or some of these. */
+/** Choice of tools: free, none, at least one, this one, or some of these. */
 export type ToolChoice =
   | "auto"
   | "none"
@@ -124,7 +124,7 @@ export type ToolChoice =
 /** The format that an answer must have. */
 export type ResponseFormat = { type: "text" } | (JsonFormat & InPrompt);
 
-/** Formats that an answer can be held to. */
+/** Formats that can be enforced. */
 type JsonFormat =
   | { type: "json_object" }
   | {
@@ -138,11 +138,11 @@ type JsonFormat =
   | { type: "lark"; lark: string };
 
 interface InPrompt {
-  /** Whether the model is told the format, in the last message of the user; it is unless this is false. Not in OpenAI's API. */
+  /** Tells the model the format in the last user message. Default true. Not in OpenAI's API. */
   in_prompt?: boolean;
 }
 
-/** A request for an answer. The fields mean what they do in the OpenAI API; what is absent is as the model's publisher recommends. */
+/** A request for an answer. The fields have the meaning of the OpenAI API; defaults are those that the model's publisher recommends. */
 export interface ChatCompletionRequest {
   messages: ChatMessage[];
   /** The name or an alias of the model that is loaded. */
@@ -172,34 +172,34 @@ export interface ChatCompletionRequest {
   truncation?: "auto" | "disabled" | null;
   /** Answers, from 1 to 128. They share the prompt's work; the i-th has the seed `seed + i`. */
   n?: number | null;
-  /** Tell log probabilities of the answer's tokens. */
+  /** Returns log probabilities of the answer's tokens. */
   logprobs?: boolean | null;
-  /** And of so many of the likeliest, up to 20. */
+  /** Number of the likeliest tokens whose log probabilities are returned too, up to 20. */
   top_logprobs?: number | null;
-  /** What the answer must be; it is held to that. */
+  /** Format of the answer; it is enforced. */
   response_format?: ResponseFormat | null;
   /** Functions that the model may call, at most 128. */
   tools?: (FunctionTool | CustomTool)[] | null;
   tool_choice?: ToolChoice | null;
-  /** Whether an answer may call several; it may unless this is false. */
+  /** Allows several calls in one answer. Default true. */
   parallel_tool_calls?: boolean | null;
-  /** How long the model thinks before it answers, if it has learnt that: not at all, at most 1024 or 8192 tokens, or without a bound. */
+  /** Bound of the reasoning before the answer, for models that reason: none, at most 1024 or 8192 tokens, or no bound. */
   reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | "auto" | null;
-  /** Whether it does. Not in OpenAI's API. */
+  /** Turns reasoning on or off. Not in OpenAI's API. */
   enable_thinking?: boolean | null;
-  /** The same as vLLM has it. */
+  /** The same in the form of vLLM. */
   chat_template_kwargs?: { enable_thinking?: boolean; thinking_budget?: number } | null;
-  /** Most tokens of thoughts. Not in OpenAI's API. */
+  /** The most tokens of reasoning. Not in OpenAI's API. */
   thinking_budget?: number | null;
   /** Only text. */
   modalities?: ("text" | "audio")[] | null;
-  /** Whose budget it is, see `LoadOptions.budgets`. */
+  /** The key of the budget, see `LoadOptions.budgets`. */
   user?: string;
-  /** The same; it goes before `user`. */
+  /** The same; takes precedence over `user`. */
   safety_identifier?: string | null;
-  /** The most that this request may take. Not in OpenAI's API. */
+  /** Budget of this request. Not in OpenAI's API. */
   budget?: Limit | null;
-  /** Have no effect. */
+  /** Without effect, like the next four. */
   metadata?: Record<string, string> | null;
   store?: boolean | null;
   service_tier?: string | null;

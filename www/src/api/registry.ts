@@ -6,11 +6,11 @@ import models from "./models.json" with { type: "json" };
 export interface RegisteredModel {
   id: string;
   name: string;
-  /** What it is good for, in a sentence or two. */
+  /** A description of its uses, one or two sentences. */
   about: string;
   /** Licence of the weights, as the publisher names it. */
   license: string;
-  /** What `Engine.load` takes. */
+  /** The source for `Engine.load`. */
   source: GgufSource | SafetensorsSource;
   /** Size of the checkpoint. */
   downloadBytes: number | null;

@@ -8,7 +8,7 @@ import type { ChatMessage, ImagePart, PictureInput } from "./openai.js";
 /** A prompt whose logits are wanted: a conversation, or token ids in which the n-th run of image tokens stands for `images[n]`. */
 export type ScoreRequest = { messages: ChatMessage[] } | { input_ids: number[]; images?: PictureInput[] };
 
-/** What one request has of its own. The engine itself has no clock and no random numbers. */
+/** Id, time and seed of one request. The engine itself has no clock and no random numbers. */
 export function requestStamp(): RequestStamp {
   const [seed = 0, ...words] = crypto.getRandomValues(new Uint32Array(4));
   const id = words.map((word) => word.toString(36).padStart(7, "0")).join("");
@@ -22,7 +22,7 @@ export async function wireRequest(path: string, request: { messages?: ChatMessag
   return { method: "POST", path, stamp: requestStamp(), base: base(), body, pictures, isBatch: false };
 }
 
-/** What relative URLs count from. */
+/** The base of relative URLs. */
 export function base(): string {
   return globalThis.document?.baseURI ?? globalThis.location.href;
 }

@@ -10,7 +10,7 @@
 import { Engine, type LoadOptions, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
 
-/** What may be wrong with a text, for whoever reviews it. */
+/** Possible faults of a text, for its reviewer. */
 export type AltFlag = "short" | "long" | "cut";
 
 /** The detail of the event `alt`. */
@@ -69,7 +69,7 @@ function elementOver(load: () => Promise<Engine>): CustomElementConstructor {
       try {
         await image.decode();
         const detail = await altText(await load(), image, this, signal);
-        // Somebody may have been faster.
+        // The page may have set a text meanwhile.
         if (image.hasAttribute("alt")) return;
         image.alt = detail.text;
         image.dataset["alt"] = "generated";

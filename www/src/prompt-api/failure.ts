@@ -19,14 +19,14 @@ export function failure(name: string, message: string): DOMException {
   return new DOMException(message, name);
 }
 
-/** What the API throws in the place of an error of the engine. The reason of an aborted signal stays what it is. */
+/** The error that the API throws for an error of the engine. The reason of an aborted signal is unchanged. */
 export function failureOf(thrown: unknown): unknown {
   if (!(thrown instanceof OcelliError)) return thrown;
   if (thrown.code === "context-overflow") return new QuotaExceeded(thrown.message, thrown.detail);
   return failure(NAMES[thrown.code] ?? "UnknownError", thrown.message);
 }
 
-/** A prompt that does not fit even when all that may go has gone. */
+/** A prompt that does not fit even after all old turns are dropped. */
 class QuotaExceeded extends DOMException {
   /** Tokens that it takes. */
   readonly requested: number | null;

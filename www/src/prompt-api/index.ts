@@ -1,6 +1,6 @@
 /**
  * Chrome's Prompt API on the model of your choice: `languageModel(model)` has the shape of the global `LanguageModel`. Nothing global is
- * touched; whoever wants that says `globalThis.LanguageModel ??= languageModel(model)`.
+ * changed; to replace it, write `globalThis.LanguageModel ??= languageModel(model)`.
  */
 import { Engine, packages, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
@@ -12,9 +12,9 @@ import type { Availability, CoreOptions, CreateOptions } from "./types.js";
 export type { Session } from "./session.js";
 export type * from "./types.js";
 
-/** What `LanguageModel` offers without a session. */
+/** Members of `LanguageModel` that need no session. */
 export interface LanguageModelFactory {
-  /** Whether sessions can be had at once, after a download, or not at all. */
+  /** Availability of sessions: at once, after a download, or not at all. */
   availability(options?: CoreOptions): Promise<Availability>;
   /** Opens a session. The first one loads the model, for all. */
   create(options?: CreateOptions): Promise<Session>;
@@ -95,7 +95,7 @@ class Factory implements LanguageModelFactory {
   }
 }
 
-/** Somebody who gives up does not end the load for others. */
+/** An aborted caller does not end the load for others. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));

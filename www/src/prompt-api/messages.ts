@@ -3,13 +3,13 @@ import type { ChatMessage, ImagePart, PictureInput, TextPart } from "../api/open
 import { failure } from "./failure.js";
 import type { MessageContent, Prompt, PromptMessage } from "./types.js";
 
-/** What a session takes besides text, and whether a system message may come. */
+/** Input types that a session accepts besides text, and if a system message is allowed. */
 export interface Accepts {
   images: boolean;
   system: boolean;
 }
 
-/** Rejects with what is wrong with the prompt. */
+/** Rejects with the fault of the prompt. */
 export async function chatMessages(prompt: Prompt, accepts: Accepts): Promise<ChatMessage[]> {
   const messages = typeof prompt === "string" ? [{ role: "user" as const, content: prompt }] : prompt;
   if (!Array.isArray(messages) || messages.length === 0) throw new TypeError("a prompt is a string or a list of messages");

@@ -8,7 +8,7 @@ import type { CoreOptions, Prompt, PromptOptions, PromptTool, SamplingMode } fro
 /** Rounds of calls that one prompt may take. */
 const MAX_ROUNDS = 32;
 
-/** What the modes mean; the others leave it to the model's publisher. */
+/** Meaning of the modes; other modes use the recommendation of the model's publisher. */
 const TEMPERATURES: Partial<Record<SamplingMode, number>> = {
   "most-predictable": 0,
   predictable: 0.3,
@@ -141,7 +141,7 @@ export class Session extends EventTarget {
     return copy;
   }
 
-  /** Ends the session: what is under way is aborted, and nothing more can be asked. */
+  /** Ends the session: running prompts are aborted, and further ones are refused. */
   destroy(reason: unknown = failure("AbortError", "the session was destroyed")): void {
     this.destroyed.abort(reason);
   }
@@ -153,7 +153,7 @@ export class Session extends EventTarget {
   private messages(input: Prompt): Promise<ChatMessage[]> {
     const accepts: Accepts = { images: takesPictures(this.options), system: this.system.length === 0 && this.turns.length === 0 };
     const messages = chatMessages(input, accepts);
-    // It may wait behind another prompt before anyone looks.
+    // It may wait for another prompt before it is awaited.
     messages.catch(() => undefined);
     return messages;
   }
@@ -163,7 +163,7 @@ export class Session extends EventTarget {
     return own ? AbortSignal.any([own, this.destroyed.signal]) : this.destroyed.signal;
   }
 
-  /** Waits for the prompts before; what it resolves to lets the next one in. */
+  /** Waits for earlier prompts; the function that it resolves to admits the next one. */
   private async enter(own: AbortSignal | undefined): Promise<() => void> {
     const signal = this.signal(own);
     signal.throwIfAborted();
@@ -177,7 +177,7 @@ export class Session extends EventTarget {
       await Promise.race([before, aborted]);
       return leave;
     } catch (reason) {
-      // Those behind still wait for those before.
+      // Later prompts still wait for earlier ones.
       void before.then(leave);
       throw reason;
     }
@@ -202,7 +202,7 @@ export class Session extends EventTarget {
     entered.catch(() => undefined);
     const answering = { entered, messages, format, signal, isBegun: false };
     const leave = (leave: () => void) => {
-      // Somebody who never reads it must not keep the others waiting.
+      // An unread stream must not block later prompts.
       if (!answering.isBegun) leave();
     };
     signal.addEventListener("abort", () => void entered.then(leave).catch(() => undefined), { once: true });
@@ -225,7 +225,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Answers, calls tools and answers again; what is said and called is added to `turn`. */
+  /** Answers, calls tools and answers again; messages and calls are added to `turn`. */
   private async *rounds(turn: ChatMessage[], format: ResponseFormat | null, signal: AbortSignal): AsyncGenerator<string, void> {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const said = new Said();
@@ -252,7 +252,7 @@ export class Session extends EventTarget {
     return String(await tool.execute(JSON.parse(args) as never));
   }
 
-  /** One answer. While the conversation does not fit, its oldest turns go; if that is of no use, none do. */
+  /** One answer. While the conversation does not fit, its oldest turns are dropped; if that does not help, none are. */
   private async *stream(turn: ChatMessage[], format: ResponseFormat | null, signal: AbortSignal, said: Said): AsyncGenerator<string, void> {
     const before = this.turns;
     for (let dropped = 0; ; dropped++) {
@@ -261,7 +261,7 @@ export class Session extends EventTarget {
         const chunks = await this.engine.chat.completions.create({ ...this.request(turn, format), stream: true }, { signal });
         let isFirst = true;
         for await (const chunk of chunks) {
-          const text = said.hear(chunk);
+          const text = said.onChunk(chunk);
           if (!text) continue;
           if (isFirst && dropped > 0) this.tell();
           isFirst = false;
@@ -298,14 +298,14 @@ export class Session extends EventTarget {
   }
 }
 
-/** A prompt that has its place in the queue. */
+/** A prompt in the queue. */
 interface Answering {
   /** Lets the next one in. */
   entered: Promise<() => void>;
   messages: Promise<ChatMessage[]>;
   format: ResponseFormat | null;
   signal: AbortSignal;
-  /** Whether it is read. */
+  /** True if it is read. */
   isBegun: boolean;
 }
 
@@ -317,7 +317,7 @@ class Said {
   tokens = 0;
 
   /** The text of a chunk. */
-  hear({ choices, usage }: ChatCompletionChunk): string {
+  onChunk({ choices, usage }: ChatCompletionChunk): string {
     this.tokens = usage?.total_tokens ?? this.tokens;
     const [choice] = choices;
     for (const { index, id, function: called } of choice?.delta.tool_calls ?? []) {

@@ -12,7 +12,7 @@ export interface PromptMessage {
   role: Role;
   /** A string stands for one text. */
   content: string | MessageContent[];
-  /** Of a last message of the assistant: the answer goes on behind it. */
+  /** Valid in a last message of the assistant: the answer continues it. */
   prefix?: boolean;
 }
 
@@ -58,7 +58,7 @@ export interface CreateOptions extends CoreOptions {
 export interface PromptOptions {
   /** A JSON schema, or a regular expression for the whole answer. */
   responseConstraint?: object;
-  /** Whether the model is not told of it. */
+  /** If true, the constraint is not mentioned to the model. */
   omitResponseConstraintInput?: boolean;
   signal?: AbortSignal;
 }

@@ -31,7 +31,7 @@ class Shared {
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     clearTimeout(this.timer);
-    // What went wrong is the state.
+    // The error becomes the state.
     this.loaded.get().catch(() => undefined);
     return () => {
       this.listeners.delete(listener);

@@ -1,4 +1,4 @@
-/** The side of a shared engine that has the worker: it passes the calls of all tabs on, under ids of its own. */
+/** The host of a shared engine, which has the worker: it forwards the calls of all tabs under ids of its own. */
 import type { ErrorData } from "../errors.js";
 import type { Call, FromWorker, ToWorker } from "../worker/protocol.js";
 import { ownName, type ToAll, type ToHost, type ToTab } from "./messages.js";
@@ -14,7 +14,7 @@ interface Shared {
   kind: Call["kind"];
   callers: Caller[];
   result: FromWorker | null;
-  /** Whether it goes on when nobody waits for it any more. */
+  /** True if it continues when no tab waits for it any more. */
   isKept: boolean;
 }
 
@@ -27,7 +27,7 @@ export class Host {
   private readonly callers = new Map<number, Caller>();
   /** `import` and `load`, by the id that the worker knows them under. */
   private readonly shared = new Map<number, Shared>();
-  /** Calls that came before the model was there. */
+  /** Calls received before the model was loaded. */
   private waiting: { caller: Caller; call: Call }[] = [];
   private isLoaded = false;
   private nextId = 1;
@@ -66,8 +66,8 @@ export class Host {
       const name = ownName(this.key, tab);
       const channel = new BroadcastChannel(name);
       this.tabs.set(tab, channel);
-      channel.addEventListener("message", ({ data }: MessageEvent<ToHost>) => this.hear(tab, data));
-      // Granted when the tab is gone, however it went.
+      channel.addEventListener("message", ({ data }: MessageEvent<ToHost>) => this.onMessage(tab, data));
+      // Granted when the tab is closed or has crashed.
       navigator.locks.request(name, { signal: this.closing.signal }, () => this.forget(tab)).catch(() => undefined);
     }
     this.send(tab, { kind: "welcome", host: this.id });
@@ -88,7 +88,7 @@ export class Host {
     return lists.flat().filter((caller) => caller.tab === tab);
   }
 
-  private hear(tab: string, message: ToHost): void {
+  private onMessage(tab: string, message: ToHost): void {
     const caller = { tab, id: message.id };
     if (message.kind === "cancel") return this.cancel(caller);
     if (message.kind === "read") {

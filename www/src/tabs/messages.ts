@@ -1,13 +1,13 @@
-/** What tabs that share an engine tell each other, and the names they use for it. */
+/** Messages between tabs that share an engine, and the names of channels and locks. */
 import type { FromWorker, ToWorker } from "../worker/protocol.js";
 
-/** Heard by every tab that shares an engine. `hello`: a tab looks for the one with the worker. `host`: there is a new one. */
+/** Messages to all tabs that share an engine. `hello`: a tab looks for the host. `host`: there is a new host. */
 export type ToAll = { kind: "hello"; tab: string } | { kind: "host" };
 
-/** From the tab with the worker to one of the others. `failed`: the worker cannot go on, in no tab. */
+/** Messages from the host to another tab. `failed`: the worker cannot continue in any tab. */
 export type ToTab = { kind: "welcome"; host: string } | { kind: "message"; message: FromWorker } | { kind: "failed"; what: string };
 
-/** From a tab to the one with the worker. */
+/** Messages from a tab to the host. */
 export type ToHost = ToWorker;
 
 /** The channel between one tab and the host; that tab holds the lock of the same name while it lives. */

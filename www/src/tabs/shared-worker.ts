@@ -1,4 +1,4 @@
-/** The worker that a model is loaded in where tabs share one. */
+/** The worker of a model that tabs share. */
 import { importedPackage } from "../import/package-id.js";
 import type { ImportOptions, WireSource } from "../import/model-source.js";
 import { webSha256 } from "../store/hash.js";
@@ -8,7 +8,7 @@ import { startWorker, type Parts } from "../worker/start-worker.js";
 import type { EngineWorker } from "../worker/connection.js";
 import { TabWorker } from "./tab-worker.js";
 
-/** What is loaded: tabs share an engine where all of it is the same. */
+/** Everything that identifies an engine: tabs share one if all of it is equal. */
 export interface Wanted {
   /** The address of a package, or a checkpoint. */
   source: string | URL | WireSource;
@@ -17,7 +17,7 @@ export interface Wanted {
   options: unknown;
 }
 
-/** One for all tabs, or this tab's own where the browser has no locks. */
+/** One worker for all tabs, or this tab's own if the browser has no locks. */
 export async function sharedWorker({ source, import: settings, options }: Wanted, parts: Parts): Promise<EngineWorker> {
   if (!globalThis.navigator?.locks || typeof BroadcastChannel === "undefined") return startWorker(parts);
   const isPackage = typeof source === "string" || source instanceof URL;

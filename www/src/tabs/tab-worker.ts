@@ -1,7 +1,7 @@
 /**
- * A worker that all tabs of an origin share, as it looks to one of them. One tab, the host, has the worker itself; when it closes or is
- * killed, another becomes the host, loads the model again and is asked again what had not been answered. A request carries its own seed, so
- * the answer is the same: what had come of a stream is left out the second time.
+ * The side of one tab of a worker that all tabs of an origin share. One tab, the host, has the worker itself; when it closes or is
+ * killed, another becomes the host, loads the model again and receives the unanswered calls again. A request carries its own seed, so
+ * the answer is the same; frames that had arrived are left out the second time.
  */
 import type { EngineWorker } from "../worker/connection.js";
 import type { Call, FromWorker, ToWorker } from "../worker/protocol.js";
@@ -12,10 +12,10 @@ import { ownName, type ToAll, type ToTab } from "./messages.js";
 interface Open {
   call: Call;
   hasHead: boolean;
-  /** Frames that have come, and those among them that have been read. */
+  /** Frames received, and those among them that have been read. */
   frames: number;
   read: number;
-  /** Of a new host: frames that come for a second time, and those of the first time that are still to be read. */
+  /** After a change of host: frames that arrive a second time, and frames of the first time that are still unread. */
   again: number;
   unread: number;
 }
@@ -48,7 +48,7 @@ export class TabWorker implements EngineWorker {
     this.all.addEventListener("message", ({ data }: MessageEvent<ToAll>) => data.kind === "host" && this.hello());
     const name = ownName(key, this.tab);
     this.own = new BroadcastChannel(name);
-    this.own.addEventListener("message", ({ data }: MessageEvent<ToTab>) => this.hear(data));
+    this.own.addEventListener("message", ({ data }: MessageEvent<ToTab>) => this.onMessage(data));
     void this.holding(name, () => {
       this.isKnown = true;
       this.hello();
@@ -109,13 +109,13 @@ export class TabWorker implements EngineWorker {
     if (this.host !== null) this.own.postMessage(message);
   }
 
-  private hear(message: ToTab): void {
+  private onMessage(message: ToTab): void {
     if (message.kind === "welcome") this.turnTo(message.host);
     else if (message.kind === "failed") this.fail(message.what);
     else if (this.isNew(message.message)) this.events.dispatchEvent(new MessageEvent("message", { data: message.message }));
   }
 
-  /** Asks a new host what the last one has not answered. */
+  /** Sends the unanswered calls to a new host. */
   private turnTo(host: string): void {
     if (this.host === host) return;
     this.host = host;
@@ -126,7 +126,7 @@ export class TabWorker implements EngineWorker {
     }
   }
 
-  /** Whether the page has not had this already. */
+  /** True if the page has not received this before. */
   private isNew(message: FromWorker): boolean {
     const open = this.open.get(message.id);
     if (!open) return false;
