@@ -33,19 +33,13 @@ const PENDING: &[&str] = &[
     "src/reference/",
     "src/sampling/",
     "src/state/",
-    "src/web/",
     "synth/",
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",
-    "tools/",
     "training/",
-    "www/bench/",
-    "www/build.mjs",
-    "www/demo/",
+    "wasm/",
     "www/src/",
-    "www/test.mjs",
-    "www/test/",
 ];
 
 /// Words that begin a relative clause. A comment begins with a noun phrase or a verb.

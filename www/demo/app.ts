@@ -182,7 +182,7 @@ async function stream(engine: Engine, messages: ChatMessage[], answer: Answer, s
         signal,
         onProgress: (event) => {
           if (event.kind === "note") answer.note(event.message);
-          else if (event.kind === "recovering") answer.showStage("The graphics device was reset; going on in a moment …");
+          else if (event.kind === "recovering") answer.showStage("The graphics device was reset; the answer continues in a moment …");
           else if (event.kind === "picture") answer.showStage(`Looking at the picture at ${event.width} × ${event.height} pixels …`);
           else if (event.kind === "truncated") answer.note("The oldest questions were left out: the conversation is too long.");
           else if (event.stage === "prefill") answer.showStage("Reading the question …");

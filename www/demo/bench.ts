@@ -7,7 +7,7 @@ const FULL: BenchOptions = { decode: [128, 1024, 4096], prefill: [512, 2048], pi
 /** The parts of the engine that have the benchmark. */
 const BENCH_PARTS = { workerUrl: "bench-worker.js", wasmUrl: "ocelli/wasm/ocelli_bench_bg.wasm" };
 /** Tokens of context beyond the longest that is timed. */
-const BEHIND = 32;
+const RESERVE = 32;
 
 const WHAT: Record<BenchMeasure["what"], string> = {
   first_token: "first token after loading",
@@ -45,7 +45,7 @@ async function run(): Promise<void> {
   result.replaceChildren();
   let engine: Engine | null = null;
   try {
-    const context = Math.max(...(options.decode ?? []), ...(options.prefill ?? []), 2048) + BEHIND;
+    const context = Math.max(...(options.decode ?? []), ...(options.prefill ?? []), 2048) + RESERVE;
     const began = performance.now();
     engine = await Engine.load(find("package", HTMLInputElement).value, { ...BENCH_PARTS, context, signal: controller.signal });
     const loadMs = performance.now() - began;

@@ -19,7 +19,7 @@ export async function isModelFile(file: File): Promise<boolean> {
   return (await file.slice(0, 4).text()) === "GGUF";
 }
 
-/** `onGiven` is called when the user gives files, `onLoad` when they are to be loaded. */
+/** `onGiven` is called when the user gives files, `onLoad` when the user asks to load them. */
 export function listenForModelFiles(onGiven: (files: File[]) => void, onLoad: (text: File, mmproj: File | null) => void): void {
   input.addEventListener("change", () => {
     onGiven(Array.from(input.files ?? []));

@@ -81,7 +81,7 @@ function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: C
     `Storage: ${readableBytes(packageBytes)}`,
     `GPU memory: ${readableBytes(gpuMemory.all)}, or less at the cost of speed: at least ${readableBytes(gpuMemory.least)}`,
   ];
-  const label = isUsed ? "In use" : begun ? "Go on" : "Use";
+  const label = isUsed ? "In use" : begun ? "Continue" : "Use";
   const use = button(label, { "aria-label": `${label}: ${name}` }, () => onChoose({ name, source }));
   use.disabled = isUsed || !fits;
   const item = element("li", {}, element("h3", {}, name), element("p", {}, about), element("ul", { class: "facts" }));
@@ -110,8 +110,10 @@ function notice({ source, url, loaded, total, options }: InterruptedImport, onCh
     words.append(`To continue, give the same files again: ${files.map(({ file }) => file).join(", ")}.`);
     return element("div", { class: "notice" }, words, discard);
   }
-  const goOn = button("Go on", { "aria-label": `Go on importing ${name}` }, () => onChoose({ name, source: source as Choice["source"] }));
-  return element("div", { class: "notice" }, words, goOn, discard);
+  const resume = button("Continue", { "aria-label": `Continue importing ${name}` }, () =>
+    onChoose({ name, source: source as Choice["source"] }),
+  );
+  return element("div", { class: "notice" }, words, resume, discard);
 }
 
 async function showStored(interrupted: InterruptedImport[], current: Choice | null, onChoose: OnChoose, redraw: () => void): Promise<void> {

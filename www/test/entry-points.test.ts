@@ -13,7 +13,7 @@ import { startSite, type Site } from "./site.js";
 
 const SCENES = [PICTURE, PICTURE.replace("01", "03")];
 
-/** What the command answers to requests, over HTTP and from a file. */
+/** Answers of the command to requests, over HTTP and from a file. */
 async function native(server: ModelServer, bodies: object[]): Promise<{ served: string[]; batched: string[] }> {
   const served: string[] = [];
   for (const body of bodies) {

@@ -12,7 +12,7 @@ import { startSite, type Site } from "./site.js";
 
 const FOLDER = resolve("../docs/guides");
 
-/** What examples import, beside the package itself. */
+/** Modules that examples import besides the package itself. */
 const MODULES = [
   "openai",
   "openai/helpers/zod",
@@ -77,7 +77,7 @@ inBrowsers("examples", (browser) => {
             const console = { log: (...values: unknown[]) => lines.push(values.map((value) => JSON.stringify(value)).join(" ")) };
             const run = new Function("engine", "modules", "console", `return (async () => {${code}})();`);
             await (run(engine, modules, console) as Promise<void>);
-            // What a component prints comes later.
+            // Output of a component comes later.
             while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
             return lines;
           }, code);

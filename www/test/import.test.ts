@@ -171,7 +171,7 @@ inBrowsers("imports", (browser) => {
       assert.deepEqual(await listInterrupted(tab), []);
     }
     assert.ok(resumed > count / 4, `only ${resumed} of ${count} had come as far as a checkpoint`);
-    t.diagnostic(`${resumed} of ${count} went on from a checkpoint`);
+    t.diagnostic(`${resumed} of ${count} resumed from a checkpoint`);
   });
 
   test("a file that has changed since is imported anew", async () => {

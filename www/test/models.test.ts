@@ -135,7 +135,7 @@ inBrowsers("choosing a model", (browser) => {
     await openPage(tab, site.url);
     await shows("the model is named", "#model-name", "some-model");
     assert.deepEqual(fetched(), []);
-    await shows("the rest is offered", "#interrupted", "other\\.gguf is 40 % imported[^]*Go on[^]*Discard");
+    await shows("the rest is offered", "#interrupted", "other\\.gguf is 40 % imported[^]*Continue[^]*Discard");
     await tab.run(() => document.querySelector<HTMLButtonElement>("#interrupted .quiet")?.click());
     await until(tab, "it is gone", () => document.querySelectorAll("#interrupted .notice").length === 0);
   });

@@ -75,7 +75,7 @@ inBrowsers("parallel", (browser) => {
     }
   });
 
-  test("steps of several answers come to the tokens of steps alone", async () => {
+  test("steps of several answers give the tokens of single steps", async () => {
     const measures = await tab.run(async (model) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const parts = { workerUrl: "/bench-worker.js", wasmUrl: "/ocelli/wasm/ocelli_bench_bg.wasm" };

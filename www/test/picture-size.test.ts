@@ -20,7 +20,7 @@ inBrowsers("picture size", (browser) => {
     await site?.stop();
   });
 
-  /** Shows a picture of 700 x 300 pixels to a model that takes up to 1540, once for each detail. */
+  /** Shows a picture of 700 x 300 pixels to a model that accepts at most 1540, once for each detail. */
   const show = (options: LoadOptions, details: (Detail | null)[]) =>
     tab.run(
       async ({ options, details }) => {

@@ -97,7 +97,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assert.deepEqual(models, ["demo"]);
   });
 
-  test("tools by OpenAI's client: whole, in streams, its own loop, and what they came to", async () => {
+  test("tools by OpenAI's client: whole, in streams, its own loop, and their results", async () => {
     const required = { tool_choice: "required" as const, parallel_tool_calls: false };
     const asked = { ...about, tools: [paint], ...required };
     const whole = await client.chat.completions.create(asked);

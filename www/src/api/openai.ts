@@ -47,7 +47,7 @@ export interface OtherPart {
 export interface SystemMessage {
   role: "system" | "developer";
   content: string | TextPart[];
-  /** Has no effect. */
+  /** Without effect. */
   name?: string;
 }
 
@@ -55,7 +55,7 @@ export interface SystemMessage {
 export interface UserMessage {
   role: "user";
   content: string | (TextPart | ImagePart | OtherPart)[];
-  /** Has no effect. */
+  /** Without effect. */
   name?: string;
 }
 
@@ -63,7 +63,7 @@ export interface UserMessage {
 export interface AssistantMessage {
   role: "assistant";
   content?: string | (TextPart | OtherPart)[] | null;
-  /** Has no effect. */
+  /** Without effect. */
   name?: string;
   refusal?: string | null;
   /** Reasoning before the answer. The model sees only the reasoning after the last user message. Not in OpenAI's API. */
