@@ -1,27 +1,27 @@
-//! Why a grammar is refused or cannot go on, as data.
+//! Errors of grammars, as data.
 
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, GrammarError>;
 
-/// What is wrong with a grammar. Serializes as its data alone, without the code.
+/// An error of a grammar. Serializes as its data alone, without the code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, strum::IntoStaticStr)]
 #[serde(untagged)]
 #[strum(serialize_all = "kebab-case")]
 pub enum GrammarError {
-    /// A JSON schema asks for what cannot be enforced while an answer is written.
+    /// A JSON schema has a constraint that cannot be enforced while an answer is generated.
     #[error("{}{keyword}: {reason}", at(.pointer))]
     UnsupportedSchema {
-        /// JSON pointer to the schema that says so; empty for the whole.
+        /// JSON pointer to the schema with the constraint; empty for the root.
         pointer: String,
-        /// The keyword; empty where it is no single one.
+        /// The keyword; empty if no single keyword is the reason.
         keyword: String,
-        /// Why it is refused.
+        /// Reason of the refusal.
         reason: String,
     },
     /// A regular expression or grammar is malformed, or takes more time or memory than allowed.
     #[error("{reason}")]
     InvalidGrammar {
-        /// What is wrong with it.
+        /// Description of the error.
         reason: String,
     },
 }
@@ -36,7 +36,7 @@ impl GrammarError {
         Self::UnsupportedSchema { pointer: pointer.into(), keyword: keyword.into(), reason: reason.into() }
     }
 
-    /// The same about a schema that stands at `place`.
+    /// Returns the same error for a schema at `place`.
     pub(crate) fn within(self, place: &str) -> Self {
         match self {
             Self::UnsupportedSchema { pointer, keyword, reason } => {

@@ -1,7 +1,7 @@
-//! Which tokens may come next so that an answer fits a JSON schema, a regular expression or a Lark grammar.
+//! Constraints on generated text: which tokens may come next so that an answer matches a JSON schema, a regular expression or a Lark grammar.
 //!
-//! [`schema`] makes of a JSON schema what the matcher can hold an answer to, or says which keyword cannot be enforced. [`Grammars`] is a
-//! vocabulary made ready, [`Matcher`] one answer under way; the matching itself is llguidance's. Knows neither models nor GPUs.
+//! [`schema`] converts a JSON schema to one that the matcher enforces, or names the keyword that cannot be enforced. [`Grammars`] is a prepared
+//! vocabulary, [`Matcher`] the state of one answer; matching is done by llguidance. Independent of models and GPUs.
 
 mod error;
 mod matcher;

@@ -1,4 +1,4 @@
-//! Grammars ready to be matched, and one answer under way.
+//! Compiled grammars, and the state of an answer.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::vocabulary::{TokenTable, Vocabulary};
 /// Longest text of a regular expression or Lark grammar in bytes.
 const MAX_TEXT: usize = 256 << 10;
 
-/// Most bytes that must come, one after the other.
+/// Largest number of consecutive bytes without a choice.
 const MAX_FORCED: usize = 64 << 10;
 
-/// Bounds of time and memory: a grammar takes some 100 ms at most to be made ready, a mask some 20 ms, and both together 64 MB.
+/// Limits of time and memory: about 100 ms to compile a grammar, 20 ms for a mask, and 64 MB for both.
 fn limits() -> ParserLimits {
     ParserLimits { max_lexer_states: 32_000, verbose_errors: false, ..ParserLimits::default() }
 }
 
-/// A vocabulary made ready for grammars.
+/// A vocabulary prepared for grammars.
 pub struct Grammars {
     factory: ParserFactory,
 }
 
 impl Grammars {
-    /// Takes some half a second for 131,072 tokens. `encode` is the model's tokenizer: where only one text can come, its tokens come.
+    /// Prepares a vocabulary, which takes half a second for 131,072 tokens. `encode` is the model's tokenizer, used for text without a choice.
     ///
     /// # Errors
-    /// [`GrammarError::InvalidGrammar`] for a table that does not hold together.
+    /// [`GrammarError::InvalidGrammar`] for an inconsistent table.
     pub fn new(table: &TokenTable, encode: impl Fn(&str) -> Vec<u32> + Send + Sync + 'static) -> Result<Self> {
         let vocabulary: TokEnv = Arc::new(Vocabulary { trie: table.trie()?, encode: Box::new(encode) });
         let slices = SlicedBiasComputer::json_slices();
@@ -42,17 +42,17 @@ impl Grammars {
         Ok(Self { factory })
     }
 
-    /// Answers that are JSON and fit a schema, which is given as text: keys come in its order.
+    /// Compiles a JSON schema, given as text. The order of keys in the text is the order of keys in answers.
     ///
     /// # Errors
-    /// [`GrammarError::UnsupportedSchema`] that names the place and the keyword.
+    /// [`GrammarError::UnsupportedSchema`] that names the location and the keyword.
     pub fn json_schema(&self, text: &str) -> Result<Grammar> {
         let schema = Schema::parse(text)?;
         let compile = |normal| self.compile(TopLevelGrammar::from_json_schema(normal));
         compile(schema.normal("")?).map_err(|error| schema.locate(&error, |normal| compile(normal).is_ok()))
     }
 
-    /// Answers that a regular expression matches from beginning to end, in the syntax of Rust's `regex` without look-around.
+    /// Compiles a regular expression that matches whole answers, in the syntax of Rust's `regex` without look-around.
     ///
     /// # Errors
     /// [`GrammarError::InvalidGrammar`].
@@ -61,7 +61,7 @@ impl Grammars {
         self.compile(TopLevelGrammar::from_regex(text))
     }
 
-    /// Answers that a Lark grammar derives from its rule `start`, in llguidance's variant of the syntax.
+    /// Compiles a Lark grammar with the rule `start`, in llguidance's variant of the syntax.
     ///
     /// # Errors
     /// [`GrammarError::InvalidGrammar`].
@@ -70,11 +70,10 @@ impl Grammars {
         self.compile(TopLevelGrammar::from_lark(text.into()))
     }
 
-    /// Answers that a Lark grammar derives, some of whose rules are JSON that fits a schema: those rules as their name, the schema as text
-    /// and the JSON pointer to it.
+    /// Compiles a Lark grammar some of whose rules are JSON schemas, given by name, text of the schema, and JSON pointer to it.
     ///
     /// # Errors
-    /// [`GrammarError::UnsupportedSchema`] that names the place and the keyword, [`GrammarError::InvalidGrammar`].
+    /// [`GrammarError::UnsupportedSchema`] that names the location and the keyword, [`GrammarError::InvalidGrammar`].
     pub fn rules<'a>(
         &self,
         lark: &str,
@@ -104,7 +103,7 @@ impl Grammars {
         let parser =
             self.factory.create_parser_from_init_ext(init, logger, capabilities, self.factory.limits().clone());
         let grammar = Grammar(llguidance::Matcher::new(parser));
-        // What is too much at the very beginning is known before anything is generated.
+        // A grammar that exceeds the limits at its beginning is refused before anything is generated.
         let mut trial = grammar.start();
         if !trial.is_finished()? && trial.forced()?.is_empty() {
             trial.mask(&mut [])?;
@@ -120,22 +119,22 @@ fn check_length(text: &str) -> Result<()> {
     Err(GrammarError::invalid(format!("{} bytes are more than the {MAX_TEXT} allowed", text.len())))
 }
 
-/// A grammar for any number of answers.
+/// A compiled grammar, for any number of answers.
 pub struct Grammar(llguidance::Matcher);
 
 impl Grammar {
-    /// An answer that has not begun.
+    /// The matcher at the beginning of an answer.
     pub fn start(&self) -> Matcher {
         Matcher(self.0.deep_clone())
     }
 }
 
-/// One answer under way. Every method fails with [`GrammarError::InvalidGrammar`] where the grammar takes more time or memory than
-/// allowed; then nothing more can be asked.
+/// The state of one answer. Every method fails with [`GrammarError::InvalidGrammar`] if the grammar takes more time or memory than allowed;
+/// after that the matcher must not be used.
 pub struct Matcher(llguidance::Matcher);
 
 impl Matcher {
-    /// Sets the bits of the tokens that may come next, and clears all others: token `i` is bit `i % 32` of word `i / 32`.
+    /// Sets the bits of the tokens that are allowed next and clears all others: token `i` is bit `i % 32` of word `i / 32`.
     ///
     /// # Errors
     /// See [`Matcher`].
@@ -146,7 +145,7 @@ impl Matcher {
         Ok(())
     }
 
-    /// Takes tokens of the answer. Returns how many of them the grammar allows: behind the first that it does not none is taken.
+    /// Appends tokens of the answer, up to the first that the grammar does not allow. Returns the number of tokens appended.
     ///
     /// # Errors
     /// See [`Matcher`].
@@ -154,7 +153,7 @@ impl Matcher {
         self.0.try_consume_tokens(tokens).map_err(GrammarError::invalid)
     }
 
-    /// The tokens that must come next, none where there is a choice.
+    /// The tokens that must come next; empty if there is a choice.
     ///
     /// # Errors
     /// See [`Matcher`].
@@ -172,7 +171,7 @@ impl Matcher {
         self.state().map(|_| tokens)
     }
 
-    /// Whether the answer is whole and nothing may follow.
+    /// Returns true if the answer is complete and nothing may follow.
     ///
     /// # Errors
     /// See [`Matcher`].

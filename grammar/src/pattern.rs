@@ -1,9 +1,9 @@
-//! Patterns of JSON schemas, which are JavaScript's regular expressions, in the syntax that the matcher reads.
+//! Conversion of patterns in JSON schemas, which are JavaScript regular expressions, to the matcher's syntax.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What `\d`, `\w` and `\s` stand for in JavaScript.
+/// JavaScript's meanings of `\d`, `\w` and `\s`.
 const CLASSES: [(char, &str); 3] = [
     ('d', "0-9"),
     ('w', "0-9A-Za-z_"),
@@ -12,34 +12,32 @@ const CLASSES: [(char, &str); 3] = [
 /// Largest number of repetitions.
 const MOST: u32 = 1000;
 
-/// The expressions that all must match somewhere in a text for `pattern` to match it: one, and one for each look-ahead at its beginning.
+/// Expressions that must all match somewhere in a text for `pattern` to match it: one, and one for each look-ahead at its beginning.
 ///
 /// # Errors
-/// What cannot be said so.
+/// The syntax that has no equivalent.
 pub fn to_rust(pattern: &str) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
-    let mut rest = pattern;
-    if let Some(mut behind) = pattern.strip_prefix('^') {
-        while let Some(inner) = behind.strip_prefix("(?=") {
+    if let Some(mut rest) = pattern.strip_prefix('^') {
+        while let Some(inner) = rest.strip_prefix("(?=") {
             let end = end_of_group(inner).ok_or("a group that is not closed")?;
             all.push(format!("^(?:{})", Translation::of(&inner[..end])?));
-            behind = &inner[end + 1..];
+            rest = &inner[end + 1..];
         }
         if !all.is_empty() {
-            // `^(?=a)b|c` looks ahead in its first alternative only.
-            if behind.contains('|') {
+            // In `^(?=a)b|c`, the look-ahead belongs to the first alternative only.
+            if rest.contains('|') {
                 return Err("look-ahead beside alternatives cannot be enforced".into());
             }
-            all.push(format!("^{}", Translation::of(behind)?));
+            all.push(format!("^{}", Translation::of(rest)?));
             return Ok(all);
         }
-        rest = pattern;
     }
-    all.push(Translation::of(rest)?);
+    all.push(Translation::of(pattern)?);
     Ok(all)
 }
 
-/// Where the group ends that has been opened before `text`.
+/// Offset of the end of the group that was opened before `text`.
 fn end_of_group(text: &str) -> Option<usize> {
     let (mut depth, mut in_class, mut escaped) = (0, false, false);
     for (at, c) in text.char_indices() {
@@ -57,10 +55,10 @@ fn end_of_group(text: &str) -> Option<usize> {
     None
 }
 
-/// What an escape stands for.
+/// Meaning of an escape.
 enum Escape {
     Char(char),
-    /// A class of characters, and whether it is all others.
+    /// A class of characters; negated if `true`.
     Class(String, bool),
 }
 
@@ -111,7 +109,7 @@ impl<'a> Translation<'a> {
         match (self.rest.next(), self.rest.peek()) {
             (Some(':'), _) => self.out += "(?:",
             (Some('<'), Some(c)) if !['=', '!'].contains(c) => {
-                // A name changes nothing.
+                // The name of a group has no effect.
                 self.rest.by_ref().take_while(|&c| c != '>').for_each(drop);
                 self.out.push('(');
             }
@@ -123,7 +121,7 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
-    /// A count of repetitions, or a brace that stands for itself.
+    /// A repetition count, or a literal brace.
     fn braces(&mut self) -> Result<(), String> {
         let inside: String = self.rest.clone().take_while(|&c| c != '}').take(24).collect();
         let (least, most) = inside.split_once(',').unwrap_or((&inside, &inside));
@@ -186,7 +184,7 @@ impl<'a> Translation<'a> {
         if self.rest.next_if_eq(&'b').is_some() { Ok(Escape::Char('\u{8}')) } else { self.escape() }
     }
 
-    /// What follows a backslash.
+    /// The rest of an escape after its backslash.
     fn escape(&mut self) -> Result<Escape, String> {
         let c = self.rest.next().ok_or("a backslash at the end")?;
         let lower = c.to_ascii_lowercase();
@@ -210,7 +208,7 @@ impl<'a> Translation<'a> {
         }))
     }
 
-    /// A character by its number, of so many digits or in braces.
+    /// A character by its number, with this many digits or in braces.
     fn code_point(&mut self, digits: usize) -> Result<char, String> {
         let unit = |this: &mut Self| {
             let text: String = if this.rest.next_if_eq(&'{').is_some() {
@@ -232,7 +230,7 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// A character that means itself wherever it stands.
+/// A character, escaped where needed.
 fn code(c: char) -> String {
     format!("\\x{{{:x}}}", u32::from(c))
 }

@@ -1,4 +1,4 @@
-//! A picture file to pixels.
+//! Decoding of picture files.
 
 use std::io::Cursor;
 
@@ -11,14 +11,14 @@ use crate::orientation::Metadata;
 use crate::rgb::{Rgb8, on_white};
 use crate::{jpeg, png, webp};
 
-/// Decoders may hold a few copies of the pixels in wider types, and some memory that does not grow with the picture.
+/// Decoders may hold a few copies of the pixels in wider types, and memory that does not depend on the size.
 const DECODER_BYTES_PER_PIXEL: u64 = 24;
 const DECODER_BYTES: u64 = 16 << 20;
 
-/// Longest side, however few pixels there are: resampling takes memory for each position of a side.
+/// Longest side, for any number of pixels: resampling needs memory for each position of a side.
 const MAX_SIDE: u32 = 65_536;
 
-/// Width and height from the header of a PNG, JPEG or WebP file, before any turn; nothing for other bytes.
+/// Width and height in the header of a PNG, JPEG or WebP file, before it is turned upright; none for other bytes.
 pub fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     if !matches!(reader.format()?, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
@@ -27,17 +27,17 @@ pub fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     reader.into_dimensions().ok()
 }
 
-/// Decodes a picture file. The header's size is checked against `limit_megapixels` before any pixel is allocated.
+/// Decodes a picture file. The size in the header is checked against `limit_megapixels` before any pixel is allocated.
 ///
 /// # Errors
-/// [`PictureError::ImageTooLarge`] over the limit, [`PictureError::InvalidImage`] for bytes that are no whole picture.
+/// [`PictureError::ImageTooLarge`] over the limit, [`PictureError::InvalidImage`] for damaged or incomplete files.
 pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     if bytes.is_empty() {
         return Err(PictureError::invalid("the file is empty"));
     }
     let reader = Cursor::new(bytes);
     match image::guess_format(bytes) {
-        // Bounds what text and profile chunks may unpack to before the size is known.
+        // Limits the unpacked size of text and profile chunks before the size is known.
         Ok(ImageFormat::Png) => {
             read(PngDecoder::with_limits(reader, limits(DECODER_BYTES)), &png::metadata(bytes), limit_megapixels)
         }
@@ -68,13 +68,13 @@ fn read(decoder: ImageResult<impl ImageDecoder>, metadata: &Metadata, limit_mega
     let limits = limits(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
     decoder.set_limits(limits).map_err(|error| PictureError::invalid(error.to_string()))?;
     let (color, fault) = (decoder.color_type(), |error: image::ImageError| PictureError::invalid(error.to_string()));
-    // The limit on pixels bounds it.
+    // Bounded by the limit of pixels.
     let mut samples = vec![0; decoder.total_bytes() as usize]; // [height, width, channels]
     decoder.read_image(&mut samples).map_err(fault)?;
     upright(Rgb8 { width, height, pixels: flatten(samples, color)? }, metadata.orientation())
 }
 
-/// The library's own `apply_orientation` would be compiled for every kind of samples.
+/// Turns a picture upright. The library's `apply_orientation` would be compiled for every sample type.
 fn upright(picture: Rgb8, orientation: Orientation) -> Result<Rgb8> {
     let Rgb8 { width, height, pixels } = picture;
     let lying = RgbImage::from_raw(width, height, pixels).ok_or_else(|| PictureError::invalid("pixels are missing"))?;
@@ -97,7 +97,7 @@ fn limits(max_alloc: u64) -> Limits {
     limits
 }
 
-/// Any kind of samples to RGB.
+/// Converts any sample type to RGB.
 fn flatten(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>> {
     let channels = color.channel_count();
     let samples = match color.bytes_per_pixel() / channels {

@@ -1,18 +1,18 @@
-//! Why a picture cannot be read, as data.
+//! Errors of reading pictures, as data.
 
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, PictureError>;
 
-/// What is wrong with a picture.
+/// An error of reading a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// The bytes are not a picture that can be read.
+    /// The bytes are not a readable picture.
     #[error("not a readable picture: {reason}")]
     InvalidImage {
-        /// What the decoder said.
+        /// Message of the decoder.
         reason: String,
     },
-    /// The picture has more pixels than may be held.
+    /// The picture exceeds the limit of pixels.
     #[error("the picture is {width} x {height}, more than the limit of {limit_megapixels} megapixels")]
     ImageTooLarge {
         /// Width in pixels.

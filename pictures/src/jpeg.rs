@@ -2,7 +2,7 @@
 
 use crate::orientation::Metadata;
 
-/// EXIF, which may go on in further segments, and XMP.
+/// EXIF, which may continue in further segments, and XMP.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     const APP1: u8 = 0xe1;
     const EXIF: &[u8] = b"Exif\0\0";
@@ -18,11 +18,11 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
-/// Whether the picture has its end. The decoder fills the missing part of a cut file with grey.
+/// Returns true if the file has an end marker. The decoder fills missing parts of a truncated file with grey.
 pub(super) fn ends(bytes: &[u8]) -> bool {
     const END: [u8; 2] = [0xff, 0xd9];
     let mut segments = Segments::of(bytes);
-    // Segments before the scan may hold any bytes: thumbnails have ends, too.
+    // Segments before the scan may contain any bytes, such as thumbnails with end markers.
     segments.by_ref().for_each(drop);
     bytes.get(segments.at..).is_some_and(|scan| scan.windows(2).any(|marker| marker == END))
 }

@@ -1,8 +1,7 @@
 //! PNG, JPEG and WebP files to upright, opaque 8-bit RGB.
 //!
-//! What a file means follows Pillow, which the models' own processors use: the orientation in EXIF or XMP is applied, transparency is
-//! composited on white, 16-bit samples keep their high byte, colour profiles are ignored, animations give their first
-//! frame. Knows neither models nor GPUs.
+//! Follows Pillow, which the models' own processors use: the orientation in EXIF or XMP is applied, transparency is composited on white, 16-bit
+//! samples keep their high byte, colour profiles are ignored, and the first frame of an animation is used. Independent of models and GPUs.
 
 mod decode;
 mod error;

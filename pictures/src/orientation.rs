@@ -1,10 +1,10 @@
-//! How a picture was held when it was taken: its file's metadata to the turn that makes it upright.
+//! Orientation in a file's metadata, and the turn that makes the picture upright.
 //!
-//! Follows Pillow's `ImageOps.exif_transpose`: the EXIF block decides, and where it says nothing, the XMP packet.
+//! Follows Pillow's `ImageOps.exif_transpose`: the EXIF block has priority over the XMP packet.
 
 use image::metadata::Orientation;
 
-/// What a file says about its picture; empty where it says nothing.
+/// Metadata of a file; empty if absent.
 #[derive(Debug, Default)]
 pub(super) struct Metadata {
     /// A TIFF header and its directories, with or without `Exif\0\0` before them.
@@ -13,11 +13,11 @@ pub(super) struct Metadata {
     pub(super) xmp: Vec<u8>,
 }
 
-/// What writers put before the block, some of them twice.
+/// Prefix of the EXIF block, which some writers repeat.
 const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 
 impl Metadata {
-    /// Metadata that is damaged turns nothing.
+    /// Damaged metadata has no effect.
     pub(super) fn orientation(&self) -> Orientation {
         let mut exif = self.exif.as_slice();
         for _ in 0..2 {

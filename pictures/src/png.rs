@@ -1,4 +1,4 @@
-//! Metadata of PNG files, wherever it stands: the decoder tells only what comes before the pixels.
+//! Metadata of PNG files before or after the pixels; the decoder returns only the former.
 
 use crate::orientation::Metadata;
 
@@ -6,7 +6,7 @@ use crate::orientation::Metadata;
 const MAX_TEXT_BYTES: usize = 1 << 20;
 const SIGNATURE_BYTES: usize = 8;
 
-/// EXIF in its own chunk or as text, in `ImageMagick`'s hexadecimal form too, and XMP.
+/// EXIF in its own chunk or as text, also in `ImageMagick`'s hexadecimal form, and XMP.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     let mut metadata = Metadata::default();
     let mut raw_profile = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
-/// Names and payloads of the chunks, as far as they are whole.
+/// Names and payloads of the complete chunks.
 struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Iterator for Chunks<'a> {
@@ -37,13 +37,13 @@ impl<'a> Iterator for Chunks<'a> {
         let (len, rest) = self.0.split_first_chunk()?;
         let (name, rest) = rest.split_first_chunk()?;
         let (payload, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-        // The checksum.
+        // Checksum.
         self.0 = rest.get(4..)?;
         Some((name, payload))
     }
 }
 
-/// Keyword and text of a chunk, if it is one of the three kinds of text.
+/// Keyword and text of a chunk, if it is one of the three text chunks.
 fn text<'a>(name: &[u8; 4], payload: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     let (keyword, rest) = split(payload)?;
     let text = match name {
@@ -60,7 +60,7 @@ fn text<'a>(name: &[u8; 4], payload: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     Some((keyword, text))
 }
 
-/// What stands before the first zero byte and behind it.
+/// Splits at the first zero byte.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|&byte| byte == 0)?;
     Some((&bytes[..at], &bytes[at + 1..]))
@@ -70,7 +70,7 @@ fn unpacked(zlib: &[u8]) -> Option<Vec<u8>> {
     fdeflate::decompress_to_vec_bounded(zlib, MAX_TEXT_BYTES).ok()
 }
 
-/// An empty line, the profile's name and its length in lines of their own, then bytes in hexadecimal.
+/// Decodes an empty line, the profile's name and its length in lines of their own, and bytes in hexadecimal.
 fn from_hex(profile: &[u8]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = profile.split(|&byte| byte == b'\n').skip(3).flatten().copied().collect();
     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -14,7 +14,7 @@ pub struct Rgb8 {
 }
 
 impl Rgb8 {
-    /// A picture from pixels a browser decoded: 4 bytes each, alpha not premultiplied. It is composited on white.
+    /// A picture from pixels that a browser decoded: 4 bytes each, alpha not premultiplied. It is composited on white.
     ///
     /// # Errors
     /// [`PictureError::InvalidImage`] when there are no pixels or their number does not fit the size.
@@ -23,10 +23,10 @@ impl Rgb8 {
         Ok(Self { width, height, pixels: rgba.as_chunks::<4>().0.iter().flat_map(|&pixel| on_white(pixel)).collect() })
     }
 
-    /// Whether the pixels fit the size.
+    /// Checks that the pixels fit the size.
     ///
     /// # Errors
-    /// As [`Self::from_rgba`].
+    /// See [`Self::from_rgba`].
     pub fn check(&self) -> Result<()> {
         check_len(self.width, self.height, 3, self.pixels.len())
     }

@@ -1,11 +1,11 @@
-//! Chunks of WebP files: metadata, and what is wrong with a file that its decoder would not notice in time.
+//! Chunks of WebP files: metadata, and faults that the decoder detects too late.
 //!
-//! `image-webp` 0.2.4 believes the size that lies in a lossy bitstream before it compares it with the file's: a small file then
-//! takes hundreds of megabytes, or in an animation with alpha ends in a panic.
+//! `image-webp` 0.2.4 uses the size in a lossy bitstream before it compares it with the size of the file: a small file then takes hundreds of
+//! megabytes, or panics in an animation with alpha.
 
 use crate::orientation::Metadata;
 
-/// EXIF and XMP, where the header announces them.
+/// EXIF and XMP, if the header announces them.
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     const EXIF: u8 = 1 << 3;
     const XMP: u8 = 1 << 2;
@@ -29,8 +29,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
-/// Why the file is refused, if it is: every lossy bitstream must have the size that the file gives its frame, and every frame lie
-/// within the picture.
+/// The reason to refuse a file, if any: every lossy bitstream must have the size of its frame, and every frame must be inside the picture.
 pub(super) fn fault(bytes: &[u8]) -> Option<&'static str> {
     let mut canvas = None;
     let mut at = FIRST_CHUNK;
@@ -58,16 +57,16 @@ pub(super) fn fault(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// Behind `RIFF`, a length and `WEBP`.
+/// Offset after `RIFF`, a length and `WEBP`.
 const FIRST_CHUNK: usize = 12;
 const DIFFERS: &str = "a frame has another size than the file says";
 
 struct Chunk<'a> {
     name: [u8; 4],
-    /// Where its payload starts and where the next chunk does.
+    /// Offsets of the payload and of the next chunk.
     start: usize,
     end: usize,
-    /// As much of it as is there.
+    /// The payload, possibly truncated.
     payload: &'a [u8],
 }
 
@@ -80,7 +79,7 @@ impl<'a> Chunk<'a> {
         Some(Self { name: *name, start: at + 8, end, payload: payload.get(..len).unwrap_or(payload) })
     }
 
-    /// Whether a lossy bitstream has that size. A file that is nothing else says no other.
+    /// Returns true if a lossy bitstream has this size; other chunks have none.
     fn fits(&self, expected: Option<[u32; 2]>) -> bool {
         let side = |at: usize| Some(u32::from(u16::from_le_bytes(*self.payload.get(at..)?.first_chunk()?) & 0x3fff));
         match (expected, side(6), side(8)) {
@@ -91,7 +90,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Two sides of 24 bits, each less by one.
+/// Two sides of 24 bits, each stored minus one.
 fn size(bytes: &[u8]) -> Option<[u32; 2]> {
     let [w0, w1, w2, h0, h1, h2] = *bytes.first_chunk()?;
     Some([u32::from_le_bytes([w0, w1, w2, 0]) + 1, u32::from_le_bytes([h0, h1, h2, 0]) + 1])

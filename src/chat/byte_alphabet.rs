@@ -1,6 +1,6 @@
-//! GPT-2's printable spelling of bytes, in which byte-level vocabularies are written.
+//! GPT-2's printable alphabet of bytes, in which byte-level vocabularies are written.
 //!
-//! Bytes that print stand for themselves; the others are counted up from U+0100.
+//! Printable bytes are written as themselves, the others as consecutive characters from U+0100.
 
 /// The character that spells a byte.
 pub(super) fn byte_to_char(byte: u8) -> char {
@@ -13,7 +13,7 @@ pub(super) fn byte_to_char(byte: u8) -> char {
     char::from_u32(spare).unwrap_or_default()
 }
 
-/// The byte a character spells, if it is of the alphabet.
+/// The byte that a character represents, if it belongs to the alphabet.
 pub(super) fn char_to_byte(c: char) -> Option<u8> {
     let byte = match u32::from(c) {
         point @ 0x100..=0x120 => point - 0x100,

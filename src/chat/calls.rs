@@ -1,4 +1,4 @@
-//! Calls of tools: how a family writes them in its answers, the grammar that holds an answer to that, and how they are read as they come.
+//! Tool calls: the format of a family, the grammar that constrains answers to it, and the incremental parser.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::message::ToolCall;
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
-/// What a call is written with.
+/// A part of the format of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
     /// A control token, by name.
@@ -21,20 +21,20 @@ pub enum Piece {
     Text(&'static str),
 }
 
-/// How a family writes calls: `begin`, `before`, the name, `between`, the arguments, `after`; `join` between two calls.
+/// The format of a family's calls: `begin`, `before`, the name, `between`, the arguments, `after`; `join` between two calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLayout {
-    /// The control token that begins a call. It stands nowhere else. None where a call is a whole answer, and begins with a brace.
+    /// The control token that begins a call, used for nothing else. `None` if a call is a whole answer, which then begins with a brace.
     pub begin: Option<&'static str>,
     /// Before the name.
     pub before: &'static [Piece],
     /// Between the name and the arguments; not empty.
     pub between: &'static [Piece],
-    /// Behind the arguments: nothing, or text and then a control token; where a call is a whole answer, text.
+    /// After the arguments: nothing, or text and then a control token; if a call is a whole answer, text.
     pub after: &'static [Piece],
     /// Between two calls.
     pub join: &'static [Piece],
-    /// Whether each argument is an [element](super::elements), and not all are one JSON object.
+    /// True if each argument is an [element](super::elements); otherwise all arguments are one JSON object.
     pub has_elements: bool,
 }
 
@@ -48,34 +48,34 @@ impl CallLayout {
     }
 }
 
-/// How a model writes calls: a layout with the tokens of its vocabulary.
+/// The format of a model's calls, with the tokens of its vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallSyntax {
     layout: &'static CallLayout,
     begin: Option<u32>,
-    /// The last token of [`CallLayout::after`], which may print something.
+    /// The last token of [`CallLayout::after`], which may be printable.
     end: Option<u32>,
 }
 
-/// How the calls of an answer begin.
+/// The beginning of an answer with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// The answer consists of calls.
     AtOnce,
-    /// The answer consists of calls, or is what the rule `answer` says.
+    /// The answer consists of calls, or matches the rule `answer`.
     OrAnswer,
-    /// The token that begins a call has come; where there is none, the answer is a call or text.
+    /// The token that begins a call was generated; without such a token, the answer is a call or text.
     Begun,
 }
 
-/// The rule of a tool's arguments in [`CallSyntax::grammar`], by its place among the tools.
+/// Name of the rule for the arguments of the tool `index` in [`CallSyntax::grammar`].
 fn arguments_rule(index: usize) -> String {
     format!("arguments_{index}")
 }
 
 impl CallSyntax {
     /// # Errors
-    /// [`Error::UnsupportedOption`] where the vocabulary lacks a token of the layout.
+    /// [`Error::UnsupportedOption`] if the vocabulary lacks a token of the layout.
     pub fn new(layout: &'static CallLayout, tokenizer: &Tokenizer) -> Result<Self> {
         let id = |name: &'static str| {
             let reason = || format!("the vocabulary has no {name}");
@@ -103,10 +103,10 @@ impl CallSyntax {
         self.begin
     }
 
-    /// The rules of a tool's arguments, which fit a schema, in [`Self::grammar`], by its place among the tools.
+    /// Grammar rules of the arguments of tool `index`, constrained by a schema, for [`Self::grammar`].
     ///
     /// # Errors
-    /// As [`Elements::of`].
+    /// See [`Elements::of`].
     pub fn arguments(&self, index: usize, schema: &Value) -> Result<Elements> {
         let rule = arguments_rule(index);
         if self.layout.has_elements {
@@ -115,7 +115,7 @@ impl CallSyntax {
         Ok(Elements { schemas: vec![(rule, schema.to_string(), String::new())], ..Elements::default() })
     }
 
-    /// A Lark grammar of answers that call tools of these names, one or, if `are_several`, more. Each tool's [`Self::arguments`] are missing.
+    /// A Lark grammar of answers that call one of these tools, or several if `are_several`. The rules of [`Self::arguments`] must be added.
     pub fn grammar(&self, names: &[&str], opening: Opening, are_several: bool, tokenizer: &Tokenizer) -> String {
         let pieces = |pieces: &[Piece]| {
             let written = pieces.iter().map(|piece| match piece {
@@ -151,7 +151,7 @@ impl CallSyntax {
         lark
     }
 
-    /// Reads the calls of an answer. `forms` are those of the tools' arguments, by the tools' names, where these are elements.
+    /// A parser for the calls of an answer. `forms` are the argument formats of tools whose arguments are elements.
     pub fn reader(&self, forms: Arc<ToolForms>) -> CallReader {
         let CallLayout { before, between, after, has_elements, .. } = self.layout;
         let [before, between, after] = [before, between, after].map(|pieces| pieces.iter().map(marked).collect());
@@ -166,7 +166,7 @@ fn token(id: u32) -> String {
     format!("<[{id}]>")
 }
 
-/// What stands for a control token among the text of a call: neither names nor JSON contain it.
+/// Placeholder for a control token in the text of a call; neither names nor JSON contain it.
 pub const TOKEN_MARK: &str = "\0";
 
 fn marked(piece: &Piece) -> &'static str {
@@ -176,7 +176,7 @@ fn marked(piece: &Piece) -> &'static str {
     }
 }
 
-/// Something new about the calls of an answer.
+/// Progress of the calls of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallPart {
     /// The next call has a name.
@@ -187,51 +187,51 @@ pub enum CallPart {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Behind a call.
+    /// The end of a call.
     Outside,
     Name,
     Arguments,
 }
 
-/// How the values of tools' arguments are written, by the tools' names.
+/// Formats of the arguments' values, by tool.
 pub type ToolForms = HashMap<String, Forms>;
 
-/// Reads the calls of an answer that a grammar holds to their layout.
+/// Incremental parser of the calls of an answer that a grammar constrains to their format.
 #[derive(Debug, Clone)]
 pub struct CallReader {
     before: String,
     between: String,
     after: String,
     forms: Arc<ToolForms>,
-    /// Reads the arguments of the last call, where they are elements.
+    /// Parser of the last call's arguments, if they are elements.
     elements: Option<ElementReader>,
-    /// What cannot be told yet.
+    /// Text that is not certain yet.
     held: String,
     stage: Stage,
     calls: Vec<ToolCall>,
 }
 
 impl CallReader {
-    /// The calls by now.
+    /// The calls so far.
     pub fn calls(&self) -> &[ToolCall] {
         &self.calls
     }
 
-    /// A call begins.
+    /// Begins a call.
     pub fn begin(&mut self) {
         (self.stage, self.held) = (Stage::Name, String::new());
     }
 
-    /// Takes text of a call; [`TOKEN_MARK`] for a control token. However it is cut, the parts make the same calls.
+    /// Reads text of a call, with [`TOKEN_MARK`] for control tokens. The calls do not depend on how the text is divided.
     pub fn push(&mut self, text: &str) -> Vec<CallPart> {
         let mut parts = Vec::new();
         if self.stage == Stage::Outside {
             return parts;
         }
         self.held.push_str(text);
-        let behind_before = self.held.get(self.before.len()..);
+        let after_before = self.held.get(self.before.len()..);
         if self.stage == Stage::Name
-            && let Some((name, rest)) = behind_before.and_then(|held| held.split_once(&self.between))
+            && let Some((name, rest)) = after_before.and_then(|held| held.split_once(&self.between))
         {
             let (name, rest) = (name.to_owned(), rest.to_owned());
             (self.stage, self.held) = (Stage::Arguments, rest);
@@ -258,7 +258,7 @@ impl CallReader {
         parts
     }
 
-    /// What was held back of an answer that ends within a call.
+    /// The text held back when an answer ends within a call.
     pub fn finish(&mut self) -> Option<CallPart> {
         match &mut self.elements {
             _ if self.stage != Stage::Arguments => None,
@@ -266,12 +266,12 @@ impl CallReader {
                 let rest = elements.finish();
                 self.tell_arguments(rest)
             }
-            // Where no token ends a call, the end of the answer does.
+            // Without a token that ends a call, the end of the answer does.
             None => self.tell(self.held.strip_suffix(&*self.after).map_or(self.held.len(), str::len)),
         }
     }
 
-    /// Where the last text begins that may be what stands behind the arguments.
+    /// Offset of trailing text that may belong to the format after the arguments.
     fn undecided(&self) -> usize {
         let text = self.after.trim_end_matches(TOKEN_MARK);
         let at = self.held.len().saturating_sub(text.len());

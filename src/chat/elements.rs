@@ -1,5 +1,5 @@
-//! Arguments of calls as elements, one each: `<parameter=NAME>`, a line break, the value, a line break, `</parameter>`. Texts stand there
-//! as they are, everything else as JSON. The grammar of them by a tool's schema, and how JSON is made of them as they come.
+//! Tool arguments as elements: `<parameter=NAME>`, a line break, the value, a line break, `</parameter>`. Strings are written without quotes,
+//! other values as JSON. This module makes their grammar from a tool's schema and converts them to JSON incrementally.
 
 use std::fmt::Write as _;
 
@@ -10,47 +10,47 @@ use crate::error::{Error, Result};
 
 const OPEN: &str = "<parameter=";
 const NAMED: &str = ">\n";
-/// What ends a value.
+/// End of a value.
 const CLOSE: &str = "\n</parameter>\n";
-/// What ends the arguments.
+/// End of the arguments.
 const END: &str = "</function>\n";
-/// The rule of texts with what ends them, which occurs in none.
+/// Name of the rule for a string and its end, which occurs nowhere in the string.
 const TEXT_RULE: &str = "ARGUMENT_TEXT";
-/// That rule, which grammars of elements need once.
+/// That rule, needed once in a grammar of elements.
 pub(super) const TEXT: &str = r"ARGUMENT_TEXT: /(?s:.*)\n<\/parameter>\n/ & ~/(?s:.*)\n<\/parameter>(?s:..+)/";
 
-/// How a value is written.
+/// Format of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// As it is.
+    /// Text without quotes.
     Text,
-    /// As it is, and `null` for null.
+    /// Text without quotes, or `null`.
     TextOrNull,
-    /// `true` or `false`, or as Python writes them.
+    /// `true` or `false`, or their Python spelling.
     Flag,
     /// JSON.
     Json,
 }
 
-/// How the values of a tool's arguments are written, by name, in the order of its schema.
+/// Formats of a tool's arguments by name, in the order of its schema.
 pub type Forms = Vec<(String, Form)>;
 
-/// The grammar of a tool's arguments, and how they are read.
+/// The grammar of a tool's arguments, and the formats for reading them.
 #[derive(Debug, Default)]
 pub struct Elements {
     /// Rules of a Lark grammar.
     pub lark: String,
-    /// Rules that are JSON: name, schema, and the JSON pointer to that within the tool's schema.
+    /// Rules that are JSON: name, schema, and JSON pointer to the schema within the tool's schema.
     pub schemas: Vec<(String, String, String)>,
-    /// How values are written.
+    /// Formats of the values.
     pub forms: Forms,
 }
 
 impl Elements {
-    /// The arguments that fit a schema, as `rule`.
+    /// The grammar `rule` of arguments that match a schema.
     ///
     /// # Errors
-    /// [`Error::UnsupportedSchema`] for what says more about the whole than which arguments there are and must be.
+    /// [`Error::UnsupportedSchema`] if the schema constrains the whole object by more than its properties and which of them are required.
     pub fn of(schema: &Value, rule: &str) -> Result<Self> {
         let whole = resolved(schema, schema);
         check(whole)?;
@@ -85,10 +85,10 @@ impl Elements {
     }
 }
 
-/// The elements of a call in an earlier turn, as published templates write them.
+/// The elements of a call in an earlier turn, in the format of published templates.
 ///
 /// # Errors
-/// [`Error::InvalidRequest`] for `arguments` that are no JSON object.
+/// [`Error::InvalidRequest`] for `arguments` that are not a JSON object.
 pub fn written_elements(arguments: &str, field: &str) -> Result<String> {
     let text = if arguments.trim().is_empty() { "{}" } else { arguments };
     let values: Map<String, Value> =
@@ -106,7 +106,7 @@ pub fn written_elements(arguments: &str, field: &str) -> Result<String> {
     Ok(all)
 }
 
-/// How a value that fits a schema is written, and what derives it and its end; nothing where it is JSON.
+/// Format of a value that matches a schema, and the grammar rule of the value and its end; no rule for JSON.
 fn written(root: &Value, schema: &Value) -> (Form, Option<String>) {
     let (schema, beside_null) = without_null(root, resolved(root, schema));
     let kinds: Vec<&str> = match schema.get("type") {
@@ -120,7 +120,7 @@ fn written(root: &Value, schema: &Value) -> (Form, Option<String>) {
         None => list(schema, "enum").collect(),
     };
     let form = |is_nullable| if is_nullable { Form::TextOrNull } else { Form::Text };
-    // What says more of a text than which ones there are is held to as JSON, between quotation marks.
+    // A string with further constraints is written as JSON, with quotes.
     if says(&[
         "pattern",
         "format",
@@ -160,7 +160,7 @@ fn written(root: &Value, schema: &Value) -> (Form, Option<String>) {
     }
 }
 
-/// Of a schema that allows null beside one other the other, and whether it does.
+/// Splits `anyOf: [T, null]` into `(T, true)`; other schemas are returned with `false`.
 fn without_null<'a>(root: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
     let is_null = |inner: &&Value| inner.get("type").and_then(Value::as_str) == Some("null");
     for keyword in ["anyOf", "oneOf"] {
@@ -173,7 +173,7 @@ fn without_null<'a>(root: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
     (schema, false)
 }
 
-/// What a schema refers to that says nothing itself.
+/// Follows references of a schema that has no keywords of its own.
 fn resolved<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     for _ in 0..8 {
         let alone = schema.get("allOf").and_then(Value::as_array).filter(|all| all.len() == 1).map(|all| &all[0]);
@@ -187,10 +187,10 @@ fn resolved<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     schema
 }
 
-/// Keywords beside a reference that say more than it does.
+/// Keywords that constrain a value in addition to a reference.
 const KEYWORDS: [&str; 8] = ["type", "enum", "const", "properties", "required", "anyOf", "oneOf", "not"];
 
-/// A schema within another as one of its own.
+/// Makes a schema within another one self-contained.
 fn within(root: &Value, schema: &Value) -> Value {
     let Value::Object(own) = schema else { return schema.clone() };
     let mut own = own.clone();
@@ -202,7 +202,7 @@ fn within(root: &Value, schema: &Value) -> Value {
     Value::Object(own)
 }
 
-/// Refuses what says of the arguments as a whole what elements, one after another, are not held to.
+/// Refuses constraints on the whole object that a sequence of elements cannot enforce.
 fn check(schema: &Value) -> Result<()> {
     const WHOLE: [&str; 13] = [
         "$ref",
@@ -243,25 +243,25 @@ fn list<'a>(schema: &'a Value, keyword: &str) -> impl Iterator<Item = &'a Value>
     schema.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Makes JSON of elements as they come.
+/// Incremental converter of elements to JSON.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ElementReader {
     forms: Forms,
-    /// The form of the value that is being read, and whether any of it has been told.
+    /// Format of the current value, and true if part of it has been returned.
     value: Option<(Form, bool)>,
-    /// Elements so far.
+    /// Number of elements so far.
     count: usize,
-    /// What cannot be told yet.
+    /// Text that is not certain yet.
     held: String,
 }
 
 impl ElementReader {
-    /// Of a tool whose values are written so.
+    /// A converter for values in these formats.
     pub(super) fn new(forms: Forms) -> Self {
         Self { forms, ..Self::default() }
     }
 
-    /// Takes text, and adds to `json` what is certain. Whether the arguments are whole.
+    /// Reads text, and appends the JSON that is certain to `json`. Returns true at the end of the arguments.
     pub(super) fn push(&mut self, text: &str, json: &mut String) -> bool {
         self.held.push_str(text);
         loop {
@@ -286,7 +286,7 @@ impl ElementReader {
         }
     }
 
-    /// Reads a value; whether it has ended.
+    /// Reads a value. Returns true at its end.
     fn read_value(&mut self, form: &Form, told: bool, json: &mut String) -> bool {
         let end = self.held.find(CLOSE);
         let len = end.unwrap_or_else(|| certain(&self.held));
@@ -308,7 +308,7 @@ impl ElementReader {
         end.is_some()
     }
 
-    /// What was held back of arguments that end too early.
+    /// The text held back when the arguments end too early.
     pub(super) fn finish(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
         match self.value.take() {
@@ -322,7 +322,7 @@ impl ElementReader {
     }
 }
 
-/// Bytes of a value that what follows cannot make a part of its end.
+/// Length of the prefix of a value that cannot belong to its end marker.
 fn certain(held: &str) -> usize {
     let begins_end = |len: &usize| CLOSE.get(..*len).is_some_and(|begin| held.ends_with(begin));
     held.len() - (0..CLOSE.len()).rev().find(begins_end).unwrap_or(0)

@@ -1,20 +1,20 @@
-//! JSON as models have learnt to read it.
+//! JSON in the format of training data.
 
 use serde_json::Value;
 
-/// A text between quotation marks, as JSON and Lark grammars have it.
+/// A quoted string, as in JSON and Lark grammars.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The definition of a tool as models have learnt to read it: one line, as Python's `json.dumps(tool, ensure_ascii=False)` writes it.
+/// The definition of a tool in the format of training data: one line, as written by Python's `json.dumps(tool, ensure_ascii=False)`.
 pub fn definition_line(tool: &Value) -> String {
     let mut line = String::new();
     write_spaced(tool, &mut line);
     line
 }
 
-/// JSON with a space behind every comma and colon.
+/// JSON with a space after each comma and colon.
 fn write_spaced(value: &Value, line: &mut String) {
     let between = |index: usize| if index > 0 { ", " } else { "" };
     match value {

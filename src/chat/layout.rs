@@ -1,4 +1,4 @@
-//! What a layout of conversations is. Each family has its own: see `families/*/chat.rs`.
+//! Chat templates as code. Each family has its own: see `families/*/chat.rs`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// A piece of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// The token that every prompt of the package begins with.
+    /// The first token of every prompt.
     Start,
     /// A control token, by name.
     Control(&'static str),
@@ -19,28 +19,27 @@ pub enum Segment<'a> {
     Text(Cow<'a, str>),
     /// A picture: an index into the pictures of the request.
     Image(usize),
-    /// No token: a later prompt may well go on otherwise from here. A state that cannot go back anywhere remembers the place.
+    /// No token; a later prompt may differ from here on. A state that cannot be rewound to any entry makes a checkpoint.
     Branch,
 }
 
-/// How a conversation becomes control tokens and text.
+/// The chat template of a family.
 ///
-/// Layouts are code rather than Jinja templates, so that the text of a message goes through the tokenizer apart from the control tokens
-/// around it.
+/// Templates are code instead of Jinja, so that the text of a message is tokenized separately from the control tokens around it.
 pub struct ChatLayout {
     /// Its name in `model.json`.
     pub name: &'static str,
-    /// Strings that a checkpoint's own Jinja template of this layout contains, all of them.
+    /// Strings that all occur in a checkpoint's own Jinja template of this layout.
     pub marks: &'static [&'static str],
-    /// Lays out a conversation. `system` is the system message of one that has none.
+    /// Lays out a conversation. `system` is the default system message.
     pub segments: SegmentsFn,
-    /// How the model calls tools; `None` where it has not learnt that.
+    /// Format of tool calls; `None` for models without calls.
     pub calls: Option<CallLayout>,
-    /// How the model thinks before it answers; `None` where it has not learnt that.
+    /// Format of reasoning; `None` for models that do not reason.
     pub thoughts: Option<ThoughtLayout>,
 }
 
-/// Messages and a default system message to segments, or an [`Error::InvalidRequest`] that names the message.
+/// Converts messages and a default system message to segments, or fails with an [`Error::InvalidRequest`] that names the message.
 pub type SegmentsFn = for<'a> fn(&'a [Message], Option<&'a str>) -> Result<Vec<Segment<'a>>>;
 
 impl fmt::Debug for ChatLayout {
@@ -50,7 +49,7 @@ impl fmt::Debug for ChatLayout {
 }
 
 impl ChatLayout {
-    /// The control tokens that conversations and answers of this layout have, calls and thoughts included.
+    /// The control tokens of conversations and answers in this layout, including those of calls and reasoning.
     pub fn control_tokens(&self) -> Vec<&'static str> {
         let message = |role| Message::text(role, "a");
         let mut messages =
@@ -73,8 +72,8 @@ impl ChatLayout {
         names
     }
 
-    /// The one of `layouts`, of which there is at least one, whose marks a checkpoint's own template bears; else the first, and that this is
-    /// a guess. Without a template the first is taken to be meant.
+    /// Returns the first layout whose marks are in a checkpoint's own template. Otherwise, or without a template, returns the first layout,
+    /// with `true` if that is a guess. `layouts` must not be empty.
     pub fn recognise(layouts: &[&'static Self], template: Option<&str>) -> (&'static Self, bool) {
         let is_of = |layout: &&&Self| template.is_some_and(|text| layout.marks.iter().all(|mark| text.contains(mark)));
         match layouts.iter().find(is_of) {
@@ -84,7 +83,7 @@ impl ChatLayout {
     }
 }
 
-/// What messages of one speaker contain, one after another, but for calls and thoughts. Texts that meet are joined with `between`; empty ones vanish.
+/// Content of consecutive messages of one role, without calls and reasoning. Adjacent texts are joined with `between`; empty ones are dropped.
 pub fn merge_content<'a>(messages: &'a [Message], between: &str) -> Vec<Segment<'a>> {
     let mut merged: Vec<Segment<'a>> = Vec::new();
     for part in messages.iter().flat_map(|message| &message.content) {
@@ -119,12 +118,12 @@ pub fn check_pictures(messages: &[Message], may_show: impl Fn(&Message) -> bool)
     }
 }
 
-/// A text without white space at its ends, as templates trim it.
+/// A text without white space at its ends, as in templates.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// White space as Python has it.
+/// White space as defined by Python.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

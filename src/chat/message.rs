@@ -1,53 +1,53 @@
-//! A conversation as data: who said what, in which order.
+//! A conversation as data.
 
-/// Who speaks. Displayed as in a request.
+/// Role of a message. Its `Display` form is the name in requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// Instructions that hold for the whole conversation.
+    /// Instructions for the whole conversation.
     System,
-    /// The person asking; the only one who shows pictures.
+    /// The person asking; the only role with pictures.
     User,
     /// The model.
     Assistant,
-    /// What a call of the assistant's came to; as many messages as there were calls, in their order.
+    /// Result of a tool call; there is one message for each call, in their order.
     Tool,
-    /// The definitions of the tools that the model may call, each a text; the last message, where there are any.
+    /// Definitions of the tools, one text for each; the last message, if there are tools.
     Tools,
 }
 
-/// One piece of a message.
+/// A part of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentPart {
-    /// Text; whatever it spells, it never becomes a control token.
+    /// Text, which never becomes a control token.
     Text(String),
     /// A picture: an index into the pictures of the request.
     Image(usize),
     /// A call of a tool, by the assistant.
     Call(ToolCall),
-    /// What the assistant thought before it spoke. A last message of nothing else asks for thoughts, which go on behind it.
+    /// Reasoning of the assistant. If the last message has nothing else, the model continues the reasoning.
     Thoughts(String),
 }
 
 /// A call of a tool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ToolCall {
-    /// The tool.
+    /// Name of the tool.
     pub name: String,
-    /// JSON.
+    /// Arguments as JSON.
     pub arguments: String,
 }
 
-/// What one speaker says in one turn.
+/// A message of one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
+    /// Role.
     pub role: Role,
-    /// What is said, in order.
+    /// Content, in order.
     pub content: Vec<ContentPart>,
 }
 
-/// Where the pictures of a conversation stand in the request, each with its message and its index.
+/// The pictures of a conversation: location in the request, message, and index.
 pub(super) fn pictures(messages: &[Message]) -> impl Iterator<Item = (String, &Message, usize)> {
     messages.iter().enumerate().flat_map(|(i, message)| {
         let parts = message.content.iter().enumerate();
@@ -71,14 +71,14 @@ impl Message {
             .filter_map(|part| if let ContentPart::Text(text) = part { Some(text.as_str()) } else { None })
     }
 
-    /// What was thought before it, if that is known.
+    /// The reasoning of the message, if known.
     pub fn thoughts(&self) -> Option<&str> {
         self.content
             .iter()
             .find_map(|part| if let ContentPart::Thoughts(text) = part { Some(text.as_str()) } else { None })
     }
 
-    /// Whether it is thoughts that go on, and nothing else.
+    /// Returns true if the message is reasoning to be continued.
     pub fn is_thinking(&self) -> bool {
         self.role == Role::Assistant && matches!(self.content[..], [ContentPart::Thoughts(_)])
     }

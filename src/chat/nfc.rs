@@ -1,9 +1,9 @@
-//! Unicode's composed form of a text, which some tokenizers ask for.
+//! Unicode's composed normal form (NFC), which some tokenizers need.
 //!
-//! Browsers have it: their own saves the tables, 40 kB of a compressed wasm module. Unicode promises that the form of a text
-//! never changes once its characters are assigned, so both are the same.
+//! Browsers provide it, which saves 40 kB of tables in a compressed wasm module. Unicode guarantees that the normal form of assigned characters
+//! never changes, so both implementations agree.
 
-/// A text in NFC; an error says why not.
+/// Returns a text in NFC, or the reason why it cannot be converted.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn nfc(text: &str) -> Result<String, String> {
     use tokenizers::normalizers::unicode::NFC;
@@ -14,7 +14,7 @@ pub(super) fn nfc(text: &str) -> Result<String, String> {
     Ok(normalized.get().to_owned())
 }
 
-/// A text in NFC; there is always one.
+/// Returns a text in NFC; never fails.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn nfc(text: &str) -> Result<String, String> {
     Ok(js_sys::JsString::from(text).normalize("NFC").into())

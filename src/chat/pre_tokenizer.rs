@@ -1,6 +1,6 @@
-//! How text is normalised and split into pieces before the merges, as a `tokenizer.json` says.
+//! Normalisation and splitting of text before the merges, as defined by a `tokenizer.json`.
 //!
-//! Supported is what byte-level vocabularies use: NFC or nothing, then any of `Split` (isolated), `Digits` and `ByteLevel`.
+//! Byte-level vocabularies need NFC or nothing, then any of `Split` (isolated), `Digits` and `ByteLevel`; nothing else is supported.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,29 +12,29 @@ use super::nfc::nfc;
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
 
-/// What `ByteLevel` splits at by default (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
+/// Default pattern of `ByteLevel` (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
 const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// Bytes of a pattern, and steps that a file may name.
+/// Largest length of a pattern in bytes, and largest number of steps.
 const MAX_PATTERN_LEN: usize = 4096;
 const MAX_STEPS: usize = 8;
 
-/// Text to pieces.
+/// Splits text into pieces.
 pub(super) struct PreTokenizer {
     nfc: bool,
     steps: Vec<Step>,
 }
 
-/// Each piece of the step before is split further.
+/// A step, which splits the pieces of the previous step.
 enum Step {
-    /// Matches, and what lies between them.
+    /// Splits into matches and the text between them.
     Split(Pattern),
-    /// Each place of a text, and what lies between them.
+    /// Splits into occurrences of a text and the text between them.
     Literal(String),
-    /// Numeric characters, one by one or as runs, and what lies between them.
+    /// Splits into numeric characters, single or in runs, and the text between them.
     Digits { individual: bool },
 }
 
-/// A pre-tokeniser as the file spells it.
+/// A pre-tokenizer in the file's format.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum Spelled {
@@ -51,7 +51,7 @@ enum SpelledPattern {
 }
 
 impl PreTokenizer {
-    /// Reads the `normalizer` and `pre_tokenizer` of a file. `pattern` replaces all that the file says about splitting.
+    /// Reads the `normalizer` and `pre_tokenizer` of a file. `pattern` replaces all splitting rules of the file.
     pub(super) fn new(
         normalizer: Option<&Value>,
         pre_tokenizer: Option<&Value>,
@@ -103,7 +103,7 @@ impl PreTokenizer {
         Ok(())
     }
 
-    /// The text that is split.
+    /// The normalised text.
     pub(super) fn normalize<'t>(&self, text: &'t str) -> Result<Cow<'t, str>> {
         if !self.nfc || text.is_ascii() {
             return Ok(Cow::Borrowed(text));
@@ -164,7 +164,7 @@ pub(super) fn fault(reason: impl Into<String>) -> Error {
     Error::Tokenizer { reason: reason.into() }
 }
 
-/// Whether text is brought to NFC; an error for any other normaliser.
+/// Returns true for NFC, and an error for any other normaliser.
 fn is_nfc(normalizer: Option<&Value>) -> Result<bool> {
     let Some(value) = normalizer else { return Ok(false) };
     let all = match value.get("type").and_then(Value::as_str) {
@@ -183,7 +183,7 @@ fn spelled(value: &Value) -> Result<Spelled> {
 
 fn unsupported(value: &Value) -> Error {
     fault(format!(
-        "the pre-tokeniser {} is not supported, only Split (Isolated) and Digits with ByteLevel behind them",
+        "the pre-tokeniser {} is not supported, only Split (Isolated) and Digits followed by ByteLevel",
         short(value)
     ))
 }

@@ -1,29 +1,29 @@
-//! Bytes of generated tokens to text a caller can show at once.
+//! Converts the bytes of generated tokens to displayable text.
 //!
-//! A token may end in the middle of a character, and a stop string may begin in one token and end in another: what
-//! cannot be shown yet is held back. However the bytes are cut into pushes, the whole text is the same.
+//! A token may end within a character, and a stop string may begin in one token and end in another, so undecided text is held back. The whole
+//! text does not depend on how the bytes are divided.
 
-/// The text of one answer as it grows.
+/// Text of a growing answer.
 #[derive(Debug, Clone, Default)]
 pub struct TextStream {
     stop: Vec<String>,
-    /// The beginning of a character whose end has not arrived.
+    /// Incomplete character at the end.
     tail: Vec<u8>,
-    /// Text that may turn out to be the beginning of a stop string.
+    /// Text that may be the beginning of a stop string.
     held: String,
     stopped: bool,
 }
 
 impl TextStream {
-    /// A stream that ends before the first of `stop` to be completed. Empty stop strings are ignored.
+    /// A stream that ends before the first completed string of `stop`. Empty strings are ignored.
     pub fn new(mut stop: Vec<String>) -> Self {
         stop.retain(|text| !text.is_empty());
         Self { stop, ..Self::default() }
     }
 
-    /// Takes the bytes of one token and gives the text that is now certain, if any.
+    /// Reads the bytes of one token and returns the text that is now certain, if any.
     ///
-    /// Bytes that are not UTF-8 become U+FFFD, just as [`String::from_utf8_lossy`] would have it on the whole.
+    /// Invalid UTF-8 becomes U+FFFD, as with [`String::from_utf8_lossy`] on the whole.
     pub fn push(&mut self, bytes: &[u8]) -> Option<String> {
         if self.stopped {
             return None;
@@ -34,7 +34,7 @@ impl TextStream {
         self.release(self.undecided())
     }
 
-    /// Gives what was held back. The stream is then empty and may be dropped.
+    /// Returns the text that was held back, and empties the stream.
     pub fn finish(&mut self) -> Option<String> {
         if self.stopped {
             return None;
@@ -46,12 +46,12 @@ impl TextStream {
         self.release(0)
     }
 
-    /// Whether a stop string was completed: the text ends before it, and nothing more will come.
+    /// Returns true after a stop string: the text ends before it.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Releases the held text but for its last `keep` bytes, or up to a stop string.
+    /// Releases the held text except its last `keep` bytes, or up to a stop string.
     fn release(&mut self, keep: usize) -> Option<String> {
         let stop = self.first_stop();
         self.stopped = stop.is_some();
@@ -60,13 +60,13 @@ impl TextStream {
         (!certain.is_empty()).then_some(certain)
     }
 
-    /// Where the stop string that is completed first begins. Of two that end together, the longer counts.
+    /// Offset of the stop string that is completed first; if two end together, of the longer one.
     fn first_stop(&self) -> Option<usize> {
         let found = self.stop.iter().filter_map(|stop| Some((self.held.find(stop.as_str())?, stop.len())));
         found.min_by_key(|&(at, len)| (at + len, at)).map(|(at, _)| at)
     }
 
-    /// Bytes at the end of the held text that a stop string begins with.
+    /// Length of the end of the held text that may be the beginning of a stop string.
     fn undecided(&self) -> usize {
         let held = self.held.as_bytes();
         let overlap = |stop: &String| {
@@ -77,7 +77,7 @@ impl TextStream {
     }
 }
 
-/// Appends the characters that `bytes` completes to `text`; returns how many bytes at the end begin another.
+/// Appends the characters completed by `bytes` to `text`. Returns the number of trailing bytes of an incomplete character.
 fn append_characters(bytes: &[u8], text: &mut String) -> usize {
     let mut chunks = bytes.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {

@@ -1,6 +1,6 @@
-//! Default system prompts as checkpoints publish them, with blanks: `{name}`, `{today}`, `{yesterday}`.
+//! Default system prompts of checkpoints, with placeholders: `{name}`, `{today}`, `{yesterday}`.
 //!
-//! They are those of Mistral's `SYSTEM_PROMPT.txt`, which the model cards fill with the repository's name and ISO dates.
+//! These are the placeholders of Mistral's `SYSTEM_PROMPT.txt`; model cards fill in the repository's name and ISO dates.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ impl fmt::Display for Date {
     }
 }
 
-/// Fills the blanks of a default system prompt. Without a date, lines that speak of one are left out: a model told no date does better
-/// than one that is told a wrong one.
+/// Fills in the placeholders of a default system prompt. Without a date, lines with a date are dropped, because a model does better without a
+/// date than with a wrong one.
 pub fn fill_system_prompt(prompt: &str, name: &str, today: Option<Date>) -> String {
     let dated = |line: &&str| line.contains("{today}") || line.contains("{yesterday}");
     let lines = prompt.split_inclusive('\n').filter(|line| today.is_some() || !dated(line));

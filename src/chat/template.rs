@@ -1,29 +1,29 @@
-//! A conversation to token ids, by the layout of the model's family.
+//! Conversion of a conversation to token ids, by the layout of the model's family.
 
 use super::layout::{ChatLayout, Segment};
 use super::message::{self, Message, Role};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
-/// How the conversations of a package become tokens.
+/// The chat template of a package.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatTemplate<'a> {
     /// The layout.
     pub layout: &'static ChatLayout,
-    /// First token of every prompt; `None` where the layout has none.
+    /// First token of every prompt; `None` if the layout has none.
     pub bos: Option<u32>,
-    /// System message of a conversation that has none.
+    /// Default system message.
     pub default_system: Option<&'a str>,
 }
 
 /// A conversation as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedChat {
-    /// Token ids, those of pictures included.
+    /// Token ids, including those of pictures.
     pub ids: Vec<u32>,
-    /// The pictures in the order in which their tokens stand in the prompt.
+    /// The pictures in the order of their tokens in the prompt.
     pub pictures: Vec<usize>,
-    /// Tokens before each [`Segment::Branch`].
+    /// Number of tokens before each [`Segment::Branch`].
     pub branches: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ impl ChatTemplate<'_> {
         (self.layout.segments)(messages, self.default_system.filter(|text| !has_system && !text.is_empty()))
     }
 
-    /// Refuses tools where the model has not learnt to call them.
+    /// Refuses tools if the model has no calls.
     fn check_tools(&self, messages: &[Message]) -> Result<()> {
         let speaks =
             |message: &Message| matches!(message.role, Role::Tool | Role::Tools) || message.calls().next().is_some();
@@ -51,10 +51,10 @@ impl ChatTemplate<'_> {
         }
     }
 
-    /// The tokens of a conversation. `pictures` are the tokens of each of the request's pictures, which [`super::ContentPart::Image`] indexes.
+    /// The tokens of a conversation. `pictures` has the tokens of each picture of the request, indexed by [`super::ContentPart::Image`].
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] that names the message, [`Error::Tokenizer`] when the vocabulary lacks a control token.
+    /// [`Error::InvalidRequest`] that names the message; [`Error::Tokenizer`] if the vocabulary lacks a control token.
     pub fn encode(&self, messages: &[Message], pictures: &[Vec<u32>], tokenizer: &Tokenizer) -> Result<EncodedChat> {
         let segments = self.segments(messages)?;
         let count = pictures.len();

@@ -1,7 +1,7 @@
-//! Text to token ids and back, over a byte-level BPE `tokenizer.json`.
+//! Conversion between text and token ids, for a byte-level BPE `tokenizer.json`.
 //!
-//! The merges are the `tokenizers` crate's. The promise of this wrapper: text never becomes a
-//! control token, whatever it spells. Control tokens are reached by name alone, through [`Tokenizer::control`].
+//! Merging is done by the `tokenizers` crate. This wrapper guarantees that text never becomes a control token. Control tokens are available
+//! only by name, through [`Tokenizer::control`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,9 +17,9 @@ use crate::error::Result;
 /// A byte-level BPE vocabulary with its control tokens.
 pub struct Tokenizer {
     pre_tokenizer: PreTokenizer,
-    /// Knows the ordinary tokens alone, so it cannot produce a control token.
+    /// Model with the ordinary tokens only, so it cannot produce a control token.
     model: BPE,
-    /// What each id prints; absent for control tokens. By id, since a small file may name high ones.
+    /// Printed bytes of each id, absent for control tokens. A map, since a small file may contain high ids.
     printed: HashMap<u32, Box<[u8]>>,
     /// One past the highest id.
     vocab_size: usize,
@@ -39,15 +39,15 @@ impl Tokenizer {
     /// Builds a tokenizer from the bytes of a `tokenizer.json`, version 1.0 or 2.0.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenizer`] when the file is damaged or is no byte-level BPE.
+    /// [`crate::Error::Tokenizer`] when the file is damaged or is not a byte-level BPE.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         Self::with_pattern(json, None)
     }
 
-    /// As [`Self::from_json`]; `pattern` replaces all that the file says about splitting text.
+    /// Like [`Self::from_json`]; `pattern` replaces all splitting rules of the file.
     ///
     /// # Errors
-    /// As [`Self::from_json`].
+    /// See [`Self::from_json`].
     pub fn with_pattern(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let file = TokenizerFile::parse(json, pattern)?;
         let printed = printed_bytes(&file);
@@ -69,7 +69,7 @@ impl Tokenizer {
     /// The ids of a text. No id is a control token's, whatever the text spells.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenizer`] when the text cannot be cut into pieces.
+    /// [`crate::Error::Tokenizer`] if the text cannot be split.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
         let text = self.pre_tokenizer.normalize(text)?;
         let mut ids = Vec::with_capacity(text.len() / 3);
@@ -92,7 +92,7 @@ impl Tokenizer {
         self.added.iter().find(is_meant).filter(|_| self.is_control(id)).map(|(name, _)| name.as_str())
     }
 
-    /// Whether an id is a control token's. Control tokens print nothing.
+    /// Returns true for a control token, which prints nothing.
     pub fn is_control(&self, id: u32) -> bool {
         self.control.binary_search(&id).is_ok()
     }
@@ -102,21 +102,21 @@ impl Tokenizer {
         &self.control
     }
 
-    /// The tokens that no text becomes, ascending: control tokens, and others that print what they are called.
+    /// The tokens that text never becomes, ascending: control tokens, and others that print their name.
     pub fn added_ids(&self) -> Vec<u32> {
         let mut ids: Vec<u32> = self.added.values().copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// The bytes of all tokens, one after another, and how many each id has; control tokens and ids that the vocabulary lacks have none.
+    /// The bytes of all tokens, one after another, and their number for each id; 0 for control tokens and unknown ids.
     pub fn table(&self) -> (Vec<u8>, Vec<u32>) {
         let ids = 0..self.vocab_size as u32;
         let tokens = ids.map(|id| self.token_bytes(id).unwrap_or_default());
         (tokens.clone().flatten().copied().collect(), tokens.map(|bytes| bytes.len() as u32).collect())
     }
 
-    /// The bytes a token prints, not always whole UTF-8. `None` for control tokens and ids the vocabulary lacks.
+    /// The printed bytes of a token, not always valid UTF-8. `None` for control tokens and unknown ids.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.printed.get(&id).map(Box::as_ref)
     }
@@ -133,7 +133,7 @@ impl Tokenizer {
     }
 }
 
-/// What each id prints.
+/// Printed bytes of each id.
 fn printed_bytes(file: &TokenizerFile) -> HashMap<u32, Box<[u8]>> {
     let print = |token: &str| {
         let mut bytes = Vec::with_capacity(token.len());

@@ -1,7 +1,7 @@
 //! Reads and checks a `tokenizer.json` before anything is built from it.
 //!
-//! The library behind [`super::Tokenizer`] trusts its input: it panics at a merge longer than any token and drops bytes
-//! that have no token. Everything it relies on is checked here first.
+//! The library inside [`super::Tokenizer`] trusts its input: it panics at a merge longer than any token and drops bytes that have no token.
+//! Every assumption of the library is checked here first.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,22 +12,22 @@ use super::byte_alphabet::byte_to_char;
 use super::pre_tokenizer::{PreTokenizer, fault};
 use crate::error::Result;
 
-/// Tokens a vocabulary may hold, and one past the highest id.
+/// Largest vocabulary, and one past the highest id.
 const MAX_TOKENS: usize = 1 << 22;
-/// Bytes of one token's spelling.
+/// Largest length of a token's spelling in bytes.
 const MAX_TOKEN_LEN: usize = u16::MAX as usize;
 
-/// What a byte-level BPE needs, checked. Control tokens appear in `added` alone.
+/// The checked contents of a byte-level BPE file. Control tokens appear in `added` alone.
 pub(super) struct TokenizerFile {
     /// Ordinary tokens in the byte-level alphabet.
     pub(super) vocab: HashMap<String, u32>,
     /// Pairs in rank order; both halves and their join are in `vocab`.
     pub(super) merges: Vec<(String, String)>,
-    /// Whether a piece of text that is a token as a whole skips the merges.
+    /// True if a piece of text that is a whole token skips the merges.
     pub(super) ignore_merges: bool,
     /// Tokens that text never produces.
     pub(super) added: Vec<AddedToken>,
-    /// How text is split.
+    /// Splitting of text.
     pub(super) pre_tokenizer: PreTokenizer,
 }
 
@@ -87,7 +87,7 @@ impl Merge {
 }
 
 impl TokenizerFile {
-    /// Parses and checks the bytes of a `tokenizer.json`. `pattern` replaces all that the file says about splitting text.
+    /// Parses and checks the bytes of a `tokenizer.json`. `pattern` replaces all splitting rules of the file.
     pub(super) fn parse(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let raw: RawFile = serde_json::from_slice(json).map_err(|error| fault(format!("tokenizer.json: {error}")))?;
         refuse_unsupported(&raw)?;
@@ -95,7 +95,7 @@ impl TokenizerFile {
         let pre_tokenizer = PreTokenizer::new(normalizer.as_ref(), pre_tokenizer.as_ref(), pattern)?;
         let RawModel { mut vocab, merges, ignore_merges, .. } = model;
         check_ids(&vocab, &added)?;
-        // A control token left in the vocabulary could be met as a whole piece of text, or be the end of a merge.
+        // A control token in the vocabulary could match a whole piece of text, or be the result of a merge.
         let control: HashSet<&str> = added.iter().map(|token| token.content.as_str()).collect();
         vocab.retain(|token, _| !control.contains(token.as_str()));
         let mut kept = Vec::with_capacity(merges.len());
@@ -168,7 +168,7 @@ fn check_token(token: &str, id: u32) -> Result<()> {
     Ok(())
 }
 
-/// Every byte that text can hold must be a token of its own, or the library would drop it in silence.
+/// Every byte of a text must be a token of its own; otherwise the library would drop it silently.
 fn check_bytes(vocab: &HashMap<String, u32>) -> Result<()> {
     let in_utf8 = |byte: &u8| matches!(byte, 0..0xc0 | 0xc2..0xf5);
     match (0..=u8::MAX).filter(in_utf8).find(|&byte| !vocab.contains_key(&byte_to_char(byte).to_string())) {

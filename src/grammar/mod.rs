@@ -1,7 +1,7 @@
-//! What an answer must be, and which tokens that allows next.
+//! Constraints on answers, and the tokens that they allow next.
 //!
-//! The matching is `ocelli-grammar`'s, which is compiled into the command ([`native`]). The engine sees it through [`Grammar`] and
-//! [`Constraint`].
+//! The matcher is the crate `ocelli-grammar`, which is compiled into the command ([`native`]) and loaded as a module in pages. The engine uses
+//! it through [`Grammar`] and [`Constraint`].
 
 #[cfg(feature = "grammar")]
 pub mod native;
@@ -9,16 +9,16 @@ mod prompt;
 
 use crate::error::Result;
 
-/// What an answer must be.
+/// The required format of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// JSON that fits a schema, which is given as text: keys come in its order.
+    /// JSON that matches a schema, given as text; the order of keys in the text is the order of keys in the answer.
     JsonSchema(String),
-    /// What a regular expression matches from beginning to end.
+    /// Text that a regular expression matches from beginning to end.
     Regex(String),
-    /// What a Lark grammar derives.
+    /// Text derived from a Lark grammar.
     Lark(String),
-    /// What a Lark grammar derives some of whose rules are JSON that fits a schema.
+    /// Text derived from a Lark grammar, some of whose rules are JSON schemas.
     Rules {
         /// The other rules.
         lark: String,
@@ -27,36 +27,36 @@ pub enum Format {
     },
 }
 
-/// A rule that is JSON which fits a schema.
+/// A rule that is JSON matching a schema.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SchemaRule {
     /// The rule's name.
     pub rule: String,
     /// The schema as text.
     pub schema: String,
-    /// Where the schema stands, as a JSON pointer: where in it something is wrong is told from there.
+    /// Location of the schema as a JSON pointer, for error messages.
     pub place: String,
 }
 
-/// A format, checked and made ready, for any number of answers.
+/// A checked and compiled format, for any number of answers.
 pub trait Grammar: std::fmt::Debug {
-    /// An answer that has not begun. Fails with [`crate::Error::InvalidGrammar`].
+    /// The constraint at the beginning of an answer. Fails with [`crate::Error::InvalidGrammar`].
     fn start(&self) -> Result<Box<dyn Constraint>>;
 }
 
-/// What may come next in one answer. Every method fails with [`crate::Error::InvalidGrammar`] where a grammar takes more time or memory
-/// than allowed.
+/// The constraint within one answer. Every method fails with [`crate::Error::InvalidGrammar`] if a grammar takes more time or memory than
+/// allowed.
 pub trait Constraint: std::fmt::Debug {
-    /// Sets the bits of the tokens that may come next, and clears all others: token `i` is bit `i % 32` of word `i / 32`. The tokens that
-    /// end an answer are among them where it may end. `words`: `// [vocab / 32]`
+    /// Sets the bits of the tokens that are allowed next and clears all others: token `i` is bit `i % 32` of word `i / 32`. If the answer may
+    /// end here, the tokens that end it are allowed. `words`: `// [vocab / 32]`
     fn mask(&mut self, words: &mut [u32]) -> Result<()>;
 
-    /// Takes tokens of the answer, up to the first that may not come. Returns how many.
+    /// Appends tokens of the answer, up to the first one that is not allowed. Returns the number of tokens appended.
     fn commit(&mut self, tokens: &[u32]) -> Result<usize>;
 
-    /// The tokens that must come next; none where there is a choice.
+    /// The tokens that must come next; empty if there is a choice.
     fn forced(&mut self) -> Result<Vec<u32>>;
 
-    /// Whether the answer is whole and nothing may follow.
+    /// Returns true if the answer is complete and nothing may follow.
     fn is_finished(&mut self) -> Result<bool>;
 }

@@ -1,4 +1,4 @@
-//! Grammars by the crate that is compiled in.
+//! Grammars by the crate compiled into the command.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl From<GrammarError> for Error {
     }
 }
 
-/// A tokenizer's vocabulary, made ready when the first format needs it.
+/// A tokenizer's vocabulary, prepared when the first format needs it.
 pub struct NativeGrammars(Grammars);
 
 impl fmt::Debug for NativeGrammars {
@@ -30,7 +30,8 @@ impl fmt::Debug for NativeGrammars {
 }
 
 impl NativeGrammars {
-    /// Takes some half a second for 131,072 tokens. `eos` are the tokens that end an answer. Fails with [`Error::InvalidGrammar`].
+    /// Prepares a vocabulary, which takes half a second for 131,072 tokens. `eos` are the tokens that end an answer. Fails with
+    /// [`Error::InvalidGrammar`].
     pub fn new(tokenizer: &Arc<Tokenizer>, eos: &[u32]) -> Result<Self> {
         let (bytes, lengths) = tokenizer.table();
         let table = ocelli_grammar::TokenTable { bytes, lengths, control: tokenizer.added_ids(), eos: eos.to_vec() };
@@ -39,7 +40,7 @@ impl NativeGrammars {
         Ok(Self(Grammars::new(&table, encode)?))
     }
 
-    /// Makes a format ready. Fails with [`Error::UnsupportedSchema`] or [`Error::InvalidGrammar`].
+    /// Compiles a format. Fails with [`Error::UnsupportedSchema`] or [`Error::InvalidGrammar`].
     pub fn grammar(&self, format: &Format) -> Result<NativeGrammar> {
         Ok(NativeGrammar(match format {
             Format::JsonSchema(text) => self.0.json_schema(text)?,
@@ -53,7 +54,7 @@ impl NativeGrammars {
     }
 }
 
-/// A format, made ready.
+/// A compiled format.
 pub struct NativeGrammar(ocelli_grammar::Grammar);
 
 impl fmt::Debug for NativeGrammar {

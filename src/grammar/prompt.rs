@@ -1,4 +1,4 @@
-//! What an answer must be, said to the model: one that is held to a format it was not told of says what it would not have said.
+//! Instructions about the format for the model. A model constrained to a format that it was not told writes unlikely text.
 
 use super::Format;
 use crate::chat::{ContentPart, Message, Role};

@@ -1,7 +1,7 @@
-//! Bytes of a picture file to the pixels the vision tower sees.
+//! Picture files to the pixels that the vision tower reads.
 //!
-//! [`decode`] reads a file, [`prepare`](mod@prepare) brings it to the size that the model's family wants, [`resize`] resamples.
-//! Knows nothing of tokens' ids and nothing of GPUs.
+//! [`decode`] reads a file, [`prepare`](mod@prepare) resizes it for the model's family, [`resize`] resamples. Independent of token ids and
+//! GPUs.
 
 pub mod prepare;
 pub mod resize;
@@ -19,14 +19,13 @@ impl From<&Rgb8> for PixelSize {
     }
 }
 
-/// Reads a picture file of at most so many megapixels.
+/// Decoder of picture files of at most this many megapixels.
 pub type Decode = fn(&[u8], u32) -> Result<Rgb8>;
 
-/// Decodes a PNG, JPEG or WebP file. The header's size is checked against `limit_megapixels` before any pixel is allocated.
+/// Decodes a PNG, JPEG or WebP file. The size in the header is checked against `limit_megapixels` before any pixel is allocated.
 ///
 /// # Errors
-/// [`ImageTooLarge`](crate::Error::ImageTooLarge) over the limit, [`InvalidImage`](crate::Error::InvalidImage) for bytes that are no
-/// whole picture.
+/// [`ImageTooLarge`](crate::Error::ImageTooLarge) over the limit, [`InvalidImage`](crate::Error::InvalidImage) for incomplete or damaged files.
 pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     Ok(ocelli_pictures::decode(bytes, limit_megapixels)?)
 }

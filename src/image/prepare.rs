@@ -1,4 +1,4 @@
-//! A picture at the size it is shown to the model. Which size that is, each family says: see `families/*/pictures.rs`.
+//! Resizing a picture for the model. Each family defines the size: see `families/*/pictures.rs`.
 
 use ocelli_pictures::Rgb8;
 use sha2::{Digest, Sha256};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::resize::bicubic_u8;
 use crate::config::ImageGrid;
 
-/// A picture ready for the vision tower, but for the normalisation.
+/// A resized picture before normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedImage {
     /// Width in pixels: whole cells of the grid.
@@ -19,17 +19,17 @@ pub struct PreparedImage {
     pub grid: ImageGrid,
 }
 
-/// Stretches a picture to a grid of cells of so many pixels, by bicubic interpolation.
+/// Resizes a picture to a grid of cells of `cell` pixels by bicubic interpolation.
 pub fn resample(picture: &Rgb8, grid: ImageGrid, cell: usize) -> PreparedImage {
     let (width, height) = (grid.cols * cell, grid.rows * cell);
     let rgb = bicubic_u8(&picture.pixels, (picture.width as usize, picture.height as usize), (width, height));
     PreparedImage { width, height, rgb, grid }
 }
 
-/// Tells pictures apart.
+/// Hash that identifies a picture.
 pub type Fingerprint = [u8; 32];
 
-/// Tells apart the grids of cells in which a picture is shown.
+/// Hash of a picture together with the grid in which it is shown.
 pub fn fingerprint_in(original: &Fingerprint, grid: ImageGrid) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update(original);

@@ -1,11 +1,11 @@
-//! Antialiased resampling of 8-bit RGB, bit for bit as torchvision does it.
+//! Antialiased resampling of 8-bit RGB, bit-identical to torchvision.
 //!
-//! Source: `ATen/native/cpu/UpSampleKernel.cpp` (`compute_index_ranges_int16_weights`). Two passes, horizontal first,
-//! each rounded and clipped to 8 bits; weights are 16-bit integers, of the highest precision the axis allows.
+//! Source: `ATen/native/cpu/UpSampleKernel.cpp` (`compute_index_ranges_int16_weights`). Two passes, horizontal first, each rounded and clipped
+//! to 8 bits; weights are 16-bit integers of the highest precision that the axis allows.
 
 use std::collections::VecDeque;
 
-/// Bytes a pixel.
+/// Bytes of a pixel.
 const CHANNELS: usize = 3;
 /// Steepness of the kernel: Pillow's and torchvision's choice.
 const A: f64 = -0.5;
@@ -17,12 +17,12 @@ const MAX_PRECISION: u32 = 22;
 
 /// Resamples `src` `[from.1, from.0, 3]` to `[to.1, to.0, 3]`; sizes are (width, height), at least 1.
 ///
-/// `src` must hold exactly its pixels. Memory beyond the result is a few rows, however thin the picture is.
+/// `src` must hold exactly its pixels. Memory in addition to the result is a few rows, however thin the picture is.
 pub fn bicubic_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
     resample(src, (from, to), BICUBIC)
 }
 
-/// The same by the bilinear kernel.
+/// Like [`bicubic_u8`], with the bilinear kernel.
 pub fn bilinear_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
     resample(src, (from, to), BILINEAR)
 }
@@ -62,13 +62,13 @@ fn resample(src: &[u8], (from, to): ((usize, usize), (usize, usize)), filter: Fi
 
 /// The weights of one axis.
 struct Axis {
-    /// One a position of the result.
+    /// One entry for each position of the result.
     taps: Vec<Taps>,
     /// Fraction bits of the weights.
     precision: u32,
 }
 
-/// What one position of the result is made of: `weights[i] * source[first + i]`.
+/// Weights of one position of the result: the sum of `weights[i] * source[first + i]`.
 struct Taps {
     first: usize,
     weights: Vec<i16>,
@@ -80,7 +80,7 @@ impl Axis {
         let shrink = scale.max(1.0);
         let windows: Vec<(usize, Vec<f64>)> = (0..to).map(|o| window(o, (scale, shrink), from, filter)).collect();
         let heaviest = windows.iter().flat_map(|(_, weights)| weights).fold(0.0, |max: f64, &weight| max.max(weight));
-        // One more bit would take the heaviest weight out of 16 bits.
+        // With one more bit, the largest weight would not fit 16 bits.
         let fits = |precision: &u32| ((0.5 + heaviest * f64::from(1u32 << (precision + 1))) as i64) < 1 << 15;
         let precision = (0..MAX_PRECISION).find(|precision| !fits(precision)).unwrap_or(MAX_PRECISION);
         let unit = f64::from(1u32 << precision);

@@ -1,5 +1,4 @@
-//! What a model takes on the GPU, by phase and purpose, for one plan: allocated and recorded on a dry device by the very code
-//! that allocates and records on a device.
+//! GPU memory of a model for one plan, by phase and purpose: a dry run of the code that allocates and records on a device.
 
 use std::collections::HashMap;
 
@@ -18,29 +17,29 @@ use crate::package::manifest::Manifest;
 use crate::sampling::SamplingOptions;
 use crate::state::{PAGE, State};
 
-/// Storage buffers that a kernel may bind on every device: with fewer, less is fused, and there are more launches to count.
+/// Storage buffers that every device allows in a kernel. With fewer, less is fused and there are more launches to count.
 const MAX_BINDINGS: usize = 8;
 
-/// Bytes that come back where the device is waited for.
+/// Bytes of the readback when waiting for the device.
 const WAIT: u64 = 4;
 
-/// A picture of that many cells, of which only memory is asked.
+/// A picture with this grid, without pixels, for counting memory.
 fn pixels(pictures: &dyn Pictures, grid: ImageGrid) -> Pixels<'static> {
     let cell = pictures.cell();
     Pixels { width: grid.cols * cell, height: grid.rows * cell, rgb: &[] }
 }
 
-/// Bytes of the features.
+/// Bytes of feature rows.
 fn feature_bytes(text: &TextConfig, rows: usize) -> u64 {
     rows as u64 * (text.hidden_size * size_of::<f32>()) as u64
 }
 
-/// Bytes of the parameters of what text is computed with.
+/// Bytes of the parameters for computing text.
 #[derive(Debug, Clone, Copy)]
 struct TextParams {
     chunk: u64,
     head: u64,
-    /// Of a step and of passes over drafts, each with its count of rows.
+    /// Parameters of a step and of passes over drafts, with their numbers of rows.
     steps: [(usize, u64); 1 + DRAFT_ROWS.len()],
     draw: u64,
 }
@@ -49,17 +48,17 @@ struct TextParams {
 pub(super) struct Estimate<'a> {
     config: &'a ModelConfig,
     model: DryModel,
-    /// Bytes of the largest shard: what is on its way at once while loading.
+    /// Bytes of the largest shard, which is in transit while loading.
     shard: u64,
     text_params: HashMap<KvPrecision, TextParams>,
-    /// Of the first stage, the layer with most and the last, of pictures that are computed in one, two and three chunks of rows.
+    /// Parameters of the first stage, the largest layer and the last stage, for pictures computed in one, two and three chunks of rows.
     stage_params: [[u64; 3]; 3],
-    /// Bytes of a state by its precision, room and rows of passes over drafts.
+    /// Bytes of a state, by precision, room and rows of passes over drafts.
     states: HashMap<(KvPrecision, usize, usize), u64>,
 }
 
 impl<'a> Estimate<'a> {
-    /// Of a package on a device that holds at most `limit` bytes in a buffer.
+    /// The estimate of a package on a device with bindings of at most `limit` bytes.
     pub(super) fn new(manifest: &'a Manifest, limit: u64) -> Result<Self> {
         let device = DryDevice::new(limit, MAX_BINDINGS);
         let mut model = DryModel::new(manifest, device, KernelConfig::default())?;
@@ -79,7 +78,7 @@ impl<'a> Estimate<'a> {
         })
     }
 
-    /// What `plan` takes in every phase, or which limit of the device it exceeds.
+    /// Memory of `plan` in every phase, or the exceeded limit of the device.
     pub(super) fn phases(&mut self, plan: &Plan) -> Result<Vec<PhaseBytes>> {
         let resident = if plan.vision == Residency::Resident { self.model.stage_bytes.iter().sum() } else { 0 };
         let load = [self.model.text_bytes, resident, 0, 0, 0, self.shard];
@@ -95,7 +94,7 @@ impl<'a> Estimate<'a> {
         Ok(phases)
     }
 
-    /// Bytes that `allocate` has the dry device allocate for `purpose`.
+    /// Bytes that `allocate` allocates for `purpose` in a dry run.
     fn allocated<T>(&self, purpose: Purpose, allocate: impl FnOnce(&DryDevice) -> Result<T>) -> Result<u64> {
         let before = self.model.device.bytes(purpose);
         let kept = allocate(&self.model.device)?;
@@ -104,7 +103,7 @@ impl<'a> Estimate<'a> {
         Ok(after - before)
     }
 
-    /// Bytes of the pages that hold `entries`, and of the keys and values of pictures where they have their own.
+    /// Bytes of the pages for `entries` entries, and of the keys and values of pictures that have their own.
     fn state_bytes(&mut self, plan: &Plan, entries: usize) -> Result<u64> {
         let (text, room, rows) = (self.config.text(), entries.next_multiple_of(PAGE), plan.rows.text.step);
         let further = State::further_picture_bytes(text, plan.kv, plan.feature_rows, plan.rows.text.prompt);
@@ -112,7 +111,7 @@ impl<'a> Estimate<'a> {
             return Ok(bytes + further);
         }
         let room_for = |device: &DryDevice| State::with_room(device, text, plan.kv, (room, rows));
-        // The first pass over drafts is compared with steps, and what recurrent layers remember is set aside meanwhile.
+        // The first pass over drafts is compared with single steps, and the recurrent states are saved meanwhile.
         let aside = if rows > 1 { State::recurrent_bytes(text) } else { 0 };
         let bytes = self.allocated(Purpose::KvCache, room_for)? + aside;
         self.states.insert((plan.kv, room, rows), bytes);
@@ -121,7 +120,7 @@ impl<'a> Estimate<'a> {
 
     fn text(&mut self, plan: &Plan, resident: u64) -> Result<PhaseBytes> {
         let (text, rows) = (self.config.text(), plan.rows.text);
-        // While the cache grows, or is cut back, one layer is there twice.
+        // While the cache grows or shrinks, one layer exists twice.
         let state = self.state_bytes(plan, plan.context)?;
         let layers = text.count(LayerKind::FullAttention).max(1) as u64;
         let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
@@ -132,21 +131,21 @@ impl<'a> Estimate<'a> {
         let (together, draws) = (max_batch(text, rows.step) as u64, self.draw_bytes(plan.kv)?);
         let features = feature_bytes(text, plan.feature_rows);
         self.model.device.alloc("features", Purpose::Features, features)?;
-        // Parameters, and the queue's copy of them.
+        // Parameters, and the copy of them in the queue.
         let launches = |params: u64| 2 * params;
-        // Tokens, and the name of a further page.
+        // Tokens, and the number of a further page.
         let inputs = |prompt: usize| {
             TextRows { prompt, ..rows }.step_bytes(text, plan.context) + ((prompt + 1) * size_of::<u32>()) as u64
         };
-        // A chunk of the prompt is waited for. Then logits are read, or an answer is begun: its head, its table, and what is kept.
-        // A page is copied before that.
+        // Each chunk of the prompt is awaited. After that, logits are read or an answer begins, which needs its head, its table and its kept
+        // values. A page is copied before that.
         let page = State::copy_bytes(text, plan.kv);
         let idle = plan.idle_conversations as u64 * State::idle_bytes(text);
         let chunk = page + launches(params.chunk) + inputs(rows.prompt);
         let read = (rows.head * text.vocab_size * size_of::<f32>()) as u64 + launches(params.head);
         let step = params.steps.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
         let begun = inputs(1) + step + params.draw + 8 * text.vocab_size as u64 + launches(params.head);
-        // Draws of several conversations are made ready at once, at the worst.
+        // In the worst case the draws of several conversations are prepared at once.
         let stepped = inputs(1) + step + together * params.draw;
         let staging = chunk.max(read).max(begun).max(stepped) + self.readback_bytes(plan);
         Ok(PhaseBytes::new(
@@ -155,7 +154,7 @@ impl<'a> Estimate<'a> {
         ))
     }
 
-    /// Bytes of what an answer is drawn with.
+    /// Bytes of the buffers and parameters of a draw.
     fn draw_bytes(&mut self, kv: KvPrecision) -> Result<u64> {
         let device = DryDevice::new(u64::MAX, MAX_BINDINGS);
         let _drawn = Sampling::new(&device, self.config.text().vocab_size, &demanding(), &[])?.masked(&device)?;
@@ -163,7 +162,7 @@ impl<'a> Estimate<'a> {
         Ok(drawn + allocated(self.text_params(kv)?.draw))
     }
 
-    /// Bytes of what comes back of a step of several conversations.
+    /// Bytes of the readback of a step of several conversations.
     fn readback_bytes(&self, plan: &Plan) -> u64 {
         let text = self.config.text();
         let together = max_batch(text, plan.rows.text.step);
@@ -176,7 +175,7 @@ impl<'a> Estimate<'a> {
             return Ok(*known);
         }
         let (text, model, most) = (self.config.text(), &self.model, DRAFT_ROWS[DRAFT_ROWS.len() - 1]);
-        // Behind one page, attention of a step is shared by several workgroups: that takes a launch more.
+        // After the first page, several workgroups share the attention of a step, which takes one more launch.
         let (device, entries) = (DryDevice::new(u64::MAX, MAX_BINDINGS), 2 * PAGE);
         let work = &Workspace::new(&device, text, TextRows { prompt: most, head: most, step: most }, entries)?;
         let state = &State::with_room(&device, text, kv, (entries, most))?;
@@ -188,15 +187,15 @@ impl<'a> Estimate<'a> {
             chunk: model.chunk((work, state), (0, most), 0..text.layers.len())?.params_bytes(),
             head: model.head(work, most)?.params_bytes(),
             steps,
-            // Of the first row of logits, and of another.
+            // The first row of logits, and another one.
             draw: 2 * model.draw(work, &demanding())?.params_bytes(),
         };
         self.text_params.insert(kv, params);
         Ok(params)
     }
 
-    /// A picture that comes when the cache holds as much as the context leaves beside it, or keeps empty pages: its first stage, its layers,
-    /// the last one.
+    /// Memory for a picture that arrives when the cache is as full as the context allows, or keeps empty pages: in its first stage, its layers,
+    /// and its last stage.
     fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
         let pixels = pixels(pictures, shape.grid);
         // Other answers wait meanwhile.
@@ -213,7 +212,7 @@ impl<'a> Estimate<'a> {
         device.wait_idle();
         let params = stage_params(self.stage_params, tower.rows(&pixels).div_ceil(plan.rows.vision) as u64);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
-        // Where there is no room for empty pages, nothing rests while a picture is encoded.
+        // Without memory for empty pages, there are no idle conversations while a picture is encoded.
         let idle = if plan.keeps_pages { plan.idle_conversations as u64 } else { 0 };
         let state = self.state_bytes(plan, plan.context.saturating_sub(beside))?;
         let state = state + idle * State::idle_bytes(self.config.text());
@@ -241,7 +240,7 @@ impl<'a> Estimate<'a> {
         ])
     }
 
-    /// The most that layers of the tower take on the GPU at once, and one of them on its way.
+    /// Bytes of the largest group of tower layers that is on the GPU at once, and of one layer in transit.
     fn layers_at_once(&self, slots: usize) -> (u64, u64) {
         let layers = self.model.stage_bytes.get(1..self.model.stage_bytes.len().saturating_sub(1)).unwrap_or_default();
         let together = layers.windows(slots.clamp(1, layers.len().max(1))).map(|window| window.iter().sum()).max();
@@ -249,8 +248,8 @@ impl<'a> Estimate<'a> {
     }
 }
 
-/// Parameters of the first stage, the layer with most and the last of a picture that is computed in so many chunks of rows, from those
-/// of one, two and three: from the second on each takes as much as the one before.
+/// Parameters of the first stage, the largest layer and the last stage of a picture in `chunks` chunks of rows, extrapolated from those of one,
+/// two and three chunks: each further chunk adds the same.
 fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
     let further = |index: usize| {
         let more = two[index] + (chunks - 2) * (three[index] - two[index]);
@@ -259,7 +258,7 @@ fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
     if chunks < 2 { one } else { [0, 1, 2].map(further) }
 }
 
-/// Parameters of the first stage, the layer with most and the last of the smallest picture that is computed in so many chunks.
+/// Parameters of the first stage, the largest layer and the last stage of the smallest picture computed in `chunks` chunks.
 fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
     let Some(alignment) = model.tower.as_ref().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
     let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
@@ -272,7 +271,7 @@ fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize
     })
 }
 
-/// The sampling that takes the most memory and launches: with penalties, filters and a mask.
+/// The sampling options that take the most memory and launches: penalties, filters and a mask.
 fn demanding() -> SamplingOptions {
     SamplingOptions { frequency_penalty: 1.0, top_p: 0.5, ..SamplingOptions::default() }
 }

@@ -1,4 +1,4 @@
-//! How a model is run within the memory it may take. Pure arithmetic and dry recordings: no device takes part.
+//! Plans for running a model within a memory budget. Pure arithmetic and dry runs, without a device.
 
 mod estimate;
 mod plan;
@@ -11,24 +11,24 @@ use crate::gpu::Purpose;
 use crate::layers::TextRows;
 use crate::layers::vision::TowerMemory;
 
-/// Layers of a tower that is on the GPU between two waits for it.
+/// Tower layers that are sent to the GPU between two waits.
 pub const VISION_GROUP: usize = 4;
 
-/// Where the weights of the vision tower and the projector are.
+/// Residency of the weights of the vision tower and the projector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_residency)]
 pub enum Residency {
-    /// On the GPU, always.
+    /// Always on the GPU.
     Resident,
-    /// On the GPU while pictures are encoded, and sent there again for the next ones.
+    /// On the GPU while pictures are encoded, and uploaded again for the next ones.
     Dropped,
-    /// A few stages at a time on the GPU, for each picture.
+    /// A few stages at a time, uploaded for each picture.
     Streamed,
 }
 
 impl Residency {
-    /// All of them, the fastest first.
+    /// All values, the fastest first.
     pub const ALL: [Self; 3] = [Self::Resident, Self::Dropped, Self::Streamed];
 }
 
@@ -36,51 +36,50 @@ fn no_residency(name: &str) -> Error {
     Error::request("vision", format!("{name:?} is none of resident, dropped and streamed"))
 }
 
-/// What a caller asks for.
+/// Requests of the caller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryOptions {
-    /// Bytes of GPU memory that everything together may take.
+    /// Limit of all GPU memory in bytes.
     pub budget: Option<u64>,
-    /// Tokens the context is to hold.
+    /// Context length in tokens.
     pub context: Option<usize>,
-    /// How the cache of keys and values holds a number.
+    /// Precision of the KV cache.
     pub kv: Option<KvPrecision>,
-    /// In which floats the picture side keeps those of a picture, if not as the cache, in 16 bits at most.
+    /// Precision of a picture's keys and values in the tower. Default: that of the cache, but at most 16 bits.
     pub vision_kv: Option<KvPrecision>,
-    /// Where the weights of the picture side are.
+    /// Residency of the tower's weights.
     pub vision: Option<Residency>,
 }
 
-/// How a model is run, and what that takes.
+/// The way a model is run, and its memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Bytes that everything together may take, if there is a limit.
+    /// Limit of all GPU memory in bytes.
     pub budget: Option<u64>,
-    /// Tokens the context holds.
+    /// Context length in tokens.
     pub context: usize,
-    /// How the cache of keys and values holds a number.
+    /// Precision of the KV cache.
     pub kv: KvPrecision,
-    /// How the picture side holds those of a picture while it is encoded.
+    /// Precision of a picture's keys and values in the tower.
     pub vision_kv: KvPrecision,
-    /// Whether the cache keeps the memory of empty pages while pictures are encoded.
+    /// True if the cache keeps the memory of empty pages while pictures are encoded.
     pub keeps_pages: bool,
-    /// Conversations that rest beside the one that goes on, of a model with recurrent layers: each remembers some places. Those of others
-    /// take pages alone.
+    /// Idle conversations of a model with recurrent layers, each of which has checkpoints. Idle conversations of other models take pages only.
     pub idle_conversations: usize,
-    /// Where the weights of the picture side are.
+    /// Residency of the tower's weights.
     pub vision: Residency,
-    /// Layers of a streamed tower on the GPU at once.
+    /// Layers of a streamed tower that are on the GPU at once.
     pub vision_slots: usize,
     /// Rows computed at a time.
     pub rows: Rows,
     /// Longest edge of a picture in pixels; larger ones are scaled down.
     pub longest_edge: usize,
-    /// Rows of pictures' features on the GPU at once.
+    /// Feature rows of pictures on the GPU at once.
     pub feature_rows: usize,
-    /// The most that each phase takes.
+    /// Peak of each phase.
     pub phases: Vec<PhaseBytes>,
-    /// The most there will be at any time.
+    /// Peak of all phases in bytes.
     pub peak: u64,
 }
 
@@ -91,20 +90,20 @@ impl Plan {
     }
 }
 
-/// Rows computed at a time: what the memory of a pass goes by.
+/// Rows computed at a time, which determine the memory of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rows {
-    /// Of the decoder.
+    /// Rows of the decoder.
     pub text: TextRows,
     /// Patches of a picture; a multiple of [`crate::layers::vision::Tower::row_alignment`].
     pub vision: usize,
 }
 
-/// What the GPU is doing.
+/// Activity of the GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Weights are being sent.
+    /// Weights are uploaded.
     Load,
     /// A picture goes through the tower.
     Picture,
@@ -115,20 +114,20 @@ pub enum Phase {
 /// Bytes of one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct PurposeBytes {
-    /// What they are for.
+    /// Purpose.
     pub purpose: Purpose,
-    /// How many.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
-/// The most that a phase takes.
+/// Peak of a phase.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PhaseBytes {
     /// The phase.
     pub phase: Phase,
     /// Bytes of each purpose.
     pub purposes: Vec<PurposeBytes>,
-    /// All of them.
+    /// Sum of all purposes.
     pub total: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How a model is run within the memory it may take: chosen from its shape and the device's limits, before anything is allocated.
+//! The choice of a plan within a memory budget, from the model's shape and the device's limits, before anything is allocated.
 
 use super::estimate::Estimate;
 use super::{MemoryOptions, PhaseBytes, Plan, PurposeBytes, Residency, Rows};
@@ -13,16 +13,16 @@ use crate::state::State;
 
 /// Pictures whose features are kept for later questions.
 pub const KEPT_PICTURES: usize = 4;
-/// Conversations that rest, of a model with recurrent layers.
+/// Idle conversations of a model with recurrent layers.
 const MAX_IDLE: usize = 2;
-/// Context length where the caller names none: a picture and a long talk about it.
+/// Default context length: enough for a picture and a long conversation.
 const DEFAULT_CONTEXT: usize = 4096;
-/// What it may be cut to where memory is short.
+/// Shorter contexts that are tried when memory is short.
 const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
-/// Longest edge below which a picture is not scaled before the context has been cut.
+/// Longest edge below which pictures are scaled only after the context was cut.
 const WELCOME_EDGE: usize = 1036;
 
-/// Rows at a time and pictures' features that are held, from the fastest to the smallest.
+/// Rows at a time and pictures with kept features, from the fastest to the smallest.
 const STEPS: [(usize, usize, usize, usize); 7] = [
     (256, 32, 1024, KEPT_PICTURES),
     (256, 8, 512, 2),
@@ -33,9 +33,8 @@ const STEPS: [(usize, usize, usize, usize); 7] = [
     (16, 1, 64, 1),
 ];
 
-/// Plans. With memory to spare everything is as fast as it can be. Where it is short, what gives way first is where the tower is,
-/// then how the cache holds a number, then how many rows are computed at a time, then the size of very large pictures, then the
-/// length of a context that nobody asked for, and last the size of pictures.
+/// Chooses a plan. With enough memory everything is as fast as possible. Otherwise the following are reduced, in this order: residency of the
+/// tower, precision of the cache, rows at a time, size of very large pictures, a context length that nobody requested, size of pictures.
 ///
 /// # Errors
 /// [`Error::BudgetTooSmall`] if nothing fits the budget, [`Error::LimitsTooSmall`] if nothing fits the device.
@@ -56,7 +55,7 @@ pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions
     Err(refusal.unwrap_or_else(|| Error::Internal { detail: "there is no way to run the model".into() }))
 }
 
-/// The plan with what still fits beside it: a step is small for the phase that has least room, others may have more.
+/// Improves a plan by what still fits: `STEPS` are limited by the phase with the least room, and other phases may have more.
 fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl FnMut(Plan) -> Result<Plan>) -> Plan {
     let better: [fn(&mut Plan, Rows, usize); 3] = [
         |plan, rows, _| plan.rows.text = rows.text,
@@ -73,7 +72,7 @@ fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl 
             }
         }
     }
-    // Last of all: neither steps of several rows nor empty pages may make anything else smaller.
+    // These come last: steps of several rows and empty pages must not reduce anything else.
     for step in DRAFT_ROWS.into_iter().rev().filter(|&step| step <= plan.rows.text.head) {
         let mut more = plan.clone();
         more.rows.text.step = step;
@@ -88,12 +87,12 @@ fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl 
     (1..=MAX_IDLE).rev().filter(|_| is_recurrent).find_map(rests).unwrap_or(plan)
 }
 
-/// A plan that takes less than `failed`, which the device had no memory for. Fails as [`plan`], if there is none.
+/// A plan that takes less than `failed`, for which the device had no memory. Fails like [`plan`] if there is none.
 pub fn smaller(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions, failed: &Plan) -> Result<Plan> {
     plan(manifest, max_binding, MemoryOptions { budget: Some(failed.peak - failed.peak / 8), ..memory_options })
 }
 
-/// A candidate that fits, or by how much it does not.
+/// The candidate if it fits, otherwise the missing amount as an error.
 fn checked(candidate: Plan, phases: Vec<PhaseBytes>) -> Result<Plan> {
     let Some(largest) = phases.iter().max_by_key(|phase| phase.total) else {
         return Err(Error::Internal { detail: "a plan without phases".into() });
@@ -107,7 +106,7 @@ fn checked(candidate: Plan, phases: Vec<PhaseBytes>) -> Result<Plan> {
     Ok(Plan { phases, peak, ..candidate })
 }
 
-/// Of two refusals the one that says how little would do.
+/// Returns the refusal with the smaller requirement.
 fn more_telling(earlier: Option<Error>, error: Error) -> Error {
     match (&earlier, &error) {
         (Some(Error::BudgetTooSmall { needed, .. }), Error::BudgetTooSmall { needed: less, .. }) if less < needed => {
@@ -118,7 +117,7 @@ fn more_telling(earlier: Option<Error>, error: Error) -> Error {
     }
 }
 
-/// The ways to run a model, the best first: plans whose phases are not known yet.
+/// The ways to run a model, best first; their phases are not computed yet.
 fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -> impl Iterator<Item = Plan> + '_ {
     let (welcome, small) = edges(definition(config).pictures());
     let stages = definition(config).tower().map(|tower| tower.stages());
@@ -166,7 +165,7 @@ fn contexts(config: &ModelConfig, memory_options: MemoryOptions) -> Vec<usize> {
     std::iter::once(longest).chain(SHORTER_CONTEXTS.into_iter().filter(|&shorter| shorter < longest)).collect()
 }
 
-/// Longest edges of pictures: those that serve well, and those that are better than nothing.
+/// Longest edges of pictures: good ones, and smaller ones that are better than nothing.
 fn edges(pictures: Option<&dyn Pictures>) -> (Vec<usize>, Vec<usize>) {
     let Some(pictures) = pictures else { return (vec![0], Vec::new()) };
     let (full, step) = (pictures.largest_edge(), pictures.cell());
@@ -188,7 +187,7 @@ fn precisions(config: &ModelConfig, memory_options: MemoryOptions, context: usiz
     }
 }
 
-/// Where the tower may be, and how many of its layers at once if it is streamed.
+/// Possible residencies of the tower, and the number of layers at once if it is streamed.
 fn residencies(stages: Option<usize>, memory_options: MemoryOptions) -> Vec<(Residency, usize)> {
     let Some(stages) = stages else { return vec![(Residency::Resident, 0)] };
     let depth = stages.saturating_sub(2);
@@ -197,7 +196,7 @@ fn residencies(stages: Option<usize>, memory_options: MemoryOptions) -> Vec<(Res
     all.into_iter().filter(|(residency, _)| memory_options.vision.is_none_or(|asked| asked == *residency)).collect()
 }
 
-/// Rows at a time: of a step, or as many as a binding holds.
+/// Rows at a time: those of a step in the list, or as many as fit a binding.
 fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
     let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
     let prompt = prompt.min(fitting(widest(config.text()))).max(1);
@@ -209,7 +208,7 @@ fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, u
     Rows { text: TextRows { prompt, head, step: 1 }, vision }
 }
 
-/// Rows of features for so many of the largest pictures, and where memory is not short for whatever a prompt can hold.
+/// Feature rows for this many of the largest pictures, and with enough memory for the longest prompt.
 fn feature_rows(config: &ModelConfig, plan: &Plan, pictures: usize, limit: u64) -> usize {
     let Some(rules) = definition(config).pictures() else { return 0 };
     let shapes = rules.shapes(plan.longest_edge, plan.context);

@@ -1,5 +1,4 @@
-//! A step of several conversations: a row of each, so that the weights are read once for all of them. Every row is rounded as a step of its
-//! own would be.
+//! A step of several conversations: one row of each, so that the weights are read once for all of them. Each row is rounded like a single step.
 
 use super::draw::{Draw, result};
 use super::forward::{Model, Together, no_pass};
@@ -14,17 +13,17 @@ use crate::layers::step::{StepHeader, max_batch, words_apart};
 use crate::state::{ConversationState, State};
 
 impl Model {
-    /// The most conversations that a step continues; 1 where it continues one alone.
+    /// The most conversations in a step; 1 if batches are not supported.
     pub(super) fn most_apart(&self) -> usize {
         max_batch(self.config(), self.rows.step)
     }
 
-    /// Words that a conversation has in the step buffer.
+    /// Words of a conversation in the step buffer.
     fn words_apart(&self) -> usize {
         words_apart(self.config(), self.context)
     }
 
-    /// The words of a conversation whose next token is `token`.
+    /// The step buffer words of a conversation whose next token is `token`.
     fn words_of(&self, state: &State, token: u32, drawn: usize) -> Result<Vec<u32>> {
         let (entry, table_at, stride) = (state.len(), self.work()?.table_at, self.words_apart());
         let splits = Tuning::of(self.gpu.kernel_config()).splits(reach(entry + 1));
@@ -38,7 +37,7 @@ impl Model {
         Ok(words)
     }
 
-    /// Writes what a step of these conversations starts from, and submits it without draws. Returns its rows: some are there in vain.
+    /// Writes the inputs of a step of these conversations and submits it without draws. Returns its number of rows, including padding.
     fn submit_apart(&mut self, seats: &mut [BatchRow<'_, State, Draw>], draws: bool) -> Result<usize> {
         self.ensure_workspace()?;
         let count = seats.len();
@@ -50,14 +49,14 @@ impl Model {
             words.push(self.words_of(seat.state, seat.token, seat.drawn)?);
             tokens.push(seat.token);
         }
-        // The last one again: its rows compute and write the same.
+        // Padding repeats the last row, which computes and writes the same values.
         let last = words.last().cloned().ok_or_else(too_many)?;
         words.resize(rows, last);
         tokens.resize(rows, tokens[count - 1]);
         let longest = seats.iter().map(|seat| seat.state.len() + 1).max().unwrap_or(1);
         let gpu = self.gpu.clone();
         let work = self.work.as_mut().ok_or_else(no_pass)?;
-        // Whoever steps alone next writes its words anew.
+        // The next single step must write its words again.
         (work.table, work.pages) = ((0..0, work.table.1.clone()), Vec::new());
         gpu.write(&work.step, 0, bytemuck::cast_slice(&words.concat()))?;
         gpu.write(&work.sources, 0, bytemuck::cast_slice(&tokens))?;
@@ -93,8 +92,8 @@ impl Model {
         Ok(headers.map(|header| sample::read(result(&header[..16])?)).collect())
     }
 
-    /// Whether a step of these conversations gives each the very logits of a step of its own, found out when so many are first continued
-    /// together. Afterwards their states are as before.
+    /// Returns true if a step of these conversations gives exactly the logits of single steps. Tested once for each number of rows. The states
+    /// are unchanged afterwards.
     pub(super) async fn apart_is_right(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<bool> {
         let count = seats.len();
         let rows = DRAFT_ROWS.into_iter().find(|&rows| rows >= count).unwrap_or(count);

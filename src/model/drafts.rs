@@ -1,5 +1,5 @@
-//! A step of several rows: a token that is known, and drafts of those behind it, judged on the GPU. Every row is rounded as a step of
-//! its own would be, so that what is accepted is what such steps would have drawn, to the last bit.
+//! A pass over a known token and drafts of the tokens after it, which are verified on the GPU. Each row is rounded like a single step, so
+//! accepted tokens are exactly those that single steps would have drawn.
 
 use super::forward::Model;
 use super::language::{DRAFT_ROWS, LanguageModel};
@@ -11,10 +11,10 @@ use crate::layers::step::StepHeader;
 use crate::state::{ConversationState, State};
 
 impl Model {
-    /// Readies a pass over `inputs`, a token and drafts of those behind it, behind the entries of `state`; it must have room for all of
-    /// them. The step buffer's header, which must name the state's length as its entry, is afterwards what a draw from the row
-    /// behind the last right draft makes of it: its entry has grown by one for each row that counts. Fails as [`Self::prepared_step`], and
-    /// with [`Error::Internal`] for fewer than two inputs or more than there is memory for.
+    /// Prepares a pass over `inputs`, a known token and drafts, after the entries of `state`, which must have room for all of them. The header
+    /// of the step buffer must have the length of the state as its entry. After the pass it is the header that a draw from the last accepted
+    /// row would write: its entry has grown by one for each accepted row. Fails like [`Self::prepared_step`], and with [`Error::Internal`] for
+    /// fewer than two inputs or more than fit the memory.
     pub fn prepared_drafts(&mut self, state: &State, inputs: &[u32]) -> Result<&Prepared> {
         if !(2..=self.rows.step).contains(&inputs.len()) {
             return Err(Error::Internal { detail: format!("a pass over {} tokens", inputs.len()) });
@@ -25,8 +25,8 @@ impl Model {
         self.prepared(state, rows, Form::step(entry, rows))
     }
 
-    /// Whether the first and the last row of a pass have the logits that steps have, to the last bit: a driver may choose another width
-    /// of subgroups for other shaders, or other instructions. The state is afterwards as before.
+    /// Returns true if the first and the last row of a pass have exactly the logits of single steps: a driver may use another subgroup width or
+    /// other instructions for other shaders. The state is unchanged afterwards.
     pub(super) async fn rows_are_alike(&mut self, state: &mut State, inputs: &[u32], drawn: usize) -> Result<bool> {
         let gpu = self.gpu.clone();
         state.reserve(&gpu, inputs.len()).await?;
@@ -35,7 +35,7 @@ impl Model {
         self.catch_up(state)?;
         let before = state.save_recurrent(&gpu)?;
         let alike = self.compare_rows(state, inputs, drawn).await;
-        // Nothing of it counts, even if it failed.
+        // Restores the state, even after a failure.
         state.restore_recurrent(&gpu, first, before.as_ref())?;
         let alike = alike?;
         self.start_steps(state, StepHeader { token: inputs[0], entry: first, drawn })?;
@@ -63,9 +63,8 @@ impl Model {
         Ok(alike)
     }
 
-    /// Milliseconds of `clock` that a pass over `rows` tokens takes behind the entries of `state`, none of which counts; `None` where
-    /// there is no memory for so many. The first takes longer: it is made ready. Fails with [`Error::ContextOverflow`]
-    /// behind a full context.
+    /// Milliseconds of `clock` for a pass over `rows` tokens after the entries of `state`, which are discarded; `None` without memory for them.
+    /// The first pass takes longer, because it is prepared. Fails with [`Error::ContextOverflow`] if the context is full.
     pub async fn time_drafts(&mut self, state: &mut State, rows: usize, clock: fn() -> f64) -> Result<Option<f64>> {
         let gpu = self.gpu.clone();
         if self.draft_rows(state, rows) != Some(rows) {
@@ -82,7 +81,7 @@ impl Model {
         Ok(Some(ms))
     }
 
-    /// The kernels of passes over `rows` tokens: attention by one workgroup a head, and shared by several. Some come more than once.
+    /// The kernels of passes over `rows` tokens, with attention by one workgroup for each head and by several. May contain duplicates.
     pub(super) fn draft_kernels(&self, state: &State, rows: usize) -> Result<Vec<Kernel>> {
         let mut kernels = Vec::new();
         for entries in [rows, 2 * PAGE] {
@@ -92,7 +91,7 @@ impl Model {
         Ok(kernels)
     }
 
-    /// Takes the memory of the decoder, of a step behind a full `state` and of passes over drafts; computes nothing. Fails as
+    /// Allocates the memory of the decoder, of a step at the end of a full `state`, and of passes over drafts, and computes nothing. Fails like
     /// [`LanguageModel::forward`].
     pub async fn preallocate(&mut self, state: &State) -> Result<()> {
         self.release();

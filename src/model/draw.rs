@@ -1,4 +1,4 @@
-//! The model as conversations use it: chunks, steps and draws, in the order in which they are submitted.
+//! The model's interface for conversations: chunks, steps and draws, in the order of submission.
 
 use std::ops::Range;
 
@@ -18,26 +18,26 @@ use crate::sampling::SamplingOptions;
 use crate::state::{ConversationState, State};
 use crate::state::{Outline, Part};
 
-/// The draws of one answer.
+/// Draws of one answer.
 #[derive(Debug)]
 pub struct Draw {
-    /// Draws a token from a row of the logits and hands it to the next step: the row last drawn from, and its launches.
+    /// The row last drawn from and the prepared draw, which hands its token to the next step.
     draw: (usize, Prepared),
-    /// The same among other conversations: its row, and its launches.
+    /// The same within a batch.
     seat: Option<(usize, Prepared)>,
-    /// What the draws read and count.
+    /// Buffers and counters of the draws.
     sampling: Sampling,
-    /// The tokens that may come, as they are written to the device.
+    /// The mask of allowed tokens as it is written to the device.
     mask: Vec<u32>,
-    /// Results of draws, in turns.
+    /// Readbacks of the results, used in turns.
     readbacks: [Readback; 2],
-    /// Draws submitted, and those waited for.
+    /// Number of submitted draws, and of draws read.
     submitted: usize,
     fetched: usize,
 }
 
 impl Draw {
-    /// Takes the memory of an answer's draws, of which some are `masked`. Fails as [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
+    /// Allocates the buffers of an answer's draws; `masked` if some have a mask. Fails like [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
     pub fn new(model: &Model, options: &SamplingOptions, drawn: &[u32], masked: bool) -> Result<Self> {
         let (gpu, vocab) = (&model.gpu, model.config().vocab_size);
         let sampling = Sampling::new(gpu, vocab, options, drawn)?;
@@ -48,7 +48,7 @@ impl Draw {
         Ok(Self { draw, seat: None, sampling, mask, readbacks, submitted: 0, fetched: 0 })
     }
 
-    /// Has the next draws look at a row of the logits, among the tokens of `mask`.
+    /// Prepares the next draws for a row of the logits and the tokens of `mask`.
     fn look_at(&mut self, model: &Model, row: usize, mask: MaskFn<'_>) -> Result<()> {
         mask(&mut self.mask)?;
         model.gpu.write(&self.sampling.mask.buffer, 0, bytemuck::cast_slice(&self.mask))?;
@@ -59,7 +59,7 @@ impl Draw {
         Ok(())
     }
 
-    /// Has it draw from a row of `logits` to the words of a conversation of its own.
+    /// Prepares draws from a row of `logits` to the words of one conversation of a batch.
     pub(super) fn apart(&mut self, gpu: &Gpu, row: usize, (logits, step): (&Slice, &Slice)) -> Result<()> {
         if self.seat.as_ref().is_none_or(|(held, prepared)| *held != row || !prepared.is_current()) {
             let sampling = Sampling { rules: self.sampling.rules.of_row(row, false), ..self.sampling.clone() };
@@ -70,19 +70,19 @@ impl Draw {
         Ok(())
     }
 
-    /// What draws it there.
+    /// The prepared draw within a batch.
     pub(super) fn of_seat(&self) -> Option<&Prepared> {
         self.seat.as_ref().map(|(_, prepared)| prepared)
     }
 
-    /// What draws a token, and the readback that the next submission fills.
+    /// The prepared draw, and the readback for the next submission.
     pub(super) fn next(&mut self) -> (&Prepared, &mut Readback) {
         let index = self.submitted % self.readbacks.len();
         self.submitted += 1;
         (&self.draw.1, &mut self.readbacks[index])
     }
 
-    /// The readback of the first submission that nobody has waited for.
+    /// The readback of the first submission that has not been read.
     pub(super) fn first_readback(&mut self) -> &mut Readback {
         let index = self.fetched % self.readbacks.len();
         self.fetched += 1;
@@ -97,7 +97,7 @@ fn prepare(model: &Model, sampling: &Sampling) -> Result<Prepared> {
     model.gpu.prepare("draw", &recording)
 }
 
-/// Token, entry and tokens drawn, as the step buffer holds them.
+/// Token, entry and number of drawn tokens, as stored in the step buffer.
 pub(super) fn result(bytes: &[u8]) -> Result<[u32; 3]> {
     match bytemuck::pod_collect_to_vec(bytes)[..] {
         [token, entry, drawn, _] => Ok([token, entry, drawn]),
@@ -138,7 +138,7 @@ impl LanguageModel for Model {
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
         self.catch_up(state)?;
-        // The kernel binds some buffer even if no source names a feature.
+        // The kernel needs a buffer even if no source is a feature.
         let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
         let form = Form::Chunk { first_entry };
@@ -192,7 +192,7 @@ impl LanguageModel for Model {
             check(&self.gpu, &[sample_filter::kernel()]).await?;
             self.filter_is_tested = true;
         }
-        // There must be work memory before there are logits.
+        // Logits need work memory.
         self.start_draw(state, drawn.len())?;
         if let LogitsAt::Chunk(row) = at {
             self.run_head(row..row + 1).await?;
@@ -245,7 +245,7 @@ impl LanguageModel for Model {
 
     fn resume(&mut self, state: &mut State, draw: &mut Draw, token: u32, drawn: usize) -> Result<()> {
         self.start_steps(state, StepHeader { token, entry: state.len(), drawn })?;
-        // The work memory may have been given up meanwhile, for another one's picture.
+        // The work memory may have been freed meanwhile for a picture of another conversation.
         if !draw.draw.1.is_current() {
             draw.draw.1 = prepare(self, &draw.sampling)?;
         }
@@ -338,9 +338,9 @@ impl LanguageModel for Model {
 }
 
 impl Model {
-    /// States that `drawn` tokens have been drawn, and that the next one is drawn behind the entries of `state`.
+    /// Sets the header for the draw after the entries of `state`, with `drawn` tokens drawn.
     fn start_draw(&mut self, state: &State, drawn: usize) -> Result<()> {
-        // The draw counts the entry up.
+        // The draw increments the entry.
         self.start_steps(state, StepHeader { token: 0, entry: state.len().saturating_sub(1), drawn })
     }
 

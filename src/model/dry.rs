@@ -1,5 +1,5 @@
-//! A model on a dry device: what it allocates and launches, without a device. Memory plans, the kernels that are tested and compiled at start,
-//! and the counts that tests hold it to are taken from these recordings, not written down again.
+//! A model on a dry device. Memory plans, the list of kernels to test and compile at start, and the counts asserted by tests are taken from
+//! these recordings instead of being written down a second time.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use crate::package::upload::{Selection, unfilled};
 use crate::sampling::SamplingOptions;
 use crate::state::{PAGE, State};
 
-/// A decoder and a tower whose weights take no memory. Its methods fail as [`Allocator::alloc`] and [`Recording::dispatch`].
+/// A decoder and a tower whose weights take no memory. Its methods fail like [`Allocator::alloc`] and [`Recording::dispatch`].
 #[derive(Debug)]
 pub struct DryModel {
-    /// Counts what is allocated.
+    /// The device, which counts allocations.
     pub device: DryDevice,
     /// The decoder.
     pub decoder: Decoder,
@@ -27,19 +27,19 @@ pub struct DryModel {
     pub tower: Option<Tower>,
     /// Bytes of the decoder's weights.
     pub text_bytes: u64,
-    /// Bytes of the weights of each stage of the picture side.
+    /// Bytes of the weights of each stage of the tower.
     pub stage_bytes: Vec<u64>,
-    /// Edge of the smallest picture in pixels; 0 without a picture side.
+    /// Edge of the smallest picture in pixels; 0 without a tower.
     cell: usize,
     config: KernelConfig,
-    /// Precision of the keys and values of a picture's tower.
+    /// Precision of a picture's keys and values in the tower.
     vision_kv: KvPrecision,
     most_flops: Option<u64>,
 }
 
 impl DryModel {
-    /// The model of a package, whose shards are not needed, on a device with the limits of `device` that computes as `config` says.
-    /// Fails with [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, [`crate::Error::InvalidPackage`] if a weight is
+    /// The model of a package, without its shards, on a device with the limits of `device` and the configuration `config`. Fails with
+    /// [`crate::Error::LimitsTooSmall`] if a buffer cannot hold four rows of a matrix, and with [`crate::Error::InvalidPackage`] if a weight is
     /// missing.
     pub fn new(manifest: &Manifest, device: DryDevice, config: KernelConfig) -> Result<Self> {
         let model = definition(&manifest.config);
@@ -57,13 +57,13 @@ impl DryModel {
         Ok(Self { device, decoder, tower, cell, text_bytes, stage_bytes, config, vision_kv, most_flops: None })
     }
 
-    /// Divides launches from now on, as [`Recording::divided`] does.
+    /// Divides later launches like [`Recording::divided`].
     pub fn divide(&mut self, most_flops: Option<u64>) {
         self.most_flops = most_flops;
     }
 
-    /// The kernels that answers launch on a device that computes as `config` says, with states and a tower of these precisions: prompts, steps of
-    /// one row, draws without filters, and pictures. Some come more than once.
+    /// The kernels of answers on a device with the configuration `config`, and states and a tower in these precisions: prompts, single steps,
+    /// draws without filters, and pictures. May contain duplicates.
     pub fn kernels(&mut self, config: KernelConfig, [kv, vision_kv]: [KvPrecision; 2]) -> Result<Vec<Kernel>> {
         (self.config, self.vision_kv) = (config, vision_kv);
         let (text, device) = (&self.decoder.config, DryDevice::new(u64::MAX, self.device.max_bindings()));
@@ -72,7 +72,7 @@ impl DryModel {
         let mut recordings = vec![
             self.chunk((work, state), (0, 1), 0..text.layers.len())?,
             self.head(work, 1)?,
-            // Attention by one workgroup a head, and behind a page shared by several.
+            // Attention by one workgroup for each head and, after the first page, by several.
             self.step(work, state, 0, 1)?,
             self.step(work, state, PAGE, 1)?,
             self.draw(work, &SamplingOptions::default())?,
@@ -82,7 +82,7 @@ impl DryModel {
         Ok(recordings.iter().flat_map(Recording::dispatches).map(|dispatch| dispatch.kernel.clone()).collect())
     }
 
-    /// A pass of `rows` rows in some form, of which `with` records something.
+    /// Records a pass of `rows` rows.
     fn record(
         &self,
         work: &Workspace,
@@ -95,7 +95,7 @@ impl DryModel {
         Ok(recording)
     }
 
-    /// Some layers of a chunk of `rows` rows behind `first_entry` entries of `state`, from its inputs on where they are the first.
+    /// Some layers of a chunk of `rows` rows after `first_entry` entries of `state`, including the inputs if they are the first layers.
     pub fn chunk(
         &self,
         (work, state): (&Workspace, &State),
@@ -117,7 +117,7 @@ impl DryModel {
         })
     }
 
-    /// A step of `rows` rows, the first at `entry`; of several rows with the verdict about drafts.
+    /// A step of `rows` rows, the first at `entry`; several rows include the verification of drafts.
     pub fn step(&self, work: &Workspace, state: &State, entry: usize, rows: usize) -> Result<Recording> {
         self.record(work, (rows, Form::step(entry, rows)), |pass| self.decoder.record_step(pass, state))
     }
@@ -128,7 +128,7 @@ impl DryModel {
         self.record(work, (count, form), |pass| self.decoder.record_step(pass, state))
     }
 
-    /// The draw of a token behind a step.
+    /// The draw after a step.
     pub fn draw(&self, work: &Workspace, options: &SamplingOptions) -> Result<Recording> {
         let mut recording = Recording::on(self.config);
         let sampling = Sampling::new(&self.device, self.decoder.config.vocab_size, options, &[])?;
@@ -136,8 +136,8 @@ impl DryModel {
         Ok(recording)
     }
 
-    /// FLOP of a picture of that many cells, `vision_rows` patches at a time, and of its tokens at the start of a prompt, `prompt_rows` at
-    /// a time.
+    /// FLOP of a picture with this grid, `vision_rows` patches at a time, and of its tokens at the beginning of a prompt, `prompt_rows` at a
+    /// time.
     pub fn picture_flops(
         &mut self,
         (grid, tokens): (ImageGrid, usize),
@@ -147,7 +147,7 @@ impl DryModel {
         let tower: u64 = self.picture(&pixels, vision_rows)?.iter().map(Recording::flops).sum();
         let (text, device) = (&self.decoder.config, DryDevice::new(u64::MAX, self.device.max_bindings()));
         let work = &Workspace::new(&device, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;
-        // The precision of what is stored takes no FLOP.
+        // FLOP do not depend on the precision of the state.
         let state = &State::with_room(&device, text, KvPrecision::F32, (tokens, 1))?;
         let mut prompt = 0;
         for first in (0..tokens).step_by(prompt_rows) {
@@ -157,7 +157,7 @@ impl DryModel {
         Ok(tower + prompt)
     }
 
-    /// Every stage of the tower for a picture; none without a picture side.
+    /// All stages of the tower for a picture; none without a tower.
     pub fn picture(&mut self, pixels: &Pixels<'_>, rows: usize) -> Result<Vec<Recording>> {
         let Some(tower) = &mut self.tower else { return Ok(Vec::new()) };
         tower.begin(&self.device, pixels, TowerMemory { rows, precision: self.vision_kv })?;

@@ -1,4 +1,4 @@
-//! A model's decoder on a device, and the buffers it works in.
+//! A decoder on a device, and its buffers.
 
 use std::ops::Range;
 
@@ -16,47 +16,47 @@ pub struct Model {
     pub(super) gpu: Gpu,
     pub(super) decoder: Decoder,
     pub(super) rows: TextRows,
-    /// Entries of a conversation at most.
+    /// Context length in entries.
     pub(super) context: usize,
-    /// Where the states of conversations are.
+    /// Memory of the states of conversations.
     pool: Pool,
-    /// What the decoder works in; not there while a picture is encoded.
+    /// Work memory; absent while a picture is encoded.
     pub(super) work: Option<Workspace>,
-    /// Steps by their rows, form and the pictures in sight, one for each count of rows and state.
+    /// Prepared steps by number of rows, pass kind and visible pictures; one for each number of rows and state.
     pub(super) steps: Vec<((usize, Form, u64), Prepared)>,
-    /// Whether the kernel that few answers need has been tested on this device.
+    /// True if the kernel for sampling filters, which few answers need, has been tested on this device.
     pub(super) filter_is_tested: bool,
-    /// Passes over drafts that have been tested on this device, by their rows and form, and whether they are right.
+    /// Passes over drafts that have been tested on this device, by number of rows and pass kind, with the results.
     pub(super) drafts_tested: Vec<((usize, Form), bool)>,
-    /// From the first step of several conversations on.
+    /// Buffers for batches, from the first one on.
     pub(super) together: Option<Together>,
 }
 
-/// What steps of several conversations need besides.
+/// Additional buffers of batches.
 #[derive(Debug)]
 pub(super) struct Together {
-    /// The words of all conversations, as they come back.
+    /// Readback of the words of all conversations.
     pub(super) readback: Readback,
-    /// Rows of the passes that have been tested on this device, and whether they are right.
+    /// Numbers of rows that have been tested on this device, with the results.
     pub(super) tested: Vec<(usize, bool)>,
 }
 
 impl Model {
-    /// A decoder that computes so many rows at a time, for conversations of at most `context` entries. There are pages for one of that
-    /// length, which all conversations share.
+    /// A decoder that computes `rows` at a time, for conversations of at most `context` entries. All conversations share the pages of one that
+    /// is this long.
     pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, (context, kv): (usize, KvPrecision)) -> Self {
         let pool = Pool::new(&decoder.config, kv, context).drafting(rows.step);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
         Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested, together: None }
     }
 
-    /// With room for so many rows of pictures that have keys and values of their own, of all conversations together.
+    /// Sets the number of picture rows with keys and values of their own, of all conversations together.
     #[must_use]
     pub fn with_picture_rows(self, rows: usize) -> Self {
         Self { pool: self.pool.limited(rows), ..self }
     }
 
-    /// Where the states of conversations are.
+    /// Memory of the states of conversations.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -66,12 +66,12 @@ impl Model {
         &self.decoder.config
     }
 
-    /// Gives up work memory until the next pass.
+    /// Frees the work memory until the next pass.
     pub fn release(&mut self) {
         (self.work, self.steps) = (None, Vec::new());
     }
 
-    /// A buffer for rows of features. Fails as [`Allocator::alloc`].
+    /// A buffer for feature rows. Fails like [`Allocator::alloc`].
     pub fn features(&self, rows: usize) -> Result<Buffer> {
         let bytes = (rows * self.config().hidden_size * size_of::<f32>()) as u64;
         self.gpu.alloc("features", Purpose::Features, bytes)
@@ -89,12 +89,12 @@ impl Model {
         Ok(())
     }
 
-    /// Logits of `rows` rows of the last chunk into the buffer of logits.
+    /// Computes the logits of rows of the last chunk into the logits buffer.
     pub(super) async fn run_head(&self, rows: Range<usize>) -> Result<()> {
         let work = self.work()?;
         let row_bytes = (self.config().hidden_size * size_of::<f32>()) as u64;
         let mut recording = self.gpu.recording();
-        // Bindings start at multiples of 256 bytes, rows may not: gather them at the start of a buffer first.
+        // Bindings begin at multiples of 256 bytes and rows need not, so the rows are first gathered at the beginning of a buffer.
         let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
         let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes); // [rows, hidden]
         recording.copy(work.x.slice(range), gathered.clone());
@@ -104,27 +104,26 @@ impl Model {
         self.gpu.run_in_pieces("head", recording, &mut || Ok(())).await
     }
 
-    /// Where the next token is drawn: its logits `[vocab]`, and the step buffer that it is written to. [`Error::Internal`] before the
-    /// first pass.
+    /// Logits of the next token, `[vocab]`, and the step buffer that the draw writes. [`Error::Internal`] before the first pass.
     pub fn logits_and_step(&self) -> Result<(Slice, Slice)> {
         let work = self.work()?;
         let bytes = (self.config().vocab_size * size_of::<f32>()) as u64;
         Ok((work.logits.slice(0..bytes), work.step.all()))
     }
 
-    /// As [`Self::logits_and_step`], with the logits of all rows that there is room for. `// [rows, vocab]`
+    /// Like [`Self::logits_and_step`], with the logits of all rows. `// [rows, vocab]`
     pub(super) fn all_logits_and_step(&self) -> Result<(Slice, Slice)> {
         let work = self.work()?;
         Ok((work.logits.all(), work.step.all()))
     }
 
-    /// States where the next step starts; its token may still be drawn before it. Fails as [`Gpu::write`].
+    /// Sets the header of the next step, whose token may still be drawn before it. Fails like [`Gpu::write`].
     pub fn start_steps(&mut self, state: &State, header: StepHeader) -> Result<()> {
-        // A draw comes first, and counts the entry up.
+        // The draw runs first and increments the entry.
         self.write_step(state, header, 2)
     }
 
-    /// Writes the header of the step buffer, and what [`Self::update_tables`] does of `rows` rows from the header's entry on.
+    /// Writes the header of the step buffer, and its tables for `rows` rows from the header's entry.
     pub(super) fn write_step(&mut self, state: &State, header: StepHeader, rows: usize) -> Result<()> {
         self.ensure_workspace()?;
         let work = self.work.as_mut().ok_or_else(no_pass)?;
@@ -143,10 +142,10 @@ impl Model {
         self.gpu.write(&work.step, 0, bytemuck::cast_slice(&words))
     }
 
-    /// Has the step buffer hold the rotations of these entries, and the pages of `state`. What it holds is not written again.
+    /// Updates the rope table and the page table of the step buffer, and writes only what changed.
     pub(super) fn update_tables(&mut self, state: &State, entry: usize, rows: usize) -> Result<()> {
         let work = self.work.as_mut().ok_or_else(no_pass)?;
-        // The rest of the header stays: the GPU may have counted it up since it was written.
+        // The rest of the header is kept: the GPU may have incremented it.
         let write = |word: usize, words: &[u32]| {
             let first = (word * size_of::<u32>()) as u64;
             if words.is_empty() { Ok(()) } else { self.gpu.write(&work.step, first, bytemuck::cast_slice(words)) }
@@ -166,21 +165,21 @@ impl Model {
         Ok(())
     }
 
-    /// Readies the recording of the step at `entry`, which the state must have room for. It serves until its [`StepHeader`] names an
-    /// entry beyond, as the caller counts them. Fails as [`Gpu::prepare`] and [`Gpu::write`].
+    /// Prepares the step at `entry`, for which the state must have room. The recording can be repeated until the entry of its [`StepHeader`],
+    /// counted by the caller, is beyond that room. Fails like [`Gpu::prepare`] and [`Gpu::write`].
     pub fn prepared_step(&mut self, state: &State, entry: usize) -> Result<&Prepared> {
         self.update_tables(state, entry, 1)?;
         self.prepared(state, 1, Form::step(entry, 1))
     }
 
-    /// Has recurrent layers find the state that the next pass begins with. Before every pass, and behind [`Self::ensure_workspace`].
+    /// Brings recurrent states up to date. Needed before every pass, after [`Self::ensure_workspace`].
     pub(super) fn catch_up(&self, state: &State) -> Result<()> {
         state.catch_up(&self.gpu, |recording, rows| {
             self.decoder.bring_forward(recording, rows, state, &self.work()?.attn.all())
         })
     }
 
-    /// The prepared recording of a step of these rows and form over `state`.
+    /// The prepared recording of a step of `rows` rows over `state`.
     pub(super) fn prepared(&mut self, state: &State, rows: usize, form: Form) -> Result<&Prepared> {
         self.catch_up(state)?;
         let (place, key) = (state.identity_buffer(), (rows, form, state.pictures_key()));
@@ -199,7 +198,7 @@ impl Model {
         Ok(&self.steps[index].1)
     }
 
-    /// Records a step: of the token in the step buffer, or of so many tokens in `work.sources`, with the verdict about drafts.
+    /// Records a step of the token in the step buffer, or of several tokens in `work.sources` with the verification of drafts.
     pub(super) fn record_step(&self, state: &State, rows: usize, form: Form) -> Result<Recording> {
         let mut recording = Recording::on(self.gpu.kernel_config());
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
@@ -208,12 +207,12 @@ impl Model {
     }
 }
 
-/// Whether a rope table has the rows of `rows` entries of `state` from `entry` on.
+/// Returns true if a rope table covers `rows` entries of `state` from `entry`.
 fn covers((table, known): &(Range<usize>, Positions), state: &State, entry: usize, rows: usize) -> bool {
     table.start <= entry && entry + rows <= table.end && known == state.positions()
 }
 
-/// Positions of entries on three axes. `// [entries, 3]`
+/// Positions of entries on the three axes. `// [entries, 3]`
 fn positions(state: &State, entries: Range<usize>) -> Vec<[usize; 3]> {
     entries.map(|entry| state.positions().of(entry)).collect()
 }

@@ -1,4 +1,4 @@
-//! What the rows of a chunk start from: tokens, and pictures, which the state has to know of.
+//! Inputs of a chunk: tokens, and pictures, which are also announced to the state.
 
 use super::forward::Model;
 use super::language::{Features, Input};
@@ -7,7 +7,7 @@ use crate::kernels::embed_rows::FEATURE;
 use crate::state::{ConversationState, State};
 
 impl Model {
-    /// Has the pass see the picture that it begins with. Inputs behind the first that are pictures as well are there in vain.
+    /// Binds the picture at the start of the pass. Further picture inputs are padding and are ignored.
     pub(super) async fn show_picture(
         &self,
         state: &mut State,
@@ -23,13 +23,13 @@ impl Model {
         state.show_picture(&self.gpu, rows, self.rows.prompt).await
     }
 
-    /// What the rows of a chunk start from, as the device reads it.
+    /// Source words of the rows of a chunk, as kernels read them.
     pub(super) fn sources(&self, inputs: &[Input], features: Option<&Features>) -> Result<Vec<u32>> {
         if inputs.is_empty() || inputs.len() > self.rows.prompt {
             return Err(Error::Internal { detail: format!("a chunk of {} inputs", inputs.len()) });
         }
         let rows = features.map_or(0, |features| features.rows);
-        // Where pictures have layers of their own, their tokens start from the embedding.
+        // If pictures have layers of their own, their tokens start from the embedding.
         let image_token = self.config().cross.as_ref().map(|cross| cross.image_token_id);
         let source = |input: &Input| match *input {
             Input::Token(id) if (id as usize) < self.config().embedding_rows() => Ok(id),
@@ -41,12 +41,12 @@ impl Model {
     }
 }
 
-/// Tells the state of the pictures that begin among the inputs behind its entries, or went on from before.
+/// Records in the state the pictures that begin among the inputs after its entries, or continue from before.
 pub(super) fn place_pictures(state: &mut State, inputs: &[Input], features: &Features) {
     let first_entry = state.len();
     for (index, input) in inputs.iter().enumerate() {
         let Input::Feature(row) = input else { continue };
-        // Behind the first row it goes on; rows that are there in vain repeat the last one.
+        // Pictures can continue at the first row only; padding repeats the last row.
         if let Some((before, grid)) = features.picture(*row)
             && (index == 0 || before == 0)
             && let Some(first) = (first_entry + index).checked_sub(before)

@@ -1,4 +1,4 @@
-//! What conversations need of a model.
+//! The interface between conversations and a model.
 
 use std::ops::Range;
 
@@ -10,111 +10,111 @@ use crate::sampling::SamplingOptions;
 use crate::state::ConversationState;
 use crate::state::{Outline, Part};
 
-/// What starts one row of the decoder.
+/// Input of one row of the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// The embedding of a token.
     Token(u32),
-    /// A row of the features given along.
+    /// A row of the features passed with the inputs.
     Feature(u32),
 }
 
-/// Pictures as the decoder sees them. `// [rows, hidden]`
+/// Pictures as inputs of the decoder. `// [rows, hidden]`
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// The rows, one a picture token.
+    /// Rows, one for each picture token.
     pub buffer: Buffer,
-    /// How many there are.
+    /// Number of rows.
     pub rows: usize,
-    /// Rows that a token has: [`crate::families::Pictures::rows_of_token`].
+    /// Rows for each token: [`crate::families::Pictures::rows_of_token`].
     pub of_token: usize,
-    /// Of each picture its first row, and its grid; in the order of their rows.
+    /// First row and grid of each picture, in order.
     pub pictures: Vec<(u32, ImageGrid)>,
 }
 
 impl Features {
-    /// The picture that a row is the first one of a token of: how many of its tokens come before, and its grid.
+    /// The picture token whose first row this is: the number of the picture's tokens before it, and the picture's grid.
     pub(super) fn picture(&self, row: u32) -> Option<(usize, ImageGrid)> {
         let (first, grid) = self.pictures.iter().rev().find(|(first, _)| *first <= row)?;
         Some(((row - first) as usize / self.of_token.max(1), *grid))
     }
 }
 
-/// Rows that passes over drafts have: each count has kernels of its own.
+/// Numbers of rows in passes over drafts; each has its own kernels.
 pub const DRAFT_ROWS: [usize; 2] = [4, accept::MAX_ROWS];
 
-/// Where the logits of the next token are.
+/// Location of the logits of the next token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogitsAt {
-    /// A row of the last chunk, whose logits are still to be computed.
+    /// A row of the last chunk, whose logits are not computed yet.
     Chunk(usize),
     /// A row of the last step or pass over drafts.
     Step(usize),
 }
 
-/// Fills in the tokens that may come next, a bit each. Called while the device computes their logits.
+/// Fills in the mask of allowed tokens, one bit for each. Called while the device computes their logits.
 pub type MaskFn<'a> = &'a mut dyn FnMut(&mut [u32]) -> Result<()>;
 
-/// What a pass over drafts came to.
+/// Result of a pass over drafts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Rows of the pass that count: the first, and one for each draft that was right.
+    /// Accepted rows of the pass: the first, and one for each accepted draft.
     pub kept: usize,
-    /// The token behind them.
+    /// The token after them.
     pub token: u32,
 }
 
-/// One of several conversations that are continued together.
+/// A row of a batch: one conversation.
 #[derive(Debug)]
 pub struct BatchRow<'a, S, D> {
-    /// Of the entries before `token`; there must be room for one more.
+    /// State with the entries before `token`, and room for one more.
     pub state: &'a mut S,
-    /// How its tokens are drawn.
+    /// Sampling of its tokens.
     pub draw: &'a mut D,
-    /// The token drawn last, which is known.
+    /// The known last token.
     pub token: u32,
     /// Tokens drawn so far.
     pub drawn: usize,
 }
 
-/// A model that continues conversations, each of which has a state of its own. Work is submitted in order; what a method says that it
-/// waits for is done when it returns, other work may still be under way. Every method fails with what the device says.
+/// A model that continues conversations. Work is submitted in order. A method that waits says so; other submitted work may still be running
+/// when it returns. All methods fail with the errors of the device.
 #[allow(async_fn_in_trait, reason = "everything here runs on one thread")]
 pub trait LanguageModel {
-    /// What it keeps of a conversation.
+    /// State of a conversation.
     type State: ConversationState + std::fmt::Debug;
     /// The sampling of one answer.
     type Draw;
 
-    /// Tokens of the vocabulary.
+    /// Vocabulary size.
     fn vocab_size(&self) -> usize;
 
-    /// Most rows of a chunk.
+    /// Largest number of rows in a chunk.
     fn chunk_rows(&self) -> usize;
 
-    /// The state of a conversation that has not begun.
+    /// The state of an empty conversation.
     fn new_state(&self) -> Result<Self::State>;
 
-    /// Makes room for `rows` more entries. If there is none, the state is as it was: [`crate::Error::ContextOverflow`] or
+    /// Reserves memory for `rows` more entries. On failure the state is unchanged: [`crate::Error::ContextOverflow`] or
     /// [`crate::Error::OutOfMemory`].
     async fn reserve(&mut self, state: &mut Self::State, rows: usize) -> Result<()>;
 
-    /// Computes a chunk of at most [`Self::chunk_rows`] rows behind the entries of `state`. `features` are the rows that
-    /// [`Input::Feature`] counts. [`crate::Error::InvalidRequest`] for a token outside the vocabulary.
+    /// Computes a chunk of at most [`Self::chunk_rows`] rows after the entries of `state`. [`Input::Feature`] refers to rows of `features`.
+    /// [`crate::Error::InvalidRequest`] for a token outside the vocabulary.
     async fn forward(&mut self, state: &mut Self::State, inputs: &[Input], features: Option<&Features>) -> Result<()>;
 
     /// Logits of rows of the last chunk. `// [rows, vocab]`
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
 
-    /// Logits that the last draw was made from, a row of the last step or pass over drafts, without bias and penalties, while nothing has
-    /// been submitted behind it. `// [vocab]`
+    /// Logits of the last draw, a row of the last step or pass over drafts, without bias and penalties. Valid until more work is submitted. `//
+    /// [vocab]`
     async fn drawn_logits(&mut self, row: usize) -> Result<Vec<f32>>;
 
-    /// Waits until everything submitted has run.
+    /// Waits until all submitted work has run.
     async fn wait_idle(&mut self) -> Result<()>;
 
-    /// Begins to draw the tokens behind the entries of `state`, of which `drawn` are the answer so far: submits the draw of the next
-    /// one, among those of `mask` if there is one. [`crate::Error::InvalidRequest`] for options out of range.
+    /// Begins an answer whose tokens so far are `drawn`: submits the draw of the token after the entries of `state`, from `mask` if there is
+    /// one. [`crate::Error::InvalidRequest`] for options out of range.
     async fn begin(
         &mut self,
         state: &Self::State,
@@ -124,8 +124,7 @@ pub trait LanguageModel {
         mask: Option<MaskFn<'_>>,
     ) -> Result<Self::Draw>;
 
-    /// Submits the draw of the next token among those of `mask`, where `drawn` tokens have been drawn, for a draw that has begun with a
-    /// mask.
+    /// Submits the draw of the next token from `mask`, after `drawn` tokens, for a draw that began with a mask.
     fn draw_among(
         &mut self,
         state: &Self::State,
@@ -135,33 +134,32 @@ pub trait LanguageModel {
         mask: MaskFn<'_>,
     ) -> Result<()>;
 
-    /// Submits the step of the token drawn last, which need not be known yet, and the draw behind it. There must be room for its entry.
+    /// Submits the step of the last drawn token, which need not be known yet, and the next draw. The state must have room for its entry.
     fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
 
-    /// Waits for the first draw that nobody has waited for. [`crate::Error::Gpu`] for logits that are no numbers.
+    /// Waits for the first draw that has not been read. [`crate::Error::Gpu`] for logits that are not finite.
     async fn read_token(&mut self, draw: &mut Self::Draw) -> Result<u32>;
 
-    /// Submits a pass over tokens that are known, as many as [`Self::draft_rows`] allows, without a draw. There must be room for them, and
-    /// all of them count as entries of `state` until it goes back behind them.
+    /// Submits a pass over at most [`Self::draft_rows`] known tokens without a draw. The state must have room for them; they count as entries
+    /// until it is rewound.
     fn forward_known(&mut self, state: &mut Self::State, inputs: &[u32]) -> Result<()>;
 
-    /// Submits the step of a token that is known, without a draw.
+    /// Submits the step of a known token without a draw.
     fn replay(&mut self, state: &mut Self::State, token: u32) -> Result<()>;
 
-    /// States that the next step is that of `token`, which is known, where `drawn` tokens have been drawn: after [`Self::replay`] in the
-    /// middle of an answer.
+    /// Sets the known token `token` as the next one to step, after `drawn` tokens. Used after [`Self::replay`] in the middle of an answer.
     fn resume(&mut self, state: &mut Self::State, draw: &mut Self::Draw, token: u32, drawn: usize) -> Result<()>;
 
-    /// The most rows, up to `most`, of a pass over drafts behind the entries of `state` that rounds as single steps do; `None` where
-    /// there is no memory for one.
+    /// The largest number of rows, up to `most`, of a pass over drafts after the entries of `state` that rounds like single steps; `None`
+    /// without memory for one.
     fn draft_rows(&self, state: &Self::State, most: usize) -> Option<usize>;
 
-    /// Whether passes over so many rows give what steps give on this device, found out when it is first asked. `inputs` are a token that
-    /// is known and drafts behind it; afterwards the state and what the next step starts from are as before.
+    /// Returns true if passes over `inputs.len()` rows give the results of single steps on this device, which is tested once. `inputs` are a
+    /// known token and drafts. The state and the input of the next step are unchanged afterwards.
     async fn drafts_match_steps(&mut self, state: &mut Self::State, inputs: &[u32], drawn: usize) -> Result<bool>;
 
-    /// Computes a token that is known and drafts behind it, and judges the drafts by the likeliest tokens. All rows count as entries of
-    /// `state` until it goes back behind them. `None` if the logits were no numbers: then nothing counts, and a step tells more.
+    /// Computes a known token and drafts after it, and verifies the drafts by greedy choice. All rows count as entries of `state` until it is
+    /// rewound. Returns `None` for logits that are not finite; then no row counts, and a single step reports the error.
     async fn verify(
         &mut self,
         state: &mut Self::State,
@@ -170,31 +168,31 @@ pub trait LanguageModel {
         drawn: usize,
     ) -> Result<Option<Verdict>>;
 
-    /// The most conversations that [`Self::batch_step`] takes; 1 for a model that continues one alone.
+    /// The most rows of [`Self::batch_step`]; 1 if batches are not supported.
     fn max_batch(&self) -> usize;
 
-    /// Whether so many conversations at once are continued as each is alone, on this device: found out when it is first asked. States are
-    /// as before.
+    /// Returns true if a batch of this size gives the results of single steps on this device, which is tested once. The states are unchanged
+    /// afterwards.
     async fn batch_matches_single(&mut self, rows: &mut [BatchRow<'_, Self::State, Self::Draw>]) -> Result<bool>;
 
-    /// Takes the step of the last token of each of some conversations, two at least, and draws the next one of each, or says why there is
-    /// none for it. Their draws have begun, and nothing is submitted behind them.
+    /// Steps the last token of at least two conversations and draws the next token of each, or returns an error for it. Their draws must have
+    /// begun, without pending submissions.
     async fn batch_step(&mut self, rows: &mut [BatchRow<'_, Self::State, Self::Draw>]) -> Result<Vec<Result<u32>>>;
 
-    /// What can be written down of a state.
+    /// The outline of what can be stored of a state.
     fn outline(&self, state: &Self::State) -> Outline;
 
-    /// The parts of a state, in the order in which they are written. [`crate::Error::Io`] where they would take more bytes than `most`, and for
-    /// an outline that is no state's of this model.
+    /// The parts of a state, in the order in which they are written. [`crate::Error::Io`] if they have more than `most` bytes, and for an
+    /// outline that no state of this model has.
     fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>>;
 
     /// The bytes of a part.
     async fn read_part(&mut self, state: &Self::State, part: &Part) -> Result<Vec<u8>>;
 
-    /// A state of this outline, whose [parts](Part::is_of) are to be written before it is used. Fails as [`Self::reserve`], and where there is
+    /// A state with this outline, whose [parts](Part::is_of) must be written before it is used. Fails like [`Self::reserve`], and if there is
     /// no room for its pictures.
     async fn restore(&mut self, outline: &Outline) -> Result<Self::State>;
 
-    /// Writes a part of a state that [`Self::restore`] made, and waits for it. The part may be one of a longer state.
+    /// Writes a part of a state made by [`Self::restore`] and waits for it. The part may belong to a longer state.
     async fn write_part(&mut self, state: &mut Self::State, part: &Part, bytes: &[u8]) -> Result<()>;
 }

@@ -1,6 +1,6 @@
-//! A decoder at work on a device: passes over chunks of a prompt, steps, drafts, logits and draws.
+//! A decoder on a device: chunks of a prompt, steps, drafts, logits and draws.
 //!
-//! [`LanguageModel`] is what conversations need of it, so that everything above can be tested with a model on the CPU.
+//! [`LanguageModel`] is its interface for conversations, so that everything above can be tested with a model on the CPU.
 
 mod batch;
 mod drafts;

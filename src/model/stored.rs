@@ -1,4 +1,4 @@
-//! States of conversations as bytes: how they are brought from the device and back, in pieces no larger than the logits that are read anyway.
+//! Transfer of conversation states between the device and files, in pieces no larger than the logits that are read anyway.
 
 use super::forward::Model;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::gpu::Slice;
 use crate::state::{Outline, Part, State};
 
 impl Model {
-    /// Bytes that are on their way at a time: the plan counts as many for the logits of a prompt.
+    /// Bytes transferred at a time; the plan counts as many for the logits of a prompt.
     fn piece(&self) -> u64 {
         (self.rows.head * self.config().vocab_size * size_of::<f32>()) as u64
     }
@@ -38,7 +38,7 @@ impl Model {
             let (own, rest) = bytes.split_at_checked(piece.bytes as usize).unwrap_or((bytes, &[]));
             under_way += piece.bytes;
             if under_way > self.piece() {
-                // The queue keeps a copy until it has been carried out.
+                // The queue keeps a copy until it has run.
                 self.gpu.wait_idle().await?;
                 under_way = piece.bytes;
             }

@@ -1,4 +1,4 @@
-//! Work to look at and to time: what a token and a prompt take of a device, over a model's own weights.
+//! Work for autotuning and benchmarks: steps and prompts over a model's own weights.
 
 use super::forward::Model;
 use crate::config::LayerKind;
@@ -9,17 +9,17 @@ use crate::layers::step::StepHeader;
 use crate::layers::{Form, Pass};
 use crate::state::State;
 
-/// Bytes of weights that a step's trial reads: more than caches hold, some milliseconds for a small GPU.
+/// Bytes of weights that an autotune run of a step reads: more than caches hold, and some milliseconds on a small GPU.
 const STEP_BYTES: u64 = 256 << 20;
-/// Tokens of a prompt's trial at most: the rows of the largest tile.
+/// Largest number of tokens in an autotune run of a prompt: the rows of the largest tile.
 const PROMPT_TOKENS: usize = 128;
-/// Entries that a trial of attention reads at most: a short context is little of a token or a prompt.
+/// Largest number of entries in an autotune run of attention; attention to a short context is a small part of a token or a prompt.
 const ENTRIES: usize = 1024;
 
 impl Model {
-    /// Readies work that tells variants of `group` apart, over this model's weights: some layers of a step or one of a prompt, or their
-    /// attention alone at the end of a long context. It may be run any number of times. What it computes means nothing and stays in
-    /// `state`, which must be of no conversation. Fails as [`super::LanguageModel::forward`].
+    /// Prepares work over this model's weights that shows differences between variants of `group`: some layers of a step, one layer of a
+    /// prompt, or their attention alone at the end of a long context. It can be repeated any number of times. Its results are meaningless and
+    /// stay in `state`, which must not belong to a conversation. Fails like [`super::LanguageModel::forward`].
     pub async fn trial(&mut self, state: &mut State, group: TuningGroup, config: KernelConfig) -> Result<Prepared> {
         let tokens = PROMPT_TOKENS.min(self.rows.prompt).min(state.context());
         let kinds = &self.config().layers;
@@ -48,7 +48,7 @@ impl Model {
         self.gpu.prepare("trial", &recording)
     }
 
-    /// A step at `entry` of `state`, which must be of no conversation, to be run any number of times. Fails as
+    /// A step at `entry` of `state`, which must not belong to a conversation; it can be repeated any number of times. Fails like
     /// [`super::LanguageModel::forward`].
     pub async fn record_step_at(&mut self, state: &mut State, entry: usize) -> Result<Recording> {
         let gpu = self.gpu.clone();
@@ -58,7 +58,7 @@ impl Model {
         self.record_step(state, 1, Form::step(entry, 1))
     }
 
-    /// The chunks of a prompt of so many tokens from the beginning of `state`, which must be of no conversation. Fails as
+    /// The chunks of a prompt of `tokens` tokens from the beginning of `state`, which must not belong to a conversation. Fails like
     /// [`super::LanguageModel::forward`].
     pub async fn record_prompt(&mut self, state: &mut State, tokens: usize) -> Result<Vec<Recording>> {
         let (gpu, most) = (self.gpu.clone(), self.rows.prompt.min(tokens));

@@ -1,5 +1,5 @@
-//! What may be asked of the choice of a token, and what logits say of tokens: log probabilities of the model's own distribution, without
-//! temperature, bias or filter. The choice itself is made on the GPU: [`crate::kernels::sample`]; [`crate::reference::sample`] defines it.
+//! Sampling options, and log probabilities of the model's own distribution, without temperature, bias or filter. Tokens are drawn on the GPU by
+//! [`crate::kernels::sample`]; [`crate::reference::sample`] is the definition.
 
 mod defaults;
 pub mod options;
@@ -9,7 +9,7 @@ pub use options::SamplingOptions;
 
 use std::cmp::Ordering;
 
-/// The `n` likeliest tokens with their log probabilities, likeliest first; of equals the lower id first.
+/// The `n` most likely tokens with their log probabilities, most likely first; for equal probabilities, the lower id first.
 ///
 /// Sums are in f64. A logit of minus infinity has log probability minus infinity; NaN anywhere makes all results NaN.
 pub fn log_softmax_top(logits: &[f32], n: usize) -> Vec<(u32, f32)> {
@@ -35,7 +35,7 @@ pub fn logprob(logits: &[f32], id: u32) -> f32 {
     }
 }
 
-/// Gives the log probability of any one logit.
+/// Returns a function from a logit to its log probability.
 fn log_softmax(logits: &[f32]) -> impl Fn(f32) -> f32 {
     let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();

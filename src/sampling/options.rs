@@ -1,33 +1,34 @@
-//! What a caller may ask of the sampler.
+//! Sampling options of a request.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
-/// How the next token is chosen. Names and ranges are the OpenAI API's; `top_k` and `min_p` are the usual additions.
+/// Options of the choice of tokens. Names and ranges are those of the OpenAI API; `top_k` and `min_p` are common additions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingOptions {
-    /// Divides the logits, 0 to 2. At 0 the likeliest token is always taken.
+    /// Divisor of the logits, 0 to 2. At 0 the most likely token is always chosen.
     pub temperature: f32,
-    /// Only this many of the likeliest tokens, at least 1.
+    /// Number of most likely tokens to choose from, at least 1.
     pub top_k: Option<usize>,
-    /// Only the likeliest tokens that together reach this probability, 0 to 1. At least one token stays.
+    /// Only the most likely tokens that together reach this probability are candidates, 0 to 1. At least one token remains.
     pub top_p: f32,
-    /// Only tokens at least this likely as a share of the likeliest one, 0 to 1.
+    /// Only tokens with at least this share of the highest probability are candidates, 0 to 1.
     pub min_p: f32,
     /// Equal seeds give equal draws.
     pub seed: u64,
-    /// Taken off a token's logit for every time it was sampled, -2 to 2.
+    /// Subtracted from a token's logit for each time it was sampled, -2 to 2.
     pub frequency_penalty: f32,
-    /// Taken off a token's logit once it was sampled, -2 to 2.
+    /// Subtracted from a token's logit if it was sampled before, -2 to 2.
     pub presence_penalty: f32,
     /// Added to the logits of single tokens, -100 to 100.
     pub logit_bias: BTreeMap<u32, f32>,
-    /// Whether log probabilities are told: of each token of the answer and of so many of the likeliest, at most [`MAX_TOP_LOGPROBS`].
+    /// Number of most likely tokens with log probabilities to return for each token, at most [`MAX_TOP_LOGPROBS`]; `None` for no log
+    /// probabilities.
     pub logprobs: Option<usize>,
 }
 
-/// Most of the likeliest tokens that are told for each token.
+/// Largest number of most likely tokens for each token.
 pub const MAX_TOP_LOGPROBS: usize = 20;
 
 impl Default for SamplingOptions {
@@ -48,17 +49,17 @@ impl Default for SamplingOptions {
 }
 
 impl SamplingOptions {
-    /// Whether logits are changed before tokens are chosen: by bias or penalties.
+    /// Returns true if bias or penalties change logits.
     pub fn adjusts(&self) -> bool {
         !self.logit_bias.is_empty() || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0
     }
 
-    /// Whether some tokens are left out because others are likelier.
+    /// Returns true if filters exclude tokens.
     pub fn filters(&self) -> bool {
         self.temperature > 0.0 && (self.top_k.is_some() || self.top_p < 1.0 || self.min_p > 0.0)
     }
 
-    /// Checks every field against its range; [`Error::InvalidRequest`] names one that is outside.
+    /// Checks every field against its range; [`Error::InvalidRequest`] names a field that is out of range.
     pub fn validate(&self) -> Result<()> {
         let ranges = [
             ("temperature", self.temperature, 0.0, 2.0),

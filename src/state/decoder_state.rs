@@ -1,4 +1,4 @@
-//! The state of a conversation: a list of pages, and what recurrent layers remember.
+//! The state of a conversation: a list of pages, and the states of recurrent layers.
 
 use std::ops::Range;
 
@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Recording};
 use crate::kernels::cache::PAGE;
 
-/// Bytes that the full context of a small model may take before 32-bit floats are too dear for it.
+/// Largest size in bytes for which 32-bit floats hold the full context by default.
 const AFFORDABLE: u64 = 64 << 20;
 
-/// The states of a decoder's layers.
+/// The states of all layers of a decoder.
 #[derive(Debug)]
 pub struct State {
     pub(super) pool: Pool,
-    /// Its pages.
+    /// Identifier of its page list in the pool.
     pub(super) list: u64,
     context: usize,
     pub(super) positions: Positions,
@@ -39,8 +39,8 @@ impl State {
         Self { pool: pool.clone(), list, context, positions: Positions::default(), recurrent }
     }
 
-    /// An empty state with a pool of its own, which has memory for `room` entries, for passes of `rows` rows over drafts, and for the largest
-    /// picture, if pictures have keys of their own. Fails as [`Allocator::alloc`].
+    /// An empty state with a pool of its own that has memory for `room` entries, for passes of `rows` rows over drafts, and for the largest
+    /// picture, if pictures have their own keys. Fails like [`Allocator::alloc`].
     pub fn with_room(
         gpu: &dyn Allocator,
         config: &TextConfig,
@@ -56,14 +56,14 @@ impl State {
         Ok(state)
     }
 
-    /// Bytes that an entry takes, in all layers together.
+    /// Bytes of one entry in all layers.
     pub fn entry_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
         let head_bytes: u64 = precision.head_bytes(config.head_dim).iter().sum();
         (config.count(LayerKind::FullAttention) * config.num_key_value_heads) as u64 * head_bytes
     }
 
-    /// Bytes of the keys and values of so many rows of pictures, of all conversations together, where those of `at_once` rows are computed at a
-    /// time; beyond those of the one picture that [`Self::with_room`] has room for.
+    /// Bytes of the keys and values of `rows` picture rows, of all conversations together and computed `at_once` at a time, in addition to the
+    /// one picture for which [`Self::with_room`] has room.
     pub fn further_picture_bytes(config: &TextConfig, precision: KvPrecision, rows: usize, at_once: usize) -> u64 {
         config.cross.as_ref().map_or(0, |cross| {
             let one = store_bytes(config, precision, cross.picture_rows);
@@ -71,29 +71,29 @@ impl State {
         })
     }
 
-    /// Bytes by way of which a page is copied.
+    /// Bytes of the staging buffer through which a page is copied.
     pub fn copy_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
         let head_bytes = precision.head_bytes(config.head_dim).into_iter().max().unwrap_or(0);
         (config.num_key_value_heads * COPIED) as u64 * head_bytes
     }
 
-    /// Bytes of what recurrent layers remember, however many entries there are.
+    /// Bytes of the recurrent layers' states, whatever the number of entries.
     pub fn recurrent_bytes(config: &TextConfig) -> u64 {
         Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.bytes())
     }
 
-    /// Bytes of what recurrent layers remember of a conversation that rests.
+    /// Bytes of the recurrent layers' states of an idle conversation.
     pub fn idle_bytes(config: &TextConfig) -> u64 {
         Recurrent::new(config, 1).map_or(0, |recurrent| recurrent.idle_bytes())
     }
 
-    /// The precision where nobody asks for one: 32-bit floats if the whole context is cheap even so, else 16-bit ones.
+    /// The default precision: 32-bit floats if the whole context is small, otherwise 16-bit floats.
     pub fn default_precision(config: &TextConfig, context: usize) -> KvPrecision {
         let bytes = (context as u64).saturating_mul(Self::entry_bytes(config, KvPrecision::F32));
         if bytes <= AFFORDABLE { KvPrecision::F32 } else { KvPrecision::F16 }
     }
 
-    /// The most entries it may ever hold.
+    /// The largest number of entries.
     pub fn context(&self) -> usize {
         self.context
     }
@@ -107,13 +107,13 @@ impl State {
         self.pool.layer(self.list, index).ok_or_else(no_layer)
     }
 
-    /// The pages that hold its entries, and those that were reserved for more.
+    /// The pages that hold its entries, and pages reserved for more.
     pub(crate) fn pages(&self) -> Vec<u32> {
         self.pool.pages(|pages| pages.list(self.list).to_vec())
     }
 
-    /// Makes room for `entries` more. If there is none, all entries are still held: [`Error::ContextOverflow`],
-    /// [`Error::OutOfMemory`], or as [`Gpu::flush_errors`] and [`Gpu::read`].
+    /// Reserves memory for `entries` more. On failure all entries are kept: [`Error::ContextOverflow`], [`Error::OutOfMemory`], or the errors
+    /// of [`Gpu::flush_errors`] and [`Gpu::read`].
     pub async fn reserve(&mut self, gpu: &Gpu, entries: usize) -> Result<()> {
         let needed = self.len().saturating_add(entries);
         if needed > self.context {
@@ -122,24 +122,24 @@ impl State {
         self.pool.reserve(gpu, self.list, entries).await
     }
 
-    /// Has the next pass begin with a picture that has keys and values of its own. What others see may be lost; fails with
-    /// [`Error::BudgetTooSmall`] or as [`Gpu::flush_errors`].
+    /// Announces that the next pass begins with a picture that has its own keys and values. Other conversations may lose their pictures to it.
+    /// Fails with [`Error::BudgetTooSmall`] or like [`Gpu::flush_errors`].
     pub(crate) async fn show_picture(&mut self, gpu: &Gpu, features: Range<usize>, at_once: usize) -> Result<()> {
         let picture = NewPicture { entry: self.len(), features, at_once };
         self.pool.show_picture(gpu, self.list, &picture).await
     }
 
-    /// Which pictures are in sight: recordings of steps serve for these only.
+    /// Cache key: prepared step recordings are valid only for this set of visible pictures.
     pub(crate) fn pictures_key(&self) -> u64 {
         self.pool.pictures(|pictures| pictures.pictures_key(self.list))
     }
 
-    /// What the rotations of entries stand for.
+    /// Rope positions of the entries.
     pub(crate) fn positions(&self) -> &Positions {
         &self.positions
     }
 
-    /// States that a picture of such a grid begins at an entry, of a model that gives pictures positions of their own.
+    /// Records that a picture with this grid begins at an entry, for models that give pictures their own positions.
     pub(crate) fn place_picture(&mut self, entry: usize, grid: ImageGrid) {
         self.positions.place(entry, grid);
     }
@@ -151,20 +151,20 @@ impl State {
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
-    /// Counts rows of a pass over drafts. Until the next pass it can be gone back behind any of them.
+    /// Counts the rows of a pass over drafts. Until the next pass, the state can be rewound to any of them.
     pub fn advance_drafts(&mut self, rows: usize) {
         self.recurrent.iter().for_each(|recurrent| recurrent.advance_drafts(rows));
         self.pool.pictures(|pictures| pictures.mark_computed(self.list));
         self.pool.pages(|pages| pages.advance(self.list, rows));
     }
 
-    /// Counts rows of a pass that failed and may have been computed in part: a recurrence has to go back behind them.
+    /// Counts the rows of a failed pass that may have been computed in part: a recurrent state must be rewound to before them.
     pub(crate) fn mark_partial(&mut self, rows: usize) {
         self.recurrent.iter().for_each(|recurrent| recurrent.advance(rows));
     }
 
-    /// Has recurrent layers find the state that the next pass begins with, by what `bring_forward` records of so many rows of the last pass over
-    /// drafts. Before every pass.
+    /// Brings recurrent states up to date before a pass. `bring_forward` records the replay of the given number of rows of the last pass over
+    /// drafts.
     pub(crate) fn catch_up(
         &self,
         gpu: &Gpu,
@@ -173,12 +173,12 @@ impl State {
         self.recurrent.as_ref().map_or(Ok(()), |recurrent| recurrent.catch_up(gpu, bring_forward))
     }
 
-    /// What recurrent layers remember, to be [put back](Self::restore_recurrent) behind passes of which nothing is to be left. Behind [`Self::catch_up`].
+    /// A copy of the recurrent states, for [`Self::restore_recurrent`] after passes that must leave no trace. Requires [`Self::catch_up`].
     pub(crate) fn save_recurrent(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
         self.recurrent.as_ref().map_or(Ok(None), |recurrent| recurrent.save(gpu))
     }
 
-    /// Goes back to the `entries` behind which `copy` was set aside.
+    /// Rewinds to `entries`, the length at which `copy` was made.
     pub(crate) fn restore_recurrent(&mut self, gpu: &Gpu, entries: usize, copy: Option<&Buffer>) -> Result<()> {
         if let (Some(recurrent), Some(copy)) = (&self.recurrent, copy) {
             recurrent.put_back(gpu, copy, entries)?;
@@ -187,7 +187,7 @@ impl State {
         Ok(())
     }
 
-    /// A buffer that tells the states of a model from others: a prepared recording that binds it works on this state.
+    /// A buffer that identifies the state: a prepared recording that binds it works on this state only.
     pub(crate) fn identity_buffer(&self) -> Option<Buffer> {
         let recurrent = self.recurrent.as_ref().and_then(Recurrent::buffer);
         recurrent.or_else(|| self.pool.first_plane().map(|plane| plane.buffer))
@@ -216,8 +216,8 @@ impl ConversationState for State {
         left
     }
 
-    /// In the same pages, and with the same places that recurrent layers remember: takes no memory. Before one of the two is continued,
-    /// the last page is copied if it is not full.
+    /// Shares the pages and the checkpoints of recurrent layers, so it takes no memory. The last page is copied before one of the two states
+    /// continues, unless it is full.
     fn fork(&self) -> Self {
         let Self { pool, context, positions, .. } = self;
         let list = pool.pages(|pages| pages.fork(self.list));

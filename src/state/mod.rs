@@ -1,9 +1,9 @@
-//! What a model keeps of the entries of a conversation, layer by layer: keys and values of attention. Layers whose state is
-//! not a list of entries (a recurrence, the keys of pictures) are further variants of [`LayerState`].
+//! The state that a model keeps for the entries of a conversation, layer by layer: keys and values of attention, and in [`LayerState`] the
+//! states of layers that are not a list of entries (recurrent layers, keys of pictures).
 //!
-//! The contract, which callers must not be cleverer than: a state only grows, by the rows of the passes that were submitted, and goes
-//! back by [`ConversationState::rewind`], which says how far back it really got. Rows that were computed in vain (padding, drafts that were
-//! wrong, trials) count as long as nobody has gone back behind them: in a recurrence they are part of every later state.
+//! Contract (callers must not rely on more): a state only grows, by the rows of submitted passes, and shrinks by [`ConversationState::rewind`],
+//! which returns how far it was rewound. Rows computed in vain (padding, rejected drafts, autotune runs) count until the state is rewound to
+//! before them, because they are part of every later recurrent state.
 
 mod decoder_state;
 mod outline;
@@ -25,49 +25,48 @@ pub use recurrent::DeltaState;
 
 use crate::kernels::cache::Cache;
 
-/// What one layer keeps.
+/// The state of one layer.
 #[derive(Debug)]
 pub enum LayerState {
     /// Keys and values of every entry, in pages that the step buffer names.
     Kv(Cache),
-    /// What a recurrence remembers of all of them.
+    /// The recurrent state after all entries.
     Delta(DeltaState),
-    /// Keys and values of the pictures in sight; none before the first.
+    /// Keys and values of the visible pictures; none before the first picture.
     Pictures(Option<PictureState>),
 }
 
 /// The states of all layers of one conversation.
 pub trait ConversationState: Sized {
-    /// Entries held: rows of all passes submitted, less those gone back behind.
+    /// Entries held: rows of all submitted passes, less those that were rewound.
     fn len(&self) -> usize;
 
-    /// Whether no entry is held.
+    /// Returns true if no entry is held.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Makes the present one of the places that [`Self::rewind`] gets back to exactly. Whoever is about to compute rows that may turn
-    /// out to be in vain calls it first, but for those of a pass over drafts: behind it there is a way back to each of them. Costs nothing where
-    /// every layer can go back anywhere.
+    /// Makes the current length one to which [`Self::rewind`] returns exactly. To be called before computing rows that may be discarded, except
+    /// for a pass over drafts, which can be rewound to any of its rows. Free if every layer can be rewound to any entry.
     fn checkpoint(&mut self);
 
-    /// Goes back to `to` entries, or if some layer cannot, to the latest place before. Returns the entries that are left; what lies
-    /// between them and `to` has to be computed again.
+    /// Rewinds to `to` entries, or to the last checkpoint before if a layer cannot. Returns the remaining entries; those up to `to` must be
+    /// computed again.
     fn rewind(&mut self, to: usize) -> usize;
 
-    /// The entries that [`Self::rewind`] would leave.
+    /// The number of entries that [`Self::rewind`] would leave.
     fn rewind_target(&self, to: usize) -> usize;
 
-    /// A state at the entries that [`Self::idle_len`] says: what either of the two is continued by, the other does not see.
+    /// Copy-on-write fork at [`Self::idle_len`] entries; later changes to either state are invisible to the other.
     #[must_use]
     fn fork(&self) -> Self;
 
-    /// Entries that a conversation still holds which nobody goes on with: those of [`Self::make_idle`].
+    /// Entries that an idle conversation still holds, that is, after [`Self::make_idle`].
     fn idle_len(&self) -> usize;
 
-    /// Has the memory of its entries be kept whatever others need, or lets it go.
+    /// Protects the memory of the entries from eviction, or allows eviction again.
     fn pin(&mut self, pinned: bool);
 
-    /// Gives up the memory that only a conversation which goes on needs. Returns the entries that are left.
+    /// Frees the memory that only an active conversation needs. Returns the remaining entries.
     fn make_idle(&mut self) -> usize;
 }

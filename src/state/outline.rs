@@ -1,4 +1,4 @@
-//! What of a conversation's state can be written down, and in which parts.
+//! The parts of a conversation's state that are written to a file.
 
 use std::ops::Range;
 
@@ -6,53 +6,53 @@ use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::kernels::cache::PAGE;
 
-/// Bytes of a part of what recurrent layers remember, at most.
+/// Largest part of a recurrent state in bytes.
 const PIECE: u64 = 1 << 20;
 
-/// What a state holds. Its bytes follow from this and from the model.
+/// Contents of a state. Its size in bytes follows from them and from the model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
     /// Entries.
     pub entries: usize,
-    /// First entries and grids of the pictures with positions of their own.
+    /// First entries and grids of the pictures that have their own positions.
     pub placed: Vec<(usize, ImageGrid)>,
-    /// Entries before the places that recurrent layers remember, increasing; the last one is the end. None without such layers.
+    /// Entries at the checkpoints of recurrent layers, increasing; the last one is the end. Empty without such layers.
     pub places: Vec<usize>,
-    /// Entries of the pictures with keys and values of their own.
+    /// Entries of the pictures that have their own keys and values.
     pub shown: Vec<usize>,
-    /// Rows of those in sight.
+    /// Rows of the visible pictures.
     pub shown_rows: usize,
 }
 
-/// A part of a state: what is written and read at once.
+/// A part of a state, written and read as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Its length.
     pub bytes: u64,
-    /// What it is.
+    /// Contents.
     pub what: Held,
 }
 
-/// What a part holds.
+/// Contents of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
-    /// Keys and values of entries of one page, in one of the layers of attention.
+    /// Keys and values of entries of one page, in one attention layer.
     Entries {
-        /// Which of those layers.
+        /// Index among the attention layers.
         layer: usize,
         /// The entries.
         entries: Range<usize>,
     },
-    /// Some bytes of what recurrent layers remember of a place.
+    /// Some bytes of the recurrent states at a checkpoint.
     Place {
-        /// Which place.
+        /// Index of the checkpoint.
         place: usize,
         /// Its bytes.
         bytes: Range<u64>,
     },
-    /// Keys and values of the pictures in sight, in one of the layers of cross-attention.
+    /// Keys and values of the visible pictures, in one cross-attention layer.
     Pictures {
-        /// Which of those layers.
+        /// Index among the cross-attention layers.
         layer: usize,
         /// Their rows.
         rows: Range<usize>,
@@ -60,7 +60,7 @@ pub enum Held {
 }
 
 impl Part {
-    /// Whether a state of this outline needs it; the part is one of a state that holds at least as much.
+    /// Returns true if a state with this outline needs the part; the part must belong to a state that holds at least as much.
     pub fn is_of(&self, outline: &Outline) -> bool {
         match &self.what {
             Held::Entries { entries, .. } => entries.start < outline.entries,
@@ -71,7 +71,7 @@ impl Part {
 }
 
 impl Outline {
-    /// What is left of it behind the first `to` entries at most.
+    /// The outline after rewinding to at most `to` entries.
     #[must_use]
     pub fn cut(&self, to: usize) -> Self {
         let mut left = self.entries.min(to);
@@ -79,7 +79,7 @@ impl Outline {
         let first = self.shown.first().copied().unwrap_or(usize::MAX);
         let hides_some = self.shown.last().is_some_and(|last| *last >= left);
         if hides_some || shown_rows == 0 {
-            // Other pictures would be in sight, whose keys and values are not there any more.
+            // Other pictures would be visible, whose keys and values no longer exist.
             left = left.min(first);
             (shown, shown_rows) = (Vec::new(), 0);
         }
@@ -93,21 +93,21 @@ impl Outline {
     }
 }
 
-/// What decides how many bytes the states of a model take.
+/// Sizes that determine the bytes of a model's states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
     /// Bytes of an entry in each plane of a layer.
     entry_bytes: Vec<u64>,
-    /// Layers of attention, and of cross-attention.
+    /// Number of attention layers, and of cross-attention layers.
     layers: [usize; 2],
-    /// Bytes of what recurrent layers remember of a place.
+    /// Bytes of the recurrent states at a checkpoint.
     place_bytes: Option<u64>,
-    /// Whether pictures have positions of their own.
+    /// True if pictures have their own positions.
     places_pictures: bool,
 }
 
 impl Shape {
-    /// Of a decoder whose states are held in this precision.
+    /// The shape of a decoder with states in this precision.
     pub fn new(config: &TextConfig, precision: KvPrecision, place_bytes: u64) -> Self {
         let heads = config.num_key_value_heads as u64;
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
@@ -116,12 +116,12 @@ impl Shape {
         Self { entry_bytes, layers, place_bytes, places_pictures: config.rope.sections.is_some() }
     }
 
-    /// Bytes of so many rows of a page in a layer. Scales lie head by head: all of the page's.
+    /// Bytes of `rows` rows of a page in a layer. Scales are stored by head, so they are counted for the whole page.
     fn page_bytes(&self, rows: usize) -> u64 {
         plane_bytes(&self.entry_bytes, rows).sum()
     }
 
-    /// Bytes of so many rows in pages of one of so many layers.
+    /// Bytes of `rows` rows, in pages, in each of `layers` layers.
     fn rows_bytes(&self, rows: usize, layers: usize) -> u64 {
         let rest = if rows.is_multiple_of(PAGE) { 0 } else { self.page_bytes(rows % PAGE) };
         let pages = self.page_bytes(PAGE).saturating_mul((rows / PAGE) as u64);
@@ -138,14 +138,13 @@ impl Shape {
 
     /// The parts of a state, in the order in which they are written.
     ///
-    /// # Errors
-    /// [`Error::Io`] where they would take more bytes than `most`, and for an outline that no state of this model has.
+    /// [`Error::Io`] if the parts have more than `most` bytes, and for an outline that no state of this model has.
     pub fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
         let [layers, cross] = self.layers;
         let fits = self.place_bytes.is_some() != outline.places.is_empty()
             && (cross > 0 || outline.shown.is_empty())
             && (self.places_pictures || outline.placed.is_empty());
-        // Before anything is listed: a list takes no more than what it lists.
+        // Checked before the list is made, which takes no more memory than the parts themselves.
         if !fits || self.bytes(outline) > most {
             return Err(Error::Io { path: "snapshot".into(), reason: "it is of another model".into() });
         }
@@ -174,7 +173,7 @@ impl Shape {
     }
 }
 
-/// Bytes of so many rows of a page in each plane: of keys and values those rows, of scales, which lie head by head, the whole page.
+/// Bytes of `rows` rows of a page in each plane: the rows themselves for keys and values, the whole page for scales, which are stored by head.
 pub(super) fn plane_bytes(entry_bytes: &[u64], rows: usize) -> impl Iterator<Item = u64> {
     entry_bytes.iter().enumerate().map(move |(plane, bytes)| bytes * (if plane < 2 { rows } else { PAGE }) as u64)
 }

@@ -1,14 +1,14 @@
-//! Which pages of a pool the conversations have. No device takes part.
+//! The assignment of a pool's pages to conversations. Independent of the device.
 
 use std::collections::BTreeMap;
 
 use crate::kernels::cache::PAGE;
 
-/// The pages of a pool, and of each conversation the list of those that hold it, in the order of its entries. A page may be in several
-/// lists: then it is not written any more.
+/// The pages of a pool, and for each conversation the list of its pages in the order of its entries. A page that is in several lists is no
+/// longer written.
 #[derive(Debug, Default)]
 pub struct Pages {
-    /// Of each page, how many lists name it.
+    /// Number of lists that contain each page.
     counts: Vec<u32>,
     lists: BTreeMap<u64, List>,
     /// Lists opened and reservations made so far.
@@ -16,35 +16,35 @@ pub struct Pages {
     reserved: u64,
 }
 
-/// What holds a conversation.
+/// The pages of a conversation.
 #[derive(Debug, Clone, Default)]
 struct List {
     pages: Vec<u32>,
     /// Entries.
     len: usize,
-    /// The last reservation.
+    /// Serial number of the last reservation.
     used: u64,
-    /// Whether nothing may be taken from it.
+    /// True if its pages must not be taken.
     pinned: bool,
 }
 
 impl Pages {
-    /// The pages that there are.
+    /// Number of pages.
     pub fn total(&self) -> usize {
         self.counts.len()
     }
 
-    /// Those that are in no list.
+    /// Number of pages in no list.
     pub fn free(&self) -> usize {
         self.counts.iter().filter(|count| **count == 0).count()
     }
 
-    /// All pages up to the last one that is in a list.
+    /// Number of pages up to the last one that is in a list.
     pub fn used(&self) -> usize {
         self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1)
     }
 
-    /// Has the pool consist of so many pages, but at least of [`Self::used`].
+    /// Sets the number of pages, at least [`Self::used`].
     pub fn resize(&mut self, total: usize) {
         self.counts.resize(total.max(self.used()), 0);
     }
@@ -54,7 +54,7 @@ impl Pages {
         self.add(List::default())
     }
 
-    /// A list with the entries of another one, in the same pages; without any if there is no such list.
+    /// A list with the entries and the pages of another; an empty one if there is no such list.
     pub fn fork(&mut self, list: u64) -> u64 {
         let mut copy = self.lists.get(&list).cloned().unwrap_or_default();
         copy.pinned = false;
@@ -69,13 +69,13 @@ impl Pages {
         self.opened
     }
 
-    /// Gives up a list.
+    /// Removes a list.
     pub fn close(&mut self, list: u64) {
         self.truncate(list, 0);
         self.lists.remove(&list);
     }
 
-    /// Has a list hold so many pages at most, and no entries behind them.
+    /// Shortens a list to at most this many pages, and to the entries in them.
     fn truncate(&mut self, list: u64, pages: usize) {
         let Some(list) = self.lists.get_mut(&list) else { return };
         list.len = list.len.min(pages * PAGE);
@@ -94,28 +94,28 @@ impl Pages {
         self.lists.get(&list).map_or(&[], |list| &list.pages)
     }
 
-    /// Counts entries for which pages were [taken](Self::take).
+    /// Counts entries whose pages were [taken](Self::take).
     pub fn advance(&mut self, list: u64, entries: usize) {
         if let Some(list) = self.lists.get_mut(&list) {
             list.len += entries;
         }
     }
 
-    /// Goes back to `to` entries; the pages behind them are kept for those to come. Returns the entries that are left.
+    /// Shortens a list to `to` entries and keeps its pages for later ones. Returns the remaining entries.
     pub fn rewind(&mut self, list: u64, to: usize) -> usize {
         let Some(list) = self.lists.get_mut(&list) else { return 0 };
         list.len = list.len.min(to);
         list.len
     }
 
-    /// Gives up the pages of all lists but `list` and those pinned that are behind their entries.
+    /// Frees the unused pages at the ends of all lists except `list` and pinned ones.
     pub fn give_back(&mut self, list: Option<u64>) {
         let others = self.lists.iter().filter(|(key, other)| Some(**key) != list && !other.pinned);
         let needed: Vec<(u64, usize)> = others.map(|(key, other)| (*key, other.len.div_ceil(PAGE))).collect();
         needed.into_iter().for_each(|(key, pages)| self.truncate(key, pages));
     }
 
-    /// Pages that `entries` more take of those that are free.
+    /// Number of free pages that `entries` more entries need.
     pub fn missing(&self, list: u64, entries: usize) -> usize {
         let Some(list) = self.lists.get(&list) else { return 0 };
         let [first, end] = list.written(entries);
@@ -124,15 +124,14 @@ impl Pages {
         end - first - held.len() + shared
     }
 
-    /// Whether the next entries of a list are written to a page that has entries of its own and is in other lists too.
+    /// Returns true if the next entries of a list go to a page that is also in other lists and already has entries of this one.
     pub fn shares_last(&self, list: u64) -> bool {
         let last = self.lists.get(&list).filter(|list| !list.len.is_multiple_of(PAGE));
         last.and_then(|list| list.pages.get(list.len / PAGE)).is_some_and(|&page| self.counts[page as usize] > 1)
     }
 
-    /// Takes pages for `entries` more, as many as are [missing](Self::missing) and must be free: then they can be written, and whatever
-    /// other lists hold stays as it is. Returns a page whose entries have to be copied to another one first, if the list
-    /// [shares its last one](Self::shares_last).
+    /// Takes pages for `entries` more entries, as many as are [missing](Self::missing), which must be free. Other lists stay unchanged. Returns
+    /// the source and destination of a page to copy first, if the list [shares its last page](Self::shares_last).
     pub fn take(&mut self, list: u64, entries: usize) -> Option<[u32; 2]> {
         let list = self.lists.get_mut(&list)?;
         self.reserved += 1;
@@ -143,7 +142,7 @@ impl Pages {
             if held.is_some_and(|page| self.counts[page as usize] == 1) {
                 continue;
             }
-            // The first that is free: then what is not used is behind the others, and can be given back.
+            // The free page with the lowest number, so that unused pages are at the end of the pool and can be freed.
             let taken = self.counts.iter().position(|count| *count == 0)?;
             self.counts[taken] = 1;
             let Some(held) = held else {
@@ -159,7 +158,7 @@ impl Pages {
         copy
     }
 
-    /// Has nothing be taken from a list, which keeps no page behind its entries; or lets it.
+    /// Pins a list, whose pages are then never taken, and frees its unused pages; or unpins it.
     pub fn pin(&mut self, list: u64, pinned: bool) {
         self.truncate(list, self.len(list).div_ceil(PAGE));
         if let Some(list) = self.lists.get_mut(&list) {
@@ -167,8 +166,8 @@ impl Pages {
         }
     }
 
-    /// Takes pages from lists other than `list` that are not pinned, until it can be continued by `entries` or none is left to take:
-    /// first those behind their entries, then the last pages of lists that were reserved for longest ago.
+    /// Takes pages from other lists that are not pinned until `entries` more entries fit `list` or no page is left: unused pages first, then
+    /// the last pages of the least recently reserved lists.
     pub fn evict(&mut self, list: u64, entries: usize) {
         if self.free() < self.missing(list, entries) {
             self.give_back(Some(list));
@@ -183,13 +182,13 @@ impl Pages {
         }
     }
 
-    /// Takes all pages from all lists.
+    /// Removes all pages from all lists.
     pub fn clear(&mut self) {
         let lists: Vec<u64> = self.lists.keys().copied().collect();
         lists.into_iter().for_each(|list| self.truncate(list, 0));
     }
 
-    /// Gives the pages that are in lists the lowest numbers. Returns which have to be copied, and where to, in this order.
+    /// Moves the pages in use to the lowest numbers. Returns the copies to make, as source and destination, in this order.
     pub fn compact(&mut self) -> Vec<[u32; 2]> {
         let mut moves = Vec::new();
         while let Some(free) = self.counts.iter().position(|count| *count == 0).filter(|free| *free < self.used()) {
@@ -204,7 +203,7 @@ impl Pages {
 }
 
 impl List {
-    /// The pages that `entries` more are written to: the first of them, and the one behind the last.
+    /// Range of pages to which `entries` more entries are written.
     fn written(&self, entries: usize) -> [usize; 2] {
         let first = self.len / PAGE;
         [first, if entries == 0 { first } else { (self.len + entries).div_ceil(PAGE) }]

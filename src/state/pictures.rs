@@ -1,7 +1,7 @@
-//! Keys and values of pictures, where layers of cross-attention read them.
+//! Keys and values of pictures, for cross-attention layers.
 //!
-//! A token sees the pictures of the last run of picture tokens at or before it. Their keys and values lie one picture after another in pages
-//! of their own, which text never continues. A pass that begins with a picture computes that picture's keys and values.
+//! A token sees the pictures of the last run of picture tokens at or before it. Their keys and values are stored one picture after another in
+//! pages of their own, which text never extends. A pass that begins with a picture computes its keys and values.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,62 +13,62 @@ use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
 use crate::kernels::rope_append::{table_row, table_stride};
 
-/// What the buffers are called in the device's messages.
+/// Label of the buffers in messages of the device.
 const LABEL: &str = "keys and values of pictures";
-/// Stores that there are at once at most. One that a picture is added to is there twice for a moment.
+/// Largest number of stores at once. A store to which a picture is added exists twice for a short time.
 const STORES: usize = 4;
 
-/// What a layer of cross-attention reads.
+/// Inputs of a cross-attention layer.
 #[derive(Debug)]
 pub struct PictureState {
-    /// Keys and values of the pictures in sight, one after another.
+    /// Keys and values of the visible pictures, one after another.
     pub cache: Cache,
     /// Their rows.
     pub rows: usize,
-    /// The words of a step that sees all of them.
+    /// Step buffer of a step that sees all rows.
     pub view: Slice,
-    /// What the next pass has to compute first.
+    /// Rows that the next pass computes first.
     pub fresh: Rc<[FreshRows]>,
 }
 
 /// Rows whose keys and values are not there yet.
 #[derive(Debug)]
 pub struct FreshRows {
-    /// Of the buffer of features.
+    /// Rows of the feature buffer.
     pub features: Range<usize>,
-    /// The words of a step that appends them; nothing is rotated.
+    /// Step buffer of the step that appends these rows, without rotation.
     pub words: Slice,
 }
 
-/// The keys and values of a run's pictures. Written by one pass, then never again.
+/// The keys and values of a run of pictures. One pass writes them; they never change after that.
 #[derive(Debug)]
 struct Store {
-    /// Of each layer of cross-attention.
+    /// One cache for each cross-attention layer.
     layers: Vec<Cache>,
     rows: usize,
-    /// The words of steps, the first of which sees all rows, and the rotations that they share.
+    /// Step buffers, the first of which sees all rows, and the rope table that they share.
     words: Buffer,
-    /// Bytes from the words of one step to those of the next.
+    /// Bytes from one step buffer to the next.
     block: u64,
-    /// Tells it from others.
+    /// Serial number.
     serial: u64,
 }
 
-/// What a conversation shows.
+/// The pictures of a conversation.
 #[derive(Debug, Clone, Default)]
 struct Shown {
     /// Entries of picture tokens, in order.
     entries: Vec<usize>,
     store: Option<Rc<Store>>,
-    /// Of the picture that the next pass begins with.
+    /// Rows of the picture with which the next pass begins.
     fresh: Rc<[FreshRows]>,
 }
 
-/// The pictures of all conversations with a model, by the lists of their pages.
+/// The pictures of all conversations of a model, by page list.
 #[derive(Debug, Default)]
 pub(super) struct Pictures {
     shown: BTreeMap<u64, Shown>,
-    /// Rows that all conversations together may have, if there is a limit.
+    /// Limit of the rows of all conversations together.
     most_rows: Option<usize>,
     /// Stores made so far.
     serial: u64,
@@ -79,21 +79,21 @@ pub(super) struct Pictures {
 pub struct NewPicture {
     /// The entry of its token.
     pub entry: usize,
-    /// Its rows in the buffer of features.
+    /// Its rows in the feature buffer.
     pub features: Range<usize>,
     /// Rows whose keys and values are computed at a time.
     pub at_once: usize,
 }
 
 impl Pictures {
-    /// With room for so many rows, of all conversations together.
+    /// Limits the rows of all conversations together.
     pub(super) fn limit(&mut self, most_rows: usize) {
         self.most_rows = Some(most_rows);
     }
 
-    /// Makes memory for a picture, behind the others of its run; `copies` receives what keeps those. Fails with [`Error::BudgetTooSmall`] if
-    /// even without other conversations' pictures there is no room, and as [`Allocator::alloc`]. Returns the conversations that lost
-    /// their pictures to it, and the entries that they are left with.
+    /// Allocates memory for a picture after the others of its run, and records copies of those in `copies`. Fails with
+    /// [`Error::BudgetTooSmall`] if there is no room even without the pictures of other conversations, and like [`Allocator::alloc`]. Returns
+    /// the conversations that lost their pictures, with their remaining entries.
     pub(super) fn show(
         &mut self,
         gpu: &dyn Allocator,
@@ -128,7 +128,7 @@ impl Pictures {
         Ok(lost)
     }
 
-    /// Memory for the keys and values up to those of `rows`, which are computed so many at once.
+    /// Memory for keys and values up to those of `rows`, computed `at_once` rows at a time.
     fn store(
         &mut self,
         gpu: &dyn Allocator,
@@ -145,14 +145,13 @@ impl Pictures {
         Ok(Store { layers, rows: rows.end, words, block, serial: self.serial })
     }
 
-    /// Entries of the pictures that a list shows, and the rows of those in sight.
+    /// Entries of a list's pictures, and the rows of the visible ones.
     pub(super) fn shown(&self, list: u64) -> (Vec<usize>, usize) {
         let Some(shown) = self.shown.get(&list) else { return (Vec::new(), 0) };
         (shown.entries.clone(), shown.store.as_ref().map_or(0, |store| store.rows))
     }
 
-    /// Gives a list that shows pictures at these entries memory for the keys and values of so many rows, those in sight. Fails and returns as
-    /// [`Self::show`].
+    /// Allocates memory for the visible rows of a list with pictures at these entries. Fails and returns like [`Self::show`].
     pub(super) fn restore(
         &mut self,
         gpu: &dyn Allocator,
@@ -167,7 +166,7 @@ impl Pictures {
         Ok(lost)
     }
 
-    /// Takes pictures from other conversations until there is room for a store of so many rows.
+    /// Takes pictures from other conversations until a store of this many rows fits.
     fn make_room(
         &mut self,
         list: u64,
@@ -206,7 +205,7 @@ impl Pictures {
         self.stores().iter().map(|store| store.rows).sum()
     }
 
-    /// What layer `index` of those of cross-attention reads; nothing where no picture has been shown.
+    /// The inputs of cross-attention layer `index`; none before the first picture.
     pub(super) fn layer(&self, list: u64, index: usize) -> Option<PictureState> {
         let shown = self.shown.get(&list)?;
         let store = shown.store.as_ref()?;
@@ -214,51 +213,51 @@ impl Pictures {
         Some(PictureState { cache: store.layers.get(index)?.clone(), rows, view, fresh })
     }
 
-    /// Which pictures a conversation has in sight: recordings of steps serve for these only.
+    /// Cache key of the visible pictures: prepared step recordings are valid only for them.
     pub(super) fn pictures_key(&self, list: u64) -> u64 {
         let store = self.shown.get(&list).and_then(|shown| shown.store.as_ref());
         store.map_or(0, |store| store.serial)
     }
 
-    /// Counts what the pass has computed.
+    /// Marks the rows of the pass as computed.
     pub(super) fn mark_computed(&mut self, list: u64) {
         if let Some(shown) = self.shown.get_mut(&list) {
             shown.fresh = Rc::default();
         }
     }
 
-    /// Goes back to `to` entries, or to before a run of pictures whose keys and values are not there. Returns the entries left.
+    /// Rewinds to `to` entries, or to before a run of pictures whose keys and values no longer exist. Returns the remaining entries.
     pub(super) fn rewind(&mut self, list: u64, to: usize) -> usize {
         self.shown.get_mut(&list).map_or(to, |shown| shown.rewind(to))
     }
 
-    /// The entries that [`Self::rewind`] would leave.
+    /// The number of entries that [`Self::rewind`] would leave.
     pub(super) fn rewind_target(&self, list: u64, to: usize) -> usize {
         self.shown.get(&list).map_or(to, |shown| shown.clone().rewind(to))
     }
 
-    /// Has a list see what another one sees.
+    /// Gives the list `copy` the pictures of another one.
     pub(super) fn fork(&mut self, list: u64, copy: u64) {
         if let Some(shown) = self.shown.get(&list).cloned() {
             self.shown.insert(copy, shown);
         }
     }
 
-    /// Forgets a list.
+    /// Removes a list.
     pub(super) fn close(&mut self, list: u64) {
         self.shown.remove(&list);
     }
 }
 
 impl Shown {
-    /// As [`Pictures::rewind`].
+    /// See [`Pictures::rewind`].
     fn rewind(&mut self, to: usize) -> usize {
         let before = self.entries.len();
         self.entries.retain(|entry| *entry < to);
         if self.entries.len() == before { to } else { self.forget_run().min(to) }
     }
 
-    /// Gives up the pictures of the last run. Returns its first entry.
+    /// Removes the pictures of the last run. Returns its first entry.
     fn forget_run(&mut self) -> usize {
         (self.store, self.fresh) = (None, Rc::default());
         let mut first = usize::MAX;
@@ -269,25 +268,25 @@ impl Shown {
     }
 }
 
-/// Bytes of the keys and values of a row, in all layers.
+/// Bytes of the keys and values of a row in all layers.
 fn row_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
     let head: u64 = precision.head_bytes(config.head_dim).iter().sum();
     head * (config.num_key_value_heads * config.count(LayerKind::CrossAttention)) as u64
 }
 
-/// Bytes that all stores of so many rows together take at most, where keys and values of `at_once` rows are computed at a time.
+/// Largest size in bytes of all stores for `rows` rows, computed `at_once` at a time.
 pub(super) fn picture_bytes(config: &TextConfig, precision: KvPrecision, rows: usize, at_once: usize) -> u64 {
     let (_, words) = word_counts(config, 0..rows, at_once);
     row_bytes(config, precision) * (rows + STORES * PAGE) as u64 + (4 * STORES * words) as u64
 }
 
-/// Bytes of the one store that is part of a state with room.
+/// Bytes of the one store in a state with room.
 pub(super) fn store_bytes(config: &TextConfig, precision: KvPrecision, rows: usize) -> u64 {
     let (_, words) = word_counts(config, 0..rows, PAGE);
     row_bytes(config, precision) * rows.next_multiple_of(PAGE) as u64 + 4 * words as u64
 }
 
-/// Memory for the keys and values of so many rows of a layer.
+/// Memory for the keys and values of `rows` rows of a layer.
 fn planes(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, rows: usize) -> Result<Cache> {
     let rows = rows.next_multiple_of(PAGE) as u64;
     let bytes = precision.head_bytes(config.head_dim).into_iter();
@@ -305,15 +304,15 @@ fn keep(held: &Store, store: &Store, copies: &mut Recording) {
     }
 }
 
-/// Words of a step without its rotations, and of all that [`words`] makes.
+/// Number of words of a step buffer without its rope table, and of the result of [`words`].
 fn word_counts(config: &TextConfig, rows: Range<usize>, at_once: usize) -> (usize, usize) {
     let (block, at_once) = (rope_table_at(rows.end.div_ceil(PAGE)), at_once.max(1));
     let table = at_once.min(rows.len()) * table_stride(config.head_dim);
     (block, (1 + rows.len().div_ceil(at_once)) * block + table)
 }
 
-/// The words of steps as kernels read them: of one that sees `rows.end` rows, and of those that append `rows`, so many at once. Pages lie in
-/// their order, and rotations turn nothing.
+/// Step buffers as kernels read them: one of a step that sees `rows.end` rows, and those that append `rows`, `at_once` at a time. Pages are in
+/// order, and the rotations are identities.
 fn words(config: &TextConfig, rows: Range<usize>, at_once: usize) -> Vec<u32> {
     let (pages, (block, count)) = (rows.end.div_ceil(PAGE), word_counts(config, rows.clone(), at_once));
     let entries = [rows.end.saturating_sub(1)].into_iter().chain(rows.step_by(at_once.max(1)));
@@ -333,7 +332,7 @@ fn words(config: &TextConfig, rows: Range<usize>, at_once: usize) -> Vec<u32> {
     words
 }
 
-/// Makes the copies that [`Pictures::show`] asked for, once it is known that there was memory.
+/// Runs the copies recorded by [`Pictures::show`], once the allocation is known to have succeeded.
 pub(super) async fn run_copies(gpu: &Gpu, copies: Recording) -> Result<()> {
     gpu.flush_errors().await?;
     if copies.commands().is_empty() { Ok(()) } else { gpu.run("keep pictures", &copies) }

@@ -1,4 +1,4 @@
-//! The memory of keys and values: pages of 256 entries that all conversations with a model share.
+//! The memory of keys and values: pages of 256 entries, shared by all conversations of a model.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 use crate::kernels::cache::{Cache, PAGE};
 
-/// What the buffers are called in the device's messages.
+/// Label of the buffers in messages of the device.
 const LABEL: &str = "keys and values";
 
 /// Entries of a page that are copied at a time.
@@ -21,9 +21,9 @@ pub(super) const COPIED: usize = 16;
 
 /// A pool of pages. Clones share it.
 ///
-/// All the memory that it may ever have is taken when the first entry comes, so that nothing moves later, and given back when no
-/// conversation has pages any more. Where that much is not to be had, and while pictures are encoded that need it, it has what is held:
-/// then layers move one after the other when it grows.
+/// The first entry allocates all the memory that the pool may ever have, so that nothing moves later; the pool frees it when no conversation
+/// has pages any more. If that much is not available, and while the encoding of pictures needs the memory, the pool has only the pages in use,
+/// and moves layers one after another when it grows.
 #[derive(Debug, Clone)]
 pub struct Pool(Rc<Shared>);
 
@@ -31,18 +31,18 @@ pub struct Pool(Rc<Shared>);
 struct Shared {
     pages: RefCell<Pages>,
     pictures: RefCell<Pictures>,
-    /// Of each layer of attention.
+    /// One entry for each attention layer.
     layers: RefCell<Vec<Layer>>,
-    /// What the decoder is like.
+    /// Shape of the decoder.
     config: TextConfig,
     precision: KvPrecision,
     /// Bytes of an entry in each plane of a layer.
     entry_bytes: Vec<u64>,
-    /// Pages that there are at most.
+    /// Largest number of pages.
     most: usize,
-    /// Whether it has turned out that there is no memory for all of them.
+    /// True if the memory for all pages was not available.
     is_lean: Cell<bool>,
-    /// Rows of a pass over drafts at most.
+    /// Largest number of rows in a pass over drafts.
     draft_rows: Cell<usize>,
 }
 
@@ -60,7 +60,7 @@ impl Layer {
 }
 
 impl Pool {
-    /// A pool for so many entries at most, which takes no memory yet.
+    /// A pool for at most `entries` entries, without memory yet.
     pub fn new(config: &TextConfig, precision: KvPrecision, entries: usize) -> Self {
         let heads = config.num_key_value_heads as u64;
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
@@ -71,7 +71,7 @@ impl Pool {
         Self(Rc::new(Shared { pages, pictures, layers, config, precision, entry_bytes, most, is_lean, draft_rows }))
     }
 
-    /// A pool with memory for so many entries. Fails as [`Allocator::alloc`].
+    /// A pool with memory for `entries` entries. Fails like [`Allocator::alloc`].
     pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, entries: usize) -> Result<Self> {
         let pool = Self::new(config, precision, entries);
         for layer in pool.0.layers.borrow_mut().iter_mut() {
@@ -84,31 +84,31 @@ impl Pool {
         Ok(pool)
     }
 
-    /// With room for so many rows of pictures, of all conversations together.
+    /// Limits the picture rows of all conversations together.
     #[must_use]
     pub fn limited(self, picture_rows: usize) -> Self {
         self.pictures(|pictures| pictures.limit(picture_rows));
         self
     }
 
-    /// Of a model that has passes over drafts of so many rows at most.
+    /// Allows passes over drafts of up to `rows` rows.
     #[must_use]
     pub fn drafting(self, rows: usize) -> Self {
         self.0.draft_rows.set(rows);
         self
     }
 
-    /// Rows of a pass over drafts at most; 1 where there are none.
+    /// Largest number of rows in a pass over drafts; 1 if there are none.
     pub(super) fn draft_rows(&self) -> usize {
         self.0.draft_rows.get()
     }
 
-    /// What `then` makes of the pictures of conversations.
+    /// Applies `then` to the pictures of conversations.
     pub(super) fn pictures<T>(&self, then: impl FnOnce(&mut Pictures) -> T) -> T {
         then(&mut self.0.pictures.borrow_mut())
     }
 
-    /// Shows a conversation a picture, on paper; others may lose theirs to it. Fails as [`Pictures::show`].
+    /// Shows a conversation a picture in a dry run; others may lose theirs. Fails like [`Pictures::show`].
     pub(super) fn place_picture(&self, gpu: &dyn Allocator, list: u64, picture: &NewPicture) -> Result<Recording> {
         let mut copies = Recording::new();
         let of = (&self.0.config, self.0.precision);
@@ -117,28 +117,28 @@ impl Pool {
         Ok(copies)
     }
 
-    /// As [`Self::place_picture`], on a device.
+    /// [`Self::place_picture`] on a device.
     pub(super) async fn show_picture(&self, gpu: &Gpu, list: u64, picture: &NewPicture) -> Result<()> {
         let copies = self.place_picture(gpu, list, picture)?;
         run_copies(gpu, copies).await
     }
 
-    /// Entries that there is memory for.
+    /// Entries for which there is memory.
     pub fn room(&self) -> usize {
         self.0.layers.borrow().iter().map(|layer| layer.pages).min().unwrap_or(self.0.most) * PAGE
     }
 
-    /// What `then` makes of the lists of pages.
+    /// Applies `then` to the page lists.
     pub(super) fn pages<T>(&self, then: impl FnOnce(&mut Pages) -> T) -> T {
         then(&mut self.0.pages.borrow_mut())
     }
 
-    /// What the decoder is like.
+    /// Shape of the decoder.
     pub(super) fn config(&self) -> &TextConfig {
         &self.0.config
     }
 
-    /// What layer `index` of the decoder has for a conversation, if it is one of attention.
+    /// The keys and values of a conversation in decoder layer `index`, if it is an attention layer.
     pub(super) fn layer(&self, list: u64, index: usize) -> Option<LayerState> {
         let kinds = &self.0.config.layers;
         let kind = kinds.get(index)?;
@@ -154,19 +154,19 @@ impl Pool {
         }
     }
 
-    /// How it holds a number.
+    /// Precision of keys and values.
     pub(super) fn precision(&self) -> KvPrecision {
         self.0.precision
     }
 
-    /// Where entries of one page of a list are in one of the layers of attention.
+    /// Buffer ranges of entries of one page in an attention layer, by plane.
     pub(super) fn page(&self, list: u64, layer: usize, entries: &Range<usize>) -> Option<Vec<Slice>> {
         let page = self.pages(|pages| pages.list(list).get(entries.start / PAGE).copied())?;
         let layers = self.0.layers.borrow();
         Some(self.slices(&layers.get(layer)?.cache, page as usize * PAGE, entries))
     }
 
-    /// Where rows of one page are, which begins at row `first` of a cache.
+    /// Buffer ranges of rows of the page that begins at row `first` of a cache, by plane.
     pub(super) fn slices(&self, cache: &Cache, first: usize, rows: &Range<usize>) -> Vec<Slice> {
         let lengths = plane_bytes(&self.0.entry_bytes, rows.len());
         let planes = cache.planes.iter().zip(&self.0.entry_bytes).zip(lengths);
@@ -177,7 +177,7 @@ impl Pool {
         planes.map(slice).collect()
     }
 
-    /// Gives a conversation memory for the keys and values of pictures, which others may lose to it. Fails as [`Pictures::show`].
+    /// Allocates the keys and values of a conversation's pictures, which may evict those of others. Fails like [`Pictures::show`].
     pub(super) async fn restore_pictures(
         &self,
         gpu: &Gpu,
@@ -191,12 +191,12 @@ impl Pool {
         gpu.flush_errors().await
     }
 
-    /// A plane of the first layer, if there is memory yet.
+    /// A plane of the first layer, if it is allocated.
     pub(super) fn first_plane(&self) -> Option<Slice> {
         self.0.layers.borrow().first().and_then(|layer| layer.cache.planes.first().cloned())
     }
 
-    /// Gives up a list, and with the last page that is in one all memory.
+    /// Removes a list, and frees all memory with the last page in use.
     pub(super) fn close(&self, list: u64) {
         self.pictures(|pictures| pictures.close(list));
         let is_empty = self.pages(|pages| {
@@ -214,9 +214,8 @@ impl Pool {
         entry_bytes * (pages * PAGE) as u64
     }
 
-    /// Takes pages for `entries` more of a list: those that are free, new ones as far as there may be more, then those of conversations
-    /// that nobody has continued for longest. Where that is not enough the list is as it was: [`Error::OutOfMemory`], or as
-    /// [`Gpu::flush_errors`] and [`Gpu::read`].
+    /// Takes pages for `entries` more entries of a list: free pages, then new ones within the limit, then those of the least recently continued
+    /// conversations. On failure the list is unchanged: [`Error::OutOfMemory`], or the errors of [`Gpu::flush_errors`] and [`Gpu::read`].
     pub(super) async fn reserve(&self, gpu: &Gpu, list: u64, entries: usize) -> Result<()> {
         let (missing, free) = self.pages(|pages| (pages.missing(list, entries), pages.free()));
         if missing > free {
@@ -241,7 +240,7 @@ impl Pool {
         }
     }
 
-    /// The error where all pages are in use.
+    /// The error for a pool whose pages are all in use.
     fn is_full(&self, gpu: &Gpu, pages: usize) -> Error {
         let bytes = self.0.entry_bytes.iter().map(|bytes| self.bytes(*bytes, pages)).sum::<u64>();
         let bytes = bytes * self.0.layers.borrow().len() as u64;
@@ -249,7 +248,7 @@ impl Pool {
         gpu.ledger().out_of_memory(LABEL, Purpose::KvCache, bytes, detail)
     }
 
-    /// Takes memory for all pages there may be, or where there is not that much, for so many more than there are.
+    /// Allocates memory for all pages, or if that is not available, for `more` more pages.
     async fn grow(&self, gpu: &Gpu, more: usize) -> Result<()> {
         let needed = (self.pages(|pages| pages.total()) + more).min(self.0.most);
         if !self.0.is_lean.get() {
@@ -261,8 +260,8 @@ impl Pool {
         self.resize(gpu, needed, needed).await
     }
 
-    /// Gives back the memory of the pages that hold no entries, layer by layer. One that cannot move stays where it is. Fails as
-    /// [`Gpu::flush_errors`] and [`Gpu::read`], and with [`Error::OutOfMemory`] where there is no room for a page on its way.
+    /// Frees the memory of pages without entries, layer by layer. A layer that cannot be moved stays in place. Fails like [`Gpu::flush_errors`]
+    /// and [`Gpu::read`], and with [`Error::OutOfMemory`] if the staging page cannot be allocated.
     pub async fn trim(&self, gpu: &Gpu) -> Result<()> {
         let (used, held) = self.pages(|pages| {
             pages.give_back(None);
@@ -277,20 +276,20 @@ impl Pool {
         self.resize(gpu, held, 0).await
     }
 
-    /// Gives all pages back that lists have, and takes no more memory from now on than lists need.
+    /// Frees the pages of all lists; from then on the pool allocates only the pages that lists need.
     pub async fn free(&self, gpu: &Gpu) -> Result<()> {
         self.0.is_lean.set(true);
         self.pages(Pages::clear);
         self.trim(gpu).await
     }
 
-    /// Whether memory has run out before.
+    /// Returns true if memory has run out before.
     pub fn is_lean(&self) -> bool {
         self.0.is_lean.get()
     }
 
-    /// Moves layers to buffers of so many pages, one after the other, so that never more than one of them is there twice. Where memory
-    /// runs out, one with `least` stays where it is.
+    /// Moves layers to buffers of `pages` pages, one after another, so that at most one of them exists twice. If memory runs out, layers of at
+    /// least `least` pages stay in place.
     async fn resize(&self, gpu: &Gpu, pages: usize, least: usize) -> Result<()> {
         let count = self.0.layers.borrow().len();
         for index in 0..count {
@@ -310,12 +309,12 @@ impl Pool {
         Ok(())
     }
 
-    /// A layer's pages in other buffers, with room for so many.
+    /// Copies a layer to new buffers with room for `pages` pages.
     async fn moved(&self, gpu: &Gpu, from: Cache, pages: usize) -> Result<Cache> {
         let mut planes = Vec::with_capacity(self.0.entry_bytes.len());
         for bytes in self.0.entry_bytes.iter().filter(|_| pages > 0) {
             let plane = gpu.alloc(LABEL, Purpose::KvCache, self.bytes(*bytes, pages))?;
-            // A browser tells later whether it has the memory.
+            // Browsers report failed allocations later.
             gpu.flush_errors().await?;
             planes.push(plane.all());
         }
@@ -327,19 +326,19 @@ impl Pool {
                 copies.copy(from.buffer.slice(held.clone()), to.buffer.slice(held));
             }
             gpu.run("move the cache", &copies)?;
-            // The memory of the old buffers cannot serve the next layer before the copies are made.
+            // The memory of the old buffers is not available to the next layer before the copies are complete.
             gpu.read(&planes[0].buffer.slice(0..4)).await?;
         }
         Ok(Cache { precision: self.0.precision, planes })
     }
 
-    /// A buffer by way of which pages are copied.
+    /// A staging buffer for copies of pages.
     fn alloc_way(&self, gpu: &Gpu) -> Result<Buffer> {
         let bytes = self.0.entry_bytes.iter().copied().max().unwrap_or(0);
         gpu.alloc("part of a page", Purpose::Staging, bytes * COPIED as u64)
     }
 
-    /// Copies a page to another one in all layers, by way of another buffer: nothing can be copied within one.
+    /// Copies a page to another in all layers, through the staging buffer, because WebGPU cannot copy within one buffer.
     fn copy_page(&self, gpu: &Gpu, pages: [u32; 2], by_way: &Buffer) -> Result<()> {
         let mut copies = Recording::new();
         for layer in self.0.layers.borrow().iter() {

@@ -1,20 +1,19 @@
-//! What the rotations of entries stand for, where a picture takes fewer positions than it has entries.
+//! Rope positions of entries, where a picture takes fewer positions than entries.
 
 use crate::config::ImageGrid;
 
-/// The pictures among the entries of a conversation whose model gives them positions on three axes: time, rows and columns. All entries of
-/// a picture stand at one time; behind it time goes on by its longer edge. Source: `get_rope_index` of `transformers`
-/// `modeling_qwen3_vl.py`.
+/// The pictures of a conversation whose model has positions on three axes: time, rows and columns. All entries of a picture have the same time;
+/// after it, time advances by the longer edge of its grid. Source: `get_rope_index` of `transformers` `modeling_qwen3_vl.py`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Positions {
-    /// Their first entries and their grids, in order.
+    /// First entries and grids, in order.
     pictures: Vec<(usize, ImageGrid)>,
 }
 
 impl Positions {
-    /// Positions on the three axes of an entry.
+    /// Positions of an entry on the three axes.
     pub fn of(&self, entry: usize) -> [usize; 3] {
-        // How many entries more there are before it than positions.
+        // Difference between the number of entries and of positions before it.
         let mut spared = 0;
         for (first, ImageGrid { rows, cols }) in self.pictures.iter().take_while(|(first, _)| *first <= entry) {
             let index = entry - first;
@@ -32,7 +31,7 @@ impl Positions {
         &self.pictures
     }
 
-    /// States that a picture begins at an entry; what was known of entries from there on is forgotten.
+    /// Records that a picture begins at an entry, and forgets the pictures from there on.
     pub fn place(&mut self, first: usize, grid: ImageGrid) {
         if !self.pictures.contains(&(first, grid)) {
             self.rewind(first);
@@ -40,7 +39,7 @@ impl Positions {
         }
     }
 
-    /// Forgets pictures that begin at this entry or behind it.
+    /// Forgets pictures that begin at or after this entry.
     pub fn rewind(&mut self, to: usize) {
         self.pictures.retain(|(first, _)| *first < to);
     }

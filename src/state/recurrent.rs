@@ -1,4 +1,4 @@
-//! What recurrent layers keep of a conversation: as much behind the last entry as behind the first, and nothing of those between.
+//! States of the recurrent layers of a conversation. Their size does not depend on the number of entries, and earlier states are not kept.
 
 use std::cell::RefCell;
 
@@ -6,64 +6,64 @@ use crate::config::{DeltaConfig, LayerKind, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Purpose, Recording, Slice};
 
-/// What the buffers are called in the device's messages.
+/// Label of the buffers in messages of the device.
 const LABEL: &str = "recurrent states";
-/// Places that a conversation remembers, besides its beginning: where its prompt ended, and where drafts began.
+/// Checkpoints of a conversation besides its beginning: the end of its prompt, and the beginning of drafts.
 const SNAPSHOTS: usize = 2;
-/// Bindings begin at multiples of this.
+/// Alignment of bindings in bytes.
 const ALIGNMENT: u64 = 256;
 
-/// What a layer of a gated delta net keeps.
+/// State of a layer with a gated delta net.
 #[derive(Debug, Clone)]
 pub struct DeltaState {
     /// Inputs of the convolution of the last three entries. `// [3, channels]`
     pub conv: Slice,
     /// `// [value heads, head_dim, head_dim]`
     pub memory: Slice,
-    /// Products of a token and drafts behind it, which the other two have not seen: where there may be such passes. `// [rows, width]`
+    /// Products of a token and its drafts that are not yet part of the state, if drafts are used. `// [rows, width]`
     pub drafts: Option<Slice>,
 }
 
-/// The states of all recurrent layers of one conversation, in one buffer, and copies of it to go back to. What is asked of them here is
-/// done by [`Self::catch_up`], before the next pass.
+/// The states of all recurrent layers of a conversation in one buffer, and copies of it as checkpoints. The methods only note the changes;
+/// [`Self::catch_up`] makes them before the next pass.
 #[derive(Debug)]
 pub(super) struct Recurrent {
     config: DeltaConfig,
-    /// Of each layer of the decoder, where its state begins.
+    /// Offset of the state of each decoder layer.
     places: Vec<Option<u64>>,
     bytes: u64,
-    /// Rows of a pass over drafts at most; 1 where there are none.
+    /// Largest number of rows in a pass over drafts; 1 if there are none.
     draft_rows: usize,
     inner: RefCell<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Entries that the state has seen, or is yet to be brought forward over.
+    /// Entries that the state includes, or will include after the replay.
     seen: usize,
-    /// How many of these are rows of the last pass over drafts, of which the products are there: [`Recurrent::catch_up`] has the state see them.
+    /// Entries of `seen` that are rows of the last pass over drafts and still to be replayed by [`Recurrent::catch_up`].
     pending: usize,
-    /// The products of such a pass, layer by layer.
+    /// Products of that pass, layer by layer.
     drafts: Option<Buffer>,
-    /// The state as the next pass finds it; without one it is that of no entries.
+    /// The state for the next pass; `None` for the empty conversation.
     current: Option<Buffer>,
-    /// Copies, and behind how many entries they were made; the latest last.
+    /// Checkpoints with their numbers of entries, the latest last.
     snapshots: Vec<(usize, Buffer)>,
-    /// Buffers for further copies.
+    /// Buffers for further checkpoints.
     spare: Vec<Buffer>,
-    /// Whether `current` is to become that of the last snapshot.
+    /// True if `current` must be restored from the last checkpoint.
     goes_back: bool,
-    /// Whether `current` is to be copied.
+    /// True if `current` must be copied to a new checkpoint.
     is_wanted: bool,
 }
 
 impl Inner {
-    /// Whether the state can be that behind `to` entries without going back: it may be far behind.
+    /// Returns true if the state can reach `to` entries without a rewind.
     fn reaches(&self, to: usize) -> bool {
         to >= self.seen - self.pending
     }
 
-    /// Keeps a buffer for another copy, unless another conversation has it too.
+    /// Keeps a buffer for another checkpoint, unless another conversation uses it too.
     fn give_back(&mut self, buffer: Buffer) {
         if !buffer.is_shared() {
             self.spare.push(buffer);
@@ -72,8 +72,8 @@ impl Inner {
 }
 
 impl Recurrent {
-    /// Of a conversation that has not begun, with passes over `draft_rows` rows at most; `None` for a decoder without recurrent layers. Takes no
-    /// memory yet.
+    /// The state of an empty conversation with passes of at most `draft_rows` rows over drafts; `None` for a decoder without recurrent layers.
+    /// Allocates nothing yet.
     pub(super) fn new(config: &TextConfig, draft_rows: usize) -> Option<Self> {
         let delta = config.delta.clone()?;
         let (mut places, mut bytes) = (Vec::with_capacity(config.layers.len()), 0);
@@ -85,7 +85,7 @@ impl Recurrent {
         Some(Self { config: delta, places, bytes, draft_rows, inner: RefCell::default() })
     }
 
-    /// Of a conversation that has the places of this one to go back to, in the same memory, and is at the last of them.
+    /// A state that shares the checkpoints of this one and is at the last of them.
     pub(super) fn fork(&self) -> Self {
         let Self { config, places, bytes, draft_rows, inner } = self;
         let Inner { seen, snapshots, .. } = &*inner.borrow();
@@ -93,7 +93,7 @@ impl Recurrent {
         Self { config: config.clone(), places: places.clone(), bytes: *bytes, draft_rows: *draft_rows, inner }
     }
 
-    /// Gives up all memory but that of the places to go back to, and is at the last of them.
+    /// Frees all memory except that of the checkpoints, and rewinds to the last of them.
     pub(super) fn make_idle(&self) {
         let seen = self.last_place();
         let inner = &mut *self.inner.borrow_mut();
@@ -101,29 +101,30 @@ impl Recurrent {
         *inner = Inner { seen, snapshots, goes_back: seen > 0, ..Inner::default() };
     }
 
-    /// The last place to go back to.
+    /// Entries at the last checkpoint.
     pub(super) fn last_place(&self) -> usize {
         self.inner.borrow().snapshots.last().map_or(0, |(at, _)| *at)
     }
 
-    /// The entries that [`Self::rewind`] would leave.
+    /// The number of entries that [`Self::rewind`] would leave.
     pub(super) fn rewind_target(&self, to: usize) -> usize {
         let inner = self.inner.borrow();
         let place = || inner.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= to);
         if inner.reaches(to) { to.min(inner.seen) } else { place().unwrap_or(0) }
     }
 
-    /// Entries before the places to go back to.
+    /// Entries at the checkpoints.
     pub(super) fn places(&self) -> Vec<usize> {
         self.inner.borrow().snapshots.iter().map(|(at, _)| *at).collect()
     }
 
-    /// The copy that was made at one of these places.
+    /// The copy at a checkpoint.
     pub(super) fn place(&self, index: usize) -> Option<Buffer> {
         self.inner.borrow().snapshots.get(index).map(|(_, buffer)| buffer.clone())
     }
 
-    /// Takes the memory of copies at these places, to be filled in, and is at the last of them. Fails as [`Allocator::alloc`].
+    /// Allocates copies for checkpoints at these entries, to be filled by the caller, and is at the last of them. Fails like
+    /// [`Allocator::alloc`].
     pub(super) fn restore(&self, gpu: &Gpu, places: &[usize]) -> Result<()> {
         if places.len() > SNAPSHOTS {
             return Err(Error::Internal { detail: format!("{} places of a recurrent state", places.len()) });
@@ -135,7 +136,7 @@ impl Recurrent {
         Ok(())
     }
 
-    /// Takes the memory of everything there may be.
+    /// Allocates all buffers.
     pub(super) fn allocate(&self, gpu: &dyn Allocator) -> Result<()> {
         let mut inner = self.inner.borrow_mut();
         let alloc = || gpu.alloc(LABEL, Purpose::KvCache, self.bytes);
@@ -157,12 +158,12 @@ impl Recurrent {
         self.bytes
     }
 
-    /// Bytes of all places that a conversation remembers.
+    /// Bytes of all checkpoints of a conversation.
     pub(super) fn idle_bytes(&self) -> u64 {
         SNAPSHOTS as u64 * self.bytes
     }
 
-    /// Bytes of the products of the rows of a pass over drafts.
+    /// Bytes of the products of a pass over drafts.
     fn draft_bytes(&self) -> u64 {
         self.places.iter().flatten().count() as u64 * self.layer_draft_bytes()
     }
@@ -176,20 +177,20 @@ impl Recurrent {
         self.inner.borrow_mut().seen += rows;
     }
 
-    /// Counts the rows of a pass over drafts, all of which can be gone back behind until the next [`Self::catch_up`].
+    /// Counts the rows of a pass over drafts. Until the next [`Self::catch_up`], the state can be rewound to any of them.
     pub(super) fn advance_drafts(&self, rows: usize) {
         let inner = &mut *self.inner.borrow_mut();
         (inner.seen, inner.pending) = (inner.seen + rows, inner.pending + rows);
     }
 
-    /// Remembers the present place.
+    /// Makes a checkpoint of the current state.
     pub(super) fn checkpoint(&self) {
         let mut inner = self.inner.borrow_mut();
         let seen = inner.seen;
         inner.is_wanted = seen > 0 && inner.snapshots.last().is_none_or(|(at, _)| *at != seen);
     }
 
-    /// Goes back to `to` entries, or to the latest place before that is remembered. Returns how many are left.
+    /// Rewinds to `to` entries, or to the last checkpoint before. Returns the remaining entries.
     pub(super) fn rewind(&self, to: usize) -> usize {
         let inner = &mut *self.inner.borrow_mut();
         if to >= inner.seen {
@@ -212,8 +213,8 @@ impl Recurrent {
         inner.seen
     }
 
-    /// Has the state see what it is yet to see, by what `bring_forward` records of so many rows, and makes the copies that were asked for; what
-    /// is submitted from now on finds the state as it is to be.
+    /// Brings the state up to date: `bring_forward` records the replay of the pending rows, and requested checkpoints are copied. Work
+    /// submitted later finds the state of [`Self::seen`] entries.
     pub(super) fn catch_up(
         &self,
         gpu: &Gpu,
@@ -248,7 +249,7 @@ impl Recurrent {
         Ok(())
     }
 
-    /// What layer `index` keeps; `None` for a layer of another kind.
+    /// State of layer `index`; `None` for a layer of another kind.
     pub(super) fn layer(&self, index: usize) -> Option<Result<DeltaState>> {
         let start = (*self.places.get(index)?)?;
         let split = start + conv_bytes(&self.config);
@@ -262,7 +263,7 @@ impl Recurrent {
         Some(Ok(DeltaState { conv, memory, drafts }))
     }
 
-    /// A copy of the state, which has been [settled](Self::catch_up), in memory of its own.
+    /// A copy of the state in a buffer of its own. Requires [`Self::catch_up`].
     pub(super) fn save(&self, gpu: &Gpu) -> Result<Option<Buffer>> {
         let Some(current) = self.buffer() else { return Ok(None) };
         let (copy, mut copies) = (gpu.alloc(LABEL, Purpose::KvCache, self.bytes)?, Recording::new());
@@ -271,7 +272,7 @@ impl Recurrent {
         Ok(Some(copy))
     }
 
-    /// Is again what was set aside behind `seen` entries, no matter what it has seen since.
+    /// Restores a copy made at `seen` entries.
     pub(super) fn put_back(&self, gpu: &Gpu, copy: &Buffer, seen: usize) -> Result<()> {
         let Some(current) = self.buffer() else { return Ok(()) };
         let mut copies = Recording::new();
@@ -282,7 +283,7 @@ impl Recurrent {
         Ok(())
     }
 
-    /// The buffer that passes work on.
+    /// The buffer on which passes work.
     pub(super) fn buffer(&self) -> Option<Buffer> {
         self.inner.borrow().current.clone()
     }

@@ -1,4 +1,4 @@
-//! A conversation's state as bytes, and bytes as a state.
+//! Conversion of a conversation's state to bytes and back.
 
 use super::ConversationState;
 use super::decoder_state::State;
@@ -8,22 +8,22 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Slice};
 
 impl State {
-    /// What can be written down of it.
+    /// The outline of what can be stored.
     pub(crate) fn outline(&self) -> Outline {
         let (shown, shown_rows) = self.pool.pictures(|pictures| pictures.shown(self.list));
         let places = self.recurrent.as_ref().map(|recurrent| recurrent.places()).unwrap_or_default();
         let outline =
             Outline { entries: self.len(), placed: self.positions.pictures().to_vec(), places, shown, shown_rows };
-        // Of recurrent layers nothing is left that has not been remembered.
+        // Recurrent layers have no state between checkpoints.
         if self.recurrent.is_some() && outline.places.is_empty() { Outline::default() } else { outline.cut(self.len()) }
     }
 
-    /// What decides how many bytes states take.
+    /// Sizes that determine the bytes of states.
     pub(crate) fn shape(pool: &Pool) -> Shape {
         Shape::new(pool.config(), pool.precision(), Self::recurrent_bytes(pool.config()))
     }
 
-    /// Where a part is, plane by plane.
+    /// Buffer ranges of a part, by plane.
     pub(crate) fn slices(&self, part: &Part) -> Result<Vec<Slice>> {
         let slices = match &part.what {
             Held::Entries { layer, entries } => self.pool.page(self.list, *layer, entries),
@@ -39,8 +39,8 @@ impl State {
         slices.ok_or_else(|| Error::Internal { detail: format!("a state without {:?}", part.what) })
     }
 
-    /// A state of this outline, whose parts are to be [written](Self::slices) before it is used. Pictures have rows computed `at_once`. Fails
-    /// as [`State::reserve`] and [`State::show_picture`].
+    /// A state with this outline, whose parts must be [written](Self::slices) before it is used. Picture rows are computed `at_once` at a time.
+    /// Fails like [`State::reserve`] and [`State::show_picture`].
     pub(crate) async fn restore(
         gpu: &Gpu,
         pool: &Pool,

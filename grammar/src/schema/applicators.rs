@@ -1,4 +1,4 @@
-//! Schemas combined: references, `allOf`, `anyOf`, `oneOf`; and the values that are spelled out, `enum` and `const`.
+//! Combinations of schemas: references, `allOf`, `anyOf`, `oneOf`; and the literal values of `enum` and `const`.
 
 use std::cell::Cell;
 
@@ -13,14 +13,14 @@ use crate::error::Result;
 const MAX_VALUES: usize = 5000;
 
 impl<'a> Walk<'a> {
-    /// Adds what combines schemas to `out`. Returns whether nothing can fit.
+    /// Adds combined schemas to `out`. Returns true if no value can match.
     pub(super) fn combined(&mut self, given: &'a Keywords, out: &mut Keywords) -> Result<bool> {
         let is_all = |value: &Value| match value {
             Value::Bool(all) => *all,
             Value::Object(_) => true,
             _ => false,
         };
-        // What is left of `not` says nothing, or forbids everything.
+        // `not` excludes nothing or everything here.
         if given.get("not").is_some_and(is_all) {
             return Ok(true);
         }
@@ -51,7 +51,7 @@ impl<'a> Walk<'a> {
             if normal.is_empty() {
                 return Ok(true);
             }
-            // Those of `oneOf` exclude one another.
+            // Alternatives of `oneOf` are disjoint.
             match out.remove("anyOf") {
                 Some(before) => out.insert("allOf".into(), json!([{ "anyOf": before }, { "anyOf": normal }])),
                 None => out.insert("anyOf".into(), Value::Array(normal)),
@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         list.iter().enumerate().all(|(index, a)| excludes(a, &list[index + 1..]))
     }
 
-    /// Adds the values that are spelled out to `out`. Returns whether there are any.
+    /// Adds literal values to `out`. Returns true if there are any.
     pub(super) fn literals(&self, given: &Keywords, out: &mut Keywords) -> Result<bool> {
         let values = match (given.get("const"), given.get("enum")) {
             (Some(one), None) => vec![one.clone()],
@@ -96,9 +96,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Why a value, or one within it, cannot be written.
+/// The reason why a value or a part of it cannot be generated, if any.
 fn unwritable(value: &Value) -> Option<String> {
-    // Only these have short escapes; others are never written.
+    // Only these control characters have short escapes; others are never generated.
     let is_control = |c: char| (c < ' ' || c == '\x7f') && !"\n\r\t\x08\x0c".contains(c);
     match value {
         Value::Number(number) => number
@@ -112,7 +112,7 @@ fn unwritable(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a value is of a type.
+/// Returns true if a value has a type.
 pub(super) fn is_of(value: &Value, name: &str) -> bool {
     match (value, name) {
         (Value::Number(number), "integer") => number.as_f64().is_some_and(|number| number.fract() == 0.0),

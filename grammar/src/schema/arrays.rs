@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Keywords, Walk};
 use crate::error::Result;
 
-/// What says something about arrays.
+/// Keywords about arrays.
 pub(super) const KEYWORDS: [&str; 10] = [
     "items",
     "prefixItems",
@@ -19,11 +19,11 @@ pub(super) const KEYWORDS: [&str; 10] = [
     "unevaluatedItems",
 ];
 
-/// Most items that can be counted; where more are allowed, they are not.
+/// Largest number of items that is enforced; a larger maximum is not enforced.
 const MAX_ITEMS: u64 = 4096;
 
 impl<'a> Walk<'a> {
-    /// Adds what is said of arrays.
+    /// Adds constraints on arrays.
     pub(super) fn arrays(&mut self, given: &'a Keywords, out: &mut Keywords, narrow: bool) -> Result<()> {
         let (least, most) = (self.count(given, "minItems")?, self.count(given, "maxItems")?);
         if least.is_some_and(|least| least > MAX_ITEMS) {
@@ -38,7 +38,7 @@ impl<'a> Walk<'a> {
         {
             return self.refuse("contains", "cannot be enforced: say with prefixItems or items which items there are");
         }
-        // Before draft 2020-12 a list in `items` was what `prefixItems` is, and `additionalItems` what `items` is.
+        // Before draft 2020-12, a list in `items` had the meaning of `prefixItems`, and `additionalItems` that of `items`.
         let (first, rest) = match given.get("items") {
             Some(Value::Array(list)) => (Some(("items", list)), "additionalItems"),
             _ => (given.get("prefixItems").and_then(Value::as_array).map(|list| ("prefixItems", list)), "items"),

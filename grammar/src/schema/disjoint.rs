@@ -1,4 +1,4 @@
-//! Whether a value can fit two schemas: said no only where that is certain.
+//! Test for schemas that no value can match together. Conservative: returns true only if that is certain.
 
 use std::cell::Cell;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::Walk;
 use super::applicators::is_of;
 
-/// References that are followed one after the other, and alternatives within alternatives.
+/// Limit of consecutive references and of nested alternatives.
 const DEPTH: usize = 8;
-/// Pairs of schemas that are compared.
+/// Limit of compared pairs of schemas.
 pub(super) const PAIRS: usize = 50_000;
-/// Values that are compared with others.
+/// Limit of compared values.
 const VALUES: usize = 200;
 const TYPES: [&str; 6] = ["null", "boolean", "number", "string", "array", "object"];
 
-/// Whether nothing fits both, by the schemas as they were given.
+/// Returns true if no value matches both schemas, given in their original form.
 pub(super) fn disjoint(walk: &Walk<'_>, pair: (&Value, &Value), left: &Cell<usize>, depth: usize) -> bool {
     if depth > DEPTH || left.get() == 0 {
         return false;
@@ -48,7 +48,7 @@ pub(super) fn disjoint(walk: &Walk<'_>, pair: (&Value, &Value), left: &Cell<usiz
     })
 }
 
-/// The schema that references lead to; what stands beside a reference narrows it and is not looked at.
+/// Follows references. Keywords beside a reference narrow the schema and are ignored.
 fn resolved<'s>(walk: &Walk<'s>, mut schema: &'s Value) -> Option<&'s Value> {
     for _ in 0..DEPTH {
         match schema.get("$ref") {
@@ -59,7 +59,7 @@ fn resolved<'s>(walk: &Walk<'s>, mut schema: &'s Value) -> Option<&'s Value> {
     None
 }
 
-/// The values that are spelled out.
+/// The literal values of a schema.
 fn values(schema: &Value) -> Option<Vec<&Value>> {
     match (schema.get("const"), schema.get("enum")) {
         (Some(one), _) => Some(vec![one]),
@@ -75,7 +75,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Whether a value of a type may fit.
+/// Returns true if a value of a type may match.
 fn may_be(schema: &Value, name: &str) -> bool {
     let names = |one: &Value| one == name || (one == "integer" && name == "number");
     match (values(schema), schema.get("type")) {
@@ -91,7 +91,7 @@ fn ranges_differ(a: &Value, b: &Value) -> bool {
     matches!((number(a, "maximum"), number(b, "minimum")), (Some(most), Some(least)) if most < least)
 }
 
-/// Whether the first requires a property that in the second is something else or not allowed.
+/// Returns true if the first schema requires a property that the second forbids or defines disjointly.
 fn objects_differ(walk: &Walk<'_>, (a, b): (&Value, &Value), left: &Cell<usize>, depth: usize) -> bool {
     let property = |schema: &Value, name: &str| schema.get("properties").and_then(|all| all.get(name)).cloned();
     let required = a.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);

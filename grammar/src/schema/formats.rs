@@ -1,10 +1,10 @@
-//! Formats as regular expressions, none wider than what validators take for the format: ajv-formats and `jsonschema` among them.
-//! Formats that nobody knows are annotations, as the specification has it.
+//! Formats as regular expressions, none wider than the checks of validators such as ajv-formats and `jsonschema`. Unknown formats are
+//! annotations, as in the specification.
 
-/// Years, months and days that there are: <https://www.rfc-editor.org/rfc/rfc3339#section-5.7>.
+/// Valid dates: <https://www.rfc-editor.org/rfc/rfc3339#section-5.7>.
 const DATE: &str = "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))\
     |(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)";
-/// Without leap seconds, which not every moment may have.
+/// Without leap seconds, which are valid only at certain times.
 const TIME: &str =
     r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
 const DURATION: &str = "P(?:[0-9]{1,9}W|(?:[0-9]{1,9}Y(?:[0-9]{1,9}M(?:[0-9]{1,9}D)?)?|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}D)(?:T(?:[0-9]{1,9}H(?:[0-9]{1,9}M(?:[0-9]{1,9}S)?)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S))?|T(?:[0-9]{1,9}H(?:[0-9]{1,9}M(?:[0-9]{1,9}S)?)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S))";
@@ -13,7 +13,7 @@ const BYTE: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const PATH_CHARACTER: &str = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
 const BASE64: &str = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?";
 
-/// What strings of a format look like; none for formats that nobody knows.
+/// Regular expression of a format; none for unknown formats.
 pub(super) fn format(name: &str) -> Option<String> {
     let group = "[0-9A-Fa-f]{1,4}";
     let host = format!("{LABEL}(?:\\.{LABEL}){{0,4}}");
@@ -44,7 +44,7 @@ pub(super) fn format(name: &str) -> Option<String> {
     Some(format!("^(?:{body})$"))
 }
 
-/// Patterns with look-ahead that zod writes for everyday types, and narrower ones that need none.
+/// Equivalents without look-ahead of patterns that zod writes for common types; they may be narrower.
 pub(super) fn known_pattern(pattern: &str) -> Option<String> {
     let format_name = match pattern {
         r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$" => "email",

@@ -1,11 +1,10 @@
-//! JSON schemas as the matcher can hold an answer to them.
+//! Conversion of JSON schemas to schemas that the matcher enforces.
 //!
-//! What says nothing about an answer is dropped: annotations, formats nobody knows, keywords nobody knows, conditions that always hold.
-//! What is kept may be narrower than the schema, never wider: objects that name properties have no others unless the schema speaks of
-//! them, numbers are those that every parser reads exactly, keys come in the schema's order. What cannot be held to is refused with the
-//! JSON pointer of the schema that says it and the keyword.
+//! Annotations, unknown formats, unknown keywords and conditions that always hold are dropped. The result may be narrower than the schema,
+//! never wider: objects that name properties have no others unless the schema mentions them, numbers are those that every parser reads exactly,
+//! keys come in the schema's order. A constraint that cannot be enforced is refused with its keyword and the JSON pointer of its schema.
 //!
-//! Drafts 4 to 2020-12 are read alike: where a keyword changed its meaning (`items`, `exclusiveMinimum`), its form tells which is meant.
+//! Drafts 4 to 2020-12 are supported at once: if the meaning of a keyword changed (`items`, `exclusiveMinimum`), its form determines the draft.
 
 mod applicators;
 mod arrays;
@@ -22,14 +21,14 @@ use crate::error::{GrammarError, Result};
 
 /// Longest schema in bytes.
 const MAX_TEXT: usize = 1 << 20;
-/// Schemas within a schema, each counted where it stands.
+/// Largest number of subschemas, counted at each occurrence.
 const MAX_SCHEMAS: usize = 20_000;
-/// Schemas one within the other.
+/// Largest nesting depth.
 const MAX_DEPTH: usize = 64;
-/// Schemas that are tried to find the one that was refused.
+/// Largest number of attempts to locate a refused schema.
 const MAX_TRIES: usize = 64;
 
-/// What says nothing about an answer.
+/// Keywords that do not constrain answers.
 const ANNOTATIONS: [&str; 19] = [
     "title",
     "description",
@@ -51,7 +50,7 @@ const ANNOTATIONS: [&str; 19] = [
     "contentEncoding",
     "contentSchema",
 ];
-/// Where in a schema there are schemas by name, in a row, and single ones.
+/// Keywords with subschemas by name, in a list, and single ones.
 const NAMED: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 const LISTED: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 const SINGLE: [&str; 7] = [
@@ -64,13 +63,13 @@ const SINGLE: [&str; 7] = [
     "not",
 ];
 
-/// A schema as it was given.
+/// A schema in its original form.
 #[derive(Debug)]
 pub struct Schema {
     root: Value,
 }
 
-/// A schema as text to what the matcher reads.
+/// Converts the text of a schema to the matcher's form.
 ///
 /// # Errors
 /// [`GrammarError::UnsupportedSchema`].
@@ -82,7 +81,7 @@ impl Schema {
     /// Reads the text of a schema.
     ///
     /// # Errors
-    /// [`GrammarError::UnsupportedSchema`] for what is no JSON.
+    /// [`GrammarError::UnsupportedSchema`] for text that is not JSON.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > MAX_TEXT {
             return Err(GrammarError::schema(
@@ -96,7 +95,7 @@ impl Schema {
         Ok(Self { root })
     }
 
-    /// The schema at a pointer, with what it refers to, as the matcher reads it.
+    /// Converts the schema at a pointer, and the definitions that it refers to, to the matcher's form.
     ///
     /// # Errors
     /// [`GrammarError::UnsupportedSchema`].
@@ -111,7 +110,8 @@ impl Schema {
             Value::Object(top) => normal.extend(top),
             _ => return Err(GrammarError::schema(pointer, "", "nothing can fit it")),
         }
-        // As Mistral's models write JSON, and many others. Control characters and line breaks have short escapes; others need none.
+        // The JSON style of Mistral's models and many others. Control characters and line breaks have short escapes; other characters need
+        // none.
         let layout = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
             "json_allowed_escapes": "nrbtf\\\"" });
         normal.insert("x-guidance".into(), layout);
@@ -134,7 +134,7 @@ impl Schema {
     }
 }
 
-/// Pointers to the schemas in a schema.
+/// Pointers to the subschemas of a schema.
 fn children(schema: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (keyword, value) in schema.as_object().into_iter().flatten() {
@@ -153,19 +153,19 @@ fn children(schema: &Value, at: &str) -> Vec<String> {
     found
 }
 
-/// A name as a JSON pointer has it.
+/// A name, escaped for a JSON pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A walk through a schema, and where it is.
+/// A traversal of a schema, with its location.
 struct Walk<'a> {
     root: &'a Value,
     at: String,
     depth: usize,
     schemas: usize,
     references: references::References<'a>,
-    /// Whether an object that names properties has no others unless it says so: not where schemas are combined.
+    /// True if objects that name properties are closed by default, which is not so for combined schemas.
     closes: bool,
 }
 
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
         Err(GrammarError::schema(&self.at, keyword, reason))
     }
 
-    /// Goes to `place` below and back.
+    /// Visits `place` below the current location.
     fn below<T>(&mut self, place: &str, visit: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.at.len();
         self.at += place;
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
         visited
     }
 
-    /// A schema below the one at hand.
+    /// Converts a subschema of the current schema.
     fn inner(&mut self, place: &str, value: &'a Value) -> Result<Value> {
         self.below(place, |walk| walk.schema(value))
     }
@@ -248,7 +248,7 @@ impl<'a> Walk<'a> {
         Ok(if out.is_empty() { self.any() } else { Value::Object(out) })
     }
 
-    /// Refuses what is refused wherever it stands.
+    /// Refuses keywords that are never supported.
     fn check(&self, given: &Keywords) -> Result<()> {
         for (keyword, value) in given {
             let reason = match (keyword.as_str(), value) {
@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The types that values may have, by name; those that the keywords are about where none are given.
+    /// The types allowed by a schema; without `type`, those that its keywords are about.
     fn types(&self, given: &Keywords) -> Result<Vec<String>> {
         const NAMES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
         let mut types: Vec<String> = match given.get("type") {
@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
         Ok(types)
     }
 
-    /// A whole number of at least 0.
+    /// A non-negative integer.
     fn count(&self, given: &Keywords, keyword: &str) -> Result<Option<u64>> {
         let Some(value) = given.get(keyword) else { return Ok(None) };
         let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 1e15).then_some(number as u64);
@@ -317,12 +317,12 @@ fn implied_types(given: &Keywords) -> Vec<String> {
     implied.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// Whether every keyword of a schema is an annotation.
+/// Returns true if all keywords of a schema are annotations.
 fn says_nothing(keywords: &Keywords) -> bool {
     keywords.keys().all(|keyword| ANNOTATIONS.contains(&keyword.as_str()))
 }
 
-/// Whether schemas are combined anywhere so that an object may have to fit several.
+/// Returns true if schemas are combined anywhere in a way that an object may have to match several.
 fn combines(root: &Value) -> bool {
     let mut open = vec![root];
     while let Some(value) = open.pop() {

@@ -5,19 +5,18 @@ use serde_json::{Number, Value, json};
 use super::{Keywords, Walk};
 use crate::error::Result;
 
-/// What says something about numbers.
+/// Keywords about numbers.
 pub(super) const KEYWORDS: [&str; 5] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 
-/// Whole numbers up to here are exact in every parser: 2^53 - 1.
+/// Largest integer that every parser reads exactly: 2^53 - 1.
 pub(super) const MOST: f64 = 9_007_199_254_740_991.0;
 /// Largest number with a fraction.
 pub(super) const MOST_FRACTION: f64 = 1e15;
-/// Largest divisor: the matcher takes as many states.
+/// Largest divisor; the matcher needs as many states.
 const MOST_DIVISOR: f64 = 1000.0;
 
 impl Walk<'_> {
-    /// Adds what is said of numbers. `fractions` says whether there may be some; bounds that are not given are those of exact numbers where
-    /// the schema is to be `narrow`.
+    /// Adds constraints on numbers. `fractions` allows them. A `narrow` schema gets the bounds of exact numbers if it has none.
     pub(super) fn numbers(&self, given: &Keywords, out: &mut Keywords, fractions: bool, narrow: bool) -> Result<()> {
         let most = if fractions { MOST_FRACTION } else { MOST };
         let (least, above) = self.bound(given, "minimum", "exclusiveMinimum", |a, b| a >= b)?;
@@ -44,7 +43,7 @@ impl Walk<'_> {
         self.divisor(given, out)
     }
 
-    /// The tighter of a bound and its exclusive form, and whether it is the latter; of draft 4 the form that is true or false.
+    /// The tighter of a bound and its exclusive form, with `true` for the latter. In draft 4 the exclusive form is a Boolean.
     fn bound(
         &self,
         given: &Keywords,

@@ -8,7 +8,7 @@ use super::{Keywords, Walk, escaped, says_nothing};
 use crate::error::Result;
 use crate::pattern::to_rust;
 
-/// What says something about objects.
+/// Keywords about objects.
 pub(super) const KEYWORDS: [&str; 11] = [
     "properties",
     "required",
@@ -23,11 +23,11 @@ pub(super) const KEYWORDS: [&str; 11] = [
     "dependencies",
 ];
 
-/// Most properties of an object, and most of them that may be left out: the matcher follows all that may come next.
+/// Largest number of properties, and of optional ones, which the matcher tracks in parallel.
 const MAX_PROPERTIES: usize = 1000;
 const MAX_OPTIONAL: usize = 300;
 
-/// What the names of an object must be.
+/// Constraint on the names of properties.
 enum Names {
     Any,
     Of(Vec<String>),
@@ -35,7 +35,7 @@ enum Names {
 }
 
 impl<'a> Walk<'a> {
-    /// Adds what is said of objects.
+    /// Adds constraints on objects.
     pub(super) fn objects(&mut self, given: &'a Keywords, out: &mut Keywords, narrow: bool) -> Result<()> {
         let mut required = self.required(given)?;
         self.dependencies(given, &mut required)?;
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
     fn required(&self, given: &Keywords) -> Result<Vec<String>> {
         let mut required: Vec<String> = Vec::new();
         match given.get("required") {
-            // As draft 3 had it, and tools still write it.
+            // The form of draft 3, which tools still write.
             None | Some(Value::Bool(_)) => {}
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
                 let mut seen = HashSet::new();
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         Ok(required)
     }
 
-    /// What depends on a name that is required is required too; what depends on others cannot be enforced.
+    /// Makes the dependencies of required properties required; dependencies of optional ones cannot be enforced.
     fn dependencies(&self, given: &Keywords, required: &mut Vec<String>) -> Result<()> {
         for keyword in ["dependentRequired", "dependencies", "dependentSchemas"] {
             let Some(value) = given.get(keyword) else { continue };
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The schema of properties that have no other.
+    /// The schema of properties that no other keyword defines.
     fn others(&mut self, given: &'a Keywords, is_closed: bool) -> Result<Value> {
         if let Some(value) = given.get("additionalProperties") {
             return self.inner("/additionalProperties", value);
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What `propertyNames` comes to: names are strings anyway.
+    /// Converts `propertyNames`; names are always strings.
     fn names(&self, given: Option<&'a Value>) -> Result<Names> {
         let refuse = || self.refuse("propertyNames", "only names, or a pattern of them, can be enforced");
         let keywords = match given {
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
 
     fn counts(&self, given: &Keywords, required: usize, out: &mut Keywords) -> Result<()> {
         if let Some(least) = self.count(given, "minProperties")?.filter(|least| *least > required as u64) {
-            // A name may come twice, and then counts once.
+            // A repeated name counts once.
             if least - required as u64 > 1 {
                 return self.refuse(
                     "minProperties",

@@ -1,4 +1,4 @@
-//! What a schema refers to: every place that is referred to becomes a definition, once.
+//! References of a schema: each target becomes one definition.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use super::numbers::MOST_FRACTION;
 use super::{Walk, escaped};
 use crate::error::Result;
 
-/// Places that are referred to.
+/// Targets of references.
 pub(super) struct References<'a> {
-    /// Numbers of definitions by pointer.
+    /// Number of each definition, by pointer.
     numbers: HashMap<String, usize>,
-    /// Those that are still to be made, with their pointers.
+    /// Definitions that are not converted yet, with their pointers.
     open: Vec<(usize, String, &'a Value)>,
-    /// Pointers by `$id`, `$anchor` and the like, as references spell them.
+    /// Pointers by `$id`, `$anchor` and similar keywords, in the spelling of references.
     named: HashMap<String, String>,
 }
 
@@ -24,7 +24,7 @@ impl<'a> References<'a> {
     }
 }
 
-/// Every `$id` and `$anchor` with the pointer to its schema.
+/// Every `$id` and `$anchor`, with the pointer to its schema.
 fn names(root: &Value) -> HashMap<String, String> {
     let (mut named, mut open) = (HashMap::new(), vec![(root, String::new())]);
     while let Some((value, at)) = open.pop() {
@@ -49,14 +49,14 @@ fn names(root: &Value) -> HashMap<String, String> {
     named
 }
 
-/// `%20` and the like as the bytes they stand for.
+/// Decodes escapes such as `%20`.
 fn percent_decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((&first, behind)) = rest.split_first() {
-        let code = (first == b'%').then(|| behind.get(..2)).flatten();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = (first == b'%').then(|| after.get(..2)).flatten();
         let byte = code.and_then(|code| u8::from_str_radix(str::from_utf8(code).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &behind[2..] } else { behind };
+        rest = if byte.is_some() { &after[2..] } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -65,7 +65,7 @@ fn anything() -> Value {
     json!({ "$ref": "#/$defs/any" })
 }
 
-/// Numbers are those that every parser reads.
+/// Scalar values; numbers are those that every parser reads.
 fn scalars() -> [Value; 2] {
     [
         json!({ "type": ["null", "boolean", "string"] }),
@@ -82,7 +82,7 @@ fn values(inner: &Value) -> Value {
 }
 
 impl<'a> Walk<'a> {
-    /// The pointer and the schema that a reference names.
+    /// The pointer and the schema of a reference.
     pub(super) fn target(&self, reference: &str) -> Option<(String, &'a Value)> {
         let root_id = self.root.get("$id").or_else(|| self.root.get("id")).and_then(Value::as_str).unwrap_or_default();
         let inside = reference.strip_prefix(root_id.trim_end_matches('#')).unwrap_or(reference);
@@ -98,8 +98,8 @@ impl<'a> Walk<'a> {
         Some((pointer.clone(), self.root.pointer(&pointer)?))
     }
 
-    /// Any value. Where schemas are combined it is no reference to itself, which would be followed without end: lists and objects hold
-    /// neither then.
+    /// Any value. For combined schemas it has no recursive reference, which would be expanded without end; then lists and objects contain
+    /// scalars only.
     pub(super) fn any(&self) -> Value {
         if self.closes { anything() } else { values(&json!({ "anyOf": scalars() })) }
     }
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
         Ok(json!(format!("#/$defs/{number}")))
     }
 
-    /// All definitions that were referred to.
+    /// All referenced definitions.
     pub(super) fn definitions(&mut self) -> Result<Map<String, Value>> {
         let mut definitions = Map::new();
         if self.closes {

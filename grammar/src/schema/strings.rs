@@ -7,14 +7,14 @@ use super::{Keywords, Walk};
 use crate::error::Result;
 use crate::pattern::to_rust;
 
-/// What says something about strings.
+/// Keywords about strings.
 pub(super) const KEYWORDS: [&str; 4] = ["minLength", "maxLength", "pattern", "format"];
 
-/// Longest string that can be counted; where more is allowed, length is not limited.
+/// Largest length that is enforced; a larger maximum is not enforced.
 const MAX_LENGTH: u64 = 4096;
 
 impl Walk<'_> {
-    /// Adds what is said of strings.
+    /// Adds constraints on strings.
     pub(super) fn strings(&self, given: &Keywords, out: &mut Keywords) -> Result<()> {
         let mut patterns = Vec::new();
         if let Some(value) = given.get("pattern") {
@@ -42,7 +42,7 @@ impl Walk<'_> {
             out.insert("minLength".into(), json!(least));
         }
         if let Some(most) = most {
-            // Fewer than are allowed.
+            // Narrower than allowed.
             out.insert("maxLength".into(), json!(most.min(MAX_LENGTH)));
         }
         let mut patterns = patterns.into_iter();

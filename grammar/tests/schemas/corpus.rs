@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// By zod 4.6 for its own types, in drafts 2020-12 and 7: written by `z.toJSONSchema`.
 const ZOD: &str = include_str!("zod.jsonl");
-/// Of those, what cannot be enforced: nothing at all, and Unicode's properties; and fractions as divisors.
+/// Schemas of the corpus that cannot be enforced: those that nothing matches, Unicode properties, and fractional divisors.
 const ZOD_REFUSED: [&str; 3] = ["zod never", "zod emoji", "zod pos"];
 
 /// Schemas that are accepted, by name.

@@ -1,5 +1,5 @@
-//! What a schema lets through fits it, by another implementation of JSON Schema; what cannot be enforced is refused, with its place; nothing
-//! takes long. Tokens are drawn by chance from those that may come, which is harder than any model.
+//! Answers match their schema according to another implementation of JSON Schema; schemas that cannot be enforced are refused with their
+//! location; nothing takes long. Tokens are drawn at random from those that are allowed, which is harder than any model.
 
 mod corpus;
 #[path = "../../../tests/shared/cpu_time.rs"]
@@ -17,7 +17,7 @@ use vocabulary::{Dice, END, grammars};
 
 /// Tokens of an answer at most; longer ones are given up.
 const LONGEST: usize = 600;
-/// What may take no longer: to make a grammar ready, or a mask.
+/// Limit of the time for compiling a grammar or computing a mask.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// How a random answer ended.
@@ -39,7 +39,7 @@ fn answer(grammar: &Grammar, words: &[Vec<u8>], dice: &mut Dice) -> Result<Outco
             matcher.mask(&mut mask)?;
             let allowed: Vec<u32> =
                 (0..words.len() as u32).filter(|id| mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
-            assert!(!allowed.is_empty(), "nothing may come behind {:?}", String::from_utf8_lossy(&text));
+            assert!(!allowed.is_empty(), "nothing may come after {:?}", String::from_utf8_lossy(&text));
             let closes = |id: &&u32| {
                 **id == END || words[**id as usize].starts_with(b"\"") || b"]}".contains(&words[**id as usize][0])
             };

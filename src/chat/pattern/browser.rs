@@ -9,10 +9,10 @@ use super::javascript::translate;
 pub(in crate::chat) struct Pattern(RegExp);
 
 impl Pattern {
-    /// An error says what is wrong with the pattern.
+    /// Compiles a pattern, or returns the reason why it is invalid.
     pub(in crate::chat) fn new(pattern: &str) -> Result<Self, String> {
         let spelled = translate(pattern).map_err(|what| format!("browsers cannot do {what}"))?;
-        // `new RegExp` would throw through this module.
+        // `new RegExp` would throw through wasm.
         let made = || {
             let class: Function = Reflect::get(&js_sys::global(), &"RegExp".into())?.dyn_into()?;
             Reflect::construct(&class, &Array::of2(&spelled.into(), &"gv".into()))?.dyn_into()
@@ -21,7 +21,7 @@ impl Pattern {
         made().map(Self).map_err(|thrown| message(thrown).unwrap_or_else(|_| "the browser refused it".into()))
     }
 
-    /// The bytes of each match, in order.
+    /// Byte ranges of the matches, in order.
     pub(in crate::chat) fn find_all(&self, text: &str) -> Result<Vec<Range<usize>>, String> {
         let fault = || String::from("the browser could not match it");
         let (mut ranges, mut cursor) = (Vec::new(), Cursor { rest: text.chars(), unit: 0, len: text.len() });
@@ -36,7 +36,7 @@ impl Pattern {
     }
 }
 
-/// Goes from places in JavaScript's text to places in ours: it counts 16-bit units.
+/// Converts offsets in JavaScript's 16-bit units to byte offsets.
 struct Cursor<'t> {
     rest: std::str::Chars<'t>,
     unit: usize,
@@ -44,7 +44,7 @@ struct Cursor<'t> {
 }
 
 impl Cursor<'_> {
-    /// The byte at a unit, not before the last one asked for.
+    /// Byte offset of a unit; units must be passed in increasing order.
     fn byte(&mut self, unit: usize) -> usize {
         while self.unit < unit {
             let Some(c) = self.rest.next() else { break };

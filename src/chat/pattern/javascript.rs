@@ -1,14 +1,14 @@
-//! Patterns of tokenizers as JavaScript spells them, with the flag `v`.
+//! Translation of tokenizer patterns to JavaScript's syntax with the flag `v`.
 //!
-//! The two disagree on what `\s`, `\d`, `\w` and `.` mean, on names of properties, and on possessive repetitions, which JavaScript lacks: there a
-//! lookahead that is captured and then repeated does the same. What is not written here is refused, never guessed.
+//! The two differ in the meaning of `\s`, `\d`, `\w` and `.`, in property names, and in possessive repetitions. JavaScript lacks those; a
+//! captured lookahead followed by a back reference has the same effect. Unsupported syntax is refused, never guessed.
 
-/// Groups within groups.
+/// Largest nesting depth of groups.
 const MAX_DEPTH: usize = 32;
 
-/// The same pattern for `new RegExp(pattern, "v")`; an error says what cannot be written there.
+/// Translates a pattern for `new RegExp(pattern, "v")`, or returns the unsupported syntax.
 ///
-/// A repetition within a repetition is refused, too: JavaScript has no limit on how long it looks for a match.
+/// A repetition within a repetition is refused too, because JavaScript does not limit the time of a match.
 pub fn translate(pattern: &str) -> Result<String, String> {
     let mut translator =
         Translator { rest: pattern.chars().collect(), at: 0, out: String::new(), atomics: 0, depth: 0 };
@@ -23,7 +23,7 @@ struct Translator {
     rest: Vec<char>,
     at: usize,
     out: String,
-    /// Groups that are entered once, so far: each has a name.
+    /// Number of named groups for atomic groups so far.
     atomics: usize,
     depth: usize,
 }
@@ -51,7 +51,7 @@ impl Translator {
         is_next
     }
 
-    /// All up to the end of a group. `fold`: letters of either case. Whether anything in it repeats without bound.
+    /// Reads alternatives up to the end of a group. `fold` ignores case. Returns true if any part repeats without bound.
     fn alternation(&mut self, mut fold: bool) -> Result<bool, String> {
         let mut repeats = false;
         while let Some(c) = self.peek(0).filter(|&c| c != ')') {
@@ -119,14 +119,15 @@ impl Translator {
         Ok(repeats)
     }
 
-    /// What is written from `start` on matches as it first does, or not at all.
+    /// Makes the output from `start` an atomic group, which keeps its first match.
     fn enter_once(&mut self, start: usize) {
         let inner = self.out.split_off(start);
         self.out.push_str(&format!(r"(?:(?=(?<a{0}>{inner}))\k<a{0}>)", self.atomics));
         self.atomics += 1;
     }
 
-    /// How often what is written from `start` on may come. Whether that is without bound; `inside`: whether it holds such a repetition.
+    /// Reads a repetition of the output from `start`. `inside` is true if that contains an unbounded repetition. Returns true if it repeats
+    /// without bound.
     fn repetition(&mut self, start: usize, inside: bool) -> Result<bool, String> {
         let Some(c) = self.peek(0).filter(|c| "*+?{".contains(*c)) else { return Ok(false) };
         self.at += 1;
@@ -162,7 +163,7 @@ impl Translator {
         Ok(())
     }
 
-    /// What follows a backslash.
+    /// Reads an escape after its backslash.
     fn escape(&mut self, fold: bool) -> Result<Item, String> {
         const WORD: &str = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}";
         let c = self.next().ok_or("a \\ at the end")?;
@@ -206,7 +207,7 @@ impl Translator {
         if fold && name.len() > 1 {
             return Err(format!("\\p{{{name}}} in either case"));
         }
-        // A script may be named alone in other languages.
+        // In other syntaxes a script may be named without `Script=`.
         let is_script = name.len() > 2 && !name.contains('=') && !CATEGORIES.contains(&name);
         let kind = if is_script { "Script=" } else { "" };
         Ok(format!("\\{}{{{kind}{name}}}", if is_negated { 'P' } else { 'p' }))
@@ -231,14 +232,14 @@ impl Translator {
         number.ok_or_else(|| format!("the character \\{kind}{digits}"))
     }
 
-    /// A class whose `[` has been read.
+    /// Reads a class after its `[`.
     fn class(&mut self, fold: bool) -> Result<String, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("too many classes within classes".into());
         }
         let not = if self.take("^") { "^" } else { "" };
-        // What `&&` stands between.
+        // Operands of `&&`.
         let mut operands = vec![String::new()];
         let mut is_first = true;
         loop {
@@ -273,7 +274,7 @@ impl Translator {
         })
     }
 
-    /// A range of which `from` and the hyphen have been read.
+    /// Reads the end of a range after `from` and the hyphen.
     fn range(&mut self, from: char, fold: bool) -> Result<String, String> {
         let to = match self.next().ok_or("a range without its end")? {
             '\\' => self.escape(fold)?,
@@ -290,7 +291,7 @@ impl Translator {
     }
 }
 
-/// General categories and other properties that have more than two letters; other such names are scripts.
+/// General categories and other properties with names of more than two letters; other such names are scripts.
 const CATEGORIES: [&str; 19] = [
     "Alphabetic",
     "Any",
@@ -313,12 +314,12 @@ const CATEGORIES: [&str; 19] = [
     "Ideographic",
 ];
 
-/// A character as pattern and class take it.
+/// A character, escaped for use in patterns and classes.
 fn spelled(c: char) -> String {
     if c.is_ascii() && !c.is_ascii_alphanumeric() { format!("\\u{{{:x}}}", u32::from(c)) } else { c.into() }
 }
 
-/// A character and what it folds with, for a class.
+/// A character and its case variants, for a class.
 fn either_case(c: char) -> Result<String, String> {
     Ok(match c {
         's' | 'S' => "sSſ".into(),

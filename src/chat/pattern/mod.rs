@@ -1,4 +1,4 @@
-//! Patterns that split text: natively by the library that `tokenizers` uses, in browsers by their own. There the library with its tables would
+//! Patterns that split text: natively by the library that `tokenizers` uses, in browsers by `RegExp`, because the library and its tables would
 //! be a fifth of the wasm module.
 
 pub mod javascript;

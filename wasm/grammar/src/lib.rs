@@ -1,4 +1,4 @@
-//! Exports of the module that holds answers to a grammar. What they throw is `{ code, message, detail }`.
+//! Exports of the wasm module for the worker of the npm package. Exceptions are `{ code, message, detail }`.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -31,18 +31,18 @@ fn invalid(reason: impl ToString) -> JsValue {
     error_object(GrammarError::InvalidGrammar { reason: reason.to_string() })
 }
 
-/// Runs once when the module is loaded: a panic, which is always a bug, is printed with its place.
+/// Runs once when the module is loaded: prints panics, which are always bugs, with their location.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// A function of JavaScript, in a module that has one thread.
+/// A JavaScript function, in a module with one thread.
 struct OneThread(Function);
 
 // SAFETY: the module is compiled without threads, so nothing is ever sent to another or shared with one.
 unsafe impl Send for OneThread {}
-// SAFETY: as above.
+// SAFETY: see above.
 unsafe impl Sync for OneThread {}
 
 impl OneThread {
@@ -55,13 +55,13 @@ impl OneThread {
     }
 }
 
-/// A vocabulary made ready for grammars.
+/// A vocabulary prepared for grammars.
 #[wasm_bindgen(js_name = Grammars)]
 pub struct WebGrammars(Grammars);
 
 #[wasm_bindgen(js_class = Grammars)]
 impl WebGrammars {
-    /// `bytes` are those of all tokens, one after another, `lengths` how many each has; `encode` turns text into tokens.
+    /// Prepares a vocabulary. `bytes` are those of all tokens, one after another, and `lengths` their numbers; `encode` is the tokenizer.
     #[wasm_bindgen(constructor)]
     pub fn new(
         bytes: Vec<u8>,
@@ -75,7 +75,7 @@ impl WebGrammars {
         Grammars::new(&table, move |text| encode.tokens(text)).map(Self).map_err(error_object)
     }
 
-    /// Makes a grammar ready: `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
+    /// Compiles a grammar. `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
     /// schemas: `{ lark, schemas: { rule, schema, place }[] }`.
     pub fn grammar(&self, kind: &str, text: &str) -> JsResult<WebGrammar> {
         let grammar = match kind {
@@ -100,35 +100,35 @@ impl WebGrammars {
     }
 }
 
-/// A grammar for any number of answers.
+/// A compiled grammar, for any number of answers.
 #[wasm_bindgen(js_name = Grammar)]
 pub struct WebGrammar(Grammar);
 
 #[wasm_bindgen(js_class = Grammar)]
 impl WebGrammar {
-    /// An answer that has not begun.
+    /// The matcher at the beginning of an answer.
     pub fn start(&self) -> WebMatcher {
         WebMatcher(self.0.start())
     }
 
-    /// Frees it. Unlike `free` this throws where the module has been started anew since, and nothing is left to be freed.
+    /// Frees the grammar. Unlike `free`, it throws if the module was restarted in the meantime and there is nothing to free.
     pub fn end(self) {}
 }
 
-/// One answer under way.
+/// The state of one answer.
 #[wasm_bindgen(js_name = Matcher)]
 pub struct WebMatcher(Matcher);
 
 #[wasm_bindgen(js_class = Matcher)]
 impl WebMatcher {
-    /// The tokens that may come next, a bit each, in so many words.
+    /// The tokens that are allowed next, one bit each, in `words` words.
     pub fn mask(&mut self, words: usize) -> JsResult<Vec<u32>> {
         let mut mask = vec![0; words];
         self.0.mask(&mut mask).map_err(error_object)?;
         Ok(mask)
     }
 
-    /// Takes tokens up to the first that may not come. Returns how many.
+    /// Appends tokens up to the first that is not allowed. Returns the number of tokens appended.
     pub fn commit(&mut self, tokens: &[u32]) -> JsResult<usize> {
         self.0.commit(tokens).map_err(error_object)
     }
@@ -138,12 +138,12 @@ impl WebMatcher {
         self.0.forced().map_err(error_object)
     }
 
-    /// Whether nothing may follow.
+    /// Returns true if nothing may follow.
     #[wasm_bindgen(js_name = isFinished)]
     pub fn is_finished(&mut self) -> JsResult<bool> {
         self.0.is_finished().map_err(error_object)
     }
 
-    /// As of [`WebGrammar`].
+    /// See [`WebGrammar`].
     pub fn end(self) {}
 }

@@ -1,4 +1,4 @@
-//! Exports of the module that reads picture files. What they throw is `{ code, message, detail }`.
+//! Exports of the wasm module for the worker of the npm package. Exceptions are `{ code, message, detail }`.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
-        // Fails for frozen objects alone.
+        // Fails for frozen objects only.
         drop(Reflect::set(&object, &(*name).into(), value));
     }
     object.into()
@@ -25,19 +25,19 @@ fn error_object(error: PictureError) -> JsValue {
     object(&[("code", error.code().into()), ("message", error.to_string().into()), ("detail", detail)])
 }
 
-/// Runs once when the module is loaded: a panic, which is always a bug, is printed with its place.
+/// Runs once when the module is loaded: prints panics, which are always bugs, with their location.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// `[width, height]` of a PNG, JPEG or WebP file, read from its header before any turn; nothing for other bytes.
+/// `[width, height]` in the header of a PNG, JPEG or WebP file, before it is turned upright; none for other bytes.
 #[wasm_bindgen(js_name = pictureSize)]
 pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
     ocelli_pictures::size(bytes).map(|(width, height)| vec![width, height])
 }
 
-/// Decodes a PNG, JPEG or WebP file of at most so many megapixels.
+/// Decodes a PNG, JPEG or WebP file of at most this many megapixels.
 ///
 /// # Errors
 /// `invalid-image` and `image-too-large`.
@@ -48,7 +48,7 @@ pub fn decode_picture(bytes: &[u8], limit_megapixels: u32) -> Result<JsValue, Js
     Ok(object(&[("width", width.into()), ("height", height.into()), ("pixels", pixels.into())]))
 }
 
-/// Bytes of the module's memory. It only grows.
+/// Size of the module's memory in bytes, which never shrinks.
 #[wasm_bindgen(js_name = wasmMemory)]
 pub fn wasm_memory() -> f64 {
     core::arch::wasm32::memory_size(0) as f64 * 65536.0
