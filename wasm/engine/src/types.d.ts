@@ -4,7 +4,7 @@
 /** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
 export type FinishReason = "stop" | "length" | "tool_calls";
 
-/** How long the stages of an answer took, in milliseconds. */
+/** Duration of the stages of an answer, in milliseconds. */
 export interface Timings {
   /** Decoding and resizing pictures, tokenizing the text. */
   prepare_ms: number;
@@ -14,7 +14,7 @@ export interface Timings {
   prefill_ms: number;
   /** All tokens of the answer. */
   decode_ms: number;
-  /** Of these, what a format took to say which tokens may come. */
+  /** The part of `decode_ms` that was spent on the masks of a format. */
   grammar_ms?: number;
 }
 
@@ -32,17 +32,17 @@ export interface Usage {
   completion_tokens_details: {
     accepted_prediction_tokens: number;
     rejected_prediction_tokens: number;
-    /** Tokens of thoughts, where there are any. */
+    /** Tokens of reasoning, if there are any. */
     reasoning_tokens?: number;
   };
-  /** Not in OpenAI's API: how long the stages took, how large pictures were shown, and the tokens that a format left no choice about. */
+  /** Not in OpenAI's API: durations of the stages, sizes of pictures, and the number of tokens that a format forced. */
   ocelli: Timings & { pictures?: ShownPicture[]; forced_tokens?: number };
 }
 
-/** How large a picture is to be shown to the model: at most 512 pixels long, as large as the model takes it, or as the device allows. */
+/** Size of a picture for the model: at most 512 pixels long, the model's maximum, or as large as the device computes in time. */
 export type Detail = "low" | "high" | "auto";
 
-/** How large a picture was shown to the model, in pixels, and the tokens that it took. */
+/** Size of a picture for the model, in pixels, and its tokens. */
 export interface ShownPicture {
   detail: Detail;
   width: number;
@@ -58,15 +58,15 @@ export interface TopLogprob {
   bytes: number[] | null;
 }
 
-/** A token of an answer, with the likeliest ones in its place. */
+/** A token of an answer, with the likeliest alternatives. */
 export interface TokenLogprob extends TopLogprob {
   top_logprobs: TopLogprob[];
 }
 
-/** Log probabilities of an answer, or of a piece of it; `null` where they were not asked for. */
+/** Log probabilities of an answer, or of a piece of it; `null` if they were not requested. */
 export type Logprobs = { content: TokenLogprob[]; refusal: null } | null;
 
-/** A call of a tool, as the OpenAI API has it. */
+/** A tool call of the OpenAI API. */
 export interface ToolCall {
   id: string;
   type: "function";
@@ -76,14 +76,14 @@ export interface ToolCall {
 
 /** A piece of a call. Its first has the id and the name. */
 export interface ToolCallDelta {
-  /** Which call of the answer. */
+  /** Index of the call in the answer. */
   index: number;
   id?: string;
   type?: "function";
   function: { name?: string; arguments: string };
 }
 
-/** A complete answer, as the OpenAI API has it. */
+/** A complete answer of the OpenAI API. */
 export interface ChatCompletion {
   id: string;
   object: "chat.completion";
@@ -92,11 +92,11 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    /** `content` is `null` where there are calls alone. */
+    /** `content` is `null` if there are only calls. */
     message: {
       role: "assistant";
       content: string | null;
-      /** What the model thought before it answered. Not in OpenAI's API. */
+      /** Reasoning of the model before its answer. Not in OpenAI's API. */
       reasoning_content?: string;
       refusal: null;
       tool_calls?: ToolCall[];
@@ -107,7 +107,7 @@ export interface ChatCompletion {
   usage: Usage;
 }
 
-/** A piece of a streamed answer, as the OpenAI API has it. */
+/** A chunk of a streamed answer of the OpenAI API. */
 export interface ChatCompletionChunk {
   id: string;
   object: "chat.completion.chunk";
@@ -124,9 +124,9 @@ export interface ChatCompletionChunk {
   usage?: Usage | null;
 }
 
-/** What one request has of its own. */
+/** Id, time and seed of one request. */
 export interface RequestStamp {
-  /** Letters and digits that no other request has. */
+  /** Letters and digits, unique to the request. */
   id: string;
   /** Seconds since 1970. */
   created: number;
@@ -134,17 +134,17 @@ export interface RequestStamp {
   seed: number;
 }
 
-/** Under which names a model is served. */
+/** The names under which a model is served. */
 export interface ServiceOptions {
   /** Its name in answers. */
   model: string;
-  /** Names that requests may call it besides. */
+  /** Further names that requests may use. */
   aliases: string[];
   /** Seconds since 1970. */
   created: number;
 }
 
-/** A picture that a request names, and where. */
+/** A picture of a request, and the path of its field. */
 export interface PictureUrl {
   url: string;
   field: string;
@@ -166,11 +166,11 @@ export type ChatEvent =
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
   /** The GPU device was lost, for example by a driver reset. It is opened again and the answer continues. */
   | { kind: "recovering"; attempt: number; reason: string }
-  /** How large a picture of the request is shown to the model. */
+  /** The size of a picture of the request for the model. */
   | ({ kind: "picture"; picture: number } & ShownPicture)
-  /** Something about a picture that the user should know. */
+  /** A note about a picture for the user. */
   | { kind: "note"; picture: number; message: string }
-  /** The conversation was too long for the context, and `truncation` is `auto`: so many of its oldest turns are left out. */
+  /** The conversation was too long for the context, and `truncation` is `auto`: `turns` of its oldest turns are left out. */
   | { kind: "truncated"; turns: number };
 
 /** The same, and the messages of a stream: JSON, or `[DONE]`. */
@@ -187,7 +187,7 @@ export interface ScoreResult {
 /** Encoded bytes (PNG, JPEG, WebP), or pixels `[height, width, 4]`. */
 export type Picture = Uint8Array | { width: number; height: number; rgba: Uint8ClampedArray };
 
-/** Optional abilities of a GPU that kernels make use of. */
+/** Optional features of a GPU that kernels use. */
 export interface Features {
   /** 16-bit floats in shaders. */
   f16: boolean;
@@ -199,7 +199,7 @@ export interface Features {
   largeWorkgroups: boolean;
 }
 
-/** What the browser knows of the GPU and wgpu does not. */
+/** Facts about the GPU that the browser tells and wgpu does not. */
 export interface BrowserCaps {
   features: Features;
   /** Fewest and most lanes of a subgroup; `null` if unknown. */
@@ -212,7 +212,7 @@ export type DeviceClass = "hardware" | "software" | "slow_compiler";
 /** How kernels are computed on a device. */
 export interface KernelConfig {
   class: DeviceClass;
-  /** Whether it is a GPU whose threads have few registers, as Intel's and Arm's. */
+  /** True for GPUs whose threads have few registers, such as Intel's and Arm's. */
   fewRegisters: boolean;
   /** Features that kernels may use. */
   features: Features;
@@ -233,14 +233,14 @@ export interface SelfTest {
 
 /** The GPU that a model runs on. */
 export interface DeviceReport {
-  /** Empty where the browser hides it. */
+  /** Empty if the browser hides it. */
   name: string;
   backend: string;
   driver: string;
   maxStorageBufferBindingSize: number;
   maxBufferSize: number;
   class: DeviceClass;
-  /** Optional abilities that the device has. */
+  /** Optional features of the device. */
   features: Features;
   /** Fewest and most lanes of a subgroup, as far as the platform tells. */
   subgroupSizes: [number, number];
@@ -250,7 +250,7 @@ export interface DeviceReport {
 /** Number format of the KV cache: 32-bit floats, 16-bit floats, or 8-bit integers with scales. */
 export type KvPrecision = "f32" | "f16" | "int8";
 
-/** Where the weights of the vision tower are: always on the GPU, only while pictures are encoded, or uploaded layer by layer then. */
+/** Residency of the vision tower's weights: always on the GPU, only while pictures are encoded, or uploaded layer by layer then. */
 export type VisionResidency = "resident" | "dropped" | "streamed";
 
 /** When faster kernel variants are searched for: on hardware, on every device, or never. */
@@ -262,21 +262,21 @@ export type Arithmetic = "exact" | "fast";
 /** When draft tokens from the conversation are verified several at a time: where that is faster, or never. */
 export type Speculation = "auto" | "off";
 
-/** What GPU memory is used for. */
+/** Purpose of GPU memory. */
 export type MemoryPurpose = "text_weights" | "vision_weights" | "kv_cache" | "activations" | "features" | "staging";
 
 /** How the model is run within its memory. All sizes in bytes. */
 export interface MemoryPlan {
-  /** What the caller allowed. */
+  /** The caller's limit. */
   budget: number | null;
   /** Tokens that a conversation may hold. */
   context: number;
   kv: KvPrecision;
-  /** How the vision tower keeps keys and values of a picture. */
+  /** Number format of a picture's keys and values in the vision tower. */
   visionKv: KvPrecision;
-  /** Whether keys and values keep the memory of empty pages while pictures are encoded. */
+  /** True if empty pages of the KV cache stay allocated while pictures are encoded. */
   keepsPages: boolean;
-  /** Conversations beside the one that goes on whose states are kept, of a model with recurrent layers. */
+  /** Idle conversations whose recurrent states are kept, for models with recurrent layers. */
   idleConversations: number;
   vision: VisionResidency;
   /** Layers of a streamed vision tower that are on the GPU at once. */
@@ -303,11 +303,11 @@ export interface MemoryReport {
   wasmBytes: number;
 }
 
-/** What tuning has found for a device and a model. */
+/** Results of tuning for a device and a model. */
 export interface Tuned {
   variants: number[];
   tried: number;
-  /** What the device computes of products, in 1e9 FLOP a second; 0 while it is not known. */
+  /** Measured rate of matrix products in 1e9 FLOP per second; 0 if unknown. */
   gflops: number;
 }
 
@@ -327,17 +327,17 @@ export interface EngineOptions {
 /** Compiles a shader, given which of its storage bindings from 1 on are only read, for the device that was opened last. */
 export type CompileAhead = (name: string, code: string, readOnly: boolean[]) => Promise<void>;
 
-/** `decodePicture` of the module that reads picture files: pixels of 3 bytes. What it throws is `{ code, message, detail }`. */
+/** `decodePicture` of the module that reads picture files: pixels of 3 bytes. It throws `{ code, message, detail }`. */
 export type DecodePicture = (bytes: Uint8Array, megapixels: number) => { width: number; height: number; pixels: Uint8Array };
 
-/** What loading needs beside the options. */
+/** Inputs of loading besides the options. */
 export interface LoadContext {
   browserCaps: BrowserCaps;
   /** Results of earlier tuning by their key. */
   known: Record<string, Tuned>;
 }
 
-/** The format that an answer must have: what makes a grammar of the module `ocelli_grammar`. */
+/** The format that an answer must have, from which the module `ocelli_grammar` makes a grammar. */
 export interface WantedFormat {
   kind: "json_schema" | "regex" | "lark" | "rules";
   text: string;

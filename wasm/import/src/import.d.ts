@@ -1,4 +1,4 @@
-// As `types.d.ts`, of the module for imports: its `ocelli_import.d.ts` begins with this file.
+// Types of the module for imports, in the manner of `types.d.ts`: its `ocelli_import.d.ts` begins with this file.
 
 /** A file that an import reads. */
 export interface ImportFile {
@@ -11,7 +11,7 @@ export interface ImportFiles {
   open(name: string): Promise<ImportFile | null>;
 }
 
-/** Where an import writes the package, and what it needs to continue after an interruption. */
+/** Receives the package of an import, and stores the state for resuming it. */
 export interface ImportSink {
   put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   publish(): Promise<void>;
@@ -28,14 +28,14 @@ export type MatrixLayout = "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
 export interface ImportSettings {
   /** The model's name, if not the checkpoint's own. */
   name?: string;
-  /** Licence of the weights, if not what the checkpoint says. */
+  /** Licence of the weights, if not the checkpoint's own. */
   license?: string;
   /**
-   * How matrices are stored that the checkpoint holds in floats. Default: of a GGUF file as they are, else `q4_0`. `compact`: the
-   * whole text model in 4.25 bits a weight, whatever the checkpoint holds: the least memory, at some loss of precision.
+   * Layout of matrices that the checkpoint holds in floats. Default: unchanged for a GGUF file, otherwise `q4_0`. `compact`: the
+   * whole text model in 4.25 bits per weight, even if the checkpoint is already quantised: least memory, some loss of precision.
    */
   layout?: "compact" | MatrixLayout;
-  /** The same for the vision tower, if it is to differ. */
+  /** Layout of the vision tower, if different. */
   visionLayout?: MatrixLayout;
   /** Bytes of a shard, at most 32 MiB. An interrupted import continues after the last complete shard. */
   shardBytes?: number;

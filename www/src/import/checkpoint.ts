@@ -49,7 +49,7 @@ interface Part {
   file: string;
 }
 
-/** The fields of a checkpoint that are read here; see `src/weights/checkpoint.rs`. */
+/** The fields of a checkpoint that are read here; see `src/package/resume.rs`. */
 interface Checkpoint {
   shards: { file: string; sha256: string }[];
   rest: Part | null;

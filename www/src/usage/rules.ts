@@ -1,5 +1,5 @@
 /**
- * What budgets allow. `src/bin/ocelli/usage/rules.rs` has the same rules for the command, and `tests/fixtures/budgets.json` the cases that
+ * What budgets allow. `bin/usage/rules.rs` has the same rules for the command, and `tests/fixtures/budgets.json` the cases that
  * both are run against.
  */
 import { ocelliError, type OcelliError } from "../errors.js";
