@@ -10,7 +10,7 @@
 //!   -> kernels::sample                 -> token -> chat::stream -> text events
 //! ```
 //!
-//! What a model takes of a GPU is known before there is one:
+//! The memory of a model is known before there is a GPU:
 //!
 //! ```
 //! use ocelli::memory::{MemoryOptions, plan};

@@ -1,4 +1,4 @@
-//! Requests, timed from outside.
+//! Timed requests.
 
 use super::work::Work;
 use super::{BenchOptions, FIRST_PROMPT};
@@ -9,51 +9,51 @@ use crate::families::definition;
 use crate::image::Rgb8;
 use crate::sampling::SamplingOptions;
 
-/// Tokens that begin no control sequence.
+/// First of the token ids that are not control tokens.
 const FIRST_WORD: u32 = 1000;
 
-/// What is measured: one row of the report.
+/// A row of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "lowercase")]
 pub enum What {
-    /// The first token right after loading.
+    /// The first token after loading.
     #[strum(serialize = "first token after loading")]
     FirstToken,
-    /// A prompt of which nothing is cached.
+    /// A prompt without cached tokens.
     Prompt,
-    /// Tokens one after the other.
+    /// Tokens one after another.
     Decode,
-    /// A pass over a token and 3 drafts, as if all were right.
+    /// A pass over a token and 3 drafts, all accepted.
     #[strum(serialize = "decode, drafts of 3 right")]
     DraftsOf3,
-    /// A pass over a token and 7 drafts, as if all were right.
+    /// A pass over a token and 7 drafts, all accepted.
     #[strum(serialize = "decode, drafts of 7 right")]
     DraftsOf7,
-    /// Several answers at once.
+    /// A batch of answers.
     #[strum(serialize = "answers at once")]
     Together,
     /// A picture through the tower.
     #[strum(serialize = "picture encoded")]
     Picture,
-    /// A picture to the first token of its answer.
+    /// A picture, to the first token of its answer.
     #[strum(serialize = "picture to first token")]
     PictureToFirstToken,
 }
 
-/// How long something took.
+/// Times of a measurement.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measure {
-    /// What was done.
+    /// Kind of work.
     pub what: What,
-    /// Tokens of the prompt or of the context, pixels of a picture's side, or answers.
+    /// Tokens of the prompt or of the context, side of a picture in pixels, or number of answers.
     pub size: usize,
-    /// Steps that each time is of: tokens, or 1.
+    /// Number of steps in each time: tokens, or 1.
     pub steps: usize,
-    /// Milliseconds, in the order measured.
+    /// Milliseconds, in the order of measurement.
     pub times: Vec<f64>,
-    /// Their median.
+    /// Median of the times.
     pub median_ms: f64,
 }
 
@@ -65,17 +65,17 @@ impl Measure {
         Self { what, size, steps, times, median_ms }
     }
 
-    /// Milliseconds of a token, or of the whole of what is no token.
+    /// Milliseconds of a step: of a token, or of the whole work.
     pub fn ms_a_step(&self) -> f64 {
         self.median_ms / self.steps as f64
     }
 
-    /// Milliseconds of a token of an answer, or of all that was done.
+    /// Milliseconds in the report: of a token of an answer, or of the whole work.
     pub(super) fn shown_ms(&self) -> f64 {
         if matches!(self.what, What::Decode | What::Together) { self.ms_a_step() } else { self.median_ms }
     }
 
-    /// Whether this is how long `work` took.
+    /// Returns true if this is a measurement of `work`.
     pub(super) fn is_of(&self, work: Work) -> bool {
         let of = match work {
             Work::Decode { tokens } => (What::Decode, tokens),
@@ -96,10 +96,10 @@ pub(super) struct Bench<'a> {
     pub(super) engine: &'a mut Engine,
     pub(super) options: &'a BenchOptions,
     pub(super) control: &'a RequestControl,
-    /// Conversations so far: each has words of its own, so that the cache holds nothing of it.
+    /// Number of conversations so far. Each has its own words, so that none of it is cached.
     pub(super) conversations: u32,
     pub(super) measures: Vec<Measure>,
-    /// Hears of every measure.
+    /// Receives a line for each measurement.
     pub(super) tell: &'a mut dyn FnMut(&str),
 }
 
@@ -109,7 +109,7 @@ impl Bench<'_> {
         self.measures.push(measure);
     }
 
-    /// Ids of a conversation that has not been before.
+    /// Token ids of a new conversation.
     pub(super) fn fresh(&mut self, tokens: usize) -> Vec<u32> {
         self.conversations += 1;
         let vocab = self.engine.config().text().vocab_size as u32;
@@ -124,7 +124,7 @@ impl Bench<'_> {
         (0..tokens).map(word).collect()
     }
 
-    /// Counts rounds while there is patience.
+    /// Rounds, within the limit of time.
     pub(super) fn rounds(&self) -> impl Iterator<Item = usize> + use<> {
         let (clock, patience) = (self.engine.clock(), self.options.patience_ms);
         let began = clock();
@@ -142,7 +142,7 @@ impl Bench<'_> {
         self.engine.generate(&request, self.control, &mut |_| ()).await
     }
 
-    /// The first token of all, and of the same prompt later.
+    /// The first token after loading, and of the same prompt later.
     pub(super) async fn first_token(&mut self) -> Result<()> {
         let ids = self.fresh(FIRST_PROMPT);
         let cold = self.answer(&ids, 1).await?;
@@ -150,7 +150,7 @@ impl Bench<'_> {
         self.prefill(FIRST_PROMPT).await
     }
 
-    /// Prompts of so many tokens, nothing of them in the cache.
+    /// Prompts of `tokens` tokens, without cached ones.
     pub(super) async fn prefill(&mut self, tokens: usize) -> Result<()> {
         let mut times = Vec::new();
         for _ in self.rounds() {
@@ -161,7 +161,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Tokens behind every context that is asked for.
+    /// Tokens after every requested context.
     pub(super) async fn decode_all(&mut self) -> Result<()> {
         let mut depths = self.options.decode.clone();
         // Each context is the beginning of the next one.
@@ -173,7 +173,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Tokens behind `context`; the same ones in every round.
+    /// Tokens after `context`; the same ones in every round.
     async fn decode(&mut self, context: &[u32]) -> Result<()> {
         let (mut times, mut said, mut steps) = (Vec::new(), None, 1);
         for _ in self.rounds() {
@@ -182,7 +182,7 @@ impl Bench<'_> {
             if *same != completion.tokens {
                 return Err(Error::Internal { detail: "equal prompts were answered differently".into() });
             }
-            // The first token comes with the prompt.
+            // The first token belongs to the prompt.
             steps = completion.tokens.len().max(2) - 1;
             times.push(completion.timings.decode_ms);
         }
@@ -190,11 +190,11 @@ impl Bench<'_> {
         self.passes(context.len()).await
     }
 
-    /// Passes that verify drafts, as if all of them were right.
+    /// Passes that verify drafts, all of them accepted.
     async fn passes(&mut self, depth: usize) -> Result<()> {
         for (rows, what) in [(4, What::DraftsOf3), (8, What::DraftsOf7)] {
             let mut times = Vec::new();
-            // The first one is made ready besides.
+            // The first pass also includes preparation.
             for round in 0..=self.options.rounds {
                 match self.engine.time_pass(rows).await? {
                     Some(ms) if round > 0 => times.push(ms),
@@ -209,7 +209,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// A picture of noise: the tower, and the whole way to the first token.
+    /// A picture of noise: its tower, and the time to the first token.
     pub(super) async fn picture(&mut self, side: usize) -> Result<()> {
         let (mut seen, mut first, mut tokens) = (Vec::new(), Vec::new(), 0);
         for _ in self.rounds() {

@@ -1,4 +1,4 @@
-//! How fast a model is on a device, beside what the device could do: one report, the same natively and in a browser.
+//! Speed of a model on a device compared with the peaks of the device, natively and in browsers.
 
 mod measures;
 mod peaks;
@@ -22,32 +22,32 @@ use crate::model::DRAFT_ROWS;
 use measures::Bench;
 use timer::Timer;
 
-/// Tokens of the prompt whose first token is timed right after loading.
+/// Tokens of the prompt that is timed after loading.
 const FIRST_PROMPT: usize = 64;
-/// Edge in pixels of the smallest square that takes a token, of any family.
+/// Side in pixels of the smallest square that takes one token, in any family.
 const SMALLEST_CELL: usize = 28;
-/// Tokens of a picture's prompt that are not the picture's.
+/// Tokens of a picture's prompt in addition to the picture's.
 const AROUND_PICTURE: usize = 64;
 
-/// What is timed.
+/// Options of the benchmark.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BenchOptions {
-    /// Tokens in the context when decoding is timed.
+    /// Context lengths for timing tokens.
     pub decode: Vec<usize>,
-    /// Tokens of the prompts that are timed.
+    /// Lengths of timed prompts in tokens.
     pub prefill: Vec<usize>,
-    /// Sides of the pictures that are timed, in pixels; none of a model that does not see.
+    /// Sides of timed pictures in pixels; empty for text-only models.
     pub pictures: Vec<usize>,
-    /// How many answers at once are timed.
+    /// Timed numbers of answers at once.
     pub together: Vec<usize>,
-    /// Tokens decoded at a time, at least 2.
+    /// Tokens of a timed answer, at least 2.
     pub tokens: usize,
-    /// Times each is done; the median counts.
+    /// Number of rounds; the median is reported.
     pub rounds: usize,
-    /// Milliseconds after which nothing is done another time.
+    /// Milliseconds after which nothing is repeated.
     pub patience_ms: f64,
-    /// Whether the device's peaks are measured, and each kernel's share of them.
+    /// True to measure the device's peaks, and each kernel relative to them.
     pub kernels: bool,
 }
 
@@ -67,7 +67,7 @@ impl Default for BenchOptions {
 }
 
 impl BenchOptions {
-    /// Tokens that the context must hold for all of it.
+    /// Context length that all measurements need.
     pub fn context(&self) -> usize {
         let longest = self.decode.iter().chain(&self.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
         let pictures = self.pictures.iter().copied().map(picture_tokens).max().unwrap_or_default();
@@ -75,19 +75,19 @@ impl BenchOptions {
         (longest + self.behind()).max(pictures).max(together)
     }
 
-    /// Tokens behind a prompt: what is decoded, and then the widest pass over drafts.
+    /// Tokens after a prompt: the answer, and then the widest pass over drafts.
     fn behind(&self) -> usize {
         self.tokens + DRAFT_ROWS[DRAFT_ROWS.len() - 1]
     }
 }
 
-/// The most tokens that a picture's prompt and the first of its answer may take.
+/// Largest number of tokens in a picture's prompt and the first token of its answer.
 fn picture_tokens(side: usize) -> usize {
     let rows = side / SMALLEST_CELL + 1;
     rows * (rows + 1) + AROUND_PICTURE
 }
 
-/// Those sizes that a model has room for, of pictures if it sees. `tell` hears of the others.
+/// Sizes that fit the model. `tell` receives the others.
 fn fitting(engine: &Engine, options: &BenchOptions, tell: &mut dyn FnMut(&str)) -> BenchOptions {
     let (context, sees) = (engine.plan().context, definition(engine.config()).pictures().is_some());
     let mut keep = |what: &str, sizes: &[usize], needed: &dyn Fn(usize) -> usize| {
@@ -102,12 +102,11 @@ fn fitting(engine: &Engine, options: &BenchOptions, tell: &mut dyn FnMut(&str)) 
     BenchOptions { decode, prefill, pictures, ..options.clone() }
 }
 
-/// Times a model that has just been loaded: the first token, tokens behind long contexts, long prompts, pictures; and its kernels one by
-/// one. Sizes that the context has no room for are left out. Answers are noise, and the conversation is gone afterwards. `tell` hears of
-/// every figure.
+/// Times a loaded model: the first token, tokens after long contexts, long prompts, pictures, and kernels one by one. Sizes beyond the context
+/// are skipped. Answers are noise, and cached conversations are dropped. `tell` receives a line for every figure.
 ///
 /// # Errors
-/// [`crate::Error::Aborted`], or what the device says.
+/// [`crate::Error::Aborted`], or the errors of the device.
 pub async fn bench(
     engine: &mut Engine,
     options: &BenchOptions,

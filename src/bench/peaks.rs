@@ -1,4 +1,4 @@
-//! What a device can do at best: bytes of memory, and operations of each kind of number.
+//! Peak rates of a device: memory bandwidth, and operations by type of number.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use crate::kernels::peak::{self, Numbers};
 
 /// Bytes that are copied: more than caches hold.
 const COPIED: u64 = 64 << 20;
-/// Threads that compute: enough for every core of the largest devices.
+/// Number of threads, enough for every core of the largest devices.
 const THREADS: usize = 1 << 18;
-/// Turns of the first run, from which it follows how many there are.
+/// Iterations of the first run, from which the number of iterations is computed.
 const FIRST_TURNS: usize = 16;
-/// Turns at most.
+/// Largest number of iterations.
 const MOST_TURNS: usize = 1 << 16;
-/// Milliseconds that a launch should take.
+/// Intended duration of a launch in milliseconds.
 const LAUNCH_MS: f64 = 40.0;
 
 /// The best rate of one kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Peak {
-    /// What is multiplied.
+    /// Type of number.
     pub numbers: Numbers,
     /// 1e9 operations a second; a multiply-add counts as two.
     pub gops: f64,
 }
 
-/// What a device reaches with nothing else to do.
+/// Peak rates of a device.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peaks {
     /// 1e9 bytes a second, read and written together, of a copy.
     pub copy_gb_s: f64,
-    /// Of each kind of number that the device has.
+    /// Peak for each type of number that the device supports.
     pub arithmetic: Vec<Peak>,
 }
 
 impl Peaks {
-    /// 1e9 operations a second of what a kernel with these features multiplies.
+    /// 1e9 operations a second for the numbers that a kernel with these features multiplies.
     pub fn gops(&self, uses: Features) -> f64 {
         let numbers = match uses {
             _ if uses.contains(Features::DOT) => Numbers::Int8,
@@ -56,7 +56,7 @@ impl fmt::Display for Peaks {
     }
 }
 
-/// Measures all of them.
+/// Measures all peaks.
 pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
     let gpu = &timer.gpu;
     let bytes = COPIED.min(gpu.max_binding());

@@ -1,4 +1,4 @@
-//! All figures of a run, as data and as Markdown.
+//! The figures of a run, as data and as Markdown.
 
 use std::fmt;
 
@@ -11,34 +11,34 @@ use crate::families::Role;
 use crate::gpu::DeviceReport;
 use crate::package::selection::tensors_with_specs;
 
-/// What was measured, of which model, on which device.
+/// Figures of a model on a device.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BenchReport {
-    /// Of this crate.
+    /// Version of this crate.
     pub version: &'static str,
     /// Name of the model.
     pub model: String,
-    /// How its weights are stored.
+    /// Quantisation of the weights.
     pub quantization: String,
-    /// How its cache holds a number.
+    /// Precision of the KV cache.
     pub kv: KvPrecision,
     /// The device.
     pub device: DeviceReport,
     /// Milliseconds of the kernels' self-test.
     pub self_test_ms: f64,
-    /// Bytes of weights that a token of the answer reads.
+    /// Bytes of weights read for one token.
     pub weight_bytes: u64,
     /// Whole requests and their parts.
     pub measures: Vec<Measure>,
-    /// What the device reaches at best.
+    /// Peak rates of the device.
     pub peaks: Option<Peaks>,
-    /// Kernels one by one.
+    /// Kernels, one by one.
     pub works: Vec<WorkShares>,
 }
 
 impl BenchReport {
-    /// Of a model that nothing is measured of yet.
+    /// A report without measurements.
     pub(super) fn of(engine: &Engine) -> Self {
         let manifest = engine.manifest();
         Self {
@@ -69,7 +69,7 @@ impl BenchReport {
     }
 }
 
-/// All of the decoder, but of an embedding that is not the head as well one row only, which does not count.
+/// All weights of the decoder, except an embedding that is not the head: only one row of it is read, which is negligible.
 fn weight_bytes(engine: &Engine) -> u64 {
     let tied = engine.config().text().tie_word_embeddings;
     let read = |role: Role| role.is_text() && (role != Role::Embedding || tied);

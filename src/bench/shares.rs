@@ -1,4 +1,4 @@
-//! Each kernel of a step, a prompt or a picture beside the bound that applies to it.
+//! Time of each kernel of a step, a prompt or a picture, relative to its bound.
 
 use std::fmt;
 
@@ -17,29 +17,29 @@ use crate::kernels::moved_bytes;
 pub struct KernelShare {
     /// Its name.
     pub kernel: String,
-    /// How often it is launched.
+    /// Number of launches.
     pub launches: usize,
-    /// Bytes that the launches move: those that they bind, but of an embedding the rows that are looked up.
+    /// Bytes moved by the launches: all bound buffers, but only the used rows of an embedding.
     pub bytes: u64,
     /// FLOP, of products and attention of many rows.
     pub flops: u64,
     /// Milliseconds measured, one kernel at a time.
     pub ms: f64,
-    /// Milliseconds that the bytes take at the rate of a copy, or the FLOP at the peak, whichever is longer.
+    /// Larger of the time for the bytes at the rate of a copy and for the FLOP at the peak, in milliseconds.
     pub bound_ms: f64,
 }
 
-/// The kernels of some work.
+/// Kernels of some work.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkShares {
-    /// What is done.
+    /// Kind of work.
     pub work: Work,
-    /// Milliseconds that the whole took, as [`Measure`]s say; `None` if it was not among them.
+    /// Milliseconds of the whole work according to its [`Measure`]; `None` if not measured.
     pub measured_ms: Option<f64>,
     /// Sum of the kernels' bounds.
     pub bound_ms: f64,
-    /// The kernels, in the order in which they first come.
+    /// The kernels, in the order of their first launch.
     pub kernels: Vec<KernelShare>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for WorkShares {
     }
 }
 
-/// Times the kernels of `work`; `None` where it cannot be recorded or does not fit.
+/// Times the kernels of `work`; `None` if it cannot be recorded or does not fit.
 pub(super) async fn measure(
     engine: &mut Engine,
     timer: &Timer,

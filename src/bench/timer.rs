@@ -1,27 +1,27 @@
-//! How long a device takes for a recording.
+//! Timing of recordings.
 
 use crate::engine::Clock;
 use crate::error::Result;
 use crate::gpu::{Allocator, Gpu, Prepared, Purpose, Recording};
 
-/// Milliseconds that are timed at least.
+/// Least measured time in milliseconds.
 const ENOUGH_MS: f64 = 30.0;
-/// Ways to the device and back that are timed at least. Firefox asks a device every 100 ms whether it is done.
+/// Least number of round trips to the device in a measurement. Firefox polls a device every 100 ms.
 const ENOUGH_WAYS: f64 = 6.0;
-/// Times that a recording is run at most.
+/// Largest number of repetitions.
 const MOST_RUNS: f64 = 4096.0;
 
 /// Times recordings on a device.
 pub(super) struct Timer {
     pub(super) gpu: Gpu,
     clock: Clock,
-    /// After so long nothing is run another time.
+    /// Time after which nothing is repeated.
     patience_ms: f64,
     enough_ms: f64,
 }
 
 impl Timer {
-    /// Finds out how long the way to the device and back is. After `patience_ms` nothing will be run another time.
+    /// Measures the round trip to the device. After `patience_ms` nothing is repeated.
     pub(super) async fn new(gpu: Gpu, clock: Clock, patience_ms: f64) -> Result<Self> {
         let [from, to] = [(); 2].map(|()| gpu.alloc("bench", Purpose::Activations, 4));
         let mut copy = Recording::new();
@@ -34,7 +34,7 @@ impl Timer {
         Ok(timer)
     }
 
-    /// Milliseconds that `recording` takes. Everything is made ready before, and it is run as often as it takes to tell.
+    /// Milliseconds of `recording`, which is prepared before and repeated until the measurement is precise.
     pub(super) async fn time(&self, recording: &Recording) -> Result<f64> {
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         let (mut rest, mut pieces) = (recording.clone(), Vec::new());
@@ -44,10 +44,10 @@ impl Timer {
         let mut ms = self.run(&pieces, 1).await?;
         let mut spent = ms;
         let mut runs = 1.0;
-        // The first run is for caches and what drivers put off.
+        // The first run fills caches and includes work that drivers defer.
         while spent < self.patience_ms {
             ms = self.run(&pieces, runs as usize).await?;
-            // Some clocks stand still.
+            // Some clocks do not advance.
             if ms >= self.enough_ms || runs >= MOST_RUNS || ms <= 0.0 {
                 break;
             }
@@ -57,7 +57,7 @@ impl Timer {
         Ok(ms / runs)
     }
 
-    /// Milliseconds of so many runs. Of long work one piece is under way at a time, and of short work not more than is timed.
+    /// Milliseconds of `runs` runs. For long work one piece is pending at a time, for short work at most what is timed.
     async fn run(&self, pieces: &[Prepared], runs: usize) -> Result<f64> {
         let started = (self.clock)();
         for _ in 0..runs {

@@ -1,12 +1,12 @@
-//! What a device is timed at.
+//! Work that is timed on a device.
 
 use std::fmt;
 
-/// What is done.
+/// Kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Work {
-    /// A token behind so many.
+    /// A token after a context.
     Decode {
         /// Tokens of the context.
         tokens: usize,

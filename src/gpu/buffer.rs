@@ -123,7 +123,7 @@ pub trait Allocator {
     /// Allocates a storage buffer of `bytes` and fills it with `data`, which a dry device does not call.
     ///
     /// # Errors
-    /// As [`Self::alloc`].
+    /// See [`Self::alloc`].
     fn upload_with(&self, label: &str, purpose: Purpose, bytes: u64, data: &dyn Fn() -> Vec<u8>) -> Result<Buffer>;
 
     /// Largest buffer in bytes that can be bound as a whole.
@@ -208,7 +208,7 @@ impl Gpu {
     /// Allocates a buffer that holds `data`.
     ///
     /// # Errors
-    /// As [`Allocator::alloc`].
+    /// See [`Allocator::alloc`].
     pub fn upload<T: bytemuck::NoUninit>(&self, label: &str, purpose: Purpose, data: &[T]) -> Result<Buffer> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let buffer = self.alloc(label, purpose, bytes.len() as u64)?;

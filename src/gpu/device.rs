@@ -115,10 +115,10 @@ impl Gpu {
         Self::open_with(GpuOptions::default()).await
     }
 
-    /// As [`Self::open`], with options.
+    /// Opens a device with options; see [`Self::open`].
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// See [`Self::open`].
     pub async fn open_with(options: GpuOptions) -> Result<Self> {
         Self::open_into(options, Arc::default(), Pace::default()).await
     }
@@ -127,7 +127,7 @@ impl Gpu {
     /// ledger is kept.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// See [`Self::open`].
     pub async fn reopen(&self) -> Result<Self> {
         self.lose();
         let pace = lock(&self.0.pace).after_loss();

@@ -54,7 +54,7 @@ impl DeviceErrors {
         taken.map_or(Ok(()), Err)
     }
 
-    /// As [`Self::take`], but leaves errors that may only be consequences of a loss.
+    /// Like [`Self::take`], but leaves errors that may only be consequences of a loss.
     pub(super) fn take_grave(&self) -> Result<()> {
         if matches!(lock(&self.state).first, Some(Error::Gpu { .. })) { Ok(()) } else { self.take() }
     }

@@ -84,7 +84,7 @@ impl Gpu {
     /// browser, where the event loop runs callbacks.
     ///
     /// # Errors
-    /// As [`Self::poll`].
+    /// See [`Self::poll`].
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
         // A lost device rejects the submission index.

@@ -71,7 +71,7 @@ impl Kernel {
     /// The WGSL without directives.
     ///
     /// # Errors
-    /// As [`Shader::source`].
+    /// See [`Shader::source`].
     pub fn source(&self) -> Result<String> {
         self.0.shader.source()
     }
@@ -79,7 +79,7 @@ impl Kernel {
     /// The storage bindings from 1 on.
     ///
     /// # Errors
-    /// As [`Self::source`], and [`Error::Internal`] if they are not numbered 1, 2, 3 and so on.
+    /// The errors of [`Self::source`], and [`Error::Internal`] if they are not numbered 1, 2, 3 and so on.
     pub fn bindings(&self) -> Result<Vec<Access>> {
         bindings(&self.source()?)
     }

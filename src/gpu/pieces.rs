@@ -46,7 +46,7 @@ impl Gpu {
     /// last ones have run. `check` runs before each piece and may cancel the rest.
     ///
     /// # Errors
-    /// As [`Self::run`], [`crate::Error::DeviceLost`], or the error of `check`.
+    /// The errors of [`Self::run`], [`crate::Error::DeviceLost`], or the error of `check`.
     pub async fn run_in_pieces(
         &self,
         label: &str,

@@ -60,7 +60,7 @@ impl Gpu {
     /// pending device errors.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
+    /// See [`Gpu::read`].
     pub async fn fetch(&self, readback: &mut Readback) -> Result<Vec<u8>> {
         let Some((index, submissions)) = readback.filled.take() else {
             return Err(Error::Internal { detail: "results that nobody asked for".into() });
@@ -94,7 +94,7 @@ impl Gpu {
     /// Flushes pending writes and waits for all submitted work. Reports pending device errors.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
+    /// See [`Gpu::read`].
     pub async fn wait_idle(&self) -> Result<()> {
         self.read_back(None, 4).await.map(drop)
     }
@@ -109,7 +109,7 @@ impl Gpu {
     /// Reads a slice as values of `T`.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
+    /// See [`Gpu::read`].
     pub async fn read_as<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self, slice: &Slice) -> Result<Vec<T>> {
         Ok(bytemuck::pod_collect_to_vec(&self.read(slice).await?))
     }

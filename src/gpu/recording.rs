@@ -138,7 +138,7 @@ impl Recording {
     /// Adds a launch that takes `flops`; a multiply-add counts as two.
     ///
     /// # Errors
-    /// As [`Self::dispatch`].
+    /// See [`Self::dispatch`].
     pub fn multiply(&mut self, dispatch: Dispatch, flops: u64) -> Result<()> {
         if let Some(&groups) = dispatch.grid.iter().find(|&&groups| groups > MAX_GRID) {
             return Err(Error::LimitsTooSmall {

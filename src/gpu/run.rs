@@ -56,7 +56,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// As [`Recording::flops`].
+    /// See [`Recording::flops`].
     pub fn flops(&self) -> u64 {
         self.flops
     }
@@ -81,10 +81,10 @@ impl Gpu {
         self.submit_recording(label, recording).map(drop)
     }
 
-    /// As [`Self::run`]; returns the index of the submission.
+    /// Like [`Self::run`]; returns the index of the submission.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// See [`Self::run`].
     pub(super) fn submit_recording(&self, label: &str, recording: &Recording) -> Result<wgpu::SubmissionIndex> {
         let bytes = params_of(recording);
         let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
