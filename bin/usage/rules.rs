@@ -67,7 +67,7 @@ pub(super) struct Budget {
 /// Lets a request begin with a prompt of so many tokens, at `now`, seconds since 1970.
 ///
 /// # Errors
-/// `budget-exceeded` where a budget has no room for the prompt and a token behind it, or no time.
+/// `budget-exceeded` where a budget has no room for the prompt and a token after it, or no time.
 pub(super) fn admit(budgets: &[Budget], prompt_tokens: u64, now: u64) -> Result<()> {
     let asked = prompt_tokens + 1;
     for Budget { scope, limit, spent } in budgets {

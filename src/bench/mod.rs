@@ -72,11 +72,11 @@ impl BenchOptions {
         let longest = self.decode.iter().chain(&self.prefill).copied().max().unwrap_or_default().max(FIRST_PROMPT);
         let pictures = self.pictures.iter().copied().map(picture_tokens).max().unwrap_or_default();
         let together = self.together.iter().copied().max().unwrap_or_default() * PAGE;
-        (longest + self.behind()).max(pictures).max(together)
+        (longest + self.tokens_after()).max(pictures).max(together)
     }
 
     /// Tokens after a prompt: the answer, and then the widest pass over drafts.
-    fn behind(&self) -> usize {
+    fn tokens_after(&self) -> usize {
         self.tokens + DRAFT_ROWS[DRAFT_ROWS.len() - 1]
     }
 }
@@ -96,8 +96,8 @@ fn fitting(engine: &Engine, options: &BenchOptions, tell: &mut dyn FnMut(&str)) 
         fitting
     };
     let BenchOptions { decode, prefill, pictures, .. } = options;
-    let decode = keep("decode", decode, &|tokens| tokens + options.behind());
-    let prefill = keep("prompt", prefill, &|tokens| tokens + options.behind());
+    let decode = keep("decode", decode, &|tokens| tokens + options.tokens_after());
+    let prefill = keep("prompt", prefill, &|tokens| tokens + options.tokens_after());
     let pictures = if sees { keep("picture", pictures, &picture_tokens) } else { Vec::new() };
     BenchOptions { decode, prefill, pictures, ..options.clone() }
 }

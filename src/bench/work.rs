@@ -26,7 +26,7 @@ pub enum Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Decode { tokens } => write!(f, "a token behind {tokens}"),
+            Self::Decode { tokens } => write!(f, "a token after {tokens}"),
             Self::Prompt { tokens } => write!(f, "a prompt of {tokens}"),
             Self::Picture { side } => write!(f, "a picture of {side} x {side}"),
         }

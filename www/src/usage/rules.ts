@@ -24,7 +24,7 @@ export interface Budget {
 
 /**
  * Lets a request begin with a prompt of so many tokens, at `now`, seconds since 1970. Returns what is left behind the prompt. Throws
- * `budget-exceeded` where a budget has no room for the prompt and a token behind it, or no time.
+ * `budget-exceeded` where a budget has no room for the prompt and a token after it, or no time.
  */
 export function admit(budgets: readonly Budget[], promptTokens: number, now: number): Required<Limit> {
   const asked = promptTokens + 1;
