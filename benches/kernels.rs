@@ -10,7 +10,7 @@ use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::{Harness, random_matrix, step_words};
 use ocelli::kernels::gemv::{self, Gemv, LaneLayouts};
-use ocelli::kernels::{Linear, matvec};
+use ocelli::kernels::{Linear, Scoring, matvec};
 use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::Weight;
 
@@ -104,6 +104,7 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
             cache: &cache,
             step: &step,
             m: 1,
+            scoring: Scoring::of_heads(head_dim),
             q_heads,
             kv_heads,
             head_dim,
@@ -148,7 +149,9 @@ fn attend(gpu: &Gpu, (q_tokens, kv_tokens, q_heads, kv_heads, head_dim): (usize,
     let kv = KeysValues::Rows { k: &k, v: &v, precision: KvPrecision::F32 };
     let tuning = attention::Tuning::of(gpu.kernel_config());
     let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out: &out, shape, tuning }).expect("record");
+    let scoring = Scoring::of_heads(head_dim);
+    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out: &out, shape, scoring, tuning })
+        .expect("record");
     let seconds = time(gpu, &recording, &out.buffer.slice(0..4));
     let name = format!("attention q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads} dim={head_dim}");
     let flops = 4.0 * (q_tokens * kv_tokens * q_heads * head_dim) as f64;

@@ -3,7 +3,7 @@
 // takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
 // outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
 // unrolled.
-//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED GATED
+//: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED GATED WINDOWED CAPPED
 //: use attention_params $KV $ROWS_OF
 //: use gates //: when GATED
 
@@ -19,6 +19,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
   let causal = p.causal == 1u;
   let last_token = (min(wg.x * ROWS + ROWS, rows) - 1u) / p.group;
   let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_token + 1u), causal);
+//: when WINDOWED
+  // The tile that holds the first key in sight of the first row.
+  let begin = (max(p.past + wg.x * ROWS / p.group + 1u, p.window) - p.window) / TILE * TILE;
+//: end
 //: each h ROWS4
   let row$h = min(vec4u(first_row + $hu * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u));
   let token$h = row$h / p.group;
@@ -31,7 +35,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
   var acc$h_$r_$c = vec4f(0.0); //: each r 4 c COLUMNS
 //: end
 
-  for (var base = 0u; base < end; base += TILE) {
+  for (var base = 0u; base < end; base += TILE) { //: unless WINDOWED
+  for (var base = begin; base < end; base += TILE) { //: when WINDOWED
     let tile_row = kv_row(base);
 //: each i KEYS
     let position$i = base + lane + $iu * LANES;
@@ -53,13 +58,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     var top$h = peak$h;
 //: each i KEYS
     score$h_$i *= scales$i.x; //: when SCALED
+    score$h_$i = tanh(clamp(score$h_$i * p.squash, vec4f(-15.0), vec4f(15.0))); //: when CAPPED
     score$h_$i = select(vec4f(HIDDEN), score$h_$i * p.scale, vec4u(position$i) < visible$h);
+    score$h_$i = select(vec4f(HIDDEN), score$h_$i, vec4u(position$i + p.window) >= visible$h); //: when WINDOWED
     top$h = max(top$h, score$h_$i);
 //: end
     lane_values[lane * ROWS / 4u + own$h] = top$h;
 //: end
     workgroupBarrier();
-    // Position 0 is visible to every row, so from the first tile on `peak` is a real score and hidden ones vanish.
+    // Every row sees a key of some tile. From that tile on `peak` is a real score; what hidden keys added before it vanishes in `fade`.
 //: each h ROWS4
     for (var l = 0u; l < LANES; l++) {
       top$h = max(top$h, lane_values[l * ROWS / 4u + own$h]);

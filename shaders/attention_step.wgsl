@@ -3,10 +3,11 @@
 // the scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of four times as many, whose other quarters its neighbours take, so
 // that together they read 64 bytes of a key, and with QUERIES_BY_LANE 64 bytes of a query. For the output it takes COLUMNS vectors of a head, and
 // VALUE_GROUPS groups of threads divide the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
-//: const WIDE_KEYS QUERIES_BY_LANE WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
+//: const WIDE_KEYS QUERIES_BY_LANE WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED WINDOWED CAPPED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
 //: use attention_step_params $KV step_buffer
 //: use lane_layout //: unless SPLIT
 //: use gates //: when GATED
+//: use window //: when WINDOWED
 //: use step_reduce_subgroup //: when SUBGROUPS
 //: use step_reduce_memory //: unless SUBGROUPS
 
@@ -39,7 +40,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let is_apart = step[1].y > 0u;
   let words = words_of(row0 / p.group);
   let position = step[words].y;
-  let span = span_of(words, wg.x, p.m, p.splits, TILE);
+  let span = span_of(words, wg.x, p.m, p.splits, TILE); //: unless WINDOWED
+  let span = span_of_window(words, wg.x, p.m, p.splits, p.window, TILE); //: when WINDOWED
 //: each r ROWS
   let token$r = min(row0 + $ru, rows - 1u) / p.group;
   let behind$r = select(token$r, 0u, is_apart);
@@ -113,8 +115,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
     var highest$r = HIDDEN;
 //: each n POSITIONS
-    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u);
+    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u); //: unless WINDOWED
+    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u) && position$n + p.window > position + behind$r; //: when WINDOWED
     score$r_$n *= scales$n.x; //: when SCALED
+    score$r_$n = tanh(clamp(score$r_$n * p.squash, -15.0, 15.0)); //: when CAPPED
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
     highest$r = max(highest$r, score$r_$n);
 //: end

@@ -2,7 +2,7 @@
 // 4 * ROWS4 rows and takes TILE keys at a time: a thread computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of
 // its rows' outputs. Scores are made in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values
 // with their weights. What a slice needs of memory is loaded while the slice before it is multiplied.
-//: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED GATED
+//: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED GATED WINDOWED CAPPED
 //: use attention_params $KV $ROWS_OF staged_heads
 //: use gates //: when GATED
 //: const HEAD_DIM4
@@ -27,6 +27,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let last_token = (min(first_row + ROWS, rows) - 1u) / p.group;
   let end = select(p.kv_tokens, min(p.kv_tokens, p.past + last_token + 1u), causal);
   let seen_by_all = select(end, first_row / p.group + p.past + 1u, causal);
+//: when WINDOWED
+  // The tile that holds the first key in sight of the first row, and the first key in sight of the last row.
+  let begin = (max(seen_by_all, p.window) - p.window) / TILE * TILE;
+  let first_of_last = max(end, p.window) - p.window;
+//: end
   if thread < ROWS / 4u {
     let token = min(vec4u(first_row + thread * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) / p.group;
     visible[thread] = select(vec4u(end), token + p.past + 1u, vec4<bool>(causal));
@@ -37,9 +42,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   var acc$h_$r_$c = vec4f(0.0); //: each r 4 c COLUMNS
 //: end
   choose_queries(first_row, rows - 1u, kv_head, thread);
+//: when WINDOWED
+  var row = kv_row(begin);
+  load_scores(0u, row, end - 1u - begin, kv_head, thread);
+  for (var base = begin; base < end; base += TILE) {
+//: else
   var row = kv_row(0u);
   load_scores(0u, row, end - 1u, kv_head, thread);
   for (var base = 0u; base < end; base += TILE) {
+//: end
     let last = end - 1u - base;
     let ahead = select(0u, TILE, last >= TILE);
     let next_row = kv_row(base + ahead);
@@ -74,10 +85,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     score$h_$i *= scales$i.x; //: each h ROWS4
 //: end
 //: end
-    if base + TILE > seen_by_all {
+    score$h_$i = tanh(clamp(score$h_$i * p.squash, vec4f(-15.0), vec4f(15.0))); //: each h ROWS4 i KEYS //: when CAPPED
+    if base + TILE > seen_by_all { //: unless WINDOWED
+    if base + TILE > seen_by_all || base < first_of_last { //: when WINDOWED
 //: each i KEYS
       let position$i = vec4u(base + lane * KEYS + $iu);
       score$h_$i = select(vec4f(HIDDEN), score$h_$i, position$i < visible[own$h]); //: each h ROWS4
+      score$h_$i = select(vec4f(HIDDEN), score$h_$i, position$i + p.window >= visible[own$h]); //: each h ROWS4 //: when WINDOWED
 //: end
     }
 //: each h ROWS4
@@ -87,7 +101,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     lane_values[lane][own$h] = top$h;
 //: end
     workgroupBarrier();
-    // Position 0 is visible to every row, so from the first tile on peaks are real scores and hidden ones vanish.
+    // Every row sees a key of some tile. From that tile on its peak is a real score; what hidden keys added before it vanishes in `fade`.
 //: each h ROWS4
     for (var l = 0u; l < LANES; l++) {
       top$h = max(top$h, lane_values[l][own$h]);

@@ -1,7 +1,7 @@
 // Gathers the rows that start a forward pass: embeddings of tokens, or features of pictures. A launch binds PARTS parts of the embedding, of
 // `part_rows` rows each. An embedding with more parts takes several launches, each of which gathers the rows of its own parts.
 //: use lane_layout
-//: const PARTS
+//: const PARTS MULTIPLIED
 //: use dequant as part$i //: each i PARTS
 
 struct Params {
@@ -13,6 +13,7 @@ struct Params {
   with_features: u32, // 0: leave rows of features alone
   part_rows: u32, // of every part but the last
   lane_layout: u32, // of a row of out, see `lane_place`
+  scale: f32, //: when MULTIPLIED // of rows of the embedding, not of features
 }
 
 const FEATURE: u32 = 0x80000000u; // set where the rest is a row of `features`
@@ -41,7 +42,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     switch row / p.part_rows {
 //: each i PARTS
       case $iu: {
-        out[to] = part$i_dequant4(row - $iu * p.part_rows, k4);
+        out[to] = part$i_dequant4(row - $iu * p.part_rows, k4); //: unless MULTIPLIED
+        out[to] = p.scale * part$i_dequant4(row - $iu * p.part_rows, k4); //: when MULTIPLIED
       }
 //: end
       default: {}

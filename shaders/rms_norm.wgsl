@@ -1,6 +1,6 @@
-// y = x / sqrt(mean(x^2) + eps) * weight, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
+// y = x / sqrt(mean(x^2) + eps) * weight, or with ADD y += the same, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
 //: use lane_layout
-//: const SUBGROUPS THREADS
+//: const SUBGROUPS THREADS ADD
 //: use $SUBGROUP_FILE //: when SUBGROUPS
 
 struct Params {
@@ -54,6 +54,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
 //: end
   let scale = 1.0 / sqrt(total / f32(p.width4 * 4u) + p.eps);
   for (var i = thread; i < p.width4; i += THREADS) {
-    y[first + i] = x[first + i] * scale * weight[lane_place(i, p.weight_layout)];
+    y[first + i] = x[first + i] * scale * weight[lane_place(i, p.weight_layout)]; //: unless ADD
+    y[first + i] += x[first + i] * scale * weight[lane_place(i, p.weight_layout)]; //: when ADD
   }
 }

@@ -1,7 +1,8 @@
 // Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys and the values are appended to
 // the cache at the step's position. A workgroup computes one head of one token: a query head, or a key head with its values. HEAD_DIM4 is at most
-// 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads.
-//: const HEAD_DIM4 SHARED_SCALE NORM
+// 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads. With ROPES, the table has that many rows for
+// each position, one for each rope.
+//: const HEAD_DIM4 SHARED_SCALE NORM ROPES
 //: use $CACHE step_buffer query_layout
 
 struct Params {
@@ -12,6 +13,7 @@ struct Params {
   apart: u32, // the lanes of the first pairs, of which there are as many; those of further pairs are neighbours
   eps: f32, // of the norm
   q_layout: u32, // of a query, see `query_place`
+  rope: u32, //: when ROPES // which of them
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -38,7 +40,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let first = token * p.stride4 + head * HEAD_DIM4;
   let words = words_of(token);
   let position = position_of(token);
-  let angles = 4u * words + step[words + 1u].x + (position - step[words].w) * (HEAD_DIM + 4u);
+  let row_of_table = position - step[words].w; //: unless ROPES
+  let row_of_table = (position - step[words].w) * ROPES + p.rope; //: when ROPES
+  let angles = 4u * words + step[words + 1u].x + row_of_table * (HEAD_DIM + 4u);
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
 //: when NORM
   var sum = 0.0;

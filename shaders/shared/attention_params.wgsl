@@ -1,4 +1,5 @@
 // Parameters, queries and outputs of an attention over all keys and values at once.
+//: const WINDOWED CAPPED
 struct Params {
   q_tokens: u32,
   kv_tokens: u32,
@@ -14,6 +15,8 @@ struct Params {
   v_offset4: u32,
   out_stride4: u32,
   gate_offset4: u32,
+  window: u32, //: when WINDOWED // keys that a causal row sees, its own included
+  squash: f32, //: when CAPPED // scale of scores / soft cap; `scale` is then that of their tanh
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

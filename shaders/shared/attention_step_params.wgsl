@@ -1,4 +1,5 @@
 // Parameters, queries and outputs of an attention of a step.
+//: const WINDOWED CAPPED
 struct Params {
   m: u32,
   group: u32, // query heads a key-value head
@@ -9,6 +10,8 @@ struct Params {
   q_offset4: u32,
   gate_offset4: u32,
   lane_layout: u32, // of a token's results, see `lane_place`
+  window: u32, //: when WINDOWED // keys that a row sees, its own included
+  squash: f32, //: when CAPPED // scale of scores / soft cap; `scale` is then that of their tanh
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

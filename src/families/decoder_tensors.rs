@@ -1,4 +1,4 @@
-//! The tensors of a plain decoder: grouped-query attention and a gated feed-forward, each after a norm, without biases.
+//! The tensors of a plain decoder: grouped-query attention and a gated feed-forward with their norms, without biases.
 
 use super::tensor_spec::{Role, TensorSpec};
 use crate::config::{LayerKind, TextConfig};
@@ -44,6 +44,13 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> impl Iterator
     let gate_up = || format!("layers.{index}.mlp.gate_up_proj");
     let head_norm = move |name: &str, gguf: &str| at(name, &[text.head_dim], gguf);
     let head_norms = [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm")];
+    // With post-norms, the name of the norm before the feed-forward is that of the norm after attention.
+    let has_post_norms = text.layer_options.post_norms;
+    let ffn_norm = if has_post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
+    let post_norms =
+        [("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")];
+    let post_norms = post_norms.into_iter().filter(move |_| has_post_norms);
+    let post_norms = post_norms.map(move |(name, gguf)| at(name, &[hidden], gguf).beside_inputs());
     let has_norms = text.head_norms || text.layers.get(index) == Some(&LayerKind::CrossAttention);
     let head_norms = head_norms.into_iter().filter(move |_| has_norms).map(move |(name, gguf)| head_norm(name, gguf));
     [
@@ -52,11 +59,12 @@ fn layer(text: &TextConfig, prefixes: HfPrefixes, index: usize) -> impl Iterator
         at("self_attn.k_proj", &[kv_width, hidden], "attn_k").fuse(qkv()),
         at("self_attn.v_proj", &[kv_width, hidden], "attn_v").fuse(qkv()),
         at("self_attn.o_proj", &[hidden, q_width], "attn_output"),
-        at("post_attention_layernorm", &[hidden], "ffn_norm").beside_inputs(),
+        at(ffn_norm, &[hidden], "ffn_norm").beside_inputs(),
         at("mlp.gate_proj", &[ffn, hidden], "ffn_gate").fuse(gate_up()),
         at("mlp.up_proj", &[ffn, hidden], "ffn_up").fuse(gate_up()),
         at("mlp.down_proj", &[hidden, ffn], "ffn_down"),
     ]
     .into_iter()
     .chain(head_norms)
+    .chain(post_norms)
 }

@@ -4,7 +4,7 @@
 use std::f32::consts::LOG2_E;
 
 use super::cache::{Cache, kv_file, pack};
-use super::{TuningGroup, Variant, params};
+use super::{ScoreOptions, Scoring, TuningGroup, Variant, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::buffer::row_alignment;
@@ -84,6 +84,8 @@ pub struct Attention<'a> {
     pub out: &'a Slice,
     /// Its sizes; heads are at most [`crate::config::MAX_HEAD_DIM`] wide.
     pub shape: Shape,
+    /// How its scores are computed.
+    pub scoring: Scoring,
     /// How threads divide it.
     pub tuning: Tuning,
 }
@@ -177,7 +179,7 @@ const LEAST_ROWS: usize = 32;
 const VALUE_SLICE: usize = 256;
 
 /// The kernel for a head width and what holds the keys and values, of results that are multiplied by the sigmoid of their gates or not.
-pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -> Kernel {
+pub fn kernel(head_dim: usize, source: Source, is_gated: bool, scores: ScoreOptions, tuning: Tuning) -> Kernel {
     let (precision, fitting) = (source.precision(), tuning.fitting(head_dim, source));
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
     let (dim4, threads, tile) = (head_dim / 4, lanes * lane_groups, fitting.tile());
@@ -192,6 +194,8 @@ pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -
         ("WIDE_VALUES", is_staged.into()),
         ("SCALED", (precision == KvPrecision::Int8).into()),
         ("GATED", is_gated.into()),
+        ("WINDOWED", scores.is_windowed.into()),
+        ("CAPPED", scores.is_capped.into()),
         ("HEAD_DIM4", dim4),
         ("LANES", lanes),
         ("ROWS", fitting.rows()),
@@ -217,24 +221,29 @@ pub fn kernel(head_dim: usize, source: Source, is_gated: bool, tuning: Tuning) -
             ("VALUE_UNROLL", unroll),
         ])
     };
-    let variant = Variant::Attention { head_dim, source, is_gated, tuning };
+    let variant = Variant::Attention { head_dim, source, is_gated, scores, tuning };
     let gated = if is_gated { ",gated" } else { "" };
-    Kernel::new(format!("attention<{head_dim},{held}{gated}>"), uses, shader, variant)
+    Kernel::new(format!("attention<{head_dim},{held}{gated}{}>", scores.label()), uses, shader, variant)
 }
 
 /// FLOP of scores and weighted values: of pairs of a query and a key that it sees, in every head.
-fn flops(shape: &Shape) -> u64 {
+fn flops(shape: &Shape, window: Option<usize>) -> u64 {
     let [queries, keys, heads, dim] =
         [shape.q_tokens, shape.kv_tokens, shape.q_heads, shape.head_dim].map(|size| size as u64);
-    let unseen = if shape.causal_past.is_some() { queries * queries.saturating_sub(1) / 2 } else { 0 };
-    4 * (queries * keys).saturating_sub(unseen) * heads * dim
+    let pairs = match (shape.causal_past, window) {
+        (None, _) => queries * keys,
+        (Some(_), None) => (queries * keys).saturating_sub(queries * queries.saturating_sub(1) / 2),
+        (Some(past), Some(window)) => (1..=queries).map(|row| (past as u64 + row).min(window as u64)).sum(),
+    };
+    4 * pairs * heads * dim
 }
 
-/// Records the attention, scaled by `head_dim^-0.5`.
+/// Records the attention.
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
-    // Each as if it saw all keys: the last ones do.
-    let most = flops(&Shape { causal_past: None, ..a.shape });
+    // Each query as if it saw as many keys as the last one does.
+    let most_keys = a.scoring.window.map_or(kv_tokens, |window| kv_tokens.min(window));
+    let most = flops(&Shape { causal_past: None, kv_tokens: most_keys, ..a.shape }, None);
     let (q_stride, out_stride) = (a.q.stride, q_heads * head_dim);
     // Every query comes out the same whichever others are computed with it: whole workgroups, or where that is too much at once, half ones.
     let step = |rows: usize| rows.div_ceil(q_heads / kv_heads).next_multiple_of(row_alignment(&[q_stride, out_stride]));
@@ -275,7 +284,7 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         group,
         past = causal_past.unwrap_or(0),
         causal = causal_past.is_some(),
-        scale = (head_dim as f32).sqrt().recip() * exponents_of,
+        scale = a.scoring.soft_cap.unwrap_or(a.scoring.scale) * exponents_of,
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
         k_stride4 = columns[0] / 4,
@@ -284,13 +293,15 @@ fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
         v_offset4 = columns[3] / 4,
         out_stride4 = q_heads * head_dim / 4,
         gate_offset4 = a.gates.unwrap_or(0) / 4,
+        window = a.scoring.window,
+        squash = a.scoring.squash(),
     );
     let dispatch = Dispatch {
-        kernel: kernel(head_dim, a.kv.source(), a.gates.is_some(), a.tuning),
+        kernel: kernel(head_dim, a.kv.source(), a.gates.is_some(), a.scoring.options(), a.tuning),
         params,
         buffers: [a.q.buffer.clone(), a.out.clone()].into_iter().chain(held).collect(),
         grid: [(q_tokens * group).div_ceil(fitting.rows()) as u32, kv_heads as u32, 1],
         note: format!("q={q_tokens} kv={kv_tokens} heads={q_heads}/{kv_heads}"),
     };
-    recording.multiply(dispatch, flops(&a.shape))
+    recording.multiply(dispatch, flops(&a.shape, a.scoring.window))
 }

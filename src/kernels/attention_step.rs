@@ -4,7 +4,7 @@
 
 use super::attention::Heads;
 use super::cache::{Cache, kv_file, pack};
-use super::{TuningGroup, Variant, lanes, params};
+use super::{ScoreOptions, Scoring, TuningGroup, Variant, lanes, params};
 use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recording, Slice};
@@ -137,6 +137,8 @@ pub struct AttentionStep<'a> {
     pub kv_heads: usize,
     /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
     pub head_dim: usize,
+    /// How scores are computed.
+    pub scoring: Scoring,
     /// Whether each of them is the last one of another conversation; see [`can_be_apart`].
     pub apart: bool,
     /// Splits of the context. With one, `out` is the result; with more, [`attention_join`](super::attention_join) computes it from
@@ -218,10 +220,11 @@ pub fn kernel(
     rows: usize,
     q_layout: LaneLayout,
     results: Results,
+    scores: ScoreOptions,
     tuning: Tuning,
 ) -> Kernel {
     let (dim4, rows) = (head_dim / 4, rows_together(rows));
-    let variant = Variant::AttentionStep { head_dim, precision, rows, q_layout, results, tuning };
+    let variant = Variant::AttentionStep { head_dim, precision, rows, q_layout, results, scores, tuning };
     let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
     // Integers take more registers on their way to numbers.
@@ -243,6 +246,8 @@ pub fn kernel(
         ("SUMS", sums),
         ("SPLIT", (results == Results::Partial).into()),
         ("GATED", (results == Results::Gated).into()),
+        ("WINDOWED", scores.is_windowed.into()),
+        ("CAPPED", scores.is_capped.into()),
     ]);
     let shader = if lanes::has_subgroups(tuning.uses, tuning.emulated) {
         shader
@@ -254,11 +259,11 @@ pub fn kernel(
         Results::Gated => ",gated",
         Results::Partial => ",split",
     };
-    let name = format!("attention_step<{head_dim},{precision},{rows}{label}>");
+    let name = format!("attention_step<{head_dim},{precision},{rows}{label}{}>", scores.label());
     Kernel::new(name, tuning.uses, lanes::with(shader, tuning.uses, tuning.emulated), variant)
 }
 
-/// Records the attention, scaled by `head_dim^-0.5`: in one launch, or in two where there are several splits.
+/// Records the attention: in one launch, or in two where there are several splits.
 pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     record_pieces(recording, a)?;
     if a.splits > 1 {
@@ -279,11 +284,13 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         group,
         kv_heads = a.kv_heads,
         splits,
-        scale = (a.head_dim as f32).sqrt().recip(),
+        scale = a.scoring.soft_cap.unwrap_or(a.scoring.scale),
         q_stride4 = a.q.stride / 4,
         q_offset4 = a.q.offset / 4,
         gate_offset4 = a.gates.unwrap_or(0) / 4,
         lane_layout = a.lane_layout.word(),
+        window = a.scoring.window,
+        squash = a.scoring.squash(),
     );
     let (results, out) = match a.gates {
         _ if splits > 1 => (Results::Partial, a.partials),
@@ -291,7 +298,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         None => (Results::Plain, a.out),
     };
     recording.dispatch(Dispatch {
-        kernel: kernel(a.head_dim, a.cache.precision, together, a.q_layout, results, a.tuning),
+        kernel: kernel(a.head_dim, a.cache.precision, together, a.q_layout, results, a.scoring.options(), a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
         grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],

@@ -17,21 +17,24 @@ pub fn parts_at_once(layout: Layout) -> usize {
     (8 - OWN) / layout.plane_units().len()
 }
 
-/// The kernel for an embedding layout and for `parts` parts of the embedding.
-pub fn kernel(layout: Layout, parts: usize) -> Kernel {
-    let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name()).set("PARTS", parts);
+/// The kernel for an embedding layout and for `parts` parts of the embedding, with or without a scale.
+pub fn kernel(layout: Layout, parts: usize, is_scaled: bool) -> Kernel {
+    let shader = Shader::new("embed_rows").choose("LAYOUT", layout.name());
+    let shader = shader.set_all([("PARTS", parts), ("MULTIPLIED", is_scaled.into())]);
     let of_parts = if parts > 1 { format!(",{parts} parts") } else { String::new() };
-    let variant = Variant::EmbedRows { layout, parts };
-    Kernel::new(format!("embed_rows<{layout}{of_parts}>"), Features::NONE, shader, variant)
+    let scaled = if is_scaled { ",scaled" } else { "" };
+    let variant = Variant::EmbedRows { layout, parts, is_scaled };
+    Kernel::new(format!("embed_rows<{layout}{of_parts}{scaled}>"), Features::NONE, shader, variant)
 }
 
-/// Records `out[t] = embedding[sources[t]]`, or `features[..]` if [`FEATURE`] is set. An embedding with many parts takes several launches.
+/// Records `out[t] = scale * embedding[sources[t]]`, or `features[..]` if [`FEATURE`] is set. An embedding with many parts takes several
+/// launches.
 ///
 /// `sources`: `// [tokens]`; `features`: `// [rows, hidden]`, any buffer if no source refers to it; `out`: `// [tokens, hidden]`, rows in
 /// `lane_layout`.
 pub fn record(
     recording: &mut Recording,
-    embedding: &Weight,
+    (embedding, scale): (&Weight, Option<f32>),
     tokens: usize,
     sources: &Slice,
     features: &Slice,
@@ -51,9 +54,10 @@ pub fn record(
             with_features = first.first_row == 0,
             part_rows = first.rows,
             lane_layout = lane_layout.word(),
+            scale,
         );
         recording.dispatch(Dispatch {
-            kernel: kernel(embedding.layout, parts.len()),
+            kernel: kernel(embedding.layout, parts.len(), scale.is_some()),
             params,
             buffers: [sources, features, out].into_iter().chain(planes).cloned().collect(),
             grid: linear_grid(tokens * width4),

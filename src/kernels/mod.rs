@@ -39,8 +39,10 @@ pub mod sample_filter;
 pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
+pub mod soft_cap;
 
 pub use crate::layout::LaneLayout;
+pub use crate::reference::attention::{ScoreOptions, Scoring};
 pub use matmul::Linear;
 
 /// Kernels that are tuned together: the indices of [`KernelConfig::variants`].
@@ -99,7 +101,13 @@ pub(crate) enum Variant {
     /// A kernel with one text for every model, by name.
     Plain(&'static str),
     /// [`attention`](mod@attention).
-    Attention { head_dim: usize, source: attention::Source, is_gated: bool, tuning: attention::Tuning },
+    Attention {
+        head_dim: usize,
+        source: attention::Source,
+        is_gated: bool,
+        scores: ScoreOptions,
+        tuning: attention::Tuning,
+    },
     /// [`attention_join`](mod@attention_join).
     AttentionJoin { head_dim: usize, is_gated: bool },
     /// [`attention_step`](mod@attention_step) with `rows` query rows a workgroup, over the whole context or over a split of it.
@@ -109,12 +117,13 @@ pub(crate) enum Variant {
         rows: usize,
         q_layout: LaneLayout,
         results: attention_step::Results,
+        scores: ScoreOptions,
         tuning: attention_step::Tuning,
     },
     /// [`delta_scan`](mod@delta_scan) of heads of a width.
     DeltaScan { dim: usize },
     /// [`embed_rows`](mod@embed_rows), with `parts` parts of the embedding in a launch.
-    EmbedRows { layout: Layout, parts: usize },
+    EmbedRows { layout: Layout, parts: usize, is_scaled: bool },
     /// [`gated_matvec`](mod@gated_matvec).
     GatedMatvec(gemv::Gemv),
     /// [`matmul`](mod@matmul); `ragged` if the last block extends past a row.
@@ -126,11 +135,11 @@ pub(crate) enum Variant {
     /// [`qkv_matvec`](mod@qkv_matvec).
     QkvMatvec { gemv: gemv::Gemv, head_dim: usize, pairs: RopePairs, precision: KvPrecision, has_bias: bool },
     /// [`rms_norm`](mod@rms_norm).
-    RmsNorm(rms_norm::Tuning),
+    RmsNorm { tuning: rms_norm::Tuning, adds: bool },
     /// [`rope`](mod@rope).
     Rope { is_rotated: bool, precision: KvPrecision },
     /// [`rope_append`](mod@rope_append).
-    RopeAppend { head_dim: usize, has_norms: bool, precision: KvPrecision },
+    RopeAppend { head_dim: usize, has_norms: bool, ropes: usize, precision: KvPrecision },
 }
 
 /// Bytes that a launch moves: the size of its bindings, but only the looked-up rows of an embedding.
@@ -190,6 +199,15 @@ impl Field for bool {
 impl Field for f32 {
     fn put(self, words: &mut Vec<u32>) {
         words.push(self.to_bits());
+    }
+}
+
+/// A field that the shader has only where it uses it.
+impl<T: Field> Field for Option<T> {
+    fn put(self, words: &mut Vec<u32>) {
+        if let Some(field) = self {
+            field.put(words);
+        }
     }
 }
 

@@ -26,27 +26,40 @@ impl Tuning {
     }
 }
 
-/// The kernel.
-pub fn kernel(tuning: Tuning) -> Kernel {
-    let Tuning { uses, emulated } = tuning;
-    let shader = lanes::with(Shader::new("rms_norm").set("THREADS", 64), uses, emulated);
-    Kernel::new("rms_norm", uses, shader, Variant::RmsNorm(tuning))
+/// A norm of rows.
+#[derive(Debug)]
+pub struct RmsNorm<'a> {
+    /// Inputs. `// [rows, width]`
+    pub x: &'a Slice,
+    /// Rows of `x`.
+    pub rows: usize,
+    /// Numbers in a row, a multiple of 4.
+    pub width: usize,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// The weight. `// [width]`
+    pub weight: &'a Slice,
+    /// Lane layout of the weight relative to that of the rows.
+    pub lane_layout: LaneLayout,
+    /// Results. `// [rows, width]`
+    pub y: &'a Slice,
+    /// True if they are added to `y`.
+    pub adds: bool,
 }
 
-/// Records `y = x / sqrt(mean(x^2) + eps) * weight` for rows whose width is a multiple of 4.
-///
-/// `x`, `y`: `// [rows, width]`; `weight`: `// [width]`, in `lane_layout`.
-pub fn record(
-    recording: &mut Recording,
-    tuning: Tuning,
-    (rows, width): (usize, usize),
-    eps: f32,
-    x: &Slice,
-    (weight, lane_layout): (&Slice, LaneLayout),
-    y: &Slice,
-) -> Result<()> {
+/// The kernel, which writes results or adds them.
+pub fn kernel(tuning: Tuning, adds: bool) -> Kernel {
+    let Tuning { uses, emulated } = tuning;
+    let shader = Shader::new("rms_norm").set("THREADS", 64).set("ADD", adds.into());
+    let name = if adds { "rms_norm<add>" } else { "rms_norm" };
+    Kernel::new(name, uses, lanes::with(shader, uses, emulated), Variant::RmsNorm { tuning, adds })
+}
+
+/// Records `y = x / sqrt(mean(x^2) + eps) * weight`, or `y +=` the same.
+pub fn record(recording: &mut Recording, tuning: Tuning, norm: &RmsNorm<'_>) -> Result<()> {
+    let &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds } = norm;
     recording.dispatch(Dispatch {
-        kernel: kernel(tuning),
+        kernel: kernel(tuning, adds),
         params: params!(width4 = width / 4, eps, weight_layout = lane_layout.word()),
         buffers: vec![x.clone(), y.clone(), weight.clone()],
         grid: [rows as u32, 1, 1],

@@ -11,7 +11,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::layout::LaneLayout;
-pub use crate::reference::rope_append::Heads;
+pub use crate::reference::rope_append::{Heads, RopeChoice};
 use crate::shader::Shader;
 
 /// Words of a row of the rope table.
@@ -42,6 +42,8 @@ pub struct RopeAppend<'a> {
     pub q_layout: LaneLayout,
     /// Norms before the rotation, if any.
     pub norms: Option<&'a HeadNorms>,
+    /// The rope of this layer, of those in the step's table.
+    pub rope: RopeChoice,
     /// The step buffer.
     pub step: &'a Slice,
     /// The cache that rotated keys and values are appended to.
@@ -59,25 +61,27 @@ pub struct HeadNorms {
     pub eps: f32,
 }
 
-/// The kernel for a head width and a precision of the cache, with or without norms.
-pub fn kernel(head_dim: usize, has_norms: bool, precision: KvPrecision) -> Kernel {
+/// The kernel for a head width, a table of `ropes` ropes, and a precision of the cache, with or without norms.
+pub fn kernel(head_dim: usize, has_norms: bool, ropes: usize, precision: KvPrecision) -> Kernel {
     let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
         ("SHARED_SCALE", (precision == KvPrecision::Int8).into()),
         ("NORM", has_norms.into()),
+        ("ROPES", if ropes > 1 { ropes } else { 0 }),
     ]);
-    let variant = Variant::RopeAppend { head_dim, has_norms, precision };
+    let variant = Variant::RopeAppend { head_dim, has_norms, ropes, precision };
     let norm = if has_norms { ",norm" } else { "" };
-    Kernel::new(format!("rope_append<{head_dim},{precision}{norm}>"), Features::NONE, shader, variant)
+    let of_ropes = if ropes > 1 { format!(",{ropes} ropes") } else { String::new() };
+    Kernel::new(format!("rope_append<{head_dim},{precision}{norm}{of_ropes}>"), Features::NONE, shader, variant)
 }
 
 /// Records the rotation and the append.
 pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> {
-    let &RopeAppend { qkv, stride, tokens, heads, q_layout, norms, step, cache } = append;
+    let &RopeAppend { qkv, stride, tokens, heads, q_layout, norms, rope, step, cache } = append;
     let eps = norms.map_or(0.0, |norms| norms.eps);
     let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     recording.dispatch(Dispatch {
-        kernel: kernel(heads.dim, norms.is_some(), cache.precision),
+        kernel: kernel(heads.dim, norms.is_some(), rope.of, cache.precision),
         params: params!(
             tokens,
             q_heads = heads.q,
@@ -86,6 +90,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
             apart = heads.pairs.apart(heads.dim),
             eps,
             q_layout = q_layout.log_loads(),
+            rope = (rope.of > 1).then_some(rope.index),
         ),
         buffers: [qkv].into_iter().chain(gains).chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),

@@ -1,82 +1,62 @@
-//! Causal grouped-query self-attention over the KV cache, with its norm before and its residual behind.
+//! Causal grouped-query self-attention over the KV cache, with the norm before it.
 
-use super::linear::{FusedLinear, Norm, add, gemv, normed};
+use super::attend::{Queries, StepRows};
+use super::linear::{FusedLinear, Norm, Residual, gemv, normed};
 use super::pass::{Form, Pass};
 use crate::error::Result;
 use crate::gpu::Slice;
-use crate::kernels::LaneLayout;
-use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
-use crate::kernels::attention_step::{self, AttentionStep};
+use crate::kernels::attention::Heads;
+use crate::kernels::attention_step;
 use crate::kernels::cache::Cache;
 use crate::kernels::qkv_matvec::{self, QkvMatvec};
-use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
-use crate::weights::Weight;
+use crate::kernels::rope_append::{self, HeadNorms, RopeAppend, RopeChoice};
+use crate::kernels::{LaneLayout, Scoring};
 
 /// `x += o(attention(rope(q), rope(k), v))`, where q, k and v are products of the normed x.
 #[derive(Debug)]
 pub struct Attention {
     /// The norm before it.
     pub norm: Norm,
-    /// Queries, keys and values side by side, and behind them gates of the results if there are any. `// [(q + 2 * kv) * dim, hidden]`
+    /// Queries, keys and values side by side, then gates of the results if there are any. `// [(q + 2 * kv) * dim, hidden]`
     pub qkv_proj: FusedLinear,
     /// `// [hidden, q * dim]`
-    pub o_proj: Weight,
-    /// How rows of the product divide into heads, and which lanes of a head rotate together.
+    pub o_proj: Residual,
+    /// Division of a row of the product into heads, and the lanes of a head that rotate together.
     pub heads: rope_append::Heads,
-    /// Norms of the queries and keys of every head, if there are any.
+    /// Norms of the queries and keys of every head, if any.
     pub head_norms: Option<HeadNorms>,
+    /// The rope of the layer.
+    pub rope: RopeChoice,
+    /// Scale, soft cap and window of the scores.
+    pub scoring: Scoring,
 }
 
 impl Attention {
     /// Records the layer over the rows in `pass.work.x`.
     pub fn record(&self, pass: &mut Pass<'_>, cache: &Cache) -> Result<()> {
-        let work = pass.work;
-        let (x, qkv, attn) = (work.x.all(), work.qkv.all(), work.attn.all());
-        let (q_heads, kv_heads, head_dim, m) = (self.heads.q, self.heads.kv, self.heads.dim, pass.rows);
-        let (lane_layout, q_layout) = (pass.lane_layout(q_heads * head_dim), self.query_layout(pass, cache));
+        let (qkv, attn, step) = (pass.work.qkv.all(), pass.work.attn.all(), pass.work.step.all());
+        let (heads, q_layout) = (self.heads, self.query_layout(pass, cache));
         let stride = self.queries_keys_values(pass, cache, (&qkv, q_layout))?;
-        let q = Heads { buffer: qkv.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
-        let first_gate = (q_heads + 2 * kv_heads) * head_dim;
-        let gates = (self.qkv_proj.width() > first_gate).then_some(first_gate);
+        let first_gate = (heads.q + 2 * heads.kv) * heads.dim;
+        let queries = Queries {
+            q: &Heads { buffer: qkv, stride, offset: 0 }, // [rows, q_heads, head_dim]
+            q_layout,
+            gates: (self.qkv_proj.width() > first_gate).then_some(first_gate),
+            heads,
+            scoring: self.scoring,
+            cache,
+            step: &step,
+        };
         match pass.form {
-            Form::Chunk { first_entry: past } => {
-                let shape =
-                    Shape { q_tokens: m, kv_tokens: past + m, q_heads, kv_heads, head_dim, causal_past: Some(past) };
-                let (kv, tuning) = (
-                    KeysValues::Cache { cache, step: &work.step.all() },
-                    flash::Tuning::of(pass.recording.kernel_config()),
-                );
-                let attention = flash::Attention { q: &q, gates, kv, out: &attn, shape, tuning }; // [rows, q_heads * head_dim]
-                flash::record(pass.recording, &attention)?;
-            }
+            Form::Chunk { first_entry: past } => queries.attend(pass, past + pass.rows, Some(past), &attn)?,
             Form::Step { reach, apart } => {
-                let (step, partials, q, out) = (&work.step.all(), &work.partials.all(), &q, &attn); // [rows, q_heads * head_dim]
-                let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
-                let splits = tuning.splits(reach);
-                let attention = AttentionStep {
-                    q,
-                    q_layout,
-                    gates,
-                    cache,
-                    step,
-                    m,
-                    apart,
-                    q_heads,
-                    kv_heads,
-                    head_dim,
-                    splits,
-                    out,
-                    lane_layout,
-                    partials,
-                    tuning,
-                };
-                attention_step::record(pass.recording, &attention)?;
+                queries.attend_step(pass, StepRows { count: pass.rows, reach, apart }, &attn)?;
             }
         }
-        add(pass, &self.o_proj, (&attn, lane_layout), &x)
+        self.o_proj.add(pass, (&attn, pass.lane_layout(heads.q * heads.dim)))
     }
 
-    /// How queries lie in memory: of a step as the lanes read them that share a key.
+    /// Lane layout of queries: that of lanes which share a key in a step.
     fn query_layout(&self, pass: &Pass<'_>, cache: &Cache) -> LaneLayout {
         let Form::Step { apart, .. } = pass.form else { return LaneLayout::NATURAL };
         let tuning = attention_step::Tuning::of(pass.recording.kernel_config());
@@ -84,18 +64,19 @@ impl Attention {
         attention_step::query_layout(self.heads.dim, cache.precision, rows, tuning)
     }
 
-    /// Norm, product, rotation, and keys and values into the cache. Returns the width of a row of `out`, which begins with the queries.
+    /// Records norm, product and rotation, and appends keys and values to the cache. Returns the width of a row of `out`, which starts with
+    /// the queries.
     fn queries_keys_values(
         &self,
         pass: &mut Pass<'_>,
         cache: &Cache,
         (out, q_layout): (&Slice, LaneLayout),
     ) -> Result<usize> {
-        let (heads, x, step) = (self.heads, pass.x(), pass.work.step.all());
+        let (heads, rope, x, step) = (self.heads, self.rope, pass.x(), pass.work.step.all());
         let norms = self.head_norms.as_ref();
-        let fuses = |weight: &&Weight| {
-            let limit = pass.work.max_bindings;
-            norms.is_none() && qkv_matvec::can_fuse(weight, heads, cache.precision, false, limit)
+        let is_plain = norms.is_none() && rope == RopeChoice::ONLY;
+        let fuses = |weight: &&_| {
+            is_plain && qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.work.max_bindings)
         };
         if let Some(weight) = self.qkv_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             let (m, norm) = (pass.rows, self.norm.folded());
@@ -105,17 +86,9 @@ impl Attention {
             return Ok(heads.q * heads.dim);
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
-        let append = RopeAppend {
-            qkv: out,
-            stride: self.qkv_proj.width(),
-            tokens: pass.rows,
-            heads,
-            q_layout,
-            norms,
-            step: &step,
-            cache,
-        };
+        let (stride, tokens) = (self.qkv_proj.width(), pass.rows);
+        let append = RopeAppend { qkv: out, stride, tokens, heads, q_layout, norms, rope, step: &step, cache };
         rope_append::record(pass.recording, &append)?;
-        Ok(self.qkv_proj.width())
+        Ok(stride)
     }
 }

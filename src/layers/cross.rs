@@ -1,16 +1,17 @@
-//! Cross-attention to the visible pictures, with the norm before it and the residual sum after it.
+//! Attention to the visible pictures, with the norm before it.
 
 use std::slice::from_ref;
 
-use super::linear::{FusedLinear, Norm, add, normed};
+use super::attend::{Queries, StepRows};
+use super::linear::{FusedLinear, Norm, Residual, normed};
 use super::pass::{Form, Pass};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
-use crate::kernels::LaneLayout;
-use crate::kernels::attention::{self as flash, Heads, KeysValues, Shape};
-use crate::kernels::attention_step::{self, AttentionStep, reach};
-use crate::kernels::rms_norm;
-use crate::kernels::rope_append::{self, HeadNorms, RopeAppend};
+use crate::kernels::attention::Heads;
+use crate::kernels::attention_step::reach;
+use crate::kernels::rms_norm::{self, RmsNorm};
+use crate::kernels::rope_append::{self, HeadNorms, RopeAppend, RopeChoice};
+use crate::kernels::{LaneLayout, Scoring};
 use crate::state::PictureState;
 use crate::weights::Weight;
 
@@ -25,11 +26,13 @@ pub struct CrossAttention {
     /// Keys and values side by side. `// [2 * kv * dim, hidden]`
     pub kv_proj: FusedLinear,
     /// `// [hidden, q * dim]`
-    pub o_proj: Weight,
-    /// Number and width of the heads.
+    pub o_proj: Residual,
+    /// Number and width of heads.
     pub heads: rope_append::Heads,
     /// Norms of the queries and keys of every head.
     pub head_norms: HeadNorms,
+    /// Scale and soft cap of the scores.
+    pub scoring: Scoring,
 }
 
 impl CrossAttention {
@@ -40,23 +43,16 @@ impl CrossAttention {
         let (product, queries) = (work.qkv.all(), work.attn.all()); // [rows, q * dim] each
         normed(pass, from_ref(&self.q_proj), &self.norm, (&x, m), &product)?;
         let tuning = rms_norm::Tuning::of(pass.recording.kernel_config());
-        let (sizes, eps) = ((m * q, dim), self.head_norms.eps);
-        rms_norm::record(
-            pass.recording,
-            tuning,
-            sizes,
-            eps,
-            &product,
-            (&self.head_norms.q, LaneLayout::NATURAL),
-            &queries,
-        )?;
-        self.attend(pass, seen, queries, &product)?;
-        add(pass, &self.o_proj, (&product, pass.lane_layout(q * dim)), &x)
+        let (weight, lane_layout, eps) = (&self.head_norms.q, LaneLayout::NATURAL, self.head_norms.eps);
+        let norm = RmsNorm { x: &product, rows: m * q, width: dim, eps, weight, lane_layout, y: &queries, adds: false };
+        rms_norm::record(pass.recording, tuning, &norm)?;
+        self.attend(pass, seen, &queries, &product)?;
+        self.o_proj.add(pass, (&product, pass.lane_layout(q * dim)))
     }
 
-    /// Records keys and values of the picture that the pass begins with, if there is one, into the picture's cache.
+    /// Records keys and values of the picture at the start of the pass, if there is one, and appends them to the pictures' cache.
     fn keys_values(&self, pass: &mut Pass<'_>, seen: &PictureState) -> Result<()> {
-        // No step begins with a picture.
+        // Steps never start with a picture.
         if pass.is_step() {
             return Ok(());
         }
@@ -75,6 +71,7 @@ impl CrossAttention {
                 heads,
                 q_layout: LaneLayout::NATURAL,
                 norms,
+                rope: RopeChoice::ONLY,
                 step: &fresh.words,
                 cache: &seen.cache,
             };
@@ -83,48 +80,29 @@ impl CrossAttention {
         Ok(())
     }
 
-    fn attend(&self, pass: &mut Pass<'_>, seen: &PictureState, queries: Slice, out: &Slice) -> Result<()> {
-        let rope_append::Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = self.heads;
-        let (rows, stride, cache, step) = (seen.rows, q_heads * head_dim, &seen.cache, &seen.view);
-        let (kernel_config, lane_layout) = (pass.recording.kernel_config(), pass.lane_layout(stride));
+    fn attend(&self, pass: &mut Pass<'_>, seen: &PictureState, queries: &Slice, out: &Slice) -> Result<()> {
+        let stride = self.heads.q * self.heads.dim;
         match pass.form {
             Form::Chunk { .. } => {
-                let shape =
-                    Shape { q_tokens: pass.rows, kv_tokens: rows, q_heads, kv_heads, head_dim, causal_past: None };
-                let (kv, tuning) = (KeysValues::Cache { cache, step }, flash::Tuning::of(kernel_config));
-                let q = &Heads { buffer: queries, stride, offset: 0 }; // [rows, q_heads, head_dim]
-                flash::record(pass.recording, &flash::Attention { q, gates: None, kv, out, shape, tuning })
+                let q = Heads { buffer: queries.clone(), stride, offset: 0 }; // [rows, q_heads, head_dim]
+                self.queries(&q, seen).attend(pass, seen.rows, None, out)
             }
-            // Rows do not attend to one another, so each is recorded as the only row of a step.
+            // Every row sees all keys, as the last row of a step does: one launch for each row.
             Form::Step { .. } => (0..pass.rows).try_for_each(|row| {
-                let q = &Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
-                let (out, partials) = (&out.skip_rows(row, stride), &pass.work.partials.all());
-                let (m, tuning, apart) = (1, attention_step::Tuning::of(kernel_config), false);
-                let splits = tuning.splits(reach(rows));
-                let attention = AttentionStep {
-                    q,
-                    q_layout: LaneLayout::NATURAL,
-                    gates: None,
-                    cache,
-                    step,
-                    m,
-                    apart,
-                    q_heads,
-                    kv_heads,
-                    head_dim,
-                    splits,
-                    out,
-                    lane_layout,
-                    partials,
-                    tuning,
-                };
-                attention_step::record(pass.recording, &attention)
+                let q = Heads { buffer: queries.skip_rows(row, stride), stride, offset: 0 };
+                let rows = StepRows { count: 1, reach: reach(seen.rows), apart: false };
+                self.queries(&q, seen).attend_step(pass, rows, &out.skip_rows(row, stride))
             }),
         }
     }
 
-    /// The matrices that every token is multiplied by.
+    fn queries<'a>(&'a self, q: &'a Heads, seen: &'a PictureState) -> Queries<'a> {
+        let (q_layout, cache, step) = (LaneLayout::NATURAL, &seen.cache, &seen.view);
+        Queries { q, q_layout, gates: None, heads: self.heads, scoring: self.scoring, cache, step }
+    }
+
+    /// Matrices that every token is multiplied by.
     pub(super) fn matrices(&self) -> impl Iterator<Item = &Weight> {
-        [&self.q_proj, &self.o_proj].into_iter()
+        [&self.q_proj, &self.o_proj.weight].into_iter()
     }
 }

@@ -3,112 +3,160 @@
 use std::ops::Range;
 use std::slice::from_ref;
 
+use super::attend::scoring;
 use super::attention::Attention;
 use super::cross::CrossAttention;
 use super::delta::DeltaNet;
-use super::linear::{FusedLinear, Norm, normed};
+use super::linear::{FusedLinear, Norm, Residual, normed};
 use super::mlp::Mlp;
 use super::pass::{Form, Pass};
-use super::rope;
-use crate::config::{Activation, TextConfig};
+use super::rope::RopeTables;
+use crate::config::{LayerKind, RopeConfig, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
-use crate::kernels::rope_append::{HeadNorms, Heads, table_row, table_stride};
+use crate::kernels::rope_append::{HeadNorms, Heads, RopeChoice};
 use crate::kernels::sample::Sampling;
-use crate::kernels::{RowShape, accept, add_features, embed_rows, sample_scan};
+use crate::kernels::{RowShape, accept, add_features, embed_rows, sample_scan, soft_cap};
 use crate::state::{LayerState, State};
 use crate::weights::{Weight, WeightStore};
 
-/// What mixes the rows of a layer.
+/// The part of a layer that mixes rows.
 #[derive(Debug)]
 pub enum Mixer {
-    /// Causal self-attention over all earlier entries.
+    /// Causal self-attention over earlier entries.
     Attention(Attention),
     /// A recurrence over all earlier entries.
     Delta(DeltaNet),
-    /// Attention to the pictures in sight. Where there is none, the whole layer is left out.
+    /// Attention to the visible pictures. The whole layer is skipped while no picture is visible.
     Cross(CrossAttention),
 }
 
 /// One layer of a decoder.
 #[derive(Debug)]
 pub struct Layer {
-    /// What mixes its rows.
+    /// Mixes its rows.
     pub mixer: Mixer,
-    /// What follows.
+    /// Follows the mixer.
     pub mlp: Mlp,
 }
 
-impl Layer {
-    /// Takes the weights of a pre-norm layer of attention and a gated feed-forward, under Hugging Face's names. Fails with
-    /// [`crate::Error::InvalidPackage`] if one is missing.
-    pub fn attention(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
-        let at = |name: &str| format!("layers.{layer}.{name}");
-        let head_norm = |weights: &mut WeightStore, name: &str| weights.vector(&at(&format!("self_attn.{name}_norm")));
-        let head_norms = if config.head_norms {
-            Some(HeadNorms { q: head_norm(weights, "q")?, k: head_norm(weights, "k")?, eps: config.rms_norm_eps })
-        } else {
-            None
-        };
-        let mixer = Mixer::Attention(Attention {
-            head_norms,
-            norm: norm(config, weights, &at("input_layernorm"))?,
-            qkv_proj: FusedLinear { matrices: weights.fused(&at("self_attn.qkv_proj"))? },
-            o_proj: weights.matrix(&at("self_attn.o_proj"))?,
-            heads: heads(config),
-        });
-        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+/// The weights of one layer, under Hugging Face's names, with the options of the configuration.
+struct LayerWeights<'a> {
+    config: &'a TextConfig,
+    weights: &'a mut WeightStore,
+    layer: usize,
+}
+
+impl LayerWeights<'_> {
+    fn at(&self, name: &str) -> String {
+        format!("layers.{}.{name}", self.layer)
     }
 
-    /// Takes the weights of a pre-norm layer of a gated delta net and a gated feed-forward; fails as [`Self::attention`], and with
-    /// [`Error::Internal`] for a decoder without sizes of such layers.
-    pub fn delta(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
-        let at = |name: &str| format!("layers.{layer}.linear_attn.{name}");
-        let delta = config.delta.clone();
-        let no_sizes = || Error::Internal { detail: "a delta net without sizes".into() };
-        let mut in_proj = weights.fused(&at("in_proj_qkvz"))?;
-        in_proj.extend(weights.fused(&at("in_proj_ba"))?);
-        let mixer = Mixer::Delta(DeltaNet {
-            norm: norm(config, weights, &format!("layers.{layer}.input_layernorm"))?,
-            in_proj,
-            conv: weights.vector(&at("conv1d"))?,
-            rates: [weights.vector(&at("rate"))?, weights.vector(&at("dt_bias"))?],
-            head_norm: weights.vector(&at("norm"))?,
-            out_proj: weights.matrix(&at("out_proj"))?,
-            config: delta.ok_or_else(no_sizes)?,
-        });
-        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+    fn matrix(&mut self, name: &str) -> Result<Weight> {
+        self.weights.matrix(&self.at(name))
     }
 
-    /// Takes the weights of a pre-norm layer of attention to pictures and a gated feed-forward; fails as [`Self::attention`].
-    pub fn cross(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
-        let at = |name: &str| format!("layers.{layer}.{name}");
-        let (q, k) = (weights.vector(&at("cross_attn.q_norm"))?, weights.vector(&at("cross_attn.k_norm"))?);
-        let mixer = Mixer::Cross(CrossAttention {
-            norm: norm(config, weights, &at("input_layernorm"))?,
-            q_proj: weights.matrix(&at("cross_attn.q_proj"))?,
-            kv_proj: FusedLinear { matrices: weights.fused(&at("cross_attn.kv_proj"))? },
-            o_proj: weights.matrix(&at("cross_attn.o_proj"))?,
-            heads: heads(config),
-            head_norms: HeadNorms { q, k, eps: config.rms_norm_eps },
-        });
-        Ok(Self { mixer, mlp: Self::mlp(config, weights, layer)? })
+    fn fused(&mut self, name: &str) -> Result<FusedLinear> {
+        Ok(FusedLinear { matrices: self.weights.fused(&self.at(name))? })
     }
 
-    fn mlp(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Mlp> {
-        let at = |name: &str| format!("layers.{layer}.{name}");
+    fn vector(&mut self, name: &str) -> Result<Slice> {
+        self.weights.vector(&self.at(name))
+    }
+
+    fn norm(&mut self, name: &str) -> Result<Norm> {
+        norm(self.config, self.weights, &self.at(name))
+    }
+
+    /// The last product of attention or feed-forward, with the norm after it in layers that have one.
+    fn residual(&mut self, name: &str, post_norm: &str) -> Result<Residual> {
+        let has_norm = self.config.layer_options.post_norms;
+        let post_norm = if has_norm { Some(self.norm(post_norm)?) } else { None };
+        Ok(Residual { weight: self.matrix(name)?, post_norm })
+    }
+
+    /// The last product of the mixer.
+    fn mixed(&mut self, name: &str) -> Result<Residual> {
+        self.residual(name, "post_attention_layernorm")
+    }
+
+    fn head_norms(&mut self, mixer: &str) -> Result<HeadNorms> {
+        let [q, k] = [self.vector(&format!("{mixer}.q_norm"))?, self.vector(&format!("{mixer}.k_norm"))?];
+        Ok(HeadNorms { q, k, eps: self.config.rms_norm_eps })
+    }
+
+    fn heads(&self, rope: &RopeConfig) -> Heads {
+        let TextConfig { num_attention_heads: q, num_key_value_heads: kv, head_dim: dim, .. } = *self.config;
+        Heads { q, kv, dim, pairs: rope.pairs }
+    }
+
+    fn mlp(&mut self) -> Result<Mlp> {
+        // With post-norms, the name of the norm before the feed-forward is that of the norm after attention.
+        let has_post_norms = self.config.layer_options.post_norms;
+        let norm = if has_post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
         Ok(Mlp {
-            norm: norm(config, weights, &at("post_attention_layernorm"))?,
-            gate_up_proj: FusedLinear { matrices: weights.fused(&at("mlp.gate_up_proj"))? },
-            down_proj: weights.matrix(&at("mlp.down_proj"))?,
-            activation: Activation::Silu,
+            norm: self.norm(norm)?,
+            gate_up_proj: self.fused("mlp.gate_up_proj")?,
+            down_proj: self.residual("mlp.down_proj", "post_feedforward_layernorm")?,
+            activation: self.config.layer_options.hidden_act,
         })
     }
 }
 
-fn heads(config: &TextConfig) -> Heads {
-    let (q, kv) = (config.num_attention_heads, config.num_key_value_heads);
-    Heads { q, kv, dim: config.head_dim, pairs: config.rope.pairs }
+impl Layer {
+    /// Takes the weights of a layer of self-attention and a gated feed-forward, under Hugging Face's names. Fails with
+    /// [`crate::Error::InvalidPackage`] if one is missing.
+    pub fn attention(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let mut own = LayerWeights { config, weights, layer };
+        let kind = config.layers.get(layer).copied().unwrap_or(LayerKind::FullAttention);
+        let (of, is_sliding) = (config.ropes().count(), kind == LayerKind::SlidingAttention);
+        let index = if is_sliding { of - 1 } else { 0 };
+        let rope = config.ropes().nth(index).unwrap_or(&config.rope);
+        let attention = Attention {
+            norm: own.norm("input_layernorm")?,
+            qkv_proj: own.fused("self_attn.qkv_proj")?,
+            o_proj: own.mixed("self_attn.o_proj")?,
+            heads: own.heads(rope),
+            head_norms: if config.head_norms { Some(own.head_norms("self_attn")?) } else { None },
+            rope: RopeChoice { index, of },
+            scoring: scoring(config, config.window(kind)),
+        };
+        Ok(Self { mixer: Mixer::Attention(attention), mlp: own.mlp()? })
+    }
+
+    /// Takes the weights of a layer of a gated delta net and a gated feed-forward; fails as [`Self::attention`], and with
+    /// [`Error::Internal`] for a decoder without sizes of such layers.
+    pub fn delta(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let mut own = LayerWeights { config, weights, layer };
+        let no_sizes = || Error::Internal { detail: "a delta net without sizes".into() };
+        let mut in_proj = own.fused("linear_attn.in_proj_qkvz")?.matrices;
+        in_proj.extend(own.fused("linear_attn.in_proj_ba")?.matrices);
+        let delta = DeltaNet {
+            norm: own.norm("input_layernorm")?,
+            in_proj,
+            conv: own.vector("linear_attn.conv1d")?,
+            rates: [own.vector("linear_attn.rate")?, own.vector("linear_attn.dt_bias")?],
+            head_norm: own.vector("linear_attn.norm")?,
+            out_proj: own.mixed("linear_attn.out_proj")?,
+            config: config.delta.clone().ok_or_else(no_sizes)?,
+        };
+        Ok(Self { mixer: Mixer::Delta(delta), mlp: own.mlp()? })
+    }
+
+    /// Takes the weights of a layer of attention to pictures and a gated feed-forward; fails as [`Self::attention`].
+    pub fn cross(config: &TextConfig, weights: &mut WeightStore, layer: usize) -> Result<Self> {
+        let mut own = LayerWeights { config, weights, layer };
+        let cross = CrossAttention {
+            norm: own.norm("input_layernorm")?,
+            q_proj: own.matrix("cross_attn.q_proj")?,
+            kv_proj: own.fused("cross_attn.kv_proj")?,
+            o_proj: own.mixed("cross_attn.o_proj")?,
+            heads: own.heads(&config.rope),
+            head_norms: own.head_norms("cross_attn")?,
+            scoring: scoring(config, None),
+        };
+        Ok(Self { mixer: Mixer::Cross(cross), mlp: own.mlp()? })
+    }
 }
 
 fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
@@ -118,15 +166,14 @@ fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<No
 /// The decoder's weights.
 #[derive(Debug)]
 pub struct Decoder {
-    /// Its shape.
+    /// Its configuration.
     pub config: TextConfig,
-    /// Of the rotary embedding. `// [head_dim / 2]`
-    frequencies: Vec<f32>,
+    ropes: RopeTables,
     embed_tokens: Weight,
     layers: Vec<Layer>,
     norm: Norm,
     lm_head: Option<Weight>,
-    /// Rows of features of a picture's token beside the one that it starts from: each is added behind one of the first layers.
+    /// Further rows of features of each image token: each is added after one of the first layers.
     stacked_features: usize,
 }
 
@@ -139,7 +186,7 @@ impl Decoder {
     ) -> Result<Self> {
         Ok(Self {
             config: config.clone(),
-            frequencies: rope::inverse_frequencies(&config.rope, config.head_dim),
+            ropes: RopeTables::new(config),
             embed_tokens: weights.matrix("embed_tokens")?,
             layers: (0..config.layers.len()).map(|index| layer(config, weights, index)).collect::<Result<_>>()?,
             norm: norm(config, weights, "norm")?,
@@ -148,7 +195,7 @@ impl Decoder {
         })
     }
 
-    /// With so many further rows of features of each picture's token, which are added behind the first layers.
+    /// Adds `stacked_features` further rows of features of each image token, one after each of the first layers.
     #[must_use]
     pub fn with_stacked_features(self, stacked_features: usize) -> Self {
         Self { stacked_features, ..self }
@@ -156,20 +203,14 @@ impl Decoder {
 
     /// Rows of the rope table in the step buffer, for these positions.
     pub(crate) fn rope_table(&self, positions: &[[usize; 3]]) -> Vec<u32> {
-        let config = &self.config;
-        let angles = rope::text_angles(&config.rope, &self.frequencies, positions); // [positions, head_dim / 2, 2]
-        let scales = rope::query_scales(config.query_scaling.as_ref(), positions); // [positions]
-        let mut words = Vec::with_capacity(positions.len() * table_stride(config.head_dim));
-        for (rotations, scale) in angles.chunks(config.head_dim / 2).zip(scales) {
-            words.extend(table_row(rotations, scale).map(f32::to_bits));
-        }
-        words
+        self.ropes.rows(&self.config, positions)
     }
 
     /// Records the rows that start a pass: embeddings of the tokens in `sources`, or rows of `features`.
     pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
         let (x, lane_layout) = (pass.x(), pass.lane_layout(self.config.hidden_size)); // [rows, hidden]
-        embed_rows::record(pass.recording, &self.embed_tokens, pass.rows, sources, features, (&x, lane_layout))
+        let embedding = (&self.embed_tokens, self.config.embedding_scale);
+        embed_rows::record(pass.recording, embedding, pass.rows, sources, features, (&x, lane_layout))
     }
 
     /// Records some layers over the rows in `pass.work.x`.
@@ -192,9 +233,9 @@ impl Decoder {
         Ok(())
     }
 
-    /// Records that recurrent layers see the first `count` rows of the last pass over drafts. `out`: somewhere to work, as wide as
+    /// Replays the first `count` rows of the last pass over drafts into the state of recurrent layers. `out`: scratch memory, as wide as
     /// [`Workspace::attn`](super::Workspace::attn).
-    pub(crate) fn bring_forward(
+    pub(crate) fn replay_drafts(
         &self,
         recording: &mut Recording,
         count: usize,
@@ -203,7 +244,7 @@ impl Decoder {
     ) -> Result<()> {
         for (layer, index) in self.layers.iter().zip(0..) {
             if let (Mixer::Delta(delta), LayerState::Delta(state)) = (&layer.mixer, state.layer(index)?) {
-                delta.bring_forward(recording, count, &state, out)?;
+                delta.replay(recording, count, &state, out)?;
             }
         }
         Ok(())
@@ -212,16 +253,18 @@ impl Decoder {
     /// Records the logits of `rows` rows of the last layer's output into `pass.work.logits`. `x`: `// [rows, hidden]`.
     pub fn record_head(&self, pass: &mut Pass<'_>, (x, rows): (&Slice, usize)) -> Result<()> {
         let (head, logits) = (self.lm_head.as_ref().unwrap_or(&self.embed_tokens), pass.work.logits.all()); // [rows, vocab]
-        normed(pass, from_ref(head), &self.norm, (x, rows), &logits)
+        normed(pass, from_ref(head), &self.norm, (x, rows), &logits)?;
+        let cap = self.config.final_logit_softcapping;
+        cap.map_or(Ok(()), |cap| soft_cap::record(pass.recording, rows * self.config.vocab_size, cap, &logits))
     }
 
-    /// Records a step from its inputs to its logits; of several rows of a conversation also the choice among the logits of each, and its
-    /// comparison with the drafts that the rows began with.
+    /// Records a step from its inputs to its logits; for several rows of one conversation also the greedy choice for each row, and its
+    /// comparison with the drafts.
     pub(crate) fn record_step(&self, pass: &mut Pass<'_>, state: &State) -> Result<()> {
         let (work, rows) = (pass.work, pass.rows);
         let (inputs, step) = (work.sources.all(), work.step.all());
         let sources = if rows == 1 { work.step.slice(0..4) } else { inputs.clone() };
-        // The kernel binds some features even where no source names one.
+        // The kernel needs a binding of features even if no source refers to one.
         self.record_inputs(pass, &sources, &work.gathered.all())?;
         self.record_layers(pass, state, 0..self.layers.len())?;
         let x = pass.x(); // [rows, hidden]
@@ -238,12 +281,14 @@ impl Decoder {
     pub fn layer_bytes(&self) -> u64 {
         let Some(Layer { mixer, mlp }) = self.layers.first() else { return 0 };
         let mixed: Vec<&Weight> = match mixer {
-            Mixer::Attention(attention) => attention.qkv_proj.matrices.iter().chain([&attention.o_proj]).collect(),
+            Mixer::Attention(attention) => {
+                attention.qkv_proj.matrices.iter().chain([&attention.o_proj.weight]).collect()
+            }
             Mixer::Delta(delta) => delta.matrices().collect(),
             Mixer::Cross(cross) => cross.matrices().collect(),
         };
         let matrices = mixed.into_iter().chain(&mlp.gate_up_proj.matrices);
-        let parts = matrices.chain([&mlp.down_proj]).flat_map(|weight| &weight.parts);
+        let parts = matrices.chain([&mlp.down_proj.weight]).flat_map(|weight| &weight.parts);
         parts.flat_map(|part| &part.planes).map(|plane| plane.bytes).sum()
     }
 }

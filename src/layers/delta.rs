@@ -1,6 +1,6 @@
-//! A gated delta net with the norm before it and the residual sum after it.
+//! A gated delta net, with the norm before it.
 
-use super::linear::{Norm, add, normed};
+use super::linear::{Norm, Residual, normed};
 use super::pass::Pass;
 use crate::config::DeltaConfig;
 use crate::error::{Error, Result};
@@ -18,21 +18,21 @@ pub struct DeltaNet {
     pub norm: Norm,
     /// Queries, keys, values and the gates z, then b and a, as matrices in this order. `// [config.width(), hidden]`
     pub in_proj: Vec<Weight>,
-    /// Weights of the convolution, the newest token's last. `// [channels, 4]`
+    /// Weights of the convolution, that of the newest token last. `// [channels, 4]`
     pub conv: Slice,
-    /// Decay rates of the heads, and the biases that are added to a. `// [value_heads]` each
+    /// Decay rate of each head, and the bias of a. `// [value_heads]` each
     pub rates: [Slice; 2],
     /// The norm of every head of the result. `// [head_dim]`
     pub head_norm: Slice,
     /// `// [hidden, value_heads * head_dim]`
-    pub out_proj: Weight,
-    /// Sizes.
+    pub out_proj: Residual,
+    /// Its sizes.
     pub config: DeltaConfig,
 }
 
 impl DeltaNet {
-    /// Records the layer over the rows in `pass.work.x`. With drafts the state is left unchanged and keeps the products of the rows, for
-    /// `bring_forward` to replay those that are accepted.
+    /// Records the layer over the rows in `pass.work.x`. After a pass over drafts the recurrent state is unchanged and only the products of
+    /// the rows are saved, for `replay`.
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
         let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
         let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
@@ -43,15 +43,15 @@ impl DeltaNet {
             (pass.work.qkv.all(), NormMode::All)
         };
         normed(pass, &self.in_proj, &self.norm, (&x, count), &rows)?; // [rows, q | k | v | z | b | a]
-        // A workgroup norms a head in place, so that the groups of a lane layout must be within heads.
+        // Heads are normed in place, each by one workgroup: groups of a lane layout stay within heads.
         let lane_layout = pass.lane_layout(self.config.head_dim);
         self.scan(pass.recording, (&rows, count), state, (&out, lane_layout), mode)?; // [rows, value_heads, head_dim]
-        add(pass, &self.out_proj, (&out, lane_layout), &x)
+        self.out_proj.add(pass, (&out, lane_layout))
     }
 
-    /// Records the replay of the first `count` saved rows into the recurrent state, one step each. `out` is scratch memory.
+    /// Replays the first `count` saved rows into the recurrent state, one step each. `out`: scratch memory.
     /// `// [count, value_heads, head_dim]`
-    pub(super) fn bring_forward(
+    pub(super) fn replay(
         &self,
         recording: &mut Recording,
         count: usize,
@@ -62,7 +62,7 @@ impl DeltaNet {
         self.scan(recording, (rows, count), state, (out, LaneLayout::NATURAL), NormMode::Keep)
     }
 
-    /// Records everything between the two products. The state changes unless `mode` is [`NormMode::Norm`].
+    /// Records everything between the products. The state changes unless `mode` is [`NormMode::Norm`].
     fn scan(
         &self,
         recording: &mut Recording,
@@ -103,8 +103,8 @@ impl DeltaNet {
         gated_head_norm::record(recording, mode, &norm)
     }
 
-    /// The matrices that every token is multiplied by.
+    /// Matrices that every token is multiplied by.
     pub(super) fn matrices(&self) -> impl Iterator<Item = &Weight> {
-        self.in_proj.iter().chain([&self.out_proj])
+        self.in_proj.iter().chain([&self.out_proj.weight])
     }
 }

@@ -1,12 +1,11 @@
-//! The gated feed-forward (<https://arxiv.org/abs/2002.05202>), with its norm before and its residual behind.
+//! The gated feed-forward (<https://arxiv.org/abs/2002.05202>), with the norm before it.
 
-use super::linear::{FusedLinear, Norm, add, gemv, normed};
+use super::linear::{FusedLinear, Norm, Residual, gemv, normed};
 use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
 use crate::kernels::gated_matvec::{self, GatedMatvec};
 use crate::kernels::glu;
-use crate::weights::Weight;
 
 /// `x += down(act(gate(h)) * up(h))`, where h is the normed x.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub struct Mlp {
     /// Gate and up side by side. `// [2 * intermediate, hidden]`
     pub gate_up_proj: FusedLinear,
     /// `// [hidden, intermediate]`
-    pub down_proj: Weight,
+    pub down_proj: Residual,
     /// Activation of the gate.
     pub activation: Activation,
 }
@@ -25,8 +24,9 @@ impl Mlp {
     /// Records the layer over the rows in `pass.work.x`.
     pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
         let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
-        let (m, activation, lane_layout) = (pass.rows, self.activation, pass.lane_layout(self.down_proj.shape.cols));
-        let fuses = |weight: &&Weight| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
+        let (m, activation) = (pass.rows, self.activation);
+        let lane_layout = pass.lane_layout(self.down_proj.weight.shape.cols);
+        let fuses = |weight: &&_| gated_matvec::can_fuse(weight, true, pass.work.max_bindings);
         match self.gate_up_proj.single().filter(|_| pass.is_step()).filter(fuses) {
             Some(weight) => {
                 let gemv = gemv(pass, weight, m, 2, Some(&self.norm)).with_output_layout(lane_layout);
@@ -35,15 +35,10 @@ impl Mlp {
             }
             None => {
                 normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]
-                glu::record(
-                    pass.recording,
-                    (m, self.gate_up_proj.width() / 2),
-                    activation,
-                    &gate_up,
-                    (&act, lane_layout),
-                )?;
+                let width = self.gate_up_proj.width() / 2;
+                glu::record(pass.recording, (m, width), activation, &gate_up, (&act, lane_layout))?;
             }
         }
-        add(pass, &self.down_proj, (&act, lane_layout), &x)
+        self.down_proj.add(pass, (&act, lane_layout))
     }
 }

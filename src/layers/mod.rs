@@ -1,6 +1,7 @@
 //! Layers of decoders and vision towers. A decoder's layer records its work into a [`Pass`]; the form of the pass selects the kernels, so that
 //! the same decoder runs prefill, decoding and drafts. Functions that record fail as [`crate::gpu::Recording::dispatch`].
 
+mod attend;
 pub mod attention;
 pub mod cross;
 pub mod decoder;
@@ -16,6 +17,6 @@ pub use attention::Attention;
 pub use cross::CrossAttention;
 pub use decoder::{Decoder, Layer, Mixer};
 pub use delta::DeltaNet;
-pub use linear::{FusedLinear, Norm, project};
+pub use linear::{FusedLinear, Norm, Residual, project};
 pub use mlp::Mlp;
 pub use pass::{Form, Pass, TextRows, Workspace};

@@ -1,14 +1,14 @@
-//! One pass of some rows through a decoder, while it is recorded, and the buffers that its layers use in turn.
+//! The recording of a pass of rows through a decoder, and the buffers that its layers share.
 
 use std::ops::Range;
 
+use super::rope::words_of_position;
 use super::step;
 use crate::config::TextConfig;
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::LaneLayout;
 use crate::kernels::attention_step::reach;
-use crate::kernels::rope_append::table_stride;
 use crate::kernels::sample::Sampling;
 use crate::state::Positions;
 
@@ -39,14 +39,14 @@ impl Form {
 
 /// Rows that pass through the layers together.
 ///
-/// Three things that are often one number are kept apart: the *cache entry* of a row (where its keys and values go: consecutive, from
-/// `first_entry` or the step buffer on), its *position id* (what its rotation stands for), and the *row of the rope table* that holds
-/// this rotation (entry minus the entry that the table begins with, see [`super::step`]).
+/// Three indices of a row that often coincide are distinct: its *cache entry* (of its keys and values: consecutive, from `first_entry` or the
+/// step buffer on), its *position id* (of its rotation), and the *row of the rope table* with this rotation (the entry minus the first
+/// entry of the table, see [`super::step`]).
 #[derive(Debug)]
 pub struct Pass<'a> {
     /// Receives the dispatches.
     pub recording: &'a mut Recording,
-    /// The buffers that layers use in turn.
+    /// The buffers that layers share.
     pub work: &'a Workspace,
     /// Rows in `work.x`. `// [rows, hidden]`
     pub rows: usize,
@@ -77,7 +77,7 @@ impl Pass<'_> {
     }
 }
 
-/// Rows of the decoder computed at a time.
+/// Most rows that the decoder computes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct TextRows {
     /// Tokens of a prompt.
@@ -93,7 +93,7 @@ impl TextRows {
     /// Bytes of the step buffer for conversations of at most `context` entries: it has the rope table of a chunk, or of a step of several
     /// conversations.
     pub fn step_bytes(self, config: &TextConfig, context: usize) -> u64 {
-        let alone = step::table_at(context) + self.prompt.max(step::TABLE_ROWS) * table_stride(config.head_dim);
+        let alone = step::table_at(context) + self.prompt.max(step::TABLE_ROWS) * words_of_position(config);
         let batch = step::max_batch(config, self.step) * step::words_apart(config, context);
         (alone.max(batch) * size_of::<u32>()) as u64
     }

@@ -1,18 +1,50 @@
 //! Tables of rotation angles for the decoder.
 //!
-//! As `transformers` computes them (`modeling_rope_utils.py`): frequencies and their products with
-//! positions are rounded to `f32`, so that far positions rotate by the very angles the model was trained with.
+//! Frequencies and their products with positions are rounded to `f32` as in `transformers` (`modeling_rope_utils.py`), so that distant
+//! positions rotate by the same angles as in training.
 
 use std::f64::consts::PI;
 
-use crate::config::{QueryScaling, RopeConfig, RopePairs, YarnConfig};
+use crate::config::{QueryScaling, RopeConfig, RopePairs, TextConfig, YarnConfig};
+use crate::kernels::rope_append::{table_row, table_stride};
+
+/// Frequencies of a decoder's ropes.
+#[derive(Debug)]
+pub(super) struct RopeTables {
+    /// `// [ropes, head_dim / 2]`
+    frequencies: Vec<Vec<f32>>,
+}
+
+impl RopeTables {
+    pub(super) fn new(config: &TextConfig) -> Self {
+        Self { frequencies: config.ropes().map(|rope| inverse_frequencies(rope, config.head_dim)).collect() }
+    }
+
+    /// Rows of the rope table in the step buffer, as words. `// [positions, ropes, table_stride]`
+    pub(super) fn rows(&self, config: &TextConfig, positions: &[[usize; 3]]) -> Vec<u32> {
+        let scales = query_scales(config.query_scaling.as_ref(), positions); // [positions]
+        let mut words = Vec::with_capacity(positions.len() * words_of_position(config));
+        for (position, scale) in positions.iter().zip(scales) {
+            for (rope, frequencies) in config.ropes().zip(&self.frequencies) {
+                let rotations = text_angles(rope, frequencies, std::slice::from_ref(position)); // [head_dim / 2, 2]
+                words.extend(table_row(&rotations, scale).map(f32::to_bits));
+            }
+        }
+        words
+    }
+}
+
+/// Words of a position in the rope table: a row for each rope.
+pub(super) fn words_of_position(config: &TextConfig) -> usize {
+    config.ropes().count() * table_stride(config.head_dim)
+}
 
 /// Frequencies of a head's pairs. `// [head_dim / 2]`
 pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
     let lanes = rope.pairs.lanes(head_dim);
     if lanes < head_dim {
         let mut frequencies = inverse_frequencies(&RopeConfig { pairs: RopePairs::Half, ..rope.clone() }, lanes);
-        // What does not turn has no frequency.
+        // Other lanes do not rotate.
         frequencies.resize(head_dim / 2, 0.0);
         return frequencies;
     }
@@ -31,7 +63,7 @@ pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
     (0..head_dim / 2).map(|i| frequency(i) as f32).collect()
 }
 
-/// Between which pairs `YaRN` goes over from keeping to dividing.
+/// Pairs between which `YaRN` changes from keeping frequencies to dividing them.
 fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
     let dim = head_dim as f64;
     let pair_rotating = |rotations: f64| {
@@ -42,11 +74,11 @@ fn ramp_ends(theta: f64, yarn: &YarnConfig, head_dim: usize) -> (f64, f64) {
         (low, high) = (low.floor(), high.ceil());
     }
     (low, high) = (low.max(0.0), high.min(dim - 1.0));
-    // The end may not meet the start.
+    // The start and the end must differ.
     (low, if low == high { high + 0.001 } else { high })
 }
 
-/// Cosine and sine of every pair for positions on three axes. `// [positions, head_dim / 2, 2]`
+/// Cosine and sine of every pair, for positions on three axes. `// [positions, head_dim / 2, 2]`
 pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], positions: &[[usize; 3]]) -> Vec<[f32; 2]> {
     let factor = rope.yarn.as_ref().map_or(1.0, |yarn| yarn.attention_factor) as f32;
     let axes: Vec<usize> = (0..frequencies.len()).map(|pair| rope.axis(pair)).collect();
@@ -57,7 +89,7 @@ pub fn text_angles(rope: &RopeConfig, frequencies: &[f32], positions: &[[usize; 
     positions.iter().flat_map(angles).collect()
 }
 
-/// What queries are multiplied by after the rotation. `// [tokens]`
+/// Factors of queries after the rotation. `// [tokens]`
 pub fn query_scales(scaling: Option<&QueryScaling>, positions: &[[usize; 3]]) -> Vec<f32> {
     let scale = |&[position, ..]: &[usize; 3]| {
         let Some(QueryScaling { beta, original_max_position_embeddings }) = scaling else { return 1.0 };

@@ -5,18 +5,19 @@
 
 use std::ops::Range;
 
+use super::rope::words_of_position;
 use crate::config::TextConfig;
 use crate::kernels::attention_step::{MAX_SPLITS, Tuning, can_be_apart, partials_len, reach};
 use crate::kernels::cache::{PAGE, rope_table_at};
-use crate::kernels::rope_append::table_stride;
 
-/// The word that holds the cache entry of the rope table's first row.
+/// Word that holds the cache entry of the rope table's first row.
 pub(crate) const TABLE_FIRST: usize = 3;
 /// Bytes of the header that change with every token.
 pub const RESULT: u64 = 16;
-/// Rows of the rope table that are written at once.
+/// Positions of the rope table that are written at once.
 pub(crate) const TABLE_ROWS: usize = 256;
-/// The word of the step buffer that the rope table begins at, for a context of so many entries.
+
+/// First word of the rope table in the step buffer of a model with this context.
 pub(crate) fn table_at(context: usize) -> usize {
     rope_table_at(context.div_ceil(PAGE))
 }
@@ -26,30 +27,39 @@ pub(crate) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
     (partials_len(rows, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
 }
 
-/// The rows, up to `rows`, of a step at `entry` that splits the context at the same places as a step of each row alone, so that
-/// nothing is rounded otherwise. Splits are whole tiles.
-pub(crate) fn alike(entry: usize, rows: usize, tuning: Tuning) -> usize {
+/// Most rows, up to `rows`, of a step at `entry` whose attention is split at the same positions as in steps of one row, so that results are
+/// rounded alike, with a window as well as without.
+pub(crate) fn alike(entry: usize, rows: usize, window: Option<usize>, tuning: Tuning) -> usize {
+    let all_keys = alike_within(entry, rows, usize::MAX, tuning);
+    window.map_or(all_keys, |window| alike_within(entry, all_keys, window, tuning))
+}
+
+/// [`alike`] for attention over the last `window` keys.
+fn alike_within(entry: usize, rows: usize, window: usize, tuning: Tuning) -> usize {
+    // Splits are whole tiles, from the tile of the first key in the window on.
     let shape = |entries: usize| {
-        let splits = tuning.splits(reach(entries));
-        (splits, entries.div_ceil(splits).div_ceil(tuning.tile()))
+        let splits = tuning.splits(reach(entries.min(window)));
+        let first_tile = entries.saturating_sub(window) / tuning.tile();
+        let tiles = (entries - first_tile * tuning.tile()).div_ceil(splits).div_ceil(tuning.tile());
+        (splits, first_tile, tiles)
     };
     let first = shape(entry + 1);
-    // One split is the whole context, however long.
+    // Tiles outside the window of a row change nothing: with one split, results do not depend on where it starts and ends.
     let same = |rows: &usize| shape(entry + rows) == first || (first.0 == 1 && shape(entry + rows).0 == 1);
     (1..=rows).rev().find(same).unwrap_or(1)
 }
 
-/// Conversations that a step of so many rows can continue; 1 where it continues one alone. Recurrent layers and pictures' own keys and values
-/// are bound for one, and query heads that share a workgroup must be of one.
+/// Most conversations in a step of `rows` rows. It is 1 for models with recurrent layers or cross-attention, whose state is bound for one
+/// conversation, and where query heads of several conversations would share a workgroup.
 pub(crate) fn max_batch(config: &TextConfig, rows: usize) -> usize {
     let is_text = config.delta.is_none() && config.cross.is_none();
     let group = config.num_attention_heads / config.num_key_value_heads.max(1);
     if is_text && can_be_apart(group) { rows } else { 1 }
 }
 
-/// Words of each conversation where rows are of several: a header, its pages, the rotation of one position. Bindings begin there.
+/// Words of each conversation of a batch: a header, its page table, the rotation of one position. A multiple of the alignment of bindings.
 pub(crate) fn words_apart(config: &TextConfig, context: usize) -> usize {
-    (table_at(context) + table_stride(config.head_dim)).next_multiple_of(64)
+    (table_at(context) + words_of_position(config)).next_multiple_of(64)
 }
 
 /// The input of a step.
@@ -64,7 +74,7 @@ pub struct StepHeader {
 }
 
 impl StepHeader {
-    /// The first words of the step buffer, whose rope table begins at the word `table_at` and has rows for `entries`.
+    /// First words of a step buffer whose rope table starts at the word `table_at` and has rows for `entries`.
     pub(crate) fn words(self, entries: &Range<usize>, table_at: usize) -> [u32; 5] {
         [self.token, self.entry as u32, self.drawn as u32, entries.start as u32, table_at as u32]
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Phase, PhaseBytes, Plan, Residency, VISION_GROUP};
-use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
+use crate::config::{ImageGrid, KvPrecision, TextConfig};
 use crate::error::Result;
 use crate::families::{ModelConfig, PictureShape, Pictures, definition};
 use crate::gpu::buffer::allocated;
@@ -122,7 +122,7 @@ impl<'a> Estimate<'a> {
         let (text, rows) = (self.config.text(), plan.rows.text);
         // While the cache grows or shrinks, one layer exists twice.
         let state = self.state_bytes(plan, plan.context)?;
-        let layers = text.count(LayerKind::FullAttention).max(1) as u64;
+        let layers = text.self_attention_layers().max(1) as u64;
         let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);

@@ -254,7 +254,7 @@ impl LanguageModel for Model {
 
     fn draft_rows(&self, state: &State, most: usize) -> Option<usize> {
         let tuning = Tuning::of(self.gpu.kernel_config());
-        let alike = alike(state.len(), most.min(self.rows.step), tuning);
+        let alike = alike(state.len(), most.min(self.rows.step), self.config().layer_options.sliding_window, tuning);
         DRAFT_ROWS.into_iter().rev().find(|&rows| rows <= alike)
     }
 

@@ -175,7 +175,7 @@ impl Model {
     /// Brings recurrent states up to date. Needed before every pass, after [`Self::ensure_workspace`].
     pub(super) fn catch_up(&self, state: &State) -> Result<()> {
         state.catch_up(&self.gpu, |recording, rows| {
-            self.decoder.bring_forward(recording, rows, state, &self.work()?.attn.all())
+            self.decoder.replay_drafts(recording, rows, state, &self.work()?.attn.all())
         })
     }
 

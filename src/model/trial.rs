@@ -1,7 +1,6 @@
 //! Work for autotuning and benchmarks: steps and prompts over a model's own weights.
 
 use super::forward::Model;
-use crate::config::LayerKind;
 use crate::error::Result;
 use crate::gpu::{KernelConfig, Prepared, Recording};
 use crate::kernels::TuningGroup;
@@ -23,7 +22,7 @@ impl Model {
     pub async fn trial(&mut self, state: &mut State, group: TuningGroup, config: KernelConfig) -> Result<Prepared> {
         let tokens = PROMPT_TOKENS.min(self.rows.prompt).min(state.context());
         let kinds = &self.config().layers;
-        let attends = kinds.iter().position(|kind| *kind == LayerKind::FullAttention).unwrap_or(0);
+        let attends = kinds.iter().position(|kind| kind.is_self_attention()).unwrap_or(0);
         let enough = (STEP_BYTES / self.decoder.layer_bytes().max(1)) as usize;
         let (all, one) = (kinds.len(), attends..attends + 1);
         let long = ENTRIES.min(state.context());

@@ -35,21 +35,82 @@ pub struct Shape {
     pub causal_past: Option<usize>,
 }
 
-/// Writes `softmax(q * k^T * head_dim^-0.5) * v`. `out`: `// [q_tokens, q_heads * head_dim]`.
-pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
+/// How scores follow from the products of queries and keys.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scoring {
+    /// Factor of the products, above 0.
+    pub scale: f32,
+    /// Soft cap: a score becomes `cap * tanh(score / cap)`.
+    pub soft_cap: Option<f32>,
+    /// Window of a causal attention: keys that a query sees, the one at its own position included.
+    pub window: Option<usize>,
+}
+
+/// The parts of [`Scoring`] that change a kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ScoreOptions {
+    /// There is a window.
+    pub is_windowed: bool,
+    /// There is a soft cap.
+    pub is_capped: bool,
+}
+
+impl ScoreOptions {
+    /// Their part of a kernel's name.
+    pub fn label(self) -> &'static str {
+        match (self.is_windowed, self.is_capped) {
+            (false, false) => "",
+            (true, false) => ",window",
+            (false, true) => ",cap",
+            (true, true) => ",window,cap",
+        }
+    }
+}
+
+impl Scoring {
+    /// The usual scale, `head_dim^-0.5`, and no option.
+    pub fn of_heads(head_dim: usize) -> Self {
+        Self { scale: (head_dim as f32).sqrt().recip(), soft_cap: None, window: None }
+    }
+
+    /// Its options.
+    pub fn options(&self) -> ScoreOptions {
+        ScoreOptions { is_windowed: self.window.is_some(), is_capped: self.soft_cap.is_some() }
+    }
+
+    /// Position of the first key that a query at `position` sees.
+    pub fn first_key(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
+    /// What products are multiplied by before their tanh is taken, where there is a soft cap.
+    pub fn squash(&self) -> Option<f32> {
+        self.soft_cap.map(|cap| self.scale / cap)
+    }
+
+    /// The score of a product.
+    pub(super) fn score(&self, product: f64) -> f64 {
+        let score = product * f64::from(self.scale);
+        self.soft_cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+    }
+}
+
+/// Writes `softmax(score(q * k^T)) * v`. `out`: `// [q_tokens, q_heads * head_dim]`.
+pub fn compute(shape: Shape, scoring: Scoring, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = shape;
     for token in 0..q_tokens {
-        let visible = causal_past.map_or(kv_tokens, |past| kv_tokens.min(past + token + 1));
+        let causal = |past: usize| scoring.first_key(past + token)..kv_tokens.min(past + token + 1);
+        let seen = causal_past.map_or(0..kv_tokens, causal);
         for head in 0..q_heads {
             let kv_head = head / (q_heads / kv_heads);
             let query = q.head(token, head, head_dim);
-            let scores = (0..visible).map(|position| dot(query, k.head(position, kv_head, head_dim)));
-            let weights = softmax(&scores.map(|score| score / (head_dim as f64).sqrt()).collect::<Vec<_>>());
+            let score = |position| scoring.score(dot(query, k.head(position, kv_head, head_dim)));
+            let weights = softmax(&seen.clone().map(score).collect::<Vec<_>>());
             let first = (token * q_heads + head) * head_dim;
             for (lane, out) in out[first..first + head_dim].iter_mut().enumerate() {
                 let value = |position| f64::from(v.head(position, kv_head, head_dim)[lane]);
                 *out =
-                    weights.iter().enumerate().map(|(position, weight)| weight * value(position)).sum::<f64>() as f32;
+                    seen.clone().zip(&weights).map(|(position, weight)| weight * value(position)).sum::<f64>() as f32;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Attention of the last tokens over a piece of the context, with what it takes to join the pieces.
 
-use super::attention::{Heads, dot};
+use super::attention::{Heads, Scoring, dot};
 
 /// Sizes.
 #[derive(Debug, Clone, Copy)]
@@ -27,15 +27,18 @@ pub const HIDDEN: f32 = -1e30;
 /// Writes for each piece and row the sum of values weighted by `exp(score - peak)`, then the peak, the sum of weights and two zeros.
 ///
 /// `out`: `// [splits, m, q_heads, head_dim + 4]`
-pub fn compute(shape: Shape, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
+pub fn compute(shape: Shape, scoring: Scoring, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {
     let Shape { m, position, q_heads, kv_heads, head_dim, splits, tile } = shape;
-    let piece = (position + m).div_ceil(splits).next_multiple_of(tile);
+    // The tile of the first row's first key.
+    let first = scoring.first_key(position) / tile * tile;
+    let piece = (position + m - first).div_ceil(splits).next_multiple_of(tile);
     for (index, out) in out.chunks_exact_mut(head_dim + 4).enumerate() {
         let (split, token, head) = (index / q_heads / m, index / q_heads % m, index % q_heads);
         let kv_head = head / (q_heads / kv_heads);
-        let seen = split * piece..((split + 1) * piece).min(position + token + 1);
+        let end = (first + (split + 1) * piece).min(position + token + 1);
+        let seen = (first + split * piece).max(scoring.first_key(position + token))..end;
         let query = q.head(token, head, head_dim);
-        let score = |position| dot(query, k.head(position, kv_head, head_dim)) / (head_dim as f64).sqrt();
+        let score = |position| scoring.score(dot(query, k.head(position, kv_head, head_dim)));
         let scores: Vec<f64> = seen.clone().map(score).collect();
         let peak = scores.iter().copied().fold(f64::from(HIDDEN), f64::max);
         let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();

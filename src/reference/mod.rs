@@ -30,3 +30,4 @@ pub mod rounded;
 pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;
+pub mod soft_cap;

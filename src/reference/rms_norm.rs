@@ -11,6 +11,13 @@ pub fn compute(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
     }
 }
 
+/// Adds the same to `y`: `y += x / sqrt(mean(x^2) + eps) * weight`.
+pub fn add(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
+    let mut normed = vec![0.0; x.len()];
+    compute(eps, x, weight, &mut normed);
+    y.iter_mut().zip(normed).for_each(|(y, normed)| *y += normed);
+}
+
 /// Writes `y = gained / sqrt(mean(x^2) + eps)`, with `gained = x * weight`. `x`, `gained`, `y`: `// [rows, width]`
 pub fn divide(eps: f32, width: usize, x: &[f32], gained: &[f32], y: &mut [f32]) {
     for ((x, gained), y) in x.chunks_exact(width).zip(gained.chunks_exact(width)).zip(y.chunks_exact_mut(width)) {

@@ -12,10 +12,26 @@ pub struct Step<'a> {
     pub position: usize,
     /// Position of the table's first row.
     pub table_first: usize,
-    /// Cosines of all pairs, their sines, the scale of queries, three words of padding. `// [positions, dim + 4]`
+    /// Cosines of all pairs, their sines, the scale of queries, three words of padding. `// [positions, ropes, dim + 4]`
     pub table: &'a [f32],
+    /// The rope of the layer.
+    pub rope: RopeChoice,
     /// The page table.
     pub pages: &'a [u32],
+}
+
+/// A choice among the ropes in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RopeChoice {
+    /// Its index.
+    pub index: usize,
+    /// Number of ropes: rows of the table for each position.
+    pub of: usize,
+}
+
+impl RopeChoice {
+    /// The only one.
+    pub const ONLY: Self = Self { index: 0, of: 1 };
 }
 
 /// Norms the queries and keys of `qkv` head by head, in `f64`, with the weights `gains` of queries and of keys.
@@ -42,7 +58,9 @@ pub fn compute(
 ) {
     let Heads { q, kv, dim, .. } = heads;
     let tokens = qkv.len() / stride;
-    let rows = step.table.chunks_exact(dim + 4).skip(step.position - step.table_first).take(tokens);
+    let RopeChoice { index, of } = step.rope;
+    let rows =
+        step.table.chunks_exact(dim + 4).skip((step.position - step.table_first) * of + index).step_by(of).take(tokens);
     let of_pairs = |row: &[f32]| (0..dim / 2).map(|pair| [row[pair], row[dim / 2 + pair]]).collect::<Vec<_>>();
     let (angles, scales): (Vec<_>, Vec<f32>) = rows.map(|row| (of_pairs(row), row[dim])).unzip(); // [tokens, dim / 2, (cos, sin)]
     let mut rotated = qkv.to_vec(); // [tokens, stride]

@@ -7,7 +7,7 @@ use super::pictures::{NewPicture, picture_bytes, store_bytes};
 use super::pool::{COPIED, Pool};
 use super::recurrent::Recurrent;
 use super::{ConversationState, LayerState, Positions};
-use crate::config::{ImageGrid, KvPrecision, LayerKind, TextConfig};
+use crate::config::{ImageGrid, KvPrecision, TextConfig};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Gpu, Recording};
 use crate::kernels::cache::PAGE;
@@ -59,7 +59,7 @@ impl State {
     /// Bytes of one entry in all layers.
     pub fn entry_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
         let head_bytes: u64 = precision.head_bytes(config.head_dim).iter().sum();
-        (config.count(LayerKind::FullAttention) * config.num_key_value_heads) as u64 * head_bytes
+        (config.self_attention_layers() * config.num_key_value_heads) as u64 * head_bytes
     }
 
     /// Bytes of the keys and values of `rows` picture rows, of all conversations together and computed `at_once` at a time, in addition to the

@@ -111,7 +111,7 @@ impl Shape {
     pub fn new(config: &TextConfig, precision: KvPrecision, place_bytes: u64) -> Self {
         let heads = config.num_key_value_heads as u64;
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
-        let layers = [LayerKind::FullAttention, LayerKind::CrossAttention].map(|kind| config.count(kind));
+        let layers = [config.self_attention_layers(), config.count(LayerKind::CrossAttention)];
         let place_bytes = config.delta.is_some().then_some(place_bytes);
         Self { entry_bytes, layers, place_bytes, places_pictures: config.rope.sections.is_some() }
     }

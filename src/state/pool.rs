@@ -64,7 +64,7 @@ impl Pool {
     pub fn new(config: &TextConfig, precision: KvPrecision, entries: usize) -> Self {
         let heads = config.num_key_value_heads as u64;
         let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
-        let layers = vec![Layer::none(precision); config.count(LayerKind::FullAttention)];
+        let layers = vec![Layer::none(precision); config.self_attention_layers()];
         let (pages, layers) = (RefCell::default(), RefCell::new(layers));
         let (most, is_lean, draft_rows) = (entries.div_ceil(PAGE), Cell::new(false), Cell::new(1));
         let (pictures, config) = (RefCell::default(), config.clone());
@@ -142,9 +142,9 @@ impl Pool {
     pub(super) fn layer(&self, list: u64, index: usize) -> Option<LayerState> {
         let kinds = &self.0.config.layers;
         let kind = kinds.get(index)?;
-        let before = kinds[..index].iter().filter(|before| *before == kind).count();
+        let before = kinds[..index].iter().filter(|before| before.has_state_of(*kind)).count();
         match kind {
-            LayerKind::FullAttention => {
+            LayerKind::FullAttention | LayerKind::SlidingAttention => {
                 self.0.layers.borrow().get(before).map(|layer| LayerState::Kv(layer.cache.clone()))
             }
             LayerKind::CrossAttention => {

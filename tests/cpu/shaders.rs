@@ -20,7 +20,9 @@ use ocelli::kernels::attention::Source;
 use ocelli::kernels::attention_step::Results;
 use ocelli::kernels::cache::PAGE;
 use ocelli::kernels::gemv::{Gemv, Tuning};
-use ocelli::kernels::{attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append};
+use ocelli::kernels::{
+    ScoreOptions, attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append,
+};
 use ocelli::layout::{Layout, MatrixShape};
 use ocelli::shader::FILES;
 
@@ -52,7 +54,7 @@ fn tunings() -> Vec<Kernel> {
         for head_dim in [64, 80, 128, 256] {
             kernels.extend(step::Tuning::ALL.map(|tuning| {
                 let q_layout = step::query_layout(head_dim, KvPrecision::F16, rows, tuning);
-                step::kernel(head_dim, KvPrecision::F16, rows, q_layout, Results::Partial, tuning)
+                step::kernel(head_dim, KvPrecision::F16, rows, q_layout, Results::Partial, scores(rows), tuning)
             }));
         }
         for layout in [Layout::F32, Layout::Q4_0, Layout::Q6K] {
@@ -66,6 +68,11 @@ fn tunings() -> Vec<Kernel> {
     kernels.into_iter().chain(Layout::ALL.into_iter().flat_map(matmul)).collect()
 }
 
+/// Each combination of window and soft cap in turn.
+fn scores(index: usize) -> ScoreOptions {
+    ScoreOptions { is_windowed: index % 2 == 1, is_capped: index % 4 > 1 }
+}
+
 /// Every head width that a model may have.
 fn head_dims() -> impl Iterator<Item = Kernel> {
     let widths = (4..=MAX_HEAD_DIM).step_by(4);
@@ -75,18 +82,19 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
         let results = [Results::Partial, Results::Plain, Results::Gated][head_dim % 3];
         [
-            attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, tuning),
-            attention::kernel(head_dim, Source::Rows(precision.min(KvPrecision::F16)), false, tuning),
+            attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, scores(head_dim / 8), tuning),
+            attention::kernel(head_dim, Source::Rows(precision.min(KvPrecision::F16)), false, scores(0), tuning),
             attention_step::kernel(
                 head_dim,
                 precision,
                 rows,
                 attention_step::query_layout(head_dim, precision, rows, step),
                 results,
+                scores(head_dim / 12),
                 step,
             ),
             attention_join::kernel(head_dim, head_dim % 8 == 0),
-            rope_append::kernel(head_dim, head_dim % 8 == 0, precision),
+            rope_append::kernel(head_dim, head_dim % 8 == 0, 1 + head_dim / 8 % 2, precision),
         ]
     })
 }
@@ -259,6 +267,13 @@ fn names_of_list(text: &str) -> Vec<&str> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
+/// Names of the parameters of an assembled shader.
+fn fields(source: &str) -> Vec<String> {
+    let (_, fields) = source.split_once("struct Params {").expect("parameters");
+    let (fields, _) = fields.split_once('}').expect("the end of the parameters");
+    fields.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
 #[test]
 fn parameters_have_the_names_and_the_order_of_the_shader() {
     assert_eq!(names_of_list("m, k4 = f(a, 2) / 4,\n  eps,\n) rest"), ["m", "k4", "eps"]);
@@ -266,12 +281,16 @@ fn parameters_have_the_names_and_the_order_of_the_shader() {
     let mut compared = 0;
     for (file, module) in texts("src/kernels", "rs").into_iter().filter(|(file, _)| file != "mod") {
         let Some((_, list)) = module.split_once("params!(") else { continue };
-        let kernel = kernels.iter().find(|kernel| kernel.shader().file() == file).expect("a kernel of that file");
-        let source = kernel.source().expect("a shader");
-        let (_, fields) = source.split_once("struct Params {").expect("parameters");
-        let (fields, _) = fields.split_once('}').expect("the end of the parameters");
-        let fields: Vec<_> = fields.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
-        assert_eq!(names_of_list(list), fields, "{file}");
+        let names = names_of_list(list);
+        let mut longest = Vec::new();
+        for kernel in kernels.iter().filter(|kernel| kernel.shader().file() == file) {
+            let fields = fields(&kernel.source().expect("a shader"));
+            // Some fields are only there in kernels that use them.
+            let shared: Vec<_> = names.iter().filter(|name| fields.iter().any(|field| field == *name)).collect();
+            assert_eq!(shared, fields.iter().collect::<Vec<_>>(), "{}", kernel.name());
+            longest = if fields.len() > longest.len() { fields } else { longest };
+        }
+        assert_eq!(names, longest, "{file}");
         compared += 1;
     }
     assert!(compared > 12, "only {compared} kernels were compared");

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use ocelli::Result;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, LoadOptions};
-use ocelli::families::definition;
+use ocelli::families::{ModelConfig, TensorSpec, definition};
 use ocelli::gpu::Gpu;
 use ocelli::import::ImportOptions;
 use ocelli::import::gguf::{self, GgufImport};
@@ -18,6 +18,7 @@ use ocelli::import::hf::import;
 use ocelli::import::layouts::Layouts;
 use ocelli::layers::TextRows;
 use ocelli::layout::Layout;
+use ocelli::layout::quant::encode_rows;
 use ocelli::model::Model;
 use ocelli::package::Package;
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest, TOKENIZER_FILE};
@@ -103,6 +104,29 @@ pub(crate) async fn random_package() -> BTreeMap<String, Vec<u8>> {
     let writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
     let progress = |_| ControlFlow::Continue(());
     ocelli_synth::package("random", config, Layouts::COMPACT, 1, writer, progress).await.expect("a package");
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+/// Packs a decoder of this configuration without a checkpoint, in 32-bit floats: `numbers` gives each tensor. Tokenizer and chat layout are
+/// those of the checkpoint `llama3`.
+pub(crate) async fn pack_tensors(config: ModelConfig, numbers: impl Fn(&TensorSpec) -> Vec<f32>) -> Contents {
+    let mut donor = pack("llama3", Layout::F32).await;
+    let (files, specs) = (Files::default(), definition(&config).tensors().collect::<Vec<_>>());
+    let mut writer = PackageWriter::with_shard_bytes(MemorySink(files.clone()), 100_000);
+    for spec in &specs {
+        let values = numbers(spec);
+        let mut planes = vec![Vec::new()];
+        match spec.shape[..] {
+            [_, cols] => encode_rows(Layout::F32, cols, &values, &mut planes).expect("finite numbers"),
+            _ => planes[0].extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        }
+        writer.begin(&spec.name, &spec.shape, Layout::F32).await.expect("a tensor");
+        writer.append(&mut planes).await.expect("numbers");
+        writer.end().await.expect("a whole tensor");
+    }
+    let manifest = Manifest { config, ..Manifest::parse(&donor[MANIFEST_FILE]).expect("a manifest") };
+    let tokenizer = donor.remove(TOKENIZER_FILE).expect("a tokenizer");
+    writer.finish(manifest, tokenizer).await.expect("a package");
     std::mem::take(&mut *files.lock().unwrap())
 }
 

@@ -7,8 +7,8 @@ use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, LaneLayouts, Tuning};
 use ocelli::kernels::{
-    attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec, glu, layer_norm,
-    matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
+    ScoreOptions, attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec,
+    glu, layer_norm, matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
 };
 use ocelli::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 
@@ -156,7 +156,7 @@ fn attention(dim: usize, source: Source, is_gated: bool) -> impl Iterator<Item =
         let values = (fitting.unroll * rows * columns, fitting.tile() / fitting.unroll);
         Row {
             label: label.to_owned(),
-            ..Row::new(attention::kernel(dim, source, is_gated, tuning), vec![scores, values])
+            ..Row::new(attention::kernel(dim, source, is_gated, ScoreOptions::default(), tuning), vec![scores, values])
         }
     })
 }
@@ -179,7 +179,8 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
         };
         [Results::Plain, Results::Gated, Results::Partial].map(|results| {
             let q_layout = attention_step::query_layout(dim, precision, group, tuning);
-            let kernel = attention_step::kernel(dim, precision, group, q_layout, results, tuning);
+            let kernel =
+                attention_step::kernel(dim, precision, group, q_layout, results, ScoreOptions::default(), tuning);
             Row { label: label.to_owned(), ..Row::new(kernel, vec![scores, values]) }
         })
     })
@@ -188,19 +189,19 @@ fn attention_step(dim: usize, precision: KvPrecision) -> impl Iterator<Item = Ro
 /// Kernels without large products.
 fn others() -> Vec<Row> {
     let kernels = [
-        embed_rows::kernel(Layout::Q4_0, 1),
-        embed_rows::kernel(Layout::Q6K, 1),
+        embed_rows::kernel(Layout::Q4_0, 1, false),
+        embed_rows::kernel(Layout::Q6K, 1, false),
         attention_join::kernel(128, false),
         attention_join::kernel(256, true),
-        rope_append::kernel(128, false, KvPrecision::F16),
-        rope_append::kernel(128, false, KvPrecision::Int8),
-        rope_append::kernel(256, true, KvPrecision::F16),
+        rope_append::kernel(128, false, 1, KvPrecision::F16),
+        rope_append::kernel(128, false, 1, KvPrecision::Int8),
+        rope_append::kernel(256, true, 1, KvPrecision::F16),
         delta_scan::kernel(128),
         gated_head_norm::kernel(),
         layer_norm::kernel(),
         rope::kernel(true, KvPrecision::F16),
-        rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }),
-        rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }, false),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }, false),
         glu::kernel(),
         sample_scan::kernel(),
         sample::kernel(),

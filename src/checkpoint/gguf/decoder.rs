@@ -89,11 +89,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
         tie_word_embeddings: files.is_tied(),
         max_position_embeddings: context,
         rope: rope(&keys, pairs)?,
-        head_norms: false,
-        output_gate: false,
-        delta: None,
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     })
 }
 

@@ -45,14 +45,9 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         num_key_value_heads: optional_size("num_key_value_heads")?.unwrap_or(heads),
         head_dim,
         rms_norm_eps: config.needed("rms_norm_eps", Fields::number)? as f32,
-        tie_word_embeddings: false,
         max_position_embeddings,
         rope: decoder_rope(config, model_type, rope_types, (head_dim, max_position_embeddings))?,
-        head_norms: false,
-        output_gate: false,
-        delta: None,
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     })
 }
 

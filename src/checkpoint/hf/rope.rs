@@ -1,7 +1,7 @@
 //! Rotary embedding parameters in all their spellings, as `transformers` `modeling_rope_utils.py` reads them.
 
 use super::fields::Fields;
-use crate::config::{MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig, llama_3_divisors};
+use crate::config::{Llama3Rope, MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig};
 use crate::error::Result;
 
 /// What `rope_types` name for a rope that may turn a part of a head alone.
@@ -62,9 +62,15 @@ pub(super) fn decoder_rope(
         "yarn" if types.contains(&"yarn") => parsed.yarn = Some(yarn(rope, original, max_positions)?),
         "llama3" if types.contains(&"llama3") => {
             let needed = |key: &str| rope.needed(key, Fields::number);
-            let bands = (needed("low_freq_factor")?, needed("high_freq_factor")?);
-            let head_dim = head_dim.min(MAX_HEAD_DIM);
-            parsed.divisors = Some(llama_3_divisors(theta, head_dim, needed("factor")?, bands, original));
+            let scaling = Llama3Rope {
+                theta,
+                head_dim: head_dim.min(MAX_HEAD_DIM),
+                factor: needed("factor")?,
+                low_freq_factor: needed("low_freq_factor")?,
+                high_freq_factor: needed("high_freq_factor")?,
+                original_max_position_embeddings: original,
+            };
+            parsed.divisors = Some(scaling.divisors());
         }
         _ => return Err(rope.unsupported(architecture, "rope_type", &format!("is {name:?}"))),
     }

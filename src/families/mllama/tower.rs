@@ -54,7 +54,7 @@ impl Stage for Stem {
         let (x, rows) = (work.q.all(), self.tiles * tile_rows); // [rows, hidden]
         let sources = tables[TILE_POSITIONS].all();
         let to = (&x, LaneLayout::NATURAL);
-        embed_rows::record(recording, &self.tile_positions, self.tiles, &sources, &self.class, to)?;
+        embed_rows::record(recording, (&self.tile_positions, None), self.tiles, &sources, &self.class, to)?;
         for (table, vectors) in [(POSITIONS, &self.positions), (CLASSES, &self.class), (PATCHES, &self.pre_tile)] {
             add_features::record(recording, RowShape { rows, width: hidden }, 0, [&tables[table].all(), vectors], &x)?;
         }

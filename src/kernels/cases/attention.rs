@@ -8,6 +8,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels::LaneLayout;
+use crate::kernels::Scoring;
 use crate::kernels::attention::{self as prompt, Heads, KeysValues, Shape, Source};
 use crate::kernels::attention_join as join;
 use crate::kernels::attention_step::{self as step, AttentionStep, partials_len};
@@ -35,10 +36,17 @@ impl Scores {
 
 /// Attention over keys and values at once, which lie in a cache, or with the queries in one matrix. Results are multiplied by the sigmoid of
 /// their gates or not.
-pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Source, bool), scores: Scores) -> Case {
+pub fn attention(
+    shape: Shape,
+    scoring: Scoring,
+    tuning: prompt::Tuning,
+    (source, is_gated): (Source, bool),
+    scores: Scores,
+) -> Case {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, .. } = shape;
-    let sizes = label(format_args!("{shape:?} {tuning:?} {source:?} {}", scores.name));
-    Case::new(prompt::kernel(head_dim, source, is_gated, tuning), SUM, sizes, move |harness| {
+    let sizes = label(format_args!("{shape:?} {scoring:?} {tuning:?} {source:?} {}", scores.name));
+    let kernel = prompt::kernel(head_dim, source, is_gated, scoring.options(), tuning);
+    Case::new(kernel, SUM, sizes, move |harness| {
         let (q_width, kv_width) = (q_heads * head_dim, kv_heads * head_dim);
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
         let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
@@ -75,11 +83,11 @@ pub fn attention(shape: Shape, tuning: prompt::Tuning, (source, is_gated): (Sour
             }
         };
         let gates_of = is_gated.then_some(q_rows.stride - q_width);
-        let attention = prompt::Attention { q: &q_rows, gates: gates_of, kv, out: &out.slice, shape, tuning };
+        let attention = prompt::Attention { q: &q_rows, gates: gates_of, kv, out: &out.slice, shape, scoring, tuning };
         prompt::record(&mut harness.recording, &attention)?;
         let heads = |values, stride| reference::attention::Heads { values, stride, offset: 0 };
         let (q, k, v) = (heads(&q[..], q_width), heads(&k[..], kv_width), heads(&v[..], kv_width));
-        reference::attention::compute(shape, q, k, v, out.expected());
+        reference::attention::compute(shape, scoring, q, k, v, out.expected());
         if is_gated {
             reference::attention::gate(q_width, heads(&gates, q_width), out.expected());
         }
@@ -151,6 +159,8 @@ pub struct Attending {
     pub heads: (usize, usize),
     /// Width of a head.
     pub head_dim: usize,
+    /// How scores are computed.
+    pub scoring: Scoring,
     /// How queries lie in memory.
     pub q_layout: LaneLayout,
     /// How threads divide it.
@@ -161,9 +171,18 @@ pub struct Attending {
     pub gated: bool,
 }
 
+impl Attending {
+    /// The first token of a conversation, without any option.
+    pub fn of(heads: (usize, usize), head_dim: usize, tuning: step::Tuning) -> Self {
+        let (scoring, q_layout) = (Scoring::of_heads(head_dim), LaneLayout::NATURAL);
+        Self { m: 1, splits: 1, position: 0, heads, head_dim, scoring, q_layout, tuning, apart: false, gated: false }
+    }
+}
+
 /// Attention of the last tokens over a cache, without the sum over splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
-    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, q_layout, tuning, apart, gated } = shape;
+    let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, scoring, .. } = shape;
+    let Attending { q_layout, tuning, apart, gated, .. } = shape;
     let rows = if apart { q_heads / kv_heads } else { m * (q_heads / kv_heads) };
     let sizes = label(format_args!("{shape:?} {precision} {}", scores.name));
     let results = match gated {
@@ -171,7 +190,8 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         true => step::Results::Gated,
         false => step::Results::Plain,
     };
-    Case::new(step::kernel(head_dim, precision, rows, q_layout, results, tuning), SUM, sizes, move |harness| {
+    let kernel = step::kernel(head_dim, precision, rows, q_layout, results, scoring.options(), tuning);
+    Case::new(kernel, SUM, sizes, move |harness| {
         let (q_width, kv_width, tokens) = (q_heads * head_dim, kv_heads * head_dim, position + m);
         let (stride, offset, first_gate) = (if gated { 2 * q_width + 12 } else { q_width + 8 }, 4, q_width + 8);
         let mut q = scores.numbers(harness, m * stride, 1.0); // [m, stride]
@@ -206,6 +226,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
             cache: &cache,
             step: &step_words,
             m,
+            scoring,
             apart,
             q_heads,
             kv_heads,
@@ -222,7 +243,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         if splits == 1 {
             let (q_tokens, kv_tokens, causal_past) = (m, tokens, Some(position));
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-            reference::attention::compute(shape, q, k, v, out.expected());
+            reference::attention::compute(shape, scoring, q, k, v, out.expected());
             if gated {
                 reference::attention::gate(q_width, heads(q.values, stride, first_gate), out.expected());
             }
@@ -230,7 +251,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         } else if !apart {
             let tile = tuning.tile();
             let shape = reference::attention_step::Shape { m, position, q_heads, kv_heads, head_dim, splits, tile };
-            reference::attention_step::compute(shape, q, k, v, partials.expected());
+            reference::attention_step::compute(shape, scoring, q, k, v, partials.expected());
         } else {
             let (tile, width) = (tuning.tile(), q_heads * (head_dim + 4));
             for row in 0..m {
@@ -239,7 +260,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
                     reference::attention_step::Shape { m: 1, position, q_heads, kv_heads, head_dim, splits, tile };
                 let query = reference::attention::Heads { values: &q.values[row * stride..], ..q };
                 let mut own = vec![0.0; splits * width]; // [splits, q_heads, head_dim + 4]
-                reference::attention_step::compute(shape, query, k, v, &mut own);
+                reference::attention_step::compute(shape, scoring, query, k, v, &mut own);
                 let mut nothing = vec![0.0; head_dim + 4];
                 nothing[head_dim] = reference::attention_step::HIDDEN;
                 let of_row = partials.expected().chunks_exact_mut(width).skip(row).step_by(m);

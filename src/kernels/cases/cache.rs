@@ -7,7 +7,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
 use crate::kernels::rope::{self, Rope, table};
-use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, table_row, table_stride};
+use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, RopeChoice, table_row, table_stride};
 use crate::reference;
 use crate::reference::rope_append::Step;
 
@@ -24,13 +24,16 @@ pub struct Rotation {
     pub exact: bool,
     /// Each new token belongs to another conversation.
     pub apart: bool,
+    /// The rope of the layer.
+    pub rope: RopeChoice,
 }
 
 impl Rotation {
-    /// Random angles, and scales of queries. `// [rows, head_dim + 4]`
+    /// Random angles, and scales of queries. `// [rows, ropes, head_dim + 4]`
     pub(super) fn table(self, harness: &mut Harness<'_>, head_dim: usize) -> Vec<f32> {
-        let mut table = Vec::with_capacity(self.rows * table_stride(head_dim));
-        for _ in 0..self.rows {
+        let rows = self.rows * self.rope.of;
+        let mut table = Vec::with_capacity(rows * table_stride(head_dim));
+        for _ in 0..rows {
             let mut rotation = || {
                 let angle = harness.random.number() * 4.0;
                 let quarter = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]][harness.random.bits() as usize % 4];
@@ -56,7 +59,7 @@ impl Rotation {
 
     /// The step as the reference reads it.
     pub(super) fn step<'a>(self, pages: &'a [u32], table: &'a [f32]) -> Step<'a> {
-        Step { position: self.position, table_first: self.table_first, table, pages }
+        Step { position: self.position, table_first: self.table_first, table, rope: self.rope, pages }
     }
 }
 
@@ -145,7 +148,7 @@ pub fn rope_append(
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
     let sizes = label(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
-    let kernel = append::kernel(heads.dim, has_norms, precision);
+    let kernel = append::kernel(heads.dim, has_norms, rotation.rope.of, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
         // Normed heads may be followed by other columns.
         let stride = (heads.q + 2 * heads.kv + usize::from(has_norms)) * heads.dim;
@@ -172,6 +175,7 @@ pub fn rope_append(
             heads,
             q_layout: harness.lane_layout,
             norms,
+            rope: rotation.rope,
             step: &step,
             cache: &cache,
         };

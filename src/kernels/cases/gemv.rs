@@ -7,10 +7,11 @@ use super::{Case, SUM, label};
 use crate::config::{Activation, KvPrecision};
 use crate::error::{Error, Result};
 use crate::gpu::Slice;
+use crate::kernels;
 use crate::kernels::gated_matvec::{self as gated, GatedMatvec};
 use crate::kernels::gemv::{Gemv, Norm};
 use crate::kernels::qkv_matvec::{self as qkv, QkvMatvec};
-use crate::kernels::{self, rope_append::Heads};
+use crate::kernels::rope_append::{Heads, RopeChoice};
 use crate::layout::MatrixShape;
 use crate::reference;
 
@@ -108,7 +109,8 @@ pub fn qkv_matvec(
         let (x, gain, h) = normed(harness, gemv, m, k);
         let (weight, w) = random_matrix(harness, gemv.layout, MatrixShape { rows: n, cols: k }, n)?; // [n, k]
         let bias = has_bias.then(|| harness.random.numbers(n, 1.0));
-        let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false, apart };
+        let rope = RopeChoice::ONLY;
+        let rotation = Rotation { position: 5, table_first: 3, rows: m + 4, exact: false, apart, rope };
         let table = rotation.table(harness, heads.dim);
         let pages = pages_of(harness, 5 + m);
         let step = harness.words(&rotation.words(m, &pages, &table))?;

@@ -20,7 +20,7 @@ pub use cache::{Rotation, exact_numbers, rope, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
-pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm};
+pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, soft_cap};
 pub use products::{Against, Into, Product, embed_rows, matmul, random_matrix, seen};
 pub use recurrent::{NormedHeads, delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
@@ -37,7 +37,8 @@ use crate::kernels::gated_head_norm::NormMode;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::patch_merge::Squares;
 use crate::kernels::position_rows::{Grid, PositionTable};
-use crate::kernels::rope_append::Heads;
+use crate::kernels::rope_append::{Heads, RopeChoice};
+use crate::kernels::{ScoreOptions, Scoring};
 use crate::layout::{LaneLayout, Layout};
 use crate::sampling::options::SamplingOptions;
 
@@ -185,6 +186,7 @@ fn plain(name: &str) -> Option<Vec<Case>> {
             let options = SamplingOptions { temperature: 2.0, top_k: Some(99), top_p: 0.75, min_p: 0.5, ..warm() };
             vec![sample_filter(VOCAB, Logits::FLAT, Draw { options, drawn: 3 })]
         }
+        "soft_cap" => vec![soft_cap(131, 30.0, 90.0)],
         "sample_scan" => draws().map(|draw| sample_scan(VOCAB, Logits::FLAT, draw)).into(),
         _ => return None,
     })
@@ -196,25 +198,28 @@ fn of_variant(variant: Variant) -> Vec<Case> {
     let product = |gemv: Gemv, n, k| Product { m: gemv.rows, n, k: inputs(k, gemv.ragged) };
     match variant {
         Variant::Plain(name) => plain(name).unwrap_or_default(),
-        Variant::Attention { head_dim, source, is_gated, tuning } => {
+        Variant::Attention { head_dim, source, is_gated, scores, tuning } => {
             let tile = tuning.fitting(head_dim, source).tile();
             let (q_tokens, kv_tokens, (q_heads, kv_heads), causal_past) = match source {
                 Source::Rows(_) => (tile + 1, tile + 1, (1, 1), None),
                 Source::Cache(_) => (9, tile + 8, (4, 2), Some(tile - 1)),
             };
             let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-            vec![attention(shape, tuning, (source, is_gated), Scores::MILD)]
+            // Some rows see nothing of the first tile.
+            vec![attention(shape, scored(head_dim, scores, 8), tuning, (source, is_gated), Scores::MILD)]
         }
         Variant::AttentionJoin { head_dim, is_gated } => {
             let case = || attention_join(6, 2, head_dim, is_gated);
             vec![case(), case().with_lane_layout(LaneLayout::for_lanes(2 * head_dim))]
         }
-        Variant::AttentionStep { head_dim, precision, rows, q_layout, results, tuning } => {
+        Variant::AttentionStep { head_dim, precision, rows, q_layout, results, scores, tuning } => {
             // Two tokens if the rows of a workgroup can belong to two.
             let m = if rows.is_multiple_of(2) { 2 } else { 1 };
             let (heads, splits) = ((2 * rows / m, 2), if results == Results::Partial { 2 } else { 1 });
             let (position, gated) = (tuning.tile() + 1, results == Results::Gated);
-            let shape = Attending { m, splits, position, heads, head_dim, q_layout, tuning, apart: false, gated };
+            let scoring = scored(head_dim, scores, 5);
+            let shape =
+                Attending { m, splits, position, scoring, q_layout, gated, ..Attending::of(heads, head_dim, tuning) };
             let case = || attention_step(shape, precision, Scores::MILD);
             let arranged = (results != Results::Partial)
                 .then(|| case().with_lane_layout(LaneLayout::for_lanes(heads.0 * head_dim)));
@@ -223,9 +228,10 @@ fn of_variant(variant: Variant) -> Vec<Case> {
         Variant::DeltaScan { dim } => {
             [false, true].map(|tiled| delta_scan(3, DeltaHeads { keys: 2, values: 4, dim, tiled }, tiled)).into()
         }
-        Variant::EmbedRows { layout, parts } => {
+        Variant::EmbedRows { layout, parts, is_scaled } => {
             let (rows, rows_of_part) = if parts > 1 { (8 * parts - 4, 8) } else { (20, 20) };
-            let case = |width| embed_rows(layout, 7, width, rows, rows_of_part, 3);
+            let scale = is_scaled.then_some(5.5);
+            let case = |width| embed_rows((layout, scale), 7, width, rows, rows_of_part, 3);
             vec![case(unit(layout)), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
         Variant::GatedMatvec(gemv) => {
@@ -252,16 +258,17 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let case = || qkv_matvec(gemv, m, k, heads(head_dim, pairs), (precision, has_bias), false);
             vec![case(), case().with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)))]
         }
-        Variant::RmsNorm(tuning) => {
-            let case = |width| rms_norm(tuning, (3, width), 1e-5, 3.0);
+        Variant::RmsNorm { tuning, adds } => {
+            let case = |width| rms_norm((tuning, adds), (3, width), 1e-5, 3.0);
             vec![case(260), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
         Variant::Rope { is_rotated, precision } => {
             let case = |pairs| rope(5, heads(40, pairs), (is_rotated, precision), 4);
             [RopePairs::Half, RopePairs::Interleaved].map(case).into()
         }
-        Variant::RopeAppend { head_dim, has_norms, precision } => {
-            let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false };
+        Variant::RopeAppend { head_dim, has_norms, ropes, precision } => {
+            let rope = RopeChoice { index: ropes - 1, of: ropes };
+            let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false, rope };
             let numbers = if has_norms { signs } else { exact_numbers };
             let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
             let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);
@@ -269,6 +276,12 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             pairs.map(case).into_iter().chain([arranged]).collect()
         }
     }
+}
+
+/// Scores with these options, of a window of so many keys.
+fn scored(head_dim: usize, options: ScoreOptions, window: usize) -> Scoring {
+    let (soft_cap, window) = (options.is_capped.then_some(1.5), options.is_windowed.then_some(window));
+    Scoring { soft_cap, window, ..Scoring::of_heads(head_dim) }
 }
 
 fn warm() -> SamplingOptions {

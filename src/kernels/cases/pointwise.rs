@@ -7,6 +7,7 @@ use crate::config::Activation;
 use crate::kernels;
 use crate::kernels::RowShape;
 use crate::kernels::peak::Numbers;
+use crate::kernels::rms_norm::RmsNorm;
 use crate::reference;
 
 /// Every activation.
@@ -62,17 +63,38 @@ pub fn peak(numbers: Numbers, threads: usize, turns: usize) -> Case {
     )
 }
 
-/// Rows of numbers up to `size`.
-pub fn rms_norm(tuning: kernels::rms_norm::Tuning, (rows, width): (usize, usize), eps: f32, size: f32) -> Case {
+/// Numbers up to `size`, the first of them infinite and the second none.
+pub fn soft_cap(len: usize, cap: f32, size: f32) -> Case {
+    let sizes = label(format_args!("len={len} cap={cap} size={size}"));
+    Case::new(kernels::soft_cap::kernel(), POINTWISE, sizes, move |harness| {
+        let mut numbers = harness.random.numbers(len, size);
+        numbers.iter_mut().zip([f32::INFINITY, f32::NAN, cap]).for_each(|(number, special)| *number = special);
+        let mut x = harness.in_place(&numbers)?;
+        kernels::soft_cap::record(&mut harness.recording, len, cap, &x.slice)?;
+        reference::soft_cap::compute(cap, x.expected());
+        Ok(vec![x])
+    })
+}
+
+/// Rows of numbers up to `size`, whose norms are written or added.
+pub fn rms_norm(
+    (tuning, adds): (kernels::rms_norm::Tuning, bool),
+    (rows, width): (usize, usize),
+    eps: f32,
+    size: f32,
+) -> Case {
     let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size} {tuning:?}"));
-    Case::new(kernels::rms_norm::kernel(tuning), SUM, sizes, move |harness| {
+    Case::new(kernels::rms_norm::kernel(tuning, adds), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
-        let mut y = harness.output(rows * width, Holds::Numbers)?;
+        let residual = harness.random.numbers(rows * width, 2.0);
+        let mut y = if adds { harness.in_place(&residual)? } else { harness.output(rows * width, Holds::Numbers)? };
         let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&harness.lane_layout.arranged(&weight))?);
-        let (recording, weight_slice) = (&mut harness.recording, (&weight_slice, harness.lane_layout));
-        kernels::rms_norm::record(recording, tuning, (rows, width), eps, &x_slice, weight_slice, &y.slice)?;
-        reference::rms_norm::compute(eps, &x, &weight, y.expected());
+        let lane_layout = harness.lane_layout;
+        let norm = RmsNorm { x: &x_slice, rows, width, eps, weight: &weight_slice, lane_layout, y: &y.slice, adds };
+        kernels::rms_norm::record(&mut harness.recording, tuning, &norm)?;
+        let compute = if adds { reference::rms_norm::add } else { reference::rms_norm::compute };
+        compute(eps, &x, &weight, y.expected());
         Ok(vec![y])
     })
 }

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::harness::{FOREIGN, Harness, Holds, Output, POISON};
-use super::{Case, EXACT, SUM, label};
+use super::{Case, EXACT, POINTWISE, SUM, label};
 use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
@@ -67,9 +67,9 @@ fn halves(harness: &mut Harness<'_>, bytes: usize, size: f32) -> Vec<u8> {
     harness.random.numbers(bytes / 2, 1.0).into_iter().flat_map(|x| f16::from_f32(number(x)).to_le_bytes()).collect()
 }
 
-/// Rows of an embedding of `vocabulary` rows, in parts of `rows_of_part`, and of features.
+/// Rows of an embedding of `vocabulary` rows, in parts of `rows_of_part`, times `scale`, and of features.
 pub fn embed_rows(
-    layout: Layout,
+    (layout, scale): (Layout, Option<f32>),
     tokens: usize,
     hidden: usize,
     vocabulary: usize,
@@ -81,7 +81,8 @@ pub fn embed_rows(
         label(format_args!("tokens={tokens} hidden={hidden} rows={vocabulary}/{rows_of_part} features={features}"));
     // Numbers of every layout are exact in f32: at most 8 bits times the 11 of a scale; in a K-quant 6 times 7 times 11, or 5 times 8 times
     // 11, and one subtraction.
-    Case::new(embed::kernel(layout, parts), EXACT, sizes, move |harness| {
+    let tolerance = if scale.is_some() { POINTWISE } else { EXACT };
+    Case::new(embed::kernel(layout, parts, scale.is_some()), tolerance, sizes, move |harness| {
         let shape = MatrixShape { rows: vocabulary, cols: hidden };
         let (weight, embedding) = random_matrix(harness, layout, shape, rows_of_part)?; // [vocabulary, hidden]
         let rows = harness.random.numbers(features * hidden, 1.0); // [features, hidden]
@@ -95,13 +96,13 @@ pub fn embed_rows(
         let (sources_slice, rows_slice) = (harness.words(&sources)?, harness.input(&rows)?);
         embed::record(
             &mut harness.recording,
-            &weight,
+            (&weight, scale),
             tokens,
             &sources_slice,
             &rows_slice,
             (&out.slice, harness.lane_layout),
         )?;
-        reference::embed_rows::compute(hidden, &embedding, &sources, &rows, out.expected());
+        reference::embed_rows::compute(hidden, scale.unwrap_or(1.0), &embedding, &sources, &rows, out.expected());
         arrange(harness.lane_layout, out.expected());
         Ok(vec![out])
     })

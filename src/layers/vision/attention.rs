@@ -6,6 +6,7 @@ use super::options::TowerOptions;
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
+use crate::kernels::Scoring;
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::rope::{self, Rope};
 
@@ -97,7 +98,10 @@ impl PatchKeys {
         let kv = KeysValues::Rows { k: &k, v: &v, precision };
         let tuning = attention::Tuning::of(recording.kernel_config());
         let (q, out) = (&heads(floats(q, q_tokens, width)), &floats(out, q_tokens, width));
-        attention::record(recording, &Attention { q, gates: None, kv, out, shape, tuning })
+        attention::record(
+            recording,
+            &Attention { q, gates: None, kv, out, shape, scoring: Scoring::of_heads(head_dim), tuning },
+        )
     }
 }
 

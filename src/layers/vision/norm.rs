@@ -3,6 +3,7 @@
 use super::options::{NormKind, TowerOptions};
 use crate::error::Result;
 use crate::gpu::{Recording, Slice};
+use crate::kernels::rms_norm::RmsNorm;
 use crate::kernels::{LaneLayout, RowShape, layer_norm, rms_norm};
 use crate::weights::WeightStore;
 
@@ -38,6 +39,7 @@ impl PatchNorm {
             return layer_norm::record(recording, shape, eps, x, [weight, bias], y);
         }
         let tuning = rms_norm::Tuning::of(recording.kernel_config());
-        rms_norm::record(recording, tuning, (rows, self.width), eps, x, (weight, LaneLayout::NATURAL), y)
+        let (width, lane_layout, adds) = (self.width, LaneLayout::NATURAL, false);
+        rms_norm::record(recording, tuning, &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds })
     }
 }

@@ -1,6 +1,6 @@
 //! The published models, number for number.
 
-use ocelli::config::{LayerKind, RopeConfig, RopePairs, TextConfig, llama_3_divisors};
+use ocelli::config::{LayerKind, Llama3Rope, RopeConfig, RopePairs, TextConfig};
 use ocelli::families::ModelConfig;
 use ocelli::families::llama::Config;
 
@@ -31,14 +31,10 @@ fn llama_3(
         tie_word_embeddings: tied,
         max_position_embeddings: 131_072,
         rope: RopeConfig {
-            divisors: Some(llama_3_divisors(5e5, head_dim, factor, (1.0, 4.0), 8192.0)),
+            divisors: Some(Llama3Rope::published(head_dim, factor).divisors()),
             ..RopeConfig::plain(5e5, RopePairs::Interleaved)
         },
-        head_norms: false,
-        output_gate: false,
-        delta: None,
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     };
     ModelConfig::Llama(Config { text })
 }

@@ -45,14 +45,9 @@ fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64
         num_key_value_heads: 8,
         head_dim: 128,
         rms_norm_eps: 1e-5,
-        tie_word_embeddings: false,
         max_position_embeddings: 131_072,
         rope: RopeConfig::plain(theta, RopePairs::Interleaved),
-        head_norms: false,
-        output_gate: false,
-        delta: None,
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     };
     ModelConfig::Mistral3(Config { text, vision: Some(tower()) })
 }

@@ -1,6 +1,6 @@
 //! The published models, number for number.
 
-use ocelli::config::{CrossConfig, LayerKind, RopeConfig, RopePairs, TextConfig, llama_3_divisors};
+use ocelli::config::{CrossConfig, LayerKind, Llama3Rope, RopeConfig, RopePairs, TextConfig};
 use ocelli::families::ModelConfig;
 use ocelli::families::mllama::{Config, VisionConfig};
 
@@ -43,17 +43,13 @@ fn model((hidden_size, intermediate_size, layers): (usize, usize, usize), heads:
         num_key_value_heads: 8,
         head_dim: 128,
         rms_norm_eps: 1e-5,
-        tie_word_embeddings: false,
         max_position_embeddings: 131_072,
         rope: RopeConfig {
-            divisors: Some(llama_3_divisors(5e5, 128, 8.0, (1.0, 4.0), 8192.0)),
+            divisors: Some(Llama3Rope::published(128, 8.0).divisors()),
             ..RopeConfig::plain(5e5, RopePairs::Half)
         },
-        head_norms: false,
-        output_gate: false,
-        delta: None,
         cross: Some(CrossConfig { image_token_id: IMAGE, extra_tokens: 8, picture_rows }),
-        query_scaling: None,
+        ..TextConfig::default()
     };
     ModelConfig::Mllama(Config { text, vision: Some(vision) })
 }

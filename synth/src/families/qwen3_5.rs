@@ -58,8 +58,7 @@ fn model(
         head_norms: true,
         output_gate: true,
         delta: Some(DeltaConfig { key_heads: 16, value_heads, head_dim: 128, tiled: true }),
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     };
     ModelConfig::Qwen3_5(Config { text, vision: Some(vision) })
 }

@@ -34,10 +34,7 @@ fn model(
         max_position_embeddings: 262_144,
         rope: RopeConfig { sections: Some([24, 20, 20]), ..RopeConfig::plain(5e6, RopePairs::Half) },
         head_norms: true,
-        output_gate: false,
-        delta: None,
-        cross: None,
-        query_scaling: None,
+        ..TextConfig::default()
     };
     ModelConfig::Qwen3Vl(Config { text, vision: Some(vision) })
 }

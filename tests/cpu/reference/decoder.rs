@@ -2,7 +2,7 @@
 //! head, YaRN, five steps of query scaling).
 
 use ocelli::config::{Activation, KvPrecision, RopePairs};
-use ocelli::reference::attention::{self, Heads, Shape};
+use ocelli::reference::attention::{self, Heads, Scoring, Shape};
 use ocelli::reference::cache::{self, Append, Cache, unpack};
 use ocelli::reference::{embed_rows, glu, rope};
 
@@ -49,7 +49,14 @@ fn attend(qkv: &[f32], chunks: &[usize]) -> Vec<f32> {
             Heads { values, stride: KV_WIDTH, offset: 0 }
         }
         let q = Heads { values: rows, stride: STRIDE, offset: 0 };
-        attention::compute(shape, q, cache(&k), cache(&v), &mut out[past * Q_WIDTH..(past + chunk) * Q_WIDTH]);
+        attention::compute(
+            shape,
+            Scoring::of_heads(shape.head_dim),
+            q,
+            cache(&k),
+            cache(&v),
+            &mut out[past * Q_WIDTH..(past + chunk) * Q_WIDTH],
+        );
         past += chunk;
     }
     out
@@ -85,7 +92,7 @@ fn decoder_layers_are_those_of_transformers() {
 
     let input_ids: Vec<u32> = expected.get("long.input_ids").iter().map(|&id| id as u32).collect();
     let mut embedded = vec![f32::NAN; input_ids.len() * HIDDEN];
-    embed_rows::compute(HIDDEN, &embedding, &input_ids, &[], &mut embedded);
+    embed_rows::compute(HIDDEN, 1.0, &embedding, &input_ids, &[], &mut embedded);
     assert_eq!(embedded, hidden(0));
 
     let angles = angles(&expected.get("text_inv_freq"), input_ids.len());

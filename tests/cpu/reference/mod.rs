@@ -10,7 +10,7 @@ mod vision;
 
 use ocelli::config::{Activation, RopePairs};
 use ocelli::reference::activation;
-use ocelli::reference::attention::{self, Heads, Shape};
+use ocelli::reference::attention::{self, Heads, Scoring, Shape};
 use ocelli::reference::{patch_merge, rms_norm, rope};
 
 /// Largest difference between `f32` results of the same formula, relative to the wanted number.
@@ -125,7 +125,14 @@ fn attention_with_scores_of_a_thousand() {
     let v = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]; // [2, 1, 4]
     let run = |causal_past| {
         let mut out = [f32::NAN; 16];
-        attention::compute(shape(causal_past), heads(&q, 8), heads(&k, 4), heads(&v, 4), &mut out);
+        attention::compute(
+            shape(causal_past),
+            Scoring::of_heads(4),
+            heads(&q, 8),
+            heads(&k, 4),
+            heads(&v, 4),
+            &mut out,
+        );
         out
     };
     let (first, second, mean) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [3.0, 4.0, 5.0, 6.0]);

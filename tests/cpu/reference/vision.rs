@@ -2,7 +2,7 @@
 
 use ocelli::config::{Activation, RopePairs};
 use ocelli::reference::activation;
-use ocelli::reference::attention::{self, Heads, Shape};
+use ocelli::reference::attention::{self, Heads, Scoring, Shape};
 use ocelli::reference::patchify::{self, Patches};
 use ocelli::reference::{glu, patch_merge, rope};
 
@@ -105,7 +105,7 @@ fn layer(weights: &Tensors, index: usize, grid: (usize, usize), mut x: Vec<f32>)
     };
     let mut attended = vec![f32::NAN; tokens * HIDDEN];
     let [q, k, v] = [0, HIDDEN, 2 * HIDDEN].map(|offset| Heads { values: &qkv, stride: STRIDE, offset });
-    attention::compute(shape, q, k, v, &mut attended);
+    attention::compute(shape, Scoring::of_heads(shape.head_dim), q, k, v, &mut attended);
     add_linear(&attended, HIDDEN, &weights.get(&name("attention.o_proj")), &mut x);
 
     let normed = rms_norm(&x, &weights.get(&name("ffn_norm")));

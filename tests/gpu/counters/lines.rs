@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use ocelli::config::KvPrecision;
 use ocelli::gpu::{Allocator, Dispatch, Faults, Gpu, GpuOptions, Purpose, Recording, Slice};
-use ocelli::kernels::Linear;
 use ocelli::kernels::attention::{self, Attention, Heads, KeysValues, Shape, Source};
 use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE, rope_table_at};
 use ocelli::kernels::matmul::{self, Tuning};
+use ocelli::kernels::{Linear, Scoring};
 use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::{RowShard, Weight};
 
@@ -240,9 +240,10 @@ fn attention(gpu: &Gpu, head_dim: usize, source: Source, tuning: attention::Tuni
         Source::Cache(_) => KeysValues::Cache { cache, step: &step },
     };
     let shape = Shape { q_tokens: PAGE, kv_tokens: 2 * PAGE, q_heads, kv_heads, head_dim, causal_past };
-    let mut recording = Recording::new();
+    let (mut recording, scoring) = (Recording::new(), Scoring::of_heads(head_dim));
     let out = &rows(q_heads).buffer;
-    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out, shape, tuning }).expect("an attention");
+    attention::record(&mut recording, &Attention { q: &q, gates: None, kv, out, shape, scoring, tuning })
+        .expect("an attention");
     recording.dispatches().next().expect("a launch").clone()
 }
 
@@ -263,6 +264,7 @@ fn step(gpu: &Gpu, head_dim: usize, precision: KvPrecision, tuning: attention_st
         cache,
         step,
         m: 1,
+        scoring: Scoring::of_heads(head_dim),
         apart: false,
         q_heads,
         kv_heads,

@@ -8,8 +8,9 @@ use ocelli::kernels::cache::rope_table_at;
 use ocelli::kernels::gated_matvec::{self, GatedMatvec};
 use ocelli::kernels::gemv::{Gemv, LaneLayouts, Norm, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
+use ocelli::kernels::rms_norm::RmsNorm;
 use ocelli::kernels::rope::{self, Rope};
-use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, table_stride};
+use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, RopeChoice, table_stride};
 use ocelli::kernels::{Linear, RowShape, embed_rows, layer_norm, matvec, rms_norm};
 use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::{RowShard, Weight};
@@ -108,8 +109,8 @@ fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dis
     let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6 });
     let (qkv, step) = (&numbers(gpu, tokens * stride), &numbers(gpu, rope_table_at(2) + tokens * table_stride(dim)));
     let cache = &cache(gpu, 8, dim, precision);
-    let append =
-        RopeAppend { qkv, stride, tokens, heads, q_layout: LaneLayout::NATURAL, norms: norms.as_ref(), step, cache };
+    let (q_layout, norms, rope) = (LaneLayout::NATURAL, norms.as_ref(), RopeChoice::ONLY);
+    let append = RopeAppend { qkv, stride, tokens, heads, q_layout, norms, rope, step, cache };
     launch(|recording| rope_append::record(recording, &append))
 }
 
@@ -127,7 +128,7 @@ fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
     launch(|recording| {
         embed_rows::record(
             recording,
-            &weight(gpu, layout),
+            (&weight(gpu, layout), None),
             4,
             &sources,
             &out.clone(),
@@ -138,10 +139,11 @@ fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
 
 fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
     let (x, y, weight, bias) = (numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS));
-    let sizes = (1, INPUTS);
+    let (rows, width, eps, lane_layout) = (1, INPUTS, 1e-5, lane_layouts().gain);
+    let norm = RmsNorm { x: &x, rows, width, eps, weight: &weight, lane_layout, y: &y, adds: false };
     launch(|recording| match tuning {
-        Some(tuning) => rms_norm::record(recording, tuning, sizes, 1e-5, &x, (&weight, lane_layouts().gain), &y),
-        None => layer_norm::record(recording, RowShape { rows: 1, width: INPUTS }, 1e-5, &x, [&weight, &bias], &y),
+        Some(tuning) => rms_norm::record(recording, tuning, &norm),
+        None => layer_norm::record(recording, RowShape { rows, width }, eps, &x, [&weight, &bias], &y),
     })
 }
 

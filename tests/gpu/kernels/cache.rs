@@ -4,7 +4,7 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Purpose, Recording, Slice};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::step_words;
-use ocelli::kernels::rope_append::{Heads, RopeAppend};
+use ocelli::kernels::rope_append::{Heads, RopeAppend, RopeChoice};
 use ocelli::kernels::{self, LaneLayout};
 use ocelli::reference::cache::unpack;
 
@@ -38,7 +38,8 @@ fn through_the_cache(precision: KvPrecision, head_dim: usize, v: &[f32]) -> Vec<
     let step = gpu.upload("step", Purpose::Activations, &unrotated(head_dim)).expect("a step").all();
     let heads = Heads { q: 1, kv: kv_heads, dim: head_dim, pairs: RopePairs::Half };
     let (q_layout, norms) = (LaneLayout::NATURAL, None);
-    let launch = RopeAppend { qkv: &qkv, stride, tokens: 1, heads, q_layout, norms, step: &step, cache: &cache };
+    let (tokens, rope) = (1, RopeChoice::ONLY);
+    let launch = RopeAppend { qkv: &qkv, stride, tokens, heads, q_layout, norms, rope, step: &step, cache: &cache };
     kernels::rope_append::record(&mut recording, &launch).expect("a recording");
     gpu.run("append", &recording).expect("a run");
     let read = |plane: &Slice| pollster::block_on(gpu.read_as::<u32>(plane)).expect("a plane");

@@ -3,6 +3,7 @@
 mod cache;
 pub(crate) mod golden;
 mod hardware;
+mod options;
 mod pages;
 mod small_device;
 mod together;

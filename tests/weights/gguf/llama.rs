@@ -1,7 +1,7 @@
 //! Llama's files, compared with Mistral's of the same architecture.
 
 use ocelli::chat::{ChatTemplate, Message, Role, Segment};
-use ocelli::config::llama_3_divisors;
+use ocelli::config::Llama3Rope;
 use ocelli::families::{ModelConfig, definition};
 use ocelli::import::gguf::GgufImport;
 use ocelli::import::hf::read_settings;
@@ -55,7 +55,7 @@ fn the_tokenizer_tells_llama_from_mistral() {
 
 #[test]
 fn rope_divisors_are_read_from_their_tensor() {
-    let values = llama_3_divisors(5e5, 32, 8.0, (1.0, 4.0), 8192.0);
+    let values = Llama3Rope::published(32, 8.0).divisors();
     assert!(values[0] == 1.0 && values[15] == 8.0 && values.is_sorted(), "{values:?}");
     let manifest = pack(&llama(|parts| divisors(parts, &values))).expect("a package");
     assert_eq!(manifest.config.text().rope.divisors.as_ref(), Some(&values));

@@ -1,6 +1,7 @@
 //! Rows of attention over keys and values at once.
 
 use ocelli::config::KvPrecision;
+use ocelli::kernels::Scoring;
 use ocelli::kernels::attention::{Shape, Source, Tuning};
 use ocelli::kernels::cases::{self, Case, Scores};
 
@@ -22,7 +23,7 @@ struct Attention {
 fn attention(of: Attention, source: Source, scores: Scores) -> Case {
     let Attention { tokens: (q_tokens, kv_tokens), heads: (q_heads, kv_heads), head_dim, past, tuning } = of;
     let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: past };
-    cases::attention(shape, tuning, (source, false), scores)
+    cases::attention(shape, Scoring::of_heads(head_dim), tuning, (source, false), scores)
 }
 
 /// Sources with rows of matrices in either precision.
@@ -39,7 +40,8 @@ fn gated_rows() -> Vec<Case> {
                 [(33, 70, Some(37), cache), (1, 128, Some(127), cache), (9, 9, None, ROWS[index % 2])]
             {
                 let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past };
-                rows.push(cases::attention(shape, tuning, (source, true), Scores::MILD));
+                let scoring = Scoring::of_heads(head_dim);
+                rows.push(cases::attention(shape, scoring, tuning, (source, true), Scores::MILD));
             }
         }
     }
@@ -115,6 +117,31 @@ pub(crate) fn rows() -> Vec<Case> {
     rows.extend(staged_rows());
     rows.extend(tier_rows());
     rows.extend(gated_rows());
+    rows.extend(scored_rows());
+    rows
+}
+
+/// Scales, soft caps and windows: smaller and larger than tiles and pages, and than what a workgroup's rows are apart.
+fn scored_rows() -> Vec<Case> {
+    let mut rows = Vec::new();
+    for (index, head_dim) in [12, 40, 64, 128, 256].into_iter().enumerate() {
+        for (turn, tuning) in Tuning::ALL.into_iter().enumerate() {
+            let source = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
+            let (q_heads, kv_heads) = [(4, 2), (5, 1), (3, 3), (8, 2)][(index + turn) % 4];
+            for (case, (q_tokens, past)) in [(33, 37), (1, 127), (65, 0), (5, 515), (40, 300)].into_iter().enumerate() {
+                let window =
+                    [Some(1), Some(24), Some(64), Some(100), Some(256), Some(10_000), None][(index + turn + case) % 7];
+                let soft_cap = [Some(0.75), None, Some(5.0)][(turn + case) % 3];
+                let scoring = Scoring { scale: 0.3, soft_cap, window };
+                let kv_tokens = past + q_tokens;
+                let shape = Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past: Some(past) };
+                rows.push(cases::attention(shape, scoring, tuning, (source, turn == 1), Scores::MILD));
+            }
+        }
+    }
+    let shape = Shape { q_tokens: 33, kv_tokens: 65, q_heads: 2, kv_heads: 2, head_dim: 64, causal_past: None };
+    let scoring = Scoring { scale: 1.0, soft_cap: Some(2.0), window: None };
+    rows.extend(ROWS.map(|source| cases::attention(shape, scoring, Tuning::HARDWARE, (source, false), Scores::MILD)));
     rows
 }
 

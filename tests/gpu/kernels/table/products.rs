@@ -151,28 +151,29 @@ pub(crate) fn embed_rows_rows() -> Vec<Case> {
     for layout in k_quants() {
         for (tokens, hidden) in [(1, 256), (33, 512), (5, 768)] {
             rows.extend([
-                embed_rows(layout, tokens, hidden, 31, 31, 0),
-                embed_rows(layout, tokens, hidden, 130, 130, 7),
+                embed_rows((layout, None), tokens, hidden, 31, 31, 0),
+                embed_rows((layout, None), tokens, hidden, 130, 130, 7),
             ]);
         }
     }
     for layout in others() {
         for (tokens, hidden) in [(1, 4), (3, 36), (33, 64), (5, 132), (70, 588)] {
             rows.extend([
-                embed_rows(layout, tokens, hidden, 31, 31, 0),
-                embed_rows(layout, tokens, hidden, 130, 130, 7),
+                embed_rows((layout, None), tokens, hidden, 31, 31, 0),
+                embed_rows((layout, None), tokens, hidden, 130, 130, 7),
             ]);
         }
     }
-    rows.push(embed_rows(Layout::Q4_0, FOLDED / 32 + 1, 128, 130, 130, 7));
-    rows.push(embed_rows(Layout::Q4_0, 33, 36, 131_072, 131_072, 7));
+    rows.push(embed_rows((Layout::Q4_0, None), FOLDED / 32 + 1, 128, 130, 130, 7));
+    rows.push(embed_rows((Layout::Q4_0, Some(39.19)), 33, 64, 130, 130, 7));
+    rows.push(embed_rows((Layout::F16, Some(0.5)), 5, 36, 130, 64, 7));
+    rows.push(embed_rows((Layout::Q4_0, None), 33, 36, 131_072, 131_072, 7));
     for layout in Layout::ALL {
-        rows.extend(
-            [256, 768]
-                .map(|hidden| embed_rows(layout, 5, hidden, 31, 31, 2).with_lane_layout(LaneLayout::for_lanes(hidden))),
-        );
+        rows.extend([256, 768].map(|hidden| {
+            embed_rows((layout, None), 5, hidden, 31, 31, 2).with_lane_layout(LaneLayout::for_lanes(hidden))
+        }));
         for (index, (vocabulary, part)) in [(5, 4), (129, 64), (130, 12), (588, 256)].into_iter().enumerate() {
-            rows.push(embed_rows(layout, 33, inputs(layout, 36, 256), vocabulary, part, index % 2 * 7));
+            rows.push(embed_rows((layout, None), 33, inputs(layout, 36, 256), vocabulary, part, index % 2 * 7));
         }
     }
     rows

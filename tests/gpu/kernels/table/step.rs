@@ -1,12 +1,12 @@
 //! Rows of the kernels around the KV cache.
 
 use ocelli::config::{KvPrecision, RopePairs};
-use ocelli::kernels::LaneLayout;
 use ocelli::kernels::attention_step::{Tuning, query_layout};
 use ocelli::kernels::cases::{
     Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
 };
-use ocelli::kernels::rope_append::Heads;
+use ocelli::kernels::rope_append::{Heads, RopeChoice};
+use ocelli::kernels::{LaneLayout, Scoring};
 use ocelli::reference::cache::{from_half, pack};
 
 use super::{STEEP, SUNKEN, tiers};
@@ -29,12 +29,22 @@ fn rotated_rows() -> Vec<Case> {
             for (tokens, position, apart) in
                 [(1, 0, false), (1, 31, true), (5, 7, false), (33, 240, false), (8, 250, true)]
             {
-                let rotation =
-                    Rotation { position, table_first: position / 2, rows: 33 + position, exact: true, apart };
+                let rotation = Rotation {
+                    position,
+                    table_first: position / 2,
+                    rows: 33 + position,
+                    exact: true,
+                    apart,
+                    rope: RopeChoice::ONLY,
+                };
                 rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
                 rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
                 let arranged = rope_append(tokens, (heads, false), precision, rotation, exact_numbers);
                 rows.push(arranged.with_lane_layout(LaneLayout::for_keys(dim, vectors(precision))));
+                let rope = RopeChoice { index: index % 2, of: 2 };
+                let of_two =
+                    rope_append(tokens, (heads, false), precision, Rotation { rope, ..rotation }, exact_numbers);
+                rows.push(of_two);
                 if precision != KvPrecision::Int8 {
                     let rotation = Rotation { exact: false, ..rotation };
                     rows.extend(
@@ -46,7 +56,8 @@ fn rotated_rows() -> Vec<Case> {
         }
         // More heads than one dimension of a grid has.
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
-        let rotation = Rotation { position: 1, table_first: 0, rows: 5600, exact: true, apart: false };
+        let rotation =
+            Rotation { position: 1, table_first: 0, rows: 5600, exact: true, apart: false, rope: RopeChoice::ONLY };
         rows.push(rope_append(32_768 / 6 + 7, (heads, false), precision, rotation, exact_numbers));
     }
     rows
@@ -74,7 +85,8 @@ fn make_certain(precision: KvPrecision, head: &mut [f32]) {
 /// Keys and values up to `size` of `(tokens, past, kv_heads, head_dim)`. Quarter turns round nothing.
 fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPrecision, size: f32) -> Case {
     let heads = Heads { q: 1, kv, dim, pairs: RopePairs::Half };
-    let rotation = Rotation { position: past, table_first: past, rows: tokens, exact: true, apart: false };
+    let rotation =
+        Rotation { position: past, table_first: past, rows: tokens, exact: true, apart: false, rope: RopeChoice::ONLY };
     rope_append(tokens, (heads, false), precision, rotation, move |random: &mut Random, head_dim, len| {
         let mut numbers = random.numbers(len, size);
         numbers.chunks_exact_mut(head_dim).for_each(|head| make_certain(precision, head));
@@ -112,17 +124,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
         for (index, head_dim) in [4, 12, 40, 64, 96, 128, 160, 256].into_iter().enumerate() {
             let (heads, m) = (HEADS[(3 * index + turn) % 7], [1, 2, 4, 8, 1, 3, 1, 5][(index + turn) % 8]);
             let (tuning, splits) = (tunings[(index + turn) % 3], [1, 3, 1, 8][(index + 2 * turn) % 4]);
-            let shape = |position| Attending {
-                m,
-                splits,
-                position,
-                heads,
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart: false,
-                gated: false,
-            };
+            let shape = |position| Attending { m, splits, position, ..Attending::of(heads, head_dim, tuning) };
             rows.extend(POSITIONS.map(|position| attention_step(shape(position), precision, Scores::MILD)));
         }
     }
@@ -130,17 +132,7 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     for (index, head_dim) in [4, 16, 64, 256].into_iter().enumerate() {
         let (m, splits, tuning) = ([1, 8, 3, 1][index], 1 + index % 2, tunings[index % 2]);
         for position in [0, 65, 200] {
-            let shape = Attending {
-                m,
-                splits,
-                position,
-                heads: (4, 2),
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart: false,
-                gated: false,
-            };
+            let shape = Attending { m, splits, position, ..Attending::of((4, 2), head_dim, tuning) };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
@@ -153,22 +145,34 @@ pub(crate) fn attention_rows() -> Vec<Case> {
     for (m, heads, head_dim) in [(1, (4, 2), 64), (3, (8, 2), 40), (2, (3, 1), 128), (5, (6, 2), 256)] {
         for (turn, tuning) in [Tuning::HARDWARE, Tuning::SOFTWARE].into_iter().enumerate() {
             let (position, gated, arranged) = (70, turn == 1, LaneLayout::for_lanes(heads.0 * head_dim));
-            let shape = Attending {
-                m,
-                splits: 1,
-                position,
-                heads,
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart: turn == 1,
-                gated,
-            };
+            let shape = Attending { m, position, apart: turn == 1, gated, ..Attending::of(heads, head_dim, tuning) };
             rows.push(attention_step(shape, KvPrecision::F16, Scores::MILD).with_lane_layout(arranged));
             rows.push(attention_join(2 * m, 3, head_dim, gated).with_lane_layout(LaneLayout::for_lanes(2 * head_dim)));
         }
     }
     rows.extend(gated_rows());
+    rows.extend(scored_rows());
+    rows
+}
+
+/// Scales, soft caps and windows: smaller and larger than tiles, splits and pages.
+fn scored_rows() -> Vec<Case> {
+    let tunings = [Tuning::APART, Tuning::SOFTWARE, Tuning::HARDWARE, Tuning::SUBGROUPS, Tuning::FEW_REGISTERS];
+    let mut rows = Vec::new();
+    for (turn, tuning) in tunings.into_iter().enumerate() {
+        for (index, window) in [Some(1), Some(24), Some(64), Some(300), Some(10_000), None].into_iter().enumerate() {
+            let (head_dim, heads) =
+                ([64, 40, 128, 256][(index + turn) % 4], [(4, 2), (5, 1), (3, 3), (8, 1)][index % 4]);
+            let (m, splits, apart) = ([1, 5, 2][(index + turn) % 3], [1, 4][(index + turn) % 2], turn % 3 == 2);
+            let scoring = Scoring { scale: 0.3, soft_cap: [Some(0.75), None, Some(5.0)][(turn + index) % 3], window };
+            let gated = splits == 1 && turn % 2 == 1;
+            let base = Attending { m, splits, apart, scoring, gated, ..Attending::of(heads, head_dim, tuning) };
+            let precision = KvPrecision::ALL[(index + turn) % 3];
+            rows.extend(
+                [0, 23, 64, 255, 300, 770].map(|position| with_key_layout(Attending { position, ..base }, precision)),
+            );
+        }
+    }
     rows
 }
 
@@ -189,34 +193,14 @@ fn sharing_rows() -> Vec<Case> {
         for (index, head_dim) in [128, 64, 40, 256, 96, 16, 12].into_iter().enumerate() {
             let (m, splits) = ([1, 2, 8][(index + turn) % 3], [1, 3, 8, 1][(index + turn) % 4]);
             let (heads, tuning) = (HEADS[(index + turn) % 5], [Tuning::HARDWARE, two][index / 2 % 2]);
-            let shape = |position| Attending {
-                m,
-                splits,
-                position,
-                heads,
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart: false,
-                gated: false,
-            };
+            let shape = |position| Attending { m, splits, position, ..Attending::of(heads, head_dim, tuning) };
             rows.extend([0, 63, 65, 143, 300, 770].map(|position| with_key_layout(shape(position), precision)));
             rows.push(attention_step(shape(130), precision, Scores::MILD));
         }
     }
     for (m, splits, head_dim) in [(1, 1, 64), (8, 2, 256)] {
         for position in [0, 65, 200] {
-            let shape = Attending {
-                m,
-                splits,
-                position,
-                heads: (4, 2),
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning: Tuning::HARDWARE,
-                apart: false,
-                gated: false,
-            };
+            let shape = Attending { m, splits, position, ..Attending::of((4, 2), head_dim, Tuning::HARDWARE) };
             rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
         }
     }
@@ -229,17 +213,8 @@ fn apart_rows() -> Vec<Case> {
     for (index, precision) in KvPrecision::ALL.into_iter().enumerate() {
         for (m, splits, heads, head_dim) in [(8, 1, (4, 1), 64), (4, 5, (8, 2), 128), (2, 8, (3, 3), 40)] {
             let tuning = [Tuning::HARDWARE, Tuning::SOFTWARE][(index + m) % 2];
-            let shape = |position| Attending {
-                m,
-                splits,
-                position,
-                heads,
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart: true,
-                gated: false,
-            };
+            let shape =
+                |position| Attending { m, splits, position, apart: true, ..Attending::of(heads, head_dim, tuning) };
             rows.extend([0, 61, 253, 770].map(|position| with_key_layout(shape(position), precision)));
         }
     }
@@ -269,27 +244,13 @@ fn lane_rows() -> Vec<Case> {
             m,
             splits,
             position,
-            heads,
-            head_dim,
-            q_layout: LaneLayout::NATURAL,
-            tuning,
             apart: index % 2 == 1,
-            gated: false,
+            ..Attending::of(heads, head_dim, tuning)
         };
         rows.extend([0, 63, 64, 300].map(|position| with_key_layout(shape(position), precision)));
     }
     let (heads, tuning) = ((4, 2), Tuning::SUBGROUPS);
-    let shape = Attending {
-        m: 2,
-        splits: 1,
-        position: 200,
-        heads,
-        head_dim: 64,
-        q_layout: LaneLayout::NATURAL,
-        tuning,
-        apart: false,
-        gated: false,
-    };
+    let shape = Attending { m: 2, position: 200, ..Attending::of(heads, 64, tuning) };
     rows.extend([STEEP, SUNKEN].map(|scores| attention_step(shape, KvPrecision::F32, scores)));
     rows
 }
@@ -301,17 +262,8 @@ fn gated_rows() -> Vec<Case> {
         for (turn, tuning) in [Tuning::APART, Tuning::SOFTWARE, Tuning::HARDWARE].into_iter().enumerate() {
             let (m, heads) = ([1, 2, 5][index % 3], [(4, 2), (5, 1), (3, 3), (8, 1)][(index + turn) % 4]);
             let apart = (index + turn) % 2 == 1;
-            let shape = |position| Attending {
-                m,
-                splits: 1,
-                position,
-                heads,
-                head_dim,
-                q_layout: LaneLayout::NATURAL,
-                tuning,
-                apart,
-                gated: true,
-            };
+            let shape =
+                |position| Attending { m, position, apart, gated: true, ..Attending::of(heads, head_dim, tuning) };
             let precision = KvPrecision::ALL[(index + turn) % 3];
             rows.extend([0, 64, 300].map(|position| with_key_layout(shape(position), precision)));
         }
