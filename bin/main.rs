@@ -2,30 +2,18 @@
 
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ocelli::engine::Event;
-use ocelli::{Error, Result};
 
-mod api;
 mod batch;
-mod bench;
-mod cache;
-mod chat;
-mod describe;
-mod inspect;
-mod models;
-mod open;
-mod pack;
+mod commands;
 mod pull;
-mod quant;
-mod score;
 mod serve;
-mod synth;
-mod tuning;
+mod shared;
 mod usage;
+
+use commands::{bench, cache, chat, describe, inspect, pack, score, synth};
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]
@@ -69,36 +57,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            shared::io::complain(&error);
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes an error to standard error.
-fn complain(error: &Error) {
-    open::inform(&format!("error[{}]: {error}", error.code()));
-}
-
-/// Tells standard error what the user should know of.
-fn tell(event: &Event) {
-    if let Event::Recovering { attempt, reason } = event {
-        open::inform(&format!("the GPU was lost ({reason}); opening it again, attempt {attempt}"));
-    }
-}
-
-/// Writes text to standard output at once. A closed pipe is an error like any other, not a panic.
-fn print_text(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::io("standard output", &e))
-}
-
-/// Writes a line to standard output.
-fn print(line: &str) -> Result<()> {
-    print_text(&format!("{line}\n"))
-}
-
-/// JSON for standard output.
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::Internal { detail: e.to_string() })
 }

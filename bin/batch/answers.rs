@@ -1,4 +1,4 @@
-//! The answers of a batch: a line of JSON for each request, written when it is answered. A file that was begun is gone on with.
+//! The answers of a batch: a line of JSON for each request, written when it is answered. An unfinished file is continued.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -10,21 +10,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::requests::LineError;
+use crate::shared::io;
 use crate::usage::Spent;
 
-/// What became of a line of the input.
+/// Outcome of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answered {
     /// This answer's own id.
     pub(crate) id: String,
-    /// The request's; absent where a line has none, or that of another.
+    /// The request's id; absent if the line has none, or a duplicate.
     pub(crate) custom_id: Option<String>,
     pub(crate) response: Option<Response>,
-    /// What is wrong with a line that is no request.
+    /// Error of a line that is not a request.
     pub(crate) error: Option<LineError>,
 }
 
-/// An answer as HTTP would give it: a refused request is one too.
+/// An HTTP response; refused requests have one too.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Response {
     pub(crate) status_code: u16,
@@ -32,24 +33,24 @@ pub(crate) struct Response {
     pub(crate) body: Value,
 }
 
-/// The file of a batch's answers. Only one process at a time has it.
+/// The file of a batch's answers, locked by one process at a time.
 #[derive(Debug)]
 pub(crate) struct Answers {
     file: File,
     name: String,
-    /// Ids of the requests that are answered.
+    /// Ids of answered requests.
     ids: HashSet<String>,
     /// Lines of the input that are reported as wrong.
     lines: HashSet<usize>,
-    /// What the answers took.
+    /// Usage of the answers.
     spent: Spent,
 }
 
 impl Answers {
-    /// Opens the file, or makes it. What an interrupted write has left of a line is cut off.
+    /// Opens or creates the file. A partial line of an interrupted write is cut off.
     ///
     /// # Errors
-    /// `io`: also where another process writes it. `invalid-request` where it holds something else than answers.
+    /// `io`, also if another process writes it; `invalid-request` if it contains anything but answers.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::io(&name, &error);
@@ -66,7 +67,7 @@ impl Answers {
         Ok(answers)
     }
 
-    /// Reads what there is; returns the bytes of its whole lines.
+    /// Reads the existing answers; returns the bytes of complete lines.
     fn read(&mut self) -> Result<u64> {
         let (mut reader, mut line, mut whole) = (BufReader::new(&self.file), Vec::new(), 0);
         for number in 1.. {
@@ -86,10 +87,10 @@ impl Answers {
         Ok(whole)
     }
 
-    /// Requires that these are the answers of a batch with these requests.
+    /// Checks that every answer belongs to a request of the batch.
     ///
     /// # Errors
-    /// `invalid-request` where one is of no request of it.
+    /// `invalid-request` if one does not.
     pub(crate) fn check(&self, requests: &[String]) -> Result<()> {
         let known: HashSet<&String> = requests.iter().collect();
         match self.ids.iter().find(|id| !known.contains(id)) {
@@ -98,12 +99,12 @@ impl Answers {
         }
     }
 
-    /// Whether a request is answered.
+    /// Returns true if a request is answered.
     pub(crate) fn has(&self, custom_id: &str) -> bool {
         self.ids.contains(custom_id)
     }
 
-    /// Reports lines of the input that are no requests, those that are not reported yet.
+    /// Reports invalid lines of the input that are not reported yet.
     ///
     /// # Errors
     /// `io`.
@@ -116,27 +117,27 @@ impl Answers {
         Ok(())
     }
 
-    /// How many wrong lines are reported.
+    /// Number of reported invalid lines.
     pub(crate) fn wrong_lines(&self) -> usize {
         self.lines.len()
     }
 
-    /// How many requests are answered.
+    /// Number of answered requests.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// What the answers took that were there when the file was opened.
+    /// Usage of the answers that existed when the file was opened.
     pub(crate) fn spent(&self) -> Spent {
         self.spent
     }
 
-    /// Writes an answer so that it outlives this process and the machine's next crash.
+    /// Writes an answer and syncs it to disk.
     ///
     /// # Errors
     /// `io`.
     pub(crate) fn add(&mut self, answered: &Answered) -> Result<()> {
-        let line = crate::json(answered)? + "\n";
+        let line = io::json(answered)? + "\n";
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| Error::io(&self.name, &error))?;
         self.ids.extend(answered.custom_id.clone());

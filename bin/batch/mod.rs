@@ -11,9 +11,13 @@ use ocelli::api::{Opened, Output, Reply, Requests as SideBySide, Run, Service, W
 use ocelli::engine::{Device, Engine, RequestControl};
 use ocelli::{Error, Result};
 
-use crate::api::{self, NameArgs};
-use crate::models::PackagePath;
-use crate::open::{self, MemoryArgs};
+use crate::shared::api::{self, NameArgs};
+use crate::shared::args::MemoryArgs;
+use crate::shared::io;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
+use crate::shared::progress;
+use crate::shared::report;
 use crate::usage::{self, Accounts, BatchBudget, Bill, BudgetArgs, Used};
 
 mod answers;
@@ -96,15 +100,15 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
         pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
         desk.bar.finish_and_clear();
         desk.failed.map_or(Ok(()), Err)?;
-        open::show_memory(&engine, memory);
+        report::show_memory(&engine, memory);
     }
-    open::inform(&format!("{} requests: {before} answered before, {tally}; {} lines are none", ids.len(), wrong.len()));
+    io::inform(&format!("{} requests: {before} answered before, {tally}; {} lines are none", ids.len(), wrong.len()));
     Ok(())
 }
 
 /// How far a batch is, how fast it goes and how long it will take.
 fn progress(requests: usize, answered: usize) -> ProgressBar {
-    let bar = open::bar("{bar:40} {pos} of {len} answered, {per_sec}, {eta} left");
+    let bar = progress::bar("{bar:40} {pos} of {len} answered, {per_sec}, {eta} left");
     bar.set_length(requests as u64);
     bar.set_position(answered as u64);
     bar.reset_eta();
@@ -206,7 +210,7 @@ impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
 
     fn send(&mut self, _: usize, output: Output) {
         if let Output::Event(event) = output {
-            crate::tell(&event);
+            io::tell(&event);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The requests of a batch: lines of JSON as OpenAI's Batch API takes them, each with an id that its caller chose.
+//! The requests of a batch: lines of JSON in the format of OpenAI's Batch API, each with an id chosen by the caller.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// A request of a batch.
 #[derive(Debug, PartialEq)]
 pub(crate) struct BatchRequest {
-    /// The caller's name of it; no two requests of a batch have the same.
+    /// The caller's id, unique within the batch.
     pub(crate) custom_id: String,
     /// The address that answers it, such as `/v1/chat/completions`.
     pub(crate) url: String,
@@ -21,18 +21,18 @@ pub(crate) struct BatchRequest {
     pub(crate) body: String,
 }
 
-/// What is wrong with a line, in the form of a batch's errors.
+/// Error of a line, in the format of a batch's errors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LineError {
     pub(crate) code: String,
     pub(crate) message: String,
-    /// The field that is wrong, where it is one.
+    /// The faulty field, if any.
     pub(crate) param: Option<String>,
     /// The line, counted from 1.
     pub(crate) line: usize,
 }
 
-/// A line's request, or what is wrong with it.
+/// A line's request, or its error.
 pub(crate) type Line = std::result::Result<BatchRequest, LineError>;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Wire {
     body: Option<Map<String, Value>>,
 }
 
-/// Reads lines, of which only one is in memory at a time. Empty ones are passed over.
+/// Reads lines one at a time and skips empty ones.
 pub(crate) struct Requests<R> {
     reader: R,
     line: usize,
@@ -59,7 +59,7 @@ impl<R: BufRead> Requests<R> {
     /// The next line; `None` at the end.
     ///
     /// # Errors
-    /// `io` where the file cannot be read. What is wrong with a line is in the line.
+    /// `io` if the file cannot be read. Errors of a line are returned as its value.
     pub(crate) fn next(&mut self) -> std::io::Result<Option<Line>> {
         loop {
             let mut bytes = Vec::new();
@@ -83,7 +83,7 @@ impl<R: BufRead> Requests<R> {
     }
 
     fn parse(&mut self, bytes: &[u8]) -> Line {
-        // It counts lines as well, of which this text is but one.
+        // serde's message counts lines within this one line.
         let told = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at byte ");
         let invalid = |error| self.error("invalid_json_line", told(error), None);
         let Wire { custom_id, method, url, body } = serde_json::from_slice(bytes).map_err(invalid)?;
@@ -107,10 +107,10 @@ impl<R: BufRead> Requests<R> {
     }
 }
 
-/// What a file holds: the ids of its requests, and the lines that are none.
+/// The contents of a file: the ids of its requests, and the errors of invalid lines.
 ///
 /// # Errors
-/// `io` where it cannot be read.
+/// `io` if it cannot be read.
 pub(crate) fn survey(reader: impl BufRead, name: &str) -> Result<(Vec<String>, Vec<LineError>)> {
     let (mut requests, mut ids, mut wrong) = (Requests::new(reader), Vec::new(), Vec::new());
     while let Some(line) = requests.next().map_err(|error| ocelli::Error::io(name, &error))? {

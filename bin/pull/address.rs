@@ -1,8 +1,8 @@
-//! Addresses: what they lead to, and how one leads to another.
+//! Addresses of models, and relative addresses.
 
 use ocelli::{Error, Result};
 
-use crate::models::KnownSource;
+use crate::shared::models::KnownSource;
 
 /// `https://host` of an address.
 pub(super) fn host(url: &str) -> &str {
@@ -10,7 +10,7 @@ pub(super) fn host(url: &str) -> &str {
     &url[..path.unwrap_or(url.len())]
 }
 
-/// An address without what is asked of it: `https://host/folder/file`.
+/// An address without query and fragment: `https://host/folder/file`.
 fn plain(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
@@ -21,7 +21,7 @@ pub(super) fn folder_and_name(url: &str) -> (&str, &str) {
     plain.rfind('/').map_or(("", plain), |at| plain.split_at(at + 1))
 }
 
-/// Where `reference`, which stands in an answer of `base`, leads.
+/// Resolves `reference` in a response of `base`.
 pub(super) fn join(base: &str, reference: &str) -> String {
     if reference.contains("://") {
         return reference.into();
@@ -34,7 +34,7 @@ pub(super) fn join(base: &str, reference: &str) -> String {
     format!("{folder}{reference}")
 }
 
-/// The files of a model page on huggingface.co; other addresses as they are.
+/// The files of a model page on huggingface.co; other addresses are unchanged.
 fn of_hub(url: &str) -> String {
     let Some(path) = url.strip_prefix("https://huggingface.co/") else { return url.into() };
     let parts: Vec<&str> = plain(path).split('/').filter(|part| !part.is_empty()).collect();
@@ -47,7 +47,7 @@ fn of_hub(url: &str) -> String {
     }
 }
 
-/// What an address leads to: a GGUF file, or a folder with a trailing slash.
+/// The source at an address: a GGUF file, or a folder with a trailing slash.
 pub(super) fn source(url: &str, mmproj: Option<&str>) -> Result<KnownSource> {
     if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
         let reason = format!("{url:?} is no known model (`ocelli pull` lists them), and no http(s) address");
@@ -64,7 +64,7 @@ pub(super) fn source(url: &str, mmproj: Option<&str>) -> Result<KnownSource> {
     Ok(KnownSource::Safetensors { safetensors: format!("{folder}/") })
 }
 
-/// A name for the package from an address: of a GGUF file its own, of a hub's repository the repository's, of a folder the folder's.
+/// A name for the package: that of the GGUF file, the repository on a hub, or the folder.
 pub(super) fn name(source: &KnownSource) -> String {
     let url = match source {
         KnownSource::Gguf { gguf, .. } => folder_and_name(gguf).1,
@@ -80,7 +80,7 @@ pub(super) fn name(source: &KnownSource) -> String {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     let name: String =
         name.chars().map(|letter| if allowed(letter) { letter.to_ascii_lowercase() } else { '-' }).collect();
-    // Never a folder above the cache, nor a hidden one.
+    // Neither a folder above the cache nor a hidden one.
     let name = name.trim_start_matches('.');
     if name.is_empty() { "model".into() } else { name.into() }
 }

@@ -1,4 +1,4 @@
-//! One file over HTTP: continued where it was left, checked by its length and, where the server tells it, by its SHA-256.
+//! Download of a file over HTTP: resumable, checked by length and, if the server sends it, SHA-256.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,27 +13,27 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::address::{host, join};
-use crate::open::bar;
+use crate::shared::progress::bar;
 
-/// Attempts in a row that bring nothing.
+/// Attempts in a row without progress.
 const ATTEMPTS: u32 = 5;
 const REDIRECTS: usize = 8;
-/// A connection that stands still ends with this; one that does not goes on where it was.
+/// Timeout of a stalled connection, after which the download resumes.
 const LONGEST_BODY: Duration = Duration::from_secs(300);
 
-/// What is kept beside a file that is not whole.
+/// State of an unfinished file, stored beside it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Version {
-    /// The version that the server names; weak ones do not promise the same bytes.
+    /// The `ETag` of the file. Weak ones do not guarantee equal bytes and are not used.
     etag: Option<String>,
     bytes: Option<u64>,
-    /// Of the whole file, where the server tells it.
+    /// SHA-256 of the whole file, if the server sends it.
     sha256: Option<String>,
 }
 
-/// Why an attempt ended.
+/// The end of an attempt.
 enum Failure {
-    /// The next attempt may go on.
+    /// The next attempt can resume.
     Passing(String),
     Final(Error),
 }
@@ -47,7 +47,7 @@ impl From<io::Error> for Failure {
 /// Downloads files, one at a time.
 pub(super) struct Downloader {
     agent: Agent,
-    /// For publishers who ask who one is, sent to the host that was named and to no other.
+    /// Access token, sent only to the host in the address.
     token: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Downloader {
         Self { agent: config.build().into(), token }
     }
 
-    /// Brings the file at `url` to `path`, unless it is there. False if the server has no such file.
+    /// Downloads `url` to `path`, unless it exists. Returns false if the server has no such file.
     pub(super) fn fetch(&self, url: &str, path: &Path) -> Result<bool> {
         if path.is_file() {
             return Ok(true);
@@ -80,7 +80,7 @@ impl Downloader {
             let after = fs::metadata(&part).map_or(0, |data| data.len());
             fruitless = if after > before { 1 } else { fruitless + 1 };
             if fruitless >= ATTEMPTS {
-                let reason = format!("{reason}; what has come is kept, the same command goes on with it");
+                let reason = format!("{reason}; the received part is kept; run the same command again to resume");
                 return Err(Error::Io { path: url.into(), reason });
             }
             thread::sleep(Duration::from_millis(250 << fruitless));
@@ -92,7 +92,7 @@ impl Downloader {
         let noted = beside(path, "part.json");
         let known: Version =
             fs::read(&noted).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-        // Without a version nobody knows whether the rest belongs to what is here.
+        // Without an ETag the rest may belong to another version of the file.
         let have = fs::metadata(part).map_or(0, |data| data.len()) * u64::from(known.etag.is_some());
         let (response, sha256) = self.get(url, have, known.etag.as_deref())?;
         match response.status() {
@@ -109,7 +109,7 @@ impl Downloader {
         }
         let (start, bytes) = extent(&response);
         let etag = strong_etag(&response);
-        // A digest that an earlier answer told is of that answer's version.
+        // A digest of an earlier response belongs to the ETag of that response.
         let sha256 = sha256.or_else(|| known.sha256.clone().filter(|_| etag == known.etag));
         let version = Version { etag, bytes, sha256 };
         let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
@@ -124,12 +124,12 @@ impl Downloader {
         append(response.into_body(), &mut file, &label(path), start, version.bytes)?;
         verify(url, part, &version)?;
         fs::rename(part, path).map_err(fail)?;
-        // It says nothing any more.
+        // No longer needed.
         drop(fs::remove_file(noted));
         Ok(true)
     }
 
-    /// Follows redirections. With the answer the file's SHA-256, where one of the servers on the way tells it.
+    /// Follows redirections. Also returns the file's SHA-256, if a server on the way sends it.
     fn get(
         &self,
         url: &str,
@@ -149,7 +149,7 @@ impl Downloader {
                 ureq::Error::BadUri(reason) => Failure::Final(Error::request("address", format!("{at}: {reason}"))),
                 other => Failure::Passing(other.to_string()),
             })?;
-            // As hubs tell it of large files.
+            // Header of hubs for large files.
             let linked = text(&response, "x-linked-etag").map(|etag| etag.trim_matches('"').to_lowercase());
             sha256 =
                 sha256.or(linked.filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())));
@@ -158,7 +158,7 @@ impl Downloader {
                 None => return Ok((response, sha256)),
             }
         }
-        Err(Failure::Final(Error::Io { path: url.into(), reason: "it leads from address to address".into() }))
+        Err(Failure::Final(Error::Io { path: url.into(), reason: "too many redirections".into() }))
     }
 }
 
@@ -181,7 +181,7 @@ fn strong_etag(response: &Response<Body>) -> Option<String> {
     text(response, "etag").filter(|etag| !etag.starts_with("W/")).map(Into::into)
 }
 
-/// Where an answer begins in the file, and the file's length.
+/// Offset of a response in the file, and the file's length.
 fn extent(response: &Response<Body>) -> (u64, Option<u64>) {
     let range = text(response, "content-range").and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
     match range {
@@ -223,7 +223,7 @@ fn append(
     }
 }
 
-/// What is wrong is not kept: the next attempt begins anew.
+/// Removes a damaged file, so that the next attempt starts from the beginning.
 fn verify(url: &str, part: &Path, version: &Version) -> std::result::Result<(), Failure> {
     let Some(expected) = &version.sha256 else { return Ok(()) };
     let mut hash = Sha256::new();

@@ -1,4 +1,4 @@
-//! `ocelli pull`: a known model, or what an address leads to, as a package in the cache folder.
+//! `ocelli pull`: downloads a known model, or one at an address, and makes it a package in the cache folder.
 
 mod address;
 mod download;
@@ -19,14 +19,15 @@ use ocelli::package::source::{FileSet, FileSource};
 use ocelli::package::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 
-use crate::models::{self, KnownModel, KnownSource};
-use crate::open::{inform, with_weights_bar};
-use crate::quant::QuantArgs;
+use crate::shared::io::{self, inform};
+use crate::shared::models::{self, KnownModel, KnownSource};
+use crate::shared::progress::with_weights_bar;
+use crate::shared::quant::QuantArgs;
 use address::{folder_and_name, name, source};
 use download::Downloader;
 
-/// Download a model and make it a package in the cache folder, where every command finds it by its name. Without a model: list those
-/// that are known.
+/// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
+/// models.
 #[derive(Args)]
 pub(crate) struct PullArgs {
     /// A known model's id; or the address of a GGUF file, of a folder with safetensors weights, of a package, or of a model's page on
@@ -35,15 +36,15 @@ pub(crate) struct PullArgs {
     /// Address of the GGUF file with the vision half.
     #[arg(long, value_name = "ADDRESS")]
     mmproj: Option<String>,
-    /// The name that commands will know it by [default: the id, or the end of the address].
+    /// The name for other commands [default: the id, or the end of the address].
     #[arg(long)]
     name: Option<String>,
-    /// Directory of the package, in place of one in the cache folder.
+    /// Directory of the package instead of one in the cache folder.
     #[arg(long, value_name = "PKG")]
     out: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Access token for publishers who ask for one. It is sent to the address's own host only.
+    /// Access token for gated models. It is sent to the address's own host only.
     #[arg(long, env = "HF_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
         || Error::request("--name", format!("{id:?} is no name of a folder, or there is no cache folder: use --out"));
     let target = args.out.clone().or_else(|| models::folder(Path::new(&id))).ok_or_else(no_folder)?;
     if args.out.is_none() && models::is_here(Path::new(&id)) {
-        return crate::print(&format!("{id} is here: {}", target.display()));
+        return io::print(&format!("{id} is here: {}", target.display()));
     }
     let folder = target.with_file_name(format!(".{id}.download"));
     create(&folder)?;
@@ -68,14 +69,14 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let manifest = fetch(args, known.as_ref(), &source, (&folder, &target))?;
     fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
     let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
-    crate::print(&format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display()))
+    io::print(&format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display()))
 }
 
-/// Known models: names, sizes, licences.
+/// Prints the known models with sizes and licences.
 fn list() -> Result<()> {
     for KnownModel { id, about, license, package_bytes, .. } in models::known()? {
         let here = if models::is_here(Path::new(&id)) { ", here" } else { "" };
-        crate::print(&format!("{id}  {:.1} GB, {license}{here}\n    {about}", package_bytes as f64 / 1e9))?;
+        io::print(&format!("{id}  {:.1} GB, {license}{here}\n    {about}", package_bytes as f64 / 1e9))?;
     }
     Ok(())
 }
@@ -84,7 +85,7 @@ fn create(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| Error::io(folder.display(), &error))
 }
 
-/// Holds the folder for this process. The lock goes with the process.
+/// Locks the folder for this process; the lock ends with the process.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
     let fail = |error: &std::io::Error| Error::io(path.display(), error);
@@ -99,11 +100,11 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Files at addresses, downloaded when they are opened.
+/// Files at addresses, downloaded when opened.
 struct Remote {
     downloader: Downloader,
     folder: PathBuf,
-    /// Where files are that have no address of their own.
+    /// Base address of files without an address of their own.
     base: String,
     addresses: HashMap<String, String>,
 }
@@ -123,7 +124,7 @@ impl FileSet for Remote {
     }
 }
 
-/// Downloads into the first folder what makes the package in the second.
+/// Downloads into the first folder and writes the package into the second.
 fn fetch(
     args: &PullArgs,
     known: Option<&KnownModel>,
@@ -168,11 +169,11 @@ fn fetch(
     }
 }
 
-/// A package as it is, every file checked.
+/// Copies a package and checks every file.
 async fn copy(files: Remote, target: &Path) -> Result<Manifest> {
     let folder = files.folder.clone();
     let read = |name: &str| fs::read(folder.join(name)).map_err(|error| Error::io(name, &error));
-    // What is damaged is fetched anew next time.
+    // A damaged file is downloaded again next time.
     let forget = |name: &str, error: Error| {
         drop(fs::remove_file(folder.join(name)));
         error
@@ -188,6 +189,6 @@ async fn copy(files: Remote, target: &Path) -> Result<Manifest> {
     sink.put(&tokenizer.file, bytes).await?;
     sink.put(MANIFEST_FILE, read(MANIFEST_FILE)?).await?;
     sink.publish().await?;
-    inform("the package's files are those that its manifest promises");
+    inform("all files match the package's manifest");
     Ok(package.manifest)
 }

@@ -1,26 +1,26 @@
-//! Who may ask. A server of this machine is in reach of every web page that its user opens: without a key only pages of this machine may.
+//! Access control. Every web page that the user opens can reach a local server; without a key, only pages of this machine may send requests.
 
 use std::net::IpAddr;
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use sha2::{Digest, Sha256};
 
-/// Why a request is refused.
+/// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No key, or a wrong one.
     Key,
     /// A page of another site.
     Origin,
-    /// A name that leads here by somebody else's doing.
+    /// A host name that resolves here without being this machine's (DNS rebinding).
     Host,
 }
 
-/// Who may ask.
+/// The access rules.
 #[derive(Debug)]
 pub(super) struct Access {
     host: IpAddr,
-    /// The key's hash: comparing hashes takes as long whatever is sent.
+    /// The key's hash: comparing hashes reveals nothing by timing.
     key: Option<[u8; 32]>,
     origins: Vec<String>,
 }
@@ -31,7 +31,7 @@ impl Access {
         Self { host, key, origins }
     }
 
-    /// Checks where a request comes from, and its key unless it only asks what is allowed.
+    /// Checks a request's origin, and its key unless it is a preflight request.
     pub(super) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<(), Refusal> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         if text(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
@@ -46,12 +46,12 @@ impl Access {
         if is_preflight || sent == key { Ok(()) } else { Err(Refusal::Key) }
     }
 
-    /// Who asks where a request does not say.
+    /// The user of requests that name none.
     pub(super) fn caller(&self) -> &'static str {
         if self.key.is_some() { "api-key" } else { "" }
     }
 
-    /// Whether pages of an origin may ask.
+    /// Returns true if pages of an origin may send requests.
     pub(super) fn allows(&self, origin: &str) -> bool {
         let is_named = self.origins.iter().any(|allowed| allowed == origin || allowed == "*");
         let is_own =
@@ -66,7 +66,7 @@ fn name_of(host: &str) -> &str {
     port.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether a host, with or without a port, is this machine.
+/// Returns true if a host, with or without a port, is this machine.
 fn is_local(host: &str) -> bool {
     let name = name_of(host);
     let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());

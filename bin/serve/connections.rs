@@ -1,4 +1,4 @@
-//! Connections: so many at a time, each with limits on how slow it may be, until the process is asked to end.
+//! Connections, limited in number and slowness, until the process receives a signal to end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
 use super::handler::Server;
-use crate::open;
+use crate::shared::io;
 
-/// Connections at a time; others wait to be accepted.
+/// Most connections; others wait to be accepted.
 const MOST: usize = 512;
-/// Time that the head of a request may take to come.
+/// Time limit of a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(20);
-/// Time that a client may take nothing of what is sent.
+/// Time after which a client that reads nothing is disconnected.
 const WRITE_TIME: Duration = Duration::from_secs(60);
-/// Time that answers under way have when the process is asked to end.
+/// Time to complete active answers after a signal to end.
 const LAST_TIME: Duration = Duration::from_secs(30);
 
-/// Listens.
+/// Opens the listening socket.
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| Error::io(address, &error))
 }
 
-/// Serves until the process is asked to end, and what is under way then for a while longer.
+/// Serves until a signal to end, then completes active answers within a time limit.
 pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(MOST)));
     let mut end = std::pin::pin!(asked_to_end());
@@ -41,19 +41,19 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
             () = &mut end => break,
         };
         let Ok((stream, _)) = stream else {
-            // No file descriptors, say: others may end meanwhile.
+            // For example out of file descriptors: other connections may end meanwhile.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let connection = connection(stream, server.clone(), &graceful);
         tokio::spawn(async move {
-            // A client that breaks off is its own affair.
+            // Disconnected clients are not errors of the server.
             let _ = connection.await;
             drop(place);
         });
     }
     drop(listener);
-    open::inform("ending: answers under way are completed, a second signal ends them too");
+    io::inform("ending: answers under way are completed, a second signal ends them too");
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(LAST_TIME) => {}
@@ -68,7 +68,7 @@ fn connection(
     server: Arc<Server>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
-    // Frames are small, and wanted at once.
+    // Frames are small and must not be delayed.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIME));

@@ -1,4 +1,4 @@
-//! `/v1/files` and `/v1/batches`: what is asked there, and files on their way in and out.
+//! `/v1/files` and `/v1/batches`: uploads, downloads and lists.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,14 +15,15 @@ use ocelli::api::Reply;
 use serde_json::json;
 
 use super::batches::Batches;
-use super::handler::{Answer, plain, read};
+use super::http::{Answer, plain, read};
 use super::store::{FileObject, Store, page};
+use crate::shared::io;
 
-/// Bytes of a file.
+/// Most bytes of a file.
 const MOST_BYTES: u64 = 512 << 20;
-/// Time that a file may take to come.
+/// Time limit of an upload.
 const FILE_TIME: Duration = Duration::from_secs(30 * 60);
-/// Objects of a page where the request does not say.
+/// Default number of objects of a page.
 const FILES_PAGE: usize = 10_000;
 const BATCHES_PAGE: usize = 20;
 
@@ -33,7 +34,7 @@ pub(super) fn path(path: &str) -> Option<Vec<String>> {
     matches!(parts[0].as_str(), "files" | "batches").then_some(parts)
 }
 
-/// Answers what is asked there.
+/// Answers a request below these addresses.
 pub(super) async fn answer(
     batches: &Batches,
     (path, head): (&[String], &Parts),
@@ -75,14 +76,14 @@ fn file(store: &Store, id: &str) -> Result<FileObject, Reply> {
 /// The bytes of a file.
 fn content(store: &Store, file: &FileObject) -> Result<Answer, Reply> {
     let path = store.bytes(&file.id);
-    // The answers of a batch that has none, say.
-    let bytes = if path.exists() { crate::open::read(&path).map_err(|error| Reply::from(&error))? } else { Vec::new() };
+    // A batch without answers has no file, for example.
+    let bytes = if path.exists() { io::read(&path).map_err(|error| Reply::from(&error))? } else { Vec::new() };
     let mut answer = Response::new(Full::new(Bytes::from(bytes)).boxed());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     Ok(answer)
 }
 
-/// Takes a file in, as a form: `purpose`, and `file` with its name.
+/// Stores an uploaded form with `purpose` and `file`.
 async fn take(store: &Store, head: &Parts, body: Incoming) -> Result<String, Reply> {
     let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
@@ -124,7 +125,7 @@ async fn take(store: &Store, head: &Parts, body: Incoming) -> Result<String, Rep
     Ok(checked?.to_string())
 }
 
-/// Removes the bytes of a file that was not taken in whole, also where its sender went away.
+/// Removes the bytes of an incomplete upload, also after the client has disconnected.
 struct Unfinished<'a> {
     store: &'a Store,
     id: String,
@@ -138,7 +139,7 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// Writes a file as it comes; returns its bytes.
+/// Streams a file to disk; returns its length.
 async fn write(store: &Store, file: &FileObject, mut field: Field<'_>) -> multer::Result<u64> {
     let failed = |error: std::io::Error| multer::Error::StreamReadFailed(Box::new(error));
     let mut written = 0;

@@ -1,5 +1,4 @@
-//! What requests bring, made ready beside the engine's thread: pictures and formats that cannot be used are refused while others are
-//! answered.
+//! Pictures and formats of requests, prepared outside the engine's thread: invalid ones are refused while other requests are answered.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,10 +8,10 @@ use ocelli::grammar::native::{NativeGrammar, NativeGrammars};
 use ocelli::{Error, Result};
 
 use super::jobs::Asked;
-use crate::api;
+use crate::shared::api;
 use crate::usage::Bill;
 
-/// The vocabulary, made ready when the first format needs it.
+/// The vocabulary, prepared for the first request with a format.
 #[derive(Clone)]
 pub(super) struct Formats(Arc<Vocabulary>);
 
@@ -27,17 +26,17 @@ impl Formats {
         Self(Arc::new(Vocabulary { tokenizer, eos, grammars: OnceLock::new() }))
     }
 
-    /// Makes work ready, whose bill is opened.
+    /// Prepares a request.
     ///
     /// # Errors
-    /// What is wrong with its pictures or its format.
+    /// Errors of its pictures or its format.
     pub(super) fn asked(&self, work: Box<Work>, bill: Option<Bill>) -> Result<Asked> {
         let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
         let grammar = self.grammar(&work)?;
         Ok(Asked { work, pictures, grammar, bill })
     }
 
-    /// The same on a thread that may take its time.
+    /// The same on a thread for blocking work.
     pub(super) async fn asked_elsewhere(&self, work: Box<Work>, bill: Option<Bill>) -> Result<Asked> {
         let this = self.clone();
         let outcome = tokio::task::spawn_blocking(move || this.asked(work, bill)).await;

@@ -1,11 +1,9 @@
-//! One request: who asks, what is asked, and the answer as a body.
+//! One request and its response.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
@@ -19,32 +17,25 @@ use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
 use super::formats::Formats;
+use super::http::{Answer, plain, read};
 use super::jobs::{Jobs, Priority};
 use super::stream::Events;
-use crate::api;
+use crate::shared::api;
 use crate::usage::{self, Accounts};
 
-/// Bytes of a request's body.
-const MOST_BYTES: usize = 64 << 20;
-/// Time that a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(60);
-
-/// Its body is a whole answer, or frames of one.
-pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
-
-/// What all connections share.
+/// State that all connections share.
 pub(super) struct Server {
     pub(super) service: Service,
     pub(super) access: Access,
     pub(super) formats: Formats,
     pub(super) jobs: Jobs,
     pub(super) batches: Batches,
-    /// Where what requests take is counted.
+    /// Usage of requests, if it is limited or stored.
     pub(super) accounts: Option<Accounts>,
 }
 
 impl Server {
-    /// Answers a request, whatever it is.
+    /// Answers any request.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (id, origin) = (api::random_name(), request.headers().get(ORIGIN).cloned());
         let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
@@ -91,7 +82,7 @@ impl Server {
             let answered = reader.whole().await;
             return Ok(answered.map_or_else(|error| failed(&error), |body| plain(&Reply::ok(body))));
         }
-        // A budget refuses before the headers of a stream.
+        // A budget error must precede the headers of a stream.
         if is_counted && let Err(error) = reader.begin().await {
             return Ok(failed(&error));
         }
@@ -101,33 +92,7 @@ impl Server {
     }
 }
 
-/// A body as text.
-pub(super) async fn read(body: Incoming) -> Result<String, Reply> {
-    let refuse = |code, message: String| Reply::error(code, &message, None);
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BYTES).collect()).await;
-    let late = |_| refuse("request-timeout", format!("the body did not come within {} s", BODY_TIME.as_secs()));
-    let bytes = collected.map_err(late)?.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-        true => refuse("body-too-large", format!("a body has at most {MOST_BYTES} bytes")),
-        false => refuse("invalid-request", format!("the body could not be read: {error}")),
-    })?;
-    let not_text = |_| refuse("invalid-request", "body: is not UTF-8".into());
-    String::from_utf8(bytes.to_bytes().into()).map_err(not_text)
-}
-
-/// JSON with a status.
-pub(super) fn plain(reply: &Reply) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(reply.body.clone())).boxed());
-    *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(may_retry) = reply.may_retry {
-        let value = if may_retry { "true" } else { "false" };
-        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static(value));
-    }
-    answer
-}
-
-/// An error; of a budget with the time at which it starts anew.
+/// An error; a budget error has the time at which the budget resets.
 fn failed(error: &Error) -> Answer {
     let mut answer = plain(&usage::reply(error));
     if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
@@ -140,7 +105,7 @@ fn is_usage(head: &Parts) -> bool {
     head.method == Method::GET && head.uri.path().ends_with("/v1/usage")
 }
 
-/// What requests took, as JSON or, with `format=csv`, as CSV.
+/// Usage as JSON or, with `format=csv`, as CSV.
 fn usage_of(accounts: &Accounts, head: &Parts) -> Answer {
     let is_csv = head.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "format=csv"));
     let mut answer = plain(&Reply::ok(if is_csv { accounts.csv() } else { accounts.json() }));
@@ -167,7 +132,7 @@ fn refused(refusal: Refusal) -> Answer {
     plain(&Reply::error(code, message, None))
 }
 
-/// What every answer has: its request's id, and what a browser wants to know.
+/// Sets the headers of every answer: the request's id, and CORS headers for browsers.
 fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Option<HeaderValue>)>) {
     let mut set = |name: &'static str, value: HeaderValue| drop(headers.insert(HeaderName::from_static(name), value));
     if let Ok(id) = HeaderValue::from_str(&format!("req_{id}")) {
@@ -178,7 +143,7 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
     if let Some((origin, wanted)) = page {
         set("access-control-allow-origin", origin);
         set("access-control-allow-methods", HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-        // Clients send headers about themselves, more with every version.
+        // Clients send many headers about themselves, which change with their versions.
         set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
         set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
         set("access-control-max-age", HeaderValue::from_static("600"));

@@ -14,7 +14,7 @@ use ocelli::engine::{Device, Engine, Picture, RequestControl};
 use ocelli::grammar::native::NativeGrammar;
 
 use super::stream::{Answer, Flow, Reader};
-use crate::cache;
+use crate::shared::kept;
 use crate::usage::Bill;
 
 /// Most requests that wait.
@@ -196,13 +196,13 @@ impl Queue {
             }
         }
         // The last answer may have come a moment ago.
-        cache::keep(engine, &mut || true);
+        kept::keep(engine, &mut || true);
     }
 
     /// The next message. Conversations are kept until it comes.
     fn wait(&self, engine: &mut Engine) -> Option<Message> {
         let mut next = None;
-        cache::keep(engine, &mut || {
+        kept::keep(engine, &mut || {
             next = next.take().or_else(|| self.receiver.try_recv().ok());
             next.is_none()
         });

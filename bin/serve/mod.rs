@@ -1,4 +1,4 @@
-//! `ocelli serve`: the OpenAI API over HTTP. The engine has this process's first thread, connections have others.
+//! `ocelli serve`: the OpenAI API over HTTP. The engine runs on the main thread, connections on others.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,10 +7,12 @@ use std::sync::Arc;
 use clap::Args;
 use ocelli::{Error, Result};
 
-use crate::api::NameArgs;
-use crate::cache::KeepArgs;
-use crate::models::PackagePath;
-use crate::open::{self, MemoryArgs};
+use crate::shared::api::NameArgs;
+use crate::shared::args::MemoryArgs;
+use crate::shared::io;
+use crate::shared::kept::KeepArgs;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
 use crate::usage::BudgetArgs;
 
 mod access;
@@ -19,6 +21,7 @@ mod connections;
 mod files;
 mod formats;
 mod handler;
+mod http;
 mod jobs;
 mod store;
 mod stream;
@@ -40,16 +43,15 @@ pub(crate) struct ServeArgs {
     /// The port; 0 for any that is free.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// What clients must send as their API key.
+    /// API key that clients must send.
     #[arg(long, env = "OCELLI_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
     #[command(flatten)]
     names: NameArgs,
-    /// A web origin whose pages may send requests; may be repeated. With a key all may, without one those of this machine.
+    /// A web origin whose pages may send requests; may be repeated [default: all with a key, those of this machine without one].
     #[arg(long = "origin")]
     origins: Vec<String>,
-    /// Where files of requests, batches and their answers are kept; a server that is started again goes on with them [default: a folder that
-    /// ends with the server].
+    /// Folder of files, batches and their answers; a restarted server continues them [default: a temporary folder].
     #[arg(long, value_name = "FOLDER")]
     files: Option<PathBuf>,
     /// Tokens the context holds.
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let listener = runtime.block_on(connections::listen(address))?;
     let model = server.service.model.clone();
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
-    open::inform(&format!("{model} answers at http://{listening}/v1"));
+    io::inform(&format!("{model} answers at http://{listening}/v1"));
     let batching = server.clone();
     std::thread::spawn(move || batches::work(&batching, &waiting));
     runtime.spawn(connections::serve(listener, server));

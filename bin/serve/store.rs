@@ -1,4 +1,4 @@
-//! Files that clients have sent or that answer their batches, and the batches: in a folder, so that they outlive the server.
+//! Uploaded files, batches, and files of their answers, stored in a folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,28 +9,29 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api;
+use crate::shared::api;
+use crate::shared::io;
 
-/// A folder of objects, each a file of JSON, some with a file of bytes beside it. One server at a time has it.
+/// A folder of objects, each a JSON file, some with a data file. Locked by one server at a time.
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,
-    /// Whether it ends with the server.
+    /// True for a temporary folder, which is removed with the server.
     is_temporary: bool,
-    /// Held for as long as this value lives.
+    /// Lock file, held while this value exists.
     _lock: File,
 }
 
-/// What is kept, as the API tells it.
+/// An object of the API.
 pub(super) trait Object: Serialize + DeserializeOwned {
-    /// What its ids begin with.
+    /// Prefix of its ids.
     const PREFIX: &'static str;
     fn id(&self) -> &str;
     /// Seconds since 1970.
     fn created(&self) -> u64;
 }
 
-/// A file, as `/v1/files` tells it.
+/// A file object of `/v1/files`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct FileObject {
     pub(super) id: String,
@@ -68,16 +69,16 @@ impl Object for FileObject {
     }
 }
 
-/// An id that nothing else has.
+/// A unique id.
 pub(super) fn new_id<T: Object>() -> String {
     format!("{}{}", T::PREFIX, api::random_name())
 }
 
 impl Store {
-    /// The folder, made if it is not there; without one, a folder that ends with the server.
+    /// Opens or creates the folder; by default a temporary one.
     ///
     /// # Errors
-    /// `io`: also where another server has it.
+    /// `io`, also if another server has locked it.
     pub(super) fn open(folder: Option<&Path>) -> Result<Self> {
         let is_temporary = folder.is_none();
         let folder = folder
@@ -89,7 +90,7 @@ impl Store {
         Ok(Self { folder, is_temporary, _lock: lock })
     }
 
-    /// Where the bytes of a file are.
+    /// Path of a file's bytes.
     pub(super) fn bytes(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.jsonl"))
     }
@@ -108,27 +109,27 @@ impl Store {
         serde_json::from_slice(&fs::read(self.path(id)).ok()?).ok()
     }
 
-    /// Keeps an object, whole or not at all.
+    /// Writes an object atomically.
     ///
     /// # Errors
     /// `io`.
     pub(super) fn put<T: Object>(&self, object: &T) -> Result<()> {
         let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.part", object.id())));
-        let written = fs::write(&part, crate::json(object)?).and_then(|()| fs::rename(&part, &path));
+        let written = fs::write(&part, io::json(object)?).and_then(|()| fs::rename(&part, &path));
         written.map_err(|error| Error::io(path.display(), &error))
     }
 
-    /// Forgets a file and its bytes.
+    /// Removes a file and its bytes.
     pub(super) fn remove(&self, id: &str) {
-        // Without its JSON it is gone, whatever becomes of the bytes; and there may be none.
+        // Without its JSON the object does not exist, even if the bytes remain. There may be none.
         let _ = fs::remove_file(self.path(id));
         let _ = fs::remove_file(self.bytes(id));
     }
 
-    /// Ends with the server, if it is to.
+    /// Removes a temporary folder.
     pub(super) fn end(&self) {
         if self.is_temporary {
-            // What stays is the system's to clean.
+            // Remaining files are left to the system's cleanup.
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
@@ -143,7 +144,7 @@ impl Store {
     }
 }
 
-/// A page of a list: `limit` objects behind the one with the id `after`, as the query says.
+/// A page of a list: `limit` objects after the one with the id `after`, both from the query.
 pub(super) fn page<T: Object>(objects: Vec<T>, query: Option<&str>, most: usize) -> std::result::Result<String, Reply> {
     let field = |name: &str| {
         let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));

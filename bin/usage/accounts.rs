@@ -1,5 +1,4 @@
-//! Who may still take how much, and the bill of each request: opened when it comes, admitted when its prompt is known, and counted when it
-//! ends, however it does.
+//! Budgets and the bill of each request: opened on arrival, admitted when its prompt is known, and counted when it ends for any reason.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +15,7 @@ use super::{Used, report};
 /// Tokens of the shortest prompt, for requests whose prompt is not known yet.
 const SHORTEST_PROMPT: u64 = 1;
 
-/// Budgets, and what is taken of them. Clones are one.
+/// Budgets and their usage, shared by clones.
 #[derive(Clone)]
 pub(crate) struct Accounts(Arc<Shared>);
 
@@ -31,12 +30,12 @@ struct Shared {
 
 struct State {
     ledger: Ledger,
-    /// What each key takes of its budget of a day.
+    /// Usage of each key today.
     keys: BTreeMap<(String, String), Arc<Meter>>,
 }
 
 impl State {
-    /// That of a key on a day.
+    /// Usage of a key on a day.
     fn meter(&mut self, limit: Limit, day: &str, key: &str) -> Arc<Meter> {
         self.keys.retain(|(known, _), meter| known == day || Arc::strong_count(meter) > 1);
         let counts = || self.ledger.kept.sums.get(&(day.to_owned(), key.to_owned())).copied().unwrap_or_default();
@@ -51,7 +50,7 @@ impl Counts {
     }
 }
 
-/// A meter that has counted so much.
+/// A meter with initial counts.
 fn metered(limit: Limit, spent: Spent) -> Arc<Meter> {
     let meter = Meter::default();
     meter.allow(
@@ -67,7 +66,7 @@ fn spent_of(meter: &Meter) -> Spent {
     Spent { tokens, seconds: ms / 1e3 }
 }
 
-/// The budget of a batch. Clones are one.
+/// The budget of a batch, shared by clones.
 #[derive(Clone)]
 pub(crate) struct BatchBudget {
     limit: Limit,
@@ -75,10 +74,10 @@ pub(crate) struct BatchBudget {
 }
 
 impl Accounts {
-    /// Of a request, of a key on a day, and of a batch.
+    /// Accounts with budgets of a request, of a key on a day, and of a batch.
     ///
     /// # Errors
-    /// `io`: also where another process has the folder.
+    /// `io`, also if another process has locked the folder.
     pub(super) fn open(
         (request, key, batch): (Limit, Limit, Limit),
         folder: Option<&Path>,
@@ -92,17 +91,17 @@ impl Accounts {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// That of a batch whose answers so far have taken so much.
+    /// The budget of a batch with the usage of its answers so far.
     pub(crate) fn batch(&self, spent: Spent) -> BatchBudget {
         BatchBudget { limit: self.0.batch, meter: metered(self.0.batch, spent) }
     }
 
-    /// The bill of a request, by its body. `caller` is who asks where it does not say.
+    /// Opens the bill of a request. `caller` is the key of a request that names none.
     ///
     /// # Errors
-    /// `budget-exceeded` where nothing is left for any prompt; `invalid-request`.
+    /// `budget-exceeded` if nothing is left for any prompt; `invalid-request`.
     pub(crate) fn bill(&self, body: &str, caller: &str, batch: Option<&BatchBudget>) -> Result<Bill> {
-        // What is no object is refused where requests are read.
+        // Bodies that are not objects are refused where requests are read.
         let request: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         let (key, own) = asker(&request, caller)?;
         let request = self.0.request.and(own);
@@ -119,32 +118,32 @@ impl Accounts {
         Ok(bill)
     }
 
-    /// What was taken, as JSON.
+    /// Usage as JSON.
     pub(crate) fn json(&self) -> String {
         report::json(&self.state().ledger.kept).to_string()
     }
 
-    /// The same as CSV.
+    /// Usage as CSV.
     pub(crate) fn csv(&self) -> String {
         report::csv(&self.state().ledger.kept)
     }
 }
 
-/// What a request takes. It is counted when this value goes, if the request was admitted.
+/// Usage of a request. It is counted when this value is dropped, if the request was admitted.
 pub(crate) struct Bill {
     accounts: Accounts,
     request: Limit,
     meter: Arc<Meter>,
     batch: Option<BatchBudget>,
     key: String,
-    /// Tokens of its prompt and when it was, if it was.
+    /// Tokens of its prompt, and the time of admission, once admitted.
     admitted: Option<(u64, u64)>,
-    /// What the whole answer says.
+    /// Usage in the whole answer.
     outcome: Option<Used>,
 }
 
 impl Bill {
-    /// Lets the request begin. Returns what counts its answers; nothing if it has begun.
+    /// Admits the request. Returns the meters of its answers; empty if it was admitted before.
     ///
     /// # Errors
     /// `budget-exceeded`.
@@ -160,17 +159,17 @@ impl Bill {
         Ok(meters)
     }
 
-    /// Whether it was.
+    /// Returns true if it was admitted.
     pub(crate) fn is_admitted(&self) -> bool {
         self.admitted.is_some()
     }
 
-    /// The whole answer.
+    /// Records the usage of the whole answer.
     pub(crate) fn close(mut self, body: &str) {
         self.outcome = serde_json::from_str(body).ok().map(|body| Used::of(&body));
     }
 
-    /// Requires that a prompt of so many tokens may begin. Returns what counts for the key today, and the time.
+    /// Checks that a prompt of so many tokens is allowed. Returns the key's meter of today, and the time.
     fn ask(&self, prompt_tokens: u64) -> Result<(Arc<Meter>, u64)> {
         let Shared { key: limit, clock, .. } = &*self.accounts.0;
         let (mut state, now) = (self.accounts.state(), clock());
@@ -187,11 +186,11 @@ impl Drop for Bill {
     fn drop(&mut self) {
         let Some((prompt_tokens, began)) = self.admitted else { return };
         let Spent { tokens, seconds } = spent_of(&self.meter);
-        // Of an answer that was broken off nobody has said what was cached.
+        // The cached tokens of an aborted answer are unknown.
         let cached_tokens = self.outcome.map_or(0, |used| used.cached_tokens);
         let completion_tokens = tokens.saturating_sub(prompt_tokens);
         let counts = Counts { requests: 1, prompt_tokens, cached_tokens, completion_tokens, seconds, refusals: 0 };
-        // It counts for the day on which it began.
+        // A request counts for the day on which it began.
         self.accounts.state().ledger.add(began, &self.key, counts);
     }
 }

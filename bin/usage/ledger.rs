@@ -1,5 +1,4 @@
-//! What requests took, in files of lines that are only ever appended to: one file a day, one line a request. A process that is killed leaves
-//! half a line at most.
+//! Usage of requests in append-only files: one file a day, one line a request. A killed process leaves at most half a line.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -10,23 +9,23 @@ use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::rules::day;
-use crate::open::inform;
+use crate::shared::io::{self, inform};
 
-/// Seconds between two writes of refusals: a client that asks again and again does not fill the disk.
+/// Seconds between two writes of refusals, so that repeated requests do not fill the disk.
 const REFUSALS_EVERY: u64 = 1;
 
-/// What requests took.
+/// Usage of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Counts {
     pub(super) requests: u64,
     pub(super) prompt_tokens: u64,
-    /// Those among them that had been computed before.
+    /// Prompt tokens that were cached.
     pub(super) cached_tokens: u64,
     pub(super) completion_tokens: u64,
-    /// Of the engine's time.
+    /// Seconds of the engine's time.
     pub(super) seconds: f64,
-    /// Requests that a budget did not allow.
+    /// Requests refused by a budget.
     pub(super) refusals: u64,
 }
 
@@ -50,7 +49,7 @@ struct Line {
     counts: Counts,
 }
 
-/// What is known, by day and key, and how many lines could not be read.
+/// Usage by day and key, and the number of damaged lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Kept {
     pub(super) sums: BTreeMap<(String, String), Counts>,
@@ -62,7 +61,7 @@ impl Kept {
         *self.sums.entry((day.to_owned(), key.to_owned())).or_default() += counts;
     }
 
-    /// Adds the lines of a file. Returns the numbers of those that are none, from 1: a torn one costs itself alone.
+    /// Adds the lines of a file. Returns the numbers of damaged lines, from 1; the others still count.
     pub(super) fn read(&mut self, text: &[u8]) -> Vec<usize> {
         let mut damaged = Vec::new();
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -84,7 +83,7 @@ fn is_day(text: &str) -> bool {
     text.len() == 10 && text.bytes().enumerate().all(is_right)
 }
 
-/// Reads a folder, and says which lines are damaged.
+/// Reads a folder, and reports damaged lines.
 ///
 /// # Errors
 /// `io`.
@@ -97,33 +96,33 @@ pub(super) fn read(folder: &Path) -> Result<Kept> {
         if !is_day(&stem) || path.extension().is_none_or(|extension| extension != "jsonl") {
             continue;
         }
-        for line in kept.read(&crate::open::read(&path)?) {
-            inform(&format!("{}: line {line} is damaged and does not count", path.display()));
+        for line in kept.read(&io::read(&path)?) {
+            inform(&format!("{}: line {line} is damaged and was skipped", path.display()));
         }
     }
     Ok(kept)
 }
 
-/// What is counted now, and where it is kept.
+/// Current usage, and its files.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) kept: Kept,
     folder: Option<PathBuf>,
     /// The file of a day.
     file: Option<(String, File)>,
-    /// Refusals that are not written, by day and key, and when some were written last.
+    /// Unwritten refusals by day and key, and the time of the last write.
     refusals: BTreeMap<(String, String), u64>,
     refused_at: u64,
     has_complained: bool,
-    /// Held for as long as this value lives.
+    /// Lock file, held while this value exists.
     _lock: Option<File>,
 }
 
 impl Ledger {
-    /// Opens a folder, or makes it; without one nothing is kept.
+    /// Opens or creates a folder; without one nothing is stored.
     ///
     /// # Errors
-    /// `io`: also where another process has it.
+    /// `io`, also if another process has locked it.
     pub(super) fn open(folder: Option<&Path>) -> Result<Self> {
         let (mut kept, mut lock) = (Kept::default(), None);
         if let Some(folder) = folder {
@@ -137,7 +136,7 @@ impl Ledger {
         Ok(Self { kept, folder, file: None, refusals, refused_at: 0, has_complained: false, _lock: lock })
     }
 
-    /// Counts what a request took.
+    /// Counts the usage of a request.
     pub(super) fn add(&mut self, now: u64, key: &str, counts: Counts) {
         self.kept.add(&day(now), key, counts);
         self.write(&day(now), key, counts);
@@ -160,12 +159,12 @@ impl Ledger {
         }
     }
 
-    /// What cannot be written is counted all the same, while this process lives.
+    /// If writing fails, usage is still counted in memory.
     fn write(&mut self, day: &str, key: &str, counts: Counts) {
         if let Err(error) = self.try_write(day, key, counts)
             && !std::mem::replace(&mut self.has_complained, true)
         {
-            crate::complain(&error);
+            io::complain(&error);
         }
     }
 
@@ -178,7 +177,7 @@ impl Ledger {
             _ => open_to_append(&path).map_err(io)?,
         };
         let (_, file) = self.file.insert((day.to_owned(), file));
-        let line = crate::json(&Line { day: day.to_owned(), key: key.to_owned(), counts })? + "\n";
+        let line = io::json(&Line { day: day.to_owned(), key: key.to_owned(), counts })? + "\n";
         file.write_all(line.as_bytes()).map_err(io)
     }
 }
@@ -189,7 +188,7 @@ impl Drop for Ledger {
     }
 }
 
-/// A line that was not written whole ends there.
+/// Ends a partial line.
 fn open_to_append(path: &Path) -> std::io::Result<File> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     if fs::read(path)?.last().is_some_and(|byte| *byte != b'\n') {

@@ -1,4 +1,4 @@
-//! Budgets, and what requests took: by key and by day, in a folder that outlives the process. `ocelli usage` tells it.
+//! Budgets and usage by key and day, stored in a folder. `ocelli usage` prints it.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,8 @@ use clap::Args;
 use ocelli::api::Reply;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
+
+use crate::shared::io;
 
 mod accounts;
 mod ledger;
@@ -18,37 +20,37 @@ pub(crate) use accounts::{Accounts, BatchBudget, Bill};
 use rules::Limit;
 pub(crate) use rules::Spent;
 
-/// Limits of what requests take: tokens of prompts and answers, and seconds of the engine's time.
+/// Budgets: tokens of prompts and answers, and seconds of the engine's time.
 #[derive(Args, Default)]
 pub(crate) struct BudgetArgs {
-    /// Tokens that a request may take, its prompt included.
+    /// Tokens of a request, including its prompt.
     #[arg(long, value_name = "TOKENS")]
     request_tokens: Option<u64>,
-    /// Seconds of the engine's time that a request may take.
+    /// Seconds of the engine's time for a request.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     request_seconds: Option<f64>,
-    /// Tokens that all requests of a key may take in a day (UTC). A request's key is its `safety_identifier`, else its `user`.
+    /// Tokens of all requests of a key in a day (UTC). A request's key is its `safety_identifier`, else its `user`.
     #[arg(long, value_name = "TOKENS")]
     key_tokens: Option<u64>,
-    /// Seconds that they may take in a day.
+    /// Seconds of all requests of a key in a day.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     key_seconds: Option<f64>,
-    /// Tokens that a batch may take.
+    /// Tokens of a batch.
     #[arg(long, value_name = "TOKENS")]
     batch_tokens: Option<u64>,
-    /// Seconds that a batch may take.
+    /// Seconds of a batch.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     batch_seconds: Option<f64>,
-    /// Where it is kept what was taken, by key and by day, for `ocelli usage` and for the next start [default: nowhere].
+    /// Folder for usage by key and day, read by `ocelli usage` and at the next start [default: none].
     #[arg(long, value_name = "FOLDER")]
     usage: Option<PathBuf>,
 }
 
 impl BudgetArgs {
-    /// What counts; nothing where nothing is limited and nothing kept.
+    /// The accounts; `None` if nothing is limited or stored.
     ///
     /// # Errors
-    /// `io`: also where another process has the folder.
+    /// `io`, also if another process has locked the folder.
     pub(crate) fn accounts(&self) -> Result<Option<Accounts>> {
         let Self { request_tokens, request_seconds, key_tokens, key_seconds, batch_tokens, batch_seconds, usage } =
             self;
@@ -58,7 +60,7 @@ impl BudgetArgs {
         if usage.is_none() && [request, key, batch].iter().all(|limit| limit.is_none()) {
             return Ok(None);
         }
-        Accounts::open((request, key, batch), usage.as_deref(), crate::api::seconds).map(Some)
+        Accounts::open((request, key, batch), usage.as_deref(), crate::shared::api::seconds).map(Some)
     }
 }
 
@@ -67,12 +69,12 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("must be 0 or more".into()) }
 }
 
-/// Tell what requests took, by key and by day, as `ocelli serve --usage` and `ocelli batch --usage` keep it.
+/// Print usage by key and day, as stored by `ocelli serve --usage` and `ocelli batch --usage`.
 #[derive(Args)]
 pub(crate) struct UsageArgs {
     /// The folder.
     folder: PathBuf,
-    /// As CSV, not as JSON.
+    /// Print CSV instead of JSON.
     #[arg(long)]
     csv: bool,
 }
@@ -80,10 +82,10 @@ pub(crate) struct UsageArgs {
 pub(crate) fn run(args: &UsageArgs) -> Result<()> {
     let kept = ledger::read(&args.folder)?;
     let text = if args.csv { report::csv(&kept) } else { report::json(&kept).to_string() + "\n" };
-    crate::print_text(&text)
+    io::print_text(&text)
 }
 
-/// An error as the API reports it; of a budget with its numbers.
+/// The API response for an error; a budget error includes its numbers.
 pub(crate) fn reply(error: &Error) -> Reply {
     let mut reply = Reply::from(error);
     if matches!(error, Error::BudgetExceeded { .. })
@@ -95,21 +97,21 @@ pub(crate) fn reply(error: &Error) -> Reply {
     reply
 }
 
-/// What an answer says that it took.
+/// Usage in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Used {
     pub(crate) prompt_tokens: u64,
     pub(crate) cached_tokens: u64,
     pub(crate) completion_tokens: u64,
-    /// Of the engine: pictures, prompt, answer.
+    /// Seconds of the engine: pictures, prompt, answer.
     pub(crate) seconds: f64,
 }
 
 impl Used {
-    /// By the body of an answer.
+    /// Reads the usage in an answer's body.
     pub(crate) fn of(body: &Value) -> Self {
         let usage = &body["usage"];
-        // Responses call them otherwise.
+        // The Responses API has other names.
         let tokens = |paths: [&str; 2]| paths.iter().find_map(|path| usage.pointer(path)?.as_u64()).unwrap_or_default();
         let ms = |stage: &str| usage["ocelli"][stage].as_f64().unwrap_or_default();
         Self {
@@ -120,7 +122,7 @@ impl Used {
         }
     }
 
-    /// Both kinds of tokens.
+    /// Tokens of prompt and answer.
     pub(crate) fn spent(&self) -> Spent {
         Spent { tokens: self.prompt_tokens + self.completion_tokens, seconds: self.seconds }
     }

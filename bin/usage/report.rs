@@ -1,4 +1,4 @@
-//! What was taken, by day and key, for people and spreadsheets.
+//! Usage by day and key as JSON and CSV.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(super) fn json(kept: &Kept) -> Value {
     json!({"object": "list", "data": data, "damaged_lines": kept.damaged_lines})
 }
 
-/// The same by RFC 4180.
+/// CSV by RFC 4180.
 pub(super) fn csv(kept: &Kept) -> String {
     let mut text = COLUMNS.join(",") + "\r\n";
     for ((day, key), counts) in &kept.sums {
@@ -30,7 +30,7 @@ pub(super) fn csv(kept: &Kept) -> String {
     text
 }
 
-/// A text that a spreadsheet takes for no formula: before what could begin one stands an apostrophe, and before an apostrophe another.
+/// Quotes a text. Texts that look like formulas, or start with an apostrophe, get an apostrophe as prefix.
 fn quoted(text: &str) -> String {
     let mark = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) { "'" } else { "" };
     format!("\"{mark}{}\"", text.replace('"', "\"\""))

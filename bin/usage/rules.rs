@@ -1,21 +1,20 @@
-//! What budgets allow. `www/src/usage/rules.ts` has the same rules for pages, and `tests/fixtures/budgets.json` the cases that both are run
-//! against.
+//! Rules of budgets. `www/src/usage/rules.ts` has the same rules for pages; `tests/fixtures/budgets.json` has the test cases of both.
 
 use ocelli::chat::Date;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// Characters of a key; what is behind them does not count.
+/// Characters of a key; longer keys are cut.
 const KEY_CHARACTERS: usize = 256;
 const DAY: u64 = 24 * 60 * 60;
 
-/// The most that may be taken.
+/// Limits of usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 pub(crate) struct Limit {
-    /// Of prompts and answers.
+    /// Tokens of prompts and answers.
     pub(super) tokens: Option<u64>,
-    /// Of the engine's time.
+    /// Seconds of the engine's time.
     pub(super) seconds: Option<f64>,
 }
 
@@ -24,14 +23,14 @@ impl Limit {
         *self == Self::default()
     }
 
-    /// What both allow.
+    /// The lower of both limits.
     pub(super) fn and(self, other: Self) -> Self {
         let tokens = self.tokens.into_iter().chain(other.tokens).min();
         Self { tokens, seconds: self.seconds.into_iter().chain(other.seconds).reduce(f64::min) }
     }
 }
 
-/// What is taken already.
+/// Usage so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spent {
     pub(crate) tokens: u64,
@@ -45,18 +44,18 @@ impl std::ops::AddAssign for Spent {
     }
 }
 
-/// Whose budget it is.
+/// Owner of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub(super) enum Scope {
     Request,
-    /// Of a day.
+    /// A key on a day.
     Key,
     Batch,
 }
 
-/// A budget and what is taken of it.
+/// A budget and its usage.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Budget {
     pub(super) scope: Scope,
@@ -64,10 +63,10 @@ pub(super) struct Budget {
     pub(super) spent: Spent,
 }
 
-/// Lets a request begin with a prompt of so many tokens, at `now`, seconds since 1970.
+/// Admits a request with a prompt of so many tokens at `now`, in seconds since 1970.
 ///
 /// # Errors
-/// `budget-exceeded` where a budget has no room for the prompt and a token after it, or no time.
+/// `budget-exceeded` if a budget has no room for the prompt and one more token, or no time left.
 pub(super) fn admit(budgets: &[Budget], prompt_tokens: u64, now: u64) -> Result<()> {
     let asked = prompt_tokens + 1;
     for Budget { scope, limit, spent } in budgets {
@@ -98,10 +97,10 @@ pub(super) fn day(now: u64) -> String {
     Date(i64::try_from(now / DAY).unwrap_or_default()).to_string()
 }
 
-/// Who asks, and what a request itself allows in its field `budget`. `caller` is who asks where it does not say.
+/// The key of a request, and the limits in its field `budget`. `caller` is the key of a request that names none.
 ///
 /// # Errors
-/// `invalid-request` where that field is malformed. Other fields are read elsewhere.
+/// `invalid-request` if that field is malformed. Other fields are read elsewhere.
 pub(super) fn asker(request: &Map<String, Value>, caller: &str) -> Result<(String, Limit)> {
     let name = |field: &&str| request.get(*field)?.as_str().filter(|name| !name.is_empty());
     let named = ["safety_identifier", "user"].iter().find_map(name);
@@ -129,7 +128,7 @@ fn own_limit(budget: &Value) -> Result<Limit> {
     Ok(limit)
 }
 
-/// A number as it is told: whole ones without a point, others to the thousandth.
+/// A number for output: integers without a point, others with three decimals.
 pub(super) fn number(value: f64) -> Number {
     let rounded = (value * 1e3).round() / 1e3;
     match rounded.fract() == 0.0 {

@@ -1,4 +1,4 @@
-//! The cases of `tests/fixtures/budgets.json`, which pages are run against too, and accounts with a clock of their own.
+//! The cases of `tests/fixtures/budgets.json`, which are shared with pages, and accounts with a test clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,21 +89,21 @@ fn ledgers_are_read_line_by_line_and_told_as_json_and_csv() {
     }
 }
 
-/// Seconds since 1970, as the tests want it.
+/// The test clock, in seconds since 1970.
 static NOW: AtomicU64 = AtomicU64::new(0);
 
-/// What an answer's body says.
+/// The body of an answer.
 fn body(prompt: u64, cached: u64, completion: u64) -> String {
     json!({"usage": {"prompt_tokens": prompt, "completion_tokens": completion,
         "prompt_tokens_details": {"cached_tokens": cached}, "ocelli": {"prefill_ms": 1.0}}})
     .to_string()
 }
 
-/// A day, a restart, requests at once and answers that were broken off: what is counted is what was taken.
+/// Usage over days, restarts, parallel requests and aborted answers.
 #[test]
 fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     const MORNING: u64 = 1_795_435_200;
-    let folder = std::env::temp_dir().join(format!("ocelli-accounts-{}", crate::api::random_name()));
+    let folder = std::env::temp_dir().join(format!("ocelli-accounts-{}", crate::shared::api::random_name()));
     let clock = || NOW.load(Ordering::SeqCst);
     NOW.store(MORNING, Ordering::SeqCst);
     let (none, of_a_key) = (Limit::default(), Limit { tokens: Some(100), seconds: None });
@@ -113,17 +113,17 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     let accounts = open();
     let busy = Accounts::open((none, of_a_key, none), Some(&folder), clock).err().expect("it is taken");
     assert!(busy.to_string().contains("another process"), "{busy}");
-    // Two at once look at one meter.
+    // Parallel requests share a meter.
     let (mut one, mut two) = (bill(&accounts, "ann").expect("a bill"), bill(&accounts, "ann").expect("a bill"));
     let first = one.admit(20).expect("it fits");
     assert_eq!(first[1].left(), 80);
     let second = two.admit(60).expect("it fits");
     assert_eq!((first[1].left(), second[1].left()), (20, 20));
-    assert!(bill(&accounts, "ann").expect("a bill").admit(20).is_err(), "no token behind it");
+    assert!(bill(&accounts, "ann").expect("a bill").admit(20).is_err(), "no token left after the prompt");
     first.iter().for_each(|meter| meter.spend(15, 500.0));
     assert_eq!(second[1].left(), 5);
     one.close(&body(20, 7, 15));
-    // Broken off.
+    // Aborted.
     second.iter().for_each(|meter| meter.spend(5, 250.0));
     drop(two);
     let refused = bill(&accounts, "ann").err().expect("nothing is left");
@@ -137,7 +137,7 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
         "completion_tokens": 20, "seconds": 0.75, "refusals": 2});
     assert_eq!(row("ann", &accounts), wanted);
 
-    // The process is killed: nothing of it is dropped in an orderly way. Half a line is left.
+    // The process is killed without any destructor, and leaves half a line.
     let path = folder.join("2026-11-23.jsonl");
     let text = std::fs::read_to_string(&path).expect("the file of the day");
     drop(accounts);
@@ -147,7 +147,7 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     NOW.store(MORNING + 86_400, Ordering::SeqCst);
     let mut tomorrow = bill(&accounts, "ann").expect("a new day");
     assert_eq!(tomorrow.admit(30).expect("it fits")[1].left(), 70);
-    // It ends on the day after, and counts for its own.
+    // A request that ends on the next day counts for the day it began.
     NOW.store(MORNING + 2 * 86_400, Ordering::SeqCst);
     tomorrow.close(&body(30, 0, 0));
     drop(accounts);

@@ -1,4 +1,4 @@
-//! Tensors from a checkpoint to the package, some rows at a time.
+//! Conversion of tensors, some rows at a time.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -18,17 +18,17 @@ const CHUNK: usize = 1 << 20;
 /// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
-    /// The model's name, for people; `None` for what the files say.
+    /// The model's name, for people; by default taken from the files.
     pub name: Option<String>,
-    /// Licence of the weights; `None` for what the files say.
+    /// Licence of the weights; by default taken from the files.
     pub license: Option<String>,
-    /// Where the weights come from; `None` for what the files say.
+    /// Source of the weights; by default taken from the files.
     pub source: Option<String>,
-    /// What becomes of the matrices.
+    /// Layouts of the matrices in the package.
     pub layouts: Layouts,
 }
 
-/// How far an importer is.
+/// Progress of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -36,20 +36,20 @@ pub struct Progress {
     pub done: u64,
     /// Weights in all.
     pub total: u64,
-    /// Bytes of the source behind the weights written.
+    /// Source bytes of the weights written.
     pub done_bytes: u64,
-    /// Bytes of the source behind all weights.
+    /// Source bytes of all weights.
     pub total_bytes: u64,
 }
 
-/// A tensor on its way: where it is, what it is to be.
+/// A tensor to convert: its source, and its form in the package.
 pub(super) struct Piece<'a, S> {
     pub(super) tensor: TensorRef<'a, S>,
     pub(super) spec: TensorSpec,
     pub(super) layout: Layout,
 }
 
-/// Writes tensors in the order given. `progress` hears of every few megabytes and may stop the work.
+/// Writes tensors in the order given. `progress` is called every few megabytes and may stop the import.
 pub(super) async fn convert<S: ByteSource, K: PackageSink>(
     pieces: &[Piece<'_, S>],
     writer: &mut PackageWriter<K>,
@@ -59,10 +59,10 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
     let (total, total_bytes) = sizes().fold((0, 0), |(total, all), (len, bytes)| (total + len, all + bytes));
     let mut before = Progress { total, total_bytes, ..Progress::default() };
     for (index, (piece, (len, bytes))) in pieces.iter().zip(sizes()).enumerate() {
-        // Others were complete when the import was interrupted.
+        // Earlier tensors were complete when the import was interrupted.
         if index >= writer.complete() {
             let advance = |elements: u64| {
-                // A share of a file's bytes, for people: exact at the end.
+                // An estimate for display: exact at the end.
                 let share = u128::from(bytes) * u128::from(elements) / u128::from(len.max(1));
                 let (done, done_bytes) = (before.done + elements, before.done_bytes + share as u64);
                 let stopped = progress(Progress { done, done_bytes, ..before }).is_break();
@@ -77,7 +77,7 @@ pub(super) async fn convert<S: ByteSource, K: PackageSink>(
 }
 
 impl<S: ByteSource> Piece<'_, S> {
-    /// Writes the tensor; `advance` hears how many of its elements are there.
+    /// Writes the tensor; `advance` receives the number of elements written so far.
     async fn convert<K: PackageSink>(
         &self,
         writer: &mut PackageWriter<K>,
@@ -116,7 +116,7 @@ impl<S: ByteSource> Piece<'_, S> {
         writer.end().await
     }
 
-    /// The elements of a vector, which are kept as they are.
+    /// The elements of a vector, unchanged.
     async fn vector(&self) -> Result<Vec<u8>> {
         let values = self.tensor.read(0..self.spec.len()).await?;
         if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
@@ -132,7 +132,7 @@ pub fn row_chunks(there: usize, rows: usize, cols: usize) -> impl Iterator<Item 
     (there..rows).step_by(step).map(move |start| start..rows.min(start + step))
 }
 
-/// The layout that most weights of the layers' matrices have: what a package is called by.
+/// The layout of most weights in the layers' matrices, which is named as the quantization of the package.
 pub fn main_layout<'a>(tensors: impl Iterator<Item = (&'a TensorSpec, Layout)>) -> Layout {
     let mut stored = BTreeMap::new();
     for (spec, layout) in tensors.filter(|(spec, _)| matches!(spec.role, Role::Layer(_)) && spec.is_matrix()) {

@@ -4,12 +4,12 @@ use sha2::{Digest, Sha256};
 
 use crate::package::hash::hex;
 
-/// A hash over everything that decides the bytes of a package, but for the weights themselves.
+/// A hash of everything that determines the bytes of a package, except the weights themselves.
 #[derive(Debug)]
 pub(super) struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Of an import by the importer of that name.
+    /// The fingerprint of an import by the importer of that name.
     pub(super) fn new(importer: &str) -> Self {
         let mut fingerprint = Self(Sha256::new());
         fingerprint.add(importer);
@@ -17,7 +17,7 @@ impl Fingerprint {
         fingerprint
     }
 
-    /// Adds a value by what its `Debug` says, apart from the ones before it.
+    /// Adds the `Debug` text of a value, separated from the previous values.
     pub(super) fn add(&mut self, value: impl std::fmt::Debug) {
         let text = format!("{value:?}");
         self.0.update((text.len() as u64).to_le_bytes());

@@ -1,42 +1,42 @@
-//! Which layout the matrices of a model get when a checkpoint becomes a package.
+//! Choice of the layouts of a model's matrices on import.
 
 use crate::families::TensorSpec;
 use crate::layout::Layout;
 
-/// What becomes of matrices.
+/// Conversion of matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Target {
-    /// 32-bit floats stay, narrower ones become f16; what is quantised keeps its bits.
+    /// 32-bit floats stay, narrower ones become f16; quantised matrices keep their bits.
     #[default]
     Keep,
-    /// Floats get this layout; what is quantised keeps its bits.
+    /// Floats get this layout; quantised matrices keep their bits.
     Floats(Layout),
-    /// Everything gets this layout. What is quantised is made numbers first and rounded a second time.
+    /// Every matrix gets this layout. Quantised matrices are dequantised first and rounded a second time.
     All(Layout),
 }
 
-/// What becomes of the matrices of a model. Vectors are always f32, and no matrix is rounded to a layout coarser than its family allows
+/// Conversion of the matrices of a model. Vectors are always f32, and no matrix gets a coarser layout than its family allows
 /// ([`TensorSpec::floor`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Layouts {
-    /// Of the decoder, its embedding and its head.
+    /// Decoder, embedding and head.
     pub text: Target,
-    /// Of the tower and the projector.
+    /// Tower and projector.
     pub vision: Target,
 }
 
 impl Layouts {
-    /// The least memory: the whole decoder in 4.25 bits a weight, whatever the checkpoint holds; the tower as it is.
+    /// The least memory: the whole decoder in 4.25 bits a weight, even if the checkpoint is quantised; the tower is kept.
     pub const COMPACT: Self = Self { text: Target::All(Layout::Q4_64), vision: Target::Keep };
 
-    /// These layouts with another one for the vision half. Where the text is made anew, the vision half is as well.
+    /// Replaces the layout of the vision half. If the text is requantised, so is the vision half.
     #[must_use]
     pub fn with_vision(self, layout: Layout) -> Self {
         let vision = if let Target::All(_) = self.text { Target::All(layout) } else { Target::Floats(layout) };
         Self { vision, ..self }
     }
 
-    /// The layout of a tensor that the checkpoint holds as `held`.
+    /// The layout of a tensor that the checkpoint stores as `held`.
     pub fn of(self, spec: &TensorSpec, held: Layout) -> Layout {
         if !spec.is_matrix() {
             return Layout::F32;
@@ -46,7 +46,7 @@ impl Layouts {
             Target::All(layout) => layout,
             _ => held,
         };
-        // To round blocks to 16 bits would lose more than to keep them. Frames are added, so that no block of theirs is kept.
+        // Blocks are kept, because rounding them to 16 bits would lose more. Frames are summed, so their blocks cannot be kept.
         let is_kept = held.is_quantised() && layout == held && spec.frames.is_none();
         // Layouts are in the order of their precision.
         spec.floor.filter(|_| !is_kept).map_or(layout, |floor| layout.min(floor))
@@ -54,7 +54,7 @@ impl Layouts {
 }
 
 impl From<Layout> for Layouts {
-    /// Of all floats.
+    /// Converts all floats to this layout.
     fn from(layout: Layout) -> Self {
         Self { text: Target::Floats(layout), vision: Target::Floats(layout) }
     }

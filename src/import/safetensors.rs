@@ -24,7 +24,7 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// A tensor in the header's own words.
+/// A tensor's entry in the header.
 #[derive(Deserialize)]
 struct HeaderEntry {
     dtype: Dtype,
@@ -32,7 +32,7 @@ struct HeaderEntry {
     data_offsets: [u64; 2],
 }
 
-/// Reads a whole header: by hand, so that a fault is laid to its tensor and no name counts twice.
+/// Visitor of a header, written by hand so that errors name their tensor and duplicate names are found.
 struct HeaderVisitor;
 
 impl<'de> Visitor<'de> for HeaderVisitor {
@@ -127,7 +127,7 @@ fn check_coverage(file: &str, tensors: &BTreeMap<String, TensorInfo>, data: Rang
     Ok(())
 }
 
-/// Opens `model.safetensors`, or what `model.safetensors.index.json` lists; gives also the file that lists the tensors, which an
+/// Opens `model.safetensors`, or the files that `model.safetensors.index.json` lists. Also returns the file that lists the tensors, which an
 /// error about a missing one names; fails with [`Error::InvalidCheckpoint`] or [`Error::Io`].
 pub(super) async fn open<F: FileSet>(files: &F) -> Result<(TensorFiles<F::Source>, String)> {
     if let Some(source) = files.open(SINGLE_FILE).await? {

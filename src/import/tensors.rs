@@ -1,4 +1,4 @@
-//! A checkpoint's tensors, in however many files they lie, and their numbers.
+//! The tensors of a checkpoint of one or several files, and their numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::package::source::ByteSource;
 pub enum ElementType {
     /// One after the other.
     Plain(Dtype),
-    /// In blocks of ggml's that a layout keeps bit by bit.
+    /// In ggml blocks that a layout keeps bit by bit.
     Blocks(Layout),
 }
 
@@ -44,7 +44,7 @@ impl ElementType {
         }
     }
 
-    /// Bytes of a tensor, or why there is none of that shape.
+    /// Bytes of a tensor of that shape, or the reason why the shape is invalid.
     pub fn bytes(self, shape: &[usize]) -> std::result::Result<u64, String> {
         let (bytes, elements) = self.block();
         if shape.contains(&0) || !shape.last().unwrap_or(&0).is_multiple_of(elements) {
@@ -71,7 +71,7 @@ pub struct TensorInfo {
 #[derive(Debug)]
 pub struct TensorFile<S> {
     pub(super) source: S,
-    /// What it holds.
+    /// Its tensors by name.
     pub tensors: BTreeMap<String, TensorInfo>,
 }
 
@@ -79,7 +79,7 @@ pub struct TensorFile<S> {
 #[derive(Debug)]
 pub struct TensorFiles<S> {
     pub(super) files: Vec<TensorFile<S>>,
-    /// Which of the files holds a tensor.
+    /// Index of the file that has a tensor, by name.
     pub(super) place: BTreeMap<String, usize>,
 }
 
@@ -106,7 +106,7 @@ impl<S: ByteSource> TensorFiles<S> {
         })
     }
 
-    /// Adds all that the files say about their tensors.
+    /// Adds the headers of all files.
     pub(super) fn add_to(&self, fingerprint: &mut Fingerprint) {
         for file in &self.files {
             fingerprint.add((file.source.name(), &file.tensors));
@@ -120,17 +120,17 @@ pub(super) struct TensorRef<'a, S> {
     pub(super) name: &'a str,
     pub(super) info: &'a TensorInfo,
     source: &'a S,
-    /// What its numbers are multiplied by.
+    /// Factor of its numbers.
     pub(super) scale: f32,
-    /// As [`TensorSpec::frames`], where both are in this tensor.
+    /// [`TensorSpec::frames`], if both frames are in this tensor.
     pub(super) frames: Option<usize>,
     /// A tensor of the same shape that is added.
     pub(super) second: Option<Box<Self>>,
-    /// Which of its rows are meant, if not all.
+    /// Selected rows; all if `None`.
     pub(super) pick: Option<Pick>,
-    /// Which of its columns are meant, if not all.
+    /// Selected columns; all if `None`.
     pub(super) columns: Option<Columns>,
-    /// What its numbers say.
+    /// Meaning of its numbers.
     pub(super) stored: Stored,
 }
 
@@ -140,7 +140,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         Error::checkpoint(self.source.name(), self.name, reason)
     }
 
-    /// Where it is: its file and its first byte there. In this order all files are read from front to back.
+    /// Its file and first byte. Reading in this order reads every file from front to back.
     pub(super) fn place(&self) -> (&'a str, u64) {
         (self.source.name(), self.info.range.start)
     }
@@ -150,7 +150,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         self.info.range.end - self.info.range.start
     }
 
-    /// The layout nearest to how it is held; floats narrower than 32 bits count as f16.
+    /// The layout closest to its format; floats narrower than 32 bits count as f16.
     pub(super) fn held(&self) -> Layout {
         match self.info.kind {
             ElementType::Plain(Dtype::F32) => Layout::F32,
@@ -159,7 +159,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         }
     }
 
-    /// Refuses a tensor of another shape than `who` asks for.
+    /// Refuses a tensor with another shape; `who` names the source of the expected shape in the error.
     pub(super) fn of_shape(self, spec: &TensorSpec, who: &str) -> Result<Self> {
         let shape = &self.info.shape;
         if spec.fits(shape) {
@@ -168,13 +168,13 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         Err(self.error(format!("has shape {shape:?}, {who} {:?}", spec.shape)))
     }
 
-    /// Bytes from the tensor's first on, of which those past its last are of others.
+    /// Bytes relative to the tensor's first one. The range may extend into the tensors after it.
     pub(super) async fn read_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let start = self.info.range.start;
         self.source.read(start + range.start..start + range.end).await
     }
 
-    /// The elements of `range` as `f32`: exactly, but for the scale and what is added. Of blocks and of frames it is a range of whole rows.
+    /// The elements of `range` as `f32`, exact except for the scale and sums. For blocks and frames the range must consist of whole rows.
     pub(super) async fn read(&self, range: Range<u64>) -> Result<Vec<f32>> {
         if let Some(run) = self.frames {
             let both = self.read_one(2 * range.start..2 * range.end).await?;
@@ -198,7 +198,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         Ok(numbers)
     }
 
-    /// Where in the tensor the elements of `range` are; of a pick they are whole rows.
+    /// Ranges of the tensor that hold the elements of `range`; with a pick they are whole rows.
     fn runs(&self, range: Range<u64>) -> Vec<Range<u64>> {
         let cols = self.info.shape.last().map_or(1, |&cols| cols as u64).max(1);
         let Some(pick) = self.pick else { return vec![range] };
@@ -229,7 +229,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         Ok(numbers)
     }
 
-    /// What blocks are worth.
+    /// Dequantised blocks.
     async fn read_quantised(&self, layout: Layout, range: Range<u64>) -> Result<Vec<f32>> {
         let cols = self.info.shape.last().map_or(1, |&cols| cols as u64);
         // Rows of a tensor that lies in the file: their numbers fit.
@@ -239,7 +239,7 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
         decode(layout, &[rows.len(), cols as usize], &planes)
     }
 
-    /// Appends some rows of a matrix of blocks, none with a scale that is no number, to the planes of `layout`. No bit changes.
+    /// Appends some rows of a matrix of blocks to the planes of `layout`, bit by bit. Refuses scales that are not finite.
     async fn append_run(&self, layout: Layout, rows: Range<usize>, planes: &mut [Vec<u8>]) -> Result<()> {
         let (&[_, cols], Some((bytes, elements))) = (self.info.shape.as_slice(), block_size(layout)) else {
             return Err(self.error("is stored in blocks where plain numbers are needed"));

@@ -38,7 +38,7 @@ struct Model<'a> {
     merges: &'a [String],
 }
 
-/// Tokens by id, written as a map.
+/// Tokens by id, serialised as a map.
 struct Vocabulary<'a>(&'a [String]);
 
 impl Serialize for Vocabulary<'_> {
@@ -47,7 +47,7 @@ impl Serialize for Vocabulary<'_> {
     }
 }
 
-/// The text of a `tokenizer.json`. `special` tells of each token that is no plain text whether it prints nothing; `None` of plain text.
+/// The text of a `tokenizer.json`. `special` returns `None` for plain text tokens, else whether the token is skipped when decoding.
 pub fn write_tokenizer(
     tokens: &[String],
     merges: &[String],

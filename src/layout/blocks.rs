@@ -1,17 +1,17 @@
-//! ggml's blocks to planes.
+//! Conversion of ggml blocks to planes.
 
 use half::f16;
 
 use super::ggml::Parts;
 use super::{Layout, ROW_GROUP, SUPER_BLOCK};
 
-/// Bytes of one of ggml's blocks, and the elements it holds. `None` for layouts whose rows are plain numbers, and for our own.
+/// Bytes and elements of a ggml block. `None` for layouts that ggml does not have.
 pub fn block_size(layout: Layout) -> Option<(usize, usize)> {
     let elements = layout.plane_units().iter().map(|unit| unit.cols).max()?;
     Some((layout.spec().ggml.as_ref()?.bytes, elements))
 }
 
-/// The first of some blocks whose 16-bit scale is infinite or no number, which no quantiser writes.
+/// Index of the first block with a 16-bit scale that is not finite; no quantiser writes such a scale.
 pub fn first_not_finite(layout: Layout, blocks: &[u8]) -> Option<usize> {
     let ggml = layout.spec().ggml.as_ref()?;
     let finite = |block: &[u8], at: usize| f16::from_le_bytes([block[at], block[at + 1]]).is_finite();

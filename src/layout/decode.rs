@@ -4,7 +4,7 @@ use half::f16;
 
 use super::{BLOCK, ROW_GROUP, SUPER_BLOCK};
 
-/// Which block of a matrix.
+/// Position of a block in a matrix.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
     /// Row of the matrix.
@@ -19,12 +19,12 @@ pub struct At {
 pub type Decode = fn(&[&[u8]], At) -> [f32; BLOCK];
 
 impl At {
-    /// Counted over all rows.
+    /// Index of the block over all rows.
     fn index(self) -> usize {
         self.row * self.blocks + self.block
     }
 
-    /// Where four rows lie side by side and `width` blocks of a row share an entry.
+    /// Index of an entry in a plane that interleaves four rows and has one entry for `width` blocks of a row.
     fn interleaved(self, width: usize) -> usize {
         let entries = self.blocks.div_ceil(width);
         (self.row / ROW_GROUP * entries + self.block / width) * ROW_GROUP + self.row % ROW_GROUP

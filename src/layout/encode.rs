@@ -5,9 +5,9 @@ use half::f16;
 
 use super::{BLOCK, WIDE_BLOCK, scale_search};
 
-/// A number that cannot be stored, or the scale made of it, and why.
+/// A number or scale that cannot be stored, and the reason.
 pub type Fault = (f32, &'static str);
-/// Appends the bytes of the numbers that share a scale, of which the last in a row may be half as many, and says their scale.
+/// Appends the bytes of the numbers that share a scale and returns the scale. The last block of a row may have half as many numbers.
 pub type Encode = fn(&[f32], &mut Vec<u8>) -> Result<f16, Fault>;
 
 const TOO_LARGE: &str = "is too large for the 16-bit floats of this layout (try f32)";

@@ -1,4 +1,4 @@
-//! How a tensor's numbers lie in memory, in the package and on the GPU alike.
+//! Memory layouts of tensors, in packages and on the GPU.
 //!
 //! A matrix `[rows, cols]` is `y = W x` with `W` row-major. Its rows are padded with zeros to a multiple of [`ROW_GROUP`],
 //! its columns to a multiple of [`BLOCK`], and it is cut into planes, so that neighbouring GPU lanes read neighbouring
@@ -29,38 +29,38 @@ pub const ROW_GROUP: usize = 4;
 /// Every plane starts at a multiple of this many bytes in the package.
 pub const PLANE_ALIGNMENT: u64 = 256;
 
-/// What a plane holds.
+/// Contents of a plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PlaneKind {
     /// The numbers themselves.
     Values,
-    /// Small integers, worth something only with their scales.
+    /// Small integers, to be multiplied by their scales.
     Quants,
     /// The upper bits of small integers whose lower four are among the quants.
     HighBits,
-    /// What a block's integers are multiplied by, four rows side by side.
+    /// Factors of the integers of each block, interleaved for four rows.
     Scales,
-    /// What the scales of eight blocks are multiplied by, four rows side by side.
+    /// Factors of the scales of eight blocks, interleaved for four rows.
     SuperScales,
 }
 
-/// What a plane holds for each row and some columns.
+/// Unit of a plane: its data for one row and some columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneUnit {
-    /// What it holds.
+    /// Contents.
     pub kind: PlaneKind,
-    /// The columns.
+    /// Columns of a unit.
     pub cols: usize,
-    /// Its bytes.
+    /// Bytes of a unit.
     pub bytes: usize,
-    /// `None` where rows lie behind one another; else the bytes of the pieces of which [`ROW_GROUP`] rows lie side by side.
+    /// Bytes of the pieces that are interleaved for [`ROW_GROUP`] rows; `None` if rows are stored one after the other.
     pub interleaved: Option<usize>,
 }
 
 /// One plane of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneSpec {
-    /// What it holds.
+    /// Contents.
     pub kind: PlaneKind,
     /// Its size.
     pub bytes: u64,
@@ -99,7 +99,7 @@ impl Layout {
         }
         all
     };
-    /// The layouts that numbers can be brought into; the others only ever come out of a file, bit by bit.
+    /// The layouts with an encoder; the others are only read from files, bit by bit.
     pub fn from_numbers() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|layout| layout.spec().encode.is_some())
     }
@@ -114,17 +114,17 @@ impl Layout {
         self.spec().name
     }
 
-    /// The layout that holds this type of ggml's bit by bit, by its number in GGUF files.
+    /// The layout that keeps a ggml type bit by bit, by the type's number in GGUF files.
     pub fn from_ggml(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|layout| layout.spec().ggml.as_ref().is_some_and(|ggml| ggml.number == number))
     }
 
-    /// Whether blocks of 32 have integer scales, with a scale of their own for each 256.
+    /// Returns true if blocks of 32 have integer scales, and super-blocks of 256 have a scale for those.
     pub fn is_k_quant(self) -> bool {
         self.plane_units().iter().any(|unit| unit.kind == PlaneKind::SuperScales)
     }
 
-    /// What the planes hold, in package order.
+    /// Contents of the planes, in package order.
     pub fn plane_units(self) -> &'static [PlaneUnit] {
         self.spec().planes
     }
@@ -140,7 +140,7 @@ impl Layout {
             return None;
         }
         let rows = (shape.rows as u64).checked_next_multiple_of(ROW_GROUP as u64)?;
-        // Whatever a plane takes for each element, their number has to be one.
+        // The number of elements must not overflow, even if a plane has less than a byte for each.
         rows.checked_mul((shape.cols as u64).checked_next_multiple_of(SUPER_BLOCK as u64)?)?;
         let plane = |unit: &PlaneUnit| {
             let units = rows * (shape.cols as u64).div_ceil(unit.cols as u64);
@@ -149,7 +149,7 @@ impl Layout {
         self.plane_units().iter().map(plane).collect()
     }
 
-    /// Whether numbers are small integers with scales.
+    /// Returns true if numbers are small integers with scales.
     pub fn is_quantised(self) -> bool {
         self.plane_units()[0].kind != PlaneKind::Values
     }

@@ -1,4 +1,4 @@
-//! Numbers to planes and back, as the table of layouts says.
+//! Encoding of numbers to planes, and decoding.
 
 use half::f16;
 
@@ -6,21 +6,21 @@ use super::decode::At;
 use super::{BLOCK, Layout, MatrixShape, ROW_GROUP};
 use crate::error::{Error, Result};
 
-/// Why a number cannot be stored.
+/// A number that cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unstorable {
     /// Row within the rows given.
     pub row: usize,
-    /// First column of the block it was met in.
+    /// First column of its block.
     pub col: usize,
-    /// The number, or the scale made of it.
+    /// The number, or the scale computed from it.
     pub value: f32,
-    /// What is wrong with it.
+    /// Description of the fault.
     pub reason: &'static str,
 }
 
 const NOT_FINITE: &str = "is not a finite number";
-const ONLY_FROM_FILES: &str = "cannot be brought into this layout, which is only ever read from a file";
+const ONLY_FROM_FILES: &str = "cannot be stored in this layout, which is only read from files";
 
 /// Appends whole rows to the planes of a matrix `cols` wide. The number of rows must be a multiple of [`ROW_GROUP`] in every
 /// call but the last, which completes the group with zeros.

@@ -18,7 +18,7 @@ const ROUND: f32 = 12_582_912.0;
 pub(super) fn q4(block: &[f32; WIDE_BLOCK]) -> Option<(f16, [u8; WIDE_BLOCK])> {
     let largest = block.iter().fold(0.0f32, |max, &x| if max.abs() < x.abs() { x } else { max });
     let none = (f16::ZERO, [8; WIDE_BLOCK]);
-    // What an f16 would scale to nothing; its reciprocal might be infinite.
+    // Too small for an f16 scale; its reciprocal might be infinite.
     if f16::from_f32(largest / 8.0) == f16::ZERO {
         return Some(none);
     }

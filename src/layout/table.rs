@@ -15,20 +15,20 @@ pub enum Layout {
     F16,
     /// `quants`: `i8 [rows_padded][cols_padded]`; `scales`: `f16 [rows_padded / 4][cols_padded / 32][4]`.
     Q8_0,
-    /// As ggml's: `x = d * scale * (q - 32)`. `quants` as in [`Layout::Q4K`]; `high_bits`: 8 bytes for each row and block, byte `i`
+    /// Same as ggml: `x = d * scale * (q - 32)`. `quants` as in [`Layout::Q4K`]; `high_bits`: 8 bytes for each row and block, byte `i`
     /// of the first four holding the upper two bits of element `4j + i` in bits `2j` and `2j + 1`, of the last four those of
     /// element `16 + 4j + i`; `scales`: `i8 [rows_padded / 4][cols / 32][4][2]`, one for each 16 elements;
     /// `super_scales`: `f16 d [rows_padded / 4][cols / 256][4]`.
     Q6K,
-    /// As [`Layout::Q4K`] with a fifth bit in `high_bits`: 4 bytes for each row and block, byte `i` holding that of element
+    /// Same as [`Layout::Q4K`] with a fifth bit in `high_bits`: 4 bytes for each row and block, byte `i` holding that of element
     /// `4j + i` in bit `j`.
     Q5K,
-    /// As ggml's: `x = scale * (q - 16)`. `quants` and `scales` as in [`Layout::Q4_0`], `high_bits` as in [`Layout::Q5K`].
+    /// Same as ggml: `x = scale * (q - 16)`. `quants` and `scales` as in [`Layout::Q4_0`], `high_bits` as in [`Layout::Q5K`].
     Q5_0,
-    /// As ggml's: `x = scale * q + min`. `quants` as in [`Layout::Q4_0`], without the 8;
+    /// Same as ggml: `x = scale * q + min`. `quants` as in [`Layout::Q4_0`], without the 8;
     /// `scales`: `f16 (scale, min) [rows_padded / 4][cols_padded / 32][4]`.
     Q4_1,
-    /// As ggml's: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
+    /// Same as ggml: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
     /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `super_scales`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
     Q4K,
     /// `quants`: 16 bytes for each row and block, byte `j` holding element `j` in its low and `16 + j` in its high nibble,
@@ -38,20 +38,20 @@ pub enum Layout {
     Q4_64,
 }
 
-/// All that the crate knows of a layout.
+/// Description of a layout.
 #[derive(Debug)]
 pub struct LayoutSpec {
-    /// Its place in the table is its number.
+    /// Its index in the table equals its number.
     pub layout: Layout,
-    /// In `model.json`, on the command line and in `shaders/layouts`.
+    /// Name in `model.json`, on the command line and in `shaders/layouts`.
     pub name: &'static str,
-    /// What the planes hold, in package order.
+    /// Contents of the planes, in package order.
     pub planes: &'static [PlaneUnit],
     /// The numbers of a block of 32 elements.
     pub decode: decode::Decode,
     /// The bytes of a block of numbers. `None` if the layout is only ever read from files, bit by bit.
     pub encode: Option<encode::Encode>,
-    /// The type of ggml's that it holds bit by bit.
+    /// The ggml type that it keeps bit by bit.
     pub ggml: Option<GgmlType>,
     /// Standard deviation of numbers whose quants are random and whose scales are 1; of ggml's blocks, as [`GgmlType::fill`] fills them.
     pub deviation: f64,
@@ -60,13 +60,13 @@ pub struct LayoutSpec {
 /// How ggml stores the numbers of a layout (`ggml-common.h`).
 #[derive(Debug)]
 pub struct GgmlType {
-    /// In GGUF files.
+    /// Number in GGUF files.
     pub number: u32,
-    /// As ggml writes it.
+    /// Name of the type in ggml.
     pub name: &'static str,
     /// Bytes of a block.
     pub bytes: usize,
-    /// Where in a block its 16-bit scales are.
+    /// Offsets of the 16-bit scales in a block.
     pub scales: &'static [usize],
     /// Takes a block apart, into a part for each plane.
     pub split: fn(&[u8], &mut ggml::Parts),

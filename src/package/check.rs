@@ -1,4 +1,4 @@
-//! Reading a manifest, which may come from anywhere: whether it is consistent in itself and with the model it describes.
+//! Validation of a manifest, which may come from anywhere: it must be consistent in itself and with the model's configuration.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::families::{TensorSpec, definition};
 use crate::layout::PLANE_ALIGNMENT;
 
-/// The two fields that say whether the rest can be understood.
+/// The two fields that determine if the rest can be read.
 #[derive(Deserialize)]
 struct Header {
     format: String,
@@ -34,8 +34,8 @@ macro_rules! require {
 }
 
 impl Manifest {
-    /// Reads and checks a `model.json`. Whatever it returns can be trusted: names, shapes, sizes and offsets all agree with
-    /// one another and with the configuration.
+    /// Reads and validates a `model.json`. The result can be trusted: names, shapes, sizes and offsets agree with one another and with the
+    /// configuration.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`] with the reason; [`Error::UnsupportedArchitecture`] for a model this crate does not run.
@@ -51,7 +51,7 @@ impl Manifest {
     }
 }
 
-/// Checks everything that the types do not already promise.
+/// Checks everything that the types do not guarantee.
 fn check(manifest: &Manifest) -> Result<()> {
     manifest.config.validate(MANIFEST_FILE)?;
     chat(manifest)?;
@@ -72,7 +72,7 @@ fn chat(manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Checks names, lengths and hashes of all files; gives the length of the stream.
+/// Checks names, lengths and hashes of all files. Returns the length of the stream.
 fn files(manifest: &Manifest) -> Result<u64> {
     let mut names = HashSet::from([MANIFEST_FILE]);
     for entry in manifest.shards.iter().chain([&manifest.tokenizer]) {

@@ -1,4 +1,4 @@
-//! A package as a directory, which appears whole or not at all.
+//! A package as a directory, written atomically.
 
 use std::fs;
 use std::io;
@@ -27,7 +27,7 @@ impl DirectorySink {
         Ok(Self { target: target.to_path_buf(), partial, published: false })
     }
 
-    /// Puts the finished directory in place of `target`, which comes back if that fails.
+    /// Replaces `target` by the finished directory; restores it if that fails.
     fn replace(&self) -> Result<()> {
         refuse_foreign(&self.target)?;
         let fail = |e: io::Error| Error::io(self.target.display(), &e);
@@ -60,7 +60,7 @@ impl PackageSink for DirectorySink {
 impl Drop for DirectorySink {
     fn drop(&mut self) {
         if !self.published {
-            // Nobody is left to hear of a failure, and whoever dropped us has an error of their own.
+            // A failure cannot be reported here, and the caller already has an error.
             let _ = fs::remove_dir_all(&self.partial);
         }
     }
@@ -108,7 +108,7 @@ fn refuse_foreign(target: &Path) -> Result<()> {
     }
 }
 
-/// The files of the package that `directory` holds, of whatever version; `None` if it holds none.
+/// The files of the package in `directory`, of any version; `None` if there is no package.
 fn package_files(directory: &Path) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Outline {

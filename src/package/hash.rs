@@ -1,4 +1,4 @@
-//! SHA-256 as the manifest spells it.
+//! SHA-256 in hexadecimal, as in manifests.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether `text` is what [`sha256_hex`] could have written.
+/// Returns true if `text` has the format of [`sha256_hex`].
 pub(crate) fn is_sha256_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,4 +1,4 @@
-//! `model.json`: what a package holds and where.
+//! `model.json`: the contents of a package, and their places.
 //!
 //! The shards, put end to end, are one stream of bytes; planes lie anywhere in it and may cross from one shard into the next.
 
@@ -16,9 +16,9 @@ use crate::sampling::SamplingDefaults;
 pub const MANIFEST_FILE: &str = crate::error::MANIFEST_FILE;
 /// File name of the tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
-/// What `format` says.
+/// Value of `format`.
 pub const FORMAT: &str = "ocelli";
-/// What `version` says.
+/// Value of `version`.
 pub const VERSION: u32 = 1;
 /// Most bytes in one shard.
 pub const MAX_SHARD_BYTES: u64 = 32 << 20;
@@ -39,14 +39,14 @@ pub struct Manifest {
     /// Licence of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// Where the weights come from.
+    /// Source of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Layout of the projection matrices; single tensors may differ.
     pub quantization: Layout,
     /// The model.
     pub config: ModelConfig,
-    /// How a conversation becomes tokens.
+    /// Conversion of conversations to tokens.
     pub chat: ChatSettings,
     /// The tokenizer file.
     pub tokenizer: FileEntry,
@@ -56,12 +56,12 @@ pub struct Manifest {
     pub shards: Vec<FileEntry>,
 }
 
-/// How a conversation becomes tokens.
+/// Conversion of conversations to tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatSettings {
     /// Name of the layout, such as `mistral-v13`.
     pub template: String,
-    /// Whether the checkpoint has a template of its own that is of none of the family's layouts, so that this one is a guess.
+    /// True if the checkpoint's own template matches none of the family's layouts, so that this one is a guess.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub template_is_assumed: bool,
     /// System message of a conversation that has none.
@@ -75,7 +75,7 @@ pub struct ChatSettings {
     /// Token that fills unused places.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad_token_id: Option<u32>,
-    /// How the tokens of an answer are chosen where a request does not say.
+    /// Sampling options for requests that set none.
     #[serde(default, skip_serializing_if = "SamplingDefaults::are_none")]
     pub sampling: SamplingDefaults,
 }
@@ -126,14 +126,14 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     /// Number format and byte order.
     pub layout: Layout,
-    /// The layout whose numbers were rounded a second time to make it; absent where floats were, or nothing was changed.
+    /// The source's quantised layout, if its numbers were rounded a second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requantized_from: Option<Layout>,
-    /// Where its planes are, in the order of [`Layout::planes`].
+    /// Places of its planes, in the order of [`Layout::planes`].
     pub planes: Vec<PlaneEntry>,
 }
 
-/// Where a plane is.
+/// The place of a plane in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaneEntry {
     /// First byte in the stream; a multiple of [`PLANE_ALIGNMENT`](crate::layout::PLANE_ALIGNMENT).
@@ -142,7 +142,7 @@ pub struct PlaneEntry {
     pub bytes: u64,
 }
 
-/// A piece of a shard that belongs into a plane. All four numbers of bytes are multiples of 4.
+/// A range of a shard that belongs to a plane. Offsets and lengths are multiples of 4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardWrite {
     /// Index in [`Manifest::tensors`].
@@ -156,7 +156,7 @@ pub struct ShardWrite {
 }
 
 impl Manifest {
-    /// Of a package without files yet.
+    /// The manifest of a package without files yet.
     pub fn draft(name: String, quantization: Layout, config: ModelConfig, chat: ChatSettings) -> Self {
         Self {
             format: FORMAT.into(),
@@ -196,7 +196,7 @@ impl Manifest {
         start..start + self.shards.get(index).map_or(0, |shard| shard.bytes)
     }
 
-    /// Where the bytes of shard `index` belong.
+    /// The destinations of the bytes of shard `index`.
     pub fn writes_for_shard(&self, index: usize) -> impl Iterator<Item = ShardWrite> + '_ {
         let shard = self.shard_range(index);
         let planes = self.tensors.iter().enumerate().flat_map(|(tensor, entry)| {

@@ -1,4 +1,4 @@
-//! Reading a package: the manifest, then shards whose hashes are checked before anybody sees their bytes.
+//! Reading a package: the manifest, then shards, whose hashes are checked before their bytes are used.
 
 use super::manifest::{FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest};
 use super::source::{ByteSource, FileSet, read_whole};

@@ -20,7 +20,7 @@ pub(super) struct ResumeState {
     fingerprint: String,
     /// The size of a full shard.
     pub(super) shard_bytes: usize,
-    /// Whether the weights of the head equal those of the embedding; `None` until that was compared.
+    /// True if the weights of the head equal those of the embedding; `None` until they were compared.
     pub(super) tied_head: Option<bool>,
     /// Stored shards.
     pub(super) shards: Vec<FileEntry>,

@@ -1,5 +1,5 @@
-//! How the tensors of a package become buffers: matrices with the same inputs are fused, and whatever exceeds the largest binding is
-//! split into shards of rows. Pure arithmetic: what is allocated and what a memory plan counts come from here.
+//! Buffers of a package's tensors: matrices with the same inputs are fused, and tensors larger than a binding are split into shards of rows.
+//! Allocations and memory plans both use this arithmetic.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use crate::families::tensor_spec::TensorSpec;
 use crate::layout::{Layout, MatrixShape, ROW_GROUP};
 use crate::weights::RowShard;
 
-/// Shards have a multiple of this many rows where they can: a tile of the products, and 256 bytes of a bias.
+/// Shards have a multiple of this many rows if possible: a tile of the products, and 256 bytes of a bias.
 const TILE_ROWS: usize = 64;
 
 /// A tensor, or several stacked by rows, and its buffers.
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) name: String,
-    /// The name that it is asked for by: that of the fused matrix which it is, or a part of.
+    /// Its name in the [`WeightStore`](crate::weights::WeightStore): that of the fused matrix, if it belongs to one.
     pub(crate) key: String,
     /// Indices in [`Manifest::tensors`], in order of their rows.
     pub(crate) tensors: Vec<usize>,
@@ -25,7 +25,7 @@ pub(crate) struct Placed {
     pub(crate) shape: Option<MatrixShape>,
     /// Bytes of each plane.
     pub(crate) shards: Vec<RowShard<u64>>,
-    /// Whether it is a vector that products of few rows read beside their inputs.
+    /// True for a vector that matvec kernels read beside their inputs.
     pub(crate) beside_inputs: bool,
 }
 
@@ -44,7 +44,7 @@ pub fn rows_of_shard(layout: Layout, shape: MatrixShape, limit: u64) -> Option<u
     Some(if tiled <= most { tiled } else { even } * ROW_GROUP)
 }
 
-/// Where tensors go, in the order of `specs`. Parts of a fused matrix whose layouts differ stay apart.
+/// The buffers of tensors, in the order of `specs`. Parts of a fused matrix with different layouts stay separate.
 ///
 /// # Errors
 /// [`Error::LimitsTooSmall`] if a buffer of `limit` bytes cannot hold [`ROW_GROUP`] rows of a matrix.
@@ -96,7 +96,7 @@ fn split(manifest: &Manifest, name: &str, key: &str, tensors: Vec<usize>, limit:
     Ok(Placed { name, key, tensors, layout, shape: Some(shape), shards, beside_inputs })
 }
 
-/// Whether the rows of matrices can follow one another in the same planes.
+/// Returns true if the rows of the matrices can follow one another in the same planes.
 fn fusible(manifest: &Manifest, parts: &[usize]) -> bool {
     let tensors: Vec<&TensorEntry> = parts.iter().map(|&i| &manifest.tensors[i]).collect();
     let alike = |a: &TensorEntry, b: &TensorEntry| a.layout == b.layout && a.shape.get(1) == b.shape.get(1);

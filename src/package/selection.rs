@@ -1,4 +1,4 @@
-//! Which tensors of a package belong together, by the roles that its family gives them.
+//! Groups of tensors that are loaded together, by their roles.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use crate::families::{Role, TensorSpec, definition};
 use crate::gpu::Purpose;
 
 impl Selection {
-    /// The decoder.
+    /// The tensors of the decoder.
     pub fn text(manifest: &Manifest) -> Self {
         let tensors = definition(&manifest.config).tensors().filter(|spec| spec.role.is_text());
         Self { tensors: tensors.collect(), purpose: Purpose::TextWeights }
     }
 
-    /// Each stage of the picture side ([`Role::Vision`]); none for a model that reads no pictures.
+    /// The tensors of each stage of the vision tower ([`Role::Vision`]); empty for a model without one.
     pub fn stages(manifest: &Manifest) -> Vec<Self> {
         let mut stages: Vec<Self> = Vec::new();
         for spec in definition(&manifest.config).tensors() {
@@ -28,7 +28,7 @@ impl Selection {
     }
 }
 
-/// The tensors of a package, each with what its family says about it.
+/// The tensors of a package, each with its family's specification.
 pub fn tensors_with_specs(manifest: &Manifest) -> impl Iterator<Item = (TensorSpec, &TensorEntry)> {
     let entries: HashMap<&str, &TensorEntry> =
         manifest.tensors.iter().map(|entry| (entry.name.as_str(), entry)).collect();

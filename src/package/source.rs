@@ -1,4 +1,4 @@
-//! Where bytes come from: a file, memory, or in a browser a URL or the cache.
+//! Sources of bytes: a file, memory, or in a browser a URL or the cache.
 //!
 //! The traits are asynchronous because a browser cannot wait; natively every future is ready at once.
 
@@ -10,21 +10,21 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// A file of known length, read in ranges. What fails is an [`Error::Io`].
+/// A file of known length, read in ranges. Failures are [`Error::Io`].
 #[allow(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait ByteSource {
-    /// The name that errors show.
+    /// Name for errors.
     fn name(&self) -> &str;
 
     /// Length in bytes.
     async fn len(&self) -> Result<u64>;
 
-    /// The bytes of `range`, all of them: one that ends past the end fails.
+    /// All bytes of `range`; fails if it ends past the end.
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>>;
 }
 
-/// Files by name: a directory, a URL's, a cache's. What fails is an [`Error::Io`].
+/// Files by name: a directory, a URL's, a cache's. Failures are [`Error::Io`].
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait FileSet {
     /// One of the files.

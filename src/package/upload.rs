@@ -1,4 +1,4 @@
-//! Shards to GPU buffers: every byte goes straight to its place, in whatever order shards come.
+//! Upload of shards to GPU buffers, in any order. Every byte is written directly to its place.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -66,13 +66,13 @@ fn lane_layout_of(placed: &Placed, class: DeviceClass) -> LaneLayout {
 /// A plane of a placed tensor: its buffers, each with the byte it begins at.
 type Segments = Rc<[(u64, Buffer)]>;
 
-/// Where a plane's bytes go.
+/// Destination of a plane's bytes.
 #[derive(Debug, Clone)]
 struct Place {
     segments: Segments,
-    /// Where in them the plane begins.
+    /// Start of the plane in them.
     offset: u64,
-    /// Of a vector's numbers.
+    /// Lane layout of a vector's numbers.
     lane_layout: LaneLayout,
 }
 
@@ -81,7 +81,7 @@ struct Place {
 pub struct Selection {
     /// The tensors.
     pub tensors: Vec<TensorSpec>,
-    /// What their memory is counted as.
+    /// Purpose in the memory ledger.
     pub purpose: Purpose,
 }
 
@@ -92,7 +92,7 @@ pub struct Uploader {
     /// By tensor and plane; empty for tensors that are not selected.
     places: Vec<Vec<Place>>,
     store: WeightStore,
-    /// Of each shard of the package, whether it is still to come.
+    /// For each shard of the package, whether it is still needed.
     pending: Vec<bool>,
 }
 
@@ -107,7 +107,7 @@ impl Uploader {
         }
     }
 
-    /// Allocates what is selected.
+    /// Allocates the selected tensors.
     ///
     /// # Errors
     /// [`Error::LimitsTooSmall`] if not even four rows of a matrix fit a binding, [`Error::OutOfMemory`].
@@ -141,12 +141,12 @@ impl Uploader {
         Ok(())
     }
 
-    /// The shards of the package that hold something selected and have not come yet, in order.
+    /// Indices of the shards that hold selected tensors and were not pushed yet.
     pub fn pending(&self) -> Vec<usize> {
         (0..self.pending.len()).filter(|&index| self.pending[index]).collect()
     }
 
-    /// Writes what one shard holds of the selected weights to its place. The shard's hash must have been checked.
+    /// Writes the selected weights in a shard to their buffers. The shard's hash must have been checked.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`] for a shard that is not in the manifest or of another length.
@@ -166,7 +166,7 @@ impl Uploader {
         Ok(())
     }
 
-    /// The filled weights; [`Error::InvalidPackage`] if a shard never came, or what the device complained about meanwhile.
+    /// The filled weights; [`Error::InvalidPackage`] if a shard is missing, or an error of the device.
     pub fn finish(self, manifest: &Manifest) -> Result<WeightStore> {
         if let Some(index) = self.pending.iter().position(|&pending| pending) {
             return Err(Error::package(&manifest.shards[index].file, "the shard was never loaded"));
@@ -177,7 +177,7 @@ impl Uploader {
 }
 
 impl Place {
-    /// Writes `bytes` at `offset` of the plane, in pieces where they cross from one buffer into the next.
+    /// Writes `bytes` at `offset` of the plane, in pieces if they cross from one buffer into the next.
     fn write(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
         if self.lane_layout != LaneLayout::NATURAL {
             return self.write_ordered(gpu, offset, bytes);
@@ -185,7 +185,7 @@ impl Place {
         self.write_natural(gpu, offset, bytes)
     }
 
-    /// As [`Self::write`], of numbers that are not to be in their natural order.
+    /// Writes numbers that have a lane layout.
     fn write_ordered(&self, gpu: &Gpu, offset: u64, bytes: &[u8]) -> Result<()> {
         let number = size_of::<f32>();
         let (group, place) =
@@ -198,7 +198,7 @@ impl Place {
             }
             return self.write_natural(gpu, offset, &arranged);
         }
-        // Where a shard ends within a group. Shards end between numbers.
+        // The shard ends within a group. Shards end between numbers.
         let at = |index: usize| place(offset as usize + index * number) as u64;
         bytes.chunks(number).enumerate().try_for_each(|(index, four)| self.write_natural(gpu, at(index), four))
     }

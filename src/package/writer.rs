@@ -1,41 +1,41 @@
-//! Writing a package: tensors go in one after the other, shards come out as soon as they are full.
+//! Writing a package, tensor by tensor. Shards are stored as soon as they are full.
 //!
-//! At most one shard, and the small planes of one tensor, are in memory. Where the sink keeps checkpoints, each shard is followed
-//! by one, and of the small planes only what came since the last: an interrupted import goes on at the very row.
+//! At most one shard, and the small planes of one tensor, are in memory. A resumable sink gets a checkpoint after each shard, and the small
+//! planes are stored as parts, so that an interrupted import resumes at the row it had reached.
 
 use super::manifest::{FileEntry, MANIFEST_FILE, MAX_SHARD_BYTES, Manifest, PlaneEntry, TOKENIZER_FILE, TensorEntry};
 use super::resume::{OpenTensor, ResumeState};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, PLANE_ALIGNMENT, ROW_GROUP};
 
-/// Where the files of a package go: a directory, a browser's cache. What fails is an [`Error::Io`].
+/// Destination of a package's files: a directory, a browser's cache. Failures are [`Error::Io`].
 #[allow(async_fn_in_trait, reason = "a browser's futures are not Send, so there is no bound to promise")]
 pub trait PackageSink {
-    /// Whether it keeps checkpoints and parts over an interruption. If so, it has all of the methods below.
+    /// True if checkpoints and parts survive an interruption. Then all methods below must be implemented.
     const RESUMABLE: bool = false;
 
-    /// Stores a file. It is not to be seen as part of a package before [`Self::publish`].
+    /// Stores a file. It is not visible as part of a package before [`Self::publish`].
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()>;
 
-    /// Makes everything stored one package, and forgets checkpoint and parts. Called once, after the last [`Self::put`].
+    /// Publishes all stored files as one package, and removes checkpoint and parts. Called once, after the last [`Self::put`].
     async fn publish(&mut self) -> Result<()>;
 
-    /// Keeps bytes that are not yet in a shard.
+    /// Stores bytes that are not yet in a shard.
     async fn put_part(&mut self, _part: &str, _bytes: &[u8]) -> Result<()> {
         Ok(())
     }
 
-    /// Bytes that were kept, if they still are.
+    /// A stored part, if it still exists.
     async fn get_part(&mut self, _part: &str) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
-    /// Keeps a checkpoint in place of the one before. Parts that it does not name among `parts` are needed no more.
+    /// Replaces the checkpoint. Parts that are not in `parts` are no longer needed.
     async fn put_checkpoint(&mut self, _checkpoint: Vec<u8>, _parts: &[&str]) -> Result<()> {
         Ok(())
     }
 
-    /// The last checkpoint, if all shards it names are still stored.
+    /// The last checkpoint, if all its shards are still stored.
     async fn get_checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
@@ -45,17 +45,17 @@ pub trait PackageSink {
 #[derive(Debug)]
 pub struct PackageWriter<S> {
     sink: S,
-    /// What is stored, and the tensor being written.
+    /// The stored files, and the tensor being written.
     state: ResumeState,
-    /// The part of the stream that is in no file yet.
+    /// Bytes of the stream that are in no file yet.
     shard: Vec<u8>,
     /// Length of the stream so far.
     written: u64,
-    /// What there is of the open tensor's other planes, beyond what was kept as parts.
+    /// Bytes of the open tensor's other planes that are not stored as parts.
     waiting: Vec<Vec<u8>>,
-    /// Whether a shard was stored since the last checkpoint.
+    /// True if a shard was stored since the last checkpoint.
     unsaved: bool,
-    /// Whether the open tensor is one that an interrupted import had begun.
+    /// True if the open tensor was begun by the interrupted import.
     resumed: bool,
 }
 
@@ -73,7 +73,7 @@ impl<S: PackageSink> PackageWriter<S> {
         Self { sink, state, shard, written: 0, waiting, unsaved: false, resumed: false }
     }
 
-    /// Goes on from the sink's checkpoint, if there is one with this fingerprint and all of its parts are whole; else starts anew.
+    /// Resumes from the sink's checkpoint, if it has this fingerprint and all its parts are intact; else starts from the beginning.
     pub(crate) async fn resume(&mut self, fingerprint: String) -> Result<()> {
         self.state = ResumeState::new(fingerprint, self.state.shard_bytes);
         if !S::RESUMABLE {
@@ -99,25 +99,25 @@ impl<S: PackageSink> PackageWriter<S> {
         Ok(())
     }
 
-    /// Tensors that are complete.
+    /// Number of complete tensors.
     pub(crate) fn complete(&self) -> usize {
         self.state.tensors.len()
     }
 
-    /// Whether the weights say that the head is the embedding, if [`Self::set_tied_head`] was told.
+    /// The value of [`Self::set_tied_head`], if it was called.
     pub(crate) fn tied_head(&self) -> Option<bool> {
         self.state.tied_head
     }
 
-    /// Keeps an answer that took much reading.
+    /// Stores whether the head equals the embedding, because finding out reads both.
     pub(crate) async fn set_tied_head(&mut self, tied: bool) -> Result<()> {
         self.state.tied_head = Some(tied);
         self.unsaved = true;
         self.save().await
     }
 
-    /// Starts a tensor; the one before must have ended. Gives the number of its rows, of a vector its elements, that are there
-    /// already: none, but in an import that goes on; [`Error::Internal`] if such a tensor has no such layout; [`Error::Io`].
+    /// Starts a tensor; the one before must have ended. Returns the number of rows (elements of a vector) that are already written, which is 0
+    /// except in a resumed import. Fails with [`Error::Internal`] if the tensor cannot have this layout, or [`Error::Io`].
     pub async fn begin(&mut self, name: &str, shape: &[usize], layout: Layout) -> Result<usize> {
         let wrong = || Error::Internal { detail: format!("tensor {name} {shape:?} cannot be written as {layout}") };
         let planes = layout.planes(shape).ok_or_else(wrong)?;
@@ -138,7 +138,7 @@ impl<S: PackageSink> PackageWriter<S> {
         Ok(0)
     }
 
-    /// Notes that the open tensor was quantised before, in another layout.
+    /// Records that the source of the open tensor was quantised in another layout.
     pub fn requantized_from(&mut self, layout: Layout) {
         if let Some(open) = &mut self.state.open {
             open.entry.requantized_from = Some(layout);
@@ -178,7 +178,7 @@ impl<S: PackageSink> PackageWriter<S> {
             place.offset = self.align().await?;
             for part in parts {
                 let bytes = self.sink.get_part(&part.file).await?.filter(|bytes| part.verify(bytes).is_ok());
-                let gone = || Error::Io { path: part.file.clone(), reason: "what was kept aside is not there".into() };
+                let gone = || Error::Io { path: part.file.clone(), reason: "a stored part is missing".into() };
                 self.push(&bytes.ok_or_else(gone)?).await?;
             }
             self.push(plane).await?;
@@ -203,7 +203,7 @@ impl<S: PackageSink> PackageWriter<S> {
         Ok(manifest)
     }
 
-    /// Fills up to where a plane may start; gives that place.
+    /// Pads the stream to the alignment of planes. Returns its length.
     async fn align(&mut self) -> Result<u64> {
         let padding = self.written.next_multiple_of(PLANE_ALIGNMENT) - self.written;
         self.push(&[0; PLANE_ALIGNMENT as usize][..padding as usize]).await?;
@@ -227,7 +227,7 @@ impl<S: PackageSink> PackageWriter<S> {
         Ok(())
     }
 
-    /// Hands the bytes at hand over as a shard.
+    /// Stores the current bytes as a shard.
     async fn cut(&mut self) -> Result<()> {
         if self.shard.is_empty() {
             return Ok(());
@@ -240,7 +240,7 @@ impl<S: PackageSink> PackageWriter<S> {
         Ok(())
     }
 
-    /// Keeps a checkpoint if a shard was stored since the last, and before it what it needs.
+    /// Stores a checkpoint, and before it the parts it needs, if a shard was stored since the last one.
     async fn save(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.unsaved) || !S::RESUMABLE {
             return Ok(());
@@ -273,7 +273,7 @@ impl<S: PackageSink> PackageWriter<S> {
     }
 }
 
-/// Keeps bytes as the next part; nothing if there are none.
+/// Stores bytes as the next part; does nothing if there are none.
 async fn keep<S: PackageSink>(sink: &mut S, next: &mut u64, bytes: &[u8]) -> Result<Option<FileEntry>> {
     if bytes.is_empty() {
         return Ok(None);
@@ -290,15 +290,15 @@ fn rows_in(shape: &[usize], plane_bytes: u64, there: u64) -> usize {
     let Some(&rows) = shape.first() else { return 0 };
     let stored = if shape.len() == 1 { rows } else { rows.next_multiple_of(ROW_GROUP) };
     let row_bytes = (plane_bytes / stored.max(1) as u64).max(1);
-    // No more than `rows`, which is a usize.
+    // At most `rows`, which is a usize.
     (there / row_bytes).min(rows as u64) as usize
 }
 
-/// An empty buffer of that capacity, if it can be had: growing to it would take twice as much.
+/// An empty buffer with that capacity, if it can be reserved: growing to it would take twice as much memory.
 fn room_for(bytes: u64) -> Vec<u8> {
     let mut buffer = Vec::new();
     if let Ok(bytes) = usize::try_from(bytes) {
-        // Where it cannot be had now, what is really written will say so.
+        // If it cannot be reserved now, writing will fail later.
         let _ = buffer.try_reserve_exact(bytes);
     }
     buffer

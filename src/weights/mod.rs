@@ -1,4 +1,4 @@
-//! Weights on the GPU, by name: families make layers of them.
+//! Weights on the GPU, by name. Families build layers from them.
 
 use std::collections::HashMap;
 

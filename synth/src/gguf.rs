@@ -35,7 +35,7 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// The end of a file's name, `llama_ftype` of llama.cpp, and the type of most matrices.
+    /// The suffix of the file name, `llama_ftype` of llama.cpp, and the type of most matrices.
     fn row(self) -> (&'static str, u32, ElementType) {
         match self {
             Self::Q4KM => ("Q4_K_M", 15, ElementType::Blocks(Layout::Q4K)),
@@ -45,7 +45,7 @@ impl FileType {
         }
     }
 
-    /// The end of a file's name.
+    /// The suffix of the file name.
     pub fn name(self) -> &'static str {
         self.row().0
     }
@@ -114,7 +114,7 @@ impl GgufFile {
         kind: impl Fn(&TensorSpec) -> ElementType,
     ) -> Result<Self> {
         let (mut tensors, mut names) = (Vec::new(), HashSet::new());
-        // What is several tensors here may be one there.
+        // Several tensors of a package may be one in the file.
         for spec in specs.filter(|spec| names.insert(spec.gguf.clone().unwrap_or_else(|| spec.name.clone()))) {
             let kind = kind(&spec);
             let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
@@ -132,7 +132,7 @@ impl GgufFile {
         self.header.data_bytes()
     }
 
-    /// Writes the file, a few megabytes at a time; `advance` hears of every piece of data. Equal seeds give equal bytes.
+    /// Writes the file, a few megabytes at a time; `advance` receives the length of each piece of data. Equal seeds give equal bytes.
     ///
     /// # Errors
     /// [`Error::Io`] about `path`.
@@ -155,10 +155,10 @@ impl GgufFile {
     }
 }
 
-/// Bytes made at a time: whole blocks of every type.
+/// Bytes generated at a time: whole blocks of every type.
 const PIECE: usize = 4 * 34 * 144 * 11 * 5 * 7 * 4;
 
-/// What the bytes of a tensor are made from.
+/// Generator of a tensor's bytes.
 enum Filler {
     Plain(Palette, Dtype),
     Blocks(Layout, Scales),

@@ -7,7 +7,7 @@ use ocelli::{Error, Result};
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 
-/// What a value may be. Which width a number has is part of the format.
+/// A type of values. The width of a number is part of the format.
 pub(crate) trait Field {
     /// The type's number in the format.
     const TYPE: u32;
@@ -48,7 +48,7 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-/// A header in the making.
+/// A header under construction.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GgufHeader {
     pairs: Vec<u8>,
@@ -67,14 +67,14 @@ impl GgufHeader {
         self.pair_count += 1;
     }
 
-    /// Names the next tensor and gives its bytes. `shape` is slowest first.
+    /// Adds the next tensor and returns its size in bytes. `shape` is slowest first.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a shape or a type that the format has not.
+    /// [`Error::Internal`] for a shape or type that the format does not have.
     pub(crate) fn tensor(&mut self, name: &str, kind: ElementType, shape: &[usize]) -> Result<u64> {
         let fault = |reason: String| Error::Internal { detail: format!("tensor {name}: {reason}") };
         let bytes = kind.bytes(shape).map_err(fault)?;
-        let number = type_number(kind).ok_or_else(|| fault(format!("{kind:?} is no type of GGUF's")))?;
+        let number = type_number(kind).ok_or_else(|| fault(format!("{kind:?} is not a GGUF type")))?;
         name.put(&mut self.tensors);
         (shape.len() as u32).put(&mut self.tensors);
         for &size in shape.iter().rev() {
@@ -92,7 +92,7 @@ impl GgufHeader {
         self.data_bytes
     }
 
-    /// The header; tensors begin behind it.
+    /// The bytes of the header; tensors follow it.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend(VERSION.to_le_bytes());
@@ -105,7 +105,7 @@ impl GgufHeader {
     }
 }
 
-/// Zeros after so many bytes.
+/// Padding after that many bytes.
 pub(crate) fn padding(bytes: u64) -> usize {
     let alignment = DEFAULT_ALIGNMENT as u64;
     (bytes.next_multiple_of(alignment) - bytes) as usize

@@ -1,7 +1,7 @@
-//! Random models of a published model's exact shape or of any other, to try memory, speed and importing on without its weights.
+//! Models with random weights in the exact shape of a published model or in any other, to test memory, speed and imports.
 //!
-//! The numbers are sane: matrices keep the size of what goes through them, norms are about 1. The tokenizer really encodes.
-//! What such a model says is noise.
+//! The numbers are well scaled: matrices preserve the magnitude of their inputs, norms are about 1. The tokenizer encodes text, but answers
+//! are noise.
 
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A random package.
+//! Packages with random weights.
 
 use std::ops::ControlFlow;
 
@@ -19,10 +19,10 @@ use crate::deviation;
 use crate::random::{Palette, Random, Scales};
 use crate::tokenizer::{CONTROL, Vocabulary, chat_tokens};
 
-/// Writes a random package of that configuration, as if made of a BF16 checkpoint. Equal arguments give equal bytes.
+/// Writes a random package of that configuration, as if converted from a BF16 checkpoint. Equal arguments give equal bytes.
 ///
 /// # Errors
-/// [`Error::InvalidRequest`] for a vocabulary of a size that cannot be made up, [`Error::Io`]; [`Error::Aborted`] if `progress`
+/// [`Error::InvalidRequest`] for a vocabulary size that cannot be generated, [`Error::Io`]; [`Error::Aborted`] if `progress`
 /// breaks.
 pub async fn package<K: PackageSink>(
     name: &str,
@@ -88,7 +88,7 @@ async fn write_tensor<K: PackageSink>(
         let count = chunk.len() * cols;
         let whole = chunk.len().is_multiple_of(ROW_GROUP) && units.iter().all(|unit| cols.is_multiple_of(unit.cols));
         if !whole || layout.is_k_quant() {
-            // Padding has to be zeros: the slow way.
+            // Padding must be zeros, so the numbers are encoded.
             let mut bytes = Vec::new();
             wide.extend(random, count, &mut bytes);
             let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&x| f32::from_le_bytes(x)).collect();

@@ -1,4 +1,4 @@
-//! Random weights, fast: most bytes are random as they stand, the others come from small tables.
+//! Fast random weights: most bytes come directly from the generator, the others from small tables.
 
 use half::f16;
 use ocelli::families::TensorSpec;
@@ -61,7 +61,7 @@ impl Palette {
         Self { bytes: (0..PALETTE).flat_map(|_| bytes((normal() * deviation) as f32)).collect(), width: N }
     }
 
-    /// The gains of a norm, or what else is a vector: `f32` of about 1, or where it says how fast something fades, of about -1.
+    /// Numbers of a vector, such as the gains of a norm: `f32` of about 1, or about -1 for decay rates.
     pub(crate) fn of_vector(spec: &TensorSpec, random: &mut Random) -> Self {
         let sign = if spec.stored == Stored::LogOfRate { -1.0 } else { 1.0 };
         Self::new(random, 0.05, |x| (sign * (1.0 + x)).to_le_bytes())
@@ -82,7 +82,7 @@ impl Palette {
     }
 }
 
-/// 16-bit scales of either sign and a little apart in size.
+/// 16-bit scales of both signs and slightly different magnitudes.
 #[derive(Debug)]
 pub(crate) struct Scales(Vec<f16>);
 
@@ -102,7 +102,7 @@ impl Scales {
     }
 }
 
-/// Fills one of ggml's blocks.
+/// Fills a ggml block.
 pub(crate) fn block(layout: Layout, random: &mut Random, scales: &Scales, block: &mut [u8]) {
     random.fill(block);
     let d = scales.pick(random.next());

@@ -1,5 +1,5 @@
-//! A vocabulary of the real size that really encodes: control tokens and bytes at their real ids, the demo model's merges, and
-//! made-up words of syllables for all the rest.
+//! A vocabulary of the published size that encodes text: control tokens and bytes have their real ids, merges are those of the demo model,
+//! and the rest are invented words of syllables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// Control tokens of the real vocabulary; those without a name are numbered.
 pub(crate) const CONTROL: usize = 1000;
 const BYTES: usize = 256;
-/// Syllables between two third ones after the same pair.
+/// Step between the third syllables of successive words that share their first two.
 const STRIDE: usize = 6;
 const DEMO: &str = include_str!("../../www/models/demo/tokenizer.json");
 
@@ -32,7 +32,7 @@ struct Model {
     merges: Vec<[String; 2]>,
 }
 
-/// Ends answers where the family's own token is outside a vocabulary: as in the demo model.
+/// Token that ends answers if the family's own is outside the vocabulary: that of the demo model.
 const EOS: u32 = 2;
 
 /// The tokens of conversations that a vocabulary of `size` has.
@@ -119,7 +119,7 @@ impl Vocabulary {
             self.word(size, &[(a, b)]);
             self.word(size, &[(&format!("Ġ{a}"), b), ("Ġ", &format!("{a}{b}"))]);
         }
-        // Of three syllables some are taken from all over, then those between them.
+        // First words of three syllables spread over all combinations, then those between them.
         let count = syllables.len();
         for step in 0..count {
             let offset = STRIDE * step + STRIDE * step / count;

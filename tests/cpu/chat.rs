@@ -6,7 +6,6 @@ use ocelli::chat::{
 use ocelli::config::ImageGrid;
 use ocelli::families::definition;
 use ocelli::{Error, Result};
-use ocelli_synth::published;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -25,12 +24,12 @@ fn tokenizer() -> Tokenizer {
 }
 
 fn template() -> ChatTemplate<'static> {
-    let layout = definition(&published("ministral-3-3b").unwrap()).chat_layout("mistral-v13").unwrap();
+    let layout = definition(&ocelli_synth::published("ministral-3-3b").unwrap()).chat_layout("mistral-v13").unwrap();
     ChatTemplate { layout, bos: Some(1), default_system: None }
 }
 
 fn encode(messages: &[Message], grids: &[ImageGrid], tokenizer: &Tokenizer) -> Result<EncodedChat> {
-    let config = published("ministral-3-3b").unwrap();
+    let config = ocelli_synth::published("ministral-3-3b").unwrap();
     let rules = definition(&config).pictures().unwrap();
     let pictures: Vec<Vec<u32>> = grids.iter().map(|grid| rules.tokens(*grid)).collect();
     template().encode(messages, &pictures, tokenizer)
@@ -245,7 +244,7 @@ fn the_package_says_how_a_prompt_begins() {
     let tokenizer = tokenizer();
     let begins = |bos| ChatTemplate { bos, ..template() }.encode(&[user("a")], &[], &tokenizer).unwrap().ids[0];
     assert_eq!([begins(Some(1)), begins(Some(300)), begins(None)], [1, 300, 3]);
-    let error = definition(&published("ministral-3-3b").unwrap()).chat_layout("chatml").unwrap_err();
+    let error = definition(&ocelli_synth::published("ministral-3-3b").unwrap()).chat_layout("chatml").unwrap_err();
     assert_eq!(error.code(), "invalid-package");
     let text = error.to_string();
     assert!(["model.json", "chatml", "mistral-v13"].iter().all(|part| text.contains(part)), "{text}");

@@ -9,20 +9,16 @@ const FOREIGN: [&str; 5] = ["target", "node_modules", "dist", ".git", ".tools"];
 
 /// Folders and files that are not rewritten yet. An entry without findings fails the test too, so that the list shrinks to nothing.
 const PENDING: &[&str] = &[
-    "bin/",
+    "bin/batch/",
+    "bin/serve/",
     "shaders/",
     "src/api/",
     "src/bench/",
-    "src/checkpoint/",
     "src/config/",
     "src/engine/",
-    "src/import/",
     "src/kernels/",
     "src/layers/",
-    "src/layout/",
-    "src/package/",
     "src/reference/",
-    "synth/",
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",

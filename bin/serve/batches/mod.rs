@@ -1,4 +1,4 @@
-//! `/v1/batches`: files of requests, answered while nobody else asks. A server that was killed goes on with them when it is started again.
+//! `/v1/batches`: files of requests, answered while no other request waits. A restarted server continues them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::store::{FileObject, Object, Store, new_id};
-use crate::api;
+use crate::shared::api;
 
 mod work;
 
 pub(super) use work::work;
 
-/// The only time that a batch can be given, in words and seconds. Here none ends for being late.
+/// The only completion window, as text and in seconds. Batches do not expire here.
 const WINDOW: (&str, u64) = ("24h", 24 * 60 * 60);
 /// Requests of a batch under way at once.
 const AT_ONCE: usize = 8;
 /// Most pairs of metadata.
 const MOST_METADATA: usize = 16;
 
-/// A batch, as the API tells it.
+/// A batch object of the API.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Batch {
     id: String,
@@ -46,7 +46,7 @@ pub(super) struct Batch {
     cancelled_at: Option<u64>,
     request_counts: Counts,
     metadata: Option<Map<String, Value>>,
-    /// Of this program alone: how fast it goes.
+    /// Extension: the rate of answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     ocelli: Option<Pace>,
 }
@@ -95,13 +95,13 @@ struct NewBatch {
     metadata: Option<Map<String, Value>>,
 }
 
-/// Batches that wait, and the one under way.
+/// Waiting batches, and the active one.
 pub(super) struct Batches {
     pub(super) store: Arc<Store>,
     sender: Sender<String>,
-    /// The one under way, as it is now: it is written when its status changes.
+    /// The active batch. It is written when its status changes.
     current: Mutex<Option<Batch>>,
-    /// End its requests under way.
+    /// Ends its active requests.
     requests: [Mutex<RequestControl>; AT_ONCE],
 }
 
@@ -116,7 +116,7 @@ impl Batches {
         (Self { store: Arc::new(store), sender, current: Mutex::new(None), requests: Default::default() }, receiver)
     }
 
-    /// Takes a batch in.
+    /// Creates a batch.
     pub(super) fn create(&self, body: &str) -> Result<String, Reply> {
         let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
         let asked: NewBatch = serde_json::from_str(body).map_err(|error| refuse("body", error.to_string()))?;
@@ -136,23 +136,23 @@ impl Batches {
         }
         let batch = Batch::new(asked);
         self.store.put(&batch).map_err(|error| Reply::from(&error))?;
-        // With its thread gone the server is ending, and finds the batch when it starts again.
+        // Without the thread the server is ending, and finds the batch at its next start.
         let _ = self.sender.send(batch.id.clone());
         Ok(json!(batch).to_string())
     }
 
-    /// A batch as it is now.
+    /// The current state of a batch.
     pub(super) fn get(&self, id: &str) -> Option<Batch> {
         self.current().as_ref().filter(|batch| batch.id == id).cloned().or_else(|| self.store.get(id))
     }
 
-    /// All batches as they are now, the newest first.
+    /// The current state of all batches, newest first.
     pub(super) fn all(&self) -> Vec<Batch> {
         let batches = self.store.all::<Batch>().into_iter();
         batches.map(|batch| self.get(&batch.id).unwrap_or(batch)).collect()
     }
 
-    /// Has a batch end. The requests under way are not answered.
+    /// Cancels a batch. Its active requests are not answered.
     pub(super) fn cancel(&self, id: &str) -> Result<String, Reply> {
         let mut current = self.current();
         let is_current = current.as_ref().is_some_and(|batch| batch.id == id);
@@ -171,26 +171,26 @@ impl Batches {
         kept.map(|()| json!(batch).to_string()).map_err(|error| Reply::from(&error))
     }
 
-    /// The batch under way.
+    /// The active batch.
     fn current(&self) -> MutexGuard<'_, Option<Batch>> {
         locked(&self.current)
     }
 
-    /// Makes a batch the one under way, unless it has ended.
+    /// Makes a batch the active one, unless it has ended.
     fn begin(&self, id: &str) -> bool {
         let mut current = self.current();
         *current = self.store.get(id).filter(|batch: &Batch| !batch.has_ended());
         current.is_some()
     }
 
-    /// Changes the batch under way.
+    /// Changes the active batch.
     fn update(&self, change: impl FnOnce(&mut Batch)) {
         if let Some(batch) = &mut *self.current() {
             change(batch);
         }
     }
 
-    /// Whether the batch under way is to go on.
+    /// Returns true unless the active batch was cancelled.
     fn goes_on(&self) -> bool {
         self.current().as_ref().is_some_and(|batch| batch.status == Status::InProgress)
     }

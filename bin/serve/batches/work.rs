@@ -1,4 +1,4 @@
-//! The batch under way, from its file of requests to its files of answers.
+//! Processing of the active batch.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -13,14 +13,15 @@ use ocelli::{Error, Result};
 use serde_json::json;
 
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
-use crate::api;
 use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
 use crate::serve::handler::Server;
 use crate::serve::jobs::Priority;
 use crate::serve::store::FileObject;
+use crate::shared::api;
+use crate::shared::io;
 use crate::usage::BatchBudget;
 
-/// Answers batches one after another, until the server ends. On a thread of its own.
+/// Answers batches one after another until the server ends. Runs on its own thread.
 pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
     let batches = &server.batches;
     for id in waiting {
@@ -28,7 +29,7 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
             continue;
         }
         let outcome = carry_out(server);
-        // The server that is started next goes on.
+        // The next server continues the batch.
         if server.jobs.is_stopped() {
             return;
         }
@@ -48,12 +49,12 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         }
         batch.ocelli = None;
         if let Err(error) = batches.store.put(&batch) {
-            crate::complain(&error);
+            io::complain(&error);
         }
     }
 }
 
-/// Where the answers of the batch under way go: right ones to one file, refusals and wrong lines to the other.
+/// Files of the active batch: one for answers, one for refusals and invalid lines.
 struct Outputs {
     right: Answers,
     refused: Answers,
@@ -73,7 +74,7 @@ impl Outputs {
     }
 }
 
-/// The batch under way, from its file of requests to its files of answers.
+/// Processes the active batch.
 fn carry_out(server: &Server) -> Result<()> {
     let batches = &server.batches;
     let store = &batches.store;
@@ -113,7 +114,7 @@ fn carry_out(server: &Server) -> Result<()> {
     answered
 }
 
-/// Answers all requests, several at once. What the device failed of ends the batch; answers that were under way are written.
+/// Answers all requests, several at once. A device error ends the batch; answers that complete are still written.
 fn answer_all(
     server: &Server,
     outputs: &mut Outputs,
@@ -154,10 +155,10 @@ fn answer_all(
     })
 }
 
-/// Answers one request as it would be answered outside a batch, but after all that are; `None` where the batch was cancelled meanwhile.
+/// Answers one request, with lower priority than requests outside batches; `None` if the batch was cancelled meanwhile.
 ///
 /// # Errors
-/// `aborted` when the server ends; what the device failed of.
+/// `aborted` when the server ends; errors of the device.
 fn answer(
     server: &Server,
     (batch, budget): (&Batch, Option<&BatchBudget>),
@@ -177,10 +178,10 @@ fn answer(
         let asked = server.formats.asked(work, bill.transpose()?)?;
         let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
         *locked(&server.batches.requests[place]) = reader.cancel();
-        // It may have been cancelled before that.
+        // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     });
-    // What fails then has not been answered.
+    // A request that fails then counts as unanswered.
     if outcome.is_err() && server.jobs.is_stopped() {
         return Err(Error::Aborted);
     }

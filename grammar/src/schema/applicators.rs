@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 
-use super::disjoint::{PAIRS, disjoint};
+use super::disjoint::{PAIRS, disjoint, is_of};
 use super::numbers::MOST;
 use super::{Keywords, Walk};
 use crate::error::Result;
@@ -109,19 +109,5 @@ fn unwritable(value: &Value) -> Option<String> {
         Value::Array(list) => list.iter().find_map(unwritable),
         Value::Object(map) => map.values().find_map(unwritable),
         _ => None,
-    }
-}
-
-/// Returns true if a value has a type.
-pub(super) fn is_of(value: &Value, name: &str) -> bool {
-    match (value, name) {
-        (Value::Number(number), "integer") => number.as_f64().is_some_and(|number| number.fract() == 0.0),
-        (Value::Null, "null")
-        | (Value::Bool(_), "boolean")
-        | (Value::Number(_), "number")
-        | (Value::String(_), "string")
-        | (Value::Array(_), "array")
-        | (Value::Object(_), "object") => true,
-        _ => false,
     }
 }

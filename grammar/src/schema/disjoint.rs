@@ -5,7 +5,6 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use super::Walk;
-use super::applicators::is_of;
 
 /// Limit of consecutive references and of nested alternatives.
 const DEPTH: usize = 8;
@@ -100,4 +99,18 @@ fn objects_differ(walk: &Walk<'_>, (a, b): (&Value, &Value), left: &Cell<usize>,
         (_, None) => b.get("additionalProperties") == Some(&Value::Bool(false)) && b.get("patternProperties").is_none(),
         (None, Some(_)) => false,
     })
+}
+
+/// Returns true if a value has a type.
+pub(super) fn is_of(value: &Value, name: &str) -> bool {
+    match (value, name) {
+        (Value::Number(number), "integer") => number.as_f64().is_some_and(|number| number.fract() == 0.0),
+        (Value::Null, "null")
+        | (Value::Bool(_), "boolean")
+        | (Value::Number(_), "number")
+        | (Value::String(_), "string")
+        | (Value::Array(_), "array")
+        | (Value::Object(_), "object") => true,
+        _ => false,
+    }
 }

@@ -30,17 +30,17 @@ impl<'a> Keys<'a> {
         format!("{}.{key}", self.architecture)
     }
 
-    /// What the architecture's key says; [`Error::InvalidCheckpoint`] if it is of another type; so below.
+    /// The value of an architecture's key; [`Error::InvalidCheckpoint`] if it has another type. The methods below fail in the same way.
     pub fn get<T: FromValue<'a>>(&self, key: &str) -> Result<Option<T>> {
         self.metadata.get(&self.key(key))
     }
 
-    /// What the architecture's key must say, or it is missing.
+    /// The value of a required key.
     pub fn needed<T: FromValue<'a>>(&self, key: &str) -> Result<T> {
         self.metadata.needed(&self.key(key))
     }
 
-    /// What the first of some keys that is there says.
+    /// The value of the first key that is present.
     pub fn first<T: FromValue<'a>>(&self, keys: &[&str]) -> Result<Option<T>> {
         keys.iter().find_map(|key| self.get(key).transpose()).transpose()
     }
@@ -93,7 +93,7 @@ pub fn text_config(files: &GgufFiles<'_>, pairs: RopePairs) -> Result<TextConfig
     })
 }
 
-/// What would make another network of the same keys.
+/// Refuses variants of the network that use the same keys.
 fn refuse_variants(keys: &Keys<'_>, context: usize) -> Result<()> {
     if let Some(window) = keys.get("attention.sliding_window")?.filter(|window| (1..context).contains(window)) {
         return Err(keys.unsupported(format!("attention.sliding_window is {window} in a context of {context}")));

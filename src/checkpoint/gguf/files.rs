@@ -1,25 +1,25 @@
-//! The headers of a model's files, as a family's reader sees them.
+//! The input of a family's reader of GGUF files.
 
 use super::metadata::{Metadata, TOKENS};
 use crate::error::{Error, Result};
 
-/// The metadata of a text model and of its vision half, and what the tensors tell besides.
+/// The metadata of a text model and of its vision half, and facts about their tensors.
 pub struct GgufFiles<'a> {
-    /// Of the text model.
+    /// Metadata of the text model.
     pub text: &'a Metadata,
-    /// Of the vision half.
+    /// Metadata of the vision half.
     pub vision: Option<&'a Metadata>,
     /// Rows of the embedding.
     pub vocab_size: usize,
-    /// What the frequencies of rope are divided by, where the file has a tensor of that. A family that knows of it names the tensor among
-    /// its [`gguf_duplicates`](crate::families::Definition::gguf_duplicates); of others the file is refused.
+    /// Divisors of the rope frequencies, if the file has a tensor of them. A family that supports them lists the tensor in
+    /// [`gguf_duplicates`](crate::families::Definition::gguf_duplicates); for other families the file is refused.
     pub rope_divisors: Option<Vec<f32>>,
-    /// Whether either file holds a tensor of this name.
+    /// Returns true if either file has a tensor of this name.
     pub has: &'a dyn Fn(&str) -> bool,
 }
 
 impl GgufFiles<'_> {
-    /// Whether the embedding is the head.
+    /// Returns true if the embedding is also the head.
     pub fn is_tied(&self) -> bool {
         !(self.has)("output.weight")
     }

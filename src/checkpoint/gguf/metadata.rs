@@ -1,4 +1,4 @@
-//! The key-value pairs of a file.
+//! The key-value pairs of a GGUF file.
 
 use std::collections::BTreeMap;
 
@@ -35,12 +35,12 @@ pub struct Metadata {
     pub values: BTreeMap<String, Value>,
 }
 
-/// What a value may be asked for as.
+/// A type that a value can be converted to.
 pub trait FromValue<'a>: Sized {
-    /// What it is called in errors.
+    /// Name of the type in errors.
     const WHAT: &'static str;
 
-    /// The value as that, if it is one.
+    /// The converted value; `None` if it has another type.
     fn from_value(value: &'a Value) -> Option<Self>;
 }
 
@@ -76,16 +76,16 @@ impl Metadata {
         Error::checkpoint(&self.file, "", reason)
     }
 
-    /// The value of a key as what is asked for; [`Error::InvalidCheckpoint`] if it is none.
+    /// The value of a key; [`Error::InvalidCheckpoint`] if it has another type.
     pub fn get<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.values.get(key) else { return Ok(None) };
         T::from_value(value).map(Some).ok_or_else(|| self.refuse(format!("{key} is not {}", T::WHAT)))
     }
 
-    /// A value without which nothing goes.
+    /// A required value.
     ///
     /// # Errors
-    /// As [`Self::get`], and if it is missing.
+    /// Fails like [`Self::get`], and if the key is missing.
     pub fn needed<'a, T: FromValue<'a>>(&'a self, key: &str) -> Result<T> {
         self.get(key)?.ok_or_else(|| self.refuse(format!("{key} is missing")))
     }

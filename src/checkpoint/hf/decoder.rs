@@ -7,16 +7,16 @@ use super::rope::decoder_rope;
 use crate::config::{LayerKind, MAX_LAYERS, TextConfig};
 use crate::error::Result;
 
-/// Reads a decoder of the type `model_type`. What the configuration may leave out, `config` has defaults for; `rope_types` are the
-/// values of `rope_type` that the family knows besides `default`: `yarn`, `llama3`. `tie_word_embeddings` is left false: it is the
-/// whole model's matter, and the weights'.
+/// Reads a decoder of the type `model_type`. `config` has defaults for optional fields; `rope_types` are the
+/// values of `rope_type` that the family supports besides `default`: `yarn`, `llama3`. `tie_word_embeddings` stays false: it belongs
+/// to the whole model's configuration, and the weights decide.
 ///
 /// # Errors
 /// [`crate::Error::UnsupportedArchitecture`] for variants that this crate does not run, [`crate::Error::InvalidCheckpoint`].
 pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) -> Result<TextConfig> {
     let unsupported = |key: &str, reason: String| config.unsupported(model_type, key, &reason);
     let size = |key: &str| config.needed(key, Fields::size);
-    // Where an explicit null asks for none even if there is a default.
+    // An explicit null means none, even if there is a default.
     let optional_size = |key: &str| config.unless_null(key).size(key);
     let (hidden_size, heads) = (size("hidden_size")?, size("num_attention_heads")?);
     let max_position_embeddings = size("max_position_embeddings")?;
@@ -56,7 +56,7 @@ fn layer_kinds(config: Fields<'_>, model_type: &str, layers: usize) -> Result<Ve
     let kinds = kinds.as_array().ok_or_else(|| config.refuse("layer_types", "is not a list"))?;
     let kind = |kind: &Value| match kind.as_str() {
         Some("full_attention") => Ok(LayerKind::FullAttention),
-        // Whoever knows of such layers reads their sizes.
+        // Families with such layers read their sizes.
         Some("linear_attention") if config.has("linear_num_value_heads") => Ok(LayerKind::DeltaNet),
         _ => Err(config.unsupported(model_type, "layer_types", &format!("holds {kind}"))),
     };

@@ -4,19 +4,19 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// An object of a JSON file, and what stands for the fields it lacks.
+/// An object of a JSON file, and defaults for its missing fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     /// The file.
     pub file: &'a str,
-    /// Where in the file the object is: empty, or a path that ends in a dot.
+    /// Path of the object in the file: empty, or ending in a dot.
     path: &'a str,
     map: Option<&'a Map<String, Value>>,
     defaults: Option<&'a Value>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `value`, found in `file` at `path`; of no value there are none.
+    /// The fields of `value`, found in `file` at `path`; no fields if there is no value.
     pub fn new(file: &'a str, path: &'a str, value: Option<&'a Value>) -> Result<Self> {
         match value.map(Value::as_object) {
             Some(None) => Err(Error::checkpoint(file, "", format!("{} is not an object", path.trim_end_matches('.')))),
@@ -24,7 +24,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// With the fields of an object where its own are absent or `null`.
+    /// Adds an object of defaults for fields that are absent or `null`.
     #[must_use]
     pub fn or(self, defaults: &'a Value) -> Self {
         Self { defaults: Some(defaults), ..self }
@@ -35,7 +35,7 @@ impl<'a> Fields<'a> {
         Self::new(self.file, path, self.get(path.trim_end_matches('.')))
     }
 
-    /// Whether there is an object.
+    /// Returns true if there is an object.
     pub fn is_there(&self) -> bool {
         self.map.is_some()
     }
@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the object itself has the field, be it `null`.
+    /// Returns true if the object itself has the field, even if it is `null`.
     pub fn has(&self, key: &str) -> bool {
         self.map.is_some_and(|map| map.contains_key(key))
     }
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
         own.or_else(|| self.defaults?.get(key))
     }
 
-    /// The fields alone, where `null` has a meaning of its own for `key`.
+    /// Drops the defaults if the object has the field `key`, because `null` has its own meaning there.
     #[must_use]
     pub fn unless_null(self, key: &str) -> Self {
         Self { defaults: self.defaults.filter(|_| !self.has(key)), ..self }
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
         self.map.into_iter().flatten()
     }
 
-    /// What a field must say, as `read` reads it.
+    /// The value of a required field, read by `read`.
     pub fn needed<T>(&self, key: &str, read: impl Fn(&Self, &str) -> Result<Option<T>>) -> Result<T> {
         read(self, key)?.ok_or_else(|| self.refuse(key, "is missing"))
     }

@@ -1,4 +1,4 @@
-//! The small files of a checkpoint, as a family's reader sees them.
+//! The input of a family's reader of Hugging Face checkpoints.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Pillow's number of a filter, and its name.
 pub const BICUBIC: (usize, &str) = (3, "bicubic");
-/// Another one.
+/// The number and name of another filter.
 pub const BILINEAR: (usize, &str) = (2, "bilinear");
 
-/// What a checkpoint says about itself beside its weights.
+/// The small files of a checkpoint.
 #[derive(Debug)]
 pub struct HfFiles<'a> {
     /// The first of `architectures`, or `model_type`.
@@ -30,18 +30,18 @@ pub struct HfFiles<'a> {
 }
 
 impl<'a> HfFiles<'a> {
-    /// What the files say about pictures, by a processor that resamples, scales and normalises as is done here.
+    /// The fields of the image processor, if it resamples, scales and normalises as this crate does.
     ///
     /// # Errors
-    /// [`Error::UnsupportedArchitecture`] that names `processor` for another, [`Error::InvalidCheckpoint`].
+    /// [`Error::UnsupportedArchitecture`] that names `processor` for any other, [`Error::InvalidCheckpoint`].
     pub fn images(&self, processor: &str) -> Result<Fields<'a>> {
         self.images_by(processor, BICUBIC)
     }
 
-    /// The same, of a processor that resamples by another filter.
+    /// The same for a processor that resamples with another filter.
     ///
     /// # Errors
-    /// As [`Self::images`].
+    /// See [`Self::images`].
     pub fn images_by(&self, processor: &str, (number, filter): (usize, &str)) -> Result<Fields<'a>> {
         let nested = self.processor.object("image_processor.")?;
         let images = if nested.is_there() { nested } else { self.preprocessor };
@@ -72,7 +72,7 @@ impl<'a> HfFiles<'a> {
         }
         let tokenizer: Tokenizer = serde_json::from_slice(self.tokenizer)
             .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })?;
-        // Of two with one spelling the first counts.
+        // The first of two tokens with the same spelling wins.
         Ok(tokenizer.added_tokens.into_iter().rev().map(|token| (token.content, token.id)).collect())
     }
 }

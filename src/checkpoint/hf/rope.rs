@@ -4,7 +4,7 @@ use super::fields::Fields;
 use crate::config::{Llama3Rope, MAX_HEAD_DIM, RopeConfig, RopePairs, YarnConfig};
 use crate::error::Result;
 
-/// What `rope_types` name for a rope that may turn a part of a head alone.
+/// Entry of `rope_types` for a rope that may rotate only a part of a head.
 pub const PARTIAL: &str = "partial";
 /// The base where none is given.
 const DEFAULT_THETA: f64 = 10_000.0;

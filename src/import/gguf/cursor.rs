@@ -3,22 +3,22 @@
 use crate::error::{Error, Result};
 use crate::package::source::ByteSource;
 
-/// Bytes asked for at first: enough for the header of a vision half, which may have to be read again.
+/// Bytes of the first request: enough for the header of a vision half.
 const FIRST_WINDOW: u64 = 16 << 10;
-/// The most that is asked for at a time, each time twice as much: the header of a 3B model has eight of these.
+/// Most bytes of a request; each is twice as large as the one before. The header of a 3B model has eight of these.
 const LAST_WINDOW: u64 = 1 << 20;
 
-/// A place in a file that moves forward.
+/// A forward reader of a file.
 pub(super) struct Cursor<'a, S> {
     source: &'a S,
     /// No byte from here on is read.
     end: u64,
     window: Vec<u8>,
-    /// Bytes to ask for the next time.
+    /// Bytes of the next request.
     step: u64,
-    /// Bytes of the window that were taken.
+    /// Consumed bytes of the window.
     taken: usize,
-    /// Where in the file the window ends.
+    /// End of the window in the file.
     window_end: u64,
 }
 
@@ -33,12 +33,12 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Error::checkpoint(self.source.name(), "", reason)
     }
 
-    /// Where the next byte lies.
+    /// Position of the next byte.
     pub(super) fn position(&self) -> u64 {
         self.window_end - (self.window.len() - self.taken) as u64
     }
 
-    /// Bytes up to the end.
+    /// Remaining bytes.
     pub(super) fn left(&self) -> u64 {
         self.end - self.position()
     }

@@ -20,17 +20,17 @@ use crate::package::writer::{PackageSink, PackageWriter};
 const EMBEDDING: &str = "token_embd.weight";
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
-/// What is to be imported.
+/// The files to import.
 #[derive(Debug, Clone)]
 pub struct GgufImport {
     /// File name of the text model; of a split one, the first part.
     pub text: String,
-    /// File name of the vision half; without it the model does not see.
+    /// File name of the vision half; without it the model has no vision tower.
     pub mmproj: Option<String>,
 }
 
 /// Turns GGUF files into a package in `writer`, some megabytes at a time, reading each file from front to back. `progress` is
-/// called every few megabytes and may stop the work, which goes on from there if `writer`'s sink keeps checkpoints.
+/// called every few megabytes and may stop the work, which resumes there later if `writer`'s sink is resumable.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`], [`Error::Io`]; [`Error::Aborted`]
@@ -60,7 +60,7 @@ pub async fn import<F: FileSet, K: PackageSink>(
     writer.finish(info, tokenizer).await
 }
 
-/// What the headers say: all of the manifest but tensors and files, `tokenizer.json`, and the tensors in the order of the files.
+/// The contents of the headers: the manifest without tensors and files, `tokenizer.json`, and the tensors in the order of the files.
 fn describe<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
@@ -81,7 +81,7 @@ fn describe<'a, S: ByteSource>(
     let names =
         pieces.iter().flat_map(|Piece { tensor, .. }| [Some(tensor.name), tensor.second.as_ref().map(|t| t.name)]);
     refuse_unknown(text, vision, names.flatten(), definition(&config))?;
-    // The tower first, as it is used; each file from front to back.
+    // The tower comes first, because it runs first. Each file is read from front to back.
     pieces.sort_by_key(|piece| (piece.spec.role.is_text(), piece.tensor.place()));
     let quantization = main_layout(pieces.iter().map(|piece| (&piece.spec, piece.layout)));
     let own = |key: &str| text.metadata.get(key).map(|text: Option<&str>| text.map(String::from));
@@ -91,12 +91,12 @@ fn describe<'a, S: ByteSource>(
     Ok((Manifest { license, source, ..Manifest::draft(name, quantization, config, chat) }, tokenizer, pieces))
 }
 
-/// The tensor in which llama.cpp's converters keep what the frequencies of rope are divided by.
+/// The tensor in which llama.cpp's converters store the divisors of the rope frequencies.
 async fn rope_divisors<S: ByteSource>(text: &GgufModel<S>) -> Result<Option<Vec<f32>>> {
     let Some(tensor) = text.tensors.tensor(ROPE_DIVISORS) else { return Ok(None) };
     match tensor.info.shape[..] {
         [len] if len <= MAX_HEAD_DIM => tensor.read(0..len as u64).await.map(Some),
-        // No family takes it, so that it is refused as unknown.
+        // No family reads it, so it is refused as unknown.
         _ => Ok(None),
     }
 }
@@ -126,7 +126,7 @@ fn model_config<S: ByteSource>(
         return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
     }
     let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensors.tensor(name).is_some();
-    // What is wrong with the metadata explains more than a missing tensor.
+    // An error in the metadata explains more than a missing tensor.
     let vocab_size = rows.unwrap_or(1);
     let config =
         (reader.read)(&GgufFiles { text: metadata, vision: vision_metadata, vocab_size, rope_divisors, has: &has })?;
@@ -137,7 +137,7 @@ fn model_config<S: ByteSource>(
     Ok(config)
 }
 
-/// The file's tensor, of the right shape.
+/// The file's tensor; refuses one with another shape.
 fn find<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
@@ -155,12 +155,13 @@ fn find<'a, S: ByteSource>(
     Ok(found)
 }
 
-/// The name of the tensor that is added to one.
+/// The name of the tensor that is added to the tensor `name` (see [`TensorSpec::frames`]).
 pub fn second_frame(name: &str) -> String {
     format!("{name}.1")
 }
 
-/// Refuses tensors that nothing here would read: biases, rope factors, experts make another network. `model` knows of others.
+/// Refuses tensors that are not read, such as biases, rope factors or experts: the network would be another one. `model` lists tensors that
+/// may be skipped.
 fn refuse_unknown<'a, S: ByteSource>(
     text: &'a GgufModel<S>,
     vision: Option<&'a GgufModel<S>>,
@@ -168,7 +169,7 @@ fn refuse_unknown<'a, S: ByteSource>(
     model: &'a dyn Definition,
 ) -> Result<()> {
     let known: HashSet<&str> = read.chain(model.gguf_duplicates().iter().copied()).collect();
-    // Ollama puts a vision half of its own spelling into the text file; the one of the file that was named is taken.
+    // Ollama puts a vision half with its own names into the text file; the separate file is used instead.
     let names = |model: &'a GgufModel<S>| model.tensors.iter().map(move |(name, _)| (model, name));
     let in_text = names(text).filter(|(_, name)| vision.is_none() || !is_vision(name));
     let mut unknown = in_text
@@ -183,7 +184,7 @@ fn refuse_unknown<'a, S: ByteSource>(
     Err(Error::checkpoint(&model.metadata.file, name, reason))
 }
 
-/// Whether llama.cpp's name of a tensor says that it belongs to the vision half.
+/// Returns true if llama.cpp's name of a tensor belongs to the vision half.
 fn is_vision(name: &str) -> bool {
     name.starts_with("v.") || name.starts_with("mm.")
 }

@@ -12,7 +12,7 @@ const MAX_KEY_BYTES: u64 = 65_535;
 const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
 
-/// Bytes of a number, or the least bytes of a string.
+/// Bytes of a number, or the minimum for a string.
 fn least_bytes(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),
@@ -28,7 +28,7 @@ fn number(kind: u32, bytes: &[u8]) -> Value {
     let mut wide = [0; 8];
     wide[..bytes.len()].copy_from_slice(bytes);
     let unsigned = u64::from_le_bytes(wide);
-    // Shifts the sign bit to the top and back.
+    // Sign extension: shifts the sign bit to the top and back.
     let signed = |bits: u32| unsigned.cast_signed() << (64 - bits) >> (64 - bits);
     match kind {
         7 => Value::Flag(unsigned != 0),
@@ -97,7 +97,7 @@ async fn read_array<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Res
     }
     let integers = numbers.map(|number| match number {
         Value::Flag(flag) => i64::from(flag),
-        // What does not fit is no token type, the only integers anybody asks for.
+        // Only token types are read from integer arrays, and larger values are no token types.
         Value::Integer(integer) => i64::try_from(integer).unwrap_or(i64::MAX),
         _ => i64::MAX,
     });

@@ -1,4 +1,4 @@
-//! `tokenizer.json` from `tokenizer.ggml.*`, and what a conversation needs besides.
+//! `tokenizer.json` from the keys `tokenizer.ggml.*`, and the settings of conversations.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ fn fault(metadata: &Metadata, reason: &str) -> Error {
     Error::Tokenizer { reason: format!("{}: {reason}", metadata.file) }
 }
 
-/// The family of a file and its reader: one that knows the architecture, and of several the one that knows the tokenizer.
+/// The family of a file and its reader, chosen by architecture and then, if several match, by the tokenizer.
 pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static GgufReader)> {
     let architecture: &str = metadata.get("general.architecture")?.unwrap_or_default();
     let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static G
     Err(Error::UnsupportedArchitecture { file: metadata.file.clone(), architecture: architecture.into(), reason })
 }
 
-/// The tokens of a file, in the order of their ids.
+/// The tokens of a file by id.
 pub(super) fn tokens(metadata: &Metadata) -> Result<&[String]> {
     metadata.get(TOKENS)?.ok_or_else(|| fault(metadata, &format!("{TOKENS} is missing")))
 }
@@ -83,7 +83,7 @@ pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
     })
 }
 
-/// The tokens that begin and end, and the layout: the one whose marks the file's own template bears, else the family's first.
+/// The tokens that begin and end a conversation, and its layout: the one recognised in the file's template, else the family's first.
 pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Family) -> Result<ChatSettings> {
     let id = |key: &str| match metadata.get::<u32>(key)? {
         Some(id) if id as usize >= vocab_size => {
@@ -91,7 +91,7 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
         }
         id => Ok(id),
     };
-    // Ollama's files have none, and a template of another type than text is as good as none.
+    // Ollama's files have no template. A template that is not a string is ignored.
     let own = metadata.get("tokenizer.chat_template").unwrap_or_default();
     let (layout, template_is_assumed) = ChatLayout::recognise(family.chat_layouts, own);
     let mut eos_token_ids = vec![id("tokenizer.ggml.eos_token_id")?.unwrap_or(family.chat.eos)];
@@ -112,7 +112,7 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
     })
 }
 
-/// What the publisher recommends, as llama.cpp reads it. A value of another type is as good as none.
+/// The publisher's sampling defaults, read as by llama.cpp. A value of another type is ignored.
 fn sampling(metadata: &Metadata) -> SamplingDefaults {
     let number = |key: &str| metadata.get::<f64>(key).unwrap_or_default();
     SamplingDefaults {

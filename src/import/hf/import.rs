@@ -1,4 +1,4 @@
-//! A checkpoint to a package, tensor by tensor.
+//! Conversion of a checkpoint to a package.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use crate::package::source::{ByteSource, FileSet};
 use crate::package::writer::{PackageSink, PackageWriter};
 
 /// Turns the checkpoint in `files` into a package in `writer`, some megabytes at a time, reading each file from front to back.
-/// `progress` is called every few megabytes and may stop the work, which goes on from there if `writer`'s sink keeps checkpoints.
+/// `progress` is called every few megabytes and may stop the work, which resumes there later if `writer`'s sink is resumable.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`], [`Error::Io`]; [`Error::Aborted`]
@@ -89,7 +89,7 @@ fn find<'a, S: ByteSource>(
     }
 }
 
-/// Whether a model that claims to be tied is: as in `transformers`, a head of its own that differs from the embedding counts.
+/// Returns whether the head is tied, if the configuration says so: as in `transformers`, a separate head that differs from the embedding is used.
 /// That takes reading both, once: the answer is part of the checkpoint.
 async fn is_tied<S: ByteSource, K: PackageSink>(
     head: Option<TensorRef<'_, S>>,

@@ -21,10 +21,10 @@ const TEMPLATE_FILE: &str = "chat_template.jinja";
 const SYSTEM_PROMPT_FILE: &str = "SYSTEM_PROMPT.txt";
 const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
 
-/// What a checkpoint says about itself beside its weights.
+/// The configuration of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointSettings {
-    /// The model. Whether the head is tied is what the files claim; the weights have the last word.
+    /// The model. `tie_word_embeddings` is as in the files; the weights decide.
     pub config: ModelConfig,
     /// How a conversation becomes tokens.
     pub chat: ChatSettings,
@@ -32,7 +32,7 @@ pub struct CheckpointSettings {
     pub tokenizer: Vec<u8>,
 }
 
-/// Reads `config.json`, `tokenizer.json` and, where they are, `generation_config.json`, `processor_config.json`,
+/// Reads `config.json`, `tokenizer.json` and, if present, `generation_config.json`, `processor_config.json`,
 /// `preprocessor_config.json`, `chat_template.jinja` and `SYSTEM_PROMPT.txt`.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ fn reader<'a>(config: Fields<'a>) -> Result<(&'static HfReader, &'a str)> {
     Ok((reader, name))
 }
 
-/// The tokens that begin and end, from the first file that names them, and the default system message.
+/// The tokens that begin and end a conversation, from the first file that names them, and the default system message.
 async fn chat_settings<F: FileSet>(
     files: &F,
     whole: Fields<'_>,
@@ -123,7 +123,7 @@ async fn chat_settings<F: FileSet>(
     })
 }
 
-/// The publisher's defaults. `top_k` of 0 or less means none.
+/// The publisher's sampling defaults. A `top_k` of 0 or less means no limit.
 fn sampling(generation: Fields<'_>) -> Result<SamplingDefaults> {
     let number = |key: &str| generation.number(key).map(|value| value.map(|value| value as f32));
     let top_k = generation.number("top_k")?.filter(|top| *top >= 1.0).map(|top| top as usize);

@@ -34,7 +34,7 @@ fn ministral_3(hidden_size: usize, intermediate_size: usize, layers: usize, thet
     config
 }
 
-/// Their common values, with rope in interleaved pairs as in GGUF files.
+/// The common sizes, with rope in interleaved pairs as in GGUF files.
 fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64) -> ModelConfig {
     let text = TextConfig {
         vocab_size: 131_072,
@@ -52,7 +52,7 @@ fn model(hidden_size: usize, intermediate_size: usize, layers: usize, theta: f64
     ModelConfig::Mistral3(Config { text, vision: Some(tower()) })
 }
 
-/// The tower, the same in all of them.
+/// The tower, which is the same in all models.
 fn tower() -> VisionConfig {
     VisionConfig {
         hidden_size: 1024,

@@ -39,7 +39,7 @@ fn model(
     ModelConfig::Qwen3Vl(Config { text, vision: Some(vision) })
 }
 
-/// A tower of that width, feed-forward and depth, with mergers after three of its layers.
+/// A tower of that width, feed-forward width and depth, with mergers after three of its layers.
 pub(crate) fn tower(
     hidden_size: usize,
     intermediate_size: usize,

@@ -9,9 +9,12 @@ use ocelli::Result;
 use ocelli::chat::{Message, Role};
 use ocelli::engine::{Detail, Engine, Picture};
 
-use crate::cache::{self, KeepArgs};
-use crate::models::PackagePath;
-use crate::open::{self, SamplingArgs};
+use crate::shared::args::SamplingArgs;
+use crate::shared::ask;
+use crate::shared::io;
+use crate::shared::kept::{self, KeepArgs};
+use crate::shared::models::PackagePath;
+use crate::shared::open;
 
 /// Talk to a model. `/image FILE` shows it a picture, `/new` starts over, `/quit` ends.
 #[derive(Args)]
@@ -27,7 +30,7 @@ pub(crate) struct ChatArgs {
     sampling: SamplingArgs,
 }
 
-/// What was said and shown.
+/// The conversation so far.
 #[derive(Default)]
 struct Conversation {
     messages: Vec<Message>,
@@ -43,18 +46,18 @@ impl Conversation {
     }
 
     fn show(&mut self, path: &Path, detail: Detail) -> Result<()> {
-        self.pictures.push(open::picture(path, detail)?);
+        self.pictures.push(ask::picture(path, detail)?);
         self.shown.push(self.pictures.len() - 1);
         Ok(())
     }
 }
 
-/// An error in one question is printed, and the conversation goes on.
+/// An error in one question is printed, and the conversation continues.
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     args.keep.open(&mut engine)?;
     let outcome = talk(&mut engine, args);
-    cache::keep(&mut engine, &mut || true);
+    kept::keep(&mut engine, &mut || true);
     outcome
 }
 
@@ -75,26 +78,26 @@ fn talk(engine: &mut Engine, args: &ChatArgs) -> Result<()> {
             },
         };
         if let Err(error) = said {
-            crate::complain(&error);
+            io::complain(&error);
         }
     }
 }
 
-/// The lines from the terminal, as they come.
+/// Lines of the terminal.
 fn lines() -> Receiver<std::io::Result<String>> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
-        // Nobody listens any more once the command ends.
+        // The receiver is gone once the command ends.
         std::io::stdin().lock().lines().map(|line| sender.send(line)).find(std::result::Result::is_err)
     });
     lines
 }
 
-/// One line from the terminal; `None` at its end. What was said before is kept meanwhile.
+/// One line of the terminal; `None` at its end. Snapshots are written while waiting.
 fn ask(engine: &mut Engine, lines: &Receiver<std::io::Result<String>>) -> Result<Option<String>> {
     let _ = write!(std::io::stderr(), "> ");
     let mut line = None;
-    cache::keep(engine, &mut || {
+    kept::keep(engine, &mut || {
         line = line.take().or_else(|| lines.try_recv().ok());
         line.is_none()
     });
@@ -104,9 +107,9 @@ fn ask(engine: &mut Engine, lines: &Receiver<std::io::Result<String>>) -> Result
 
 fn answer(engine: &mut Engine, args: &ChatArgs, talk: &mut Conversation, line: &str) -> Result<()> {
     let mut messages = talk.messages.clone();
-    messages.push(open::question(talk.shown.iter().copied(), line));
+    messages.push(ask::question(talk.shown.iter().copied(), line));
     let conversation = (messages.clone(), talk.pictures.clone());
-    let completion = open::answer(engine, conversation, &args.sampling, true, |event| crate::tell(&event))?;
+    let completion = ask::answer(engine, conversation, &args.sampling, true, |event| io::tell(&event))?;
     messages.push(Message::text(Role::Assistant, completion.text));
     talk.messages = messages;
     talk.shown.clear();

@@ -11,15 +11,18 @@ use ocelli::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::models::PackagePath;
-use crate::open;
+use crate::shared::args::MemoryArgs;
+use crate::shared::ask;
+use crate::shared::io;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
 
 /// Likeliest tokens printed for each position.
 const TOP: usize = 5;
-/// Tokens of the longest prompt, if the model takes as many.
+/// Tokens of the longest prompt, if the model's context allows it.
 const LONGEST: usize = 32_768;
 
-/// Run a prompt and print, for every position, how likely the next token was and the five likeliest.
+/// Run a prompt and print, for every position, the log probability of the next token and the five likeliest tokens.
 #[derive(Args)]
 pub(crate) struct ScoreArgs {
     /// The package: a directory, or the name of a model that was pulled.
@@ -33,7 +36,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long)]
     chunk: Option<usize>,
     #[command(flatten)]
-    memory: open::MemoryArgs,
+    memory: MemoryArgs,
 }
 
 #[derive(serde::Serialize)]
@@ -62,15 +65,15 @@ struct Top {
 }
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
-    let text = open::read(&args.request)?;
+    let text = io::read(&args.request)?;
     let ScoreRequest { prompt, picture_urls, details } = String::from_utf8_lossy(&text).parse()?;
     let base = args.request.parent().unwrap_or(Path::new(""));
     let pictures = picture_urls
         .iter()
         .zip(details)
-        .map(|(url, detail)| open::picture_at(url, detail, base))
+        .map(|(url, detail)| ask::picture_at(url, detail, base))
         .collect::<Result<Vec<_>>>()?;
-    // Scoring is for whole prompts.
+    // Only whole prompts are scored.
     let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;
     let vocab = engine.config().text().vocab_size;
     let tokenizer = engine.tokenizer().clone();
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     if let Some(path) = &args.logits {
         write_logits(path, &kept, vec![input_ids.len(), vocab])?;
     }
-    crate::print(&crate::json(&Output { input_ids: &input_ids, positions: &positions })?)
+    io::print(&io::json(&Output { input_ids: &input_ids, positions: &positions })?)
 }
 
 fn look(input_ids: &[u32], position: usize, logits: &[f32], tokenizer: &Tokenizer) -> Position {

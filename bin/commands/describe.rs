@@ -9,10 +9,14 @@ use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::api::NameArgs;
 use crate::batch::{self, Job};
-use crate::models::PackagePath;
-use crate::open::{self, SamplingArgs};
+use crate::shared::api::NameArgs;
+use crate::shared::args::SamplingArgs;
+use crate::shared::ask;
+use crate::shared::io;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
+use crate::shared::report;
 use crate::usage::BudgetArgs;
 
 /// Describe pictures, or ask about them.
@@ -23,7 +27,7 @@ pub(crate) struct DescribeArgs {
     /// Pictures: PNG, JPEG or WebP files, or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// What to ask about each picture.
+    /// Question about each picture.
     #[arg(long, default_value = "Describe this image.")]
     prompt: String,
     /// Show all pictures to the model at once, in one question.
@@ -33,7 +37,7 @@ pub(crate) struct DescribeArgs {
     #[arg(long)]
     json: bool,
     /// Write the answers to this file, several at once, as `ocelli batch` does: a line of JSON for each picture, whose path is its
-    /// `custom_id`. A command that was interrupted goes on where it was.
+    /// `custom_id`. An interrupted command resumes.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["together", "json"])]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -55,7 +59,7 @@ struct Failure<'a> {
     code: &'static str,
 }
 
-/// A picture that cannot be described is complained about, and the others go on. The error is the last picture's, or the package's.
+/// Reports pictures that cannot be described and continues with the others. Returns the last picture's error, or the package's.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
     if let Some(out) = &args.out {
@@ -67,18 +71,18 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let mut outcome = Ok(());
     for group in groups {
         if several && !args.json {
-            crate::print_text(&format!("{}: ", group[0].display()))?;
+            io::print_text(&format!("{}: ", group[0].display()))?;
         }
         if let Err(error) = describe(&mut engine, args, group) {
             if args.json {
-                crate::print(&crate::json(&Failure { images: group, error: error.to_string(), code: error.code() })?)?;
+                io::print(&io::json(&Failure { images: group, error: error.to_string(), code: error.code() })?)?;
             } else if several {
-                crate::print(&format!("error[{}]: {error}", error.code()))?;
+                io::print(&format!("error[{}]: {error}", error.code()))?;
             }
             outcome = Err(error);
         }
     }
-    open::show_memory(&engine, &args.sampling.memory);
+    report::show_memory(&engine, &args.sampling.memory);
     outcome
 }
 
@@ -119,24 +123,24 @@ fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
         "max_tokens": sampling.max_tokens,
         "response_format": format,
     });
-    crate::json(&json!({"custom_id": path, "method": "POST", "url": "/v1/chat/completions", "body": body}))
+    io::json(&json!({"custom_id": path, "method": "POST", "url": "/v1/chat/completions", "body": body}))
 }
 
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
-    let pictures = images.iter().map(|path| open::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
-    let conversation = (vec![open::question(0..pictures.len(), &args.prompt)], pictures);
+    let pictures = images.iter().map(|path| ask::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
+    let conversation = (vec![ask::question(0..pictures.len(), &args.prompt)], pictures);
     let tell = |event: Event| match event {
-        Event::Note { picture, message } => open::inform(&format!("{}: {message}", images[picture].display())),
-        event => crate::tell(&event),
+        Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture].display())),
+        event => io::tell(&event),
     };
-    let completion = open::answer(engine, conversation, &args.sampling, !args.json, tell)?;
+    let completion = ask::answer(engine, conversation, &args.sampling, !args.json, tell)?;
     if args.json {
-        crate::print(&crate::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
+        io::print(&io::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
     }
     Ok(())
 }
 
-/// Folders to the pictures in them, by name.
+/// Replaces folders by the pictures in them, sorted by name.
 fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
     for path in paths {

@@ -1,28 +1,28 @@
-//! How matrices are stored, on the command line.
+//! Options for the layouts of matrices.
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use ocelli::import::layouts::{Layouts, Target};
 use ocelli::layout::Layout;
 
-/// How matrices are stored.
+/// Layouts of matrices.
 #[derive(Args)]
 pub(crate) struct QuantArgs {
-    /// How the matrices are stored, by default in 4 bits. Of a GGUF file, how those are stored that it holds in floats, by default
-    /// as they are (BF16 as f16); what it holds quantised is changed by `compact` and with --requant only.
+    /// Layout of the matrices [default: 4 bits]. For a GGUF file this concerns matrices of floats, which are kept by default (BF16 as f16);
+    /// quantised ones are changed only by `compact` and with --requant.
     #[arg(long, value_parser = quant())]
     quant: Option<Layouts>,
-    /// How those of the vision half are stored, where that is to differ: `q4_64`, `q4_0`, `q8_0`, `f16` or `f32`.
+    /// Layout of the vision half, if different: `q4_64`, `q4_0`, `q8_0`, `f16` or `f32`.
     #[arg(long, value_name = "LAYOUT", value_parser = layout)]
     vision_quant: Option<Layout>,
-    /// Also change matrices that a GGUF file holds quantised, which rounds them a second time.
+    /// Also change quantised matrices of a GGUF file, which rounds them a second time.
     #[arg(long)]
     requant: bool,
 }
 
-/// A layout, or a choice of layouts, with what the help says of it.
+/// Choices with their help texts.
 const QUANTS: [(&str, &str); 6] = [
-    ("compact", "The whole text model as `q4_64`, whatever the file holds, and the vision half as the file has it"),
+    ("compact", "The whole text model as `q4_64`, even if quantised, and the vision half as in the file"),
     ("q4_64", "4.25 bits a weight"),
     ("q4_0", "4.5 bits a weight"),
     ("q8_0", "8.5 bits a weight"),
@@ -44,7 +44,7 @@ fn layout(name: &str) -> Result<Layout, String> {
 }
 
 impl QuantArgs {
-    /// The layouts asked for, or else these.
+    /// The chosen layouts, or `default`.
     pub(crate) fn layouts(&self, default: impl Into<Layouts>) -> Layouts {
         let mut layouts = self.quant.unwrap_or_else(|| default.into());
         if let Some(layout) = self.vision_quant {

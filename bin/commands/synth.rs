@@ -1,4 +1,4 @@
-//! `ocelli synth`: a model of a published one's shape or another, with random weights.
+//! `ocelli synth`: a model with random weights in the shape of a published model or another.
 
 use std::fs::{File, create_dir_all};
 use std::io::BufWriter;
@@ -17,11 +17,12 @@ use ocelli_synth::{FileType, GgufFile, package};
 use ocelli_synth::{published, published_names};
 use pollster::block_on;
 
-use crate::open::{bar, read, with_weights_bar};
-use crate::quant::QuantArgs;
+use crate::shared::io::{self, read};
+use crate::shared::progress::{bar, with_weights_bar};
+use crate::shared::quant::QuantArgs;
 
-/// Make a random model of a published model's exact shape or of any other, to try memory, speed and importing on. What it says is
-/// noise.
+/// Make a model with random weights in the exact shape of a published model or any other, to test memory, speed and imports. Its answers
+/// are noise.
 #[derive(Args)]
 pub(crate) struct SynthArgs {
     /// The published model: ministral-3-3b, ministral-3-8b, ministral-3-14b or mistral-small-3.1-24b; or a JSON file with a shape, which
@@ -40,7 +41,7 @@ pub(crate) struct SynthArgs {
     /// Layers of the decoder, to cut the depth.
     #[arg(long)]
     layers: Option<usize>,
-    /// Layers of the tower, to cut the depth; 0 for a model that does not see.
+    /// Layers of the tower, to cut the depth; 0 for a text model.
     #[arg(long)]
     vision_layers: Option<usize>,
     /// Equal seeds give equal bytes.
@@ -72,10 +73,10 @@ pub(crate) fn run(args: &SynthArgs) -> Result<()> {
         None => write_package(args, &name, config)?,
     };
     let (megabytes, seconds) = (bytes as f64 / 1e6, start.elapsed().as_secs_f64());
-    crate::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
+    io::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
 }
 
-/// The name and the configuration of a published model or of a file.
+/// The name and configuration of a published model or a file.
 fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
     if let Some(config) = published(shape) {
         return Ok((shape.into(), config));

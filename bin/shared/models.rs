@@ -1,4 +1,4 @@
-//! Models by name: those that are known, and those that `ocelli pull` has put into the cache folder.
+//! Models by name: the known ones, and those in the cache folder.
 
 use std::ffi::OsString;
 use std::ops::Deref;
@@ -9,11 +9,13 @@ use ocelli::package::manifest::MANIFEST_FILE;
 use ocelli::{Error, Result};
 use serde::Deserialize;
 
-/// A model that is known to run: a row of the file that the npm package reads as well.
+use super::io;
+
+/// A tested model: a row of the file that the npm package also reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KnownModel {
-    /// What commands take in place of a path.
+    /// Name, used instead of a path.
     pub(crate) id: String,
     pub(crate) about: String,
     pub(crate) license: String,
@@ -22,7 +24,7 @@ pub(crate) struct KnownModel {
     pub(crate) package_bytes: u64,
 }
 
-/// Where a known model's files are.
+/// Source of a known model.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum KnownSource {
@@ -30,27 +32,27 @@ pub(crate) enum KnownSource {
     Safetensors { safetensors: String },
 }
 
-/// All known models, the smallest first.
+/// All known models, smallest first.
 pub(crate) fn known() -> Result<Vec<KnownModel>> {
-    let json = include_str!("../www/src/api/models.json");
+    let json = include_str!("../../www/src/api/models.json");
     serde_json::from_str(json).map_err(|error| Error::Internal { detail: error.to_string() })
 }
 
-/// The folder for what can be computed or fetched again.
+/// The cache folder.
 pub(crate) fn cache() -> Option<PathBuf> {
     let of = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
     let cache = of("XDG_CACHE_HOME").or_else(|| of("LOCALAPPDATA")).or_else(|| Some(of("HOME")?.join(".cache")));
     Some(cache?.join("ocelli"))
 }
 
-/// The folder of the package `id`, whether it is there or not; nothing where there is no cache, or for what is no single name.
+/// The folder of the package `id`, which may not exist; `None` if there is no cache or `id` is a path.
 pub(crate) fn folder(id: &Path) -> Option<PathBuf> {
     let mut parts = id.components();
     let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
     is_name.then(|| Some(cache()?.join("models").join(id)))?
 }
 
-/// Whether the package `id` is in the cache.
+/// Returns true if the package `id` is in the cache.
 pub(crate) fn is_here(id: &Path) -> bool {
     folder(id).is_some_and(|folder| folder.join(MANIFEST_FILE).is_file())
 }
@@ -70,7 +72,7 @@ impl From<OsString> for PackagePath {
         }
         let is_known = |known: &KnownModel| Path::new(&known.id) == path;
         if known().is_ok_and(|models| models.iter().any(is_known)) {
-            crate::open::inform(&format!("{0} is not here yet: `ocelli pull {0}` fetches it", path.display()));
+            io::inform(&format!("{0} is not here yet: `ocelli pull {0}` fetches it", path.display()));
         }
         Self(path)
     }

@@ -1,72 +1,12 @@
-//! Imports between rooms. `src` is read as text: a path into another room is an arrow, and only the listed arrows may exist.
+//! Imports between rooms. Sources are read as text: a path into another room is an arrow, and only the listed arrows may exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Allowed imports of a room: rooms, or some modules of a room.
-const ARROWS: [(&str, &[&str]); 24] = [
-    ("error", &[]),
-    ("config", &["error"]),
-    ("layout", &["error"]),
-    ("chat", &["error"]),
-    ("image", &["error", "config"]),
-    ("sampling", &["error", "config"]),
-    ("grammar", &["error", "chat"]),
-    ("shader", &["error"]),
-    ("gpu", &["error", "shader"]),
-    ("weights", &["error", "gpu", "layout"]),
-    ("reference", &["config", "sampling::options"]),
-    ("kernels", &["error", "config", "gpu", "layout", "reference", "sampling::options", "shader", "weights"]),
-    ("state", &["error", "config", "gpu", "kernels"]),
-    ("layers", &["error", "config", "gpu", "kernels", "layout", "state", "weights"]),
-    ("checkpoint", &["error", "config"]),
-    (
-        "families",
-        &[
-            "error",
-            "config",
-            "chat",
-            "checkpoint",
-            "image",
-            "gpu",
-            "kernels",
-            "layers",
-            "layout",
-            "sampling",
-            "weights",
-        ],
-    ),
-    ("package", &["error", "families", "gpu", "layout", "sampling", "weights"]),
-    ("import", &["error", "config", "chat::layout", "checkpoint", "families", "layout", "package", "sampling"]),
-    ("model", &["error", "config", "families", "gpu", "kernels", "layers", "package", "sampling", "state", "weights"]),
-    ("memory", &["error", "config", "families", "gpu", "kernels", "layers", "model", "package", "sampling", "state"]),
-    (
-        "engine",
-        &[
-            "error", "config", "families", "gpu", "kernels", "layers", "layout", "memory", "package", "model", "chat",
-            "image", "sampling", "state", "grammar", "weights",
-        ],
-    ),
-    ("api", &["error", "config", "chat", "image", "sampling", "grammar", "engine"]),
-    (
-        "bench",
-        &[
-            "error", "config", "families", "gpu", "kernels", "layout", "package", "model", "chat", "image", "sampling",
-            "engine",
-        ],
-    ),
-    ("build", &["shader"]),
-];
+mod arrows;
 
-/// Words that are restricted to some places.
-const WORDS: [(&str, &[&str]); 5] = [
-    ("wgpu", &["gpu/"]),
-    ("wasm_bindgen", &["chat/pattern/browser.rs"]),
-    ("js_sys", &["chat/nfc.rs", "chat/pattern/browser.rs"]),
-    ("web_sys", &[]),
-    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/threads.rs"]),
-];
+use arrows::{ARROWS, Arrows, COMMAND, CRATES, FAMILY_ARROWS, MAX_ROOM_LINES, WINGS, WORDS};
 
 /// Longest Rust file.
 const MAX_LINES: usize = 400;
@@ -137,12 +77,12 @@ fn paths(text: &str) -> Vec<String> {
 }
 
 /// The crate's paths that a file names, by `crate::` or by climbing out of its room.
-fn imports(file: &str, text: &str) -> BTreeSet<String> {
+fn imports(arrows: Arrows, file: &str, text: &str) -> BTreeSet<String> {
     let code = code(text);
     let inside = file.trim_end_matches(".rs").trim_end_matches("/mod");
     let climb = "super::".repeat(inside.split('/').count());
     // Modules within a file leave fewer modules than the path suggests; the resulting path names no room.
-    let names_a_room = |path: &String| ARROWS.iter().any(|(room, _)| covers(room, path));
+    let names_a_room = |path: &String| arrows.iter().any(|(room, _)| covers(room, path));
     let climbed = after(&code, &climb).flat_map(paths).filter(names_a_room);
     after(&code, "crate::").flat_map(paths).chain(climbed).collect()
 }
@@ -152,32 +92,104 @@ fn covers(allowed: &str, path: &str) -> bool {
 }
 
 /// The forbidden arrows of a file.
-fn forbidden(file: &str, text: &str) -> Vec<String> {
+fn forbidden(arrows: Arrows, file: &str, text: &str) -> Vec<String> {
     let room = file.split('/').next().unwrap_or_default().trim_end_matches(".rs");
-    let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{file}: no such room"));
+    let (_, allowed) = arrows.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{file}: no such room"));
     let allowed: Vec<_> = allowed.iter().chain([&room]).collect();
     // `Error` and `Result` re-exported by the crate's root belong to the error room.
     let own = |path: &str| allowed.contains(&&"error") && ["Error", "Result"].iter().any(|name| covers(name, path));
     let fine = |path: &String| own(path) || allowed.iter().any(|allowed| covers(allowed, path));
-    imports(file, text).into_iter().filter(|path| !fine(path)).collect()
+    imports(arrows, file, text).into_iter().filter(|path| !fine(path)).collect()
 }
 
-/// Files of rooms: all but the root, which re-exports, and the command, which is a crate of its own.
+/// Files of rooms: all but the root of a crate.
 fn in_a_room(file: &str) -> bool {
-    file != "lib.rs"
+    !["lib.rs", "main.rs"].contains(&file)
+}
+
+/// Files of `folder` that import rooms which `arrows` does not list.
+fn faults(folder: &str, arrows: Arrows) -> Vec<String> {
+    let files = sources(folder);
+    let faults = |(file, text): (&String, &String)| {
+        let paths = forbidden(arrows, file, text).into_iter();
+        paths.map(|path| format!("{folder}/{file} -> {path}")).collect::<Vec<_>>()
+    };
+    files.iter().filter(|(file, _)| in_a_room(file)).flat_map(faults).collect()
 }
 
 #[test]
-fn rooms_import_only_allowed_rooms() {
-    let sources = sources("src");
-    let arrows: Vec<String> = sources
-        .iter()
-        .filter(|(file, _)| in_a_room(file))
-        .flat_map(|(file, text)| forbidden(file, text).into_iter().map(move |path| format!("src/{file} -> {path}")))
-        .collect();
+fn no_room_imports_what_it_may_not() {
+    let arrows = [faults("src", &ARROWS), faults("bin", &COMMAND)].concat();
     assert!(arrows.is_empty(), "forbidden imports:\n{}", arrows.join("\n"));
-    let rooms: BTreeSet<&str> = sources.keys().filter_map(|file| file.split('/').next()).collect();
-    assert!(rooms.len() > 8, "only {rooms:?} were read");
+    for (folder, rooms) in [("src", &ARROWS[..]), ("bin", &COMMAND)] {
+        let files = sources(folder);
+        for (room, _) in rooms {
+            let is_of_room = |file: &String| file.strip_prefix(room).is_some_and(|rest| rest.starts_with(['/', '.']));
+            assert!(files.keys().any(is_of_room), "{folder} has no room {room}");
+        }
+    }
+}
+
+/// Rooms that can be reached from themselves.
+fn room_circles(arrows: Arrows) -> Vec<String> {
+    let next = |room: &str| {
+        let found = arrows.iter().find(|(name, _)| *name == room);
+        found.into_iter().flat_map(|(_, list)| *list).map(|path| path.split("::").next().unwrap_or_default().to_owned())
+    };
+    let reaches_itself = |start: &str| {
+        let mut seen: BTreeSet<String> = next(start).collect();
+        let mut open: Vec<String> = seen.iter().cloned().collect();
+        while let Some(room) = open.pop() {
+            open.extend(next(&room).filter(|room| seen.insert(room.clone())));
+        }
+        seen.contains(start)
+    };
+    arrows.iter().filter(|(room, _)| reaches_itself(room)).map(|(room, _)| (*room).to_owned()).collect()
+}
+
+#[test]
+fn rooms_form_no_circle() {
+    assert_eq!(room_circles(&ARROWS), Vec::<String>::new());
+    assert_eq!(room_circles(&COMMAND), Vec::<String>::new());
+    assert_eq!(room_circles(&[("a", &["b::c"]), ("b", &["a"]), ("d", &["a"])]), ["a", "b"]);
+}
+
+#[test]
+fn families_import_one_another_only_where_listed() {
+    let files = sources("src/families");
+    let names: BTreeSet<&str> = files.keys().filter_map(|file| Some(file.split_once('/')?.0)).collect();
+    assert!(names.len() > 4, "only {names:?} were read");
+    for (file, text) in &files {
+        let Some((family, _)) = file.split_once('/') else { continue };
+        let code = code(text);
+        let climbed = after(&code, "super::super::").flat_map(paths);
+        let named = after(&code, "crate::families::").flat_map(paths).chain(climbed);
+        for path in named {
+            let other = path.split("::").next().unwrap_or_default();
+            let is_allowed = other == family || FAMILY_ARROWS.contains(&(family, other));
+            assert!(is_allowed || !names.contains(other), "src/families/{file} -> families::{path}");
+        }
+    }
+}
+
+#[test]
+fn no_room_grows_too_large() {
+    let mut rooms: BTreeMap<String, usize> = BTreeMap::new();
+    for folder in ["src", "bin"] {
+        for (file, text) in sources(folder) {
+            let path = format!("{folder}/{file}");
+            let wing = WINGS.iter().find(|wing| path.strip_prefix(**wing).is_some_and(|rest| rest.starts_with('/')));
+            let depth = wing.map_or(2, |wing| wing.split('/').count() + 1);
+            let parts: Vec<&str> = path.split('/').collect();
+            // A file beside the folders of a wing belongs to the wing itself.
+            let depth = if parts.len() > depth { depth } else { parts.len() - 1 };
+            *rooms.entry(parts[..depth].join("/")).or_default() += text.lines().count();
+        }
+    }
+    rooms.remove("src/kernels");
+    let large: Vec<_> = rooms.iter().filter(|(_, lines)| **lines > MAX_ROOM_LINES).collect();
+    assert!(large.is_empty(), "rooms of more than {MAX_ROOM_LINES} lines: {large:?}");
+    assert!(rooms.len() > 30, "only {rooms:?} were read");
 }
 
 /// The file that a path below `crate::` refers to, `None` outside the crate. A re-export of a `mod.rs` refers to the defining file.
@@ -248,9 +260,10 @@ fn circles(sources: &BTreeMap<String, String>) -> Vec<String> {
 
 #[test]
 fn files_import_one_another_in_no_circle() {
-    let sources = sources("src");
-    let circles = circles(&sources);
-    assert!(circles.is_empty(), "{} files in circles:\n{}", circles.len(), circles.join("\n"));
+    for folder in CRATES {
+        let circles = circles(&sources(folder));
+        assert!(circles.is_empty(), "{folder}: {} files in circles:\n{}", circles.len(), circles.join("\n"));
+    }
     let two = |a: &str, b: &str| {
         BTreeMap::from([
             ("x/a.rs".to_owned(), a.to_owned()),
@@ -280,7 +293,7 @@ fn platform_code_stays_in_its_rooms() {
 
 #[test]
 fn files_stay_short() {
-    for folder in ["src", "tests", "grammar", "pictures", "wasm"] {
+    for folder in ["src", "bin", "tests", "benches", "fuzz/src", "grammar", "pictures", "synth", "wasm"] {
         for (file, text) in sources(folder) {
             let lines = text.lines().count();
             assert!(lines <= MAX_LINES, "{folder}/{file} has {lines} lines, {MAX_LINES} are allowed");
@@ -299,15 +312,15 @@ fn a_forbidden_arrow_is_seen() {
         "use super::super::gpu::Gpu;",
         "let x = (crate::kernels::rope::record)();",
     ] {
-        assert!(!forbidden("chat/template.rs", text).is_empty(), "{text}");
+        assert!(!forbidden(&ARROWS, "chat/template.rs", text).is_empty(), "{text}");
     }
     for text in
         ["use crate::error::Result;", "use super::message::Message;", "// crate::gpu", "use crate::{Error, Result};"]
     {
-        assert_eq!(forbidden("chat/template.rs", text), Vec::<String>::new(), "{text}");
+        assert_eq!(forbidden(&ARROWS, "chat/template.rs", text), Vec::<String>::new(), "{text}");
     }
-    assert!(!forbidden("weights/quant.rs", "use crate::gpu::Gpu;").is_empty());
-    assert!(forbidden("weights/upload.rs", "use crate::gpu::Gpu;").is_empty());
-    assert!(!forbidden("kernels/rope.rs", "use crate::import::hf;").is_empty());
-    assert!(!forbidden("chat/mod.rs", "use super::gpu::Gpu;").is_empty());
+    assert!(!forbidden(&ARROWS, "layout/quant.rs", "use crate::gpu::Gpu;").is_empty());
+    assert!(forbidden(&ARROWS, "package/upload.rs", "use crate::gpu::Gpu;").is_empty());
+    assert!(!forbidden(&ARROWS, "kernels/rope.rs", "use crate::import::hf;").is_empty());
+    assert!(!forbidden(&ARROWS, "chat/mod.rs", "use super::gpu::Gpu;").is_empty());
 }

@@ -1,4 +1,4 @@
-//! What the commands that answer requests of OpenAI's API share: the model's names, requests' ids, pictures in requests.
+//! Shared parts of the commands that answer OpenAI API requests: the model's names, ids of requests, pictures in requests.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -11,15 +11,15 @@ use ocelli::api::{PictureUrl, Service, Stamp};
 use ocelli::engine::{Engine, Picture};
 use ocelli::{Error, Result};
 
-use crate::open;
+use super::ask;
 
-/// What the model is called.
+/// Names of the model.
 #[derive(Args, Default)]
 pub(crate) struct NameArgs {
     /// The model's name in answers [default: the package's folder].
     #[arg(long)]
     model: Option<String>,
-    /// Another name that requests may call it; may be repeated.
+    /// Another name that requests may use; may be repeated.
     #[arg(long = "alias")]
     aliases: Vec<String>,
 }
@@ -40,37 +40,37 @@ impl NameArgs {
     }
 }
 
-/// The name of a folder as it is, without the path to it.
+/// The name of a folder without its path.
 fn folder_name(package: &Path) -> String {
     let full = package.canonicalize().unwrap_or_else(|_| package.to_path_buf());
     full.file_name().map_or_else(|| "ocelli".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// What a new request has of its own.
+/// Id, time and seed of a new request.
 pub(crate) fn stamp() -> Stamp {
     Stamp { id: random_name(), created: seconds(), seed: random() as u32 }
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 pub(crate) fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A number that nobody can guess: the keys of the standard library's hash tables are such.
+/// An unpredictable number, from the random keys of the standard library's hash tables.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A name that nothing else has, and nobody can guess.
+/// A unique and unpredictable name.
 pub(crate) fn random_name() -> String {
     format!("{:016x}{:08x}", random(), random() as u32)
 }
 
-/// A picture of a stranger's request: `data:` URLs alone. A server that fetched what strangers name would do their errands.
+/// A picture in a client's request: only `data:` URLs, so that clients cannot make the server send requests (SSRF).
 pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
     let PictureUrl { url, field, detail } = picture;
     let Some(rest) = url.strip_prefix("data:") else {
-        return Err(Error::request(field, "this server takes data: URLs of pictures, it fetches none"));
+        return Err(Error::request(field, "this server accepts only data: URLs of pictures"));
     };
     let (kind, data) = rest.split_once(',').ok_or_else(|| Error::request(field, "a data: URL without a comma"))?;
     if !kind.ends_with(";base64") {
@@ -81,12 +81,12 @@ pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
     bytes.map(shown).map_err(|error| Error::request(field, format!("not base64: {error}")))
 }
 
-/// A picture of this machine's user's request: a `data:` URL, or a file whose path counts from `base`.
+/// A picture in a local user's request: a `data:` URL, or a file relative to `base`.
 pub(crate) fn own_picture(picture: &PictureUrl, base: &Path) -> Result<Picture> {
     if picture.url.starts_with("data:") {
         return sent_picture(picture);
     }
-    open::picture_at(&picture.url, picture.detail, base).map_err(|error| match error {
+    ask::picture_at(&picture.url, picture.detail, base).map_err(|error| match error {
         Error::Io { path, reason } => Error::request(&picture.field, format!("{path}: {reason}")),
         error => error,
     })

@@ -8,11 +8,14 @@ use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::models::PackagePath;
-use crate::open::{self, LoadReport};
+use crate::shared::args::MemoryArgs;
+use crate::shared::io;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
+use crate::shared::report::LoadReport;
 
-/// Time a model on this device: loading, the first token, tokens behind long contexts, long prompts, pictures, and each kernel beside what the
-/// device could do. Answers are noise.
+/// Time a model on this device: loading, first token, decoding after long contexts, long prompts, pictures, and each kernel compared with the
+/// device's peak. Answers are noise.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// The package: a directory, or the name of a model that was pulled.
@@ -23,32 +26,32 @@ pub(crate) struct BenchArgs {
     /// Tokens of the prompts that are timed.
     #[arg(long, value_delimiter = ',', default_value = "512,2048")]
     prefill: Vec<usize>,
-    /// Sides of the pictures that are timed, in pixels; none for a model that does not see.
+    /// Sides of the timed pictures, in pixels; ignored for a text model.
     #[arg(long, value_delimiter = ',', default_value = "448,1036", value_parser = side)]
     pictures: Vec<usize>,
-    /// How many answers at once are timed: the rate is that of all together.
+    /// Numbers of parallel answers to time; the rate is their total.
     #[arg(long, value_delimiter = ',')]
     together: Vec<usize>,
     /// Tokens decoded at a time, at least 2.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..))]
     tokens: u32,
-    /// Times each is done; the median counts.
+    /// Repetitions; the median is reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seconds after which nothing is done another time.
+    /// Seconds after which nothing is repeated.
     #[arg(long, default_value_t = 60)]
     patience: u32,
-    /// Leave out the device's peaks and the kernels one by one.
+    /// Skip the device's peaks and the single kernels.
     #[arg(long)]
     no_kernels: bool,
     /// Also write all figures to this file, as JSON.
     #[arg(long, value_name = "FILE", alias = "json")]
     report: Option<PathBuf>,
     #[command(flatten)]
-    memory: open::MemoryArgs,
+    memory: MemoryArgs,
 }
 
-/// Edges of pictures that there is any use in timing.
+/// Range of useful edges of timed pictures.
 fn side(text: &str) -> std::result::Result<usize, String> {
     let side = text.parse().ok().filter(|side| (1..=4096).contains(side));
     side.ok_or_else(|| format!("{text:?} is no number from 1 to 4096"))
@@ -75,12 +78,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     };
     let report = pollster::block_on(async {
         let (mut engine, load) = open::load(&args.package, Some(options.context()), &args.memory).await?;
-        open::inform(&load.to_string());
-        let bench = bench(&mut engine, &options, &RequestControl::new(), &mut open::inform).await?;
+        io::inform(&load.to_string());
+        let bench = bench(&mut engine, &options, &RequestControl::new(), &mut io::inform).await?;
         Ok::<_, Error>(Report { bench, load })
     })?;
     if let Some(path) = &args.report {
-        std::fs::write(path, crate::json(&report)?).map_err(|e| Error::io(path.display(), &e))?;
+        std::fs::write(path, io::json(&report)?).map_err(|e| Error::io(path.display(), &e))?;
     }
-    crate::print_text(&report.bench.to_string())
+    io::print_text(&report.bench.to_string())
 }

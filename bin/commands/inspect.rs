@@ -1,4 +1,4 @@
-//! `ocelli inspect`: what a package holds.
+//! `ocelli inspect`: the contents of a package.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -17,10 +17,14 @@ use ocelli::state::State;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::models::PackagePath;
-use crate::open::{self, LoadReport};
+use crate::shared::args::MemoryArgs;
+use crate::shared::io;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
+use crate::shared::report::LoadReport;
+use crate::shared::units;
 
-/// Show what a package holds.
+/// Show the contents of a package.
 #[derive(Args)]
 pub(crate) struct InspectArgs {
     /// The package: a directory, or the name of a model that was pulled.
@@ -34,15 +38,15 @@ pub(crate) struct InspectArgs {
     /// Load it, and show how long that took and how much memory.
     #[arg(long)]
     load: bool,
-    /// List every tensor, and what it was where it was quantised twice.
+    /// List every tensor, and the earlier layout of requantised ones.
     #[arg(long)]
     tensors: bool,
-    /// Open the GPU and run the kernels that the package needs on known numbers.
+    /// Open the GPU and run the self-test of the kernels that the package needs.
     #[arg(long)]
     device: bool,
 }
 
-/// What is printed.
+/// The printed summary.
 #[derive(Serialize)]
 struct Summary<'a> {
     name: &'a str,
@@ -55,17 +59,17 @@ struct Summary<'a> {
     bytes: u64,
     shards: usize,
     layouts: BTreeMap<Layout, Share>,
-    /// Bytes that a token of a conversation takes in the cache of keys and values, by the cache's precision.
+    /// Bytes of the KV cache for each token, by precision.
     cache_bytes_per_token: BTreeMap<KvPrecision, u64>,
-    /// Absent where nobody asked.
+    /// Absent unless requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
-    /// Tensors that were quantised in another layout before, by that layout.
+    /// Numbers of requantised tensors, by their earlier layout.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     requantized_from: BTreeMap<Layout, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<LoadReport>,
-    /// Absent where nobody asked.
+    /// Absent unless requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Device>,
     config: &'a ModelConfig,
@@ -74,7 +78,7 @@ struct Summary<'a> {
     tensors: Option<&'a [TensorEntry]>,
 }
 
-/// What the model would run on.
+/// The device on which the model would run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Device {
@@ -91,7 +95,7 @@ struct Share {
     bytes: u64,
 }
 
-/// The error may be a damaged file that `--verify` finds, or a GPU that computes wrongly, which `--device` does.
+/// Fails for a damaged file with `--verify`, and for a kernel that fails its self-test with `--device`.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let package = pollster::block_on(Package::open(Directory(args.package.to_path_buf())))?;
     if args.verify {
@@ -99,13 +103,13 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let mut summary = summarise(&package.manifest, args);
     if args.load {
-        summary.load = Some(pollster::block_on(open::load(&args.package, None, &open::MemoryArgs::default()))?.1);
+        summary.load = Some(pollster::block_on(open::load(&args.package, None, &MemoryArgs::default()))?.1);
     }
     if args.device {
         summary.device = Some(pollster::block_on(test_device(&package.manifest))?);
     }
     let json = || serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() });
-    crate::print(&if args.json { json()? } else { render(&summary) })
+    io::print(&if args.json { json()? } else { render(&summary) })
 }
 
 async fn verify(package: &Package<Directory>) -> Result<()> {
@@ -125,7 +129,7 @@ async fn test_device(manifest: &Manifest) -> Result<Device> {
             .collect::<Result<Vec<_>>>()?
             .concat())
     };
-    let self_test = self_test(&gpu, kernels, open::milliseconds, &mut |_, _| ()).await?;
+    let self_test = self_test(&gpu, kernels, units::milliseconds, &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
 
@@ -161,7 +165,7 @@ fn summarise<'a>(manifest: &'a Manifest, args: &InspectArgs) -> Summary<'a> {
     }
 }
 
-/// A line of the text: what, and what is said of it.
+/// A line of the summary.
 fn row(label: impl Display, text: impl Display) -> String {
     format!("  {label:<10} {text}")
 }
@@ -203,7 +207,7 @@ fn render(summary: &Summary<'_>) -> String {
     lines.join("\n")
 }
 
-/// How a conversation becomes tokens, in a line.
+/// One line about the chat settings.
 pub(crate) fn describe_chat(chat: &ChatSettings) -> String {
     let guess = if chat.template_is_assumed { ", a guess: the checkpoint's own template is another" } else { "" };
     let system = if chat.default_system_prompt.is_some() { ", with a default system prompt" } else { "" };

@@ -1,4 +1,4 @@
-//! What earlier runs found out about devices, in a file of the user's cache directory. Without one every run starts anew.
+//! Autotuning results of earlier runs, in a file of the user's cache folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ocelli::engine::Tuned;
 
-use crate::models;
+use super::models;
 
 type Known = BTreeMap<String, Tuned>;
 
@@ -18,18 +18,18 @@ fn known() -> Option<Known> {
     serde_json::from_slice(&fs::read(file()?).ok()?).ok()
 }
 
-/// What is known under `key`.
+/// The result for `key`.
 pub(crate) fn recall(key: &str) -> Tuned {
     known().and_then(|known| known.get(key).copied()).unwrap_or_default()
 }
 
-/// Keeps `tuned` under `key`, if it can be kept.
+/// Stores `tuned` under `key`, if possible.
 pub(crate) fn remember(key: String, tuned: Tuned) {
     let mut known = known().unwrap_or_default();
     if known.insert(key, tuned).unwrap_or_default() == tuned {
         return;
     }
-    // Speed is all that is at stake.
+    // A failure costs only speed.
     let _ = file().and_then(|file| {
         fs::create_dir_all(file.parent()?).ok()?;
         let beside = file.with_extension(format!("{}.part", std::process::id()));

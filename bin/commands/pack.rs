@@ -15,15 +15,17 @@ use ocelli::package::source::Directory;
 use ocelli::package::writer::PackageWriter;
 use ocelli::{Error, Result};
 
-use crate::quant::QuantArgs;
+use crate::shared::io;
+use crate::shared::progress;
+use crate::shared::quant::QuantArgs;
 
 /// Turn a Hugging Face checkpoint or a GGUF file into a package that ocelli can load.
 #[derive(Args)]
 pub(crate) struct PackArgs {
-    /// Directory with config.json, tokenizer.json and safetensors weights; or a text model ending in .gguf, of a split one the
-    /// first part.
+    /// Directory with config.json, tokenizer.json and safetensors weights; or a text model ending in .gguf, for a split model
+    /// the first part.
     checkpoint: PathBuf,
-    /// The GGUF file with the vision half; without it a GGUF model does not see.
+    /// The GGUF file with the vision half; without it a GGUF model has no vision tower.
     #[arg(long, value_name = "GGUF")]
     mmproj: Option<PathBuf>,
     /// Directory to write; an older package there is replaced.
@@ -31,13 +33,13 @@ pub(crate) struct PackArgs {
     out: PathBuf,
     #[command(flatten)]
     quant: QuantArgs,
-    /// The model's name [default: the checkpoint directory's, or what the GGUF file says].
+    /// The model's name [default: the checkpoint directory's, or that in the GGUF file].
     #[arg(long)]
     name: Option<String>,
-    /// Licence of the weights, kept in the package [default: what the GGUF file says].
+    /// Licence of the weights, kept in the package [default: that in the GGUF file].
     #[arg(long)]
     license: Option<String>,
-    /// Where the weights come from, kept in the package.
+    /// Source of the weights, kept in the package.
     #[arg(long)]
     source: Option<String>,
 }
@@ -56,13 +58,13 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
         return Err(Error::request("--mmproj", "goes with a text model that ends in .gguf"));
     }
     let import = if is_gguf { from_gguf } else { from_directory };
-    let manifest = crate::open::with_weights_bar(|progress| import(args, progress))?;
+    let manifest = progress::with_weights_bar(|progress| import(args, progress))?;
     if manifest.chat.template_is_assumed {
-        crate::open::inform(&format!("chat: {}", crate::inspect::describe_chat(&manifest.chat)));
+        io::inform(&format!("chat: {}", super::inspect::describe_chat(&manifest.chat)));
     }
     let len = |shape: &[usize]| shape.iter().map(|&size| size as u64).product::<u64>();
     let weights: u64 = manifest.tensors.iter().map(|tensor| len(&tensor.shape)).sum();
-    crate::print(&format!(
+    io::print(&format!(
         "{}: {weights} weights in {} tensors, {} as {}, {:.1} MB in {} shards, {:.1} s",
         args.out.display(),
         manifest.tensors.len(),
@@ -86,7 +88,7 @@ fn from_gguf(args: &PackArgs, progress: &mut dyn FnMut(Progress) -> ControlFlow<
     let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let import = GgufImport { text: path(&args.checkpoint), mmproj: args.mmproj.as_ref().map(path) };
     let writer = PackageWriter::new(DirectorySink::create(&args.out)?);
-    // Paths take the place of names, so both halves may lie anywhere.
+    // Paths are used as names, so the halves may be in different folders.
     pollster::block_on(gguf::import(&Directory(PathBuf::new()), &import, writer, options, progress))
 }
 

@@ -1,0 +1,46 @@
+//! `ocelli cache`: shows or clears a folder of kept conversations.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use ocelli::engine::snapshots::{Folder, SnapshotStore};
+use ocelli::{Error, Result};
+
+use crate::shared::io;
+
+/// Show the size of a folder of kept conversations, or clear it.
+#[derive(Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Subcommand)]
+enum CacheCommand {
+    /// Print the number of conversations and their size.
+    Show {
+        /// The folder that was given as --cache.
+        folder: PathBuf,
+    },
+    /// Remove all of them.
+    Clear {
+        /// The folder that was given as --cache.
+        folder: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &CacheArgs) -> Result<()> {
+    let (CacheCommand::Show { folder } | CacheCommand::Clear { folder }) = &args.command;
+    if !folder.is_dir() {
+        return Err(Error::Io { path: folder.display().to_string(), reason: "there is no such folder".into() });
+    }
+    let store = Folder::open(folder)?;
+    let files = pollster::block_on(store.list())?;
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    let found = format!("{} conversations, {:.1} MB", files.len(), bytes as f64 / 1e6);
+    if let CacheCommand::Show { .. } = args.command {
+        return io::print(&found);
+    }
+    files.iter().try_for_each(|file| pollster::block_on(store.remove(&file.name)))?;
+    io::print(&format!("removed {found}"))
+}

@@ -1,0 +1,10 @@
+//! Commands that need one file each.
+
+pub(crate) mod bench;
+pub(crate) mod cache;
+pub(crate) mod chat;
+pub(crate) mod describe;
+pub(crate) mod inspect;
+pub(crate) mod pack;
+pub(crate) mod score;
+pub(crate) mod synth;

@@ -1,0 +1,108 @@
+//! Options that several commands have.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ocelli::config::KvPrecision;
+use ocelli::engine::{Arithmetic, Detail, Residency, Speculation, Tune};
+use ocelli::grammar::Format;
+use ocelli::{Error, Result};
+
+use super::units;
+
+/// Sampling options.
+#[derive(Args)]
+pub(crate) struct SamplingArgs {
+    /// 0 for greedy decoding.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+    /// Only this many of the likeliest tokens.
+    #[arg(long)]
+    pub(crate) top_k: Option<usize>,
+    /// Only the likeliest tokens that together reach this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Equal seeds give equal answers.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Limit of an answer's tokens.
+    #[arg(long)]
+    pub(crate) max_tokens: Option<usize>,
+    /// Size of pictures for the model: low (at most 512 pixels long), high (as large as the model supports) or auto (as large as the device
+    /// can process in time).
+    #[arg(long, value_name = "SIZE", default_value = "auto")]
+    pub(crate) detail: Detail,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// Length of the context in tokens.
+    #[arg(long)]
+    pub(crate) context: Option<usize>,
+    /// Print the usage and time of each answer on standard error.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+}
+
+/// Format of answers: added to the prompt, and enforced.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct FormatArgs {
+    /// Constrain output to the JSON schema in this file.
+    #[arg(long, value_name = "FILE")]
+    json_schema: Option<PathBuf>,
+    /// Constrain output to this regular expression (full match).
+    #[arg(long, value_name = "REGEX")]
+    regex: Option<String>,
+    /// Constrain output to the Lark grammar in this file.
+    #[arg(long, value_name = "FILE")]
+    lark: Option<PathBuf>,
+}
+
+impl FormatArgs {
+    pub(crate) fn format(&self) -> Result<Option<Format>> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| Error::io(path.display(), &error));
+        Ok(match (&self.json_schema, &self.regex, &self.lark) {
+            (Some(path), _, _) => Some(Format::JsonSchema(read(path)?)),
+            (_, Some(regex), _) => Some(Format::Regex(regex.clone())),
+            (_, _, Some(path)) => Some(Format::Lark(read(path)?)),
+            _ => None,
+        })
+    }
+}
+
+/// Memory and speed of the model.
+#[derive(Args, Default)]
+pub(crate) struct MemoryArgs {
+    /// Precision of the KV cache: f32, f16 or int8 [default: f32 for a small model, else f16].
+    #[arg(long = "kv", value_name = "PRECISION")]
+    pub(crate) kv: Option<KvPrecision>,
+    /// Limit of GPU memory in total, such as 2GiB or 900MB. Other options are chosen to fit it.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    pub(crate) gpu_memory_budget: Option<u64>,
+    /// Residency of the vision tower's weights: resident on the GPU, dropped after each picture, or streamed layer by layer
+    /// [default: resident if the budget allows it].
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) vision: Option<Residency>,
+    /// Speculative decoding with drafts from the conversation: auto (if faster) or off. Answers are the same.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) speculation: Speculation,
+    /// Largest buffer binding to use, to emulate a smaller device.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    pub(crate) max_binding: Option<u64>,
+    /// When to autotune kernels: auto (on hardware), always or never. Results are stored.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) tune: Tune,
+    /// exact: f32 accuracy; fast: also 16-bit floats and 8-bit inputs where that is faster.
+    #[arg(long, value_name = "NUMBERS", default_value = "exact")]
+    pub(crate) arithmetic: Arithmetic,
+    /// Limit of a picture's pixels.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: Option<u64>,
+    /// Time limit for pictures of automatic size until the first token, in seconds [default: 10, or no limit with --max-pixels].
+    #[arg(long, value_name = "SECONDS", value_parser = units::positive_seconds)]
+    pub(crate) max_picture_seconds: Option<f64>,
+    /// Print the memory plan and the used memory on standard error.
+    #[arg(long)]
+    pub(crate) show_memory: bool,
+}

@@ -1,0 +1,14 @@
+//! Parts that several commands share.
+
+pub(crate) mod api;
+pub(crate) mod args;
+pub(crate) mod ask;
+pub(crate) mod io;
+pub(crate) mod kept;
+pub(crate) mod models;
+pub(crate) mod open;
+pub(crate) mod progress;
+pub(crate) mod quant;
+pub(crate) mod report;
+pub(crate) mod tuning;
+pub(crate) mod units;

@@ -1,0 +1,70 @@
+//! Loading a package.
+
+use std::path::Path;
+use std::time::Instant;
+
+use ocelli::Result;
+use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, tuning_key};
+use ocelli::gpu::{Gpu, GpuOptions};
+use ocelli::package::Package;
+use ocelli::package::manifest::MANIFEST_FILE;
+use ocelli::package::source::Directory;
+
+use super::args::MemoryArgs;
+use super::io::{inform, read};
+use super::progress::bar;
+use super::report::{LoadReport, plan_text, resident_peak};
+use super::tuning;
+use super::units::{milliseconds, today};
+
+/// Loads a package from a directory, with progress and a report on standard error.
+pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
+    let (engine, report) = load(package, context, memory).await?;
+    inform(&report.to_string());
+    Ok(engine)
+}
+
+/// Loads a package from a directory, with progress on standard error.
+pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<(Engine, LoadReport)> {
+    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..GpuOptions::default() }).await?;
+    let opened = Package::open(Directory(package.to_path_buf())).await?;
+    let manifest = read(&package.join(MANIFEST_FILE))?;
+    let key = tuning_key(&gpu, &manifest, memory.arithmetic);
+    let options = LoadOptions {
+        context,
+        kv_precision: memory.kv,
+        vision: memory.vision,
+        gpu_memory_budget: memory.gpu_memory_budget,
+        tune: memory.tune,
+        arithmetic: memory.arithmetic,
+        tuned: tuning::recall(&key),
+        speculation: memory.speculation,
+        pictures: PictureLimits { max_pixels: memory.max_pixels, max_seconds: memory.max_picture_seconds },
+        today,
+        ..LoadOptions::new(milliseconds)
+    };
+    let tokenizer = opened.read_tokenizer().await?;
+    let bar = bar("loading {bar:40} {bytes} of {total_bytes}");
+    bar.set_length(opened.manifest.total_bytes());
+    let start = Instant::now();
+    let mut on_event = |event| {
+        if let LoadEvent::Bytes(bytes) = event {
+            bar.inc(bytes);
+        }
+    };
+    let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
+    bar.finish_and_clear();
+    let engine = engine?;
+    tuning::remember(key, engine.tuned());
+    if memory.show_memory {
+        inform(&plan_text(engine.plan()));
+    }
+    let report = LoadReport {
+        bytes: engine.manifest().total_bytes(),
+        seconds: start.elapsed().as_secs_f64(),
+        gpu: engine.memory(),
+        gpu_peak_bytes: engine.gpu().ledger().total().1,
+        resident_peak_bytes: resident_peak(),
+    };
+    Ok((engine, report))
+}
