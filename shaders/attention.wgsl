@@ -1,8 +1,8 @@
-// softmax(q * k^T * scale) * v with an online softmax. A workgroup computes ROWS query rows of one key-value head; a row is a (token, query
-// head of the group) pair, so that the heads of a group share every key and value they read. A group of LANES threads has 4 * ROWS4 rows and
-// takes TILE keys at a time: a thread first computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of its rows'
-// outputs. The largest scores of rows and the weights go through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are how far the two inner loops are
-// unrolled.
+// softmax(q * k^T * scale) * v with an online softmax. A workgroup computes ROWS query rows of one key-value head; a row is a (token, query head of
+// the group) pair, so that the heads of a group share every key and value they read. A group of LANES threads has 4 * ROWS4 rows and takes TILE
+// keys at a time: a thread first computes the scores of KEYS of them, then the contribution of all of them to COLUMNS vectors of its rows' outputs.
+// The largest scores of rows and the weights are exchanged through workgroup memory. SCORE_UNROLL and VALUE_UNROLL are the unroll factors of the
+// two inner loops.
 //: const HEAD_DIM4 LANES LANE_GROUPS ROWS ROWS4 TILE KEYS COLUMNS SCORE_UNROLL VALUE_UNROLL SCALED GATED WINDOWED CAPPED
 //: use attention_params $KV $ROWS_OF
 //: use gates //: when GATED

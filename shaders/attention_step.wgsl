@@ -1,6 +1,6 @@
-// Causal attention of the last m tokens over the cache, at a position that the GPU holds. A workgroup does ROWS query rows, a (token, query
-// head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For
-// the scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of four times as many, whose other quarters its neighbours take, so
+// Causal attention of the last m tokens over the cache, at a position that the GPU holds. A workgroup computes ROWS query rows, a (token, query
+// head of the group) pair each, of one key-value head over one split of the context, so that each key and value is read once for them. For the
+// scores a thread takes POSITIONS positions, or with WIDE_KEYS a quarter of each of four times as many: its neighbours take the other quarters, so
 // that together they read 64 bytes of a key, and with QUERIES_BY_LANE 64 bytes of a query. For the output it takes COLUMNS vectors of a head, and
 // VALUE_GROUPS groups of threads divide the positions. With SPLIT, there are several splits and `out` is partial: attention_join adds them up.
 //: const WIDE_KEYS QUERIES_BY_LANE WIDE_VALUES=0 SCALED PACK AT_ONCE UNROLL SUBGROUPS SPLIT GATED WINDOWED CAPPED HEAD_DIM4 ROWS ROWS4 THREADS POSITIONS COLUMNS VALUE_GROUPS SUMS
@@ -20,10 +20,10 @@ const QUARTER: u32 = (TILE + 2u) * ROWS4; // the gap lets neighbours write to di
 
 var<workgroup> peaks: array<vec4f, ROWS4>; // largest scores of the tiles so far
 var<workgroup> weights: array<array<f32, ROWS>, TILE>;
-// Of outputs, [ROWS, VALUE_GROUPS, HEAD_DIM4]; with WIDE_KEYS before that of scores, [4, TILE + 2, ROWS4].
+// Sums of outputs, [ROWS, VALUE_GROUPS, HEAD_DIM4]; with WIDE_KEYS, earlier, of scores, [4, TILE + 2, ROWS4].
 var<workgroup> sums: array<vec4f, SUMS>;
 
-// The last position for those behind it, where turns are of several.
+// Clamps a position to the last one, if a turn takes several positions.
 fn within(position: u32, count: u32) -> u32 {
   return select(position, min(position, count - 1u), UNROLL * VALUE_GROUPS > 1u);
 }
@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   var fades: array<vec4f, ROWS4>;
   let row0 = wg.z * ROWS;
   let rows = p.m * p.group;
-  // Where rows are of several conversations, those of a workgroup are of one.
+  // All rows of a workgroup belong to one conversation.
   let is_apart = step[1].y > 0u;
   let words = words_of(row0 / p.group);
   let position = step[words].y;
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let span = span_of_window(words, wg.x, p.m, p.splits, p.window, TILE); //: when WINDOWED
 //: each r ROWS
   let token$r = min(row0 + $ru, rows - 1u) / p.group;
-  let behind$r = select(token$r, 0u, is_apart);
+  let offset$r = select(token$r, 0u, is_apart);
   let head$r = wg.y * p.group + min(row0 + $ru, rows - 1u) % p.group;
   let q$r = token$r * p.q_stride4 + p.q_offset4 + head$r * HEAD_DIM4;
   var total$r = 0.0;
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
         var packed$l = k[k$l + d]; //: each l AT_ONCE
         let first = (d - part) * PACK + part; //: when QUERIES_BY_LANE
         let first = d * PACK; //: unless QUERIES_BY_LANE
-        // One vector of each key after another: all of them take registers that few devices have.
+        // Vectors of the keys one by one: unpacking all of them takes more registers than most devices have.
         for (var e = first; e < first + PACK * NEXT; e += NEXT) {
 //: each l AT_ONCE
           let key$l = vector0(packed$l);
@@ -115,8 +115,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: each r ROWS
     var highest$r = HIDDEN;
 //: each n POSITIONS
-    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u); //: unless WINDOWED
-    let seen$r_$n = position$n < min(span.y, position + behind$r + 1u) && position$n + p.window > position + behind$r; //: when WINDOWED
+    let seen$r_$n = position$n < min(span.y, position + offset$r + 1u); //: unless WINDOWED
+    let seen$r_$n = position$n < min(span.y, position + offset$r + 1u) && position$n + p.window > position + offset$r; //: when WINDOWED
     score$r_$n *= scales$n.x; //: when SCALED
     score$r_$n = tanh(clamp(score$r_$n * p.squash, -15.0, 15.0)); //: when CAPPED
     score$r_$n = select(HIDDEN, score$r_$n * p.scale, seen$r_$n);
@@ -149,7 +149,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
 //: end
     workgroupBarrier();
     let first_value = (tile_row * p.kv_heads + wg.y) * HEAD_DIM4;
-    // All threads take as many turns. Positions behind the end weigh nothing, and what threads without a group add up is never asked for.
+    // Every thread takes the same number of turns. Positions past the end have weight 0, and the sums of threads without a group are not read.
     for (var turn = 0u; turn < tokens; turn += UNROLL * VALUE_GROUPS) {
 //: each n UNROLL
       let j$n = turn + $nu * VALUE_GROUPS + value_group;

@@ -1,7 +1,7 @@
-// What `attention` does, through workgroup memory, which keys and values come into once for ROWS query rows. A group of LANES threads has
-// 4 * ROWS4 rows and takes TILE keys at a time: a thread computes the scores of KEYS of them, then what all of them add to COLUMNS vectors of
-// its rows' outputs. Scores are made in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values
-// with their weights. What a slice needs of memory is loaded while the slice before it is multiplied.
+// `attention` through workgroup memory, into which keys and values are loaded once for ROWS query rows. A group of LANES threads has 4 * ROWS4 rows
+// and takes TILE keys at a time: a thread computes the scores of KEYS of them, then the contribution of all of them to COLUMNS vectors of its rows'
+// outputs. Scores are computed in slices of four vectors of all queries and keys, 64 bytes of a query; outputs in slices of VALUES values with
+// their weights. Global memory for a slice is loaded while the slice before it is multiplied.
 //: const THREADS LANES ROWS ROWS4 TILE KEYS COLUMNS VALUES SCALED GATED WINDOWED CAPPED
 //: use attention_params $KV $ROWS_OF staged_heads
 //: use gates //: when GATED
@@ -18,7 +18,7 @@ var<workgroup> visible: array<vec4u, ROW_GROUPS>; // keys that a row sees
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let kv_head = wg.y;
-  // Bounded here, so that devices which keep every index within its array find nothing to do.
+  // Clamped here, so that devices that check bounds have nothing left to do.
   let lane = min(thread % LANES, LANES - 1u);
   let own$h = min(thread / LANES * ROWS4 + $hu, ROW_GROUPS - 1u); //: each h ROWS4 // of ROWS / 4
   let first_row = wg.x * ROWS;
@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       workgroupBarrier();
       publish_scores(slice, thread);
       workgroupBarrier();
-      // Behind the last slice comes the first one of the next tile.
+      // After the last slice follows the first one of the next tile.
       let is_last = slice + 1u == SLICES;
       load_scores(select(slice + 1u, 0u, is_last), select(row, next_row, is_last), last - select(0u, ahead, is_last), kv_head, thread);
 //: each d 4

@@ -1,6 +1,6 @@
 // Positions of a step's attention whose rows see a window of keys.
 
-// As `span_of`, but from the tile on that holds the first key in sight of the first row.
+// `span_of` without the tiles before the first visible key of the first row.
 fn span_of_window(words: u32, index: u32, m: u32, splits: u32, window: u32, tile: u32) -> vec2u {
   let is_apart = step[1].y > 0u;
   let count = step[words].y + select(m, 1u, is_apart);

@@ -12,7 +12,7 @@ use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recordin
 pub use crate::reference::attention::Shape;
 use crate::shader::Shader;
 
-/// A matrix of heads: where its rows lie in a buffer. Widths are multiples of 4.
+/// A matrix of heads, as rows of a buffer. Widths are multiples of 4.
 #[derive(Debug, Clone)]
 pub struct Heads {
     /// The buffer. `// [tokens, stride]`
@@ -23,31 +23,31 @@ pub struct Heads {
     pub offset: usize,
 }
 
-/// Where keys and values are. `// [kv_tokens, kv_heads, head_dim]` each
+/// Keys and values, each `// [kv_tokens, kv_heads, head_dim]`.
 #[derive(Debug, Clone, Copy)]
 pub enum KeysValues<'a> {
-    /// Somewhere in the rows of matrices, in their order.
+    /// Columns of matrices, in the order of positions.
     Rows {
         /// Keys.
         k: &'a Heads,
         /// Values.
         v: &'a Heads,
-        /// Of both: floats.
+        /// Float format of both.
         precision: KvPrecision,
     },
-    /// In a cache.
+    /// Pages of a cache.
     Cache {
-        /// Which.
+        /// The cache.
         cache: &'a Cache,
-        /// The words of the step, with the table of pages.
+        /// The step buffer, with the page table.
         step: &'a Slice,
     },
 }
 
-/// What holds keys and values. Part of the kernel's text.
+/// Storage of keys and values. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Rows of matrices, of floats.
+    /// Columns of float matrices.
     Rows(KvPrecision),
     /// A cache.
     Cache(KvPrecision),
@@ -63,7 +63,7 @@ impl KeysValues<'_> {
 }
 
 impl Source {
-    /// In what they are held.
+    /// Number format of keys and values.
     pub fn precision(self) -> KvPrecision {
         match self {
             Self::Rows(precision) | Self::Cache(precision) => precision,
@@ -71,46 +71,46 @@ impl Source {
     }
 }
 
-/// One attention.
+/// Arguments of an attention.
 #[derive(Debug)]
 pub struct Attention<'a> {
     /// Queries. `// [q_tokens, q_heads, head_dim]`
     pub q: &'a Heads,
-    /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [q_tokens, q_heads, head_dim]`
+    /// Column of the first gate in a row of queries, if results are multiplied by the sigmoid of gates. `// [q_tokens, q_heads, head_dim]`
     pub gates: Option<usize>,
     /// Keys and values.
     pub kv: KeysValues<'a>,
     /// Results. `// [q_tokens, q_heads * head_dim]`
     pub out: &'a Slice,
-    /// Its sizes; heads are at most [`crate::config::MAX_HEAD_DIM`] wide.
+    /// Sizes; heads are at most [`crate::config::MAX_HEAD_DIM`] wide.
     pub shape: Shape,
     /// How its scores are computed.
     pub scoring: Scoring,
-    /// How threads divide it.
+    /// Division among threads.
     pub tuning: Tuning,
 }
 
-/// How threads divide an attention. Part of the kernel's text: each choice is a pipeline of its own.
+/// Division of an attention among threads. Part of the kernel's text: each choice is a pipeline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads that share rows, and divide keys and columns among them; more for wide heads where keys are staged.
+    /// Threads that share rows and divide keys and columns among them; more for wide heads if keys are staged.
     pub lanes: usize,
-    /// Such groups of lanes in a workgroup, which share keys and values; fewer where there are more lanes.
+    /// Groups of lanes in a workgroup, which share keys and values; fewer if there are more lanes.
     pub lane_groups: usize,
     /// Rows of a group of lanes, in fours.
     pub rows4: usize,
-    /// Keys whose scores a thread computes at a time. A page of a cache is whole tiles of `lanes * keys`.
+    /// Keys whose scores a thread computes at a time. A page of a cache consists of whole tiles of `lanes * keys`.
     pub keys: usize,
-    /// Keys that an iteration of the loop over weights takes; divides `lanes * keys`.
+    /// Keys of an iteration of the loop over weights; divides `lanes * keys`.
     pub unroll: usize,
-    /// Where keys and values are staged in workgroup memory, the vectors of a row's output that a thread has at most; else 0.
+    /// Most vectors of a row's output that a thread has, if keys and values are staged in workgroup memory; otherwise 0.
     pub columns: usize,
-    /// Optional features that it makes use of.
+    /// Optional features that the tuning needs.
     pub uses: Features,
 }
 
 impl Tuning {
-    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    /// All tunings that a device may choose from. Saved choices are indices, so new tunings are appended.
     pub const ALL: [Self; 5] = [
         Self::UNSTAGED,
         Self::SOFTWARE,
@@ -119,7 +119,7 @@ impl Tuning {
         Self { lane_groups: 8, ..Self::HARDWARE },
     ];
 
-    /// What suits a device.
+    /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {
             DeviceClass::Hardware if kernel_config.few_registers => Self::FEW_REGISTERS,
@@ -135,12 +135,12 @@ impl Tuning {
         Self { lanes: 8, lane_groups: 16, rows4: 1, keys: 4, unroll: 8, columns: 2, uses: Features::NONE };
     /// For hardware whose threads have 64 registers.
     pub const FEW_REGISTERS: Self = Self { lanes: 16, lane_groups: 8, keys: 2, columns: 1, ..Self::HARDWARE };
-    /// For workgroup memory that is none, and heads that cannot be staged.
+    /// For devices with emulated workgroup memory, and heads that cannot be staged.
     pub const UNSTAGED: Self = Self { lane_groups: 8, unroll: 2, columns: 0, ..Self::HARDWARE };
-    /// For devices that run on a processor: as many products as possible for each load.
+    /// For software devices: as many products as possible for each load.
     pub const SOFTWARE: Self = Self { lanes: 4, lane_groups: 4, rows4: 2, keys: 8, ..Self::UNSTAGED };
 
-    /// What it comes to for heads of a width.
+    /// The tuning adapted to a head width.
     pub fn fitting(self, head_dim: usize, source: Source) -> Self {
         let dim4 = head_dim / 4;
         if self.columns == 0 {
@@ -170,15 +170,15 @@ impl Tuning {
 
 /// Narrower heads would leave threads without work.
 const LEAST_STAGED: usize = 32;
-/// Most threads that share rows where keys are staged, and most keys of a tile, so that workgroup memory suffices.
+/// Most threads that share rows with staged keys, and most keys of a tile, so that workgroup memory suffices.
 const MOST_LANES: usize = 32;
 const MOST_KEYS: usize = 64;
-/// Query rows that a launch takes at least, whatever a device may be given at once.
+/// Fewest query rows of a launch, whatever the limit of a submission.
 const LEAST_ROWS: usize = 32;
 /// Most vectors of four numbers in a slice of values.
 const VALUE_SLICE: usize = 256;
 
-/// The kernel for a head width and what holds the keys and values, of results that are multiplied by the sigmoid of their gates or not.
+/// The kernel for a head width and a storage of keys and values, with or without gates.
 pub fn kernel(head_dim: usize, source: Source, is_gated: bool, scores: ScoreOptions, tuning: Tuning) -> Kernel {
     let (precision, fitting) = (source.precision(), tuning.fitting(head_dim, source));
     let Tuning { lanes, lane_groups, rows4, keys, unroll, uses, .. } = fitting;
@@ -226,7 +226,7 @@ pub fn kernel(head_dim: usize, source: Source, is_gated: bool, scores: ScoreOpti
     Kernel::new(format!("attention<{head_dim},{held}{gated}{}>", scores.label()), uses, shader, variant)
 }
 
-/// FLOP of scores and weighted values: of pairs of a query and a key that it sees, in every head.
+/// FLOP of scores and weighted values: all visible pairs of a query and a key, in every head.
 fn flops(shape: &Shape, window: Option<usize>) -> u64 {
     let [queries, keys, heads, dim] =
         [shape.q_tokens, shape.kv_tokens, shape.q_heads, shape.head_dim].map(|size| size as u64);
@@ -241,11 +241,11 @@ fn flops(shape: &Shape, window: Option<usize>) -> u64 {
 /// Records the attention.
 pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
-    // Each query as if it saw as many keys as the last one does.
+    // An upper bound: the last query sees the most keys.
     let most_keys = a.scoring.window.map_or(kv_tokens, |window| kv_tokens.min(window));
     let most = flops(&Shape { causal_past: None, kv_tokens: most_keys, ..a.shape }, None);
     let (q_stride, out_stride) = (a.q.stride, q_heads * head_dim);
-    // Every query comes out the same whichever others are computed with it: whole workgroups, or where that is too much at once, half ones.
+    // A query's result does not depend on the other queries: whole workgroups, or half ones if that is too much at once.
     let step = |rows: usize| rows.div_ceil(q_heads / kv_heads).next_multiple_of(row_alignment(&[q_stride, out_stride]));
     let (whole, least) = (step(fitting(a).rows()), step(fitting(a).rows().min(LEAST_ROWS)));
     let fits = recording.fits(most / q_tokens.max(1) as u64 * whole as u64);
@@ -260,16 +260,16 @@ pub fn record(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     })
 }
 
-/// The tuning that the kernel of an attention has.
+/// The tuning of the kernel for an attention.
 fn fitting(a: &Attention<'_>) -> Tuning {
     a.tuning.fitting(a.shape.head_dim, a.kv.source())
 }
 
-/// Records it in one launch.
+/// Records the attention in one launch.
 fn record_rows(recording: &mut Recording, a: &Attention<'_>) -> Result<()> {
     let Shape { q_tokens, kv_tokens, q_heads, kv_heads, head_dim, causal_past } = a.shape;
     let width = kv_heads * head_dim;
-    // Stride and offset of keys, stride and offset of values, and what holds them.
+    // Stride and offset of keys, stride and offset of values, and their buffers.
     let (columns, held) = match a.kv {
         KeysValues::Rows { k, v, .. } => {
             ([k.stride, k.offset, v.stride, v.offset], vec![k.buffer.clone(), v.buffer.clone()])

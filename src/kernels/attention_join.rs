@@ -22,7 +22,9 @@ pub fn kernel(head_dim: usize, is_gated: bool) -> Kernel {
 /// `// [rows, head_dim]`, the row of a token in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
-    (rows, splits, head_dim): (usize, usize, usize),
+    rows: usize,
+    splits: usize,
+    head_dim: usize,
     partials: &Slice,
     gates: Option<&(Heads, usize)>,
     (out, lane_layout): (&Slice, LaneLayout),

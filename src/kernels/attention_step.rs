@@ -1,5 +1,5 @@
-//! Grouped-query attention of a decode step: a few last tokens over the cache, at a position only the GPU knows
-//! (<https://arxiv.org/abs/2205.14135>), over splits of the context where that fills the device
+//! Grouped-query attention of a decode step: a few last tokens over the cache, at a position that only the GPU knows
+//! (<https://arxiv.org/abs/2205.14135>), over splits of the context if one workgroup a head would not fill the device
 //! (<https://crfm.stanford.edu/2023/10/12/flashdecoding.html>).
 
 use super::attention::Heads;
@@ -11,29 +11,29 @@ use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig, Recordin
 use crate::layout::LaneLayout;
 use crate::shader::Shader;
 
-/// How threads divide an attention. Part of the kernel's text.
+/// Division of an attention among threads. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
     /// Threads of a workgroup.
     pub threads: usize,
     /// Positions that a thread scores at a time.
     pub positions: usize,
-    /// Whether four neighbours share a key, of which each reads 16 bytes at a time.
+    /// Four neighbours share a key, of which each reads 16 bytes at a time.
     pub shares_keys: bool,
-    /// Keys that a thread takes at a time, at most, where neighbours share them.
+    /// Most keys that a thread takes at a time, if neighbours share them.
     pub keys: usize,
     /// Values that a thread reads at once.
     pub unroll: usize,
-    /// Positions that a workgroup takes of a long context.
+    /// Positions of a long context for each workgroup.
     pub split: usize,
-    /// Optional features that it makes use of.
+    /// Optional features that the tuning needs.
     pub uses: Features,
-    /// Lanes of the subgroups that are emulated; 0 for none.
+    /// Lanes of emulated subgroups; 0 for none.
     pub emulated: usize,
 }
 
 impl Tuning {
-    /// All that a device is offered. Places in it are remembered: what is added goes to the end.
+    /// All tunings that a device may choose from. Saved choices are indices, so new tunings are appended.
     pub const ALL: [Self; 12] = [
         Self::APART,
         Self::SOFTWARE,
@@ -49,7 +49,7 @@ impl Tuning {
         Self::FEW_REGISTERS_IN_SUBGROUPS,
     ];
 
-    /// What suits a device.
+    /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let has_subgroups = kernel_config.features.contains(Features::SUBGROUPS);
         let suits = match (kernel_config.class, kernel_config.few_registers) {
@@ -62,7 +62,7 @@ impl Tuning {
         kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
-    /// For hardware: neighbours read whole lines of memory.
+    /// For hardware: neighbours read whole cache lines.
     pub const HARDWARE: Self = Self { shares_keys: true, ..Self::APART };
     /// For hardware with subgroups.
     pub const SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::HARDWARE };
@@ -70,9 +70,9 @@ impl Tuning {
     pub const FEW_REGISTERS: Self = Self { keys: 2, ..Self::HARDWARE };
     /// For hardware with subgroups whose threads have few registers.
     pub const FEW_REGISTERS_IN_SUBGROUPS: Self = Self { keys: 2, ..Self::SUBGROUPS };
-    /// For devices that run on a processor: few threads to switch between at a barrier, few loads a product.
+    /// For software devices: few threads to switch between at a barrier, few loads for each product.
     pub const SOFTWARE: Self = Self { threads: 16, positions: 4, unroll: 1, split: WHOLE, ..Self::APART };
-    /// Each thread reads the keys of its own positions, as where heads are no whole 16 bytes.
+    /// Each thread reads the keys of its own positions; also for heads that are not whole 16 bytes.
     pub const APART: Self = Self {
         threads: 64,
         positions: 1,
@@ -85,51 +85,50 @@ impl Tuning {
     };
     const APART_IN_SUBGROUPS: Self = Self { uses: Features::SUBGROUPS, ..Self::APART };
 
-    /// Positions that a workgroup takes at a time; a split of the context is whole tiles, and so is a page.
+    /// Positions that a workgroup takes at a time. Splits of the context and pages consist of whole tiles.
     pub fn tile(self) -> usize {
         self.threads * self.positions
     }
 
-    /// Workgroups that share the attention of a key-value head where [`reach`] is so long.
+    /// Workgroups that share the attention of a key-value head over [`reach`] entries.
     pub fn splits(self, reach: usize) -> usize {
         if reach <= WHOLE { 1 } else { (reach / self.split).clamp(1, MAX_SPLITS) }
     }
 }
 
-/// How far a step with so many entries in sight may look: as far as 256 entries, or as the next power of two. Steps that reach as far are divided
-/// alike.
+/// Context length for which a step is divided: 256 entries, or the next power of two. Steps with the same reach are divided alike.
 pub fn reach(entries: usize) -> usize {
     entries.next_power_of_two().clamp(WHOLE, MAX_SPLITS * WHOLE)
 }
 
-/// Entries that one workgroup of a key-value head looks at, whatever the device.
+/// Entries that one workgroup of a key-value head always reads alone.
 const WHOLE: usize = 256;
 /// Most workgroups that share the attention of one key-value head.
 pub const MAX_SPLITS: usize = 32;
 
 /// Workgroup memory that every device has.
 const WORKGROUP_BYTES: usize = 16 << 10;
-/// Parts of a workgroup's threads, whose largest scores and sums are found first.
+/// Parts of a workgroup's threads, in the first stage of a reduction.
 const PARTS: usize = 8;
-/// Sums of scores that a thread has at most where neighbours share keys.
+/// Most sums of scores of a thread if neighbours share keys.
 const MAX_SUMS: usize = 16;
 /// Most rows of a workgroup.
 const MAX_ROWS: usize = 8;
 
-/// One attention: token `i` of the `m` sees the cache up to its own position.
+/// Arguments of an attention: token `i` of the `m` sees the cache up to its own position.
 #[derive(Debug)]
 pub struct AttentionStep<'a> {
     /// Queries. `// [m, q_heads, head_dim]`
     pub q: &'a Heads,
-    /// How each of them lies in memory: [`query_layout`] or the natural order.
+    /// Lane layout of the queries: [`query_layout`] or the natural order.
     pub q_layout: LaneLayout,
-    /// Column of the first gate in a row of queries, where results are multiplied by the sigmoid of gates. `// [m, q_heads, head_dim]`
+    /// Column of the first gate in a row of queries, if results are multiplied by the sigmoid of gates. `// [m, q_heads, head_dim]`
     pub gates: Option<usize>,
-    /// Keys and values of all tokens so far, these `m` among them.
+    /// Keys and values of all tokens so far, including these `m`.
     pub cache: &'a Cache,
-    /// The step's words.
+    /// The step buffer.
     pub step: &'a Slice,
-    /// Last tokens; best up to 8.
+    /// Last tokens, preferably at most 8.
     pub m: usize,
     /// Query heads; a multiple of `kv_heads`.
     pub q_heads: usize,
@@ -139,55 +138,55 @@ pub struct AttentionStep<'a> {
     pub head_dim: usize,
     /// How scores are computed.
     pub scoring: Scoring,
-    /// Whether each of them is the last one of another conversation; see [`can_be_apart`].
+    /// Each token is the last one of another conversation; see [`can_be_apart`].
     pub apart: bool,
     /// Splits of the context. With one, `out` is the result; with more, [`attention_join`](super::attention_join) computes it from
     /// `partials`.
     pub splits: usize,
     /// Results. `// [m, q_heads * head_dim]`
     pub out: &'a Slice,
-    /// How their rows lie in memory.
+    /// Lane layout of the results.
     pub lane_layout: LaneLayout,
-    /// Of [`partials_len`] numbers. `// [splits, m * q_heads, head_dim + 4]`
+    /// Room for [`partials_len`] numbers. `// [splits, m * q_heads, head_dim + 4]`
     pub partials: &'a Slice,
-    /// How threads divide it.
+    /// Division among threads.
     pub tuning: Tuning,
 }
 
-/// Numbers that partial results take; 0 for one split.
+/// Numbers of the partial results; 0 for one split.
 pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) -> usize {
     if splits > 1 { splits * m * q_heads * (head_dim + 4) } else { 0 }
 }
 
-/// Query rows of a workgroup, of `rows` in all.
+/// Query rows of a workgroup, for `rows` rows of a key-value head.
 pub fn rows_together(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
 }
 
-/// Whether rows of several conversations can share a launch: those of a workgroup must be of one.
+/// Returns true if rows of several conversations can share a launch: the rows of a workgroup must belong to one.
 pub fn can_be_apart(group: usize) -> bool {
     group.is_multiple_of(rows_together(group))
 }
 
-/// What a launch writes. Part of the kernel's text.
+/// Output of a launch. Part of the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Results {
     /// Results.
     Plain,
     /// Results times the sigmoid of their gates.
     Gated,
-    /// Sums over a split of the context.
+    /// Partial results of a split of the context.
     Partial,
 }
 
-/// As much of a tuning as a head's width and workgroup memory allow, the groups of threads that divide the positions of a tile, and the vectors
-/// that sums take.
+/// A tuning reduced to the limits of the head width and of workgroup memory, the groups of threads that divide the positions of a tile, and
+/// the vectors of sums.
 fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize) -> (Tuning, usize, usize) {
     tuning.shares_keys &= dim4.is_multiple_of(pack(precision));
     loop {
-        // A power of two: turns of several positions end with the tile.
+        // A power of two, so that turns of several positions end with the tile.
         let mut groups = 1 << (tuning.threads / dim4).max(1).ilog2();
-        // Weights of a tile, peaks, those and totals of threads and of their parts, sums of the groups or of quarters of scores.
+        // Weights of a tile, peaks, maxima and totals of threads and of their parts, sums of the groups or of quarters of scores.
         let rows4 = rows.div_ceil(4);
         let scores = if tuning.shares_keys { 4 * (tuning.tile() + 2) * rows4 } else { 0 };
         let sums = |groups: usize| scores.max(rows * groups * dim4);
@@ -207,13 +206,13 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
     }
 }
 
-/// How the queries should lie that a launch reads, of so many query rows of a key-value head.
+/// Lane layout of the queries for a launch with `rows` query rows of a key-value head in a workgroup.
 pub fn query_layout(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> LaneLayout {
     let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows));
     if tuning.shares_keys { LaneLayout::for_keys(head_dim, pack(precision)) } else { LaneLayout::NATURAL }
 }
 
-/// The kernel for so many query rows of a key-value head.
+/// The kernel for `rows` query rows of a key-value head in a workgroup.
 pub fn kernel(
     head_dim: usize,
     precision: KvPrecision,
@@ -227,7 +226,7 @@ pub fn kernel(
     let variant = Variant::AttentionStep { head_dim, precision, rows, q_layout, results, scores, tuning };
     let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
-    // Integers take more registers on their way to numbers.
+    // Unpacking integers takes more registers.
     let sums_at_once = if precision == KvPrecision::Int8 { MAX_SUMS / 2 } else { MAX_SUMS };
     let shader = Shader::new("attention_step").choose("KV", kv_file(precision)).set_all([
         ("WIDE_KEYS", tuning.shares_keys.into()),
@@ -263,18 +262,18 @@ pub fn kernel(
     Kernel::new(name, tuning.uses, lanes::with(shader, tuning.uses, tuning.emulated), variant)
 }
 
-/// Records the attention: in one launch, or in two where there are several splits.
+/// Records the attention: one launch, or two if there are several splits.
 pub fn record(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     record_pieces(recording, a)?;
     if a.splits > 1 {
         let gates = a.gates.map(|offset| (Heads { offset, ..a.q.clone() }, a.q_heads));
-        let sizes = (a.m * a.q_heads, a.splits, a.head_dim);
-        super::attention_join::record(recording, sizes, a.partials, gates.as_ref(), (a.out, a.lane_layout))?;
+        let (rows, out) = (a.m * a.q_heads, (a.out, a.lane_layout));
+        super::attention_join::record(recording, rows, a.splits, a.head_dim, a.partials, gates.as_ref(), out)?;
     }
     Ok(())
 }
 
-/// Records the first launch alone: `out`, or `partials` where there are several splits.
+/// Records the first launch only: `out`, or `partials` if there are several splits.
 pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result<()> {
     let group = a.q_heads / a.kv_heads;
     let (rows, splits) = (a.m * group, a.splits.max(1));

@@ -83,7 +83,7 @@ impl Scoring {
         self.window.map_or(0, |window| (position + 1).saturating_sub(window))
     }
 
-    /// What products are multiplied by before their tanh is taken, where there is a soft cap.
+    /// Factor of the products before their tanh, if there is a soft cap.
     pub fn squash(&self) -> Option<f32> {
         self.soft_cap.map(|cap| self.scale / cap)
     }
@@ -116,7 +116,7 @@ pub fn compute(shape: Shape, scoring: Scoring, q: Heads<'_>, k: Heads<'_>, v: He
     }
 }
 
-/// Multiplies results by the sigmoid of their gates. `out`: `// [tokens, width]`; `gates`: `// [tokens, width]`, wherever they lie.
+/// Multiplies results by the sigmoid of their gates. `out`, `gates`: `// [tokens, width]`.
 pub fn gate(width: usize, gates: Heads<'_>, out: &mut [f32]) {
     for (token, out) in out.chunks_exact_mut(width).enumerate() {
         for (out, gate) in out.iter_mut().zip(gates.head(token, 0, width)) {
@@ -129,7 +129,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// `exp(x) / sum(exp(x))`, taken from the largest score down so that nothing overflows.
+/// `exp(x) / sum(exp(x))`, relative to the largest score, which prevents overflow.
 pub fn softmax(scores: &[f64]) -> Vec<f64> {
     let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();

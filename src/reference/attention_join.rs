@@ -3,7 +3,7 @@
 /// Writes for each row the weighted sum of its splits divided by the sum of their weights.
 ///
 /// `partials`: `// [splits, rows, head_dim + 4]` from [`attention_step`](super::attention_step::compute); `out`: `// [rows, head_dim]`.
-pub fn compute((rows, head_dim): (usize, usize), partials: &[f32], out: &mut [f32]) {
+pub fn compute(rows: usize, head_dim: usize, partials: &[f32], out: &mut [f32]) {
     let stride = head_dim + 4;
     for (row, out) in out.chunks_exact_mut(head_dim).enumerate() {
         let pieces: Vec<&[f32]> =

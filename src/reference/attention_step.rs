@@ -1,4 +1,4 @@
-//! Attention of the last tokens over a piece of the context, with what it takes to join the pieces.
+//! Attention of the last tokens over splits of the context, as partial results.
 
 use super::attention::{Heads, Scoring, dot};
 
@@ -7,7 +7,7 @@ use super::attention::{Heads, Scoring, dot};
 pub struct Shape {
     /// Last tokens.
     pub m: usize,
-    /// Position of the first of them.
+    /// Position of the first token.
     pub position: usize,
     /// Query heads; a multiple of `kv_heads`.
     pub q_heads: usize,
@@ -15,16 +15,16 @@ pub struct Shape {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// Pieces of the context.
+    /// Splits of the context.
     pub splits: usize,
-    /// A piece is a whole number of so many positions.
+    /// Positions of a split are a multiple of it.
     pub tile: usize,
 }
 
-/// What the peak of a piece is that a row sees nothing of.
+/// Peak of a split without visible keys.
 pub const HIDDEN: f32 = -1e30;
 
-/// Writes for each piece and row the sum of values weighted by `exp(score - peak)`, then the peak, the sum of weights and two zeros.
+/// Writes for each split and row the sum of values weighted by `exp(score - peak)`, then the peak, the sum of weights and two zeros.
 ///
 /// `out`: `// [splits, m, q_heads, head_dim + 4]`
 pub fn compute(shape: Shape, scoring: Scoring, q: Heads<'_>, k: Heads<'_>, v: Heads<'_>, out: &mut [f32]) {

@@ -1,4 +1,4 @@
-//! Cases of attention, of prompts and of steps.
+//! Cases of attention over prompts and in steps.
 
 use super::cache::{pages_of, plane_words, rows_of, step_words, words_apart};
 use super::harness::{Harness, Holds, Random};
@@ -16,17 +16,17 @@ use crate::kernels::cache::Cache;
 use crate::reference;
 use crate::reference::cache::{pack, row, scales_at, unpack};
 
-/// The scores an attention meets.
+/// Distribution of scores.
 #[derive(Clone, Copy)]
 pub struct Scores {
-    /// What they are like.
+    /// Name of the distribution.
     pub name: &'static str,
-    /// A number of a query, or with -1 of a key.
+    /// Draws a number of a query, or with -1 of a key.
     pub number: fn(&mut Random, f32) -> f32,
 }
 
 impl Scores {
-    /// Within a few units.
+    /// Scores within a few units.
     pub const MILD: Self = Self { name: "mild", number: |random, _| random.number() };
 
     fn numbers(self, harness: &mut Harness<'_>, len: usize, sign: f32) -> Vec<f32> {
@@ -34,8 +34,7 @@ impl Scores {
     }
 }
 
-/// Attention over keys and values at once, which lie in a cache, or with the queries in one matrix. Results are multiplied by the sigmoid of
-/// their gates or not.
+/// Attention over keys and values in a cache, or in one matrix with the queries; with or without gates.
 pub fn attention(
     shape: Shape,
     scoring: Scoring,
@@ -51,7 +50,7 @@ pub fn attention(
         let q = scores.numbers(harness, q_tokens * q_width, 1.0); // [q_tokens, q_width]
         let mut k = scores.numbers(harness, kv_tokens * kv_width, -1.0); // [kv_tokens, kv_width]
         let mut v = harness.random.numbers(kv_tokens * kv_width, 1.0); // [kv_tokens, kv_width]
-        // [q_tokens, q_width], where there are any
+        // [q_tokens, q_width], if there are gates
         let gates_width = if is_gated { q_width } else { 0 };
         let gates = harness.random.numbers(q_tokens * gates_width, 8.0);
         let mut out = harness.output(q_tokens * q_width, Holds::Numbers)?;
@@ -95,7 +94,7 @@ pub fn attention(
     })
 }
 
-/// Rows of matrices of so many rows side by side.
+/// Joins matrices of `rows` rows side by side.
 fn fused<const N: usize>(matrices: [&[f32]; N], rows: usize) -> Vec<f32> {
     let row = |row: usize| {
         matrices.into_iter().flat_map(move |matrix| {
@@ -106,7 +105,7 @@ fn fused<const N: usize>(matrices: [&[f32]; N], rows: usize) -> Vec<f32> {
     (0..rows).flat_map(row).collect()
 }
 
-/// The words and the scales of heads, which become what a precision makes of them.
+/// The words and scales of heads; `numbers` become the values that the precision can hold.
 fn held(precision: KvPrecision, head_dim: usize, numbers: &mut [f32]) -> (Vec<u32>, Vec<u32>) {
     let (mut words, mut scales) = (Vec::new(), Vec::new());
     for head in numbers.chunks_exact_mut(head_dim) {
@@ -118,7 +117,7 @@ fn held(precision: KvPrecision, head_dim: usize, numbers: &mut [f32]) -> (Vec<u3
     (words, scales)
 }
 
-/// A cache that holds the keys and values in some pages, and nothing that is a number elsewhere. They become what it makes of them.
+/// A cache with the keys and values in some pages, and NaN elsewhere. They become the values that the cache can hold.
 fn cached(
     harness: &mut Harness<'_>,
     (precision, kv_heads, head_dim): (KvPrecision, usize, usize),
@@ -146,14 +145,14 @@ fn cached(
     Ok(Cache { precision, planes })
 }
 
-/// An attention of a step.
+/// Sizes and options of an attention of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Attending {
     /// Last tokens.
     pub m: usize,
     /// Splits of the context.
     pub splits: usize,
-    /// Of the first of them.
+    /// Position of the first token.
     pub position: usize,
     /// Query heads, and key and value heads.
     pub heads: (usize, usize),
@@ -161,13 +160,13 @@ pub struct Attending {
     pub head_dim: usize,
     /// How scores are computed.
     pub scoring: Scoring,
-    /// How queries lie in memory.
+    /// Lane layout of the queries.
     pub q_layout: LaneLayout,
-    /// How threads divide it.
+    /// Division among threads.
     pub tuning: step::Tuning,
-    /// Each of them is the last one of another conversation.
+    /// Each token is the last one of another conversation.
     pub apart: bool,
-    /// Results are multiplied by the sigmoid of gates, which lie between the queries of two tokens; never of several splits.
+    /// Results are multiplied by the sigmoid of gates, which are stored between the queries of two tokens; never with several splits.
     pub gated: bool,
 }
 
@@ -179,7 +178,7 @@ impl Attending {
     }
 }
 
-/// Attention of the last tokens over a cache, without the sum over splits.
+/// Attention of the last tokens over a cache, without the join of splits.
 pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) -> Case {
     let Attending { m, splits, position, heads: (q_heads, kv_heads), head_dim, scoring, .. } = shape;
     let Attending { q_layout, tuning, apart, gated, .. } = shape;
@@ -205,7 +204,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
         let mut v = harness.random.numbers(tokens * kv_width, 1.0); // [tokens, kv_width]
         let pages = pages_of(harness, tokens);
         let cache = cached(harness, (precision, kv_heads, head_dim), &pages, [&mut k, &mut v])?;
-        // Of several conversations some have less to split.
+        // Some conversations have fewer splits.
         let splits_of = |row: usize| if apart { splits.div_ceil(1 + row % 3) } else { splits };
         let words = match apart {
             false => step_words(position, 0, &pages, &[]),
@@ -276,7 +275,7 @@ pub fn attention_step(shape: Attending, precision: KvPrecision, scores: Scores) 
     })
 }
 
-/// The sum over splits of rows, two of each token if they have gates.
+/// The join of splits; with gates, two rows a token.
 pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: bool) -> Case {
     let sizes = label(format_args!("rows={rows} splits={splits}"));
     Case::new(join::kernel(head_dim, is_gated), SUM, sizes, move |harness| {
@@ -302,12 +301,14 @@ pub fn attention_join(rows: usize, splits: usize, head_dim: usize, is_gated: boo
         };
         join::record(
             &mut harness.recording,
-            (rows, splits, head_dim),
+            rows,
+            splits,
+            head_dim,
             &slice,
             of.as_ref(),
             (&out.slice, harness.lane_layout),
         )?;
-        reference::attention_join::compute((rows, head_dim), &partials, out.expected());
+        reference::attention_join::compute(rows, head_dim, &partials, out.expected());
         if is_gated {
             let gates = reference::attention::Heads { values: &gates, stride, offset };
             reference::attention::gate(heads * head_dim, gates, out.expected());
