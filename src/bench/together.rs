@@ -16,7 +16,7 @@ struct Desk<'a> {
     max_tokens: usize,
     control: &'a RequestControl,
     begun: usize,
-    /// What was said, by prompt.
+    /// Tokens of the answers, by prompt.
     said: Vec<Vec<u32>>,
     failed: Option<Error>,
 }

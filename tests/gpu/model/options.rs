@@ -45,14 +45,14 @@ fn shared() -> TextConfig {
     }
 }
 
-/// As Gemma 2: soft caps of scores and logits.
+/// The options of Gemma 2: soft caps of scores and logits.
 fn gemma2() -> TextConfig {
     let text = shared();
     let layer_options = LayerOptions { attn_logit_softcapping: Some(4.0), ..text.layer_options };
     TextConfig { layer_options, final_logit_softcapping: Some(9.0), ..text }
 }
 
-/// As Gemma 3: norms of heads, and another rope in layers with a window.
+/// The options of Gemma 3: norms of heads, and another rope in layers with a window.
 fn gemma3() -> TextConfig {
     let text = shared();
     let rope = RopeConfig { divisors: Some(vec![8.0; 16]), ..RopeConfig::plain(1e4, RopePairs::Half) };
