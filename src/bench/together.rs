@@ -1,4 +1,4 @@
-//! Several answers at once, timed from outside.
+//! Speed of a batch of answers, measured as requests.
 
 use std::rc::Rc;
 
@@ -7,16 +7,16 @@ use crate::engine::{Answering, Answers, Device, Encoded, Engine, Event, Prompt, 
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
-/// Tokens of each prompt: with the answer less than a page.
+/// Tokens of each prompt; prompt and answer together fit one page.
 const PROMPT: usize = 64;
 
-/// Answers that all wait at the beginning.
+/// Answers that are all queued at the start.
 struct Desk<'a> {
     prompts: &'a [Rc<Encoded>],
     max_tokens: usize,
     control: &'a RequestControl,
     begun: usize,
-    /// Tokens of the answers, by prompt.
+    /// Tokens of each answer, by prompt.
     said: Vec<Vec<u32>>,
     failed: Option<Error>,
 }
@@ -39,7 +39,7 @@ impl Answers<Device> for Desk<'_> {
 }
 
 impl Bench<'_> {
-    /// So many answers at once, to prompts that are in the cache; each must say what it says alone.
+    /// Times `count` answers at once to cached prompts. Each must equal the answer computed alone.
     pub(super) async fn together(&mut self, count: usize) -> Result<()> {
         let (mut prompts, mut alone, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..count {
@@ -47,7 +47,7 @@ impl Bench<'_> {
             alone.push(self.answer(&ids, self.options.tokens).await?.tokens);
             prompts.push(Rc::new(self.engine.encode(&Prompt::Ids(ids), &[])?));
         }
-        // The first round makes ready what several take.
+        // The first round includes preparation that several rounds use.
         for round in 0..=self.rounds().count() {
             let (clock, max_tokens) = (self.engine.clock(), self.options.tokens);
             let began = clock();

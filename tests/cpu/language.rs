@@ -16,7 +16,6 @@ const PENDING: &[&str] = &[
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",
-    "training/",
     "wasm/",
     "www/src/",
 ];
